@@ -1,0 +1,57 @@
+"""`ckpt diff`."""
+
+from __future__ import annotations
+
+import click
+
+from ckpt_tools import api
+from ckpt_tools.cli import options
+from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS
+from ckpt_tools.cli.output import write, write_page
+from ckpt_tools.records.diff import Aspect
+from ckpt_tools.report.as_json import diff_document, dump
+from ckpt_tools.report.diff_page import diff_page
+
+
+@click.command(epilog=options.WHERE_HELP.replace("WHERE is", "A and B are each"))
+@options.where("a")
+@options.where("b")
+@click.option(
+    "--only",
+    type=options.AspectList(),
+    default=frozenset(Aspect),
+    show_default="everything",
+    metavar="ASPECT,…",
+    help=f"Compare these aspects only: {', '.join(Aspect)}.",
+)
+@click.option("--select", multiple=True, metavar="GLOB", help="Compare only what GLOB names, such as 'model.**.weight' or 'config.*'. Repeatable.")
+@click.option("--ignore", multiple=True, metavar="GLOB", help="Leave out what GLOB names, such as 'train_config.**'. Repeatable.")
+@click.option("--full", is_flag=True, help="List every name and value instead of folding and cutting.")
+@options.output_format("text", "json", "markdown")
+@options.lenient
+def diff(  # noqa: PLR0913 - one parameter an option
+    a: str,
+    b: str,
+    *,
+    only: frozenset[Aspect],
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    full: bool,
+    output_format: str,
+    lenient: bool,
+) -> int:
+    """Compare checkpoints A and B: names, dtypes, shapes, configs, processors, metadata, files.
+
+    Differences are told in groups, with what they come from and what stock LeRobot makes of them. Headers and configs are read, tensor values are not.
+    In a GLOB, * stands for a part of one dotted segment and ** for any number of segments. Exit status: 0 same, 1 different, 2 trouble.
+
+    \b
+    ckpt diff normal/ reflow/
+    ckpt diff old/ new/ --only keys,dtype --select 'model.vlm_with_expert.lm_expert.**'
+    """
+    comparison = api.diff(a, b, aspects=only, select=select, ignore=ignore, lenient=lenient)
+    if output_format == "json":
+        write(dump(diff_document(comparison)))
+    else:
+        write_page(diff_page(comparison, full=full), output_format)
+    return CLEAN if comparison.diff.same else FINDINGS

@@ -1,0 +1,50 @@
+"""Arguments and options that several commands share, and the types they parse to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ckpt_tools.records.diff import Aspect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+type Decorator = Callable[[Callable[..., int]], Callable[..., int]]
+
+WHERE_HELP = """WHERE is a folder with model.safetensors or with shards and their index, a single .safetensors file, a LeRobot run or step
+folder, or a snapshot in the Hugging Face cache."""
+
+
+def where(name: str) -> Decorator:
+    """Return the argument for a checkpoint. Existence is the store's to judge: it says what to do next."""
+    return click.argument(name, metavar=name.upper(), type=click.STRING)
+
+
+def output_format(*formats: str) -> Decorator:
+    """Return the option `--format`, the first being the default."""
+    return click.option(
+        "--format", "output_format", type=click.Choice(formats), default=formats[0], show_default=True, help="What to print on standard output."
+    )
+
+
+lenient: Decorator = click.option(
+    "--lenient", is_flag=True, help="Read what the safetensors library reads against its own specification, and an index that disagrees with its shards."
+)
+
+
+class AspectList(click.ParamType[frozenset[Aspect]]):
+    """A comma-separated list of aspects."""
+
+    name = "aspects"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[Aspect]:
+        """Return the aspects that `value` names."""
+        if isinstance(value, frozenset):
+            return value
+        names = [name.strip() for name in str(value).split(",")]
+        unknown = [name for name in names if name not in list(Aspect)]
+        if unknown:
+            self.fail(f"{', '.join(unknown)} is none of {', '.join(Aspect)}", param, ctx)
+        return frozenset(map(Aspect, names))

@@ -1,0 +1,164 @@
+"""Two checkpoints to the Diff between them, aspect by aspect. Pure: both sides have been read before."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+from ckpt_tools.compare.json_values import differences, pointers
+from ckpt_tools.compare.renames import match
+from ckpt_tools.compare.selection import EVERYTHING, Selection, value_address
+from ckpt_tools.records.diff import ABSENT, Aspect, Diff, FileChange, ValueChange
+from ckpt_tools.records.dtype import Dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from ckpt_tools.records.checkpoint import Checkpoint, Tensor, TensorFile
+    from ckpt_tools.records.diff import Rename
+
+ALL_ASPECTS = frozenset(Aspect)
+
+_DOCUMENT_ASPECTS = {
+    "train_config.json": Aspect.TRAIN_CONFIG,
+    "policy_preprocessor.json": Aspect.PROCESSORS,
+    "policy_postprocessor.json": Aspect.PROCESSORS,
+    "preprocessor_config.json": Aspect.PROCESSORS,
+    "processor_config.json": Aspect.PROCESSORS,
+}
+_ARRAY_CODES = {Dtype.F32: "f", Dtype.F64: "d", Dtype.I32: "i", Dtype.I64: "q", Dtype.U8: "B"}
+
+type Neutral = Mapping[str, Collection[object]]
+"""Addresses of config keys, each with the values that mean the same there."""
+
+
+def compare(
+    a: Checkpoint, b: Checkpoint, *, aspects: Collection[Aspect] = ALL_ASPECTS, selection: Selection = EVERYTHING, neutral: Neutral | None = None
+) -> Diff:
+    """Return what differs between `a` and `b` in `aspects`, for addresses in `selection`. `compare(b, a)` is its inverse.
+
+    `neutral` names keys at which several values mean the same; such a change is listed with its reason and counts as no difference.
+    """
+    only_a, only_b, renamed, pairs = _tensors(a, b, aspects, selection)
+    values = (*_documents(a, b, aspects, neutral or {}), *_states(a, b, aspects))
+    return Diff(
+        a=a,
+        b=b,
+        only_a=only_a,
+        only_b=only_b,
+        renamed=renamed,
+        retyped=tuple(pair for pair in pairs if pair[0].dtype != pair[1].dtype) if Aspect.DTYPE in aspects else (),
+        reshaped=tuple(pair for pair in pairs if pair[0].shape != pair[1].shape) if Aspect.SHAPE in aspects else (),
+        values=tuple(change for change in values if value_address(change.path, change.pointer) in selection),
+        metadata=tuple(_metadata(a, b, selection)) if Aspect.METADATA in aspects else (),
+        files=tuple(_files(a, b, selection)) if Aspect.FILES in aspects else (),
+    )
+
+
+def addresses(checkpoint: Checkpoint) -> Iterator[str]:
+    """Yield the address of everything that a selection can name in `checkpoint`: tensors, metadata, values, files."""
+    yield from (tensor.name for tensor in checkpoint.tensors)
+    yield from _listing(checkpoint)
+    trees = {"__metadata__": _all_metadata(checkpoint)}
+    trees |= {document.path: document.value for document in checkpoint.documents}
+    trees |= {file.path: _state_values(file) for file in checkpoint.states}
+    for path, tree in trees.items():
+        yield from (value_address(path, pointer) for pointer in pointers(tree))
+
+
+type _Pairs = list[tuple[Tensor, Tensor]]
+
+
+def _tensors(
+    a: Checkpoint, b: Checkpoint, aspects: Collection[Aspect], selection: Selection
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Rename, ...], _Pairs]:
+    """Return (only in A, only in B, renamed, pairs of the same tensor in both)."""
+    in_a = {tensor.name: tensor for tensor in a.tensors if tensor.name in selection}
+    in_b = {tensor.name: tensor for tensor in b.tensors if tensor.name in selection}
+    pairs = [(tensor, in_b[name]) for name, tensor in in_a.items() if name in in_b]
+    only_a = [tensor for name, tensor in in_a.items() if name not in in_b]
+    only_b = [tensor for name, tensor in in_b.items() if name not in in_a]
+    renamed = match(only_a, only_b)
+    moved = [pair for rename in renamed for pair in rename.pairs]
+    moved_a, moved_b = {a.name for a, _ in moved}, {b.name for _, b in moved}
+    pairs = sorted((*pairs, *moved), key=lambda pair: (pair[0].name, pair[1].name))
+    if Aspect.KEYS not in aspects:
+        return (), (), (), pairs
+    return (
+        tuple(sorted(tensor for tensor in only_a if tensor.name not in moved_a)),
+        tuple(sorted(tensor for tensor in only_b if tensor.name not in moved_b)),
+        renamed,
+        pairs,
+    )
+
+
+def _documents(a: Checkpoint, b: Checkpoint, aspects: Collection[Aspect], neutral: Neutral) -> Iterator[ValueChange]:
+    in_a = {document.path: document.value for document in a.documents}
+    in_b = {document.path: document.value for document in b.documents}
+    for path in sorted(in_a.keys() & in_b.keys()):
+        if _DOCUMENT_ASPECTS.get(path, Aspect.CONFIG) in aspects:
+            for pointer, left, right in differences(in_a[path], in_b[path]):
+                alike = neutral.get(value_address(path, pointer), ())
+                same = "absent, false and null mean the same here" if _in(left, alike) and _in(right, alike) else ""
+                yield ValueChange(path=path, pointer=pointer, a=left, b=right, same_because=same)
+
+
+def _in(value: object, values: Collection[object]) -> bool:
+    """Whether `values` holds `value` itself: 0 is not False here."""
+    return any(value is other for other in values)
+
+
+def _states(a: Checkpoint, b: Checkpoint, aspects: Collection[Aspect]) -> Iterator[ValueChange]:
+    """Yield the tensors of processor state that differ, as values; they are small."""
+    if Aspect.PROCESSORS not in aspects:
+        return
+    in_a = {file.path: _state_values(file) for file in a.states}
+    in_b = {file.path: _state_values(file) for file in b.states}
+    for path in sorted(in_a.keys() & in_b.keys()):
+        for pointer, left, right in differences(in_a[path], in_b[path]):
+            yield ValueChange(path=path, pointer=pointer, a=left, b=right)
+
+
+def _state_values(file: TensorFile) -> dict[str, object]:
+    return {tensor.name: _state_value(file, tensor) for tensor in file.tensors}
+
+
+def _state_value(file: TensorFile, tensor: Tensor) -> list[object]:
+    """Return a state tensor as [dtype, shape, elements]; the elements in hexadecimal where Python has no such numbers."""
+    head: list[object] = [tensor.dtype.label, list(tensor.shape)]
+    if file.payload is None:
+        return head
+    data = file.payload[tensor.start : tensor.end]
+    code = _ARRAY_CODES.get(tensor.dtype)
+    return [*head, array(code, data).tolist() if code else data.hex()]
+
+
+def _metadata(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[ValueChange]:
+    """Yield `__metadata__` entries that differ; of a sharded checkpoint, the entries of all shards together."""
+    in_a, in_b = _all_metadata(a), _all_metadata(b)
+    for pointer, left, right in differences(in_a, in_b):
+        if value_address("__metadata__", pointer) in selection:
+            yield ValueChange(path="__metadata__", pointer=pointer, a=left, b=right)
+
+
+def _all_metadata(checkpoint: Checkpoint) -> dict[str, object]:
+    return {key: value for file in checkpoint.weights for key, value in file.metadata or ()}
+
+
+def _files(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[FileChange]:
+    """Yield files that are in one only, and files that are not understood and differ. What a file that is understood holds is compared elsewhere."""
+    in_a, in_b = _listing(a), _listing(b)
+    for path in sorted(in_a.keys() | in_b.keys()):
+        (left, size_a), (right, size_b) = in_a.get(path, (ABSENT, None)), in_b.get(path, (ABSENT, None))
+        if left != right and path in selection:
+            yield FileChange(path=path, a=size_a, b=size_b)
+
+
+def _listing(checkpoint: Checkpoint) -> dict[str, tuple[object, int]]:
+    """Return (what must be equal, size in bytes) by path."""
+    understood = {file.path: file.size for file in (*checkpoint.weights, *checkpoint.states)}
+    understood |= {document.path: len(document.text.encode()) for document in checkpoint.documents}
+    if checkpoint.index is not None:
+        understood[checkpoint.index.path] = 0
+    others = {file.path: ((file.size, file.digest), file.size) for file in checkpoint.others}
+    return {path: (None, size) for path, size in understood.items()} | others

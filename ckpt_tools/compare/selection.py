@@ -1,0 +1,48 @@
+"""Which tensors, values and files a comparison looks at: globs over dotted addresses.
+
+A tensor's address is its name, a file's its path, a value's its file without `.json` and the keys down to it: `train_config.policy.device`.
+In a glob `*` stands for any part of one segment between dots, `**` for any number of segments, `?` for one character.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+def glob_to_regex(glob: str) -> re.Pattern[str]:
+    """Return the expression that a full address must match. `**` at the start or end also matches no segment at all."""
+    parts: list[str] = []
+    for token in re.findall(r"\*\*\.|\.\*\*$|\*\*|\*|\?|[^*?.]+|\.", glob):
+        parts.append(_TOKENS.get(token) or re.escape(token))
+    return re.compile("".join(parts), re.DOTALL)
+
+
+_TOKENS = {"**.": r"(?:.*\.)?", ".**": r"(?:\..*)?", "**": ".*", "*": r"[^.]*", "?": r"[^.]"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Addresses that match one of `select` (all, where it is empty) and none of `ignore`."""
+
+    select: tuple[re.Pattern[str], ...] = ()
+    ignore: tuple[re.Pattern[str], ...] = ()
+
+    @classmethod
+    def of(cls, select: tuple[str, ...] = (), ignore: tuple[str, ...] = ()) -> Selection:
+        """Return the selection that the globs describe."""
+        return cls(select=tuple(map(glob_to_regex, select)), ignore=tuple(map(glob_to_regex, ignore)))
+
+    def __contains__(self, address: str) -> bool:
+        """Whether the address is looked at."""
+        chosen = not self.select or any(pattern.fullmatch(address) for pattern in self.select)
+        return chosen and not any(pattern.fullmatch(address) for pattern in self.ignore)
+
+
+EVERYTHING = Selection()
+
+
+def value_address(path: str, pointer: str) -> str:
+    """Return the dotted address of the value at the JSON pointer `pointer` in the file `path`."""
+    keys = [segment.replace("~1", "/").replace("~0", "~") for segment in pointer.split("/")[1:]]
+    return ".".join([path.removesuffix(".json"), *keys])

@@ -1,0 +1,315 @@
+"""Everything that can go wrong, one class per way, split by who must act. No I/O, no imports of this package.
+
+    CkptError
+    ├── UsageError                       the person who typed the command
+    │   ├── NothingThere                     the path does not exist
+    │   ├── NotACheckpoint                   there is something, but no safetensors weights
+    │   └── UnknownSelection                 a filter or an option that names nothing
+    ├── FormatError                      whoever wrote the file
+    │   ├── HeaderError                      a safetensors header the reference library refuses too
+    │   │   ├── HeaderTooSmall, HeaderTooLarge, HeaderPastEnd, HeaderNotUtf8, HeaderNotJson, HeaderNotObject
+    │   │   ├── MetadataInvalid, MetadataRepeated
+    │   │   ├── EntryInvalid, FieldMissing, FieldRepeated, DtypeUnknown, ShapeInvalid, OffsetsInvalid
+    │   │   ├── PayloadGap, PayloadOverlap, OffsetsReversed, SizeMismatch, SizeFractional, SizeOverflow
+    │   │   └── PayloadTruncated, PayloadTrailing
+    │   ├── SpecificationError               the reference reads it against its own specification; `--lenient` does too
+    │   │   └── TensorRepeated, MetadataKeyRepeated, MetadataNull, FieldUnknown, EntryPositional, DtypeWrapped,
+    │   │       NameWithNul, HeaderIndented
+    │   ├── IndexInvalid                     a shard index and its shards
+    │   │   └── ShardMissing, ShardOrphan, ShardListedTwice, TensorNotInIndex, TensorNotInShard,
+    │   │       TensorInTwoShards
+    │   ├── JsonInvalid                      a JSON file
+    │   │   └── JsonSyntax, JsonKeyRepeated, JsonTooDeep, JsonNotObject, JsonNotUtf8
+    │   └── PathEscapes                      a path in a file of the checkpoint that leads out of its folder
+    └── StoreError                       the machine: permissions, devices, a file that changes while it is read
+        ├── Unreadable
+        ├── NotAFile
+        └── ChangedUnderneath
+
+Every message says where, what, and what to do next, on one line.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+
+class CkptError(Exception):
+    """A job could not be done; the message is ready to be shown. `path` is the file, `subject` the part of it (a tensor, a key)."""
+
+    hint: ClassVar[str] = ""
+
+    def __init__(self, what: str, *, subject: str = "", path: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.subject = subject
+        self.path = path
+        self.next = hint or self.hint
+
+    def at(self, path: str) -> Self:
+        """Return this error with the file it happened in; for code that knows bytes but no paths."""
+        self.path = self.path or path
+        return self
+
+    def __str__(self) -> str:
+        """Return `path: subject: what; next` on one line, control characters escaped."""
+        place = ": ".join(part for part in (self.path, self.subject, self.what) if part)
+        line = f"{place}; {self.next}" if self.next else place
+        return "".join(character if character.isprintable() else repr(character)[1:-1] for character in line)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by fields, so that an error survives a process boundary."""
+        return _rebuild, (type(self), self.what, self.subject, self.path, self.next)
+
+
+def _rebuild(kind: type[CkptError], what: str, subject: str, path: str, hint: str) -> CkptError:
+    return kind(what, subject=subject, path=path, hint=hint)
+
+
+# --- the person who typed the command ---------------------------------------------------------------------------------
+
+
+class UsageError(CkptError):
+    """The command asks for something that cannot be done."""
+
+
+class NothingThere(UsageError):
+    """The path does not exist."""
+
+    hint = "check the spelling; a folder, a .safetensors file or a LeRobot run folder is expected"
+
+
+class NotACheckpoint(UsageError):
+    """The path exists but holds no safetensors weights."""
+
+    hint = "name a folder that holds model.safetensors (or shards with an index), a .safetensors file, or a LeRobot run folder"
+
+
+class UnknownSelection(UsageError):
+    """A filter or an option that names nothing."""
+
+
+# --- whoever wrote the file -------------------------------------------------------------------------------------------
+
+
+class FormatError(CkptError):
+    """Bytes or text that are not what the format asks for."""
+
+
+class HeaderError(FormatError):
+    """A safetensors header that the reference library refuses too."""
+
+    hint = "the file is damaged, cut short or not safetensors: fetch or save it again"
+
+
+class HeaderTooSmall(HeaderError):
+    """A safetensors file starts with 8 bytes that hold the header's length."""
+
+
+class HeaderTooLarge(HeaderError):
+    """A header has at most 100,000,000 bytes."""
+
+
+class HeaderPastEnd(HeaderError):
+    """A header ends inside the file."""
+
+
+class HeaderNotUtf8(HeaderError):
+    """A header is UTF-8."""
+
+
+class HeaderNotJson(HeaderError):
+    """A header is JSON (RFC 8259), nested at most 127 deep."""
+
+
+class HeaderNotObject(HeaderError):
+    """A header is a JSON object."""
+
+
+class MetadataInvalid(HeaderError):
+    """`__metadata__` maps strings to strings."""
+
+
+class MetadataRepeated(HeaderError):
+    """`__metadata__` stands once."""
+
+
+class EntryInvalid(HeaderError):
+    """A tensor's entry is an object with dtype, shape and data_offsets."""
+
+
+class FieldMissing(HeaderError):
+    """A tensor's entry has dtype, shape and data_offsets."""
+
+
+class FieldRepeated(HeaderError):
+    """Each field of a tensor's entry stands once."""
+
+
+class DtypeUnknown(HeaderError):
+    """A tensor's dtype is one of the format's."""
+
+    hint = "the file is damaged, or a newer safetensors wrote it: `ckpt --version` names the format version this tool knows"
+
+
+class ShapeInvalid(HeaderError):
+    """A shape is a list of whole numbers from 0 to 2^64-1."""
+
+
+class OffsetsInvalid(HeaderError):
+    """data_offsets are two whole numbers from 0 to 2^64-1."""
+
+
+class OffsetsReversed(HeaderError):
+    """A tensor ends no earlier than it begins."""
+
+
+class PayloadGap(HeaderError):
+    """Tensors follow each other without a gap."""
+
+
+class PayloadOverlap(HeaderError):
+    """Tensors do not overlap."""
+
+
+class SizeMismatch(HeaderError):
+    """A tensor has as many bytes as its shape and dtype ask for."""
+
+
+class SizeFractional(HeaderError):
+    """A tensor fills whole bytes."""
+
+
+class SizeOverflow(HeaderError):
+    """A tensor's size in bits fits 64 bits."""
+
+
+class PayloadTruncated(HeaderError):
+    """The file holds every byte its header names."""
+
+
+class PayloadTrailing(HeaderError):
+    """The file ends where its last tensor ends."""
+
+
+class SpecificationError(FormatError):
+    """A header that the reference library reads although its specification forbids it."""
+
+    hint = "a rewrite would lose or hide data, so it is refused; --lenient reads it as the reference library does"
+
+
+class TensorRepeated(SpecificationError):
+    """A tensor name stands once. (The reference keeps the last.)"""
+
+
+class MetadataKeyRepeated(SpecificationError):
+    """A metadata key stands once. (The reference keeps the last.)"""
+
+
+class MetadataNull(SpecificationError):
+    """`__metadata__` is an object. (The reference reads null as absent.)"""
+
+
+class FieldUnknown(SpecificationError):
+    """A tensor's entry has no fields but dtype, shape and data_offsets. (The reference drops others.)"""
+
+
+class EntryPositional(SpecificationError):
+    """A tensor's entry is an object. (The reference reads [dtype, shape, data_offsets] too.)"""
+
+
+class DtypeWrapped(SpecificationError):
+    """A dtype is a string. (The reference reads {"F32": null} too.)"""
+
+
+class NameWithNul(SpecificationError):
+    """A name holds no NUL character. (The reference reads it; C readers cut it short.)"""
+
+
+class HeaderIndented(SpecificationError):
+    """A header starts with `{`. (The reference skips blanks before it.)"""
+
+
+class IndexInvalid(FormatError):
+    """A shard index, or an index and shards that disagree."""
+
+    hint = "the shards and the index were not written together: fetch or save them again"
+
+
+class ShardMissing(IndexInvalid):
+    """Every shard that the index names is there."""
+
+
+class ShardOrphan(IndexInvalid):
+    """Every shard in the folder is named by the index."""
+
+
+class ShardListedTwice(IndexInvalid):
+    """A shard is named in one spelling."""
+
+
+class TensorNotInIndex(IndexInvalid):
+    """Every tensor in a shard is in the index."""
+
+
+class TensorNotInShard(IndexInvalid):
+    """Every tensor in the index is in the shard it names."""
+
+
+class TensorInTwoShards(IndexInvalid):
+    """A tensor is in one shard."""
+
+
+class JsonInvalid(FormatError):
+    """Text that is not strict JSON (RFC 8259, UTF-8, no repeated keys)."""
+
+    hint = "repair the file or take it from the checkpoint it was copied from"
+
+
+class JsonSyntax(JsonInvalid):
+    """JSON text follows RFC 8259: no NaN, no Infinity, no lone surrogates, numbers that fit a double."""
+
+
+class JsonKeyRepeated(JsonInvalid):
+    """A key stands once in an object. (Python keeps the last and hides the first.)"""
+
+
+class JsonTooDeep(JsonInvalid):
+    """JSON text is nested at most 127 deep."""
+
+
+class JsonNotObject(JsonInvalid):
+    """The file holds a JSON object."""
+
+
+class JsonNotUtf8(JsonInvalid):
+    """JSON files are UTF-8 without a byte order mark."""
+
+
+class PathEscapes(FormatError):
+    """A path written in a checkpoint's file stays inside the checkpoint's folder."""
+
+    hint = "it can make a reader open any file: do not use this checkpoint"
+
+
+# --- the machine ------------------------------------------------------------------------------------------------------
+
+
+class StoreError(CkptError):
+    """The machine refused, or a file is not what a checkpoint can be made of."""
+
+
+class Unreadable(StoreError):
+    """The operating system refused to open or read."""
+
+
+class NotAFile(StoreError):
+    """A folder, pipe, socket or device where a regular file is expected."""
+
+    hint = "put the file itself there"
+
+
+class ChangedUnderneath(StoreError):
+    """A file became shorter or was replaced while it was read."""
+
+    hint = "something is writing to this checkpoint: wait for it to finish and try again"

@@ -1,0 +1,20 @@
+"""The families that the tool knows, and which of them a checkpoint belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ckpt_tools.families.family import GENERIC
+from ckpt_tools.families.smolvla import SMOLVLA
+
+if TYPE_CHECKING:
+    from ckpt_tools.families.family import Family
+    from ckpt_tools.records.checkpoint import Checkpoint
+
+FAMILIES = (SMOLVLA, GENERIC)
+"""Most particular first."""
+
+
+def family_of(checkpoint: Checkpoint) -> Family:
+    """Return the first family that recognises `checkpoint`."""
+    return next(family for family in FAMILIES if family.recognises(checkpoint))

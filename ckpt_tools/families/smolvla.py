@@ -1,0 +1,139 @@
+"""SmolVLA, LeRobot's vision-language-action policy: its parts, its dtype profiles, the config keys by which a distilled checkpoint goes wrong.
+
+Facts of LeRobot 0.4 to 0.6.1: `lerobot/policies/smolvla/{configuration,modeling}_smolvla.py`, `smolvlm_with_expert.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ckpt_tools.compare.renames import unwrapped
+from ckpt_tools.families.family import Component, Family, WatchedKey
+from ckpt_tools.records.diff import ABSENT
+from ckpt_tools.records.dtype import Dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ckpt_tools.families.family import ConfigValue
+    from ckpt_tools.records.checkpoint import Checkpoint
+
+VISION, CONNECTOR, TEXT, LM_HEAD = "vision", "connector", "text", "lm_head"
+EXPERT, PROJECTIONS, NORMALISATION, TEACHER, OTHER = "expert", "projections", "normalisation", "teacher", "other"
+
+VLM = (VISION, CONNECTOR, TEXT, LM_HEAD)
+"""The components of the frozen vision-language model."""
+
+TEACHER_PREFIXES = ("teacher.", "model.teacher.", "_teacher_model.", "model._teacher_model.", "_teacher_policy_cached.", "model._teacher_policy_cached.")
+"""Where training code that registers its teacher as a submodule leaves it in the checkpoint."""
+
+_PARTS = (
+    ("model.vlm_with_expert.vlm.model.vision_model.", VISION),
+    ("model.vlm_with_expert.vlm.model.connector.", CONNECTOR),
+    ("model.vlm_with_expert.vlm.model.text_model.", TEXT),
+    ("model.vlm_with_expert.vlm.lm_head.", LM_HEAD),
+    ("model.vlm_with_expert.lm_expert.", EXPERT),
+    ("model.state_proj.", PROJECTIONS),
+    ("model.action_", PROJECTIONS),
+    ("normalize_", NORMALISATION),
+    ("unnormalize_", NORMALISATION),
+)
+_PROFILES = {Dtype.F32: "built with load_vlm_weights=false", Dtype.BF16: "built with load_vlm_weights=true"}
+"""How the model was built, by the dtype of the VLM outside its text model."""
+
+_REFUSED = "refused: stock LeRobot knows no such field and reads no config.json that has it"
+
+
+def component(name: str) -> str:
+    """Return the component that a tensor belongs to, wrapper segments in its name ignored; a teacher's tensors are all TEACHER."""
+    plain = unwrapped(name)
+    if plain.startswith(TEACHER_PREFIXES):
+        return TEACHER
+    return next((part for prefix, part in _PARTS if plain.startswith(prefix)), OTHER)
+
+
+def trains(part: str, config: Mapping[str, object]) -> bool | None:
+    """Return whether LeRobot trains a component under `config`, None where that depends on more than the component."""
+    if part in (EXPERT, PROJECTIONS):
+        return True
+    if part == VISION:
+        return not (config.get("freeze_vision_encoder", True) or config.get("train_expert_only", True))
+    if part in (CONNECTOR, TEXT, LM_HEAD):
+        return False if config.get("train_expert_only", True) or part == LM_HEAD else None
+    return False if part in (TEACHER, NORMALISATION) else None
+
+
+def profile(checkpoint: Checkpoint) -> str:
+    """Return how the dtypes came about, as far as the student's tensors tell; "" for a profile that nothing is known to write."""
+    dtypes: dict[str, set[Dtype]] = {}
+    for tensor in checkpoint.tensors:
+        dtypes.setdefault(component(tensor.name), set()).add(tensor.dtype)
+    expert, text = dtypes.get(EXPERT, set()), dtypes.get(TEXT, set())
+    rest_of_vlm = set().union(*(dtypes.get(part, set()) for part in (VISION, CONNECTOR, LM_HEAD)))
+    if expert == text == rest_of_vlm == {Dtype.F32}:
+        return "saved in F32 throughout, as FSDP does"
+    if text == {Dtype.BF16} and Dtype.BF16 in expert and len(rest_of_vlm) == 1:
+        return _PROFILES.get(rest_of_vlm.pop(), "")
+    return ""
+
+
+def _recognises(checkpoint: Checkpoint) -> bool:
+    config = checkpoint.document("config.json")
+    if config is not None and config.value.get("type") in ("smolvla", "smolvla_reflow"):
+        return True
+    return any(".vlm_with_expert." in tensor.name for tensor in checkpoint.tensors)
+
+
+def _judge_load_vlm_weights(value: ConfigValue) -> tuple[bool, str]:
+    if value is True:
+        return True, "reads the base VLM (vlm_model_name), then this checkpoint over it; the VLM runs in BF16"
+    if value is False or value is ABSENT:
+        default = ", the default," if value is ABSENT else ""
+        return False, f"false{default} builds the VLM in F32: BF16 weights are upcast, more memory, slower"
+    return False, "refused: a boolean is expected"
+
+
+def _judge_use_reflow(value: ConfigValue) -> tuple[bool, str]:
+    return (True, "reads the config") if value is ABSENT else (False, _REFUSED)
+
+
+SMOLVLA = Family(
+    name="smolvla",
+    recognises=_recognises,
+    components=(
+        Component(key=VISION, title="VLM vision tower", short="vision tower"),
+        Component(key=CONNECTOR, title="VLM connector", short="connector"),
+        Component(key=TEXT, title="VLM text model", short="text model"),
+        Component(key=LM_HEAD, title="VLM lm_head", short="lm_head"),
+        Component(key=EXPERT, title="action expert", short="action expert"),
+        Component(key=PROJECTIONS, title="state and action projections", short="projections"),
+        Component(key=NORMALISATION, title="normalisation buffers (LeRobot 0.3)", short="normalisation buffers"),
+        Component(key=TEACHER, title="teacher", short="teacher"),
+        Component(key=OTHER, title="other", short="other"),
+    ),
+    component=component,
+    trains=trains,
+    profile=profile,
+    copy_prefixes=TEACHER_PREFIXES,
+    watched=(
+        WatchedKey(key="load_vlm_weights", judge=_judge_load_vlm_weights),
+        WatchedKey(key="use_reflow", judge=_judge_use_reflow, neutral=(ABSENT, False, None)),
+        WatchedKey(key="teacher_model_path", judge=_judge_use_reflow, neutral=(ABSENT, False, None)),
+    ),
+    settings=(
+        "/type",
+        "/vlm_model_name",
+        "/num_vlm_layers",
+        "/num_expert_layers",
+        "/expert_width_multiplier",
+        "/train_expert_only",
+        "/chunk_size",
+        "/n_action_steps",
+        "/num_steps",
+        "/max_state_dim",
+        "/max_action_dim",
+        "/use_cache",
+        "/pretrained_path",
+    ),
+    missing="stock LeRobot loads the checkpoint and leaves these at random values, with no more than a warning",
+)

@@ -1,0 +1,148 @@
+"""What a Diff amounts to, in sentences that name components, causes and consequences. The same Diff always tells the same stories in the same order."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from ckpt_tools.compare.fold import fold
+from ckpt_tools.families.family import GENERIC
+from ckpt_tools.families.registry import family_of
+from ckpt_tools.records.diff import ABSENT, RenameKind
+from ckpt_tools.records.story import Story, StoryKind, WatchedLine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ckpt_tools.families.family import Family
+    from ckpt_tools.records.checkpoint import Checkpoint, Tensor
+    from ckpt_tools.records.diff import Diff, Rename
+
+
+def shared_family(a: Checkpoint, b: Checkpoint) -> Family:
+    """Return the family in whose words two checkpoints are compared: B's, or A's where B is of none."""
+    family = family_of(b)
+    return family_of(a) if family is GENERIC else family
+
+
+def watched_lines(a: Checkpoint, b: Checkpoint) -> tuple[WatchedLine, ...]:
+    """Return the lines of the keys that decide whether the checkpoints load, differing or not; none where neither has a config.json."""
+    config_a, config_b = a.document("config.json"), b.document("config.json")
+    if config_a is None or config_b is None:
+        return ()
+    lines = []
+    for watched in shared_family(a, b).watched:
+        left, right = config_a.value.get(watched.key, ABSENT), config_b.value.get(watched.key, ABSENT)
+        (fine_a, remark_a), (fine_b, remark_b) = watched.judge(left), watched.judge(right)
+        alike = all(any(value is neutral for neutral in watched.neutral) for value in (left, right))
+        verdict = "same" if type(left) is type(right) and left == right else "equivalent" if alike else "different"
+        line = WatchedLine(key=watched.key, a=left, b=right, fine_a=fine_a, fine_b=fine_b, remark_a=remark_a, remark_b=remark_b, verdict=verdict)
+        lines.append(line)
+    return tuple(lines)
+
+
+def tell(diff: Diff) -> tuple[Story, ...]:
+    """Return what differs in the tensors, grouped by how they differ; every tensor in `diff` is in a story."""
+    family = shared_family(diff.a, diff.b)
+    copies_a, rest_a = _split_copies(diff.a, diff.only_a)
+    copies_b, rest_b = _split_copies(diff.b, diff.only_b)
+    return (
+        *_missing(rest_a, family),
+        *(_renamed(rename, family) for rename in diff.renamed),
+        *(_copy(prefix, tensors, diff.b, family, side="B") for prefix, tensors in copies_b.items()),
+        *(_copy(prefix, tensors, diff.a, family, side="A") for prefix, tensors in copies_a.items()),
+        *_extra(rest_b, family),
+        *_retyped(diff, family),
+        *_reshaped(diff, family),
+    )
+
+
+def _story(kind: StoryKind, text: str, pairs: Sequence[tuple[Tensor | None, Tensor | None]], remark: str, names: Iterable[str]) -> Story:
+    nbytes = sum((b.nbytes if b else 0) - (a.nbytes if a else 0) for a, b in pairs)
+    return Story(kind=kind, text=text, remark=remark, tensors=len(pairs), nbytes=nbytes, names=tuple(names))
+
+
+def _count(tensors: int) -> str:
+    return f"{tensors:,} tensor{'s' * (tensors != 1)}"
+
+
+def _folded(tensors: Iterable[Tensor]) -> tuple[str, ...]:
+    return tuple(fold(tensor.name for tensor in tensors))
+
+
+def _split_copies(checkpoint: Checkpoint, only: Sequence[Tensor]) -> tuple[dict[str, list[Tensor]], list[Tensor]]:
+    """Return those of `only` that are, under a prefix, copies of other tensors of the same checkpoint, by prefix; and the rest."""
+    shapes = {tensor.name: tensor.shape for tensor in checkpoint.tensors}
+    copies: defaultdict[str, list[Tensor]] = defaultdict(list)
+    rest: list[Tensor] = []
+    for tensor in only:
+        dots = (dot.end() for dot in re.finditer(r"\.", tensor.name))
+        end = next((end for end in dots if shapes.get(tensor.name[end:]) == tensor.shape), None)
+        if end is None:
+            rest.append(tensor)
+        else:
+            copies[tensor.name[:end]].append(tensor)
+    return dict(copies), rest
+
+
+def _copy(prefix: str, tensors: Sequence[Tensor], checkpoint: Checkpoint, family: Family, *, side: str) -> Story:
+    originals = [tensor for tensor in checkpoint.tensors if not tensor.name.startswith(prefix)]
+    whole = len(tensors) == len(originals)
+    what = "a copy of the model" if whole else f"a copy of a part of the model ({family.parts(tensor.name.removeprefix(prefix) for tensor in tensors)})"
+    remark = "a teacher saved with its student: stock LeRobot warns of unexpected keys, loads the rest, and the file stays this large"
+    return _story(
+        StoryKind.COPY,
+        f"{_count(len(tensors))} under `{prefix}` only in {side}: {what}",
+        [(None, tensor) if side == "B" else (tensor, None) for tensor in tensors],
+        remark if prefix in family.copy_prefixes else "",
+        _folded(tensors),
+    )
+
+
+def _missing(tensors: Sequence[Tensor], family: Family) -> Iterator[Story]:
+    if tensors:
+        text = f"{_count(len(tensors))} missing in B ({family.parts(tensor.name for tensor in tensors)})"
+        yield _story(StoryKind.MISSING, text, [(tensor, None) for tensor in tensors], family.missing, _folded(tensors))
+
+
+def _extra(tensors: Sequence[Tensor], family: Family) -> Iterator[Story]:
+    if tensors:
+        text = f"{_count(len(tensors))} only in B ({family.parts(tensor.name for tensor in tensors)})"
+        yield _story(StoryKind.EXTRA, text, [(None, tensor) for tensor in tensors], "", _folded(tensors))
+
+
+def _renamed(rename: Rename, family: Family) -> Story:
+    parts = family.parts(a.name for a, _ in rename.pairs)
+    missing = rename.kind is RenameKind.PREFIX and rename.new in family.copy_prefixes
+    remark = f"B lacks them under the names it needs: {family.missing}" if missing else ""
+    names = [f"{old} -> {new}" for old, new in zip(fold(a.name for a, _ in rename.pairs), fold(b.name for _, b in rename.pairs), strict=False)]
+    return _story(StoryKind.RENAMED, f"{_count(len(rename.pairs))} {_renaming(rename)} ({parts})", rename.pairs, remark, names)
+
+
+def _renaming(rename: Rename) -> str:
+    match rename.kind:
+        case RenameKind.PREFIX:
+            return f"moved under `{rename.new}` in B" if rename.new else f"moved out of `{rename.old}` in B"
+        case RenameKind.WRAPPER:
+            return f"wrapped in `{rename.new}` in B" if rename.new else f"unwrapped from `{rename.old}` in B"
+        case _:
+            return f"called `{rename.new}` in B instead of `{rename.old}`"
+
+
+def _retyped(diff: Diff, family: Family) -> Iterator[Story]:
+    groups: defaultdict[tuple[str, str], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+    for a, b in diff.retyped:
+        groups[a.dtype.label, b.dtype.label].append((a, b))
+    profile_a, profile_b = family.profile(diff.a), family.profile(diff.b)
+    remark = f"B was {profile_b}" + f", A {profile_a}" * bool(profile_a) if profile_b and profile_b != profile_a else ""
+    for (old, new), pairs in sorted(groups.items(), key=lambda group: -len(group[1])):
+        text = f"{_count(len(pairs))} {new} instead of {old} ({family.parts(a.name for a, _ in pairs)})"
+        yield _story(StoryKind.DTYPE, text, pairs, remark, _folded(b for _, b in pairs))
+
+
+def _reshaped(diff: Diff, family: Family) -> Iterator[Story]:
+    if diff.reshaped:
+        text = f"{_count(len(diff.reshaped))} of another shape ({family.parts(a.name for a, _ in diff.reshaped)})"
+        names = [f"{a.name} {list(a.shape)} -> {list(b.shape)}" for a, b in diff.reshaped]
+        yield _story(StoryKind.SHAPE, text, diff.reshaped, "the loader refuses another shape", names)

@@ -1,0 +1,209 @@
+"""The safetensors header: bytes to tensors and back, with the verdict of the reference library (safetensors 0.8) on any bytes.
+
+Specification: the format section of the safetensors README. Where the reference reads what the specification forbids, `decode` raises a
+SpecificationError unless `lenient`; then it returns what the reference would. The payload is never touched here.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from ckpt_tools import errors
+from ckpt_tools.format.header_entry import WORD, decode_entry, named
+from ckpt_tools.format.json_text import Repeated, kind, repeated_key, scan
+from ckpt_tools.records.checkpoint import Tensor
+from ckpt_tools.records.dtype import Dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ckpt_tools.format.json_text import Json, JsonObject
+
+LENGTH_BYTES = 8
+"""A file starts with the header's length, little endian."""
+
+HEADER_LIMIT = 100_000_000
+"""The longest header that the reference reads, in bytes."""
+
+_LAYOUT_ORDER = {dtype: -position for position, dtype in enumerate(Dtype)}
+
+
+class Header(NamedTuple):
+    """What a header says: tensors in payload order, metadata in file order (None where there is none)."""
+
+    tensors: tuple[Tensor, ...]
+    metadata: tuple[tuple[str, str], ...] | None
+
+
+def header_length(prefix: bytes, file_size: int) -> int:
+    """Return the header's length in bytes, from the file's first 8 bytes, checked against the limit and the file's size."""
+    if len(prefix) < LENGTH_BYTES:
+        msg = f"has {len(prefix)} bytes, too few for a safetensors file"
+        raise errors.HeaderTooSmall(msg)
+    length = int.from_bytes(prefix[:LENGTH_BYTES], "little")
+    if length > HEADER_LIMIT:
+        msg = f"claims a header of {length:,} bytes, more than the limit of {HEADER_LIMIT:,}"
+        raise errors.HeaderTooLarge(msg)
+    if length + LENGTH_BYTES > file_size:
+        msg = f"claims a header of {length:,} bytes, but the file has {file_size:,}"
+        raise errors.HeaderPastEnd(msg)
+    return length
+
+
+def decode(header: bytes, payload_size: int, *, shard: str = "", lenient: bool = False) -> Header:
+    """Return the header's tensors and metadata. `header` is the bytes after the length, `payload_size` the bytes after them.
+
+    `shard` goes into the tensors. Raises a HeaderError where the reference refuses, and a SpecificationError where only the specification does, unless
+    `lenient`.
+    """
+    text = _text(header)
+    document = _document(text)
+    if not lenient:
+        _refuse_outside_specification(text, document)
+    metadata = _metadata(document, lenient=lenient)
+    entries = document.pairs if isinstance(document, Repeated) else document.items()
+    by_name = {name: decode_entry(name, entry, shard, lenient=lenient) for name, entry in entries if name != "__metadata__"}
+    tensors = tuple(sorted(by_name.values(), key=lambda tensor: (tensor.start, tensor.end)))
+    _check_payload(tensors, payload_size)
+    return Header(tensors, metadata)
+
+
+def encode(tensors: Iterable[Tensor], metadata: Iterable[tuple[str, str]] | None = None) -> bytes:
+    """Return the header for `tensors` as they are laid out, length prefix and padding to 8 bytes included.
+
+    For tensors in `layout` order and at most one metadata key these are the bytes that the reference library writes. (With several keys it writes them in
+    the order of a hash map; this keeps the order given.)
+    """
+    document: dict[str, object] = {} if metadata is None else {"__metadata__": dict(metadata)}
+    for tensor in tensors:
+        document[tensor.name] = {"dtype": tensor.dtype.label, "shape": tensor.shape, "data_offsets": (tensor.start, tensor.end)}
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    padded = text + b" " * (-len(text) % LENGTH_BYTES)
+    return len(padded).to_bytes(LENGTH_BYTES, "little") + padded
+
+
+def layout(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """Return `tensors` in the reference writer's order (widest dtype first, then by name), laid out one after the other from 0."""
+    placed: list[Tensor] = []
+    start = 0
+    for tensor in sorted(tensors, key=lambda tensor: (_LAYOUT_ORDER[tensor.dtype], tensor.name)):
+        end = start + tensor.nbytes
+        placed.append(tensor._replace(start=start, end=end))
+        start = end
+    return tuple(placed)
+
+
+def nbytes(dtype: Dtype, shape: Sequence[int]) -> int:
+    """Return the bytes that a tensor of `dtype` and `shape` fills. Raises SizeOverflow and SizeFractional as the reference does."""
+    elements = 1
+    for dimension in shape:
+        # One step at a time: the reference overflows on the way even where a later 0 would make the product 0.
+        elements *= dimension
+        if elements >= WORD:
+            break
+    bits = elements * dtype.bits
+    if bits >= WORD:
+        msg = f"shape {list(shape)} of {dtype} has more bits than 64 bits can count"
+        raise errors.SizeOverflow(msg)
+    if bits % 8:
+        msg = f"shape {list(shape)} of {dtype} fills {bits} bits, which are no whole bytes"
+        raise errors.SizeFractional(msg)
+    return bits // 8
+
+
+def _text(header: bytes) -> str:
+    try:
+        return header.decode("utf-8")
+    except UnicodeDecodeError as error:
+        msg = f"header byte {error.start:,} is not UTF-8"
+        raise errors.HeaderNotUtf8(msg) from None
+
+
+def _document(text: str) -> JsonObject:
+    try:
+        document = scan(text)
+    except errors.JsonInvalid as error:
+        msg = f"header is not JSON: {error.what}"
+        raise errors.HeaderNotJson(msg) from None
+    if not isinstance(document, dict):
+        msg = f"header is {kind(document)}, not an object"
+        raise errors.HeaderNotObject(msg)
+    return document
+
+
+def _refuse_outside_specification(text: str, document: JsonObject) -> None:
+    """Refuse what concerns the header as a whole; entries are judged one by one."""
+    if not text.startswith("{"):
+        msg = "header starts with blanks instead of {"
+        raise errors.HeaderIndented(msg)
+    if isinstance(document, Repeated):
+        name = repeated_key(document.pairs)
+        if name != "__metadata__":
+            msg = "the name stands more than once in the header"
+            raise errors.TensorRepeated(msg, subject=named(name))
+
+
+def _metadata(document: JsonObject, *, lenient: bool) -> tuple[tuple[str, str], ...] | None:
+    pairs = document.pairs if isinstance(document, Repeated) else document.items()
+    found = [value for key, value in pairs if key == "__metadata__"]
+    if len(found) > 1:
+        msg = "stands more than once in the header"
+        raise errors.MetadataRepeated(msg, subject="__metadata__")
+    if not found:
+        return None
+    metadata = found[0]
+    if metadata is None and lenient:
+        return None
+    _check_metadata(metadata, lenient=lenient)
+    return tuple((key, str(value)) for key, value in metadata.items()) if isinstance(metadata, dict) else None
+
+
+def _check_metadata(metadata: Json, *, lenient: bool) -> None:
+    if metadata is None:
+        msg = "is null, not an object"
+        raise errors.MetadataNull(msg, subject="__metadata__")
+    if not isinstance(metadata, dict):
+        msg = f"is {kind(metadata)}, not an object"
+        raise errors.MetadataInvalid(msg, subject="__metadata__")
+    for key, value in metadata.pairs if isinstance(metadata, Repeated) else metadata.items():
+        if not isinstance(value, str):
+            msg = f"{json.dumps(key)} is {kind(value)}, not a string"
+            raise errors.MetadataInvalid(msg, subject="__metadata__")
+    if isinstance(metadata, Repeated) and not lenient:
+        msg = f"key {json.dumps(repeated_key(metadata.pairs))} stands more than once"
+        raise errors.MetadataKeyRepeated(msg, subject="__metadata__")
+
+
+def _check_payload(tensors: Sequence[Tensor], payload_size: int) -> None:
+    """Refuse tensors that do not fill the payload from its first byte to its last, each with the bytes its shape asks for."""
+    position = 0
+    for tensor in tensors:
+        if tensor.start != position:
+            raise _misplaced(tensor, position)
+        if tensor.end < tensor.start:
+            msg = f"ends at payload byte {tensor.end:,}, before it starts at {tensor.start:,}"
+            raise errors.OffsetsReversed(msg, subject=named(tensor.name))
+        try:
+            expected = nbytes(tensor.dtype, tensor.shape)
+        except errors.HeaderError as error:
+            error.subject = named(tensor.name)
+            raise
+        if tensor.nbytes != expected:
+            msg = f"has {tensor.nbytes:,} bytes, but {tensor.dtype} {list(tensor.shape)} needs {expected:,}"
+            raise errors.SizeMismatch(msg, subject=named(tensor.name))
+        position = tensor.end
+    if position > payload_size:
+        msg = f"cut short: the header names {position:,} payload bytes, the file holds {payload_size:,}"
+        raise errors.PayloadTruncated(msg)
+    if position < payload_size:
+        msg = f"{payload_size - position:,} bytes follow the last tensor"
+        raise errors.PayloadTrailing(msg)
+
+
+def _misplaced(tensor: Tensor, position: int) -> errors.HeaderError:
+    if tensor.start > position:
+        msg = f"starts at payload byte {tensor.start:,}, which leaves a gap of {tensor.start - position:,} bytes before it"
+        return errors.PayloadGap(msg, subject=named(tensor.name))
+    msg = f"starts at payload byte {tensor.start:,}, inside the tensor before it, which ends at {position:,}"
+    return errors.PayloadOverlap(msg, subject=named(tensor.name))

@@ -1,0 +1,62 @@
+"""What a diff amounts to, told in sentences: the nouns behind the first screen of `ckpt diff`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ckpt_tools.records.diff import Diff
+    from ckpt_tools.records.summary import Summary
+
+
+class StoryKind(StrEnum):
+    """What a story is about."""
+
+    COPY = "copy"
+    RENAMED = "renamed"
+    MISSING = "missing"
+    EXTRA = "extra"
+    DTYPE = "dtype"
+    SHAPE = "shape"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """Tensors that differ in one and the same way.
+
+    `text` says what, `remark` why or what it leads to ("" where nothing is known). `names` are folded, `nbytes` is what B has more than A.
+    """
+
+    kind: StoryKind
+    text: str
+    remark: str
+    tensors: int
+    nbytes: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedLine:
+    """A config key that always has its line: its values on both sides, what the loader does with each, whether each is fine and they mean the same."""
+
+    key: str
+    a: object
+    b: object
+    fine_a: bool
+    fine_b: bool
+    remark_a: str
+    remark_b: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A diff with both summaries and what they amount to: what `ckpt diff` shows."""
+
+    diff: Diff
+    a: Summary
+    b: Summary
+    watched: tuple[WatchedLine, ...]
+    stories: tuple[Story, ...]

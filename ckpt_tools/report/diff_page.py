@@ -1,0 +1,146 @@
+"""A comparison as blocks: both sides in a table, what the tensors' differences amount to, the keys that decide, the values and files that differ."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from ckpt_tools.records.story import StoryKind
+from ckpt_tools.report.blocks import Heading, Line, Mark, Table
+from ckpt_tools.report.words import change, printable, signed, size, value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ckpt_tools.records.diff import Diff, FileChange, ValueChange
+    from ckpt_tools.records.story import Comparison, Story, WatchedLine
+    from ckpt_tools.records.summary import Summary
+    from ckpt_tools.report.blocks import Block, Page
+
+_SHOWN = 6
+"""How many names or values of one kind fit the first screen."""
+
+_BAD_STORIES = frozenset({StoryKind.COPY, StoryKind.MISSING, StoryKind.SHAPE})
+
+
+def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
+    """Return the page of `ckpt diff`. `full` lists every name and value; without it each kind is cut to a few."""
+    diff = comparison.diff
+    blocks = [
+        _sides(comparison),
+        *_tensors(comparison, full=full),
+        *_watched(comparison),
+        *_values("values", diff.values, {f"/{line.key}" for line in comparison.watched}, full=full),
+        *_values("metadata", diff.metadata, set(), full=full),
+        *_files(diff, full=full),
+        Heading(text="verdict"),
+        _verdict(diff),
+    ]
+    return tuple(blocks)
+
+
+def _sides(comparison: Comparison) -> Table:
+    a, b = comparison.a, comparison.b
+    rows = [
+        ("family", a.family, b.family, ""),
+        ("tensors", f"{a.tensors:,}", f"{b.tensors:,}", signed(b.tensors - a.tensors)),
+        ("parameters", f"{a.parameters:,}", f"{b.parameters:,}", signed(b.parameters - a.parameters)),
+        ("weights", size(a.checkpoint.size), size(b.checkpoint.size), change(b.checkpoint.size - a.checkpoint.size)),
+        *_file_rows(a, b),
+    ]
+    return Table(header=("", f"A {_name(a)}", f"B {_name(b)}", "B - A"), rows=tuple(rows), right=frozenset({1, 2, 3}))
+
+
+def _name(summary: Summary) -> str:
+    return printable(summary.checkpoint.where)
+
+
+def _file_rows(a: Summary, b: Summary) -> Iterator[tuple[str, str, str, str]]:
+    left, right = len(a.checkpoint.weights), len(b.checkpoint.weights)
+    if (left, right) != (1, 1):
+        yield "weight files", f"{left:,}", f"{right:,}", signed(right - left)
+
+
+def _tensors(comparison: Comparison, *, full: bool) -> Iterator[Block]:
+    if comparison.stories:
+        yield Heading(text="tensors")
+    for story in comparison.stories:
+        yield _told(story, full=full)
+
+
+def _told(story: Story, *, full: bool) -> Line:
+    weight = f": {change(story.nbytes)}" if story.nbytes else ""
+    details = [story.remark] if story.remark else []
+    names = story.names if full else story.names[:_SHOWN] if len(story.names) <= _SHOWN else ()
+    details += [printable(name) for name in names]
+    return Line(text=printable(story.text) + weight, mark=Mark.BAD if story.kind in _BAD_STORIES else Mark.CHANGE, details=tuple(details))
+
+
+def _watched(comparison: Comparison) -> Iterator[Block]:
+    if comparison.watched:
+        yield Heading(text="config.json, the keys that decide how it loads")
+    for line in comparison.watched:
+        yield _decided(line)
+
+
+def _decided(line: WatchedLine) -> Line:
+    both = f"{value(line.a)} in both" if line.verdict == "same" else f"{value(line.a)} -> {value(line.b)}"
+    note = "  (absent, false and null mean the same here)" if line.verdict == "equivalent" else ""
+    remarks = [f"stock LeRobot: {line.remark_b}"] if line.verdict == "same" else [f"A: {line.remark_a}", f"B: {line.remark_b}"]
+    fine = line.fine_a and line.fine_b
+    mark = Mark.GOOD if fine else Mark.BAD
+    return Line(text=f"{line.key}: {both}{note}", mark=mark, details=() if fine and line.verdict == "same" else tuple(remarks))
+
+
+def _values(title: str, changes: tuple[ValueChange, ...], told: set[str], *, full: bool) -> Iterator[Block]:
+    rest = [change for change in changes if not (change.path == "config.json" and change.pointer in told)]
+    if rest:
+        yield Heading(text=title)
+    for path, group in groupby(rest, key=lambda change: change.path):
+        members = list(group)
+        shown = members if full else members[:_SHOWN]
+        details = [_changed(change) for change in shown]
+        if len(members) > len(shown):
+            details.append(f"… and {len(members) - len(shown):,} more (--full lists them)")
+        count = f"{len(members):,} value{'s' * (len(members) != 1)}"
+        yield Line(text=f"{printable(path)}: {count}", mark=Mark.CHANGE, details=tuple(details))
+
+
+def _changed(found: ValueChange) -> str:
+    note = f"  ({found.same_because})" if found.same_because else ""
+    return f"{printable(found.pointer)}: {value(found.a, 40)} -> {value(found.b, 40)}{note}"
+
+
+def _files(diff: Diff, *, full: bool) -> Iterator[Block]:
+    if diff.files:
+        yield Heading(text="files")
+    shown = diff.files if full else diff.files[: 2 * _SHOWN]
+    for found in shown:
+        yield Line(text=f"{printable(found.path)}: {_where(found)}", mark=Mark.CHANGE)
+    if len(diff.files) > len(shown):
+        yield Line(text=f"… and {len(diff.files) - len(shown):,} more (--full lists them)")
+
+
+def _where(found: FileChange) -> str:
+    if found.b is None:
+        return f"only in A ({size(found.a or 0)})"
+    if found.a is None:
+        return f"only in B ({size(found.b)})"
+    return f"{size(found.a)} -> {size(found.b)}" if found.a != found.b else f"other content ({size(found.a)})"
+
+
+def _verdict(diff: Diff) -> Line:
+    if diff.same:
+        return Line(text="same structure; the tensors' values were not compared", mark=Mark.GOOD)
+    counts = (
+        (len(diff.only_a), "tensor only in A", "tensors only in A"),
+        (len(diff.only_b), "tensor only in B", "tensors only in B"),
+        (sum(len(rename.pairs) for rename in diff.renamed), "tensor renamed", "tensors renamed"),
+        (len(diff.retyped), "dtype", "dtypes"),
+        (len(diff.reshaped), "shape", "shapes"),
+        (sum(not change.same_because for change in diff.values), "value", "values"),
+        (len(diff.metadata), "metadata entry", "metadata entries"),
+        (len(diff.files), "file", "files"),
+    )
+    parts = [f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count]
+    return Line(text=f"different: {', '.join(parts)}", mark=Mark.BAD)

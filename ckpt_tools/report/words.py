@@ -1,0 +1,45 @@
+"""Numbers and values in words: sizes, counts, JSON values cut to a line."""
+
+from __future__ import annotations
+
+import json
+
+from ckpt_tools.records.diff import ABSENT
+
+_VALUE_WIDTH = 60
+_KILO = 1000
+
+
+def size(nbytes: int) -> str:
+    """Return bytes as people and the Hub write them, in powers of 1000: 906.7 MB, 1.2 GB."""
+    value = float(abs(nbytes))
+    unit = "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):  # noqa: B007 - the unit it stops at is the result
+        if value < _KILO:
+            break
+        value /= _KILO
+    number = f"{value:.0f}" if unit == "B" or value >= 100 else f"{value:.1f}"  # noqa: PLR2004 - three digits are enough
+    return f"{'-' * (nbytes < 0)}{number} {unit}"
+
+
+def change(nbytes: int) -> str:
+    """Return a difference in bytes with its sign; "" for none."""
+    return f"{'+' * (nbytes > 0)}{size(nbytes)}" if nbytes else ""
+
+
+def signed(number: int) -> str:
+    """Return a difference with its sign; "" for none."""
+    return f"{number:+,}" if number else ""
+
+
+def value(item: object, width: int = _VALUE_WIDTH) -> str:
+    """Return a JSON value on one line of at most `width` characters; ABSENT as the word."""
+    if item is ABSENT:
+        return "absent"
+    text = json.dumps(item, ensure_ascii=False)
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def printable(text: str) -> str:
+    """Return `text` with control characters escaped: names come from files, and a terminal obeys what it is sent."""
+    return text if text.isprintable() else "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -1,0 +1,142 @@
+"""From what a person names (WHERE) to the folder and the weight files meant. Looks at names only and opens nothing but folders."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from ckpt_tools.errors import NotACheckpoint, NotAFile, NothingThere, Unreadable
+from ckpt_tools.format.shard_index import INDEX_SUFFIX, shard_family
+from ckpt_tools.store.files import kind_of, list_folder
+
+SINGLE_FILE = "model.safetensors"
+"""What LeRobot and transformers look for first."""
+
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_PROCESSOR_STATE = re.compile(r"policy_(pre|post)processor.*\.safetensors")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """A folder and what to read in it: weight files relative to `root`, or an index that names them. `whole_folder` is false for a single file."""
+
+    where: str
+    root: str
+    names: tuple[str, ...]
+    weights: tuple[str, ...]
+    index: str | None
+    whole_folder: bool = True
+
+
+def locate(where: str) -> Location:
+    """Return where the checkpoint that `where` names lies.
+
+    `where` is a .safetensors file, an index, a folder with either, a LeRobot run folder or step folder, or a Hugging Face cache folder.
+    Raises NothingThere, NotAFile, NotACheckpoint or Unreadable.
+    """
+    try:
+        mode = os.stat(where).st_mode
+    except OSError as error:
+        raise _not_reached(where, error) from None
+    if stat.S_ISDIR(mode):
+        return _in_folder(where)
+    if not stat.S_ISREG(mode):
+        msg = f"is {kind_of(mode)}, not a checkpoint"
+        raise NotAFile(msg, path=where)
+    return _single_file(where)
+
+
+def _not_reached(where: str, error: OSError) -> NothingThere | Unreadable:
+    if isinstance(error, PermissionError):
+        return Unreadable("permission denied", path=where, hint="ask for read access, or run as the user who owns it")
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        msg = "a link that leads nowhere" if os.path.islink(where) else "there is nothing here"
+        return NothingThere(msg, path=where)
+    return NothingThere((error.strerror or str(error)).lower(), path=where)
+
+
+def _single_file(where: str) -> Location:
+    root, name = os.path.split(where)
+    if name.endswith(INDEX_SUFFIX):
+        return Location(where=where, root=root or ".", names=(), weights=(), index=name, whole_folder=False)
+    if name.endswith(".safetensors"):
+        return Location(where=where, root=root or ".", names=(), weights=(name,), index=None, whole_folder=False)
+    if name.endswith(_PICKLES):
+        msg = "looks like a pickle by its name, and a pickle is never opened: it can run code"
+        raise NotACheckpoint(msg, path=where, hint="save it as safetensors first")
+    if name.endswith(".json"):
+        msg = "is a configuration file, not a checkpoint"
+        raise NotACheckpoint(msg, path=where, hint=f"name its folder: {root or '.'}")
+    msg = "is not a .safetensors file"
+    raise NotACheckpoint(msg, path=where)
+
+
+def _in_folder(where: str) -> Location:
+    for root in _candidates(where):
+        names = list_folder(root)
+        location = _weights_in(where, root, names)
+        if location is not None:
+            return location
+    raise _no_weights(where)
+
+
+def _candidates(where: str) -> list[str]:
+    """Return the folders to look into, best first: the folder itself, a LeRobot step, a LeRobot run, a Hugging Face cache."""
+    top = Path(where)
+    found = [top, top / "pretrained_model", top / "checkpoints" / "last" / "pretrained_model"]
+    steps = sorted((path for path in top.glob("checkpoints/*/pretrained_model") if path.parent.name.isdigit()), key=lambda path: int(path.parent.name))
+    found.extend(reversed(steps))
+    found.extend(_cached_snapshots(top))
+    # str() of Path drops a leading ./, which is what a person wants to read back.
+    return [where, *(str(path) for path in found[1:] if path.is_dir())]
+
+
+def _cached_snapshots(top: Path) -> list[Path]:
+    """Return the snapshot that `refs/main` names, or the only one, of a Hugging Face cache folder (models--owner--name)."""
+    snapshots = top / "snapshots"
+    if not snapshots.is_dir():
+        return []
+    main = top / "refs" / "main"
+    if main.is_file():
+        return [snapshots / main.read_text(encoding="ascii", errors="replace").strip()]
+    every = sorted(snapshots.iterdir())
+    return every if len(every) == 1 else []
+
+
+def _weights_in(where: str, root: str, names: tuple[str, ...]) -> Location | None:
+    """Return what to read in the folder `root`, None where it holds no weights."""
+    if f"{SINGLE_FILE}/" in names:
+        msg = "is a folder, not a file"
+        raise NotAFile(msg, path=os.path.join(root, SINGLE_FILE))
+    if SINGLE_FILE in names:
+        return Location(where=where, root=root, names=names, weights=(SINGLE_FILE,), index=None)
+    indexes = [name for name in names if name.endswith(INDEX_SUFFIX)]
+    if len(indexes) > 1:
+        msg = f"holds {len(indexes)} shard indexes: {', '.join(indexes)}"
+        raise NotACheckpoint(msg, path=root, hint="name the index file that you mean")
+    if indexes:
+        return Location(where=where, root=root, names=names, weights=(), index=indexes[0])
+    files = tuple(name for name in names if name.endswith(".safetensors") and not _PROCESSOR_STATE.fullmatch(name))
+    if not files:
+        return None
+    if len(files) > 1 and not _one_family(files):
+        msg = f"holds {len(files)} .safetensors files, and none is called {SINGLE_FILE}: {', '.join(files[:3])}{', …' * (len(files) > 3)}"  # noqa: PLR2004 - three names fit a line
+        raise NotACheckpoint(msg, path=root, hint="name the file that you mean")
+    return Location(where=where, root=root, names=names, weights=files, index=None)
+
+
+def _one_family(files: tuple[str, ...]) -> bool:
+    families = {shard_family(name) for name in files}
+    return len(families) == 1 and None not in families
+
+
+def _no_weights(where: str) -> NotACheckpoint:
+    names = list_folder(where)
+    pickles = [name for name in names if name.endswith(_PICKLES)]
+    if pickles:
+        msg = f"holds no .safetensors file, only pickles such as {pickles[0]}, which are never opened"
+        return NotACheckpoint(msg, path=where, hint="save the model as safetensors first")
+    return NotACheckpoint("holds no .safetensors file", path=where)
