@@ -26,7 +26,7 @@ def show(where: str, *, lenient: bool = False) -> Summary:
     return summarise(read(where, lenient=lenient))
 
 
-def diff(
+def diff(  # noqa: PLR0913 - options by keyword
     a: str,
     b: str,
     *,

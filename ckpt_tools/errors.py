@@ -199,35 +199,35 @@ class SpecificationError(FormatError):
 
 
 class TensorRepeated(SpecificationError):
-    """A tensor name stands once. (The reference keeps the last.)"""
+    """A tensor name stands once; the reference keeps the last."""
 
 
 class MetadataKeyRepeated(SpecificationError):
-    """A metadata key stands once. (The reference keeps the last.)"""
+    """A metadata key stands once; the reference keeps the last."""
 
 
 class MetadataNull(SpecificationError):
-    """`__metadata__` is an object. (The reference reads null as absent.)"""
+    """`__metadata__` is an object; the reference reads null as absent."""
 
 
 class FieldUnknown(SpecificationError):
-    """A tensor's entry has no fields but dtype, shape and data_offsets. (The reference drops others.)"""
+    """A tensor's entry has no fields but dtype, shape and data_offsets; the reference drops others."""
 
 
 class EntryPositional(SpecificationError):
-    """A tensor's entry is an object. (The reference reads [dtype, shape, data_offsets] too.)"""
+    """A tensor's entry is an object; the reference reads [dtype, shape, data_offsets] too."""
 
 
 class DtypeWrapped(SpecificationError):
-    """A dtype is a string. (The reference reads {"F32": null} too.)"""
+    """A dtype is a string. (The reference reads {"F32": null} too.)."""
 
 
 class NameWithNul(SpecificationError):
-    """A name holds no NUL character. (The reference reads it; C readers cut it short.)"""
+    """A name holds no NUL character; the reference reads it; C readers cut it short."""
 
 
 class HeaderIndented(SpecificationError):
-    """A header starts with `{`. (The reference skips blanks before it.)"""
+    """A header starts with `{`; the reference skips blanks before it."""
 
 
 class IndexInvalid(FormatError):
@@ -271,7 +271,7 @@ class JsonSyntax(JsonInvalid):
 
 
 class JsonKeyRepeated(JsonInvalid):
-    """A key stands once in an object. (Python keeps the last and hides the first.)"""
+    """A key stands once in an object; Python keeps the last and hides the first."""
 
 
 class JsonTooDeep(JsonInvalid):

@@ -1,5 +1,7 @@
 """What `ckpt` returns to the shell."""
 
+from __future__ import annotations
+
 CLEAN = 0
 """Nothing to complain about: equal, or no findings."""
 

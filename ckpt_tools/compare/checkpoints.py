@@ -12,7 +12,7 @@ from ckpt_tools.records.diff import ABSENT, Aspect, Diff, FileChange, ValueChang
 from ckpt_tools.records.dtype import Dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from ckpt_tools.records.checkpoint import Checkpoint, Tensor, TensorFile
     from ckpt_tools.records.diff import Rename
@@ -159,6 +159,6 @@ def _listing(checkpoint: Checkpoint) -> dict[str, tuple[object, int]]:
     understood = {file.path: file.size for file in (*checkpoint.weights, *checkpoint.states)}
     understood |= {document.path: len(document.text.encode()) for document in checkpoint.documents}
     if checkpoint.index is not None:
-        understood[checkpoint.index.path] = 0
-    others = {file.path: ((file.size, file.digest), file.size) for file in checkpoint.others}
-    return {path: (None, size) for path, size in understood.items()} | others
+        understood[checkpoint.index.path] = checkpoint.index.size
+    listing: dict[str, tuple[object, int]] = {path: (None, size) for path, size in understood.items()}
+    return listing | {file.path: ((file.size, file.digest), file.size) for file in checkpoint.others}

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 
 def glob_to_regex(glob: str) -> re.Pattern[str]:
     """Return the expression that a full address must match. `**` at the start or end also matches no segment at all."""
-    parts: list[str] = []
-    for token in re.findall(r"\*\*\.|\.\*\*$|\*\*|\*|\?|[^*?.]+|\.", glob):
-        parts.append(_TOKENS.get(token) or re.escape(token))
-    return re.compile("".join(parts), re.DOTALL)
+    tokens = re.findall(r"\*\*\.|\.\*\*$|\*\*|\*|\?|[^*?.]+|\.", glob)
+    return re.compile("".join(_TOKENS.get(token) or re.escape(token) for token in tokens), re.DOTALL)
 
 
 _TOKENS = {"**.": r"(?:.*\.)?", ".**": r"(?:\..*)?", "**": ".*", "*": r"[^.]*", "?": r"[^.]"}

@@ -41,7 +41,7 @@ _PARTS = (
 _PROFILES = {Dtype.F32: "built with load_vlm_weights=false", Dtype.BF16: "built with load_vlm_weights=true"}
 """How the model was built, by the dtype of the VLM outside its text model."""
 
-_REFUSED = "refused: stock LeRobot knows no such field and reads no config.json that has it"
+_REFUSED = "refuses this config.json: it knows no such field, whatever its value"
 
 
 def component(name: str) -> str:
@@ -88,13 +88,13 @@ def _judge_load_vlm_weights(value: ConfigValue) -> tuple[bool, str]:
     if value is True:
         return True, "reads the base VLM (vlm_model_name), then this checkpoint over it; the VLM runs in BF16"
     if value is False or value is ABSENT:
-        default = ", the default," if value is ABSENT else ""
-        return False, f"false{default} builds the VLM in F32: BF16 weights are upcast, more memory, slower"
-    return False, "refused: a boolean is expected"
+        default = "the default" if value is ABSENT else "false"
+        return False, f"builds the VLM in F32 ({default}): BF16 weights are upcast, with more memory and less speed"
+    return False, "refuses this config.json: a boolean is expected"
 
 
-def _judge_use_reflow(value: ConfigValue) -> tuple[bool, str]:
-    return (True, "reads the config") if value is ABSENT else (False, _REFUSED)
+def _judge_reflow_field(value: ConfigValue) -> tuple[bool, str]:
+    return (True, "knows no such field, and there is none") if value is ABSENT else (False, _REFUSED)
 
 
 SMOLVLA = Family(
@@ -117,8 +117,8 @@ SMOLVLA = Family(
     copy_prefixes=TEACHER_PREFIXES,
     watched=(
         WatchedKey(key="load_vlm_weights", judge=_judge_load_vlm_weights),
-        WatchedKey(key="use_reflow", judge=_judge_use_reflow, neutral=(ABSENT, False, None)),
-        WatchedKey(key="teacher_model_path", judge=_judge_use_reflow, neutral=(ABSENT, False, None)),
+        WatchedKey(key="use_reflow", judge=_judge_reflow_field, neutral=(ABSENT, False, None)),
+        WatchedKey(key="teacher_model_path", judge=_judge_reflow_field, neutral=(ABSENT, False, None)),
     ),
     settings=(
         "/type",

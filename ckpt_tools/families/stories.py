@@ -27,12 +27,13 @@ def shared_family(a: Checkpoint, b: Checkpoint) -> Family:
 
 
 def watched_lines(a: Checkpoint, b: Checkpoint) -> tuple[WatchedLine, ...]:
-    """Return the lines of the keys that decide whether the checkpoints load, differing or not; none where neither has a config.json."""
+    """Return the lines of the keys that decide whether the checkpoints load, differing or not; none for a pair of two families or without configs."""
     config_a, config_b = a.document("config.json"), b.document("config.json")
-    if config_a is None or config_b is None:
+    family = family_of(a)
+    if config_a is None or config_b is None or family is not family_of(b):
         return ()
     lines = []
-    for watched in shared_family(a, b).watched:
+    for watched in family.watched:
         left, right = config_a.value.get(watched.key, ABSENT), config_b.value.get(watched.key, ABSENT)
         (fine_a, remark_a), (fine_b, remark_b) = watched.judge(left), watched.judge(right)
         alike = all(any(value is neutral for neutral in watched.neutral) for value in (left, right))
@@ -48,10 +49,10 @@ def tell(diff: Diff) -> tuple[Story, ...]:
     copies_a, rest_a = _split_copies(diff.a, diff.only_a)
     copies_b, rest_b = _split_copies(diff.b, diff.only_b)
     return (
-        *_missing(rest_a, family),
+        *_missing(rest_a, family, diff.b),
         *(_renamed(rename, family) for rename in diff.renamed),
-        *(_copy(prefix, tensors, diff.b, family, side="B") for prefix, tensors in copies_b.items()),
-        *(_copy(prefix, tensors, diff.a, family, side="A") for prefix, tensors in copies_a.items()),
+        *(_copy(prefix, tensors, diff, family, side="B") for prefix, tensors in copies_b.items()),
+        *(_copy(prefix, tensors, diff, family, side="A") for prefix, tensors in copies_a.items()),
         *_extra(rest_b, family),
         *_retyped(diff, family),
         *_reshaped(diff, family),
@@ -86,10 +87,10 @@ def _split_copies(checkpoint: Checkpoint, only: Sequence[Tensor]) -> tuple[dict[
     return dict(copies), rest
 
 
-def _copy(prefix: str, tensors: Sequence[Tensor], checkpoint: Checkpoint, family: Family, *, side: str) -> Story:
-    originals = [tensor for tensor in checkpoint.tensors if not tensor.name.startswith(prefix)]
-    whole = len(tensors) == len(originals)
-    what = "a copy of the model" if whole else f"a copy of a part of the model ({family.parts(tensor.name.removeprefix(prefix) for tensor in tensors)})"
+def _copy(prefix: str, tensors: Sequence[Tensor], diff: Diff, family: Family, *, side: str) -> Story:
+    originals = [sum(not tensor.name.startswith(prefix) for tensor in checkpoint.tensors) for checkpoint in (diff.a, diff.b)]
+    parts = family.parts(tensor.name.removeprefix(prefix) for tensor in tensors)
+    what = "a copy of the model" if len(tensors) == max(originals) else f"a copy of a part of the model ({parts})"
     remark = "a teacher saved with its student: stock LeRobot warns of unexpected keys, loads the rest, and the file stays this large"
     return _story(
         StoryKind.COPY,
@@ -100,10 +101,11 @@ def _copy(prefix: str, tensors: Sequence[Tensor], checkpoint: Checkpoint, family
     )
 
 
-def _missing(tensors: Sequence[Tensor], family: Family) -> Iterator[Story]:
+def _missing(tensors: Sequence[Tensor], family: Family, b: Checkpoint) -> Iterator[Story]:
     if tensors:
         text = f"{_count(len(tensors))} missing in B ({family.parts(tensor.name for tensor in tensors)})"
-        yield _story(StoryKind.MISSING, text, [(tensor, None) for tensor in tensors], family.missing, _folded(tensors))
+        remark = family.missing if family_of(b) is family else ""
+        yield _story(StoryKind.MISSING, text, [(tensor, None) for tensor in tensors], remark, _folded(tensors))
 
 
 def _extra(tensors: Sequence[Tensor], family: Family) -> Iterator[Story]:
@@ -135,7 +137,8 @@ def _retyped(diff: Diff, family: Family) -> Iterator[Story]:
     for a, b in diff.retyped:
         groups[a.dtype.label, b.dtype.label].append((a, b))
     profile_a, profile_b = family.profile(diff.a), family.profile(diff.b)
-    remark = f"B was {profile_b}" + f", A {profile_a}" * bool(profile_a) if profile_b and profile_b != profile_a else ""
+    told = [f"{side} was {profile}" for side, profile in (("B", profile_b), ("A", profile_a)) if profile]
+    remark = "; ".join(told) if profile_a != profile_b else ""
     for (old, new), pairs in sorted(groups.items(), key=lambda group: -len(group[1])):
         text = f"{_count(len(pairs))} {new} instead of {old} ({family.parts(a.name for a, _ in pairs)})"
         yield _story(StoryKind.DTYPE, text, pairs, remark, _folded(b for _, b in pairs))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.records.diff import ABSENT
-from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.records.summary import Group, Processor, Setting, Summary
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
     from ckpt_tools.families.family import Family
     from ckpt_tools.records.checkpoint import Checkpoint, Document, Tensor
+    from ckpt_tools.records.dtype import Dtype
 
 _NORMALISERS = ("normalizer_processor", "unnormalizer_processor")
 

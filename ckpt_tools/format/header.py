@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools import errors
 from ckpt_tools.format.header_entry import WORD, decode_entry, named
 from ckpt_tools.format.json_text import Repeated, kind, repeated_key, scan
-from ckpt_tools.records.checkpoint import Tensor
 from ckpt_tools.records.dtype import Dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ckpt_tools.format.json_text import Json, JsonObject
+    from ckpt_tools.records.checkpoint import Tensor
 
 LENGTH_BYTES = 8
 """A file starts with the header's length, little endian."""

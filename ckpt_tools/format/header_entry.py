@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ckpt_tools import errors
 from ckpt_tools.format.json_text import Repeated, kind, repeated_key
@@ -24,10 +24,8 @@ _DTYPES = {dtype.label: dtype for dtype in Dtype}
 def decode_entry(name: str, entry: Json, shard: str, *, lenient: bool) -> Tensor:
     """Return the tensor that `entry` describes. Raises a HeaderError, or a SpecificationError unless `lenient`; both name the tensor."""
     try:
-        if type(entry) is dict and entry.keys() == _FIELD_SET and "\0" not in name:
-            fields = entry
-        else:
-            fields = _unusual(name, entry, lenient=lenient)
+        usual = type(entry) is dict and entry.keys() == _FIELD_SET and "\0" not in name
+        fields = cast("JsonObject", entry) if usual else _unusual(name, entry, lenient=lenient)
         dtype = _dtype(fields["dtype"], lenient=lenient)
         start, end = _offsets(fields["data_offsets"])
         return Tensor(name=name, dtype=dtype, shape=_shape(fields["shape"]), shard=shard, start=start, end=end)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
 from math import isinf
+from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import JsonKeyRepeated, JsonNotObject, JsonNotUtf8, JsonSyntax, JsonTooDeep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 DEPTH_LIMIT = 127
 """Nesting that serde_json, the reference library's parser, still reads."""
 
-type Json = None | bool | int | float | str | list[Json] | dict[str, Json]
+type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 type JsonObject = dict[str, Json]
 
 _DOUBLE_LIMIT = 1 << 1024

@@ -32,7 +32,7 @@ def decode(text: str, path: str) -> ShardIndex:
     _refuse_two_spellings(shard for _, shard in pairs)
     metadata = document.get("metadata")
     total = metadata.get("total_size") if isinstance(metadata, dict) else None
-    return ShardIndex(path=path, weight_map=pairs, total_size=int(total) if isinstance(total, int | float) else None)
+    return ShardIndex(path=path, size=len(text.encode()), weight_map=pairs, total_size=int(total) if isinstance(total, int | float) else None)
 
 
 def shards(index: ShardIndex) -> tuple[str, ...]:
@@ -62,11 +62,7 @@ def disagreements(index: ShardIndex, files: Sequence[TensorFile], present: Itera
     return (
         *_orphans(index, present),
         *_doubles(files),
-        *(
-            errors.TensorNotInIndex(f"is in {path}, but not in the index", subject=named(name))
-            for name, path in held.items()
-            if name not in promised
-        ),
+        *(errors.TensorNotInIndex(f"is in {path}, but not in the index", subject=named(name)) for name, path in held.items() if name not in promised),
         *(
             errors.TensorNotInShard(f"should be in {path}, and is {_where(held.get(name))}", subject=named(name))
             for name, path in promised.items()

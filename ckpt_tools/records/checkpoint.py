@@ -64,6 +64,7 @@ class ShardIndex:
     """A `*.safetensors.index.json`: which shard each tensor is in, in the index's order, and the total size it claims (None if it claims none)."""
 
     path: str
+    size: int
     weight_map: tuple[tuple[str, str], ...]
     total_size: int | None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from ckpt_tools.format.json_spans import escape
 from ckpt_tools.records.story import StoryKind
 from ckpt_tools.report.blocks import Heading, Line, Mark, Table
 from ckpt_tools.report.words import change, printable, signed, size, value
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _SHOWN = 6
 """How many names or values of one kind fit the first screen."""
 
-_BAD_STORIES = frozenset({StoryKind.COPY, StoryKind.MISSING, StoryKind.SHAPE})
+_BAD_STORIES = frozenset({StoryKind.COPY, StoryKind.MISSING, StoryKind.RENAMED, StoryKind.SHAPE})
 
 
 def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
@@ -31,7 +32,7 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
         *_tensors(comparison, full=full),
         *_watched(comparison),
         *_values("values", diff.values, {f"/{line.key}" for line in comparison.watched}, full=full),
-        *_values("metadata", diff.metadata, set(), full=full),
+        *_metadata(comparison, full=full),
         *_files(diff, full=full),
         Heading(text="verdict"),
         _verdict(diff),
@@ -86,10 +87,12 @@ def _watched(comparison: Comparison) -> Iterator[Block]:
 def _decided(line: WatchedLine) -> Line:
     both = f"{value(line.a)} in both" if line.verdict == "same" else f"{value(line.a)} -> {value(line.b)}"
     note = "  (absent, false and null mean the same here)" if line.verdict == "equivalent" else ""
-    remarks = [f"stock LeRobot: {line.remark_b}"] if line.verdict == "same" else [f"A: {line.remark_a}", f"B: {line.remark_b}"]
-    fine = line.fine_a and line.fine_b
-    mark = Mark.GOOD if fine else Mark.BAD
-    return Line(text=f"{line.key}: {both}{note}", mark=mark, details=() if fine and line.verdict == "same" else tuple(remarks))
+    told = ((line.fine_a, "A", line.remark_a), (line.fine_b, "B", line.remark_b))
+    remarks = [f"{side}: stock LeRobot {remark}" for fine, side, remark in told if not fine]
+    if line.verdict == "same":
+        remarks = [f"stock LeRobot {line.remark_b}"] * (not line.fine_b)
+    mark = Mark.BAD if remarks else Mark.GOOD
+    return Line(text=f"{line.key}: {both}{note}", mark=mark, details=tuple(remarks))
 
 
 def _values(title: str, changes: tuple[ValueChange, ...], told: set[str], *, full: bool) -> Iterator[Block]:
@@ -104,6 +107,18 @@ def _values(title: str, changes: tuple[ValueChange, ...], told: set[str], *, ful
             details.append(f"… and {len(members) - len(shown):,} more (--full lists them)")
         count = f"{len(members):,} value{'s' * (len(members) != 1)}"
         yield Line(text=f"{printable(path)}: {count}", mark=Mark.CHANGE, details=tuple(details))
+
+
+def _metadata(comparison: Comparison, *, full: bool) -> Iterator[Block]:
+    """Yield the metadata entries that differ; tied names, of which there may be hundreds, as one line."""
+    diff = comparison.diff
+    tied = {f"/{escape(alias)}" for side in (diff.a, diff.b) for file in side.weights for alias, _ in file.aliases}
+    changes = diff.metadata if full else tuple(change for change in diff.metadata if change.pointer not in tied)
+    yield from _values("metadata", changes, set(), full=full)
+    if len(changes) < len(diff.metadata):
+        text = f"{len(diff.metadata) - len(changes):,} names noted as tied to another tensor: safetensors keeps one name of two that share storage"
+        yield from () if changes else (Heading(text="metadata"),)
+        yield Line(text=text, mark=Mark.CHANGE)
 
 
 def _changed(found: ValueChange) -> str:

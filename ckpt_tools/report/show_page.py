@@ -86,7 +86,7 @@ def _settings(summary: Summary) -> Iterator[Block]:
 def _setting(setting: Setting) -> Line:
     judged = setting.fine is not None
     remark = f" ({setting.remark})" if setting.remark and not judged else ""
-    details = (f"stock LeRobot: {setting.remark}",) if setting.fine is False else ()
+    details = (f"stock LeRobot {setting.remark}",) if setting.fine is False else ()
     return Line(text=f"{printable(setting.key)}: {value(setting.value)}{printable(remark)}", mark=_MARKS[setting.fine], details=details)
 
 

@@ -53,7 +53,7 @@ def read(where: str, *, lenient: bool = False) -> Checkpoint:
     _check_shards(location, index, weights, lenient=lenient)
     documents = tuple(_documents(location))
     states = tuple(_states(location, documents, lenient=lenient))
-    understood = {file.path for file in (*weights, *states, *documents)} | {location.index}
+    understood = {file.path for file in (*weights, *states)} | {document.path for document in documents} | {location.index}
     return Checkpoint(
         where=where,
         root=location.root,
