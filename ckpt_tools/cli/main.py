@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import sys
 
 import click
 
 from ckpt_tools import __version__
-from ckpt_tools.cli.diff import diff
 from ckpt_tools.cli.exit_codes import TROUBLE
 from ckpt_tools.cli.output import complain
-from ckpt_tools.cli.show import show
 from ckpt_tools.errors import CkptError
+
+COMMANDS = ("show", "diff")
+"""Each is the command of that name in the module of that name in this package. In the order of `ckpt --help`."""
 
 _INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, no_args_is_help=True)
-@click.version_option(__version__, package_name="ckpt-tools", message="ckpt %(version)s (safetensors format 0.8)")
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is wanted: start-up must not pay for commands that do not run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of the commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Return the command of that name, None if there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"ckpt_tools.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, no_args_is_help=True)
+@click.version_option(__version__, message="ckpt %(version)s (safetensors format 0.8)")
 def cli() -> None:
     """Diff, repair, verify and gate safetensors checkpoints before they are uploaded.
 
     Exit status: 0 clean or same, 1 findings or differences, 2 could not do the job, 3 nothing was checked.
     """
-
-
-cli.add_command(show)
-cli.add_command(diff)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,8 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
         return int(cli.main(args=arguments, prog_name="ckpt", standalone_mode=False) or 0)
     except CkptError as error:
         complain(str(error))
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+    except click.ClickException as error:
+        command = getattr(getattr(error, "ctx", None), "command_path", "ckpt")
+        complain(f"{error.format_message().rstrip('.')}; see `{command} --help`")
     except (click.Abort, KeyboardInterrupt):
         complain("interrupted; nothing was changed")
         return _INTERRUPTED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ def write_page(page: Page, output_format: str) -> None:
     elif sys.stdout.isatty():
         # The one import that waits: rich costs more than a whole diff, and only a terminal needs it.
         terminal = importlib.import_module("ckpt_tools.report.terminal")
-        write(terminal.render(page, shutil.get_terminal_size().columns, colour=_wants_colour()))
+        write(terminal.render(page, _columns(), colour=_wants_colour()))
     else:
         write(text.render(page))
 
@@ -36,6 +35,12 @@ def write(result: str) -> None:
 def complain(message: str) -> None:
     """Write one line to standard error."""
     sys.stderr.write(f"ckpt: {message}\n")
+
+
+def _columns() -> int:
+    """Return the terminal's width; COLUMNS overrides it, as in shells."""
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdecimal() and int(columns) else os.get_terminal_size(sys.stdout.fileno()).columns
 
 
 def _wants_colour() -> bool:

@@ -40,6 +40,8 @@ def match(only_a: Iterable[Tensor], only_b: Iterable[Tensor]) -> tuple[Rename, .
     free_b = {tensor.name: tensor for tensor in only_b}
     renames: list[Rename] = []
     for rule in (_wrappers, _prefixes, _layer_offsets, _subtrees):
+        if not free_a or not free_b:
+            break
         for pairs in _groups(rule(tuple(free_a.values()), tuple(free_b.values()))):
             kept = [pair for pair in pairs if pair.a.name in free_a and pair.b.name in free_b]
             if kept:

@@ -6,15 +6,19 @@ import os
 import re
 import stat
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import NotACheckpoint, NotAFile, NothingThere, Unreadable
 from ckpt_tools.format.shard_index import INDEX_SUFFIX, shard_family
-from ckpt_tools.store.files import kind_of, list_folder
+from ckpt_tools.store.files import kind_of, list_folder, read_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SINGLE_FILE = "model.safetensors"
 """What LeRobot and transformers look for first."""
 
+_COMMIT_LIMIT = 1024
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _PROCESSOR_STATE = re.compile(r"policy_(pre|post)processor.*\.safetensors")
 
@@ -41,6 +45,9 @@ def locate(where: str) -> Location:
         mode = os.stat(where).st_mode
     except OSError as error:
         raise _not_reached(where, error) from None
+    except ValueError:
+        msg = "holds a NUL character, which no path can"
+        raise NothingThere(msg, path=where) from None
     if stat.S_ISDIR(mode):
         return _in_folder(where)
     if not stat.S_ISREG(mode):
@@ -83,27 +90,32 @@ def _in_folder(where: str) -> Location:
     raise _no_weights(where)
 
 
-def _candidates(where: str) -> list[str]:
-    """Return the folders to look into, best first: the folder itself, a LeRobot step, a LeRobot run, a Hugging Face cache."""
-    top = Path(where)
-    found = [top, top / "pretrained_model", top / "checkpoints" / "last" / "pretrained_model"]
-    steps = sorted((path for path in top.glob("checkpoints/*/pretrained_model") if path.parent.name.isdigit()), key=lambda path: int(path.parent.name))
-    found.extend(reversed(steps))
-    found.extend(_cached_snapshots(top))
-    # str() of Path drops a leading ./, which is what a person wants to read back.
-    return [where, *(str(path) for path in found[1:] if path.is_dir())]
+def _candidates(where: str) -> Iterator[str]:
+    """Yield the folders to look into, best first: the folder itself, a LeRobot step, a LeRobot run, a Hugging Face cache."""
+    yield where
+    checkpoints = os.path.join(where, "checkpoints")
+    steps = [step for step in _subfolders(checkpoints) if step.isdecimal()]
+    for step in (".", *(os.path.join("checkpoints", step) for step in ("last", *sorted(steps, key=int, reverse=True)))):
+        folder = os.path.normpath(os.path.join(where, step, "pretrained_model"))
+        if os.path.isdir(folder):
+            yield folder
+    yield from _cached_snapshots(where)
 
 
-def _cached_snapshots(top: Path) -> list[Path]:
-    """Return the snapshot that `refs/main` names, or the only one, of a Hugging Face cache folder (models--owner--name)."""
-    snapshots = top / "snapshots"
-    if not snapshots.is_dir():
-        return []
-    main = top / "refs" / "main"
-    if main.is_file():
-        return [snapshots / main.read_text(encoding="ascii", errors="replace").strip()]
-    every = sorted(snapshots.iterdir())
-    return every if len(every) == 1 else []
+def _cached_snapshots(where: str) -> Iterator[str]:
+    """Yield the snapshot that `refs/main` names, or the only one, of a Hugging Face cache folder (models--owner--name)."""
+    snapshots = os.path.join(where, "snapshots")
+    names = _subfolders(snapshots)
+    main = os.path.join(where, "refs", "main")
+    if os.path.isfile(main):
+        commit = read_whole(main, _COMMIT_LIMIT).decode("ascii", "replace").strip()
+        names = (commit,) if commit in names else ()
+    if len(names) == 1:
+        yield os.path.join(snapshots, names[0])
+
+
+def _subfolders(path: str) -> tuple[str, ...]:
+    return tuple(name.removesuffix("/") for name in list_folder(path) if name.endswith("/")) if os.path.isdir(path) else ()
 
 
 def _weights_in(where: str, root: str, names: tuple[str, ...]) -> Location | None:

@@ -1,0 +1,51 @@
+# What a checkout is used for. `make` alone lists the targets; every target installs what it needs into .venv first.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+CKPT := $(VENV)/bin/ckpt
+STAMP := $(VENV)/.installed
+
+# Output in the order in which it is written, also through a pipe.
+export PYTHONUNBUFFERED := 1
+# Nothing here talks to a model hub.
+export HF_HUB_OFFLINE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format fixtures bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
+
+install: $(STAMP) ## make .venv with the tool, LeRobot and the test tools (once; about two minutes and 6 GB)
+
+$(STAMP): requirements.lock pyproject.toml tools/install.sh
+	@tools/install.sh $(VENV)
+	@touch $@
+
+demo: $(STAMP) ## make the fixtures, then show and diff them
+	@tools/demo.sh $(VENV)/bin
+
+test: check ## everything that .ci/run runs: format, lint, types, contracts, tests
+	$(PYTHON) -m pytest
+
+check: $(STAMP) ## the quick part of test: format, lint, types, contracts
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(STAMP) ## format the code and apply the safe lint fixes
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+fixtures: $(STAMP) ## make the fixtures again (the same bytes, or the tests say what changed)
+	$(PYTHON) fixtures/make.py
+
+bench: $(STAMP) ## measure against other tools, side by side (minutes; 4 GB of disk)
+	$(PYTHON) -m benchmarks.diff
+
+lock: ## pin the dependencies again (needs uv)
+	uv pip compile pyproject.toml --extra train --group dev --generate-hashes --universal --python-version 3.12 --no-annotate --no-header --quiet --output-file requirements.lock
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

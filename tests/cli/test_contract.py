@@ -1,0 +1,117 @@
+"""What scripts and people rely on: help texts, exit codes, where output goes, and that every command is documented."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from ckpt_tools.cli.main import COMMANDS, cli, main
+
+ROOT = Path(__file__).parents[2]
+HELP = Path(__file__).parent / "help"
+NORMAL, REFLOW = "fixtures/normal", "fixtures/reflow"
+
+
+def ckpt(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `ckpt` in a process of its own, at the top of the checkout."""
+    command = [sys.executable, "-m", "ckpt_tools", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=os.environ | environment)
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_frozen(command: str) -> None:
+    """To change a help text on purpose: CKPT_FREEZE=1 make test, and read the difference."""
+    done = ckpt(*command.split(), "--help", COLUMNS="80")
+    frozen = HELP / f"{command or 'ckpt'}.txt"
+    if os.environ.get("CKPT_FREEZE"):
+        frozen.write_text(done.stdout, encoding="utf-8")
+    assert done.returncode == 0
+    assert done.stdout == frozen.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_readme_and_the_changelog(command: str) -> None:
+    for document in ("README.md", "CHANGELOG.md"):
+        assert f"ckpt {command}" in (ROOT / document).read_text(encoding="utf-8"), document
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_and_option_has_help(command: str) -> None:
+    found = cli.get_command(click.Context(cli), command)
+    assert found is not None
+    assert found.help
+    assert all(parameter.help for parameter in found.params if isinstance(parameter, click.Option))
+
+
+def test_same_is_0_and_different_is_1() -> None:
+    assert ckpt("diff", NORMAL, NORMAL).returncode == 0
+    assert ckpt("diff", NORMAL, REFLOW).returncode == 1
+
+
+def test_differences_that_are_ignored_are_no_differences() -> None:
+    assert ckpt("diff", NORMAL, "fixtures/reflow-clean", "--ignore", "train_config.**").returncode == 0
+    assert ckpt("diff", NORMAL, REFLOW, "--only", "shape,metadata").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nonsense"], "No such command 'nonsense'; see `ckpt --help`"),
+        (["diff", NORMAL], "Missing argument 'B'; see `ckpt diff --help`"),
+        (["diff", NORMAL, REFLOW, "--only", "taste"], "taste is none of keys, dtype, shape"),
+        (["diff", NORMAL, REFLOW, "--select", "nothing.**"], "--select nothing.** names nothing in either; `ckpt show --tree` prints the names"),
+        (["diff", NORMAL, REFLOW, "--format", "yaml"], "'yaml' is not one of 'text', 'json', 'markdown'"),
+        (["show", "fixtures/absent"], "fixtures/absent: there is nothing here; check the spelling"),
+        (["show", "fixtures/normal/config.json"], "is a configuration file, not a checkpoint; name its folder: fixtures/normal"),
+        (["show", "README.md"], "README.md: is not a .safetensors file"),
+        (["show", "docs"], "docs: holds no .safetensors file"),
+    ],
+)
+def test_wrong_use_is_one_line_on_standard_error_and_2(arguments: list[str], words: str) -> None:
+    done = ckpt(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("ckpt: ")
+    assert words in done.stderr
+
+
+def test_without_arguments_the_help_is_shown() -> None:
+    done = ckpt()
+    assert done.returncode == 2
+    assert "Commands:" in done.stderr
+
+
+def test_output_survives_an_encoding_without_the_marks() -> None:
+    done = ckpt("diff", NORMAL, REFLOW, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert done.returncode == 1
+    assert "\\u2717 different: 500 tensors only in B" in done.stdout
+
+
+def test_a_reader_that_leaves_early_is_no_trouble_to_anyone() -> None:
+    script = f"{sys.executable} -m ckpt_tools diff {NORMAL} {REFLOW} --full --format json | head -1"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "{\n"
+    assert done.stderr == ""
+
+
+def test_json_goes_to_standard_output_alone() -> None:
+    done = ckpt("show", NORMAL, "--format", "json")
+    assert json.loads(done.stdout)["tensor_count"] == 500
+    assert done.stderr == ""
+
+
+def test_an_interrupt_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_where: str, *, lenient: bool) -> None:
+        del lenient
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ckpt_tools.api.show", interrupted)
+    assert main(["show", NORMAL]) == 130
+    assert capsys.readouterr().err.strip().endswith("ckpt: interrupted; nothing was changed")

@@ -1,0 +1,56 @@
+"""The documents say what is true: every command in them runs, and prints what they show; every link leads somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+# `make test` runs this very test, so its recipe is printed instead of run; `make demo` runs in full.
+INSTEAD = {"make test": "make --dry-run test"}
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Return (document, text) of every fenced block in `language`."""
+    fence = re.compile(rf"^```{language}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    return [(path.relative_to(ROOT).as_posix(), block) for path in DOCUMENTS for block in fence.findall(path.read_text(encoding="utf-8"))]
+
+
+def run(command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user in the activated environment would, standard error with the output."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(
+        ["sh", "-c", command], cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+@pytest.mark.parametrize(("document", "block"), blocks("console"))
+def test_a_console_block_shows_what_the_command_prints(document: str, block: str) -> None:
+    for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+        assert run(command).stdout == shown, f"{document}: {command}"
+
+
+@pytest.mark.parametrize(("document", "block"), blocks("sh"))
+def test_a_shell_block_runs(document: str, block: str) -> None:
+    for command in block.strip().splitlines():
+        done = run(INSTEAD.get(command, command))
+        assert done.returncode == 0, f"{document}: {command}\n{done.stdout}"
+
+
+def test_the_readme_shows_a_diff_and_the_two_commands() -> None:
+    assert ("README.md", "make demo\nmake test\n") in blocks("sh")
+    assert any(document == "README.md" and "ckpt diff" in block for document, block in blocks("console"))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text(encoding="utf-8"))
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (path.parent / link).exists()] == []

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Show what the tool does, on fixtures that it makes first. $1 is the folder of the commands.
+set -eu
+cd "$(dirname "$0")/.."
+bin=${1:-.venv/bin}
+
+run() {
+    printf '\n$ %s\n' "$*"
+    command=$1
+    shift
+    "$bin/$command" "$@"
+}
+
+printf 'Making the fixtures: small checkpoints with the real SmolVLA key layout.\n'
+run python fixtures/make.py
+printf '\nWhat a checkpoint is:\n'
+run ckpt show fixtures/normal
+printf '\nWhat is wrong with a reflow checkpoint that was saved as it was trained (exit status 1 says: different):\n'
+run ckpt diff fixtures/normal fixtures/reflow || [ $? -eq 1 ]
