@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 from benchmarks.measure import BUILD, Contender, compete, peer
-
 from ckpt_tools.families.smolvla_layout import Dimensions, dtype_of, layout
 from ckpt_tools.format import header
 from ckpt_tools.records.checkpoint import Tensor
