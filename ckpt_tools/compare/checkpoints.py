@@ -6,7 +6,7 @@ from array import array
 from typing import TYPE_CHECKING
 
 from ckpt_tools.compare.json_values import differences, pointers
-from ckpt_tools.compare.renames import match
+from ckpt_tools.compare.renames import either_way, match
 from ckpt_tools.compare.selection import EVERYTHING, Selection, value_address
 from ckpt_tools.records.diff import ABSENT, Aspect, Diff, FileChange, ValueChange
 from ckpt_tools.records.dtype import Dtype
@@ -81,7 +81,7 @@ def _tensors(
     renamed = match(only_a, only_b)
     moved = [pair for rename in renamed for pair in rename.pairs]
     moved_a, moved_b = {a.name for a, _ in moved}, {b.name for _, b in moved}
-    pairs = sorted((*pairs, *moved), key=lambda pair: (pair[0].name, pair[1].name))
+    pairs = sorted((*pairs, *moved), key=either_way)
     if Aspect.KEYS not in aspects:
         return (), (), (), pairs
     return (

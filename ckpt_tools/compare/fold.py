@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_SEGMENT_LIMIT = 64
+_DIGIT_LIMIT = 9
+"""A layer has a number of a few digits. What has more is a name."""
 
 
 def fold(names: Iterable[str]) -> dict[str, int]:
@@ -14,11 +19,15 @@ def fold(names: Iterable[str]) -> dict[str, int]:
 
     Segments that are whole numbers fold, from left to right, where everything else in the names is equal.
     """
-    folded = {tuple(name.split(".")): 1 for name in names}
+    folded = {tuple(name.split(".", _SEGMENT_LIMIT)): 1 for name in names}
     longest = max(map(len, folded), default=0)
     for position in range(longest):
         folded = _fold_segment(folded, position)
-    return {".".join(segments): count for segments, count in folded.items()}
+    written: Counter[str] = Counter()
+    for segments, count in folded.items():
+        # A name may look like one that is folded, a.{0..2}. Then both are one line, and both count.
+        written[".".join(segments)] += count
+    return dict(written)
 
 
 def _fold_segment(names: dict[tuple[str, ...], int], position: int) -> dict[tuple[str, ...], int]:
@@ -37,12 +46,12 @@ def _fold_segment(names: dict[tuple[str, ...], int], position: int) -> dict[tupl
 
 def is_index(segment: str) -> bool:
     """Whether a name segment is a whole number in its one spelling: 7, but not 07."""
-    return segment.isascii() and segment.isdecimal() and (segment == "0" or segment[0] != "0")
+    return len(segment) <= _DIGIT_LIMIT and segment.isascii() and segment.isdecimal() and (segment == "0" or segment[0] != "0")
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     """Return a sort key under which layers.2 stands before layers.10."""
-    return tuple((0, int(part)) if is_index(part) else (1, part) for part in name.split("."))
+    return tuple((0, int(part)) if is_index(part) else (1, part) for part in name.split(".", _SEGMENT_LIMIT))
 
 
 def ranges(numbers: Iterable[int]) -> str:

@@ -7,11 +7,10 @@ The outcome does not depend on which side is called A.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.compare.fold import natural_key
+from ckpt_tools.compare.fold import is_index, natural_key
 from ckpt_tools.records.diff import Rename, RenameKind
 
 if TYPE_CHECKING:
@@ -22,8 +21,10 @@ if TYPE_CHECKING:
 WRAPPERS = frozenset({"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 """Name segments that torch.compile, DataParallel and FSDP put around a module."""
 
+SEGMENT_LIMIT = 64
+"""More dots than a model's names have. A hostile name has a million, and would be looked at a million times."""
+
 _SUBTREE_DEPTH = 6
-_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
 class _Pair(NamedTuple):
@@ -45,10 +46,16 @@ def match(only_a: Iterable[Tensor], only_b: Iterable[Tensor]) -> tuple[Rename, .
         for pairs in _groups(rule(tuple(free_a.values()), tuple(free_b.values()))):
             kept = [pair for pair in pairs if pair.a.name in free_a and pair.b.name in free_b]
             if kept:
-                renames.append(Rename(kind=kept[0].kind, old=kept[0].old, new=kept[0].new, pairs=tuple((pair.a, pair.b) for pair in kept)))
+                pairs_kept = sorted(((pair.a, pair.b) for pair in kept), key=either_way)
+                renames.append(Rename(kind=kept[0].kind, old=kept[0].old, new=kept[0].new, pairs=tuple(pairs_kept)))
             for pair in kept:
                 del free_a[pair.a.name], free_b[pair.b.name]
     return tuple(sorted(renames, key=lambda rename: -len(rename.pairs)))
+
+
+def either_way(pair: tuple[Tensor, Tensor]) -> list[str]:
+    """Return a sort key for (A's, B's) tensors that is the same when A and B change places."""
+    return sorted((pair[0].name, pair[1].name))
 
 
 def unwrapped(name: str) -> str:
@@ -68,15 +75,23 @@ def _groups(pairs: Iterable[_Pair]) -> list[list[_Pair]]:
 
 
 def _wrappers(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterator[_Pair]:
-    by_plain = {unwrapped(tensor.name): tensor for tensor in only_a}
-    for b in only_b:
-        a = by_plain.get(unwrapped(b.name))
-        if a is not None and a.shape == b.shape:
+    plain_a, plain_b = _by_plain_name(only_a), _by_plain_name(only_b)
+    for plain, a in plain_a.items():
+        b = plain_b.get(plain)
+        if b is not None and a.shape == b.shape and _wrapping(a.name) != _wrapping(b.name):
             yield _Pair(RenameKind.WRAPPER, _wrapping(a.name), _wrapping(b.name), a, b)
 
 
+def _by_plain_name(tensors: Iterable[Tensor]) -> dict[str, Tensor]:
+    """Return tensors by their names without wrappers, those left out that share one: which of them is meant cannot be known."""
+    found: defaultdict[str, list[Tensor]] = defaultdict(list)
+    for tensor in tensors:
+        found[unwrapped(tensor.name)].append(tensor)
+    return {plain: members[0] for plain, members in found.items() if len(members) == 1}
+
+
 def _wrapping(name: str) -> str:
-    return ".".join(dict.fromkeys(part for part in name.split(".") if part in WRAPPERS))
+    return ".".join(part for part in name.split(".") if part in WRAPPERS)
 
 
 def _prefixes(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterator[_Pair]:
@@ -90,11 +105,21 @@ def _suffix_pairs(longer: Sequence[Tensor], shorter: Sequence[Tensor]) -> Iterat
     """Yield (tensor, prefix with its dot, other) where the tensor's name is prefix + the other's name. The shortest prefix wins."""
     by_name = {tensor.name: tensor for tensor in shorter}
     for tensor in longer:
-        for dot in re.finditer(r"\.", tensor.name):
-            other = by_name.get(tensor.name[dot.end() :])
+        for end in prefix_ends(tensor.name):
+            other = by_name.get(tensor.name[end:])
             if other is not None and other.shape == tensor.shape:
-                yield tensor, tensor.name[: dot.end()], other
+                yield tensor, tensor.name[:end], other
                 break
+
+
+def prefix_ends(name: str) -> Iterator[int]:
+    """Yield where the prefixes of `name` end, dots included, shortest first; no more than a model can have."""
+    end = 0
+    for _ in range(SEGMENT_LIMIT):
+        end = name.find(".", end) + 1
+        if not end:
+            return
+        yield end
 
 
 def _layer_offsets(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterator[_Pair]:
@@ -114,19 +139,23 @@ def _stacks(tensors: Iterable[Tensor]) -> dict[str, dict[tuple[int, str], Tensor
     """Return, by what stands before the first number in the name, the tensors by (number, what stands after it)."""
     stacks: defaultdict[str, dict[tuple[int, str], Tensor]] = defaultdict(dict)
     for tensor in tensors:
-        number = _NUMBER.search(tensor.name)
-        if number:
-            stacks[tensor.name[: number.start() - 1]][int(number[0]), tensor.name[number.end() :]] = tensor
+        parts = tensor.name.split(".", SEGMENT_LIMIT)
+        place = next((place for place in range(1, len(parts) - 1) if is_index(parts[place])), None)
+        if place is not None:
+            stacks[".".join(parts[:place])][int(parts[place]), ".".join(parts[place + 1 :])] = tensor
     return stacks
 
 
 def _subtrees(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterator[_Pair]:
-    """Propose pairs from subtrees that hold the same shapes and dtypes in the same order, and stand alone in doing so on both sides."""
+    """Propose pairs from subtrees that hold the same shapes and dtypes in the same order, and stand alone in doing so on both sides; largest first."""
+    rest_a, rest_b = {tensor.name: tensor for tensor in only_a}, {tensor.name: tensor for tensor in only_b}
     for depth in range(1, _SUBTREE_DEPTH + 1):
-        trees_a, trees_b = _trees(only_a, depth), _trees(only_b, depth)
+        trees_a, trees_b = _trees(rest_a.values(), depth), _trees(rest_b.values(), depth)
         for signature in trees_a.keys() & trees_b.keys():
             if len(trees_a[signature]) == len(trees_b[signature]) == 1:
-                yield from _in_order(trees_a[signature][0], trees_b[signature][0])
+                for pair in _in_order(trees_a[signature][0], trees_b[signature][0]):
+                    del rest_a[pair.a.name], rest_b[pair.b.name]
+                    yield pair
 
 
 def _in_order(tensors_a: Sequence[Tensor], tensors_b: Sequence[Tensor]) -> Iterator[_Pair]:
@@ -141,11 +170,10 @@ def _in_order(tensors_a: Sequence[Tensor], tensors_b: Sequence[Tensor]) -> Itera
 def _differing_part(old: str, new: str) -> tuple[str, str]:
     """Return what is left of two names without the segments that they share at the front and at the back."""
     a, b = old.split("."), new.split(".")
-    while a and b and a[0] == b[0]:
-        del a[0], b[0]
-    while a and b and a[-1] == b[-1]:
-        del a[-1], b[-1]
-    return ".".join(a), ".".join(b)
+    shorter = min(len(a), len(b))
+    front = next((place for place in range(shorter) if a[place] != b[place]), shorter)
+    back = next((place for place in range(shorter - front) if a[-1 - place] != b[-1 - place]), shorter - front)
+    return ".".join(a[front : len(a) - back]), ".".join(b[front : len(b) - back])
 
 
 type _Signature = tuple[tuple[object, ...], ...]
@@ -155,7 +183,7 @@ def _trees(tensors: Iterable[Tensor], depth: int) -> dict[_Signature, list[list[
     """Return the subtrees whose roots have `depth` segments, by the shapes and dtypes in them in natural order of their names."""
     by_root: defaultdict[tuple[str, ...], list[Tensor]] = defaultdict(list)
     for tensor in tensors:
-        by_root[tuple(tensor.name.split(".")[:depth])].append(tensor)
+        by_root[tuple(tensor.name.split(".", depth)[:depth])].append(tensor)
     trees: defaultdict[_Signature, list[list[Tensor]]] = defaultdict(list)
     for members in by_root.values():
         members.sort(key=lambda tensor: natural_key(tensor.name))

@@ -43,7 +43,8 @@ class Family:
     """What is known of one kind of checkpoint.
 
     `component` names the part that a tensor belongs to. `trains` says whether that part is trained under a config. `profile` names how the dtypes came about,
-    "" where they tell nothing. `settings` are JSON pointers into config.json worth showing. `missing` says what the loader does without a component.
+    "" where they tell nothing. `settings` are JSON pointers into config.json worth showing. `missing` says what the loader does without a component,
+    except those in `needless`, which it never loads.
     """
 
     name: str
@@ -56,11 +57,16 @@ class Family:
     watched: tuple[WatchedKey, ...] = ()
     settings: tuple[str, ...] = ()
     missing: str = ""
+    needless: frozenset[str] = frozenset()
 
     def parts(self, names: Iterable[str]) -> str:
         """Return the components that tensors of these names belong to, in the family's order, in words."""
         found = {self.component(name) for name in names}
         return ", ".join(component.short for component in self.components if component.key in found)
+
+    def needs(self, name: str) -> bool:
+        """Whether the loader looks for a tensor of this name, as far as its component tells."""
+        return self.component(name) not in self.needless
 
     @property
     def neutral(self) -> dict[str, tuple[ConfigValue, ...]]:

@@ -87,9 +87,9 @@ def _recognises(checkpoint: Checkpoint) -> bool:
 def _judge_load_vlm_weights(value: ConfigValue) -> tuple[bool, str]:
     if value is True:
         return True, "reads the base VLM (vlm_model_name), then this checkpoint over it; the VLM runs in BF16"
-    if value is False or value is ABSENT:
-        default = "the default" if value is ABSENT else "false"
-        return False, f"builds the VLM in F32 ({default}): BF16 weights are upcast, with more memory and less speed"
+    spelled = next((word for meaning, word in ((False, "false"), (None, "null"), (ABSENT, "the default")) if value is meaning), "")
+    if spelled:
+        return False, f"builds the VLM in F32 ({spelled}): BF16 weights are upcast, with more memory and less speed"
     return False, "refuses this config.json: a boolean is expected"
 
 
@@ -136,4 +136,5 @@ SMOLVLA = Family(
         "/pretrained_path",
     ),
     missing="stock LeRobot loads the checkpoint and leaves these at random values, with no more than a warning",
+    needless=frozenset({NORMALISATION, TEACHER, OTHER}),
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from ckpt_tools.compare.fold import fold
+from ckpt_tools.compare.renames import prefix_ends
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.records.diff import ABSENT, RenameKind
@@ -78,8 +78,7 @@ def _split_copies(checkpoint: Checkpoint, only: Sequence[Tensor]) -> tuple[dict[
     copies: defaultdict[str, list[Tensor]] = defaultdict(list)
     rest: list[Tensor] = []
     for tensor in only:
-        dots = (dot.end() for dot in re.finditer(r"\.", tensor.name))
-        end = next((end for end in dots if shapes.get(tensor.name[end:]) == tensor.shape), None)
+        end = next((end for end in prefix_ends(tensor.name) if shapes.get(tensor.name[end:]) == tensor.shape), None)
         if end is None:
             rest.append(tensor)
         else:
@@ -88,24 +87,28 @@ def _split_copies(checkpoint: Checkpoint, only: Sequence[Tensor]) -> tuple[dict[
 
 
 def _copy(prefix: str, tensors: Sequence[Tensor], diff: Diff, family: Family, *, side: str) -> Story:
-    originals = [sum(not tensor.name.startswith(prefix) for tensor in checkpoint.tensors) for checkpoint in (diff.a, diff.b)]
-    parts = family.parts(tensor.name.removeprefix(prefix) for tensor in tensors)
-    what = "a copy of the model" if len(tensors) == max(originals) else f"a copy of a part of the model ({parts})"
+    copied = {tensor.name.removeprefix(prefix) for tensor in tensors}
+    elsewhere = (tensor.name for checkpoint in (diff.a, diff.b) for tensor in checkpoint.tensors if not tensor.name.startswith(prefix))
+    whole = all(name in copied for name in elsewhere if family.needs(name))
     remark = "a teacher saved with its student: stock LeRobot warns of unexpected keys, loads the rest, and the file stays this large"
     return _story(
         StoryKind.COPY,
-        f"{_count(len(tensors))} under `{prefix}` only in {side}: {what}",
+        f"{_count(len(tensors))} under `{prefix}` only in {side}: a copy of {'the model' if whole else f'a part of the model ({family.parts(copied)})'}",
         [(None, tensor) if side == "B" else (tensor, None) for tensor in tensors],
-        remark if prefix in family.copy_prefixes else "",
+        remark if side == "B" and prefix in family.copy_prefixes else "",
         _folded(tensors),
     )
 
 
 def _missing(tensors: Sequence[Tensor], family: Family, b: Checkpoint) -> Iterator[Story]:
-    if tensors:
-        text = f"{_count(len(tensors))} missing in B ({family.parts(tensor.name for tensor in tensors)})"
-        remark = family.missing if family_of(b) is family else ""
-        yield _story(StoryKind.MISSING, text, [(tensor, None) for tensor in tensors], remark, _folded(tensors))
+    """Tell apart what B's loader will look for and what it never loads."""
+    wanted = family_of(b) is family
+    for needed in (True, False):
+        members = [tensor for tensor in tensors if family.needs(tensor.name) is needed]
+        if members:
+            text = f"{_count(len(members))} missing in B ({family.parts(tensor.name for tensor in members)})"
+            remark = family.missing if needed and wanted else ""
+            yield _story(StoryKind.MISSING, text, [(tensor, None) for tensor in members], remark, _folded(members))
 
 
 def _extra(tensors: Sequence[Tensor], family: Family) -> Iterator[Story]:
@@ -118,8 +121,16 @@ def _renamed(rename: Rename, family: Family) -> Story:
     parts = family.parts(a.name for a, _ in rename.pairs)
     missing = rename.kind is RenameKind.PREFIX and rename.new in family.copy_prefixes
     remark = f"B lacks them under the names it needs: {family.missing}" if missing else ""
-    names = [f"{old} -> {new}" for old, new in zip(fold(a.name for a, _ in rename.pairs), fold(b.name for _, b in rename.pairs), strict=False)]
-    return _story(StoryKind.RENAMED, f"{_count(len(rename.pairs))} {_renaming(rename)} ({parts})", rename.pairs, remark, names)
+    text = f"{_count(len(rename.pairs))} {_renaming(rename)} ({parts})"
+    # Bytes change only with the dtype, and that is a story of its own.
+    return Story(kind=StoryKind.RENAMED, text=text, remark=remark, tensors=len(rename.pairs), nbytes=0, names=_renamed_names(rename))
+
+
+def _renamed_names(rename: Rename) -> tuple[str, ...]:
+    """Return the names as old -> new: folded where both sides fold alike, else one by one."""
+    old, new = fold(a.name for a, _ in rename.pairs), fold(b.name for _, b in rename.pairs)
+    pairs = zip(old, new, strict=True) if list(old.values()) == list(new.values()) else ((a.name, b.name) for a, b in rename.pairs)
+    return tuple(f"{a} -> {b}" for a, b in pairs)
 
 
 def _renaming(rename: Rename) -> str:
@@ -148,4 +159,7 @@ def _reshaped(diff: Diff, family: Family) -> Iterator[Story]:
     if diff.reshaped:
         text = f"{_count(len(diff.reshaped))} of another shape ({family.parts(a.name for a, _ in diff.reshaped)})"
         names = [f"{a.name} {list(a.shape)} -> {list(b.shape)}" for a, b in diff.reshaped]
-        yield _story(StoryKind.SHAPE, text, diff.reshaped, "the loader refuses another shape", names)
+        # The bytes of a tensor that has another dtype too are counted there.
+        nbytes = sum(b.nbytes - a.nbytes for a, b in diff.reshaped if a.dtype == b.dtype)
+        remark = "the loader refuses another shape"
+        yield Story(kind=StoryKind.SHAPE, text=text, remark=remark, tensors=len(diff.reshaped), nbytes=nbytes, names=tuple(names))
