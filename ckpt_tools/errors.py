@@ -33,6 +33,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
+_LONGEST = 200
+
 
 class CkptError(Exception):
     """A job could not be done; the message is ready to be shown. `path` is the file, `subject` the part of it (a tensor, a key)."""
@@ -53,13 +55,18 @@ class CkptError(Exception):
 
     def __str__(self) -> str:
         """Return `path: subject: what; next` on one line, control characters escaped."""
-        place = ": ".join(part for part in (self.path, self.subject, self.what) if part)
+        place = ": ".join(part for part in (self.path, _cut(self.subject), _cut(self.what)) if part)
         line = f"{place}; {self.next}" if self.next else place
         return "".join(character if character.isprintable() else repr(character)[1:-1] for character in line)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by fields, so that an error survives a process boundary."""
         return _rebuild, (type(self), self.what, self.subject, self.path, self.next)
+
+
+def _cut(text: str) -> str:
+    """Return `text`, its middle left out where it is too long for a line: names come from files, and may have megabytes."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
 
 
 def _rebuild(kind: type[CkptError], what: str, subject: str, path: str, hint: str) -> CkptError:
@@ -195,7 +202,7 @@ class PayloadTrailing(HeaderError):
 class SpecificationError(FormatError):
     """A header that the reference library reads although its specification forbids it."""
 
-    hint = "a rewrite would lose or hide data, so it is refused; --lenient reads it as the reference library does"
+    hint = "the safetensors library would read it and drop or hide data; --lenient does the same"
 
 
 class TensorRepeated(SpecificationError):

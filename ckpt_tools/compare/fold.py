@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-_SEGMENT_LIMIT = 64
+SEGMENT_LIMIT = 64
+"""More dots than a model's names have. A hostile name has a million, and would be looked at a million times."""
+
 _DIGIT_LIMIT = 9
 """A layer has a number of a few digits. What has more is a name."""
 
@@ -19,7 +21,7 @@ def fold(names: Iterable[str]) -> dict[str, int]:
 
     Segments that are whole numbers fold, from left to right, where everything else in the names is equal.
     """
-    folded = {tuple(name.split(".", _SEGMENT_LIMIT)): 1 for name in names}
+    folded = {tuple(name.split(".", SEGMENT_LIMIT)): 1 for name in names}
     longest = max(map(len, folded), default=0)
     for position in range(longest):
         folded = _fold_segment(folded, position)
@@ -51,7 +53,7 @@ def is_index(segment: str) -> bool:
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     """Return a sort key under which layers.2 stands before layers.10."""
-    return tuple((0, int(part)) if is_index(part) else (1, part) for part in name.split(".", _SEGMENT_LIMIT))
+    return tuple((0, int(part)) if is_index(part) else (1, part) for part in name.split(".", SEGMENT_LIMIT))
 
 
 def ranges(numbers: Iterable[int]) -> str:

@@ -10,21 +10,19 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.compare.fold import is_index, natural_key
+from ckpt_tools.compare.fold import SEGMENT_LIMIT, is_index, natural_key
 from ckpt_tools.records.diff import Rename, RenameKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ckpt_tools.records.checkpoint import Tensor
 
 WRAPPERS = frozenset({"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 """Name segments that torch.compile, DataParallel and FSDP put around a module."""
 
-SEGMENT_LIMIT = 64
-"""More dots than a model's names have. A hostile name has a million, and would be looked at a million times."""
-
 _SUBTREE_DEPTH = 6
+_ROUNDS = 4
 
 
 class _Pair(NamedTuple):
@@ -40,17 +38,29 @@ def match(only_a: Iterable[Tensor], only_b: Iterable[Tensor]) -> tuple[Rename, .
     free_a = {tensor.name: tensor for tensor in only_a}
     free_b = {tensor.name: tensor for tensor in only_b}
     renames: list[Rename] = []
-    for rule in (_wrappers, _prefixes, _layer_offsets, _subtrees):
-        if not free_a or not free_b:
-            break
-        for pairs in _groups(rule(tuple(free_a.values()), tuple(free_b.values()))):
-            kept = [pair for pair in pairs if pair.a.name in free_a and pair.b.name in free_b]
-            if kept:
-                pairs_kept = sorted(((pair.a, pair.b) for pair in kept), key=either_way)
-                renames.append(Rename(kind=kept[0].kind, old=kept[0].old, new=kept[0].new, pairs=tuple(pairs_kept)))
-            for pair in kept:
-                del free_a[pair.a.name], free_b[pair.b.name]
+
+    def settle(pairs: list[_Pair]) -> None:
+        kept = [pair for pair in pairs if pair.a.name in free_a and pair.b.name in free_b]
+        if kept:
+            renames.append(_rename(kept))
+        for pair in kept:
+            del free_a[pair.a.name], free_b[pair.b.name]
+
+    def proposals(rule: _Rule) -> list[list[_Pair]]:
+        return _groups(rule(tuple(free_a.values()), tuple(free_b.values()))) if free_a and free_b else []
+
+    # Whole modules first, whatever rule explains them; then rule by rule, which is faster for many small groups.
+    for _ in range(_ROUNDS):
+        settle(max((group for rule in _RULES for group in proposals(rule)[:1]), key=len, default=[]))
+    for rule in _RULES:
+        for pairs in proposals(rule):
+            settle(pairs)
     return tuple(sorted(renames, key=lambda rename: -len(rename.pairs)))
+
+
+def _rename(pairs: list[_Pair]) -> Rename:
+    ordered = sorted(((pair.a, pair.b) for pair in pairs), key=either_way)
+    return Rename(kind=pairs[0].kind, old=pairs[0].old, new=pairs[0].new, pairs=tuple(ordered))
 
 
 def either_way(pair: tuple[Tensor, Tensor]) -> list[str]:
@@ -189,3 +199,9 @@ def _trees(tensors: Iterable[Tensor], depth: int) -> dict[_Signature, list[list[
         members.sort(key=lambda tensor: natural_key(tensor.name))
         trees[tuple((tensor.shape, tensor.dtype) for tensor in members)].append(members)
     return trees
+
+
+type _Rule = Callable[[Sequence[Tensor], Sequence[Tensor]], Iterator[_Pair]]
+
+_RULES: tuple[_Rule, ...] = (_wrappers, _prefixes, _layer_offsets, _subtrees)
+"""In the order in which they are believed where they explain equally many tensors."""

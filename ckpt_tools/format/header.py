@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools import errors
 from ckpt_tools.format.header_entry import WORD, decode_entry, named
-from ckpt_tools.format.json_text import Repeated, kind, repeated_key, scan
+from ckpt_tools.format.json_text import Repeated, kind, openers, repeated_key, scan
 from ckpt_tools.records.dtype import Dtype
 
 if TYPE_CHECKING:
@@ -26,7 +26,21 @@ LENGTH_BYTES = 8
 HEADER_LIMIT = 100_000_000
 """The longest header that the reference reads, in bytes."""
 
+_LARGE = 1 << 20
+_CHARACTERS_PER_BRACKET = 12
 _LAYOUT_ORDER = {dtype: -position for position, dtype in enumerate(Dtype)}
+
+
+_PAGE = ("is a web page, not weights", "the download met an error or a login page: fetch it again")
+_ARCHIVE = ("is a zip archive, as pickled checkpoints are, not safetensors", "it is not opened, because a pickle can run code: save the model as safetensors")
+_IMPOSTORS = (
+    (b"version ", ("is a Git LFS pointer, not the weights it points to", "fetch them: git lfs pull")),
+    (b"<!DOCTYP", _PAGE),
+    (b"<!doctyp", _PAGE),
+    (b"<html", _PAGE),
+    (b"PK\x03\x04", _ARCHIVE),
+)
+"""Files that often carry the name of weights. Read as a length, their first bytes are far beyond the limit."""
 
 
 class Header(NamedTuple):
@@ -41,6 +55,10 @@ def header_length(prefix: bytes, file_size: int) -> int:
     if len(prefix) < LENGTH_BYTES:
         msg = f"has {len(prefix)} bytes, too few for a safetensors file"
         raise errors.HeaderTooSmall(msg)
+    impostor = next((what for start, what in _IMPOSTORS if prefix.startswith(start)), None)
+    if impostor:
+        msg, hint = impostor
+        raise errors.HeaderTooLarge(msg, hint=hint)
     length = int.from_bytes(prefix[:LENGTH_BYTES], "little")
     if length > HEADER_LIMIT:
         msg = f"claims a header of {length:,} bytes, more than the limit of {HEADER_LIMIT:,}"
@@ -57,10 +75,12 @@ def decode(header: bytes, payload_size: int, *, shard: str = "", lenient: bool =
     `shard` goes into the tensors. Raises a HeaderError where the reference refuses, and a SpecificationError where only the specification does, unless
     `lenient`.
     """
-    text = _text(header)
+    text = _text(header.rstrip(b" \t\n\r"))
+    if not lenient:
+        _refuse_unread(text)
     document = _document(text)
     if not lenient:
-        _refuse_outside_specification(text, document)
+        _refuse_repeated(document)
     metadata = _metadata(document, lenient=lenient)
     entries = document.pairs if isinstance(document, Repeated) else document.items()
     by_name = {name: decode_entry(name, entry, shard, lenient=lenient) for name, entry in entries if name != "__metadata__"}
@@ -73,10 +93,13 @@ def encode(tensors: Iterable[Tensor], metadata: Iterable[tuple[str, str]] | None
     """Return the header for `tensors` as they are laid out, length prefix and padding to 8 bytes included.
 
     For tensors in `layout` order and at most one metadata key these are the bytes that the reference library writes. (With several keys it writes them in
-    the order of a hash map; this keeps the order given.)
+    the order of a hash map; this keeps the order given.) Raises TensorRepeated for two tensors of one name and for one called `__metadata__`.
     """
     document: dict[str, object] = {} if metadata is None else {"__metadata__": dict(metadata)}
     for tensor in tensors:
+        if tensor.name in document or tensor.name == "__metadata__":
+            msg = "the name is taken"
+            raise errors.TensorRepeated(msg, subject=named(tensor.name), hint="give one of the two another name")
         document[tensor.name] = {"dtype": tensor.dtype.label, "shape": tensor.shape, "data_offsets": (tensor.start, tensor.end)}
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
     padded = text + b" " * (-len(text) % LENGTH_BYTES)
@@ -132,11 +155,22 @@ def _document(text: str) -> JsonObject:
     return document
 
 
-def _refuse_outside_specification(text: str, document: JsonObject) -> None:
-    """Refuse what concerns the header as a whole; entries are judged one by one."""
-    if not text.startswith("{"):
+def _refuse_unread(text: str) -> None:
+    """Refuse before it is parsed what the specification forbids and would cost gigabytes to find out."""
+    if text[:1] in (" ", "\t", "\n", "\r"):
         msg = "header starts with blanks instead of {"
         raise errors.HeaderIndented(msg)
+    if len(text) < _LARGE:
+        return
+    # A tensor opens three brackets in some fifty characters, so many more brackets are something else.
+    likely = len(text) // _CHARACTERS_PER_BRACKET
+    if text.count("[") + text.count("{") > likely and openers(text) > likely:
+        msg = "header opens more brackets than its tensors could: there are fields that the format does not know"
+        raise errors.FieldUnknown(msg)
+
+
+def _refuse_repeated(document: JsonObject) -> None:
+    """Refuse a name that stands twice; entries are judged one by one, later."""
     if isinstance(document, Repeated):
         name = repeated_key(document.pairs)
         if name != "__metadata__":
@@ -203,7 +237,7 @@ def _check_payload(tensors: Sequence[Tensor], payload_size: int) -> None:
 
 def _misplaced(tensor: Tensor, position: int) -> errors.HeaderError:
     if tensor.start > position:
-        msg = f"starts at payload byte {tensor.start:,}, which leaves a gap of {tensor.start - position:,} bytes before it"
+        msg = f"starts at payload byte {tensor.start:,}, where the tensor before it ends at {position:,}: a gap"
         return errors.PayloadGap(msg, subject=named(tensor.name))
     msg = f"starts at payload byte {tensor.start:,}, inside the tensor before it, which ends at {position:,}"
     return errors.PayloadOverlap(msg, subject=named(tensor.name))

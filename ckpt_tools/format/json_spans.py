@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 _BLANK = re.compile(r"[ \t\n\r]*")
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 _SCALAR = re.compile(r"[^\s,\]}]+")
 
 type Span = tuple[int, int]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from math import isinf
 from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import JsonKeyRepeated, JsonNotObject, JsonNotUtf8, JsonSyntax, JsonTooDeep
+from ckpt_tools.format.json_numbers import fits_double
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,9 +22,9 @@ DEPTH_LIMIT = 127
 type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 type JsonObject = dict[str, Json]
 
-_DOUBLE_LIMIT = 1 << 1024
 _ONE_BRACKET = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_STRINGS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -78,6 +78,9 @@ def _decode(text: str, object_hook: Callable[[list[tuple[str, Json]]], JsonObjec
     except RecursionError:
         raise _too_deep() from None
     except json.JSONDecodeError as error:
+        if not text:
+            msg = "is empty"
+            raise JsonSyntax(msg) from None
         msg = f"line {error.lineno}, column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}"
         raise JsonSyntax(msg) from None
     if "\\ud" in text or "\\uD" in text:
@@ -126,10 +129,9 @@ def _constant(name: str) -> Json:
 
 
 def _float(spelling: str) -> float:
-    value = float(spelling)
-    if isinf(value):
+    if not fits_double(spelling):
         raise _out_of_range(spelling)
-    return value
+    return float(spelling)
 
 
 def _has_odd_integer(text: str) -> bool:
@@ -140,7 +142,7 @@ def _has_odd_integer(text: str) -> bool:
 def _integer(spelling: str) -> int | float:
     if spelling == "-0":
         return -0.0
-    if len(spelling) > 400 or abs(int(spelling)) >= _DOUBLE_LIMIT:  # noqa: PLR2004 - longer than any double
+    if not fits_double(spelling):
         raise _out_of_range(spelling)
     return int(spelling)
 
@@ -168,14 +170,22 @@ def _walk(value: Json) -> Iterator[Json]:
 
 def _refuse_depth(text: str) -> None:
     """Refuse `text`, which is JSON, if it nests too deep. Works on its brackets alone: a walk over 100,000 tensors would cost more than parsing them."""
-    outside_strings = re.sub(r'"(?:[^"\\]|\\.)*"', "", text) if "\\" in text else "".join(text.split('"')[::2])
-    brackets = outside_strings.encode().translate(_ONE_BRACKET, delete=_NO_BRACKETS)
+    brackets = _outside_strings(text).encode().translate(_ONE_BRACKET, delete=_NO_BRACKETS)
     for _ in range(DEPTH_LIMIT):
         # One pass removes the innermost pairs, so as many passes empty it as it has levels.
         brackets = brackets.replace(b"[]", b"")
         if not brackets:
             return
     raise _too_deep()
+
+
+def openers(text: str) -> int:
+    """Return how many objects and lists `text` opens, if it is JSON; brackets in strings do not count."""
+    return sum(map(_outside_strings(text).count, "[{")) if text.count("[") + text.count("{") else 0
+
+
+def _outside_strings(text: str) -> str:
+    return _STRINGS.sub("", text) if "\\" in text else "".join(text.split('"')[::2])
 
 
 def _refuse_lone_surrogates(value: Json) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 INDEX_SUFFIX = ".safetensors.index.json"
 
-_SHARD_NAME = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.safetensors")
+_SHARD_NAME = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
 
 
 def decode(text: str, path: str) -> ShardIndex:
@@ -32,7 +32,9 @@ def decode(text: str, path: str) -> ShardIndex:
     _refuse_two_spellings(shard for _, shard in pairs)
     metadata = document.get("metadata")
     total = metadata.get("total_size") if isinstance(metadata, dict) else None
-    return ShardIndex(path=path, size=len(text.encode()), weight_map=pairs, total_size=int(total) if isinstance(total, int | float) else None)
+    return ShardIndex(
+        path=path, size=len(text.encode()), weight_map=pairs, total_size=int(total) if isinstance(total, int | float) and not isinstance(total, bool) else None
+    )
 
 
 def shards(index: ShardIndex) -> tuple[str, ...]:
@@ -44,6 +46,13 @@ def shard_family(path: str) -> tuple[str, int] | None:
     """Return (stem, number of shards) for a name such as model-00001-of-00002.safetensors, None for any other."""
     match = _SHARD_NAME.fullmatch(path)
     return (match["stem"], int(match["count"])) if match else None
+
+
+def lacking(paths: Sequence[str]) -> str:
+    """Return the first shard that is not among `paths` although their names speak of it, "" if they are complete."""
+    match = _SHARD_NAME.fullmatch(paths[0]) if paths else None
+    every = (f"{match['stem']}-{number:05}-of-{match['count']}.safetensors" for number in range(1, int(match["count"]) + 1)) if match else ()
+    return next((name for name in every if name not in paths), "")
 
 
 def leaves_folder(path: str) -> bool:
@@ -59,14 +68,15 @@ def disagreements(index: ShardIndex, files: Sequence[TensorFile], present: Itera
     """
     promised = dict(index.weight_map)
     held = {tensor.name: file.path for file in files for tensor in file.tensors}
+    twice = {error.subject for error in doubles(files)}
     return (
         *_orphans(index, present),
-        *_doubles(files),
+        *doubles(files),
         *(errors.TensorNotInIndex(f"is in {path}, but not in the index", subject=named(name)) for name, path in held.items() if name not in promised),
         *(
             errors.TensorNotInShard(f"should be in {path}, and is {_where(held.get(name))}", subject=named(name))
             for name, path in promised.items()
-            if held.get(name) != path
+            if held.get(name) != path and named(name) not in twice
         ),
     )
 
@@ -99,7 +109,8 @@ def _orphans(index: ShardIndex, present: Iterable[str]) -> Iterable[errors.Index
             yield errors.ShardOrphan("is a shard by its name, but the index does not name it", subject=path)
 
 
-def _doubles(files: Sequence[TensorFile]) -> Iterable[errors.IndexInvalid]:
+def doubles(files: Sequence[TensorFile]) -> Iterable[errors.TensorInTwoShards]:
+    """Yield an error for every tensor that is in more than one of `files`."""
     counts = Counter(tensor.name for file in files for tensor in file.tensors)
     for name, count in counts.items():
         if count > 1:

@@ -21,8 +21,12 @@ SHOW_SCHEMA = "ckpt-tools/show.schema.json"
 
 
 def dump(document: JsonDict) -> str:
-    """Return `document` as indented JSON text."""
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return `document` as indented JSON text, what no terminal should be sent as escapes."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    for character in sorted(set(text)):
+        if not character.isprintable() and character != "\n":
+            text = text.replace(character, json.dumps(character)[1:-1])
+    return text
 
 
 def diff_document(comparison: Comparison) -> JsonDict:

@@ -72,9 +72,17 @@ def list_folder(path: str) -> tuple[str, ...]:
     """Return the names in the folder `path`, sorted; folders with a trailing `/`. Raises NothingThere or Unreadable."""
     try:
         with os.scandir(path) as entries:
-            return tuple(sorted(entry.name + "/" * entry.is_dir() for entry in entries))
+            return tuple(sorted(entry.name + "/" * _leads_to_folder(entry) for entry in entries))
     except OSError as error:
         raise _refused(path, error) from None
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or leads to one; a link that leads nowhere, or to itself, does not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def size_of(path: str) -> int:
@@ -90,10 +98,16 @@ def kind_of(mode: int) -> str:
     return next((name for test, name in _KINDS if test(mode)), "no regular file")
 
 
+def nothing_at(path: str) -> NothingThere:
+    """Return the error for a path at which there is nothing, or only a link."""
+    if os.path.islink(path):
+        return NothingThere("a link that leads nowhere", path=path, hint="what it pointed to is gone: fetch it again, or point it elsewhere")
+    return NothingThere("there is nothing here", path=path)
+
+
 def _refused(path: str, error: OSError) -> NothingThere | Unreadable:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        msg = "a link that leads nowhere" if os.path.islink(path) else "there is nothing here"
-        return NothingThere(msg, path=path)
+        return nothing_at(path)
     if isinstance(error, PermissionError):
         return Unreadable("permission denied", path=path, hint="ask for read access, or run as the user who owns it")
     return Unreadable((error.strerror or str(error)).lower(), path=path, hint="check the path and the disk")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import NotACheckpoint, NotAFile, NothingThere, Unreadable
 from ckpt_tools.format.shard_index import INDEX_SUFFIX, shard_family
-from ckpt_tools.store.files import kind_of, list_folder, read_whole
+from ckpt_tools.store.files import kind_of, list_folder, nothing_at, read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,8 +60,7 @@ def _not_reached(where: str, error: OSError) -> NothingThere | Unreadable:
     if isinstance(error, PermissionError):
         return Unreadable("permission denied", path=where, hint="ask for read access, or run as the user who owns it")
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        msg = "a link that leads nowhere" if os.path.islink(where) else "there is nothing here"
-        return NothingThere(msg, path=where)
+        return nothing_at(where)
     return NothingThere((error.strerror or str(error)).lower(), path=where)
 
 
@@ -95,8 +94,8 @@ def _candidates(where: str) -> Iterator[str]:
     yield where
     checkpoints = os.path.join(where, "checkpoints")
     steps = [step for step in _subfolders(checkpoints) if step.isdecimal()]
-    for step in (".", *(os.path.join("checkpoints", step) for step in ("last", *sorted(steps, key=int, reverse=True)))):
-        folder = os.path.normpath(os.path.join(where, step, "pretrained_model"))
+    for step in (where, *(os.path.join(checkpoints, step) for step in ("last", *sorted(steps, key=int, reverse=True)))):
+        folder = os.path.join(step, "pretrained_model")
         if os.path.isdir(folder):
             yield folder
     yield from _cached_snapshots(where)

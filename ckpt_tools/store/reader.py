@@ -6,7 +6,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from ckpt_tools.errors import CkptError, FormatError, PathEscapes, ShardMissing
+from ckpt_tools.errors import CkptError, FormatError, NothingThere, PathEscapes, ShardMissing
 from ckpt_tools.format import header, shard_index
 from ckpt_tools.format.json_text import decode_utf8, parse_object
 from ckpt_tools.records.checkpoint import Checkpoint, Document, OtherFile, TensorFile
@@ -35,7 +35,10 @@ DOCUMENTS = frozenset(
 PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
 """LeRobot's processor pipelines; their steps may name a state file."""
 
-DOCUMENT_LIMIT = 64 << 20
+DOCUMENT_LIMIT = 4 << 20
+INDEX_LIMIT = 64 << 20
+"""Configs have kilobytes; the index of 100,000 tensors has 10 MB. Larger files are not parsed: a hostile one costs twenty times its size."""
+
 SMALL_FILE = 1 << 20
 """Files up to this size are read on a first look: processor state in full, others for their digest."""
 
@@ -48,8 +51,7 @@ def read(where: str, *, lenient: bool = False) -> Checkpoint:
     """
     location = locate(where)
     index = _index(location)
-    names = location.weights if index is None else shard_index.shards(index)
-    weights = tuple(_tensor_file(location.root, name, lenient=lenient) for name in names)
+    weights = tuple(_weights(location, index, lenient=lenient))
     _check_shards(location, index, weights, lenient=lenient)
     documents = tuple(_documents(location))
     states = tuple(_states(location, documents, lenient=lenient))
@@ -69,11 +71,22 @@ def _index(location: Location) -> ShardIndex | None:
     if location.index is None:
         return None
     path = os.path.join(location.root, location.index)
-    data = read_whole(path, DOCUMENT_LIMIT)
+    data = read_whole(path, INDEX_LIMIT)
     try:
         return shard_index.decode(decode_utf8(data), location.index)
     except FormatError as error:
         raise error.at(path) from None
+
+
+def _weights(location: Location, index: ShardIndex | None, *, lenient: bool) -> Iterator[TensorFile]:
+    for name in location.weights if index is None else shard_index.shards(index):
+        try:
+            yield _tensor_file(location.root, name, lenient=lenient)
+        except NothingThere:
+            if index is None:
+                raise
+            msg = f"names the shard {name!r}, which is not there"
+            raise ShardMissing(msg, path=os.path.join(location.root, index.path)) from None
 
 
 def _tensor_file(root: str, name: str, *, lenient: bool, keep_payload: bool = False) -> TensorFile:
@@ -91,21 +104,21 @@ def _tensor_file(root: str, name: str, *, lenient: bool, keep_payload: bool = Fa
 
 
 def _check_shards(location: Location, index: ShardIndex | None, weights: tuple[TensorFile, ...], *, lenient: bool) -> None:
-    family = shard_index.shard_family(location.weights[0]) if location.weights else None
-    if family and location.whole_folder and family[1] != len(weights):
-        msg = f"{len(weights)} of {family[1]} shards are here, and no index"
+    lacking = shard_index.lacking(location.weights) if location.whole_folder else ""
+    if lacking:
+        msg = f"the shard {lacking} is not here"
         raise ShardMissing(msg, path=location.root)
-    if index is None or lenient:
+    if lenient:
         return
-    path = os.path.join(location.root, index.path)
-    for error in shard_index.disagreements(index, weights, location.names):
+    path = os.path.join(location.root, index.path) if index else location.root
+    for error in shard_index.disagreements(index, weights, location.names) if index else shard_index.doubles(weights):
         raise error.at(path)
 
 
 def _documents(location: Location) -> Iterator[Document]:
     for name in location.names:
-        if name in DOCUMENTS:
-            path = os.path.join(location.root, name)
+        if name.removesuffix("/") in DOCUMENTS:
+            path = os.path.join(location.root, name.removesuffix("/"))
             try:
                 text = decode_utf8(read_whole(path, DOCUMENT_LIMIT))
                 yield Document(path=name, text=text, value=dict(parse_object(text)))
@@ -116,7 +129,7 @@ def _documents(location: Location) -> Iterator[Document]:
 def _states(location: Location, documents: Iterable[Document], *, lenient: bool) -> Iterator[TensorFile]:
     """Yield the state files that processors name and the folder holds, each once."""
     for name in dict.fromkeys(_state_names(location, documents)):
-        if name in location.names:
+        if os.path.isfile(os.path.join(location.root, name)):
             yield _tensor_file(location.root, name, lenient=lenient, keep_payload=True)
 
 
