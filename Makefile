@@ -16,9 +16,14 @@ export HF_HUB_OFFLINE := 1
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
-install: $(STAMP) ## make .venv with the tool, LeRobot and the test tools (once; about two minutes and 6 GB)
+install: $(STAMP) ## make .venv with the tool, LeRobot and the test tools (once; some minutes and 6 GB)
 
-$(STAMP): requirements.lock pyproject.toml tools/install.sh
+$(STAMP): pyproject.toml $(VENV)/.dependencies
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "install: ready: $$($(CKPT) --version)"
+	@touch $@
+
+$(VENV)/.dependencies: requirements.lock tools/install.sh
 	@tools/install.sh $(VENV)
 	@touch $@
 
@@ -40,6 +45,9 @@ format: $(STAMP) ## format the code and apply the safe lint fixes
 
 fixtures: $(STAMP) ## make the fixtures again (the same bytes, or the tests say what changed)
 	$(PYTHON) fixtures/make.py
+
+golden: $(STAMP) ## accept what the tool prints now, in tests and documents; then read the difference
+	CKPT_GOLDEN=write $(PYTHON) -m pytest -q tests/report/test_golden.py tests/cli/test_contract.py tests/project/test_documents.py
 
 bench: $(STAMP) ## measure against other tools, side by side (minutes; 4 GB of disk)
 	$(PYTHON) -m benchmarks.diff

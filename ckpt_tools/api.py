@@ -9,13 +9,13 @@ from ckpt_tools.compare.selection import Selection
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.families.stories import shared_family, tell, watched_lines
 from ckpt_tools.families.summary import summarise
+from ckpt_tools.records.diff import Aspect
 from ckpt_tools.records.story import Comparison
 from ckpt_tools.store.reader import read
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ckpt_tools.records.diff import Aspect
     from ckpt_tools.records.summary import Summary
 
 __all__ = ["diff", "read", "show"]
@@ -45,4 +45,13 @@ def diff(  # noqa: PLR0913 - options by keyword
     if select and not any(address in selection for side in (left, right) for address in addresses(side)):
         msg = f"--select {' '.join(select)} names nothing in either"
         raise UnknownSelection(msg, hint="`ckpt show --tree` prints the names; * stands for one segment, ** for several")
-    return Comparison(diff=found, a=summarise(left), b=summarise(right), watched=watched_lines(left, right), stories=tell(found))
+    return Comparison(
+        diff=found,
+        a=summarise(left),
+        b=summarise(right),
+        watched=watched_lines(left, right),
+        stories=tell(found),
+        aspects=tuple(aspect for aspect in Aspect if aspect in aspects),
+        select=select,
+        ignore=ignore,
+    )

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make the virtual environment $1 (default .venv) with exactly what requirements.lock pins, and this checkout in it, editable.
+# Make the virtual environment $1 (default .venv) with exactly what requirements.lock pins.
 # Uses uv where it is installed, because it is faster; python3 with venv and pip otherwise. Says what it does.
 set -eu
 cd "$(dirname "$0")/.."
@@ -46,6 +46,3 @@ else
     say 'installing what requirements.lock pins (LeRobot and torch are most of it: about two minutes and 6 GB)'
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 fi
-say 'installing ckpt-tools, editable'
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-say "done: $("$venv/bin/ckpt" --version)"

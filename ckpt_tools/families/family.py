@@ -42,9 +42,9 @@ class WatchedKey:
 class Family:
     """What is known of one kind of checkpoint.
 
-    `component` names the part that a tensor belongs to. `trains` says whether that part is trained under a config. `profile` names how the dtypes came about,
-    "" where they tell nothing. `settings` are JSON pointers into config.json worth showing. `missing` says what the loader does without a component,
-    except those in `needless`, which it never loads.
+    `component` names the part that a tensor belongs to. `trains` says whether that part is trained under a config. `profile` names how the dtypes came
+    about, "" where they tell nothing. `remarks` are sentences on why the loader would not find the weights. `settings` are JSON pointers into
+    config.json worth showing. `missing` says what the loader does without a component, except those in `needless`, which it never loads.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Family:
     component: Callable[[str], str]
     trains: Callable[[str, Mapping[str, object]], bool | None]
     profile: Callable[[Checkpoint], str]
+    remarks: Callable[[Checkpoint], tuple[str, ...]] = lambda _: ()
     copy_prefixes: tuple[str, ...] = ()
     watched: tuple[WatchedKey, ...] = ()
     settings: tuple[str, ...] = ()

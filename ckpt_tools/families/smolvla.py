@@ -41,6 +41,7 @@ _PARTS = (
 _PROFILES = {Dtype.F32: "built with load_vlm_weights=false", Dtype.BF16: "built with load_vlm_weights=true"}
 """How the model was built, by the dtype of the VLM outside its text model."""
 
+_ONLY_FILE = "model.safetensors"
 _REFUSED = "refuses this config.json: it knows no such field, whatever its value"
 
 
@@ -77,6 +78,13 @@ def profile(checkpoint: Checkpoint) -> str:
     return ""
 
 
+def remarks(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Return why stock LeRobot would not find the weights: it looks for one file by its name."""
+    if [file.path for file in checkpoint.weights] == [_ONLY_FILE]:
+        return ()
+    return (f"stock LeRobot reads {_ONLY_FILE} and no other file, and does not find it here",)
+
+
 def _recognises(checkpoint: Checkpoint) -> bool:
     config = checkpoint.document("config.json")
     if config is not None and config.value.get("type") in ("smolvla", "smolvla_reflow"):
@@ -85,11 +93,13 @@ def _recognises(checkpoint: Checkpoint) -> bool:
 
 
 def _judge_load_vlm_weights(value: ConfigValue) -> tuple[bool, str]:
-    if value is True:
+    if value is True or value == "true":
         return True, "reads the base VLM (vlm_model_name), then this checkpoint over it; the VLM runs in BF16"
-    spelled = next((word for meaning, word in ((False, "false"), (None, "null"), (ABSENT, "the default")) if value is meaning), "")
+    spelled = next(
+        (word for meaning, word in ((False, "false"), (None, "null"), (ABSENT, "the default")) if value is meaning), "false" if value == "false" else ""
+    )
     if spelled:
-        return False, f"builds the VLM in F32 ({spelled}): BF16 weights are upcast, with more memory and less speed"
+        return False, f"builds the VLM in F32 ({spelled}), whatever the file holds: more memory, less speed"
     return False, "refuses this config.json: a boolean is expected"
 
 
@@ -114,6 +124,7 @@ SMOLVLA = Family(
     component=component,
     trains=trains,
     profile=profile,
+    remarks=remarks,
     copy_prefixes=TEACHER_PREFIXES,
     watched=(
         WatchedKey(key="load_vlm_weights", judge=_judge_load_vlm_weights),

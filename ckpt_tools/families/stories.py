@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from ckpt_tools.compare.fold import fold
-from ckpt_tools.compare.renames import prefix_ends
+from ckpt_tools.compare.renames import prefix_ends, unwrapped
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.records.diff import ABSENT, RenameKind
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ckpt_tools.families.family import Family
     from ckpt_tools.records.checkpoint import Checkpoint, Tensor
     from ckpt_tools.records.diff import Diff, Rename
+
+
+_WRAPPED = "saved from a wrapped model (torch.compile, DataParallel, FSDP): a loader finds none of these names"
 
 
 def shared_family(a: Checkpoint, b: Checkpoint) -> Family:
@@ -59,9 +62,16 @@ def tell(diff: Diff) -> tuple[Story, ...]:
     )
 
 
-def _story(kind: StoryKind, text: str, pairs: Sequence[tuple[Tensor | None, Tensor | None]], remark: str, names: Iterable[str]) -> Story:
+_HARMLESS = frozenset({StoryKind.EXTRA, StoryKind.DTYPE})
+
+type _Sides = tuple[Tensor | None, Tensor | None]
+
+
+def _story(kind: StoryKind, text: str, pairs: Sequence[_Sides], remark: str, *, harmful: bool | None = None) -> Story:
     nbytes = sum((b.nbytes if b else 0) - (a.nbytes if a else 0) for a, b in pairs)
-    return Story(kind=kind, text=text, remark=remark, tensors=len(pairs), nbytes=nbytes, names=tuple(names))
+    names = _folded(tensor for a, b in pairs if (tensor := b or a))
+    harmful = kind not in _HARMLESS if harmful is None else harmful
+    return Story(kind=kind, text=text, remark=remark, harmful=harmful, tensors=len(pairs), nbytes=nbytes, names=names)
 
 
 def _count(tensors: int) -> str:
@@ -96,7 +106,7 @@ def _copy(prefix: str, tensors: Sequence[Tensor], diff: Diff, family: Family, *,
         f"{_count(len(tensors))} under `{prefix}` only in {side}: a copy of {'the model' if whole else f'a part of the model ({family.parts(copied)})'}",
         [(None, tensor) if side == "B" else (tensor, None) for tensor in tensors],
         remark if side == "B" and prefix in family.copy_prefixes else "",
-        _folded(tensors),
+        harmful=side == "B",
     )
 
 
@@ -108,22 +118,23 @@ def _missing(tensors: Sequence[Tensor], family: Family, b: Checkpoint) -> Iterat
         if members:
             text = f"{_count(len(members))} missing in B ({family.parts(tensor.name for tensor in members)})"
             remark = family.missing if needed and wanted else ""
-            yield _story(StoryKind.MISSING, text, [(tensor, None) for tensor in members], remark, _folded(members))
+            yield _story(StoryKind.MISSING, text, [(tensor, None) for tensor in members], remark, harmful=needed)
 
 
 def _extra(tensors: Sequence[Tensor], family: Family) -> Iterator[Story]:
     if tensors:
         text = f"{_count(len(tensors))} only in B ({family.parts(tensor.name for tensor in tensors)})"
-        yield _story(StoryKind.EXTRA, text, [(None, tensor) for tensor in tensors], "", _folded(tensors))
+        yield _story(StoryKind.EXTRA, text, [(None, tensor) for tensor in tensors], "")
 
 
 def _renamed(rename: Rename, family: Family) -> Story:
     parts = family.parts(a.name for a, _ in rename.pairs)
-    missing = rename.kind is RenameKind.PREFIX and rename.new in family.copy_prefixes
-    remark = f"B lacks them under the names it needs: {family.missing}" if missing else ""
     text = f"{_count(len(rename.pairs))} {_renaming(rename)} ({parts})"
+    lost = any(family.needs(a.name) and not family.needs(b.name) for a, b in rename.pairs)
+    wrapped = any(unwrapped(b.name) != b.name for _, b in rename.pairs)
+    remark = f"B lacks them under the names it needs: {family.missing}" if lost else _WRAPPED if wrapped else ""
     # Bytes change only with the dtype, and that is a story of its own.
-    return Story(kind=StoryKind.RENAMED, text=text, remark=remark, tensors=len(rename.pairs), nbytes=0, names=_renamed_names(rename))
+    return Story(kind=StoryKind.RENAMED, text=text, remark=remark, harmful=lost or wrapped, tensors=len(rename.pairs), nbytes=0, names=_renamed_names(rename))
 
 
 def _renamed_names(rename: Rename) -> tuple[str, ...]:
@@ -150,9 +161,17 @@ def _retyped(diff: Diff, family: Family) -> Iterator[Story]:
     profile_a, profile_b = family.profile(diff.a), family.profile(diff.b)
     told = [f"{side} was {profile}" for side, profile in (("B", profile_b), ("A", profile_a)) if profile]
     remark = "; ".join(told) if profile_a != profile_b else ""
+    if remark and _claims_otherwise(diff.b, profile_b):
+        remark += "; B's config.json says load_vlm_weights true all the same"
     for (old, new), pairs in sorted(groups.items(), key=lambda group: -len(group[1])):
         text = f"{_count(len(pairs))} {new} instead of {old} ({family.parts(a.name for a, _ in pairs)})"
-        yield _story(StoryKind.DTYPE, text, pairs, remark, _folded(b for _, b in pairs))
+        yield _story(StoryKind.DTYPE, text, pairs, remark)
+
+
+def _claims_otherwise(checkpoint: Checkpoint, profile: str) -> bool:
+    """Whether config.json was relabelled: it says true of a model that was built with false."""
+    config = checkpoint.document("config.json")
+    return profile.endswith("load_vlm_weights=false") and config is not None and config.value.get("load_vlm_weights") is True
 
 
 def _reshaped(diff: Diff, family: Family) -> Iterator[Story]:
@@ -162,4 +181,4 @@ def _reshaped(diff: Diff, family: Family) -> Iterator[Story]:
         # The bytes of a tensor that has another dtype too are counted there.
         nbytes = sum(b.nbytes - a.nbytes for a, b in diff.reshaped if a.dtype == b.dtype)
         remark = "the loader refuses another shape"
-        yield Story(kind=StoryKind.SHAPE, text=text, remark=remark, tensors=len(diff.reshaped), nbytes=nbytes, names=tuple(names))
+        yield Story(kind=StoryKind.SHAPE, text=text, remark=remark, harmful=True, tensors=len(diff.reshaped), nbytes=nbytes, names=tuple(names))

@@ -27,6 +27,7 @@ def summarise(checkpoint: Checkpoint) -> Summary:
         checkpoint=checkpoint,
         family=family.name,
         profile=family.profile(checkpoint),
+        remarks=family.remarks(checkpoint),
         components=tuple(_components(checkpoint, family, config.value if config else {})),
         dtypes=tuple(_dtypes(checkpoint)),
         settings=tuple(_settings(config, family)) if config else (),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ckpt_tools.records.diff import Aspect
+
 if TYPE_CHECKING:
     from ckpt_tools.records.diff import Diff
     from ckpt_tools.records.summary import Summary
@@ -26,12 +28,14 @@ class StoryKind(StrEnum):
 class Story:
     """Tensors that differ in one and the same way.
 
-    `text` says what, `remark` why or what it leads to ("" where nothing is known). `names` are folded, `nbytes` is what B has more than A.
+    `text` says what, `remark` why or what it leads to ("" where nothing is known). `harmful` is whether B's loader goes wrong because of it.
+    `names` are folded, `nbytes` is what B has more than A.
     """
 
     kind: StoryKind
     text: str
     remark: str
+    harmful: bool
     tensors: int
     nbytes: int
     names: tuple[str, ...]
@@ -53,10 +57,18 @@ class WatchedLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A diff with both summaries and what they amount to: what `ckpt diff` shows."""
+    """A diff with both summaries and what they amount to: what `ckpt diff` shows. `aspects`, `select` and `ignore` are what was asked for."""
 
     diff: Diff
     a: Summary
     b: Summary
     watched: tuple[WatchedLine, ...]
     stories: tuple[Story, ...]
+    aspects: tuple[Aspect, ...]
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+    @property
+    def partial(self) -> bool:
+        """Whether something was left out on request."""
+        return bool(self.select or self.ignore) or len(self.aspects) < len(Aspect)

@@ -47,11 +47,12 @@ class Processor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """A checkpoint with what its family says of it. `profile` is how its dtypes came about, "" if unknown."""
+    """A checkpoint with what its family says of it. `profile` is how its dtypes came about, "" if unknown; `remarks` are what keeps it from loading."""
 
     checkpoint: Checkpoint
     family: str
     profile: str
+    remarks: tuple[str, ...]
     components: tuple[Group, ...]
     dtypes: tuple[Group, ...]
     settings: tuple[Setting, ...]

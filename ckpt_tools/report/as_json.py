@@ -21,12 +21,8 @@ SHOW_SCHEMA = "ckpt-tools/show.schema.json"
 
 
 def dump(document: JsonDict) -> str:
-    """Return `document` as indented JSON text, what no terminal should be sent as escapes."""
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    for character in sorted(set(text)):
-        if not character.isprintable() and character != "\n":
-            text = text.replace(character, json.dumps(character)[1:-1])
-    return text
+    """Return `document` as indented JSON text in ASCII: right in every encoding, and nothing that a terminal obeys."""
+    return json.dumps(document, indent=2, allow_nan=False).replace("\x7f", "\\u007f") + "\n"
 
 
 def diff_document(comparison: Comparison) -> JsonDict:
@@ -35,6 +31,7 @@ def diff_document(comparison: Comparison) -> JsonDict:
     return {
         "$schema": DIFF_SCHEMA,
         "same": diff.same,
+        "compared": {"aspects": list(comparison.aspects), "select": list(comparison.select), "ignore": list(comparison.ignore)},
         "a": _side(comparison.a),
         "b": _side(comparison.b),
         "stories": [_story(story) for story in comparison.stories],
@@ -70,6 +67,7 @@ def _side(summary: Summary) -> JsonDict:
         "root": summary.checkpoint.root,
         "family": summary.family,
         "profile": summary.profile,
+        "remarks": list(summary.remarks),
         "tensor_count": summary.tensors,
         "parameters": summary.parameters,
         "size": summary.checkpoint.size,
@@ -98,6 +96,7 @@ def _story(story: Story) -> JsonDict:
         "kind": story.kind,
         "text": story.text,
         "remark": story.remark,
+        "harmful": story.harmful,
         "tensors": story.tensors,
         "nbytes": story.nbytes,
         "names": list(story.names),

@@ -6,7 +6,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ckpt_tools.format.json_spans import escape
-from ckpt_tools.records.story import StoryKind
 from ckpt_tools.report.blocks import Heading, Line, Mark, Table
 from ckpt_tools.report.words import change, printable, signed, size, value
 
@@ -21,21 +20,20 @@ if TYPE_CHECKING:
 _SHOWN = 6
 """How many names or values of one kind fit the first screen."""
 
-_BAD_STORIES = frozenset({StoryKind.COPY, StoryKind.MISSING, StoryKind.RENAMED, StoryKind.SHAPE})
-
 
 def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
     """Return the page of `ckpt diff`. `full` lists every name and value; without it each kind is cut to a few."""
     diff = comparison.diff
     blocks = [
         _sides(comparison),
+        *(Line(text=f"{side}: {remark}", mark=Mark.BAD) for side, one in (("A", comparison.a), ("B", comparison.b)) for remark in one.remarks),
         *_tensors(comparison, full=full),
         *_watched(comparison),
         *_values("values", diff.values, {f"/{line.key}" for line in comparison.watched}, full=full),
         *_metadata(comparison, full=full),
         *_files(diff, full=full),
         Heading(text="verdict"),
-        _verdict(diff),
+        _verdict(comparison),
     ]
     return tuple(blocks)
 
@@ -70,11 +68,11 @@ def _tensors(comparison: Comparison, *, full: bool) -> Iterator[Block]:
 
 
 def _told(story: Story, *, full: bool) -> Line:
-    weight = f": {change(story.nbytes)}" if story.nbytes else ""
+    weight = f" ({change(story.nbytes)})" if story.nbytes else ""
     details = [story.remark] if story.remark else []
     names = story.names if full else story.names[:_SHOWN] if len(story.names) <= _SHOWN else ()
     details += [printable(name) for name in names]
-    return Line(text=printable(story.text) + weight, mark=Mark.BAD if story.kind in _BAD_STORIES else Mark.CHANGE, details=tuple(details))
+    return Line(text=printable(story.text) + weight, mark=Mark.BAD if story.harmful else Mark.CHANGE, details=tuple(details))
 
 
 def _watched(comparison: Comparison) -> Iterator[Block]:
@@ -91,7 +89,7 @@ def _decided(line: WatchedLine) -> Line:
     remarks = [f"{side}: stock LeRobot {remark}" for fine, side, remark in told if not fine]
     if line.verdict == "same":
         remarks = [f"stock LeRobot {line.remark_b}"] * (not line.fine_b)
-    mark = Mark.BAD if remarks else Mark.GOOD
+    mark = Mark.GOOD if not remarks else Mark.CHANGE if line.fine_b else Mark.BAD
     return Line(text=f"{line.key}: {both}{note}", mark=mark, details=tuple(remarks))
 
 
@@ -144,16 +142,18 @@ def _where(found: FileChange) -> str:
     return f"{size(found.a)} -> {size(found.b)}" if found.a != found.b else f"other content ({size(found.a)})"
 
 
-def _verdict(diff: Diff) -> Line:
+def _verdict(comparison: Comparison) -> Line:
+    diff = comparison.diff
     if diff.same:
-        return Line(text="same structure; the tensors' values were not compared", mark=Mark.GOOD)
+        what = "nothing differs in what was asked for; the rest was not compared" if comparison.partial else "same structure"
+        return Line(text=f"{what}; the tensors' values were not compared", mark=Mark.GOOD)
     counts = (
         (len(diff.only_a), "tensor only in A", "tensors only in A"),
         (len(diff.only_b), "tensor only in B", "tensors only in B"),
         (sum(len(rename.pairs) for rename in diff.renamed), "tensor renamed", "tensors renamed"),
-        (len(diff.retyped), "dtype", "dtypes"),
-        (len(diff.reshaped), "shape", "shapes"),
-        (sum(not change.same_because for change in diff.values), "value", "values"),
+        (len(diff.retyped), "tensor of another dtype", "tensors of another dtype"),
+        (len(diff.reshaped), "tensor of another shape", "tensors of another shape"),
+        (sum(not change.same_because for change in diff.values), "config value", "config values"),
         (len(diff.metadata), "metadata entry", "metadata entries"),
         (len(diff.files), "file", "files"),
     )

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ckpt_tools.report.blocks import Page
 
 
+_ZERO_WIDTH_SPACE = "\u200b"
+"""GitHub links bare addresses and mentions people even where the characters are escaped; this breaks them up."""
+
+
 def render(page: Page) -> str:
     """Return `page` as Markdown; text from files is escaped, so that a tensor's name cannot become a link."""
     return "\n".join(_lines(page)) + "\n"
@@ -31,7 +35,8 @@ def _lines(page: Page) -> Iterator[str]:
         elif isinstance(block, Table):
             yield from _table(block)
         else:
-            yield from ("```", *block.lines, "```")
+            fence = "`" * max(3, 1 + max((len(run) for line in block.lines for run in re.findall("`+", line)), default=0))
+            yield from (fence, *block.lines, fence)
         previous = block
 
 
@@ -46,6 +51,6 @@ def _row(cells: tuple[str, ...]) -> str:
 
 
 def _escape(text: str) -> str:
-    """Escape what Markdown would read as markup, outside of `code`."""
-    parts = re.split(r"(`[^`]*`)", text)
-    return "".join(part if part.startswith("`") and len(part) > 1 else re.sub(r"([\\`*_\[\]<>|~])", r"\\\1", part) for part in parts)
+    """Escape what Markdown would read as markup, links and mentions included."""
+    unlinked = re.sub(r"(@|:(?=//)|www(?=\.))", rf"\1{_ZERO_WIDTH_SPACE}", text, flags=re.IGNORECASE)
+    return re.sub(r"([\\`*_\[\]<>|~#])", r"\\\1", unlinked)

@@ -24,6 +24,7 @@ def show_page(summary: Summary, *, tree: bool = False) -> Page:
         return (Verbatim(lines=tuple(tree_lines(summary.checkpoint.tensors))),)
     blocks = [
         _overview(summary),
+        *(Line(text=remark, mark=Mark.BAD) for remark in summary.remarks),
         Heading(text="components"),
         _components(summary),
         Heading(text="dtypes"),
@@ -108,13 +109,15 @@ def _processor(processor: Processor) -> Line:
 
 def _metadata(summary: Summary) -> Iterator[Block]:
     aliases = [pair for file in summary.checkpoint.weights for pair in file.aliases]
-    entries = [pair for file in summary.checkpoint.weights for pair in file.metadata or () if pair not in aliases]
+    entries = list(dict.fromkeys(pair for file in summary.checkpoint.weights for pair in file.metadata or () if pair not in aliases))
     if entries or aliases:
         yield Heading(text="safetensors metadata")
     yield from (Line(text=f"{printable(key)}: {value(entry)}") for key, entry in entries[:_SHOWN])
     if len(entries) > _SHOWN:
         yield Line(text=f"… and {len(entries) - _SHOWN:,} more")
-    yield from (Line(text=f"{printable(alias)} shares the storage of {printable(kept)}", mark=Mark.CHANGE) for alias, kept in aliases)
+    yield from (Line(text=f"{printable(alias)} is stored as {printable(kept)}", mark=Mark.CHANGE) for alias, kept in aliases[:_SHOWN])
+    if len(aliases) > _SHOWN:
+        yield Line(text=f"… and {len(aliases) - _SHOWN:,} more names that share the storage of another tensor", mark=Mark.CHANGE)
 
 
 def _files(summary: Summary) -> Iterator[Block]:

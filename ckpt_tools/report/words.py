@@ -7,6 +7,7 @@ import json
 from ckpt_tools.records.diff import ABSENT
 
 _VALUE_WIDTH = 60
+_NAME_WIDTH = 240
 _KILO = 1000
 
 
@@ -36,10 +37,15 @@ def value(item: object, width: int = _VALUE_WIDTH) -> str:
     """Return a JSON value on one line of at most `width` characters; ABSENT as the word."""
     if item is ABSENT:
         return "absent"
-    text = json.dumps(item, ensure_ascii=False)
+    text = printable(json.dumps(item, ensure_ascii=False))
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def printable(text: str) -> str:
-    """Return `text` with control characters escaped: names come from files, and a terminal obeys what it is sent."""
+    """Return `text` with control characters escaped and the middle of a very long one left out.
+
+    Names come from files; a terminal obeys what it is sent, and a person reads no name of ten thousand characters. JSON output has names in full.
+    """
+    if len(text) > _NAME_WIDTH:
+        text = f"{text[: _NAME_WIDTH // 2]}…{text[-_NAME_WIDTH // 2 :]}"
     return text if text.isprintable() else "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -26,10 +26,10 @@ def ckpt(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_is_frozen(command: str) -> None:
-    """To change a help text on purpose: CKPT_FREEZE=1 make test, and read the difference."""
+    """To change a help text on purpose: make golden, and read the difference."""
     done = ckpt(*command.split(), "--help", COLUMNS="80")
     frozen = HELP / f"{command or 'ckpt'}.txt"
-    if os.environ.get("CKPT_FREEZE"):
+    if os.environ.get("CKPT_GOLDEN") == "write":
         frozen.write_text(done.stdout, encoding="utf-8")
     assert done.returncode == 0
     assert done.stdout == frozen.read_text(encoding="utf-8")
