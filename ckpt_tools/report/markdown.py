@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from ckpt_tools.report.blocks import Page
 
 
-_ZERO_WIDTH_SPACE = "\u200b"
-"""GitHub links bare addresses and mentions people even where the characters are escaped; this breaks them up."""
+_LINKED = re.compile(r"@|://|www\.", re.IGNORECASE)
+"""What GitHub makes a link or a mention of even where every character is escaped."""
 
 
 def render(page: Page) -> str:
@@ -35,7 +35,7 @@ def _lines(page: Page) -> Iterator[str]:
         elif isinstance(block, Table):
             yield from _table(block)
         else:
-            fence = "`" * max(3, 1 + max((len(run) for line in block.lines for run in re.findall("`+", line)), default=0))
+            fence = _longer_than_runs("\n".join(block.lines), 3)
             yield from (fence, *block.lines, fence)
         previous = block
 
@@ -51,6 +51,13 @@ def _row(cells: tuple[str, ...]) -> str:
 
 
 def _escape(text: str) -> str:
-    """Escape what Markdown would read as markup, links and mentions included."""
-    unlinked = re.sub(r"(@|:(?=//)|www(?=\.))", rf"\1{_ZERO_WIDTH_SPACE}", text, flags=re.IGNORECASE)
-    return re.sub(r"([\\`*_\[\]<>|~#])", r"\\\1", unlinked)
+    """Return text that Markdown reads as text: escaped, or as code where GitHub would link it all the same."""
+    if not _LINKED.search(text):
+        return re.sub(r"([\\`*_\[\]<>|~#])", r"\\\1", text)
+    ticks = _longer_than_runs(text, 1)
+    return f"{ticks} {text} {ticks}".replace("|", "\\|")
+
+
+def _longer_than_runs(text: str, least: int) -> str:
+    """Return backticks, `least` or more, that nothing in `text` closes."""
+    return "`" * max([least, *(1 + len(run) for run in re.findall("`+", text))])
