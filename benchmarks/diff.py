@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from benchmarks.measure import BUILD, Contender, compete, peer
+from benchmarks.measure import BUILD, ROOT, Contender, compete, installed
 from ckpt_tools.families.smolvla_layout import Dimensions, dtype_of, layout
 from ckpt_tools.format import header
 from ckpt_tools.records.checkpoint import Tensor
 from ckpt_tools.records.dtype import Dtype
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 BLOCK = 1 << 24
-BIN = Path(sys.executable).parent
 MANY = 100_000
 
 LOAD = "import sys; from safetensors.torch import load_file; loaded = [load_file(path) for path in sys.argv[1:]]"
@@ -63,10 +65,10 @@ def main() -> None:
     print(f"\n### Diff of two full-size checkpoints ({normal.stat().st_size / 1e9:.1f} and {reflow.stat().st_size / 1e9:.1f} GB, 500 and 1000 tensors)\n")
     compete(
         [
-            Contender(name="`ckpt diff`", command=[str(BIN / "ckpt"), "diff", str(normal.parent), str(reflow.parent)], exits=(1,)),
-            Contender(name="`ckptkit diff`", command=[peer("ckptkit"), "diff", *both]),
+            Contender(name="`ckpt diff`", command=[installed("ckpt", str(ROOT)), "diff", str(normal.parent), str(reflow.parent)], exits=(1,)),
+            Contender(name="`ckptkit diff`", command=[installed("ckptkit", "ckptkit[cli]==0.3.0"), "diff", *both]),
             Contender(name="load both, `safetensors.torch.load_file`", command=[sys.executable, "-c", LOAD, *both]),
-            Contender(name="Python that does nothing", command=[sys.executable, "-c", "pass"]),
+            Contender(name="Python that does nothing", command=[installed("python", "pip"), "-c", "pass"]),
         ],
         rounds,
     )
@@ -74,9 +76,9 @@ def main() -> None:
     print(f"\n### Header of {MANY:,} tensors\n")
     compete(
         [
-            Contender(name="`ckpt_tools.api.read`", command=[sys.executable, "-c", PARSE, path]),
-            Contender(name="`safetensors.safe_open(...).keys()`", command=[sys.executable, "-c", KEYS, path]),
-            Contender(name="`json.loads` alone, nothing checked", command=[sys.executable, "-c", JSON, path]),
+            Contender(name="`ckpt_tools.api.read`", command=[installed("python", "pip"), "-c", PARSE, path]),
+            Contender(name="`safetensors.safe_open(...).keys()`", command=[installed("python", "pip"), "-c", KEYS, path]),
+            Contender(name="`json.loads` alone, nothing checked", command=[installed("python", "pip"), "-c", JSON, path]),
         ],
         rounds,
     )

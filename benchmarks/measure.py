@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "bench"
-PEERS = BUILD / "peers"
+ENVIRONMENT = BUILD / "venv"
+"""Small, as a user's is: every package with a .pth file in an environment makes every Python in it start later."""
+
+# A process counts its parent's memory as its own until it starts its program, so a small parent starts it.
+LAUNCH = """
+import os, sys, time
+null = os.open(os.devnull, os.O_WRONLY)
+start = time.perf_counter()
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, null, 1), (os.POSIX_SPAWN_DUP2, null, 2)])
+_, status, usage = os.wait4(pid, 0)
+wall = time.perf_counter() - start
+print(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, os.waitstatus_to_exitcode(status))
+"""
 
 
 @dataclass(kw_only=True)
@@ -28,16 +38,14 @@ class Contender:
 
     def run(self) -> None:
         """Run the command once, output thrown away. Raises RuntimeError for an exit code that is not expected."""
-        start = time.perf_counter()
-        process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        self.wall.append(time.perf_counter() - start)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode not in self.exits:
-            msg = f"{self.name} exited with {process.returncode}: {' '.join(self.command)}"
+        done = subprocess.run([sys.executable, "-ISc", LAUNCH, *self.command], check=True, capture_output=True, text=True)
+        wall, cpu, peak, code = done.stdout.split()
+        if int(code) not in self.exits:
+            msg = f"{self.name} exited with {code}: {' '.join(self.command)}"
             raise RuntimeError(msg)
-        self.cpu.append(usage.ru_utime + usage.ru_stime)
-        self.peak.append(usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6)
+        self.wall.append(float(wall))
+        self.cpu.append(float(cpu))
+        self.peak.append(int(peak) * (1 if sys.platform == "darwin" else 1024) / 1e6)
 
 
 def compete(contenders: list[Contender], rounds: int) -> None:
@@ -59,11 +67,11 @@ def compete(contenders: list[Contender], rounds: int) -> None:
         print(f"| {contender.name} | {wall} | {statistics.median(contender.cpu):.3f} s | {max(contender.peak):.0f} MB | {ratio:.1f} |")
 
 
-def peer(command: str) -> str:
-    """Return the path of another tool's command, installed from peers.txt into an environment of its own."""
-    python = PEERS / "bin" / "python"
+def installed(command: str, what: str) -> str:
+    """Return the path of a command in the environment that the benchmark makes for all that it compares, this checkout included."""
+    python = ENVIRONMENT / "bin" / "python"
     if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", PEERS], check=True)
-    install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", ROOT / "benchmarks" / "peers.txt"]
-    subprocess.run(install, check=True)
-    return str(PEERS / "bin" / command)
+        subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
+    install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", what]
+    subprocess.run(install, check=True, stderr=subprocess.DEVNULL)
+    return str(ENVIRONMENT / "bin" / command)

@@ -7,9 +7,8 @@ import click
 from ckpt_tools import api
 from ckpt_tools.cli import options
 from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS
-from ckpt_tools.cli.output import write, write_page
+from ckpt_tools.cli.output import write_report
 from ckpt_tools.records.diff import Aspect
-from ckpt_tools.report.as_json import diff_document, dump
 from ckpt_tools.report.diff_page import diff_page
 
 
@@ -50,8 +49,5 @@ def diff(  # noqa: PLR0913 - one parameter an option
     ckpt diff old/ new/ --only keys,dtype --select 'model.vlm_with_expert.lm_expert.**'
     """
     comparison = api.diff(a, b, aspects=only, select=select, ignore=ignore, lenient=lenient)
-    if output_format == "json":
-        write(dump(diff_document(comparison)))
-    else:
-        write_page(diff_page(comparison, full=full), output_format)
+    write_report(comparison, lambda: diff_page(comparison, full=full), output_format)
     return CLEAN if comparison.diff.same else FINDINGS

@@ -7,22 +7,31 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from ckpt_tools.report import markdown, text
-
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from ckpt_tools.records.story import Comparison
+    from ckpt_tools.records.summary import Summary
     from ckpt_tools.report.blocks import Page
 
 
-def write_page(page: Page, output_format: str) -> None:
-    """Write `page` as Markdown, or as text fit for what standard output is."""
-    if output_format == "markdown":
-        write(markdown.render(page))
+def write_report(record: Comparison | Summary, page: Callable[[], Page], output_format: str) -> None:
+    """Write `record` as JSON, or its page as Markdown or as text fit for what standard output is."""
+    if output_format == "json":
+        as_json = _report("as_json")
+        write(as_json.dump(as_json.document(record)))
+    elif output_format == "markdown":
+        write(_report("markdown").render(page()))
     elif sys.stdout.isatty():
-        # The one import that waits: rich costs more than a whole diff, and only a terminal needs it.
-        terminal = importlib.import_module("ckpt_tools.report.terminal")
-        write(terminal.render(page, _columns(), colour=_wants_colour()))
+        write(_report("terminal").render(page(), _columns(), colour=_wants_colour()))
     else:
-        write(text.render(page))
+        write(_report("text").render(page()))
+
+
+def _report(name: str) -> ModuleType:
+    """Import a renderer now that it is wanted: rich alone costs more than a whole diff, and only a terminal needs it."""
+    return importlib.import_module(f"ckpt_tools.report.{name}")
 
 
 def write(result: str) -> None:

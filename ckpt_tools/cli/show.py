@@ -7,9 +7,8 @@ import click
 from ckpt_tools import api
 from ckpt_tools.cli import options
 from ckpt_tools.cli.exit_codes import CLEAN
-from ckpt_tools.cli.output import write, write_page
+from ckpt_tools.cli.output import write_report
 from ckpt_tools.errors import UnknownSelection
-from ckpt_tools.report.as_json import dump, show_document
 from ckpt_tools.report.show_page import show_page
 
 
@@ -32,8 +31,5 @@ def show(where: str, *, tree: bool, output_format: str, lenient: bool) -> int:
         msg = "--tree is for reading: it goes with text and markdown"
         raise UnknownSelection(msg, hint="the JSON lists every tensor anyway: leave --tree out")
     summary = api.show(where, lenient=lenient)
-    if output_format == "json":
-        write(dump(show_document(summary)))
-    else:
-        write_page(show_page(summary, tree=tree), output_format)
+    write_report(summary, lambda: show_page(summary, tree=tree), output_format)
     return CLEAN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.format.json_spans import escape
+from ckpt_tools.format.json_text import escape
 from ckpt_tools.records.diff import ABSENT
 
 if TYPE_CHECKING:

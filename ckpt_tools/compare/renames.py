@@ -70,6 +70,8 @@ def either_way(pair: tuple[Tensor, Tensor]) -> list[str]:
 
 def unwrapped(name: str) -> str:
     """Return `name` without wrapper segments."""
+    if "module" not in name and "_orig_mod" not in name:
+        return name
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 

@@ -5,6 +5,7 @@ Facts of LeRobot 0.4 to 0.6.1: `lerobot/policies/smolvla/{configuration,modeling
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ckpt_tools.compare.renames import unwrapped
@@ -45,6 +46,7 @@ _ONLY_FILE = "model.safetensors"
 _REFUSED = "refuses this config.json: it knows no such field, whatever its value"
 
 
+@cache
 def component(name: str) -> str:
     """Return the component that a tensor belongs to, wrapper segments in its name ignored; a teacher's tensors are all TEACHER."""
     plain = unwrapped(name)

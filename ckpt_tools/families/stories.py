@@ -155,6 +155,8 @@ def _renaming(rename: Rename) -> str:
 
 
 def _retyped(diff: Diff, family: Family) -> Iterator[Story]:
+    if not diff.retyped:
+        return
     groups: defaultdict[tuple[str, str], list[tuple[Tensor, Tensor]]] = defaultdict(list)
     for a, b in diff.retyped:
         groups[a.dtype.label, b.dtype.label].append((a, b))

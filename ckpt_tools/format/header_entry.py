@@ -28,7 +28,7 @@ def decode_entry(name: str, entry: Json, shard: str, *, lenient: bool) -> Tensor
         fields = cast("JsonObject", entry) if usual else _unusual(name, entry, lenient=lenient)
         dtype = _dtype(fields["dtype"], lenient=lenient)
         start, end = _offsets(fields["data_offsets"])
-        return Tensor(name=name, dtype=dtype, shape=_shape(fields["shape"]), shard=shard, start=start, end=end)
+        return Tensor(name, dtype, _shape(fields["shape"]), shard, start, end)
     except (errors.HeaderError, errors.SpecificationError) as error:
         error.subject = named(name)
         raise
@@ -83,6 +83,8 @@ def _positional(entry: list[Json], *, lenient: bool) -> JsonObject:
 
 
 def _dtype(value: Json, *, lenient: bool) -> Dtype:
+    if isinstance(value, str) and value in _DTYPES:
+        return _DTYPES[value]
     label = value
     if isinstance(value, dict) and len(value) == 1 and not isinstance(value, Repeated):
         label, content = next(iter(value.items()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from math import isinf
 
-_NUMBER = re.compile(r"-?(?P<whole>\d+)(?:\.(?P<fraction>\d+))?(?:[eE](?P<power>[+-]?\d+))?")
+_NUMBER = r"-?(?P<whole>\d+)(?:\.(?P<fraction>\d+))?(?:[eE](?P<power>[+-]?\d+))?"
 _WORD_LIMIT = 1 << 64
 _LARGEST_POWER = 308
 _POWER_DIGITS = 10
@@ -16,7 +16,7 @@ def fits_double(spelling: str) -> bool:
     """Whether serde_json reads the JSON number `spelling`. It keeps as many digits as fit 64 bits, and multiplies by a power of ten once."""
     if abs(float(spelling)) < _FAR_FROM_THE_EDGE:
         return True
-    match = _NUMBER.fullmatch(spelling)
+    match = re.fullmatch(_NUMBER, spelling)
     if match is None:
         return False
     significand, dropped = _leading_digits(0, match["whole"])

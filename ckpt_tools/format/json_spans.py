@@ -6,6 +6,8 @@ import json
 import re
 from dataclasses import dataclass
 
+from ckpt_tools.format.json_text import escape
+
 _BLANK = re.compile(r"[ \t\n\r]*")
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 _SCALAR = re.compile(r"[^\s,\]}]+")
@@ -30,11 +32,6 @@ def spans(text: str) -> dict[str, Member]:
     found: dict[str, Member] = {}
     _value(text, _skip(text, 0), "", (0, 0), found)
     return found
-
-
-def escape(key: str) -> str:
-    """Return `key` as a segment of a JSON pointer (RFC 6901, section 3)."""
-    return key.replace("~", "~0").replace("/", "~1")
 
 
 def _skip(text: str, at: int) -> int:

@@ -24,9 +24,10 @@ type JsonObject = dict[str, Json]
 
 _ONE_BRACKET = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
-_STRINGS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+# Patterns are compiled when they are first wanted, which for most files is never.
+_STRINGS = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONE_SURROGATE = "[\ud800-\udfff]"
 
 
 class Repeated(dict[str, "Json"]):
@@ -98,6 +99,11 @@ def repeated_key(pairs: list[tuple[str, Json]]) -> str:
             return key
         seen.add(key)
     return ""
+
+
+def escape(key: str) -> str:
+    """Return `key` as a segment of a JSON pointer (RFC 6901, section 3)."""
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 def kind(value: Json) -> str:
@@ -185,11 +191,11 @@ def openers(text: str) -> int:
 
 
 def _outside_strings(text: str) -> str:
-    return _STRINGS.sub("", text) if "\\" in text else "".join(text.split('"')[::2])
+    return re.sub(_STRINGS, "", text) if "\\" in text else "".join(text.split('"')[::2])
 
 
 def _refuse_lone_surrogates(value: Json) -> None:
     for part in _walk(value):
-        if isinstance(part, str) and _LONE_SURROGATE.search(part):
+        if isinstance(part, str) and re.search(_LONE_SURROGATE, part):
             msg = f"the string {part!r} holds half of a surrogate pair"
             raise JsonSyntax(msg)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 INDEX_SUFFIX = ".safetensors.index.json"
 
-_SHARD_NAME = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
+_SHARD_NAME = r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors"
 
 
 def decode(text: str, path: str) -> ShardIndex:
@@ -44,13 +44,13 @@ def shards(index: ShardIndex) -> tuple[str, ...]:
 
 def shard_family(path: str) -> tuple[str, int] | None:
     """Return (stem, number of shards) for a name such as model-00001-of-00002.safetensors, None for any other."""
-    match = _SHARD_NAME.fullmatch(path)
+    match = re.fullmatch(_SHARD_NAME, path)
     return (match["stem"], int(match["count"])) if match else None
 
 
 def lacking(paths: Sequence[str]) -> str:
     """Return the first shard that is not among `paths` although their names speak of it, "" if they are complete."""
-    match = _SHARD_NAME.fullmatch(paths[0]) if paths else None
+    match = re.fullmatch(_SHARD_NAME, paths[0]) if paths else None
     every = (f"{match['stem']}-{number:05}-of-{match['count']}.safetensors" for number in range(1, int(match["count"]) + 1)) if match else ()
     return next((name for name in every if name not in paths), "")
 

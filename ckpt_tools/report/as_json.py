@@ -7,12 +7,13 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from ckpt_tools.records.diff import ABSENT
+from ckpt_tools.records.summary import Summary
 
 if TYPE_CHECKING:
     from ckpt_tools.records.checkpoint import Tensor
     from ckpt_tools.records.diff import Diff, FileChange, ValueChange
     from ckpt_tools.records.story import Comparison, Story, WatchedLine
-    from ckpt_tools.records.summary import Group, Processor, Setting, Summary
+    from ckpt_tools.records.summary import Group, Processor, Setting
 
 type JsonDict = dict[str, object]
 
@@ -23,6 +24,11 @@ SHOW_SCHEMA = "ckpt-tools/show.schema.json"
 def dump(document: JsonDict) -> str:
     """Return `document` as indented JSON text in ASCII: right in every encoding, and nothing that a terminal obeys."""
     return json.dumps(document, indent=2, allow_nan=False).replace("\x7f", "\\u007f") + "\n"
+
+
+def document(record: Comparison | Summary) -> JsonDict:
+    """Return a record by the schema it follows."""
+    return show_document(record) if isinstance(record, Summary) else diff_document(record)
 
 
 def diff_document(comparison: Comparison) -> JsonDict:

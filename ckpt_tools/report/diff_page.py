@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ckpt_tools.format.json_spans import escape
+from ckpt_tools.format.json_text import escape
 from ckpt_tools.report.blocks import Heading, Line, Mark, Table
 from ckpt_tools.report.words import change, printable, signed, size, value
 

@@ -20,7 +20,7 @@ SINGLE_FILE = "model.safetensors"
 
 _COMMIT_LIMIT = 1024
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-_PROCESSOR_STATE = re.compile(r"policy_(pre|post)processor.*\.safetensors")
+_PROCESSOR_STATE = r"policy_(pre|post)processor.*\.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ def _weights_in(where: str, root: str, names: tuple[str, ...]) -> Location | Non
         raise NotACheckpoint(msg, path=root, hint="name the index file that you mean")
     if indexes:
         return Location(where=where, root=root, names=names, weights=(), index=indexes[0])
-    files = tuple(name for name in names if name.endswith(".safetensors") and not _PROCESSOR_STATE.fullmatch(name))
+    files = tuple(name for name in names if name.endswith(".safetensors") and not re.fullmatch(_PROCESSOR_STATE, name))
     if not files:
         return None
     if len(files) > 1 and not _one_family(files):

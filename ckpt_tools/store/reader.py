@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import importlib
 import os
 from typing import TYPE_CHECKING
 
@@ -153,7 +153,9 @@ def _other(root: str, name: str) -> OtherFile:
     if size > SMALL_FILE:
         return OtherFile(path=name, size=size)
     try:
-        digest = hashlib.blake2b(read_whole(path, SMALL_FILE), digest_size=16).hexdigest()
+        # hashlib loads OpenSSL; most checkpoints have no other files and should not wait for it.
+        hashlib = importlib.import_module("hashlib")
+        digest: str = hashlib.blake2b(read_whole(path, SMALL_FILE), digest_size=16).hexdigest()
     except CkptError:
         digest = ""
     return OtherFile(path=name, size=size, digest=digest)

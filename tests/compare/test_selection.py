@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ckpt_tools.compare.selection import EVERYTHING, Selection, glob_to_regex, value_address
-from ckpt_tools.format.json_spans import escape
+from ckpt_tools.format.json_text import escape
 
 text = st.text(alphabet=st.sampled_from("ab01._-/[]{}()+^$|\\ \n~é*?"), max_size=12)
 

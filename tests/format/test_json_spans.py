@@ -15,8 +15,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ckpt_tools.format.json_spans import Member, escape, spans
-from ckpt_tools.format.json_text import DEPTH_LIMIT, parse
+from ckpt_tools.format.json_spans import Member, spans
+from ckpt_tools.format.json_text import DEPTH_LIMIT, escape, parse
 
 NASTY_KEYS = ("", "a", "a/b", "a~b", "~1", "~0", "0", '"', "\\", "\n", "é", "\U0001f600", "{", "]", ",", ":", "a b")
 NUMBERS = ("0", "-0", "1", "-12", "1.50", "1e5", "1E+2", "-0.0", "123456789012345678901234567890", "2e-3")
