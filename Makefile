@@ -16,10 +16,10 @@ export HF_HUB_OFFLINE := 1
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
-install: $(STAMP) ## make .venv with the tool, LeRobot and the test tools (once; some minutes and 6 GB)
+install: $(STAMP) ## make .venv with the tool, the LeRobot plugin, LeRobot and the test tools (once; some minutes and 6 GB)
 
-$(STAMP): pyproject.toml $(VENV)/.dependencies
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+$(STAMP): pyproject.toml lerobot_policy_smolvla_reflow/pyproject.toml $(VENV)/.dependencies
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable lerobot_policy_smolvla_reflow
 	@echo "install: ready: $$($(CKPT) --version)"
 	@touch $@
 
@@ -27,7 +27,7 @@ $(VENV)/.dependencies: requirements.lock tools/install.sh
 	@tools/install.sh $(VENV)
 	@touch $@
 
-demo: $(STAMP) ## make the fixtures, then show and diff them
+demo: $(STAMP) ## show and diff fixtures, then train a teacher and its reflow student and diff those (two minutes)
 	@tools/demo.sh $(VENV)/bin
 
 test: check ## everything that .ci/run runs: format, lint, types, contracts, tests
@@ -51,6 +51,8 @@ golden: $(STAMP) ## accept what the tool prints now, in tests and documents; the
 
 bench: $(STAMP) ## measure against other tools, side by side (minutes; 4 GB of disk)
 	$(PYTHON) -m benchmarks.diff
+	$(PYTHON) -m benchmarks.training_startup
+	$(PYTHON) -m benchmarks.training_step
 
 lock: ## pin the dependencies again (needs uv)
 	uv pip compile pyproject.toml --extra train --group dev --generate-hashes --universal --python-version 3.12 --no-annotate --no-header --quiet --output-file requirements.lock

@@ -17,3 +17,5 @@ printf '\nWhat a checkpoint is:\n'
 run ckpt show fixtures/normal
 printf '\nWhat is wrong with a reflow checkpoint that was saved as it was trained (exit status 1 says: different):\n'
 run ckpt diff fixtures/normal fixtures/reflow || [ $? -eq 1 ]
+printf '\nA whole reflow training, offline and at toy size: a teacher, its student, a baseline, what differs, and what one step is worth.\n'
+run python examples/quickstart/run.py

@@ -1,0 +1,17 @@
+"""A LeRobot plugin: trains reflow students of SmolVLA and saves them as normal SmolVLA checkpoints.
+
+Importing it registers the policy type `smolvla_reflow` and its optimizer, and translates the command line described in
+`command_line`. LeRobot does the import by itself. Models are imported only when a policy is made.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from lerobot_policy_smolvla_reflow.command_line import translate
+from lerobot_policy_smolvla_reflow.configuration_smolvla_reflow import SmolVLAReflowConfig
+from lerobot_policy_smolvla_reflow.errors import ReflowError
+
+__all__ = ["ReflowError", "SmolVLAReflowConfig"]
+
+sys.argv[1:] = translate(sys.argv[1:])

@@ -1,0 +1,118 @@
+"""What the training core's tests build with: tiny configs, teachers, batches, and a way to run LeRobot's commands. The fixtures are in conftest.py."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+sys.argv[1:] = []  # the plugin and LeRobot's parser read the command line, and pytest's is not theirs
+
+from lerobot.configs.types import FeatureType, PolicyFeature
+from lerobot.policies.factory import make_pre_post_processors
+from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+
+torch.set_num_threads(1)  # tiny tensors: a second thread only waits, and on a busy machine it waits long
+
+ROOT = Path(__file__).resolve().parents[2]
+ACTION_DIMS, STATE_DIMS, CHUNK = 6, 6, 10
+CAMERA = "observation.images.top"
+JOINTS = [f"joint_{number}" for number in range(ACTION_DIMS)]
+
+_spec = importlib.util.spec_from_file_location("vlm_folder", ROOT / "examples/quickstart/vlm_folder.py")
+assert _spec is not None
+assert _spec.loader is not None
+vlm_folder = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(vlm_folder)
+
+
+def smolvla_config(vlm: Path, **changes: Any) -> SmolVLAConfig:
+    """The config of a tiny SmolVLA with one camera."""
+    settings: dict[str, Any] = {
+        "vlm_model_name": str(vlm), "load_vlm_weights": True, "num_vlm_layers": 4, "chunk_size": CHUNK, "n_action_steps": CHUNK,
+        "max_action_dim": 8, "max_state_dim": 8, "resize_imgs_with_padding": (64, 64), "device": "cpu", "push_to_hub": False,
+        "input_features": {
+            CAMERA: PolicyFeature(type=FeatureType.VISUAL, shape=(3, 64, 64)),
+            "observation.state": PolicyFeature(type=FeatureType.STATE, shape=(STATE_DIMS,)),
+        },
+        "output_features": {"action": PolicyFeature(type=FeatureType.ACTION, shape=(ACTION_DIMS,))},
+    }  # fmt: skip
+    return SmolVLAConfig(**(settings | changes))
+
+
+def save_teacher(folder: Path, config: SmolVLAConfig) -> Path:
+    """A checkpoint of a random SmolVLA whose velocity bends enough for ten steps and one to differ, with processors."""
+    torch.manual_seed(1)
+    policy = SmolVLAPolicy(config)
+    with torch.no_grad():
+        policy.model.action_out_proj.weight.mul_(6)
+    policy.save_pretrained(folder)
+    stats = {name: {"mean": torch.full((6,), 2.0), "std": torch.full((6,), 3.0)} for name in ("action", "observation.state")}
+    for processor in make_pre_post_processors(config, dataset_stats=stats):
+        processor.save_pretrained(folder)
+    return folder
+
+
+def make_batch(rows: int = 3, cameras: tuple[str, ...] = (CAMERA,), action_dims: int = ACTION_DIMS) -> dict[str, torch.Tensor]:
+    """A preprocessed batch, the same at every call."""
+    random = torch.Generator().manual_seed(7)
+    language = torch.ones(rows, 9, dtype=torch.bool)
+    language[1:, 6:] = False
+    is_pad = torch.zeros(rows, CHUNK, dtype=torch.bool)
+    is_pad[-1, 4:] = True
+    images = {camera: torch.rand(rows, 3, 64, 64, generator=random) for camera in cameras}
+    return images | {
+        "observation.state": torch.randn(rows, action_dims, generator=random),
+        "observation.language.tokens": torch.randint(8, 250, (rows, 9), generator=random),
+        "observation.language.attention_mask": language,
+        "action": torch.randn(rows, CHUNK, action_dims, generator=random),
+        "action_is_pad": is_pad,
+        "index": torch.arange(rows),
+    }
+
+
+WITHOUT_PLUGIN = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("lerobot_policy_smolvla_reflow", "ckpt_tools"):
+            raise ModuleNotFoundError(f"{name} is hidden by this test", name=name)
+sys.meta_path.insert(0, Refuse())
+"""
+
+
+def python(*arguments: object, env: dict[str, str] | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Runs Python with its output captured; fails the test with that output when it fails."""
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1", **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    if check and done.returncode:
+        pytest.fail(f"{arguments} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
+    return done
+
+
+def train_arguments(dataset: Path, out: Path, *more: str, steps: int = 4) -> list[str]:
+    """The arguments of a short offline `lerobot-train` run on the CPU."""
+    return [
+        "--policy.push_to_hub=false", "--policy.device=cpu", "--dataset.repo_id=local/tiny", f"--dataset.root={dataset}",
+        f"--steps={steps}", "--batch_size=4", "--save_freq=2", "--log_freq=1", "--num_workers=0", "--wandb.enable=false",
+        f"--output_dir={out}", *more,
+    ]  # fmt: skip
+
+
+def lerobot_train(*arguments: str, env: dict[str, str] | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Runs stock `lerobot-train`."""
+    return python("-m", "lerobot.scripts.lerobot_train", *arguments, env=env, check=check)
