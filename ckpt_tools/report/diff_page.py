@@ -25,6 +25,8 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
     """Return the page of `ckpt diff`. `full` lists every name and value; without it each kind is cut to a few."""
     diff = comparison.diff
     blocks = [
+        Line(text=f"A  {_name(comparison.a)}"),
+        Line(text=f"B  {_name(comparison.b)}"),
         _sides(comparison),
         *(Line(text=f"{side}: {remark}", mark=Mark.BAD) for side, one in (("A", comparison.a), ("B", comparison.b)) for remark in one.remarks),
         *_tensors(comparison, full=full),
@@ -47,7 +49,7 @@ def _sides(comparison: Comparison) -> Table:
         ("weights", size(a.checkpoint.size), size(b.checkpoint.size), change(b.checkpoint.size - a.checkpoint.size)),
         *_file_rows(a, b),
     ]
-    return Table(header=("", f"A {_name(a)}", f"B {_name(b)}", "B - A"), rows=tuple(rows), right=frozenset({1, 2, 3}))
+    return Table(header=("", "A", "B", "B - A"), rows=tuple(rows), right=frozenset({1, 2, 3}))
 
 
 def _name(summary: Summary) -> str:

@@ -8,7 +8,10 @@ Every figure is computed here, from the checkpoints, with stock LeRobot classes;
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,7 +47,8 @@ class Contender:
 
     def __init__(self, who: str, folder: Path, frames: dict[str, Any]) -> None:
         self.who = who
-        self.policy = SmolVLAPolicy.from_pretrained(folder, strict=True)
+        with contextlib.redirect_stdout(sys.stderr):  # LeRobot prints what it loads
+            self.policy = SmolVLAPolicy.from_pretrained(folder, strict=True)
         preprocess, self.postprocess = make_pre_post_processors(self.policy.config, pretrained_path=str(folder))
         self.observation = observe(self.policy, preprocess(dict(frames)))
         self.starts_BS: Tensor = frames["observation.state"]
@@ -126,7 +130,7 @@ def main() -> None:
     (given.out / "drives.svg").write_text(picture(shown))
     figures = [{name: value for name, value in row._asdict().items() if name != "path_BT2"} for row in rows]
     (given.out / "results.json").write_text(json.dumps(figures, indent=2) + "\n")
-    print(f"\nThe drives: {given.out / 'drives.svg'}")
+    print(f"\nThe drives: {os.path.relpath(given.out / 'drives.svg')}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 HERE = Path(__file__).resolve().parent
 TEACHER_STEPS, STUDENT_STEPS, BATCH = 200, 180, 16
@@ -46,9 +47,9 @@ def finish(name: str, run: subprocess.Popen[bytes], out: Path) -> Path:
     return out / "checkpoints/last/pretrained_model"
 
 
-def python(*arguments: object) -> int:
+def python(*arguments: object, stderr: BinaryIO | None = None) -> int:
     """Runs this Python in the foreground."""
-    return subprocess.run([sys.executable, *map(str, arguments)], env=ENVIRONMENT, check=False).returncode
+    return subprocess.run([sys.executable, *map(str, arguments)], env=ENVIRONMENT, check=False, stderr=stderr).returncode
 
 
 def quickstart(out: Path) -> None:
@@ -77,11 +78,13 @@ def quickstart(out: Path) -> None:
     baseline_run = train(out / "baseline", out / "data", STUDENT_STEPS, *reflow, *high_noise)
     student, baseline = finish("student", student_run, out / "student"), finish("baseline", baseline_run, out / "baseline")
     say("what differs between the two checkpoints: ckpt diff teacher student")
-    if python("-m", "ckpt_tools", "diff", teacher, student) > 1:
+    if python("-m", "ckpt_tools", "diff", os.path.relpath(teacher), os.path.relpath(student)) > 1:
         sys.exit("ckpt diff could not compare the two checkpoints")
     say("the same observations and the same noise for all three")
-    if python(HERE / "evaluate.py", "--teacher", teacher, "--student", student, "--baseline", baseline, "--dataset-root", out / "data", "--out", out):
-        sys.exit("the evaluation failed")
+    compared = ("--teacher", teacher, "--student", student, "--baseline", baseline, "--dataset-root", out / "data", "--out", out)
+    with (out / "evaluate.log").open("wb") as log:
+        if python(HERE / "evaluate.py", *compared, stderr=log):
+            sys.exit(f"the evaluation failed:\n{(out / 'evaluate.log').read_text()[-2000:]}")
     say("done")
 
 
