@@ -40,7 +40,7 @@ def diff(  # noqa: PLR0913 - options by keyword
     `select` and `ignore` are globs over dotted addresses (see `compare.selection`). Raises a CkptError that names the file, or UnknownSelection.
     """
     left, right = read(a, lenient=lenient), read(b, lenient=lenient)
-    selection = Selection.of(select, ignore)
+    selection = Selection(select, ignore)
     found = compare(left, right, aspects=aspects, selection=selection, neutral=shared_family(left, right).neutral)
     if select and not any(address in selection for side in (left, right) for address in addresses(side)):
         msg = f"--select {' '.join(select)} names nothing in either"

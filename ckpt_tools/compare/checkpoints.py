@@ -158,7 +158,7 @@ def _listing(checkpoint: Checkpoint) -> dict[str, tuple[object, int]]:
     """Return (what must be equal, size in bytes) by path."""
     understood = {file.path: file.size for file in (*checkpoint.weights, *checkpoint.states)}
     understood |= {document.path: len(document.text.encode()) for document in checkpoint.documents}
-    if checkpoint.index is not None:
-        understood[checkpoint.index.path] = checkpoint.index.size
+    if checkpoint.shard_index is not None:
+        understood[checkpoint.shard_index.path] = checkpoint.shard_index.size
     listing: dict[str, tuple[object, int]] = {path: (None, size) for path, size in understood.items()}
     return listing | {file.path: ((file.size, file.digest), file.size) for file in checkpoint.others}

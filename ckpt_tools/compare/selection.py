@@ -7,7 +7,6 @@ In a glob `*` stands for any part of one segment between dots, `**` for any numb
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 
 def glob_to_regex(glob: str) -> re.Pattern[str]:
@@ -19,22 +18,19 @@ def glob_to_regex(glob: str) -> re.Pattern[str]:
 _TOKENS = {"**.": r"(?:.*\.)?", ".**": r"(?:\..*)?", "**": ".*", "*": r"[^.]*", "?": r"[^.]"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Addresses that match one of `select` (all, where it is empty) and none of `ignore`."""
+    """Addresses that match one of `select` (all, where it is empty) and none of `ignore`, both globs."""
 
-    select: tuple[re.Pattern[str], ...] = ()
-    ignore: tuple[re.Pattern[str], ...] = ()
+    __slots__ = ("_ignore", "_select")
 
-    @classmethod
-    def of(cls, select: tuple[str, ...] = (), ignore: tuple[str, ...] = ()) -> Selection:
-        """Return the selection that the globs describe."""
-        return cls(select=tuple(map(glob_to_regex, select)), ignore=tuple(map(glob_to_regex, ignore)))
+    def __init__(self, select: tuple[str, ...] = (), ignore: tuple[str, ...] = ()) -> None:
+        self._select = [glob_to_regex(glob) for glob in select]
+        self._ignore = [glob_to_regex(glob) for glob in ignore]
 
     def __contains__(self, address: str) -> bool:
         """Whether the address is looked at."""
-        chosen = not self.select or any(pattern.fullmatch(address) for pattern in self.select)
-        return chosen and not any(pattern.fullmatch(address) for pattern in self.ignore)
+        chosen = not self._select or any(pattern.fullmatch(address) for pattern in self._select)
+        return chosen and not any(pattern.fullmatch(address) for pattern in self._ignore)
 
 
 EVERYTHING = Selection()

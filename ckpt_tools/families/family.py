@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -17,8 +16,7 @@ type ConfigValue = object
 """A JSON value, or ABSENT."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Component:
+class Component(NamedTuple):
     """A part of a model: the key that JSON output uses, the words that people use, and the words among other parts of the same model."""
 
     key: str
@@ -26,8 +24,7 @@ class Component:
     short: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WatchedKey:
+class WatchedKey(NamedTuple):
     """A key of config.json whose value decides whether the checkpoint works: what each value means to who loads it.
 
     `judge` returns (fine, what the loader does with this value). `neutral` are the values that mean the same.
@@ -38,8 +35,7 @@ class WatchedKey:
     neutral: tuple[ConfigValue, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class Family(NamedTuple):
     """What is known of one kind of checkpoint.
 
     `component` names the part that a tensor belongs to. `trains` says whether that part is trained under a config. `profile` names how the dtypes came

@@ -6,9 +6,8 @@ which makes 500 tensors of 450,046,176 parameters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.families import smolvla
 from ckpt_tools.records.dtype import Dtype
@@ -23,8 +22,7 @@ _EXPERT = "model.vlm_with_expert.lm_expert."
 _MULTIPLE = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dimensions:
+class Dimensions(NamedTuple):
     """Sizes of a SmolVLA policy. Widths are features, `kv_width` is key/value heads times head size, `patches` the number of image patches."""
 
     text_layers: int = 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ckpt_tools.format.json_text import escape
 
@@ -15,8 +15,7 @@ _SCALAR = re.compile(r"[^\s,\]}]+")
 type Span = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(NamedTuple):
     """One value: its JSON pointer (RFC 6901), its span, and the span of its key (empty for list items and the root). Spans in characters."""
 
     pointer: str

@@ -5,9 +5,8 @@ Empty tuples everywhere mean that nothing differs. Values of tensors are not par
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from ckpt_tools.records.checkpoint import Checkpoint, Tensor
@@ -52,8 +51,7 @@ class RenameKind(StrEnum):
     SUBTREE = "subtree"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rename:
+class Rename(NamedTuple):
     """Tensors that are in both under different names: `old` is what A has where B has `new` (either may be empty), pairs as (A's, B's)."""
 
     kind: RenameKind
@@ -66,8 +64,7 @@ class Rename:
         return Rename(kind=self.kind, old=self.new, new=self.old, pairs=tuple((b, a) for a, b in self.pairs))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValueChange:
+class ValueChange(NamedTuple):
     """One value that differs: in `path` at the JSON pointer `pointer`, `a` in A and `b` in B; ABSENT where there is none.
 
     `same_because` says why the two mean the same (absent, false and null of a reserved key); such a change is no difference.
@@ -80,8 +77,7 @@ class ValueChange:
     same_because: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileChange:
+class FileChange(NamedTuple):
     """A file that is in one only (None for the other's size) or that differs in size or content. Sizes in bytes."""
 
     path: str
@@ -89,8 +85,7 @@ class FileChange:
     b: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diff:
+class Diff(NamedTuple):
     """Everything that differs. `retyped` and `reshaped` hold (A's, B's) tensors, renamed ones included."""
 
     a: Checkpoint
@@ -121,7 +116,7 @@ class Diff:
             renamed=tuple(rename.inverse() for rename in self.renamed),
             retyped=tuple((b, a) for a, b in self.retyped),
             reshaped=tuple((b, a) for a, b in self.reshaped),
-            values=tuple(replace(change, a=change.b, b=change.a) for change in self.values),
-            metadata=tuple(replace(change, a=change.b, b=change.a) for change in self.metadata),
-            files=tuple(replace(change, a=change.b, b=change.a) for change in self.files),
+            values=tuple(change._replace(a=change.b, b=change.a) for change in self.values),
+            metadata=tuple(change._replace(a=change.b, b=change.a) for change in self.metadata),
+            files=tuple(change._replace(a=change.b, b=change.a) for change in self.files),
         )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.records.diff import Aspect
 
@@ -24,8 +23,7 @@ class StoryKind(StrEnum):
     SHAPE = "shape"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
+class Story(NamedTuple):
     """Tensors that differ in one and the same way.
 
     `text` says what, `remark` why or what it leads to ("" where nothing is known). `harmful` is whether B's loader goes wrong because of it.
@@ -41,8 +39,7 @@ class Story:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WatchedLine:
+class WatchedLine(NamedTuple):
     """A config key that always has its line: its values on both sides, what the loader does with each, whether each is fine and they mean the same."""
 
     key: str
@@ -55,8 +52,7 @@ class WatchedLine:
     verdict: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(NamedTuple):
     """A diff with both summaries and what they amount to: what `ckpt diff` shows. `aspects`, `select` and `ignore` are what was asked for."""
 
     diff: Diff

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from ckpt_tools.records.checkpoint import Checkpoint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(NamedTuple):
     """Tensors of one component, or of one dtype: how many, of how many parameters and bytes of payload.
 
     `dtypes` are (name, tensors) pairs. `trains` is None where the config does not tell.
@@ -25,8 +23,7 @@ class Group:
     trains: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class Setting(NamedTuple):
     """A config value worth showing; `fine` is None where no verdict is known, and `remark` says what the loader does with it."""
 
     key: str
@@ -35,8 +32,7 @@ class Setting:
     remark: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Processor:
+class Processor(NamedTuple):
     """A processor pipeline: its file, its steps by name, how it normalises each kind of feature, and the state files it names (name, is it there)."""
 
     path: str
@@ -45,8 +41,7 @@ class Processor:
     states: tuple[tuple[str, bool], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class Summary(NamedTuple):
     """A checkpoint with what its family says of it. `profile` is how its dtypes came about, "" if unknown; `remarks` are what keeps it from loading."""
 
     checkpoint: Checkpoint

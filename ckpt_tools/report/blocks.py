@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Mark(StrEnum):
@@ -15,15 +15,13 @@ class Mark(StrEnum):
     CHANGE = "~"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heading:
+class Heading(NamedTuple):
     """The title of what follows."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(NamedTuple):
     """One sentence, with what belongs under it."""
 
     text: str
@@ -31,8 +29,7 @@ class Line:
     details: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class Table(NamedTuple):
     """Rows of cells under a header. `right` are the columns that hold numbers."""
 
     header: tuple[str, ...]
@@ -40,8 +37,7 @@ class Table:
     right: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verbatim:
+class Verbatim(NamedTuple):
     """Lines that keep their shape: a tree, a listing."""
 
     lines: tuple[str, ...]

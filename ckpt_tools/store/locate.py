@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import NotACheckpoint, NotAFile, NothingThere, Unreadable
 from ckpt_tools.format.shard_index import INDEX_SUFFIX, shard_family
@@ -23,15 +22,14 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _PROCESSOR_STATE = r"policy_(pre|post)processor.*\.safetensors"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Location:
+class Location(NamedTuple):
     """A folder and what to read in it: weight files relative to `root`, or an index that names them. `whole_folder` is false for a single file."""
 
     where: str
     root: str
     names: tuple[str, ...]
     weights: tuple[str, ...]
-    index: str | None
+    index_file: str | None
     whole_folder: bool = True
 
 
@@ -67,9 +65,9 @@ def _not_reached(where: str, error: OSError) -> NothingThere | Unreadable:
 def _single_file(where: str) -> Location:
     root, name = os.path.split(where)
     if name.endswith(INDEX_SUFFIX):
-        return Location(where=where, root=root or ".", names=(), weights=(), index=name, whole_folder=False)
+        return Location(where=where, root=root or ".", names=(), weights=(), index_file=name, whole_folder=False)
     if name.endswith(".safetensors"):
-        return Location(where=where, root=root or ".", names=(), weights=(name,), index=None, whole_folder=False)
+        return Location(where=where, root=root or ".", names=(), weights=(name,), index_file=None, whole_folder=False)
     if name.endswith(_PICKLES):
         msg = "looks like a pickle by its name, and a pickle is never opened: it can run code"
         raise NotACheckpoint(msg, path=where, hint="save it as safetensors first")
@@ -123,20 +121,20 @@ def _weights_in(where: str, root: str, names: tuple[str, ...]) -> Location | Non
         msg = "is a folder, not a file"
         raise NotAFile(msg, path=os.path.join(root, SINGLE_FILE))
     if SINGLE_FILE in names:
-        return Location(where=where, root=root, names=names, weights=(SINGLE_FILE,), index=None)
+        return Location(where=where, root=root, names=names, weights=(SINGLE_FILE,), index_file=None)
     indexes = [name for name in names if name.endswith(INDEX_SUFFIX)]
     if len(indexes) > 1:
         msg = f"holds {len(indexes)} shard indexes: {', '.join(indexes)}"
         raise NotACheckpoint(msg, path=root, hint="name the index file that you mean")
     if indexes:
-        return Location(where=where, root=root, names=names, weights=(), index=indexes[0])
+        return Location(where=where, root=root, names=names, weights=(), index_file=indexes[0])
     files = tuple(name for name in names if name.endswith(".safetensors") and not re.fullmatch(_PROCESSOR_STATE, name))
     if not files:
         return None
     if len(files) > 1 and not _one_family(files):
         msg = f"holds {len(files)} .safetensors files, and none is called {SINGLE_FILE}: {', '.join(files[:3])}{', …' * (len(files) > 3)}"  # noqa: PLR2004 - three names fit a line
         raise NotACheckpoint(msg, path=root, hint="name the file that you mean")
-    return Location(where=where, root=root, names=names, weights=files, index=None)
+    return Location(where=where, root=root, names=names, weights=files, index_file=None)
 
 
 def _one_family(files: tuple[str, ...]) -> bool:

@@ -55,12 +55,12 @@ def read(where: str, *, lenient: bool = False) -> Checkpoint:
     _check_shards(location, index, weights, lenient=lenient)
     documents = tuple(_documents(location))
     states = tuple(_states(location, documents, lenient=lenient))
-    understood = {file.path for file in (*weights, *states)} | {document.path for document in documents} | {location.index}
+    understood = {file.path for file in (*weights, *states)} | {document.path for document in documents} | {location.index_file}
     return Checkpoint(
         where=where,
         root=location.root,
         weights=weights,
-        index=index,
+        shard_index=index,
         states=states,
         documents=documents,
         others=tuple(_other(location.root, name) for name in location.names if name not in understood),
@@ -68,12 +68,12 @@ def read(where: str, *, lenient: bool = False) -> Checkpoint:
 
 
 def _index(location: Location) -> ShardIndex | None:
-    if location.index is None:
+    if location.index_file is None:
         return None
-    path = os.path.join(location.root, location.index)
+    path = os.path.join(location.root, location.index_file)
     data = read_whole(path, INDEX_LIMIT)
     try:
-        return shard_index.decode(decode_utf8(data), location.index)
+        return shard_index.decode(decode_utf8(data), location.index_file)
     except FormatError as error:
         raise error.at(path) from None
 

@@ -15,7 +15,6 @@ order        the order in which tensors and files stand in a checkpoint does not
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -106,7 +105,7 @@ def states(draw: st.DrawFn) -> TensorFile:
         draw(st.sampled_from(["s.safetensors", "t.safetensors"])),
     )
     length = max((tensor.end for tensor in file.tensors), default=0)
-    return replace(file, payload=draw(st.none() | st.binary(min_size=length, max_size=length)))
+    return file._replace(payload=draw(st.none() | st.binary(min_size=length, max_size=length)))
 
 
 @st.composite
@@ -124,7 +123,7 @@ def checkpoints(draw: st.DrawFn) -> Checkpoint:
         where="somewhere",
         root="somewhere",
         weights=tuple(shards),
-        index=draw(st.sampled_from([None, ShardIndex(path="model.safetensors.index.json", size=3, weight_map=(), total_size=None)])),
+        shard_index=draw(st.sampled_from([None, ShardIndex(path="model.safetensors.index.json", size=3, weight_map=(), total_size=None)])),
         states=tuple({file.path: file for file in draw(st.lists(states(), max_size=2))}.values()),
         documents=tuple(Document(path=path, text=repr(value), value=value) for path, value in documents.items()),
         others=tuple(OtherFile(path=path, size=size, digest=digest) for path, (size, digest) in others.items()),
@@ -223,7 +222,7 @@ def test_the_order_of_tensors_in_the_files_does_not_matter(pair: tuple[Checkpoin
     a, b = pair
     shuffled = list(a.tensors)
     random.shuffle(shuffled)
-    other = replace(a, weights=(replace(a.weights[0], tensors=tuple(shuffled)),))
+    other = a._replace(weights=(a.weights[0]._replace(tensors=tuple(shuffled)),))
     assert _as_text(compare(a, b)) == _as_text(compare(other, b))
 
 
@@ -274,7 +273,7 @@ def test_the_aspects_together_make_up_the_whole_comparison(a: Checkpoint, b: Che
 @given(checkpoints(), checkpoints(), globs, globs)
 @settings(max_examples=BIT_OF_EVERYTHING)
 def test_a_selection_only_removes(a: Checkpoint, b: Checkpoint, select: tuple[str, ...], ignore: tuple[str, ...]) -> None:
-    selection = Selection.of(select, ignore)
+    selection = Selection(select, ignore)
     everything, found = compare(a, b), compare(a, b, selection=selection)
     for field, address in (("values", _value), ("metadata", _value), ("files", lambda change: change.path)):
         assert [repr(change) for change in getattr(found, field)] == [repr(change) for change in getattr(everything, field) if address(change) in selection]
@@ -290,7 +289,7 @@ def _value(change: ValueChange) -> str:
 @given(checkpoints(), checkpoints())
 @settings(max_examples=BIT_OF_EVERYTHING)
 def test_ignoring_everything_leaves_nothing(a: Checkpoint, b: Checkpoint) -> None:
-    assert compare(a, b, selection=Selection.of(ignore=("**",))) == Diff(a=a, b=b)
+    assert compare(a, b, selection=Selection(ignore=("**",))) == Diff(a=a, b=b)
 
 
 @given(checkpoints(), checkpoints())
@@ -301,7 +300,7 @@ def test_ignoring_what_differs_leaves_nothing(a: Checkpoint, b: Checkpoint) -> N
     tensors = {tensor.name for tensor in (*found.only_a, *found.only_b, *(side for pair in pairs for side in pair))}
     differing = {*tensors, *map(_value, (*found.values, *found.metadata)), *(change.path for change in found.files)}
     assume(not any(character in address for address in differing for character in "*?"))
-    assert compare(a, b, selection=Selection.of(ignore=tuple(differing))).same
+    assert compare(a, b, selection=Selection(ignore=tuple(differing))).same
 
 
 # --- values that mean the same -----------------------------------------------------------------------------------------
@@ -311,7 +310,7 @@ forms: st.SearchStrategy[Any] = st.sampled_from([ABSENT, False, None])
 
 def _with(value: object, path: str = "config.json") -> Checkpoint:
     content = {} if value is ABSENT else {"use_reflow": value}
-    return replace(checkpoint({}), documents=(Document(path=path, text=repr(content), value=content),))
+    return checkpoint({})._replace(documents=(Document(path=path, text=repr(content), value=content),))
 
 
 @given(forms, forms)

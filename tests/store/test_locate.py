@@ -33,14 +33,14 @@ def put(folder: Path, *names: str) -> Path:
 def test_a_folder_with_a_single_file(tmp_path: Path) -> None:
     put(tmp_path, "model.safetensors", "config.json", "policy_preprocessor_step_5_normalizer_processor.safetensors")
     found = locate(str(tmp_path))
-    assert (found.where, found.root, found.weights, found.index, found.whole_folder) == (str(tmp_path), str(tmp_path), ("model.safetensors",), None, True)
+    assert (found.where, found.root, found.weights, found.index_file, found.whole_folder) == (str(tmp_path), str(tmp_path), ("model.safetensors",), None, True)
     assert found.names == ("config.json", "model.safetensors", "policy_preprocessor_step_5_normalizer_processor.safetensors")
 
 
 def test_a_single_file_is_read_alone(tmp_path: Path) -> None:
     put(tmp_path, "other.safetensors", "model.safetensors", "config.json")
     found = locate(str(tmp_path / "other.safetensors"))
-    assert (found.root, found.weights, found.names, found.index, found.whole_folder) == (str(tmp_path), ("other.safetensors",), (), None, False)
+    assert (found.root, found.weights, found.names, found.index_file, found.whole_folder) == (str(tmp_path), ("other.safetensors",), (), None, False)
 
 
 def test_a_file_in_the_current_folder_has_the_current_folder_as_its_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,13 +62,13 @@ def test_a_link_to_a_file_and_a_link_to_a_folder(tmp_path: Path) -> None:
 def test_a_sharded_folder_is_read_by_its_index(tmp_path: Path) -> None:
     put(tmp_path, *SHARDS, INDEX)
     found = locate(str(tmp_path))
-    assert (found.weights, found.index) == ((), INDEX)
+    assert (found.weights, found.index_file) == ((), INDEX)
 
 
 def test_an_index_can_be_named_itself(tmp_path: Path) -> None:
     put(tmp_path, *SHARDS, INDEX, "model.safetensors")
     found = locate(str(tmp_path / INDEX))
-    assert (found.root, found.weights, found.index, found.whole_folder) == (str(tmp_path), (), INDEX, False)
+    assert (found.root, found.weights, found.index_file, found.whole_folder) == (str(tmp_path), (), INDEX, False)
 
 
 def test_shards_without_an_index_are_read_by_their_names(tmp_path: Path) -> None:

@@ -83,8 +83,8 @@ def test_a_sharded_folder_is_read_in_the_order_of_its_index(sharded: Path) -> No
     found = read(str(sharded))
     assert [file.path for file in found.weights] == [TWO, ONE]
     assert [(tensor.name, tensor.shard) for tensor in found.tensors] == [("b", TWO), ("a", ONE)]
-    assert found.index is not None
-    assert found.index.total_size == 4
+    assert found.shard_index is not None
+    assert found.shard_index.total_size == 4
     assert found.others == ()
 
 
