@@ -34,8 +34,10 @@ def fold(names: Iterable[str]) -> dict[str, int]:
 
 def _fold_segment(names: dict[tuple[str, ...], int], position: int) -> dict[tuple[str, ...], int]:
     groups: defaultdict[tuple[tuple[str, ...], ...], list[tuple[str, ...]]] = defaultdict(list)
-    for segments in names:
-        number = len(segments) > position and is_index(segments[position])
+    numbered = [len(segments) > position and is_index(segments[position]) for segments in names]
+    if not any(numbered):
+        return names
+    for segments, number in zip(names, numbered, strict=True):
         rest = (segments[:position], segments[position + 1 :]) if number else (segments,)
         groups[rest].append(segments)
     folded: dict[tuple[str, ...], int] = {}
