@@ -1,7 +1,7 @@
 # What a checkout is used for. `make` alone lists the targets; every target installs what it needs into .venv first.
 
 VENV := .venv
-PYTHON := $(VENV)/bin/python
+PY := $(VENV)/bin/python
 CKPT := $(VENV)/bin/ckpt
 STAMP := $(VENV)/.installed
 
@@ -19,7 +19,7 @@ help: ## list the targets
 install: $(STAMP) ## make .venv with the tool, the LeRobot plugin, LeRobot and the test tools (once; some minutes and 6 GB)
 
 $(STAMP): pyproject.toml lerobot_policy_smolvla_reflow/pyproject.toml $(VENV)/.dependencies
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable lerobot_policy_smolvla_reflow
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable lerobot_policy_smolvla_reflow
 	@echo "install: ready: $$($(CKPT) --version)"
 	@touch $@
 
@@ -31,7 +31,7 @@ demo: $(STAMP) ## show and diff fixtures, then train a teacher and its reflow st
 	@tools/demo.sh $(VENV)/bin
 
 test: check ## everything that .ci/run runs: format, lint, types, contracts, tests
-	$(PYTHON) -m pytest
+	$(PY) -m pytest
 
 check: $(STAMP) ## the quick part of test: format, lint, types, contracts
 	$(VENV)/bin/ruff format --check .
@@ -44,15 +44,15 @@ format: $(STAMP) ## format the code and apply the safe lint fixes
 	$(VENV)/bin/ruff check --fix .
 
 fixtures: $(STAMP) ## make the fixtures again (the same bytes, or the tests say what changed)
-	$(PYTHON) fixtures/make.py
+	$(PY) fixtures/make.py
 
 golden: $(STAMP) ## accept what the tool prints now, in tests and documents; then read the difference
-	CKPT_GOLDEN=write $(PYTHON) -m pytest -q tests/report/test_golden.py tests/cli/test_contract.py tests/project/test_documents.py
+	CKPT_GOLDEN=write $(PY) -m pytest -q tests/report/test_golden.py tests/cli/test_contract.py tests/project/test_documents.py
 
 bench: $(STAMP) ## measure against other tools, side by side (minutes; 4 GB of disk)
-	$(PYTHON) -m benchmarks.diff
-	$(PYTHON) -m benchmarks.training_startup
-	$(PYTHON) -m benchmarks.training_step
+	$(PY) -m benchmarks.diff
+	$(PY) -m benchmarks.training_startup
+	$(PY) -m benchmarks.training_step
 
 lock: ## pin the dependencies again (needs uv)
 	uv pip compile pyproject.toml --extra train --group dev --generate-hashes --universal --python-version 3.12 --no-annotate --no-header --quiet --output-file requirements.lock
