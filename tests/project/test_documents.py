@@ -1,4 +1,7 @@
-"""The documents say what is true: every command in them runs, and prints what they show; every link leads somewhere."""
+"""The documents say what is true: every command in them runs, and prints what they show; every link leads somewhere.
+
+Blocks marked `text` hold commands with placeholders, which are the reader's to fill in; they are not run.
+"""
 
 from __future__ import annotations
 
