@@ -91,8 +91,11 @@ def test_loading_an_empty_state_is_harmless() -> None:
     # accelerate reloads every optimizer's state once, before the first step.
     parameters = weights(torch.bfloat16)
     optimizer = MasterAdamW(parameters, **SETTINGS)
+    untouched = weights(torch.bfloat16)
     optimizer.load_state_dict(optimizer.state_dict())
     train(parameters, optimizer, 1)
+    train(untouched, MasterAdamW(untouched, **SETTINGS), 1)
+    assert all(torch.equal(one, other) for one, other in zip(parameters, untouched, strict=True))
 
 
 def test_parameters_without_gradient_and_groups_with_their_own_rate_are_respected() -> None:
