@@ -1,6 +1,6 @@
 """Stories: what a diff amounts to, in words.
 
-Every pair of fixtures, with kinds, counts and bytes; the three examples that the tool was asked to tell; diffs made by hand. Laws, for every pair of fixtures and every made diff:
+Every pair of fixtures, with kinds, counts and bytes; three examples told in full; diffs made by hand. Laws, for every pair of fixtures and every made diff:
 
     whole       every difference between tensors is in exactly one story of its kind: what is missing, extra, moved, retyped, reshaped
     bytes       the bytes of all stories add up to the difference of the payloads: nothing is counted twice
