@@ -4,6 +4,7 @@
 
 `before`: the student is built on the base VLM's weights, the teacher by `from_pretrained` (which reads the base VLM again), and the
 student takes the teacher's state. `now`: SmolVLAReflowPolicy. Import time is outside of both; memory is the growth over the imports.
+Memory twice: all that is resident, and what of it is anonymous. The rest maps the checkpoint's file: the kernel may drop it and read it again.
 """
 
 from __future__ import annotations
@@ -20,14 +21,20 @@ from statistics import median
 HERE = Path(__file__).resolve().parent
 
 COMMON = """
-import json, sys, time
+import json, sys, threading, time
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from lerobot_policy_smolvla_reflow import SmolVLAReflowConfig
 from lerobot_policy_smolvla_reflow.modeling_smolvla_reflow import SmolVLAReflowPolicy
 from benchmarks import full_size
 teacher, vlm = sys.argv[1:3]
-peak = lambda: int(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0]) / 1024  # ru_maxrss would include the parent's
-before_rss, start = peak(), time.perf_counter()
+status = lambda key: int(open('/proc/self/status').read().partition(key + ':')[2].split()[0]) / 1024  # ru_maxrss would include the parent's
+anonymous = [status('RssAnon')]
+def watch():
+    while True:
+        anonymous.append(status('RssAnon'))
+        time.sleep(0.005)
+threading.Thread(target=watch, daemon=True).start()
+before, start = status('VmHWM'), time.perf_counter()
 """
 WAYS = {
     "before": """
@@ -39,11 +46,13 @@ student.load_state_dict(teacher.state_dict())
     "now": "student = SmolVLAReflowPolicy(SmolVLAReflowConfig(teacher_model_path=teacher, device='cpu'))",
     "now, share_vlm": "student = SmolVLAReflowPolicy(SmolVLAReflowConfig(teacher_model_path=teacher, device='cpu', share_vlm=True))",
 }
-TELL = "\nprint(json.dumps({'seconds': time.perf_counter() - start, 'MiB': peak() - before_rss}))"
+TELL = """
+print(json.dumps({'seconds': time.perf_counter() - start, 'resident': status('VmHWM') - before, 'anonymous': max(anonymous) - anonymous[0]}))
+"""
 
 
 def run(way: str, teacher: Path, vlm: Path) -> dict[str, float]:
-    """Wall seconds and growth of the peak resident set in MiB of one start-up in a fresh process."""
+    """Wall seconds, and growth of the resident and of the anonymous peak in MiB, of one start-up in a fresh process."""
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(
         [sys.executable, "-c", COMMON + WAYS[way] + TELL, str(teacher), str(vlm)], env=environment, capture_output=True, text=True, check=False
@@ -68,11 +77,10 @@ def main() -> None:
         for _ in range(rounds):
             for way in WAYS:
                 results[way].append(run(way, teacher, vlm))
-    seconds = {way: median(figures["seconds"] for figures in results[way]) for way in WAYS}
-    memory = {way: median(figures["MiB"] for figures in results[way]) for way in WAYS}
-    print(f"{'way':<16}{'seconds':>9}{'ratio':>8}{'peak MiB':>10}{'ratio':>8}")
+    print(f"{'way':<16}" + "".join(f"{what:>16}{'ratio':>8}" for what in ("seconds", "resident MiB", "anonymous MiB")))
     for way in WAYS:
-        print(f"{way:<16}{seconds[way]:>9.2f}{seconds[way] / seconds['before']:>8.2f}{memory[way]:>10.0f}{memory[way] / memory['before']:>8.2f}")
+        medians = {what: [median(figures[what] for figures in results[each]) for each in (way, "before")] for what in ("seconds", "resident", "anonymous")}
+        print(f"{way:<16}" + "".join(f"{ours:>16.2f}{ours / theirs:>8.2f}" for ours, theirs in medians.values()))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ import torch
 from huggingface_hub import ModelCard
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from lerobot_policy_smolvla_reflow.averaging import WeightAverage
+from lerobot_policy_smolvla_reflow.errors import UncleanCheckpointError
 from lerobot_policy_smolvla_reflow.modeling_smolvla_reflow import SmolVLAReflowPolicy
-from lerobot_policy_smolvla_reflow.saving import UncleanCheckpointError
 from lerobot_policy_smolvla_reflow.teacher import VLM_PREFIX
 from safetensors.torch import load_file
 from torch import Tensor

@@ -27,7 +27,7 @@ from lerobot_policy_smolvla_reflow.observation import Observation, observe
 from lerobot_policy_smolvla_reflow.pairs import open_pairs
 from lerobot_policy_smolvla_reflow.prefix import Prefix, SharingCheck, append_state, encode_prefix, solve_ode, velocity
 from lerobot_policy_smolvla_reflow.saving import in_profile, load_student_state, save_clean, save_student_state, steps_done
-from lerobot_policy_smolvla_reflow.setup_checks import check_dataset_fits, check_surroundings
+from lerobot_policy_smolvla_reflow.setup_checks import check_dataset_fits, check_surroundings, under_fsdp
 from lerobot_policy_smolvla_reflow.teacher import build_empty, copy_of_teacher, load_teacher
 
 
@@ -66,6 +66,8 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         logging.info("[Reflow] Creating student model (copying weights from teacher)")
         self.model = build_empty(config, lambda: VLAFlowMatchingReflow(config, rtc_processor=self.rtc_processor))
         copy_of_teacher(teacher, self, share_vlm=config.share_vlm)
+        if under_fsdp():
+            self.model.float()  # FSDP flattens tensors of one dtype only; what is saved has the teacher's dtypes
         self.reset()
         self._profile = teacher.profile
         self._sharing = SharingCheck()
@@ -77,6 +79,7 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         self._teacher = None if self._pairs else teacher
         if self._teacher is not None and config.share_vlm:
             self._teacher.share_vlm(self.model)
+        self._trained = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
         self._average = WeightAverage(self.named_parameters(), config.ema_decay) if config.ema_decay else None
         self._log_size()
 
@@ -187,8 +190,8 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         averages = self._average.weights if self._average else {}
         tensors = in_profile({**live, **averages}, self._profile)
         save_clean(Path(save_directory), self.config.saved_config(), tensors, expected)
-        if self._average:
-            save_student_state(Path(save_directory), {name: live[name] for name in averages}, averages)
+        if self._average or state_dict is not None:  # the checkpoint holds neither the weights behind an average nor FSDP's F32
+            save_student_state(Path(save_directory), {name: live[name] for name in self._trained}, averages)
 
     @classmethod
     def _load_as_safetensor(cls, model: SmolVLAReflowPolicy, model_file: str, map_location: str, strict: bool) -> SmolVLAReflowPolicy:  # noqa: ARG003 - always strict
@@ -196,10 +199,11 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         loaded: SmolVLAReflowPolicy = super()._load_as_safetensor(model, model_file, map_location, strict=True)
         loaded._step = steps_done(Path(model_file).parent)
         state = load_student_state(Path(model_file).parent)
-        if loaded._average is not None and state is not None:
+        if state is not None:
             trained, average = state
             loaded.load_state_dict(trained, strict=False)
-            loaded._average.restore(average)
+            if loaded._average is not None and average:
+                loaded._average.restore(average)
         return loaded
 
     def generate_model_card(self, dataset_repo_id: str, model_type: str, *args: Any, **kwargs: Any) -> ModelCard:  # noqa: ARG002 - see below

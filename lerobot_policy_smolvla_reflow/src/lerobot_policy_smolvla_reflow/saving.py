@@ -22,15 +22,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lerobot_policy_smolvla_reflow import selfcheck
+from lerobot_policy_smolvla_reflow.errors import UncleanCheckpointError
 from lerobot_policy_smolvla_reflow.teacher import WEIGHTS_NAME, all_finite
 from lerobot_policy_smolvla_reflow.teacher_config import CONFIG_NAME
 
 STUDENT_STATE = "reflow_student.safetensors"
 SHOWN_FAULTS = 5
-
-
-class UncleanCheckpointError(RuntimeError):
-    """What would have been saved is not a normal SmolVLA checkpoint; nothing was put in place."""
 
 
 def in_profile(tensors: Mapping[str, Tensor], profile: Mapping[str, torch.dtype]) -> dict[str, Tensor]:
@@ -79,7 +76,7 @@ def _flush(path: Path) -> None:
 
 
 def save_student_state(directory: Path, trained: Mapping[str, Tensor], average: Mapping[str, Tensor]) -> None:
-    """Keeps what a resume needs beside the averaged checkpoint: the weights that train, and their F32 average.
+    """Keeps what a resume needs beside the checkpoint: the weights that train as they are in training, and their F32 average if there is one.
 
     Written into the run's training_state folder, where LeRobot keeps the optimizer; nothing is written when `directory` is not a training
     checkpoint's pretrained_model folder, as for a push to the Hub.

@@ -13,9 +13,14 @@ if TYPE_CHECKING:
     from lerobot_policy_smolvla_reflow.configuration_smolvla_reflow import SmolVLAReflowConfig
 
 
+def under_fsdp() -> bool:
+    """True when `accelerate` will shard the policy with FSDP."""
+    return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("true", "1")
+
+
 def check_surroundings(config: SmolVLAReflowConfig) -> None:
     """Raises ReflowError for an option that FSDP's sharding would break."""
-    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() not in ("true", "1"):
+    if not under_fsdp():
         return
     if config.share_vlm:
         raise ReflowError("share_vlm", "FSDP shards the student's VLM away from the teacher, which is outside its wrapper; leave share_vlm out.")
