@@ -4,7 +4,10 @@
     ├── UsageError                       the person who typed the command
     │   ├── NothingThere                     the path does not exist
     │   ├── NotACheckpoint                   there is something, but no safetensors weights
-    │   └── UnknownSelection                 a filter or an option that names nothing
+    │   ├── UnknownSelection                 a filter or an option that names nothing
+    │   └── SurgeryRefused                   a change that is not made
+    │       └── RecipeInvalid, NameTaken, NothingLeft, CastLossy, PatternTooSlow, PointerInvalid, OutputExists,
+    │           OutputInside, PlanStale
     ├── FormatError                      whoever wrote the file
     │   ├── HeaderError                      a safetensors header the reference library refuses too
     │   │   ├── HeaderTooSmall, HeaderTooLarge, HeaderPastEnd, HeaderNotUtf8, HeaderNotJson, HeaderNotObject
@@ -24,7 +27,9 @@
     └── StoreError                       the machine: permissions, devices, a file that changes while it is read
         ├── Unreadable
         ├── NotAFile
-        └── ChangedUnderneath
+        ├── ChangedUnderneath
+        └── WriteFailed                      what was to be written is not there, and what was there is unchanged
+            └── Unwritable, NoSpace, Busy, WriteInterrupted, WrittenWrong
 
 Every message says where, what, and what to do next, on one line.
 """
@@ -94,6 +99,58 @@ class NotACheckpoint(UsageError):
 
 class UnknownSelection(UsageError):
     """A filter or an option that names nothing."""
+
+
+class SurgeryRefused(UsageError):
+    """A change that is not made; nothing was written."""
+
+
+class RecipeInvalid(SurgeryRefused):
+    """A recipe is a list of operations, each with the fields that `schemas/recipe.schema.json` lists."""
+
+
+class NameTaken(SurgeryRefused):
+    """After a rename every tensor has a name of its own."""
+
+
+class NothingLeft(SurgeryRefused):
+    """A plan leaves at least one tensor."""
+
+    hint = "check the globs: `ckpt show --tree` prints the names; * stands for one segment, ** for several"
+
+
+class CastLossy(SurgeryRefused):
+    """A cast keeps every value, unless it is asked for by name to round."""
+
+    hint = "pass --allow-lossy to round to the nearest"
+
+
+class PatternTooSlow(SurgeryRefused):
+    """A regular expression is done with a checkpoint's names in seconds."""
+
+    hint = "a quantifier inside another, such as (a+)+, can take forever: write it without, or use a glob"
+
+
+class PointerInvalid(SurgeryRefused):
+    """A JSON pointer (RFC 6901) leads to a place in the file."""
+
+
+class OutputExists(SurgeryRefused):
+    """A new folder or file is written where there is none."""
+
+    hint = "name another place with --output, or move the old one away"
+
+
+class OutputInside(SurgeryRefused):
+    """What is written lies neither in nor around what is read."""
+
+    hint = "name a place outside with --output"
+
+
+class PlanStale(SurgeryRefused):
+    """A plan is applied to the very checkpoint it was made for."""
+
+    hint = "make the plan again: ckpt plan"
 
 
 # --- whoever wrote the file -------------------------------------------------------------------------------------------
@@ -320,3 +377,35 @@ class ChangedUnderneath(StoreError):
     """A file became shorter or was replaced while it was read."""
 
     hint = "something is writing to this checkpoint: wait for it to finish and try again"
+
+
+class WriteFailed(StoreError):
+    """A write was given up; what was there before is there unchanged."""
+
+
+class Unwritable(WriteFailed):
+    """The operating system refused to write."""
+
+
+class NoSpace(WriteFailed):
+    """The disk has room for what is written."""
+
+    hint = "free some space, or write to another disk with --output"
+
+
+class Busy(WriteFailed):
+    """One process at a time writes to a folder."""
+
+    hint = "wait until it has finished"
+
+
+class WriteInterrupted(WriteFailed):
+    """A write to this folder was interrupted before it was finished or undone."""
+
+    hint = "finish or undo it: ckpt recover"
+
+
+class WrittenWrong(WriteFailed):
+    """What was written, read again, is what was to be written."""
+
+    hint = "check the disk and the memory of this machine"

@@ -104,6 +104,16 @@ class Checkpoint(NamedTuple):
         return tuple(tensor for file in self.weights for tensor in file.tensors)
 
     @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file, folders with a trailing `/`."""
+        return (
+            *(file.path for file in (*self.weights, *self.states)),
+            *((self.shard_index.path,) if self.shard_index else ()),
+            *(document.path for document in self.documents),
+            *(file.path for file in self.others),
+        )
+
+    @property
     def size(self) -> int:
         """Bytes of the model's tensor files, headers included."""
         return sum(file.size for file in self.weights)
