@@ -14,7 +14,7 @@ from ckpt_tools.cli.exit_codes import TROUBLE
 from ckpt_tools.cli.output import complain
 from ckpt_tools.errors import CkptError
 
-COMMANDS = ("show", "diff")
+COMMANDS = ("show", "diff", "sanitize", "config", "plan", "apply", "recover", "strip", "rename", "cast", "extract", "reshard", "merge")
 """Each is the command of that name in the module of that name in this package. In the order of `ckpt --help`."""
 
 _INTERRUPTED = 130

@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+    from ckpt_tools.records.plan import Plan
     from ckpt_tools.records.story import Comparison
     from ckpt_tools.records.summary import Summary
     from ckpt_tools.report.blocks import Page
 
 
-def write_report(record: Comparison | Summary, page: Callable[[], Page], output_format: str) -> None:
-    """Write `record` as JSON, or its page as Markdown or as text fit for what standard output is."""
+def write_report(record: Comparison | Summary | Plan, page: Callable[[], Page], output_format: str, *, json: str = "as_json") -> None:
+    """Write `record` as JSON (by the module `json` of the report room), or its page as Markdown or as text fit for what standard output is."""
     if output_format == "json":
-        as_json = _report("as_json")
-        write(as_json.dump(as_json.document(record)))
+        write(_report("as_json").dump(_report(json).document(record)))
     elif output_format == "markdown":
         write(_report("markdown").render(page()))
     elif sys.stdout.isatty():

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 
     from ckpt_tools.records.checkpoint import Checkpoint
 
+TEACHER_PREFIXES = ("teacher.", "model.teacher.", "_teacher_model.", "model._teacher_model.", "_teacher_policy_cached.", "model._teacher_policy_cached.")
+"""Where training code that registers its teacher as a submodule leaves it in the checkpoint."""
+
 WEIGHTS = "weights"
 """The component of a tensor in a family that knows none."""
 
@@ -35,12 +38,31 @@ class WatchedKey(NamedTuple):
     neutral: tuple[ConfigValue, ...] = ()
 
 
+class Cleaning(NamedTuple):
+    """What a checkpoint of a family is when it is clean, as far as a tool can make it so.
+
+    `values` are what the config says, `reserved` the keys that it does not have. `neutral` are the reserved keys with the values that a fork writes instead.
+    `newer` lists, for each older release, the keys it does not know with the value that may be left out. `known` are all keys that the loader knows.
+    `shared` are the components that a student may have had in common with its teacher. `single_file` says that the loader reads one file only.
+    """
+
+    values: tuple[tuple[str, object], ...]
+    reserved: tuple[str, ...]
+    neutral: tuple[tuple[str, object], ...]
+    newer: Mapping[str, tuple[tuple[str, object], ...]]
+    known: frozenset[str]
+    shared: frozenset[str]
+    single_file: bool
+
+
 class Family(NamedTuple):
     """What is known of one kind of checkpoint.
 
     `component` names the part that a tensor belongs to. `trains` says whether that part is trained under a config. `profile` names how the dtypes came
-    about, "" where they tell nothing. `remarks` are sentences on why the loader would not find the weights. `settings` are JSON pointers into
-    config.json worth showing. `missing` says what the loader does without a component, except those in `needless`, which it never loads.
+    about, "" where they tell nothing; `contradiction` what the config says of it that cannot be, "" where it agrees. `remarks` are sentences on why the
+    loader would not find the weights. `copied` says what the loader makes of a copy of the model under one of `copy_prefixes`. `settings` are JSON
+    pointers into config.json worth showing. `missing` says what the loader does without a component, except those in `needless`, which it never loads.
+    `cleaning` is None where nothing is known of a clean checkpoint.
     """
 
     name: str
@@ -50,11 +72,14 @@ class Family(NamedTuple):
     trains: Callable[[str, Mapping[str, object]], bool | None]
     profile: Callable[[Checkpoint], str]
     remarks: Callable[[Checkpoint], tuple[str, ...]] = lambda _: ()
+    contradiction: Callable[[Checkpoint], str] = lambda _: ""
     copy_prefixes: tuple[str, ...] = ()
+    copied: str = ""
     watched: tuple[WatchedKey, ...] = ()
     settings: tuple[str, ...] = ()
     missing: str = ""
     needless: frozenset[str] = frozenset()
+    cleaning: Cleaning | None = None
 
     def parts(self, names: Iterable[str]) -> str:
         """Return the components that tensors of these names belong to, in the family's order, in words."""

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ckpt_tools.compare.renames import unwrapped
-from ckpt_tools.families.family import Component, Family, WatchedKey
+from ckpt_tools.families.family import TEACHER_PREFIXES, Cleaning, Component, Family, WatchedKey
 from ckpt_tools.records.diff import ABSENT
 from ckpt_tools.records.dtype import Dtype
 
@@ -25,9 +25,6 @@ EXPERT, PROJECTIONS, NORMALISATION, TEACHER, OTHER = "expert", "projections", "n
 VLM = (VISION, CONNECTOR, TEXT, LM_HEAD)
 """The components of the frozen vision-language model."""
 
-TEACHER_PREFIXES = ("teacher.", "model.teacher.", "_teacher_model.", "model._teacher_model.", "_teacher_policy_cached.", "model._teacher_policy_cached.")
-"""Where training code that registers its teacher as a submodule leaves it in the checkpoint."""
-
 _PARTS = (
     ("model.vlm_with_expert.vlm.model.vision_model.", VISION),
     ("model.vlm_with_expert.vlm.model.connector.", CONNECTOR),
@@ -41,6 +38,37 @@ _PARTS = (
 )
 _PROFILES = {Dtype.F32: "built with load_vlm_weights=false", Dtype.BF16: "built with load_vlm_weights=true"}
 """How the model was built, by the dtype of the VLM outside its text model."""
+
+REFLOW_FIELDS = (
+    "use_reflow",
+    "teacher_model_path",
+    "teacher_revision",
+    "teacher_num_steps",
+    "solver",
+    "time_sampling",
+    "endpoint_mass",
+    "loss",
+    "mix_real_data",
+    "real_time_sampling",
+    "ema_decay",
+    "share_vlm",
+    "share_prefix",
+    "pairs_path",
+    "straightness_freq",
+)
+"""Config keys of reflow training, the plugin's and the fork's. Stock LeRobot refuses a config with any of them."""
+
+_FIELDS = """
+    type n_obs_steps input_features output_features device use_amp use_peft push_to_hub repo_id private tags license pretrained_path pretrained_revision
+    chunk_size n_action_steps normalization_mapping max_state_dim max_action_dim resize_imgs_with_padding empty_cameras adapt_to_pi_aloha
+    use_delta_joint_actions_aloha tokenizer_max_length num_steps use_cache freeze_vision_encoder train_expert_only train_state_proj optimizer_lr
+    optimizer_betas optimizer_eps optimizer_weight_decay optimizer_grad_clip_norm scheduler_warmup_steps scheduler_decay_steps scheduler_decay_lr
+    vlm_model_name load_vlm_weights add_image_special_tokens attention_mode prefix_length pad_language_to num_expert_layers num_vlm_layers
+    self_attn_every_n_layers expert_width_multiplier min_period max_period rtc_config compile_model compile_mode
+"""
+"""The keys of SmolVLA's config in LeRobot 0.6.1."""
+
+_SINCE_0_6 = (("pretrained_revision", None),)
 
 _ONLY_FILE = "model.safetensors"
 _REFUSED = "refuses this config.json: it knows no such field, whatever its value"
@@ -78,6 +106,13 @@ def profile(checkpoint: Checkpoint) -> str:
     if text == {Dtype.BF16} and Dtype.BF16 in expert and len(rest_of_vlm) == 1:
         return _PROFILES.get(rest_of_vlm.pop(), "")
     return ""
+
+
+def contradiction(checkpoint: Checkpoint) -> str:
+    """Return what config.json says that cannot be: it was relabelled true, for a model that was built with false."""
+    config = checkpoint.document("config.json")
+    relabelled = config is not None and config.value.get("load_vlm_weights") is True and profile(checkpoint) == _PROFILES[Dtype.F32]
+    return "config.json says load_vlm_weights true" if relabelled else ""
 
 
 def remarks(checkpoint: Checkpoint) -> tuple[str, ...]:
@@ -127,7 +162,9 @@ SMOLVLA = Family(
     trains=trains,
     profile=profile,
     remarks=remarks,
+    contradiction=contradiction,
     copy_prefixes=TEACHER_PREFIXES,
+    copied="a teacher saved with its student: stock LeRobot warns of unexpected keys, loads the rest, and the file stays this large",
     watched=(
         WatchedKey(key="load_vlm_weights", judge=_judge_load_vlm_weights),
         WatchedKey(key="use_reflow", judge=_judge_reflow_field, neutral=(ABSENT, False, None)),
@@ -150,4 +187,13 @@ SMOLVLA = Family(
     ),
     missing="stock LeRobot loads the checkpoint and leaves these at random values, with no more than a warning",
     needless=frozenset({NORMALISATION, TEACHER, OTHER}),
+    cleaning=Cleaning(
+        values=(("type", "smolvla"), ("load_vlm_weights", True)),
+        reserved=REFLOW_FIELDS,
+        neutral=(("use_reflow", False), ("teacher_model_path", None)),
+        newer={"lerobot==0.4": _SINCE_0_6, "lerobot==0.5": _SINCE_0_6},
+        known=frozenset(_FIELDS.split()),
+        shared=frozenset(VLM),
+        single_file=True,
+    ),
 )

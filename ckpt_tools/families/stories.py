@@ -100,12 +100,11 @@ def _copy(prefix: str, tensors: Sequence[Tensor], diff: Diff, family: Family, *,
     copied = {tensor.name.removeprefix(prefix) for tensor in tensors}
     elsewhere = (tensor.name for checkpoint in (diff.a, diff.b) for tensor in checkpoint.tensors if not tensor.name.startswith(prefix))
     whole = all(name in copied for name in elsewhere if family.needs(name))
-    remark = "a teacher saved with its student: stock LeRobot warns of unexpected keys, loads the rest, and the file stays this large"
     return _story(
         StoryKind.COPY,
         f"{_count(len(tensors))} under `{prefix}` only in {side}: a copy of {'the model' if whole else f'a part of the model ({family.parts(copied)})'}",
         [(None, tensor) if side == "B" else (tensor, None) for tensor in tensors],
-        remark if side == "B" and prefix in family.copy_prefixes else "",
+        family.copied if side == "B" and prefix in family.copy_prefixes else "",
         harmful=side == "B",
     )
 
@@ -163,17 +162,12 @@ def _retyped(diff: Diff, family: Family) -> Iterator[Story]:
     profile_a, profile_b = family.profile(diff.a), family.profile(diff.b)
     told = [f"{side} was {profile}" for side, profile in (("B", profile_b), ("A", profile_a)) if profile]
     remark = "; ".join(told) if profile_a != profile_b else ""
-    if remark and _claims_otherwise(diff.b, profile_b):
-        remark += "; B's config.json says load_vlm_weights true all the same"
+    contradiction = family.contradiction(diff.b)
+    if remark and contradiction:
+        remark += f"; B's {contradiction} all the same"
     for (old, new), pairs in sorted(groups.items(), key=lambda group: -len(group[1])):
         text = f"{_count(len(pairs))} {new} instead of {old} ({family.parts(a.name for a, _ in pairs)})"
         yield _story(StoryKind.DTYPE, text, pairs, remark)
-
-
-def _claims_otherwise(checkpoint: Checkpoint, profile: str) -> bool:
-    """Whether config.json was relabelled: it says true of a model that was built with false."""
-    config = checkpoint.document("config.json")
-    return profile.endswith("load_vlm_weights=false") and config is not None and config.value.get("load_vlm_weights") is True
 
 
 def _reshaped(diff: Diff, family: Family) -> Iterator[Story]:

@@ -110,3 +110,18 @@ class Plan(NamedTuple):
     def removed(self) -> tuple[str, ...]:
         """Paths of the files that go, relative to the root."""
         return tuple(sorted(set(self.before.paths) - {output.path for output in self.outputs}))
+
+
+class Receipt(NamedTuple):
+    """What a write read and wrote, file by file: (path relative to the root, size in bytes, SHA-256 in hexadecimal)."""
+
+    before: tuple[tuple[str, int, str], ...]
+    after: tuple[tuple[str, int, str], ...]
+
+
+class Written(NamedTuple):
+    """What became of a plan: where the result is, where the backup of what it replaced is, and files that were hard links and are files of their own now."""
+
+    path: str
+    backup: str | None = None
+    detached: tuple[str, ...] = ()

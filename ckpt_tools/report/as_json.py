@@ -62,7 +62,7 @@ def show_document(summary: Summary) -> JsonDict:
         "processors": [_processor(processor) for processor in summary.processors],
         "metadata": {key: value for file in checkpoint.weights for key, value in file.metadata or ()},
         "aliases": {alias: kept for file in checkpoint.weights for alias, kept in file.aliases},
-        "tensors": [_tensor(tensor) for tensor in checkpoint.tensors],
+        "tensors": [tensor_entry(tensor) for tensor in checkpoint.tensors],
         "other_files": [{"path": file.path, "size": file.size} for file in checkpoint.others],
     }
 
@@ -83,8 +83,8 @@ def _side(summary: Summary) -> JsonDict:
 
 def _tensors(diff: Diff) -> JsonDict:
     return {
-        "only_a": [_tensor(tensor) for tensor in diff.only_a],
-        "only_b": [_tensor(tensor) for tensor in diff.only_b],
+        "only_a": [tensor_entry(tensor) for tensor in diff.only_a],
+        "only_b": [tensor_entry(tensor) for tensor in diff.only_b],
         "renamed": [
             {"kind": rename.kind, "old": rename.old, "new": rename.new, "names": [[a.name, b.name] for a, b in rename.pairs]} for rename in diff.renamed
         ],
@@ -93,7 +93,8 @@ def _tensors(diff: Diff) -> JsonDict:
     }
 
 
-def _tensor(tensor: Tensor) -> JsonDict:
+def tensor_entry(tensor: Tensor) -> JsonDict:
+    """Return a tensor's entry as every schema has it."""
     return {"name": tensor.name, "dtype": tensor.dtype.label, "shape": list(tensor.shape), "nbytes": tensor.nbytes, "shard": tensor.shard}
 
 

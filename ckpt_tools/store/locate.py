@@ -7,7 +7,7 @@ import re
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.errors import NotACheckpoint, NotAFile, NothingThere, Unreadable
+from ckpt_tools.errors import NotACheckpoint, NotAFile, NothingThere, Unreadable, WriteInterrupted
 from ckpt_tools.format.shard_index import INDEX_SUFFIX, shard_family
 from ckpt_tools.store.files import kind_of, list_folder, nothing_at, read_whole
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 SINGLE_FILE = "model.safetensors"
 """What LeRobot and transformers look for first."""
+
+WORK = ".ckpt-work"
+"""The folder in which a write in place is prepared. While it is there, the folder it lies in may hold files of two checkpoints."""
 
 _COMMIT_LIMIT = 1024
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -64,6 +67,7 @@ def _not_reached(where: str, error: OSError) -> NothingThere | Unreadable:
 
 def _single_file(where: str) -> Location:
     root, name = os.path.split(where)
+    _refuse_unfinished(root or ".", (f"{WORK}/",) * os.path.isdir(os.path.join(root, WORK)))
     if name.endswith(INDEX_SUFFIX):
         return Location(where=where, root=root or ".", names=(), weights=(), index_file=name, whole_folder=False)
     if name.endswith(".safetensors"):
@@ -79,15 +83,23 @@ def _single_file(where: str) -> Location:
 
 
 def _in_folder(where: str) -> Location:
-    for root in _candidates(where):
+    for root in candidates(where):
         names = list_folder(root)
+        _refuse_unfinished(root, names)
         location = _weights_in(where, root, names)
         if location is not None:
             return location
     raise _no_weights(where)
 
 
-def _candidates(where: str) -> Iterator[str]:
+def _refuse_unfinished(root: str, names: tuple[str, ...]) -> None:
+    """Refuse a folder in which files of two checkpoints may lie."""
+    if f"{WORK}/" in names:
+        msg = "a write to this folder is going on, or was interrupted"
+        raise WriteInterrupted(msg, path=root)
+
+
+def candidates(where: str) -> Iterator[str]:
     """Yield the folders to look into, best first: the folder itself, a LeRobot step, a LeRobot run, a Hugging Face cache."""
     yield where
     checkpoints = os.path.join(where, "checkpoints")

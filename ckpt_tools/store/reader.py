@@ -6,8 +6,9 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
-from ckpt_tools.errors import CkptError, FormatError, NothingThere, PathEscapes, ShardMissing
+from ckpt_tools.errors import CkptError, FormatError, NothingThere, ShardMissing
 from ckpt_tools.format import header, shard_index
+from ckpt_tools.format.documents import DOCUMENTS, state_names
 from ckpt_tools.format.json_text import decode_utf8, parse_object
 from ckpt_tools.records.checkpoint import Checkpoint, Document, OtherFile, TensorFile
 from ckpt_tools.store.files import open_regular, read_at, read_whole, size_of
@@ -17,23 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ckpt_tools.records.checkpoint import ShardIndex
-
-DOCUMENTS = frozenset(
-    {
-        "adapter_config.json",
-        "config.json",
-        "generation_config.json",
-        "policy_postprocessor.json",
-        "policy_preprocessor.json",
-        "preprocessor_config.json",
-        "processor_config.json",
-        "train_config.json",
-    }
-)
-"""JSON files whose values are compared. Others (vocabularies, for the most part) are compared as files."""
-
-PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
-"""LeRobot's processor pipelines; their steps may name a state file."""
 
 DOCUMENT_LIMIT = 4 << 20
 INDEX_LIMIT = 64 << 20
@@ -63,7 +47,7 @@ def read(where: str, *, lenient: bool = False) -> Checkpoint:
         shard_index=index,
         states=states,
         documents=documents,
-        others=tuple(_other(location.root, name) for name in location.names if name not in understood),
+        others=tuple(other_file(location.root, name) for name in location.names if name not in understood),
     )
 
 
@@ -81,7 +65,7 @@ def _index(location: Location) -> ShardIndex | None:
 def _weights(location: Location, index: ShardIndex | None, *, lenient: bool) -> Iterator[TensorFile]:
     for name in location.weights if index is None else shard_index.shards(index):
         try:
-            yield _tensor_file(location.root, name, lenient=lenient)
+            yield tensor_file(location.root, name, lenient=lenient)
         except NothingThere:
             if index is None:
                 raise
@@ -89,7 +73,8 @@ def _weights(location: Location, index: ShardIndex | None, *, lenient: bool) -> 
             raise ShardMissing(msg, path=os.path.join(location.root, index.path)) from None
 
 
-def _tensor_file(root: str, name: str, *, lenient: bool, keep_payload: bool = False) -> TensorFile:
+def tensor_file(root: str, name: str, *, lenient: bool = False, keep_payload: bool = False) -> TensorFile:
+    """Return what the header of the .safetensors file `name` in the folder `root` says; with `keep_payload`, a small one's payload too."""
     path = os.path.join(root, name)
     with open_regular(path) as (descriptor, size):
         try:
@@ -128,24 +113,18 @@ def _documents(location: Location) -> Iterator[Document]:
 
 def _states(location: Location, documents: Iterable[Document], *, lenient: bool) -> Iterator[TensorFile]:
     """Yield the state files that processors name and the folder holds, each once."""
-    for name in dict.fromkeys(_state_names(location, documents)):
+    try:
+        names = state_names(documents)
+    except FormatError as error:
+        error.path = os.path.join(location.root, error.path)
+        raise
+    for name in names:
         if os.path.isfile(os.path.join(location.root, name)):
-            yield _tensor_file(location.root, name, lenient=lenient, keep_payload=True)
+            yield tensor_file(location.root, name, lenient=lenient, keep_payload=True)
 
 
-def _state_names(location: Location, documents: Iterable[Document]) -> Iterator[str]:
-    for document in documents:
-        steps = document.value.get("steps") if document.path in PROCESSORS else None
-        for step in steps if isinstance(steps, list) else ():
-            name = step.get("state_file") if isinstance(step, dict) else None
-            if isinstance(name, str) and shard_index.leaves_folder(name):
-                msg = f"names the state file {name!r}, outside the folder"
-                raise PathEscapes(msg, path=os.path.join(location.root, document.path))
-            if isinstance(name, str):
-                yield name
-
-
-def _other(root: str, name: str) -> OtherFile:
+def other_file(root: str, name: str) -> OtherFile:
+    """Return the size, and for a small file the digest, of the file `name` in the folder `root`; a name ending in `/` is a folder."""
     path = os.path.join(root, name)
     if name.endswith("/"):
         return OtherFile(path=name, size=0)

@@ -14,7 +14,7 @@ import pytest
 
 from ckpt_tools.compare.checkpoints import compare
 from ckpt_tools.compare.renames import unwrapped
-from ckpt_tools.families.smolvla import TEACHER_PREFIXES
+from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.families.smolvla_layout import Dimensions, layout
 from ckpt_tools.records.diff import RenameKind
 

@@ -15,6 +15,7 @@ from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from lerobot_policy_smolvla_reflow.optimizer import MasterAdamWConfig
 from lerobot_policy_smolvla_reflow.teacher_config import ADOPTED, DEFAULTED
 
+from ckpt_tools.families.smolvla import SMOLVLA
 from lerobot_policy_smolvla_reflow import ReflowError, SmolVLAReflowConfig
 from tests.core.surroundings import CHUNK, smolvla_config
 
@@ -146,3 +147,10 @@ def test_a_config_that_is_no_json_object_is_refused(teacher_folder: Path, tmp_pa
 def test_the_error_crosses_a_process_boundary() -> None:
     error = pickle.loads(pickle.dumps(ReflowError("solver", "is unknown; use euler.")))
     assert str(error) == "`policy.solver`: is unknown; use euler."
+
+
+def test_the_tool_knows_every_field_of_the_plugin_and_of_stock_smolvla() -> None:
+    assert SMOLVLA.cleaning is not None
+    stock = {field.name for field in dataclasses.fields(SmolVLAConfig)}
+    assert SMOLVLA.cleaning.known == stock | {"type"}
+    assert set(SMOLVLA.cleaning.reserved) == {field.name for field in dataclasses.fields(SmolVLAReflowConfig)} - stock

@@ -11,8 +11,9 @@ import pytest
 
 from ckpt_tools import api
 from ckpt_tools.families import smolvla
+from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.families.registry import family_of
-from ckpt_tools.families.smolvla import SMOLVLA, TEACHER_PREFIXES
+from ckpt_tools.families.smolvla import SMOLVLA
 from ckpt_tools.families.smolvla_layout import Dimensions, dtype_of, layout
 from ckpt_tools.format import header
 from ckpt_tools.records.checkpoint import Checkpoint, Document, Tensor, TensorFile

@@ -23,7 +23,7 @@ import pytest
 from ckpt_tools import api
 from ckpt_tools.compare.checkpoints import compare
 from ckpt_tools.compare.fold import fold
-from ckpt_tools.families.smolvla import TEACHER_PREFIXES
+from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.families.smolvla_layout import Dimensions, dtype_of, layout
 from ckpt_tools.families.stories import tell, watched_lines
 from ckpt_tools.records.checkpoint import Checkpoint, Document, Tensor, TensorFile

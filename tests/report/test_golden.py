@@ -1,4 +1,4 @@
-"""Golden outputs of `ckpt show` and `ckpt diff` for the fixtures, byte for byte, in `golden/`.
+"""Golden outputs of `ckpt show`, `ckpt diff` and `ckpt sanitize --dry-run` for the fixtures, byte for byte, in `golden/`.
 
 After a change that is meant to change them:
 
@@ -26,6 +26,7 @@ from ckpt_tools import api
 from ckpt_tools.report import markdown, text
 from ckpt_tools.report.as_json import diff_document, dump, show_document
 from ckpt_tools.report.diff_page import diff_page
+from ckpt_tools.report.plan_page import plan_page
 from ckpt_tools.report.show_page import show_page
 from ckpt_tools.store import schemas
 
@@ -41,6 +42,7 @@ WRITE = os.environ.get("CKPT_GOLDEN") == "write"
 
 NAMES = ("normal", "reflow", "reflow-clean", "shared-vlm", "f32-vlm", "sharded", "lerobot-0.3", "language-model")
 PAIRS = (*(("normal", name) for name in NAMES), ("reflow", "reflow-clean"), ("lerobot-0.3", "normal"), ("shared-vlm", "normal"), ("reflow", "shared-vlm"))
+DIRTY = ("reflow", "shared-vlm", "sharded", "lerobot-0.3")
 RENDERERS = {"txt": text.render, "md": markdown.render}
 KEPT = 3
 """Items of a long list that a golden JSON keeps."""
@@ -86,11 +88,13 @@ def pages() -> dict[str, Page]:
     found = {f"show-{name}": show_page(shown(name)) for name in NAMES}
     found |= {f"tree-{name}": show_page(shown(name), tree=True) for name in ("normal", "reflow", "language-model")}
     found |= {f"diff-{a}-{b}": diff_page(compared(a, b)) for a, b in PAIRS}
+    found |= {f"sanitize-{name}": plan_page(api.sanitize(f"fixtures/{name}", reference="fixtures/normal")) for name in DIRTY}
     found |= {f"full-{a}-{b}": diff_page(compared(a, b), full=True) for a, b in (("normal", "reflow"), ("normal", "lerobot-0.3"))}
     return found
 
 
 PAGES = [f"show-{name}" for name in NAMES] + ["tree-normal", "tree-reflow", "tree-language-model"]
+PAGES += [f"sanitize-{name}" for name in DIRTY]
 PAGES += [f"diff-{a}-{b}" for a, b in PAIRS] + ["full-normal-reflow", "full-normal-lerobot-0.3"]
 
 

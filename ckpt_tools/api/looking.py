@@ -1,4 +1,4 @@
-"""The verbs. Each is also a command of `ckpt`; what a command adds is parsing and rendering, nothing else."""
+"""The verbs that read: show, diff, read."""
 
 from __future__ import annotations
 

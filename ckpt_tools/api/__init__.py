@@ -1,0 +1,25 @@
+"""The verbs. Each is also a command of `ckpt`; what a command adds is parsing and rendering, nothing else.
+
+`looking` reads, `changing` writes, `configuring` edits one JSON file. Each is imported when one of its verbs is wanted: a diff should not wait for what
+writes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ckpt_tools.api.changing import load_plan, plan, recover, sanitize, save_plan, write
+    from ckpt_tools.api.looking import diff, read, show
+
+__all__ = ["diff", "load_plan", "plan", "read", "recover", "sanitize", "save_plan", "show", "write"]
+
+_LOOKING = frozenset({"diff", "read", "show"})
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(f"ckpt_tools.api.{'looking' if name in _LOOKING else 'changing'}"), name)

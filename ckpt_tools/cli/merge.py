@@ -1,0 +1,28 @@
+"""`ckpt merge`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ckpt_tools import api
+from ckpt_tools.cli import options
+from ckpt_tools.cli.changing import carry_out, changing, record
+from ckpt_tools.records.operation import Merge
+
+if TYPE_CHECKING:
+    from ckpt_tools.cli.changing import Wishes
+
+
+@click.command(short_help="Put shards into one model.safetensors.", epilog=options.WHERE_HELP)
+@options.where("where")
+@record
+@changing
+def merge(where: str, *, record: bool, wishes: Wishes) -> int:
+    """Put the weights of a sharded checkpoint into one model.safetensors, without an index.
+
+    \b
+    ckpt merge sharded/ -o one/
+    """
+    return carry_out(api.plan(where, [Merge()], record=record), wishes, suffix="merged")

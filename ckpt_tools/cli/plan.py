@@ -1,0 +1,34 @@
+"""`ckpt plan`."""
+
+from __future__ import annotations
+
+import click
+
+from ckpt_tools import api
+from ckpt_tools.cli import options
+from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS
+from ckpt_tools.cli.output import write_report
+from ckpt_tools.report.plan_page import plan_page
+from ckpt_tools.store.recipes import read_recipe
+
+
+@click.command(short_help="Say what a recipe makes of a checkpoint.", epilog=options.WHERE_HELP)
+@options.where("where")
+@options.where("recipe")
+@click.option("-o", "--output", metavar="FILE", help="Write the plan to FILE, for `ckpt apply`.")
+@click.option("--full", is_flag=True, help="List every detail of a step.")
+@options.output_format("text", "json", "markdown")
+def plan(where: str, recipe: str, *, output: str | None, full: bool, output_format: str) -> int:
+    """Say what the operations in RECIPE make of the checkpoint at WHERE, and write nothing but the plan.
+
+    RECIPE is a YAML or JSON file with a list of operations. Exit status: 0 nothing to do, 1 there are steps, 2 trouble.
+
+    \b
+    ckpt plan reflow/ recipe.yaml -o plan.json
+    ckpt apply plan.json -o out/
+    """
+    made = api.plan(where, read_recipe(recipe))
+    if output:
+        api.save_plan(made, output)
+    write_report(made, lambda: plan_page(made, full=full), output_format, json="plan_json")
+    return FINDINGS if made.steps else CLEAN

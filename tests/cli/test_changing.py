@@ -1,0 +1,193 @@
+"""The commands that change a checkpoint: what they write, what they say, and how they refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import safetensors
+
+from ckpt_tools.format.json_text import parse_object
+from ckpt_tools.store.schemas import load
+
+ROOT = Path(__file__).parents[2]
+NORMAL, REFLOW, MODEL = (ROOT / "fixtures" / name for name in ("normal", "reflow", "language-model"))
+
+
+def ckpt(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ckpt_tools", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)})
+
+
+def names(folder: Path) -> set[str]:
+    with safetensors.safe_open(folder if folder.suffix else folder / "model.safetensors", framework="np") as file:
+        return set(file.keys())
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suffix", "expected"),
+    [
+        (["strip", "{}", "lm_head.**"], "stripped", lambda before: before - {"lm_head.weight"}),
+        (["extract", "{}", "lm_head.*", "model.norm.*"], "extract", lambda _: {"lm_head.weight", "model.norm.weight"}),
+        (["extract", "{}", "model.**", "--strip-prefix", "model."], "extract", lambda before: {name[6:] for name in before if name[:6] == "model."}),
+        (["rename", "{}", "model.**", "policy.**"], "renamed", lambda before: {name.replace("model.", "policy.", 1) for name in before}),
+        (["rename", "{}", "--regex", r"(.*)layers(.*)", r"\1blocks\2"], "renamed", lambda before: {name.replace("layers", "blocks") for name in before}),
+        (["cast", "{}", "f32"], "f32", lambda before: before),
+        (["merge", "{}"], "merged", lambda before: before),
+    ],
+)  # fmt: skip
+def test_a_command_writes_a_new_folder_beside_the_old_and_leaves_that_alone(arguments: list[str], suffix: str, expected: object, tmp_path: Path) -> None:
+    shutil.copytree(MODEL, tmp_path / "model")
+    before = names(tmp_path / "model")
+    if arguments[0] == "merge":
+        assert ckpt("reshard", tmp_path / "model", "--max-size", "1kB", "--in-place", "--no-backup").returncode == 0
+    untouched = snapshot(tmp_path / "model")
+    done = ckpt(*(argument.format(tmp_path / "model") for argument in arguments))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"written to {tmp_path}/model-{suffix}" in done.stdout
+    assert names(tmp_path / f"model-{suffix}") == expected(before)  # type: ignore[operator]  # functions in a table of parameters
+    assert snapshot(tmp_path / "model") == untouched
+    assert (tmp_path / f"model-{suffix}/README.md").read_bytes() == (MODEL / "README.md").read_bytes()
+
+
+def test_a_single_file_gives_a_single_file(tmp_path: Path) -> None:
+    shutil.copy(MODEL / "model.safetensors", tmp_path / "a.safetensors")
+    assert ckpt("strip", tmp_path / "a.safetensors", "lm_head.*", "-o", tmp_path / "b.safetensors").returncode == 0
+    assert ckpt("strip", tmp_path / "a.safetensors", "lm_head.*").returncode == 0
+    assert (tmp_path / "b.safetensors").read_bytes() == (tmp_path / "a-stripped.safetensors").read_bytes()
+    assert names(tmp_path / "b.safetensors") == names(MODEL) - {"lm_head.weight"}
+
+
+def test_in_place_keeps_a_backup_unless_told_otherwise(tmp_path: Path) -> None:
+    shutil.copytree(REFLOW, tmp_path / "r")
+    before = snapshot(tmp_path / "r")
+    done = ckpt("sanitize", tmp_path / "r", "--in-place", "--reference", NORMAL)
+    assert done.returncode == 0
+    assert f"what it replaced is in {tmp_path}/r.backup" in done.stdout
+    after = snapshot(tmp_path / "r")
+    assert after["config.json"] == (NORMAL / "config.json").read_bytes()
+    kept = snapshot(tmp_path / "r.backup")
+    assert kept == {name: before[name] for name in kept}
+    assert set(kept) == {"config.json", "model.safetensors", "train_config.json"}
+    assert ckpt("strip", tmp_path / "r", "model.state_proj.*", "--in-place", "--no-backup").returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r", "r.backup"]
+
+
+def test_a_dry_run_writes_nothing_and_says_by_its_exit_code_whether_there_is_anything_to_do(tmp_path: Path) -> None:
+    before = snapshot(ROOT / "fixtures")
+    assert ckpt("sanitize", REFLOW, "--dry-run").returncode == 1
+    assert ckpt("sanitize", NORMAL, "--dry-run").returncode == 0
+    assert ckpt("sanitize", NORMAL).returncode == 0
+    assert snapshot(ROOT / "fixtures") == before
+    assert ckpt("sanitize", NORMAL, "-o", tmp_path / "copy").returncode == 0
+    assert snapshot(tmp_path / "copy") == snapshot(NORMAL)
+
+
+def test_what_is_not_repaired_makes_the_exit_code_1(tmp_path: Path) -> None:
+    done = ckpt("sanitize", ROOT / "fixtures/lerobot-0.3", "--reference", NORMAL, "-o", tmp_path / "out")
+    assert done.returncode == 1
+    assert "kept, although the reference does not have them: 6 tensors" in done.stdout
+    assert "written to" in done.stdout
+
+
+def test_a_plan_is_reviewed_applied_and_refused_when_stale(tmp_path: Path) -> None:
+    shutil.copytree(MODEL, tmp_path / "m")
+    (tmp_path / "recipe.yaml").write_text("operations:\n  - drop: [lm_head.*]\n  - set: {file: config.json, pointer: /vocab_size, value: 64}\n")
+    done = ckpt("plan", tmp_path / "m", tmp_path / "recipe.yaml", "-o", tmp_path / "plan.json")
+    assert done.returncode == 1
+    assert "2 steps planned, nothing written" in done.stdout
+    document = json.loads((tmp_path / "plan.json").read_text())
+    jsonschema.validate(document, load("plan"))
+    assert document["result"]["removed"] == []
+    assert ckpt("apply", tmp_path / "plan.json", "-o", tmp_path / "out").returncode == 0
+    assert names(tmp_path / "out") == names(MODEL) - {"lm_head.weight"}
+    assert json.loads((tmp_path / "out/config.json").read_text())["vocab_size"] == 64
+    os.utime(tmp_path / "m/model.safetensors")
+    stale = ckpt("apply", tmp_path / "plan.json", "-o", tmp_path / "again")
+    assert (stale.returncode, stale.stdout) == (2, "")
+    assert "the checkpoint has changed since the plan was made; make the plan again: ckpt plan" in stale.stderr
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_plan_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text('{"operations": [{"drop": ["lm_head.*"]}]}')
+    ckpt("plan", MODEL, tmp_path / "recipe.json", "-o", tmp_path / "plan.json")
+    document = json.loads((tmp_path / "plan.json").read_text())
+    document["operations"] = [{"drop": ["model.**"]}]
+    (tmp_path / "plan.json").write_text(json.dumps(document))
+    done = ckpt("apply", tmp_path / "plan.json", "-o", tmp_path / "out")
+    assert done.returncode == 2
+    assert "would make something else of it" in done.stderr
+
+
+def test_a_dry_run_in_json_can_be_applied(tmp_path: Path) -> None:
+    done = ckpt("sanitize", REFLOW, "--dry-run", "--format", "json")
+    document = parse_object(done.stdout)
+    jsonschema.validate(document, load("plan"))
+    (tmp_path / "plan.json").write_text(done.stdout)
+    assert ckpt("apply", tmp_path / "plan.json", "-o", tmp_path / "a").returncode == 0
+    assert ckpt("sanitize", REFLOW, "-o", tmp_path / "b").returncode == 0
+    assert snapshot(tmp_path / "a") == snapshot(tmp_path / "b")
+
+
+def test_a_receipt_has_the_sha256_of_everything(tmp_path: Path) -> None:
+    assert ckpt("strip", MODEL, "lm_head.*", "-o", tmp_path / "out", "--receipt", tmp_path / "receipt.json").returncode == 0
+    receipt = json.loads((tmp_path / "receipt.json").read_text())
+    jsonschema.validate(receipt, load("receipt"))
+    for side, folder in (("before", MODEL), ("after", tmp_path / "out")):
+        sums = subprocess.run(["sha256sum", *(file["path"] for file in receipt[side]["files"])], cwd=folder, capture_output=True, text=True, check=True)
+        assert [line.split()[0] for line in sums.stdout.splitlines()] == [file["sha256"] for file in receipt[side]["files"]]
+        assert {file["path"] for file in receipt[side]["files"]} == set(snapshot(folder))
+
+
+REFUSED = {
+    "a rename onto one name": (["rename", "{m}", "model.**", "x"], "model.embed_tokens.weight and model.layers.0.input_layernorm.weight would both be x"),
+    "a broken expression": (["rename", "{m}", "--regex", "(", "x"], "missing ), unterminated subpattern"),
+    "a wildcard too many": (["rename", "{m}", "model.*", "*.*"], "'*.*' has 2 wildcards, and 'model.*' only 1 to fill them from"),
+    "dropping everything": (["strip", "{m}", "**"], "drop ** would leave no tensor of 21; check the globs"),
+    "a lossy cast": (["cast", "{m}", "BF16"], "would lose bits, such as"),
+    "a size that is none": (["reshard", "{m}", "--max-size", "lots"], "--max-size 'lots' is no size; write 5GB"),
+    "an output inside the input": (["strip", "{m}", "lm_head.*", "-o", "{m}/out"], "overlaps with the checkpoint that is read"),
+    "an output that is there": (["strip", "{m}", "lm_head.*", "-o", "{t}"], "is there already; name another place"),
+    "two places": (["strip", "{m}", "lm_head.*", "-o", "{t}/x", "--in-place"], "--output and --in-place are two ways to say where"),
+    "a reference of another kind": (["sanitize", "{m}", "--reference", str(NORMAL)], "the reference is smolvla, and the checkpoint is generic; name a normal"),
+    "an unknown target": (["sanitize", "{m}", "--target", "torch"], "the target 'torch' is unknown; use one of lerobot, fork"),
+    "a recipe that is not there": (["plan", "{m}", "{t}/none.yaml"], "none.yaml: there is nothing here"),
+    "a recipe that is none": (["plan", "{m}", "{m}/README.md"], "is no recipe by its name; name a file that ends in .json, .yaml or .yml"),
+    "a plan that is none": (["apply", "{m}/config.json"], "is no plan: 'root' is missing; make one with `ckpt plan"),
+    "a receipt that is there": (["strip", "{m}", "lm_head.*", "-o", "{t}/x", "--receipt", "{m}/config.json"], "config.json: is there already"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_done_is_one_line_exit_2_and_nothing_changed(case: str, tmp_path: Path) -> None:
+    shutil.copytree(MODEL, tmp_path / "m")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken/file").write_text("mine")
+    before = snapshot(tmp_path)
+    arguments, words = REFUSED[case]
+    done = ckpt(*(argument.format(m=tmp_path / "m", t=tmp_path / "taken") for argument in arguments))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert snapshot(tmp_path) == before
+
+
+def test_recover_says_what_it_did(tmp_path: Path) -> None:
+    shutil.copytree(MODEL, tmp_path / "m")
+    assert ckpt("recover", tmp_path / "m").stdout == f"{tmp_path}/m: nothing was interrupted here\n"
+    (tmp_path / "m/.ckpt-work/new").mkdir(parents=True)
+    (tmp_path / "m/.ckpt-work/lock").touch()
+    assert "finish or undo it: ckpt recover" in ckpt("show", tmp_path / "m").stderr
+    assert ckpt("recover", tmp_path / "m").stdout == f"{tmp_path}/m: undid what was interrupted: the checkpoint is the old one\n"
+    assert snapshot(tmp_path / "m") == snapshot(MODEL)
