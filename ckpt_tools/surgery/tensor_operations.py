@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ckpt_tools.records.operation import Cast, Drop, Globs, Keep, Rename, Take, Unwrap
     from ckpt_tools.surgery.draft import Draft, Lookup
 
+
 def drop(draft: Draft, operation: Drop, _lookup: Lookup) -> Step | None:
     """Leave out what the globs name."""
     return _leave_out(draft, _chosen(draft, operation.select), operation.select, f"drop {_words(operation.select)}")
