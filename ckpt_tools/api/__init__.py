@@ -1,7 +1,7 @@
 """The verbs. Each is also a command of `ckpt`; what a command adds is parsing and rendering, nothing else.
 
-`looking` reads, `changing` writes, `configuring` edits one JSON file. Each is imported when one of its verbs is wanted: a diff should not wait for what
-writes.
+`looking` reads, `judging` judges, `changing` writes, `configuring` edits one JSON file. Each is imported when one of its verbs is wanted: a diff should not
+wait for what writes.
 """
 
 from __future__ import annotations
@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ckpt_tools.api.changing import load_plan, plan, recover, sanitize, save_plan, write
+    from ckpt_tools.api.judging import verify
     from ckpt_tools.api.looking import diff, read, show
 
-__all__ = ["diff", "load_plan", "plan", "read", "recover", "sanitize", "save_plan", "show", "write"]
+__all__ = ["diff", "load_plan", "plan", "read", "recover", "sanitize", "save_plan", "show", "verify", "write"]
 
-_LOOKING = frozenset({"diff", "read", "show"})
+_MODULES = {
+    **dict.fromkeys(("diff", "read", "show"), "looking"),
+    **dict.fromkeys(("load_plan", "plan", "recover", "sanitize", "save_plan", "write"), "changing"),
+    **dict.fromkeys(("verify",), "judging"),
+}
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in _MODULES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    return getattr(importlib.import_module(f"ckpt_tools.api.{'looking' if name in _LOOKING else 'changing'}"), name)
+    return getattr(importlib.import_module(f"ckpt_tools.api.{_MODULES[name]}"), name)

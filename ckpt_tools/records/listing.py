@@ -1,0 +1,23 @@
+"""What lies in a checkpoint's folder, whatever it is: files, folders, links, pipes, and of text files the text."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One name in the folder or below it, relative to the root and with `/`; links are not followed.
+
+    `kind` is file, folder, link, pipe, socket or device. `mode` are the permission bits. `target` is where a link leads, as it is written, and `leaves` says
+    that it leads out of the folder. `head` are the first bytes of a file (of what a link leads to), `text` all of a text file, None for others and for
+    large ones.
+    """
+
+    path: str
+    kind: str
+    size: int = 0
+    mode: int = 0o644
+    target: str = ""
+    leaves: bool = False
+    head: bytes = b""
+    text: str | None = None
