@@ -30,8 +30,9 @@ $(VENV)/.dependencies: requirements.lock tools/install.sh
 demo: $(STAMP) ## show and diff fixtures, then train a teacher and its reflow student and diff those (two minutes)
 	@tools/demo.sh $(VENV)/bin
 
+# A file's tests stay in one process: they share what is slow to make.
 test: check ## everything that .ci/run runs: format, lint, types, contracts, tests
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(STAMP) ## the quick part of test: format, lint, types, contracts
 	$(VENV)/bin/ruff format --check .

@@ -5,6 +5,8 @@
     │   ├── NothingThere                     the path does not exist
     │   ├── NotACheckpoint                   there is something, but no safetensors weights
     │   ├── UnknownSelection                 a filter or an option that names nothing
+    │   ├── SpecInvalid                      a lockfile that is none
+    │   ├── ProbeMissing                     nothing is installed that could load the policy
     │   └── SurgeryRefused                   a change that is not made
     │       └── RecipeInvalid, NameTaken, NothingLeft, CastLossy, PatternTooSlow, PointerInvalid, OutputExists,
     │           OutputInside, PlanStale
@@ -99,6 +101,18 @@ class NotACheckpoint(UsageError):
 
 class UnknownSelection(UsageError):
     """A filter or an option that names nothing."""
+
+
+class ProbeMissing(UsageError):
+    """Loading a policy needs the package that knows how, in the Python that runs `ckpt`."""
+
+    hint = "leave --load out, or install the training core beside ckpt: lerobot_policy_smolvla_reflow"
+
+
+class SpecInvalid(UsageError):
+    """A lockfile lists a dtype and a shape for every tensor, as `schemas/spec.schema.json` says."""
+
+    hint = "write it again: ckpt spec write"
 
 
 class SurgeryRefused(UsageError):

@@ -6,18 +6,15 @@ from typing import NamedTuple
 
 
 class Facts(NamedTuple):
-    """Counts and moments of one tensor, in float64; `low` and `high` are over the finite values (0 where there are none).
-
-    `elements`, `nan`, `infinite` and `zero` are counts. `ones` says that every value is exactly 1, `constant` that all are one value.
-    """
+    """Counts, and the range of the finite values; `low` and `high` are 0 where there is none."""
 
     elements: int
     nan: int
     infinite: int
-    zero: int
     low: float
     high: float
-    mean: float
-    norm: float
-    ones: bool
-    constant: bool
+
+    @property
+    def constant(self) -> bool:
+        """Whether all of several values are one and the same number."""
+        return self.elements > 1 and not self.nan and not self.infinite and self.low == self.high

@@ -1,0 +1,35 @@
+"""No matrix is all zeros.
+
+A matrix of zeros lets nothing through: it was never trained, never loaded, or written by a script that allocated it. Vectors may well be zero: biases start so.
+
+Look at what made the checkpoint. A layer that starts at zero on purpose is a reason to suppress this.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.values import by_file, some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ckpt_tools.rules.rule import Subject
+
+
+def check(subject: Subject) -> Iterator[Found]:
+    """Yield one finding a file."""
+    for path, found in by_file(subject, lambda tensor, facts: len(tensor.shape) > 1 and facts.constant and facts.low == 0):
+        yield Found(f"nothing but zeros in {some(found)}", path, found[0][0].name, "look at what made them: they were not trained, or not saved")
+
+
+RULE = Rule(
+    code="CK403",
+    name="zero-weights",
+    severity=Severity.WARNING,
+    needs=frozenset({Need.VALUES}),
+    check=check,
+    page=__doc__,
+)

@@ -1,0 +1,35 @@
+"""No matrix is one and the same number throughout.
+
+Training never makes such a matrix. It comes from a placeholder that was saved in the place of weights.
+
+Look at what made the checkpoint.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.values import by_file, some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ckpt_tools.rules.rule import Subject
+
+
+def check(subject: Subject) -> Iterator[Found]:
+    """Yield one finding a file."""
+    for path, found in by_file(subject, lambda tensor, facts: len(tensor.shape) > 1 and facts.constant and facts.low != 0):
+        yield Found(f"one and the same number throughout {some(found)}", path, found[0][0].name, "look at what made them: these are placeholders")
+
+
+RULE = Rule(
+    code="CK404",
+    name="constant-weights",
+    severity=Severity.WARNING,
+    needs=frozenset({Need.VALUES}),
+    check=check,
+    page=__doc__,
+)

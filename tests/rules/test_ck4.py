@@ -1,0 +1,123 @@
+"""The rules about values, and the pass over the values that they stand on."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ckpt_tools import api
+from ckpt_tools.records.dtype import Dtype
+from ckpt_tools.records.facts import Facts
+from ckpt_tools.store.measure import CHUNK, measure
+from tests.rules.cases import FIXTURES, GOOD, Case, hold, make, tensors, untouched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+HEAD = "model.vlm_with_expert.vlm.lm_head.weight"
+PROJECTION = "model.action_in_proj.weight"
+BIAS = "model.action_in_proj.bias"
+
+
+def with_value(name: str, value: float, *, everywhere: bool = False, where: int = 0) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Put a number into one place of a tensor, or everywhere."""
+
+    def update(held: dict[str, Any]) -> dict[str, Any]:
+        blob = held[name]
+        number = struct.pack("<f", value)[2:] if blob.dtype is Dtype.BF16 else struct.pack("<f", value)
+        count = len(blob.data) // len(number)
+        data = number * count if everywhere else blob.data[: where * len(number)] + number + blob.data[(where + 1) * len(number) :]
+        return held | {name: blob._replace(data=data)}
+
+    return update
+
+
+def full(name: str, value: float) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Put a number everywhere."""
+    return with_value(name, value, everywhere=True)
+
+
+def ones(held: dict[str, Any]) -> dict[str, Any]:
+    """The text model as its config makes it."""
+    norms = [name for name in held if ".text_model." in name and name.endswith("norm.weight")]
+    for name in norms:
+        held = with_value(name, 1.0, everywhere=True)(held)
+    return held
+
+
+def all_but_one(held: dict[str, Any]) -> dict[str, Any]:
+    return with_value("model.vlm_with_expert.vlm.model.text_model.norm.weight", 1.25)(ones(held))
+
+
+VALUES = {"values": True}
+CASES = [
+    Case("CK401", tensors(with_value(HEAD, float("nan"), where=3)), (tensors(with_value(HEAD, 3.0e4)), untouched), options=VALUES),
+    Case("CK401", tensors(with_value(PROJECTION, float("-nan"), where=1)), (untouched,), options=VALUES),
+    Case("CK402", tensors(with_value(HEAD, float("-inf"))), (tensors(with_value(HEAD, -9.0e4)), untouched), options=VALUES),
+    Case("CK402", tensors(with_value(PROJECTION, float("inf"), where=2)), (untouched,), options=VALUES),
+    Case("CK403", tensors(full(PROJECTION, 0.0)), (tensors(full(BIAS, 0.0)), tensors(with_value(PROJECTION, 0.0))), options=VALUES),
+    Case("CK404", tensors(full(HEAD, 0.5)), (tensors(full(BIAS, 0.5)), tensors(with_value(HEAD, 0.5))), options=VALUES),
+    Case("CK405", tensors(ones), (tensors(all_but_one), untouched), options=VALUES),
+    Case("CK406", tensors(with_value(HEAD, -2.0e5)), (tensors(with_value(HEAD, 9.9e4)), untouched), options=VALUES),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.code)
+def test_a_rule_finds_what_it_is_about_and_no_near_miss(case: Case, tmp_path: Path) -> None:
+    hold(case, tmp_path)
+
+
+def test_nothing_is_found_in_good_checkpoints() -> None:
+    for name in GOOD:
+        verification = api.verify(str(FIXTURES / name), values=True)
+        assert [finding for finding in verification.findings if finding.code.startswith("CK4")] == []
+        assert {"CK401", "CK406"} <= set(verification.asked)
+
+
+def test_values_are_not_read_unless_asked_for() -> None:
+    skipped = dict(api.verify(str(FIXTURES / "normal")).skipped)
+    assert skipped["CK401"] == "values are read with --values"
+
+
+NUMPY = {Dtype.F64: "<f8", Dtype.F32: "<f4", Dtype.F16: "<f2", Dtype.I64: "<i8", Dtype.U8: "u1"}
+
+
+def written(folder: Path, dtype: Dtype, data: bytes, shape: tuple[int, ...]) -> str:
+    folder.mkdir(exist_ok=True)
+    make.write_safetensors(folder / "model.safetensors", {"x": make.Blob(dtype, shape, data)})
+    return str(folder)
+
+
+def expected(values: np.ndarray[Any, Any]) -> Facts:
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    nan, infinite = (int(np.isnan(values).sum()), int(np.isinf(values).sum())) if values.dtype.kind == "f" else (0, 0)
+    return Facts(values.size, nan, infinite, float(finite.min()) if finite.size else 0.0, float(finite.max()) if finite.size else 0.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(dtype=st.sampled_from([*NUMPY, Dtype.BF16]), data=st.binary(min_size=8, max_size=400).map(lambda data: data[: len(data) // 8 * 8]))
+def test_facts_are_what_numpy_says_of_any_bits(dtype: Dtype, data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    size = dtype.bits // 8
+    values = (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4") if dtype is Dtype.BF16 else np.frombuffer(data, NUMPY[dtype])
+    where = written(tmp_path_factory.mktemp("facts"), dtype, data, (len(data) // size,))
+    with np.errstate(all="ignore"):
+        assert measure(api.read(where))["x"] == expected(values)
+
+
+@pytest.mark.parametrize("place", [0, CHUNK // 2 - 1, CHUNK // 2, CHUNK + 7])
+def test_a_lone_nan_is_found_wherever_it_stands(place: int, tmp_path: Path) -> None:
+    count = CHUNK + 8
+    bits = np.full(count, 0x3F80, "<u2")
+    bits[place] = 0xFFC1
+    assert measure(api.read(written(tmp_path / "a", Dtype.BF16, bits.tobytes(), (count,))))["x"] == Facts(count, 1, 0, 1.0, 1.0)
+
+
+def test_an_empty_tensor_and_one_of_an_unknown_kind_are_no_trouble(tmp_path: Path) -> None:
+    assert measure(api.read(written(tmp_path / "a", Dtype.F32, b"", (0, 3))))["x"] == Facts(0, 0, 0, 0.0, 0.0)
+    assert measure(api.read(written(tmp_path / "b", Dtype.F8_E8M0, b"\x01\x02", (2,)))) == {}
