@@ -11,7 +11,7 @@ export PYTHONUNBUFFERED := 1
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format fixtures bench lock clean
+.PHONY: help install demo test torture check format fixtures bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -34,6 +34,9 @@ demo: $(STAMP) ## show and diff fixtures, then train a teacher and its reflow st
 test: check ## everything that .ci/run runs: format, lint, types, contracts, tests
 	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
+torture: $(STAMP) ## let writes down at every system call, with strace (half an hour; apt-get install strace)
+	CKPT_TORTURE=1 $(PY) -m pytest -q tests/surgery/test_faults.py
+
 check: $(STAMP) ## the quick part of test: format, lint, types, contracts
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
@@ -48,10 +51,13 @@ fixtures: $(STAMP) ## make the fixtures again (the same bytes, or the tests say 
 	$(PY) fixtures/make.py
 
 golden: $(STAMP) ## accept what the tool prints now, in tests and documents; then read the difference
-	CKPT_GOLDEN=write $(PY) -m pytest -q tests/report/test_golden.py tests/cli/test_contract.py tests/project/test_documents.py
+	CKPT_GOLDEN=write $(PY) -m pytest -q tests/report/test_golden.py tests/cli/test_contract.py tests/project/test_documents.py \
+		tests/project/test_rule_pages.py
 
 bench: $(STAMP) ## measure against other tools, side by side (minutes; 4 GB of disk)
 	$(PY) -m benchmarks.diff
+	$(PY) -m benchmarks.surgery
+	$(PY) -m benchmarks.verify
 	$(PY) -m benchmarks.training_startup
 	$(PY) -m benchmarks.training_step
 

@@ -5,6 +5,7 @@
     │   ├── NothingThere                     the path does not exist
     │   ├── NotACheckpoint                   there is something, but no safetensors weights
     │   ├── UnknownSelection                 a filter or an option that names nothing
+    │   ├── SettingsInvalid                  a ckpt.toml that does not say what it must
     │   ├── SpecInvalid                      a lockfile that is none
     │   ├── ProbeMissing                     nothing is installed that could load the policy
     │   └── SurgeryRefused                   a change that is not made
@@ -113,6 +114,12 @@ class SpecInvalid(UsageError):
     """A lockfile lists a dtype and a shape for every tensor, as `schemas/spec.schema.json` says."""
 
     hint = "write it again: ckpt spec write"
+
+
+class SettingsInvalid(UsageError):
+    """Settings are TOML with the keys that `schemas/settings.schema.json` lists, and lie outside the checkpoint that they judge."""
+
+    hint = "correct the settings file"
 
 
 class SurgeryRefused(UsageError):

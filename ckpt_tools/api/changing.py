@@ -1,5 +1,6 @@
 """The verbs that change: plan, sanitize, write, recover. Planning reads; only `write` and `recover` write."""
 
+# ruff: noqa: PTH100, PTH120 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import hashlib
@@ -8,10 +9,11 @@ import os
 from typing import TYPE_CHECKING
 
 from ckpt_tools import __version__
-from ckpt_tools.errors import OutputExists, PlanStale, RecipeInvalid
+from ckpt_tools.errors import JsonInvalid, NothingThere, OutputExists, PlanStale, RecipeInvalid, SurgeryRefused, Unwritable
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.format.json_text import decode_utf8, parse_object
-from ckpt_tools.records.operation import SetMetadata
+from ckpt_tools.format.shard_index import shard_family
+from ckpt_tools.records.operation import CopyFile, SetMetadata, Take
 from ckpt_tools.records.plan import Receipt, Written
 from ckpt_tools.report import as_json, plan_json
 from ckpt_tools.store import apply, durable
@@ -23,7 +25,7 @@ from ckpt_tools.surgery import recipe
 from ckpt_tools.surgery import sanitize as sanitizing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ckpt_tools.records.operation import Operation
     from ckpt_tools.records.plan import Plan
@@ -36,7 +38,14 @@ _CHUNK = 1 << 22
 def plan(where: str, operations: Iterable[Operation], *, record: bool = False) -> Plan:
     """Return what `operations` make of the checkpoint at `where`; with `record` they are written into its metadata. Nothing is written."""
     lookup = LocalLookup()
-    return planning.plan(lookup.read(where), _recorded(list(operations), record=record), lookup)
+    return planning.plan(lookup.read(where), _recorded([_placed(operation) for operation in operations], record=record), lookup)
+
+
+def _placed(operation: Operation) -> Operation:
+    """Return an operation whose source, a path, is absolute: a plan may be applied from another folder."""
+    if isinstance(operation, Take | CopyFile) and "://" not in operation.source:
+        return operation._replace(source=os.path.abspath(operation.source))
+    return operation
 
 
 def sanitize(where: str, *, target: str = sanitizing.LEROBOT, reference: str | None = None, allow_lossy: bool = False, record: bool = False) -> Plan:
@@ -64,26 +73,59 @@ def _recorded(operations: list[Operation], *, record: bool) -> list[Operation]:
 
 
 def load_plan(path: str) -> Plan:
-    """Return the plan that the file at `path` holds, made again from the checkpoint it names. Raises PlanStale when that is not what it was."""
-    document = parse_object(decode_utf8(read_whole(path, PLAN_LIMIT)))
+    """Return the plan that the file at `path` holds, made again from the checkpoint it names.
+
+    Raises PlanStale when a file it reads is not what it was, and RecipeInvalid for a file that is no plan.
+    """
     try:
-        root, promised, result = str(document["root"]), _digest(document["source"]), _digest(document["result"])
+        document = parse_object(decode_utf8(read_whole(path, PLAN_LIMIT)))
+        where, source, result = str(document["checkpoint"]), _part(document, "source"), _part(document, "result")
         operations = recipe.operations({"operations": document["operations"]})
-    except (KeyError, TypeError) as error:
-        msg = f"is no plan: {error} is missing"
-        raise RecipeInvalid(msg, path=path, hint="make one with `ckpt plan WHERE RECIPE --output FILE`") from None
-    made = plan(root, operations)
-    if made.source_digest != promised:
-        msg = "the checkpoint has changed since the plan was made"
-        raise PlanStale(msg, path=root)
-    if made.result_digest != result:
-        msg = "another version of this tool, or of a checkpoint it takes tensors from, would make something else of it"
-        raise PlanStale(msg, path=root)
-    return made
+        remains = tuple(map(str, _list(document["remains"])))
+        promised = (source["digest"], result["digest"])
+        for file in _list(source["files"]):
+            _refuse_changed(file)
+    except NothingThere as error:
+        raise NothingThere(error.what, path=path, hint=_MAKE_ONE) from None
+    except (JsonInvalid, KeyError, TypeError) as error:
+        msg = f"is no plan: {error.what if isinstance(error, JsonInvalid) else f'{error} is missing, or not what it is in a plan'}"
+        raise RecipeInvalid(msg, path=path, hint=_MAKE_ONE) from None
+    made = plan(where, operations)
+    if (made.source_digest, made.result_digest) != promised:
+        msg = "the plan was edited, or made by another version of this tool: what it would make now is not what it says"
+        raise PlanStale(msg, path=path)
+    return made._replace(remains=remains)
 
 
-def _digest(part: object) -> str:
-    return str(part["digest"]) if isinstance(part, dict) else str(part[0])  # type: ignore[index]  # anything else raises TypeError, as it should
+_MAKE_ONE = "make one with `ckpt plan WHERE RECIPE --output FILE`"
+
+
+def _part(document: Mapping[str, object], key: str) -> Mapping[str, object]:
+    part = document[key]
+    if not isinstance(part, dict):
+        raise TypeError(key)
+    return part
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return value
+
+
+def _refuse_changed(file: object) -> None:
+    """Raise PlanStale unless a file of a plan is as it was."""
+    if not isinstance(file, dict):
+        raise TypeError(file)
+    path = str(file["path"])
+    try:
+        found = os.stat(path)
+        same = (found.st_size, found.st_mtime_ns) == (file["size"], file["mtime_ns"])
+    except OSError:
+        same = False
+    if not same:
+        msg = "has changed since the plan was made"
+        raise PlanStale(msg, path=path)
 
 
 def save_plan(made: Plan, path: str) -> None:
@@ -95,6 +137,19 @@ def _refuse_taken(path: str) -> None:
     if os.path.lexists(path):
         msg = "is there already"
         raise OutputExists(msg, path=path, hint="name another file, or move the old one away")
+
+
+def _refuse_unwritable(path: str) -> None:
+    """Raise before anything is changed what writing the new file `path` would raise after."""
+    _refuse_taken(path)
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        msg = "cannot be written: its folder is not there, or does not let you"
+        raise Unwritable(msg, path=path, hint="name another file")
+
+
+def _is_one_shard(made: Plan) -> bool:
+    return not os.path.isdir(made.before.where) and made.before.shard_index is None and shard_family(made.before.weights[0].path) is not None
 
 
 def _write_new(path: str, document: as_json.JsonDict) -> None:
@@ -109,7 +164,10 @@ def write(made: Plan, output: str | None = None, *, backup: bool = True, receipt
     Raises a CkptError, and then nothing has changed.
     """
     if receipt:
-        _refuse_taken(receipt)
+        _refuse_unwritable(receipt)
+    if output is None and _is_one_shard(made):
+        msg = "is one shard of a checkpoint, and the index and the other shards would not agree with it any more"
+        raise SurgeryRefused(msg, path=made.before.where, hint="name the folder, or write elsewhere with --output")
     before = _digests(made.before.root, made.before.paths) if receipt else ()
     detached: tuple[str, ...] = ()
     kept = None

@@ -81,6 +81,7 @@ def set_value(where: str, words: str, value: object, *, file: str | None = None,
     def edited() -> Edit:
         document = parse(text)
         pointer = from_words(document, words)
+        _refuse_the_whole(pointer)
         after = json_edit.set_value(text, pointer, value)
         return Edit(path, text, after, (Change(pointer, _value_or_absent(document, pointer), value, _like(document, pointer)),))
 
@@ -150,16 +151,28 @@ def find(where: str, file: str | None = None) -> str:
         return _single(where, file)
     for root in candidates(where):
         path = os.path.join(root, file or CONFIG)
-        if os.path.isdir(os.path.join(root, WORK)):
-            msg = "a write to this folder is going on, or was interrupted"
-            raise WriteInterrupted(msg, path=root)
+        _refuse_unfinished(root)
         if os.path.lexists(path):
             return path
     msg = f"holds no {file or CONFIG}"
     raise NothingThere(msg, path=where, hint="name another file of the folder with --file")
 
 
+def _refuse_the_whole(pointer: str) -> None:
+    """Refuse the pointer "", which an unset shell variable is too: it stands for the whole file."""
+    if not pointer:
+        msg = "an empty pointer stands for the whole file, which is not replaced"
+        raise PointerInvalid(msg, hint="name a key, such as load_vlm_weights")
+
+
+def _refuse_unfinished(root: str) -> None:
+    if os.path.isdir(os.path.join(root, WORK)):
+        msg = "a write to this folder is going on, or was interrupted"
+        raise WriteInterrupted(msg, path=root)
+
+
 def _single(where: str, file: str | None) -> str:
+    _refuse_unfinished(os.path.split(where)[0] or ".")
     if not os.path.lexists(where):
         raise nothing_at(where)
     if file is not None:

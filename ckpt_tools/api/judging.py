@@ -6,7 +6,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
-from ckpt_tools.errors import FormatError
+from ckpt_tools.errors import FormatError, UnknownSelection
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.records.finding import Skipped, Verification
@@ -14,6 +14,7 @@ from ckpt_tools.rules.codes import all_rules
 from ckpt_tools.rules.engine import ask
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.rules.unreadable import finding_of
+from ckpt_tools.store import plugins
 from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.listing import listing
 from ckpt_tools.store.probes import probe
@@ -22,9 +23,36 @@ from ckpt_tools.store.reader import read
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ckpt_tools.families.family import Family
+    from ckpt_tools.format.json_text import JsonObject
     from ckpt_tools.records.checkpoint import Checkpoint
     from ckpt_tools.records.facts import Facts
     from ckpt_tools.rules.rule import Rule
+
+
+def known_rules() -> tuple[Rule, ...]:
+    """Return every rule by code: the tool's own, and those that other distributions bring."""
+    return tuple(sorted((*all_rules(), *plugins.load().rules), key=lambda rule: rule.code))
+
+
+def explain(code: str) -> Rule:
+    """Return the rule of that code or name. Raises UnknownSelection, with what is close to it."""
+    rules = known_rules()
+    found = next((rule for rule in rules if code.upper() == rule.code or code.lower() == rule.name), None)
+    if found is None:
+        names = {name.lower(): name for rule in rules for name in (rule.code, rule.name)}
+        close = importlib.import_module("difflib").get_close_matches(code.lower(), names, n=1)
+        msg = f"there is no rule {code}{f', did you mean {names[close[0]]}?' if close else ''}"
+        raise UnknownSelection(msg, hint="`ckpt rules` lists them")
+    return found
+
+
+def _family_of(checkpoint: Checkpoint) -> Family:
+    """Return the family of a checkpoint; one that another distribution brings where the tool knows none."""
+    known = family_of(checkpoint)
+    if known is not GENERIC:
+        return known
+    return next((family for family in plugins.load().families if family.recognises(checkpoint)), GENERIC)
 
 
 def verify(  # noqa: PLR0913 - options by keyword
@@ -43,7 +71,7 @@ def verify(  # noqa: PLR0913 - options by keyword
     `reference` is a normal checkpoint, `spec` a lockfile to hold it against. `values` reads every tensor, and `progress` is called with the bytes read.
     `load` lets the family's probe load it and act once. Raises a CkptError where there is nothing to verify, or the machine does not let it.
     """
-    chosen = tuple(rules) if rules is not None else tuple(rule for rule in all_rules() if not rule.supply_chain)
+    chosen = tuple(rules) if rules is not None else tuple(rule for rule in known_rules() if not rule.supply_chain)
     normal = read(reference) if reference else None
     promised = importlib.import_module("ckpt_tools.store.specs").read_spec(spec) if spec else None
     try:
@@ -52,7 +80,7 @@ def verify(  # noqa: PLR0913 - options by keyword
         finding = finding_of(error)
         skipped = tuple(Skipped(rule.code, "the checkpoint cannot be read") for rule in chosen if rule.code != finding.code)
         return Verification(where, None, GENERIC.name, (finding,), (finding.code,), skipped)
-    family = family_of(checkpoint)
+    family = _family_of(checkpoint)
     subject = Subject(
         checkpoint,
         family,
@@ -62,6 +90,7 @@ def verify(  # noqa: PLR0913 - options by keyword
         spec=promised,
         live=probe(family.name, checkpoint.root) if load else None,
         target=target,
+        schema=_schema,
     )
     findings, asked, skipped = ask(chosen, subject)
     return Verification(where, checkpoint, family.name, findings, asked, skipped)
@@ -71,3 +100,9 @@ def _measured(checkpoint: Checkpoint, progress: Callable[[int], None]) -> dict[s
     """Measure with what is imported only for this: numpy costs more than the rest of a verification."""
     facts: dict[str, Facts] = importlib.import_module("ckpt_tools.store.measure").measure(checkpoint, progress)
     return facts
+
+
+def _schema(name: str) -> JsonObject:
+    """Load a shipped schema with what is imported only for this."""
+    schema: JsonObject = importlib.import_module("ckpt_tools.store.schemas").load(name)
+    return schema

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from contextlib import contextmanager
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -12,12 +10,12 @@ import click
 from ckpt_tools import api
 from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS
 from ckpt_tools.cli.options import output_format
-from ckpt_tools.cli.output import write_report
+from ckpt_tools.cli.output import progress_of, write_report
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.report.plan_page import plan_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ckpt_tools.cli.options import Decorator
     from ckpt_tools.records.plan import Plan
@@ -71,37 +69,46 @@ record: Decorator = click.option(
 
 def carry_out(plan: Plan, wishes: Wishes, *, suffix: str) -> int:
     """Write what `plan` says where `wishes` say, by default a new folder beside the old with `suffix`; print the page; return the exit code."""
-    if wishes.output and wishes.in_place:
-        msg = "--output and --in-place are two ways to say where"
-        raise UnknownSelection(msg, hint="leave one of the two out")
+    _refuse_contradictions(plan, wishes)
     idle = not plan.steps and wishes.output is None
     written = None
     if not (wishes.dry_run or idle):
-        with _progress(sum(output.size for output in plan.outputs)) as progress:
-            output = None if wishes.in_place else wishes.output or _beside(plan, suffix)
+        total = sum(output.size for output in plan.outputs)
+        with progress_of("writing", total, wanted=total >= _LONG) as progress:
+            output = None if wishes.in_place else _beside(plan, suffix) if wishes.output is None else wishes.output
             written = api.write(plan, output, backup=wishes.backup, receipt=wishes.receipt, progress=progress)
     write_report(plan, lambda: plan_page(plan, written, full=wishes.full), wishes.output_format, json="plan_json")
     return FINDINGS if plan.remains or (wishes.dry_run and plan.steps) else CLEAN
 
 
+def _refuse_contradictions(plan: Plan, wishes: Wishes) -> None:
+    """Raise for options that say two things, or nothing."""
+    cached = plan.steps and not wishes.dry_run and wishes.output is None and _in_hub_cache(plan.before.root)
+    contradictions = (
+        (wishes.output is not None and wishes.in_place, "--output and --in-place are two ways to say where", "leave one of the two out"),
+        (not (wishes.backup or wishes.in_place), "--no-backup says nothing without --in-place", "a new folder replaces nothing: leave it out"),
+        (wishes.receipt is not None and wishes.dry_run, "--receipt says nothing with --dry-run", "nothing is written: leave one of the two out"),
+        ((wishes.output or "").endswith(".safetensors") and len(plan.outputs) > 1, "--output names a file, and the result is a folder", "name a folder"),
+        (
+            cached and (wishes.backup or not wishes.in_place),
+            f"{plan.before.where} lies in the Hugging Face cache, where nothing else belongs",
+            "say where with --output, or --in-place --no-backup",
+        ),
+    )
+    for wrong, msg, hint in contradictions:
+        if wrong:
+            raise UnknownSelection(msg, hint=hint)
+
+
+def _in_hub_cache(root: str) -> bool:
+    parts = root.split("/")
+    return "snapshots" in parts[1:] and parts[parts.index("snapshots") - 1].startswith(("models--", "datasets--", "spaces--"))
+
+
 def _beside(plan: Plan, suffix: str) -> str:
-    """Return the path of a new folder, or file, beside the checkpoint."""
-    root = plan.before.root
+    """Return the path of a new folder, or file, beside the checkpoint; not through a link such as a run's `last`, which moves on."""
+    root = os.path.realpath(plan.before.root)
     if plan.before.where.endswith(".safetensors"):
         stem = plan.before.weights[0].path.removesuffix(".safetensors")
         return f"{root}/{stem}-{suffix}.safetensors"
     return f"{root}-{suffix}"
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None] | None]:
-    """Show how much of `total` bytes is written, on a terminal and when it takes long enough to be wondered about."""
-    if total < _LONG or not sys.stderr.isatty():
-        yield None
-        return
-    rich = importlib.import_module("rich.progress")
-    console = importlib.import_module("rich.console").Console(stderr=True)
-    columns = (rich.TextColumn("writing"), rich.BarColumn(), rich.DownloadColumn(), rich.TransferSpeedColumn(), rich.TimeRemainingColumn())
-    with rich.Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("writing", total=total)
-        yield lambda nbytes: bar.advance(task, nbytes)

@@ -14,7 +14,10 @@ from ckpt_tools.cli.exit_codes import TROUBLE
 from ckpt_tools.cli.output import complain
 from ckpt_tools.errors import CkptError
 
-COMMANDS = ("show", "diff", "sanitize", "config", "plan", "apply", "recover", "strip", "rename", "cast", "extract", "reshard", "merge")
+COMMANDS = (
+    *("show", "diff", "verify", "gate", "upload", "rules", "explain", "spec"),
+    *("sanitize", "config", "strip", "rename", "cast", "extract", "reshard", "merge", "plan", "apply", "recover"),
+)
 """Each is the command of that name in the module of that name in this package. In the order of `ckpt --help`."""
 
 _INTERRUPTED = 130
@@ -58,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         command = getattr(getattr(error, "ctx", None), "command_path", "ckpt")
         complain(f"{error.format_message().rstrip('.')}; see `{command} --help`")
     except (click.Abort, KeyboardInterrupt):
-        complain("interrupted; nothing was changed")
+        complain("interrupted; what was being written is there as a whole or not at all")
         return _INTERRUPTED
     except BrokenPipeError:
         # Who read our output has gone, as `head` does. Python would complain once more when it closes standard output.

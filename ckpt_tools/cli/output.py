@@ -5,19 +5,17 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
-    from ckpt_tools.records.plan import Plan
-    from ckpt_tools.records.story import Comparison
-    from ckpt_tools.records.summary import Summary
     from ckpt_tools.report.blocks import Page
 
 
-def write_report(record: Comparison | Summary | Plan, page: Callable[[], Page], output_format: str, *, json: str = "as_json") -> None:
+def write_report(record: object, page: Callable[[], Page], output_format: str, *, json: str = "as_json") -> None:
     """Write `record` as JSON (by the module `json` of the report room), or its page as Markdown or as text fit for what standard output is."""
     if output_format == "json":
         write(_report("as_json").dump(_report(json).document(record)))
@@ -44,6 +42,20 @@ def write(result: str) -> None:
 def complain(message: str) -> None:
     """Write one line to standard error."""
     sys.stderr.write(f"ckpt: {message}\n")
+
+
+@contextmanager
+def progress_of(what: str, total: int | None, *, wanted: bool) -> Iterator[Callable[[int], None]]:
+    """Yield whom to tell of bytes done, `total` in all where that is known; shown on a terminal, where `wanted`."""
+    if not wanted or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    rich = importlib.import_module("rich.progress")
+    console = importlib.import_module("rich.console").Console(stderr=True)
+    columns = (rich.TextColumn(what), rich.BarColumn(), rich.DownloadColumn(), rich.TransferSpeedColumn(), rich.TimeRemainingColumn())
+    with rich.Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda nbytes: bar.advance(task, nbytes)
 
 
 def _columns() -> int:

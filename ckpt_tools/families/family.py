@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.families.expectation import nothing_expected
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from ckpt_tools.families.expectation import Expectation, Unknown
     from ckpt_tools.records.checkpoint import Checkpoint
 
 TEACHER_PREFIXES = ("teacher.", "model.teacher.", "_teacher_model.", "model._teacher_model.", "_teacher_policy_cached.", "model._teacher_policy_cached.")
@@ -43,7 +46,8 @@ class Cleaning(NamedTuple):
 
     `values` are what the config says, `reserved` the keys that it does not have. `neutral` are the reserved keys with the values that a fork writes instead.
     `newer` lists, for each older release, the keys it does not know with the value that may be left out. `known` are all keys that the loader knows.
-    `shared` are the components that a student may have had in common with its teacher. `single_file` says that the loader reads one file only.
+    `types` are what the config of the policy, clean or not, says that it is. `shared` are the components that a student may have had in common with its
+    teacher. `single_file` says that the loader reads one file only.
     """
 
     values: tuple[tuple[str, object], ...]
@@ -51,6 +55,7 @@ class Cleaning(NamedTuple):
     neutral: tuple[tuple[str, object], ...]
     newer: Mapping[str, tuple[tuple[str, object], ...]]
     known: frozenset[str]
+    types: frozenset[str]
     shared: frozenset[str]
     single_file: bool
 
@@ -62,7 +67,8 @@ class Family(NamedTuple):
     about, "" where they tell nothing; `contradiction` what the config says of it that cannot be, "" where it agrees. `remarks` are sentences on why the
     loader would not find the weights. `copied` says what the loader makes of a copy of the model under one of `copy_prefixes`. `settings` are JSON
     pointers into config.json worth showing. `missing` says what the loader does without a component, except those in `needless`, which it never loads.
-    `cleaning` is None where nothing is known of a clean checkpoint.
+    `cleaning` is None where nothing is known of a clean checkpoint. `expected` says which tensors the loader looks for, `decisive` which keys of config.json
+    decide that, or how they are loaded.
     """
 
     name: str
@@ -80,6 +86,8 @@ class Family(NamedTuple):
     missing: str = ""
     needless: frozenset[str] = frozenset()
     cleaning: Cleaning | None = None
+    expected: Callable[[Checkpoint], Expectation | Unknown] = nothing_expected
+    decisive: frozenset[str] = frozenset()
 
     def parts(self, names: Iterable[str]) -> str:
         """Return the components that tensors of these names belong to, in the family's order, in words."""
@@ -106,4 +114,5 @@ GENERIC = Family(
     trains=lambda _component, _config: None,
     profile=lambda _: "",
     settings=("/architectures", "/model_type", "/torch_dtype", "/dtype"),
+    decisive=frozenset({"architectures", "model_type", "torch_dtype", "dtype", "quantization_config", "vocab_size", "hidden_size", "num_hidden_layers"}),
 )

@@ -5,6 +5,7 @@ Facts of LeRobot 0.4 to 0.6.1: `lerobot/policies/smolvla/{configuration,modeling
 
 from __future__ import annotations
 
+import importlib
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from ckpt_tools.records.dtype import Dtype
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ckpt_tools.families.expectation import Expectation, Unknown
     from ckpt_tools.families.family import ConfigValue
     from ckpt_tools.records.checkpoint import Checkpoint
 
@@ -67,6 +69,12 @@ _FIELDS = """
     self_attn_every_n_layers expert_width_multiplier min_period max_period rtc_config compile_model compile_mode
 """
 """The keys of SmolVLA's config in LeRobot 0.6.1."""
+
+_DECISIVE = """
+    type vlm_model_name load_vlm_weights num_vlm_layers num_expert_layers expert_width_multiplier self_attn_every_n_layers attention_mode max_state_dim
+    max_action_dim n_obs_steps chunk_size use_cache add_image_special_tokens prefix_length min_period max_period
+"""
+"""The keys by which LeRobot decides which tensors there are, how they are loaded and what they are fed."""
 
 _SINCE_0_6 = (("pretrained_revision", None),)
 
@@ -120,6 +128,12 @@ def remarks(checkpoint: Checkpoint) -> tuple[str, ...]:
     if [file.path for file in checkpoint.weights] == [_ONLY_FILE]:
         return ()
     return (f"stock LeRobot reads {_ONLY_FILE} and no other file, and does not find it here",)
+
+
+def expected(checkpoint: Checkpoint) -> Expectation | Unknown:
+    """Return the tensors that LeRobot looks for. That is worked out in a module of its own: only rules want it, and it needs this one."""
+    found: Expectation | Unknown = importlib.import_module("ckpt_tools.families.smolvla_expectation").expected(checkpoint)
+    return found
 
 
 def _recognises(checkpoint: Checkpoint) -> bool:
@@ -193,7 +207,10 @@ SMOLVLA = Family(
         neutral=(("use_reflow", False), ("teacher_model_path", None)),
         newer={"lerobot==0.4": _SINCE_0_6, "lerobot==0.5": _SINCE_0_6},
         known=frozenset(_FIELDS.split()),
+        types=frozenset({"smolvla", "smolvla_reflow"}),
         shared=frozenset(VLM),
         single_file=True,
     ),
+    expected=expected,
+    decisive=frozenset(_DECISIVE.split()),
 )

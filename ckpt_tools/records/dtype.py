@@ -38,3 +38,7 @@ class Dtype(Enum):
     def __str__(self) -> str:
         """Return the name as safetensors spells it."""
         return self.label
+
+
+FLOATS = (Dtype.F8_E4M3, Dtype.F8_E5M2, Dtype.F16, Dtype.BF16, Dtype.F32, Dtype.F64)
+"""The types that can be cast into each other, narrow to wide."""

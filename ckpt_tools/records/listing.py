@@ -10,7 +10,10 @@ class Entry(NamedTuple):
 
     `kind` is file, folder, link, pipe, socket or device. `mode` are the permission bits. `target` is where a link leads, as it is written, and `leaves` says
     that it leads out of the folder. `head` are the first bytes of a file (of what a link leads to), `text` all of a text file, None for others and for
-    large ones.
+    large ones. `utf8` is false for a text that had to be patched to be read. `header` is the header of a safetensors file, as text.
+
+    `pickle` says in words what kind of pickle, or container of pickles, a file is by its content, "" for none that was recognised; `imports` are the names
+    that it imports, as far as they can be read without running it. `unread` says why a file was not looked into, or not completely, "" where it was.
     """
 
     path: str
@@ -21,3 +24,8 @@ class Entry(NamedTuple):
     leaves: bool = False
     head: bytes = b""
     text: str | None = None
+    utf8: bool = True
+    header: str | None = None
+    pickle: str = ""
+    imports: tuple[str, ...] = ()
+    unread: str = ""

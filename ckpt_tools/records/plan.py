@@ -105,6 +105,7 @@ class Plan(NamedTuple):
     source_digest: str
     result_digest: str
     remains: tuple[str, ...] = ()
+    idle: tuple[Operation, ...] = ()
 
     @property
     def removed(self) -> tuple[str, ...]:

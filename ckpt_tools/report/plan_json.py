@@ -21,7 +21,7 @@ def document(plan: Plan) -> JsonDict:
     return {
         "$schema": PLAN_SCHEMA,
         "where": plan.before.where,
-        "root": plan.before.root,
+        "checkpoint": _checkpoint(plan),
         "operations": recipe.document(plan.operations)["operations"],
         "steps": [
             {"text": step.text, "safety": step.safety, "tensors": step.tensors, "nbytes": step.nbytes, "details": list(step.details)} for step in plan.steps
@@ -44,6 +44,12 @@ def document(plan: Plan) -> JsonDict:
             "tensors": [tensor_entry(tensor) for tensor in plan.after.tensors],
         },
     }
+
+
+def _checkpoint(plan: Plan) -> str:
+    """Return what to name to read the same checkpoint again: its folder, or the file that was named."""
+    _, _, name = plan.before.where.rpartition("/")
+    return f"{plan.before.root}/{name}" if name.endswith((".safetensors", ".json")) else plan.before.root
 
 
 def receipt_document(plan: Plan, written: Written, receipt: Receipt) -> JsonDict:

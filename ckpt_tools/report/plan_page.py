@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.records.plan import Copy, Safety
 from ckpt_tools.report.blocks import Heading, Line, Mark, Table
-from ckpt_tools.report.words import change, printable, signed, size
+from ckpt_tools.report.words import change, printable, signed, size, value
+from ckpt_tools.surgery import recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,10 @@ def _blocks(plan: Plan, written: Written | None, *, full: bool) -> Iterator[Bloc
     if plan.steps:
         yield Heading(text="steps")
         yield from (_step(step, full=full) for step in plan.steps)
+    if plan.idle:
+        yield Heading(text="found nothing to do")
+        described = recipe.document(plan.idle)["operations"]
+        yield from (Line(text=value(item)) for item in (described if isinstance(described, list) else ()))
     if plan.remains:
         yield Heading(text="not repaired")
         yield from (Line(text=printable(sentence), mark=Mark.BAD) for sentence in plan.remains)
@@ -51,7 +56,7 @@ def _step(step: Step, *, full: bool) -> Line:
     shown = step.details if full else step.details[:_DETAILS]
     more = (f"… and {len(step.details) - len(shown)} more lines (--full)",) if len(step.details) > len(shown) else ()
     mark = Mark.GOOD if step.safety is Safety.SAFE else Mark.CHANGE
-    loses = "" if step.safety is Safety.SAFE else ", which loses them" if step.tensors else ", which loses what was there"
+    loses = "" if step.safety is Safety.SAFE else "; what was there is lost"
     return Line(text=printable(step.text) + concerns + loses, mark=mark, details=(*(printable(detail) for detail in shown), *more))
 
 

@@ -19,7 +19,8 @@ class Subject(NamedTuple):
     """Everything that rules may look at. What was not asked for is None, and rules that need it are skipped.
 
     `entries` is everything in the folder and below. `facts` are the values' by tensor name. `reference` is a normal checkpoint, `spec` a lockfile,
-    `live` the sentences of a load probe. `target` is the LeRobot release the checkpoint is meant for, "" for the newest known.
+    `live` the sentences of a load probe. `target` is the LeRobot release the checkpoint is meant for, "" for the newest known. `schema` returns a shipped
+    JSON Schema by its name, an empty one where there are none.
     """
 
     checkpoint: Checkpoint
@@ -30,6 +31,7 @@ class Subject(NamedTuple):
     spec: Spec | None = None
     live: tuple[str, ...] | None = None
     target: str = ""
+    schema: Callable[[str], Mapping[str, object]] = lambda _: {}
 
 
 class Found(NamedTuple):

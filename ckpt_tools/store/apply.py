@@ -15,7 +15,7 @@ from ckpt_tools.format.shard_index import leaves_folder
 from ckpt_tools.records.plan import Copy, Weights
 from ckpt_tools.store import journal
 from ckpt_tools.store.copying import no_progress
-from ckpt_tools.store.durable import ensure_space, make_folder, refused, remove, sync_folder, sync_tree, uninterrupted, writing
+from ckpt_tools.store.durable import ensure_space, make_folder, refused, remove, sync_folder, sync_tree, there, uninterrupted, writing
 from ckpt_tools.store.files import list_folder
 from ckpt_tools.store.locate import WORK
 from ckpt_tools.store.verify import verify
@@ -71,7 +71,7 @@ def write_in_place(plan: Plan, *, backup: bool = True, progress: Callable[[int],
     journal.check_inside(root, (*paths, *removed))
     _refuse_unfinished(root)
     ensure_space(root, (output.size for output in writes))
-    old = any(os.path.lexists(os.path.join(root, path)) for path in (*paths, *removed))
+    old = any(there(os.path.join(root, path)) for path in (*paths, *removed))
     entry = journal.Journal(paths, removed, os.path.basename(_free_backup(root)) if backup and old else None)
     with seized(os.path.join(root, WORK), new=True) as space:
         try:
@@ -90,7 +90,7 @@ def hard_linked(plan: Plan) -> tuple[str, ...]:
     found = []
     for output in plan.outputs:
         path = os.path.join(plan.before.root, output.path)
-        if not output.path.endswith("/") and os.path.lexists(path) and not _stays(plan, output):
+        if not output.path.endswith("/") and there(path) and not _stays(plan, output):
             status = os.lstat(path)
             if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
                 found.append(output.path)
@@ -118,7 +118,7 @@ def _carry_out(plan: Plan, space: Workspace, entry: journal.Journal) -> None:
         committed = True
         journal.roll_forward(space, entry)
     except BaseException as error:
-        if not committed and not os.path.lexists(space.journal):
+        if not committed and not there(space.journal):
             with suppress(WriteFailed):
                 journal.undo(space)
             raise
@@ -135,15 +135,23 @@ def _stage(plan: Plan, writes: Iterable[Output], space: Workspace, progress: Cal
     place = Target(space.new, plan.removed, progress)
     for output in writes:
         path = os.path.join(root, output.path)
-        write_output(output, place, os.stat(path) if os.path.isfile(path) else None)
+        write_output(output, place, _status(path))
     make_folder(space.view)
     for output in plan.outputs:
         _show(plan, output, space)
     verify(plan, space.view)
     sync_tree(space.new)
-    sync_folder(space.path)
     sync_folder(os.path.dirname(space.path))
     check_sources(plan, ChangedUnderneath)
+
+
+def _status(path: str) -> os.stat_result | None:
+    """Return what is known of the file that a new one replaces, through a link; None where there is none."""
+    with writing(path):
+        try:
+            return os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
 
 def _show(plan: Plan, output: Output, space: Workspace) -> None:
@@ -188,7 +196,7 @@ def _name(new: str, target: str) -> None:
         raise
     except OSError:
         # No hard links here: then there is a moment between looking and renaming.
-        if os.path.lexists(target):
+        if there(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
         os.rename(new, target)
 
@@ -205,7 +213,7 @@ def _free_place(plan: Plan, destination: str) -> str:
         raise OutputInside(msg, path=destination)
     if os.path.islink(destination) and not os.path.isdir(destination):
         raise _taken(destination)
-    if os.path.lexists(target) and not (os.path.isdir(target) and not list_folder(target) and not _is_file(plan, target)):
+    if there(target) and not (os.path.isdir(target) and not list_folder(target) and not _is_file(plan, target)):
         raise _taken(destination)
     if not os.path.isdir(os.path.dirname(target)):
         msg = "its folder is not there"
@@ -237,7 +245,7 @@ def _check_paths(plan: Plan) -> None:
 def _stays(plan: Plan, output: Output) -> bool:
     """Whether a write in place leaves a file or folder alone: it is a copy of itself."""
     path = os.path.join(plan.before.root, output.path.rstrip("/"))
-    if not isinstance(output, Copy) or not os.path.lexists(path):
+    if not isinstance(output, Copy) or not there(path):
         return False
     source = output.source.rstrip("/")
     return os.path.abspath(source) == os.path.abspath(path) or (os.path.exists(source) and os.path.exists(path) and os.path.samefile(source, path))
@@ -257,7 +265,7 @@ def _removed(plan: Plan) -> tuple[str, ...]:
 def _refuse_unfinished(root: str) -> None:
     """Raise Busy where another process writes to the folder, and WriteInterrupted where one was interrupted."""
     work = os.path.join(root, WORK)
-    if os.path.lexists(work):
+    if there(work):
         with seized(work):
             msg = "a write to this folder was interrupted"
             raise WriteInterrupted(msg, path=root)
@@ -266,11 +274,13 @@ def _refuse_unfinished(root: str) -> None:
 def _free_backup(root: str) -> str:
     """Return the first path of <root>.backup, <root>.backup-2 and so on at which there is nothing."""
     names = (f"{root}.backup" if number == 1 else f"{root}.backup-{number}" for number in count(1))
-    return next(name for name in names if not os.path.lexists(name))
+    return next(name for name in names if not there(name))
 
 
 def _beside(root: str, name: str) -> str:
     """Return the path of a folder beside `root`, spelled as `root` is where that leads there."""
     plain = os.path.join(os.path.dirname(root.rstrip("/")), name)
     real = os.path.join(os.path.dirname(os.path.realpath(root)), name)
-    return plain if os.path.exists(plain) and os.path.samefile(plain, real) else real
+    with suppress(OSError):
+        return plain if os.path.samefile(plain, real) else real
+    return real

@@ -12,7 +12,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import CkptError, SurgeryRefused
-from ckpt_tools.records.dtype import Dtype
+from ckpt_tools.records.dtype import FLOATS, Dtype
 from ckpt_tools.store.copying import no_progress, read_into, write_at
 from ckpt_tools.store.files import open_regular
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 """Bytes of source per step: what fits the processor's cache with its copies."""
-
-FLOATS = (Dtype.F8_E4M3, Dtype.F8_E5M2, Dtype.F16, Dtype.BF16, Dtype.F32, Dtype.F64)
-"""The types that can be cast into each other."""
 
 _WIDER = {
     Dtype.F8_E4M3: (Dtype.F16, Dtype.BF16, Dtype.F32, Dtype.F64),

@@ -127,6 +127,16 @@ def rename(old: str, new: str) -> None:
         os.replace(old, new)
 
 
+def there(path: str) -> bool:
+    """Whether there is anything at `path`, a link included. Unlike os.path.lexists it raises where that cannot be told: a wrong no could cost a file."""
+    with writing(path):
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
+
+
 def remove(path: str) -> None:
     """Remove what is at `path`, if anything: a file, a link (never what it leads to), or a folder with all that is in it."""
     with writing(path):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import CkptError, PathEscapes, WriteInterrupted
 from ckpt_tools.format.shard_index import leaves_folder
-from ckpt_tools.store.durable import make_folder, remove, rename, sync_folder, sync_tree, write_file, writing
+from ckpt_tools.store.durable import make_folder, remove, rename, sync_folder, sync_tree, there, write_file, writing
 from ckpt_tools.store.files import read_whole
 from ckpt_tools.store.workspace import Workspace, discard
 
@@ -42,7 +42,6 @@ def commit(space: Workspace, journal: Journal) -> None:
         kept = os.path.join(os.path.dirname(root), journal.backup)
         # Made here and moved there: where that cannot be done, on two disks for example, old files could not be moved there either.
         make_folder(space.old)
-        sync_folder(space.old)
         rename(space.old, kept)
         sync_folder(os.path.dirname(root))
     sync_folder(space.path)
@@ -64,7 +63,7 @@ def roll_forward(space: Workspace, journal: Journal) -> None:
     """Do what the journal says and has not been done yet, then remove the workspace. Raises WriteFailed or PathEscapes; it can be called again."""
     root = os.path.dirname(space.path)
     kept = space.old if journal.backup is None else os.path.join(os.path.dirname(root), journal.backup)
-    going = tuple(path for path in journal.replace if os.path.lexists(os.path.join(space.new, path))) + journal.remove
+    going = tuple(path for path in journal.replace if there(os.path.join(space.new, path))) + journal.remove
     with writing(root):
         for folder in (root, space.new, kept):
             check_inside(folder, going)
@@ -72,6 +71,7 @@ def roll_forward(space: Workspace, journal: Journal) -> None:
         for path in going:
             _keep(os.path.join(root, path), os.path.join(kept, path))
         sync_tree(kept)
+        sync_folder(os.path.dirname(kept))
         for path in going:
             _put(os.path.join(space.new, path), os.path.join(root, path), os.path.join(kept, path))
         for folder in _folders(root, going):
@@ -101,7 +101,7 @@ def check_inside(root: str, paths: Iterable[str]) -> None:
     for folder in {os.path.dirname(path) for path in paths}:
         real = os.path.join(os.path.realpath(os.path.join(root, folder)), "")
         if not real.startswith(top):
-            msg = f"is a link out of the folder, to {real}"
+            msg = f"leads out of the folder or to another disk, to {real.rstrip('/')}"
             raise PathEscapes(msg, path=os.path.join(root, folder), hint="write to a new folder with --output")
 
 
@@ -115,7 +115,7 @@ def _is_name(name: object) -> bool:
 
 def _keep(old: str, kept: str) -> None:
     """Make sure that what is at `old` has a name among the files that are kept. A link is kept as a link."""
-    if os.path.lexists(kept) or not os.path.lexists(old):
+    if there(kept) or not there(old):
         return
     make_folder(os.path.dirname(kept))
     if stat.S_ISDIR(os.lstat(old).st_mode):
@@ -130,10 +130,10 @@ def _keep(old: str, kept: str) -> None:
 
 def _put(new: str, path: str, kept: str) -> None:
     """Put the new file in place; where there is none, take the old one away."""
-    if os.path.lexists(new):
+    if there(new):
         make_folder(os.path.dirname(path))
         rename(new, path)
-    elif os.path.lexists(path) and os.path.lexists(kept) and os.path.samestat(os.lstat(path), os.lstat(kept)):
+    elif there(path) and there(kept) and os.path.samestat(os.lstat(path), os.lstat(kept)):
         remove(path)
 
 
@@ -145,4 +145,4 @@ def _folders(root: str, paths: Iterable[str]) -> tuple[str, ...]:
         while folder:
             found.add(os.path.join(root, folder))
             folder = os.path.dirname(folder)
-    return tuple(folder for folder in sorted(found, reverse=True) if os.path.isdir(folder))
+    return tuple(folder for folder in sorted(found, reverse=True) if there(folder))

@@ -1,70 +1,160 @@
-"""Everything that lies in a folder and below it, looked at without following a link out of it and without waiting for a pipe."""
+"""Everything that lies in a folder and below it. Only regular files are opened, and nothing is waited for; folders that links lead to are not entered."""
 
-# ruff: noqa: PTH115 - paths are strings as the user typed them; importing pathlib costs start-up time
+# ruff: noqa: PTH110, PTH115 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.errors import CkptError
+from ckpt_tools.errors import CkptError, Unreadable
 from ckpt_tools.records.listing import Entry
 from ckpt_tools.store.files import open_regular, read_at
+from ckpt_tools.store.pickles import SNIFF, look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HEAD = 64
-TEXT_LIMIT = 8 << 20
-"""Text files are kilobytes; what is larger is not looked through for words."""
+TEXT_LIMIT = 48 << 20
+"""The largest tokenizers have 35 MB of JSON. What is larger is not looked through, and said to be."""
 
-_TEXTS = (".json", ".jsonl", ".md", ".txt", ".yaml", ".yml", ".toml", ".py", ".cfg", ".ini", ".sh", ".csv", ".xml", ".html", ".log", ".env", ".jinja")
+TOTAL_LIMIT = 512 << 20
+"""Text of all files together that is held at once."""
+
+_DATA = (".json", ".jsonl", ".ipynb", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".conf", ".csv", ".tsv", ".xml", ".env", ".netrc", ".pem", ".key", ".tiktoken")
+_TEXTS = (*_DATA, ".md", ".txt", ".html", ".svg", ".log", ".jinja", ".py", ".sh")
 _KINDS = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "folder"), (stat.S_ISLNK, "link"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
+_MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+
+class _Root(NamedTuple):
+    """The folder as it was named, and the real folders in which a link may end without leaving it."""
+
+    path: str
+    homes: tuple[str, ...]
+
+
+class _Content(NamedTuple):
+    """What was seen of a file."""
+
+    size: int = 0
+    head: bytes = b""
+    text: str | None = None
+    utf8: bool = True
+    header: str | None = None
+    pickle: str = ""
+    imports: tuple[str, ...] = ()
+    unread: str = ""
 
 
 def listing(root: str) -> tuple[Entry, ...]:
-    """Return an entry for everything in the folder `root` and below, sorted by path; folders that links lead to are not entered."""
-    return tuple(sorted(_walk(root, "")))
+    """Return an entry for everything in the folder `root` and below, sorted by path. Raises Unreadable for a folder that cannot be listed."""
+    place = _Root(root, _homes(root))
+    held = 0
+    found: list[Entry] = []
+    for path, status in _walk(root):
+        entry = _entry(place, path, status, TOTAL_LIMIT - held)
+        held += len(entry.text or "") + len(entry.header or "")
+        found.append(entry)
+    return tuple(sorted(found, key=lambda entry: entry.path))
 
 
-def _walk(root: str, below: str) -> Iterator[Entry]:
-    with os.scandir(os.path.join(root, below) if below else root) as entries:
-        found = list(entries)
-    for item in found:
-        path = f"{below}{item.name}"
-        status = item.stat(follow_symlinks=False)
-        kind = next((name for test, name in _KINDS if test(status.st_mode)), "device")
-        if kind == "folder":
-            yield Entry(path=f"{path}/", kind=kind, mode=stat.S_IMODE(status.st_mode))
-            yield from _walk(root, f"{path}/")
-        else:
-            yield _entry(root, path, kind, status)
+def single(path: str) -> tuple[Entry, ...]:
+    """Return the entry of one file, as if it were alone in its folder."""
+    folder, name = os.path.split(path)
+    folder = folder or "."
+    return (_entry(_Root(folder, _homes(folder)), name, os.lstat(path), TOTAL_LIMIT),)
 
 
-def _entry(root: str, path: str, kind: str, status: os.stat_result) -> Entry:
-    full = os.path.join(root, path)
+def _homes(root: str) -> tuple[str, ...]:
+    """Return the real folders that belong to `root`: itself, and for a snapshot in the Hugging Face cache, whose files are links, the blobs beside it."""
+    real = os.path.realpath(root)
+    above, _ = os.path.split(real)
+    repository, name = os.path.split(above)
+    blobs = (os.path.join(repository, "blobs", ""),) if name == "snapshots" else ()
+    return (os.path.join(real, ""), *blobs)
+
+
+def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield (path, status) of everything below `root`, folders with a trailing `/`. Without recursion: depth is the sender's choice."""
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        for name, status in _inside(os.path.join(root, below) if below else root):
+            path = f"{below}{name}"
+            if stat.S_ISDIR(status.st_mode):
+                path = f"{path}/"
+                waiting.append(path)
+            yield path, status
+
+
+def _inside(folder: str) -> list[tuple[str, os.stat_result]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [(item.name, item.stat(follow_symlinks=False)) for item in entries]
+    except OSError as error:
+        raise Unreadable((error.strerror or str(error)).lower(), path=folder, hint="what cannot be listed cannot be judged: ask for read access") from None
+
+
+def _entry(root: _Root, path: str, status: os.stat_result, budget: int) -> Entry:
+    kind = next((name for test, name in _KINDS if test(status.st_mode)), "device")
+    mode = stat.S_IMODE(status.st_mode)
+    if kind not in ("file", "link"):
+        return Entry(path=path, kind=kind, mode=mode)
+    full = os.path.join(root.path, path)
+    seen = _look(full, path, budget, is_link=kind == "link")
     target = os.readlink(full) if kind == "link" else ""
-    leaves = kind == "link" and _leaves(root, full)
-    head, text, size = _look(full, path) if kind in ("file", "link") else (b"", None, status.st_size)
-    return Entry(path=path, kind=kind, size=size, mode=stat.S_IMODE(status.st_mode), target=target, leaves=leaves, head=head, text=text)
+    leaves = kind == "link" and not os.path.realpath(full).startswith(root.homes)
+    return Entry(path=path, kind=kind, mode=mode, target=target, leaves=leaves, **seen._asdict())
 
 
-def _leaves(root: str, full: str) -> bool:
-    home = os.path.realpath(root)
-    return not os.path.realpath(full).startswith(os.path.join(home, ""))
-
-
-def _look(full: str, path: str) -> tuple[bytes, str | None, int]:
-    """Return the first bytes, the text where it is a text file by name or by look, and the size of what is there; nothing where it cannot be read."""
+def _look(full: str, path: str, budget: int, *, is_link: bool) -> _Content:
+    """Return what is in a file; of what is no regular file, and of what cannot be read, only why not."""
+    if is_link and not os.path.isfile(full):  # a pipe behind a link must not even be opened
+        there = os.path.exists(full)
+        return _Content(unread="" if os.path.isdir(full) else "it leads to what is no file" if there else "it leads nowhere")
     try:
         with open_regular(full) as (descriptor, size):
-            head = read_at(descriptor, min(HEAD, size), 0, full)
-            if size > TEXT_LIMIT or not (path.lower().endswith(_TEXTS) or _looks_like_text(head)):
-                return head, None, size
-            return head, read_at(descriptor, size, 0, full).decode("utf-8", "replace"), size
-    except CkptError:
-        return b"", None, 0
+            return _seen(descriptor, size, full, path.lower(), budget)
+    except CkptError as error:
+        return _Content(unread=error.what)
+
+
+def _seen(descriptor: int, size: int, full: str, name: str, budget: int) -> _Content:
+    head = read_at(descriptor, min(SNIFF, size), 0, full)
+    pickle, imports = look(descriptor, size, head)
+    seen = _Content(size=size, head=head[:HEAD], pickle=pickle, imports=imports)
+    if name.endswith(".safetensors"):
+        return _with_header(seen, descriptor, full, budget)
+    if not (name.endswith(_TEXTS) or _looks_like_text(head[:HEAD])):
+        return seen
+    if size > min(TEXT_LIMIT, budget):
+        return seen._replace(unread=f"its {size:,} bytes of text are more than is looked through")
+    data = read_at(descriptor, size, 0, full)
+    try:
+        return seen._replace(text=data.decode())
+    except UnicodeDecodeError:
+        return seen._replace(text=_patched(data), utf8=False)
+
+
+def _with_header(seen: _Content, descriptor: int, full: str, budget: int) -> _Content:
+    """Add the header of a safetensors file; one that claims more than the file has is read as far as there is something."""
+    length = min(int.from_bytes(seen.head[:8], "little"), seen.size - 8)
+    if length <= 0:
+        return seen
+    limit = min(TEXT_LIMIT, budget)
+    unread = f"its header of {length:,} bytes is more than is looked through" if length > limit else ""
+    return seen._replace(header=read_at(descriptor, max(min(length, limit), 0), 8, full).decode("utf-8", "replace"), unread=unread)
+
+
+def _patched(data: bytes) -> str:
+    """Return a text in another encoding, or with marks in the place of bytes that are no UTF-8."""
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    return data.decode(encoding, "replace")
 
 
 def _looks_like_text(head: bytes) -> bool:
+    if head.startswith(tuple(mark for mark, _ in _MARKS)):
+        return True
     return b"\0" not in head and all(byte >= 32 or byte in b"\t\n\r\f\x1b" for byte in head)  # noqa: PLR2004 - the first printable character

@@ -1,6 +1,6 @@
 """What planning asks of the files on this machine; paths come back absolute."""
 
-# ruff: noqa: PTH100, PTH119, PTH120 - paths are strings as the user typed them; importing pathlib costs start-up time
+# ruff: noqa: PTH100, PTH110, PTH119, PTH120 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import os
@@ -35,8 +35,10 @@ class LocalLookup:
             self._proved[source, dtype] = casting.loses_nothing(source, dtype)
         return self._proved[source, dtype]
 
-    def identity(self, path: str) -> SourceFile:
-        """Return size and time of the file at `path`. Raises NothingThere, NotAFile or Unreadable."""
+    def identity(self, path: str) -> SourceFile | None:
+        """Return size and time of the file at `path`, None for a link that leads nowhere. Raises NothingThere, NotAFile or Unreadable."""
+        if os.path.islink(path) and not os.path.exists(path):
+            return None
         with open_regular(path) as (descriptor, size):
             return SourceFile(path=os.path.abspath(path), size=size, mtime_ns=os.fstat(descriptor).st_mtime_ns)
 

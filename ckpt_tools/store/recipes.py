@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ckpt_tools.errors import CkptError, JsonInvalid, RecipeInvalid
+from ckpt_tools.errors import CkptError, JsonInvalid, NothingThere, RecipeInvalid
 from ckpt_tools.format.json_spans import spans
 from ckpt_tools.format.json_text import DEPTH_LIMIT, decode_utf8, escape, parse
 from ckpt_tools.records.operation import CopyFile, Take
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 LIMIT = 1 << 20
 """A recipe has kilobytes."""
+
+MOST = 1000
+"""Operations in a recipe. Nobody reviews more, and each is planned against every tensor."""
 
 _TAG = "tag:yaml.org,2002:"
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
@@ -41,12 +44,17 @@ def read_recipe(path: str) -> tuple[Operation, ...]:
     if extension not in (".json", ".yaml", ".yml"):
         msg = "is no recipe by its name"
         raise RecipeInvalid(msg, path=path, hint="name a file that ends in .json, .yaml or .yml")
-    data = read_whole(path, LIMIT)
+    try:
+        data = read_whole(path, LIMIT)
+    except NothingThere as error:
+        raise NothingThere(error.what, path=path, hint="check the spelling; a recipe file is expected") from None
     lines: _Lines = {}
     try:
         text = decode_utf8(data)
         value = _from_json(text, lines) if extension == ".json" else _from_yaml(text, lines)
         found = operations(value)
+        if len(found) > MOST:
+            _refuse_length(len(found))
     except JsonInvalid as error:
         raise RecipeInvalid(error.what, path=path, hint="correct the recipe") from None
     except RecipeInvalid as error:
@@ -54,6 +62,11 @@ def read_recipe(path: str) -> tuple[Operation, ...]:
         raise error.at(f"{path}, line {line}" if line else path) from None
     folder, _ = os.path.split(path)
     return tuple(_placed(operation, folder) for operation in found)
+
+
+def _refuse_length(count: int) -> NoReturn:
+    msg = f"lists {count:,} operations, more than the {MOST:,} that a recipe may have"
+    raise RecipeInvalid(msg, hint="a glob names many tensors at once")
 
 
 def _placed(operation: Operation, folder: str) -> Operation:

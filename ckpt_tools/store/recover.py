@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ckpt_tools.store import journal
+from ckpt_tools.store.durable import there
 from ckpt_tools.store.files import nothing_at
 from ckpt_tools.store.locate import WORK, candidates
 from ckpt_tools.store.workspace import discard, partial, seized
@@ -25,14 +26,14 @@ def recover(where: str) -> str:
     """
     place = where.rstrip("/") or "/"
     beside = partial(os.path.realpath(place))
-    work = next((path for path in _works(place) if os.path.lexists(path)), None)
-    if work is None and not os.path.lexists(place) and not os.path.lexists(beside):
+    work = next((path for path in _works(place) if there(path)), None)
+    if work is None and not there(place) and not there(beside):
         raise nothing_at(where)
     outcomes = []
     if work is not None:
         with seized(work) as space:
             outcomes.append(_in_place(space))
-    if os.path.lexists(beside):
+    if there(beside):
         with seized(beside) as space:
             outcomes.append(_beside(space, os.path.realpath(place)))
     return next((outcome for outcome in outcomes if outcome != "nothing"), "nothing")
@@ -48,7 +49,7 @@ def _works(where: str) -> Iterator[str]:
 
 
 def _in_place(space: Workspace) -> str:
-    if os.path.lexists(space.journal):
+    if there(space.journal):
         journal.roll_forward(space, journal.read(space.journal))
         return "finished"
     begun = len(os.listdir(space.path)) > 1

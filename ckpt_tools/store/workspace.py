@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import Busy, Unwritable, WriteFailed
-from ckpt_tools.store.durable import make_folder, refused, remove, uninterrupted, writing
+from ckpt_tools.store.durable import make_folder, refused, remove, there, uninterrupted, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def seized(path: str, *, new: bool = False) -> Iterator[Workspace]:
     """
     if new:
         _make(path)
-    elif os.path.islink(path) or (os.path.isdir(path) and os.listdir(path) and not os.path.lexists(os.path.join(path, _LOCK))):
+    elif os.path.islink(path) or (os.path.isdir(path) and os.listdir(path) and not there(os.path.join(path, _LOCK))):
         msg = "has the name of a folder that ckpt makes, and is something else"
         raise Unwritable(msg, path=path, hint="move it away")
     try:
@@ -127,7 +127,7 @@ def _busy(path: str) -> Busy:
 @contextmanager
 def replaced(path: str) -> Iterator[Workspace]:
     """Yield an empty workspace at `path`, what a dead writer left there removed; remove it however the block ends."""
-    with seized(path, new=not os.path.lexists(path)) as space:
+    with seized(path, new=not there(path)) as space:
         try:
             clear(space)
             make_folder(space.new)

@@ -1,8 +1,9 @@
 """Writing the files of a plan into a folder: headers, ranges of bytes, casts, texts, copies. Each file is on the disk when it has been written."""
 
-# ruff: noqa: PTH110, PTH115, PTH120, PTH211 - paths are strings as the user typed them; importing pathlib costs start-up time
+# ruff: noqa: PTH115, PTH120, PTH211 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ from ckpt_tools.errors import ChangedUnderneath, CkptError, NotAFile
 from ckpt_tools.records.plan import Copy, Weights
 from ckpt_tools.store.casting import cast_stream
 from ckpt_tools.store.copying import copy_range
-from ckpt_tools.store.durable import create, make_folder, refused, sync, write_all, writing
+from ckpt_tools.store.durable import create, make_folder, refused, sync, there, write_all, writing
 from ckpt_tools.store.files import list_folder, open_regular
 
 if TYPE_CHECKING:
@@ -91,11 +92,11 @@ def _take_after(descriptor: int, like: os.stat_result | None, path: str) -> None
     """Give a new file the mode of the one it replaces, and its owner where that is allowed."""
     if like is None:
         return
-    mine = os.fstat(descriptor)
-    if (mine.st_uid, mine.st_gid) != (like.st_uid, like.st_gid):
-        with suppress(PermissionError):
-            os.fchown(descriptor, like.st_uid, like.st_gid)
     with writing(path):
+        mine = os.fstat(descriptor)
+        if (mine.st_uid, mine.st_gid) != (like.st_uid, like.st_gid):
+            with suppress(PermissionError):
+                os.fchown(descriptor, like.st_uid, like.st_gid)
         os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
 
 
@@ -135,9 +136,9 @@ def _placed(source: str, path: str) -> Iterator[None]:
 
 def _copy_entry(source: str, path: str, target: Target, like: os.stat_result | None = None, above: tuple[str, ...] = ()) -> None:
     """Copy a file, a folder and all in it, or a link that leads nowhere. Other links are followed. What is at `path` already stays."""
-    if above and (os.path.relpath(path, target.folder) in target.skip or (os.path.lexists(path) and not os.path.isdir(source))):
+    if above and (os.path.relpath(path, target.folder) in target.skip or (there(path) and not os.path.isdir(source))):
         return
-    if os.path.islink(source) and not os.path.exists(source):
+    if _leads_nowhere(source):
         with writing(path):
             os.symlink(os.readlink(source), path)
     elif os.path.isdir(source):
@@ -145,6 +146,15 @@ def _copy_entry(source: str, path: str, target: Target, like: os.stat_result | N
     else:
         with _new_file(path, like) as descriptor:
             _fill_copy(descriptor, source, path, target.progress)
+
+
+def _leads_nowhere(path: str) -> bool:
+    """Whether there is a link that leads nowhere or to itself; a link that only cannot be followed now is none."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno in {errno.ENOENT, errno.ELOOP} and os.path.islink(path)
+    return False
 
 
 def _copy_folder(source: str, path: str, target: Target, above: tuple[str, ...]) -> None:

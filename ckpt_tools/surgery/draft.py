@@ -26,8 +26,8 @@ class Lookup(Protocol):
     def loses_nothing(self, source: Source, dtype: Dtype) -> bool:
         """Whether every value in `source` survives being stored as `dtype`, bit for bit."""
 
-    def identity(self, path: str) -> SourceFile:
-        """Return what tells whether the file at `path` is still the same."""
+    def identity(self, path: str) -> SourceFile | None:
+        """Return what tells whether the file at `path` is still the same, None for a link that leads nowhere."""
 
     def text(self, path: str) -> str:
         """Return the text of the JSON file at `path`."""

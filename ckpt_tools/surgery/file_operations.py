@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = f"model{INDEX_SUFFIX}"
+_WORK = ".ckpt-work"
 _WIDTH = 60
 
 
@@ -84,9 +85,10 @@ def merge(draft: Draft, _operation: Merge, _lookup: Lookup) -> Step | None:
     if draft.index is None and list(draft.metadata) == [SINGLE_FILE]:
         return None
     count = len(draft.metadata)
-    _place(draft, dict.fromkeys(draft.tensors, SINGLE_FILE))
+    lost = _place(draft, dict.fromkeys(draft.tensors, SINGLE_FILE))
     draft.index = None
-    return Step(f"put {count} weight file{'s' * (count > 1)} into one, {SINGLE_FILE}", Safety.SAFE, len(draft.tensors), draft.nbytes(draft.tensors))
+    text = f"put {count} weight file{'s' * (count > 1)} into one, {SINGLE_FILE}"
+    return Step(text, Safety.UNSAFE if lost else Safety.SAFE, len(draft.tensors), draft.nbytes(draft.tensors), lost)
 
 
 def reshard(draft: Draft, operation: Reshard, _lookup: Lookup) -> Step | None:
@@ -97,9 +99,10 @@ def reshard(draft: Draft, operation: Reshard, _lookup: Lookup) -> Step | None:
     index = INDEX_FILE if len(groups) > 1 else None
     if index == draft.index and all(draft.tensors[name].shard == shard for name, shard in placed.items()):
         return None
-    _place(draft, placed)
+    lost = _place(draft, placed)
     draft.index = index
-    return Step(f"split the weights into {len(groups)} of at most {operation.max_bytes:,} bytes", Safety.SAFE, len(draft.tensors), draft.nbytes(draft.tensors))
+    text = f"split the weights into {len(groups)} of at most {operation.max_bytes:,} bytes"
+    return Step(text, Safety.UNSAFE if lost else Safety.SAFE, len(draft.tensors), draft.nbytes(draft.tensors), lost)
 
 
 def _split(draft: Draft, max_bytes: int) -> list[list[str]]:
@@ -117,15 +120,20 @@ def _split(draft: Draft, max_bytes: int) -> list[list[str]]:
     return groups
 
 
-def _place(draft: Draft, placed: dict[str, str]) -> None:
-    """Assign tensors to weight files; every file gets the metadata of all that there were."""
+def _place(draft: Draft, placed: dict[str, str]) -> tuple[str, ...]:
+    """Assign tensors to weight files; every file gets the metadata of all that there were. Return what of it is lost: a key has one value."""
     union: dict[str, str] = {}
+    values: dict[str, set[str]] = {}
+    for metadata in draft.metadata.values():
+        for key, one in metadata or ():
+            values.setdefault(key, set()).add(one)
     for metadata in draft.metadata.values():
         union = {**dict(metadata or ()), **union}
     before = set(draft.metadata)
     draft.metadata = dict.fromkeys(dict.fromkeys(placed.values()), tuple(union.items()) or None)
     draft.touch(*before, *draft.metadata)
     draft.tensors = {name: held._replace(shard=placed[name]) for name, held in draft.tensors.items()}
+    return tuple(f"metadata {key}: {_spelled(union[key])} is kept of {len(found)} values" for key, found in values.items() if len(found) > 1)
 
 
 def renumber(draft: Draft) -> None:
@@ -158,11 +166,11 @@ def drop_file(draft: Draft, operation: DropFile, _lookup: Lookup) -> Step | None
 def copy_file(draft: Draft, operation: CopyFile, lookup: Lookup) -> Step:
     """Put a file into the checkpoint."""
     path = operation.path
-    if leaves_folder(path) or "/" in path:
+    if leaves_folder(path) or "/" in path or path in ("", ".", _WORK):
         msg = "does not name a file in the checkpoint's folder"
         raise RecipeInvalid(msg, subject=path, hint="a plain name such as README.md is expected")
-    if path in draft.metadata or path == draft.index:
-        msg = "is a weight file or their index"
+    if path.endswith((".safetensors", INDEX_SUFFIX)):
+        msg = "would be a weight file or an index"
         raise RecipeInvalid(msg, subject=path, hint="`take` takes tensors from another checkpoint")
     there = path in draft.files or path in draft.texts
     draft.files.pop(path, None)
@@ -170,5 +178,9 @@ def copy_file(draft: Draft, operation: CopyFile, lookup: Lookup) -> Step:
     if path in DOCUMENTS:
         draft.texts[path] = lookup.text(operation.source)
     else:
-        draft.files[path] = lookup.identity(operation.source).path
+        source = lookup.identity(operation.source)
+        if source is None:
+            msg = "is a link that leads nowhere"
+            raise RecipeInvalid(msg, subject=operation.source, hint="name the file itself")
+        draft.files[path] = source.path
     return Step(f"{'replace' if there else 'add'} {path} from {operation.source}", Safety.UNSAFE if there else Safety.SAFE)

@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ckpt_tools.compare.selection import TOKENS, plain
 from ckpt_tools.errors import PatternTooSlow, RecipeInvalid
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ type Renamer = Callable[[str], str | None]
 SECONDS = 5
 """What a regular expression may take for all names of a checkpoint; a sane one takes milliseconds."""
 
-_TOKEN = re.compile(r"\*\*\.|\.\*\*$|\*\*|\*|\?|[^*?.]+|\.")
 _CAPTURES = {"**.": r"(?:(.*)\.)?", ".**": r"(?:\.(.*))?", "**": "(.*)", "*": r"([^.]*)", "?": r"([^.])"}
 
 
@@ -44,8 +44,8 @@ def _by_regex(match: str, to: str) -> Renamer:
 
 
 def _by_glob(match: str, to: str) -> Renamer:
-    pattern = re.compile("".join(_CAPTURES.get(token) or re.escape(token) for token in _TOKEN.findall(match)), re.DOTALL)
-    tokens = _TOKEN.findall(to)
+    pattern = re.compile("".join(_CAPTURES.get(token) or re.escape(plain(token)) for token in TOKENS.findall(match)), re.DOTALL)
+    tokens = TOKENS.findall(to)
     wanted = sum(token in _CAPTURES for token in tokens)
     if wanted > pattern.groups:
         msg = f"{to!r} has {wanted} wildcards, and {match!r} only {pattern.groups} to fill them from"
@@ -60,7 +60,7 @@ def _by_glob(match: str, to: str) -> Renamer:
 
 def _fill(tokens: list[str], captured: list[str]) -> str:
     parts = iter(captured)
-    return "".join(_part(token, next(parts)) if token in _CAPTURES else token for token in tokens)
+    return "".join(_part(token, next(parts)) if token in _CAPTURES else plain(token) for token in tokens)
 
 
 def _part(wildcard: str, captured: str) -> str:

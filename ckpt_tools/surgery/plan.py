@@ -56,10 +56,11 @@ def plan(checkpoint: Checkpoint, operations: Iterable[Operation], lookup: Lookup
     """Return what `operations`, one after the other, make of `checkpoint`. Raises a SurgeryRefused that says which of them cannot be done, and why."""
     draft = Draft(checkpoint)
     todo = tuple(operations)
-    steps = tuple(step for operation in todo if (step := _DOING[type(operation)](draft, operation, lookup)) is not None)
+    done = [(operation, _DOING[type(operation)](draft, operation, lookup)) for operation in todo]
+    steps = tuple(step for _, step in done if step is not None)
     if not draft.tensors:
         msg = "holds no tensor to begin with" if not checkpoint.tensors else "would be left without a tensor"
-        raise NothingLeft(msg, path=checkpoint.root)
+        raise NothingLeft(msg, path=checkpoint.root, hint="there is nothing to change")
     renumber(draft)
     outputs = tuple(_outputs(draft))
     sources = _sources(checkpoint, outputs, lookup)
@@ -74,6 +75,7 @@ def plan(checkpoint: Checkpoint, operations: Iterable[Operation], lookup: Lookup
         source_digest=source_digest(checkpoint, sources),
         result_digest=_digest(_spelled(output) for output in outputs),
         remains=remains,
+        idle=tuple(operation for operation, step in done if step is None),
     )
 
 
@@ -113,7 +115,8 @@ def _sources(checkpoint: Checkpoint, outputs: Sequence[Output], lookup: Lookup) 
     paths = [f"{checkpoint.root}/{path}" for path in checkpoint.paths]
     paths += [piece.source.file for output in outputs if isinstance(output, Weights) for piece in output.pieces]
     paths += [output.source for output in outputs if isinstance(output, Copy)]
-    return tuple(lookup.identity(path) for path in dict.fromkeys(paths) if not path.endswith("/"))
+    found = (lookup.identity(path) for path in dict.fromkeys(paths) if not path.endswith("/"))
+    return tuple(source for source in found if source is not None)
 
 
 def _after(draft: Draft, outputs: Sequence[Output], lookup: Lookup) -> Checkpoint:

@@ -5,18 +5,22 @@ Only what is known to be wrong is taken out. A tensor that nobody knows stays, a
 
 from __future__ import annotations
 
-from collections import Counter
+import json
 from typing import TYPE_CHECKING
 
 from ckpt_tools.compare.fold import fold
 from ckpt_tools.compare.renames import unwrapped
+from ckpt_tools.compare.selection import literal
 from ckpt_tools.errors import RecipeInvalid
+from ckpt_tools.families.expectation import Unknown
 from ckpt_tools.families.family import TEACHER_PREFIXES
-from ckpt_tools.records.operation import Cast, Drop, Merge, Rename, SetMetadata, SetValue, UnsetValue, Unwrap
+from ckpt_tools.format.shard_index import INDEX_SUFFIX
+from ckpt_tools.records.operation import Cast, Merge, SetMetadata, SetValue, UnsetValue, Unwrap
 from ckpt_tools.surgery.file_operations import SINGLE_FILE
+from ckpt_tools.surgery.teachers import with_plain_names, without_prefixes, without_teacher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from ckpt_tools.families.family import Cleaning, Family
     from ckpt_tools.records.checkpoint import Checkpoint
@@ -34,16 +38,14 @@ def operations(checkpoint: Checkpoint, family: Family, *, target: str = LEROBOT,
     Raises RecipeInvalid for a target that the family does not know.
     """
     _check_target(family.cleaning, target)
-    found: list[Operation] = []
-    names = _after_unwrapping(checkpoint)
-    if names != [tensor.name for tensor in checkpoint.tensors]:
-        found.append(Unwrap())
-    found += _without_teacher(checkpoint, family, names)
+    plain = with_plain_names(checkpoint)
+    found: list[Operation] = [Unwrap()] if plain is not checkpoint else []
+    found += without_teacher(plain, family)
     if family.cleaning and family.cleaning.single_file and [file.path for file in checkpoint.weights] != [SINGLE_FILE] and checkpoint.documents:
         found.append(Merge())
     if family.cleaning:
         found += _configs(checkpoint, family.cleaning, target)
-    return [*found, *_dtypes(checkpoint, names, reference, lossy=lossy), *_metadata(checkpoint, reference)]
+    return [*found, *_dtypes(plain, reference, lossy=lossy), *_metadata(plain, reference)]
 
 
 def _check_target(cleaning: Cleaning | None, target: str) -> None:
@@ -53,91 +55,13 @@ def _check_target(cleaning: Cleaning | None, target: str) -> None:
         raise RecipeInvalid(msg, hint=f"use one of {', '.join(known)}")
 
 
-def _after_unwrapping(checkpoint: Checkpoint) -> list[str]:
-    """Return the names as Unwrap leaves them, in order."""
-    plain = {tensor.name: unwrapped(tensor.name) for tensor in checkpoint.tensors}
-    counts = Counter(plain.values())
-    return [new if counts[new] == 1 else name for name, new in plain.items()]
-
-
-def _without_teacher(checkpoint: Checkpoint, family: Family, names: list[str]) -> Iterator[Operation]:
-    """Yield what brings back weights that only the teacher's names hold, and then drops the teacher."""
-    own = {name for name in names if not name.startswith(TEACHER_PREFIXES)}
-    restored: set[str] = set()
-    for prefix in TEACHER_PREFIXES:
-        lost = _lost_to_teacher(checkpoint, family, prefix, names, own) - restored
-        if lost:
-            restored |= lost
-            yield from _renames(prefix, lost, [name for name in names if name.startswith(prefix)])
-    for prefix in TEACHER_PREFIXES:
-        copies = [name for name in names if name.startswith(prefix)]
-        kept = [name for name in copies if not _is_a_copy(name.removeprefix(prefix), family, own, restored)]
-        dropped = [name for name in copies if name not in set(kept) and (name.removeprefix(prefix) not in restored or _restored_from(prefix, name, names))]
-        aliases = any(alias.startswith(prefix) for file in checkpoint.weights for alias, _ in file.aliases)
-        if copies and not kept:
-            yield Drop((f"{prefix}**",))
-        elif dropped or aliases:
-            yield Drop(tuple(dropped) or (f"{prefix}**",))
-
-
-def _restored_from(prefix: str, name: str, names: list[str]) -> bool:
-    """Whether an earlier prefix holds the same tensor, so that this one is the second copy."""
-    rest = name.removeprefix(prefix)
-    return any(earlier + rest in names for earlier in TEACHER_PREFIXES[: TEACHER_PREFIXES.index(prefix)])
-
-
-def _lost_to_teacher(checkpoint: Checkpoint, family: Family, prefix: str, names: list[str], own: set[str]) -> set[str]:
-    """Return the student's names of tensors that it shared with its teacher and that only the teacher's names hold.
-
-    A file that says so (an alias in its metadata), or of which a whole shared component is gone, tells that they were shared. Nothing else does.
-    """
-    if family.cleaning is None:
-        return set()
-    said = {alias for file in checkpoint.weights for alias, _ in file.aliases}
-    present = {family.component(name) for name in own}
-    rests = {name.removeprefix(prefix) for name in names if name.startswith(prefix)} - own
-    shared = {rest for rest in rests if family.component(rest) in family.cleaning.shared}
-    return {rest for rest in shared if rest in said or family.component(rest) not in present}
-
-
-def _renames(prefix: str, lost: set[str], copies: list[str]) -> Iterator[Operation]:
-    """Yield renames from the teacher's names, by the longest common part of the names where that says it."""
-    stem = _common_segments(lost)
-    covered = {name.removeprefix(prefix) for name in copies if name.removeprefix(prefix).startswith(stem)}
-    if stem and covered == lost:
-        yield Rename(f"{prefix}{stem}**", f"{stem}**")
-    else:
-        yield from (Rename(f"{prefix}{name}", name) for name in sorted(lost))
-
-
-def _common_segments(names: Iterable[str]) -> str:
-    """Return the dotted segments, with a dot at the end, that all names begin with."""
-    columns = zip(*(name.split(".") for name in names), strict=False)
-    common: list[str] = []
-    for column in columns:
-        if len(set(column)) > 1:
-            break
-        common.append(column[0])
-    return "".join(f"{segment}." for segment in common)
-
-
-def _is_a_copy(name: str, family: Family, own: set[str], restored: set[str]) -> bool:
-    """Whether a teacher's tensor can go: the student has its own, or the family says that it needs none of this kind."""
-    return name in own or name in restored or (family.cleaning is not None and not _needed(name, family, own))
-
-
-def _needed(name: str, family: Family, own: set[str]) -> bool:
-    """Whether the student would need a tensor of that name and has not a single one of its component."""
-    return family.needs(name) and family.component(name) not in {family.component(other) for other in own}
-
-
 def _configs(checkpoint: Checkpoint, cleaning: Cleaning, target: str) -> Iterator[Operation]:
     for path, base, config in policies(checkpoint):
+        if not is_ours(config, base, cleaning):
+            continue
         wanted = dict(cleaning.values) | (dict(cleaning.neutral) if target == FORK else {})
-        if base and "type" not in config:
-            continue  # a train config of something else
         for key, value in wanted.items():
-            if config.get(key, wanted) is not value and config.get(key, wanted) != value:
+            if key not in config or type(config[key]) is not type(value) or config[key] != value:
                 yield SetValue(path, f"{base}/{key}", value)
         for key in config:
             if key in cleaning.reserved and key not in wanted:
@@ -145,6 +69,11 @@ def _configs(checkpoint: Checkpoint, cleaning: Cleaning, target: str) -> Iterato
         for key, value in cleaning.newer.get(target, ()):
             if key in config and config[key] == value:
                 yield UnsetValue(path, f"{base}/{key}")
+
+
+def is_ours(config: Mapping[str, object], base: str, cleaning: Cleaning) -> bool:
+    """Whether a config is one of the family's policy: by its type, or in config.json without one. Another policy's is nobody's to relabel."""
+    return config.get("type") in cleaning.types if "type" in config else not base
 
 
 def policies(checkpoint: Checkpoint) -> Iterator[tuple[str, str, Mapping[str, object]]]:
@@ -156,25 +85,25 @@ def policies(checkpoint: Checkpoint) -> Iterator[tuple[str, str, Mapping[str, ob
             yield path, base, config
 
 
-def _dtypes(checkpoint: Checkpoint, names: list[str], reference: Checkpoint | None, *, lossy: bool) -> list[Operation]:
+def _dtypes(plain: Checkpoint, reference: Checkpoint | None, *, lossy: bool) -> list[Operation]:
     """Return casts to the dtypes of `reference`; what would lose bits is left alone unless `lossy`."""
     wanted: dict[Dtype, list[str]] = {}
     normal = {tensor.name: tensor for tensor in reference.tensors} if reference else {}
-    for tensor, name in zip(checkpoint.tensors, names, strict=True):
-        for known in (name, *(name.removeprefix(prefix) for prefix in TEACHER_PREFIXES if name.startswith(prefix))):
-            if known in normal and normal[known].shape == tensor.shape and normal[known].dtype is not tensor.dtype:
-                wanted.setdefault(normal[known].dtype, []).append(known)
+    for tensor in plain.tensors:
+        name = without_prefixes(tensor.name)
+        if name in normal and normal[name].shape == tensor.shape and normal[name].dtype is not tensor.dtype:
+            wanted.setdefault(normal[name].dtype, []).append(literal(name))
     return [Cast(dtype, tuple(dict.fromkeys(chosen)), lossy=lossy, skip=not lossy) for dtype, chosen in wanted.items()]
 
 
-def _metadata(checkpoint: Checkpoint, reference: Checkpoint | None) -> Iterator[Operation]:
+def _metadata(plain: Checkpoint, reference: Checkpoint | None) -> Iterator[Operation]:
     """Yield what gives every weight file the metadata of `reference`, where its files agree on one."""
     normal = {file.metadata or () for file in reference.weights} if reference else set()
     if len(normal) != 1:
         return
     wanted = dict(normal.pop())
-    aliases = {alias for file in checkpoint.weights for alias, _ in file.aliases}
-    mine = [dict(file.metadata or ()) for file in checkpoint.weights]
+    aliases = {alias for file in plain.weights for alias, _ in file.aliases}
+    mine = [dict(file.metadata or ()) for file in plain.weights]
     for key in dict.fromkeys(key for metadata in mine for key in metadata if key not in wanted and key not in aliases):
         yield SetMetadata(key, None)
     for key, value in wanted.items():
@@ -188,6 +117,7 @@ def remaining(after: Checkpoint, family: Family, *, target: str = LEROBOT, refer
         *_missing(after, family, reference),
         *_teacher_left(after),
         *_unlike(after, reference),
+        *_stale(after),
         *_unknown(after, family, reference),
         *_fields(after, family, target),
     )
@@ -201,10 +131,16 @@ def _missing(after: Checkpoint, family: Family, reference: Checkpoint | None) ->
             means = family.missing or "take them from elsewhere: ckpt plan with `take`"
             yield f"missing against the reference, and cannot be made up: {_some(lacking)}; {means}"
         return
+    expected = family.expected(after)
+    if not isinstance(expected, Unknown):
+        lacking = [name for name in expected.tensors if name not in names]
+        if lacking:
+            yield f"missing, and cannot be made up: {_some(lacking)}; {family.missing}"
+        return
     present = {family.component(name) for name in names}
-    for component in family.components:
-        if component.key not in present and component.key not in family.needless and len(family.components) > 1:
-            yield f"the {component.short} is missing and cannot be made up; {family.missing}"
+    absent = [component.short for component in family.components if component.key not in present and component.key not in family.needless]
+    if absent and len(family.components) > 1:
+        yield f"missing, and cannot be made up: {', '.join(absent)}; {family.missing}"
 
 
 def _teacher_left(after: Checkpoint) -> Iterator[str]:
@@ -228,6 +164,12 @@ def _unlike(after: Checkpoint, reference: Checkpoint | None) -> Iterator[str]:
         yield f"still {kinds}, because a cast would lose bits (--allow-lossy rounds): {_some([mine.name for mine, _ in retyped])}"
 
 
+def _stale(after: Checkpoint) -> Iterator[str]:
+    named = [file.path for file in after.others if file.path.endswith((".safetensors", INDEX_SUFFIX))]
+    if named:
+        yield f"other weights lie beside {after.weights[0].path} and are copied as they are: {', '.join(named[:3])}{', …' * (len(named) > 3)}"  # noqa: PLR2004 - three fit a line
+
+
 def _unknown(after: Checkpoint, family: Family, reference: Checkpoint | None) -> Iterator[str]:
     strange: list[str] = []
     if reference is not None:
@@ -247,6 +189,9 @@ def _fields(after: Checkpoint, family: Family, target: str) -> Iterator[str]:
     newer = dict(family.cleaning.newer.get(target, ()))
     for path, base, config in policies(after):
         place = f"{path} ({base[1:]})" if base else path
+        if not is_ours(config, base, family.cleaning):
+            yield f"{place} is of the type {json.dumps(config.get('type'))}, not {family.name}, and is left alone"
+            continue
         strange = [key for key in config if key not in allowed]
         if strange:
             yield f"{place} has fields that stock LeRobot refuses: {', '.join(strange)}; remove them with `ckpt config unset` if they mean nothing"

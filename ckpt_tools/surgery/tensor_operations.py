@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from ckpt_tools.compare.fold import fold
 from ckpt_tools.compare.renames import unwrapped
 from ckpt_tools.compare.selection import Selection
-from ckpt_tools.errors import CastLossy, NameTaken, NothingLeft, RecipeInvalid
+from ckpt_tools.errors import CastLossy, NameTaken, NothingLeft, RecipeInvalid, SurgeryRefused
 from ckpt_tools.format.header import nbytes
 from ckpt_tools.format.header_entry import named
+from ckpt_tools.records.dtype import FLOATS
+from ckpt_tools.records.operation import EVERY
 from ckpt_tools.records.plan import Safety, Step
 from ckpt_tools.surgery.draft import Held, source_of
 from ckpt_tools.surgery.names import renamer, time_limit
@@ -18,8 +20,10 @@ from ckpt_tools.surgery.names import renamer, time_limit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ckpt_tools.records.dtype import Dtype
     from ckpt_tools.records.operation import Cast, Drop, Globs, Keep, Rename, Take, Unwrap
     from ckpt_tools.surgery.draft import Draft, Lookup
+    from ckpt_tools.surgery.names import Renamer
 
 
 def drop(draft: Draft, operation: Drop, _lookup: Lookup) -> Step | None:
@@ -35,7 +39,7 @@ def keep(draft: Draft, operation: Keep, _lookup: Lookup) -> Step | None:
 
 def _leave_out(draft: Draft, names: list[str], aliases: Globs, text: str) -> Step | None:
     if names and len(names) == len(draft.tensors):
-        msg = f"{text} would leave no tensor of {len(names):,}"
+        msg = f"{text} would leave none of the {len(names):,} tensors"
         raise NothingLeft(msg)
     _forget_aliases(draft, aliases, set(names))
     if not names:
@@ -65,16 +69,16 @@ def rename(draft: Draft, operation: Rename, _lookup: Lookup) -> Step | None:
     if "" in wanted.values():
         msg = "leaves a tensor without a name"
         raise RecipeInvalid(msg, subject=f"rename {operation.match} to {operation.to}", hint="the new name is what `to` says, with the wildcards filled")
-    return _give_names(draft, wanted, f"rename {operation.match} to {operation.to}", if_free=operation.if_free)
+    return _give_names(draft, wanted, f"rename {operation.match} to {operation.to}", change, if_free=operation.if_free)
 
 
 def unwrap(draft: Draft, _operation: Unwrap, _lookup: Lookup) -> Step | None:
     """Take wrapper segments out of names."""
-    wanted = {name: plain for name in draft.tensors if (plain := unwrapped(name)) != name}
-    return _give_names(draft, wanted, "take wrapper segments (module, _orig_mod) out of names", if_free=True)
+    wanted = {name: plain for name in draft.tensors if (plain := unwrapped(name)) not in ("", name)}
+    return _give_names(draft, wanted, "take wrapper segments (module, _orig_mod) out of names", unwrapped, if_free=True)
 
 
-def _give_names(draft: Draft, wanted: Mapping[str, str], text: str, *, if_free: bool) -> Step | None:
+def _give_names(draft: Draft, wanted: Mapping[str, str], text: str, change: Renamer, *, if_free: bool) -> Step | None:
     counts = Counter(wanted.get(name, name) for name in draft.tensors)
     clashes = {old: new for old, new in wanted.items() if counts[new] > 1}
     if clashes and not if_free:
@@ -83,23 +87,32 @@ def _give_names(draft: Draft, wanted: Mapping[str, str], text: str, *, if_free: 
         msg = f"{text} gives {len(clashes):,} tensors names that others have: {old} and {others[0]} would both be {new}"
         raise NameTaken(msg, hint="drop one of the two first, or make the pattern narrower")
     given = {old: new for old, new in wanted.items() if old not in clashes}
+    _rename_aliases(draft, given, change)
     if not given:
         return None
     names = list(given)
     step = _step(draft, text, names, Safety.SAFE, [f"{old} -> {new}" for old, new in given.items()])
     draft.touch(*(draft.tensors[name].shard for name in names))
     draft.tensors = {given.get(name, name): held for name, held in draft.tensors.items()}
-    for shard, metadata in draft.metadata.items():
-        if metadata and any(value in given for _, value in metadata):
-            renamed = ((key, given.get(value, value)) for key, value in metadata)
-            draft.metadata[shard] = tuple((key, value) for key, value in renamed if key != value) or None
     return step
+
+
+def _rename_aliases(draft: Draft, given: Mapping[str, str], change: Renamer) -> None:
+    """Give the aliases in the metadata the names that tensors of their names would get; one that has become its tensor's own name is none any more."""
+    for shard, metadata in draft.metadata.items():
+        aliases = {key for key, value in metadata or () if value in draft.tensors and key not in draft.tensors}
+        renamed = tuple((change(key) or key if key in aliases else key, given.get(value, value)) for key, value in metadata or ())
+        if renamed != (metadata or ()):
+            draft.metadata[shard] = tuple((key, value) for key, value in renamed if key != value) or None
+            draft.touch(shard)
 
 
 def cast(draft: Draft, operation: Cast, lookup: Lookup) -> Step | None:
     """Give tensors another dtype, proved to lose nothing or rounded."""
     names = [name for name in _chosen(draft, operation.select) if draft.tensors[name].dtype is not operation.dtype]
-    lossy = [name for name in names if not lookup.loses_nothing(draft.tensors[name].source, operation.dtype)]
+    if operation.select == EVERY:
+        names = [name for name in names if draft.tensors[name].dtype in FLOATS]
+    lossy = [name for name in names if not _loses_nothing(draft, name, operation.dtype, lookup)]
     if lossy and not (operation.lossy or operation.skip):
         msg = f"as {operation.dtype} {len(lossy):,} of {len(names):,} tensors would lose bits, such as {named(lossy[0])}"
         raise CastLossy(msg)
@@ -117,6 +130,13 @@ def cast(draft: Draft, operation: Cast, lookup: Lookup) -> Step | None:
         draft.tensors[name] = held._replace(dtype=operation.dtype)
         draft.touch(held.shard)
     return step
+
+
+def _loses_nothing(draft: Draft, name: str, dtype: Dtype, lookup: Lookup) -> bool:
+    try:
+        return lookup.loses_nothing(draft.tensors[name].source, dtype)
+    except SurgeryRefused as error:
+        raise SurgeryRefused(error.what, subject=named(name), hint=f"select floating-point tensors only; {error.next}") from None
 
 
 def take(draft: Draft, operation: Take, lookup: Lookup) -> Step | None:

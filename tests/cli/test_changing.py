@@ -154,7 +154,7 @@ REFUSED = {
     "a rename onto one name": (["rename", "{m}", "model.**", "x"], "model.embed_tokens.weight and model.layers.0.input_layernorm.weight would both be x"),
     "a broken expression": (["rename", "{m}", "--regex", "(", "x"], "missing ), unterminated subpattern"),
     "a wildcard too many": (["rename", "{m}", "model.*", "*.*"], "'*.*' has 2 wildcards, and 'model.*' only 1 to fill them from"),
-    "dropping everything": (["strip", "{m}", "**"], "drop ** would leave no tensor of 21; check the globs"),
+    "dropping everything": (["strip", "{m}", "**"], "drop ** would leave none of the 21 tensors; check the globs"),
     "a lossy cast": (["cast", "{m}", "BF16"], "would lose bits, such as"),
     "a size that is none": (["reshard", "{m}", "--max-size", "lots"], "--max-size 'lots' is no size; write 5GB"),
     "an output inside the input": (["strip", "{m}", "lm_head.*", "-o", "{m}/out"], "overlaps with the checkpoint that is read"),

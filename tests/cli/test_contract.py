@@ -115,4 +115,4 @@ def test_an_interrupt_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch, caps
 
     monkeypatch.setattr("ckpt_tools.api.show", interrupted)
     assert main(["show", NORMAL]) == 130
-    assert capsys.readouterr().err.strip().endswith("ckpt: interrupted; nothing was changed")
+    assert capsys.readouterr().err.strip().endswith("ckpt: interrupted; what was being written is there as a whole or not at all")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ckpt_tools import api
 from ckpt_tools.errors import RecipeInvalid
 from ckpt_tools.families.family import TEACHER_PREFIXES
+from ckpt_tools.families.smolvla import VLM, component
 from tests.surgery import dirt
 from tests.surgery.dirt import NEEDS_REFERENCE, NORMAL, WAYS, Held
 
@@ -99,7 +100,7 @@ def test_a_missing_part_is_said_and_not_made_up(tmp_path: Path) -> None:
     held = Held()
     held.tensors = {name: tensor for name, tensor in held.tensors.items() if ".vision_model." not in name}
     folder = held.write(tmp_path / "blind")
-    assert api.sanitize(str(folder)).remains[0].startswith("the vision tower is missing and cannot be made up; stock LeRobot loads")
+    assert api.sanitize(str(folder)).remains[0].startswith("missing, and cannot be made up: 197 tensors, such as model.vlm_with_expert.vlm.model.vision_model.")
     assert "missing against the reference, and cannot be made up: 197 tensors, such as" in api.sanitize(str(folder), reference=str(NORMAL)).remains[0]
 
 
@@ -109,7 +110,7 @@ def test_the_teachers_expert_is_never_taken_for_the_students(tmp_path: Path) -> 
     held.tensors = {name: tensor for name, tensor in held.tensors.items() if not name.startswith("model.vlm_with_expert.lm_expert.")}
     plan = api.sanitize(str(held.write(tmp_path / "headless")))
     assert not any(name.startswith("model.vlm_with_expert.lm_expert.") for name in (tensor.name for tensor in plan.after.tensors))
-    assert any("action expert is missing" in sentence for sentence in plan.remains)
+    assert any(sentence.startswith("missing, and cannot be made up: 145 tensors") for sentence in plan.remains)
     assert any("kept under a teacher's name, because the student has no counterpart: 145 tensors" in sentence for sentence in plan.remains)
 
 
@@ -123,6 +124,66 @@ def test_a_larger_teachers_own_layers_are_not_restored_into_the_student(tmp_path
     held.tensors |= extra
     out = clean(held.write(tmp_path / "large"), tmp_path / "clean")
     assert files(out) == files(NORMAL)
+
+
+def test_a_part_that_is_only_partly_there_is_never_dropped_with_the_teacher(tmp_path: Path) -> None:
+    held = Held()
+    WAYS["teacher under teacher."](held)
+    lost = [name for name in held.tensors if name.startswith("model.vlm_with_expert.vlm.model.vision_model.")][1:]
+    held.tensors = {name: tensor for name, tensor in held.tensors.items() if name not in lost}
+    plan = api.sanitize(str(held.write(tmp_path / "partial")))
+    assert {f"teacher.{name}" for name in lost} <= {tensor.name for tensor in plan.after.tensors}
+    assert any(f"no counterpart: {len(lost)} tensors" in sentence for sentence in plan.remains)
+    assert any(f"cannot be made up: {len(lost)} tensors" in sentence for sentence in plan.remains)
+
+
+def test_aliases_tell_what_was_shared_even_in_part_and_under_a_wrapper(tmp_path: Path) -> None:
+    held = Held()
+    vlm = [name for name in held.tensors if component(name) in VLM][5:]
+    prefix = "module.model._teacher_model."
+    held.tensors = {(prefix + name if name in vlm else f"module.{name}"): tensor for name, tensor in held.tensors.items()}
+    held.metadata = {f"module.{name}": prefix + name for name in vlm}
+    assert files(clean(held.write(tmp_path / "dirty"), tmp_path / "clean")) == files(NORMAL)
+
+
+def test_a_vlm_under_the_teachers_own_teacher_is_brought_back(tmp_path: Path) -> None:
+    held = Held()
+    held.tensors = {(f"teacher.model._teacher_model.{name}" if component(name) in VLM else name): tensor for name, tensor in held.tensors.items()}
+    assert files(clean(held.write(tmp_path / "dirty"), tmp_path / "clean")) == files(NORMAL)
+
+
+def test_another_policys_config_is_left_alone_and_said(tmp_path: Path) -> None:
+    folder = dirty(tmp_path / "dirty", "a fork's config")
+    training = json.loads((folder / "train_config.json").read_text())
+    training["policy"] = {"type": "act", "loss": "l1"}
+    (folder / "train_config.json").write_text(json.dumps(training))
+    plan = api.sanitize(str(folder))
+    assert not any("train_config" in step.text for step in plan.steps)
+    assert plan.remains == ('train_config.json (policy) is of the type "act", not smolvla, and is left alone',)
+
+
+def test_a_number_is_no_boolean(tmp_path: Path) -> None:
+    held = Held()
+    held.config = {"load_vlm_weights": 1}
+    assert files(clean(held.write(tmp_path / "dirty"), tmp_path / "clean")) == files(NORMAL)
+
+
+def test_names_are_never_taken_for_globs(tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    blob = dirt.make.blob("w", dirt.make.Dtype.F32, (2, 2))
+    names = ("a*b", "teacher.a*b", "teacher.axxb", "[x]?", "teacher.[x]?", "module", "x.module")
+    dirt.make.write_safetensors(folder / "model.safetensors", dict.fromkeys(names, blob))
+    plan = api.sanitize(str(folder))
+    assert {tensor.name for tensor in plan.after.tensors} == {"a*b", "teacher.axxb", "[x]?", "module", "x"}
+
+
+def test_weights_that_lie_beside_are_said(tmp_path: Path) -> None:
+    shutil.copytree(NORMAL, tmp_path / "mixed")
+    (tmp_path / "mixed/old-00001-of-00002.safetensors").write_bytes((NORMAL / "model.safetensors").read_bytes())
+    assert api.sanitize(str(tmp_path / "mixed")).remains == (
+        "other weights lie beside model.safetensors and are copied as they are: old-00001-of-00002.safetensors",
+    )
 
 
 def test_a_field_that_nobody_knows_is_said(tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""The verb that publishes: upload. What the Hub gets is byte for byte what the gate let pass."""
+
+# ruff: noqa: PTH119 - paths are strings as the user typed them; importing pathlib costs start-up time
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from ckpt_tools.errors import ChangedUnderneath, CkptError
+from ckpt_tools.store import publishing, staging
+from ckpt_tools.store.locate import locate
+from ckpt_tools.store.reader import read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ckpt_tools.records.verdict import Settings, Verdict
+    from ckpt_tools.store.staging import Frozen, Seen
+
+
+class Upload(NamedTuple):
+    """What came of it. `files` are those sent, or that would be; none if the gate refused. `url` is the commit, "" where nothing was sent."""
+
+    verdict: Verdict
+    files: tuple[Frozen, ...] = ()
+    url: str = ""
+
+
+def upload(  # noqa: PLR0913 - options by keyword
+    repo: str,
+    where: str,
+    *,
+    profile: str | None = None,
+    settings: str | Settings | None = None,
+    arguments: tuple[str, ...] = (),
+    dry_run: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Upload:
+    """Send the checkpoint at `where` to `repo` on the Hub, if the gate lets it pass; `arguments` are those of `hf upload`, `say` gets what it prints.
+
+    The gate looks at the checkpoint, and again at the private copy that is sent. A file that changes in between is never sent: ChangedUnderneath.
+    Raises WriteFailed where the client fails, WrittenWrong where the Hub has something else afterwards.
+    """
+    publishing.refuse_choosing(arguments)
+    root, seen, trouble = _looked_at(where)
+    verdict = _gate(where, profile=profile, settings=settings)
+    if not verdict.passes:
+        return Upload(verdict)
+    if trouble:
+        raise trouble
+    if dry_run:
+        return Upload(verdict, staging.frozen(root, seen))
+    with staging.staged(root, seen) as (folder, files):
+        _refuse_other(where, folder, verdict.profile, settings)
+        sent = publishing.send(repo, folder, arguments, say)
+    publishing.compare(sent, files, publishing.token_in(arguments))
+    return Upload(verdict, files, sent.url)
+
+
+def _refuse_other(where: str, folder: str, profile: str, settings: str | Settings | None) -> None:
+    """Raise ChangedUnderneath unless the copy in `folder` passes as the checkpoint did."""
+    copy = folder if os.path.isdir(where) else os.path.join(folder, os.path.basename(where))
+    if not _gate(copy, profile=profile, settings=settings).passes:
+        msg = "the copy that was to be sent does not pass the gate, though the checkpoint did"
+        raise ChangedUnderneath(msg, path=where)
+
+
+def _looked_at(where: str) -> tuple[str, tuple[Seen, ...], CkptError | None]:
+    """Return the folder, its files as they are before the gate looks, and what keeps one from being sent; the gate may have more to say of that."""
+    try:
+        location = locate(where)
+        if location.whole_folder:
+            return location.root, staging.look(location.root, staging.files_below(location.root)), None
+        checkpoint = read(where)
+        index = (checkpoint.shard_index.path,) if checkpoint.shard_index else ()
+        return location.root, staging.look(location.root, (*index, *(file.path for file in checkpoint.weights))), None
+    except CkptError as error:
+        return where, (), error
+
+
+def _gate(where: str, *, profile: str | None, settings: str | Settings | None) -> Verdict:
+    return cast("Verdict", importlib.import_module("ckpt_tools.api.gating").gate(where, profile=profile, settings=settings))

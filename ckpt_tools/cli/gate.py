@@ -1,0 +1,36 @@
+"""`ckpt gate`."""
+
+from __future__ import annotations
+
+import click
+
+from ckpt_tools.api import gating
+from ckpt_tools.cli import options
+from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS, NOTHING_CHECKED
+from ckpt_tools.cli.judging import FORMATS, write_judgement
+
+
+@click.command(short_help="Say whether a checkpoint may be uploaded.", epilog=options.WHERE_HELP)
+@options.where("where")
+@click.option("--profile", metavar="NAME", help="lerobot, transformers or generic; by default what ckpt.toml says, or what the config asks for.")
+@click.option("--settings", metavar="FILE", help="Read this file instead of ckpt.toml in the current folder.")
+@click.option("--reference", metavar="NORMAL", help="Hold it against this normal checkpoint too.")
+@click.option("--target", default="", metavar="RELEASE", help="The LeRobot release it is meant for, such as lerobot==0.4; the newest otherwise.")
+@options.output_format(*FORMATS)
+def gate(  # noqa: PLR0913 - one parameter an option
+    where: str, *, profile: str | None, settings: str | None, reference: str | None, target: str, output_format: str
+) -> int:
+    """Say whether what lies at WHERE may be uploaded: everything that `ckpt verify` looks at, and pickles, code, secrets, links, leftovers, the model card.
+
+    Every file of the folder is judged. Errors and warnings refuse, notes do not; ckpt.toml says what is lived with, and why.
+    Exit status: 0 passes, 1 refused, 2 trouble, 3 nothing was checked.
+
+    \b
+    ckpt gate upload/
+    ckpt gate upload/ --profile lerobot --reference normal/
+    """
+    verdict = gating.gate(where, profile=profile, settings=settings, reference=reference, target=target)
+    write_judgement(verdict, output_format)
+    if not verdict.verification.asked:
+        return NOTHING_CHECKED
+    return CLEAN if verdict.passes else FINDINGS

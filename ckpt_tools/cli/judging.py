@@ -1,0 +1,25 @@
+"""What the commands that judge share: their formats, and writing what they found in one of them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from ckpt_tools import api
+from ckpt_tools.cli.output import write, write_report
+
+if TYPE_CHECKING:
+    from ckpt_tools.records.finding import Verification
+    from ckpt_tools.records.verdict import Verdict
+
+FORMATS = ("text", "json", "markdown", "junit", "sarif", "github")
+_FOR_MACHINES = frozenset({"junit", "sarif", "github"})
+
+
+def write_judgement(judgement: Verification | Verdict, output_format: str) -> None:
+    """Write what was found: for people, for scripts, or for what runs the checks of a repository."""
+    if output_format in _FOR_MACHINES:
+        write(importlib.import_module(f"ckpt_tools.report.{output_format}").render(judgement, rules=api.known_rules()))
+        return
+    page = importlib.import_module("ckpt_tools.report.verdict_page").page
+    write_report(judgement, lambda: page(judgement), output_format, json="verification_json")

@@ -1,0 +1,29 @@
+"""`ckpt rules`."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import click
+
+from ckpt_tools.api import judging
+from ckpt_tools.cli import options
+from ckpt_tools.cli.exit_codes import CLEAN
+from ckpt_tools.cli.output import write_report
+from ckpt_tools.report.rules_page import rules_page
+
+
+@click.command(short_help="List the rules that checkpoints are held against.")
+@options.output_format("text", "json", "markdown")
+def rules(*, output_format: str) -> int:
+    """List the rules: code, name, severity, what they look at, what they hold. Those of installed plugins are among them.
+
+    `ckpt explain` prints the page of one. Exit status: 0.
+
+    \b
+    ckpt rules
+    ckpt rules --format json
+    """
+    known = judging.known_rules()
+    write_report(cast("Any", known), lambda: rules_page(known), output_format, json="rules_page")
+    return CLEAN

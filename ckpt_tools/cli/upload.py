@@ -1,0 +1,53 @@
+"""`ckpt upload`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ckpt_tools.api import uploading
+from ckpt_tools.cli import options
+from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS, NOTHING_CHECKED
+from ckpt_tools.cli.judging import write_judgement
+from ckpt_tools.cli.output import complain, write
+from ckpt_tools.report.words import printable
+
+if TYPE_CHECKING:
+    from ckpt_tools.store.staging import Frozen
+
+
+@click.command(short_help="Gate a checkpoint and upload exactly what was checked.", epilog=options.WHERE_HELP)
+@click.argument("repo", metavar="REPO")
+@options.where("where")
+@click.argument("arguments", metavar="[-- HF-UPLOAD-OPTIONS]...", nargs=-1)
+@click.option("--profile", metavar="NAME", help="lerobot, transformers or generic; by default what ckpt.toml says, or what the config asks for.")
+@click.option("--settings", metavar="FILE", help="Read this file instead of ckpt.toml in the current folder.")
+@click.option("--dry-run", is_flag=True, help="Print what would be sent, with its SHA-256, and send nothing.")
+def upload(  # noqa: PLR0913 - one parameter an option
+    repo: str, where: str, *, arguments: tuple[str, ...], profile: str | None, settings: str | None, dry_run: bool
+) -> int:
+    """Hold the checkpoint at WHERE against the gate, and send it to REPO on the Hugging Face Hub with `hf upload` if it passes.
+
+    A private copy is made, checked and sent, so that what arrives is what was checked; afterwards the Hub is asked what it has. What stands after -- goes to
+    `hf upload`. Exit status: 0 sent, 1 refused by the gate, 2 trouble, 3 nothing was checked.
+
+    \b
+    ckpt upload me/policy out/
+    ckpt upload me/policy out/ --profile lerobot -- --revision v1 --commit-message "First release"
+    """
+    done = uploading.upload(repo, where, profile=profile, settings=settings, arguments=arguments, dry_run=dry_run, say=write)
+    if not done.verdict.passes:
+        write_judgement(done.verdict, "text")
+        complain(f"{where}: refused by the gate, nothing was sent")
+        return FINDINGS if done.verdict.verification.asked else NOTHING_CHECKED
+    if dry_run:
+        write("".join(_line(file) for file in done.files))
+    else:
+        write(f"{len(done.files):,} files are on the Hub as they were checked: {done.url}\n")
+    return CLEAN
+
+
+def _line(file: Frozen) -> str:
+    """Return a file as `sha256sum` prints it."""
+    return f"{file.sha256}  {printable(file.path)}\n"

@@ -1,0 +1,70 @@
+"""The checkpoint has the tensors of the reference, under the same names.
+
+The reference is a checkpoint that is known to load. What it has and this one lacks, the loader leaves at random values; what only this one has, it drops, and
+everybody downloads in vain; what stands under another name is both.
+
+`ckpt diff REFERENCE CHECKPOINT` shows each. `ckpt sanitize` repairs what training leaves behind, `ckpt rename` names.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ckpt_tools.compare.checkpoints import compare
+from ckpt_tools.families.family import TEACHER_PREFIXES
+from ckpt_tools.records.diff import Aspect, RenameKind
+from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.grouping import amount, count, first_of, only_file, parts, place
+from ckpt_tools.rules.rule import Found, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ckpt_tools.records.diff import Diff
+    from ckpt_tools.rules.rule import Subject
+
+
+def check(subject: Subject) -> Iterator[Found]:
+    """Yield one finding for each part that is missing or too much, and for each rename. A teacher's and wrapped names have rules of their own."""
+    if subject.reference is None:
+        return
+    diff = compare(subject.reference, subject.checkpoint, aspects={Aspect.KEYS})
+    yield from _missing(subject, diff)
+    extra = [tensor for tensor in diff.only_b if not tensor.name.startswith(TEACHER_PREFIXES)]
+    for part, members in parts(subject.family, extra):
+        what = f"{amount(members)} that the reference does not have ({part})"
+        yield Found(what, place(members), first_of(members), "ckpt strip drops them, if they mean nothing", Severity.WARNING)
+    for rename in diff.renamed:
+        if rename.kind is not RenameKind.WRAPPER:
+            members = [mine for _, mine in rename.pairs]
+            old, new = (f"`{side}`" if side else "the model itself" for side in (rename.old, rename.new))
+            what = (
+                f"{count(len(members))} under {new} that the reference has under {old}"
+                if rename.kind is RenameKind.PREFIX
+                else _renamed(len(members), old, new)
+            )
+            yield Found(what, place(members), first_of(members), "ckpt rename, or ckpt sanitize for a teacher's")
+
+
+def _renamed(number: int, old: str, new: str) -> str:
+    return f"{count(number)} called {new} and in the reference {old}"
+
+
+def _missing(subject: Subject, diff: Diff) -> Iterator[Found]:
+    """Yield what is missing: an error, or a note for what the loader never looks for."""
+    for part, members in parts(subject.family, diff.only_a):
+        needed = subject.family.needs(members[0].name)
+        means = f": {subject.family.missing}" if needed and subject.family.missing else ""
+        what = f"{amount(members)} of the reference missing ({part}){means}"
+        after = "take them from the reference: ckpt plan with `take`" if needed else "nothing to do: the loader does not look for them"
+        yield Found(what, only_file(subject.checkpoint), first_of(members), after, None if needed else Severity.NOTE)
+
+
+RULE = Rule(
+    code="CK501",
+    name="tensors-unlike-reference",
+    severity=Severity.ERROR,
+    needs=frozenset({Need.HEADERS, Need.BASELINE}),
+    check=check,
+    page=__doc__,
+)

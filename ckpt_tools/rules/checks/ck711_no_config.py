@@ -1,0 +1,36 @@
+"""A policy's folder has a config.json.
+
+It says which policy the weights are of, and LeRobot loads nothing without it.
+
+Copy it from another checkpoint of the same run, or from the policy it was trained from.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.policy import CONFIG, SMOLVLA
+from ckpt_tools.rules.rule import Found, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ckpt_tools.rules.rule import Subject
+
+
+def check(subject: Subject) -> Iterator[Found]:
+    """Yield one finding."""
+    if subject.checkpoint.document(CONFIG) is None:
+        yield Found("there is no config.json: stock LeRobot loads nothing from this folder", next="copy it from another checkpoint of the same run")
+
+
+RULE = Rule(
+    code="CK711",
+    name="no-config",
+    severity=Severity.ERROR,
+    needs=frozenset({Need.FILES}),
+    check=check,
+    page=__doc__,
+    families=SMOLVLA,
+)

@@ -1,0 +1,59 @@
+"""No file holds a token, a key or a password.
+
+What is on the Hub has been copied within minutes, and deleting it does not call it back. Training writes its environment into configs and cards; tokens
+end up in URLs, in metadata, in notebooks. Every text file is looked through, and every safetensors header, file name and link, also behind escapes and one
+level of base64. What cannot be looked through is told as well. No more than the first four characters of a secret are ever shown.
+
+Revoke it first, wherever it has been; then take it out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.secrets import redacted, secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ckpt_tools.rules.rule import Subject
+    from ckpt_tools.rules.secrets import Secret
+
+_MANY = 20
+"""Findings of one kind in one file; who has read twenty looks at the file."""
+
+
+def check(subject: Subject) -> Iterator[Found]:
+    """Yield one finding for each secret, and one for each file that was not looked through."""
+    for entry in subject.entries or ():
+        for text, place in ((entry.text, ""), (entry.header, "in its header"), (entry.path, "in its name"), (entry.target, "in the link")):
+            if text:
+                yield from (found._replace(path=entry.path) for found in _told(secrets(text), place))
+        if entry.unread:
+            yield Found(f"was not looked through for secrets: {entry.unread}", entry.path, next=_LOOK, severity=Severity.WARNING)
+
+
+def _told(found: tuple[Secret, ...], place: str) -> Iterator[Found]:
+    counts: Counter[str] = Counter()
+    for secret in found:
+        counts[secret.kind] += 1
+        if counts[secret.kind] <= _MANY:
+            where = place or (f"on line {secret.line:,}" if secret.line else "behind escapes")
+            yield Found(f"holds a {secret.kind}, {redacted(secret.value)}, {where}", subject=secret.kind, next="revoke it, then take it out")
+
+
+_LOOK = "look at it yourself, leave it out, or make it readable and smaller"
+
+
+RULE = Rule(
+    code="CK810",
+    name="secret",
+    severity=Severity.ERROR,
+    needs=frozenset({Need.FILES}),
+    check=check,
+    page=__doc__,
+    supply_chain=True,
+)

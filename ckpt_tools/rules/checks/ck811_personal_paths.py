@@ -1,0 +1,43 @@
+"""No file says where somebody's home is.
+
+Training writes absolute paths into train_config.json and cards: they tell a user's name and how a machine is laid out, and lead nowhere for everybody
+else. The name is not shown here either.
+
+Write a name on the Hub instead, or a relative path; `ckpt sanitize` removes a teacher's path. What must stay can be lived with in ckpt.toml.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.homes import hidden, homes
+from ckpt_tools.rules.rule import Found, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ckpt_tools.rules.rule import Subject
+
+_MANY = 20
+
+
+def check(subject: Subject) -> Iterator[Found]:
+    """Yield one finding for each home in each file."""
+    for entry in subject.entries or ():
+        seen: set[str] = set()
+        for text in (entry.text, entry.header, entry.target):
+            seen.update(homes(text) if text else ())
+        for home in sorted(seen)[:_MANY]:
+            yield Found(f"holds a path into {hidden(home)}", entry.path, hidden(home), "write a name on the Hub or a relative path instead")
+
+
+RULE = Rule(
+    code="CK811",
+    name="personal-path",
+    severity=Severity.WARNING,
+    needs=frozenset({Need.FILES}),
+    check=check,
+    page=__doc__,
+    supply_chain=True,
+)

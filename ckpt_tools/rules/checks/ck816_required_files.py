@@ -1,0 +1,52 @@
+"""Every file that the profile asks for is there.
+
+An upload without its weights or its config is an upload that nobody can use, and the gate cannot judge what is not there: LeRobot's profile asks for
+config.json and model.safetensors, transformers' for config.json and a .safetensors file, generic for a .safetensors file.
+
+Save the checkpoint again, or name the folder that holds it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.profiles import matches, profile_of
+from ckpt_tools.rules.rule import Found, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ckpt_tools.rules.profiles import Choice
+    from ckpt_tools.rules.rule import Subject
+
+
+def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Found]:
+    """Yield one finding for each glob that no file in the folder itself meets."""
+    profile = choose(subject)
+    names = [entry.path for entry in subject.entries or () if entry.kind in ("file", "link") and "/" not in entry.path and not _is_state(entry.path)]
+    for glob in profile.required:
+        if not any(matches(name, (glob,)) for name in names):
+            yield Found("is not there", glob, next=f"the profile {profile.name} asks for it: save the checkpoint again")
+
+
+def _is_state(name: str) -> bool:
+    """Whether a file holds the state of a processor, which is no model's weights."""
+    return name.startswith(("policy_preprocessor_", "policy_postprocessor_"))
+
+
+def rule(choose: Choice) -> Rule:
+    """Return the rule for the profile that `choose` says."""
+    return Rule(
+        code="CK816",
+        name="required-file",
+        severity=Severity.ERROR,
+        needs=frozenset({Need.FILES}),
+        check=partial(check, choose=choose),
+        page=__doc__,
+        supply_chain=True,
+    )
+
+
+RULE = rule(profile_of)

@@ -1,0 +1,60 @@
+"""What rules say of many tensors at once: one finding for each part of the model, with count, bytes and the first name."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from ckpt_tools.compare.fold import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ckpt_tools.families.family import Family
+    from ckpt_tools.records.checkpoint import Checkpoint, Tensor
+
+
+def by_part[T](family: Family, named: Iterable[tuple[str, T]]) -> Iterator[tuple[str, list[T]]]:
+    """Yield (part of the model in words, members), in the family's order."""
+    members: defaultdict[str, list[T]] = defaultdict(list)
+    for name, item in named:
+        members[family.component(name)].append(item)
+    for component in family.components:
+        if component.key in members:
+            yield component.short, members[component.key]
+
+
+def parts(family: Family, tensors: Iterable[Tensor]) -> Iterator[tuple[str, list[Tensor]]]:
+    """Yield (part of the model in words, its tensors), in the family's order."""
+    return by_part(family, ((tensor.name, tensor) for tensor in tensors))
+
+
+def count(number: int, word: str = "tensor") -> str:
+    """Return a number of things in words."""
+    return f"{number:,} {word}{'s' * (number != 1)}"
+
+
+def amount(tensors: Sequence[Tensor]) -> str:
+    """Return how many tensors of how many bytes."""
+    return f"{count(len(tensors))}, {count(sum(tensor.nbytes for tensor in tensors), 'byte')}"
+
+
+def first(names: Iterable[str]) -> str:
+    """Return the first of the names, numbers folded into ranges where others differ only in them."""
+    return next(iter(fold(names)), "")
+
+
+def first_of(tensors: Iterable[Tensor]) -> str:
+    """Return the first tensor's name, folded."""
+    return first(tensor.name for tensor in tensors)
+
+
+def place(tensors: Iterable[Tensor]) -> str:
+    """Return the file that all the tensors are in, "" where they are in several."""
+    files = {tensor.shard for tensor in tensors}
+    return files.pop() if len(files) == 1 else ""
+
+
+def only_file(checkpoint: Checkpoint) -> str:
+    """Return the weight file where there is one, "" where there are several."""
+    return checkpoint.weights[0].path if len(checkpoint.weights) == 1 else ""

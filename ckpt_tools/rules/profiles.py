@@ -1,0 +1,83 @@
+"""What the gate asks of a checkpoint beside soundness: which files may be in it, which must, what its card says. Chosen by name or by what the config says."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import translate
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ckpt_tools.rules.rule import Subject
+
+
+class Profile(NamedTuple):
+    """A destination's terms.
+
+    `allowed` are globs of files that may be uploaded: one without `/` is held against the file's name, one with it against its path, in any case of letters.
+    `required` are globs of which each must be met by a file in the folder. `card` are the keys that the README's front matter has; an item with `|` is met
+    by any of them; () asks for no card. `largest` bytes a file may have, `many` files a folder and `most` the whole.
+    """
+
+    name: str
+    allowed: tuple[str, ...]
+    required: tuple[str, ...]
+    card: tuple[str, ...]
+    largest: int = 50_000_000_000
+    many: int = 10_000
+    most: int = 100_000
+
+
+type Choice = Callable[[Subject], Profile]
+"""Says which profile a checkpoint is held against."""
+
+_PAGES = ("*.md", "LICENSE*", "NOTICE*", "CITATION*", ".gitattributes", ".gitignore")
+_PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.mp4")
+_TOKENIZERS = ("vocab.txt", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "*.tiktoken", "*.jinja")
+
+LEROBOT = Profile(
+    name="lerobot",
+    allowed=("*.safetensors", "*.json", *_PAGES, *_PICTURES, *_TOKENIZERS),
+    required=("config.json", "model.safetensors"),
+    card=("license", "library_name", "pipeline_tag"),
+)
+TRANSFORMERS = Profile(
+    name="transformers",
+    allowed=("*.safetensors", "*.json", *_PAGES, *_PICTURES, *_TOKENIZERS),
+    required=("config.json", "*.safetensors"),
+    card=("license", "pipeline_tag|base_model"),
+)
+GENERIC = Profile(
+    name="generic",
+    allowed=("*.safetensors", "*.json", "*.jsonl", "*.txt", "*.yaml", "*.yml", "*.csv", *_PAGES, *_PICTURES, *_TOKENIZERS),
+    required=("*.safetensors",),
+    card=("license",),
+)
+PROFILES = {profile.name: profile for profile in (LEROBOT, TRANSFORMERS, GENERIC)}
+
+
+def profile_of(subject: Subject) -> Profile:
+    """Return the profile that a checkpoint's config asks for: a policy of LeRobot has a `type` and features, a transformers model a `model_type`."""
+    config = subject.checkpoint.document("config.json")
+    value = config.value if config else {}
+    if subject.family.name.startswith("smolvla") or ("type" in value and ("input_features" in value or "output_features" in value)):
+        return LEROBOT
+    return TRANSFORMERS if "model_type" in value or "architectures" in value else GENERIC
+
+
+def matches(path: str, globs: tuple[str, ...]) -> bool:
+    """Whether one of the globs names `path`; one without `/` is held against its last part. Letters match in any case."""
+    names, paths = _expressions(globs)
+    return bool(names.fullmatch(path.removesuffix("/").rpartition("/")[2].lower()) or paths.fullmatch(path.lower()))
+
+
+@cache
+def _expressions(globs: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    return _any(glob for glob in globs if "/" not in glob), _any(glob for glob in globs if "/" in glob)
+
+
+def _any(globs: Iterable[str]) -> re.Pattern[str]:
+    parts = [translate(glob.lower()) for glob in globs]
+    return re.compile("|".join(parts) or r"(?!)")

@@ -1,0 +1,79 @@
+"""`ckpt rules` and `ckpt explain`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jsonschema
+import pytest
+
+from ckpt_tools.report import markdown, text
+from ckpt_tools.report.rules_page import explain_page, rule_markdown
+from ckpt_tools.rules.codes import all_rules
+from ckpt_tools.store import schemas
+
+if TYPE_CHECKING:
+    from ckpt_tools.rules.rule import Rule
+
+ROOT = Path(__file__).parents[2]
+
+
+def ckpt(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "ckpt_tools", *arguments], capture_output=True, text=True, check=False, cwd=ROOT, env=dict(os.environ))
+
+
+def test_rules_are_listed_by_code() -> None:
+    lines = ckpt("rules").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [rule.code for rule in all_rules()]
+    assert next(line for line in lines if "CK301" in line).split(maxsplit=4)[1:4] == ["teacher-weights", "error", "headers"]
+    assert ckpt("rules", "--format", "markdown").stdout.count("\n| ") == len(all_rules())
+
+
+def test_the_json_follows_its_schema() -> None:
+    schema = schemas.load("rules")
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for arguments, count in ((["rules"], len(all_rules())), (["explain", "CK301"], 1)):
+        document = json.loads(ckpt(*arguments, "--format", "json").stdout)
+        assert list(jsonschema.Draft202012Validator(schema).iter_errors(document)) == []
+        assert len(document["rules"]) == count
+
+
+@pytest.mark.parametrize("named", ["CK301", "ck301", "teacher-weights", "Teacher-Weights"])
+def test_a_page_is_found_by_code_and_name(named: str) -> None:
+    done = ckpt("explain", named)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("CK301 teacher-weights\n    No tensor stands under a teacher's name.\n")
+    assert "repaired by: `ckpt sanitize`, which loses nothing" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("rule", all_rules(), ids=lambda rule: rule.code)
+def test_every_page_can_be_printed(rule: Rule) -> None:
+    for render in (text.render, markdown.render):
+        assert rule.code in render(explain_page(rule))
+
+
+def test_the_markdown_is_the_page_of_the_documents() -> None:
+    rule = next(rule for rule in all_rules() if rule.code == "CK301")
+    assert ckpt("explain", "CK301", "--format", "markdown").stdout == rule_markdown(rule)
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ("CK30A1", "there is no rule CK30A1, did you mean CK3"),
+        ("teacher-weight", "there is no rule teacher-weight, did you mean teacher-weights?"),
+        ("§", "there is no rule §; `ckpt rules` lists them"),
+        ("\x1b[31m", "there is no rule \\x1b[31m"),
+    ],
+)
+def test_an_unknown_one_is_refused_with_what_is_close(named: str, words: str) -> None:
+    done = ckpt("explain", named)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1

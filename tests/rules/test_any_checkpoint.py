@@ -1,0 +1,90 @@
+"""Rules on names, dtypes, shapes, metadata and baselines, on whatever a checkpoint and its config may hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ckpt_tools import api
+from ckpt_tools.families import smolvla
+from ckpt_tools.families.registry import family_of
+from ckpt_tools.families.smolvla_layout import Dimensions, layout
+from ckpt_tools.records.checkpoint import Checkpoint, Document, OtherFile, Tensor, TensorFile
+from ckpt_tools.records.dtype import Dtype
+from ckpt_tools.records.finding import Severity
+from ckpt_tools.records.spec import Spec
+from ckpt_tools.rules.engine import ask
+from ckpt_tools.rules.rule import Subject
+from tests.rules.cases import NORMAL, make
+from tests.rules.policies import RULES, checkpoint_of, policy
+
+SEGMENTS = [
+    "model",
+    "vlm_with_expert",
+    "vlm",
+    "lm_expert",
+    "teacher",
+    "_orig_mod",
+    "module",
+    "layers",
+    "0",
+    "1",
+    "999",
+    "self_attn",
+    "k_proj",
+    "weight",
+    "bias",
+]
+NAMES = st.one_of(
+    st.sampled_from([name for name, _ in layout(Dimensions())]),
+    st.lists(st.sampled_from(SEGMENTS), max_size=6).map(".".join),
+    st.sampled_from([name for name, _ in layout(Dimensions())]).map(lambda name: f"model._teacher_model.{name}"),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+)
+SHAPES = st.lists(st.one_of(st.integers(0, 5), st.sampled_from([960, 2**31, 2**63])), max_size=4).map(tuple)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.sampled_from(["smolvla", "true", "cross_attn", 10**400, 16, 0.75]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+CONFIGS = st.none() | st.dictionaries(st.sampled_from(["type", *sorted(smolvla.SMOLVLA.decisive)]), JSON, max_size=6)
+METADATA = st.none() | st.lists(st.tuples(NAMES | st.just("format"), NAMES), max_size=4, unique_by=lambda pair: pair[0]).map(tuple)
+
+
+@st.composite
+def checkpoints(draw: st.DrawFn) -> Checkpoint:
+    members = [
+        Tensor(name, dtype, shape, "model.safetensors", 0, draw(st.integers(0, 99)))
+        for name in draw(st.lists(NAMES, max_size=8, unique=True))
+        for dtype, shape in [(draw(st.sampled_from(list(Dtype))), draw(SHAPES))]
+    ]
+    found = draw(CONFIGS)
+    file = TensorFile("model.safetensors", 0, 0, tuple(members), draw(METADATA))
+    # The text tells one config from another, as that of a file does.
+    documents = () if found is None else (Document("config.json", repr(found), found),)
+    others = (OtherFile("model.safetensors.index.json", 2),) * draw(st.integers(0, 1))
+    return Checkpoint(where="x", root="x", weights=(file,), documents=documents, others=others)
+
+
+@given(checkpoints(), checkpoints())
+def test_no_rule_fails_whatever_a_checkpoint_holds(checkpoint: Checkpoint, reference: Checkpoint) -> None:
+    spec = Spec("x", tuple((tensor.name, tensor.dtype, tensor.shape) for tensor in reference.tensors))
+    for family in (family_of(checkpoint), smolvla.SMOLVLA):
+        found, _, _ = ask(RULES, Subject(checkpoint, family, entries=(), reference=reference, spec=spec))
+        assert all(finding.what and (finding.next or finding.severity is Severity.NOTE) for finding in found)
+
+
+@given(CONFIGS)
+def test_no_rule_fails_whatever_a_config_says_of_a_policy(values: dict[str, Any] | None) -> None:
+    checkpoint = checkpoint_of(policy(make.TOY, {}).tensors, values)
+    found, _, _ = ask(RULES, Subject(checkpoint, smolvla.SMOLVLA, entries=(), reference=api.read(str(NORMAL))))
+    assert {finding.code for finding in found} <= {"CK305", "CK306", "CK307", "CK308", "CK311", "CK504"}
+
+
+@given(checkpoints())
+def test_against_itself_a_checkpoint_is_as_it_should_be(checkpoint: Checkpoint) -> None:
+    spec = Spec("x", tuple((tensor.name, tensor.dtype, tensor.shape) for tensor in checkpoint.tensors))
+    found, _, _ = ask(RULES, Subject(checkpoint, family_of(checkpoint), reference=checkpoint, spec=spec))
+    assert not [finding.code for finding in found if finding.code.startswith("CK5")]
