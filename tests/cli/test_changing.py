@@ -115,7 +115,7 @@ def test_a_plan_is_reviewed_applied_and_refused_when_stale(tmp_path: Path) -> No
     os.utime(tmp_path / "m/model.safetensors")
     stale = ckpt("apply", tmp_path / "plan.json", "-o", tmp_path / "again")
     assert (stale.returncode, stale.stdout) == (2, "")
-    assert "the checkpoint has changed since the plan was made; make the plan again: ckpt plan" in stale.stderr
+    assert "m/model.safetensors: has changed since the plan was made; make the plan again: ckpt plan" in stale.stderr
     assert not (tmp_path / "again").exists()
 
 
@@ -127,7 +127,36 @@ def test_a_plan_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(json.dumps(document))
     done = ckpt("apply", tmp_path / "plan.json", "-o", tmp_path / "out")
     assert done.returncode == 2
-    assert "would make something else of it" in done.stderr
+    assert "the plan was edited, or made by another version of this tool" in done.stderr
+
+
+def test_a_plan_is_applied_from_anywhere_and_remembers_what_it_could_not_repair(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "fixtures/lerobot-0.3", tmp_path / "old")
+    shutil.copytree(NORMAL, tmp_path / "normal")
+    done = ckpt("sanitize", "old", "--reference", "normal", "--target", "lerobot==0.4", "--dry-run", "--format", "json", cwd=tmp_path)
+    (tmp_path / "plan.json").write_text(done.stdout)
+    assert ckpt("apply", tmp_path / "plan.json", "-o", tmp_path / "out", cwd=ROOT).returncode == 1
+    single = ckpt("strip", "normal/model.safetensors", "model.state_proj.*", "--dry-run", "--format", "json", cwd=tmp_path)
+    (tmp_path / "single.json").write_text(single.stdout)
+    assert ckpt("apply", tmp_path / "single.json", "-o", tmp_path / "one.safetensors", cwd=ROOT).returncode == 0
+    assert names(tmp_path / "one.safetensors") == names(NORMAL) - {"model.state_proj.weight", "model.state_proj.bias"}
+
+
+def test_a_glob_that_names_nothing_is_said(tmp_path: Path) -> None:
+    done = ckpt("strip", MODEL, "typo.**", "-o", tmp_path / "out")
+    assert done.returncode == 0
+    assert 'found nothing to do\n    {"drop": ["typo.**"]}' in done.stdout
+
+
+def test_the_hub_cache_gets_nothing_beside_its_snapshots(tmp_path: Path) -> None:
+    snapshot_folder = tmp_path / "models--o--n/snapshots/abc"
+    shutil.copytree(REFLOW, snapshot_folder)
+    for how in ([], ["--in-place"]):
+        done = ckpt("sanitize", tmp_path / "models--o--n", *how)
+        assert done.returncode == 2
+        assert "lies in the Hugging Face cache, where nothing else belongs; say where with --output, or --in-place --no-backup" in done.stderr
+    assert ckpt("sanitize", tmp_path / "models--o--n", "-o", tmp_path / "out").returncode == 0
+    assert [path.name for path in snapshot_folder.parent.iterdir()] == ["abc"]
 
 
 def test_a_dry_run_in_json_can_be_applied(tmp_path: Path) -> None:
@@ -164,7 +193,12 @@ REFUSED = {
     "an unknown target": (["sanitize", "{m}", "--target", "torch"], "the target 'torch' is unknown; use one of lerobot, fork"),
     "a recipe that is not there": (["plan", "{m}", "{t}/none.yaml"], "none.yaml: there is nothing here"),
     "a recipe that is none": (["plan", "{m}", "{m}/README.md"], "is no recipe by its name; name a file that ends in .json, .yaml or .yml"),
-    "a plan that is none": (["apply", "{m}/config.json"], "is no plan: 'root' is missing; make one with `ckpt plan"),
+    "a plan that is none": (["apply", "{m}/config.json"], "is no plan: 'checkpoint' is missing, or not what it is in a plan; make one with `ckpt plan"),
+    "a receipt without a folder": (["strip", "{m}", "lm_head.*", "--in-place", "--receipt", "{t}/no/r.json"], "its folder is not there, or does not let you"),
+    "no backup of nothing": (["strip", "{m}", "lm_head.*", "--no-backup"], "--no-backup says nothing without --in-place"),
+    "an output without a name": (["strip", "{m}", "lm_head.*", "-o", ""], "is no path"),
+    "a file for a folder": (["strip", "{m}", "lm_head.*", "-o", "{t}/x.safetensors"], "--output names a file, and the result is a folder"),
+    "the whole config": (["config", "{m}", "set", "", "true"], "an empty pointer stands for the whole file"),
     "a receipt that is there": (["strip", "{m}", "lm_head.*", "-o", "{t}/x", "--receipt", "{m}/config.json"], "config.json: is there already"),
 }  # fmt: skip
 
