@@ -9,7 +9,7 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.errors import ChangedUnderneath, CkptError, NotAFile
+from ckpt_tools.errors import ChangedUnderneath, CkptError
 from ckpt_tools.records.plan import Copy, Weights
 from ckpt_tools.store.casting import cast_stream
 from ckpt_tools.store.copying import copy_range
@@ -134,15 +134,21 @@ def _placed(source: str, path: str) -> Iterator[None]:
         raise refused(path, error) from None
 
 
-def _copy_entry(source: str, path: str, target: Target, like: os.stat_result | None = None, above: tuple[str, ...] = ()) -> None:
-    """Copy a file, a folder and all in it, or a link that leads nowhere. Other links are followed. What is at `path` already stays."""
-    if above and (os.path.relpath(path, target.folder) in target.skip or (there(path) and not os.path.isdir(source))):
+def _copy_entry(source: str, path: str, target: Target, like: os.stat_result | None = None, *, inside: bool = False) -> None:
+    """Copy a file, or a folder and all in it. What is at `path` already stays.
+
+    A link to a file is followed; one to a folder, which may be anywhere and hold anything, stays a link to that folder; one that leads nowhere stays as it is.
+    """
+    if inside and (os.path.relpath(path, target.folder) in target.skip or (there(path) and not os.path.isdir(source))):
         return
     if _leads_nowhere(source):
         with writing(path):
             os.symlink(os.readlink(source), path)
+    elif os.path.islink(source) and os.path.isdir(source):
+        with writing(path):
+            os.symlink(os.path.realpath(source), path)
     elif os.path.isdir(source):
-        _copy_folder(source, path, target, above)
+        _copy_folder(source, path, target)
     else:
         with _new_file(path, like) as descriptor:
             _fill_copy(descriptor, source, path, target.progress)
@@ -157,11 +163,7 @@ def _leads_nowhere(path: str) -> bool:
     return False
 
 
-def _copy_folder(source: str, path: str, target: Target, above: tuple[str, ...]) -> None:
-    real = os.path.realpath(source)
-    if real in above:
-        msg = "is a link to a folder that it lies in"
-        raise NotAFile(msg, path=source, hint="remove the link")
+def _copy_folder(source: str, path: str, target: Target) -> None:
     make_folder(path)
     for name in list_folder(source):
-        _copy_entry(os.path.join(source, name.removesuffix("/")), os.path.join(path, name.removesuffix("/")), target, above=(*above, real))
+        _copy_entry(os.path.join(source, name.removesuffix("/")), os.path.join(path, name.removesuffix("/")), target, inside=True)
