@@ -57,8 +57,9 @@ if [[ -d $teacher ]]; then
     ckpt diff "$teacher" "$student" || [[ $? -eq 1 ]]
 fi
 
-# The gate before an upload.
-if ckpt gate --help >/dev/null 2>&1; then
-    ckpt gate "$student"
-fi
-echo "Publish it with: hf upload <user>/<repository> $student"
+# What stock LeRobot would make of it: 0 is clean.
+ckpt verify --values "$student"
+
+# What stands between it and an upload: a model card, paths of this machine in train_config.json. Exit code 1 says that something does.
+ckpt gate "$student" || [[ $? -eq 1 ]]
+echo "When the gate has nothing to say: ckpt upload <user>/<repository> $student"

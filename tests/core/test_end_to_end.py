@@ -13,6 +13,8 @@ import torch
 from lerobot_policy_smolvla_reflow.modeling_smolvla_reflow import SmolVLAReflowPolicy
 from safetensors.torch import load_file, save_file
 
+from ckpt_tools import api
+from ckpt_tools.records.finding import Severity
 from tests.core.surroundings import lerobot_train, make_batch, python, train_arguments
 
 pytestmark = pytest.mark.lerobot
@@ -159,6 +161,11 @@ REFUSED = {
     ),
     "another action": (["--policy.type=smolvla_reflow", "--policy.teacher_model_path={other}"], "acts in 3 dimensions and the dataset's action has 6"),
 }
+
+
+def test_the_tool_finds_nothing_in_it_but_the_local_folder_of_the_tiny_vlm(reflow_run: tuple[Path, str]) -> None:
+    found = api.verify(str(reflow_run[0] / "checkpoints/last/pretrained_model"), values=True).findings
+    assert {finding.code for finding in found if finding.severity is not Severity.NOTE} == {"CK710"}
 
 
 @pytest.mark.parametrize("case", REFUSED)

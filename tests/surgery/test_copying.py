@@ -88,6 +88,13 @@ def test_short_and_interrupted_calls_are_continued(pair: tuple[int, int], unavai
     assert os.pread(pair[1], SIZE, 0) == DATA[1:SIZE]
 
 
+def test_an_interrupted_call_is_no_reason_to_give_up_the_fastest_way(pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "copy_file_range", sluggish(os.copy_file_range, 2))
+    without(monkeypatch, "sendfile", "preadv")
+    copy_range(*pair, 0, SIZE, 0)
+    assert os.pread(pair[1], SIZE, 0) == DATA[:SIZE]
+
+
 def sluggish(original: Callable[..., int], place: int | None) -> Callable[..., int]:
     """Return a call that is interrupted every other time, and does a part the other times."""
     turn = 0

@@ -61,6 +61,13 @@ def test_any_mixture_of_dirt_comes_off(ways: list[str], shared: str, tmp_path: P
     assert files(clean(dirty(folder / "dirty", *chosen), folder / "clean", reference=str(NORMAL))) == files(NORMAL)
 
 
+@pytest.mark.parametrize("way", ["teacher under teacher.", "VLM only under model._teacher_model.", "a fork's config", "module.", "three shards"])
+def test_what_was_dirty_does_not_verify_and_what_was_sanitized_does(way: str, tmp_path: Path) -> None:
+    folder = dirty(tmp_path / "dirty", way)
+    assert not api.verify(str(folder), values=True).clean
+    assert api.verify(str(clean(folder, tmp_path / "clean", reference=str(NORMAL))), values=True).clean
+
+
 def test_a_clean_checkpoint_is_left_alone() -> None:
     for name in ("normal", "reflow-clean"):
         plan = api.sanitize(str(NORMAL.parent / name))
