@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PACKAGE_ROOT = Path(ckpt_tools.__file__).parents[1]
-TIMEOUT_S = 10
+TIMEOUT_S = 120  # a hang, whatever else the machine is doing
 """Generous: a hang is found, a busy machine is not."""
 
 ENTRY = '{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
