@@ -62,7 +62,7 @@ bench: $(STAMP) ## measure against other tools, side by side (minutes; 4 GB of d
 	$(PY) -m benchmarks.training_step
 
 lock: ## pin the dependencies again (needs uv)
-	uv pip compile pyproject.toml --extra train --group dev --generate-hashes --universal --python-version 3.12 --no-annotate --no-header --quiet --output-file requirements.lock
+	uv pip compile pyproject.toml --extra train --extra plot --group dev --generate-hashes --universal --python-version 3.12 --no-annotate --no-header --quiet --output-file requirements.lock
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
