@@ -47,7 +47,7 @@ def gate(where: str, *, profile: str | None = None, settings: str | Settings | N
     choose = _choice(profile or said.profile, said, is_folder=os.path.isdir(where))
     rules = tuple(_BY_PROFILE[rule.code](choose) if rule.code in _BY_PROFILE else rule for rule in known_rules())
     try:
-        seen = verify(where, reference=reference, target=target, rules=rules)
+        seen = verify(where, reference=reference, target=target, settings=Settings(), rules=rules)
     except (NotACheckpoint, NotAFile) as error:
         found = Finding(_REQUIRED, Severity.ERROR, error.what, error.path.removeprefix(where).lstrip("/"), next=error.next)
         seen = Verification(where, None, GENERIC.name, (found,), ())

@@ -1,4 +1,4 @@
-"""The verbs that judge: verify, gate, explain."""
+"""The verbs that judge: verify and explain; `gating` decides."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from ckpt_tools.errors import FormatError, UnknownSelection
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.records.finding import Skipped, Verification
+from ckpt_tools.records.verdict import Settings
 from ckpt_tools.rules.codes import all_rules
+from ckpt_tools.rules.decide import live_with
 from ckpt_tools.rules.engine import ask
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.rules.unreadable import finding_of
@@ -19,6 +21,7 @@ from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.listing import listing
 from ckpt_tools.store.probes import probe
 from ckpt_tools.store.reader import read
+from ckpt_tools.store.settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -63,13 +66,15 @@ def verify(  # noqa: PLR0913 - options by keyword
     values: bool = False,
     load: bool = False,
     target: str = "",
+    settings: str | Settings | None = None,
     rules: Iterable[Rule] | None = None,
     progress: Callable[[int], None] = no_progress,
 ) -> Verification:
     """Return what is wrong with the checkpoint at `where`. A file that cannot be read as what it is becomes a finding.
 
     `reference` is a normal checkpoint, `spec` a lockfile to hold it against. `values` reads every tensor, and `progress` is called with the bytes read.
-    `load` lets the family's probe load it and act once. Raises a CkptError where there is nothing to verify, or the machine does not let it.
+    `load` lets the family's probe load it and act once. `settings` say what is lived with: given, or a file to read instead of `ckpt.toml` in the current
+    folder. Raises a CkptError where there is nothing to verify, or the machine does not let it.
     """
     chosen = tuple(rules) if rules is not None else tuple(rule for rule in known_rules() if not rule.supply_chain)
     normal = read(reference) if reference else None
@@ -79,7 +84,8 @@ def verify(  # noqa: PLR0913 - options by keyword
     except FormatError as error:
         finding = finding_of(error)
         skipped = tuple(Skipped(rule.code, "the checkpoint cannot be read") for rule in chosen if rule.code != finding.code)
-        return Verification(where, None, GENERIC.name, (finding,), (finding.code,), skipped)
+        root = where if os.path.isdir(where) else os.path.split(where)[0]
+        return live_with(Verification(where, None, GENERIC.name, (finding,), (finding.code,), skipped), _said(settings, root))
     family = _family_of(checkpoint)
     subject = Subject(
         checkpoint,
@@ -93,7 +99,12 @@ def verify(  # noqa: PLR0913 - options by keyword
         schema=_schema,
     )
     findings, asked, skipped = ask(chosen, subject)
-    return Verification(where, checkpoint, family.name, findings, asked, skipped)
+    return live_with(Verification(where, checkpoint, family.name, findings, asked, skipped), _said(settings, checkpoint.root))
+
+
+def _said(settings: str | Settings | None, root: str) -> Settings:
+    """Return the settings for judging what lies in the folder `root`."""
+    return settings if isinstance(settings, Settings) else read_settings(settings, root)
 
 
 def _measured(checkpoint: Checkpoint, progress: Callable[[int], None]) -> dict[str, Facts]:

@@ -13,9 +13,9 @@ from ckpt_tools.cli.judging import FORMATS, write_judgement
 @click.command(short_help="Say whether a checkpoint may be uploaded.", epilog=options.WHERE_HELP)
 @options.where("where")
 @click.option("--profile", metavar="NAME", help="lerobot, transformers or generic; by default what ckpt.toml says, or what the config asks for.")
-@click.option("--settings", metavar="FILE", help="Read this file instead of ckpt.toml in the current folder.")
 @click.option("--reference", metavar="NORMAL", help="Hold it against this normal checkpoint too.")
 @click.option("--target", default="", metavar="RELEASE", help="The LeRobot release it is meant for, such as lerobot==0.4; the newest otherwise.")
+@options.settings
 @options.output_format(*FORMATS)
 def gate(  # noqa: PLR0913 - one parameter an option
     where: str, *, profile: str | None, settings: str | None, reference: str | None, target: str, output_format: str

@@ -34,6 +34,9 @@ lenient: Decorator = click.option(
 )
 
 
+settings: Decorator = click.option("--settings", metavar="FILE", help="Read this file instead of ckpt.toml in the current folder.")
+
+
 class AspectList(click.ParamType[frozenset[Aspect]]):
     """A comma-separated list of aspects."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @options.where("where")
 @click.argument("arguments", metavar="[-- HF-UPLOAD-OPTIONS]...", nargs=-1)
 @click.option("--profile", metavar="NAME", help="lerobot, transformers or generic; by default what ckpt.toml says, or what the config asks for.")
-@click.option("--settings", metavar="FILE", help="Read this file instead of ckpt.toml in the current folder.")
+@options.settings
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, with its SHA-256, and send nothing.")
 def upload(  # noqa: PLR0913 - one parameter an option
     repo: str, where: str, *, arguments: tuple[str, ...], profile: str | None, settings: str | None, dry_run: bool

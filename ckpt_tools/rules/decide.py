@@ -1,4 +1,4 @@
-"""From what was found to whether it may be uploaded, under what the settings say. Pure; the order of findings and of suppressions does not matter.
+"""From what was found to what stands, and to whether it may be uploaded, under what the settings say. Pure; the order of findings and of suppressions does not matter.
 
 One more finding never makes a refusal a pass: each is judged by itself. Errors and warnings refuse, notes do not, and nothing asked is not a pass.
 """
@@ -23,22 +23,31 @@ _ORDER = {severity: place for place, severity in enumerate(Severity)}
 
 def decide(verification: Verification, profile: str, settings: Settings) -> Verdict:
     """Return the verdict on what was found, by the severities and suppressions of `settings`."""
-    findings = [finding._replace(severity=settings.severity.get(finding.code, finding.severity)) for finding in verification.findings]
-    active = [one for one in settings.suppress if not _has_expired(one, settings)]
-    lived_with = [(finding, _reason(finding, active)) for finding in findings]
-    standing = [finding for finding, reason in lived_with if reason is None]
-    notes = _notes(settings, findings)
-    judged = verification._replace(
-        findings=in_order((*standing, *notes)),
-        suppressed=(*verification.suppressed, *sorted(Suppressed(finding, reason) for finding, reason in lived_with if reason is not None)),
-    )
+    judged = live_with(verification, settings)
     refused = tuple(finding for finding in judged.findings if finding.severity is not Severity.NOTE)
     return Verdict(profile, judged, refused, passes=bool(verification.asked) and not refused)
 
 
+def live_with(verification: Verification, settings: Settings) -> Verification:
+    """Return a verification with the severities of `settings`, what they suppress apart, and a note for each suppression that has no use."""
+    findings = [finding._replace(severity=settings.severity.get(finding.code, finding.severity)) for finding in verification.findings]
+    active = [one for one in settings.suppress if not _has_expired(one, settings)]
+    lived_with = [(finding, _reason(finding, active)) for finding in findings]
+    standing = [finding for finding, reason in lived_with if reason is None]
+    notes = _notes(settings, findings, frozenset(verification.asked))
+    return verification._replace(
+        findings=in_order((*standing, *notes)),
+        suppressed=(*verification.suppressed, *sorted(Suppressed(finding, reason) for finding, reason in lived_with if reason is not None)),
+    )
+
+
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return findings as they are told: worst first, then by code and place."""
-    return tuple(sorted(findings, key=lambda finding: (_ORDER[finding.severity], finding.code, finding.path, finding.subject, finding.what)))
+    """Return findings as they are told: worst first, then by code, place and words."""
+    return tuple(sorted(findings, key=_place))
+
+
+def _place(finding: Finding) -> tuple[object, ...]:
+    return (_ORDER[finding.severity], finding.code, finding.path, finding.subject, finding.what, finding.next)
 
 
 def _reason(finding: Finding, active: Iterable[Suppression]) -> str | None:
@@ -55,13 +64,14 @@ def _has_expired(suppression: Suppression, settings: Settings) -> bool:
     return bool(suppression.expires) and suppression.expires < settings.today
 
 
-def _notes(settings: Settings, findings: list[Finding]) -> Iterator[Finding]:
+def _notes(settings: Settings, findings: list[Finding], asked: frozenset[str]) -> Iterator[Finding]:
+    """Yield a note for each suppression without use; of a rule that was not asked nobody knows."""
     for one in settings.suppress:
         used = any(_fits(one, finding) for finding in findings)
         if _has_expired(one, settings):
             again = "what it hid is a finding again" if used else "there is nothing left that it would hide"
             what = f"the suppression of {one.code} ran out on {one.expires}: {again}"
-        elif not used:
+        elif not used and one.code in asked:
             what = f"the suppression of {one.code} hides nothing"
         else:
             continue

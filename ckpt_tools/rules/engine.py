@@ -43,7 +43,7 @@ def _findings(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
 
 def _place(finding: Finding) -> tuple[object, ...]:
-    return (_ORDER[finding.severity], finding.code, finding.path, finding.subject, finding.what)
+    return (_ORDER[finding.severity], finding.code, finding.path, finding.subject, finding.what, finding.next)
 
 
 def _reason_against(rule: Rule, subject: Subject) -> str:

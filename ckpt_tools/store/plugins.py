@@ -13,7 +13,8 @@ import importlib
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.families.family import Family
+from ckpt_tools.families.family import GENERIC, Family
+from ckpt_tools.rules import codes
 from ckpt_tools.rules.codes import all_rules, guarded, objection
 from ckpt_tools.rules.rule import Rule
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.metadata import EntryPoint
 
-    from ckpt_tools.records.checkpoint import Checkpoint
 
 RULES = "ckpt_tools.rules"
 FAMILIES = "ckpt_tools.families"
@@ -59,24 +59,32 @@ def _rules() -> Iterator[Rule]:
 def _families() -> Iterator[Family]:
     for origin, loaded in _loaded(FAMILIES):
         if isinstance(loaded, Family):
-            yield loaded._replace(recognises=_Recognises(loaded, origin))
+            yield _guarded(loaded, origin)
         else:
             warn(f"{origin}: holds {type(loaded).__name__} where a Family is due; it is left out")
 
 
-class _Recognises:
-    """Asks a family whether it recognises a checkpoint; one that fails does not."""
+def _guarded(family: Family, origin: str) -> Family:
+    """Return a family whose functions, where they fail, are told of and answer as those of the family of everything else."""
+    guarded = {field: _Guarded(family, field, origin) for field in family._fields if callable(getattr(family, field))}
+    return family._replace(**guarded)  # type: ignore[arg-type]  # each stands for a function of the field's own type
 
-    def __init__(self, family: Family, origin: str) -> None:
-        self._family = family
-        self._origin = origin
 
-    def __call__(self, checkpoint: Checkpoint) -> bool:
+class _Guarded:
+    """One function of a family of another distribution; once it has failed, it is not asked again."""
+
+    def __init__(self, family: Family, field: str, origin: str) -> None:
+        self._ask = getattr(family, field)
+        self._instead = (lambda _: False) if field == "recognises" else getattr(GENERIC, field)
+        self._whose = f"{origin}: `{field}` of the family {family.name}"
+
+    def __call__(self, *arguments: object) -> object:
         try:
-            return bool(self._family.recognises(checkpoint))
+            return self._ask(*arguments)
         except Exception as error:  # noqa: BLE001 - whatever a stranger's code raises
-            warn(f"{self._origin}: the family {self._family.name} failed: {type(error).__name__}: {error}; it is left out")
-            return False
+            warn(f"{self._whose} failed: {type(error).__name__}: {error}; it is left out")
+            self._ask = self._instead
+            return self._instead(*arguments)
 
 
 def _loaded(group: str) -> Iterator[tuple[str, object]]:
@@ -91,6 +99,11 @@ def _loaded(group: str) -> Iterator[tuple[str, object]]:
 
 def _origin(entry: EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+
+
+def rule_of(code: str) -> Rule | None:
+    """Return the rule of that code or name, the tool's own or another distribution's, None if there is none."""
+    return codes.rule_of(code) or next((rule for rule in load().rules if code.upper() == rule.code or code.lower() == rule.name), None)
 
 
 def warn(message: str) -> None:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ckpt_tools.errors import SettingsInvalid
 from ckpt_tools.records.finding import Severity
 from ckpt_tools.records.verdict import Settings, Suppression
-from ckpt_tools.rules.codes import rule_of
 from ckpt_tools.rules.profiles import PROFILES
 from ckpt_tools.store.files import read_whole
+from ckpt_tools.store.plugins import rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +105,7 @@ def _severities(value: dict[str, Any], path: str) -> Iterator[tuple[str, Severit
 
 
 def _code(word: str, key: str, path: str) -> str:
-    """Return the code of the rule of that code or name; one of another distribution's rules, which are not known here, as it is."""
+    """Return the code of the rule of that code or name; one of a distribution that is not installed here as it is."""
     rule = rule_of(word)
     if rule is None and word.upper().startswith("CK"):
         _refuse(f"there is no rule {word}", key, path, "`ckpt rules` lists them")

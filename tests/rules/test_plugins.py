@@ -37,6 +37,7 @@ FAMILY = """
 
     FAMILY = GENERIC._replace(name="acme", recognises=lambda checkpoint: True)
     BROKEN = GENERIC._replace(name="broken", recognises=lambda checkpoint: 1 / 0)
+    HALF = FAMILY._replace(component=lambda name: 1 / 0, expected=lambda checkpoint: 1 / 0)
 """
 
 
@@ -127,7 +128,7 @@ def test_a_family_of_another_distribution_recognises_what_no_other_does(tmp_path
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ("acme_family:BROKEN", "the family broken failed: ZeroDivisionError"),
+        ("acme_family:BROKEN", "`recognises` of the family broken failed: ZeroDivisionError"),
         ("acme_rules:NUMBER", "holds int where a Family is due"),
         ("nothing:X", "cannot be loaded"),
     ],
@@ -138,6 +139,24 @@ def test_a_broken_family_is_a_warning(tmp_path: Path, entry: str, words: str) ->
     assert found["family"] == "generic"
     assert complaints.startswith("ckpt: acme-rules 1.2: ")
     assert words in complaints
+
+
+def test_a_family_that_fails_later_is_told_of_once_and_answers_as_the_generic_one(tmp_path: Path) -> None:
+    distribution(tmp_path, families="acme_family:HALF")
+    found, complaints = verified(tmp_path, "fixtures/language-model")
+    assert found["family"] == "acme"
+    assert "`expected` of the family acme failed: ZeroDivisionError" in complaints
+    assert len(complaints.splitlines()) == len(set(complaints.splitlines()))
+
+
+def test_findings_of_its_rules_can_be_lived_with_by_code_and_by_name(tmp_path: Path) -> None:
+    distribution(tmp_path, "acme_rules:RULE")
+    program = VERIFY.replace("sys.argv[1])", "sys.argv[1], settings=sys.argv[2])")
+    for word in ("ACME101", "acme101", "acme-policy"):
+        settings = tmp_path / "live.toml"
+        settings.write_text(f'[[suppress]]\ncode = "{word}"\nreason = "ours"\n', encoding="utf-8")
+        done = python(tmp_path, program, "fixtures/normal", str(settings))
+        assert json.loads(done.stdout)["findings"] == [], done.stderr
 
 
 def test_nothing_of_another_distribution_is_loaded_before_something_is_verified(tmp_path: Path) -> None:
