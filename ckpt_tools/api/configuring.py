@@ -29,8 +29,11 @@ LIMIT = 4 << 20
 """Configs have kilobytes."""
 
 ASPECTS = (Aspect.CONFIG, Aspect.TRAIN_CONFIG, Aspect.PROCESSORS)
-_SCHEMAS = {("smolvla", CONFIG): "smolvla-config"}
-"""By family and file."""
+_SCHEMAS = {"train_config.json": "train-config", "policy_preprocessor.json": "policy-preprocessor", "policy_postprocessor.json": "policy-postprocessor"}
+"""By file, of any policy."""
+
+_CONFIG_SCHEMAS = {"smolvla": "smolvla-config"}
+"""Of config.json, by family."""
 
 
 class Change(NamedTuple):
@@ -125,12 +128,12 @@ def diff(a: str, b: str, *, file: str | None = None) -> Comparison:
 
 
 def validate(where: str, *, file: str | None = None) -> Verdict:
-    """Return what the schema of the file's kind, in its checkpoint's family, does not allow."""
+    """Return what the schema of the file's kind, of config.json in its family, does not allow."""
     path = find(where, file)
     name = _name(path)
     checkpoint = _alone(path, name)
     family = importlib.import_module("ckpt_tools.families.registry").family_of(checkpoint)
-    schema = _SCHEMAS.get((family.name, name), "")
+    schema = _CONFIG_SCHEMAS.get(family.name, "") if name == CONFIG else _SCHEMAS.get(name, "")
     return Verdict(path, schema, tuple(sorted(set(_problems(schema, checkpoint.documents[0].value)))) if schema else ())
 
 

@@ -114,8 +114,7 @@ def _masked(verdict: Verdict, where: str, root: str) -> Verdict:
     known: set[str] = set()
     for entry in _entries(where, root) if places else ():
         if entry.path in places:
-            texts = (entry.text, entry.header, entry.path, entry.target)
-            known.update(secret.value for text in texts if text for secret in secrets(text))
+            known.update(secret.value for text, _ in entry.texts for secret in secrets(text))
     masked = {finding: _told(finding, known) for finding in everything}
     verification = found._replace(
         findings=tuple(masked[finding] for finding in found.findings),

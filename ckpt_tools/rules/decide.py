@@ -1,6 +1,7 @@
-"""From what was found to what stands, and to whether it may be uploaded, under what the settings say. Pure; the order of findings and of suppressions does not matter.
+"""From what was found to what stands, and to whether it may be uploaded, under what the settings say. Pure.
 
-One more finding never makes a refusal a pass: each is judged by itself. Errors and warnings refuse, notes do not, and nothing asked is not a pass.
+The order of findings and of suppressions does not matter. One more finding never makes a refusal a pass: each is judged by itself. Errors and
+warnings refuse, notes do not, and nothing asked is not a pass.
 """
 
 from __future__ import annotations

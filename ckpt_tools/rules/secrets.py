@@ -105,6 +105,12 @@ def _is_random(match: re.Match[str]) -> bool:
     return drawn and sum(-value.count(sign) / len(value) * log2(value.count(sign) / len(value)) for sign in set(value)) >= _ENTROPY
 
 
+def _is_drawn(match: re.Match[str]) -> bool:
+    """Whether a match ends in something that has digits and letters, and is no end of a longer word."""
+    value, before = match[0], match.string[max(0, match.start() - 1) : match.start()]
+    return any(map(str.isdigit, value[4:])) and any(map(str.isalpha, value[4:])) and not before.isalnum()
+
+
 def _is_mixed(match: re.Match[str]) -> bool:
     """Whether a value has letters and digits; and where it is glued to a word (task-…), both cases, which names and digests do not have."""
     value = match["s"]
@@ -141,12 +147,20 @@ _ASSIGNED = (
 _KINDS = (
     _Kind("Hugging Face token", ("hf_", "api_org_"), r"(?:hf_|api_org_)[A-Za-z0-9]{30,}"),
     _Kind("GitHub token", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"), r"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,}"),
-    _Kind("GitLab token", ("glpat-",), r"glpat-[A-Za-z0-9_-]{20,}"),
+    _Kind(
+        "GitLab token", ("gl", "GR1348941"), r"gl(?:pat|dt|ft|soat|rt|cbt|imt|ptt|agent|oas)-[A-Za-z0-9_-]{20,}|GR1348941[A-Za-z0-9_-]{20,}", holds=_is_drawn
+    ),
     _Kind("npm token", ("npm_",), r"npm_[A-Za-z0-9]{36,}"),
     _Kind("PyPI token", ("pypi-",), r"pypi-AgE[A-Za-z0-9_-]{40,}"),
     _Kind("Weights & Biases key", ("wandb_v",), r"wandb_v[0-9]_[A-Za-z0-9_]{30,}"),
     _Kind("Weights & Biases key", ("wandb",), r"wandb[^\r]{0,120}?(?<![0-9a-f])(?P<s>[0-9a-f]{40})(?![0-9a-f])", folded=True, holds=_is_not_digest),
-    _Kind("AWS key", ("AKIA", "ASIA"), r"A[KS]IA[A-Z0-9]{16}"),
+    _Kind("AWS key", ("AKIA", "ASIA", "ABIA", "ACCA", "A3T"), r"(?:A[KS]IA|ABIA|ACCA|A3T[A-Z0-9])[A-Z0-9]{16}", holds=_is_drawn),
+    _Kind("Azure storage key", ("accountkey=",), r"AccountKey=(?P<s>[A-Za-z0-9+/]{80,}={0,2})", folded=True),
+    _Kind("SendGrid key", ("SG.",), r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}"),
+    _Kind("Telegram token", (":AA",), r"(?<![0-9])[0-9]{8,10}:AA[A-Za-z0-9_-]{33}"),
+    _Kind("Mailchimp key", ("-us",), r"(?<![0-9a-z])[0-9a-f]{32}-us[0-9]{1,2}"),
+    _Kind("Twilio key", ("SK",), r"(?<![A-Za-z0-9])SK[0-9a-f]{32}(?![A-Za-z0-9])"),
+    _Kind("Square secret", ("sq0csp-",), r"sq0csp-[A-Za-z0-9_-]{43}"),
     _Kind("Stripe key", ("_live_",), r"[sr]k_live_[A-Za-z0-9]{20,}"),
     _Kind("API key (sk-)", ("sk-",), r"sk-(?:proj|svcacct|admin|ant-[a-z0-9]{1,12}|or-v1|lf)-(?P<s>[A-Za-z0-9_-]{20,})", holds=_is_mixed),
     _Kind("API key (sk-)", ("sk-",), r"(?P<s>sk-[A-Za-z0-9]{20,})", holds=_is_mixed),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +23,10 @@ TEXT_LIMIT = 48 << 20
 TOTAL_LIMIT = 512 << 20
 """Text of all files together that is held at once."""
 
+STRINGS_LIMIT = 16 << 20
+"""How much of a file that is no text is looked through for what can be read in it: pictures and the like have their metadata at their start."""
+
+_RUN = rb"[\x20-\x7e]{16,}"
 _DATA = (".json", ".jsonl", ".ipynb", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".conf", ".csv", ".tsv", ".xml", ".env", ".netrc", ".pem", ".key", ".tiktoken")
 _TEXTS = (*_DATA, ".md", ".txt", ".html", ".svg", ".log", ".jinja", ".py", ".sh")
 _KINDS = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "folder"), (stat.S_ISLNK, "link"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
@@ -43,6 +48,7 @@ class _Content(NamedTuple):
     text: str | None = None
     utf8: bool = True
     header: str | None = None
+    strings: str | None = None
     pickle: str = ""
     imports: tuple[str, ...] = ()
     unread: str = ""
@@ -55,7 +61,7 @@ def listing(root: str) -> tuple[Entry, ...]:
     found: list[Entry] = []
     for path, status in _walk(root):
         entry = _entry(place, path, status, TOTAL_LIMIT - held)
-        held += len(entry.text or "") + len(entry.header or "")
+        held += len(entry.text or "") + len(entry.header or "") + len(entry.strings or "")
         found.append(entry)
     return tuple(sorted(found, key=lambda entry: entry.path))
 
@@ -128,7 +134,7 @@ def _seen(descriptor: int, size: int, full: str, name: str, budget: int) -> _Con
     if name.endswith(".safetensors"):
         return _with_header(seen, descriptor, full, budget)
     if not (name.endswith(_TEXTS) or _looks_like_text(head[:HEAD])):
-        return seen
+        return seen._replace(strings=_strings(read_at(descriptor, min(size, STRINGS_LIMIT), 0, full))[: max(budget, 0)])
     if size > min(TEXT_LIMIT, budget):
         return seen._replace(unread=f"its {size:,} bytes of text are more than is looked through")
     data = read_at(descriptor, size, 0, full)
@@ -146,6 +152,11 @@ def _with_header(seen: _Content, descriptor: int, full: str, budget: int) -> _Co
     limit = min(TEXT_LIMIT, budget)
     unread = f"its header of {length:,} bytes is more than is looked through" if length > limit else ""
     return seen._replace(header=read_at(descriptor, max(min(length, limit), 0), 8, full).decode("utf-8", "replace"), unread=unread)
+
+
+def _strings(data: bytes) -> str:
+    """Return the runs of printable characters in `data` that are long enough to be words or secrets, a line each."""
+    return b"\n".join(re.findall(_RUN, data)).decode("ascii")
 
 
 def _patched(data: bytes) -> str:

@@ -390,10 +390,19 @@ def test_validate_as_json_follows_its_schema(config: Callable[..., Outcome]) -> 
 
 
 def test_nothing_checked_is_not_valid(config: Callable[..., Outcome]) -> None:
-    for arguments in ((FIXTURES / "language-model", "validate"), (FIXTURES / "normal", "validate", "--file", "train_config.json")):
-        done = config(*arguments)
-        assert (done.code, done.out) == (3, "")
-        assert "no schema is known for it, so nothing was checked" in done.err
+    done = config(FIXTURES / "language-model", "validate")
+    assert (done.code, done.out) == (3, "")
+    assert "no schema is known for it, so nothing was checked" in done.err
+
+
+@pytest.mark.parametrize("name", ["train_config.json", "policy_preprocessor.json", "policy_postprocessor.json"])
+def test_the_other_files_of_a_policy_have_schemas_too(config: Callable[..., Outcome], tmp_path: Path, name: str) -> None:
+    assert config(FIXTURES / "normal", "validate", "--file", name).code == 0
+    value = json.loads((FIXTURES / "normal" / name).read_text())
+    (tmp_path / name).write_text(json.dumps(value | {"steps": "many"}))
+    done = config(tmp_path / name, "validate")
+    assert done.code == 1
+    assert f"{name}: /steps: is 'many'" in done.out.replace('"', "'")
 
 
 def test_setting_a_value_loads_nothing_heavy(folder: Path) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from tests.hub.messages import NONE, Answer, Refused, Request, answer_json, redirect
 from tests.hub.protocol import API, NAME, REPO, REVISION, USER, At, Endpoints, Protocol, checked
-from tests.hub.repository import Blob, Commit, git_oid, md5_etag
+from tests.hub.repository import PULL_REQUESTS, Blob, Commit, git_oid, md5_etag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,9 +103,11 @@ def paths_info(hub: Protocol, request: Request, at: At) -> Answer:
 @endpoint("GET", f"{API}/refs")
 def refs(hub: Protocol, request: Request, at: At) -> Answer:
     repository = hub.open(request, at)
-    branches = [{"name": name, "ref": f"refs/heads/{name}", "targetCommit": oid} for name, oid in repository.branches.items()]
+    heads = [{"name": name, "ref": f"refs/heads/{name}", "targetCommit": oid} for name, oid in repository.branches.items()]
+    branches = [head for head in heads if not head["name"].startswith(PULL_REQUESTS)]
+    proposals = [head | {"ref": head["name"]} for head in heads if head not in branches]
     tags = [{"name": name, "ref": f"refs/tags/{name}", "targetCommit": oid} for name, oid in repository.tags.items()]
-    return answer_json({"branches": branches, "tags": tags, "converts": [], "pullRequests": []})
+    return answer_json({"branches": branches, "tags": tags, "converts": [], "pullRequests": proposals})
 
 
 @endpoint("GET", f"{API}/commits/{REVISION}")

@@ -20,6 +20,9 @@ LFS_SUFFIXES = (
 )  # fmt: skip
 GITATTRIBUTES = "".join(f"*.{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
 
+PULL_REQUESTS = "refs/pr/"
+"""How the branch of a pull request is called, with its number."""
+
 
 def is_lfs(path: str, size: int, threshold: int) -> bool:
     """Whether the Hub keeps a file with LFS: by its suffix or its size. An empty file never."""
@@ -121,6 +124,12 @@ class Repository:
         if branch not in self.branches:
             raise Refused(404, f"Invalid rev id: {branch}", "RevisionNotFound")
         return self.history[self.branches[branch]]
+
+    def propose(self, parent: Commit) -> int:
+        """The number of a new pull request, whose branch starts at a commit."""
+        number = 1 + sum(name.startswith(PULL_REQUESTS) for name in self.branches)
+        self.branches[f"{PULL_REQUESTS}{number}"] = parent.id
+        return number
 
     def commit(self, files: Mapping[str, Blob], title: str, *, description: str = "", branch: str = "main") -> Commit:
         """A new commit that holds exactly these files; never the id of another, even with the same content."""

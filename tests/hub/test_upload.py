@@ -85,6 +85,17 @@ def test_what_stands_after_the_dashes_goes_to_the_client(hub: HubServer, out: Pa
     assert subprocess.run([HF, "download", REPO], env=environment, capture_output=True, check=False).returncode == 1
 
 
+def test_a_pull_request_holds_what_was_checked_and_main_stays(hub: HubServer, out: Path) -> None:
+    assert ckpt(hub, out, REPO, "out").returncode == 0
+    before = hub.files(REPO)
+    (out / "README.md").write_text(CARD + "\nBetter.\n", encoding="utf-8")
+    done = ckpt(hub, out, REPO, "out", "--", "--create-pr")
+    assert done.returncode == 0, done.stderr
+    assert hub.files(REPO) == before
+    assert hub.files(REPO, "refs/pr/1")["README.md"].endswith(b"Better.\n")
+    assert f"{hub.endpoint}/{REPO}/commit/{hub.commits(REPO, 'refs/pr/1')[0].id}" in done.stdout
+
+
 def test_a_single_file_is_sent_alone(hub: HubServer, out: Path) -> None:
     done = ckpt(hub, out, REPO, "out/model.safetensors")
     assert done.returncode == 0, done.stdout + done.stderr

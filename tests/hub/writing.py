@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.hub.messages import Answer, Refused, Request, answer_json, parse
 from tests.hub.protocol import API, REPO, REVISION, USER, At, Endpoints, Protocol, checked
-from tests.hub.repository import GITATTRIBUTES, Blob, Repository, Upload, is_lfs, md5_etag
+from tests.hub.repository import GITATTRIBUTES, PULL_REQUESTS, Blob, Repository, Upload, is_lfs, md5_etag
 
 ENDPOINTS = endpoint = Endpoints()
 
@@ -56,7 +56,6 @@ def tag(hub: Protocol, request: Request, at: At) -> Answer:
 def preupload(hub: Protocol, request: Request, at: At) -> Answer:
     """How each file is to come, and what is there under its name."""
     repository = hub.open(request, at, write=True)
-    refuse_pull_requests(request)
     files = repository.head(at["revision"]).files
     answers: list[dict[str, Any]] = []
     for file in request.json["files"]:
@@ -64,11 +63,6 @@ def preupload(hub: Protocol, request: Request, at: At) -> Answer:
         there = {"oid": files[file["path"]].etag} if file["path"] in files else {}
         answers.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False, **there})
     return answer_json({"files": answers})
-
-
-def refuse_pull_requests(request: Request) -> None:
-    if request.query.get("create_pr"):
-        raise Refused(501, "The stand-in opens no pull requests")
 
 
 @endpoint("POST", rf"/{REPO}\.git/info/lfs/objects/batch")
@@ -138,9 +132,8 @@ def lfs_verify(hub: Protocol, request: Request, at: At) -> Answer:
 
 @endpoint("POST", f"{API}/commit/{REVISION}")
 def commit(hub: Protocol, request: Request, at: At) -> Answer:
-    """All operations of a commit, or none."""
+    """All operations of a commit, or none; on the branch, or on a pull request to it."""
     repository = hub.open(request, at, write=True)
-    refuse_pull_requests(request)
     parent = repository.head(at["revision"])
     lines = [parse(line) for line in request.body.splitlines()]
     header: dict[str, str] = next((line["value"] for line in lines if line["key"] == "header"), {})
@@ -151,8 +144,12 @@ def commit(hub: Protocol, request: Request, at: At) -> Answer:
     files = dict(parent.files)
     for line in lines:
         apply(hub, repository, files, line["key"], line["value"])
-    done = repository.commit(files, header["summary"], description=header.get("description", ""), branch=at["revision"])
-    return answer_json({"success": True, "commitOid": done.id, "commitUrl": f"{hub.endpoint}/{repository.name}/commit/{done.id}", "hookOutput": ""})
+    number = repository.propose(parent) if request.query.get("create_pr") else 0
+    proposal = {"pullRequestUrl": f"{hub.endpoint}/{repository.name}/discussions/{number}"} if number else {}
+    branch = f"{PULL_REQUESTS}{number}" if number else at["revision"]
+    done = repository.commit(files, header["summary"], description=header.get("description", ""), branch=branch)
+    said = {"success": True, "commitOid": done.id, "commitUrl": f"{hub.endpoint}/{repository.name}/commit/{done.id}", "hookOutput": ""}
+    return answer_json(said | proposal)
 
 
 def apply(hub: Protocol, repository: Repository, files: dict[str, Blob], key: str, value: dict[str, Any]) -> None:

@@ -93,6 +93,18 @@ def called(name: str) -> Change:
     return change
 
 
+def total_size(number: int | None) -> Change:
+    """Claim another size in the index, or none."""
+
+    def change(folder: Path) -> None:
+        path = folder / "model.safetensors.index.json"
+        index = json.loads(path.read_text())
+        index["metadata"] = {} if number is None else {"total_size": number}
+        path.write_text(json.dumps(index))
+
+    return change
+
+
 INDEX = json.dumps({"metadata": {}, "weight_map": {BIAS: "model-00001-of-00001.safetensors"}})
 ALIASED = {HEAD: "ema.head"}
 HEAD_ELSEWHERE = moved(HEAD, "ema.head")
@@ -101,6 +113,9 @@ CASES = (
     Case("CK208", shards, (untouched, added("notes.txt", "nothing"))),
     Case("CK208", called("policy.safetensors"), (removed("train_config.json"),)),
     Case("CK209", added("model.safetensors.index.json", INDEX), (untouched, added("index.json", "{}"))),
+    Case("CK210", both(shards, total_size(7)), (shards, both(shards, total_size(None))), frozenset({"CK208"})),
+    Case("CK301", tensors(more(model__teacher__weight=(2,))), (untouched, tensors(more(model__teacher_weight=(2,)))), frozenset({"CK306"})),
+    Case("CK301", tensors(more(_orig_mod__teacher__weight=(2,))), (tensors(more(teachers__weight=(2,))),), frozenset({"CK302", "CK306"})),
     Case(
         "CK302",
         tensors(moved(BIAS, "_orig_mod.model.state_proj.bias")),

@@ -21,6 +21,7 @@ from ckpt_tools.api.gating import gate
 from ckpt_tools.report import github, junit, markdown, sarif, text, verdict_page, verification_json
 from ckpt_tools.rules.secrets import mask, redacted, secrets
 from ckpt_tools.rules.views import views
+from ckpt_tools.store.listing import single
 from tests.rules.cases import NORMAL
 from tests.rules.gated import CARD, NOTHING, with_metadata
 
@@ -109,11 +110,26 @@ def test_a_secret_that_a_rule_cut_short_is_masked_too(cut: int) -> None:
     assert value[-cut:-2] not in mask(f"is …{value[-cut:]}", (value,))
 
 
+def picture(comment: str = "") -> bytes:
+    """A PNG of noise with a comment."""
+    generator = random.Random(7)  # noqa: S311 - noise
+    chunks = (b"IHDR", bytes(13)), (b"tEXt", b"Comment\0" + comment.encode("latin-1")), (b"IDAT", generator.randbytes(300_000)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(len(data).to_bytes(4) + kind + data + bytes(4) for kind, data in chunks)
+
+
+def test_noise_and_a_plain_comment_hold_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "loss.png").write_bytes(picture("Software: matplotlib version 3.11"))
+    (entry,) = single(str(tmp_path / "loss.png"))
+    assert entry.strings
+    assert "matplotlib" in entry.strings
+    assert secrets(entry.strings) == ()
+
+
 @pytest.mark.parametrize("number", range(len(KINDS)))
-@pytest.mark.parametrize("place", ["README.md", "config.json", "train_config.json", "metadata", "name"])
+@pytest.mark.parametrize("place", ["README.md", "config.json", "train_config.json", "metadata", "name", "picture"])
 def test_no_output_of_the_gate_holds_the_secret(number: int, place: str, tmp_path: Path) -> None:
     kind = sorted(KINDS)[number]
-    if number % 3 != ["README.md", "config.json", "train_config.json", "metadata", "name"].index(place) % 3:
+    if number % 3 != ["README.md", "config.json", "train_config.json", "metadata", "name", "picture"].index(place) % 3:
         return
     lead, value = KINDS[kind](number)
     folder = tmp_path / "it"
@@ -124,6 +140,8 @@ def test_no_output_of_the_gate_holds_the_secret(number: int, place: str, tmp_pat
         (folder / place).write_text(json.dumps({**document, "teacher_model_path": f"{lead}{value}"}))
     elif place == "metadata":
         (folder / "extra.safetensors").write_bytes(with_metadata(f"{lead}{value}"))
+    elif place == "picture":
+        (folder / "loss.png").write_bytes(picture(f"{lead}{value}"))
     elif place == "name":
         (folder / f"{(lead + value).replace('/', '')}.md").write_text("")
     verdict = gate(str(folder), settings=NOTHING)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ckpt_tools.compare.renames import unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.records.finding import Need, Severity
 from ckpt_tools.rules.rule import Found, Rule
@@ -24,10 +25,10 @@ def check(subject: Subject) -> Iterator[Found]:
     """Yield one finding for each weight file and prefix."""
     for file in subject.checkpoint.weights:
         for prefix in TEACHER_PREFIXES:
-            names = [tensor.name for tensor in file.tensors if tensor.name.startswith(prefix)]
-            if names:
-                nbytes = sum(tensor.nbytes for tensor in file.tensors if tensor.name.startswith(prefix))
-                yield Found(f"holds {len(names):,} tensors under `{prefix}`, {nbytes:,} bytes", file.path, names[0])
+            held = [tensor for tensor in file.tensors if unwrapped(tensor.name).startswith(prefix)]
+            if held:
+                nbytes = sum(tensor.nbytes for tensor in held)
+                yield Found(f"holds {len(held):,} tensors under `{prefix}`, {nbytes:,} bytes", file.path, held[0].name)
 
 
 RULE = Rule(

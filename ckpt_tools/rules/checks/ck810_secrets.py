@@ -1,8 +1,9 @@
 """No file holds a token, a key or a password.
 
 What is on the Hub has been copied within minutes, and deleting it does not call it back. Training writes its environment into configs and cards; tokens
-end up in URLs, in metadata, in notebooks. Every text file is looked through, and every safetensors header, file name and link, also behind escapes and one
-level of base64. What cannot be looked through is told as well. No more than the first four characters of a secret are ever shown.
+end up in URLs, in metadata, in notebooks. Every text file is looked through, and every safetensors header, file name and link, and what can be read in the
+first 16 MiB of pictures and other files, also behind escapes and one level of base64. What cannot be looked through is told as well. No
+more than the first four characters of a secret are ever shown.
 
 Revoke it first, wherever it has been; then take it out.
 """
@@ -29,9 +30,8 @@ _MANY = 20
 def check(subject: Subject) -> Iterator[Found]:
     """Yield one finding for each secret, and one for each file that was not looked through."""
     for entry in subject.entries or ():
-        for text, place in ((entry.text, ""), (entry.header, "in its header"), (entry.path, "in its name"), (entry.target, "in the link")):
-            if text:
-                yield from (found._replace(path=entry.path) for found in _told(secrets(text), place))
+        for text, place in entry.texts:
+            yield from (found._replace(path=entry.path) for found in _told(secrets(text), place))
         if entry.unread:
             yield Found(f"was not looked through for secrets: {entry.unread}", entry.path, next=_LOOK, severity=Severity.WARNING)
 

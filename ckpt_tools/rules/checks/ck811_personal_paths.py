@@ -26,8 +26,8 @@ def check(subject: Subject) -> Iterator[Found]:
     """Yield one finding for each home in each file."""
     for entry in subject.entries or ():
         seen: set[str] = set()
-        for text in (entry.text, entry.header, entry.target):
-            seen.update(homes(text) if text else ())
+        for text, _ in entry.texts:
+            seen.update(homes(text))
         for home in sorted(seen)[:_MANY]:
             yield Found(f"holds a path into {hidden(home)}", entry.path, hidden(home), "write a name on the Hub or a relative path instead")
 
