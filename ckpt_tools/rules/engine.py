@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.records.finding import Finding, Need, Severity, Skipped
+from ckpt_tools.rules.commands import pasteable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,7 +40,7 @@ def ask(rules: Iterable[Rule], subject: Subject) -> tuple[tuple[Finding, ...], t
 
 def _findings(rule: Rule, subject: Subject) -> Iterator[Finding]:
     for found in rule.check(subject):
-        yield Finding(rule.code, found.severity or rule.severity, found.what, found.path, found.subject, found.next or rule.fix)
+        yield Finding(rule.code, found.severity or rule.severity, found.what, found.path, found.subject, pasteable(found.next or rule.fix, subject))
 
 
 def _place(finding: Finding) -> tuple[object, ...]:

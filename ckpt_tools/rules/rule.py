@@ -47,8 +47,9 @@ class Found(NamedTuple):
 class Rule(NamedTuple):
     """A rule: its permanent code, its name in lower case with hyphens, how bad what it finds is, what it looks at, and how it looks.
 
-    `fix` is the command that repairs what it finds, "" for none; `safe` says that the command loses nothing. `families` limits it to families by name,
-    `profiles` to gate profiles; empty for all. `page` is the docstring of its module: first line the sentence, then why it matters, what to do.
+    `fix` is the command that repairs what it finds, "" for none, in which WHERE and NORMAL stand for the checkpoint and its reference; `safe` says that it
+    loses nothing. `families` limits it to families by name, empty for all. `page` is the docstring of its module: first line the sentence, then why it
+    matters, what to do.
     """
 
     code: str

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt_tools import api
+from ckpt_tools.rules.commands import quoted
 from tests.rules.cases import FIXTURES, GOOD, Case, added, both, changed, config, edited, hold, removed, untouched
 
 if TYPE_CHECKING:
@@ -103,22 +104,22 @@ def said(folder: Path, code: str, **options: Any) -> list[tuple[str, str, str, s
 def test_a_value_in_quotes_is_a_warning_because_lerobot_reads_it(tmp_path: Path) -> None:
     folder = changed(tmp_path / "copy", config(optimizer_lr="0.0001", num_vlm_layers="many"))
     assert said(folder, "CK706") == [
-        ("error", 'num_vlm_layers is "many" where integer is expected', "/num_vlm_layers", "ckpt config set num_vlm_layers"),
-        ("warning", 'optimizer_lr is "0.0001" where number is expected', "/optimizer_lr", "ckpt config set optimizer_lr"),
+        ("error", 'num_vlm_layers is "many" where integer is expected', "/num_vlm_layers", f"ckpt config {folder} set num_vlm_layers VALUE"),
+        ("warning", 'optimizer_lr is "0.0001" where number is expected', "/optimizer_lr", f"ckpt config {folder} set optimizer_lr VALUE"),
     ]
 
 
 def test_negative_steps_are_said_to_send_noise(tmp_path: Path) -> None:
     folder = changed(tmp_path / "copy", config(num_steps=-3))
     what = "num_steps is -3: stock LeRobot computes nothing and sends noise to the robot"
-    assert said(folder, "CK709") == [("error", what, "/num_steps", "ckpt config set num_steps 10")]
+    assert said(folder, "CK709") == [("error", what, "/num_steps", f"ckpt config {folder} set num_steps 10")]
 
 
 def test_a_newer_field_whose_value_matters_cannot_be_sanitized_away(tmp_path: Path) -> None:
     folder = changed(tmp_path / "copy", config(pretrained_revision="main"))
     what = 'pretrained_revision is "main": lerobot==0.5 knows no such field and refuses the file'
     assert said(folder, "CK704", **OLD) == [("error", what, "/pretrained_revision", "publish for a newer LeRobot: its value matters")]
-    assert said(FIXTURES / "normal", "CK704", **OLD)[0][3] == "ckpt sanitize --target lerobot==0.5"
+    assert said(FIXTURES / "normal", "CK704", **OLD)[0][3] == f"ckpt sanitize {quoted(str(FIXTURES / 'normal'))} --target lerobot==0.5"
 
 
 def test_the_tokenizer_is_a_second_place_of_the_vlm(tmp_path: Path) -> None:

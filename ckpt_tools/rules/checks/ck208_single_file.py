@@ -42,7 +42,7 @@ RULE = Rule(
     needs=frozenset({Need.HEADERS}),
     check=check,
     page=__doc__,
-    fix="ckpt sanitize",
+    fix="ckpt sanitize WHERE",
     safe=True,
     families=frozenset({"smolvla"}),
 )

@@ -34,6 +34,6 @@ RULE = Rule(
     needs=frozenset({Need.HEADERS}),
     check=check,
     page=__doc__,
-    fix="ckpt reshard",
+    fix="ckpt reshard WHERE",
     safe=True,
 )

@@ -44,6 +44,6 @@ RULE = Rule(
     needs=frozenset({Need.HEADERS}),
     check=check,
     page=__doc__,
-    fix="ckpt sanitize",
+    fix="ckpt sanitize WHERE",
     safe=True,
 )

@@ -41,5 +41,5 @@ RULE = Rule(
     needs=frozenset({Need.HEADERS}),
     check=check,
     page=__doc__,
-    fix="ckpt rename",
+    fix="ckpt rename WHERE OLD NEW",
 )

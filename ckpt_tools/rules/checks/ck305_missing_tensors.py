@@ -39,7 +39,11 @@ def check(subject: Subject) -> Iterator[Found]:
         names = [name for name, _ in members]
         held = any(prefix + name in present for prefix in TEACHER_PREFIXES for name in names)
         what = f"{count(len(names))} missing ({part}){_bytes([wanted for _, wanted in members])}: {subject.family.missing}"
-        after = "ckpt sanitize brings them back from the teacher's names" if held else "take them from where it was trained: ckpt plan with `take`"
+        after = (
+            "ckpt sanitize WHERE brings them back from the teacher's names"
+            if held
+            else "take them from where it was trained: ckpt plan WHERE RECIPE, with `take` in the recipe"
+        )
         yield Found(what, only_file(subject.checkpoint), first(names), after)
 
 

@@ -46,6 +46,6 @@ RULE = Rule(
     needs=frozenset({Need.HEADERS, Need.CONFIG}),
     check=check,
     page=__doc__,
-    fix="ckpt strip",
+    fix="ckpt strip WHERE NAME",
     families=frozenset({"smolvla"}),
 )

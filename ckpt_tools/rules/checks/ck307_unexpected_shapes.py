@@ -46,6 +46,6 @@ RULE = Rule(
     needs=frozenset({Need.HEADERS, Need.CONFIG}),
     check=check,
     page=__doc__,
-    fix="ckpt config",
+    fix="ckpt config WHERE set KEY VALUE",
     families=frozenset({"smolvla"}),
 )

@@ -53,6 +53,6 @@ RULE = Rule(
     needs=frozenset({Need.HEADERS, Need.CONFIG}),
     check=check,
     page=__doc__,
-    fix="ckpt sanitize --reference NORMAL",
+    fix="ckpt sanitize WHERE --reference NORMAL",
     families=frozenset({"smolvla"}),
 )

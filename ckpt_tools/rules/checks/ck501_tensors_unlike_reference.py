@@ -33,7 +33,7 @@ def check(subject: Subject) -> Iterator[Found]:
     extra = [tensor for tensor in diff.only_b if not tensor.name.startswith(TEACHER_PREFIXES)]
     for part, members in parts(subject.family, extra):
         what = f"{amount(members)} that the reference does not have ({part})"
-        yield Found(what, place(members), first_of(members), "ckpt strip drops them, if they mean nothing", Severity.WARNING)
+        yield Found(what, place(members), first_of(members), "ckpt strip WHERE NAME drops them, if they mean nothing", Severity.WARNING)
     for rename in diff.renamed:
         if rename.kind is not RenameKind.WRAPPER:
             members = [mine for _, mine in rename.pairs]
@@ -43,7 +43,7 @@ def check(subject: Subject) -> Iterator[Found]:
                 if rename.kind is RenameKind.PREFIX
                 else _renamed(len(members), old, new)
             )
-            yield Found(what, place(members), first_of(members), "ckpt rename, or ckpt sanitize for a teacher's")
+            yield Found(what, place(members), first_of(members), "ckpt rename WHERE OLD NEW, or ckpt sanitize WHERE for a teacher's")
 
 
 def _renamed(number: int, old: str, new: str) -> str:
@@ -56,7 +56,9 @@ def _missing(subject: Subject, diff: Diff) -> Iterator[Found]:
         needed = subject.family.needs(members[0].name)
         means = f": {subject.family.missing}" if needed and subject.family.missing else ""
         what = f"{amount(members)} of the reference missing ({part}){means}"
-        after = "take them from the reference: ckpt plan with `take`" if needed else "nothing to do: the loader does not look for them"
+        after = (
+            "take them from the reference: ckpt plan WHERE RECIPE, with `take` in the recipe" if needed else "nothing to do: the loader does not look for them"
+        )
         yield Found(what, only_file(subject.checkpoint), first_of(members), after, None if needed else Severity.NOTE)
 
 

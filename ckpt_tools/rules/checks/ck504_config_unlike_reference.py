@@ -51,5 +51,5 @@ RULE = Rule(
     needs=frozenset({Need.CONFIG, Need.BASELINE}),
     check=check,
     page=__doc__,
-    fix="ckpt config",
+    fix="ckpt config WHERE diff NORMAL",
 )

@@ -50,5 +50,5 @@ RULE = Rule(
     needs=frozenset({Need.HEADERS, Need.BASELINE}),
     check=check,
     page=__doc__,
-    fix="ckpt sanitize --reference REFERENCE",
+    fix="ckpt sanitize WHERE --reference NORMAL",
 )

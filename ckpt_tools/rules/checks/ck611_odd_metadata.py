@@ -55,5 +55,5 @@ RULE = Rule(
     needs=frozenset({Need.HEADERS}),
     check=check,
     page=__doc__,
-    fix="ckpt plan with `metadata`",
+    fix="ckpt plan WHERE RECIPE, with `metadata` in the recipe",
 )

@@ -33,7 +33,7 @@ RULE = Rule(
     needs=frozenset({Need.CONFIG}),
     check=check,
     page=__doc__,
-    fix="ckpt sanitize",
+    fix="ckpt sanitize WHERE",
     safe=True,
     families=SMOLVLA,
 )

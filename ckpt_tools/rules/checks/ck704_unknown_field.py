@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.format.json_text import escape
 from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.commands import quoted
 from ckpt_tools.rules.policy import CONFIG, SMOLVLA, shown, value_of
 from ckpt_tools.rules.rule import Found, Rule
 
@@ -30,10 +31,12 @@ def check(subject: Subject) -> Iterator[Found]:
     newer = dict(cleaning.newer.get(subject.target, ()))
     for key, value in config.items():
         if key in newer:
-            after = f"ckpt sanitize --target {subject.target}" if value == newer[key] else "publish for a newer LeRobot: its value matters"
+            after = f"ckpt sanitize WHERE --target {subject.target}" if value == newer[key] else "publish for a newer LeRobot: its value matters"
             yield Found(f"{key} is {shown(value)}: {subject.target} knows no such field and refuses the file", CONFIG, f"/{key}", after)
         elif key not in cleaning.known and key not in cleaning.reserved:
-            yield Found(f"stock LeRobot knows no field {shown(key)} and refuses the file", CONFIG, f"/{escape(key)}", f"ckpt config unset {key}")
+            pointer = f"/{escape(key)}"
+            after = f"ckpt config WHERE unset {quoted(key if key.isidentifier() else pointer)}"
+            yield Found(f"stock LeRobot knows no field {shown(key)} and refuses the file", CONFIG, pointer, after)
     chunking = config.get("rtc_config")
     for key in sorted(chunking.keys() - _RTC) if isinstance(chunking, dict) else ():
         yield Found(f"stock LeRobot knows no field {shown(key)} in rtc_config and refuses the file", CONFIG, f"/rtc_config/{escape(key)}")

@@ -30,7 +30,7 @@ def check(subject: Subject) -> Iterator[Found]:
         key = found.pointer.split("/")[1] if found.pointer else ""
         if not found.unknown and key not in _OWN:
             read = Severity.WARNING if _spells(config.get(key)) else None
-            yield Found(f"{key} {found.what}", CONFIG, found.pointer, f"ckpt config set {key}", read)
+            yield Found(f"{key} {found.what}", CONFIG, found.pointer, f"ckpt config WHERE set {key} VALUE", read)
 
 
 def _spells(value: object) -> bool:

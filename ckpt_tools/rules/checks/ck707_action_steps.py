@@ -27,10 +27,10 @@ def check(subject: Subject) -> Iterator[Found]:
     chunk, steps = (config.get(key, _DEFAULT) for key in ("chunk_size", "n_action_steps"))
     for key, value in (("chunk_size", chunk), ("n_action_steps", steps)):
         if not is_integer(value) or value < 1:
-            yield Found(f"{key} is {shown(value)} where a number from 1 is expected", CONFIG, f"/{key}", f"ckpt config set {key}")
+            yield Found(f"{key} is {shown(value)} where a number from 1 is expected", CONFIG, f"/{key}", f"ckpt config WHERE set {key} VALUE")
     if is_integer(chunk) and is_integer(steps) and steps > chunk > 0:
         what = f"n_action_steps is {steps}, and a chunk has {chunk}: stock LeRobot refuses the file"
-        yield Found(what, CONFIG, "/n_action_steps", "ckpt config set n_action_steps")
+        yield Found(what, CONFIG, "/n_action_steps", "ckpt config WHERE set n_action_steps VALUE")
 
 
 RULE = Rule(

@@ -34,6 +34,6 @@ RULE = Rule(
     needs=frozenset({Need.CONFIG}),
     check=check,
     page=__doc__,
-    fix="ckpt config set use_cache true",
+    fix="ckpt config WHERE set use_cache true",
     families=SMOLVLA,
 )

@@ -24,7 +24,7 @@ _DEFAULT, _MANY = 10, 50
 def check(subject: Subject) -> Iterator[Found]:
     """Yield one finding."""
     value = value_of(subject, CONFIG).get("num_steps", _DEFAULT)
-    place = (CONFIG, "/num_steps", "ckpt config set num_steps 10")
+    place = (CONFIG, "/num_steps", "ckpt config WHERE set num_steps 10")
     if not is_integer(value):
         yield Found(f"num_steps is {shown(value)} where an integer is expected", *place)
     elif value < 1:

@@ -27,7 +27,7 @@ def check(subject: Subject) -> Iterator[Found]:
     config = value_of(subject, CONFIG)
     for key, why in _KEYS:
         if is_local_model(config.get(key)):
-            yield Found(f"{key} is the path {shown(config[key])}: {why}", CONFIG, f"/{key}", f"ckpt config set {key}")
+            yield Found(f"{key} is the path {shown(config[key])}: {why}", CONFIG, f"/{key}", f"ckpt config WHERE set {key} VALUE")
     for step in steps(subject):
         name = step.config.get("tokenizer_name")
         if is_local_model(name):

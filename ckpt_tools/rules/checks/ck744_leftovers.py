@@ -27,7 +27,7 @@ def check(subject: Subject) -> Iterator[Found]:
         name = entry.path.removesuffix("/").rpartition("/")[2]
         if _LEFT.fullmatch(name) and not any(entry.path.startswith(folder) for folder in found if folder.endswith("/")):
             found.append(entry.path)
-            yield Found("is what an interrupted write left", entry.path, next="ckpt recover" if "ckpt-" in name else "remove it")
+            yield Found("is what an interrupted write left", entry.path, next="ckpt recover WHERE" if "ckpt-" in name else "remove it")
 
 
 RULE = Rule(
