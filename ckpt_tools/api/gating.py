@@ -19,12 +19,14 @@ from ckpt_tools.rules.homes import hidden
 from ckpt_tools.rules.profiles import PROFILES, Profile, profile_of
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.rules.secrets import mask, secrets
+from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.listing import listing, single
 from ckpt_tools.store.locate import locate
+from ckpt_tools.store.reader import read
 from ckpt_tools.store.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ckpt_tools.records.listing import Entry
     from ckpt_tools.records.verdict import Verdict
@@ -35,19 +37,32 @@ _BY_PROFILE = {module.RULE.code: module.rule for module in (ck804_file_type, ck8
 _SECRET, _REQUIRED = "CK810", "CK816"
 
 
-def gate(where: str, *, profile: str | None = None, settings: str | Settings | None = None, reference: str | None = None, target: str = "") -> Verdict:
+def gate(  # noqa: PLR0913 - options by keyword
+    where: str,
+    *,
+    profile: str | None = None,
+    settings: str | Settings | None = None,
+    reference: str | None = None,
+    spec: str | None = None,
+    values: bool = True,
+    target: str = "",
+    progress: Callable[[int], None] = no_progress,
+) -> Verdict:
     """Return whether what lies at `where` may be uploaded under a profile ("lerobot", "transformers", "generic"; by its config if none is named).
 
-    `settings` are given, or a file to read instead of `ckpt.toml` in the current folder. All rules are asked, and those of
-    the supply chain also where the checkpoint cannot be read, or is none. No secret that was found is in what is returned. Raises a CkptError where
-    there is nothing, or the machine does not let it.
+    `settings` are given, or a file to read instead of `ckpt.toml` in the current folder. All rules are asked (those about numbers unless `values` is false),
+    and those of the supply chain also where the checkpoint cannot be read, or is none. A folder is judged as it would be uploaded: a checkpoint deeper
+    down does not stand for it. No secret that was found is in what is returned. Raises a CkptError where there is nothing, or the machine does not let it.
     """
-    root = _root(where)
+    if reference:
+        read(reference)  # what is wrong with it is no finding
+    root = where if os.path.isdir(where) else os.path.split(where)[0] or "."
     said = settings if isinstance(settings, Settings) else read_settings(settings, root)
     choose = _choice(profile or said.profile, said, is_folder=os.path.isdir(where))
     rules = tuple(_BY_PROFILE[rule.code](choose) if rule.code in _BY_PROFILE else rule for rule in known_rules())
     try:
-        seen = verify(where, reference=reference, target=target, settings=Settings(), rules=rules)
+        _refuse_deeper(where)
+        seen = verify(where, reference=reference, spec=spec, values=values, target=target, settings=Settings(), rules=rules, progress=progress)
     except (NotACheckpoint, NotAFile) as error:
         found = Finding(_REQUIRED, Severity.ERROR, error.what, error.path.removeprefix(where).lstrip("/"), next=error.next)
         seen = Verification(where, None, GENERIC.name, (found,), ())
@@ -55,12 +70,12 @@ def gate(where: str, *, profile: str | None = None, settings: str | Settings | N
     return _masked(decide(verification, chosen, said), where, root)
 
 
-def _root(where: str) -> str:
-    """Return the folder that is judged: the checkpoint's, or `where` itself if there is none in it."""
-    try:
-        return locate(where).root
-    except (NotACheckpoint, NotAFile):
-        return where if os.path.isdir(where) else os.path.split(where)[0] or "."
+def _refuse_deeper(where: str) -> None:
+    """Raise NotACheckpoint where the checkpoint is not in the folder itself: what is uploaded is the folder."""
+    inner = locate(where).root
+    if os.path.isdir(where) and os.path.normpath(inner) != os.path.normpath(where):
+        msg = f"holds its checkpoint further down, in {os.path.relpath(inner, where)}, where nobody looks for it once it is uploaded"
+        raise NotACheckpoint(msg, path=where, hint=f"name the folder that you upload: {inner}")
 
 
 def _choice(name: str, settings: Settings, *, is_folder: bool) -> Choice:
@@ -82,7 +97,7 @@ def _completed(seen: Verification, root: str, rules: tuple[Rule, ...], choose: C
     where = seen.where
     if seen.checkpoint is not None and os.path.isdir(where):
         return seen, choose(Subject(seen.checkpoint, GENERIC._replace(name=seen.family))).name
-    entries = _entries(where, root)
+    entries = _entries(where, root, seen.checkpoint)
     subject = Subject(seen.checkpoint or Checkpoint(where, root, (), documents=tuple(_config(entries))), GENERIC, entries=entries)
     if not entries:
         return seen._replace(findings=()), choose(subject).name
@@ -102,8 +117,12 @@ def _config(entries: tuple[Entry, ...]) -> Iterator[Document]:
         return
 
 
-def _entries(where: str, root: str) -> tuple[Entry, ...]:
-    return listing(root) if os.path.isdir(where) else single(where)
+def _entries(where: str, root: str, checkpoint: Checkpoint | None) -> tuple[Entry, ...]:
+    """Return what is uploaded: all of a folder, or a file, with an index its shards too."""
+    if os.path.isdir(where):
+        return listing(root)
+    shards = checkpoint.weights if checkpoint and checkpoint.shard_index else ()
+    return (*single(where), *(entry for file in shards for entry in single(os.path.join(root, file.path))))
 
 
 def _masked(verdict: Verdict, where: str, root: str) -> Verdict:
@@ -112,7 +131,7 @@ def _masked(verdict: Verdict, where: str, root: str) -> Verdict:
     everything = (*found.findings, *(lived.finding for lived in found.suppressed))
     places = {finding.path for finding in everything if finding.code == _SECRET}
     known: set[str] = set()
-    for entry in _entries(where, root) if places else ():
+    for entry in _entries(where, root, found.checkpoint) if places else ():
         if entry.path in places:
             known.update(secret.value for text, _ in entry.texts for secret in secrets(text))
     masked = {finding: _told(finding, known) for finding in everything}

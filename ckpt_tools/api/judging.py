@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import FormatError, UnknownSelection
 from ckpt_tools.families.family import GENERIC
-from ckpt_tools.families.registry import family_of
+from ckpt_tools.families.registry import FAMILIES, family_of
 from ckpt_tools.records.finding import Skipped, Verification
 from ckpt_tools.records.verdict import Settings
 from ckpt_tools.rules.codes import all_rules
@@ -77,6 +77,7 @@ def verify(  # noqa: PLR0913 - options by keyword
     folder. Raises a CkptError where there is nothing to verify, or the machine does not let it.
     """
     chosen = tuple(rules) if rules is not None else tuple(rule for rule in known_rules() if not rule.supply_chain)
+    _check_target(target)
     normal = read(reference) if reference else None
     promised = importlib.import_module("ckpt_tools.store.specs").read_spec(spec) if spec else None
     try:
@@ -84,8 +85,7 @@ def verify(  # noqa: PLR0913 - options by keyword
     except FormatError as error:
         finding = finding_of(error)
         skipped = tuple(Skipped(rule.code, "the checkpoint cannot be read") for rule in chosen if rule.code != finding.code)
-        root = where if os.path.isdir(where) else os.path.split(where)[0]
-        return live_with(Verification(where, None, GENERIC.name, (finding,), (finding.code,), skipped), _said(settings, root))
+        return live_with(Verification(where, None, GENERIC.name, (finding,), (finding.code,), skipped), _said(settings, where))
     family = _family_of(checkpoint)
     subject = Subject(
         checkpoint,
@@ -99,12 +99,20 @@ def verify(  # noqa: PLR0913 - options by keyword
         schema=_schema,
     )
     findings, asked, skipped = ask(chosen, subject)
-    return live_with(Verification(where, checkpoint, family.name, findings, asked, skipped), _said(settings, checkpoint.root))
+    return live_with(Verification(where, checkpoint, family.name, findings, asked, skipped), _said(settings, where))
 
 
-def _said(settings: str | Settings | None, root: str) -> Settings:
-    """Return the settings for judging what lies in the folder `root`."""
-    return settings if isinstance(settings, Settings) else read_settings(settings, root)
+def _check_target(target: str) -> None:
+    known = sorted({"lerobot"} | {release for family in FAMILIES if family.cleaning for release in family.cleaning.newer})
+    if target and target not in known:
+        msg = f"the release {target!r} is unknown"
+        raise UnknownSelection(msg, hint=f"use one of {', '.join(known)}, or leave --target out for the newest")
+
+
+def _said(settings: str | Settings | None, where: str) -> Settings:
+    """Return the settings for judging what lies at `where`."""
+    folder = where if os.path.isdir(where) else os.path.split(where)[0] or "."
+    return settings if isinstance(settings, Settings) else read_settings(settings, folder)
 
 
 def _measured(checkpoint: Checkpoint, progress: Callable[[int], None]) -> dict[str, Facts]:

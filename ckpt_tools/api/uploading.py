@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 
 class Upload(NamedTuple):
-    """What came of it. `files` are those sent, or that would be; none if the gate refused. `url` is the commit, "" where nothing was sent."""
+    """What came of it. `files` are those sent, or that would be; none if the gate refused. `url` is the commit, "" where nothing was sent.
+
+    `beside` are the files that the commit holds beside them: they were in the repository, and nobody checked them.
+    """
 
     verdict: Verdict
     files: tuple[Frozen, ...] = ()
     url: str = ""
+    beside: tuple[str, ...] = ()
 
 
 def upload(  # noqa: PLR0913 - options by keyword
@@ -54,14 +58,14 @@ def upload(  # noqa: PLR0913 - options by keyword
     with staging.staged(root, seen) as (folder, files):
         _refuse_other(where, folder, verdict.profile, settings)
         sent = publishing.send(repo, folder, arguments, say)
-    publishing.compare(sent, files, publishing.token_in(arguments))
-    return Upload(verdict, files, sent.url)
+    beside = publishing.compare(sent, files, publishing.token_in(arguments))
+    return Upload(verdict, files, sent.url, beside)
 
 
 def _refuse_other(where: str, folder: str, profile: str, settings: str | Settings | None) -> None:
-    """Raise ChangedUnderneath unless the copy in `folder` passes as the checkpoint did."""
+    """Raise ChangedUnderneath unless the copy in `folder` passes as the checkpoint did; its bytes are those whose values were read."""
     copy = folder if os.path.isdir(where) else os.path.join(folder, os.path.basename(where))
-    if not _gate(copy, profile=profile, settings=settings).passes:
+    if not _gate(copy, profile=profile, settings=settings, values=False).passes:
         msg = "the copy that was to be sent does not pass the gate, though the checkpoint did"
         raise ChangedUnderneath(msg, path=where)
 
@@ -79,5 +83,5 @@ def _looked_at(where: str) -> tuple[str, tuple[Seen, ...], CkptError | None]:
         return where, (), error
 
 
-def _gate(where: str, *, profile: str | None, settings: str | Settings | None) -> Verdict:
-    return cast("Verdict", importlib.import_module("ckpt_tools.api.gating").gate(where, profile=profile, settings=settings))
+def _gate(where: str, *, profile: str | None, settings: str | Settings | None, values: bool = True) -> Verdict:
+    return cast("Verdict", importlib.import_module("ckpt_tools.api.gating").gate(where, profile=profile, settings=settings, values=values))

@@ -8,6 +8,7 @@ from ckpt_tools.api import gating
 from ckpt_tools.cli import options
 from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS, NOTHING_CHECKED
 from ckpt_tools.cli.judging import FORMATS, write_judgement
+from ckpt_tools.cli.output import progress_of
 
 
 @click.command(short_help="Say whether a checkpoint may be uploaded.", epilog=options.WHERE_HELP)
@@ -16,11 +17,13 @@ from ckpt_tools.cli.judging import FORMATS, write_judgement
 @click.option("--reference", metavar="NORMAL", help="Hold it against this normal checkpoint too.")
 @click.option("--target", default="", metavar="RELEASE", help="The LeRobot release it is meant for, such as lerobot==0.4; the newest otherwise.")
 @options.settings
+@click.option("--spec", metavar="FILE", help="Hold its names, dtypes and shapes against this lockfile (see `ckpt spec`).")
+@click.option("--no-values", is_flag=True, help="Do not read the tensors: faster, and blind to NaN, zeros and placeholders.")
 @options.output_format(*FORMATS)
 def gate(  # noqa: PLR0913 - one parameter an option
-    where: str, *, profile: str | None, settings: str | None, reference: str | None, target: str, output_format: str
+    where: str, *, profile: str | None, settings: str | None, reference: str | None, target: str, spec: str | None, no_values: bool, output_format: str
 ) -> int:
-    """Say whether what lies at WHERE may be uploaded: everything that `ckpt verify` looks at, and pickles, code, secrets, links, leftovers, the model card.
+    """Say whether what lies at WHERE may be uploaded: all that `ckpt verify --values` looks at, and pickles, code, secrets, links, leftovers, the model card.
 
     Every file of the folder is judged. Errors and warnings refuse, notes do not; ckpt.toml says what is lived with, and why.
     Exit status: 0 passes, 1 refused, 2 trouble, 3 nothing was checked.
@@ -29,7 +32,10 @@ def gate(  # noqa: PLR0913 - one parameter an option
     ckpt gate upload/
     ckpt gate upload/ --profile lerobot --reference normal/
     """
-    verdict = gating.gate(where, profile=profile, settings=settings, reference=reference, target=target)
+    with progress_of("reading", None, wanted=not no_values) as progress:
+        verdict = gating.gate(
+            where, profile=profile, settings=settings, reference=reference, spec=spec, values=not no_values, target=target, progress=progress
+        )
     write_judgement(verdict, output_format)
     if not verdict.verification.asked:
         return NOTHING_CHECKED

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ckpt_tools.store.staging import Frozen
 
 
+_NAMED = 5
+"""Names that fit a line."""
+
+
 @click.command(short_help="Gate a checkpoint and upload exactly what was checked.", epilog=options.WHERE_HELP)
 @click.argument("repo", metavar="REPO")
 @options.where("where")
@@ -39,15 +43,19 @@ def upload(  # noqa: PLR0913 - one parameter an option
     done = uploading.upload(repo, where, profile=profile, settings=settings, arguments=arguments, dry_run=dry_run, say=write)
     if not done.verdict.passes:
         write_judgement(done.verdict, "text")
-        complain(f"{where}: refused by the gate, nothing was sent")
+        complain(f"{printable(where)}: refused by the gate, nothing was sent")
         return FINDINGS if done.verdict.verification.asked else NOTHING_CHECKED
     if dry_run:
         write("".join(_line(file) for file in done.files))
     else:
         write(f"{len(done.files):,} files are on the Hub as they were checked: {done.url}\n")
+    if done.beside:
+        names = ", ".join(map(printable, done.beside[:_NAMED]))
+        complain(f"the repository holds {len(done.beside):,} more, which were there and were not checked: {names}{', …' * (len(done.beside) > _NAMED)}")
     return CLEAN
 
 
 def _line(file: Frozen) -> str:
-    """Return a file as `sha256sum` prints it."""
-    return f"{file.sha256}  {printable(file.path)}\n"
+    """Return a file as `sha256sum` prints it: with a backslash before a line whose name has one, or an end of line."""
+    escaped = file.path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"{'\\' if escaped != file.path else ''}{file.sha256}  {escaped if escaped.isprintable() else printable(escaped)}\n"

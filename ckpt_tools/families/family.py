@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from ckpt_tools.families.expectation import Expectation, Unknown
     from ckpt_tools.records.checkpoint import Checkpoint
 
-TEACHER_PREFIXES = ("teacher.", "model.teacher.", "_teacher_model.", "model._teacher_model.", "_teacher_policy_cached.", "model._teacher_policy_cached.")
+TEACHER_PREFIXES = tuple(
+    f"{place}{name}."
+    for name in ("teacher", "_teacher", "teacher_model", "_teacher_model", "teacher_policy", "_teacher_policy", "_teacher_policy_cached", "ema_teacher")
+    for place in ("", "model.", "policy.")
+)
 """Where training code that registers its teacher as a submodule leaves it in the checkpoint."""
 
 WEIGHTS = "weights"

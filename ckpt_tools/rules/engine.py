@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 _ORDER = {severity: place for place, severity in enumerate(Severity)}
 _ABSENT = {
     Need.FILES: "the folder was not listed",
-    Need.VALUES: "values are read with --values",
+    Need.VALUES: "the values were not read (`ckpt verify --values` does)",
     Need.BASELINE: "there is no --reference",
     Need.SPEC: "there is no --spec",
-    Need.LIVE: "the policy is loaded with --load",
+    Need.LIVE: "no policy was loaded (`ckpt verify --load` does)",
     Need.CONFIG: "there is no config.json",
 }
 

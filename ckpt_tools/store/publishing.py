@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools.errors import UnknownSelection, WriteFailed, WrittenWrong
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from typing import IO, Any
 
     from ckpt_tools.store.staging import Frozen
@@ -22,6 +22,9 @@ _CHOOSING = ("--include", "--exclude", "--every")
 """What would have the client send something else than all that was checked, or send it again later."""
 
 _COMMIT = re.compile(r"https?://\S+?/(?:(?P<kind>datasets|spaces)/)?(?P<repo>[^/\s]+/[^/\s]+)/commit/(?P<commit>[0-9a-f]{40})")
+_OF_THE_HUB = frozenset({".gitattributes"})
+"""What the Hub itself puts into a new repository."""
+
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ASIDE = ("Hint:", "For more information check:")
 
@@ -45,15 +48,20 @@ def refuse_choosing(arguments: Iterable[str]) -> None:
 
 def send(repo: str, folder: str, arguments: Iterable[str], say: Callable[[str], None]) -> Sent:
     """Run `hf upload` on all of `folder`, its output passed on to `say`. Raises WriteFailed with the client's own words."""
-    command = (*_CLIENT, "upload", repo, folder, ".", *arguments)
+    # From inside the folder: a path with `*`, `?` or `[` in it would be taken for a pattern.
+    command = (*_CLIENT, "upload", repo, ".", ".", *arguments)
     heard: list[str] = []
     with tempfile.TemporaryFile() as aside:
         # On a terminal progress is shown as it goes; elsewhere a failure is one line, so what the client says is held until it has ended.
         held = None if sys.stderr.isatty() else aside
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=held, text=True, errors="replace") as client:  # noqa: S603 - this very Python
-            for line in client.stdout or ():
-                heard.append(line)
-                say(line)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=held, text=True, errors="replace", cwd=folder) as client:  # noqa: S603 - this very Python
+            try:
+                for line in client.stdout or ():
+                    heard.append(line)
+                    say(line)
+            except BaseException:
+                client.terminate()  # who was told to stop must not leave it uploading
+                raise
         _end(repo, client.returncode, aside, heard)
     return _sent(repo, "".join(heard))
 
@@ -80,8 +88,11 @@ def _sent(repo: str, heard: str) -> Sent:
     return Sent(found["repo"], (found["kind"] or "models").removesuffix("s"), found["commit"], found[0])
 
 
-def compare(sent: Sent, files: Iterable[Frozen], token: str | None) -> None:
-    """Raise WrittenWrong unless the Hub has each of these files as it was when it was checked; WriteFailed where it does not say."""
+def compare(sent: Sent, files: Collection[Frozen], token: str | None) -> tuple[str, ...]:
+    """Return what the commit holds beside these files, which nobody checked.
+
+    Raises WrittenWrong unless the Hub has each of the files as it was when it was checked; WriteFailed where it does not say.
+    """
     hub = importlib.import_module("huggingface_hub")
     try:
         tree = hub.HfApi(token=token).list_repo_tree(sent.repo, recursive=True, revision=sent.commit, repo_type=sent.kind)
@@ -93,6 +104,7 @@ def compare(sent: Sent, files: Iterable[Frozen], token: str | None) -> None:
     if wrong:
         msg = f"the Hub has something else than what was checked: {', '.join(wrong)}"
         raise WrittenWrong(msg, path=sent.url, hint="do not use this commit; upload again")
+    return tuple(sorted(there.keys() - {file.path for file in files} - _OF_THE_HUB))
 
 
 def _differences(files: Iterable[Frozen], there: dict[str, Any]) -> Iterator[str]:

@@ -117,6 +117,7 @@ def remaining(after: Checkpoint, family: Family, *, target: str = LEROBOT, refer
         *_missing(after, family, reference),
         *_teacher_left(after),
         *_unlike(after, reference),
+        *_relabelled(after, family),
         *_stale(after),
         *_unknown(after, family, reference),
         *_fields(after, family, target),
@@ -141,6 +142,12 @@ def _missing(after: Checkpoint, family: Family, reference: Checkpoint | None) ->
     absent = [component.short for component in family.components if component.key not in present and component.key not in family.needless]
     if absent and len(family.components) > 1:
         yield f"missing, and cannot be made up: {', '.join(absent)}; {family.missing}"
+
+
+def _relabelled(after: Checkpoint, family: Family) -> Iterator[str]:
+    contradiction = family.contradiction(after)
+    if contradiction:
+        yield f"dtypes of a model that was {family.profile(after)}, and {contradiction}; `--reference NORMAL` restores them"
 
 
 def _teacher_left(after: Checkpoint) -> Iterator[str]:

@@ -155,17 +155,23 @@ def test_the_hub_cache_gets_nothing_beside_its_snapshots(tmp_path: Path) -> None
         done = ckpt("sanitize", tmp_path / "models--o--n", *how)
         assert done.returncode == 2
         assert "lies in the Hugging Face cache, where nothing else belongs; say where with --output, or --in-place --no-backup" in done.stderr
-    assert ckpt("sanitize", tmp_path / "models--o--n", "-o", tmp_path / "out").returncode == 0
+    assert ckpt("sanitize", tmp_path / "models--o--n", "-o", tmp_path / "out", "--reference", NORMAL).returncode == 0
     assert [path.name for path in snapshot_folder.parent.iterdir()] == ["abc"]
 
 
+def test_a_vlm_that_stays_in_f32_is_not_called_clean(tmp_path: Path) -> None:
+    done = ckpt("sanitize", REFLOW, "-o", tmp_path / "out")
+    assert done.returncode == 1
+    assert "`--reference NORMAL` restores them" in done.stdout
+
+
 def test_a_dry_run_in_json_can_be_applied(tmp_path: Path) -> None:
-    done = ckpt("sanitize", REFLOW, "--dry-run", "--format", "json")
+    done = ckpt("sanitize", REFLOW, "--reference", NORMAL, "--dry-run", "--format", "json")
     document = parse_object(done.stdout)
     jsonschema.validate(document, load("plan"))
     (tmp_path / "plan.json").write_text(done.stdout)
     assert ckpt("apply", tmp_path / "plan.json", "-o", tmp_path / "a").returncode == 0
-    assert ckpt("sanitize", REFLOW, "-o", tmp_path / "b").returncode == 0
+    assert ckpt("sanitize", REFLOW, "--reference", NORMAL, "-o", tmp_path / "b").returncode == 0
     assert snapshot(tmp_path / "a") == snapshot(tmp_path / "b")
 
 
