@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import click
@@ -40,6 +41,7 @@ def upload(  # noqa: PLR0913 - one parameter an option
     ckpt upload me/policy out/
     ckpt upload me/policy out/ --profile lerobot -- --revision v1 --commit-message "First release"
     """
+    _stop_as_interrupted()
     done = uploading.upload(repo, where, profile=profile, settings=settings, arguments=arguments, dry_run=dry_run, say=write)
     if not done.verdict.passes:
         write_judgement(done.verdict, "text")
@@ -53,6 +55,13 @@ def upload(  # noqa: PLR0913 - one parameter an option
         names = ", ".join(map(printable, done.beside[:_NAMED]))
         complain(f"the repository holds {len(done.beside):,} more, which were there and were not checked: {names}{', …' * (len(done.beside) > _NAMED)}")
     return CLEAN
+
+
+def _stop_as_interrupted() -> None:
+    """Let a request to end, as a closed terminal or a scheduler sends it, remove the copy and stop the client like Ctrl-C does; one that is ignored stays so."""
+    for request in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(request) is signal.SIG_DFL:
+            signal.signal(request, signal.default_int_handler)
 
 
 def _line(file: Frozen) -> str:

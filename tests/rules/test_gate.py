@@ -247,3 +247,58 @@ def test_depth_is_no_matter_and_what_cannot_be_read_is_told(tmp_path: Path) -> N
     found = {(finding.code, finding.what) for finding in findings(folder)}
     assert ("CK808", "is code") in found
     assert ("CK810", "was not looked through for secrets: it leads nowhere") in found
+
+
+def test_a_checkpoint_further_down_does_not_stand_for_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = tmp_path / "run" / "checkpoints" / "000010" / "pretrained_model"
+    inner.parent.mkdir(parents=True)
+    changed(inner, carded)
+    assert gate(str(inner), settings=NOTHING).passes
+    (tmp_path / "run" / ".env").write_text("A=1")
+    (tmp_path / "run" / "ckpt.toml").write_text('[[suppress]]\ncode = "CK816"\nreason = "so it passes"\n')
+    monkeypatch.chdir(tmp_path / "run")
+    for where in (".", str(tmp_path / "run")):
+        verdict = gate(where)
+        assert not verdict.passes
+        assert verdict.verification.suppressed == (), "a ckpt.toml inside what is judged is not obeyed"
+        assert f"name the folder that you upload: {where if where != '.' else './checkpoints'}" in next(
+            finding.next for finding in verdict.refused if finding.code == "CK816"
+        )
+        assert any(finding.path == ".env" for finding in verdict.refused)
+
+
+def test_an_index_is_judged_with_its_shards(tmp_path: Path) -> None:
+    folder = tmp_path / "it"
+    shutil.copytree(FIXTURES / "sharded", folder)
+    shard = folder / "model-00002-of-00003.safetensors"
+    size = int.from_bytes(shard.read_bytes()[:8], "little")
+    text, payload = json.loads(shard.read_bytes()[8 : 8 + size]), shard.read_bytes()[8 + size :]
+    text["__metadata__"] = {"token": "hf_" + "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3h"}
+    encoded = json.dumps(text).encode()
+    shard.write_bytes(len(encoded).to_bytes(8, "little") + encoded + payload)
+    verdict = gate(str(folder / "model.safetensors.index.json"), settings=NOTHING)
+    assert (shard.name, "CK810") in {(finding.path, finding.code) for finding in verdict.refused}
+
+
+def test_numbers_are_read_unless_it_is_said_otherwise(tmp_path: Path) -> None:
+    def spoil(folder: Path) -> None:
+        path = folder / "model.safetensors"
+        data = path.read_bytes()
+        start = 8 + int.from_bytes(data[:8], "little")
+        path.write_bytes(data[:start] + b"\xff" * (len(data) - start))
+
+    folder = str(changed(tmp_path / "it", both(carded, spoil)))
+    assert "CK401" in {finding.code for finding in gate(folder, settings=NOTHING).refused}
+    assert gate(folder, settings=NOTHING, values=False).passes
+
+
+def test_what_is_wrong_with_the_reference_is_trouble_and_no_finding(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(errors.NotACheckpoint, match="empty"):
+        gate(str(changed(tmp_path / "it", carded)), settings=NOTHING, reference=str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize("target", ["lerobot=0.4", "lerobot==9", "smolvla"])
+def test_a_release_that_nobody_knows_is_trouble(target: str) -> None:
+    with pytest.raises(errors.UnknownSelection, match=r"use one of lerobot, lerobot==0\.4"):
+        api.verify(str(NORMAL), target=target)
