@@ -58,7 +58,7 @@ def upload(  # noqa: PLR0913 - one parameter an option
 
 
 def _stop_as_interrupted() -> None:
-    """Let a request to end, as a closed terminal or a scheduler sends it, remove the copy and stop the client like Ctrl-C does; one that is ignored stays so."""
+    """Let a request to end, as a closed terminal or a scheduler sends it, remove the copy and stop the client as Ctrl-C does; one that is ignored stays so."""
     for request in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(request) is signal.SIG_DFL:
             signal.signal(request, signal.default_int_handler)
