@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from ckpt_tools.compare.checkpoints import ALL_ASPECTS, addresses, comparable, compare
 from ckpt_tools.compare.selection import Selection
 from ckpt_tools.errors import UnknownSelection
+from ckpt_tools.families.registry import family_of
 from ckpt_tools.families.stories import shared_family, tell, watched_lines
 from ckpt_tools.families.summary import summarise
-from ckpt_tools.families.value_changes import value_comparison
+from ckpt_tools.families.value_changes import value_comparison, value_summary
 from ckpt_tools.records.diff import Aspect
 from ckpt_tools.records.story import Comparison
 from ckpt_tools.store.copying import no_progress
@@ -37,7 +38,7 @@ def show(where: str, *, lenient: bool = False, values: bool = False, cached: boo
         return summary
     # Measured with what is imported only for this: numpy costs more than all the rest.
     measured = importlib.import_module("ckpt_tools.store.measuring").measure_all(checkpoint, cached=cached, progress=progress)
-    return summary._replace(values=measured)
+    return summary._replace(values=value_summary(measured, family_of(checkpoint)))
 
 
 def diff(  # noqa: PLR0913 - options by keyword

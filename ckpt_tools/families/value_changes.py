@@ -1,11 +1,13 @@
-"""What changed in tensors' values, told by the parts of the model and their layers. The same facts always give the same rows in the same order."""
+"""Tensors' values and what changed in them, told by the parts of the model and their layers. The same facts always give the same rows in the same order."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from math import hypot, sqrt
 from typing import TYPE_CHECKING
 
 from ckpt_tools.compare.fold import is_index
+from ckpt_tools.records.facts import LayerValues, Measurement, ValueSummary
 from ckpt_tools.records.tensor_change import LayerChange, PairFacts, Sameness, TensorChange, ValueComparison
 
 if TYPE_CHECKING:
@@ -55,8 +57,12 @@ def _layers(component: Component, changes: Sequence[TensorChange], trains: bool 
     layers: defaultdict[str, list[TensorChange]] = defaultdict(list)
     for change in changes:
         layers[change.layer].append(change)
-    for layer in sorted(layers, key=lambda layer: (layer == OTHER, 0 if layer == OTHER else int(layer))):
+    for layer in sorted(layers, key=_in_order):
         yield _row(component, layer, layers[layer], trains)
+
+
+def _in_order(layer: str) -> tuple[bool, int]:
+    return (layer == OTHER, 0 if layer == OTHER else int(layer))
 
 
 def _row(component: Component, layer: str, changes: Sequence[TensorChange], trains: bool | None) -> LayerChange:  # noqa: FBT001 - as in the record
@@ -75,4 +81,35 @@ def _row(component: Component, layer: str, changes: Sequence[TensorChange], trai
         high=max((facts.rel_l2 for facts in different), default=0.0),
         max_abs=max((facts.max_abs for facts in different), default=0.0),
         broken=sum(facts.broken for facts in different),
+    )
+
+
+def value_summary(measured: Sequence[Measurement], family: Family) -> ValueSummary:
+    """Return measurements, tensor by tensor and folded."""
+    members: defaultdict[str, defaultdict[str, list[Measurement]]] = defaultdict(lambda: defaultdict(list))
+    for tensor in measured:
+        members[family.component(tensor.name)][layer_of(tensor.name)].append(tensor)
+    parts = [component for component in family.components if component.key in members]
+    return ValueSummary(
+        tensors=tuple(measured),
+        layers=tuple(_values(part, layer, members[part.key][layer]) for part in parts for layer in sorted(members[part.key], key=_in_order)),
+        components=tuple(_values(part, "", [tensor for layer in members[part.key].values() for tensor in layer]) for part in parts),
+    )
+
+
+def _values(component: Component, layer: str, tensors: Sequence[Measurement]) -> LayerValues:
+    finite = sum(tensor.finite for tensor in tensors)
+    return LayerValues(
+        component=component.key,
+        title=component.title,
+        layer=layer,
+        tensors=len(tensors),
+        elements=sum(tensor.elements for tensor in tensors),
+        nan=sum(tensor.nan for tensor in tensors),
+        infinite=sum(tensor.infinite for tensor in tensors),
+        low=min((tensor.low for tensor in tensors if tensor.finite), default=0.0),
+        high=max((tensor.high for tensor in tensors if tensor.finite), default=0.0),
+        rms=hypot(*(tensor.l2 for tensor in tensors)) / sqrt(finite) if finite else 0.0,
+        zeros=sum(tensor.zeros for tensor in tensors),
+        zero_low_bits=min((tensor.zero_low_bits for tensor in tensors if tensor.zero_low_bits >= 0), default=-1),
     )

@@ -44,3 +44,31 @@ class Measurement(NamedTuple):
     def finite(self) -> int:
         """Number of values that are neither NaN nor infinite."""
         return self.elements - self.nan - self.infinite
+
+
+class LayerValues(NamedTuple):
+    """Measurements of one layer of a component together, or of a whole component (`layer` ""). `rms` is the root of the mean square of the finite values.
+
+    `zero_low_bits` is the smallest of its float tensors, -1 where it has none.
+    """
+
+    component: str
+    title: str
+    layer: str
+    tensors: int
+    elements: int
+    nan: int
+    infinite: int
+    low: float
+    high: float
+    rms: float
+    zeros: int
+    zero_low_bits: int
+
+
+class ValueSummary(NamedTuple):
+    """What was measured: of every tensor in the checkpoint's order, and folded, in the model's order."""
+
+    tensors: tuple[Measurement, ...]
+    layers: tuple[LayerValues, ...]
+    components: tuple[LayerValues, ...]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from ckpt_tools.records.checkpoint import Checkpoint
-    from ckpt_tools.records.facts import Measurement
+    from ckpt_tools.records.facts import ValueSummary
 
 
 class Group(NamedTuple):
@@ -45,7 +45,7 @@ class Processor(NamedTuple):
 class Summary(NamedTuple):
     """A checkpoint with what its family says of it. `profile` is how its dtypes came about, "" if unknown; `remarks` are what keeps it from loading.
 
-    `values` are what was measured, tensor by tensor in the checkpoint's order; None where nobody asked.
+    `values` is what was measured, None where nobody asked.
     """
 
     checkpoint: Checkpoint
@@ -56,7 +56,7 @@ class Summary(NamedTuple):
     dtypes: tuple[Group, ...]
     settings: tuple[Setting, ...]
     processors: tuple[Processor, ...]
-    values: tuple[Measurement, ...] | None = None
+    values: ValueSummary | None = None
 
     @property
     def tensors(self) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.format.json_text import escape
 from ckpt_tools.report.blocks import Heading, Line, Mark, Table
+from ckpt_tools.report.values_page import change_blocks, value_verdict
 from ckpt_tools.report.words import change, printable, signed, size, value
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
         _sides(comparison),
         *(Line(text=f"{side}: {remark}", mark=Mark.BAD) for side, one in (("A", comparison.a), ("B", comparison.b)) for remark in one.remarks),
         *_tensors(comparison, full=full),
+        *(change_blocks(comparison.changes, full=full) if comparison.changes else ()),
         *_watched(comparison),
         *_values("values", diff.values, {f"/{line.key}" for line in comparison.watched}, full=full),
         *_metadata(comparison, full=full),
@@ -146,9 +148,10 @@ def _where(found: FileChange) -> str:
 
 def _verdict(comparison: Comparison) -> Line:
     diff = comparison.diff
-    if diff.same:
+    values = value_verdict(comparison.changes) if comparison.changes else "the tensors' values were not compared"
+    if comparison.same:
         what = "nothing differs in what was asked for; the rest was not compared" if comparison.partial else "same structure"
-        return Line(text=f"{what}; the tensors' values were not compared", mark=Mark.GOOD)
+        return Line(text=f"{what}; {values}", mark=Mark.GOOD)
     counts = (
         (len(diff.only_a), "tensor only in A", "tensors only in A"),
         (len(diff.only_b), "tensor only in B", "tensors only in B"),
@@ -160,4 +163,6 @@ def _verdict(comparison: Comparison) -> Line:
         (len(diff.files), "file", "files"),
     )
     parts = [f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count]
+    if comparison.changes:
+        parts.append(values)
     return Line(text=f"different: {', '.join(parts)}", mark=Mark.BAD)

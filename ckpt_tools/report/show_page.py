@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.report.blocks import Heading, Line, Mark, Table, Verbatim
 from ckpt_tools.report.tree import tree_lines
+from ckpt_tools.report.values_page import value_blocks
 from ckpt_tools.report.words import printable, size, value
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def show_page(summary: Summary, *, tree: bool = False) -> Page:
         _components(summary),
         Heading(text="dtypes"),
         _dtypes(summary),
+        *(value_blocks(summary.values) if summary.values else ()),
         *_settings(summary),
         *_processors(summary),
         *_metadata(summary),
