@@ -67,7 +67,8 @@ def _in_order(layer: str) -> tuple[bool, int]:
 
 def _row(component: Component, layer: str, changes: Sequence[TensorChange], trains: bool | None) -> LayerChange:  # noqa: FBT001 - as in the record
     counts = {kind: sum(change.sameness is kind for change in changes) for kind in Sameness}
-    different = [change.facts for change in changes if change.sameness in (Sameness.CLOSE, Sameness.CHANGED)]
+    changed, close = ([change.facts for change in changes if change.sameness is kind] for kind in (Sameness.CHANGED, Sameness.CLOSE))
+    different = changed or close
     return LayerChange(
         component=component.key,
         title=component.title,
