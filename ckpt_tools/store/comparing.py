@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from ckpt_tools.records.checkpoint import Checkpoint, Tensor, TensorFile
     from ckpt_tools.store.numbers import Array
 
-PIECE = 16 * BLOCK
+PIECE = 8 * BLOCK
 """Elements that one thread takes at a time: large tensors are shared among threads, and small ones wait for nobody."""
 
-MOST_THREADS = 32
-"""Each has buffers of five megabytes."""
+MOST_THREADS = 16
+"""Each has buffers of nine megabytes."""
 
 AHEAD = 256
 """Pieces that wait for a thread."""
@@ -332,13 +332,17 @@ def _block_of_doubles(bench: Bench, a: Array, b: Array) -> _Sums:
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         return _block_with_broken(bench, a, b)
     difference = b - a
+    halved = not largest(np, difference) < float("inf")
+    if halved:
+        difference = b / 2 - a / 2
+    square, exponent = product(np, difference, difference)
     return _Sums(
         same_bytes=False,
         changed=changed,
-        max_abs=largest(np, difference),
+        max_abs=largest(np, difference) * (1 + halved),
         aa=product(np, a, a),
         bb=product(np, b, b),
-        dd=product(np, difference, difference),
+        dd=(square, exponent + 2 * halved),
         ab=product(np, a, b),
     )
 

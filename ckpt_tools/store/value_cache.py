@@ -133,10 +133,9 @@ class KnownPairs:
         self._known = Known("pairs", (a.identity, b.identity), use=use)
         self._facts: dict[tuple[str, str], PairFacts] = {}
         for row in self._known.rows:
-            name_a, name_b, *rest = row
-            facts = _pair_facts(rest)
-            if facts is not None and isinstance(name_a, str) and isinstance(name_b, str):
-                self._facts[name_a, name_b] = facts
+            names, facts = row[:2], _pair_facts(row[2:])
+            if facts is not None and _fits(names, (str, str)):
+                self._facts[str(names[0]), str(names[1])] = facts
         self._a, self._b = (known_measurements(watch, use=use) for watch in (a, b))
 
     def get(self, a: Tensor, b: Tensor) -> PairFacts | None:
