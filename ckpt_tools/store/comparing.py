@@ -33,6 +33,9 @@ PIECE = 8 * BLOCK
 MOST_THREADS = 16
 """Each has buffers of nine megabytes."""
 
+GLANCE = 1 << 10
+"""Elements that tell of most pieces that they changed."""
+
 AHEAD = 256
 """Pieces that wait for a thread."""
 
@@ -99,16 +102,13 @@ def compare_values(
     for pair in pairs:
         groups.setdefault((pair[0].shard, pair[1].shard), []).append(pair)
     found: dict[Pair, PairFacts] = {}
-    benches = importlib.import_module("queue").SimpleQueue()
-    pool = importlib.import_module("concurrent.futures").ThreadPoolExecutor(threads())
-    for _ in range(threads()):
-        benches.put(Bench())
+    run = _Run(progress)
     try:
         for (shard_a, shard_b), members in groups.items():
             sides = (_Side(a, files_a[shard_a]), _Side(b, files_b[shard_b]))
-            found |= _compare_files(sides, members, _Run(pool, benches, progress), cached=cached)
+            found |= _compare_files(sides, members, run, cached=cached)
     finally:
-        pool.shutdown(cancel_futures=True)
+        run.end()
     return tuple(found[pair] for pair in pairs)
 
 
@@ -128,12 +128,28 @@ class _Job(NamedTuple):
     tasks: list[Any]
 
 
-class _Run(NamedTuple):
-    """What all pairs share: threads, their memory, and whom to tell."""
+class _Run:
+    """What all pairs share: threads and their memory, which are there from the first piece on, and whom to tell."""
 
-    pool: Any
-    benches: Any
-    progress: Callable[[int], None]
+    def __init__(self, progress: Callable[[int], None]) -> None:
+        self.progress = progress
+        self._pool: Any = None
+        self._benches: Any = None
+
+    def submit(self, places: tuple[Place, ...], elements: range, *, norms: bool = False) -> Any:  # noqa: ANN401 - a future, imported late
+        """Return the future of a piece."""
+        if self._pool is None:
+            # Where all is known from before, numpy is not needed, and takes longer to load than the rest.
+            self._pool = importlib.import_module("concurrent.futures").ThreadPoolExecutor(threads())
+            self._benches = importlib.import_module("queue").SimpleQueue()
+            for _ in range(threads()):
+                self._benches.put(Bench())
+        return self._pool.submit(_piece, self._benches, places, elements, norms=norms)
+
+    def end(self) -> None:
+        """Let the threads finish what they are at, and no more."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
 
 def _compare_files(sides: tuple[_Side, _Side], pairs: Sequence[Pair], run: _Run, *, cached: bool) -> dict[Pair, PairFacts]:
@@ -159,8 +175,7 @@ def _measured(sides: tuple[_Side, _Side], descriptors: tuple[int, int], pairs: S
     try:
         for a, b in pairs:
             places = tuple(Place(one, side.payload + tensor.start, tensor.dtype) for one, side, tensor in zip(descriptors, sides, (a, b), strict=True))
-            tasks = [run.pool.submit(_piece, run.benches, places, first, min(PIECE, a.parameters - first)) for first in range(0, a.parameters, PIECE)]
-            waiting.append(_Job((a, b), places, tasks))
+            waiting.append(_Job((a, b), places, [run.submit(places, elements) for elements in _pieces(a)]))
             while sum(len(job.tasks) for job in waiting) > AHEAD:
                 yield _finished(waiting.popleft(), run)
         while waiting:
@@ -171,29 +186,30 @@ def _measured(sides: tuple[_Side, _Side], descriptors: tuple[int, int], pairs: S
         raise error.at(sides[0].path) from None
 
 
+def _pieces(tensor: Tensor) -> Iterator[range]:
+    count = tensor.parameters
+    yield from (range(first, min(first + PIECE, count)) for first in range(0, count, PIECE))
+
+
 def _finished(job: _Job, run: _Run) -> tuple[Pair, PairFacts]:
     a, b = job.pair
     pieces = _results(job.tasks, a, b, run)
     if any(piece.same_bytes for piece in pieces) and not all(piece.same_bytes for piece in pieces):
-        pieces = _with_norms(run, job.places, a.parameters, pieces)
+        pieces = _with_norms(job, pieces, run)
     return job.pair, _facts(a, b, pieces)
 
 
 def _results(tasks: list[Any], a: Tensor, b: Tensor, run: _Run) -> list[_Sums]:
     pieces = []
-    for number, task in enumerate(tasks):
+    for elements, task in zip(_pieces(a), tasks, strict=True):
         pieces.append(task.result())
-        count = min(PIECE, a.parameters - number * PIECE)
-        run.progress(count * (a.dtype.bits + b.dtype.bits) // 8)
+        run.progress(len(elements) * (a.dtype.bits + b.dtype.bits) // 8)
     return pieces
 
 
-def _with_norms(run: _Run, places: tuple[Place, ...], elements: int, pieces: list[_Sums]) -> list[_Sums]:
+def _with_norms(job: _Job, pieces: list[_Sums], run: _Run) -> list[_Sums]:
     """Return the pieces of a tensor that changed elsewhere, with the norms of those that did not."""
-    tasks = [
-        run.pool.submit(_piece, run.benches, places, number * PIECE, min(PIECE, elements - number * PIECE), norms=True) if piece.same_bytes else None
-        for number, piece in enumerate(pieces)
-    ]
+    tasks = [run.submit(job.places, elements, norms=True) if piece.same_bytes else None for elements, piece in zip(_pieces(job.pair[0]), pieces, strict=True)]
     return [task.result() if task else piece for task, piece in zip(tasks, pieces, strict=True)]
 
 
@@ -233,25 +249,27 @@ def _cosine(aa: Scaled, bb: Scaled, ab: Scaled) -> float:
 # --- a piece, in a thread ------------------------------------------------------------------------------------------------
 
 
-def _piece(benches: Any, places: tuple[Place, Place], first: int, count: int, *, norms: bool = False) -> _Sums:  # noqa: ANN401 - a queue, imported late
-    """Return the sums over `count` elements from `first`; of a piece whose bytes are equal no more than that, unless `norms` are wanted."""
+def _piece(benches: Any, places: tuple[Place, Place], elements: range, *, norms: bool) -> _Sums:  # noqa: ANN401 - a queue, imported late
+    """Return the sums over some elements; of a piece whose bytes are equal no more than that, unless `norms` are wanted."""
     bench = benches.get()
     try:
         with bench.np.errstate(all="ignore"):
-            if not norms and places[0].dtype is places[1].dtype and _equal(bench, places, first, count):
+            if not norms and places[0].dtype is places[1].dtype and _equal(bench, places, elements):
                 return _Sums(same_bytes=True)
-            starts = range(first, first + count, BLOCK)
-            return _added([_block(bench, places, start, min(BLOCK, first + count - start)) for start in starts])
+            return _added([_block(bench, places, block.start, len(block)) for block in _blocks(elements)])
     finally:
         benches.put(bench)
 
 
-def _equal(bench: Bench, places: tuple[Place, Place], first: int, count: int) -> bool:
-    """Whether the bytes are equal; stops at the first block where they are not."""
+def _blocks(elements: range) -> Iterator[range]:
+    yield from (range(first, min(first + BLOCK, elements.stop)) for first in range(elements.start, elements.stop, BLOCK))
+
+
+def _equal(bench: Bench, places: tuple[Place, Place], elements: range) -> bool:
+    """Whether the bytes are equal; stops at the first block where they are not, which is nearly always the short one that is looked at before all."""
     np = bench.np
-    for start in range(first, first + count, BLOCK):
-        number = min(BLOCK, first + count - start)
-        a, b = places[0].read(bench.a, start, number), places[1].read(bench.b, start, number)
+    for block in (elements[:GLANCE], *_blocks(elements)):
+        a, b = places[0].read(bench.a, block.start, len(block)), places[1].read(bench.b, block.start, len(block))
         whole = a.size // 8 * 8
         mask = np.not_equal(a[:whole].view("<u8"), b[:whole].view("<u8"), out=bench.mask[: whole // 8])
         if mask.any() or (a[whole:] != b[whole:]).any():
