@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from ckpt_tools.errors import CkptError
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.records.facts import Measurement
-from ckpt_tools.store.comparing import Place, threads
+from ckpt_tools.store.comparing import threads
 from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.files import open_regular
 from ckpt_tools.store.numbers import BLOCK, MANTISSA, Space, product, root, total, unpacked
+from ckpt_tools.store.pair_sums import Place
 from ckpt_tools.store.value_cache import Watch, known_measurements, numbers_in, remember_measurements
 
 if TYPE_CHECKING:

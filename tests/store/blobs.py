@@ -34,18 +34,22 @@ type Array = np.ndarray[Any, Any]
 def codes_of(data: bytes, bits: int) -> Array:
     """Return elements of fewer than 8 bits, packed from the low bit up, one a byte: by one large integer, which nobody gets wrong."""
     whole = int.from_bytes(data, "little")
-    return np.array([whole >> bits * index & (1 << bits) - 1 for index in range(8 * len(data) // bits)], "u1")
+    codes: Array = np.array([whole >> bits * index & (1 << bits) - 1 for index in range(8 * len(data) // bits)], "u1")
+    return codes
 
 
 @np.errstate(all="ignore")
 def decoded(data: bytes, dtype: Dtype) -> Array:
     """Return values as numpy and ml_dtypes read them, as long doubles, which hold every one exactly."""
+    values: Array
     if dtype is Dtype.BOOL:
-        return (np.frombuffer(data, "u1") != 0).astype(np.longdouble)
-    if dtype in NUMPY:
-        return np.frombuffer(data, NUMPY[dtype]).astype(np.longdouble)
-    codes = codes_of(data, dtype.bits) if dtype.bits < 8 else np.frombuffer(data, f"<u{dtype.bits // 8}")
-    return codes.view(JUDGES[dtype]).astype("f4").astype(np.longdouble)
+        values = np.frombuffer(data, "u1") != 0
+    elif dtype in NUMPY:
+        values = np.frombuffer(data, NUMPY[dtype])
+    else:
+        codes = codes_of(data, dtype.bits) if dtype.bits < 8 else np.frombuffer(data, f"<u{dtype.bits // 8}")
+        values = codes.view(JUDGES[dtype]).astype("f4")
+    return values.astype(np.longdouble)
 
 
 def elements(data: bytes, dtype: Dtype) -> int:

@@ -20,7 +20,7 @@ from ckpt_tools.format import header
 from ckpt_tools.records.checkpoint import Tensor
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.records.tensor_change import PairFacts
-from ckpt_tools.store import comparing
+from ckpt_tools.store import comparing, numbers, pair_sums
 from ckpt_tools.store.comparing import compare_values
 from tests.store.blobs import decoded, sharded, written
 
@@ -114,19 +114,19 @@ DTYPES = [Dtype.BF16, Dtype.F16, Dtype.F32, Dtype.F64, Dtype.F8_E4M3, Dtype.I32,
 def numbers_in(dtype: Dtype, count: int, seed: int, spread: float = 1.0) -> bytes:
     """Return plausible weights, of sizes from tiny to large."""
     random = np.random.default_rng(seed)
-    values = np.clip(random.standard_normal(count) * np.exp(random.standard_normal(count) * 3), -6e4, 6e4) * spread
+    values: Any = np.clip(random.standard_normal(count) * np.exp(random.standard_normal(count) * 3), -6e4, 6e4) * spread
     if dtype is Dtype.BF16:
-        return (values.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()
+        return bytes((values.astype("<f4").view("<u4") >> 16).astype("<u2"))
     if dtype is Dtype.F8_E4M3:
-        return bytes(code for code in random.integers(0, 127, count, dtype="u1").tolist())
+        return bytes(random.integers(0, 127, count, dtype="u1"))
     kinds = {Dtype.F16: "<f2", Dtype.F32: "<f4", Dtype.F64: "<f8", Dtype.I32: "<i4", Dtype.I64: "<i8"}
-    return (values * (1000 if dtype in (Dtype.I32, Dtype.I64) else 1)).astype(kinds[dtype]).tobytes()
+    return bytes((values * (1000 if dtype in (Dtype.I32, Dtype.I64) else 1)).astype(kinds[dtype]))
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("spread", [1.0, 1e-4])
 def test_the_facts_of_many_values_are_those_of_arithmetic_without_rounding(dtype: Dtype, spread: float, tmp_path: Path) -> None:
-    one, two = ((dtype, numbers_in(dtype, comparing.BLOCK + 12_345, seed, size)) for seed, size in ((1, 1.0), (2, spread)))
+    one, two = ((dtype, numbers_in(dtype, numbers.BLOCK + 12_345, seed, size)) for seed, size in ((1, 1.0), (2, spread)))
     hold(compared(tmp_path, one, two), exactly(one, two))
 
 
@@ -230,7 +230,7 @@ def test_the_number_of_threads_does_not_matter(two_models: tuple[Checkpoint, Che
 @pytest.mark.parametrize(("piece", "ahead"), [(1, 0), (2, 1), (64, 256)])
 def test_the_size_of_pieces_does_not_matter(piece: int, ahead: int, two_models: tuple[Checkpoint, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
     expected = facts_of(*two_models)
-    monkeypatch.setattr(comparing, "PIECE", piece * comparing.BLOCK)
+    monkeypatch.setattr(comparing, "PIECE", piece * numbers.BLOCK)
     monkeypatch.setattr(comparing, "AHEAD", ahead)
     for name, facts in facts_of(*two_models).items():
         hold(facts, expected[name])
@@ -239,7 +239,7 @@ def test_the_size_of_pieces_does_not_matter(piece: int, ahead: int, two_models: 
 @pytest.mark.parametrize("block", [1024, 65_536])
 def test_the_size_of_blocks_does_not_matter(block: int, two_models: tuple[Checkpoint, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
     expected = facts_of(*two_models)
-    monkeypatch.setattr(comparing, "BLOCK", block)
+    monkeypatch.setattr(pair_sums, "BLOCK", block)
     monkeypatch.setattr(comparing, "PIECE", 16 * block)
     for name, facts in facts_of(*two_models).items():
         hold(facts, expected[name])
@@ -261,7 +261,7 @@ def test_the_sides_change_places(two_models: tuple[Checkpoint, Checkpoint]) -> N
 
 
 @settings(max_examples=40)
-@given(dtype=st.sampled_from(DTYPES), place=st.integers(0), count=st.sampled_from([1, 64, 4096, comparing.BLOCK + 1]))
+@given(dtype=st.sampled_from(DTYPES), place=st.integers(0), count=st.sampled_from([1, 64, 4096, numbers.BLOCK + 1]))
 def test_a_single_flipped_bit_anywhere_is_found(dtype: Dtype, place: int, count: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     data = numbers_in(dtype, count, 3)
     bit = place % (8 * len(data))

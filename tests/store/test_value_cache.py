@@ -12,7 +12,7 @@ import pytest
 from ckpt_tools.compare.checkpoints import comparable
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.records.tensor_change import PairFacts
-from ckpt_tools.store import comparing, value_cache
+from ckpt_tools.store import copying, pair_sums, value_cache
 from ckpt_tools.store.comparing import compare_values
 from ckpt_tools.store.measuring import measure_all
 from tests.store.blobs import written
@@ -49,13 +49,13 @@ def b(tmp_path: Path) -> Checkpoint:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that grows whenever payload is read."""
     happened: list[int] = []
-    real = comparing.read_into
+    real = copying.read_into
 
     def counting(descriptor: int, buffer: memoryview, offset: int) -> int:
         happened.append(offset)
         return real(descriptor, buffer, offset)
 
-    monkeypatch.setattr(comparing, "read_into", counting)
+    monkeypatch.setattr(pair_sums, "read_into", counting)
     return happened
 
 
