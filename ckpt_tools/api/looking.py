@@ -11,7 +11,6 @@ from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.families.stories import shared_family, tell, watched_lines
 from ckpt_tools.families.summary import summarise
-from ckpt_tools.families.value_changes import value_comparison, value_summary
 from ckpt_tools.records.diff import Aspect
 from ckpt_tools.records.story import Comparison
 from ckpt_tools.store.copying import no_progress
@@ -19,6 +18,7 @@ from ckpt_tools.store.reader import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from types import ModuleType
 
     from ckpt_tools.records.checkpoint import Checkpoint
     from ckpt_tools.records.summary import Summary
@@ -36,9 +36,8 @@ def show(where: str, *, lenient: bool = False, values: bool = False, cached: boo
     summary = summarise(checkpoint)
     if not values:
         return summary
-    # Measured with what is imported only for this: numpy costs more than all the rest.
-    measured = importlib.import_module("ckpt_tools.store.measuring").measure_all(checkpoint, cached=cached, progress=progress)
-    return summary._replace(values=value_summary(measured, family_of(checkpoint)))
+    measured = _late("store.measuring").measure_all(checkpoint, cached=cached, progress=progress)
+    return summary._replace(values=_late("families.value_changes").value_summary(measured, family_of(checkpoint)))
 
 
 def diff(  # noqa: PLR0913 - options by keyword
@@ -85,9 +84,16 @@ def _changes(  # noqa: PLR0913 - options by keyword
     if not 0 <= tolerance < float("inf"):
         msg = f"a tolerance of {tolerance} is none"
         raise UnknownSelection(msg, hint="it is a relative L2 norm, 0 or more: 0.01 lets a tensor change by one percent")
-    # Imported only for this, as above.
-    facts = importlib.import_module("ckpt_tools.store.comparing").compare_values(a, b, pairs, cached=cached, progress=progress)
+    facts = _late("store.comparing").compare_values(a, b, pairs, cached=cached, progress=progress)
     measured = [(left, right, found) for (left, right), found in zip(pairs, facts, strict=True)]
     # B is what was trained; its config says what was to stay as it was.
     config = b.document("config.json") or a.document("config.json")
-    return value_comparison(measured, shared_family(a, b), config.value if config else {}, tolerance=tolerance, uncompared=uncompared)
+    found: ValueComparison = _late("families.value_changes").value_comparison(
+        measured, shared_family(a, b), config.value if config else {}, tolerance=tolerance, uncompared=uncompared
+    )
+    return found
+
+
+def _late(name: str) -> ModuleType:
+    """Import what only those wait for who ask for values: numpy alone costs more than a whole diff."""
+    return importlib.import_module(f"ckpt_tools.{name}")

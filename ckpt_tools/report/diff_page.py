@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ckpt_tools.format.json_text import escape
 from ckpt_tools.report.blocks import Heading, Line, Mark, Table
-from ckpt_tools.report.values_page import change_blocks, value_verdict
 from ckpt_tools.report.words import change, printable, signed, size, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
     from ckpt_tools.records.diff import Diff, FileChange, ValueChange
     from ckpt_tools.records.story import Comparison, Story, WatchedLine
@@ -31,7 +32,7 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
         _sides(comparison),
         *(Line(text=f"{side}: {remark}", mark=Mark.BAD) for side, one in (("A", comparison.a), ("B", comparison.b)) for remark in one.remarks),
         *_tensors(comparison, full=full),
-        *(change_blocks(comparison.changes, full=full) if comparison.changes else ()),
+        *(_values_page().change_blocks(comparison.changes, full=full) if comparison.changes else ()),
         *_watched(comparison),
         *_values("values", diff.values, {f"/{line.key}" for line in comparison.watched}, full=full),
         *_metadata(comparison, full=full),
@@ -40,6 +41,11 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
         _verdict(comparison),
     ]
     return tuple(blocks)
+
+
+def _values_page() -> ModuleType:
+    """Import what tells of values now that somebody asked for them: nobody else waits for it."""
+    return importlib.import_module("ckpt_tools.report.values_page")
 
 
 def _sides(comparison: Comparison) -> Table:
@@ -148,7 +154,7 @@ def _where(found: FileChange) -> str:
 
 def _verdict(comparison: Comparison) -> Line:
     diff = comparison.diff
-    values = value_verdict(comparison.changes) if comparison.changes else "the tensors' values were not compared"
+    values = _values_page().value_verdict(comparison.changes) if comparison.changes else "the tensors' values were not compared"
     if comparison.same:
         what = "nothing differs in what was asked for; the rest was not compared" if comparison.partial else "same structure"
         return Line(text=f"{what}; {values}", mark=Mark.GOOD)

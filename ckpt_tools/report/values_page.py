@@ -62,7 +62,8 @@ def _details(row: LayerChange, layers: Sequence[LayerChange], *, full: bool) -> 
     if row.moved:
         yield "the config of B does not let this part train: something else wrote these values"
     if row.broken:
-        yield f"{row.broken:,} values are NaN or infinite on one side and something else on the other"
+        values = "1 value is" if row.broken == 1 else f"{row.broken:,} values are"
+        yield f"{values} NaN or infinite on one side and something else on the other"
     if row.changed and row.changed < row.tensors and (row.identical or row.equal or row.close):
         yield f"unchanged: {', '.join(_counts(row))}"
     moved = sorted((layer for layer in layers if layer.changed), key=lambda layer: -layer.high)
