@@ -180,15 +180,14 @@ def dot(np: Any, x: Array, y: Array) -> float:  # noqa: ANN401 - numpy, imported
     return fsum((*rows, float(np.dot(x[whole:], y[whole:]))))
 
 
-def largest(np: Any, x: Array) -> float:  # noqa: ANN401 - numpy, imported late
+def largest(x: Array) -> float:
     """Return the largest size among doubles, 0 of none."""
-    del np
     return max(float(x.max()), -float(x.min()), 0.0) if x.size else 0.0
 
 
 def scaled(np: Any, x: Array) -> tuple[Array, int]:  # noqa: ANN401 - numpy, imported late
     """Return doubles divided by a power of two near their largest, and its exponent: their squares fit."""
-    top = largest(np, x)
+    top = largest(x)
     if 1e-140 < top < 1e140 or top == 0:  # noqa: PLR2004 - far from where squares leave the range, and so are those that count beside them
         return x, 0
     exponent = int(np.frexp(top)[1])

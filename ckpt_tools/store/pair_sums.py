@@ -147,7 +147,7 @@ def _block_of_floats(bench: Bench, a: Array, b: Array) -> Sums:
         return _block_with_broken(bench, wide_a, wide_b)
     difference = np.subtract(wide_b, wide_a, out=wide_b)
     dd = dot(np, difference, difference)
-    most = largest(np, difference)
+    most = largest(difference)
     if aa > _APART * bb or bb > _APART * aa:
         ab = fsum((aa, dot(np, wide_a, difference))) if bb > aa else dot(np, wide_a, bench.b.widened(b))
     else:
@@ -163,14 +163,14 @@ def _block_of_doubles(bench: Bench, a: Array, b: Array) -> Sums:
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         return _block_with_broken(bench, a, b)
     difference = b - a
-    halved = not largest(np, difference) < float("inf")
+    halved = not largest(difference) < float("inf")
     if halved:
         difference = b / 2 - a / 2
     square, exponent = product(np, difference, difference)
     return Sums(
         same_bytes=False,
         changed=changed,
-        max_abs=largest(np, difference) * (1 + halved),
+        max_abs=largest(difference) * (1 + halved),
         aa=product(np, a, a),
         bb=product(np, b, b),
         dd=(square, exponent + 2 * halved),
@@ -199,4 +199,4 @@ def _block_of_integers(bench: Bench, a: Array, b: Array) -> Sums:
     else:
         difference = np.abs(wide_b - wide_a)
     aa, bb, dd, ab = (dot(np, x, y) for x, y in ((wide_a, wide_a), (wide_b, wide_b), (difference, difference), (wide_a, wide_b)))
-    return Sums(False, changed, 0, largest(np, difference), (aa, 0), (bb, 0), (dd, 0), (ab, 0))  # noqa: FBT003 - same_bytes, a field's value
+    return Sums(False, changed, 0, largest(difference), (aa, 0), (bb, 0), (dd, 0), (ab, 0))  # noqa: FBT003 - same_bytes, a field's value
