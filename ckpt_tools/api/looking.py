@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
-from ckpt_tools.compare.checkpoints import ALL_ASPECTS, addresses, compare
+from ckpt_tools.compare.checkpoints import ALL_ASPECTS, addresses, comparable, compare
 from ckpt_tools.compare.selection import Selection
 from ckpt_tools.errors import UnknownSelection
+from ckpt_tools.families.registry import family_of
 from ckpt_tools.families.stories import shared_family, tell, watched_lines
 from ckpt_tools.families.summary import summarise
 from ckpt_tools.records.diff import Aspect
 from ckpt_tools.records.story import Comparison
+from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.reader import read
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
+    from types import ModuleType
 
+    from ckpt_tools.records.checkpoint import Checkpoint
     from ckpt_tools.records.summary import Summary
+    from ckpt_tools.records.tensor_change import ValueComparison
 
 __all__ = ["diff", "read", "show"]
 
 
-def show(where: str, *, lenient: bool = False) -> Summary:
-    """Return what the checkpoint at `where` is. Reads headers and configs only. Raises a CkptError that names the file."""
-    return summarise(read(where, lenient=lenient))
+def show(where: str, *, lenient: bool = False, values: bool = False, cached: bool = True, progress: Callable[[int], None] = no_progress) -> Summary:
+    """Return what the checkpoint at `where` is. Reads headers and configs only, unless `values` are wanted. Raises a CkptError that names the file.
+
+    `cached` uses what an earlier look at the same files left in the user's cache folder; `progress` is called with the bytes read since the last call.
+    """
+    checkpoint = read(where, lenient=lenient)
+    summary = summarise(checkpoint)
+    if not values:
+        return summary
+    measured = _late("store.measuring").measure_all(checkpoint, cached=cached, progress=progress)
+    return summary._replace(values=_late("families.value_changes").value_summary(measured, family_of(checkpoint)))
 
 
 def diff(  # noqa: PLR0913 - options by keyword
@@ -34,10 +48,15 @@ def diff(  # noqa: PLR0913 - options by keyword
     select: tuple[str, ...] = (),
     ignore: tuple[str, ...] = (),
     lenient: bool = False,
+    values: bool = False,
+    tolerance: float = 0.0,
+    cached: bool = True,
+    progress: Callable[[int], None] = no_progress,
 ) -> Comparison:
-    """Return what differs between the checkpoints at `a` and `b`, and what that amounts to. Reads headers and configs only.
+    """Return what differs between the checkpoints at `a` and `b`, and what that amounts to. Reads headers and configs only, unless `values` are wanted.
 
-    `select` and `ignore` are globs over dotted addresses (see `compare.selection`). Raises a CkptError that names the file, or UnknownSelection.
+    `select` and `ignore` are globs over dotted addresses (see `compare.selection`). `tolerance` is the relative L2 norm up to which a tensor's values count
+    as equal. `cached` and `progress` are as for `show`. Raises a CkptError that names the file, or UnknownSelection.
     """
     left, right = read(a, lenient=lenient), read(b, lenient=lenient)
     selection = Selection(select, ignore)
@@ -54,4 +73,27 @@ def diff(  # noqa: PLR0913 - options by keyword
         aspects=tuple(aspect for aspect in Aspect if aspect in aspects),
         select=select,
         ignore=ignore,
+        changes=_changes(left, right, selection, tolerance, cached=cached, progress=progress) if values else None,
     )
+
+
+def _changes(  # noqa: PLR0913 - options by keyword
+    a: Checkpoint, b: Checkpoint, selection: Selection, tolerance: float, *, cached: bool, progress: Callable[[int], None]
+) -> ValueComparison:
+    pairs, uncompared = comparable(a, b, selection)
+    if not 0 <= tolerance < float("inf"):
+        msg = f"a tolerance of {tolerance} is none"
+        raise UnknownSelection(msg, hint="it is a relative L2 norm, 0 or more: 0.01 lets a tensor change by one percent")
+    facts = _late("store.comparing").compare_values(a, b, pairs, cached=cached, progress=progress)
+    measured = [(left, right, found) for (left, right), found in zip(pairs, facts, strict=True)]
+    # B is what was trained; its config says what was to stay as it was.
+    config = b.document("config.json") or a.document("config.json")
+    found: ValueComparison = _late("families.value_changes").value_comparison(
+        measured, shared_family(a, b), config.value if config else {}, tolerance=tolerance, uncompared=uncompared
+    )
+    return found
+
+
+def _late(name: str) -> ModuleType:
+    """Import what only those wait for who ask for values: numpy alone costs more than a whole diff."""
+    return importlib.import_module(f"ckpt_tools.{name}")

@@ -7,7 +7,7 @@ import click
 from ckpt_tools import api
 from ckpt_tools.cli import options
 from ckpt_tools.cli.exit_codes import CLEAN
-from ckpt_tools.cli.output import write_report
+from ckpt_tools.cli.output import progress_of, write_report
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.report.show_page import show_page
 
@@ -15,21 +15,33 @@ from ckpt_tools.report.show_page import show_page
 @click.command(short_help="Say what a checkpoint is.", epilog=options.WHERE_HELP)
 @options.where("where")
 @click.option("--tree", is_flag=True, help="Print the tree of tensor names, numbered layers folded, instead of the tables.")
+@click.option("--values", is_flag=True, help="Read every tensor: range, norm, zeros, NaN by component and layer; digests with --format json.")
+@click.option("--no-cache", is_flag=True, help="With --values: read every value, and remember nothing.")
 @options.output_format("text", "json", "markdown")
 @options.lenient
-def show(where: str, *, tree: bool, output_format: str, lenient: bool) -> int:
+def show(  # noqa: PLR0913 - one parameter an option
+    where: str, *, tree: bool, values: bool, no_cache: bool, output_format: str, lenient: bool
+) -> int:
     """Say what the checkpoint at WHERE is.
 
     Family, parameters, tensors and bytes by component and by dtype, the config values that matter, processors and how they normalise. Reads headers and
-    configs only.
+    configs only, unless --values are wanted.
 
     \b
     ckpt show outputs/train/run
+    ckpt show outputs/train/run --values
     ckpt show model.safetensors --tree
     """
     if tree and output_format == "json":
         msg = "--tree is for reading: it goes with text and markdown"
         raise UnknownSelection(msg, hint="the JSON lists every tensor anyway: leave --tree out")
-    summary = api.show(where, lenient=lenient)
+    if values and tree:
+        msg = "--tree prints names, and no --values"
+        raise UnknownSelection(msg, hint="leave one of them out")
+    if no_cache and not values:
+        msg = "--no-cache is about values, which are not read"
+        raise UnknownSelection(msg, hint="add --values")
+    with progress_of("reading", None, wanted=values) as progress:
+        summary = api.show(where, lenient=lenient, values=values, cached=not no_cache, progress=progress)
     write_report(summary, lambda: show_page(summary, tree=tree), output_format)
     return CLEAN

@@ -66,6 +66,14 @@ def addresses(checkpoint: Checkpoint) -> Iterator[str]:
         yield from (value_address(path, pointer) for pointer in pointers(tree))
 
 
+def comparable(a: Checkpoint, b: Checkpoint, selection: Selection = EVERYTHING) -> tuple[tuple[tuple[Tensor, Tensor], ...], int]:
+    """Return (A's, B's) tensors of one shape that are in both, under one name or renamed, in B's order; and how many of either side have no such partner."""
+    pairs = [pair for pair in _tensors(a, b, ALL_ASPECTS, selection)[3] if pair[0].shape == pair[1].shape]
+    place = {tensor.name: number for number, tensor in enumerate(b.tensors)}
+    chosen = sum(tensor.name in selection for side in (a, b) for tensor in side.tensors)
+    return tuple(sorted(pairs, key=lambda pair: place[pair[1].name])), chosen - 2 * len(pairs)
+
+
 type _Pairs = list[tuple[Tensor, Tensor]]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.records.diff import ABSENT
 from ckpt_tools.records.summary import Summary
+from ckpt_tools.report.values_json import changes_entry, folded_entry, measured_entry
 
 if TYPE_CHECKING:
     from ckpt_tools.records.checkpoint import Tensor
@@ -36,13 +37,14 @@ def diff_document(comparison: Comparison) -> JsonDict:
     diff = comparison.diff
     return {
         "$schema": DIFF_SCHEMA,
-        "same": diff.same,
+        "same": comparison.same,
         "compared": {"aspects": list(comparison.aspects), "select": list(comparison.select), "ignore": list(comparison.ignore)},
         "a": _side(comparison.a),
         "b": _side(comparison.b),
         "stories": [_story(story) for story in comparison.stories],
         "watched": [_watched(line) for line in comparison.watched],
         "tensors": _tensors(diff),
+        **({"tensor_values": changes_entry(comparison.changes)} if comparison.changes else {}),
         "values": [_value_change(change) for change in diff.values],
         "metadata": [_value_change(change) for change in diff.metadata],
         "files": [_file_change(change) for change in diff.files],
@@ -62,9 +64,24 @@ def show_document(summary: Summary) -> JsonDict:
         "processors": [_processor(processor) for processor in summary.processors],
         "metadata": {key: value for file in checkpoint.weights for key, value in file.metadata or ()},
         "aliases": {alias: kept for file in checkpoint.weights for alias, kept in file.aliases},
-        "tensors": [tensor_entry(tensor) for tensor in checkpoint.tensors],
+        "tensors": [tensor_entry(tensor) | extra for tensor, extra in zip(checkpoint.tensors, _measured(summary), strict=True)],
+        **_folded(summary),
         "other_files": [{"path": file.path, "size": file.size} for file in checkpoint.others],
     }
+
+
+def _measured(summary: Summary) -> list[JsonDict]:
+    """Return what the entry of each tensor holds of its values."""
+    if summary.values is None:
+        return [{}] * len(summary.checkpoint.tensors)
+    return [{"values": measured_entry(measured)} for measured in summary.values.tensors]
+
+
+def _folded(summary: Summary) -> JsonDict:
+    if summary.values is None:
+        return {}
+    layers, components = summary.values.layers, summary.values.components
+    return {"values": {"components": [folded_entry(row) for row in components], "layers": [folded_entry(row) for row in layers]}}
 
 
 def _side(summary: Summary) -> JsonDict:

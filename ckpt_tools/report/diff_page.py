@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from ckpt_tools.report.words import change, printable, signed, size, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
     from ckpt_tools.records.diff import Diff, FileChange, ValueChange
     from ckpt_tools.records.story import Comparison, Story, WatchedLine
@@ -30,6 +32,7 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
         _sides(comparison),
         *(Line(text=f"{side}: {remark}", mark=Mark.BAD) for side, one in (("A", comparison.a), ("B", comparison.b)) for remark in one.remarks),
         *_tensors(comparison, full=full),
+        *(_values_page().change_blocks(comparison.changes, full=full) if comparison.changes else ()),
         *_watched(comparison),
         *_values("values", diff.values, {f"/{line.key}" for line in comparison.watched}, full=full),
         *_metadata(comparison, full=full),
@@ -38,6 +41,11 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
         _verdict(comparison),
     ]
     return tuple(blocks)
+
+
+def _values_page() -> ModuleType:
+    """Import what tells of values now that somebody asked for them: nobody else waits for it."""
+    return importlib.import_module("ckpt_tools.report.values_page")
 
 
 def _sides(comparison: Comparison) -> Table:
@@ -146,9 +154,10 @@ def _where(found: FileChange) -> str:
 
 def _verdict(comparison: Comparison) -> Line:
     diff = comparison.diff
-    if diff.same:
+    values = _values_page().value_verdict(comparison.changes) if comparison.changes else "the tensors' values were not compared"
+    if comparison.same:
         what = "nothing differs in what was asked for; the rest was not compared" if comparison.partial else "same structure"
-        return Line(text=f"{what}; the tensors' values were not compared", mark=Mark.GOOD)
+        return Line(text=f"{what}; {values}", mark=Mark.GOOD)
     counts = (
         (len(diff.only_a), "tensor only in A", "tensors only in A"),
         (len(diff.only_b), "tensor only in B", "tensors only in B"),
@@ -160,4 +169,6 @@ def _verdict(comparison: Comparison) -> Line:
         (len(diff.files), "file", "files"),
     )
     parts = [f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count]
+    if comparison.changes:
+        parts.append(values)
     return Line(text=f"different: {', '.join(parts)}", mark=Mark.BAD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 from ckpt_tools.report.blocks import Heading, Line, Mark, Table, Verbatim
@@ -29,6 +30,7 @@ def show_page(summary: Summary, *, tree: bool = False) -> Page:
         _components(summary),
         Heading(text="dtypes"),
         _dtypes(summary),
+        *_values(summary),
         *_settings(summary),
         *_processors(summary),
         *_metadata(summary),
@@ -75,6 +77,13 @@ def _dtype_counts(group: Group) -> str:
 def _dtypes(summary: Summary) -> Table:
     rows = [(group.title, f"{group.tensors:,}", f"{group.parameters:,}", size(group.nbytes)) for group in summary.dtypes]
     return Table(header=("dtype", "tensors", "parameters", "size"), rows=tuple(rows), right=frozenset({1, 2, 3}))
+
+
+def _values(summary: Summary) -> tuple[Block, ...]:
+    if summary.values is None:
+        return ()
+    # Imported now that somebody asked for it: nobody else waits.
+    return tuple(importlib.import_module("ckpt_tools.report.values_page").value_blocks(summary.values))
 
 
 def _settings(summary: Summary) -> Iterator[Block]:

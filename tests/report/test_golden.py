@@ -42,6 +42,7 @@ WRITE = os.environ.get("CKPT_GOLDEN") == "write"
 
 NAMES = ("normal", "reflow", "reflow-clean", "shared-vlm", "f32-vlm", "sharded", "lerobot-0.3", "language-model")
 PAIRS = (*(("normal", name) for name in NAMES), ("reflow", "reflow-clean"), ("lerobot-0.3", "normal"), ("shared-vlm", "normal"), ("reflow", "shared-vlm"))
+VALUED = (("normal", "reflow-clean"), ("normal", "f32-vlm"))
 DIRTY = ("reflow", "shared-vlm", "sharded", "lerobot-0.3")
 RENDERERS = {"txt": text.render, "md": markdown.render}
 KEPT = 3
@@ -62,6 +63,10 @@ def shown(name: str) -> Summary:
 @cache
 def compared(a: str, b: str) -> Comparison:
     return api.diff(f"fixtures/{a}", f"fixtures/{b}")
+
+
+def values_compared(a: str, b: str) -> Comparison:
+    return api.diff(f"fixtures/{a}", f"fixtures/{b}", values=True, cached=False)
 
 
 def check(name: str, output: str) -> None:
@@ -89,11 +94,17 @@ def pages() -> dict[str, Page]:
     found |= {f"tree-{name}": show_page(shown(name), tree=True) for name in ("normal", "reflow", "language-model")}
     found |= {f"diff-{a}-{b}": diff_page(compared(a, b)) for a, b in PAIRS}
     found |= {f"sanitize-{name}": plan_page(api.sanitize(f"fixtures/{name}", reference="fixtures/normal")) for name in DIRTY}
+    found |= {f"values-{a}-{b}": diff_page(values_compared(a, b)) for a, b in VALUED}
+    found |= {
+        "values-full": diff_page(values_compared(*VALUED[0]), full=True),
+        "show-values": show_page(api.show("fixtures/normal", values=True, cached=False)),
+    }
     found |= {f"full-{a}-{b}": diff_page(compared(a, b), full=True) for a, b in (("normal", "reflow"), ("normal", "lerobot-0.3"))}
     return found
 
 
 PAGES = [f"show-{name}" for name in NAMES] + ["tree-normal", "tree-reflow", "tree-language-model"]
+PAGES += [f"values-{a}-{b}" for a, b in VALUED] + ["values-full", "show-values"]
 PAGES += [f"sanitize-{name}" for name in DIRTY]
 PAGES += [f"diff-{a}-{b}" for a, b in PAIRS] + ["full-normal-reflow", "full-normal-lerobot-0.3"]
 

@@ -1,0 +1,201 @@
+"""One pass over the values of tensors that two checkpoints have in common: what changed, exactly, in bounded memory, on all cores; numpy only.
+
+Bytes are compared first, and where they are equal nothing is decoded. Files are read, not mapped: a file that becomes shorter while it is mapped kills
+the process. Every sum is taken over the same blocks whatever the number of threads, so that the result is the same to the last bit.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections import deque
+from contextlib import ExitStack
+from math import sqrt
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ckpt_tools.errors import ChangedUnderneath, CkptError
+from ckpt_tools.records.tensor_change import PairFacts
+from ckpt_tools.store import value_cache
+from ckpt_tools.store.copying import no_progress
+from ckpt_tools.store.files import open_regular
+from ckpt_tools.store.numbers import BLOCK, root, total
+from ckpt_tools.store.pair_sums import Bench, Place, Sums, piece_sums
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ckpt_tools.records.checkpoint import Checkpoint, Tensor, TensorFile
+    from ckpt_tools.store.numbers import Scaled
+
+PIECE = 8 * BLOCK
+"""Elements that one thread takes at a time: large tensors are shared among threads, and small ones wait for nobody."""
+
+MOST_THREADS = 16
+"""Each has buffers of nine megabytes."""
+
+AHEAD = 256
+"""Pieces that wait for a thread."""
+
+type Pair = tuple[Tensor, Tensor]
+
+
+def threads() -> int:
+    """Return how many threads there are: one for each core that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_THREADS)
+
+
+def compare_values(
+    a: Checkpoint, b: Checkpoint, pairs: Sequence[Pair], *, cached: bool = True, progress: Callable[[int], None] = no_progress
+) -> tuple[PairFacts, ...]:
+    """Return the facts of each pair of tensors, A's and B's of equal shape. `progress` is called with the bytes done since the last call.
+
+    `cached` takes and leaves what is known in the user's cache folder. Raises ChangedUnderneath or Unreadable with the path of the file.
+    """
+    files_a, files_b = {file.path: file for file in a.weights}, {file.path: file for file in b.weights}
+    groups: dict[tuple[str, str], list[Pair]] = {}
+    for pair in pairs:
+        groups.setdefault((pair[0].shard, pair[1].shard), []).append(pair)
+    found: dict[Pair, PairFacts] = {}
+    run = _Run(progress)
+    try:
+        for (shard_a, shard_b), members in groups.items():
+            sides = (_Side(a, files_a[shard_a]), _Side(b, files_b[shard_b]))
+            found |= _compare_files(sides, members, run, cached=cached)
+    finally:
+        run.end()
+    return tuple(found[pair] for pair in pairs)
+
+
+class _Side:
+    """A tensor file of one checkpoint."""
+
+    def __init__(self, checkpoint: Checkpoint, file: TensorFile) -> None:
+        self.path = os.path.join(checkpoint.root, file.path)
+        self.payload = file.payload_start
+
+
+class _Job(NamedTuple):
+    """A pair whose pieces have been handed out."""
+
+    pair: Pair
+    places: tuple[Place, ...]
+    tasks: list[Any]
+
+
+class _Run:
+    """What all pairs share: threads and their memory, which are there from the first piece on, and whom to tell."""
+
+    def __init__(self, progress: Callable[[int], None]) -> None:
+        self.progress = progress
+        self._pool: Any = None
+        self._benches: Any = None
+
+    def submit(self, places: tuple[Place, ...], elements: range, *, norms: bool = False) -> Any:  # noqa: ANN401 - a future, imported late
+        """Return the future of a piece."""
+        if self._pool is None:
+            # Where all is known from before, numpy is not needed, and takes longer to load than the rest.
+            self._pool = importlib.import_module("concurrent.futures").ThreadPoolExecutor(threads())
+            self._benches = importlib.import_module("queue").SimpleQueue()
+            for _ in range(threads()):
+                self._benches.put(Bench())
+        return self._pool.submit(piece_sums, self._benches, places, elements, norms=norms)
+
+    def end(self) -> None:
+        """Let the threads finish what they are at, and no more."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+
+def _compare_files(sides: tuple[_Side, _Side], pairs: Sequence[Pair], run: _Run, *, cached: bool) -> dict[Pair, PairFacts]:
+    """Return the facts of pairs whose tensors lie in these two files, from the cache as far as it knows them."""
+    left, right = sides
+    with ExitStack() as stack:
+        (one, _), (two, _) = (stack.enter_context(open_regular(side.path)) for side in sides)
+        watches = value_cache.Watch(left.path, one), value_cache.Watch(right.path, two)
+        known = value_cache.KnownPairs(*watches, use=cached)
+        found = {pair: facts for pair in pairs if (facts := known.get(*pair)) is not None}
+        for a, b in found:
+            run.progress(a.nbytes + b.nbytes)
+        new = dict(_measured(sides, (one, two), sorted((pair for pair in pairs if pair not in found), key=lambda pair: -pair[0].nbytes), run))
+        for watch in watches:
+            watch.check_unchanged()
+        known.add(new)
+    return found | new
+
+
+def _measured(sides: tuple[_Side, _Side], descriptors: tuple[int, int], pairs: Sequence[Pair], run: _Run) -> Iterator[tuple[Pair, PairFacts]]:
+    """Yield the facts of each pair, in order. Some pieces ahead are handed out, so that no thread waits; not all, for there may be many."""
+    waiting: deque[_Job] = deque()
+    try:
+        for a, b in pairs:
+            places = tuple(Place(one, side.payload + tensor.start, tensor.dtype) for one, side, tensor in zip(descriptors, sides, (a, b), strict=True))
+            waiting.append(_Job((a, b), places, [run.submit(places, elements) for elements in _pieces(a)]))
+            while sum(len(job.tasks) for job in waiting) > AHEAD:
+                yield _finished(waiting.popleft(), run)
+        while waiting:
+            yield _finished(waiting.popleft(), run)
+    except ChangedUnderneath as error:
+        raise error.at(_shorter(sides, descriptors, pairs)) from None
+    except CkptError as error:
+        raise error.at(sides[0].path) from None
+
+
+def _pieces(tensor: Tensor) -> Iterator[range]:
+    count = tensor.parameters
+    yield from (range(first, min(first + PIECE, count)) for first in range(0, count, PIECE))
+
+
+def _finished(job: _Job, run: _Run) -> tuple[Pair, PairFacts]:
+    a, b = job.pair
+    pieces = _results(job.tasks, a, b, run)
+    if any(piece.same_bytes for piece in pieces) and not all(piece.same_bytes for piece in pieces):
+        pieces = _with_norms(job, pieces, run)
+    return job.pair, _facts(a, b, pieces)
+
+
+def _results(tasks: list[Any], a: Tensor, b: Tensor, run: _Run) -> list[Sums]:
+    pieces = []
+    for elements, task in zip(_pieces(a), tasks, strict=True):
+        pieces.append(task.result())
+        run.progress(len(elements) * (a.dtype.bits + b.dtype.bits) // 8)
+    return pieces
+
+
+def _with_norms(job: _Job, pieces: list[Sums], run: _Run) -> list[Sums]:
+    """Return the pieces of a tensor that changed elsewhere, with the norms of those that did not."""
+    tasks = [run.submit(job.places, elements, norms=True) if piece.same_bytes else None for elements, piece in zip(_pieces(job.pair[0]), pieces, strict=True)]
+    return [task.result() if task else piece for task, piece in zip(tasks, pieces, strict=True)]
+
+
+def _shorter(sides: tuple[_Side, _Side], descriptors: tuple[int, int], pairs: Sequence[Pair]) -> str:
+    """Return the path of the file that has lost its end."""
+    ends = (max(a.end for a, _ in pairs), max(b.end for _, b in pairs))
+    lost = [side.path for side, one, end in zip(sides, descriptors, ends, strict=True) if os.fstat(one).st_size < side.payload + end]
+    return (lost or [sides[1].path])[0]
+
+
+def _facts(a: Tensor, b: Tensor, pieces: Sequence[Sums]) -> PairFacts:
+    elements = max(value_cache.numbers_in(a), value_cache.numbers_in(b))
+    if all(piece.same_bytes for piece in pieces):
+        return PairFacts(elements, same_bytes=a.dtype is b.dtype)
+    aa, bb, dd, ab = (total(getattr(piece, name) for piece in pieces) for name in ("aa", "bb", "dd", "ab"))
+    return PairFacts(
+        elements,
+        same_bytes=False,
+        changed=sum(piece.changed for piece in pieces),
+        broken=sum(piece.broken for piece in pieces),
+        max_abs=max(piece.max_abs for piece in pieces),
+        l2_a=root(aa),
+        l2_b=root(bb),
+        l2_change=root(dd),
+        cosine=_cosine(aa, bb, ab),
+    )
+
+
+def _cosine(aa: Scaled, bb: Scaled, ab: Scaled) -> float:
+    """Return the cosine; 1 between zeros, 0 between zeros and something."""
+    if not aa[0] or not bb[0]:
+        return 1.0 if aa[0] == bb[0] else 0.0
+    exponent = ab[1] - (aa[1] + bb[1]) // 2
+    return max(-1.0, min(1.0, ab[0] / sqrt(aa[0]) / sqrt(bb[0]) * 2.0**exponent))
