@@ -34,7 +34,7 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
         *_values("values", diff.values, {f"/{line.key}" for line in comparison.watched}, full=full),
         *_metadata(comparison, full=full),
         *_files(diff, full=full),
-        Heading(text="verdict"),
+        Heading(text="verdict", conclusion=True),
         _verdict(comparison),
     ]
     return tuple(blocks)

@@ -59,7 +59,7 @@ def _lived_with(verification: Verification) -> Iterator[Block]:
 
 
 def _conclusion(judgement: Verification | Verdict, verification: Verification) -> Iterator[Block]:
-    yield Heading(text="Verdict")
+    yield Heading(text="Verdict", conclusion=True)
     reasons = Counter(skip.reason for skip in verification.skipped)
     for reason, count in sorted(reasons.items()):
         yield Line(text=f"{_count(count, 'rule')} not asked: {printable(reason)}")
