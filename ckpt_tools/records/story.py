@@ -10,6 +10,7 @@ from ckpt_tools.records.diff import Aspect
 if TYPE_CHECKING:
     from ckpt_tools.records.diff import Diff
     from ckpt_tools.records.summary import Summary
+    from ckpt_tools.records.tensor_change import ValueComparison
 
 
 class StoryKind(StrEnum):
@@ -53,7 +54,10 @@ class WatchedLine(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """A diff with both summaries and what they amount to: what `ckpt diff` shows. `aspects`, `select` and `ignore` are what was asked for."""
+    """A diff with both summaries and what they amount to: what `ckpt diff` shows. `aspects`, `select` and `ignore` are what was asked for.
+
+    `changes` is what differs in the tensors' values, None where nobody asked.
+    """
 
     diff: Diff
     a: Summary
@@ -63,6 +67,12 @@ class Comparison(NamedTuple):
     aspects: tuple[Aspect, ...]
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    changes: ValueComparison | None = None
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs in what was compared, values included where they were."""
+        return self.diff.same and (self.changes is None or self.changes.same)
 
     @property
     def partial(self) -> bool:
