@@ -26,7 +26,7 @@ from ckpt_tools.report.diff_page import diff_page
 @click.option("--select", multiple=True, metavar="GLOB", help="Compare only what GLOB names, such as 'model.**.weight' or 'config.*'. Repeatable.")
 @click.option("--ignore", multiple=True, metavar="GLOB", help="Leave out what GLOB names, such as 'train_config.**'. Repeatable.")
 @click.option("--full", is_flag=True, help="List every name and value instead of folding and cutting.")
-@options.output_format("text", "json", "markdown")
+@options.output_format("text", "json", "markdown", "html")
 @options.lenient
 def diff(  # noqa: PLR0913 - one parameter an option
     a: str,
@@ -49,5 +49,5 @@ def diff(  # noqa: PLR0913 - one parameter an option
     ckpt diff old/ new/ --only keys,dtype --select 'model.vlm_with_expert.lm_expert.**'
     """
     comparison = api.diff(a, b, aspects=only, select=select, ignore=ignore, lenient=lenient)
-    write_report(comparison, lambda: diff_page(comparison, full=full), output_format)
+    write_report(comparison, lambda: diff_page(comparison, full=full or output_format == "html"), output_format)
     return CLEAN if comparison.diff.same else FINDINGS

@@ -15,7 +15,7 @@ from ckpt_tools.report.show_page import show_page
 @click.command(short_help="Say what a checkpoint is.", epilog=options.WHERE_HELP)
 @options.where("where")
 @click.option("--tree", is_flag=True, help="Print the tree of tensor names, numbered layers folded, instead of the tables.")
-@options.output_format("text", "json", "markdown")
+@options.output_format("text", "json", "markdown", "html")
 @options.lenient
 def show(where: str, *, tree: bool, output_format: str, lenient: bool) -> int:
     """Say what the checkpoint at WHERE is.
@@ -28,8 +28,8 @@ def show(where: str, *, tree: bool, output_format: str, lenient: bool) -> int:
     ckpt show model.safetensors --tree
     """
     if tree and output_format == "json":
-        msg = "--tree is for reading: it goes with text and markdown"
+        msg = "--tree is for reading: it goes with text, markdown and html"
         raise UnknownSelection(msg, hint="the JSON lists every tensor anyway: leave --tree out")
     summary = api.show(where, lenient=lenient)
-    write_report(summary, lambda: show_page(summary, tree=tree), output_format)
+    write_report(summary, lambda: show_page(summary, tree=tree, full=output_format == "html"), output_format)
     return CLEAN

@@ -70,10 +70,11 @@ class Bars(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A number of a heat map, and the sentence that says it; the row's and column's names are in it."""
+    """A number of a heat map, and the sentence that says it; the row's and column's names are in it. The mark is for what should not be."""
 
     value: float
     words: str
+    mark: Mark = Mark.NONE
 
 
 class HeatMap(NamedTuple):

@@ -6,7 +6,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ckpt_tools.format.json_text import escape
-from ckpt_tools.report.blocks import Heading, Line, Mark, Table
+from ckpt_tools.report.blocks import Heading, Line, Mark, Table, Title
+from ckpt_tools.report.pictures import change_map, component_bars
 from ckpt_tools.report.words import change, printable, signed, size, value
 
 if TYPE_CHECKING:
@@ -25,11 +26,14 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
     """Return the page of `ckpt diff`. `full` lists every name and value; without it each kind is cut to a few."""
     diff = comparison.diff
     blocks = [
+        Title(text=f"Diff: {_name(comparison.a)} and {_name(comparison.b)}"),
         Line(text=f"A  {_name(comparison.a)}"),
         Line(text=f"B  {_name(comparison.b)}"),
         _sides(comparison),
         *(Line(text=f"{side}: {remark}", mark=Mark.BAD) for side, one in (("A", comparison.a), ("B", comparison.b)) for remark in one.remarks),
+        *component_bars(comparison.a, comparison.b, title="components"),
         *_tensors(comparison, full=full),
+        *change_map(comparison.changes),
         *_watched(comparison),
         *_values("values", diff.values, {f"/{line.key}" for line in comparison.watched}, full=full),
         *_metadata(comparison, full=full),

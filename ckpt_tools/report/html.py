@@ -84,7 +84,6 @@ def _top(title: str, sections: list[_Section]) -> Iterator[str]:
 def _section(section: _Section, anchors: Anchors) -> Iterator[str]:
     if section.title:
         yield f'<section aria-labelledby="{section.anchor}"><h2 id="{section.anchor}">{safe(section.title)}</h2>'
-    elif section.blocks:
-        yield "<section>"
     yield from markup(section.blocks, anchors)
-    yield "</section>" if section.title or section.blocks else ""
+    if section.title:
+        yield "</section>"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ckpt_tools.report.blocks import Bar, Block, Cell
 
-SHOWN = 6
+SHOWN = {"lines": 30, "details": 6}
 """Lines of a list that are open; where there are only a few more, they are open too."""
 A_FEW_MORE = 2
 LISTED = 1_000
@@ -60,7 +60,7 @@ def markup(blocks: Iterable[Block], anchors: Anchors) -> Iterator[str]:
 
 def listed(items: Sequence[str], kind: str) -> Iterator[str]:
     """Yield a list of items, with what is more than a few folded away."""
-    shown = len(items) if len(items) <= SHOWN + A_FEW_MORE else SHOWN
+    shown = len(items) if len(items) <= SHOWN[kind] + A_FEW_MORE else SHOWN[kind]
     if items:
         yield f'<ul class="{kind}">{"".join(f"<li>{item}</li>" for item in items[:shown])}</ul>'
     if len(items) > shown:
@@ -100,11 +100,11 @@ def _element(block: Block, anchors: Anchors) -> Iterator[str]:
 
 def _table(table: Table) -> Iterator[str]:
     wide = len(table.header) > WIDE
-    yield '<div class="scroll" role="region" aria-label="table" tabindex="0">' if wide else ""
+    if wide:
+        yield '<div class="scroll" role="region" aria-label="table" tabindex="0">'
     yield f"<table><thead>{_row(table, table.header, 'col')}</thead><tbody>"
     yield from (_row(table, row, "row") for row in table.rows[:LISTED])
-    yield "</tbody></table>"
-    yield "</div>" if wide else ""
+    yield "</tbody></table></div>" if wide else "</tbody></table>"
     yield _left_out(len(table.rows) - LISTED)
 
 
@@ -141,8 +141,10 @@ def _sides(block: Bars, bar: Bar, largest: int) -> Iterator[str]:
 def _heat_map(block: HeatMap, anchors: Anchors) -> Iterator[str]:
     after = anchors.new("after the map")
     yield f"<p>{safe(block.note)}</p>{_legend(block)}"
-    yield f'<a class="skip" href="#{after}">Skip the cells of the map</a><div class="map"><p class="hint" aria-hidden="true">Point at a cell for its number.</p>'
-    yield f'<div class="scroll"><table class="heat"><thead><tr><td></td>{"".join(f"<th scope='col'>{safe(column)}</th>" for column in block.columns)}</tr></thead><tbody>'
+    yield f'<a class="skip" href="#{after}">Skip the cells of the map</a>'
+    yield '<div class="map"><p class="hint" aria-hidden="true">Point at a cell, or go there with the tab key, for its number.</p>'
+    columns = "".join(f'<th scope="col">{safe(column)}</th>' for column in block.columns)
+    yield f'<div class="scroll"><table class="heat"><thead><tr><td></td>{columns}</tr></thead><tbody>'
     for label, cells in block.rows:
         yield f'<tr><th scope="row">{safe(label)}</th>{"".join(_cell(cell, block.steps) for cell in cells)}</tr>'
     yield f'</tbody></table></div></div><span id="{after}" tabindex="-1"></span>'
@@ -150,7 +152,7 @@ def _heat_map(block: HeatMap, anchors: Anchors) -> Iterator[str]:
 
 def _legend(block: HeatMap) -> str:
     words = ["0", *(f"≤ {step:g}" for step in block.steps), f"> {block.steps[-1]:g}"]
-    return f'<ul class="legend">{"".join(f"<li><i class='h{number}'></i>{safe(word)}</li>" for number, word in enumerate(words))}</ul>'
+    return f'<ul class="legend">{"".join(f"<li><span class='h{number}'></span>{safe(word)}</li>" for number, word in enumerate(words))}</ul>'
 
 
 def _cell(cell: Cell | None, steps: tuple[float, ...]) -> str:
@@ -158,7 +160,7 @@ def _cell(cell: Cell | None, steps: tuple[float, ...]) -> str:
         return "<td></td>"
     # What is no number is beyond every step.
     heat = next((number for number, step in enumerate((0.0, *steps)) if cell.value <= step), len(steps) + 1)
-    return f'<td class="h{heat}" tabindex="0"><span>{safe(cell.words)}</span></td>'
+    return f'<td class="h{heat}{" bad" * (cell.mark is Mark.BAD)}" tabindex="0"><span>{safe(cell.words)}</span></td>'
 
 
 def _topic(topic: Topic, anchors: Anchors) -> Iterator[str]:
@@ -174,7 +176,7 @@ def _topic(topic: Topic, anchors: Anchors) -> Iterator[str]:
 def _explanation(topic: Topic) -> Iterator[str]:
     if topic.explanation:
         first, *rest = topic.explanation
-        yield f"<details><summary>{_prose(first, 'b')}</summary>{''.join(_prose(block, 'p') for block in rest)}</details>"
+        yield f"<details><summary>The rule: {_prose(first, 'b')}</summary>{''.join(_prose(block, 'p') for block in rest)}</details>"
 
 
 def _prose(block: Block, element: str) -> str:
