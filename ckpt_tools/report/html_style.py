@@ -6,7 +6,7 @@ STYLE = """
 :root { color-scheme: light;
   --page: #ffffff; --panel: #f5f6f8; --edge: #d3d8df; --text: #1b1f24; --muted: #57606b; --link: #0b57b0; --focus: #0b57b0;
   --good: #12682f; --bad: #b3261e; --change: #845000; --side0: #2a6fc4; --side1: #b8560b; --track: #e9ecf0;
-  --h0: #f0f2f5; --h1: #ffe08f; --h2: #ffcd63; --h3: #fab53e; --h4: #f19a2b; --h5: #e07c22; --h6: #c95e1f; --h7: #a5421c; --h8: #7a291b; --h9: #4a1519; }
+  --h0: #f0f2f5; --h1: #ffdb80; --h2: #ffca5c; --h3: #fab53e; --h4: #f19a2b; --h5: #e07c22; --h6: #c95e1f; --h7: #a5421c; --h8: #7a291b; --h9: #4a1519; }
 @media screen and (prefers-color-scheme: dark) { :root { color-scheme: dark;
   --page: #14171b; --panel: #1c2025; --edge: #383f48; --text: #e7eaee; --muted: #a4adb8; --link: #8db9ff; --focus: #8db9ff;
   --good: #72d493; --bad: #ff8f85; --change: #efb54c; --side0: #5f9df0; --side1: #f0914a; --track: #272c33;
@@ -88,7 +88,7 @@ td.right { white-space: nowrap; }
   .bars .words { grid-column: 2; }
   th, td { padding-right: .625rem; }
   .heat tbody th { white-space: normal; min-width: 7rem; overflow-wrap: anywhere; }
-  .map { padding-top: 3.75rem; } }
+  .map { padding-top: 5rem; } }
 @media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto; } }
 @media print {
   body { max-width: none; padding: 0; font-size: 10pt; }

@@ -47,7 +47,8 @@ def change_map(changes: ValueComparison | None) -> Iterator[Block]:
         titles = {row.component: row.title + " (frozen)" * (row.trains is False) for row in changes.layers}
         cells = {(row.component, row.layer): _cell(row) for row in changes.layers}
         rows = tuple((title, tuple(cells.get((component, layer)) for layer in columns)) for component, title in titles.items())
-        note = "The largest relative L2 norm of a tensor's change, ||B - A|| / ||A||, in each layer."
+        framed = " Framed: a part that the config freezes has changed." if any(row.moved for row in changes.layers) else ""
+        note = f"The largest relative L2 norm of a tensor's change, ||B - A|| / ||A||, in each layer.{framed}"
         yield HeatMap(title="change by layer", note=note, columns=tuple(columns), rows=rows, steps=STEPS)
 
 

@@ -6,11 +6,12 @@ Where none is installed, tests that need one are skipped; `make browser` runs th
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
 import shutil
-import subprocess
+import signal
 import tempfile
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,38 +34,60 @@ _PATIENCE = 120
 """Seconds without a word from the browser after which it is given up."""
 
 
+def _pipe() -> tuple[int, int]:
+    """Return a pipe whose descriptors are none of those that the protocol is spoken on."""
+    ends = os.pipe()
+    high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
+    for end in ends:
+        os.close(end)
+    return high[0], high[1]
+
+
+def _spawned(*command: str, reads: int, writes: int) -> int:
+    """Return the process of a command in a group of its own, that reads and writes the protocol on descriptors 3 and 4."""
+    silent = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+    spoken = [(os.POSIX_SPAWN_DUP2, reads, 3), (os.POSIX_SPAWN_DUP2, writes, 4)]
+    return os.posix_spawn(command[0], command, os.environ, file_actions=[*silent, *spoken], setpgroup=0)
+
+
 class Chromium:
     """A browser with one page. `said` is what its console, its log and its network were told of."""
 
     def __init__(self) -> None:
         assert BINARY, "no chromium on PATH: apt-get install chromium"
         self._profile = tempfile.TemporaryDirectory(prefix="ckpt-chromium-", ignore_cleanup_errors=True)
-        reads, self._out = os.pipe()
-        self._in, writes = os.pipe()
-        # The protocol is spoken on descriptors 3 and 4.
-        command = ["sh", "-c", f'exec "$@" 3<&{reads} 4>&{writes}', "sh", BINARY, *_OPTIONS, f"--user-data-dir={self._profile.name}", "about:blank"]
-        self._process = subprocess.Popen(command, pass_fds=(reads, writes), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._rest, self._number, self._session, self.said = b"", 0, "", list[Message]()
+        reads, self._out = _pipe()
+        self._in, writes = _pipe()
+        self._pid = _spawned(BINARY, *_OPTIONS, f"--user-data-dir={self._profile.name}", "about:blank", reads=reads, writes=writes)
         os.close(reads)
         os.close(writes)
-        self._rest, self._number, self.said = b"", 0, list[Message]()
+
+    def __enter__(self) -> Self:
+        """Return itself, with a page to look at."""
+        try:
+            self._attach()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the browser with all its processes, and remove its profile."""
+        os.killpg(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+        os.close(self._out)
+        os.close(self._in)
+        self._profile.cleanup()
+
+    def _attach(self) -> None:
+        """Find the page, and have it tell what happens to it."""
         targets = self.ask("Target.getTargets", session="")["targetInfos"]
         page = next(target["targetId"] for target in targets if target["type"] == "page")
         self._session = self.ask("Target.attachToTarget", session="", targetId=page, flatten=True)["sessionId"]
         self.ask("Emulation.setFocusEmulationEnabled", enabled=True)
         for domain in ("Page", "Runtime", "Log", "Network", "Audits"):
             self.ask(f"{domain}.enable")
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End the browser and remove its profile."""
-        self._process.kill()
-        self._process.wait()
-        os.close(self._out)
-        os.close(self._in)
-        self._profile.cleanup()
 
     def ask(self, method: str, *, session: str | None = None, **parameters: object) -> Message:
         """Return the browser's answer."""
@@ -84,7 +107,9 @@ class Chromium:
         """Show a file, in a window of that size and a theme, and wait until it is there."""
         self.said.clear()
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        self.ask("Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": scheme}])
+        # Without motion what is scrolled to is there at once.
+        features = [{"name": "prefers-color-scheme", "value": scheme}, {"name": "prefers-reduced-motion", "value": "reduce"}]
+        self.ask("Emulation.setEmulatedMedia", media=media, features=features)
         self.ask("Page.navigate", url=path.as_uri())
         while not any(message.get("method") == "Page.loadEventFired" for message in self.said):
             self.said.append(self._hear())
