@@ -39,9 +39,9 @@ ul.lines, ul.details { margin: .5rem 0; padding: 0; list-style: none; }
 ul.details > li { padding-left: 1rem; text-indent: -1rem; }
 ul.lines > li { margin: .375rem 0; }
 ul.details { margin: .125rem 0 .25rem 1.4rem; color: var(--muted); font-size: .9rem; }
-.line { display: block; padding-left: 1.4rem; text-indent: -1.4rem; }
-.aside .line, .line.none { padding-left: 0; text-indent: 0; }
-.mark { display: inline-block; width: 1.15rem; text-indent: 0; font-weight: 700; }
+.line { display: block; position: relative; padding-left: 1.4rem; }
+.line.none { padding-left: 0; }
+.mark { position: absolute; left: 0; font-weight: 700; }
 .good .mark { color: var(--good); } .bad .mark { color: var(--bad); } .change .mark { color: var(--change); }
 details { margin: .25rem 0 .5rem; }
 li > details { margin-left: 1.4rem; }
