@@ -120,7 +120,7 @@ class Chromium:
 
     def press(self, key: str, *, code: int, text: str = "") -> None:
         """Press a key and let it go."""
-        event = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        event: Message = {"key": key, "code": key, "windowsVirtualKeyCode": code}
         self.ask("Input.dispatchKeyEvent", type="keyDown", text=text, **event)
         self.ask("Input.dispatchKeyEvent", type="keyUp", **event)
 

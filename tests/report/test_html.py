@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 from functools import cache
-from math import inf, nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ from ckpt_tools.records.verdict import Verdict
 from ckpt_tools.report import html, html_blocks, markdown, text
 from ckpt_tools.report.blocks import Bar, Bars, Cell, Heading, HeatMap, Line, Mark, Table, Title, Topic, Verbatim, told
 from ckpt_tools.report.diff_page import diff_page
-from ckpt_tools.report.pictures import STEPS, change_map, component_bars
+from ckpt_tools.report.pictures import STEPS
 from ckpt_tools.report.plan_page import plan_page
 from ckpt_tools.report.rules_page import explain_page, rules_page
 from ckpt_tools.report.show_page import show_page
@@ -212,9 +211,11 @@ def test_the_checks_see_markup_that_was_let_through(hostile: dict[str, Page], mo
 
 @given(st.text())
 def test_any_text_is_read_back_as_it_is_printed(name: str) -> None:
-    found = Document(f"<p>{html_blocks.safe(name)}</p>")
-    assert "".join(found.pieces) == "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
-    assert [element.tag for element in found.elements] == ["p"]
+    safe = html_blocks.safe(name)
+    found = Document(f"<p class=\"{safe}\" id='{safe}'>{safe}</p>")
+    expected = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+    assert "".join(found.pieces) == expected
+    assert [(element.tag, element.attributes) for element in found.elements] == [("p", {"class": expected, "id": expected})]
 
 
 # --- findings ----------------------------------------------------------------------------------------------------------
@@ -248,70 +249,6 @@ def test_a_topic_is_lines_where_nobody_draws() -> None:
     topic = Topic("CK1", "name", Mark.BAD, (Line("one", details=("more",)),), (Line("why"),))
     assert text.render((Title("t"), topic)) == "  ✗ CK1 name\n    one\n      more\n"
     assert markdown.render((Title("t"), topic)) == "- ✗ CK1 name\n- one\n  - more\n"
-
-
-# --- pictures ----------------------------------------------------------------------------------------------------------
-
-
-def test_bars_are_as_long_as_what_they_stand_for() -> None:
-    (bars,) = component_bars(*(api.show(f"fixtures/{name}") for name in ("normal", "reflow")))
-    assert isinstance(bars, Bars)
-    found = Document(html.render((Heading("components"), bars)))
-    widths = [float(element.attributes["width"].rstrip("%")) for element in found.all("rect") if element.attributes["class"] != "track"]
-    sizes = [size for bar in bars.bars for size in bar.sizes]
-    assert max(widths) == 100
-    assert [round(max(0.3, 100 * size / max(sizes)), 2) if size else 0 for size in sizes] == pytest.approx([round(width, 2) for width in widths], abs=0.02)
-    assert (bars.bars[-1].label, bars.bars[-1].words) == ("teacher", ("none", "87.7 kB, 43,211 parameters"))
-
-
-def test_one_component_is_no_picture() -> None:
-    assert list(component_bars(api.show("fixtures/language-model"))) == []
-
-
-def cells(block: HeatMap) -> list[tuple[str, str]]:
-    document = Document(html.render((block,)))
-    assert document.problems == []
-    heat = [element for element in document.all("td") if element.attributes.get("tabindex")]
-    spoken = [element for element in document.all("span") if element.within[-1] == "td"]
-    return [(element.attributes["class"], "".join(words.text)) for element, words in zip(heat, spoken, strict=True)]
-
-
-def test_a_cell_has_the_colour_of_its_number_and_says_it() -> None:
-    (block,) = change_map(values(*(layer("a", str(number), high) for number, high in enumerate((0, 1e-9, 1e-4, 1.1e-4, 1.0, 1.1, inf, nan)))))
-    assert isinstance(block, HeatMap)
-    assert [kind for kind, _ in cells(block)] == ["h0", "h1", "h1", "h2", "h8", "h9", "h9", "h9"]
-    assert cells(block)[3][1] == "a, layer 3: 5 of 9 tensors changed: relative L2 3.7e-05 to 0.00011, at most 2.2e-06 in an element"
-    assert cells(block)[0][1] == "a, layer 0: 0 of 9 tensors changed"
-    assert "3 elements not finite" in cells(block)[6][1]
-
-
-def test_layers_stand_in_order_and_a_part_without_one_has_no_cell() -> None:
-    (block,) = change_map(values(layer("a", "10", 0.1), layer("a", "other", 0.1), layer("a", "2", 0.1), layer("b", "2", 0.1)))
-    assert isinstance(block, HeatMap)
-    assert block.columns == ("2", "10", "other")
-    assert [[cell is not None for cell in row] for _, row in block.rows] == [[True, True, True], [True, False, False]]
-
-
-def test_a_frozen_part_that_changed_is_framed_and_said_to_be() -> None:
-    (block,) = change_map(values(layer("a", "0", 0.1, trains=False), layer("a", "1", 0, trains=False), layer("b", "1", 0.1, trains=True)))
-    assert isinstance(block, HeatMap)
-    assert [kind for kind, _ in cells(block)] == ["h6 bad", "h0", "h6"]
-    assert "a part that the config freezes" in cells(block)[0][1]
-    assert [label for label, _ in block.rows] == ["a (frozen)", "b"]
-    assert "Framed" in block.note
-
-
-def test_without_layers_there_is_no_map() -> None:
-    assert list(change_map(None)) == []
-    assert list(change_map(values(layer("a", "other", 0.1)))) == []
-    assert list(change_map(values(*(layer("a", str(number), 0.1) for number in range(1_000))))) == []
-
-
-@pytest.mark.parametrize("render", [text.render, markdown.render])
-def test_pictures_leave_no_trace_in_text(render: Callable[[Page], str]) -> None:
-    plain = (Heading("x"), Line("y"))
-    drawn = (Title("t"), plain[0], *component_bars(api.show("fixtures/normal")), *change_map(CHANGES), plain[1])
-    assert render(drawn) == render(plain)
 
 
 # --- bounded -----------------------------------------------------------------------------------------------------------
