@@ -78,7 +78,7 @@ class Cell(NamedTuple):
 
 
 class HeatMap(NamedTuple):
-    """Numbers as colours: one of `steps` a colour, upper bounds in rising order; 0 and what has no cell (None) have none. `note` says what is shown."""
+    """Ratios as colours: one of `steps` a colour, upper bounds in rising order; 0 and what has no cell (None) have none. `note` says what is shown."""
 
     title: str
     note: str

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ckpt_tools.report.blocks import Bars, HeatMap, Line, Mark, Table, Topic, Verbatim
+from ckpt_tools.report.words import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,8 @@ LISTED = 1_000
 """Lines of a list, or rows of a table, that a page holds: nobody reads more, and JSON has all."""
 WIDE = 4
 """Columns that fit a telephone."""
+LONG = 60
+"""Rows of a table that are not folded away."""
 
 _MARKS = {Mark.GOOD: ("good", "good"), Mark.BAD: ("bad", "bad"), Mark.CHANGE: ("change", "note"), Mark.NONE: ("none", "")}
 
@@ -99,13 +102,17 @@ def _element(block: Block, anchors: Anchors) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    wide = len(table.header) > WIDE
+    wide, long = len(table.header) > WIDE, len(table.rows) > LONG
+    if long:
+        yield f"<details><summary>{len(table.rows):,} rows: {safe(', '.join(filter(None, table.header)))}</summary>"
     if wide:
         yield '<div class="scroll" role="region" aria-label="table" tabindex="0">'
     yield f"<table><thead>{_row(table, table.header, 'col')}</thead><tbody>"
     yield from (_row(table, row, "row") for row in table.rows[:LISTED])
     yield "</tbody></table></div>" if wide else "</tbody></table>"
     yield _left_out(len(table.rows) - LISTED)
+    if long:
+        yield "</details>"
 
 
 def _row(table: Table, cells: tuple[str, ...], scope: str) -> str:
@@ -151,7 +158,7 @@ def _heat_map(block: HeatMap, anchors: Anchors) -> Iterator[str]:
 
 
 def _legend(block: HeatMap) -> str:
-    words = ["0", *(f"≤ {step:g}" for step in block.steps), f"> {block.steps[-1]:g}"]
+    words = ["none", *(f"≤ {percent(step)}" for step in block.steps), f"> {percent(block.steps[-1])}"]
     return f'<ul class="legend">{"".join(f"<li><span class='h{number}'></span>{safe(word)}</li>" for number, word in enumerate(words))}</ul>'
 
 

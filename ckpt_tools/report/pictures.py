@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.compare.fold import natural_key
 from ckpt_tools.report.blocks import Bar, Bars, Cell, HeatMap, Mark
-from ckpt_tools.report.words import size
+from ckpt_tools.report.words import percent, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,21 +47,22 @@ def change_map(changes: ValueComparison | None) -> Iterator[Block]:
         titles = {row.component: row.title + " (frozen)" * (row.trains is False) for row in changes.layers}
         cells = {(row.component, row.layer): _cell(row) for row in changes.layers}
         rows = tuple((title, tuple(cells.get((component, layer)) for layer in columns)) for component, title in titles.items())
-        framed = " Framed: a part that the config freezes has changed." if any(row.moved for row in changes.layers) else ""
-        note = f"The largest relative L2 norm of a tensor's change, ||B - A|| / ||A||, in each layer.{framed}"
+        framed = " Framed: frozen and yet changed, or not finite." if any(row.moved or row.broken for row in changes.layers) else ""
+        note = f"The largest change of a tensor in each layer: its L2 norm relative to the tensor's own in A.{framed}"
         yield HeatMap(title="change by layer", note=note, columns=tuple(columns), rows=rows, steps=STEPS)
 
 
 def _cell(row: LayerChange) -> Cell:
     layer = "outside the layers" if row.layer == _OTHER else f"layer {row.layer}"
-    changed = row.tensors - row.identical - row.equal
-    counted = f"{changed:,} of {row.tensors:,} tensor{'s' * (row.tensors != 1)} changed"
-    broken = f", {row.broken:,} elements not finite" if row.broken else ""
-    spread = f": relative L2 {_spread(row)}, at most {row.max_abs:.2g} in an element" if changed else ""
+    counted = f"{row.changed:,} of {row.tensors:,} tensor{'s' * (row.tensors != 1)} changed"
+    close = f", {row.close:,} within the tolerance" if row.close else ""
     frozen = ", in a part that the config freezes" if row.moved else ""
-    return Cell(value=row.high, words=f"{row.title}, {layer}: {counted}{frozen}{spread}{broken}", mark=Mark.BAD if row.moved else Mark.NONE)
+    spread = f": rel. L2 {_spread(row)}, largest |B - A| {row.max_abs:.3g}" if row.changed or row.close else ""
+    broken = f", {row.broken:,} values not finite on one side" if row.broken else ""
+    bad = row.moved or row.broken
+    return Cell(value=row.high, words=f"{row.title}, {layer}: {counted}{close}{frozen}{spread}{broken}", mark=Mark.BAD if bad else Mark.NONE)
 
 
 def _spread(row: LayerChange) -> str:
-    low, high = f"{row.low:.2g}", f"{row.high:.2g}"
-    return high if low == high else f"{low} to {high}"
+    low, high = percent(row.low), percent(row.high)
+    return high if low == high else f"{low} … {high}"

@@ -283,7 +283,10 @@ def test_long_lists_are_folded_and_short_ones_are_not() -> None:
 
     assert [folded(count) for count in (0, 1, 8, 9, 500)] == [0, 0, 0, 1, 1]
     assert len(Document(html.render((Line("x"),) * 33)).all("details")) == 1
-    assert len(Document(html.render((Table(("a",), (("b",),) * 5_000),))).all("tr")) == 1_001
+    found = Document(html.render((Table(("a",), (("b",),) * 5_000),)))
+    assert (len(found.all("tr")), len(found.all("details"))) == (1_001, 1)
+    assert "and 4,000 more:" in " ".join(found.words)
+    assert len(Document(html.render((Table(("a",), (("b",),) * 60),))).all("details")) == 0
 
 
 # --- the command -------------------------------------------------------------------------------------------------------

@@ -54,10 +54,10 @@ def cells(block: HeatMap) -> list[tuple[str, str]]:
 def test_a_cell_has_the_colour_of_its_number_and_says_it() -> None:
     (block,) = change_map(values(*(layer("a", str(number), high) for number, high in enumerate((0, 1e-9, 1e-4, 1.1e-4, 1.0, 1.1, inf, nan)))))
     assert isinstance(block, HeatMap)
-    assert [kind for kind, _ in cells(block)] == ["h0", "h1", "h1", "h2", "h8", "h9", "h9", "h9"]
-    assert cells(block)[3][1] == "a, layer 3: 5 of 9 tensors changed: relative L2 3.7e-05 to 0.00011, at most 2.2e-06 in an element"
+    assert [kind for kind, _ in cells(block)] == ["h0", "h1", "h1", "h2", "h8", "h9", "h9 bad", "h9"]
+    assert cells(block)[3][1] == "a, layer 3: 5 of 9 tensors changed: rel. L2 0.0037 % … 0.011 %, largest |B - A| 2.2e-06"
     assert cells(block)[0][1] == "a, layer 0: 0 of 9 tensors changed"
-    assert "3 elements not finite" in cells(block)[6][1]
+    assert "rel. L2 from zero, largest |B - A| inf, 3 values not finite on one side" in cells(block)[6][1]
 
 
 def test_layers_stand_in_order_and_a_part_without_one_has_no_cell() -> None:
