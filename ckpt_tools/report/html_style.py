@@ -55,7 +55,7 @@ summary b { font-weight: 400; }
 table { border-collapse: collapse; margin: .5rem 0; }
 th, td { padding: .25rem 1rem .25rem 0; border-bottom: 1px solid var(--edge); text-align: left; vertical-align: top; }
 thead th { color: var(--muted); font-size: .9rem; font-weight: 600; }
-tbody th { min-width: 6.5rem; font-weight: 400; }
+tbody th { min-width: 6.5rem; font-weight: 400; white-space: pre-wrap; }
 .right { text-align: right; }
 td.right { white-space: nowrap; }
 .scroll th, .scroll td { overflow-wrap: normal; }
@@ -68,7 +68,7 @@ td.right { white-space: nowrap; }
 .track { fill: var(--track); } .side0 { fill: var(--side0); } .side1 { fill: var(--side1); }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem .875rem; margin: .5rem 0; padding: 0; list-style: none; color: var(--muted); font-size: .85rem; }
 .legend span { display: inline-block; width: 1rem; height: 1rem; margin-right: .375rem; border: 1px solid var(--edge); vertical-align: -.15rem; }
-.map { position: relative; padding-top: 2.25rem; }
+.map { position: relative; padding-top: 3.4rem; }
 .map .hint, .heat td span { position: absolute; top: 0; left: 0; margin: 0; padding: .25rem .5rem; font-size: .9rem; color: var(--muted); }
 .heat td span { right: 0; opacity: 0; pointer-events: none; background: var(--panel); color: var(--text); }
 .heat td:hover span, .heat td:focus span { opacity: 1; }

@@ -56,11 +56,11 @@ def _cell(row: LayerChange) -> Cell:
     layer = "outside the layers" if row.layer == _OTHER else f"layer {row.layer}"
     counted = f"{row.changed:,} of {row.tensors:,} tensor{'s' * (row.tensors != 1)} changed"
     close = f", {row.close:,} within the tolerance" if row.close else ""
-    frozen = ", in a part that the config freezes" if row.moved else ""
+    frozen = " although frozen" if row.moved else ""
     spread = f": rel. L2 {_spread(row)}, largest |B - A| {row.max_abs:.3g}" if row.changed or row.close else ""
     broken = f", {row.broken:,} values not finite on one side" if row.broken else ""
     bad = row.moved or row.broken
-    return Cell(value=row.high, words=f"{row.title}, {layer}: {counted}{close}{frozen}{spread}{broken}", mark=Mark.BAD if bad else Mark.NONE)
+    return Cell(value=row.high, words=f"{row.title}, {layer}: {counted}{frozen}{close}{spread}{broken}", mark=Mark.BAD if bad else Mark.NONE)
 
 
 def _spread(row: LayerChange) -> str:

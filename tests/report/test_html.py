@@ -37,7 +37,7 @@ from ckpt_tools.report.words import printable
 from ckpt_tools.rules.codes import all_rules
 from tests.report.changed_values import CHANGES, layer, values
 from tests.report.html_document import Document
-from tests.report.test_hostile_names import HOSTILE, obeyed, write
+from tests.report.test_hostile_names import HOSTILE, obeyed, on_a_terminal, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -324,3 +324,8 @@ def test_the_page_is_the_utf_8_that_it_says_it_is_in_every_encoding(encoding: st
     found = Document(done.stdout.decode("utf-8"))
     assert found.problems == []
     assert {"権.é", "✗"} <= set(found.words)
+
+
+def test_a_terminal_gets_the_same_page_as_a_file() -> None:
+    arguments = ("diff", "fixtures/normal", "fixtures/normal")
+    assert on_a_terminal(*arguments, "--format", "html") == ckpt(*arguments).stdout.decode("utf-8")

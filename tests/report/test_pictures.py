@@ -71,9 +71,24 @@ def test_a_frozen_part_that_changed_is_framed_and_said_to_be() -> None:
     (block,) = change_map(values(layer("a", "0", 0.1, trains=False), layer("a", "1", 0, trains=False), layer("b", "1", 0.1, trains=True)))
     assert isinstance(block, HeatMap)
     assert [kind for kind, _ in cells(block)] == ["h6 bad", "h0", "h6"]
-    assert "a part that the config freezes" in cells(block)[0][1]
+    assert "5 of 9 tensors changed although frozen" in cells(block)[0][1]
     assert [label for label, _ in block.rows] == ["a (frozen)", "b"]
     assert "Framed" in block.note
+
+
+def test_values_that_became_nan_are_framed_however_little_the_rest_changed() -> None:
+    broken = layer("a", "0", 0)._replace(identical=8, broken=2)
+    (block,) = change_map(values(broken, layer("a", "1", 0)))
+    assert isinstance(block, HeatMap)
+    assert [kind for kind, _ in cells(block)] == ["h0 bad", "h0"]
+    assert cells(block)[0][1] == "a, layer 0: 1 of 9 tensors changed: rel. L2 0 %, largest |B - A| 0, 2 values not finite on one side"
+
+
+def test_what_is_within_the_tolerance_is_said_to_be() -> None:
+    close = layer("a", "0", 0.02)._replace(close=5)
+    (block,) = change_map(values(close, layer("a", "1", 0)))
+    assert isinstance(block, HeatMap)
+    assert cells(block)[0][1] == "a, layer 0: 0 of 9 tensors changed, 5 within the tolerance: rel. L2 0.67 % … 2 %, largest |B - A| 0.0004"
 
 
 def test_without_layers_there_is_no_map() -> None:
