@@ -67,9 +67,10 @@ class LayerChange(NamedTuple):
     """What changed in one layer of a component, or in a whole component (`layer` ""). `layer` is a number, or "other" for tensors of no layer.
 
     `tensors` were compared. Of these `identical` have the same bytes, `equal` the same values in other bits, `close` values within the tolerance; the rest
-    changed. `low` and `high` are the smallest and the largest relative L2 norm of the change, ||b - a|| / ||a||, and `max_abs` the largest |b - a|, of
-    tensors that are close or changed, 0 where there is none; `high` is infinite where a tensor of zeros has become something else. `broken` counts elements
-    that became NaN or infinite, or were. `trains` says whether the config lets the component train, None where that is unknown.
+    changed. `low` and `high` are the smallest and the largest relative L2 norm of the change, ||b - a|| / ||a||, and `max_abs` the largest |b - a|, of the
+    tensors that changed (where none did, of those that are close), 0 where there is none. `high` is infinite where a tensor of zeros has become something
+    else. `broken` counts values that are NaN or infinite on one side and something else on the other. `trains` says whether the config lets the component
+    train, None where that is unknown.
     """
 
     component: str

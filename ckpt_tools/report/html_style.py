@@ -87,7 +87,8 @@ td.right { white-space: nowrap; }
   .bars .side { grid-column: 1; }
   .bars .words { grid-column: 2; }
   th, td { padding-right: .625rem; }
-  .heat tbody th { white-space: normal; min-width: 7rem; overflow-wrap: anywhere; }
+  .heat th, .heat td { min-width: 1.25rem; padding: 0 .125rem; }
+  .heat tbody th { white-space: normal; min-width: 6.25rem; padding-right: .5rem; font-size: .9rem; line-height: 1.25; overflow-wrap: anywhere; }
   .map { padding-top: 5rem; } }
 @media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto; } }
 @media print {
