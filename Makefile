@@ -11,7 +11,7 @@ export PYTHONUNBUFFERED := 1
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test torture check format fixtures bench lock clean
+.PHONY: help install demo test torture browser check format fixtures bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -36,6 +36,9 @@ test: check ## everything that .ci/run runs: format, lint, types, contracts, tes
 
 torture: $(STAMP) ## let writes down at every system call, with strace (half an hour; apt-get install strace)
 	CKPT_TORTURE=1 $(PY) -m pytest -q tests/surgery/test_faults.py
+
+browser: $(STAMP) ## look at the HTML pages in a headless Chromium (a minute; apt-get install chromium)
+	CKPT_BROWSER=required $(PY) -m pytest -q tests/report/test_html_browser.py
 
 check: $(STAMP) ## the quick part of test: format, lint, types, contracts
 	$(VENV)/bin/ruff format --check .

@@ -35,7 +35,7 @@ from ckpt_tools.report.diff_page import diff_page
 )
 @click.option("--no-cache", is_flag=True, help="With --values: read every value, and remember nothing.")
 @click.option("--full", is_flag=True, help="List every name and value instead of folding and cutting.")
-@options.output_format("text", "json", "markdown")
+@options.output_format("text", "json", "markdown", "html")
 @options.lenient
 def diff(  # noqa: PLR0913 - one parameter an option
     a: str,
@@ -77,5 +77,5 @@ def diff(  # noqa: PLR0913 - one parameter an option
             cached=not no_cache,
             progress=progress,
         )
-    write_report(comparison, lambda: diff_page(comparison, full=full), output_format)
+    write_report(comparison, lambda: diff_page(comparison, full=full or output_format == "html"), output_format)
     return CLEAN if comparison.same else FINDINGS

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ckpt_tools.records.finding import Verification
     from ckpt_tools.records.verdict import Verdict
 
-FORMATS = ("text", "json", "markdown", "junit", "sarif", "github")
+FORMATS = ("text", "json", "markdown", "html", "junit", "sarif", "github")
 _FOR_MACHINES = frozenset({"junit", "sarif", "github"})
 
 
@@ -21,5 +21,6 @@ def write_judgement(judgement: Verification | Verdict, output_format: str) -> No
     if output_format in _FOR_MACHINES:
         write(importlib.import_module(f"ckpt_tools.report.{output_format}").render(judgement, rules=api.known_rules()))
         return
-    page = importlib.import_module("ckpt_tools.report.verdict_page").page
+    pages = importlib.import_module("ckpt_tools.report.verdict_page")
+    page = pages.page if output_format != "html" else lambda judgement: pages.explained_page(judgement, api.known_rules())
     write_report(judgement, lambda: page(judgement), output_format, json="verification_json")

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 
 def write_report(record: object, page: Callable[[], Page], output_format: str, *, json: str = "as_json") -> None:
-    """Write `record` as JSON (by the module `json` of the report room), or its page as Markdown or as text fit for what standard output is."""
+    """Write `record` as JSON (by the module `json` of the report room), or its page as Markdown, as HTML or as text fit for what standard output is."""
     if output_format == "json":
         write(_report("as_json").dump(_report(json).document(record)))
     elif output_format == "markdown":
         write(_report("markdown").render(page()))
+    elif output_format == "html":
+        write(_whole(_report("html").render(page())))
     elif sys.stdout.isatty():
         write(_report("terminal").render(page(), _columns(), colour=_wants_colour()))
     else:
@@ -37,6 +39,12 @@ def write(result: str) -> None:
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(result.encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()
+
+
+def _whole(document: str) -> str:
+    """Return an HTML document for an encoding that may not be the UTF-8 which it declares: then in ASCII, with character references."""
+    utf_8 = (sys.stdout.encoding or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
+    return document if utf_8 else document.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
 def complain(message: str) -> None:

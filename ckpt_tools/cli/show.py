@@ -17,7 +17,7 @@ from ckpt_tools.report.show_page import show_page
 @click.option("--tree", is_flag=True, help="Print the tree of tensor names, numbered layers folded, instead of the tables.")
 @click.option("--values", is_flag=True, help="Read every tensor: range, norm, zeros, NaN by component and layer; digests with --format json.")
 @click.option("--no-cache", is_flag=True, help="With --values: read every value, and remember nothing.")
-@options.output_format("text", "json", "markdown")
+@options.output_format("text", "json", "markdown", "html")
 @options.lenient
 def show(  # noqa: PLR0913 - one parameter an option
     where: str, *, tree: bool, values: bool, no_cache: bool, output_format: str, lenient: bool
@@ -33,7 +33,7 @@ def show(  # noqa: PLR0913 - one parameter an option
     ckpt show model.safetensors --tree
     """
     if tree and output_format == "json":
-        msg = "--tree is for reading: it goes with text and markdown"
+        msg = "--tree is for reading: it goes with text, markdown and html"
         raise UnknownSelection(msg, hint="the JSON lists every tensor anyway: leave --tree out")
     if values and tree:
         msg = "--tree prints names, and no --values"
@@ -43,5 +43,5 @@ def show(  # noqa: PLR0913 - one parameter an option
         raise UnknownSelection(msg, hint="add --values")
     with progress_of("reading", None, wanted=values) as progress:
         summary = api.show(where, lenient=lenient, values=values, cached=not no_cache, progress=progress)
-    write_report(summary, lambda: show_page(summary, tree=tree), output_format)
+    write_report(summary, lambda: show_page(summary, tree=tree, full=output_format == "html"), output_format)
     return CLEAN

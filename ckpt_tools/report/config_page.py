@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from ckpt_tools.records.diff import ABSENT
-from ckpt_tools.report.blocks import Line, Mark, Table
+from ckpt_tools.report.blocks import Bars, HeatMap, Line, Mark, Table
 from ckpt_tools.report.diff_page import diff_page
 from ckpt_tools.report.words import printable, value
 
@@ -43,7 +43,7 @@ def difference(before: str, after: str, path: str) -> str:
 
 def comparison_page(comparison: Comparison, *, full: bool) -> Page:
     """Return the page of `ckpt diff` without what tells of weights, which nobody looked at."""
-    return tuple(block for block in diff_page(comparison, full=full) if not isinstance(block, Table))
+    return tuple(block for block in diff_page(comparison, full=full) if not isinstance(block, Table | Bars | HeatMap))
 
 
 def verdict_page(path: str, problems: Sequence[tuple[str, str]]) -> Page:

@@ -7,7 +7,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ckpt_tools.format.json_text import escape
-from ckpt_tools.report.blocks import Heading, Line, Mark, Table
+from ckpt_tools.report.blocks import Heading, Line, Mark, Table, Title
+from ckpt_tools.report.pictures import change_map, component_bars
 from ckpt_tools.report.words import change, printable, signed, size, value
 
 if TYPE_CHECKING:
@@ -27,17 +28,20 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
     """Return the page of `ckpt diff`. `full` lists every name and value; without it each kind is cut to a few."""
     diff = comparison.diff
     blocks = [
+        Title(text=f"Diff: {_name(comparison.a)} and {_name(comparison.b)}"),
         Line(text=f"A  {_name(comparison.a)}"),
         Line(text=f"B  {_name(comparison.b)}"),
         _sides(comparison),
         *(Line(text=f"{side}: {remark}", mark=Mark.BAD) for side, one in (("A", comparison.a), ("B", comparison.b)) for remark in one.remarks),
+        *component_bars(comparison.a, comparison.b, title="components"),
         *_tensors(comparison, full=full),
+        *change_map(comparison.changes),
         *(_values_page().change_blocks(comparison.changes, full=full) if comparison.changes else ()),
         *_watched(comparison),
         *_values("values", diff.values, {f"/{line.key}" for line in comparison.watched}, full=full),
         *_metadata(comparison, full=full),
         *_files(diff, full=full),
-        Heading(text="verdict"),
+        Heading(text="verdict", conclusion=True),
         _verdict(comparison),
     ]
     return tuple(blocks)

@@ -35,7 +35,7 @@ def _blocks(plan: Plan, written: Written | None, *, full: bool) -> Iterator[Bloc
     if plan.remains:
         yield Heading(text="not repaired")
         yield from (Line(text=printable(sentence), mark=Mark.BAD) for sentence in plan.remains)
-    yield Heading(text="verdict")
+    yield Heading(text="verdict", conclusion=True)
     yield from _verdict(plan, written)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from ckpt_tools.report.blocks import Heading, Line, Mark, Table, Verbatim
+from ckpt_tools.report.blocks import Heading, Line, Mark, Table, Title, Verbatim
+from ckpt_tools.report.pictures import component_bars
 from ckpt_tools.report.tree import tree_lines
 from ckpt_tools.report.words import printable, size, value
 
@@ -19,21 +20,27 @@ _MARKS = {True: Mark.GOOD, False: Mark.BAD, None: Mark.NONE}
 _SHOWN = 6
 
 
-def show_page(summary: Summary, *, tree: bool = False) -> Page:
-    """Return the page of `ckpt show`; with `tree`, the tree of keys instead of the tables."""
+def show_page(summary: Summary, *, tree: bool = False, full: bool = False) -> Page:
+    """Return the page of `ckpt show`; with `tree`, the tree of keys instead of the tables. `full` cuts no list."""
+    title = Title(text=f"Checkpoint: {printable(summary.checkpoint.where)}")
     if tree:
-        return (Verbatim(lines=tuple(tree_lines(summary.checkpoint.tensors))),)
+        return (
+            title,
+            Verbatim(lines=tuple(tree_lines(summary.checkpoint.tensors))),
+        )
     blocks = [
+        title,
         _overview(summary),
         *(Line(text=remark, mark=Mark.BAD) for remark in summary.remarks),
         Heading(text="components"),
+        *component_bars(summary),
         _components(summary),
         Heading(text="dtypes"),
         _dtypes(summary),
         *_values(summary),
         *_settings(summary),
         *_processors(summary),
-        *_metadata(summary),
+        *_metadata(summary, full=full),
         *_files(summary),
     ]
     return tuple(blocks)
@@ -116,17 +123,18 @@ def _processor(processor: Processor) -> Line:
     return Line(text=printable(processor.path), mark=Mark.BAD if bad else Mark.GOOD, details=tuple(details))
 
 
-def _metadata(summary: Summary) -> Iterator[Block]:
+def _metadata(summary: Summary, *, full: bool) -> Iterator[Block]:
     aliases = [pair for file in summary.checkpoint.weights for pair in file.aliases]
     entries = list(dict.fromkeys(pair for file in summary.checkpoint.weights for pair in file.metadata or () if pair not in aliases))
+    shown = None if full else _SHOWN
     if entries or aliases:
         yield Heading(text="safetensors metadata")
-    yield from (Line(text=f"{printable(key)}: {value(entry)}") for key, entry in entries[:_SHOWN])
-    if len(entries) > _SHOWN:
-        yield Line(text=f"… and {len(entries) - _SHOWN:,} more")
-    yield from (Line(text=f"{printable(alias)} is stored as {printable(kept)}", mark=Mark.CHANGE) for alias, kept in aliases[:_SHOWN])
-    if len(aliases) > _SHOWN:
-        yield Line(text=f"… and {len(aliases) - _SHOWN:,} more names that share the storage of another tensor", mark=Mark.CHANGE)
+    yield from (Line(text=f"{printable(key)}: {value(entry)}") for key, entry in entries[:shown])
+    if shown and len(entries) > shown:
+        yield Line(text=f"… and {len(entries) - shown:,} more")
+    yield from (Line(text=f"{printable(alias)} is stored as {printable(kept)}", mark=Mark.CHANGE) for alias, kept in aliases[:shown])
+    if shown and len(aliases) > shown:
+        yield Line(text=f"… and {len(aliases) - shown:,} more names that share the storage of another tensor", mark=Mark.CHANGE)
 
 
 def _files(summary: Summary) -> Iterator[Block]:

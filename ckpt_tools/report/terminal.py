@@ -9,12 +9,12 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ckpt_tools.report.blocks import Heading, Line, Mark, Table
+from ckpt_tools.report.blocks import Heading, Line, Mark, Table, told
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ckpt_tools.report.blocks import Block, Page
+    from ckpt_tools.report.blocks import Page, Told
 
 _STYLES = {Mark.GOOD: "green", Mark.BAD: "bold red", Mark.CHANGE: "yellow", Mark.NONE: ""}
 
@@ -23,11 +23,11 @@ def render(page: Page, width: int, *, colour: bool) -> str:
     """Return `page` for a terminal of `width` columns, with escape sequences for colour if `colour`."""
     console = Console(width=width, force_terminal=True, color_system="standard" if colour else None, highlight=False, emoji=False)
     with console.capture() as capture:
-        console.print(Group(*(_drawn(block) for block in page)))
+        console.print(Group(*(_drawn(block) for block in told(page))))
     return capture.get()
 
 
-def _drawn(block: Block) -> RenderableType:
+def _drawn(block: Told) -> RenderableType:
     if isinstance(block, Heading):
         return Padding(Text(block.text, style="bold"), (1, 0, 0, 0))
     if isinstance(block, Line):

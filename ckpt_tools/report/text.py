@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.report.blocks import Heading, Line, Table
+from ckpt_tools.report.blocks import Heading, Line, Table, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ def render(page: Page) -> str:
 
 
 def _lines(page: Page) -> Iterator[str]:
-    for position, block in enumerate(page):
+    for position, block in enumerate(told(page)):
         if isinstance(block, Heading):
             yield from ([""] if position else [])
             yield block.text

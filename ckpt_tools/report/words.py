@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import inf
 
 from ckpt_tools.records.diff import ABSENT
 
@@ -31,6 +32,13 @@ def change(nbytes: int) -> str:
 def signed(number: int) -> str:
     """Return a difference with its sign; "" for none."""
     return f"{number:+,}" if number else ""
+
+
+def percent(ratio: float) -> str:
+    """Return a ratio in percent with two digits that count; what is relative to zero has none."""
+    if ratio == inf:
+        return "from zero"
+    return f"{100 * ratio:.2g} %" if ratio < 1 else f"{100 * ratio:,.0f} %"
 
 
 def value(item: object, width: int = _VALUE_WIDTH) -> str:

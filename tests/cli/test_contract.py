@@ -67,7 +67,7 @@ def test_differences_that_are_ignored_are_no_differences() -> None:
         (["diff", NORMAL, REFLOW, "--only", "taste"], "taste is none of keys, dtype, shape"),
         (["diff", NORMAL, REFLOW, "--select", "nothing.**"], "--select nothing.** names nothing in either; `ckpt show --tree` prints the names"),
         (["diff", NORMAL, REFLOW, "--format", "yaml"], "'yaml' is not one of 'text', 'json', 'markdown'"),
-        (["show", NORMAL, "--tree", "--format", "json"], "--tree is for reading: it goes with text and markdown; the JSON lists every tensor anyway"),
+        (["show", NORMAL, "--tree", "--format", "json"], "--tree is for reading: it goes with text, markdown and html; the JSON lists every tensor anyway"),
         (["show", "fixtures/absent"], "fixtures/absent: there is nothing here; check the spelling"),
         (["show", "fixtures/normal/config.json"], "is a configuration file, not a checkpoint; name its folder: fixtures/normal"),
         (["show", "README.md"], "README.md: is not a .safetensors file"),
