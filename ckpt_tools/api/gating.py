@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ckpt_tools.api.judging import known_rules, verify
+from ckpt_tools.api.judging import OF_A_DISK, known_rules, verify
 from ckpt_tools.errors import FormatError, NotACheckpoint, NotAFile, UnknownSelection
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.format.json_text import parse_object
@@ -21,6 +21,7 @@ from ckpt_tools.rules.rule import Subject
 from ckpt_tools.rules.secrets import mask, secrets
 from ckpt_tools.store.listing import listing, single
 from ckpt_tools.store.locate import locate
+from ckpt_tools.store.place import is_folder, is_remote, pinned, spent
 from ckpt_tools.store.settings import read_settings
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _BY_PROFILE = {module.RULE.code: module.rule for module in (ck804_file_type, ck8
 _SECRET, _REQUIRED = "CK810", "CK816"
 
 
+@pinned()
 def gate(where: str, *, profile: str | None = None, settings: str | Settings | None = None, reference: str | None = None, target: str = "") -> Verdict:
     """Return whether what lies at `where` may be uploaded under a profile ("lerobot", "transformers", "generic"; by its config if none is named).
 
@@ -44,7 +46,7 @@ def gate(where: str, *, profile: str | None = None, settings: str | Settings | N
     """
     root = _root(where)
     said = settings if isinstance(settings, Settings) else read_settings(settings, root)
-    choose = _choice(profile or said.profile, said, is_folder=os.path.isdir(where))
+    choose = _choice(profile or said.profile, said, is_folder=is_folder(where))
     rules = tuple(_BY_PROFILE[rule.code](choose) if rule.code in _BY_PROFILE else rule for rule in known_rules())
     try:
         seen = verify(where, reference=reference, target=target, settings=Settings(), rules=rules)
@@ -60,7 +62,7 @@ def _root(where: str) -> str:
     try:
         return locate(where).root
     except (NotACheckpoint, NotAFile):
-        return where if os.path.isdir(where) else os.path.split(where)[0] or "."
+        return where if is_folder(where) else os.path.split(where)[0] or "."
 
 
 def _choice(name: str, settings: Settings, *, is_folder: bool) -> Choice:
@@ -80,13 +82,13 @@ def _choice(name: str, settings: Settings, *, is_folder: bool) -> Choice:
 def _completed(seen: Verification, root: str, rules: tuple[Rule, ...], choose: Choice) -> tuple[Verification, str]:
     """Return what all rules find and the name of the profile; where the checkpoint cannot be read, what the rules of the supply chain find in the folder."""
     where = seen.where
-    if seen.checkpoint is not None and os.path.isdir(where):
+    if seen.checkpoint is not None and is_folder(where):
         return seen, choose(Subject(seen.checkpoint, GENERIC._replace(name=seen.family))).name
     entries = _entries(where, root)
     subject = Subject(seen.checkpoint or Checkpoint(where, root, (), documents=tuple(_config(entries))), GENERIC, entries=entries)
     if not entries:
         return seen._replace(findings=()), choose(subject).name
-    findings, asked, _ = ask((rule for rule in rules if rule.supply_chain), subject)
+    findings, asked, _ = ask((rule for rule in rules if rule.supply_chain and not (rule.code in OF_A_DISK and is_remote(where))), subject)
     reasons = {rule.code: "there is no checkpoint that can be read" for rule in rules} | dict(seen.skipped)
     rest = tuple(Skipped(code, reason) for code, reason in sorted(reasons.items()) if code not in {*asked, *seen.asked})
     whole = seen._replace(findings=in_order((*seen.findings, *findings)), asked=tuple(sorted({*seen.asked, *asked})), skipped=rest)
@@ -103,7 +105,7 @@ def _config(entries: tuple[Entry, ...]) -> Iterator[Document]:
 
 
 def _entries(where: str, root: str) -> tuple[Entry, ...]:
-    return listing(root) if os.path.isdir(where) else single(where)
+    return listing(root) if is_folder(where) else single(where)
 
 
 def _masked(verdict: Verdict, where: str, root: str) -> Verdict:
@@ -119,6 +121,7 @@ def _masked(verdict: Verdict, where: str, root: str) -> Verdict:
     verification = found._replace(
         findings=tuple(masked[finding] for finding in found.findings),
         suppressed=tuple(lived._replace(finding=masked[lived.finding]) for lived in found.suppressed),
+        transferred=spent(),
     )
     return verdict._replace(verification=verification, refused=tuple(masked[finding] for finding in verdict.refused))
 
