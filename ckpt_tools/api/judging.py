@@ -18,7 +18,9 @@ from ckpt_tools.rules.rule import Subject
 from ckpt_tools.rules.unreadable import finding_of
 from ckpt_tools.store import plugins
 from ckpt_tools.store.copying import no_progress
+from ckpt_tools.store.files import not_here
 from ckpt_tools.store.listing import listing
+from ckpt_tools.store.place import is_folder, is_remote, pinned, remote, spent
 from ckpt_tools.store.probes import probe
 from ckpt_tools.store.reader import read
 from ckpt_tools.store.settings import read_settings
@@ -30,7 +32,12 @@ if TYPE_CHECKING:
     from ckpt_tools.format.json_text import JsonObject
     from ckpt_tools.records.checkpoint import Checkpoint
     from ckpt_tools.records.facts import Facts
+    from ckpt_tools.records.finding import Finding
     from ckpt_tools.rules.rule import Rule
+
+
+OF_A_DISK = frozenset(("CK745", "CK805", "CK806", "CK814"))
+_NO_DISK = "it is about permissions and links, which files on the Hub do not have"
 
 
 def known_rules() -> tuple[Rule, ...]:
@@ -58,6 +65,7 @@ def _family_of(checkpoint: Checkpoint) -> Family:
     return next((family for family in plugins.load().families if family.recognises(checkpoint)), GENERIC)
 
 
+@pinned()
 def verify(  # noqa: PLR0913 - options by keyword
     where: str,
     *,
@@ -76,6 +84,8 @@ def verify(  # noqa: PLR0913 - options by keyword
     `load` lets the family's probe load it and act once. `settings` say what is lived with: given, or a file to read instead of `ckpt.toml` in the current
     folder. Raises a CkptError where there is nothing to verify, or the machine does not let it.
     """
+    if (values or load) and is_remote(where):
+        raise not_here(where)
     chosen = tuple(rules) if rules is not None else tuple(rule for rule in known_rules() if not rule.supply_chain)
     _check_target(target)
     normal = read(reference) if reference else None
@@ -83,14 +93,14 @@ def verify(  # noqa: PLR0913 - options by keyword
     try:
         checkpoint = read(where)
     except FormatError as error:
-        finding = finding_of(error)
+        finding = _placed(finding_of(error), where)
         skipped = tuple(Skipped(rule.code, "the checkpoint cannot be read") for rule in chosen if rule.code != finding.code)
-        return live_with(Verification(where, None, GENERIC.name, (finding,), (finding.code,), skipped), _said(settings, where))
+        return live_with(Verification(where, None, GENERIC.name, (finding,), (finding.code,), skipped, transferred=spent()), _said(settings, where))
     family = _family_of(checkpoint)
     subject = Subject(
         checkpoint,
         family,
-        entries=listing(checkpoint.root) if os.path.isdir(where) else None,
+        entries=listing(checkpoint.root, contents=any(rule.supply_chain for rule in chosen)) if is_folder(where) else None,
         facts=_measured(checkpoint, progress) if values else None,
         reference=normal,
         spec=promised,
@@ -98,8 +108,15 @@ def verify(  # noqa: PLR0913 - options by keyword
         target=target,
         schema=_schema,
     )
-    findings, asked, skipped = ask(chosen, subject)
-    return live_with(Verification(where, checkpoint, family.name, findings, asked, skipped), _said(settings, where))
+    apart = tuple(Skipped(rule.code, _NO_DISK) for rule in chosen if rule.code in OF_A_DISK and is_remote(where))
+    findings, asked, skipped = ask((rule for rule in chosen if rule.code not in {skip.code for skip in apart}), subject)
+    seen = Verification(where, checkpoint, family.name, findings, asked, tuple(sorted((*skipped, *apart))), transferred=spent())
+    return live_with(seen, _said(settings, where))
+
+
+def _placed(finding: Finding, where: str) -> Finding:
+    """Return a finding about what cannot be read with its path from where a reader would look: on the Hub, within what was named."""
+    return finding._replace(path=finding.path.removeprefix(remote(where).root).lstrip("/")) if is_remote(where) else finding
 
 
 def _check_target(target: str) -> None:

@@ -14,6 +14,8 @@ from ckpt_tools.families.summary import summarise
 from ckpt_tools.records.diff import Aspect
 from ckpt_tools.records.story import Comparison
 from ckpt_tools.store.copying import no_progress
+from ckpt_tools.store.files import not_here
+from ckpt_tools.store.place import is_remote, pinned, spent
 from ckpt_tools.store.reader import read
 
 if TYPE_CHECKING:
@@ -27,19 +29,23 @@ if TYPE_CHECKING:
 __all__ = ["diff", "read", "show"]
 
 
+@pinned()
 def show(where: str, *, lenient: bool = False, values: bool = False, cached: bool = True, progress: Callable[[int], None] = no_progress) -> Summary:
     """Return what the checkpoint at `where` is. Reads headers and configs only, unless `values` are wanted. Raises a CkptError that names the file.
 
     `cached` uses what an earlier look at the same files left in the user's cache folder; `progress` is called with the bytes read since the last call.
     """
+    if values and is_remote(where):
+        raise not_here(where)
     checkpoint = read(where, lenient=lenient)
-    summary = summarise(checkpoint)
+    summary = summarise(checkpoint)._replace(transferred=spent())
     if not values:
         return summary
     measured = _late("store.measuring").measure_all(checkpoint, cached=cached, progress=progress)
     return summary._replace(values=_late("families.value_changes").value_summary(measured, family_of(checkpoint)))
 
 
+@pinned()
 def diff(  # noqa: PLR0913 - options by keyword
     a: str,
     b: str,
@@ -58,6 +64,9 @@ def diff(  # noqa: PLR0913 - options by keyword
     `select` and `ignore` are globs over dotted addresses (see `compare.selection`). `tolerance` is the relative L2 norm up to which a tensor's values count
     as equal. `cached` and `progress` are as for `show`. Raises a CkptError that names the file, or UnknownSelection.
     """
+    afar = next((where for where in (a, b) if values and is_remote(where)), "")
+    if afar:
+        raise not_here(afar)
     left, right = read(a, lenient=lenient), read(b, lenient=lenient)
     selection = Selection(select, ignore)
     found = compare(left, right, aspects=aspects, selection=selection, neutral=shared_family(left, right).neutral)
@@ -74,6 +83,7 @@ def diff(  # noqa: PLR0913 - options by keyword
         select=select,
         ignore=ignore,
         changes=_changes(left, right, selection, tolerance, cached=cached, progress=progress) if values else None,
+        transferred=spent(),
     )
 
 

@@ -9,6 +9,7 @@ from ckpt_tools.records.diff import Aspect
 
 if TYPE_CHECKING:
     from ckpt_tools.records.diff import Diff
+    from ckpt_tools.records.remote import Transfer
     from ckpt_tools.records.summary import Summary
     from ckpt_tools.records.tensor_change import ValueComparison
 
@@ -56,7 +57,7 @@ class WatchedLine(NamedTuple):
 class Comparison(NamedTuple):
     """A diff with both summaries and what they amount to: what `ckpt diff` shows. `aspects`, `select` and `ignore` are what was asked for.
 
-    `changes` is what differs in the tensors' values, None where nobody asked.
+    `changes` is what differs in the tensors' values, None where nobody asked. `transferred` is what reading took, where one of them is on the Hub.
     """
 
     diff: Diff
@@ -68,6 +69,7 @@ class Comparison(NamedTuple):
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     changes: ValueComparison | None = None
+    transferred: Transfer | None = None
 
     @property
     def same(self) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from ckpt_tools.records.checkpoint import Checkpoint
     from ckpt_tools.records.facts import ValueSummary
+    from ckpt_tools.records.remote import Transfer
 
 
 class Group(NamedTuple):
@@ -45,7 +46,7 @@ class Processor(NamedTuple):
 class Summary(NamedTuple):
     """A checkpoint with what its family says of it. `profile` is how its dtypes came about, "" if unknown; `remarks` are what keeps it from loading.
 
-    `values` is what was measured, None where nobody asked.
+    `values` is what was measured, None where nobody asked. `transferred` is what reading it took, where it is on the Hub.
     """
 
     checkpoint: Checkpoint
@@ -57,6 +58,7 @@ class Summary(NamedTuple):
     settings: tuple[Setting, ...]
     processors: tuple[Processor, ...]
     values: ValueSummary | None = None
+    transferred: Transfer | None = None
 
     @property
     def tensors(self) -> int:

@@ -13,6 +13,7 @@ from ckpt_tools.report.values_json import changes_entry, folded_entry, measured_
 if TYPE_CHECKING:
     from ckpt_tools.records.checkpoint import Tensor
     from ckpt_tools.records.diff import Diff, FileChange, ValueChange
+    from ckpt_tools.records.remote import Transfer
     from ckpt_tools.records.story import Comparison, Story, WatchedLine
     from ckpt_tools.records.summary import Group, Processor, Setting
 
@@ -38,6 +39,7 @@ def diff_document(comparison: Comparison) -> JsonDict:
     return {
         "$schema": DIFF_SCHEMA,
         "same": comparison.same,
+        **transfer(comparison.transferred),
         "compared": {"aspects": list(comparison.aspects), "select": list(comparison.select), "ignore": list(comparison.ignore)},
         "a": _side(comparison.a),
         "b": _side(comparison.b),
@@ -57,6 +59,7 @@ def show_document(summary: Summary) -> JsonDict:
     return {
         "$schema": SHOW_SCHEMA,
         **_side(summary),
+        **transfer(summary.transferred),
         "trainable": summary.trainable,
         "components": [_group(group) for group in summary.components],
         "dtypes": [_group(group) for group in summary.dtypes],
@@ -82,6 +85,11 @@ def _folded(summary: Summary) -> JsonDict:
         return {}
     layers, components = summary.values.layers, summary.values.components
     return {"values": {"components": [folded_entry(row) for row in components], "layers": [folded_entry(row) for row in layers]}}
+
+
+def transfer(what: Transfer | None) -> JsonDict:
+    """Return the member for what reading from the Hub took, none where nothing was read from there."""
+    return {"transferred": what._asdict()} if what else {}
 
 
 def _side(summary: Summary) -> JsonDict:
