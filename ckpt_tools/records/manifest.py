@@ -84,7 +84,8 @@ class Difference(NamedTuple):
 class Check(NamedTuple):
     """A checkpoint held against the manifest in the file `against`. `content` are both content digests, the manifest's first.
 
-    `files` counts those that were compared, weight files and indexes left out. `remarks` are differences in how the same tensors lie in files, `unchecked` what was not compared and why, a sentence each.
+    `files` counts those that were compared, weight files and indexes left out. `remarks` are differences in how the same tensors lie in files, `unchecked` what
+    was not compared and why, a sentence each.
     """
 
     where: str

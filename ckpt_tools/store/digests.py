@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from ckpt_tools.store.marks import Mark
 
-CHUNK = 1 << 19
+CHUNK = 1 << 18
 """Bytes per step: enough that Python's own time does not show, little enough for a core's cache."""
 
 BIG = 64 << 20
-BIG_CHUNK = 1 << 22
+BIG_CHUNK = 1 << 21
 """A range of `BIG` bytes and more is hashed on all cores at once, in larger steps: alone it could keep the others waiting."""
 
 _AHEAD = 4

@@ -6,8 +6,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ckpt_tools.errors import ChangedUnderneath, JsonInvalid, ManifestInvalid, NotAFile, Unreadable
+from ckpt_tools.errors import ChangedUnderneath, FormatError, JsonInvalid, ManifestInvalid, NotAFile, NotHere, Unreadable
 from ckpt_tools.format import manifest as codec
+from ckpt_tools.format.hub_name import is_hub_name, parse
 from ckpt_tools.format.json_text import decode_utf8
 from ckpt_tools.records.manifest import FileDigest, LocalSums, Manifest, TensorDigest
 from ckpt_tools.records.remote import RemoteFile
@@ -51,7 +52,7 @@ def manifest_of(
     ChangedUnderneath where somebody wrote to one meanwhile.
     """
     marks = _marks(where, without)
-    checkpoint = read(where)
+    checkpoint = _read(where)
     weights = _weights(checkpoint, marks)
     wanted = {path: _wanted(os.path.join(checkpoint.root, path), mark, weights.get(path), sha256=sha256) for path, mark in sorted(marks.items())}
     found = dict(zip(wanted, digest_files(wanted.values(), threads=threads, progress=progress), strict=True))
@@ -64,7 +65,7 @@ def sums_like(where: str, files: Iterable[RemoteFile], *, threads: int | None = 
     """Return the files of the checkpoint at `where`, each with the sum that is known of the one of `files` with its path and size. Raises as `manifest_of`."""
     known = {(file.path, file.size): file for file in files}
     marks = _marks(where, "")
-    checkpoint = read(where)
+    checkpoint = _read(where)
     _weights(checkpoint, marks)
     wanted = {}
     for path, mark in sorted(marks.items()):
@@ -77,11 +78,22 @@ def sums_like(where: str, files: Iterable[RemoteFile], *, threads: int | None = 
 
 def _marks(where: str, without: str) -> dict[str, Mark]:
     """Return the files to hash as they are before anything is read of them: all of a folder, or the one that was named."""
+    if is_hub_name(where):
+        raise _not_here(where)
     location = locate(where)
+    if is_hub_name(location.root):
+        raise _not_here(where)
     paths = _files_below(location.root) if location.whole_folder else (*location.weights, *((location.index_file,) if location.index_file else ()))
     full = {path: os.path.join(location.root, path) for path in paths}
     left_out = os.path.realpath(without) if without else ""
     return {path: mark_of(name) for path, name in full.items() if not left_out or os.path.realpath(name) != left_out}
+
+
+def _not_here(where: str) -> NotHere:
+    name = parse(where)
+    at = f" --revision {name.revision}" * bool(name.revision)
+    msg = "is on the Hub, and hashing needs its files on this machine"
+    return NotHere(msg, path=where, hint=f"download it: hf download {name.repository}{at}; --remote compares files that you have with it")
 
 
 def _files_below(root: str) -> Iterator[str]:
@@ -116,6 +128,16 @@ def _refuse_unsayable(root: str, path: str) -> None:
     except UnicodeEncodeError:
         msg = "has a name that is not UTF-8"
         raise NotAFile(msg, path=os.path.join(root, path), hint="rename it") from None
+
+
+def _read(where: str) -> Checkpoint:
+    """Return the checkpoint; one with a config that is none without its configs: they are hashed, and need not be understood."""
+    try:
+        return read(where)
+    except FormatError:
+        location = locate(where)
+        named = location.index_file or (location.weights[0] if len(location.weights) == 1 else "")
+        return read(os.path.join(location.root, named) if named else where)._replace(where=where)
 
 
 def _weights(checkpoint: Checkpoint, marks: dict[str, Mark]) -> dict[str, TensorFile]:

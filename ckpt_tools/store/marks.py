@@ -37,13 +37,16 @@ def opened(path: str, mark: Mark) -> Iterator[int]:
             _refuse_other(descriptor, mark)
             yield descriptor
             _refuse_other(descriptor, mark)
+    except ChangedUnderneath:
+        msg = "changed while it was read"
+        raise ChangedUnderneath(msg, path=path) from None
     except CkptError as error:
         raise error.at(path) from None
 
 
 def _refuse_other(descriptor: int, mark: Mark) -> None:
     if _mark(descriptor) != mark:
-        msg = "changed while it was read"
+        msg = "is another file"
         raise ChangedUnderneath(msg)
 
 
