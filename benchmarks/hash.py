@@ -1,4 +1,4 @@
-"""What digests cost: a full-size policy, and a checkpoint of 2.4 GB in one file and in four shards, beside what one would use instead.
+"""What digests cost: a full-size policy, and a checkpoint of 2.4 GB in one file and in five, beside what one would use instead.
 
     make bench        (or: python -m benchmarks.hash [ROUNDS])
 
@@ -28,16 +28,15 @@ for path in sys.argv[1:]:
 PAUSE_S = 0.002
 
 
-def sharded(source: Path, folder: Path) -> Path:
-    """Return the checkpoint in the folder `source` in four shards."""
+def sharded(source: Path, folder: Path, ckpt: str) -> Path:
+    """Return the checkpoint in the folder `source` in five shards."""
     if not folder.exists():
-        subprocess.run([installed("ckpt", str(ROOT)), "reshard", source, "--max-size", "600MB", "--output", folder], check=True)
+        subprocess.run([ckpt, "reshard", source, "--max-size", "600MB", "--output", folder], check=True)
     return folder
 
 
-def contenders(folder: Path) -> list[Contender]:
+def contenders(folder: Path, ckpt: str, python: str) -> list[Contender]:
     """Return who hashes the weights of the checkpoint in `folder`; the first is who the others are held against."""
-    ckpt, python = installed("ckpt", str(ROOT)), installed("python", "pip")
     files = [str(path) for path in sorted(folder.glob("model*.safetensors"))]
     return [
         Contender(name="`blake3` for Python over the mapped file, all cores", command=[python, "-c", MAPPED, *files]),
@@ -63,11 +62,12 @@ def own_memory(contender: Contender) -> float:
 def main() -> None:
     """Print the tables."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    ckpt, python = installed("ckpt", str(ROOT)), installed("python", "pip")
     one, two = policy(BUILD / "policy"), full_size(BUILD / "reflow", ("", "teacher.")).parent
-    for folder in (one, two, sharded(two, BUILD / "reflow-sharded")):
+    for folder in (one, two, sharded(two, BUILD / "reflow-sharded", ckpt)):
         files = sorted(folder.glob("model*.safetensors"))
         print(f"\n### {sum(path.stat().st_size for path in files):,} bytes of weights, {len(files)} file{'s' * (len(files) > 1)}, {os.cpu_count()} cores\n")
-        racing = contenders(folder)
+        racing = contenders(folder, ckpt, python)
         compete(racing, rounds)
         print(f"\nof it the process's own: {', '.join(f'{contender.name} {own_memory(contender):.0f} MB' for contender in racing)}")
 
