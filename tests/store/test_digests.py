@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import threading
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -167,13 +168,28 @@ def test_a_file_that_goes_away_and_what_takes_its_place(tmp_path: Path) -> None:
 def test_the_first_failure_stops_all_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "CHUNK", 10)
     files = [wanted(tmp_path / str(number), DATA, []) for number in range(8)]
-    told: list[int] = []
+    heard: list[bool] = []
+    after: list[int] = []
 
     def interrupt(nbytes: int) -> None:
-        told.append(nbytes)
-        if len(told) == 20:
+        main = threading.current_thread() is threading.main_thread()
+        if True in heard and False in heard and main:
+            heard.clear()
+            after.append(0)
             raise KeyboardInterrupt
+        after.extend([nbytes] * bool(after))
+        heard.append(main)
 
     with pytest.raises(KeyboardInterrupt):
         digest_files(files, threads=4, progress=interrupt)
-    assert len(told) < 30, "who was not interrupted ends with its next step"
+    assert len(after) <= 4, "who was not interrupted ends with its next step"
+
+
+def test_a_file_that_has_changed_is_not_even_read(tmp_path: Path) -> None:
+    file = wanted(tmp_path / "file", DATA, [])
+    (tmp_path / "file").write_bytes(DATA[::-1])
+    os.utime(file.path, ns=(0, 0))
+    told: list[int] = []
+    with pytest.raises(ChangedUnderneath):
+        digest_files([file], progress=told.append)
+    assert told == []
