@@ -73,7 +73,7 @@ def written(folder: Path, *shards: Tensors, metadata: dict[str, str] | None = No
     if len(shards) == 1:
         (folder / "model.safetensors").write_bytes(weights(shards[0], metadata))
         return str(folder)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number, held in enumerate(shards, 1):
         path = f"model-{number:05}-of-{len(shards):05}.safetensors"
         (folder / path).write_bytes(weights(held, metadata))
@@ -419,7 +419,7 @@ def test_a_name_on_the_hub_is_told_how_to_go_on() -> None:
 
 def test_a_file_that_is_replaced_after_the_headers_were_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = change(lambda _: None)(tmp_path)
-    reading = manifests.read
+    reading = api.read
 
     def meddling(where: str) -> Any:
         found = reading(where)
@@ -442,7 +442,7 @@ def kinds(where: str | Path, against: str | Path, **options: Any) -> list[tuple[
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
     """A manifest of three tensors and a config."""
-    held = {"a": (Dtype.U8, (2,), b"12"), "b": (Dtype.F16, (1,), b"34"), "c": (Dtype.U8, (0,), b"")}
+    held: Tensors = {"a": (Dtype.U8, (2,), b"12"), "b": (Dtype.F16, (1,), b"34"), "c": (Dtype.U8, (0,), b"")}
     folder = Path(written(tmp_path / "held", held))
     (folder / "config.json").write_text("{}")
     api.manifest(str(folder), sha256=True, write=str(tmp_path / "m.json"))
@@ -494,7 +494,12 @@ def test_a_file_more_is_told(manifest: Path) -> None:
 
 
 def test_shards_and_metadata_are_a_remark_or_with_exact_files_differences(manifest: Path) -> None:
-    for shards, metadata in (([{"c": C, "a": A}, {"b": B}], None), ([{"a": A, "b": B, "c": C}], {"format": "pt"}), ([{"b": B, "a": A, "c": C}], None)):
+    cases: list[tuple[list[Tensors], dict[str, str] | None]] = [
+        ([{"c": C, "a": A}, {"b": B}], None),
+        ([{"a": A, "b": B, "c": C}], {"format": "pt"}),
+        ([{"b": B, "a": A, "c": C}], None),
+    ]
+    for shards, metadata in cases:
         folder = other(manifest, *shards, metadata=metadata)
         found = api.check_manifest(str(folder), str(manifest), sha256=True)
         assert found.same
