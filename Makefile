@@ -61,6 +61,8 @@ bench: $(STAMP) ## measure against other tools, side by side (minutes; 4 GB of d
 	$(PY) -m benchmarks.diff
 	$(PY) -m benchmarks.surgery
 	$(PY) -m benchmarks.verify
+	$(PY) -m benchmarks.hash
+	$(PY) -m benchmarks.values
 	$(PY) -m benchmarks.remote
 	$(PY) -m benchmarks.training_startup
 	$(PY) -m benchmarks.training_step

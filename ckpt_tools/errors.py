@@ -11,6 +11,7 @@
     │   ├── UnknownSelection                 a filter or an option that names nothing
     │   ├── SettingsInvalid                  a ckpt.toml that does not say what it must
     │   ├── SpecInvalid                      a lockfile that is none
+    │   ├── ManifestInvalid                  a manifest that is none, or was edited
     │   ├── ProbeMissing                     nothing is installed that could load the policy
     │   └── SurgeryRefused                   a change that is not made
     │       └── RecipeInvalid, NameTaken, NothingLeft, CastLossy, PatternTooSlow, PointerInvalid, OutputExists,
@@ -142,6 +143,12 @@ class SpecInvalid(UsageError):
     """A lockfile lists a dtype and a shape for every tensor, as `schemas/spec.schema.json` says."""
 
     hint = "write it again: ckpt spec write"
+
+
+class ManifestInvalid(UsageError):
+    """A manifest lists the digest of every tensor and file, as `schemas/manifest.schema.json` says, and the content digest that follows from them."""
+
+    hint = "write it again from a checkpoint that you trust: ckpt hash WHERE --write FILE"
 
 
 class SettingsInvalid(UsageError):

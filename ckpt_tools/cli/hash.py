@@ -1,0 +1,76 @@
+"""`ckpt hash`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ckpt_tools import api
+from ckpt_tools.cli import options
+from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS
+from ckpt_tools.cli.output import complain, progress_of, write, write_report
+from ckpt_tools.errors import UnknownSelection
+from ckpt_tools.format import manifest
+from ckpt_tools.report.manifest_page import page
+
+if TYPE_CHECKING:
+    from ckpt_tools.records.manifest import Check, Hashed, RemoteCheck
+
+
+@click.command("hash", short_help="Digest what a checkpoint holds, or hold it to a manifest.", epilog=options.WHERE_HELP)
+@options.where("where")
+@click.option("--write", "output", metavar="FILE", help="Write the manifest to FILE, a new file or an older manifest.")
+@click.option("--check", "against", metavar="FILE", help="Hold the checkpoint against the manifest in FILE.")
+@click.option("--exact-files", is_flag=True, help="With --check: the weight files have to be the same byte for byte, shards and metadata included.")
+@click.option("--remote", metavar="REPO[@REVISION]", help="Hold the files against that repository on the Hugging Face Hub. Nothing is downloaded.")
+@click.option("--sha256", is_flag=True, help="The SHA-256 of every file too, which is its id on the Hub.")
+@click.option("--full", is_flag=True, help="List every tensor, and every difference.")
+@options.output_format("text", "json", "markdown")
+def hash(  # noqa: A001, PLR0913 - the command's name; one parameter an option
+    where: str, *, output: str | None, against: str | None, exact_files: bool, remote: str | None, sha256: bool, full: bool, output_format: str
+) -> int:
+    """Say what the checkpoint at WHERE holds, as digests: of every tensor and every file (BLAKE3), and of all tensors in one line, the content.
+
+    The content is the same for the same tensors, however they lie in shards, whatever their order and metadata. --format json is the manifest that --write
+    writes and --check reads. Every byte is read. Exit status: 0, or 1 for differences from FILE or REPO, or 2 for trouble.
+
+    \b
+    ckpt hash outputs/train/run --write run.manifest.json
+    ckpt hash copy/ --check run.manifest.json
+    ckpt hash upload/ --remote me/policy
+    """
+    _refuse_pointless(output, against, remote, exact_files=exact_files, sha256=sha256)
+    with progress_of("hashing", None, wanted=True) as progress:
+        compared: Check | RemoteCheck
+        if remote is not None:
+            compared = api.check_remote(where, remote, progress=progress)
+        elif against is not None:
+            compared = api.check_manifest(where, against, sha256=sha256, exact_files=exact_files, progress=progress)
+        else:
+            return _written(api.manifest(where, sha256=sha256, write=output, progress=progress), output, output_format, full=full)
+    write_report(compared, lambda: page(compared, full=full), output_format, json="manifest_json")
+    return CLEAN if compared.same else FINDINGS
+
+
+def _written(found: Hashed, output: str | None, output_format: str, *, full: bool) -> int:
+    if output_format == "json":
+        write(manifest.text(found.manifest))
+    else:
+        write_report(found, lambda: page(found, full=full), output_format)
+    if output is not None:
+        complain(f"{output}: {len(found.manifest.tensors):,} tensors, {len(found.manifest.files):,} files")
+    return CLEAN
+
+
+def _refuse_pointless(output: str | None, against: str | None, remote: str | None, *, exact_files: bool, sha256: bool) -> None:
+    """Refuse options of which one would silently be without effect."""
+    pairs = (
+        (output is not None and (against is not None or remote is not None), "--write writes a manifest, --check and --remote compare", "leave one out"),
+        (against is not None and remote is not None, "--check and --remote are two comparisons", "run them one after the other"),
+        (exact_files and against is None, "--exact-files says how --check compares", "add --check FILE, or leave it out"),
+        (sha256 and remote is not None, "--remote compares by the sums that the Hub tells", "leave --sha256 out"),
+    )
+    for wrong, what, hint in pairs:
+        if wrong:
+            raise UnknownSelection(what, hint=hint)
