@@ -8,6 +8,9 @@
     │   ├── SettingsInvalid                  a ckpt.toml that does not say what it must
     │   ├── SpecInvalid                      a lockfile that is none
     │   ├── ProbeMissing                     nothing is installed that could load the policy
+    │   ├── NotComparable                    two checkpoints that are models of different kinds
+    │   ├── InputsRefused                    observations or an environment that the policies cannot be shown
+    │   ├── PlotMissing                      nothing is installed that could draw
     │   └── SurgeryRefused                   a change that is not made
     │       └── RecipeInvalid, NameTaken, NothingLeft, CastLossy, PatternTooSlow, PointerInvalid, OutputExists,
     │           OutputInside, PlanStale
@@ -31,6 +34,7 @@
         ├── Unreadable
         ├── NotAFile
         ├── ChangedUnderneath
+        ├── ProbeFailed                      what was to load the policy died, or did not answer
         └── WriteFailed                      what was to be written is not there, and what was there is unchanged
             └── Unwritable, NoSpace, Busy, WriteInterrupted, WrittenWrong
 
@@ -108,6 +112,24 @@ class ProbeMissing(UsageError):
     """Loading a policy needs the package that knows how, in the Python that runs `ckpt`."""
 
     hint = "leave --load out, or install the training core beside ckpt: lerobot_policy_smolvla_reflow"
+
+
+class NotComparable(UsageError):
+    """A diagnosis compares two policies of one family."""
+
+    hint = "name the teacher, or another checkpoint of the same kind that works, first"
+
+
+class InputsRefused(UsageError):
+    """The live part acts on observations that both policies know, in an environment that LeRobot can make."""
+
+    hint = "see docs/doctor.md for what --batch, --dataset and --env can be; without them observations are drawn"
+
+
+class PlotMissing(UsageError):
+    """A picture is drawn by matplotlib, which the tool alone does not bring."""
+
+    hint = "pip install 'ckpt-tools[plot]', or leave --plot out"
 
 
 class SpecInvalid(UsageError):
@@ -398,6 +420,10 @@ class ChangedUnderneath(StoreError):
     """A file became shorter or was replaced while it was read."""
 
     hint = "something is writing to this checkpoint: wait for it to finish and try again"
+
+
+class ProbeFailed(StoreError):
+    """The probe runs in a process of its own, and answers."""
 
 
 class WriteFailed(StoreError):

@@ -1,7 +1,7 @@
 """The verbs. Each is also a command of `ckpt`; what a command adds is parsing and rendering, nothing else.
 
-`looking` reads, `judging` and `gating` judge, `uploading` publishes, `changing` writes, `configuring` edits one JSON file. Each is imported when one of its
-verbs is wanted: a diff should not wait for what writes.
+`looking` reads, `judging` and `gating` judge, `doctoring` explains, `uploading` publishes, `changing` writes, `configuring` edits one JSON file. Each is
+imported when one of its verbs is wanted: a diff should not wait for what writes.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ckpt_tools.api.changing import load_plan, plan, recover, sanitize, save_plan, write
+    from ckpt_tools.api.doctoring import diagnose
     from ckpt_tools.api.gating import gate
     from ckpt_tools.api.judging import explain, known_rules, verify
     from ckpt_tools.api.looking import diff, read, show
     from ckpt_tools.api.uploading import upload
 
 __all__ = [
+    "diagnose",
     "diff",
     "explain",
     "gate",
@@ -37,6 +39,7 @@ _MODULES = {
     **dict.fromkeys(("diff", "read", "show"), "looking"),
     **dict.fromkeys(("load_plan", "plan", "recover", "sanitize", "save_plan", "write"), "changing"),
     **dict.fromkeys(("explain", "known_rules", "verify"), "judging"),
+    "diagnose": "doctoring",
     "gate": "gating",
     "upload": "uploading",
 }

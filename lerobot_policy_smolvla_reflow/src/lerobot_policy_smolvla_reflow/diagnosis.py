@@ -74,9 +74,7 @@ def _measure(request: Mapping[str, Any], both: tuple[Contender, Contender], tell
     advance()
     times = _times(both, inputs, sweep, repeats, advance)
     environment = roll_out(both, request, advance) if request.get("env") else None
-    sides = {
-        side: {**_settings(contender), "actions": actions[side], "times": times[side]} for side, contender in zip(SIDES, both, strict=True)
-    }
+    sides = {side: {**_settings(contender), "actions": actions[side], "times": times[side]} for side, contender in zip(SIDES, both, strict=True)}
     seen = {"what": inputs.what, "rows": inputs.rows, "unchanged": inputs.digest() == before, "action_statistics": inputs.action_statistics}
     return _answer(device=device, inputs=seen, sweep=sweep, crossed=crossed, not_crossed=why, environment=environment, **sides)
 
