@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from ckpt_tools.records.diagnosis import Live, Measurement
     from ckpt_tools.records.finding import Finding, Verification
 
-OBSERVATIONS, REPEATS = 4, 10
+OBSERVATIONS, REPEATS = 8, 10
+NOT_ASKED = "not asked for"
 _UNLOADABLE = frozenset({CauseCode.REFLOW_FIELDS, CauseCode.TEACHER_INSIDE, CauseCode.WEIGHTS_MISSING})
 """Causes with which the probe, which loads strictly, does not load; the worst ones, by effect, it does not load either."""
 
@@ -92,10 +93,8 @@ def _split(reflow: Verification, normal: Verification) -> tuple[tuple[Finding, .
 
 
 def _live(here: Checkpoint, there: Checkpoint | None, wish: Wish | None, progress: Callable[[int, int], None]) -> _Outcome:
-    if wish is None:
-        return _Outcome(why="not asked for")
-    if there is None:
-        return _Outcome(why="REFLOW cannot be read")
+    if wish is None or there is None:
+        return _Outcome(why="REFLOW cannot be read" if wish else NOT_ASKED)
     code = [side.where for side in (here, there) if _runs_code(side)]
     if code:
         return _Outcome(why=f"a processor of {code[0]} names a class to import, which loading would run (ckpt explain CK731)", failed=True)
@@ -103,9 +102,13 @@ def _live(here: Checkpoint, there: Checkpoint | None, wish: Wish | None, progres
     try:
         answer = ask_probe(family_of(here).name, request, progress)
     except ProbeMissing as error:
-        return _Outcome(why=f"{error.what}; for the live part, {error.next}")
+        return _Outcome(why=f"{error.what}; install the training core beside ckpt for it: lerobot_policy_smolvla_reflow")
     except ProbeFailed as error:
         return _Outcome(why=str(error), failed=True)
+    return _outcome(answer, here, there)
+
+
+def _outcome(answer: Measurement | dict[str, str], here: Checkpoint, there: Checkpoint) -> _Outcome:
     if not isinstance(answer, dict):
         return _Outcome(live=_figures(answer, here, there))
     # NORMAL is said to work: where it does not load, this machine lacks something, and neither can be judged.
@@ -139,17 +142,19 @@ def _of_problems(causes: tuple[Cause, ...], outcome: _Outcome, repairs: Repairs)
 
 
 def _notes(causes: tuple[Cause, ...], new: tuple[Finding, ...], shared: tuple[Finding, ...], live: Live | None) -> tuple[str, ...]:
-    told = " ".join(line for cause in causes for line in cause.because)
-    others = sum(f"{finding.code} " not in told for finding in new)
+    told = {line.partition(" ")[0] for cause in causes for line in cause.because}
+    others = sum(finding.code not in told for finding in new)
     notes = []
     if others:
-        notes.append(
-            f"{others} more finding{'s' * (others > 1)} that neither slow{'s' * (others == 1)} a policy nor change{'s' * (others == 1)} what it does: ckpt verify"
-        )
+        notes.append(f"{_count(others)} more in REFLOW that neither slows a policy nor changes what it does; `ckpt verify` lists all")
     if shared:
-        notes.append(f"{len(shared)} finding{'s' * (len(shared) > 1)} in both, which cannot be the difference: ckpt verify")
+        notes.append(f"{_count(len(shared))} in both, which cannot be the difference; `ckpt verify` lists all")
     if live and live.measurement.synthetic:
         notes.append("the observations are synthetic, so how far apart the actions are says little: give --dataset or --batch")
     if live and live.measurement.environment and live.measurement.environment.problem:
         notes.append(f"the rollout ended early: {live.measurement.environment.problem}")
     return tuple(notes)
+
+
+def _count(number: int) -> str:
+    return f"{number} finding{'s' * (number != 1)}"

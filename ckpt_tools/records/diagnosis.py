@@ -44,7 +44,6 @@ class CauseCode(StrEnum):
     STATISTICS_DISAGREE = "statistics-disagree"
     OTHER_STATISTICS = "other-statistics"
     OTHER_MODE = "other-mode"
-    OTHER_STEPS = "other-steps"
     CONFIG_DIFFERS = "config-differs"
     TOO_FEW_STEPS = "too-few-steps"
     ACTIONS_OUT_OF_RANGE = "actions-out-of-range"

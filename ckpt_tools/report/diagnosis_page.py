@@ -92,7 +92,7 @@ def _live(live: Live) -> Iterator[Block]:
     )
     yield Heading(text=f"where the time goes, at REFLOW's {live.steps} step{'s' * (live.steps != 1)}")
     rows = tuple((row.part, _ms(row.normal), _ms(row.reflow), _times(row.ratio)) for row in live.parts)
-    yield Table(header=("part", "NORMAL ms", "REFLOW ms", "times (95 %)"), rows=rows, right=frozenset({1, 2}))
+    yield Table(header=("part", "NORMAL ms", "REFLOW ms", "ratio (95 %)"), rows=rows, right=frozenset({1, 2}))
     yield Heading(text=f"actions, each at its own steps (NORMAL {measured.normal.num_steps}, REFLOW {measured.reflow.num_steps})")
     yield _dimensions(live)
     yield from _environment(live)
@@ -108,12 +108,12 @@ def _sweep(live: Live) -> Table:
             _ms(row.normal),
             _ms(row.reflow),
             _times(row.ratio),
-            _figure(row.straight_reflow),
+            f"{_figure(row.straight_normal)} / {_figure(row.straight_reflow)}",
             _figure(row.apart),
         )
         for row in live.sweep
     )
-    return Table(header=("steps", "NORMAL ms", "REFLOW ms", "times (95 %)", "straight", "apart"), rows=rows, right=frozenset({1, 2, 4, 5}))
+    return Table(header=("steps", "NORMAL ms", "REFLOW ms", "ratio (95 %)", "straight", "apart"), rows=rows, right=frozenset({1, 2, 4, 5}))
 
 
 def _dimensions(live: Live) -> Table:
@@ -182,7 +182,7 @@ def _details(cause: Cause) -> Iterator[str]:
 def _verdict(diagnosis: Diagnosis) -> Iterator[Block]:
     yield Heading(text="verdict")
     yield from (Line(text=printable(note)) for note in diagnosis.notes)
-    if diagnosis.not_live and diagnosis.not_live != "not asked for":
+    if diagnosis.not_live:
         yield Line(text=f"no live part: {printable(diagnosis.not_live)}", mark=Mark.BAD if diagnosis.failed else Mark.NONE)
     for effect, words in _WORDS.items():
         codes = [cause.code for cause in diagnosis.causes if cause.effect is effect]

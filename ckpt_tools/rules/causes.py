@@ -82,8 +82,9 @@ PROCESSOR_CAUSES = frozenset(_PROCESSOR_CAUSES)
 def static_causes(findings: Iterable[Finding], normal: Subject, reflow: Subject, repairs: Repairs) -> tuple[Cause, ...]:
     """Return the causes that files tell, the worst first; `findings` are those in REFLOW that NORMAL does not share."""
     groups: dict[tuple[CauseCode, str], list[Finding]] = {}
+    relabelled = _mode_of_config_only(normal, reflow)
     for finding in findings:
-        kind = _kind_of(finding, reflow)
+        kind = None if relabelled and "/norm_map/" in finding.subject else _kind_of(finding, reflow)
         if kind:
             groups.setdefault((kind.code, _key(finding) if kind.keyed else ""), []).append(finding)
     causes = [_cause(kind_findings, reflow, repairs) for kind_findings in groups.values()]
@@ -104,12 +105,18 @@ def _kind_of(finding: Finding, reflow: Subject) -> _Kind | None:
         return None
     if finding.code in ("CK501", "CK504"):
         return _of_reference(finding, reflow)
-    if finding.code == "CK701" and setting(reflow.checkpoint, "load_vlm_weights") not in (False, None, ABSENT, "false"):
-        return _VALUE
+    if finding.code == "CK701":
+        return _of_vlm(reflow)
     kind = _KINDS.get(finding.code)
     if kind and kind.effect is Effect.BREAKS and finding.severity is Severity.WARNING:
         return kind._replace(effect=Effect.SLOW if finding.code == "CK709" else Effect.WRONG)
     return kind or (_Kind(CauseCode.UNREADABLE, Effect.BREAKS, _NONE) if finding.code < "CK3" else None)
+
+
+def _of_vlm(reflow: Subject) -> _Kind:
+    """Return what a load_vlm_weights that is not true amounts to: LeRobot reads these as false, and refuses others."""
+    value = setting(reflow.checkpoint, "load_vlm_weights")
+    return _KINDS["CK701"] if value is ABSENT or value in (False, None, "false") else _VALUE
 
 
 def _of_reference(finding: Finding, reflow: Subject) -> _Kind | None:
@@ -121,7 +128,9 @@ def _of_reference(finding: Finding, reflow: Subject) -> _Kind | None:
         return _MISSING
     if cleaning and key in cleaning.reserved:
         return _FIELDS
-    known = {"load_vlm_weights": "CK701", "use_cache": "CK708", "type": "CK705"}
+    if key == "load_vlm_weights":
+        return _of_vlm(reflow)
+    known = {"use_cache": "CK708", "type": "CK705"}
     return _KINDS[known[key]] if key in known else _Kind(CauseCode.CONFIG_DIFFERS, Effect.WRONG, _SET, keyed=True)
 
 
@@ -188,6 +197,12 @@ def _other_modes(normal: Subject, reflow: Subject, repairs: Repairs) -> Iterator
     if ABSENT not in (wanted, got) and wanted != got:
         said = f"config.json: normalization_mapping is {shown(got)}, and {shown(wanted)} in NORMAL"
         yield Cause(CauseCode.CONFIG_DIFFERS, Effect.WRONG, said, repairs.as_normal("normalization_mapping"))
+
+
+def _mode_of_config_only(normal: Subject, reflow: Subject) -> bool:
+    """Whether only config.json says another mode than NORMAL: the processors, which are what LeRobot follows, are in order."""
+    mapping = (setting(side.checkpoint, "normalization_mapping") for side in (normal, reflow))
+    return len({shown(value) for value in mapping if value is not ABSENT}) > 1 and all(modes(normal, path) == modes(reflow, path) for path in (PRE, POST))
 
 
 def _without_echoes(causes: list[Cause]) -> list[Cause]:

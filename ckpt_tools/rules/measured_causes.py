@@ -147,7 +147,7 @@ def _suffices(seen: Observed, row: StepsRow, own: StepsRow) -> bool:
     """Whether fewer steps lose nothing: the same actions, or actions as near NORMAL's."""
     side = seen.live.measurement.reflow
     straight = own.straight_reflow + row.straight_reflow if side.num_steps != max(seen.live.measurement.sweep) else row.straight_reflow
-    return straight <= STRAIGHT or (own.apart <= FAR and row.apart <= max(own.apart, STRAIGHT))
+    return straight <= STRAIGHT or (own.apart <= FAR and row.apart <= own.apart + STRAIGHT / 2)
 
 
 def _apart(seen: Observed) -> Iterator[Cause]:

@@ -99,5 +99,6 @@ def _trace(panel: Any, live: Live, dimension: int) -> None:  # noqa: ANN401 - ma
                 range(len(values)), values, color=_COLOURS[name], alpha=1.0 if not number else 0.35, linestyle="-" if name == "NORMAL" else "--", label=label
             )
     panel.set(title=f"action {dimension}", xlabel="step of the chunk")
+    panel.xaxis.get_major_locator().set_params(integer=True)
     if not dimension:
         panel.legend(fontsize=8)
