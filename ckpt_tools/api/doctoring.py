@@ -146,9 +146,9 @@ def _notes(causes: tuple[Cause, ...], new: tuple[Finding, ...], shared: tuple[Fi
     others = sum(finding.code not in told for finding in new)
     notes = []
     if others:
-        notes.append(f"{_count(others)} more in REFLOW that neither slows a policy nor changes what it does; `ckpt verify` lists all")
+        notes.append(f"{_count(others)} in REFLOW beside, about neither speed nor actions; `ckpt verify` lists all")
     if shared:
-        notes.append(f"{_count(len(shared))} in both, which cannot be the difference; `ckpt verify` lists all")
+        notes.append(f"{_count(len(shared))} in both, which cannot make the difference; `ckpt verify` lists all")
     if live and live.measurement.synthetic:
         notes.append("the observations are synthetic, so how far apart the actions are says little: give --dataset or --batch")
     if live and live.measurement.environment and live.measurement.environment.problem:

@@ -90,7 +90,7 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
         return
     rich = importlib.import_module("rich.progress")
     console = importlib.import_module("rich.console").Console(stderr=True)
-    columns = (rich.TextColumn("acting and timing"), rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeRemainingColumn())
+    columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeRemainingColumn())
     with rich.Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task("loading", total=None)
+        yield lambda done, total: bar.update(task, description="acting", completed=done, total=total)

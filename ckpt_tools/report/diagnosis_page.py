@@ -84,7 +84,10 @@ def _live(live: Live) -> Iterator[Block]:
     machine = f"{measured.device}, {measured.threads} thread{'s' * (measured.threads != 1)}" if measured.device == "cpu" else measured.device
     yield Heading(text="measured")
     yield Line(text=f"{printable(measured.what)}; the same noise for both; on {machine}, in turn, without compiling")
-    yield Line(text=f"runs in: NORMAL {policy(measured.normal)}", details=(f"REFLOW {policy(measured.reflow)}",))
+    sides = dict.fromkeys((policy(measured.normal), policy(measured.reflow)))
+    yield from (
+        Line(text=f"{name} runs in: {printable(words)}") for name, words in zip(("NORMAL", "REFLOW") if len(sides) > 1 else ("each",), sides, strict=True)
+    )
     yield Heading(text="time of one chunk, and actions, by number of Euler steps")
     yield _sweep(live)
     yield Line(

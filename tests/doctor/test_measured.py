@@ -221,7 +221,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, answer: Measurement | dict[str, s
         (ProbeFailed("the probe failed: Killed"), "", 2, "no live part: the probe failed: Killed"),
     ],
 )
-def test_a_probe_that_could_not_measure(  # noqa: PLR0913 - cases
+def test_a_probe_that_could_not_measure(  # noqa: PLR0913, PLR0917 - cases
     problems: Any, code: str, status: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answering(monkeypatch, problems)
