@@ -101,12 +101,12 @@ class StatisticPair(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """A median of `count` values, and the two between which that of all lies with 95 % confidence or more."""
+    """A median of so many `rounds`, and the two between which that of all lies with 95 % confidence or more."""
 
     median: float
     low: float
     high: float
-    count: int
+    rounds: int
 
 
 class Seconds(NamedTuple):

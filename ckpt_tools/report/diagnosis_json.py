@@ -78,7 +78,7 @@ def _environment(live: Live) -> JsonDict | None:
 
 
 def _interval(interval: Interval) -> JsonDict:
-    return {"median": interval.median, "low": interval.low, "high": interval.high, "count": interval.count}
+    return {"median": interval.median, "low": interval.low, "high": interval.high, "rounds": interval.rounds}
 
 
 def _numbers(values: tuple[float, ...] | None) -> list[float | None] | None:

@@ -17,7 +17,7 @@ from ckpt_tools.rules.processors import POST, PRE
 from ckpt_tools.rules.setting_causes import KEYS, of_setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ckpt_tools.records.finding import Finding
     from ckpt_tools.rules.repairs import Repairs
@@ -175,13 +175,13 @@ def _repair(kind: _Kind, findings: list[Finding], repairs: Repairs) -> str:
     if kind.repair == _SET:
         fixed = {CauseCode.VLM_BUILT_IN_F32: ("load_vlm_weights", True), CauseCode.USE_CACHE: ("use_cache", True)}.get(kind.code)
         return repairs.set(*fixed) if fixed else repairs.as_normal(key)
-    made = {
+    makers: dict[str, Callable[[], str]] = {
         _SANITIZE: repairs.sanitize,
         _PROCESSORS: repairs.processors,
         _UNSET: lambda: repairs.set(key, ABSENT),
         _CONFIG: lambda: repairs.copy("config.json"),
-    }.get(kind.repair)
-    return made() if made else findings[0].next
+    }
+    return makers[kind.repair]() if kind.repair in makers else findings[0].next
 
 
 def _other_modes(normal: Subject, reflow: Subject, repairs: Repairs) -> Iterator[Cause]:
