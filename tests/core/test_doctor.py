@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import jsonschema
 import pytest
 import torch
@@ -34,6 +35,16 @@ from tests.core.test_probe import config, weights
 
 SCALE = (3.0,) * ACTION_DIMS
 STATES = ("policy_preprocessor_step_5_normalizer_processor.safetensors", "policy_postprocessor_step_0_unnormalizer_processor.safetensors")
+
+
+def late(seconds: float, call: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, after a while."""
+
+    def waiting(*given: Any, **named: Any) -> Any:
+        time.sleep(seconds)
+        return call(*given, **named)
+
+    return waiting
 
 
 def request(normal: Path, reflow: Path, **changes: Any) -> dict[str, Any]:
@@ -126,7 +137,7 @@ def test_noise_of_its_own_for_each_would_be_seen(teacher_folder: Path, monkeypat
 
 
 def test_observations_that_a_policy_writes_into_are_copies(teacher_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load = diagnosis.load
+    load = contender.load
 
     def scribbling(folder: str, device: str) -> contender.Contender:
         loaded = load(folder, device)
@@ -214,14 +225,14 @@ def test_what_a_probe_cannot_follow_it_refuses(changes: dict[str, Any], words: s
 
 
 def test_a_slow_prefix_is_told(teacher_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load, loaded = diagnosis.load, list[contender.Contender]()
+    load, loaded = contender.load, list[contender.Contender]()
 
     def slow_second(folder: str, device: str) -> contender.Contender:
         loaded.append(load(folder, device))
         if len(loaded) == 2:
             model = loaded[1].policy.model
             embed = model.embed_prefix
-            monkeypatch.setattr(model, "embed_prefix", lambda *given, **named: (time.sleep(0.5), embed(*given, **named))[1])
+            monkeypatch.setattr(model, "embed_prefix", late(0.5, embed))
         return loaded[-1]
 
     monkeypatch.setattr(diagnosis, "load", slow_second)
@@ -233,9 +244,8 @@ def test_a_slow_prefix_is_told(teacher_folder: Path, monkeypatch: pytest.MonkeyP
 def test_an_environment_that_takes_the_time_is_told(teacher_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.core import toy_world  # noqa: PLC0415 - registers itself when it is imported
 
-    step = toy_world.ToyWorld.step
-    monkeypatch.setattr(toy_world.ToyWorld, "step", lambda self, action: (time.sleep(0.3), step(self, action))[1])
-    monkeypatch.setattr(toy_world.gymnasium.envs.registration.registry["gym_toy_world/Reach"], "entry_point", toy_world.ToyWorld)
+    monkeypatch.setattr(toy_world.ToyWorld, "step", late(0.3, toy_world.ToyWorld.step))
+    monkeypatch.setattr(gymnasium.envs.registration.registry["gym_toy_world/Reach"], "entry_point", toy_world.ToyWorld)
     found = measured(teacher_folder, teacher_folder, env="toy_world")
     assert found.environment is not None
     assert [len(side) for side in (*found.environment.infer, *found.environment.step)] == [20] * 4

@@ -125,7 +125,7 @@ def _of_dataset(where: str, features: Mapping[str, PolicyFeature], contenders: t
 
 
 def _drawn(features: Mapping[str, PolicyFeature], normal: Contender, rows: int, generator: torch.Generator) -> dict[str, Any]:
-    statistics = next((step.stats for step in normal.preprocess.steps if getattr(step, "stats", None)), {})
+    statistics: Mapping[str, Any] = next((step.stats for step in normal.preprocess.steps if getattr(step, "stats", None)), {})
     frames: dict[str, Any] = {}
     for name, feature in sorted(features.items()):
         if feature.type is FeatureType.VISUAL:
