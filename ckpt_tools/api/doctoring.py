@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from ckpt_tools.records.diagnosis import Live, Measurement
     from ckpt_tools.records.finding import Finding, Verification
 
-OBSERVATIONS, REPEATS = 8, 10
+OBSERVATIONS, DRAWN, REPEATS = 8, 4, 10
+"""Observations of a dataset, and drawn ones; rounds of timing."""
+
 NOT_ASKED = "not asked for"
 _UNLOADABLE = frozenset({CauseCode.REFLOW_FIELDS, CauseCode.TEACHER_INSIDE, CauseCode.WEIGHTS_MISSING})
 """Causes with which the probe, which loads strictly, does not load; the worst ones, by effect, it does not load either."""
@@ -98,7 +100,7 @@ def _live(here: Checkpoint, there: Checkpoint | None, wish: Wish | None, progres
     code = [side.where for side in (here, there) if _runs_code(side)]
     if code:
         return _Outcome(why=f"a processor of {code[0]} names a class to import, which loading would run (ckpt explain CK731)", failed=True)
-    request = {**wish._asdict(), "normal": here.root, "reflow": there.root, "observations": OBSERVATIONS}
+    request = {**wish._asdict(), "normal": here.root, "reflow": there.root, "observations": OBSERVATIONS if wish.dataset else DRAWN}
     try:
         answer = ask_probe(family_of(here).name, request, progress)
     except ProbeMissing as error:
