@@ -13,6 +13,9 @@
     │   ├── SpecInvalid                      a lockfile that is none
     │   ├── ManifestInvalid                  a manifest that is none, or was edited
     │   ├── ProbeMissing                     nothing is installed that could load the policy
+    │   ├── NotComparable                    two checkpoints that are models of different kinds
+    │   ├── InputsRefused                    observations or an environment that the policies cannot be shown
+    │   ├── PlotMissing                      nothing is installed that could draw
     │   └── SurgeryRefused                   a change that is not made
     │       └── RecipeInvalid, NameTaken, NothingLeft, CastLossy, PatternTooSlow, PointerInvalid, OutputExists,
     │           OutputInside, PlanStale
@@ -38,6 +41,7 @@
         ├── ChangedUnderneath
         ├── Unreachable                      the Hub cannot be asked
         ├── WrongAnswer                      the Hub, or what stands between, answers with something else
+        ├── ProbeFailed                      what was to load the policy died, or did not answer
         └── WriteFailed                      what was to be written is not there, and what was there is unchanged
             └── Unwritable, NoSpace, Busy, WriteInterrupted, WrittenWrong
 
@@ -137,6 +141,24 @@ class ProbeMissing(UsageError):
     """Loading a policy needs the package that knows how, in the Python that runs `ckpt`."""
 
     hint = "leave --load out, or install the training core beside ckpt: lerobot_policy_smolvla_reflow"
+
+
+class NotComparable(UsageError):
+    """A diagnosis compares two policies of one family."""
+
+    hint = "name the teacher, or another checkpoint of the same kind that works, first"
+
+
+class InputsRefused(UsageError):
+    """The live part acts on observations that both policies know, in an environment that LeRobot can make."""
+
+    hint = "see docs/doctor.md for what --batch, --dataset and --env can be; without them observations are drawn"
+
+
+class PlotMissing(UsageError):
+    """A picture is drawn by matplotlib, which the tool alone does not bring."""
+
+    hint = "pip install 'ckpt-tools[plot]', or leave --plot out"
 
 
 class SpecInvalid(UsageError):
@@ -445,6 +467,10 @@ class WrongAnswer(StoreError):
     """A server answers what it was asked, in the Hub's protocol."""
 
     hint = "try again later; if it stays, something between here and the Hub changes answers, or HF_ENDPOINT names another server"
+
+
+class ProbeFailed(StoreError):
+    """The probe runs in a process of its own, and answers."""
 
 
 class WriteFailed(StoreError):

@@ -1,7 +1,7 @@
 """The verbs. Each is also a command of `ckpt`; what a command adds is parsing and rendering, nothing else.
 
-`looking` reads, `hashing` digests, `judging` and `gating` judge, `uploading` publishes, `changing` writes, `configuring` edits one JSON file. Each is imported
-when one of its verbs is wanted: a diff should not wait for what writes.
+`looking` reads, `hashing` digests, `judging` and `gating` judge, `doctoring` explains, `uploading` publishes, `changing` writes, `configuring` edits one
+JSON file. Each is imported when one of its verbs is wanted: a diff should not wait for what writes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ckpt_tools.api.changing import load_plan, plan, recover, sanitize, save_plan, write
+    from ckpt_tools.api.doctoring import diagnose
     from ckpt_tools.api.gating import gate
     from ckpt_tools.api.hashing import check_manifest, check_remote, manifest
     from ckpt_tools.api.judging import explain, known_rules, verify
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_manifest",
     "check_remote",
+    "diagnose",
     "diff",
     "explain",
     "gate",
@@ -42,6 +44,7 @@ _MODULES = {
     **dict.fromkeys(("load_plan", "plan", "recover", "sanitize", "save_plan", "write"), "changing"),
     **dict.fromkeys(("check_manifest", "check_remote", "manifest"), "hashing"),
     **dict.fromkeys(("explain", "known_rules", "verify"), "judging"),
+    "diagnose": "doctoring",
     "gate": "gating",
     "upload": "uploading",
 }

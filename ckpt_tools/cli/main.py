@@ -15,7 +15,7 @@ from ckpt_tools.cli.output import complain
 from ckpt_tools.errors import CkptError
 
 COMMANDS = (
-    *("show", "diff", "hash", "verify", "gate", "upload", "rules", "explain", "spec"),
+    *("show", "diff", "hash", "doctor", "verify", "gate", "upload", "rules", "explain", "spec"),
     *("sanitize", "config", "strip", "rename", "cast", "extract", "reshard", "merge", "plan", "apply", "recover"),
 )
 """Each is the command of that name in the module of that name in this package. In the order of `ckpt --help`."""

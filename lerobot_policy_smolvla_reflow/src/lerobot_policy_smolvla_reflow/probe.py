@@ -1,6 +1,7 @@
-"""Loads a SmolVLA checkpoint as LeRobot would and lets it act once; says what went wrong. What `ckpt verify --load` runs, in a process of its own.
+"""Loads SmolVLA checkpoints as LeRobot would and lets them act. What `ckpt verify --load` and `ckpt doctor` run, in a process of its own.
 
-    python -m lerobot_policy_smolvla_reflow.probe FOLDER        prints {"problems": [...]}
+    python -m lerobot_policy_smolvla_reflow.probe FOLDER        prints {"problems": [...]}: what went wrong
+    python -m lerobot_policy_smolvla_reflow.probe --diagnose    reads a request on standard input; prints lines of progress, then the answer (`diagnosis`)
 
 The policy is built on the meta device first, so that names and shapes are judged before a byte of weights is read, then filled strictly. The base VLM's
 weights are not needed: the checkpoint holds all of it. Its config and tokenizer are.
@@ -14,11 +15,10 @@ import sys
 from typing import Any
 
 import torch
-from lerobot.policies.factory import make_pre_post_processors
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 
-from lerobot_policy_smolvla_reflow.errors import ReflowError
-from lerobot_policy_smolvla_reflow.teacher import load_teacher
+from lerobot_policy_smolvla_reflow.contender import CannotAct, load, sentence
+from lerobot_policy_smolvla_reflow.diagnosis import diagnose
 
 TASK = "pick up the cube"
 
@@ -26,14 +26,14 @@ TASK = "pick up the cube"
 def problems(folder: str) -> list[str]:
     """What keeps the checkpoint from loading or acting, one sentence each; empty when it acts."""
     try:
-        policy = load_teacher(folder, None).policy
-    except ReflowError as error:
-        return [f"does not load: {error.message}"]
+        contender = load(folder)
+    except CannotAct as error:
+        return [str(error)]
+    policy = contender.policy
     try:
-        preprocess, postprocess = make_pre_post_processors(policy.config, pretrained_path=folder)
-        action = postprocess(act(policy, preprocess))
+        action = contender.postprocess(act(policy, contender.preprocess))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
-        return [f"loads, and cannot act: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"]
+        return [f"loads, and cannot act: {sentence(error)}"]
     return _wrong_with(action, policy)
 
 
@@ -58,9 +58,18 @@ def _wrong_with(action: torch.Tensor, policy: SmolVLAPolicy) -> list[str]:
 
 def main() -> None:
     """The command. Standard output carries the answer alone."""
+    answers = sys.stdout
+
+    def say(value: dict[str, Any]) -> None:
+        answers.write(json.dumps(value, allow_nan=False) + "\n")
+        answers.flush()
+
     with contextlib.redirect_stdout(sys.stderr):
-        found = problems(sys.argv[1])
-    sys.stdout.write(json.dumps({"problems": found}) + "\n")
+        if sys.argv[1] == "--diagnose":
+            answer = diagnose(json.load(sys.stdin), lambda done, total: say({"progress": [done, total]}))
+        else:
+            answer = {"problems": problems(sys.argv[1])}
+    say(answer)
 
 
 if __name__ == "__main__":

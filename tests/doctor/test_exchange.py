@@ -1,0 +1,92 @@
+"""Talking to a probe in a process of its own: progress, answers, and every way in which it may not answer. Real processes, that know no model."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ckpt_tools.cli.main import main
+from ckpt_tools.errors import InputsRefused, ProbeFailed, ProbeMissing
+from ckpt_tools.store import probes
+from tests.rules.cases import NORMAL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ECHO = """
+import json, sys
+request = json.load(sys.stdin)
+print(json.dumps({"progress": [1, 2]}), flush=True)
+print("a line of somebody's logging", flush=True)
+print("x" * 300000, file=sys.stderr)
+print(json.dumps({"progress": [2, 2]}), flush=True)
+print(json.dumps({"protocol": 1, "refused": "", "problems": {"reflow": request["reflow"]}}))
+"""
+
+
+@pytest.fixture
+def speak(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Make this script the probe."""
+
+    def install(script: str) -> None:
+        monkeypatch.setattr(probes, "_command", lambda _family: [sys.executable, "-c", script])
+
+    return install
+
+
+def ask(told: list[tuple[int, int]] | None = None) -> object:
+    return probes.diagnose("smolvla", {"reflow": "r"}, lambda done, total: None if told is None else told.append((done, total)))
+
+
+def test_progress_is_passed_on_and_the_last_object_is_the_answer(speak: Callable[[str], None]) -> None:
+    speak(ECHO)
+    told: list[tuple[int, int]] = []
+    assert ask(told) == {"reflow": "r"}
+    assert told == [(1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("import sys; sys.stdin.read(); sys.exit('out of memory')", "the probe failed: out of memory"),
+        ("import os, sys; sys.stdin.read(); os.kill(os.getpid(), 9)", "the probe failed: exit status -9"),
+        ("import os; os.close(0)", "the probe failed: exit status 0"),
+        ("import sys; sys.stdin.read(); print('no JSON')", "the probe failed: exit status 0"),
+        ("import sys; sys.stdin.read(); print('{\"problems\": []}')", "the probe speaks protocol none, and this is 1"),
+        ("import sys; sys.stdin.read(); print('{\"protocol\": 2}')", "the probe speaks protocol 2, and this is 1"),
+        ("import sys; sys.stdin.read(); print('{\"protocol\": 1}')", "the probe's answer is incomplete (KeyError: 'inputs')"),
+        ('import sys; sys.stdin.read(); print(\'{"protocol": 1, "inputs": 3}\')', "the probe's answer is incomplete (TypeError"),
+    ],
+)
+def test_a_probe_that_does_not_answer_is_said_to(script: str, words: str, speak: Callable[[str], None]) -> None:
+    speak(script)
+    with pytest.raises(ProbeFailed) as raised:
+        ask()
+    assert words in str(raised.value)
+    assert raised.value.next
+
+
+def test_a_request_that_cannot_be_followed_is_2(speak: Callable[[str], None], capsys: pytest.CaptureFixture[str]) -> None:
+    speak('import sys; sys.stdin.read(); print(\'{"protocol": 1, "refused": "b.safetensors has no observation.state"}\')')
+    with pytest.raises(InputsRefused):
+        ask()
+    assert main(["doctor", str(NORMAL), str(NORMAL), "--batch", "b.safetensors"]) == 2
+    assert capsys.readouterr().err.startswith("ckpt: b.safetensors has no observation.state; see docs/doctor.md")
+
+
+def test_where_no_probe_is_installed_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "GROUP", "ckpt_tools.probes.nobody")
+    with pytest.raises(ProbeMissing, match="no probe is installed that loads smolvla checkpoints"):
+        ask()
+
+
+def test_an_interrupt_ends_the_probe_too(speak: Callable[[str], None]) -> None:
+    speak(ECHO + "\nimport time; time.sleep(600)")
+
+    def interrupted(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        probes.diagnose("smolvla", {"reflow": "r"}, interrupted)

@@ -1,0 +1,282 @@
+"""From numbers to verdicts: the same measurement gives the same causes, on every machine."""
+
+from __future__ import annotations
+
+import json
+import random
+from math import comb, nan
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ckpt_tools import api
+from ckpt_tools.api.doctoring import Wish
+from ckpt_tools.cli.main import main
+from ckpt_tools.compare.timing import LEAST, interval, median, paired
+from ckpt_tools.errors import ProbeFailed
+from ckpt_tools.format.probe_answer import measurement as parsed
+from ckpt_tools.records.diagnosis import Cause, CauseCode, Effect
+from ckpt_tools.report import markdown, text
+from ckpt_tools.report.diagnosis_page import page
+from ckpt_tools.rules.figures import distance, figures, not_finite, out_of
+from ckpt_tools.rules.measured_causes import Observed, with_measurements
+from ckpt_tools.rules.repairs import Repairs
+from tests.doctor.measured import SCALE, bent, chunks, measurement, rollout, rounds, side
+from tests.rules.cases import FIXTURES, NORMAL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ckpt_tools.records.diagnosis import Live, Measurement, Side
+
+REPAIRS = Repairs("normal", "student", api.read(str(NORMAL)), api.read(str(NORMAL)))
+
+
+def live(reflow: Side, **changes: Any) -> Live:
+    return figures(measurement(reflow, **changes), SCALE, SCALE)
+
+
+def judged(reflow: Side, *told: Cause, limits: tuple[tuple[float, float], ...] = (), **changes: Any) -> dict[str, Cause]:
+    causes = with_measurements(Observed(live(reflow, **changes), limits, told, REPAIRS))
+    return {str(cause.code): cause for cause in causes}
+
+
+def a_cause(code: CauseCode, effect: Effect = Effect.WRONG) -> Cause:
+    return Cause(code, effect, "the files say so", "cp x y")
+
+
+# --- medians -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [LEAST, 7, 10, 25, 100])
+def test_an_interval_has_the_confidence_that_it_claims(count: int) -> None:
+    """Exactly, by the binomial distribution: the chance that the true median lies below or above both ends."""
+    found = interval([float(number) for number in range(count)])
+    outside = 2 * sum(comb(count, number) for number in range(int(found.low) + 1)) / 2**count
+    assert outside <= 0.05
+    assert found.low + found.high == count - 1
+    narrower = 2 * sum(comb(count, number) for number in range(int(found.low) + 2)) / 2**count
+    assert narrower > 0.05
+
+
+def test_an_interval_covers_the_true_median_in_at_least_95_of_100_draws() -> None:
+    source = random.Random(4)  # noqa: S311 - draws, not secrets
+    draws = [interval([source.expovariate(1.0) for _ in range(10)]) for _ in range(2000)]
+    assert sum(found.low <= 0.6931 <= found.high for found in draws) / len(draws) > 0.95
+
+
+def test_a_median_is_the_middle_or_between_two() -> None:
+    assert median([3.0, 1.0, 2.0]) == 2.0
+    assert median([4.0, 1.0, 2.0, 3.0]) == 2.5
+
+
+def test_a_ratio_is_taken_pair_by_pair_so_that_a_slow_moment_falls_on_both() -> None:
+    slow = [1.0, 1.0, 9.0, 1.0, 5.0, 1.0, 1.0, 1.0]
+    assert paired(slow, [2 * value for value in slow]) == interval([2.0] * 8)
+
+
+# --- distances ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_distance_is_in_units_of_the_scale() -> None:
+    assert distance(chunks(0.5), chunks(), SCALE) == pytest.approx(0.5)
+    assert distance(chunks(0.5), chunks()) == pytest.approx(1.0)
+    assert distance(chunks(), chunks(), SCALE) == 0
+
+
+def test_what_is_not_finite_is_counted_and_makes_no_distance() -> None:
+    broken = (((nan, 1.0),),)
+    assert not_finite(broken) == 0.5
+    assert distance(broken, broken) != 0
+    assert out_of(broken, ((0.0, 2.0), (0.0, 0.5))) == 1.0
+
+
+# --- verdicts ----------------------------------------------------------------------------------------------------------
+
+
+def test_equal_policies_have_no_cause() -> None:
+    assert judged(side()) == {}
+
+
+def test_a_straight_student_at_one_step_has_no_cause() -> None:
+    assert judged(side(bent(0.05), num_steps=1)) == {}
+
+
+def test_a_straight_student_with_ten_steps_needs_fewer() -> None:
+    found = judged(side(bent(0.05)))
+    assert set(found) == {"num-steps"}
+    assert found["num-steps"].repair == "ckpt config student set num_steps 1"
+    assert found["num-steps"].effect is Effect.SLOW
+
+
+def test_a_student_that_bends_needs_its_ten_steps() -> None:
+    assert judged(side(bent(0.6))) == {}
+
+
+def test_fewer_steps_that_save_no_time_are_no_cause() -> None:
+    assert judged(side(bent(0.05), rounds(step=0.0001))) == {}
+
+
+def test_a_student_that_bends_has_too_few_steps_with_one() -> None:
+    found = judged(side(bent(0.6), num_steps=1))
+    assert set(found) == {"too-few-steps"}
+    assert found["too-few-steps"].repair == "ckpt config student set num_steps 10"
+
+
+def test_nan_is_found_and_attributed_to_a_known_cause() -> None:
+    broken = side(dict.fromkeys((1, 2, 4, 10), (((nan, nan),),)))
+    found = judged(broken)
+    assert set(found) == {"actions-not-finite"}
+    assert found["actions-not-finite"].what == "100% of the action values are NaN or infinite"
+    known = judged(broken, a_cause(CauseCode.STATISTICS_BROKEN))
+    assert set(known) == {"statistics-broken"}
+    assert "100%" in known["statistics-broken"].measured
+
+
+def test_what_other_processors_take_away_was_theirs() -> None:
+    far = side({steps: chunks(3.0) for steps in (1, 2, 4, 10)})
+    known = judged(far, a_cause(CauseCode.OTHER_STATISTICS), crossed=chunks())
+    assert set(known) == {"other-statistics", "num-steps"}
+    assert known["other-statistics"].measured == "actions are 3 from NORMAL's, and 0 with NORMAL's processors around the same weights"
+    assert "other-statistics" in judged(far, crossed=chunks())
+    assert "other-statistics" not in judged(far, crossed=chunks(3.0))
+
+
+def test_actions_far_apart_that_nothing_explains_are_told_only_on_what_was_seen() -> None:
+    far = side(bent(0.8) | {10: chunks(2.0)})
+    assert "actions-differ" in judged(far)
+    assert "actions-differ" not in judged(far, what="8 synthetic observations")
+    assert "actions-differ" not in judged(far, a_cause(CauseCode.NOT_NORMALISED))
+
+
+def test_actions_outside_the_dataset_are_told_unless_the_normal_ones_are_too() -> None:
+    wild = side(bent(0.8) | {10: chunks(times=20.0)})
+    assert "actions-out-of-range" in judged(wild, limits=((-3.0, 3.0),) * 2)
+    assert "actions-out-of-range" not in judged(wild, limits=((-0.1, 0.1),) * 2)
+    assert "actions-out-of-range" not in judged(wild)
+
+
+def test_a_slower_prefix_is_told_and_attributed_to_what_the_files_say() -> None:
+    slow = side(times=rounds(prefix=0.3))
+    found = judged(slow)
+    assert set(found) == {"slower"}
+    assert "most of it in its prefix (3 times" in found["slower"].what
+    known = judged(slow, a_cause(CauseCode.VLM_BUILT_IN_F32, Effect.SLOW))
+    assert set(known) == {"vlm-built-in-f32"}
+    assert "most of it in its prefix (3 times" in known["vlm-built-in-f32"].measured
+    assert known["vlm-built-in-f32"].repair == "cp x y"
+
+
+def test_a_cause_that_costs_no_time_here_says_so() -> None:
+    known = judged(side(), a_cause(CauseCode.VLM_BUILT_IN_F32, Effect.SLOW))
+    assert known["vlm-built-in-f32"].measured.startswith("no slower here: a chunk takes 1 times")
+
+
+def test_a_noisy_machine_makes_nobody_slower() -> None:
+    source = random.Random(0)  # noqa: S311 - draws, not secrets
+    for _ in range(50):
+        noisy = {
+            steps: tuple(times._replace(prefix=times.prefix * source.lognormvariate(0, 0.5)) for times in found) for steps, found in rounds(jitter=0).items()
+        }
+        assert judged(side(times=noisy)) == {}
+
+
+def test_an_environment_that_takes_the_time_is_told() -> None:
+    found = judged(side(), environment=rollout(0.01, (0.05, 0.05)))
+    assert set(found) == {"environment-slow"}
+    assert found["environment-slow"].what == "it is the environment: step() takes 83% of the time, 83% under NORMAL"
+    assert judged(side(), environment=rollout(0.05, (0.01, 0.01))) == {}
+
+
+def test_an_environment_that_these_actions_slow_down_is_told() -> None:
+    assert set(judged(side(), environment=rollout(0.05, (0.01, 0.03)))) == {"environment-slowed"}
+
+
+def test_a_rollout_that_only_this_policy_cannot_end_is_a_cause() -> None:
+    found = judged(side(), environment=rollout(0.05, (0.01, 0.01), "REFLOW in toy, step 3: ValueError: outside"))
+    assert found["cannot-act"].what == "REFLOW in toy, step 3: ValueError: outside"
+    assert judged(side(), environment=rollout(0.05, (0.01, 0.01), "NORMAL in toy, step 3: ValueError: outside")) == {}
+
+
+# --- through the verb, with a stand-in for the probe -------------------------------------------------------------------
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, answer: Measurement | dict[str, str] | Exception) -> None:
+    def ask(_family: str, _request: object, progress: Any) -> Measurement | dict[str, str]:
+        progress(1, 2)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("ckpt_tools.api.doctoring.ask_probe", ask)
+
+
+@pytest.mark.parametrize(
+    ("problems", "code", "status", "words"),
+    [
+        ({"reflow": "does not load: x holds NaN or infinity in y"}, "weights-not-finite", 1, "acts wrongly because: weights-not-finite"),
+        ({"reflow": "does not load: x lacks 3 tensors"}, "does-not-load", 1, "does not run because: does-not-load"),
+        ({"reflow": "loads, and cannot act: KeyError: 'z'"}, "cannot-act", 1, "cannot-act: REFLOW loads, and cannot act: KeyError: 'z'"),
+        ({"normal": "does not load: no VLM", "reflow": "does not load: no VLM"}, "", 2, "no live part: NORMAL does not load: no VLM"),
+        (ProbeFailed("the probe failed: Killed"), "", 2, "no live part: the probe failed: Killed"),
+    ],
+)
+def test_a_probe_that_could_not_measure(  # noqa: PLR0913, PLR0917 - cases
+    problems: Any, code: str, status: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answering(monkeypatch, problems)
+    pair = [str(NORMAL), str(FIXTURES / "reflow-clean")]
+    assert main(["doctor", *pair]) == status
+    assert words in capsys.readouterr().out
+    assert main(["doctor", *pair, "--format", "json"]) == status
+    found = json.loads(capsys.readouterr().out)
+    assert [cause["code"] for cause in found["causes"]] == [code] * bool(code)
+    assert not found["clean"]
+
+
+def test_what_the_files_told_is_not_told_again_when_it_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, {"reflow": "does not load: it has use_reflow"})
+    found = api.diagnose(str(NORMAL), str(FIXTURES / "reflow"), Wish())
+    assert "does-not-load" not in [str(cause.code) for cause in found.causes]
+    assert found.notes[0] == "nothing could be measured, REFLOW does not load: it has use_reflow; repair the above, and ask again"
+
+
+def test_the_page_tells_what_was_measured_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, measurement(side(bent(0.05)), crossed=chunks(), environment=rollout(0.05, (0.01, 0.01))))
+    told = page(api.diagnose(str(NORMAL), str(FIXTURES / "reflow-clean"), Wish()))
+    plain = text.render(told)
+    for words in ("10 N R", "prefix", "all, in NORMAL's processors", "environment toy, 20 steps", "slow because: num-steps", "set num_steps 1"):
+        assert words in plain
+        assert words in markdown.render(told).replace("\\", "")
+    tables = [line for line in plain.splitlines() if line.startswith("  ") and not line.startswith("    ") and "✗" not in line]
+    assert max(map(len, tables)) <= 80
+
+
+def test_a_picture_is_drawn_before_the_page_and_without_a_display(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    answering(monkeypatch, measurement(side(bent(0.05), num_steps=1)))
+    monkeypatch.delenv("DISPLAY", raising=False)
+    for name, start in (("x.png", b"\x89PNG"), ("x.svg", b"<?xml"), ("x.pdf", b"%PDF")):
+        assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean"), "--plot", str(tmp_path / name)]) == 0
+        assert (tmp_path / name).read_bytes().startswith(start)
+    assert "nothing wrong found: a chunk takes" in capsys.readouterr().out
+
+
+def test_without_matplotlib_nothing_is_measured_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    answering(monkeypatch, AssertionError("asked"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert main(["doctor", str(NORMAL), str(NORMAL), "--plot", str(tmp_path / "x.png")]) == 2
+    assert "--plot needs matplotlib, which is not installed; pip install 'ckpt-tools[plot]'" in capsys.readouterr().err
+
+
+def test_where_nothing_was_measured_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    answering(monkeypatch, ProbeFailed("the probe failed: Killed"))
+    assert main(["doctor", str(NORMAL), str(NORMAL), "--plot", str(tmp_path / "x.png")]) == 2
+    assert "x.png was not drawn" in capsys.readouterr().err
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_an_answer_in_which_the_observations_were_changed_is_refused() -> None:
+    with pytest.raises(ProbeFailed, match="the two policies did not see the same"):
+        parsed({"inputs": {"unchanged": False}})
+    with pytest.raises(ProbeFailed, match="the probe's answer is incomplete"):
+        parsed({"inputs": {"unchanged": True}})

@@ -1,0 +1,180 @@
+"""What the doctor tells from files alone: of each fault its cause and no other, and a command that ends it; of a healthy student nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from ckpt_tools import api
+from ckpt_tools.cli.main import main
+from ckpt_tools.records.diagnosis import CauseCode
+from ckpt_tools.report import as_json, diagnosis_json
+from ckpt_tools.rules.repairs import commands, is_command
+from ckpt_tools.store import schemas
+from tests.doctor.faults import FAULTS, broken
+from tests.rules.cases import FIXTURES, NORMAL, changed, config
+
+ROOT = FIXTURES.parent
+LIVE_ONLY = {
+    *("does-not-load", "cannot-act", "weights-not-finite", "actions-not-finite", "too-few-steps", "actions-out-of-range", "actions-differ"),
+    *("slower", "environment-slow", "environment-slowed"),
+}
+"""Causes that only a measurement shows; test_measured has them."""
+
+
+def told(folder: Path) -> set[str]:
+    return {str(cause.code) for cause in api.diagnose(str(NORMAL), str(folder)).causes}
+
+
+def run(command: str, folder: Path) -> None:
+    """Run what was printed, as a shell would that has `ckpt` on its path."""
+    here = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["sh", "-c", command], cwd=folder, env=here, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stderr}{done.stdout}"
+
+
+@cache
+def validator() -> jsonschema.Draft202012Validator:
+    schema = schemas.load("diagnosis")
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_gives_its_cause_and_no_other_and_json_that_follows_the_schema(name: str, tmp_path: Path) -> None:
+    found = api.diagnose(str(NORMAL), str(broken(name, tmp_path / "bad")))
+    document = json.loads(as_json.dump(diagnosis_json.document(found)))
+    validator().validate(document)
+    assert {cause["code"] for cause in document["causes"]} == FAULTS[name].causes
+    assert not document["clean"]
+
+
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.command])
+def test_the_printed_commands_repair_it(name: str, tmp_path: Path) -> None:
+    bad = broken(name, tmp_path / "it's bad")
+    found = commands(api.diagnose(str(NORMAL), str(bad)).causes)
+    assert found
+    assert any(command.startswith(FAULTS[name].command) for command in found)
+    for command in found:
+        assert is_command(command)
+        run(command, tmp_path)
+    written = tmp_path / "it's bad-clean"
+    assert written.exists() == any(command.startswith("ckpt sanitize") for command in found)
+    assert told(written if written.exists() else bad) == set()
+
+
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if not fault.command])
+def test_where_nothing_repairs_it_a_sentence_says_what_to_do(name: str, tmp_path: Path) -> None:
+    causes = api.diagnose(str(NORMAL), str(broken(name, tmp_path / "bad"))).causes
+    assert [is_command(cause.repair) or not cause.repair for cause in causes] == [False] * len(causes)
+
+
+def test_every_cause_that_files_can_tell_has_a_fault_here() -> None:
+    tested = {code for fault in FAULTS.values() for code in fault.causes}
+    # Another size of model is no fault of a copy of the normal one: the next test has it.
+    assert tested | LIVE_ONLY | {"other-model"} == set(map(str, CauseCode))
+
+
+def test_a_model_of_another_size_is_told_as_that(tmp_path: Path) -> None:
+    wide = changed(tmp_path / "wide", config(max_action_dim=64))
+    assert "other-model" in told(wide)
+
+
+@pytest.mark.parametrize("change", [config(), config(num_steps=1), config(num_steps=2, optimizer_lr=1e-6), config(repo_id="user/student", device="cuda")])
+def test_a_healthy_student_has_no_cause(change: Any, tmp_path: Path) -> None:
+    assert told(changed(tmp_path / "student", change)) == set()
+    assert told(FIXTURES / "reflow-clean") == set()
+
+
+def test_what_the_normal_checkpoint_has_too_is_no_cause(tmp_path: Path) -> None:
+    both = changed(tmp_path / "both", config(vlm_model_name="/home/robot/vlm"))
+    found = api.diagnose(str(both), str(both))
+    assert found.causes == ()
+    assert any(note.startswith("1 finding in both") for note in found.notes)
+
+
+def test_the_worst_cause_comes_first_and_sanitize_last(tmp_path: Path) -> None:
+    bad = broken("as the fork saves it", tmp_path / "bad")
+    config(n_action_steps=5)(bad)
+    found = api.diagnose(str(NORMAL), str(bad)).causes
+    assert [str(cause.effect) for cause in found] == ["breaks", "slow", "slow", "heavy", "heavy"]
+    assert [command.split()[1] for command in commands(found)] == ["config", "sanitize"]
+
+
+def test_another_family_is_not_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", str(NORMAL), str(FIXTURES / "language-model"), "--no-live"]) == 2
+    assert "is of the family generic, and NORMAL of smolvla; name the teacher" in capsys.readouterr().err
+
+
+# --- the command -------------------------------------------------------------------------------------------------------
+
+
+def test_the_json_of_the_command_is_that_of_the_library(capsys: pytest.CaptureFixture[str]) -> None:
+    pair = (str(NORMAL), str(FIXTURES / "reflow"))
+    assert main(["doctor", *pair, "--no-live", "--format", "json"]) == 1
+    assert capsys.readouterr().out == as_json.dump(diagnosis_json.document(api.diagnose(*pair)))
+
+
+def test_the_schema_knows_every_code_and_nothing_else() -> None:
+    listed = schemas.load("diagnosis")["$defs"]["cause"]["properties"]["code"]["enum"]  # type: ignore[index,call-overload]  # a schema is nested JSON
+    assert listed == list(map(str, CauseCode))
+
+
+@pytest.mark.parametrize("output_format", ["text", "json", "markdown"])
+def test_a_healthy_pair_is_0_and_says_so(output_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean"), "--no-live", "--format", output_format]) == 0
+    printed = capsys.readouterr().out
+    assert json.loads(printed)["clean"] if output_format == "json" else "nothing wrong found in the files" in printed
+
+
+def test_without_a_probe_the_files_decide_and_a_line_says_how_to_get_the_rest(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("ckpt_tools.store.probes.GROUP", "ckpt_tools.probes.nobody")
+    assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean")]) == 0
+    assert "no live part: no probe is installed that loads smolvla checkpoints; install the training core" in capsys.readouterr().out
+    assert main(["doctor", str(NORMAL), str(FIXTURES / "f32-vlm")]) == 1
+
+
+def test_a_processor_that_runs_code_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def never(*_: object) -> None:
+        pytest.fail("the probe was asked")
+
+    monkeypatch.setattr("ckpt_tools.api.doctoring.ask_probe", never)
+    bad = changed(tmp_path / "bad", config())
+    document = json.loads((bad / "policy_preprocessor.json").read_text())
+    document["steps"].append({"class": "somebody.Step", "config": {}})
+    (bad / "policy_preprocessor.json").write_text(json.dumps(document))
+    assert main(["doctor", str(NORMAL), str(bad)]) == 2
+    assert "names a class to import, which loading would run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--batch", "x", "--dataset", "y"], "--batch and --dataset are two answers to one question"),
+        (["--no-live", "--env", "pusht"], "--env is for the live part, which --no-live leaves out"),
+        (["--no-live", "--plot", "x.png"], "--plot is for the live part, which --no-live leaves out"),
+        (["--repeats", "3"], "3 is not in the range x>=6"),
+        (["--plot", "x.bmp"], "x.bmp: is none of .png, .svg, .pdf, by its name; name a picture"),
+        (["--plot", "absent/x.png"], "absent/x.png: cannot be written: there is no folder absent; name a file in a folder that is there"),
+    ],
+)
+def test_wrong_use_is_one_line_and_2(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", str(NORMAL), str(NORMAL), *arguments]) == 2
+    printed = capsys.readouterr()
+    assert words in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+
+
+def test_an_absent_checkpoint_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+    for pair in ((str(NORMAL), "absent"), ("absent", str(NORMAL))):
+        assert main(["doctor", *pair, "--no-live"]) == 2
+        assert "absent: there is nothing here" in capsys.readouterr().err
