@@ -109,8 +109,7 @@ def test_json_goes_to_standard_output_alone() -> None:
 
 
 def test_an_interrupt_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted(_where: str, *, lenient: bool) -> None:
-        del lenient
+    def interrupted(_where: str, **_options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ckpt_tools.api.show", interrupted)
