@@ -57,7 +57,7 @@ golden: $(STAMP) ## accept what the tool prints now, in tests and documents; the
 	CKPT_GOLDEN=write $(PY) -m pytest -q tests/report/test_golden.py tests/cli/test_contract.py tests/project/test_documents.py \
 		tests/project/test_rule_pages.py
 
-bench: $(STAMP) ## measure against other tools, side by side (minutes; 4 GB of disk)
+bench: $(STAMP) ## measure against other tools, side by side (many minutes; 7 GB of disk)
 	$(PY) -m benchmarks.diff
 	$(PY) -m benchmarks.surgery
 	$(PY) -m benchmarks.verify

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ckpt_tools.errors import ChangedUnderneath
 from ckpt_tools.records.dtype import Dtype
-from ckpt_tools.store import comparing, measuring
+from ckpt_tools.store import comparing, measuring, numbers
 from ckpt_tools.store.measuring import measure_all
 from tests.store.blobs import decoded, sharded, written
 from tests.store.test_comparing import a_model, sparse
@@ -79,6 +79,14 @@ def test_floats_that_fit_bf16_have_16_spare_bits_and_integers_have_none(tmp_path
     values = np.arange(-100, 100, dtype="<f4")
     found = measured(written(tmp_path, {"x": (Dtype.F32, values.tobytes()), "n": (Dtype.I32, bytes(8)), "z": (Dtype.F32, bytes(8))}))
     assert (found["x"].zero_low_bits, found["n"].zero_low_bits, found["z"].zero_low_bits) == (17, -1, 23)
+
+
+def test_a_bit_that_one_block_alone_uses_is_not_spare(tmp_path: Path) -> None:
+    values = np.ones(2 * numbers.BLOCK + 5, "<f4")
+    for place in (0, numbers.BLOCK, values.size - 1):
+        values[:] = 1.0
+        values[place] = 1 + 2.0**-22
+        assert measured(written(tmp_path / str(place), {"x": (Dtype.F32, values.tobytes())}))["x"].zero_low_bits == 1
 
 
 def test_a_tensor_of_nothing_and_one_of_nan(tmp_path: Path) -> None:

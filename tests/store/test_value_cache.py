@@ -162,6 +162,18 @@ def test_a_damaged_cache_is_as_none(damage: Callable[[dict[str, object]], object
     assert compared(a, b) == first
 
 
+def test_what_is_said_of_other_files_is_not_believed(a: Checkpoint, b: Checkpoint, cache: Path) -> None:
+    first = compared(a, b)
+    (path,) = cache.iterdir()
+    held = json.loads(path.read_text(encoding="utf-8"))
+    lie = [["x", "x", 2, False, 2, 0, 9.0, 1.0, 1.0, 9.0, 0.0]]
+    path.write_text(json.dumps(held | {"rows": lie}), encoding="utf-8")
+    assert compared(a, b)["x"].max_abs == 9.0  # what it says of these files it would be
+    held["key"][-1][0] += "-other"
+    path.write_text(json.dumps(held | {"rows": lie}), encoding="utf-8")
+    assert compared(a, b) == first
+
+
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"key": NaN'])
 def test_a_cache_that_is_no_json_is_as_none(data: bytes, a: Checkpoint, b: Checkpoint, cache: Path) -> None:
     first = compared(a, b)
