@@ -3,6 +3,9 @@
     CkptError
     ├── UsageError                       the person who typed the command
     │   ├── NothingThere                     the path does not exist
+    │   ├── HubNameInvalid                   an hf:// name that cannot name a checkpoint
+    │   ├── AccessRefused                    the Hub wants to know who asks, or says no
+    │   ├── NotHere                          what was asked for needs the files on this machine
     │   ├── NotACheckpoint                   there is something, but no safetensors weights
     │   ├── UnknownSelection                 a filter or an option that names nothing
     │   ├── SettingsInvalid                  a ckpt.toml that does not say what it must
@@ -31,6 +34,8 @@
         ├── Unreadable
         ├── NotAFile
         ├── ChangedUnderneath
+        ├── Unreachable                      the Hub cannot be asked
+        ├── WrongAnswer                      the Hub, or what stands between, answers with something else
         └── WriteFailed                      what was to be written is not there, and what was there is unchanged
             └── Unwritable, NoSpace, Busy, WriteInterrupted, WrittenWrong
 
@@ -98,6 +103,22 @@ class NotACheckpoint(UsageError):
     """The path exists but holds no safetensors weights."""
 
     hint = "name a folder that holds model.safetensors (or shards with an index), a .safetensors file, or a LeRobot run folder"
+
+
+class HubNameInvalid(UsageError):
+    """A checkpoint on the Hub is named `hf://owner/name`, with a revision and a path where wanted."""
+
+    hint = "write hf://owner/name, hf://owner/name@revision or hf://owner/name@revision/folder"
+
+
+class AccessRefused(UsageError):
+    """The Hub lets who asks read the repository."""
+
+    hint = "log in with `hf auth login`, or set HF_TOKEN to a token that may read it"
+
+
+class NotHere(UsageError):
+    """What was asked for needs the checkpoint on this machine, not on the Hub."""
 
 
 class UnknownSelection(UsageError):
@@ -398,6 +419,18 @@ class ChangedUnderneath(StoreError):
     """A file became shorter or was replaced while it was read."""
 
     hint = "something is writing to this checkpoint: wait for it to finish and try again"
+
+
+class Unreachable(StoreError):
+    """The Hub can be reached."""
+
+    hint = "check the network, HF_ENDPOINT and the proxy settings, and try again"
+
+
+class WrongAnswer(StoreError):
+    """A server answers what it was asked, in the Hub's protocol."""
+
+    hint = "try again later; if it stays, something between here and the Hub changes answers, or HF_ENDPOINT names another server"
 
 
 class WriteFailed(StoreError):

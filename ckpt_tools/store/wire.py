@@ -1,0 +1,239 @@
+"""Asking a web server: ranges and whole bodies, bounded, counted and tried again; what goes wrong comes back as errors of this package.
+
+Knows HTTP and nothing of repositories. The session is huggingface_hub's own (proxies, certificates and offline mode are its), handed in by `store.hub`.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ckpt_tools.errors import StoreError, Unreachable, WrongAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+TRIES = 4
+LONGEST_WAIT = 60.0
+"""Seconds. A server that asks for more patience is not waited for."""
+
+LONGEST_ANSWER = 300.0
+"""Seconds for one answer from its first byte to its last, however steadily it drips."""
+
+HOPS = 10
+SKIPPED = 1 << 20
+"""Bytes before a range that are read and dropped where a server ignores ranges. More would be a download."""
+
+_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+pause = time.sleep
+
+
+class Refusal(StoreError):
+    """A status that is no success; who asked knows what it means. `code` and `said` are the Hub's own words, "" where there are none."""
+
+    def __init__(self, url: str, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(f"answered {status}", path=url)
+        self.status = status
+        self.code = headers.get("x-error-code", "")
+        self.said = " ".join(headers.get("x-error-message", "").split())
+
+
+class _Again(Exception):
+    """An attempt failed and another may not: `error` is what is raised when there is none, `seconds` what the server asks to wait."""
+
+    def __init__(self, error: StoreError, seconds: float | None = None) -> None:
+        super().__init__()
+        self.error = error
+        self.seconds = seconds
+
+
+class Client(NamedTuple):
+    """The session and its library, and what is sent to the Hub itself: headers with the token, which no other server gets."""
+
+    session: Any
+    httpx: Any
+    offline_error: type[Exception]
+    endpoint: str
+    headers: Mapping[str, str]
+    seconds: float
+
+    @property
+    def has_token(self) -> bool:
+        """Whether requests to the Hub say who asks."""
+        return any(name.lower() == "authorization" for name in self.headers)
+
+
+class Wire:
+    """Requests through one client, counted. Threads may share it."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.requests = 0
+        self.received = 0
+        self._lock = threading.Lock()
+        self._arrived: dict[str, str] = {}
+
+    def whole(self, url: str, limit: int) -> bytes:
+        """Return the body at `url`. Raises Refusal, Unreachable, or WrongAnswer, also for more than `limit` bytes."""
+        return self._tried(url, lambda: self._whole(url, limit))
+
+    def range(self, url: str, start: int, end: int, size: int) -> bytes:
+        """Return the bytes from `start` to `end`, which is exclusive, of the file of `size` bytes at `url`. Raises as `whole` does.
+
+        Where redirects lead is remembered, so that the next range of the same file goes there straight.
+        """
+        if start >= end:
+            return b""
+        return self._tried(url, lambda: self._range(url, start, end, size))
+
+    def _tried(self, url: str, attempt: Any) -> bytes:  # noqa: ANN401 - a function without parameters that returns bytes
+        wait = 0.5
+        for left in reversed(range(TRIES)):
+            try:
+                data: bytes = attempt()
+            except _Again as again:
+                seconds = wait if again.seconds is None else again.seconds
+                if seconds > LONGEST_WAIT:
+                    again.error.next = f"it asks for {seconds:,.0f} seconds of patience: try again after that"
+                    raise again.error from None
+                if not left:
+                    raise again.error from None
+            else:
+                return data
+            pause(seconds)
+            wait *= 2
+        raise AssertionError(url)  # the last attempt returns or raises
+
+    def _whole(self, url: str, limit: int) -> bytes:
+        with self._opened(url, {}) as response:
+            if response.status_code != 200:  # noqa: PLR2004 - OK
+                msg = f"answered {response.status_code} instead of 200"
+                raise WrongAnswer(msg, path=url)
+            body = self._read(response, limit + 1)
+            if len(body) > limit:
+                msg = f"answered with more than the {limit:,} bytes that such an answer may have"
+                raise WrongAnswer(msg, path=url)
+            return body
+
+    def _range(self, url: str, start: int, end: int, size: int) -> bytes:
+        asked = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
+        with self._opened(url, asked) as response:
+            status, said = response.status_code, response.headers.get("content-range", "")
+            if response.headers.get("content-encoding", "identity") != "identity":
+                msg = "answered with a compressed body, which was not asked for"
+                raise WrongAnswer(msg, path=url)
+            if status == 206 and said != f"bytes {start}-{end - 1}/{size}":  # noqa: PLR2004 - Partial Content
+                msg = f"answered with {said or 'no Content-Range'} to a request for bytes {start}-{end - 1} of {size}"
+                raise _Again(WrongAnswer(msg, path=url))
+            skipped = 0 if status == 206 else start  # noqa: PLR2004 - Partial Content; all else is the whole file
+            if skipped > SKIPPED:
+                msg = f"sends the whole file where bytes {start}-{end - 1} are asked for"
+                raise WrongAnswer(msg, path=url, hint="what is on the way to the Hub serves no ranges: download it with `hf download`")
+            body = self._read(response, skipped + end - start)[skipped:]
+        if len(body) != end - start:
+            msg = f"sent {len(body):,} bytes of the {end - start:,} that were asked for"
+            raise _Again(WrongAnswer(msg, path=url))
+        return body
+
+    @contextmanager
+    def _opened(self, url: str, headers: Mapping[str, str]) -> Iterator[Any]:
+        """Yield the answer where redirects end. The token stays with the Hub, and so do we with https."""
+        httpx = self.client.httpx
+        place = self._arrived.get(url, url)
+        try:
+            for _ in range(HOPS):
+                with self._asked(place, headers) as response:
+                    if response.status_code not in _REDIRECTS:
+                        self._refuse(url, place, response)
+                        self._arrived[url] = place
+                        yield response
+                        return
+                    place = self._next(place, response)
+        except self.client.offline_error:
+            msg = "is not asked: HF_HUB_OFFLINE is set"
+            raise Unreachable(msg, path=url, hint="unset it, or download what you want to read before") from None
+        except httpx.TimeoutException:
+            msg = f"gave no answer in {self.client.seconds:.0f} seconds"
+            raise _Again(Unreachable(msg, path=url)) from None
+        except httpx.RemoteProtocolError as error:
+            msg = f"broke off its answer: {_words(error)}"
+            raise _Again(WrongAnswer(msg, path=url)) from None
+        except httpx.DecodingError:
+            msg = "answered with a body that cannot be unpacked"
+            raise _Again(WrongAnswer(msg, path=url)) from None
+        except httpx.TransportError as error:
+            msg = f"cannot be reached: {_words(error)}"
+            raise _Again(Unreachable(msg, path=url)) from None
+        except (httpx.InvalidURL, UnicodeError, ValueError) as error:
+            msg = f"cannot be asked: {_words(error)}"
+            raise Unreachable(msg, path=url, hint="check HF_ENDPOINT, HF_TOKEN and the proxy settings") from None
+        msg = f"leads from one place to the next more than {HOPS} times"
+        raise WrongAnswer(msg, path=url)
+
+    def _asked(self, place: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - httpx's context of a response
+        with self._lock:
+            self.requests += 1
+        known = self.client.headers if _origin(self.client, place) == _origin(self.client, self.client.endpoint) else {}
+        return self.client.session.stream("GET", place, headers={**known, **headers}, follow_redirects=False, timeout=self.client.seconds)
+
+    def _next(self, place: str, response: Any) -> str:  # noqa: ANN401 - an httpx.Response
+        url = self.client.httpx.URL
+        target = url(place).join(response.headers.get("location", ""))
+        if target.scheme not in ("https", url(place).scheme) or target.scheme not in ("http", "https"):
+            msg = f"leads on to {target.scheme or 'nowhere'}:, where nobody should follow"
+            raise WrongAnswer(msg, path=place)
+        return str(target)
+
+    def _refuse(self, url: str, place: str, response: Any) -> None:  # noqa: ANN401 - as above
+        status = response.status_code
+        if status in (200, 206):
+            return
+        if status in _AGAIN:
+            said = "too many requests (429)" if status == 429 else f"an error of its own ({status})"  # noqa: PLR2004 - Too Many Requests
+            msg = f"answered {TRIES} times with {said}"
+            raise _Again(WrongAnswer(msg, path=url, hint="try again later"), _patience(response.headers))
+        if place != self.client.endpoint and self._arrived.pop(url, None) is not None:
+            msg = f"answered {status} at the address that it gave before"
+            raise _Again(WrongAnswer(msg, path=url), 0)  # signed addresses expire
+        raise Refusal(url, status, response.headers)
+
+    def _read(self, response: Any, enough: int) -> bytes:  # noqa: ANN401 - as above
+        """Return the body as far as `enough` bytes; what comes after is neither waited for nor kept."""
+        chunks: list[bytes] = []
+        have, counted, until = 0, 0, time.monotonic() + LONGEST_ANSWER
+        try:
+            for chunk in response.iter_bytes():
+                chunks.append(chunk)
+                have += len(chunk)
+                if have >= enough:
+                    break
+                if time.monotonic() > until:
+                    msg = f"did not finish its answer in {LONGEST_ANSWER:.0f} seconds"
+                    raise Unreachable(msg, path=str(response.url))
+        finally:
+            counted = response.num_bytes_downloaded
+            with self._lock:
+                self.received += counted
+        return b"".join(chunks)[:enough]
+
+
+def _origin(client: Client, url: str) -> tuple[str, str, int | None]:
+    parsed = client.httpx.URL(url)
+    return parsed.scheme, parsed.host, parsed.port
+
+
+def _patience(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that a server asks to wait, None where it asks for none."""
+    limited = re.search(r"\br=0;\s*t=(\d{1,9})", headers.get("ratelimit", ""))
+    asked = limited[1] if limited else headers.get("retry-after", "").strip()
+    return float(asked) if re.fullmatch("[0-9]{1,9}", asked) else None
+
+
+def _words(error: Exception) -> str:
+    """Return an exception's words on a line, without the numbers in brackets that systems put before them."""
+    return re.sub(r"^\[[^\]]*\]\s*", "", " ".join(str(error).split())) or type(error).__name__
