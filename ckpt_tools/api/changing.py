@@ -20,6 +20,7 @@ from ckpt_tools.store import apply, durable
 from ckpt_tools.store import recover as recovery
 from ckpt_tools.store.files import open_regular, read_at, read_whole
 from ckpt_tools.store.lookup import LocalLookup
+from ckpt_tools.store.reader import read
 from ckpt_tools.surgery import plan as planning
 from ckpt_tools.surgery import recipe
 from ckpt_tools.surgery import sanitize as sanitizing
@@ -55,7 +56,7 @@ def sanitize(where: str, *, target: str = sanitizing.LEROBOT, reference: str | N
     """
     lookup = LocalLookup()
     checkpoint = lookup.read(where)
-    normal = lookup.read(reference) if reference else None
+    normal = read(reference) if reference else None
     family = family_of(checkpoint)
     if normal and family_of(normal) is not family:
         msg = f"the reference is {family_of(normal).name}, and the checkpoint is {family.name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ckpt_tools.api.judging import known_rules, verify
+from ckpt_tools.api.judging import OF_A_DISK, known_rules, verify
 from ckpt_tools.errors import FormatError, NotACheckpoint, NotAFile, UnknownSelection
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.format.json_text import parse_object
@@ -22,6 +22,7 @@ from ckpt_tools.rules.secrets import mask, secrets
 from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.listing import listing, single
 from ckpt_tools.store.locate import locate
+from ckpt_tools.store.place import is_folder, is_remote, pinned, root_of, spent
 from ckpt_tools.store.reader import read
 from ckpt_tools.store.settings import read_settings
 
@@ -37,6 +38,7 @@ _BY_PROFILE = {module.RULE.code: module.rule for module in (ck804_file_type, ck8
 _SECRET, _REQUIRED = "CK810", "CK816"
 
 
+@pinned()
 def gate(  # noqa: PLR0913 - options by keyword
     where: str,
     *,
@@ -56,13 +58,13 @@ def gate(  # noqa: PLR0913 - options by keyword
     """
     if reference:
         read(reference)  # what is wrong with it is no finding
-    root = where if os.path.isdir(where) else os.path.split(where)[0] or "."
+    root = where if is_folder(where) else os.path.split(where)[0] or "."
     said = settings if isinstance(settings, Settings) else read_settings(settings, root)
-    choose = _choice(profile or said.profile, said, is_folder=os.path.isdir(where))
+    choose = _choice(profile or said.profile, said, is_folder=is_folder(where))
     rules = tuple(_BY_PROFILE[rule.code](choose) if rule.code in _BY_PROFILE else rule for rule in known_rules())
     try:
         _refuse_deeper(where)
-        seen = verify(where, reference=reference, spec=spec, values=values, target=target, settings=Settings(), rules=rules, progress=progress)
+        seen = verify(where, reference=reference, spec=spec, values=values and not is_remote(where), target=target, settings=Settings(), rules=rules, progress=progress)
     except (NotACheckpoint, NotAFile) as error:
         found = Finding(_REQUIRED, Severity.ERROR, error.what, error.path.removeprefix(where).lstrip("/"), next=error.next)
         seen = Verification(where, None, GENERIC.name, (found,), ())
@@ -72,9 +74,9 @@ def gate(  # noqa: PLR0913 - options by keyword
 
 def _refuse_deeper(where: str) -> None:
     """Raise NotACheckpoint where the checkpoint is not in the folder itself: what is uploaded is the folder."""
-    inner = locate(where).root
-    if os.path.isdir(where) and os.path.normpath(inner) != os.path.normpath(where):
-        msg = f"holds its checkpoint further down, in {os.path.relpath(inner, where)}, where nobody looks for it once it is uploaded"
+    inner, outer = locate(where).root, root_of(where)
+    if is_folder(where) and os.path.normpath(inner) != os.path.normpath(outer):
+        msg = f"holds its checkpoint further down, in {os.path.relpath(inner, outer)}, where nobody looks for it once it is uploaded"
         raise NotACheckpoint(msg, path=where, hint=f"name the folder that you upload: {inner}")
 
 
@@ -95,13 +97,13 @@ def _choice(name: str, settings: Settings, *, is_folder: bool) -> Choice:
 def _completed(seen: Verification, root: str, rules: tuple[Rule, ...], choose: Choice) -> tuple[Verification, str]:
     """Return what all rules find and the name of the profile; where the checkpoint cannot be read, what the rules of the supply chain find in the folder."""
     where = seen.where
-    if seen.checkpoint is not None and os.path.isdir(where):
+    if seen.checkpoint is not None and is_folder(where):
         return seen, choose(Subject(seen.checkpoint, GENERIC._replace(name=seen.family))).name
     entries = _entries(where, root, seen.checkpoint)
     subject = Subject(seen.checkpoint or Checkpoint(where, root, (), documents=tuple(_config(entries))), GENERIC, entries=entries)
     if not entries:
         return seen._replace(findings=()), choose(subject).name
-    findings, asked, _ = ask((rule for rule in rules if rule.supply_chain), subject)
+    findings, asked, _ = ask((rule for rule in rules if rule.supply_chain and not (rule.code in OF_A_DISK and is_remote(where))), subject)
     reasons = {rule.code: "there is no checkpoint that can be read" for rule in rules} | dict(seen.skipped)
     rest = tuple(Skipped(code, reason) for code, reason in sorted(reasons.items()) if code not in {*asked, *seen.asked})
     whole = seen._replace(findings=in_order((*seen.findings, *findings)), asked=tuple(sorted({*seen.asked, *asked})), skipped=rest)
@@ -119,7 +121,7 @@ def _config(entries: tuple[Entry, ...]) -> Iterator[Document]:
 
 def _entries(where: str, root: str, checkpoint: Checkpoint | None) -> tuple[Entry, ...]:
     """Return what is uploaded: all of a folder, or a file, with an index its shards too."""
-    if os.path.isdir(where):
+    if is_folder(where):
         return listing(root)
     shards = checkpoint.weights if checkpoint and checkpoint.shard_index else ()
     return (*single(where), *(entry for file in shards for entry in single(os.path.join(root, file.path))))
@@ -138,6 +140,7 @@ def _masked(verdict: Verdict, where: str, root: str) -> Verdict:
     verification = found._replace(
         findings=tuple(masked[finding] for finding in found.findings),
         suppressed=tuple(lived._replace(finding=masked[lived.finding]) for lived in found.suppressed),
+        transferred=spent(),
     )
     return verdict._replace(verification=verification, refused=tuple(masked[finding] for finding in verdict.refused))
 

@@ -11,6 +11,7 @@ from ckpt_tools.families.stories import shared_family, tell, watched_lines
 from ckpt_tools.families.summary import summarise
 from ckpt_tools.records.diff import Aspect
 from ckpt_tools.records.story import Comparison
+from ckpt_tools.store.place import pinned, spent
 from ckpt_tools.store.reader import read
 
 if TYPE_CHECKING:
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 __all__ = ["diff", "read", "show"]
 
 
+@pinned()
 def show(where: str, *, lenient: bool = False) -> Summary:
     """Return what the checkpoint at `where` is. Reads headers and configs only. Raises a CkptError that names the file."""
-    return summarise(read(where, lenient=lenient))
+    return summarise(read(where, lenient=lenient))._replace(transferred=spent())
 
 
+@pinned()
 def diff(  # noqa: PLR0913 - options by keyword
     a: str,
     b: str,
@@ -54,4 +57,5 @@ def diff(  # noqa: PLR0913 - options by keyword
         aspects=tuple(aspect for aspect in Aspect if aspect in aspects),
         select=select,
         ignore=ignore,
+        transferred=spent(),
     )

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from ckpt_tools.errors import ChangedUnderneath, CkptError
 from ckpt_tools.store import publishing, staging
+from ckpt_tools.store.files import not_here
 from ckpt_tools.store.locate import locate
+from ckpt_tools.store.place import is_remote
 from ckpt_tools.store.reader import read
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ def upload(  # noqa: PLR0913 - options by keyword
     Raises WriteFailed where the client fails, WrittenWrong where the Hub has something else afterwards.
     """
     publishing.refuse_choosing(arguments)
+    if is_remote(where):
+        raise not_here(where)
     root, seen, trouble = _looked_at(where)
     verdict = _gate(where, profile=profile, settings=settings)
     if not verdict.passes:

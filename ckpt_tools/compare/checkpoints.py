@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from ckpt_tools.compare.json_values import differences, pointers
 from ckpt_tools.compare.renames import either_way, match
 from ckpt_tools.compare.selection import EVERYTHING, Selection, value_address
-from ckpt_tools.records.diff import ABSENT, Aspect, Diff, FileChange, ValueChange
+from ckpt_tools.records.diff import Aspect, Diff, FileChange, ValueChange
 from ckpt_tools.records.dtype import Dtype
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from ckpt_tools.records.checkpoint import Checkpoint, Tensor, TensorFile
+    from ckpt_tools.records.checkpoint import Checkpoint, OtherFile, Tensor, TensorFile
     from ckpt_tools.records.diff import Rename
 
 ALL_ASPECTS = frozenset(Aspect)
@@ -58,7 +58,7 @@ def compare(
 def addresses(checkpoint: Checkpoint) -> Iterator[str]:
     """Yield the address of everything that a selection can name in `checkpoint`: tensors, metadata, values, files."""
     yield from (tensor.name for tensor in checkpoint.tensors)
-    yield from _listing(checkpoint)
+    yield from _listing(checkpoint)[0]
     trees = {"__metadata__": _all_metadata(checkpoint)}
     trees |= {document.path: document.value for document in checkpoint.documents}
     trees |= {file.path: _state_values(file) for file in checkpoint.states}
@@ -147,18 +147,20 @@ def _all_metadata(checkpoint: Checkpoint) -> dict[str, object]:
 
 def _files(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[FileChange]:
     """Yield files that are in one only, and files that are not understood and differ. What a file that is understood holds is compared elsewhere."""
-    in_a, in_b = _listing(a), _listing(b)
+    (in_a, others_a), (in_b, others_b) = _listing(a), _listing(b)
     for path in sorted(in_a.keys() | in_b.keys()):
-        (left, size_a), (right, size_b) = in_a.get(path, (ABSENT, None)), in_b.get(path, (ABSENT, None))
-        if left != right and path in selection:
-            yield FileChange(path=path, a=size_a, b=size_b)
+        other_a, other_b = others_a.get(path), others_b.get(path)
+        both = path in in_a and path in in_b
+        alike = other_a.may_equal(other_b) if other_a and other_b else both and not (other_a or other_b)
+        if not alike and path in selection:
+            yield FileChange(path=path, a=in_a.get(path), b=in_b.get(path))
 
 
-def _listing(checkpoint: Checkpoint) -> dict[str, tuple[object, int]]:
-    """Return (what must be equal, size in bytes) by path."""
-    understood = {file.path: file.size for file in (*checkpoint.weights, *checkpoint.states)}
-    understood |= {document.path: len(document.text.encode()) for document in checkpoint.documents}
+def _listing(checkpoint: Checkpoint) -> tuple[dict[str, int], dict[str, OtherFile]]:
+    """Return every file's size in bytes by path, and those that are not understood."""
+    sizes = {file.path: file.size for file in (*checkpoint.weights, *checkpoint.states)}
+    sizes |= {document.path: len(document.text.encode()) for document in checkpoint.documents}
     if checkpoint.shard_index is not None:
-        understood[checkpoint.shard_index.path] = checkpoint.shard_index.size
-    listing: dict[str, tuple[object, int]] = {path: (None, size) for path, size in understood.items()}
-    return listing | {file.path: ((file.size, file.digest), file.size) for file in checkpoint.others}
+        sizes[checkpoint.shard_index.path] = checkpoint.shard_index.size
+    others = {file.path: file for file in checkpoint.others}
+    return sizes | {path: file.size for path, file in others.items()}, others

@@ -76,11 +76,17 @@ class Document(NamedTuple):
 
 
 class OtherFile(NamedTuple):
-    """A file that is compared but not understood. `digest` is BLAKE2b in hexadecimal, empty for files too large to read on a first look."""
+    """A file that is compared but not understood. `sha256` and git's id of the content are "" where they are not known without reading too much."""
 
     path: str
     size: int
-    digest: str = ""
+    sha256: str = ""
+    git_id: str = ""
+
+    def may_equal(self, other: OtherFile) -> bool:
+        """Whether size and every sum that both have are the same."""
+        sums = ((self.sha256, other.sha256), (self.git_id, other.git_id))
+        return self.size == other.size and all(a == b for a, b in sums if a and b)
 
 
 class Checkpoint(NamedTuple):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from ckpt_tools.records.checkpoint import Checkpoint
+    from ckpt_tools.records.remote import Transfer
 
 
 class Severity(StrEnum):
@@ -57,7 +58,7 @@ class Suppressed(NamedTuple):
 class Verification(NamedTuple):
     """The outcome: what was found, by which rules that were asked (`asked`, codes), what was not asked and why, what is lived with.
 
-    `checkpoint` is None for one that cannot be read; then its error is the finding.
+    `checkpoint` is None for one that cannot be read; then its error is the finding. `transferred` is what reading took, where something is on the Hub.
     """
 
     where: str
@@ -67,6 +68,7 @@ class Verification(NamedTuple):
     asked: tuple[str, ...]
     skipped: tuple[Skipped, ...] = ()
     suppressed: tuple[Suppressed, ...] = ()
+    transferred: Transfer | None = None
 
     @property
     def clean(self) -> bool:

@@ -9,6 +9,7 @@ from ckpt_tools.records.diff import Aspect
 
 if TYPE_CHECKING:
     from ckpt_tools.records.diff import Diff
+    from ckpt_tools.records.remote import Transfer
     from ckpt_tools.records.summary import Summary
 
 
@@ -53,7 +54,10 @@ class WatchedLine(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """A diff with both summaries and what they amount to: what `ckpt diff` shows. `aspects`, `select` and `ignore` are what was asked for."""
+    """A diff with both summaries and what they amount to: what `ckpt diff` shows. `aspects`, `select` and `ignore` are what was asked for.
+
+    `transferred` is what reading took, where one of them is on the Hub.
+    """
 
     diff: Diff
     a: Summary
@@ -63,6 +67,7 @@ class Comparison(NamedTuple):
     aspects: tuple[Aspect, ...]
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    transferred: Transfer | None = None
 
     @property
     def partial(self) -> bool:

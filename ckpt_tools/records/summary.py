@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from ckpt_tools.records.checkpoint import Checkpoint
+    from ckpt_tools.records.remote import Transfer
 
 
 class Group(NamedTuple):
@@ -42,7 +43,10 @@ class Processor(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """A checkpoint with what its family says of it. `profile` is how its dtypes came about, "" if unknown; `remarks` are what keeps it from loading."""
+    """A checkpoint with what its family says of it. `profile` is how its dtypes came about, "" if unknown; `remarks` are what keeps it from loading.
+
+    `transferred` is what reading it took, where it is on the Hub.
+    """
 
     checkpoint: Checkpoint
     family: str
@@ -52,6 +56,7 @@ class Summary(NamedTuple):
     dtypes: tuple[Group, ...]
     settings: tuple[Setting, ...]
     processors: tuple[Processor, ...]
+    transferred: Transfer | None = None
 
     @property
     def tensors(self) -> int:

@@ -12,6 +12,7 @@ from ckpt_tools.records.summary import Summary
 if TYPE_CHECKING:
     from ckpt_tools.records.checkpoint import Tensor
     from ckpt_tools.records.diff import Diff, FileChange, ValueChange
+    from ckpt_tools.records.remote import Transfer
     from ckpt_tools.records.story import Comparison, Story, WatchedLine
     from ckpt_tools.records.summary import Group, Processor, Setting
 
@@ -37,6 +38,7 @@ def diff_document(comparison: Comparison) -> JsonDict:
     return {
         "$schema": DIFF_SCHEMA,
         "same": diff.same,
+        **transfer(comparison.transferred),
         "compared": {"aspects": list(comparison.aspects), "select": list(comparison.select), "ignore": list(comparison.ignore)},
         "a": _side(comparison.a),
         "b": _side(comparison.b),
@@ -55,6 +57,7 @@ def show_document(summary: Summary) -> JsonDict:
     return {
         "$schema": SHOW_SCHEMA,
         **_side(summary),
+        **transfer(summary.transferred),
         "trainable": summary.trainable,
         "components": [_group(group) for group in summary.components],
         "dtypes": [_group(group) for group in summary.dtypes],
@@ -65,6 +68,11 @@ def show_document(summary: Summary) -> JsonDict:
         "tensors": [tensor_entry(tensor) for tensor in checkpoint.tensors],
         "other_files": [{"path": file.path, "size": file.size} for file in checkpoint.others],
     }
+
+
+def transfer(what: Transfer | None) -> JsonDict:
+    """Return the member for what reading from the Hub took, none where nothing was read from there."""
+    return {"transferred": what._asdict()} if what else {}
 
 
 def _side(summary: Summary) -> JsonDict:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.format.json_text import escape
 from ckpt_tools.report.blocks import Heading, Line, Mark, Table
-from ckpt_tools.report.words import change, printable, signed, size, value
+from ckpt_tools.report.words import change, printable, signed, size, transferred, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +35,7 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
         *_metadata(comparison, full=full),
         *_files(diff, full=full),
         Heading(text="verdict"),
+        *([Line(text=transferred(comparison.transferred))] if comparison.transferred else []),
         _verdict(comparison),
     ]
     return tuple(blocks)

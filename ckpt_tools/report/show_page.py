@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.report.blocks import Heading, Line, Mark, Table, Verbatim
 from ckpt_tools.report.tree import tree_lines
-from ckpt_tools.report.words import printable, size, value
+from ckpt_tools.report.words import printable, size, transferred, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +48,7 @@ def _overview(summary: Summary) -> Table:
         *([("trainable", f"{trainable:,}")] if trainable is not None else []),
         ("weights", f"{size(checkpoint.size)} ({checkpoint.size:,} bytes) in {_count(len(checkpoint.weights), 'file')}"),
         *([("dtypes", summary.profile)] if summary.profile else []),
+        *([("from afar", transferred(summary.transferred))] if summary.transferred else []),
     ]
     return Table(header=("checkpoint", printable(checkpoint.where)), rows=tuple(rows))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.records.finding import Severity
 from ckpt_tools.records.verdict import Verdict
 from ckpt_tools.report.blocks import Heading, Line, Mark
-from ckpt_tools.report.words import printable
+from ckpt_tools.report.words import printable, transferred
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,6 +63,8 @@ def _conclusion(judgement: Verification | Verdict, verification: Verification) -
     reasons = Counter(skip.reason for skip in verification.skipped)
     for reason, count in sorted(reasons.items()):
         yield Line(text=f"{_count(count, 'rule')} not asked: {printable(reason)}")
+    if verification.transferred:
+        yield Line(text=transferred(verification.transferred))
     where = printable(verification.where)
     asked = f"{_count(len(verification.asked), 'rule')} asked"
     if not verification.asked:

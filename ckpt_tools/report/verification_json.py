@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.records.finding import Severity
 from ckpt_tools.records.verdict import Verdict
+from ckpt_tools.report.as_json import transfer
 from ckpt_tools.report.places import fingerprints, table
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def _body(verification: Verification, rules: Iterable[Rule] | None) -> JsonDict:
         "where": verification.where,
         "root": verification.checkpoint.root if verification.checkpoint else None,
         "family": verification.family,
+        **transfer(verification.transferred),
         "clean": verification.clean,
         "counts": {str(severity): sum(finding.severity is severity for finding in verification.findings) for severity in Severity},
         "findings": entries[:count],

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from ckpt_tools.records.diff import ABSENT
+
+if TYPE_CHECKING:
+    from ckpt_tools.records.remote import Transfer
 
 _VALUE_WIDTH = 60
 _NAME_WIDTH = 240
@@ -21,6 +25,13 @@ def size(nbytes: int) -> str:
         value /= _KILO
     number = f"{value:.0f}" if unit == "B" or value >= 100 else f"{value:.1f}"  # noqa: PLR2004 - three digits are enough
     return f"{'-' * (nbytes < 0)}{number} {unit}"
+
+
+def transferred(what: Transfer) -> str:
+    """Return what reading from the Hub took, in words."""
+    if not what.requests:
+        return f"read from the cache, of {size(what.total)} nothing from the Hub"
+    return f"read {size(what.received)} in {what.requests:,} request{'s' * (what.requests != 1)}, of {size(what.total)} on the Hub"
 
 
 def change(nbytes: int) -> str:

@@ -7,7 +7,8 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ckpt_tools.errors import ChangedUnderneath, NotAFile, NothingThere, Unreadable
+from ckpt_tools.errors import ChangedUnderneath, NotAFile, NotHere, NothingThere, Unreadable
+from ckpt_tools.format.hub_name import is_hub_name, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,9 +64,14 @@ def read_whole(path: str, limit: int) -> bytes:
     """Return the bytes of the file at `path`. Raises Unreadable for one of more than `limit` bytes, before reading it."""
     with open_regular(path) as (descriptor, size):
         if size > limit:
-            msg = f"has {size:,} bytes, more than the {limit:,} that a file of its kind may have"
-            raise Unreadable(msg, path=path, hint="look at what wrote it")
+            raise too_large(path, size, limit)
         return read_at(descriptor, size, 0, path)
+
+
+def too_large(path: str, size: int, limit: int) -> Unreadable:
+    """Return the error for a file of more bytes than are read at once."""
+    msg = f"has {size:,} bytes, more than the {limit:,} that a file of its kind may have"
+    return Unreadable(msg, path=path, hint="look at what wrote it")
 
 
 def list_folder(path: str) -> tuple[str, ...]:
@@ -98,14 +104,25 @@ def kind_of(mode: int) -> str:
     return next((name for test, name in _KINDS if test(mode)), "no regular file")
 
 
-def nothing_at(path: str) -> NothingThere:
-    """Return the error for a path at which there is nothing, or only a link."""
+def not_here(where: str) -> NotHere:
+    """Return the error for a name on the Hub where a checkpoint on this machine is needed."""
+    name = parse(where)
+    at = f" --revision {name.revision}" * bool(name.revision)
+    inside = f" --include '{name.path}*'" * bool(name.path)
+    msg = "is on the Hub, and this needs it on this machine"
+    return NotHere(msg, path=where, hint=f"download it first: hf download {name.repository}{at}{inside} --local-dir {name.repository.partition('/')[2]}")
+
+
+def nothing_at(path: str) -> NothingThere | NotHere:
+    """Return the error for a path at which there is nothing, or only a link; or which is none, but a name on the Hub."""
+    if is_hub_name(path):
+        return not_here(path)
     if os.path.islink(path):
         return NothingThere("a link that leads nowhere", path=path, hint="what it pointed to is gone: fetch it again, or point it elsewhere")
     return NothingThere("there is nothing here", path=path)
 
 
-def _refused(path: str, error: OSError) -> NothingThere | Unreadable:
+def _refused(path: str, error: OSError) -> NothingThere | NotHere | Unreadable:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return nothing_at(path)
     if isinstance(error, PermissionError):

@@ -3,6 +3,7 @@
 # ruff: noqa: PTH110, PTH115 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import stat
@@ -12,6 +13,7 @@ from ckpt_tools.errors import CkptError, Unreadable
 from ckpt_tools.records.listing import Entry
 from ckpt_tools.store.files import open_regular, read_at
 from ckpt_tools.store.pickles import SNIFF, look
+from ckpt_tools.store.place import is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +42,8 @@ class _Root(NamedTuple):
     homes: tuple[str, ...]
 
 
-class _Content(NamedTuple):
-    """What was seen of a file."""
+class Content(NamedTuple):
+    """What was seen of a file: the fields of an `Entry` that come from its bytes."""
 
     size: int = 0
     head: bytes = b""
@@ -54,8 +56,13 @@ class _Content(NamedTuple):
     unread: str = ""
 
 
-def listing(root: str) -> tuple[Entry, ...]:
-    """Return an entry for everything in the folder `root` and below, sorted by path. Raises Unreadable for a folder that cannot be listed."""
+def listing(root: str, *, contents: bool = True) -> tuple[Entry, ...]:
+    """Return an entry for everything in the folder `root` and below, sorted by path. Raises Unreadable for a folder that cannot be listed.
+
+    Of a folder on the Hub, `contents` says whether files are fetched to look into them.
+    """
+    if is_remote(root):
+        return _on_hub(root, contents=contents)
     place = _Root(root, _homes(root))
     held = 0
     found: list[Entry] = []
@@ -68,9 +75,16 @@ def listing(root: str) -> tuple[Entry, ...]:
 
 def single(path: str) -> tuple[Entry, ...]:
     """Return the entry of one file, as if it were alone in its folder."""
+    if is_remote(path):
+        return _on_hub(path, contents=True)
     folder, name = os.path.split(path)
     folder = folder or "."
     return (_entry(_Root(folder, _homes(folder)), name, os.lstat(path), TOTAL_LIMIT),)
+
+
+def _on_hub(where: str, *, contents: bool) -> tuple[Entry, ...]:
+    found: tuple[Entry, ...] = importlib.import_module("ckpt_tools.store.remote_listing").entries(where, contents=contents)
+    return found
 
 
 def _homes(root: str) -> tuple[str, ...]:
@@ -109,49 +123,50 @@ def _entry(root: _Root, path: str, status: os.stat_result, budget: int) -> Entry
     if kind not in ("file", "link"):
         return Entry(path=path, kind=kind, mode=mode)
     full = os.path.join(root.path, path)
-    seen = _look(full, path, budget, is_link=kind == "link")
+    looked = _look(full, path, budget, is_link=kind == "link")
     target = os.readlink(full) if kind == "link" else ""
     leaves = kind == "link" and not os.path.realpath(full).startswith(root.homes)
-    return Entry(path=path, kind=kind, mode=mode, target=target, leaves=leaves, **seen._asdict())
+    return Entry(path=path, kind=kind, mode=mode, target=target, leaves=leaves, **looked._asdict())
 
 
-def _look(full: str, path: str, budget: int, *, is_link: bool) -> _Content:
+def _look(full: str, path: str, budget: int, *, is_link: bool) -> Content:
     """Return what is in a file; of what is no regular file, and of what cannot be read, only why not."""
     if is_link and not os.path.isfile(full):  # a pipe behind a link must not even be opened
         there = os.path.exists(full)
-        return _Content(unread="" if os.path.isdir(full) else "it leads to what is no file" if there else "it leads nowhere")
+        return Content(unread="" if os.path.isdir(full) else "it leads to what is no file" if there else "it leads nowhere")
     try:
         with open_regular(full) as (descriptor, size):
-            return _seen(descriptor, size, full, path.lower(), budget)
+            return seen(descriptor, size, full, path.lower(), budget)
     except CkptError as error:
-        return _Content(unread=error.what)
+        return Content(unread=error.what)
 
 
-def _seen(descriptor: int, size: int, full: str, name: str, budget: int) -> _Content:
+def seen(descriptor: int, size: int, full: str, name: str, budget: int) -> Content:
+    """Return what is in the open file; `name` is its path in small letters, `full` the one for errors, `budget` the bytes of text that may be held."""
     head = read_at(descriptor, min(SNIFF, size), 0, full)
     pickle, imports = look(descriptor, size, head)
-    seen = _Content(size=size, head=head[:HEAD], pickle=pickle, imports=imports)
+    found = Content(size=size, head=head[:HEAD], pickle=pickle, imports=imports)
     if name.endswith(".safetensors"):
-        return _with_header(seen, descriptor, full, budget)
-    if not (name.endswith(_TEXTS) or _looks_like_text(head[:HEAD])):
-        return seen._replace(strings=_strings(read_at(descriptor, min(size, STRINGS_LIMIT), 0, full))[: max(budget, 0)])
+        return _with_header(found, descriptor, full, budget)
+    if not (is_text_by_name(name) or looks_like_text(head[:HEAD])):
+        return found._replace(strings=_strings(read_at(descriptor, min(size, STRINGS_LIMIT), 0, full))[: max(budget, 0)])
     if size > min(TEXT_LIMIT, budget):
-        return seen._replace(unread=f"its {size:,} bytes of text are more than is looked through")
+        return found._replace(unread=f"its {size:,} bytes of text are more than is looked through")
     data = read_at(descriptor, size, 0, full)
     try:
-        return seen._replace(text=data.decode())
+        return found._replace(text=data.decode())
     except UnicodeDecodeError:
-        return seen._replace(text=_patched(data), utf8=False)
+        return found._replace(text=_patched(data), utf8=False)
 
 
-def _with_header(seen: _Content, descriptor: int, full: str, budget: int) -> _Content:
+def _with_header(found: Content, descriptor: int, full: str, budget: int) -> Content:
     """Add the header of a safetensors file; one that claims more than the file has is read as far as there is something."""
-    length = min(int.from_bytes(seen.head[:8], "little"), seen.size - 8)
+    length = min(int.from_bytes(found.head[:8], "little"), found.size - 8)
     if length <= 0:
-        return seen
+        return found
     limit = min(TEXT_LIMIT, budget)
     unread = f"its header of {length:,} bytes is more than is looked through" if length > limit else ""
-    return seen._replace(header=read_at(descriptor, max(min(length, limit), 0), 8, full).decode("utf-8", "replace"), unread=unread)
+    return found._replace(header=read_at(descriptor, max(min(length, limit), 0), 8, full).decode("utf-8", "replace"), unread=unread)
 
 
 def _strings(data: bytes) -> str:
@@ -165,7 +180,13 @@ def _patched(data: bytes) -> str:
     return data.decode(encoding, "replace")
 
 
-def _looks_like_text(head: bytes) -> bool:
+def is_text_by_name(name: str) -> bool:
+    """Whether a file is read as text for its name, which is in small letters."""
+    return name.endswith(_TEXTS)
+
+
+def looks_like_text(head: bytes) -> bool:
+    """Whether a file that starts so is read as text, whatever it is called."""
     if head.startswith(tuple(mark for mark, _ in _MARKS)):
         return True
     return b"\0" not in head and all(byte >= 32 or byte in b"\t\n\r\f\x1b" for byte in head)  # noqa: PLR2004 - the first printable character

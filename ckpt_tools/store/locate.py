@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import NotACheckpoint, NotAFile, NothingThere, Unreadable, WriteInterrupted
 from ckpt_tools.format.shard_index import INDEX_SUFFIX, shard_family
-from ckpt_tools.store.files import kind_of, list_folder, nothing_at, read_whole
+from ckpt_tools.store.files import kind_of, nothing_at
+from ckpt_tools.store.place import DISK, is_remote, remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ckpt_tools.errors import NotHere
+    from ckpt_tools.store.place import Place
 
 SINGLE_FILE = "model.safetensors"
 """What LeRobot and transformers look for first."""
@@ -34,14 +38,17 @@ class Location(NamedTuple):
     weights: tuple[str, ...]
     index_file: str | None
     whole_folder: bool = True
+    place: Place = DISK
 
 
 def locate(where: str) -> Location:
     """Return where the checkpoint that `where` names lies.
 
-    `where` is a .safetensors file, an index, a folder with either, a LeRobot run folder or step folder, or a Hugging Face cache folder.
-    Raises NothingThere, NotAFile, NotACheckpoint or Unreadable.
+    `where` is a .safetensors file, an index, a folder with either, a LeRobot run folder or step folder, or a Hugging Face cache folder; on this machine
+    or, named `hf://owner/name`, on the Hub. Raises NothingThere, NotAFile, NotACheckpoint or Unreadable, and for the Hub what `store.hub.repository` does.
     """
+    if is_remote(where):
+        return _on_hub(where)
     try:
         mode = os.stat(where).st_mode
     except OSError as error:
@@ -50,14 +57,19 @@ def locate(where: str) -> Location:
         msg = "holds a NUL character, which no path can"
         raise NothingThere(msg, path=where) from None
     if stat.S_ISDIR(mode):
-        return _in_folder(where)
+        return _in_folder(where, where, DISK)
     if not stat.S_ISREG(mode):
         msg = f"is {kind_of(mode)}, not a checkpoint"
         raise NotAFile(msg, path=where)
-    return _single_file(where)
+    return _single_file(where, where, DISK)
 
 
-def _not_reached(where: str, error: OSError) -> NothingThere | Unreadable:
+def _on_hub(where: str) -> Location:
+    place = remote(where)
+    return _single_file(where, place.root, place) if place.is_file(place.root) else _in_folder(where, place.root, place)
+
+
+def _not_reached(where: str, error: OSError) -> NothingThere | NotHere | Unreadable:
     if isinstance(error, PermissionError):
         return Unreadable("permission denied", path=where, hint="ask for read access, or run as the user who owns it")
     if isinstance(error, FileNotFoundError | NotADirectoryError):
@@ -65,13 +77,13 @@ def _not_reached(where: str, error: OSError) -> NothingThere | Unreadable:
     return NothingThere((error.strerror or str(error)).lower(), path=where)
 
 
-def _single_file(where: str) -> Location:
-    root, name = os.path.split(where)
-    _refuse_unfinished(root or ".", (f"{WORK}/",) * os.path.isdir(os.path.join(root, WORK)))
+def _single_file(where: str, path: str, place: Place) -> Location:
+    root, name = os.path.split(path)
+    _refuse_unfinished(root or ".", (f"{WORK}/",) * place.is_folder(os.path.join(root, WORK)))
     if name.endswith(INDEX_SUFFIX):
-        return Location(where=where, root=root or ".", names=(), weights=(), index_file=name, whole_folder=False)
+        return Location(where=where, root=root or ".", names=(), weights=(), index_file=name, whole_folder=False, place=place)
     if name.endswith(".safetensors"):
-        return Location(where=where, root=root or ".", names=(), weights=(name,), index_file=None, whole_folder=False)
+        return Location(where=where, root=root or ".", names=(), weights=(name,), index_file=None, whole_folder=False, place=place)
     if name.endswith(_PICKLES):
         msg = "looks like a pickle by its name, and a pickle is never opened: it can run code"
         raise NotACheckpoint(msg, path=where, hint="save it as safetensors first")
@@ -82,14 +94,14 @@ def _single_file(where: str) -> Location:
     raise NotACheckpoint(msg, path=where)
 
 
-def _in_folder(where: str) -> Location:
-    for root in candidates(where):
-        names = list_folder(root)
+def _in_folder(where: str, path: str, place: Place) -> Location:
+    for root in candidates(path, place):
+        names = place.names(root)
         _refuse_unfinished(root, names)
         location = _weights_in(where, root, names)
         if location is not None:
-            return location
-    raise _no_weights(where)
+            return location._replace(place=place)
+    raise _no_weights(where, place.names(path))
 
 
 def _refuse_unfinished(root: str, names: tuple[str, ...]) -> None:
@@ -99,32 +111,32 @@ def _refuse_unfinished(root: str, names: tuple[str, ...]) -> None:
         raise WriteInterrupted(msg, path=root)
 
 
-def candidates(where: str) -> Iterator[str]:
+def candidates(where: str, place: Place = DISK) -> Iterator[str]:
     """Yield the folders to look into, best first: the folder itself, a LeRobot step, a LeRobot run, a Hugging Face cache."""
     yield where
     checkpoints = os.path.join(where, "checkpoints")
-    steps = [step for step in _subfolders(checkpoints) if step.isdecimal()]
+    steps = [step for step in _subfolders(checkpoints, place) if step.isdecimal()]
     for step in (where, *(os.path.join(checkpoints, step) for step in ("last", *sorted(steps, key=int, reverse=True)))):
         folder = os.path.join(step, "pretrained_model")
-        if os.path.isdir(folder):
+        if place.is_folder(folder):
             yield folder
-    yield from _cached_snapshots(where)
+    yield from _cached_snapshots(where, place)
 
 
-def _cached_snapshots(where: str) -> Iterator[str]:
+def _cached_snapshots(where: str, place: Place) -> Iterator[str]:
     """Yield the snapshot that `refs/main` names, or the only one, of a Hugging Face cache folder (models--owner--name)."""
     snapshots = os.path.join(where, "snapshots")
-    names = _subfolders(snapshots)
+    names = _subfolders(snapshots, place)
     main = os.path.join(where, "refs", "main")
-    if os.path.isfile(main):
-        commit = read_whole(main, _COMMIT_LIMIT).decode("ascii", "replace").strip()
+    if place.is_file(main):
+        commit = place.whole(main, _COMMIT_LIMIT).decode("ascii", "replace").strip()
         names = (commit,) if commit in names else ()
     if len(names) == 1:
         yield os.path.join(snapshots, names[0])
 
 
-def _subfolders(path: str) -> tuple[str, ...]:
-    return tuple(name.removesuffix("/") for name in list_folder(path) if name.endswith("/")) if os.path.isdir(path) else ()
+def _subfolders(path: str, place: Place) -> tuple[str, ...]:
+    return tuple(name.removesuffix("/") for name in place.names(path) if name.endswith("/")) if place.is_folder(path) else ()
 
 
 def _weights_in(where: str, root: str, names: tuple[str, ...]) -> Location | None:
@@ -154,8 +166,7 @@ def _one_family(files: tuple[str, ...]) -> bool:
     return len(families) == 1 and None not in families
 
 
-def _no_weights(where: str) -> NotACheckpoint:
-    names = list_folder(where)
+def _no_weights(where: str, names: tuple[str, ...]) -> NotACheckpoint:
     pickles = [name for name in names if name.endswith(_PICKLES)]
     if pickles:
         msg = f"holds no .safetensors file, only pickles such as {pickles[0]}, which are never opened"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from ckpt_tools.format.json_text import decode_utf8
 from ckpt_tools.records.plan import SourceFile
 from ckpt_tools.store import casting
-from ckpt_tools.store.files import open_regular, read_whole
+from ckpt_tools.store.files import not_here, open_regular, read_whole
+from ckpt_tools.store.place import is_remote
 from ckpt_tools.store.reader import DOCUMENT_LIMIT, other_file, read, tensor_file
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ class LocalLookup:
         self._proved: dict[tuple[Source, Dtype], bool] = {}
 
     def read(self, where: str) -> Checkpoint:
-        """Return the checkpoint at `where`, its root absolute."""
+        """Return the checkpoint at `where`, its root absolute. Raises NotHere for one on the Hub: planning reads payload, and applying copies files."""
+        if is_remote(where):
+            raise not_here(where)
         checkpoint = read(where)
         return checkpoint._replace(root=os.path.abspath(checkpoint.root))
 

@@ -1,4 +1,4 @@
-"""Reading a checkpoint: headers, index and small text files of a local folder into a `Checkpoint`. Payload is not read, except for processor state."""
+"""Reading a checkpoint, on the disk or on the Hub: headers, index and small text files into a `Checkpoint`. Payload is not read, except for processor state."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ from ckpt_tools.format import header, shard_index
 from ckpt_tools.format.documents import DOCUMENTS, state_names
 from ckpt_tools.format.json_text import decode_utf8, parse_object
 from ckpt_tools.records.checkpoint import Checkpoint, Document, OtherFile, TensorFile
-from ckpt_tools.store.files import open_regular, read_at, read_whole, size_of
 from ckpt_tools.store.locate import Location, locate
+from ckpt_tools.store.place import DISK, HEADER_GUESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ckpt_tools.records.checkpoint import ShardIndex
+    from ckpt_tools.store.place import Place
 
 DOCUMENT_LIMIT = 4 << 20
 INDEX_LIMIT = 64 << 20
 """Configs have kilobytes; the index of 100,000 tensors has 10 MB. Larger files are not parsed: a hostile one costs twenty times its size."""
 
 SMALL_FILE = 1 << 20
-"""Files up to this size are read on a first look: processor state in full, others for their digest."""
+"""Files up to this size are read on a first look: processor state in full, others for their sums."""
+
+_ENTRY = 110
+_HEADER_SPARE = 1024
+"""Characters of a header beside names: an entry's dtype, shape and offsets; metadata and padding."""
 
 
 def read(where: str, *, lenient: bool = False) -> Checkpoint:
@@ -35,6 +40,7 @@ def read(where: str, *, lenient: bool = False) -> Checkpoint:
     """
     location = locate(where)
     index = _index(location)
+    location.place.expect(_wanted(location, index))
     weights = tuple(_weights(location, index, lenient=lenient))
     _check_shards(location, index, weights, lenient=lenient)
     documents = tuple(_documents(location))
@@ -47,7 +53,7 @@ def read(where: str, *, lenient: bool = False) -> Checkpoint:
         shard_index=index,
         states=states,
         documents=documents,
-        others=tuple(other_file(location.root, name) for name in location.names if name not in understood),
+        others=tuple(other_file(location.root, name, location.place) for name in location.names if name not in understood),
     )
 
 
@@ -55,17 +61,30 @@ def _index(location: Location) -> ShardIndex | None:
     if location.index_file is None:
         return None
     path = os.path.join(location.root, location.index_file)
-    data = read_whole(path, INDEX_LIMIT)
+    data = location.place.whole(path, INDEX_LIMIT)
     try:
         return shard_index.decode(decode_utf8(data), location.index_file)
     except FormatError as error:
         raise error.at(path) from None
 
 
+def _wanted(location: Location, index: ShardIndex | None) -> Iterator[tuple[str, int]]:
+    """Yield what is read next: the start of each weight file, by how long its header may be, and the documents in whole."""
+    lengths: dict[str, int] = {}
+    for name, shard in index.weight_map if index else ():
+        lengths[shard] = lengths.get(shard, _HEADER_SPARE) + len(name) + _ENTRY
+    for name in location.weights if index is None else shard_index.shards(index):
+        yield os.path.join(location.root, name), lengths.get(name, HEADER_GUESS)
+    for name in location.names:
+        if name in DOCUMENTS:
+            path = os.path.join(location.root, name)
+            yield path, min(location.place.size(path), DOCUMENT_LIMIT)
+
+
 def _weights(location: Location, index: ShardIndex | None, *, lenient: bool) -> Iterator[TensorFile]:
     for name in location.weights if index is None else shard_index.shards(index):
         try:
-            yield tensor_file(location.root, name, lenient=lenient)
+            yield tensor_file(location.root, name, location.place, lenient=lenient)
         except NothingThere:
             if index is None:
                 raise
@@ -73,18 +92,19 @@ def _weights(location: Location, index: ShardIndex | None, *, lenient: bool) -> 
             raise ShardMissing(msg, path=os.path.join(location.root, index.path)) from None
 
 
-def tensor_file(root: str, name: str, *, lenient: bool = False, keep_payload: bool = False) -> TensorFile:
+def tensor_file(root: str, name: str, place: Place = DISK, *, lenient: bool = False, keep_payload: bool = False) -> TensorFile:
     """Return what the header of the .safetensors file `name` in the folder `root` says; with `keep_payload`, a small one's payload too."""
     path = os.path.join(root, name)
-    with open_regular(path) as (descriptor, size):
+    with place.opened(path) as file:
+        size = file.size
         try:
-            length = header.header_length(read_at(descriptor, min(size, header.LENGTH_BYTES), 0, path), size)
-            text = read_at(descriptor, length, header.LENGTH_BYTES, path)
+            length = header.header_length(file.read(min(size, header.LENGTH_BYTES), 0), size)
+            text = file.read(length, header.LENGTH_BYTES)
             start = header.LENGTH_BYTES + length
             decoded = header.decode(text, size - start, shard=name, lenient=lenient)
         except FormatError as error:
             raise error.at(path) from None
-        payload = read_at(descriptor, size - start, start, path) if keep_payload and size <= SMALL_FILE else None
+        payload = file.read(size - start, start) if keep_payload and size <= SMALL_FILE else None
     return TensorFile(path=name, size=size, payload_start=start, tensors=decoded.tensors, metadata=decoded.metadata, payload=payload)
 
 
@@ -105,7 +125,7 @@ def _documents(location: Location) -> Iterator[Document]:
         if name.removesuffix("/") in DOCUMENTS:
             path = os.path.join(location.root, name.removesuffix("/"))
             try:
-                text = decode_utf8(read_whole(path, DOCUMENT_LIMIT))
+                text = decode_utf8(location.place.whole(path, DOCUMENT_LIMIT))
                 yield Document(path=name, text=text, value=dict(parse_object(text)))
             except FormatError as error:
                 raise error.at(path) from None
@@ -118,23 +138,26 @@ def _states(location: Location, documents: Iterable[Document], *, lenient: bool)
     except FormatError as error:
         error.path = os.path.join(location.root, error.path)
         raise
-    for name in names:
-        if os.path.isfile(os.path.join(location.root, name)):
-            yield tensor_file(location.root, name, lenient=lenient, keep_payload=True)
+    paths = {name: os.path.join(location.root, name) for name in names}
+    location.place.expect((path, SMALL_FILE) for path in paths.values())
+    for name, path in paths.items():
+        if location.place.is_file(path):
+            yield tensor_file(location.root, name, location.place, lenient=lenient, keep_payload=True)
 
 
-def other_file(root: str, name: str) -> OtherFile:
-    """Return the size, and for a small file the digest, of the file `name` in the folder `root`; a name ending in `/` is a folder."""
+def other_file(root: str, name: str, place: Place = DISK) -> OtherFile:
+    """Return the size, and for a small file the sums, of the file `name` in the folder `root`; a name ending in `/` is a folder."""
     path = os.path.join(root, name)
     if name.endswith("/"):
         return OtherFile(path=name, size=0)
-    size = size_of(path)
-    if size > SMALL_FILE:
-        return OtherFile(path=name, size=size)
+    size, (sha256, git_id) = place.size(path), place.sums(path)
+    if size > SMALL_FILE or sha256 or git_id:
+        return OtherFile(path=name, size=size, sha256=sha256, git_id=git_id)
     try:
-        # hashlib loads OpenSSL; most checkpoints have no other files and should not wait for it.
-        hashlib = importlib.import_module("hashlib")
-        digest: str = hashlib.blake2b(read_whole(path, SMALL_FILE), digest_size=16).hexdigest()
+        data = place.whole(path, SMALL_FILE)
     except CkptError:
-        digest = ""
-    return OtherFile(path=name, size=size, digest=digest)
+        return OtherFile(path=name, size=size)
+    # hashlib loads OpenSSL; most checkpoints have no other files and should not wait for it.
+    hashlib = importlib.import_module("hashlib")
+    named = hashlib.sha1(b"blob %d\0%s" % (len(data), data), usedforsecurity=False).hexdigest()
+    return OtherFile(path=name, size=size, sha256=hashlib.sha256(data).hexdigest(), git_id=named)

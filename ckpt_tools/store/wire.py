@@ -27,6 +27,8 @@ HOPS = 10
 SKIPPED = 1 << 20
 """Bytes before a range that are read and dropped where a server ignores ranges. More would be a download."""
 
+_SMALL = 1 << 16
+
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -44,12 +46,13 @@ class Refusal(StoreError):
 
 
 class _Again(Exception):
-    """An attempt failed and another may not: `error` is what is raised when there is none, `seconds` what the server asks to wait."""
+    """An attempt failed and another may not: `error` is what is raised after `tries` of them, `seconds` what the server asks to wait."""
 
-    def __init__(self, error: StoreError, seconds: float | None = None) -> None:
+    def __init__(self, error: StoreError, seconds: float | None = None, tries: int = TRIES) -> None:
         super().__init__()
         self.error = error
         self.seconds = seconds
+        self.tries = tries
 
 
 class Client(NamedTuple):
@@ -93,7 +96,7 @@ class Wire:
 
     def _tried(self, url: str, attempt: Any) -> bytes:  # noqa: ANN401 - a function without parameters that returns bytes
         wait = 0.5
-        for left in reversed(range(TRIES)):
+        for tried in range(1, TRIES + 1):
             try:
                 data: bytes = attempt()
             except _Again as again:
@@ -101,7 +104,7 @@ class Wire:
                 if seconds > LONGEST_WAIT:
                     again.error.next = f"it asks for {seconds:,.0f} seconds of patience: try again after that"
                     raise again.error from None
-                if not left:
+                if tried >= again.tries:
                     raise again.error from None
             else:
                 return data
@@ -112,11 +115,11 @@ class Wire:
     def _whole(self, url: str, limit: int) -> bytes:
         with self._opened(url, {}) as response:
             if response.status_code != 200:  # noqa: PLR2004 - OK
-                msg = f"answered {response.status_code} instead of 200"
+                msg = f"{_host(response)} answered {response.status_code} instead of 200"
                 raise WrongAnswer(msg, path=url)
             body = self._read(response, limit + 1)
             if len(body) > limit:
-                msg = f"answered with more than the {limit:,} bytes that such an answer may have"
+                msg = f"{_host(response)} answered with more than the {limit:,} bytes that such an answer may have"
                 raise WrongAnswer(msg, path=url)
             return body
 
@@ -125,18 +128,18 @@ class Wire:
         with self._opened(url, asked) as response:
             status, said = response.status_code, response.headers.get("content-range", "")
             if response.headers.get("content-encoding", "identity") != "identity":
-                msg = "answered with a compressed body, which was not asked for"
+                msg = f"{_host(response)} answered with a compressed body, which was not asked for"
                 raise WrongAnswer(msg, path=url)
             if status == 206 and said != f"bytes {start}-{end - 1}/{size}":  # noqa: PLR2004 - Partial Content
-                msg = f"answered with {said or 'no Content-Range'} to a request for bytes {start}-{end - 1} of {size}"
+                msg = f"{_host(response)} answered with {said or 'no Content-Range'} to a request for bytes {start}-{end - 1} of {size}"
                 raise _Again(WrongAnswer(msg, path=url))
             skipped = 0 if status == 206 else start  # noqa: PLR2004 - Partial Content; all else is the whole file
             if skipped > SKIPPED:
-                msg = f"sends the whole file where bytes {start}-{end - 1} are asked for"
+                msg = f"{_host(response)} sends the whole file where bytes {start}-{end - 1} are asked for"
                 raise WrongAnswer(msg, path=url, hint="what is on the way to the Hub serves no ranges: download it with `hf download`")
             body = self._read(response, skipped + end - start)[skipped:]
         if len(body) != end - start:
-            msg = f"sent {len(body):,} bytes of the {end - start:,} that were asked for"
+            msg = f"{_host(response)} sent {len(body):,} bytes of the {end - start:,} that were asked for"
             raise _Again(WrongAnswer(msg, path=url))
         return body
 
@@ -153,26 +156,27 @@ class Wire:
                         self._arrived[url] = place
                         yield response
                         return
-                    place = self._next(place, response)
+                    self._read(response, _SMALL)  # a connection whose answer was read serves the next request
+                    place = self._next(url, place, response)
         except self.client.offline_error:
-            msg = "is not asked: HF_HUB_OFFLINE is set"
+            msg = "the Hub is not asked: HF_HUB_OFFLINE is set"
             raise Unreachable(msg, path=url, hint="unset it, or download what you want to read before") from None
         except httpx.TimeoutException:
-            msg = f"gave no answer in {self.client.seconds:.0f} seconds"
+            msg = f"{self._named(place)} gave no answer in {self.client.seconds:.0f} seconds"
             raise _Again(Unreachable(msg, path=url)) from None
         except httpx.RemoteProtocolError as error:
-            msg = f"broke off its answer: {_words(error)}"
+            msg = f"{self._named(place)} broke off its answer: {_words(error)}"
             raise _Again(WrongAnswer(msg, path=url)) from None
         except httpx.DecodingError:
-            msg = "answered with a body that cannot be unpacked"
+            msg = f"{self._named(place)} answered with a body that cannot be unpacked"
             raise _Again(WrongAnswer(msg, path=url)) from None
         except httpx.TransportError as error:
-            msg = f"cannot be reached: {_words(error)}"
-            raise _Again(Unreachable(msg, path=url)) from None
+            msg = f"{self._named(place)} cannot be reached: {_words(error)}"
+            raise _Again(Unreachable(msg, path=url), tries=2) from None
         except (httpx.InvalidURL, UnicodeError, ValueError) as error:
-            msg = f"cannot be asked: {_words(error)}"
+            msg = f"the Hub cannot be asked: {_words(error)}"
             raise Unreachable(msg, path=url, hint="check HF_ENDPOINT, HF_TOKEN and the proxy settings") from None
-        msg = f"leads from one place to the next more than {HOPS} times"
+        msg = f"{self._named(url)} leads from one place to the next more than {HOPS} times"
         raise WrongAnswer(msg, path=url)
 
     def _asked(self, place: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - httpx's context of a response
@@ -181,12 +185,16 @@ class Wire:
         known = self.client.headers if _origin(self.client, place) == _origin(self.client, self.client.endpoint) else {}
         return self.client.session.stream("GET", place, headers={**known, **headers}, follow_redirects=False, timeout=self.client.seconds)
 
-    def _next(self, place: str, response: Any) -> str:  # noqa: ANN401 - an httpx.Response
-        url = self.client.httpx.URL
-        target = url(place).join(response.headers.get("location", ""))
-        if target.scheme not in ("https", url(place).scheme) or target.scheme not in ("http", "https"):
-            msg = f"leads on to {target.scheme or 'nowhere'}:, where nobody should follow"
-            raise WrongAnswer(msg, path=place)
+    def _named(self, place: str) -> str:
+        """Return the server of an address; addresses themselves may be signed, and whoever has one may use it."""
+        return str(self.client.httpx.URL(place).netloc.decode("ascii", "replace").rpartition("@")[2])
+
+    def _next(self, url: str, place: str, response: Any) -> str:  # noqa: ANN401 - an httpx.Response
+        here = self.client.httpx.URL(place)
+        target = here.join(response.headers.get("location", ""))
+        if target.scheme not in ("https", here.scheme) or not target.host:
+            msg = f"{_host(response)} leads on to {target.scheme}:, where nobody should follow"
+            raise WrongAnswer(msg, path=url)
         return str(target)
 
     def _refuse(self, url: str, place: str, response: Any) -> None:  # noqa: ANN401 - as above
@@ -195,31 +203,35 @@ class Wire:
             return
         if status in _AGAIN:
             said = "too many requests (429)" if status == 429 else f"an error of its own ({status})"  # noqa: PLR2004 - Too Many Requests
-            msg = f"answered {TRIES} times with {said}"
+            msg = f"{_host(response)} answered {TRIES} times with {said}"
             raise _Again(WrongAnswer(msg, path=url, hint="try again later"), _patience(response.headers))
-        if place != self.client.endpoint and self._arrived.pop(url, None) is not None:
-            msg = f"answered {status} at the address that it gave before"
+        if place != url and self._arrived.pop(url, None) is not None:
+            msg = f"{_host(response)} answered {status} at the address that was good before"
             raise _Again(WrongAnswer(msg, path=url), 0)  # signed addresses expire
         raise Refusal(url, status, response.headers)
 
     def _read(self, response: Any, enough: int) -> bytes:  # noqa: ANN401 - as above
         """Return the body as far as `enough` bytes; what comes after is neither waited for nor kept."""
         chunks: list[bytes] = []
-        have, counted, until = 0, 0, time.monotonic() + LONGEST_ANSWER
+        have, until = 0, time.monotonic() + LONGEST_ANSWER
+        ends_there = response.headers.get("content-length") == str(enough)  # then its end is waited for, and the connection kept
         try:
             for chunk in response.iter_bytes():
                 chunks.append(chunk)
                 have += len(chunk)
-                if have >= enough:
+                if have >= enough and not ends_there:
                     break
                 if time.monotonic() > until:
-                    msg = f"did not finish its answer in {LONGEST_ANSWER:.0f} seconds"
-                    raise Unreachable(msg, path=str(response.url))
+                    msg = f"{_host(response)} did not finish its answer in {LONGEST_ANSWER:.0f} seconds"
+                    raise Unreachable(msg, path=str(response.url.copy_with(query=None)))
         finally:
-            counted = response.num_bytes_downloaded
             with self._lock:
-                self.received += counted
+                self.received += response.num_bytes_downloaded
         return b"".join(chunks)[:enough]
+
+
+def _host(response: Any) -> str:  # noqa: ANN401 - an httpx.Response
+    return str(response.url.netloc.decode("ascii", "replace").rpartition("@")[2])
 
 
 def _origin(client: Client, url: str) -> tuple[str, str, int | None]:

@@ -126,7 +126,7 @@ def checkpoints(draw: st.DrawFn) -> Checkpoint:
         shard_index=draw(st.sampled_from([None, ShardIndex(path="model.safetensors.index.json", size=3, weight_map=(), total_size=None)])),
         states=tuple({file.path: file for file in draw(st.lists(states(), max_size=2))}.values()),
         documents=tuple(Document(path=path, text=repr(value), value=value) for path, value in documents.items()),
-        others=tuple(OtherFile(path=path, size=size, digest=digest) for path, (size, digest) in others.items()),
+        others=tuple(OtherFile(path=path, size=size, sha256=digest) for path, (size, digest) in others.items()),
     )
 
 

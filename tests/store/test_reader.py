@@ -75,7 +75,7 @@ def test_a_folder_is_read_whole(checkpoint: Path) -> None:
     assert dict(weights.metadata or ()) == {"format": "pt", "alias": "a"}
     assert weights.aliases == (("alias", "a"),)
     assert [(document.path, document.text, document.value) for document in found.documents] == [("config.json", '{"type": "smolvla"}', {"type": "smolvla"})]
-    assert [(other.path, other.size, bool(other.digest)) for other in found.others] == [("README.md", 5, True), ("assets/", 0, False)]
+    assert [(other.path, other.size, bool(other.sha256)) for other in found.others] == [("README.md", 5, True), ("assets/", 0, False)]
 
 
 def test_a_sharded_folder_is_read_in_the_order_of_its_index(sharded: Path) -> None:
@@ -149,18 +149,18 @@ def test_a_large_file_beside_the_weights_is_not_read(checkpoint: Path) -> None:
     (checkpoint / "video.mp4").touch()
     os.truncate(checkpoint / "video.mp4", SMALL_FILE + 1)
     (other,) = read(str(checkpoint)).others
-    assert (other.path, other.size, other.digest) == ("video.mp4", SMALL_FILE + 1, "")
+    assert (other.path, other.size, other.sha256) == ("video.mp4", SMALL_FILE + 1, "")
 
 
 def test_what_cannot_be_read_beside_the_weights_is_listed_and_not_waited_for(checkpoint: Path) -> None:
     os.mkfifo(checkpoint / "pipe")
     (checkpoint / "dangling").symlink_to("gone")
-    assert [(other.path, other.size, other.digest) for other in read(str(checkpoint)).others] == [("dangling", 0, ""), ("pipe", 0, "")]
+    assert [(other.path, other.size, other.sha256) for other in read(str(checkpoint)).others] == [("dangling", 0, ""), ("pipe", 0, "")]
 
 
 def test_a_link_to_itself_beside_the_weights_is_listed_like_any_link_that_leads_nowhere(checkpoint: Path) -> None:
     (checkpoint / "loop").symlink_to("loop")
-    assert [(other.path, other.size, other.digest) for other in read(str(checkpoint)).others] == [("loop", 0, "")]
+    assert [(other.path, other.size, other.sha256) for other in read(str(checkpoint)).others] == [("loop", 0, "")]
 
 
 # --- strict and lenient ------------------------------------------------------------------------------------------------
