@@ -3,6 +3,7 @@
     CkptError
     ├── UsageError                       the person who typed the command
     │   ├── NothingThere                     the path does not exist
+    │   │   └── NoRepository                     the Hub has no such model, or hides it
     │   ├── HubNameInvalid                   an hf:// name that cannot name a checkpoint
     │   ├── AccessRefused                    the Hub wants to know who asks, or says no
     │   ├── NotHere                          what was asked for needs the files on this machine
@@ -103,6 +104,12 @@ class NotACheckpoint(UsageError):
     """The path exists but holds no safetensors weights."""
 
     hint = "name a folder that holds model.safetensors (or shards with an index), a .safetensors file, or a LeRobot run folder"
+
+
+class NoRepository(NothingThere):
+    """The Hub has a model of that name that who asks may see."""
+
+    hint = "check the spelling"
 
 
 class HubNameInvalid(UsageError):

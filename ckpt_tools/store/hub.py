@@ -12,8 +12,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from ckpt_tools.errors import AccessRefused, FormatError, HubNameInvalid, NothingThere, PathEscapes, StoreError, Unreachable, WrongAnswer
-from ckpt_tools.format.hub_name import is_strange, parse
+from ckpt_tools.errors import AccessRefused, FormatError, HubNameInvalid, NoRepository, NothingThere, PathEscapes, StoreError, Unreachable, WrongAnswer
+from ckpt_tools.format.hub_name import is_hub_name, is_strange, parse
 from ckpt_tools.format.json_text import decode_utf8, parse_object
 from ckpt_tools.records.remote import HubName, RemoteFile, Repository
 from ckpt_tools.store.wire import Client, Refusal, Wire
@@ -38,15 +38,26 @@ def repository(where: str, wire: Wire | None = None) -> Repository:
     Raises HubNameInvalid, NothingThere (no such repository or revision), AccessRefused, Unreachable, WrongAnswer, or PathEscapes for a file name that no
     repository should hold.
     """
-    name = parse(where)
+    try:
+        return _repository(where, parse(where), wire or connect())
+    except (NoRepository, Unreachable) as error:
+        if is_hub_name(where):
+            raise
+        msg = f"there is nothing here, and {error.what}"
+        raise NothingThere(msg, path=where, hint=error.next) from None
+
+
+def _repository(where: str, name: HubName, wire: Wire) -> Repository:
     if _constants().HF_HUB_OFFLINE:
         return _from_cache(where, name)
-    wire = wire or connect()
     url = f"{wire.client.endpoint}/api/models/{name.repository}/revision/{_quoted(name.revision or 'main')}?blobs=true"
     try:
         listing = _json(wire, url)
     except Refusal as refusal:
         raise _not_found(wire, where, name, refusal) from None
+    except StoreError as error:
+        error.path = where
+        raise
     commit = listing.get("sha")
     if not isinstance(commit, str) or not re.fullmatch(_COMMIT, commit):
         msg = "the Hub names no commit"
@@ -104,16 +115,16 @@ def _not_found(wire: Wire, where: str, name: HubName, refusal: Refusal) -> Store
             continue
         msg = f"is {words}; checkpoints are in model repositories"
         return HubNameInvalid(msg, path=where, hint=f"check the name: {wire.client.endpoint}/{kind}/{name.repository} is no model")
-    msg = "there is no such model on the Hub, or it is private"
+    msg = "no such model is on the Hub, or it is private"
     known = "check the spelling, and whether your token may read it: `hf auth whoami`"
-    return NothingThere(msg, path=where, hint=known if wire.client.has_token else "check the spelling; a private one is read after `hf auth login`")
+    return NoRepository(msg, path=where, hint=known if wire.client.has_token else "check the spelling; a private one is read after `hf auth login`")
 
 
 def _json(wire: Wire, url: str) -> JsonObject:
     try:
         return parse_object(decode_utf8(wire.whole(url, LISTING_LIMIT)))
     except FormatError as error:
-        msg = f"answered with something that is not the Hub's JSON: {error.what}"
+        msg = f"{wire.named(url)} answered with something that is not the Hub's JSON: {error.what}"
         raise WrongAnswer(msg, path=url) from None
 
 
@@ -149,7 +160,7 @@ def _from_cache(where: str, name: HubName) -> Repository:
             commit = file.read(1024).strip()
     snapshot = os.path.join(folder, "snapshots", commit)
     if not re.fullmatch(_COMMIT, commit) or not os.path.isdir(snapshot):
-        msg = "is not asked for: HF_HUB_OFFLINE is set, and the cache has nothing of it"
+        msg = "the Hub is not asked for it: HF_HUB_OFFLINE is set, and its cache has nothing of it"
         at = f" --revision {name.revision}" * bool(name.revision)
         raise Unreachable(msg, path=where, hint=f"unset it, or run this while online: hf download {name.repository}{at}")
     return Repository(name.repository, commit, tuple(sorted(_cached_files(snapshot))), name.path, snapshot)

@@ -27,7 +27,7 @@ INDEX_LIMIT = 64 << 20
 SMALL_FILE = 1 << 20
 """Files up to this size are read on a first look: processor state in full, others for their sums."""
 
-_ENTRY = 110
+_ENTRY = 90
 _HEADER_SPARE = 1024
 """Characters of a header beside names: an entry's dtype, shape and offsets; metadata and padding."""
 

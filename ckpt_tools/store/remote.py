@@ -46,7 +46,7 @@ class _Remote(NamedTuple):
 
     def read(self, length: int, offset: int) -> bytes:
         """Return exactly `length` bytes from `offset`. Who starts with the first few bytes goes on behind them, so more are fetched at once."""
-        if offset == 0 and length <= LENGTH_BYTES:
+        if offset == 0 and length <= LENGTH_BYTES and self.repository.lacks(self.file, length):
             self.repository.part(self.file, self.path, 0, min(HEADER_GUESS, self.file.size))
         return self.repository.part(self.file, self.path, offset, offset + length)
 
@@ -129,7 +129,7 @@ class HubRepository:
     def expect(self, parts: Iterable[tuple[str, int]]) -> None:
         """Fetch the first bytes of several files at a time. Raises what reading them would; what is not there is left to who reads it."""
         wanted = [(self._files[self._inside(path)], path, least) for path, least in parts if self.is_file(path)]
-        wanted = [(file, path, least) for file, path, least in wanted if self._missing(file, least) and not self._cached(file)]
+        wanted = [(file, path, least) for file, path, least in wanted if self.lacks(file, least) and not self._cached(file)]
         wanted = list({self._key(file): (file, path, least) for file, path, least in wanted}.values())  # the same content is fetched once
         if len(wanted) <= 1:
             return  # nothing is gained over reading it when it is wanted
@@ -154,7 +154,8 @@ class HubRepository:
             self.windows[key] = window
         return window[start:end]
 
-    def _missing(self, file: RemoteFile, least: int) -> bool:
+    def lacks(self, file: RemoteFile, least: int) -> bool:
+        """Whether fewer than the `least` first bytes of a file were fetched."""
         return len(self.windows.get(self._key(file), b"")) < min(least, file.size)
 
     def _key(self, file: RemoteFile) -> tuple[str, int]:

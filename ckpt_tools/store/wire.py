@@ -162,21 +162,21 @@ class Wire:
             msg = "the Hub is not asked: HF_HUB_OFFLINE is set"
             raise Unreachable(msg, path=url, hint="unset it, or download what you want to read before") from None
         except httpx.TimeoutException:
-            msg = f"{self._named(place)} gave no answer in {self.client.seconds:.0f} seconds"
+            msg = f"{self.named(place)} gave no answer in {self.client.seconds:.0f} seconds"
             raise _Again(Unreachable(msg, path=url)) from None
         except httpx.RemoteProtocolError as error:
-            msg = f"{self._named(place)} broke off its answer: {_words(error)}"
+            msg = f"{self.named(place)} broke off its answer: {_words(error)}"
             raise _Again(WrongAnswer(msg, path=url)) from None
         except httpx.DecodingError:
-            msg = f"{self._named(place)} answered with a body that cannot be unpacked"
+            msg = f"{self.named(place)} answered with a body that cannot be unpacked"
             raise _Again(WrongAnswer(msg, path=url)) from None
         except httpx.TransportError as error:
-            msg = f"{self._named(place)} cannot be reached: {_words(error)}"
+            msg = f"{self.named(place)} cannot be reached: {_words(error)}"
             raise _Again(Unreachable(msg, path=url), tries=2) from None
         except (httpx.InvalidURL, UnicodeError, ValueError) as error:
             msg = f"the Hub cannot be asked: {_words(error)}"
             raise Unreachable(msg, path=url, hint="check HF_ENDPOINT, HF_TOKEN and the proxy settings") from None
-        msg = f"{self._named(url)} leads from one place to the next more than {HOPS} times"
+        msg = f"{self.named(url)} leads from one place to the next more than {HOPS} times"
         raise WrongAnswer(msg, path=url)
 
     def _asked(self, place: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - httpx's context of a response
@@ -185,7 +185,7 @@ class Wire:
         known = self.client.headers if _origin(self.client, place) == _origin(self.client, self.client.endpoint) else {}
         return self.client.session.stream("GET", place, headers={**known, **headers}, follow_redirects=False, timeout=self.client.seconds)
 
-    def _named(self, place: str) -> str:
+    def named(self, place: str) -> str:
         """Return the server of an address; addresses themselves may be signed, and whoever has one may use it."""
         return str(self.client.httpx.URL(place).netloc.decode("ascii", "replace").rpartition("@")[2])
 

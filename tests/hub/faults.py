@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from tests.hub.messages import Answer, Refused, redirect
+from tests.hub.messages import Answer, Refused, answer_json, redirect
 
 if TYPE_CHECKING:
     from tests.hub.messages import Request
@@ -26,6 +27,10 @@ class Fault(Enum):
     WRONG_BYTES = "the right number of bytes, the one in the middle flipped"
     REDIRECT_LOOP = "a redirect into a circle of redirects"
     EXTRA_REDIRECTS = "three relative redirects on the way to what was asked"
+    LEADS_ASTRAY = "a redirect to a file of the client's own machine"
+    COMPRESSED = "the body, packed with gzip, though nobody asked for that"
+    HTML = "200 with a page for people, as proxies and logins send it"
+    OTHER_JSON = "200 with JSON that is not what was asked for"
     TOO_MANY_REQUESTS = "429 with Retry-After"
     SERVER_ERROR = "500"
     UNAVAILABLE = "503"
@@ -33,7 +38,12 @@ class Fault(Enum):
 
 
 STATUS = {Fault.TOO_MANY_REQUESTS: 429, Fault.SERVER_ERROR: 500, Fault.UNAVAILABLE: 503}
-BEFORE = {*STATUS, Fault.REDIRECT_LOOP, Fault.EXTRA_REDIRECTS, Fault.SLOW}
+INSTEAD = {
+    Fault.LEADS_ASTRAY: redirect("file:///etc/hostname"),
+    Fault.HTML: Answer(200, {"Content-Type": "text/html"}, b"<!doctype html><title>Sign in</title>"),
+    Fault.OTHER_JSON: answer_json({"sha": "main", "siblings": []}),
+}
+BEFORE = {*STATUS, *INSTEAD, Fault.REDIRECT_LOOP, Fault.EXTRA_REDIRECTS, Fault.SLOW}
 """The faults that keep the request from being served, or not yet: nothing it asks for is done."""
 
 
@@ -84,6 +94,8 @@ class Faults:
         armed = detour(request) or self.take(request, *BEFORE - {Fault.SLOW})
         if armed is None or isinstance(armed, Answer):
             return armed
+        if armed.fault in INSTEAD:
+            return INSTEAD[armed.fault]
         if armed.fault is Fault.REDIRECT_LOOP:
             return redirect("/detour/loop")
         if armed.fault is Fault.EXTRA_REDIRECTS:
@@ -100,7 +112,7 @@ class Faults:
         if right.status == 206 and self.take(request, Fault.WRONG_RANGE):
             start, end, size = right.headers["Content-Range"].removeprefix("bytes ").replace("-", "/").split("/")
             return right.with_header("Content-Range", f"bytes {int(start) + 1}-{int(end) + 1}/{size}")
-        armed = self.take(request, Fault.SHORT_READ, Fault.WRONG_LENGTH, Fault.WRONG_BYTES)
+        armed = self.take(request, Fault.SHORT_READ, Fault.WRONG_LENGTH, Fault.WRONG_BYTES, Fault.COMPRESSED)
         return spoiled(right, armed.fault) if armed else right
 
 
@@ -109,6 +121,8 @@ def spoiled(right: Answer, fault: Fault) -> Answer:
     middle = len(right.body) // 2
     if fault is Fault.SHORT_READ:
         return replace(right, body=right.body[:middle], closes=True).with_header("Content-Length", str(len(right.body)))
+    if fault is Fault.COMPRESSED:
+        return replace(right, body=gzip.compress(right.body)).with_header("Content-Encoding", "gzip")
     if fault is Fault.WRONG_LENGTH:
         return replace(right, body=right.body[:-1])
     return replace(right, body=right.body[:middle] + bytes([right.body[middle] ^ 255]) + right.body[middle + 1 :])

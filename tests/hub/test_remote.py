@@ -1,0 +1,571 @@
+"""Checkpoints on the Hub, read by the real client's session from the stand-in: what it costs, what is never sent, and every way in which it goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from huggingface_hub import HfApi, close_session, constants
+
+from ckpt_tools import api, errors
+from ckpt_tools.api import gating
+from ckpt_tools.format import header
+from ckpt_tools.records.checkpoint import Tensor
+from ckpt_tools.records.dtype import Dtype
+from ckpt_tools.store import wire
+from ckpt_tools.store.hub import repository
+from ckpt_tools.store.listing import listing
+from ckpt_tools.store.place import HEADER_GUESS, pinned, remote
+from ckpt_tools.store.reader import read
+from tests.hub.server import Fault, HubServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+REPO, OTHER = "tester/policy", "tester/reflow"
+NAME = f"hf://{REPO}"
+CARD = b"---\nlicense: apache-2.0\nlibrary_name: lerobot\npipeline_tag: robotics\n---\n\n# A policy\n"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+NORMAL = contents(ROOT / "fixtures" / "normal") | {"README.md": CARD, ".gitattributes": b"*.safetensors filter=lfs\n"}
+REFLOW = contents(ROOT / "fixtures" / "reflow") | {"README.md": b"# other\n", ".gitattributes": b"*.safetensors filter=lfs\n"}
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that were waited between attempts, none of which pass."""
+    waited: list[float] = []
+    monkeypatch.setattr(wire, "pause", waited.append)
+    return waited
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Iterator[HubServer]:
+    """The stand-in, and this process' client led to it, with a token, an empty cache and nobody waiting."""
+    assert waits == []
+    for name in [*os.environ]:
+        if name.upper().startswith(("HF_", "HUGGING")) or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    with HubServer() as running:
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", running.endpoint + "/{repo_id}/resolve/{revision}/{filename}")
+        lead(
+            monkeypatch,
+            ENDPOINT=running.endpoint,
+            HF_HUB_CACHE=str(tmp_path / "cache"),
+            HF_TOKEN_PATH=str(tmp_path / "token"),
+        )
+        monkeypatch.setenv("HF_TOKEN", running.token)
+        yield running
+        close_session()
+
+
+def lead(monkeypatch: pytest.MonkeyPatch, **settings: object) -> None:
+    """Say anew what the client read from the environment when it was imported."""
+    for name, value in {"HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True, "HF_HUB_DISABLE_PROGRESS_BARS": True, **settings}.items():
+        monkeypatch.setattr(constants, name, value)
+    close_session()
+
+
+def download(hub: HubServer, **options: object) -> None:
+    HfApi(endpoint=hub.endpoint, token=hub.token).snapshot_download(REPO, cache_dir=constants.HF_HUB_CACHE, **options)  # type: ignore[arg-type]  # passed on
+
+
+def refusal(kind: type[errors.CkptError], job: Callable[[], object]) -> str:
+    """Return the one line of the error, which must be exactly of this kind, say what to do next, and give away neither token nor signature."""
+    with pytest.raises(errors.CkptError) as raised:
+        job()
+    line = str(raised.value)
+    assert type(raised.value) is kind, line
+    assert raised.value.next
+    assert "Signature" not in line
+    assert "hf_xxx" not in line
+    return line
+
+
+# --- what is read ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", [NAME, REPO, f"{NAME}@main", f"{REPO}@v1", f"hf://models/{REPO}", f"{NAME}/"])
+def test_a_repository_reads_as_the_folder_that_was_uploaded(hub: HubServer, where: str) -> None:
+    commit = hub.add_repo(REPO, NORMAL)
+    hub.tag(REPO, "v1")
+    found, expected = read(where), read(str(ROOT / "fixtures" / "normal"))
+    assert (found.where, found.root) == (where, f"{NAME}@{commit}")
+    assert (found.weights, found.states, found.documents) == (expected.weights, expected.states, expected.documents)
+    assert [other.path for other in found.others] == [".gitattributes", "README.md"]
+
+
+def test_a_folder_and_a_file_inside_can_be_named(hub: HubServer) -> None:
+    steps = {f"checkpoints/{step}/pretrained_model/{path}": data for step, files in (("000100", REFLOW), ("000200", NORMAL)) for path, data in files.items()}
+    commit = hub.add_repo(REPO, steps)
+    latest = f"{NAME}@{commit}/checkpoints/000200/pretrained_model"
+    assert read(NAME).root == latest
+    assert read(f"{NAME}/checkpoints/000100").root == latest.replace("000200", "000100")
+    alone = read(f"{NAME}/checkpoints/000200/pretrained_model/model.safetensors")
+    assert (alone.root, alone.documents, len(alone.tensors)) == (latest, (), 500)
+    line = refusal(errors.NothingThere, lambda: read(f"{NAME}/checkpoints/000300"))
+    assert f"{NAME}@{commit}/checkpoints/000300: the repository has no such file or folder at this commit; look at what it has: {hub.endpoint}/" in line
+
+
+def test_a_branch_with_a_slash_is_named_as_hf_names_it(hub: HubServer) -> None:
+    hub.add_repo(REPO, NORMAL)
+    api_ = HfApi(endpoint=hub.endpoint, token=hub.token)
+    for branch in ("side/track", "refs/pr/1"):
+        api_.create_branch(REPO, branch=branch)
+    assert len(read(f"{NAME}@side%2Ftrack").tensors) == len(read(f"{NAME}@refs/pr/1").tensors) == 500
+    assert len(read(f"{NAME}@refs/pr/1/model.safetensors").tensors) == 500
+
+
+def shards(count: int, tensors: int) -> dict[str, bytes]:
+    """A sharded checkpoint with its index."""
+    files: dict[str, bytes] = {}
+    where: dict[str, str] = {}
+    for number in range(1, count + 1):
+        name = f"model-{number:05}-of-{count:05}.safetensors"
+        entries = [Tensor(f"model.layers.{number}.experts.{at}.gate_proj.weight", Dtype.F32, (8, 16), "", 0, 512) for at in range(tensors)]
+        placed = header.layout(entries)
+        files[name] = header.encode(placed) + bytes(placed[-1].end)
+        where |= {tensor.name: name for tensor in placed}
+    index = {"metadata": {"total_size": 512 * count * tensors}, "weight_map": where}
+    return files | {"model.safetensors.index.json": json.dumps(index).encode(), "config.json": b"{}"}
+
+
+def test_a_sharded_checkpoint_takes_two_requests_a_shard_and_no_more_of_it_than_its_header(hub: HubServer) -> None:
+    """The index tells how long each header may be."""
+    files = shards(12, 40)
+    hub.add_repo(REPO, files)
+    found = read(NAME)
+    assert (len(found.weights), len(found.tensors)) == (12, 480)
+    for name in files:
+        if name.endswith(".safetensors"):
+            (asked,) = hub.requests.of("GET", f"/{name}")
+            assert asked.range is not None
+            last = int(asked.range.partition("-")[2])
+            length = 8 + int.from_bytes(files[name][:8], "little")
+            assert length <= last + 1 <= length * 1.25 + 2048
+    assert len(hub.requests.of(path_contains="/cdn/")) == 12
+
+
+def test_what_differs_is_the_same_from_afar(hub: HubServer, tmp_path: Path) -> None:
+    for repo, files in ((REPO, NORMAL), (OTHER, REFLOW)):
+        hub.add_repo(repo, files)
+        for path, data in files.items():
+            (tmp_path / repo).mkdir(parents=True, exist_ok=True)
+            (tmp_path / repo / path).write_bytes(data)
+    here = {side: str(tmp_path / repo) for side, repo in (("a", REPO), ("b", OTHER))}
+    expected = api.diff(here["a"], here["b"])
+    for a, b in ((NAME, f"hf://{OTHER}"), (here["a"], f"hf://{OTHER}"), (NAME, here["b"])):
+        found = api.diff(a, b)
+        assert (found.stories, found.watched, found.diff.values, found.diff.files) == (
+            expected.stories, expected.watched, expected.diff.values, expected.diff.files
+        )  # fmt: skip
+    assert api.diff(NAME, here["a"]).diff.same
+    assert expected.transferred is None
+
+
+def test_verifying_and_gating_find_the_same_from_afar(hub: HubServer, tmp_path: Path) -> None:
+    secret = b"hf_" + b"aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xYzC"
+    spoiled = REFLOW | {"notes.txt": b"token: " + secret, "optimizer.pt": b"\x80\x02}q\x00.", "wandb/run.log": b"x", "big.mp4": bytes(3 << 20)}
+    hub.add_repo(REPO, spoiled)
+    for path, data in spoiled.items():
+        (tmp_path / "here" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "here" / path).write_bytes(data)
+        (tmp_path / "here" / path).chmod(0o644)
+    for judge in (api.verify, lambda where: gating.gate(where).verification):
+        afar, here = judge(NAME), judge(str(tmp_path / "here"))
+        assert afar.findings == here.findings
+        assert {skip.code for skip in afar.skipped} - {skip.code for skip in here.skipped} <= {"CK745", "CK805", "CK806", "CK814"}
+    (skipped,) = {skip.reason for skip in afar.skipped if skip.code in {"CK805", "CK806", "CK814"}}
+    assert skipped == "it is about permissions and links, which files on the Hub do not have"
+    assert any(finding.code == "CK810" for finding in afar.findings)
+    assert all(secret.decode() not in str(finding) for finding in afar.findings)
+
+
+def test_what_cannot_be_read_is_a_finding_from_afar_too(hub: HubServer) -> None:
+    hub.add_repo(REPO, NORMAL | {"model.safetensors": b"\xff" * 64})
+    for found in (api.verify(NAME), gating.gate(NAME).verification):
+        assert [(finding.code, finding.path) for finding in found.findings if finding.code < "CK200"] == [("CK102", "model.safetensors")]
+    hub.add_repo("tester/empty", {"README.md": CARD})
+    assert not gating.gate("hf://tester/empty").passes
+    assert "holds no .safetensors file" in refusal(errors.NotACheckpoint, lambda: api.verify("hf://tester/empty"))
+
+
+@pytest.mark.parametrize("tail", [b"", b"PK\x05\x06" + bytes(18)])
+def test_an_archive_too_large_to_fetch_is_not_passed(hub: HubServer, tail: bytes) -> None:
+    tar = bytearray(4 << 20)
+    tar[257:262] = b"ustar"
+    hub.add_repo(REPO, {"a.gif": b"PK\x03\x04" + bytes(4 << 20) + tail, "b.gif": bytes(tar), "c.gif": b"GIF89a" + bytes(4 << 20), "d.bin": b"\0" * (9 << 20)})
+    with pinned():
+        found = {entry.path: entry for entry in listing(NAME)}
+    assert found["a.gif"].pickle.startswith("a zip archive")
+    assert found["b.gif"].pickle == "a tar archive, which is not fetched to look into it"
+    assert found["c.gif"].pickle == found["d.bin"].pickle == ""
+    assert sum(record.sent for record in hub.requests) < 6 << 20
+
+
+# --- what it costs -----------------------------------------------------------------------------------------------------
+
+
+def test_a_diff_of_two_policies_takes_three_requests_a_file_at_the_most_and_300_kilobytes(hub: HubServer) -> None:
+    """The fixtures have the names of full-size checkpoints, 500 and 1,000 tensors."""
+    hub.add_repo(REPO, NORMAL)
+    hub.add_repo(OTHER, REFLOW)
+    found = api.diff(NAME, f"hf://{OTHER}")
+    assert found.transferred is not None
+    for repo, files in ((REPO, NORMAL), (OTHER, REFLOW)):
+        assert len(hub.requests.of(path_contains=f"/api/models/{repo}/revision/")) == 1
+        for path in files:
+            asked = [record for record in hub.requests if f"{repo}/" in record.path and f"/{path}" in record.path.partition("?")[0]]
+            assert len(asked) <= 2, path
+        assert len(hub.requests.of(path_contains=f"/cdn/{repo}/")) <= 3
+    assert sum(record.sent for record in hub.requests) <= 300_000
+    assert not hub.requests.of("HEAD")
+    assert not hub.requests.of(path_contains="README.md")
+    assert found.transferred.requests == len(hub.requests)
+    assert found.transferred.received == sum(record.sent for record in hub.requests)
+    assert found.transferred.total == sum(map(len, (*NORMAL.values(), *REFLOW.values())))
+
+
+def test_what_both_sides_have_is_fetched_once(hub: HubServer) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.add_repo(OTHER, NORMAL)
+    assert api.diff(NAME, f"hf://{OTHER}").diff.same
+    assert [record.path for record in hub.requests.of(path_contains=OTHER)] == [f"/api/models/{OTHER}/revision/main?blobs=true"]
+
+
+def test_a_header_longer_than_the_guess_takes_one_request_more(hub: HubServer) -> None:
+    hub.add_repo(REPO, REFLOW)
+    read(NAME)
+    length = 8 + int.from_bytes(REFLOW["model.safetensors"][:8], "little")
+    (asked,) = hub.requests.of(path_contains="/model.safetensors")
+    ranges = [record.range for record in hub.requests.of(path_contains="/cdn/") if record.range and record.sent > 10_000]
+    assert asked.range == f"bytes=0-{HEADER_GUESS - 1}"
+    assert ranges == [f"bytes=0-{HEADER_GUESS - 1}", f"bytes={HEADER_GUESS}-{length - 1}"]
+
+
+def test_the_token_stays_with_the_hub(hub: HubServer) -> None:
+    hub.add_repo(REPO, REFLOW, private=True)
+    read(NAME)
+    assert {record.authorized for record in hub.requests.of(path_contains="/cdn/")} == {False}
+    assert {record.authorized for record in hub.requests if "/cdn/" not in record.path} == {True}
+
+
+def test_one_verb_sees_one_commit(hub: HubServer) -> None:
+    first = hub.add_repo(REPO, NORMAL)
+    with pinned():
+        place = remote(NAME)
+        hub.push(REPO, REFLOW)
+        found = read(NAME)
+    assert (found.root, len(found.tensors), place.root) == (f"{NAME}@{first}", 500, f"{NAME}@{first}")
+    assert len(read(NAME).tensors) == 1000
+
+
+# --- the cache, and being offline --------------------------------------------------------------------------------------
+
+
+def test_what_the_cache_has_is_not_fetched(hub: HubServer) -> None:
+    hub.add_repo(REPO, NORMAL)
+    download(hub)
+    hub.requests.clear()
+    found = api.show(NAME)
+    assert len(hub.requests) == 1
+    assert found.transferred is not None
+    assert found.transferred.requests == 1
+    hub.push(REPO, {"config.json": b"{}"})
+    hub.requests.clear()
+    read(NAME)
+    assert {record.path.partition("?")[0].rpartition("/")[2] for record in hub.requests} == {"main", "config.json"}
+
+
+def test_offline_a_cached_snapshot_is_read_and_another_is_a_clear_error(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = hub.add_repo(REPO, NORMAL)
+    expected = read(NAME)
+    download(hub)
+    hub.requests.clear()
+    lead(monkeypatch, HF_HUB_OFFLINE=True)
+    assert read(NAME) == expected
+    assert read(f"{REPO}@{commit}").weights == expected.weights
+    assert {file.path: (file.size, bool(file.content)) for file in repository(NAME).files} == {path: (len(data), True) for path, data in NORMAL.items()}
+    assert not hub.requests
+    line = refusal(errors.Unreachable, lambda: read("hf://tester/none@v2"))
+    words = "the Hub is not asked for it: HF_HUB_OFFLINE is set, and its cache has nothing of it; unset it, or run this while online"
+    assert line == f"hf://tester/none@v2: {words}: hf download tester/none --revision v2"
+    assert "tester/none: there is nothing here, and the Hub is not asked for it" in refusal(errors.NothingThere, lambda: read("tester/none"))
+
+
+def test_offline_a_snapshot_without_its_weights_is_said_to_be_in_parts(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add_repo(REPO, shards(2, 3))
+    download(hub, ignore_patterns="*-00002-*")
+    lead(monkeypatch, HF_HUB_OFFLINE=True)
+    assert "model-00002-of-00002.safetensors" in refusal(errors.ShardMissing, lambda: read(NAME))
+    line = refusal(errors.NothingThere, lambda: read(f"{NAME}/model-00002-of-00002.safetensors"))
+    assert "is not in the cache, and the Hub is not asked: HF_HUB_OFFLINE is set" in line
+
+
+# --- names -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "hf://",
+        "hf://x",
+        "hf://a/b c",
+        "hf://a--b/c",
+        "hf://a/b@",
+        "hf://a/b@-x",
+        "hf://a/b@x/../../y",
+        "hf://a/b//c",
+        "hf://a/b/../c",
+        "hf://a/b/\0",
+        "hf:///a/b",
+    ],
+)
+def test_a_name_that_names_nothing_is_refused_before_anything_is_sent(hub: HubServer, where: str) -> None:
+    assert "write hf://owner/name" in refusal(errors.HubNameInvalid, lambda: read(where))
+    assert not hub.requests
+
+
+@pytest.mark.parametrize("where", ["fixtures/none", "a/b/c", "a", "./a/b", "a/b.safetensors", "/a/b", "a//b", "a/b@c@d/", "ä/b", ""])
+def test_a_path_that_is_not_there_is_no_name(hub: HubServer, where: str, tmp_path: Path) -> None:
+    (tmp_path / "fixtures").mkdir()
+    assert "there is nothing here" in refusal(errors.NothingThere, lambda: read(where))
+    assert not hub.requests
+
+
+def test_a_path_that_is_there_is_never_a_name(hub: HubServer, tmp_path: Path) -> None:
+    hub.add_repo(REPO, NORMAL)
+    (tmp_path / REPO).mkdir(parents=True)
+    assert "holds no .safetensors file" in refusal(errors.NotACheckpoint, lambda: read(REPO))
+    assert not hub.requests
+
+
+def test_another_kind_of_repository_is_called_what_it_is(hub: HubServer) -> None:
+    hub.add_repo("datasets/tester/data", {"a": b"1"})
+    hub.add_repo("spaces/tester/app", {"a": b"1"})
+    assert "hf://tester/data: is a dataset; checkpoints are in model repositories" in refusal(errors.HubNameInvalid, lambda: read("hf://tester/data"))
+    assert "is a Space" in refusal(errors.HubNameInvalid, lambda: read("hf://tester/app"))
+    assert "names a dataset" in refusal(errors.HubNameInvalid, lambda: read("hf://datasets/tester/data"))
+
+
+@pytest.mark.parametrize("path", ["../model.safetensors", "/etc/passwd", "a/../../b", "C:\\x", "..\\x", "a\0b", "a//b"])
+def test_a_repository_with_a_file_that_leads_out_of_it_is_refused(hub: HubServer, path: str) -> None:
+    hub.add_repo(REPO, NORMAL | {path: b"x"})
+    assert "which leads out of the repository" in refusal(errors.PathEscapes, lambda: read(NAME))
+
+
+# --- who may read ------------------------------------------------------------------------------------------------------
+
+
+def test_missing_private_and_gated_are_told_apart_as_far_as_the_hub_does(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.add_repo("tester/private", NORMAL, private=True)
+    hub.add_repo("tester/gated", NORMAL, gated=True)
+    assert len(read("hf://tester/private").tensors) == 500
+    missing = "no such model is on the Hub, or it is private; check the spelling"
+    assert f"hf://tester/none: {missing}, and whether your token may read it: `hf auth whoami`" in refusal(
+        errors.NoRepository, lambda: read("hf://tester/none")
+    )
+    assert "tester/none: there is nothing here, and no such model is on the Hub" in refusal(errors.NothingThere, lambda: read("tester/none"))
+    assert "hf://tester/policy@v9: has no such branch, tag or commit; look at" in refusal(errors.NothingThere, lambda: read(f"{NAME}@v9"))
+    gated = refusal(errors.AccessRefused, lambda: read("hf://tester/gated"))
+    assert gated.endswith(f"is gated: its owner decides who may read it; ask for access on {hub.endpoint}/tester/gated")
+    monkeypatch.delenv("HF_TOKEN")
+    assert f"{missing}; a private one is read after `hf auth login`" in refusal(errors.NoRepository, lambda: read("hf://tester/private"))
+    assert "then log in with `hf auth login`" in refusal(errors.AccessRefused, lambda: read("hf://tester/gated"))
+    monkeypatch.setenv("HF_TOKEN", "hf_someone_elses")
+    assert "the Hub refuses it (401): Invalid credentials in Authorization header; check the token" in refusal(errors.AccessRefused, lambda: read(NAME))
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        lambda where: api.plan(where, ()),
+        api.sanitize,
+        api.recover,
+        lambda where: api.verify(where, values=True),
+        lambda where: api.verify(where, load=True),
+        lambda where: api.upload("tester/x", where),
+    ],
+)
+def test_what_needs_the_files_says_how_to_get_them(hub: HubServer, job: Callable[[str], object]) -> None:
+    line = refusal(errors.NotHere, lambda: job(f"{NAME}@v1/sub"))
+    get = "download it first: hf download tester/policy --revision v1 --include 'sub*' --local-dir policy"
+    assert line == f"{NAME}@v1/sub: is on the Hub, and this needs it on this machine; {get}"
+    assert not hub.requests
+
+
+# --- what goes wrong on the way ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fault", "words"), [(Fault.SERVER_ERROR, "500"), (Fault.UNAVAILABLE, "503"), (Fault.TOO_MANY_REQUESTS, "429")])
+@pytest.mark.parametrize("path", ["/revision/", "/resolve/", "/cdn/"])
+def test_a_server_in_trouble_is_asked_again_and_not_for_ever(hub: HubServer, waits: list[float], fault: Fault, words: str, path: str) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.misbehave(fault, times=wire.TRIES - 1, path_contains=path, seconds=7)
+    assert len(read(NAME).tensors) == 500
+    assert waits
+    hub.misbehave(fault, times=99, path_contains=path)
+    line = refusal(errors.WrongAnswer, lambda: read(NAME))
+    assert line.startswith(NAME)
+    assert f"answered {wire.TRIES} times with" in line
+    assert f"({words}); try again later" in line
+
+
+def test_a_server_that_asks_for_patience_gets_it_within_reason(hub: HubServer, waits: list[float]) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.misbehave(Fault.TOO_MANY_REQUESTS, path_contains="/revision/", seconds=7)
+    read(NAME)
+    assert waits == [7]
+    hub.misbehave(Fault.TOO_MANY_REQUESTS, path_contains="/revision/", seconds=3600)
+    assert "it asks for 3,600 seconds of patience: try again after that" in refusal(errors.WrongAnswer, lambda: read(NAME))
+    assert waits == [7]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault.SHORT_READ, "broke off its answer"),
+        (Fault.WRONG_LENGTH, "bytes of the"),
+        (Fault.WRONG_RANGE, "to a request for bytes 0-"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/cdn/", "/resolve-cache/"])
+def test_an_answer_that_is_not_what_was_asked_for_is_asked_for_again(hub: HubServer, fault: Fault, words: str, path: str) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.misbehave(fault, times=1, path_contains=path)
+    assert len(read(NAME).tensors) == 500
+    hub.misbehave(fault, times=99, path_contains=path)
+    line = refusal(errors.WrongAnswer, lambda: read(NAME))
+    assert line.startswith(f"{NAME}@")
+    assert words in line
+
+
+def test_a_listing_that_breaks_off_is_asked_for_again(hub: HubServer) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.misbehave(Fault.SHORT_READ, path_contains="/revision/")
+    assert len(read(NAME).tensors) == 500
+
+
+def test_bytes_that_are_not_those_of_the_commit_are_refused(hub: HubServer) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.misbehave(Fault.WRONG_BYTES, path_contains="/config.json")
+    assert "/config.json: what came is not what the Hub lists: its id in git is another" in refusal(errors.WrongAnswer, lambda: read(NAME))
+    hub.misbehave(Fault.WRONG_BYTES, path_contains=f"/cdn/{REPO}/d5a2c43d", times=9)
+    assert "its sha256 is another" in refusal(errors.WrongAnswer, lambda: read(NAME))
+
+
+@pytest.mark.parametrize("fault", [Fault.COMPRESSED])
+def test_a_body_that_is_packed_unasked_is_refused(hub: HubServer, fault: Fault) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.misbehave(fault, path_contains="/cdn/")
+    assert "answered with a compressed body, which was not asked for" in refusal(errors.WrongAnswer, lambda: read(NAME))
+
+
+def test_a_server_that_ignores_ranges_is_read_as_far_as_needed(hub: HubServer) -> None:
+    """The rest of 64 MiB stays where it is but for what the system has on the way."""
+    entry = Tensor("w", Dtype.U8, (64 << 20,), "", 0, 64 << 20)
+    big = header.encode(header.layout([entry])) + bytes(64 << 20)
+    hub.add_repo(REPO, {"model.safetensors": big})
+    hub.misbehave(Fault.IGNORES_RANGE, times=99)
+    found = api.show(NAME)
+    assert len(found.checkpoint.tensors) == 1
+    assert found.transferred is not None
+    assert found.transferred.received < 1 << 20
+
+
+def test_a_range_far_into_a_file_is_not_got_by_downloading_what_is_before(hub: HubServer) -> None:
+    hub.add_repo(REPO, {"model.safetensors": header.encode(()), "far.bin": bytes(8 << 20)})
+    hub.misbehave(Fault.IGNORES_RANGE, times=99)
+    with pinned():
+        place = remote(NAME)
+        with place.opened(f"{place.root}/far.bin") as file:
+            line = refusal(errors.WrongAnswer, lambda: file.read(10, 4 << 20))
+    assert "sends the whole file where bytes 4194304-4194313 are asked for; what is on the way to the Hub serves no ranges" in line
+
+
+def test_redirects_lead_on_but_not_round_and_not_astray(hub: HubServer) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.misbehave(Fault.EXTRA_REDIRECTS, path_contains="/resolve/", times=3)
+    assert len(read(NAME).tensors) == 500
+    hub.misbehave(Fault.REDIRECT_LOOP, path_contains="/resolve/", times=9)
+    assert f"leads from one place to the next more than {wire.HOPS} times" in refusal(errors.WrongAnswer, lambda: read(NAME))
+    hub.behave()
+    hub.misbehave(Fault.LEADS_ASTRAY, path_contains="/resolve/", times=9)
+    assert "leads on to file:, where nobody should follow" in refusal(errors.WrongAnswer, lambda: read(NAME))
+
+
+def test_a_signed_address_that_expired_is_asked_for_anew(hub: HubServer) -> None:
+    hub.add_repo(REPO, REFLOW)
+    with pinned():
+        place = remote(NAME)
+        with place.opened(f"{place.root}/model.safetensors") as file:
+            file.read(8, 0)
+            hub._protocol.signature = "another"
+            assert file.read(100, 100_000) == REFLOW["model.safetensors"][100_000:100_100]
+    assert [record.status for record in hub.requests][1:] == [302, 206, 403, 302, 206]
+
+
+@pytest.mark.parametrize("fault", [Fault.HTML, Fault.OTHER_JSON])
+def test_a_page_for_people_is_no_listing(hub: HubServer, fault: Fault) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.misbehave(fault, path_contains="/revision/")
+    line = refusal(errors.WrongAnswer, lambda: read(NAME))
+    assert line.startswith(f"{NAME}: ")
+    assert "not the Hub's JSON" in line or "names no commit" in line
+
+
+def test_a_file_larger_than_its_kind_may_be_is_not_fetched(hub: HubServer) -> None:
+    hub.add_repo(REPO, NORMAL | {"config.json": b"[" * (5 << 20)})
+    assert "config.json: has 5,242,880 bytes, more than the 4,194,304 that a file of its kind may have" in refusal(errors.Unreadable, lambda: read(NAME))
+
+
+def test_a_file_that_is_gone_from_the_storage_is_said_to_be(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = hub.add_repo(REPO, NORMAL)
+    monkeypatch.setattr("ckpt_tools.store.remote.file_url", lambda a, _b, path: f"{a.client.endpoint}/{REPO}/resolve/{commit}/{path}.gone")
+    assert f"{NAME}@{commit}/model.safetensors: is not on the Hub" in refusal(errors.NothingThere, lambda: read(f"{NAME}/model.safetensors"))
+
+
+# --- no way to the Hub -------------------------------------------------------------------------------------------------
+
+
+def test_a_hub_that_does_not_answer_is_not_waited_for(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add_repo(REPO, NORMAL)
+    lead(monkeypatch, HF_HUB_DOWNLOAD_TIMEOUT=0.2)
+    hub.misbehave(Fault.SLOW, times=99, seconds=600)
+    assert "gave no answer in" in refusal(errors.Unreachable, lambda: read(NAME))
+
+
+def closed_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [
+        ("http://127.0.0.1:{closed}", "127.0.0.1:{closed} cannot be reached: Connection refused"),
+        ("http://nowhere.invalid", "nowhere.invalid cannot be reached: "),
+        ("https://127.0.0.1:{plain}", "127.0.0.1:{plain} cannot be reached: "),
+        ("http://127.0.0.1:x", "the Hub cannot be asked: "),
+        ("ftp://127.0.0.1", "127.0.0.1 cannot be reached: "),
+    ],
+    ids=["refused", "no such host", "no TLS", "no address", "no scheme"],
+)
+def test_no_way_to_the_hub_is_one_line(hub: HubServer, monkeypatch: pytest.MonkeyPatch, endpoint: str, words: str) -> None:
+    ports = {"closed": closed_port(), "plain": hub.endpoint.rpartition(":")[2]}
+    lead(monkeypatch, ENDPOINT=endpoint.format(**ports))
+    line = refusal(errors.Unreachable, lambda: read(NAME))
+    assert line.startswith(f"{NAME}: {words.format(**ports)}")
+    assert "check the network, HF_ENDPOINT and the proxy settings" in line or "check HF_ENDPOINT" in line
