@@ -58,6 +58,7 @@ bench: $(STAMP) ## measure against other tools, side by side (minutes; 4 GB of d
 	$(PY) -m benchmarks.diff
 	$(PY) -m benchmarks.surgery
 	$(PY) -m benchmarks.verify
+	$(PY) -m benchmarks.remote
 	$(PY) -m benchmarks.training_startup
 	$(PY) -m benchmarks.training_step
 

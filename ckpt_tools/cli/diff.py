@@ -12,7 +12,7 @@ from ckpt_tools.records.diff import Aspect
 from ckpt_tools.report.diff_page import diff_page
 
 
-@click.command(short_help="Say what differs between two checkpoints.", epilog=options.WHERE_HELP.replace("WHERE is", "A and B are each"))
+@click.command(short_help="Say what differs between two checkpoints.", epilog=options.ANYWHERE_HELP.replace("WHERE is", "A and B are each"))
 @options.where("a")
 @options.where("b")
 @click.option(

@@ -11,7 +11,7 @@ from ckpt_tools.cli.judging import FORMATS, write_judgement
 from ckpt_tools.cli.output import progress_of
 
 
-@click.command(short_help="Say whether a checkpoint may be uploaded.", epilog=options.WHERE_HELP)
+@click.command(short_help="Say whether a checkpoint may be uploaded.", epilog=options.ANYWHERE_HELP)
 @options.where("where")
 @click.option("--profile", metavar="NAME", help="lerobot, transformers or generic; by default what ckpt.toml says, or what the config asks for.")
 @click.option("--reference", metavar="NORMAL", help="Hold it against this normal checkpoint too.")

@@ -16,6 +16,9 @@ type Decorator = Callable[[Callable[..., int]], Callable[..., int]]
 WHERE_HELP = """WHERE is a folder with model.safetensors or with shards and their index, a single .safetensors file, a LeRobot run or step
 folder, or a snapshot in the Hugging Face cache."""
 
+ANYWHERE_HELP = f"""{WHERE_HELP} Or it is hf://owner/name[@revision][/path], a model repository on the Hub, which is read without
+downloading it."""
+
 
 def where(name: str) -> Decorator:
     """Return the argument for a checkpoint. Existence is the store's to judge: it says what to do next."""

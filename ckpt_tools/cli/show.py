@@ -12,7 +12,7 @@ from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.report.show_page import show_page
 
 
-@click.command(short_help="Say what a checkpoint is.", epilog=options.WHERE_HELP)
+@click.command(short_help="Say what a checkpoint is.", epilog=options.ANYWHERE_HELP)
 @options.where("where")
 @click.option("--tree", is_flag=True, help="Print the tree of tensor names, numbered layers folded, instead of the tables.")
 @options.output_format("text", "json", "markdown")

@@ -22,7 +22,7 @@ def spec() -> None:
     """
 
 
-@spec.command("write", epilog=options.WHERE_HELP)
+@spec.command("write", epilog=options.ANYWHERE_HELP)
 @options.where("where")
 @click.option("-o", "--output", metavar="FILE", help="Write it to FILE, a new file or an older lockfile, instead of to standard output.")
 def write_(where: str, *, output: str | None) -> int:

@@ -11,7 +11,7 @@ from ckpt_tools.cli.judging import FORMATS, write_judgement
 from ckpt_tools.cli.output import progress_of
 
 
-@click.command(short_help="Say what is wrong with a checkpoint.", epilog=options.WHERE_HELP)
+@click.command(short_help="Say what is wrong with a checkpoint.", epilog=options.ANYWHERE_HELP)
 @options.where("where")
 @click.option("--reference", metavar="NORMAL", help="Hold it against this normal checkpoint too.")
 @click.option("--spec", metavar="FILE", help="Hold its names, dtypes and shapes against this lockfile (see `ckpt spec`).")

@@ -57,6 +57,7 @@ class Protocol:
     endpoints: list[tuple[str, re.Pattern[str], Endpoint]]
     repositories: dict[str, Repository] = field(default_factory=dict)
     uploads: dict[str, Upload] = field(default_factory=dict)
+    etags: dict[str, str] = field(default_factory=dict)
     signature: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def answer(self, request: Request) -> Answer:

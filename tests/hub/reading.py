@@ -149,7 +149,9 @@ def cdn(hub: Protocol, request: Request, at: At) -> Answer:
     if request.query.get("Signature") != hub.signature or repository is None or at["oid"] not in repository.objects:
         return Answer(403, {"Content-Type": "application/xml"}, b"<Error><Code>AccessDenied</Code></Error>")
     data = repository.objects[at["oid"]]
-    return content(data, md5_etag(data))
+    if at["oid"] not in hub.etags:
+        hub.etags[at["oid"]] = md5_etag(data)
+    return content(data, hub.etags[at["oid"]])
 
 
 def content(data: bytes, etag: str, headers: Mapping[str, str] = NONE) -> Answer:
