@@ -48,7 +48,7 @@ def _overview(summary: Summary) -> Table:
         *([("trainable", f"{trainable:,}")] if trainable is not None else []),
         ("weights", f"{size(checkpoint.size)} ({checkpoint.size:,} bytes) in {_count(len(checkpoint.weights), 'file')}"),
         *([("dtypes", summary.profile)] if summary.profile else []),
-        *([("from afar", transferred(summary.transferred))] if summary.transferred else []),
+        *([("transfer", transferred(summary.transferred))] if summary.transferred else []),
     ]
     return Table(header=("checkpoint", printable(checkpoint.where)), rows=tuple(rows))
 

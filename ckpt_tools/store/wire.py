@@ -124,7 +124,8 @@ class Wire:
             return body
 
     def _range(self, url: str, start: int, end: int, size: int) -> bytes:
-        asked = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
+        part = {} if (start, end) == (0, size) else {"Range": f"bytes={start}-{end - 1}"}
+        asked = {"Accept-Encoding": "identity", **part}
         with self._opened(url, asked) as response:
             status, said = response.status_code, response.headers.get("content-range", "")
             if response.headers.get("content-encoding", "identity") != "identity":
@@ -170,11 +171,15 @@ class Wire:
         except httpx.DecodingError:
             msg = f"{self.named(place)} answered with a body that cannot be unpacked"
             raise _Again(WrongAnswer(msg, path=url)) from None
+        except httpx.LocalProtocolError:
+            # Its words quote the header, which may be the token.
+            msg = "the Hub cannot be asked: what is to be sent is no valid header"
+            raise Unreachable(msg, path=url, hint="check HF_TOKEN for characters that no token has") from None
         except httpx.TransportError as error:
             msg = f"{self.named(place)} cannot be reached: {_words(error)}"
             raise _Again(Unreachable(msg, path=url), tries=2) from None
-        except (httpx.InvalidURL, UnicodeError, ValueError) as error:
-            msg = f"the Hub cannot be asked: {_words(error)}"
+        except (httpx.InvalidURL, ValueError) as error:
+            msg = f"the Hub cannot be asked: {_words(error) if isinstance(error, httpx.InvalidURL) else 'an address or a header is none'}"
             raise Unreachable(msg, path=url, hint="check HF_ENDPOINT, HF_TOKEN and the proxy settings") from None
         msg = f"{self.named(url)} leads from one place to the next more than {HOPS} times"
         raise WrongAnswer(msg, path=url)

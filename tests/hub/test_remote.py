@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
+import jsonschema
 import pytest
 from huggingface_hub import HfApi, close_session, constants
 
@@ -16,8 +20,11 @@ from ckpt_tools.api import gating
 from ckpt_tools.format import header
 from ckpt_tools.records.checkpoint import Tensor
 from ckpt_tools.records.dtype import Dtype
+from ckpt_tools.report import as_json, text, verdict_page, verification_json
+from ckpt_tools.report.diff_page import diff_page
+from ckpt_tools.report.show_page import show_page
 from ckpt_tools.store import wire
-from ckpt_tools.store.hub import repository
+from ckpt_tools.store.hub import connect, repository
 from ckpt_tools.store.listing import listing
 from ckpt_tools.store.place import HEADER_GUESS, pinned, remote
 from ckpt_tools.store.reader import read
@@ -236,6 +243,42 @@ def test_a_diff_of_two_policies_takes_three_requests_a_file_at_the_most_and_300_
     assert found.transferred.total == sum(map(len, (*NORMAL.values(), *REFLOW.values())))
 
 
+def test_the_pages_and_the_json_say_what_it_took(hub: HubServer) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.add_repo(OTHER, REFLOW)
+    for record, page, schema, module in (
+        (api.show(NAME), show_page, "show", as_json),
+        (api.diff(NAME, f"hf://{OTHER}"), diff_page, "diff", as_json),
+        (api.verify(NAME), verdict_page.page, "findings", verification_json),
+        (gating.gate(NAME), verdict_page.page, "verdict", verification_json),
+    ):
+        document = module.document(record)
+        jsonschema.validate(document, json.loads((ROOT / "schemas" / f"{schema}.schema.json").read_bytes()))
+        took = document["transferred"]
+        assert isinstance(took, dict)
+        assert f"in {took['requests']} requests, of " in text.render(page(record))
+    assert "transferred" not in as_json.document(api.show(str(ROOT / "fixtures" / "normal")))
+
+
+def test_the_command_line_reads_from_the_hub(hub: HubServer, tmp_path: Path) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.add_repo(OTHER, REFLOW)
+    environment = hub.environment(tmp_path / "home") | {"PYTHONPATH": str(ROOT)}
+
+    def ckpt(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "ckpt_tools", *arguments], env=environment, capture_output=True, text=True, check=False)
+
+    done = ckpt("diff", NAME, OTHER)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "different: 500 tensors only in B" in done.stdout
+    done = ckpt("spec", "write", NAME)
+    assert (done.returncode, len(json.loads(done.stdout)["tensors"])) == (0, 500)
+    done = ckpt("sanitize", str(ROOT / "fixtures" / "reflow"), "--reference", NAME, "--dry-run")
+    assert "8 steps planned, nothing written" in done.stdout
+    done = ckpt("show", "hf://tester/none")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
 def test_what_both_sides_have_is_fetched_once(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.add_repo(OTHER, NORMAL)
@@ -433,14 +476,15 @@ def test_a_server_that_asks_for_patience_gets_it_within_reason(hub: HubServer, w
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "words", "path"),
     [
-        (Fault.SHORT_READ, "broke off its answer"),
-        (Fault.WRONG_LENGTH, "bytes of the"),
-        (Fault.WRONG_RANGE, "to a request for bytes 0-"),
+        (Fault.SHORT_READ, "broke off its answer", "/cdn/"),
+        (Fault.SHORT_READ, "broke off its answer", "/resolve-cache/"),
+        (Fault.WRONG_LENGTH, "bytes of the", "/cdn/"),
+        (Fault.WRONG_LENGTH, "bytes of the", "/resolve-cache/"),
+        (Fault.WRONG_RANGE, "to a request for bytes 0-", "/cdn/"),
     ],
 )
-@pytest.mark.parametrize("path", ["/cdn/", "/resolve-cache/"])
 def test_an_answer_that_is_not_what_was_asked_for_is_asked_for_again(hub: HubServer, fault: Fault, words: str, path: str) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.misbehave(fault, times=1, path_contains=path)
@@ -499,7 +543,9 @@ def test_redirects_lead_on_but_not_round_and_not_astray(hub: HubServer) -> None:
     hub.misbehave(Fault.EXTRA_REDIRECTS, path_contains="/resolve/", times=3)
     assert len(read(NAME).tensors) == 500
     hub.misbehave(Fault.REDIRECT_LOOP, path_contains="/resolve/", times=9)
-    assert f"leads from one place to the next more than {wire.HOPS} times" in refusal(errors.WrongAnswer, lambda: read(NAME))
+    hub.requests.clear()
+    assert f"leads from one place to the next more than {wire.HOPS} times" in refusal(errors.WrongAnswer, lambda: read(f"{NAME}/model.safetensors"))
+    assert len(hub.requests) == 1 + wire.HOPS
     hub.behave()
     hub.misbehave(Fault.LEADS_ASTRAY, path_contains="/resolve/", times=9)
     assert "leads on to file:, where nobody should follow" in refusal(errors.WrongAnswer, lambda: read(NAME))
@@ -534,6 +580,20 @@ def test_a_file_that_is_gone_from_the_storage_is_said_to_be(hub: HubServer, monk
     commit = hub.add_repo(REPO, NORMAL)
     monkeypatch.setattr("ckpt_tools.store.remote.file_url", lambda a, _b, path: f"{a.client.endpoint}/{REPO}/resolve/{commit}/{path}.gone")
     assert f"{NAME}@{commit}/model.safetensors: is not on the Hub" in refusal(errors.NothingThere, lambda: read(f"{NAME}/model.safetensors"))
+
+
+def test_nobody_follows_from_https_to_http(hub: HubServer) -> None:
+    assert hub.endpoint
+    here = "https://hub.test/resolve"
+    leads_on = httpx.Response(302, headers={"Location": "http://hub.test/plain"}, request=httpx.Request("GET", here))
+    assert "leads on to http:, where nobody should follow" in refusal(errors.WrongAnswer, lambda: connect()._next(here, here, leads_on))
+
+
+@pytest.mark.parametrize("token", ["hf_xxx\x00y", "hf_xxx\u00e4"])
+def test_a_token_that_is_none_is_not_quoted(hub: HubServer, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    hub.add_repo(REPO, NORMAL)
+    monkeypatch.setattr("huggingface_hub.utils._headers.get_token", lambda: token)
+    assert "check HF_" in refusal(errors.Unreachable, lambda: read(NAME))
 
 
 # --- no way to the Hub -------------------------------------------------------------------------------------------------
