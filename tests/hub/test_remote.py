@@ -83,8 +83,8 @@ def lead(monkeypatch: pytest.MonkeyPatch, **settings: object) -> None:
     close_session()
 
 
-def download(hub: HubServer, **options: object) -> None:
-    HfApi(endpoint=hub.endpoint, token=hub.token).snapshot_download(REPO, cache_dir=constants.HF_HUB_CACHE, **options)  # type: ignore[arg-type]  # passed on
+def download(hub: HubServer, ignore: str | None = None) -> None:
+    HfApi(endpoint=hub.endpoint, token=hub.token).snapshot_download(REPO, cache_dir=constants.HF_HUB_CACHE, ignore_patterns=ignore)
 
 
 def refusal(kind: type[errors.CkptError], job: Callable[[], object]) -> str:
@@ -246,17 +246,17 @@ def test_a_diff_of_two_policies_takes_three_requests_a_file_at_the_most_and_300_
 def test_the_pages_and_the_json_say_what_it_took(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.add_repo(OTHER, REFLOW)
-    for record, page, schema, module in (
-        (api.show(NAME), show_page, "show", as_json),
-        (api.diff(NAME, f"hf://{OTHER}"), diff_page, "diff", as_json),
-        (api.verify(NAME), verdict_page.page, "findings", verification_json),
-        (gating.gate(NAME), verdict_page.page, "verdict", verification_json),
+    shown, compared, verified, gated = api.show(NAME), api.diff(NAME, f"hf://{OTHER}"), api.verify(NAME), gating.gate(NAME)
+    for page, schema, document in (
+        (show_page(shown), "show", as_json.document(shown)),
+        (diff_page(compared), "diff", as_json.document(compared)),
+        (verdict_page.page(verified), "findings", verification_json.document(verified)),
+        (verdict_page.page(gated), "verdict", verification_json.document(gated)),
     ):
-        document = module.document(record)
         jsonschema.validate(document, json.loads((ROOT / "schemas" / f"{schema}.schema.json").read_bytes()))
         took = document["transferred"]
         assert isinstance(took, dict)
-        assert f"in {took['requests']} requests, of " in text.render(page(record))
+        assert f"in {took['requests']} requests, of " in text.render(page)
     assert "transferred" not in as_json.document(api.show(str(ROOT / "fixtures" / "normal")))
 
 
@@ -348,7 +348,7 @@ def test_offline_a_cached_snapshot_is_read_and_another_is_a_clear_error(hub: Hub
 
 def test_offline_a_snapshot_without_its_weights_is_said_to_be_in_parts(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add_repo(REPO, shards(2, 3))
-    download(hub, ignore_patterns="*-00002-*")
+    download(hub, ignore="*-00002-*")
     lead(monkeypatch, HF_HUB_OFFLINE=True)
     assert "model-00002-of-00002.safetensors" in refusal(errors.ShardMissing, lambda: read(NAME))
     line = refusal(errors.NothingThere, lambda: read(f"{NAME}/model-00002-of-00002.safetensors"))
