@@ -25,9 +25,6 @@ _IMPORTS = 50
 
 _FIRST = frozenset(b"(.012FIJKLMNPQRSTUVXabcd}eghijl]opqrstu)G\x80\x8a\x8b\x88\x89\x85\x86\x87\x8c\x8f\x95")
 _LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-MAGIC = (*(bytes((byte,)) for byte in sorted(_FIRST)), b"PK\x03\x04", b"\x93NUMPY", b"7z", b"Rar!", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x78")
-"""What a file starts with of which more than the first bytes is looked at."""
-
 _OBJECTS = re.compile(rb"""['"][|<>=]?O\d*['"]""")
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
 _CALLS = frozenset(("REDUCE", "BUILD", "OBJ", "NEWOBJ", "NEWOBJ_EX"))

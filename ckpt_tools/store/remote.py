@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 THREADS = 8
 
+KEPT = 4 << 20
+"""Bytes of a file's start that are kept for another look. What is longer than headers and configs are is looked at once."""
+
 
 def open_repository(where: str, others: tuple[RemotePlace, ...] = ()) -> HubRepository:
     """Return the repository that `where` names, at the commit that this means now. What was fetched for `others` is not fetched again."""
@@ -151,7 +154,8 @@ class HubRepository:
         if end > len(window):
             window += self._fetched(file, path, len(window), end)
             self._check(file, path, window)
-            self.windows[key] = window
+            if len(window) <= KEPT:
+                self.windows[key] = window
         return window[start:end]
 
     def lacks(self, file: RemoteFile, least: int) -> bool:

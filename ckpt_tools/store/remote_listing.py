@@ -1,4 +1,4 @@
-"""What lies in a repository on the Hub, as `store.listing` tells it of a folder: every text in full, of other files as much as tells pickles.
+"""What lies in a repository on the Hub, as `store.listing` tells it of a folder: every text in full, of other files as much as is looked at on the disk.
 
 Each file's bytes are looked at by the very code that looks at files on the disk: what was fetched lies in a temporary file that reads as zeros elsewhere.
 A repository has neither modes nor links, and folders only by the files in them.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.format.header import LENGTH_BYTES
 from ckpt_tools.records.listing import Entry
 from ckpt_tools.store import listing
-from ckpt_tools.store.pickles import MAGIC, SNIFF
+from ckpt_tools.store.pickles import SNIFF
 from ckpt_tools.store.place import remote
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ckpt_tools.store.place import RemotePlace
 
 WHOLE = 1 << 20
-"""Files up to this size are fetched whole, and of larger ones that are no text this much where their first bytes may be a pickle's."""
+"""Files up to this size are fetched whole, several at a time; of larger ones first what tells whether they are text."""
 
 _TAR = "a tar archive, which is not fetched to look into it"
 
@@ -35,12 +35,12 @@ def entries(where: str, *, contents: bool) -> tuple[Entry, ...]:
     found = [Entry(path=folder, kind="folder") for folder in _folders(path.removeprefix(f"{base}/") for path in paths)]
     if contents:
         place.expect((path, _first(place, path)) for path in paths)
-        place.expect((path, _enough(place, path)) for path in paths)
+        place.expect((path, enough) for path in paths if (enough := _enough(place, path)) <= WHOLE)
     held = 0
     for path in paths:
         name, size = path.removeprefix(f"{base}/"), place.size(path)
         seen = _look(place, path, listing.TOTAL_LIMIT - held) if contents else listing.Content(size=size)
-        held += len(seen.text or "") + len(seen.header or "")
+        held += len(seen.text or "") + len(seen.header or "") + len(seen.strings or "")
         found.append(Entry(path=name, kind="file", **seen._asdict()))
     return tuple(sorted(found, key=lambda entry: entry.path))
 
@@ -79,7 +79,7 @@ def _enough(place: RemotePlace, path: str) -> int:
             return min(length if length <= size else WHOLE, listing.TEXT_LIMIT, size)
     if (listing.is_text_by_name(path.lower()) or listing.looks_like_text(head[: listing.HEAD])) and size <= listing.TEXT_LIMIT:
         return size
-    return min(WHOLE, size) if size <= WHOLE or head.startswith(MAGIC) else SNIFF
+    return min(listing.STRINGS_LIMIT, size)
 
 
 def _look(place: RemotePlace, path: str, budget: int) -> listing.Content:

@@ -190,7 +190,7 @@ def test_verifying_and_gating_find_the_same_from_afar(hub: HubServer, tmp_path: 
         (tmp_path / "here" / path).chmod(0o644)
     for judge in (api.verify, lambda where: gating.gate(where).verification):
         afar, here = judge(NAME), judge(str(tmp_path / "here"))
-        assert afar.findings == here.findings
+        assert [finding._replace(next="") for finding in afar.findings] == [finding._replace(next="") for finding in here.findings]
         assert {skip.code for skip in afar.skipped} - {skip.code for skip in here.skipped} <= {"CK745", "CK805", "CK806", "CK814"}
     (skipped,) = {skip.reason for skip in afar.skipped if skip.code in {"CK805", "CK806", "CK814"}}
     assert skipped == "it is about permissions and links, which files on the Hub do not have"
@@ -209,15 +209,16 @@ def test_what_cannot_be_read_is_a_finding_from_afar_too(hub: HubServer) -> None:
 
 @pytest.mark.parametrize("tail", [b"", b"PK\x05\x06" + bytes(18)])
 def test_an_archive_too_large_to_fetch_is_not_passed(hub: HubServer, tail: bytes) -> None:
-    tar = bytearray(4 << 20)
+    tar = bytearray(512)
     tar[257:262] = b"ustar"
-    hub.add_repo(REPO, {"a.gif": b"PK\x03\x04" + bytes(4 << 20) + tail, "b.gif": bytes(tar), "c.gif": b"GIF89a" + bytes(4 << 20), "d.bin": b"\0" * (9 << 20)})
+    large = bytes(18 << 20)
+    hub.add_repo(REPO, {"a.gif": b"PK\x03\x04" + large + tail, "b.gif": bytes(tar) + large, "c.gif": b"GIF89a" + large, "d.bin": large})
     with pinned():
         found = {entry.path: entry for entry in listing(NAME)}
     assert found["a.gif"].pickle.startswith("a zip archive")
     assert found["b.gif"].pickle == "a tar archive, which is not fetched to look into it"
     assert found["c.gif"].pickle == found["d.bin"].pickle == ""
-    assert sum(record.sent for record in hub.requests) < 6 << 20
+    assert sum(record.sent for record in hub.requests) < 65 << 20
 
 
 # --- what it costs -----------------------------------------------------------------------------------------------------
