@@ -119,7 +119,8 @@ def nothing_at(path: str) -> NothingThere | NotHere:
         return not_here(path)
     if os.path.islink(path):
         return NothingThere("a link that leads nowhere", path=path, hint="what it pointed to is gone: fetch it again, or point it elsewhere")
-    return NothingThere("there is nothing here", path=path)
+    is_address = path.startswith(("https://", "http://"))
+    return NothingThere("there is nothing here", path=path, hint="a checkpoint on the Hub is named hf://owner/name" if is_address else "")
 
 
 def _refused(path: str, error: OSError) -> NothingThere | NotHere | Unreadable:

@@ -387,6 +387,11 @@ def test_a_path_that_is_not_there_is_no_name(hub: HubServer, where: str, tmp_pat
     assert not hub.requests
 
 
+def test_an_address_is_told_how_it_is_named() -> None:
+    line = refusal(errors.NothingThere, lambda: read("https://huggingface.co/tester/policy"))
+    assert line.endswith("there is nothing here; a checkpoint on the Hub is named hf://owner/name")
+
+
 def test_a_path_that_is_there_is_never_a_name(hub: HubServer, tmp_path: Path) -> None:
     hub.add_repo(REPO, NORMAL)
     (tmp_path / REPO).mkdir(parents=True)
