@@ -64,7 +64,9 @@ def gate(  # noqa: PLR0913 - options by keyword
     rules = tuple(_BY_PROFILE[rule.code](choose) if rule.code in _BY_PROFILE else rule for rule in known_rules())
     try:
         _refuse_deeper(where)
-        seen = verify(where, reference=reference, spec=spec, values=values and not is_remote(where), target=target, settings=Settings(), rules=rules, progress=progress)
+        seen = verify(
+            where, reference=reference, spec=spec, values=values and not is_remote(where), target=target, settings=Settings(), rules=rules, progress=progress
+        )
     except (NotACheckpoint, NotAFile) as error:
         found = Finding(_REQUIRED, Severity.ERROR, error.what, error.path.removeprefix(where).lstrip("/"), next=error.next)
         seen = Verification(where, None, GENERIC.name, (found,), ())
