@@ -196,6 +196,7 @@ def test_verifying_and_gating_find_the_same_from_afar(hub: HubServer, tmp_path: 
         assert {skip.code for skip in afar.skipped} - {skip.code for skip in here.skipped} <= {"CK745", "CK805", "CK806", "CK814", *VALUES}
     (skipped,) = {skip.reason for skip in afar.skipped if skip.code in {"CK805", "CK806", "CK814"}}
     assert skipped == "it is about permissions and links, which files on the Hub do not have"
+    assert {skip.reason for skip in afar.skipped if skip.code in VALUES} == {"values are not read from the Hub: download the checkpoint for that"}
     assert any(finding.code == "CK810" for finding in afar.findings)
     assert all(secret.decode() not in str(finding) for finding in afar.findings)
 
