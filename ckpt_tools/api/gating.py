@@ -22,7 +22,7 @@ from ckpt_tools.rules.secrets import mask, secrets
 from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.listing import listing, single
 from ckpt_tools.store.locate import locate
-from ckpt_tools.store.place import is_folder, is_remote, pinned, spent
+from ckpt_tools.store.place import is_folder, is_remote, pinned, root_of, spent
 from ckpt_tools.store.reader import read
 from ckpt_tools.store.settings import read_settings
 
@@ -58,7 +58,7 @@ def gate(  # noqa: PLR0913 - options by keyword
     """
     if reference:
         read(reference)  # what is wrong with it is no finding
-    root = _root(where)
+    root = where if is_folder(where) else os.path.split(where)[0] or "."
     said = settings if isinstance(settings, Settings) else read_settings(settings, root)
     choose = _choice(profile or said.profile, said, is_folder=is_folder(where))
     rules = tuple(_BY_PROFILE[rule.code](choose) if rule.code in _BY_PROFILE else rule for rule in known_rules())
@@ -76,20 +76,10 @@ def gate(  # noqa: PLR0913 - options by keyword
 
 def _refuse_deeper(where: str) -> None:
     """Raise NotACheckpoint where the checkpoint is not in the folder itself: what is uploaded is the folder."""
-    inner = locate(where).root
-    if os.path.isdir(where) and os.path.normpath(inner) != os.path.normpath(where):
-        msg = f"holds its checkpoint further down, in {os.path.relpath(inner, where)}, where nobody looks for it once it is uploaded"
+    inner, outer = locate(where).root, root_of(where)
+    if is_folder(where) and os.path.normpath(inner) != os.path.normpath(outer):
+        msg = f"holds its checkpoint further down, in {os.path.relpath(inner, outer)}, where nobody looks for it once it is uploaded"
         raise NotACheckpoint(msg, path=where, hint=f"name the folder that you upload: {inner}")
-
-
-def _root(where: str) -> str:
-    """Return the folder that is judged: `where`, or the one that a file lies in."""
-    if is_remote(where):
-        try:
-            return locate(where).root
-        except (NotACheckpoint, NotAFile):
-            return where
-    return where if os.path.isdir(where) else os.path.split(where)[0] or "."
 
 
 def _choice(name: str, settings: Settings, *, is_folder: bool) -> Choice:

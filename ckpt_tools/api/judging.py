@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.errors import FormatError, UnknownSelection
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.families.registry import FAMILIES, family_of
-from ckpt_tools.records.finding import Skipped, Verification
+from ckpt_tools.records.finding import Need, Skipped, Verification
 from ckpt_tools.records.verdict import Settings
 from ckpt_tools.rules.codes import all_rules
 from ckpt_tools.rules.decide import live_with
@@ -20,13 +20,13 @@ from ckpt_tools.store import plugins
 from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.files import not_here
 from ckpt_tools.store.listing import listing
-from ckpt_tools.store.place import is_folder, is_remote, pinned, remote, spent
+from ckpt_tools.store.place import is_folder, is_remote, pinned, root_of, spent
 from ckpt_tools.store.probes import probe
 from ckpt_tools.store.reader import read
 from ckpt_tools.store.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from ckpt_tools.families.family import Family
     from ckpt_tools.format.json_text import JsonObject
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 OF_A_DISK = frozenset(("CK745", "CK805", "CK806", "CK814"))
-_NO_DISK = "it is about permissions and links, which files on the Hub do not have"
+"""Rules about permissions and links, of which files on the Hub have none."""
 
 
 def known_rules() -> tuple[Rule, ...]:
@@ -108,15 +108,24 @@ def verify(  # noqa: PLR0913 - options by keyword
         target=target,
         schema=_schema,
     )
-    apart = tuple(Skipped(rule.code, _NO_DISK) for rule in chosen if rule.code in OF_A_DISK and is_remote(where))
+    apart = tuple(_apart(chosen)) if is_remote(where) else ()
     findings, asked, skipped = ask((rule for rule in chosen if rule.code not in {skip.code for skip in apart}), subject)
     seen = Verification(where, checkpoint, family.name, findings, asked, tuple(sorted((*skipped, *apart))), transferred=spent())
     return live_with(seen, _said(settings, where))
 
 
+def _apart(rules: Iterable[Rule]) -> Iterator[Skipped]:
+    """Yield the rules that are not asked about what is on the Hub, and why."""
+    for rule in rules:
+        if rule.code in OF_A_DISK:
+            yield Skipped(rule.code, "it is about permissions and links, which files on the Hub do not have")
+        elif Need.VALUES in rule.needs:
+            yield Skipped(rule.code, "values are not read from the Hub: download the checkpoint for that")
+
+
 def _placed(finding: Finding, where: str) -> Finding:
     """Return a finding about what cannot be read with its path from where a reader would look: on the Hub, within what was named."""
-    return finding._replace(path=finding.path.removeprefix(remote(where).root).lstrip("/")) if is_remote(where) else finding
+    return finding._replace(path=finding.path.removeprefix(root_of(where)).lstrip("/")) if is_remote(where) else finding
 
 
 def _check_target(target: str) -> None:
@@ -128,7 +137,7 @@ def _check_target(target: str) -> None:
 
 def _said(settings: str | Settings | None, where: str) -> Settings:
     """Return the settings for judging what lies at `where`."""
-    folder = where if os.path.isdir(where) else os.path.split(where)[0] or "."
+    folder = where if is_folder(where) else os.path.split(where)[0] or "."
     return settings if isinstance(settings, Settings) else read_settings(settings, folder)
 
 

@@ -13,13 +13,12 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from ckpt_tools.format.hub_name import is_hub_name, may_be_hub_name
+from ckpt_tools.records.remote import Transfer
 from ckpt_tools.store.files import list_folder, open_regular, read_at, read_whole, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
-
-    from ckpt_tools.records.remote import Transfer
 
 
 HEADER_GUESS = 80 << 10
@@ -130,6 +129,11 @@ def is_folder(where: str) -> bool:
     return place.is_folder(place.root)
 
 
+def root_of(where: str) -> str:
+    """Return what `where` names as a path in its place: itself on this machine, on the Hub the same at a commit."""
+    return remote(where).root if is_remote(where) else where
+
+
 # --- one verb, one commit ----------------------------------------------------------------------------------------------
 
 
@@ -139,6 +143,10 @@ class RemotePlace(Place, Protocol):
     @property
     def root(self) -> str:
         """The folder or file that was named, at the commit."""
+
+    @property
+    def repository(self) -> str:
+        """The whole of it, at the commit."""
 
     @property
     def spent(self) -> Transfer:
@@ -173,17 +181,13 @@ def remote(where: str) -> RemotePlace:
     return known[where]
 
 
-def place_of(root: str) -> Place:
-    """Return the place in which the folder `root` of a checkpoint lies."""
-    return remote(root) if is_hub_name(root) else DISK
-
-
 def spent() -> Transfer | None:
     """Return what reading from the Hub took since `pinned` began, None where nothing was read from there."""
-    places = {id(place): place for place in (_PINNED.get() or {}).values()}.values()
+    places = tuple({id(place): place for place in (_PINNED.get() or {}).values()}.values())
     if not places:
         return None
     parts = [place.spent for place in places]
-    return parts[0]._replace(
-        requests=sum(part.requests for part in parts), received=sum(part.received for part in parts), total=sum(part.total for part in parts)
-    )
+    totals: dict[str, int] = {}
+    for place, part in zip(places, parts, strict=True):
+        totals[place.repository] = max(part.total, totals.get(place.repository, 0))
+    return Transfer(sum(part.requests for part in parts), sum(part.received for part in parts), sum(totals.values()))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import NothingThere, StoreError, WrongAnswer
 from ckpt_tools.format.header import LENGTH_BYTES
+from ckpt_tools.format.hub_name import parse
 from ckpt_tools.records.remote import Transfer
 from ckpt_tools.store.files import open_regular, too_large
 from ckpt_tools.store.hub import cache_of, connect, file_url, refused, repository
@@ -29,10 +30,11 @@ KEPT = 4 << 20
 
 def open_repository(where: str, others: tuple[RemotePlace, ...] = ()) -> HubRepository:
     """Return the repository that `where` names, at the commit that this means now. What was fetched for `others` is not fetched again."""
-    wire = connect()
-    found = repository(where, wire)
-    windows = next((other.windows for other in others if isinstance(other, HubRepository)), {})
-    return HubRepository(where, found, wire, windows)
+    wire, name = connect(), parse(where)
+    known = [other for other in others if isinstance(other, HubRepository)]
+    same = next((other.found for other in known if (other.found.name, parse(other.where).revision) == name[:2]), None)
+    found = same._replace(path=name.path) if same else repository(where, wire)
+    return HubRepository(where, found, wire, known[0].windows if known else {})
 
 
 class _Remote(NamedTuple):
@@ -81,6 +83,11 @@ class HubRepository:
     def root(self) -> str:
         """What was named, at the commit."""
         return f"{self.found.root}/{self.found.path}".rstrip("/")
+
+    @property
+    def repository(self) -> str:
+        """The whole of it, at the commit."""
+        return self.found.root
 
     @property
     def spent(self) -> Transfer:

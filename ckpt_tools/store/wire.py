@@ -162,27 +162,26 @@ class Wire:
         except self.client.offline_error:
             msg = "the Hub is not asked: HF_HUB_OFFLINE is set"
             raise Unreachable(msg, path=url, hint="unset it, or download what you want to read before") from None
-        except httpx.TimeoutException:
-            msg = f"{self.named(place)} gave no answer in {self.client.seconds:.0f} seconds"
-            raise _Again(Unreachable(msg, path=url)) from None
-        except httpx.RemoteProtocolError as error:
-            msg = f"{self.named(place)} broke off its answer: {_words(error)}"
-            raise _Again(WrongAnswer(msg, path=url)) from None
-        except httpx.DecodingError:
-            msg = f"{self.named(place)} answered with a body that cannot be unpacked"
-            raise _Again(WrongAnswer(msg, path=url)) from None
-        except httpx.LocalProtocolError:
-            # Its words quote the header, which may be the token.
-            msg = "the Hub cannot be asked: what is to be sent is no valid header"
-            raise Unreachable(msg, path=url, hint="check HF_TOKEN for characters that no token has") from None
-        except httpx.TransportError as error:
-            msg = f"{self.named(place)} cannot be reached: {_words(error)}"
-            raise _Again(Unreachable(msg, path=url), tries=2) from None
-        except (httpx.InvalidURL, ValueError) as error:
-            msg = f"the Hub cannot be asked: {_words(error) if isinstance(error, httpx.InvalidURL) else 'an address or a header is none'}"
-            raise Unreachable(msg, path=url, hint="check HF_ENDPOINT, HF_TOKEN and the proxy settings") from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            raise self._failure(error, url, place) from None
         msg = f"{self.named(url)} leads from one place to the next more than {HOPS} times"
         raise WrongAnswer(msg, path=url)
+
+    def _failure(self, error: Exception, url: str, place: str) -> _Again | Unreachable:
+        """Return what is raised for an attempt that `error` ended at the address `place`."""
+        httpx = self.client.httpx
+        if isinstance(error, httpx.InvalidURL | httpx.LocalProtocolError) or not isinstance(error, httpx.HTTPError):
+            # The words of the latter quote what was to be sent, which may be the token.
+            words = _words(error) if isinstance(error, httpx.InvalidURL) else "what is to be sent is no valid header or address"
+            return Unreachable(f"the Hub cannot be asked: {words}", path=url, hint="check HF_ENDPOINT, HF_TOKEN and the proxy settings")
+        host = self.named(place)
+        if isinstance(error, httpx.TimeoutException):
+            return _Again(Unreachable(f"{host} gave no answer in {self.client.seconds:.0f} seconds", path=url))
+        if isinstance(error, httpx.RemoteProtocolError):
+            return _Again(WrongAnswer(f"{host} broke off its answer: {_words(error)}", path=url))
+        if isinstance(error, httpx.DecodingError):
+            return _Again(WrongAnswer(f"{host} answered with a body that cannot be unpacked", path=url))
+        return _Again(Unreachable(f"{host} cannot be reached: {_words(error)}", path=url), tries=2)
 
     def _asked(self, place: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - httpx's context of a response
         with self._lock:

@@ -20,6 +20,7 @@ from ckpt_tools.api import gating
 from ckpt_tools.format import header
 from ckpt_tools.records.checkpoint import Tensor
 from ckpt_tools.records.dtype import Dtype
+from ckpt_tools.records.finding import Need
 from ckpt_tools.report import as_json, text, verdict_page, verification_json
 from ckpt_tools.report.diff_page import diff_page
 from ckpt_tools.report.show_page import show_page
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 REPO, OTHER = "tester/policy", "tester/reflow"
 NAME = f"hf://{REPO}"
+VALUES = {rule.code for rule in api.known_rules() if Need.VALUES in rule.needs}
 CARD = b"---\nlicense: apache-2.0\nlibrary_name: lerobot\npipeline_tag: robotics\n---\n\n# A policy\n"
 
 
@@ -188,12 +190,13 @@ def test_verifying_and_gating_find_the_same_from_afar(hub: HubServer, tmp_path: 
         (tmp_path / "here" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "here" / path).write_bytes(data)
         (tmp_path / "here" / path).chmod(0o644)
-    for judge in (api.verify, lambda where: gating.gate(where, values=False).verification):
+    for judge in (api.verify, lambda where: gating.gate(where).verification):
         afar, here = judge(NAME), judge(str(tmp_path / "here"))
         assert [finding._replace(next="") for finding in afar.findings] == [finding._replace(next="") for finding in here.findings]
-        assert {skip.code for skip in afar.skipped} - {skip.code for skip in here.skipped} <= {"CK745", "CK805", "CK806", "CK814"}
+        assert {skip.code for skip in afar.skipped} - {skip.code for skip in here.skipped} <= {"CK745", "CK805", "CK806", "CK814", *VALUES}
     (skipped,) = {skip.reason for skip in afar.skipped if skip.code in {"CK805", "CK806", "CK814"}}
     assert skipped == "it is about permissions and links, which files on the Hub do not have"
+    assert {skip.reason for skip in afar.skipped if skip.code in VALUES} == {"values are not read from the Hub: download the checkpoint for that"}
     assert any(finding.code == "CK810" for finding in afar.findings)
     assert all(secret.decode() not in str(finding) for finding in afar.findings)
 
