@@ -39,12 +39,13 @@ class Hit(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A form of secrets: its words, its expression (group `s` is the secret, else all), and what a match must be beside."""
+    """A form of secrets: its words, its expression (group `s` is the secret, else all), and what a match must be beside. Where `leads`, it starts with a word."""
 
     name: str
     words: tuple[str, ...]
     expression: str
     folded: bool = False
+    leads: bool = False
     holds: Callable[[Hit], bool] = lambda _: True
 
 
@@ -184,7 +185,8 @@ def _has_head(hit: Hit) -> bool:
 # --- the kinds -------------------------------------------------------------------------------------------------------------
 
 _ASSIGNED = (
-    r"(?:(?:api|access|private|secret)[_-]?key|client[_-]?secret|secret|token|password|passwd|passphrase|credential)"
+    r"(?:(?:(?<=api)|(?<=access)|(?<=private)|(?<=secret)|(?<=api[_-])|(?<=access[_-])|(?<=private[_-])|(?<=secret[_-]))key"
+    r"|secret|token|password|passwd|passphrase|credential)"
     r"[\"']?\s{0,4}(?::|=|=>)\s{0,4}(?:bearer\s)?[\"']?(?P<s>[a-z0-9+/_~=.-]{16,})"
 )
 _WANDB = r"(?:key|login|token|passw(?:or)?d|secret|wandb)[^a-z0-9]{1,12}(?:(?:relogin|cloud|key)[^a-z0-9]{1,4})?(?P<s>(?<![0-9a-f])[0-9a-f]{40})(?![0-9a-f])"
@@ -213,8 +215,8 @@ KINDS = (
     Kind("SendGrid key", ("sg.",), r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}"),
     Kind("Telegram token", (":aa",), r"(?<![0-9])[0-9]{8,10}:AA[A-Za-z0-9_-]{33}"),
     Kind("Mailchimp key", ("-us",), r"(?<![0-9a-z])[0-9a-f]{32}-us[0-9]{1,2}"),
-    Kind("Mailgun key", ("key-",), r"(?<![A-Za-z0-9_])key-[0-9a-f]{32}(?![0-9a-z])"),
-    Kind("Twilio key", ("sk",), r"(?<![A-Za-z0-9])SK[0-9a-f]{32}(?![A-Za-z0-9])"),
+    Kind("Mailgun key", ("key-",), r"key-(?<![A-Za-z0-9_]key-)[0-9a-f]{32}(?![0-9a-z])"),
+    Kind("Twilio key", ("sk",), r"SK(?<![A-Za-z0-9]SK)[0-9a-f]{32}(?![A-Za-z0-9])"),
     Kind("Square secret", ("sq0csp-",), r"sq0csp-[A-Za-z0-9_-]{43}"),
     Kind("Stripe key", ("_live_",), r"[sr]k_live_[A-Za-z0-9]{20,}"),
     Kind("API key (sk-)", ("sk-",), r"sk-(?:proj|svcacct|admin|ant-[a-z0-9]{1,12}|or-v1|lf)-(?P<s>[A-Za-z0-9_-]{20,})", holds=_is_mixed),
@@ -239,7 +241,7 @@ KINDS = (
     Kind("Discord token", (".",), r"\.[A-Za-z0-9_-]{6}\.(?P<s>[A-Za-z0-9_-]{27,})", holds=_is_discord),
     Kind("Google key", ("aiza", "ya29.", "gocspx-"), r"AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{20,}"),
     Kind("JSON web token", (".eyj",), r"\.(?P<s>eyJ[A-Za-z0-9_-]{8,4000}+\.[A-Za-z0-9_-]{8,})", holds=_has_head),
-    Kind("JSON web key", ("kty",), r"[\"']d[\"']\s{0,4}:\s{0,4}[\"'](?P<s>[A-Za-z0-9_-]{40,})", holds=_is_private_part),
+    Kind("JSON web key", ('kty"', "kty'"), r"[\"']d[\"']\s{0,4}:\s{0,4}[\"'](?P<s>[A-Za-z0-9_-]{40,})", holds=_is_private_part),
     Kind("private key", ("private key",), r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----", holds=_has_body),
     Kind("private key (PuTTY)", ("private-lines",), r"Private-Lines:\s?[0-9]{1,4}", holds=_has_body),
     Kind("private key (age)", ("age-secret-key-1",), r"AGE-SECRET-KEY-1[A-Z0-9]{50,}"),
@@ -255,7 +257,7 @@ KINDS = (
         folded=True,
         holds=lambda hit: is_drawn(hit.value),
     ),
-    Kind("secret that is assigned", ("key", "secret", "token", "passw", "passphrase", "credential"), _ASSIGNED, folded=True, holds=_is_assigned),
+    Kind("secret that is assigned", ("key", "secret", "token", "passw", "passphrase", "credential"), _ASSIGNED, folded=True, leads=True, holds=_is_assigned),
     Kind("password", ("passw",), r"passw(?:or)?d[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?P<s>[a-z0-9+/_~=!#%^&*-]{8,15})", folded=True, holds=_is_assigned),
 )
 """The more particular first: what two of them find is of the first kind."""

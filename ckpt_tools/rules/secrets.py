@@ -6,18 +6,23 @@ What is shown of a secret are its first four characters at most, and never more 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from functools import cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.rules.known import SHOWN, Known, redacted
 from ckpt_tools.rules.secret_kinds import KINDS, Hit, Kind, compiled, is_real
-from ckpt_tools.rules.views import encoded, unescaped, windows
+from ckpt_tools.rules.views import dense, encoded, unescaped, windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MOST = 10_000
 """Secrets that are looked for in one text; who has so many looks at the text."""
+
+_SHORT = ("://", "passw", "machine", "private key", "private-lines")
+"""Words of kinds whose secrets can be short, or stand on other lines."""
 
 __all__ = ["MOST", "SHOWN", "Secret", "mask", "redacted", "secrets"]
 
@@ -36,7 +41,7 @@ def secrets(text: str) -> tuple[Secret, ...]:
     line, counted = 1, 0
     for offset, part in windows(text):
         line, counted = line + text.count("\n", counted, offset), offset
-        for start, kind, value in sorted(_in(part)):
+        for start, kind, value in sorted(_in(part), key=itemgetter(0)):
             line, counted = line + text.count("\n", counted, offset + start), offset + start
             found.setdefault(value, Secret(kind, value, line))
         line, counted = line - text.count("\n", offset, counted), offset
@@ -67,14 +72,31 @@ def _behind(text: str) -> Iterator[str]:
 
 def _in(text: str) -> Iterator[tuple[int, str, str]]:
     """Yield (where it starts, kind, secret) of what stands in `text` as it is."""
+    text, places = dense(text, _SHORT)
     plain = text.encode("ascii", "replace").decode("ascii")  # of the same length, and fast to search
     folded = plain.lower()
     for kind in _possible(folded):
-        for match in compiled(kind.expression).finditer(folded if kind.folded else plain):
+        for match in _matches(kind, folded if kind.folded else plain):
             start, end = match.span("s" if "s" in match.re.groupindex else 0)
             hit = Hit(text, match.start(), start, end)
             if kind.holds(hit) and is_real(hit.value):
-                yield start, kind.name, hit.value
+                there, here = places[bisect_right(places, (start, len(text) * 2)) - 1]
+                yield start - there + here, kind.name, hit.value
+
+
+def _matches(kind: Kind, text: str) -> Iterator[re.Match[str]]:
+    """Yield the matches of a kind; of one that starts with its words, where they stand."""
+    expression = compiled(kind.expression)
+    if not kind.leads:
+        yield from expression.finditer(text)
+        return
+    for word in kind.words:
+        at = text.find(word)
+        while at >= 0:
+            match = expression.match(text, at)
+            if match:
+                yield match
+            at = text.find(word, match.end() if match else at + len(word))
 
 
 def _possible(folded: str) -> tuple[Kind, ...]:

@@ -39,11 +39,17 @@ _NAMED = {
     "ast": "*", "comma": ",", "semi": ";", "lpar": "(", "rpar": ")", "lsqb": "[", "rsqb": "]", "lcub": "{", "rcub": "}", "grave": "`", "vert": "|", "Hat": "^",
 }  # fmt: skip
 _RUN = b"a" * 24
+_WORD = b"a" * 15
+"""Shorter than any secret that stands alone."""
+
+_BEFORE, _AFTER = 192, 64
+_SIGNS = b"+/-_=.~%:@"
 _LINE = 60
 """Base64 is wrapped at 60 characters or more."""
 
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _ALPHABET = bytes(97 if chr(code).isalnum() or code in b"+/-_" else 32 for code in range(128)) + b" " * 128
+_WORDY = bytes(97 if chr(code).isalnum() or code in _SIGNS else 32 for code in range(128)) + b" " * 128
 
 
 def views(text: str) -> tuple[str, ...]:
@@ -84,6 +90,47 @@ def encoded(text: str) -> str:
     data = text.encode("ascii", "replace")
     lines = (_decoded(run[start:]) for run in _runs(data, data.translate(_ALPHABET)) for start in range(4))
     return "\n".join(line for line in lines if line)
+
+
+def dense(text: str, words: tuple[str, ...]) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """Return (the parts of `text` around long runs without a gap, and around `words` in any case, joined; where each starts there and in `text`).
+
+    A small part of what people write, or of a vocabulary, and all of what could be a secret.
+    """
+    data = text.encode("ascii", "replace")
+    flat, folded = data.translate(_WORDY), data.lower()
+    spans = [*_spans(flat, _WORD, len(_WORD)), *(span for word in words for span in _spans(folded, word.encode(), 0))]
+    parts: list[str] = []
+    places: list[tuple[int, int]] = []
+    length = 0
+    for start, end in _merged(sorted(spans), len(text)):
+        places.append((length, start))
+        parts.append(text[start:end])
+        length += end - start + 1
+    return "\n".join(parts), tuple(places)
+
+
+def _spans(data: bytes, word: bytes, run: int) -> Iterator[tuple[int, int]]:
+    """Yield where `word` stands in `data`, up to the end of the run where it is one, with what stands around it."""
+    at = data.find(word)
+    while at >= 0:
+        end = data.find(b" ", at + run) if run else at + _BEFORE
+        end = len(data) if end < 0 else end
+        yield max(0, at - _BEFORE), end + _AFTER
+        at = data.find(word, end)
+
+
+def _merged(spans: list[tuple[int, int]], length: int) -> Iterator[tuple[int, int]]:
+    """Yield the spans, those that touch as one."""
+    at = done = 0
+    for start, end in spans:
+        if start > done + _AFTER:
+            if done:
+                yield at, done
+            at = start
+        done = max(done, min(end, length))
+    if done:
+        yield at, done
 
 
 def _gap(text: str, at: int) -> int:
