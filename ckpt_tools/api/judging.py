@@ -14,22 +14,24 @@ from ckpt_tools.records.verdict import Settings
 from ckpt_tools.rules.codes import all_rules
 from ckpt_tools.rules.decide import live_with
 from ckpt_tools.rules.engine import ask
+from ckpt_tools.rules.masking import masked
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.rules.unreadable import finding_of
 from ckpt_tools.store import plugins
 from ckpt_tools.store.copying import no_progress
-from ckpt_tools.store.listing import listing
+from ckpt_tools.store.listing import listing, single
 from ckpt_tools.store.probes import probe
 from ckpt_tools.store.reader import read
 from ckpt_tools.store.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from ckpt_tools.families.family import Family
     from ckpt_tools.format.json_text import JsonObject
     from ckpt_tools.records.checkpoint import Checkpoint
     from ckpt_tools.records.facts import Facts
+    from ckpt_tools.records.finding import Finding
     from ckpt_tools.rules.rule import Rule
 
 
@@ -85,7 +87,8 @@ def verify(  # noqa: PLR0913 - options by keyword
         finding = finding_of(error)
         skipped = tuple(Skipped(rule.code, "the checkpoint cannot be read") for rule in chosen if rule.code != finding.code)
         root = where if os.path.isdir(where) else os.path.split(where)[0]
-        return live_with(Verification(where, None, GENERIC.name, (finding,), (finding.code,), skipped), _said(settings, root))
+        seen = live_with(Verification(where, None, GENERIC.name, (finding,), (finding.code,), skipped), _said(settings, root))
+        return masked(seen, _quoted(root, (finding,)))
     family = _family_of(checkpoint)
     subject = Subject(
         checkpoint,
@@ -99,7 +102,15 @@ def verify(  # noqa: PLR0913 - options by keyword
         schema=_schema,
     )
     findings, asked, skipped = ask(chosen, subject)
-    return live_with(Verification(where, checkpoint, family.name, findings, asked, skipped), _said(settings, checkpoint.root))
+    seen = live_with(Verification(where, checkpoint, family.name, findings, asked, skipped), _said(settings, checkpoint.root))
+    return masked(seen, (*(document.text for document in checkpoint.documents), *_quoted(checkpoint.root, findings)) if findings else ())
+
+
+def _quoted(root: str, findings: Iterable[Finding]) -> Iterator[str]:
+    """Yield what can be read in the files that findings are about, which they may quote."""
+    for path in sorted({finding.path for finding in findings}):
+        if os.path.isfile(os.path.join(root, path)):
+            yield from (text for entry in single(os.path.join(root, path)) for text, _ in entry.texts)
 
 
 def _said(settings: str | Settings | None, root: str) -> Settings:

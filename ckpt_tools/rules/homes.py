@@ -13,26 +13,27 @@ if TYPE_CHECKING:
 
 _NAME = r"[^\s/\\\"'<>|:;,)(\]\[{}$*%`~]{1,64}"
 _SEP = r"[/\\]{1,4}"
-_HOMES = (
-    rf"[/\\](?P<word>[Hh]ome|[Uu]sers|USERS|[Dd]ocuments and [Ss]ettings|root|scratch|media)(?:{_SEP}(?:\./)?)(?P<name>{_NAME})(?P<more>[/\\])?"
-)
+_HOMES = rf"[/\\](?P<word>[Hh]ome|[Uu]sers|USERS|[Dd]ocuments and [Ss]ettings|root|scratch|media)(?:{_SEP}(?:\./)?)(?P<name>{_NAME})(?=(?P<more>[/\\])?)"
 _TILDE = r"~(?<![\w/.~\\!?:-]~)(?P<name>[a-z_][a-z0-9_-]{1,31})/[\w.-]"
 _WORDS = ("home", "users", "settings", "root", "scratch", "media", "~")
-_MOUNTS = (
-    r"(?:^|[^\w./\\~$})-])"
-    r"(?P<mount>(?:/{1,4}(?:nfs|mnt|data|gpfs|lustre|beegfs|ceph|var|export|net|storage|cluster|host|usr|scratch|work|volumes|cygdrive|[a-z]|(?:vol|fs|data|disk)[0-9]{0,3})){1,2}"
-    r"|/System/Volumes/Data)$"
+_MOUNTED = (
+    r"(?:/{1,4}(?:nfs|mnt|data|gpfs|lustre|beegfs|ceph|var|export|net|storage|cluster|host|usr|scratch|work|volumes|cygdrive|[a-z]|(?:vol|fs|data|disk)[0-9]{0,3})){1,2}"
+    r"|/System/Volumes/Data"
 )
-_BEFORE = r"(?:^|[^\w.-]|file:)[/\\]{0,4}$"
-_DRIVE = r"(?<![A-Za-z])(?P<drive>[A-Za-z]):[/\\]{0,3}$"
-_ELSEWHERE = r"(?<!file)://?[/\\]?$"
+_SLASHES = r"[/\\]{0,4}"
+_BEFORE = rf"{_SLASHES}(?:[^\w.$/\\-]|:elif|$)"
+"""Backwards, as the next two: what stands before a path that starts at the root."""
+
+_DRIVE = rf"{_SLASHES}:(?P<drive>[A-Za-z])(?![A-Za-z])"
+_ELSEWHERE = r"[/\\]?/?/:(?!elif)"
+_PATH = r"[\w/.-]*"
 _LOOKED = 64
 _ANYBODY = frozenset(
     (
         "user", "username", "you", "yourname", "your_name", "your-name", "your_username", "your-username", "your-user", "your_user", "youruser", "me", "name", "myuser", "my-user",
         "my_user", "myname", "xxx", "xyz", "...", "…", "..", ".", "shared", "public", "default", "all users", "someone", "somebody", "anybody", "foo", "guest", "example", "test",
         "pi", "ubuntu", "debian", "ec2-user", "jovyan", "vscode", "node", "runner", "runneradmin", "codespace", "gitpod", "coder", "vagrant", "docker", "app", "appuser", "nonroot",
-        "lerobot", "robot", "huggingface", "admin", "kaggle", "colab", "linuxbrew", "conda", "tmp", "temp", "data", "static", "images", "videos", "usb", "cdrom", "sd", "users",
+        "lerobot", "robot", "assistant", "homeassistant", "huggingface", "admin", "kaggle", "colab", "linuxbrew", "conda", "tmp", "temp", "data", "static", "images", "videos", "usb", "cdrom", "sd", "users",
     )
 )  # fmt: skip
 """Names in instructions, images and tutorials: they are nobody's."""
@@ -83,21 +84,26 @@ def _is_somebody(name: str) -> bool:
 
 def _lead(before: str, match: re.Match[str]) -> str:
     """Return what stands before the name in a path, "" for what is no path into a home: one of a web page, or a relative one."""
-    word = match["word"]
-    drive = _compiled(_DRIVE).search(before)
+    word, back = match["word"], before[::-1]
+    drive = _compiled(_DRIVE).match(back)
     if drive and word.lower() in ("users", "documents and settings"):
         return f"{drive['drive'].upper()}:\\{word.capitalize() if word.lower() == 'users' else word}\\"
-    if _compiled(_ELSEWHERE).search(before):
+    if match[0][0] != "/" or _compiled(_ELSEWHERE).match(back):
         return ""
-    mount = _compiled(_MOUNTS).search(before)
-    if not mount and not _compiled(_BEFORE).search(before):
-        return ""
+    if not _compiled(_BEFORE).match(back):
+        mount = _mount(back)
+        return f"{mount}/{word}/" if mount and word.lower() in ("home", "users") else ""
     if word in ("root", "scratch", "media"):
         is_deep = match["more"] is not None or word == "scratch"
-        is_plain = not match["name"].startswith(".") and "." not in match["name"]
-        return f"/{word}/" if not mount and is_deep and is_plain else ""
-    is_unix = word in ("home", "Users") or (mount is not None and word == "users")
-    return f"{mount['mount'] if mount else ''}/{word}/" if is_unix else ""
+        return f"/{word}/" if is_deep and "." not in match["name"] else ""
+    return f"/{word}/" if word in ("home", "Users") else ""
+
+
+def _mount(back: str) -> str:
+    """Return the place where other machines' homes are mounted that `back` spells backwards, "" for another folder."""
+    run = _compiled(_PATH).match(back)
+    path = run[0][::-1] if run else ""
+    return path if _compiled(_MOUNTED).fullmatch(path) else ""
 
 
 @cache

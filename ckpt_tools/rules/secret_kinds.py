@@ -172,7 +172,7 @@ def _is_of_wandb(hit: Hit) -> bool:
 
 def _has_body(hit: Hit) -> bool:
     """Whether a key follows its first line: most of a line of base64, also where the lines are quoted or commented out."""
-    body = re.sub(r"[\s\"',+\\>#*|]", "", hit.text[hit.end : hit.end + 300])
+    body = re.sub(r"[\s\"',+\\>#*|]", "", hit.text[hit.end : hit.end + 300].partition("-----")[0])
     return compiled(r"[A-Za-z0-9/=]{40}").search(body) is not None
 
 

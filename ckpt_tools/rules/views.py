@@ -34,9 +34,9 @@ _BACKSLASH = "\x7f"
 
 _LETTERS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _NAMED = {
-    "amp": "&", "quot": '"', "lt": "<", "gt": ">", "apos": "'", "lowbar": "_", "UnderBar": "_", "period": ".", "colon": ":", "sol": "/", "bsol": "\\", "commat": "@",
-    "equals": "=", "num": "#", "dollar": "$", "percnt": "%", "plus": "+", "hyphen": "-", "dash": "-", "nbsp": " ", "NewLine": "\n", "Tab": "\t", "excl": "!", "quest": "?",
-    "ast": "*", "comma": ",", "semi": ";", "lpar": "(", "rpar": ")", "lsqb": "[", "rsqb": "]", "lcub": "{", "rcub": "}", "grave": "`", "vert": "|", "Hat": "^",
+    "amp": "&", "quot": '"', "lt": "<", "gt": ">", "apos": "'", "lowbar": "_", "UnderBar": "_", "period": ".", "colon": ":", "sol": "/", "bsol": "\\",
+    "commat": "@", "equals": "=", "num": "#", "dollar": "$", "percnt": "%", "plus": "+", "hyphen": "-", "dash": "-", "nbsp": " ", "NewLine": "\n", "Tab": "\t",
+    "excl": "!", "quest": "?", "ast": "*", "comma": ",", "semi": ";", "lpar": "(", "rpar": ")", "lsqb": "[", "rsqb": "]", "lcub": "{", "rcub": "}",
 }  # fmt: skip
 _RUN = b"a" * 24
 _WORD = b"a" * 15
@@ -182,7 +182,8 @@ def _decoded(run: bytes) -> str:
 
 def _plain(text: str) -> str:
     if "\\" in text:
-        text = re.sub(_ESCAPE, _character, text.replace("\\\\", _BACKSLASH)).replace(_BACKSLASH, "\\")
+        text = text.replace("\\\\", _BACKSLASH).replace("\\/", "/").replace('\\"', '"').replace("\\n", "\n")
+        text = re.sub(_ESCAPE, _character, text).replace(_BACKSLASH, "\\")
     if "%" in text:
         text = re.sub(_PERCENT, lambda match: chr(int(match[1], 16)), text)
     return re.sub(_ENTITY, _entity, text) if "&" in text else text
