@@ -30,10 +30,12 @@ _PATH = r"[\w/.-]*"
 _LOOKED = 64
 _ANYBODY = frozenset(
     (
-        "user", "username", "you", "yourname", "your_name", "your-name", "your_username", "your-username", "your-user", "your_user", "youruser", "me", "name", "myuser", "my-user",
-        "my_user", "myname", "xxx", "xyz", "...", "…", "..", ".", "shared", "public", "default", "all users", "someone", "somebody", "anybody", "foo", "guest", "example", "test",
-        "pi", "ubuntu", "debian", "ec2-user", "jovyan", "vscode", "node", "runner", "runneradmin", "codespace", "gitpod", "coder", "vagrant", "docker", "app", "appuser", "nonroot",
-        "lerobot", "robot", "assistant", "homeassistant", "huggingface", "admin", "kaggle", "colab", "linuxbrew", "conda", "tmp", "temp", "data", "static", "images", "videos", "usb", "cdrom", "sd", "users",
+        "user", "username", "you", "yourname", "your_name", "your-name", "your_username", "your-username", "your-user", "your_user", "youruser", "me",
+        "name", "myuser", "my-user", "my_user", "myname", "xxx", "xyz", "...", "…", "..", ".", "shared", "public", "default", "all users", "someone",
+        "somebody", "anybody", "foo", "guest", "example", "test", "pi", "ubuntu", "debian", "ec2-user", "jovyan", "vscode", "node", "runner",
+        "runneradmin", "codespace", "gitpod", "coder", "vagrant", "docker", "app", "appuser", "nonroot", "lerobot", "robot", "assistant", "homeassistant",
+        "huggingface", "admin", "kaggle", "colab", "linuxbrew", "conda", "tmp", "temp", "data", "static", "images", "videos", "usb", "cdrom", "sd",
+        "users",
     )
 )  # fmt: skip
 """Names in instructions, images and tutorials: they are nobody's."""

@@ -39,7 +39,7 @@ class Hit(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A form of secrets: its words, its expression (group `s` is the secret, else all), and what a match must be beside. Where `leads`, it starts with a word."""
+    """A form of secrets: its words, its expression (group `s` is the secret, else all; where `leads`, it starts with a word), what a match must be."""
 
     name: str
     words: tuple[str, ...]
@@ -58,13 +58,14 @@ def compiled(expression: str, flags: int = 0) -> re.Pattern[str]:
 # --- what stands for a secret ----------------------------------------------------------------------------------------------
 
 _STANDS = (
-    r"x{3,}|\*{3,}|\.{3,}|0{4,}|example|sample|yours?|token|placeholder|redacted|removed|change_?me|dummy|insert|fake|secret|key|passw(?:or)?d|goes|here|api|my"
+    r"x{3,}|\*{3,}|\.{3,}|0{4,}|example|sample|yours?|token|"
+    r"placeholder|redacted|removed|change_?me|dummy|insert|fake|secret|key|passw(?:or)?d|goes|here|api|my"
 )
 _COMMON = frozenset(("pass", "password", "passwd", "pwd", "pw", "secret", "token", "xxx", "user", "username", "key", "apikey", "null", "none"))
 _ISSUED = r"^[A-Za-z]{2,6}[_-](?=.{16})"
 _AWS = (20, 40)
 _DISTINCT = 5
-_STEPS = 4
+_STEPS = 6
 """Characters that follow each other in the alphabet, as 1234 and abcd do, and nobody draws."""
 
 
@@ -87,7 +88,7 @@ def _stepped(body: str) -> int:
         if right.isalnum() and left.isalnum() and ord(right) - ord(left) in (0, 1):
             run += 1
             continue
-        total += run if run >= _STEPS else 0
+        total += run if run >= min(_STEPS, len(body)) else 0
         run = 1
     return total
 
