@@ -256,7 +256,7 @@ KINDS = (
         ("authorization",),
         r"authorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:bearer|basic|token)\s{1,4}(?P<s>[a-z0-9+/_~=.-]{12,})",
         folded=True,
-        holds=lambda hit: is_drawn(hit.value),
+        holds=lambda hit: _has_cases(hit.value) or is_drawn(hit.value),
     ),
     Kind("secret that is assigned", ("key", "secret", "token", "passw", "passphrase", "credential"), _ASSIGNED, folded=True, leads=True, holds=_is_assigned),
     Kind("password", ("passw",), r"passw(?:or)?d[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?P<s>[a-z0-9+/_~=!#%^&*-]{8,15})", folded=True, holds=_is_assigned),

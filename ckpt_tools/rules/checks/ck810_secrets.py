@@ -2,8 +2,9 @@
 
 What is on the Hub has been copied within minutes, and deleting it does not call it back. Training writes its environment into configs and cards; tokens
 end up in URLs, in metadata, in notebooks. Every text file is looked through, and every safetensors header, file name and link, and what can be read in the
-first 16 MiB of pictures and other files, also behind escapes and one level of base64. What cannot be looked through is told as well. No
-more than the first four characters of a secret are ever shown.
+first 16 MiB and the last one of pictures and other files, also behind escapes, one level of base64 and gzip. What cannot be looked through is told as
+well. Words that stand for a secret (hf_xxx, your_token) are none, nor is a password that is the user's name. No more than the first four characters of a
+secret are ever shown, by `ckpt verify` neither.
 
 Revoke it first, wherever it has been; then take it out.
 """
