@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from ckpt_tools.api.gating import gate
 from ckpt_tools.api.judging import verify
 from ckpt_tools.report import github, junit, markdown, sarif, text, verdict_page, verification_json
+from ckpt_tools.rules.checks import ck810_secrets
 from ckpt_tools.rules.homes import hidden, homes
 from ckpt_tools.rules.known import Known
 from ckpt_tools.rules.secrets import MOST, mask, redacted, secrets
@@ -209,6 +210,11 @@ def test_secrets_without_number_are_counted(tmp_path: Path) -> None:
     told = [finding.what for finding in gate(str(folder), settings=NOTHING).refused if finding.code == "CK810"]
     assert len(told) == 21
     assert "holds 37 more secrets of this kind: Hugging Face token" in told
+
+
+def test_kinds_have_their_article() -> None:
+    spelled = {kind: ck810_secrets._a(kind) for kind in ("API key (sk-)", "AWS key", "npm token", "Hugging Face token", "secret that is assigned")}
+    assert list(spelled.values()) == ["an API key (sk-)", "an AWS key", "an npm token", "a Hugging Face token", "a secret that is assigned"]
 
 
 def test_no_more_than_ten_thousand_are_looked_for() -> None:
