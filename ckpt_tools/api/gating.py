@@ -15,10 +15,9 @@ from ckpt_tools.records.verdict import Settings
 from ckpt_tools.rules.checks import ck804_file_type, ck813_model_card, ck815_files_too_large, ck816_required_files
 from ckpt_tools.rules.decide import decide, in_order
 from ckpt_tools.rules.engine import ask
-from ckpt_tools.rules.homes import hidden
+from ckpt_tools.rules.masking import telling
 from ckpt_tools.rules.profiles import PROFILES, Profile, profile_of
 from ckpt_tools.rules.rule import Subject
-from ckpt_tools.rules.secrets import mask, secrets
 from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.listing import listing, single
 from ckpt_tools.store.locate import locate
@@ -27,7 +26,7 @@ from ckpt_tools.store.reader import read
 from ckpt_tools.store.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from ckpt_tools.records.listing import Entry
     from ckpt_tools.records.verdict import Verdict
@@ -134,19 +133,12 @@ def _masked(verdict: Verdict, where: str, root: str) -> Verdict:
     found = verdict.verification
     everything = (*found.findings, *(lived.finding for lived in found.suppressed))
     places = {finding.path for finding in everything if finding.code == _SECRET}
-    known: set[str] = set()
-    for entry in _entries(where, root, found.checkpoint) if places else ():
-        if entry.path in places:
-            known.update(secret.value for text, _ in entry.texts for secret in secrets(text))
-    masked = {finding: _told(finding, known) for finding in everything}
+    quoted = (text for entry in (_entries(where, root, found.checkpoint) if places else ()) if entry.path in places for text, _ in entry.texts)
+    told = telling(quoted, homes=True)
+    masked = {finding: told(finding) for finding in everything}
     verification = found._replace(
         findings=tuple(masked[finding] for finding in found.findings),
         suppressed=tuple(lived._replace(finding=masked[lived.finding]) for lived in found.suppressed),
         transferred=spent(),
     )
     return verdict._replace(verification=verification, refused=tuple(masked[finding] for finding in verdict.refused))
-
-
-def _told(finding: Finding, known: Iterable[str]) -> Finding:
-    what, subject, after = (hidden(mask(text, known)) for text in (finding.what, finding.subject, finding.next))
-    return finding._replace(what=what, path=mask(finding.path, known), subject=subject, next=after)

@@ -14,12 +14,13 @@ from ckpt_tools.records.verdict import Settings
 from ckpt_tools.rules.codes import all_rules
 from ckpt_tools.rules.decide import live_with
 from ckpt_tools.rules.engine import ask
+from ckpt_tools.rules.masking import masked
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.rules.unreadable import finding_of
 from ckpt_tools.store import plugins
 from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.files import not_here
-from ckpt_tools.store.listing import listing
+from ckpt_tools.store.listing import listing, single
 from ckpt_tools.store.place import is_folder, is_remote, pinned, root_of, spent
 from ckpt_tools.store.probes import probe
 from ckpt_tools.store.reader import read
@@ -95,7 +96,8 @@ def verify(  # noqa: PLR0913 - options by keyword
     except FormatError as error:
         finding = _placed(finding_of(error), where)
         skipped = tuple(Skipped(rule.code, "the checkpoint cannot be read") for rule in chosen if rule.code != finding.code)
-        return live_with(Verification(where, None, GENERIC.name, (finding,), (finding.code,), skipped, transferred=spent()), _said(settings, where))
+        seen = Verification(where, None, GENERIC.name, (finding,), (finding.code,), skipped, transferred=spent())
+        return masked(live_with(seen, _said(settings, where)), _quoted(where if os.path.isdir(where) else os.path.split(where)[0], (finding,)))
     family = _family_of(checkpoint)
     subject = Subject(
         checkpoint,
@@ -111,7 +113,15 @@ def verify(  # noqa: PLR0913 - options by keyword
     apart = tuple(_apart(chosen)) if is_remote(where) else ()
     findings, asked, skipped = ask((rule for rule in chosen if rule.code not in {skip.code for skip in apart}), subject)
     seen = Verification(where, checkpoint, family.name, findings, asked, tuple(sorted((*skipped, *apart))), transferred=spent())
-    return live_with(seen, _said(settings, where))
+    texts = (*(document.text for document in checkpoint.documents), *_quoted(checkpoint.root, findings)) if findings else ()
+    return masked(live_with(seen, _said(settings, where)), texts)
+
+
+def _quoted(root: str, findings: Iterable[Finding]) -> Iterator[str]:
+    """Yield what can be read in the files that findings are about, which they may quote."""
+    for path in sorted({finding.path for finding in findings}):
+        if os.path.isfile(os.path.join(root, path)):
+            yield from (text for entry in single(os.path.join(root, path)) for text, _ in entry.texts)
 
 
 def _apart(rules: Iterable[Rule]) -> Iterator[Skipped]:

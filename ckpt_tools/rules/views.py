@@ -1,25 +1,59 @@
-"""A text as it reads when its escapes are undone: what a program would see in it, and so what a secret in it looks like. Linear in the text's length."""
+"""A text as it reads when its escapes are undone: what a program would see in it, and so what a secret in it looks like.
+
+Large texts are looked at in windows that overlap, and only what stands around escapes is copied: time is linear in the text's length, and memory is bounded.
+"""
 
 from __future__ import annotations
 
 import binascii
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROUNDS = 3
 """A JSON text in a JSON string has its escapes escaped once more."""
 
-_ESCAPE = r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))"
-_PERCENT = r"%([2-7][0-9a-fA-F]|0[aAdD])"
-_ENTITY = r"&(?:#x([0-9a-fA-F]{1,4})|#([0-9]{1,5})|(amp|quot|lt|gt));"
-_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "/": "/", '"': '"', "'": "'", "\\": "\\"}
-_NAMED = {"amp": "&", "quot": '"', "lt": "<", "gt": ">"}
-_WRAPPED = r"(?<=[A-Za-z0-9+/]{60})(?:\r?\n)(?=[A-Za-z0-9+/])"
-_BASE64 = r"[A-Za-z0-9+/_-]{24,}"
-_STANDARD = str.maketrans("-_", "+/")
+WINDOW = 1 << 18
+OVERLAP = 1 << 13
+"""Characters that neighbouring windows share: no secret that has an end is longer, unless most of it is escaped."""
+
+AROUND = 1 << 10
+"""Characters before and after an escape that are looked at with it."""
+
+_GAP = 512
+_HEX = "[2-7][0-9a-fA-F]|0[9aAdD]"
+_ESCAPE = rf"\\(?:u00({_HEX})|U000000({_HEX})|u\{{0{{0,4}}({_HEX})\}}|x({_HEX})|(0[4-7][0-7]|1[0-7][0-7])|([nrtbf!-/:-@\[-`{{-~]))"
+_PERCENT = rf"%({_HEX})"
+_ENTITY = r"&(?:#[xX]0{0,6}([0-9a-fA-F]{1,2})|#0{0,6}([0-9]{1,3})|([A-Za-z]{2,8}));"
+_ANY = rf"\\(?!u0[1-9a-fA-F]|u[1-9a-fA-F])|%(?:{_HEX})|&[#A-Za-z]"
+_OCTAL, _LETTER = 5, 6
+_BACKSLASH = "\x7f"
+"""Stands for an escaped backslash until the other escapes are undone."""
+
+_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+_NAMED = {
+    "amp": "&", "quot": '"', "lt": "<", "gt": ">", "apos": "'", "lowbar": "_", "UnderBar": "_", "period": ".", "colon": ":", "sol": "/", "bsol": "\\",
+    "commat": "@", "equals": "=", "num": "#", "dollar": "$", "percnt": "%", "plus": "+", "hyphen": "-", "dash": "-", "nbsp": " ", "NewLine": "\n", "Tab": "\t",
+    "excl": "!", "quest": "?", "ast": "*", "comma": ",", "semi": ";", "lpar": "(", "rpar": ")", "lsqb": "[", "rsqb": "]", "lcub": "{", "rcub": "}",
+}  # fmt: skip
+_RUN = b"a" * 24
+_WORD = b"a" * 15
+"""Shorter than any secret that stands alone."""
+
+_BEFORE, _AFTER = 192, 64
+_SIGNS = b"+/-_=.~%:@"
+_LINE = 60
+"""Base64 is wrapped at 60 characters or more."""
+
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+_ALPHABET = bytes(97 if chr(code).isalnum() or code in b"+/-_" else 32 for code in range(128)) + b" " * 128
+_WORDY = bytes(97 if chr(code).isalnum() or code in _SIGNS else 32 for code in range(128)) + b" " * 128
 
 
 def views(text: str) -> tuple[str, ...]:
-    """Return `text` and what it becomes each time its escapes are undone: those of JSON and programming languages, of URLs, of HTML."""
+    """Return `text` and what it becomes each time its escapes are undone: those of JSON, Markdown and programming languages, of URLs, of HTML."""
     found = [text]
     for _ in range(ROUNDS):
         plain = _plain(found[-1])
@@ -29,18 +63,118 @@ def views(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def windows(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (where it starts, a part of `text`): together all of it, each sharing OVERLAP characters with the next, and no word cut if that can be helped."""
+    if len(text) <= WINDOW + OVERLAP:
+        yield 0, text
+        return
+    for at in range(0, len(text), WINDOW):
+        start, end = _gap(text, at), at + WINDOW + OVERLAP
+        yield start, text[start : _gap(text, end) if end < len(text) else end]
+        if end >= len(text):
+            return
+
+
+def unescaped(text: str) -> Iterator[str]:
+    """Yield what the surroundings of the escapes in `text` become each time they are undone; no more than `text` each time."""
+    for _ in range(ROUNDS):
+        around = "\n\n".join(_around(text))
+        text = _plain(around)
+        if text == around:
+            return
+        yield text
+
+
 def encoded(text: str) -> str:
-    """Return what the runs of base64 in `text` spell, a line each, "" where there are none; a run that starts late is read at each of four places."""
-    if "\n" in text:
-        text = re.sub(_WRAPPED, "", text)
-    lines = (_decoded(run[start:]) for run in re.findall(_BASE64, text) for start in range(4))
+    """Return what the runs of base64 in `text` spell, a line each, "" where there are none; each is read from each of four places."""
+    data = text.encode("ascii", "replace")
+    lines = (_decoded(run[start:]) for run in _runs(data, data.translate(_ALPHABET)) for start in range(4))
     return "\n".join(line for line in lines if line)
 
 
-def _decoded(run: str) -> str:
+def dense(text: str, words: tuple[str, ...]) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """Return (the parts of `text` around long runs without a gap, and around `words` in any case, joined; where each starts there and in `text`).
+
+    A small part of what people write, or of a vocabulary, and all of what could be a secret.
+    """
+    data = text.encode("ascii", "replace")
+    flat, folded = data.translate(_WORDY), data.lower()
+    spans = [*_spans(flat, _WORD, len(_WORD)), *(span for word in words for span in _spans(folded, word.encode(), 0))]
+    parts: list[str] = []
+    places: list[tuple[int, int]] = []
+    length = 0
+    for start, end in _merged(sorted(spans), len(text)):
+        places.append((length, start))
+        parts.append(text[start:end])
+        length += end - start + 1
+    return "\n".join(parts), tuple(places)
+
+
+def _spans(data: bytes, word: bytes, run: int) -> Iterator[tuple[int, int]]:
+    """Yield where `word` stands in `data`, up to the end of the run where it is one, with what stands around it."""
+    at = data.find(word)
+    while at >= 0:
+        end = data.find(b" ", at + run) if run else at + _BEFORE
+        end = len(data) if end < 0 else end
+        yield max(0, at - _BEFORE), end + _AFTER
+        at = data.find(word, end)
+
+
+def _merged(spans: list[tuple[int, int]], length: int) -> Iterator[tuple[int, int]]:
+    """Yield the spans, those that touch as one."""
+    at = done = 0
+    for start, end in spans:
+        if start > done + _AFTER:
+            if done:
+                yield at, done
+            at = start
+        done = max(done, min(end, length))
+    if done:
+        yield at, done
+
+
+def _gap(text: str, at: int) -> int:
+    """Return a place at `at` or shortly before it where no word is cut."""
+    return max(text.rfind(sign, max(0, at - _GAP), at) for sign in ' \n",') + 1 or at
+
+
+def _around(text: str) -> Iterator[str]:
+    """Yield the parts of `text` that stand around escapes."""
+    find = re.compile(_ANY).search
+    found = find(text)
+    while found:
+        start = last = found.start()
+        while True:
+            later = max(text.rfind(sign, last + 1, last + 2 * AROUND) for sign in "\\%&")
+            if later < 0:
+                break
+            last = later
+        yield text[_gap(text, max(0, start - AROUND)) : _gap(text, last + AROUND) if last + AROUND < len(text) else len(text)]
+        found = find(text, last + 1)
+
+
+def _runs(data: bytes, flat: bytes) -> Iterator[bytes]:
+    """Yield the runs of base64 in `data`, of which `flat` marks the letters, also those that are wrapped."""
+    at = flat.find(_RUN)
+    while at >= 0:
+        lines = []
+        while True:
+            end = flat.find(b" ", at)
+            end = len(flat) if end < 0 else end
+            lines.append(data[at:end])
+            skip = 1 + (data[end : end + 1] == b"\r")
+            wrapped = end - at >= _LINE and data[end + skip - 1 : end + skip] == b"\n" and flat[end + skip : end + skip + 1] == b"a"
+            at = end + skip
+            if not wrapped:
+                break
+        yield b"".join(lines)
+        at = flat.find(_RUN, end)
+
+
+def _decoded(run: bytes) -> str:
     whole = run[: len(run) - (len(run) % 4 == 1)]
     try:
-        data = binascii.a2b_base64(whole.translate(_STANDARD) + "=" * (-len(whole) % 4))
+        data = binascii.a2b_base64(whole.translate(_STANDARD) + b"=" * (-len(whole) % 4))
     except ValueError:
         return ""
     return data.decode("latin-1")
@@ -48,18 +182,21 @@ def _decoded(run: str) -> str:
 
 def _plain(text: str) -> str:
     if "\\" in text:
-        text = re.sub(_ESCAPE, _unescaped, text, flags=re.DOTALL)
+        text = text.replace("\\\\", _BACKSLASH).replace("\\/", "/").replace('\\"', '"').replace("\\n", "\n")
+        text = re.sub(_ESCAPE, _character, text).replace(_BACKSLASH, "\\")
     if "%" in text:
         text = re.sub(_PERCENT, lambda match: chr(int(match[1], 16)), text)
-    return re.sub(_ENTITY, _character, text) if "&" in text else text
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    code = match[1] or match[2]
-    return chr(int(code, 16)) if code else _LETTERS.get(match[3], match[0])
+    return re.sub(_ENTITY, _entity, text) if "&" in text else text
 
 
 def _character(match: re.Match[str]) -> str:
+    spelled = match[match.lastindex or 0]
+    if match.lastindex == _LETTER:
+        return _LETTERS.get(spelled, spelled)
+    return chr(int(spelled, 8 if match.lastindex == _OCTAL else 16))
+
+
+def _entity(match: re.Match[str]) -> str:
     if match[3]:
-        return _NAMED[match[3]]
+        return _NAMED.get(match[3], match[0])
     return chr(int(match[1], 16) if match[1] else int(match[2]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +13,7 @@ from ckpt_tools.records.listing import Entry
 from ckpt_tools.store.files import open_regular, read_at
 from ckpt_tools.store.pickles import SNIFF, look
 from ckpt_tools.store.place import is_remote
+from ckpt_tools.store.readable import looks_like_text, patched, strings, wide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,11 +28,12 @@ TOTAL_LIMIT = 512 << 20
 STRINGS_LIMIT = 16 << 20
 """How much of a file that is no text is looked through for what can be read in it: pictures and the like have their metadata at their start."""
 
-_RUN = rb"[\x20-\x7e]{16,}"
+_TAIL = 1 << 20
+"""And at its end, where others have it, and where something can be hung on."""
+
 _DATA = (".json", ".jsonl", ".ipynb", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".conf", ".csv", ".tsv", ".xml", ".env", ".netrc", ".pem", ".key", ".tiktoken")
 _TEXTS = (*_DATA, ".md", ".txt", ".html", ".svg", ".log", ".jinja", ".py", ".sh")
 _KINDS = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "folder"), (stat.S_ISLNK, "link"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
-_MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
 class _Root(NamedTuple):
@@ -149,14 +150,21 @@ def seen(descriptor: int, size: int, full: str, name: str, budget: int) -> Conte
     if name.endswith(".safetensors"):
         return _with_header(found, descriptor, full, budget)
     if not (is_text_by_name(name) or looks_like_text(head[:HEAD])):
-        return found._replace(strings=_strings(read_at(descriptor, min(size, STRINGS_LIMIT), 0, full))[: max(budget, 0)])
+        return found._replace(strings=_strings(descriptor, size, full)[: max(budget, 0)])
     if size > min(TEXT_LIMIT, budget):
         return found._replace(unread=f"its {size:,} bytes of text are more than is looked through")
     data = read_at(descriptor, size, 0, full)
     try:
-        return found._replace(text=data.decode())
+        return found._replace(text=data.decode(), strings=wide(data))
     except UnicodeDecodeError:
-        return found._replace(text=_patched(data), utf8=False)
+        return found._replace(text=patched(data), utf8=False, strings=wide(data))
+
+
+def _strings(descriptor: int, size: int, full: str) -> str:
+    """Return what can be read at the start of a file, and at its end."""
+    found = strings(read_at(descriptor, min(size, STRINGS_LIMIT), 0, full))
+    rest = min(size - STRINGS_LIMIT, _TAIL)
+    return found if rest <= 0 else f"{found}\n{strings(read_at(descriptor, rest, size - rest, full))}"
 
 
 def _with_header(found: Content, descriptor: int, full: str, budget: int) -> Content:
@@ -169,24 +177,6 @@ def _with_header(found: Content, descriptor: int, full: str, budget: int) -> Con
     return found._replace(header=read_at(descriptor, max(min(length, limit), 0), 8, full).decode("utf-8", "replace"), unread=unread)
 
 
-def _strings(data: bytes) -> str:
-    """Return the runs of printable characters in `data` that are long enough to be words or secrets, a line each."""
-    return b"\n".join(re.findall(_RUN, data)).decode("ascii")
-
-
-def _patched(data: bytes) -> str:
-    """Return a text in another encoding, or with marks in the place of bytes that are no UTF-8."""
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
-    return data.decode(encoding, "replace")
-
-
 def is_text_by_name(name: str) -> bool:
     """Whether a file is read as text for its name, which is in small letters."""
     return name.endswith(_TEXTS)
-
-
-def looks_like_text(head: bytes) -> bool:
-    """Whether a file that starts so is read as text, whatever it is called."""
-    if head.startswith(tuple(mark for mark, _ in _MARKS)):
-        return True
-    return b"\0" not in head and all(byte >= 32 or byte in b"\t\n\r\f\x1b" for byte in head)  # noqa: PLR2004 - the first printable character

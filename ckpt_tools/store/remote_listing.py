@@ -15,6 +15,7 @@ from ckpt_tools.records.listing import Entry
 from ckpt_tools.store import listing
 from ckpt_tools.store.pickles import SNIFF
 from ckpt_tools.store.place import remote
+from ckpt_tools.store.readable import looks_like_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +78,7 @@ def _enough(place: RemotePlace, path: str) -> int:
         if path.lower().endswith(".safetensors"):
             length = LENGTH_BYTES + int.from_bytes(head[:LENGTH_BYTES], "little")
             return min(length if length <= size else WHOLE, listing.TEXT_LIMIT, size)
-    if (listing.is_text_by_name(path.lower()) or listing.looks_like_text(head[: listing.HEAD])) and size <= listing.TEXT_LIMIT:
+    if (listing.is_text_by_name(path.lower()) or looks_like_text(head[: listing.HEAD])) and size <= listing.TEXT_LIMIT:
         return size
     return min(listing.STRINGS_LIMIT, size)
 

@@ -1,7 +1,8 @@
 """No file says where somebody's home is.
 
 Training writes absolute paths into train_config.json and cards: they tell a user's name and how a machine is laid out, and lead nowhere for everybody
-else. The name is not shown here either.
+else. Homes are looked for under mounts (/mnt/c, /nfs) too, and /scratch/NAME, /media/NAME and ~NAME count. Names that images and instructions use (user,
+ubuntu, runner, …) are nobody's. The name is not shown here either.
 
 Write a name on the Hub instead, or a relative path; `ckpt sanitize` removes a teacher's path. What must stay can be lived with in ckpt.toml.
 """

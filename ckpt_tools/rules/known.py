@@ -1,0 +1,73 @@
+"""Secrets that were found, and how pieces of them are taken out of other texts."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SHOWN = 4
+
+_COMPARED = 256
+"""Characters by which a text finds its place among the secrets."""
+
+
+def redacted(value: str) -> str:
+    """Return what may be shown of a secret."""
+    return f"{value[: min(SHOWN, len(value) // 3)]}… ({len(value):,} characters)"
+
+
+class Known:
+    """Any number of secrets; to look for pieces of them takes time that grows with the text, and hardly with their number."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        """Sort the secrets by their starts and by their ends."""
+        whole = {value for value in values if value}
+        self._starts = _sorted(whole)
+        self._ends = _sorted(value[::-1] for value in whole)
+
+    def cut(self, text: str) -> str:
+        """Return `text` with every piece redacted that starts or ends a secret and is longer than may be shown."""
+        if not self._starts:
+            return text
+        return _cut(_cut(text, self._starts)[::-1], self._ends, backwards=True)[::-1]
+
+
+def _sorted(values: Iterable[str]) -> dict[int, list[str]]:
+    """Return the values in order, apart by how many characters of them are too many."""
+    found: dict[int, list[str]] = {}
+    for value in sorted(values):
+        found.setdefault(_least(value), []).append(value)
+    return found
+
+
+def _cut(text: str, known: dict[int, list[str]], *, backwards: bool = False) -> str:
+    kept: list[str] = []
+    at = done = 0
+    while at < len(text):
+        length, value = max(_longest(text, at, values, least) for least, values in known.items())
+        if length:
+            shown = redacted(value[::-1] if backwards else value) if _least(value) > SHOWN else "…"
+            kept += (text[done:at], shown[::-1] if backwards else shown)
+            done = at + length
+        at = max(at + 1, done)
+    return "".join((*kept, text[done:]))
+
+
+def _longest(text: str, at: int, values: list[str], least: int) -> tuple[int, str]:
+    """Return (how far the text goes as a secret does, the secret), (0, "") where not far: in sorted order it is a neighbour of the text."""
+    place = bisect_left(values, text[at : at + _COMPARED])
+    length, value = max((_shared(value, text, at), value) for value in values[max(0, place - 1) : place + 1])
+    return (length, value) if length >= least else (0, "")
+
+
+def _shared(value: str, text: str, at: int) -> int:
+    limit = min(len(value), len(text) - at)
+    return next((length for length in range(limit) if value[length] != text[at + length]), limit)
+
+
+def _least(value: str) -> int:
+    """Return how many characters of a secret are too many."""
+    return min(max(SHOWN + 1, min(2 * SHOWN, len(value) // 3)), len(value))
