@@ -14,7 +14,8 @@ class Entry(NamedTuple):
     printable characters near the start of any other file, a line each.
 
     `pickle` says in words what kind of pickle, or container of pickles, a file is by its content, "" for none that was recognised; `imports` are the names
-    that it imports, as far as they can be read without running it. `unread` says why a file was not looked into, or not completely, "" where it was.
+    that it imports, as far as they can be read without running it. `unread` says why a file was not looked into, or not completely, "" where it was. `content` is what a file is by its first bytes, "" where they do not
+    say (text has no such bytes); `is_zip` says that a zip archive ends where it does, whatever it starts with.
     """
 
     path: str
@@ -31,6 +32,8 @@ class Entry(NamedTuple):
     pickle: str = ""
     imports: tuple[str, ...] = ()
     unread: str = ""
+    content: str = ""
+    is_zip: bool = False
 
     @property
     def texts(self) -> tuple[tuple[str, str], ...]:

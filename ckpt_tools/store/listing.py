@@ -9,9 +9,10 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import CkptError, Unreadable
+from ckpt_tools.format.magic import named
 from ckpt_tools.records.listing import Entry
 from ckpt_tools.store.files import open_regular, read_at
-from ckpt_tools.store.pickles import SNIFF, look
+from ckpt_tools.store.pickles import SNIFF, ends_as_zip, look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,7 @@ STRINGS_LIMIT = 16 << 20
 _RUN = rb"[\x20-\x7e]{16,}"
 _DATA = (".json", ".jsonl", ".ipynb", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".conf", ".csv", ".tsv", ".xml", ".env", ".netrc", ".pem", ".key", ".tiktoken")
 _TEXTS = (*_DATA, ".md", ".txt", ".html", ".svg", ".log", ".jinja", ".py", ".sh")
+_PLAIN = (".bpe", ".bib", ".cff", ".rst", ".gitattributes", ".gitignore")
 _KINDS = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "folder"), (stat.S_ISLNK, "link"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
 _MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
@@ -52,6 +54,8 @@ class _Content(NamedTuple):
     pickle: str = ""
     imports: tuple[str, ...] = ()
     unread: str = ""
+    content: str = ""
+    is_zip: bool = False
 
 
 def listing(root: str) -> tuple[Entry, ...]:
@@ -129,8 +133,7 @@ def _look(full: str, path: str, budget: int, *, is_link: bool) -> _Content:
 
 def _seen(descriptor: int, size: int, full: str, name: str, budget: int) -> _Content:
     head = read_at(descriptor, min(SNIFF, size), 0, full)
-    pickle, imports = look(descriptor, size, head)
-    seen = _Content(size=size, head=head[:HEAD], pickle=pickle, imports=imports)
+    seen = _judged(descriptor, size, head, name)
     if name.endswith(".safetensors"):
         return _with_header(seen, descriptor, full, budget)
     if not (name.endswith(_TEXTS) or _looks_like_text(head[:HEAD])):
@@ -144,6 +147,16 @@ def _seen(descriptor: int, size: int, full: str, name: str, budget: int) -> _Con
         return seen._replace(text=_patched(data), utf8=False)
 
 
+def _judged(descriptor: int, size: int, head: bytes, name: str) -> _Content:
+    """Return what a file is by its content; `name` says only what it wants to pass for."""
+    is_zip = ends_as_zip(descriptor, size)
+    is_text = name.endswith((*_TEXTS, *_PLAIN)) or "." not in os.path.basename(name)
+    is_safetensors = name.endswith(".safetensors") and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8
+    pickle, imports = look(descriptor, size, head, is_zip=is_zip, is_text=is_text, is_safetensors=is_safetensors)
+    content = "" if is_safetensors else named(head)
+    return _Content(size=size, head=head[:HEAD], pickle=pickle, imports=imports, content=content, is_zip=is_zip)
+
+
 def _with_header(seen: _Content, descriptor: int, full: str, budget: int) -> _Content:
     """Add the header of a safetensors file; one that claims more than the file has is read as far as there is something."""
     length = min(int.from_bytes(seen.head[:8], "little"), seen.size - 8)
@@ -151,7 +164,11 @@ def _with_header(seen: _Content, descriptor: int, full: str, budget: int) -> _Co
         return seen
     limit = min(TEXT_LIMIT, budget)
     unread = f"its header of {length:,} bytes is more than is looked through" if length > limit else ""
-    return seen._replace(header=read_at(descriptor, max(min(length, limit), 0), 8, full).decode("utf-8", "replace"), unread=unread)
+    header = read_at(descriptor, max(min(length, limit), 0), 8, full)
+    try:
+        return seen._replace(header=header.decode(), unread=unread)
+    except UnicodeDecodeError:
+        return seen._replace(header=header.decode("utf-8", "replace"), utf8=False, unread=unread)
 
 
 def _strings(data: bytes) -> str:
