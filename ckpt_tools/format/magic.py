@@ -60,7 +60,8 @@ _MAGIC = (
     Magic(MACHO, b"\xcf\xfa\xed\xfe"),
     Magic(MACHO, b"\xca\xfe\xba\xbe"),
     Magic(WASM, b"\0asm"),
-    Magic(SCRIPT, b"#!"),
+    Magic(SCRIPT, b"#!/"),
+    Magic(SCRIPT, b"#! /"),
 )
 
 _CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r\f\x1b")

@@ -61,7 +61,7 @@ def look(descriptor: int, size: int, head: bytes, *, is_zip: bool = False, is_te
     if is_safetensors:
         return pickled(lambda at, count: os.pread(descriptor, count, at), size, passes=True)
     if kind in _SEALED:
-        return f"{kind}, in which pickles have been hidden from scanners", ()
+        return f"{kind}, into which nobody looks", ()
     if kind == magic.TAR:
         return _in_tar(descriptor, size)
     if kind in _METHODS or head[:1] == b"\x78":
@@ -109,7 +109,7 @@ def _in_bytes(data: bytes, size: int) -> _Told:
     """Look at the start of what a container holds, `size` bytes of which `data` are the first; into a container in it nobody looks."""
     kind = magic.named(data[:SNIFF])
     if kind in magic.ARCHIVES:
-        return f"{kind} in another file, into which nobody looks", ()
+        return f"{kind}, into which nobody looks", ()
     return _in_numpy(data) if kind == magic.NUMPY else pickled(lambda at, count: data[at : at + count], size)
 
 
