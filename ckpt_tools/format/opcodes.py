@@ -170,7 +170,7 @@ class _Machine:
         if letter in "tld\x91":
             self.stack.append(PLAIN)
         elif letter in "eu\x90":
-            self.stack[-1]  # noqa: B018 - there must be one, to which the items go
+            self._need_one()
         elif letter == "i":
             self._import(_text(argument), _text(second))
             self.calls = True
@@ -186,18 +186,27 @@ class _Machine:
             raise ValueError
         self.calls = True
 
+    def _take(self, letter: str) -> None:
+        """Run an opcode that takes one to three values, and makes a tuple of them or puts them into what lies under them."""
+        for _ in range(_TAKEN[letter]):
+            self.stack.pop()
+        if letter in "as":
+            self._need_one()
+        elif letter not in ".0":
+            self.stack.append(PLAIN)
+
+    def _need_one(self) -> None:
+        if not self.stack:
+            raise IndexError
+
     def _other(self, letter: str, argument: bytes, second: bytes) -> None:
         if letter == "(":
             self.below.append(self.stack)
             self.stack = []
         elif letter == "0" and not self.stack:
             self.stack = self.below.pop()
-        elif letter in ".0as\x85\x86\x87":
-            for _ in range(_TAKEN[letter]):
-                self.stack.pop()
-            self.stack += [PLAIN] * (letter in "\x85\x86\x87")
-            if letter in "as":
-                self.stack[-1]  # noqa: B018 - as above
+        elif letter in _TAKEN:
+            self._take(letter)
         elif letter == "2":
             self.stack.append(self.stack[-1])
         elif letter == "Q":
@@ -205,12 +214,15 @@ class _Machine:
         elif letter == "c":
             self._import(_text(argument), _text(second))
         elif letter == "\x93":
-            name, module = self.stack.pop(), self.stack.pop()
-            if PLAIN in (name, module):
-                raise ValueError
-            self._import(module, name)
+            self._import_from_stack()
         elif letter == "\x80" and argument[0] > _HIGHEST:
             raise ValueError
+
+    def _import_from_stack(self) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        if PLAIN in (name, module):
+            raise ValueError
+        self._import(module, name)
 
     def _import(self, module: str | Kind, name: str | Kind) -> None:
         self.imports[f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else ASSEMBLED] = None

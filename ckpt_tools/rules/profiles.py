@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class Profile(NamedTuple):
     """A destination's terms.
 
-    `allowed` are globs of files that may be uploaded, beside the texts of a licence: one without `/` is held against the file's name, one with it against its path, in any case of letters.
-    `required` are globs of which each must be met by a file in the folder. `card` are the keys that the README's front matter has; an item with `|` is met
-    by any of them; () asks for no card. `largest` bytes a file may have, `many` files a folder and `most` the whole.
+    `allowed` are globs of files that may be uploaded, beside the texts of a licence: one without `/` is held against the file's name, one with it against
+    its path, in any case of letters. `required` are globs of which each must be met by a file in the folder. `card` are the keys that the README's front
+    matter has; an item with `|` is met by any of them; () asks for no card. `largest` bytes a file may have, `many` files a folder and `most` the whole.
     """
 
     name: str

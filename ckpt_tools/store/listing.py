@@ -12,7 +12,7 @@ from ckpt_tools.errors import CkptError, Unreadable
 from ckpt_tools.format.magic import named
 from ckpt_tools.records.listing import Entry
 from ckpt_tools.store.files import open_regular, read_at
-from ckpt_tools.store.pickles import SNIFF, ends_as_zip, look
+from ckpt_tools.store.pickles import SNIFF, TEXT, WEIGHTS, ends_as_zip, look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,10 +149,13 @@ def _seen(descriptor: int, size: int, full: str, name: str, budget: int) -> _Con
 
 def _judged(descriptor: int, size: int, head: bytes, name: str) -> _Content:
     """Return what a file is by its content; `name` says only what it wants to pass for."""
-    is_zip = ends_as_zip(descriptor, size)
-    is_text = name.endswith((*_TEXTS, *_PLAIN)) or "." not in os.path.basename(name)
+    is_text = name.endswith((*_TEXTS, *_PLAIN)) or "." not in name.rpartition("/")[2]
     is_safetensors = name.endswith(".safetensors") and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8
-    pickle, imports = look(descriptor, size, head, is_zip=is_zip, is_text=is_text, is_safetensors=is_safetensors)
+    try:
+        is_zip = ends_as_zip(descriptor, size)
+        pickle, imports = look(descriptor, size, head, is_zip=is_zip, wants=WEIGHTS if is_safetensors else TEXT if is_text else "")
+    except OSError as error:
+        raise Unreadable((error.strerror or str(error)).lower(), hint="check the disk") from None
     content = "" if is_safetensors else named(head)
     return _Content(size=size, head=head[:HEAD], pickle=pickle, imports=imports, content=content, is_zip=is_zip)
 

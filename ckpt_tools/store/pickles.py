@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SNIFF = magic.BLOCK
 """Bytes of a file that tell containers."""
 
+TEXT, WEIGHTS = "text", "weights"
+"""What a file may want to pass for."""
+
 _WINDOW = 1 << 20
 _PEEK = 64 << 10
 _MEMBERS = 2_000
@@ -32,6 +35,7 @@ _DICTIONARY = 128 << 20
 """Memory that unpacking may take. An LZMA file asks for as much as it likes."""
 
 _LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+_PROTO = b"\x80"
 _NUMBERS = re.compile(r"[<>|=]?(?:[?bBhHiIlLqQefdg]|[biufcSUVmMa]\d+(?:\[\w+\])?)")
 """Types of numpy whose arrays are plain bytes."""
 
@@ -45,30 +49,36 @@ type _Told = tuple[str, tuple[str, ...]]
 """What kind of pickle something is, in words, and what it imports; ("", ()) for none."""
 
 
-def look(descriptor: int, size: int, head: bytes, *, is_zip: bool = False, is_text: bool = False, is_safetensors: bool = False) -> _Told:
+def look(descriptor: int, size: int, head: bytes, *, is_zip: bool = False, wants: str = "") -> _Told:
     """Return (what kind of pickle a file is, what it imports), ("", ()) for none. `head` are its first bytes, SNIFF or all.
 
-    `is_zip` says that it ends as a zip archive. `is_text` and `is_safetensors` say that the file passes for one by its name and its
-    start. Such a file is a pickle only if it would import and call something, or come to its end with a name of Python's library: words and lengths are
-    opcodes too.
+    `is_zip` says that it ends as a zip archive. `wants` is what it wants to pass for, TEXT or WEIGHTS (its header looks like one). If it does, it is a pickle
+    only if it would import and call something, or come to its end with a name of Python's library: words and lengths are opcodes too.
     """
     kind = magic.named(head)
-    if is_zip or kind == magic.ZIP:
-        found = _in_zip(descriptor, size)
-        if found[0]:
-            return found
-    passes = is_safetensors or (is_text and magic.is_text(os.pread(descriptor, _PEEK, 0)))
-    if is_safetensors:
-        return pickled(lambda at, count: os.pread(descriptor, count, at), size, passes=True)
+    found: _Told = _in_zip(descriptor, size) if is_zip or kind == magic.ZIP else ("", ())
+    if found[0]:
+        return found
+    if wants == WEIGHTS:
+        return pickled(_reader(descriptor), size, passes=True)
     if kind in _SEALED:
         return f"{kind}, into which nobody looks", ()
+    return _in_kind(kind, descriptor, size, passes=wants == TEXT and head[:1] not in b"{[" and magic.is_text(os.pread(descriptor, _PEEK, 0)))
+
+
+def _in_kind(kind: str, descriptor: int, size: int, *, passes: bool) -> _Told:
     if kind == magic.TAR:
         return _in_tar(descriptor, size)
-    if kind in _METHODS or head[:1] == b"\x78":
-        return _in_packed(os.pread(descriptor, _PEEK, 0), _METHODS.get(kind, "zlib"), passes=passes)
     if kind == magic.NUMPY:
         return _in_numpy(os.pread(descriptor, _WINDOW, 0))
-    return pickled(lambda at, count: os.pread(descriptor, count, at), size, passes=passes)
+    method = _METHODS.get(kind) or ("zlib" if os.pread(descriptor, 1, 0) == b"x" else "")
+    if method:
+        return _in_packed(os.pread(descriptor, _PEEK, 0), method, passes=passes)
+    return pickled(_reader(descriptor), size, passes=passes)
+
+
+def _reader(descriptor: int) -> Callable[[int, int], bytes]:
+    return lambda at, count: os.pread(descriptor, count, at)
 
 
 def pickled(read: Callable[[int, int], bytes], size: int, *, passes: bool = False) -> _Told:
@@ -84,7 +94,7 @@ def pickled(read: Callable[[int, int], bytes], size: int, *, passes: bool = Fals
     if passes:
         known = any(name.partition(".")[0] in _LIBRARY for name in found.imports)
         return (_named(start), found.imports) if found.end and known else ("", ())
-    if start[0] == 0x80 or (found.end and any(map(_is_name, found.imports))) or _is_whole(read, size, found):  # noqa: PLR2004 - the opcode PROTO
+    if start[:1] == _PROTO or (found.end and any(map(_is_name, found.imports))) or _is_whole(read, size, found):
         return _named(start), found.imports
     return "", ()
 
@@ -92,7 +102,7 @@ def pickled(read: Callable[[int, int], bytes], size: int, *, passes: bool = Fals
 def _named(start: bytes) -> str:
     if start == _LEGACY_TORCH:
         return "a pickle (PyTorch's old format)"
-    return f"a pickle (protocol {start[1]})" if start[0] == 0x80 else "a pickle (protocol 0 or 1)"  # noqa: PLR2004 - the opcode PROTO
+    return f"a pickle (protocol {start[1]})" if start[:1] == _PROTO else "a pickle (protocol 0 or 1)"
 
 
 def _is_name(dotted: str) -> bool:

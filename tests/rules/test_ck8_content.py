@@ -8,7 +8,7 @@ import json
 import shutil
 import struct
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +16,9 @@ from ckpt_tools.api.gating import gate
 from ckpt_tools.records.verdict import Settings
 from tests.rules.cases import FIXTURES, Case, added, both, changed, removed, untouched
 from tests.rules.gated import CARD, NOTHING, carded, findings, hold_gated
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NORMAL_WEIGHTS = (FIXTURES / "normal" / "model.safetensors").read_bytes()
 TAUGHT_WEIGHTS = (FIXTURES / "reflow" / "model.safetensors").read_bytes()
@@ -77,13 +80,13 @@ CASES = {
     "a zip behind a picture": Case("CK821", added("logo.png", PNG + zipped()), (added("logo.png", PNG + b"PK\x05\x06" + bytes(18)),)),
     "a zip for a licence": Case("CK821", added("LICENSE", zipped()), (added("LICENSE", "Apache"), added("LICENSE", "© Añé".encode("latin-1") + b"a" * 99))),
     "ONNX": Case("CK821", added("tokenizer.model", b"\x08\x07\x12\x07pytorch"), (added("tokenizer.model", PIECES), added("tokenizer.model", "IQ== 0\n"))),
-    "a script": Case("CK821", added("vocab.txt", "#!/usr/bin/env python\nimport os\n"), (added("vocab.txt", "#!\n#\n"), added("merges.txt", "#version: 0.2\n"))),
+    "a script": Case("CK821", added("vocab.txt", "#!/usr/bin/python\nimport os\n"), (added("vocab.txt", "#!\n#\n"), added("merges.txt", "#version: 0.2\n"))),
     "a program in a text": Case("CK821", added("notes.md", b"\x7fELF" + bytes(60)), (added("notes.md", "MZ"), added("notes.md", "BZh, PK, GGUF"))),
     "NUL in JSON": Case("CK821", added("n.json", b'{"a": 1}\0'), (added("n.json", '{"a": "\\u0000"}'),), frozenset({"CK812"})),
     "a licence by its name": Case(
         "CK804",
         added("LICENSE.onnx", b"text"),
-        tuple(added(name, "text") for name in ("LICENSE", "LICENSE-MIT", "LICENSE_2.0.txt", "licence.rst", "NOTICE.txt", "CITATION.cff", "CITATION.bib", "a/COPYING")),
+        tuple(added(name, "text") for name in ("LICENSE", "LICENSE-MIT", "LICENSE_2.0.txt", "licence.rst", "NOTICE.txt", "CITATION.cff", "a/COPYING")),
     ),
     "GGUF by its name": Case("CK804", added("LICENSE-model.gguf", b"GGUF"), (added("vocab.bpe", "a b"), added("source.spm", PIECES))),
     "a jar": Case("CK804", added("NOTICE.jar", zipped()), (untouched,), frozenset({"CK821"})),
@@ -91,7 +94,9 @@ CASES = {
     "requirements": Case("CK804", added("requirements.txt", "torch"), (untouched,)),
     "letters' case": Case("CK822", added("Config.json", "{}"), (added("sub/Config.json", "{}"), added("config2.json", "{}"))),
     "spelling": Case(
-        "CK822", both(added("cafe\u0301.md", "x"), added("caf\u00e9.md", "x")), (added("caf\u00e9.md", "x"), both(added("Sub/a.md", ""), added("subs/a.md", "")))
+        "CK822",
+        both(added("cafe\u0301.md", "x"), added("caf\u00e9.md", "x")),
+        (added("caf\u00e9.md", "x"), both(added("Sub/a.md", ""), added("subs/a.md", "")))
     ),
     "folders": Case("CK822", both(added("Sub/a.md", "x"), added("sub/b.md", "x")), (added("sub/sub/a.md", "x"),)),
     "a licence that is none": Case("CK813", added("README.md", card(license="???")), (added("README.md", card(license="[mit, apache-2.0]")),)),
@@ -99,7 +104,9 @@ CASES = {
     "another library": Case("CK813", added("README.md", card(library_name="diffusers")), (added("README.md", card(base_model="lerobot/smolvla_base")),)),
     "another task": Case("CK813", added("README.md", card(pipeline_tag="nonsense")), (untouched,)),
     "a title to fill in": Case(
-        "CK813", added("README.md", CARD.replace("A policy", "{{ model_id }}")), (added("README.md", CARD + "```\n# {{ x }}\n```\n"), added("README.md", CARD + "{{ x }}"))
+        "CK813",
+        added("README.md", CARD.replace("A policy", "{{ model_id }}")),
+        (added("README.md", CARD + "```\n# {{ x }}\n```\n"), added("README.md", CARD + "{{ x }}"))
     ),
     "Hydra": Case("CK808", added("h.json", '{"_target_": "os.system"}'), (added("h.json", '{"target": "os.system"}'), added("h.json", '{"a": "_target_"}'))),
     "pipelines": Case("CK808", added("c.json", '{"custom_pipelines": {"x": {"impl": "evil.P"}}}'), (added("c.json", '{"custom_pipelines": {}}'),)),
@@ -122,10 +129,13 @@ CASES = {
     "an adapter's library": Case(
         "CK808",
         added("adapter_config.json", '{"auto_mapping": {"base_model_class": "X", "parent_library": "evil_pkg.mod"}}'),
-        (added("adapter_config.json", '{"auto_mapping": {"parent_library": "transformers.models.bert.modeling_bert"}}'), added("c.json", '{"auto_mapping": null}')),
+        (added("adapter_config.json", '{"auto_mapping": {"parent_library": "transformers.models.bert"}}'), added("c.json", '{"auto_mapping": null}')),
     ),
     "YAML": Case(
-        "CK808", added("c.yaml", "a:\n  trust_remote_code: true\n"), (added("c.yaml", "trust_remote_code: false  # no\nnote: auto_map is bad\n"),), options=GENERIC
+        "CK808",
+        added("c.yaml", "a:\n  trust_remote_code: true\n"),
+        (added("c.yaml", "trust_remote_code: false  # no\nnote: auto_map is bad\n"),),
+        options=GENERIC,
     ),
     "YAML's map": Case("CK808", added("c.yml", 'a: {x: 1}\n"auto_map": {AutoModel: x.Y}\n'), (added("c.yml", "auto_map: {}\n"),), options=GENERIC),
     "YAML's tag": Case("CK808", added("c.yml", "a: !!python/object/apply:os.system [id]\n"), (added("c.yml", "a: !!str python\n"),), options=GENERIC),
@@ -168,7 +178,7 @@ def test_whatever_is_wrong_with_the_front_matter_is_a_finding_and_takes_no_time(
 def test_a_picture_of_another_format_is_a_note(tmp_path: Path) -> None:
     folder = changed(tmp_path / "it", both(carded, added("a.png", b"\xff\xd8\xff\xe0" + bytes(20))))
     assert {(finding.code, str(finding.severity), finding.what) for finding in findings(folder)} == {
-        ("CK821", "note", "is a JPEG picture, and its name says .png")
+        ("CK821", "note", "is a JPEG picture, and its name says a PNG picture")
     }
     assert gate(str(folder), settings=NOTHING).passes
 

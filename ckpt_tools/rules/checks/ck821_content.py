@@ -72,19 +72,13 @@ def _suffix(path: str) -> str:
 def _fault(entry: Entry, suffix: str) -> tuple[str, Severity | None]:
     """Return (what is wrong, how bad that is if not as bad as the rule says), "" for nothing."""
     held = entry.content if suffix in _PICTURES or entry.content in _KNOWN.get(suffix, ()) else _held(entry)
-    if entry.is_zip and held != magic.ZIP and magic.ZIP not in _OWN.get(suffix, ()):
+    due = (_PICTURES[suffix],) if suffix in _PICTURES else (_TEXT,) if suffix in _TEXTS else _KNOWN.get(suffix, ())
+    if entry.is_zip and held != magic.ZIP and magic.ZIP not in (*due, *_OWN.get(suffix, ())):
         return f"is {held or 'data'}, and a zip archive behind it", None
-    if suffix in _PICTURES:
-        if held in magic.PICTURES:
-            return (f"is {held}, and its name says {suffix}", Severity.NOTE) if held != _PICTURES[suffix] else ("", None)
-        return f"is {held or 'no picture'}, and its name says {suffix}", None
-    if suffix in _KNOWN:
-        return ("", None) if held in _KNOWN[suffix] else (f"is {held or 'of a kind that is not known'}, and its name says {_KNOWN[suffix][0]}", None)
-    if suffix in _TEXTS:
-        return ("", None) if held == _TEXT else (f"is {held or 'no text'}, and its name says text", None)
-    if held in magic.PROGRAMS | magic.ARCHIVES and held not in _OWN.get(suffix, ()):
-        return f"is {held}", None
-    return "", None
+    if due and held not in due:
+        is_picture = suffix in _PICTURES and held in magic.PICTURES
+        return f"is {held or 'of a kind that is not known'}, and its name says {due[0]}", Severity.NOTE if is_picture else None
+    return (f"is {held}", None) if not due and held in magic.PROGRAMS | magic.ARCHIVES and held not in _OWN.get(suffix, ()) else ("", None)
 
 
 def _held(entry: Entry) -> str:
