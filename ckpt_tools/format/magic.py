@@ -64,18 +64,20 @@ _MAGIC = (
     Magic(SCRIPT, b"#! /"),
 )
 
+_BY_BYTE = {first: tuple(magic for magic in _MAGIC if not magic.offset and magic.start[:1] == first) for first in {magic.start[:1] for magic in _MAGIC}}
+_LATER = tuple(magic for magic in _MAGIC if magic.offset)
 _CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r\f\x1b")
 
 
 def named(head: bytes) -> str:
     """Return what a file is by its first BLOCK bytes (all, where it has fewer), "" where they say nothing."""
-    for magic in _MAGIC:
+    for magic in (*_BY_BYTE.get(head[:1], ()), *_LATER):
         at, also = magic.also
         if head.startswith(magic.start, magic.offset) and head.startswith(also, at):
             return magic.kind
     if _is_old_tar(head):
         return TAR
-    return SENTENCEPIECE if _is_sentencepiece(head) else ""
+    return SENTENCEPIECE if head[:1] == b"\n" and _is_sentencepiece(head) else ""
 
 
 def is_text(start: bytes) -> bool:

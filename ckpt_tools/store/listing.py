@@ -152,7 +152,7 @@ def _judged(descriptor: int, size: int, head: bytes, name: str) -> _Content:
     is_text = name.endswith((*_TEXTS, *_PLAIN)) or "." not in name.rpartition("/")[2]
     is_safetensors = name.endswith(".safetensors") and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8
     try:
-        is_zip = ends_as_zip(descriptor, size)
+        is_zip = (size > len(head) or b"PK" in head) and ends_as_zip(descriptor, size)
         pickle, imports = look(descriptor, size, head, is_zip=is_zip, wants=WEIGHTS if is_safetensors else TEXT if is_text else "")
     except OSError as error:
         raise Unreadable((error.strerror or str(error)).lower(), hint="check the disk") from None
