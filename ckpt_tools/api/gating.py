@@ -12,7 +12,14 @@ from ckpt_tools.format.json_text import parse_object
 from ckpt_tools.records.checkpoint import Checkpoint, Document
 from ckpt_tools.records.finding import Finding, Severity, Skipped, Verification
 from ckpt_tools.records.verdict import Settings
-from ckpt_tools.rules.checks import ck804_file_type, ck813_model_card, ck815_files_too_large, ck816_required_files
+from ckpt_tools.rules.checks import (
+    ck208_single_file,
+    ck804_file_type,
+    ck813_model_card,
+    ck815_files_too_large,
+    ck816_required_files,
+    ck819_other_weights,
+)
 from ckpt_tools.rules.decide import decide, in_order
 from ckpt_tools.rules.engine import ask
 from ckpt_tools.rules.masking import telling
@@ -33,7 +40,10 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.profiles import Choice
     from ckpt_tools.rules.rule import Rule
 
-_BY_PROFILE = {module.RULE.code: module.rule for module in (ck804_file_type, ck813_model_card, ck815_files_too_large, ck816_required_files)}
+_BY_PROFILE = {
+    module.RULE.code: module.rule
+    for module in (ck208_single_file, ck804_file_type, ck813_model_card, ck815_files_too_large, ck816_required_files, ck819_other_weights)
+}
 _SECRET, _REQUIRED = "CK810", "CK816"
 
 
@@ -104,6 +114,8 @@ def _completed(seen: Verification, root: str, rules: tuple[Rule, ...], choose: C
     subject = Subject(seen.checkpoint or Checkpoint(where, root, (), documents=tuple(_config(entries))), GENERIC, entries=entries)
     if not entries:
         return seen._replace(findings=()), choose(subject).name
+    if seen.checkpoint is None and ck816_required_files.is_collection(subject, choose):
+        seen = seen._replace(findings=tuple(finding for finding in seen.findings if finding.code != _REQUIRED))
     findings, asked, _ = ask((rule for rule in rules if rule.supply_chain and not (rule.code in OF_A_DISK and is_remote(where))), subject)
     reasons = {rule.code: "there is no checkpoint that can be read" for rule in rules} | dict(seen.skipped)
     rest = tuple(Skipped(code, reason) for code, reason in sorted(reasons.items()) if code not in {*asked, *seen.asked})

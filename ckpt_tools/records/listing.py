@@ -10,11 +10,14 @@ class Entry(NamedTuple):
 
     `kind` is file, folder, link, pipe, socket or device. `mode` are the permission bits. `target` is where a link leads, as it is written, and `leaves` says
     that it leads out of the folder. `head` are the first bytes of a file (of what a link leads to), `text` all of a text file, None for others and for
-    large ones. `utf8` is false for a text that had to be patched to be read. `header` is the header of a safetensors file, as text; `strings` are the runs of
-    printable characters near the start and the end of any other file, a line each, and those of two or four bytes a character in a text.
+    large ones. `header` is the header of a safetensors file, as text. `utf8` is false for a text, or a header, that had to be patched to be read.
+    `strings` are the runs of printable characters near the start and the end of any other file, a line each, and those of two or four bytes a character in a
+    text.
 
     `pickle` says in words what kind of pickle, or container of pickles, a file is by its content, "" for none that was recognised; `imports` are the names
     that it imports, as far as they can be read without running it. `unread` says why a file was not looked into, or not completely, "" where it was.
+    `content` is what a file is by its first bytes, "" where they do not say (text has no such bytes); `is_zip` says that a zip archive ends where it does,
+    whatever it starts with.
     """
 
     path: str
@@ -31,6 +34,8 @@ class Entry(NamedTuple):
     pickle: str = ""
     imports: tuple[str, ...] = ()
     unread: str = ""
+    content: str = ""
+    is_zip: bool = False
 
     @property
     def texts(self) -> tuple[tuple[str, str], ...]:

@@ -31,12 +31,21 @@ def keys(text: str, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         plain = views(text)[-1]
         yield from (("", name) for name in names if re.search(rf'"{name}"\s*:', plain))
         return
+    yield from ((place, key) for place, key, item in _walked(value) if key in names and item)
+
+
+def members(text: str) -> Iterator[tuple[str, str, object]]:
+    """Yield (JSON pointer, key, value) of everything in every object in `text`, nothing where it is no JSON."""
+    return _walked(lax(text))
+
+
+def _walked(value: object) -> Iterator[tuple[str, str, object]]:
     stack: list[tuple[str, object]] = [("", value)]
     while stack:
         pointer, part = stack.pop()
         if isinstance(part, dict):
-            members = [(f"{pointer}/{escape(key)}", key, item) for key, item in part.items()]
-            yield from ((place, key) for place, key, item in members if key in names and item)
-            stack.extend((place, item) for place, _, item in members)
+            found = [(f"{pointer}/{escape(key)}", key, item) for key, item in part.items()]
+            yield from found
+            stack.extend((place, item) for place, _, item in found)
         elif isinstance(part, list):
             stack.extend((f"{pointer}/{index}", item) for index, item in enumerate(part))

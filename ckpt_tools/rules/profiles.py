@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class Profile(NamedTuple):
     """A destination's terms.
 
-    `allowed` are globs of files that may be uploaded: one without `/` is held against the file's name, one with it against its path, in any case of letters.
-    `required` are globs of which each must be met by a file in the folder. `card` are the keys that the README's front matter has; an item with `|` is met
-    by any of them; () asks for no card. `largest` bytes a file may have, `many` files a folder and `most` the whole.
+    `allowed` are globs of files that may be uploaded, beside the texts of a licence: one without `/` is held against the file's name, one with it against
+    its path, in any case of letters. `required` are globs of which each must be met by a file in the folder. `card` are the keys that the README's front
+    matter has; an item with `|` is met by any of them; () asks for no card. `largest` bytes a file may have, `many` files a folder and `most` the whole.
     """
 
     name: str
@@ -33,9 +33,14 @@ class Profile(NamedTuple):
 type Choice = Callable[[Subject], Profile]
 """Says which profile a checkpoint is held against."""
 
-_PAGES = ("*.md", "LICENSE*", "NOTICE*", "CITATION*", ".gitattributes", ".gitignore")
+_PAGES = ("*.md", ".gitattributes", ".gitignore")
 _PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.mp4")
-_TOKENIZERS = ("vocab.txt", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "*.tiktoken", "*.jinja")
+_TOKENIZERS = (
+    "vocab.txt", "vocab.bpe", "merges.txt", "tokenizer.model", "tokenizer.model.v[0-9]*", "spiece.model", "sentencepiece.model", "sentencepiece.bpe.model",
+    "*.spm", "*.tiktoken", "*.jinja",
+)  # fmt: skip
+_LEGAL = re.compile(r"(?:licen[cs]e|notice|citation|copying|authors)(?:[\w-]|\.\d)*(?:\.(?:md|txt|cff|bib|html|rst))?", re.IGNORECASE | re.ASCII)
+"""Texts that every profile allows: LICENSE, LICENSE-MIT, NOTICE.txt, CITATION.cff, but no LICENSE.onnx."""
 
 LEROBOT = Profile(
     name="lerobot",
@@ -65,6 +70,11 @@ def profile_of(subject: Subject) -> Profile:
     if subject.family.name.startswith("smolvla") or ("type" in value and ("input_features" in value or "output_features" in value)):
         return LEROBOT
     return TRANSFORMERS if "model_type" in value or "architectures" in value else GENERIC
+
+
+def allows(profile: Profile, path: str) -> bool:
+    """Whether a file of that path may be uploaded under a profile, by its name."""
+    return matches(path, profile.allowed) or _LEGAL.fullmatch(path.rpartition("/")[2]) is not None
 
 
 def matches(path: str, globs: tuple[str, ...]) -> bool:

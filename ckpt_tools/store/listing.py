@@ -9,9 +9,10 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import CkptError, Unreadable
+from ckpt_tools.format.magic import named
 from ckpt_tools.records.listing import Entry
 from ckpt_tools.store.files import open_regular, read_at
-from ckpt_tools.store.pickles import SNIFF, look
+from ckpt_tools.store.pickles import SNIFF, TEXT, WEIGHTS, ends_as_zip, look
 from ckpt_tools.store.place import is_remote
 from ckpt_tools.store.readable import looks_like_text, patched, strings, wide
 
@@ -33,6 +34,7 @@ _TAIL = 1 << 20
 
 _DATA = (".json", ".jsonl", ".ipynb", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".conf", ".csv", ".tsv", ".xml", ".env", ".netrc", ".pem", ".key", ".tiktoken")
 _TEXTS = (*_DATA, ".md", ".txt", ".html", ".svg", ".log", ".jinja", ".py", ".sh")
+_PLAIN = (".bpe", ".bib", ".cff", ".rst", ".gitattributes", ".gitignore")
 _KINDS = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "folder"), (stat.S_ISLNK, "link"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
 
 
@@ -55,6 +57,8 @@ class Content(NamedTuple):
     pickle: str = ""
     imports: tuple[str, ...] = ()
     unread: str = ""
+    content: str = ""
+    is_zip: bool = False
 
 
 def listing(root: str, *, contents: bool = True) -> tuple[Entry, ...]:
@@ -145,8 +149,7 @@ def _look(full: str, path: str, budget: int, *, is_link: bool) -> Content:
 def seen(descriptor: int, size: int, full: str, name: str, budget: int) -> Content:
     """Return what is in the open file; `name` is its path in small letters, `full` the one for errors, `budget` the bytes of text that may be held."""
     head = read_at(descriptor, min(SNIFF, size), 0, full)
-    pickle, imports = look(descriptor, size, head)
-    found = Content(size=size, head=head[:HEAD], pickle=pickle, imports=imports)
+    found = _judged(descriptor, size, head, name)
     if name.endswith(".safetensors"):
         return _with_header(found, descriptor, full, budget)
     if not (is_text_by_name(name) or looks_like_text(head[:HEAD])):
@@ -167,6 +170,19 @@ def _strings(descriptor: int, size: int, full: str) -> str:
     return found if rest <= 0 else f"{found}\n{strings(read_at(descriptor, rest, size - rest, full))}"
 
 
+def _judged(descriptor: int, size: int, head: bytes, name: str) -> Content:
+    """Return what a file is by its content; `name` says only what it wants to pass for."""
+    is_text = name.endswith((*_TEXTS, *_PLAIN)) or "." not in name.rpartition("/")[2]
+    is_safetensors = name.endswith(".safetensors") and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8
+    try:
+        is_zip = (size > len(head) or b"PK" in head) and ends_as_zip(descriptor, size)
+        pickle, imports = look(descriptor, size, head, is_zip=is_zip, wants=WEIGHTS if is_safetensors else TEXT if is_text else "")
+    except OSError as error:
+        raise Unreadable((error.strerror or str(error)).lower(), hint="check the disk") from None
+    content = "" if is_safetensors else named(head)
+    return Content(size=size, head=head[:HEAD], pickle=pickle, imports=imports, content=content, is_zip=is_zip)
+
+
 def _with_header(found: Content, descriptor: int, full: str, budget: int) -> Content:
     """Add the header of a safetensors file; one that claims more than the file has is read as far as there is something."""
     length = min(int.from_bytes(found.head[:8], "little"), found.size - 8)
@@ -174,7 +190,11 @@ def _with_header(found: Content, descriptor: int, full: str, budget: int) -> Con
         return found
     limit = min(TEXT_LIMIT, budget)
     unread = f"its header of {length:,} bytes is more than is looked through" if length > limit else ""
-    return found._replace(header=read_at(descriptor, max(min(length, limit), 0), 8, full).decode("utf-8", "replace"), unread=unread)
+    header = read_at(descriptor, max(min(length, limit), 0), 8, full)
+    try:
+        return found._replace(header=header.decode(), unread=unread)
+    except UnicodeDecodeError:
+        return found._replace(header=header.decode("utf-8", "replace"), utf8=False, unread=unread)
 
 
 def is_text_by_name(name: str) -> bool:

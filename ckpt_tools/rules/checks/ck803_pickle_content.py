@@ -1,8 +1,10 @@
 """No file is a pickle by its content, whatever it is called.
 
 A pickle is a program. It runs when it is loaded, under any name, in a zip (PyTorch), a tar, a numpy array of objects, or compressed (joblib); scanners
-have been led past by 7z archives and by pickles that break off after they have run. What the opcodes import is named where it can be read, and a pickle is
-never rated safe by it: names can be put together when it runs.
+have been led past by 7z archives, by archives in archives, by long strings before the program and by pickles that break off after they have run. So an
+archive into which nobody looks counts as a pickle, and so do opcodes without end. What the opcodes import is named where it can be read, and a pickle is
+never rated safe by it: names can be put together when it runs. A text or a file of weights is one where it would import and call something: words and
+lengths are opcodes too, and a text that spells a list of numbers harms nobody.
 
 Leave the file out, or save its tensors as safetensors. Never load it to find out what it is.
 """

@@ -1,7 +1,8 @@
 """Every file is of a type that the profile allows.
 
 A folder that is uploaded whole takes with it what happened to lie there: archives, logs, notebooks, optimizer state, binaries. Nobody can look into all of
-them, so the gate lists what belongs in a checkpoint and refuses the rest.
+them, so the gate lists what belongs in a checkpoint and refuses the rest. Pictures in SVG and PDF are refused because they can hold scripts, and
+requirements.txt (except under generic) because it says what to install: a model card is the place for both.
 
 Leave the file out, or allow its type in ckpt.toml: `[allow] files = ["*.onnx"]`.
 """
@@ -12,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools.records.finding import Need, Severity
-from ckpt_tools.rules.profiles import matches, profile_of
+from ckpt_tools.rules.profiles import allows, profile_of
 from ckpt_tools.rules.rule import Found, Rule
 
 if TYPE_CHECKING:
@@ -22,12 +23,21 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
+_WHY = {
+    ".svg": ": it can hold scripts, which a browser runs",
+    ".html": ": it can hold scripts, which a browser runs",
+    ".pdf": ": it can hold scripts and files",
+    "requirements.txt": ": it says what to install, which runs code",
+}
+
+
 def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Found]:
     """Yield one finding for each file."""
     profile = choose(subject)
     for entry in subject.entries or ():
-        if entry.kind in ("file", "link") and not matches(entry.path, profile.allowed):
-            words = f"is of a type that the profile {profile.name} does not allow"
+        if entry.kind in ("file", "link") and not allows(profile, entry.path):
+            why = next((words for end, words in _WHY.items() if entry.path.lower().endswith(end)), "")
+            words = f"is of a type that the profile {profile.name} does not allow{why}"
             yield Found(words, entry.path, next="leave it out, or allow its type in ckpt.toml: [allow] files")
 
 

@@ -1,36 +1,89 @@
 """No file is code, and no config asks for code.
 
-`auto_map` names classes in Python files of the repository, and `trust_remote_code` runs them: whoever can write to the repository runs code on the machine
-of whoever loads the model. A checkpoint that stock LeRobot or transformers can load needs neither.
+`auto_map` and `custom_pipelines` name classes in Python files of the repository, and `trust_remote_code` runs them: whoever can write to the repository runs
+code on the machine of whoever loads the model. Others are imported by their names from wherever Python finds them: `_target_` (Hydra), the modules and
+activations of sentence-transformers, a diffusers pipeline of its own, the `parent_library` of an adapter; a Lambda layer of Keras has its code inside.
+A checkpoint that stock LeRobot, transformers or diffusers can load needs none of it. YAML is looked through for the same keys and for tags that
+build Python objects.
 
 Leave the Python files out, and remove the keys: `ckpt config WHERE unset auto_map`.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.records.finding import Need, Severity
-from ckpt_tools.rules.json_files import keys
+from ckpt_tools.rules.json_files import keys, members
 from ckpt_tools.rules.rule import Found, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ckpt_tools.records.listing import Entry
     from ckpt_tools.rules.rule import Subject
 
 _SUFFIXES = (".py", ".pyx", ".pyw", ".pyi", ".ipynb", ".so", ".pyd", ".dll", ".dylib", ".sh", ".bat", ".ps1", ".exe", ".whl", ".egg", ".js")
+_KEYS = {
+    "auto_map": "names code that a loader imports",
+    "trust_remote_code": "asks the loader to run the repository's code",
+    "custom_pipelines": "names code that a loader imports",
+    "_target_": "names what a loader imports and calls",
+}
+_IN_YAML = re.compile(
+    rf"^[ \t\-{{,]*[\"']?(?P<key>{'|'.join(_KEYS)})[\"']?[ \t]*:[ \t]*+(?!(?:false|no|off|null|~|\{{\}})?[ \t]*(?:#.*)?$)|(?P<tag>!!?python/[\w./:-]+)",
+    re.MULTILINE | re.IGNORECASE,
+)
+_HINTS = ('"Lambda"', "__lambda__", "parent_library", "activation_f", "_class_name")
+_ESCAPED = 4 << 20
+"""Larger texts with escapes are tokenizers, and reading one twice costs seconds."""
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+", re.ASCII)
+_LIBRARIES = ("transformers", "torch", "peft", "timm", "diffusers", "sentence_transformers")
 
 
 def check(subject: Subject) -> Iterator[Found]:
     """Yield one finding for each file of code, and one for each key."""
     for entry in subject.entries or ():
-        if entry.kind in ("file", "link") and entry.path.lower().endswith(_SUFFIXES):
+        name = entry.path.lower()
+        if entry.kind in ("file", "link") and name.endswith(_SUFFIXES):
             yield Found("is code", entry.path, next="leave it out: a checkpoint loads without code of its own")
-        elif entry.path.lower().endswith(".json") and entry.text:
-            for pointer, key in keys(entry.text, ("auto_map", "trust_remote_code")):
-                words = "names code that a loader imports" if key == "auto_map" else "asks the loader to run the repository's code"
-                yield Found(words, entry.path, pointer, "remove the key: ckpt config WHERE unset")
+        elif name.endswith(".json") and entry.text:
+            for pointer, key in keys(entry.text, tuple(_KEYS)):
+                yield Found(_KEYS[key], entry.path, pointer, _REMOVE)
+            yield from (Found(words, entry.path, pointer, _REMOVE) for pointer, words in _by_value(entry))
+        elif name.endswith((".yaml", ".yml")) and entry.text:
+            for match in _IN_YAML.finditer(entry.text):
+                words = _KEYS[match["key"].lower()] if match["key"] else f"builds a Python object by the tag {match['tag'][:60]}"
+                yield Found(words, entry.path, match["key"] or match["tag"][:60], "remove it")
+
+
+_REMOVE = "remove the key: ckpt config WHERE unset"
+
+
+def _by_value(entry: Entry) -> Iterator[tuple[str, str]]:
+    """Yield (JSON pointer, what is wrong) of values that name code by themselves."""
+    text = entry.text or ""
+    listed = entry.path.rpartition("/")[2].lower() == "modules.json"
+    if not (listed or any(hint in text for hint in _HINTS) or ("\\u" in text and len(text) < _ESCAPED)):
+        return
+    for pointer, key, value in members(text):
+        if key in ("class_name", "className") and value in ("Lambda", "__lambda__"):
+            yield pointer, "is a Lambda layer of Keras, which holds code"
+        elif key == "_class_name" and isinstance(value, list):
+            yield pointer, "names a pipeline of its own, which a loader imports"
+        elif key == "parent_library" and _is_foreign(value):
+            yield pointer, f"names the library {value!r}, which a loader imports"
+        elif key in ("activation_fn", "activation_fct", "activation_function") and _is_foreign(value) and _DOTTED.fullmatch(str(value)):
+            yield pointer, f"names the activation {value!r}, which a loader imports and calls"
+        elif listed and key == "type" and _is_foreign(value):
+            yield pointer, f"names the module {value!r}, which a loader imports and calls"
+
+
+def _is_foreign(value: object) -> bool:
+    """Whether a value is the name of something outside the libraries that load models."""
+    return isinstance(value, str) and bool(value) and value.partition(".")[0] not in _LIBRARIES
 
 
 RULE = Rule(

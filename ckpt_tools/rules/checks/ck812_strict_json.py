@@ -1,7 +1,9 @@
 """Every JSON file is strict JSON.
 
 Python reads NaN, Infinity, repeated keys (and keeps the last), a byte order mark in some places and integers of any size. Other readers refuse the file,
-or read something else in it, and a file that two readers read differently can show one thing to a reviewer and another to a loader.
+or read something else in it, and a file that two readers read differently can show one thing to a reviewer and another to a loader. Whole numbers of more
+than 64 bits are fine where a double holds them as they are, such as 1000000000000000019884624838656, which transformers writes for "no limit" as
+model_max_length: every reader reads the same.
 
 Write it again with a strict writer: `json.dumps(..., allow_nan=False)`.
 """
@@ -51,13 +53,20 @@ def _huge(value: Json) -> tuple[str, str]:
     stack: list[tuple[str, Json]] = [("", value)]
     while stack:
         pointer, part = stack.pop()
-        if isinstance(part, int) and not -_WORD // 2 <= part < _WORD:
+        if isinstance(part, int) and not -_WORD // 2 <= part < _WORD and not _is_double(part):
             return "holds a whole number of more than 64 bits, which other readers round", pointer
         if isinstance(part, dict):
             stack += ((f"{pointer}/{escape(key)}", item) for key, item in part.items())
         elif isinstance(part, list):
             stack += ((f"{pointer}/{index}", item) for index, item in enumerate(part))
     return "", ""
+
+
+def _is_double(number: int) -> bool:
+    try:
+        return int(float(number)) == number
+    except OverflowError:
+        return False
 
 
 RULE = Rule(

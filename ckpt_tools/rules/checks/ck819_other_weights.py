@@ -1,0 +1,60 @@
+"""Something refers to every weight file.
+
+A loader reads model.safetensors, the shards that an index names, the state that a processor names, an adapter beside its config. Another weight file is
+downloaded by everybody and loaded by nobody: a teacher that was forgotten, weights of an earlier run, a copy under another name. Below the folder a
+diffusers pipeline or a sentence-transformers model keeps parts that its list names, and a folder with its own config.json is a model of its own, which is
+worth a note under transformers. Under generic several files are normal, LoRAs for one; there a file beside the weights is a note.
+
+Leave it out, or put it into a repository of its own.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.other_weights import others, referred
+from ckpt_tools.rules.profiles import profile_of
+from ckpt_tools.rules.rule import Found, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ckpt_tools.rules.profiles import Choice
+    from ckpt_tools.rules.rule import Subject
+
+
+def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Found]:
+    """Yield one finding for each file."""
+    extra = list(others(subject))
+    profile = choose(subject).name
+    if not extra or (profile == "generic" and not subject.checkpoint.weights):
+        return
+    known = referred(subject)
+    paths = {entry.path for entry in subject.entries or ()}
+    for entry in extra:
+        if entry.path not in known:
+            folder = entry.path.rpartition("/")[0]
+            is_model = profile == "transformers" and folder and f"{folder}/config.json" in paths
+            severity = Severity.NOTE if is_model or profile == "generic" else None
+            yield Found(f"is a weight file of {entry.size:,} bytes that nothing refers to", entry.path, next=_NEXT, severity=severity)
+
+
+_NEXT = "leave it out, or put it into a repository of its own"
+
+
+def rule(choose: Choice) -> Rule:
+    """Return the rule for the profile that `choose` says."""
+    return Rule(
+        code="CK819",
+        name="other-weights",
+        severity=Severity.WARNING,
+        needs=frozenset({Need.FILES}),
+        check=partial(check, choose=choose),
+        page=__doc__,
+        supply_chain=True,
+    )
+
+
+RULE = rule(profile_of)
