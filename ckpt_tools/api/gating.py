@@ -85,10 +85,19 @@ def gate(  # noqa: PLR0913 - options by keyword
 
 def _refuse_deeper(where: str) -> None:
     """Raise NotACheckpoint where the checkpoint is not in the folder itself: what is uploaded is the folder."""
-    inner, outer = locate(where).root, root_of(where)
-    if is_folder(where) and os.path.normpath(inner) != os.path.normpath(outer):
-        msg = f"holds its checkpoint further down, in {os.path.relpath(inner, outer)}, where nobody looks for it once it is uploaded"
+    inner = _deeper(where)
+    if inner:
+        msg = f"holds its checkpoint further down, in {os.path.relpath(inner, root_of(where))}, where nobody looks for it once it is uploaded"
         raise NotACheckpoint(msg, path=where, hint=f"name the folder that you upload: {inner}")
+
+
+def _deeper(where: str) -> str:
+    """Return the folder below `where` that its checkpoint is in, as training and caches lay it out, "" where it is in the folder itself, or nowhere."""
+    try:
+        inner = locate(where).root
+    except (NotACheckpoint, NotAFile):
+        return ""
+    return inner if is_folder(where) and os.path.normpath(inner) != os.path.normpath(root_of(where)) else ""
 
 
 def _choice(name: str, settings: Settings, *, is_folder: bool) -> Choice:
@@ -114,7 +123,7 @@ def _completed(seen: Verification, root: str, rules: tuple[Rule, ...], choose: C
     subject = Subject(seen.checkpoint or Checkpoint(where, root, (), documents=tuple(_config(entries))), GENERIC, entries=entries)
     if not entries:
         return seen._replace(findings=()), choose(subject).name
-    if seen.checkpoint is None and ck816_required_files.is_collection(subject, choose):
+    if seen.checkpoint is None and ck816_required_files.is_collection(subject, choose) and not _deeper(where):
         seen = seen._replace(findings=tuple(finding for finding in seen.findings if finding.code != _REQUIRED))
     findings, asked, _ = ask((rule for rule in rules if rule.supply_chain and not (rule.code in OF_A_DISK and is_remote(where))), subject)
     reasons = {rule.code: "there is no checkpoint that can be read" for rule in rules} | dict(seen.skipped)

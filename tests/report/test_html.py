@@ -242,7 +242,7 @@ def test_a_rule_with_findings_of_two_severities_has_two_anchors() -> None:
 def test_what_was_not_asked_is_named() -> None:
     said = " ".join(Document(html.render(page("verify"))).words)
     assert "14 rules not asked, see below" in said
-    assert "values are read with --values: 6 rules CK401, CK402, CK403, CK404, CK405, CK406" in said
+    assert "the values were not read (`ckpt verify --values` does): 6 rules CK401, CK402, CK403, CK404, CK405, CK406" in said
 
 
 def test_a_topic_is_lines_where_nobody_draws() -> None:
