@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from math import isinf
 from typing import TYPE_CHECKING
 
 from ckpt_tools.records.tensor_change import Sameness
 from ckpt_tools.report.blocks import Heading, Line, Mark, Table
-from ckpt_tools.report.words import printable
+from ckpt_tools.report.words import percent, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,13 +80,6 @@ def _layer(row: LayerChange | LayerValues) -> str:
 def _range(row: LayerChange) -> str:
     low, high = percent(row.low), percent(row.high)
     return low if low == high else f"{low} … {high}"
-
-
-def percent(ratio: float) -> str:
-    """Return a ratio in percent with two digits that count; what is relative to zero has none."""
-    if isinf(ratio):
-        return "from zero"
-    return f"{100 * ratio:.2g} %" if ratio < 1 else f"{100 * ratio:,.0f} %"
 
 
 def _tensors(changes: Sequence[TensorChange]) -> Iterator[Block]:

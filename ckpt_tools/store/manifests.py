@@ -6,16 +6,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ckpt_tools.errors import ChangedUnderneath, FormatError, JsonInvalid, ManifestInvalid, NotAFile, NotHere, Unreadable
+from ckpt_tools.errors import ChangedUnderneath, FormatError, JsonInvalid, ManifestInvalid, NotAFile, Unreadable
 from ckpt_tools.format import manifest as codec
-from ckpt_tools.format.hub_name import is_hub_name, parse
+from ckpt_tools.format.hub_name import is_hub_name
 from ckpt_tools.format.json_text import decode_utf8
 from ckpt_tools.records.manifest import FileDigest, LocalSums, Manifest, TensorDigest
 from ckpt_tools.records.remote import RemoteFile
 from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.digests import Wanted, blake3, digest_files
 from ckpt_tools.store.durable import there
-from ckpt_tools.store.files import read_whole
+from ckpt_tools.store.files import not_here, read_whole
 from ckpt_tools.store.locate import locate
 from ckpt_tools.store.marks import mark_of
 from ckpt_tools.store.reader import read, tensor_file
@@ -79,21 +79,14 @@ def sums_like(where: str, files: Iterable[RemoteFile], *, threads: int | None = 
 def _marks(where: str, without: str) -> dict[str, Mark]:
     """Return the files to hash as they are before anything is read of them: all of a folder, or the one that was named."""
     if is_hub_name(where):
-        raise _not_here(where)
+        raise not_here(where)
     location = locate(where)
     if is_hub_name(location.root):
-        raise _not_here(where)
+        raise not_here(where)
     paths = _files_below(location.root) if location.whole_folder else (*location.weights, *((location.index_file,) if location.index_file else ()))
     full = {path: os.path.join(location.root, path) for path in paths}
     left_out = os.path.realpath(without) if without else ""
     return {path: mark_of(name) for path, name in full.items() if not left_out or os.path.realpath(name) != left_out}
-
-
-def _not_here(where: str) -> NotHere:
-    name = parse(where)
-    at = f" --revision {name.revision}" * bool(name.revision)
-    msg = "is on the Hub, and hashing needs its files on this machine"
-    return NotHere(msg, path=where, hint=f"download it: hf download {name.repository}{at}; --remote compares files that you have with it")
 
 
 def _files_below(root: str) -> Iterator[str]:
