@@ -28,7 +28,7 @@ from ckpt_tools.rules.rule import Subject
 from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.listing import listing, single
 from ckpt_tools.store.locate import locate
-from ckpt_tools.store.place import is_folder, is_remote, pinned, root_of, spent
+from ckpt_tools.store.place import is_folder, is_remote, pinned, remote, root_of, spent
 from ckpt_tools.store.reader import read
 from ckpt_tools.store.settings import read_settings
 
@@ -67,6 +67,8 @@ def gate(  # noqa: PLR0913 - options by keyword
     """
     if reference:
         read(reference)  # what is wrong with it is no finding
+    if is_remote(where):
+        remote(where).refuse_cached()
     root = where if is_folder(where) else os.path.split(where)[0] or "."
     said = settings if isinstance(settings, Settings) else read_settings(settings, root)
     choose = _choice(profile or said.profile, said, is_folder=is_folder(where))

@@ -55,7 +55,10 @@ def check_remote(where: str, repository: str, *, threads: int | None = None, pro
 
     The Hub tells the SHA-256 of a file that it stores with LFS, and git's id of any other. Raises a CkptError that names the file or the repository.
     """
-    remote = importlib.import_module("ckpt_tools.store.hub").repository(repository if is_hub_name(repository) else f"{SCHEME}{repository}")
+    hub = importlib.import_module("ckpt_tools.store.hub")
+    remote = hub.repository(repository if is_hub_name(repository) else f"{SCHEME}{repository}")
+    hub.refuse_cached(remote)
+    hub.refuse_empty(remote)
     local = manifests.sums_like(where, remote.below, threads=threads, progress=progress)
     return comparison.check_remote(where, local, remote)
 

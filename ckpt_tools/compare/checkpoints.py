@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from ckpt_tools.compare.json_values import differences, pointers
 from ckpt_tools.compare.renames import either_way, match
 from ckpt_tools.compare.selection import EVERYTHING, Selection, value_address
+from ckpt_tools.format.hub_name import is_hub_name
 from ckpt_tools.records.diff import Aspect, Diff, FileChange, ValueChange
 from ckpt_tools.records.dtype import Dtype
+from ckpt_tools.records.remote import OF_THE_HUB
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -156,7 +158,8 @@ def _all_metadata(checkpoint: Checkpoint) -> dict[str, object]:
 def _files(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[FileChange]:
     """Yield files that are in one only, and files that are not understood and differ. What a file that is understood holds is compared elsewhere."""
     (in_a, others_a), (in_b, others_b) = _listing(a), _listing(b)
-    for path in sorted(in_a.keys() | in_b.keys()):
+    of_the_hub = {OF_THE_HUB} if is_hub_name(a.root) != is_hub_name(b.root) else set()
+    for path in sorted((in_a.keys() | in_b.keys()) - of_the_hub):
         other_a, other_b = others_a.get(path), others_b.get(path)
         both = path in in_a and path in in_b
         alike = other_a.may_equal(other_b) if other_a and other_b else both and not (other_a or other_b)

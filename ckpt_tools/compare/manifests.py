@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.format.shard_index import INDEX_SUFFIX
 from ckpt_tools.records.manifest import Check, Difference, RemoteCheck
+from ckpt_tools.records.remote import OF_THE_HUB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,7 +62,7 @@ def check(hashed: Hashed, expected: Manifest, against: str, *, exact_files: bool
 def check_remote(where: str, local: LocalSums, remote: Repository) -> RemoteCheck:
     """Return in what local files differ from those of a repository, or of the part of it that was named.
 
-    The Hub adds a `.gitattributes` to every repository; it is not missed here.
+    What the Hub itself adds to every repository is not missed here.
     """
     here, there = {file.path: file for file in local.files}, {file.path: file for file in remote.below}
     differences = {path: _other(here[path], there[path]) for path in sorted(here.keys() & there.keys())}
@@ -73,7 +74,7 @@ def check_remote(where: str, local: LocalSums, remote: Repository) -> RemoteChec
         alike=tuple(path for path, found in differences.items() if found is None),
         different=tuple(found for found in differences.values() if found),
         only_here=tuple(sorted(here.keys() - there.keys())),
-        only_there=tuple(sorted(there.keys() - here.keys() - {".gitattributes"})) if local.whole else (),
+        only_there=tuple(sorted(there.keys() - here.keys() - {OF_THE_HUB})) if local.whole else (),
     )
 
 

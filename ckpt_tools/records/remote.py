@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+OF_THE_HUB = ".gitattributes"
+"""The file that the Hub adds to every repository, and that nobody has beside a checkpoint."""
+
 
 class HubName(NamedTuple):
     """What a person named: the repository `owner/name`, a branch, tag or commit ("" for the main branch), and a path inside ("" for all of it)."""

@@ -12,7 +12,18 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from ckpt_tools.errors import AccessRefused, FormatError, HubNameInvalid, NoRepository, NothingThere, PathEscapes, StoreError, Unreachable, WrongAnswer
+from ckpt_tools.errors import (
+    AccessRefused,
+    FormatError,
+    HubNameInvalid,
+    NoRepository,
+    NothingThere,
+    PathEscapes,
+    StoreError,
+    UnknownSelection,
+    Unreachable,
+    WrongAnswer,
+)
 from ckpt_tools.format.hub_name import is_hub_name, is_strange, parse
 from ckpt_tools.format.json_text import decode_utf8, parse_object
 from ckpt_tools.records.remote import HubName, RemoteFile, Repository
@@ -63,6 +74,20 @@ def _repository(where: str, name: HubName, wire: Wire) -> Repository:
         msg = "the Hub names no commit"
         raise WrongAnswer(msg, path=where)
     return Repository(name.repository, commit, tuple(sorted(_files(where, listing))), name.path)
+
+
+def refuse_cached(found: Repository) -> None:
+    """Raise Unreachable where the files are those of the cache: it may have a part of them, and nobody can say what the Hub has."""
+    if found.cached:
+        msg = "the Hub is not asked: HF_HUB_OFFLINE is set, and what the cache has may be a part"
+        raise Unreachable(msg, path=found.root, hint="unset it")
+
+
+def refuse_empty(found: Repository) -> None:
+    """Raise NothingThere where what was named inside is not there."""
+    if found.path and not found.below:
+        msg = "the repository has no such file or folder at this commit"
+        raise NothingThere(msg, path=f"{found.root}/{found.path}", hint="check the spelling")
 
 
 def connect() -> Wire:
@@ -182,4 +207,8 @@ def _quoted(text: str, safe: str = "") -> str:
 
 
 def _constants() -> Any:  # noqa: ANN401 - the module huggingface_hub.constants, imported late
-    return importlib.import_module("huggingface_hub.constants")
+    try:
+        return importlib.import_module("huggingface_hub.constants")
+    except ValueError as error:  # it reads its variables when it is imported
+        msg = f"huggingface_hub does not understand its environment: {error}"
+        raise UnknownSelection(msg, hint="look at the variables that start with HF_") from None

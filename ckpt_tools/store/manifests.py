@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ckpt_tools.errors import ChangedUnderneath, FormatError, JsonInvalid, ManifestInvalid, NotAFile, Unreadable
+from ckpt_tools.errors import ChangedUnderneath, FormatError, IndexInvalid, JsonInvalid, ManifestInvalid, NotAFile, Unreadable
 from ckpt_tools.format import manifest as codec
 from ckpt_tools.format.hub_name import is_hub_name
 from ckpt_tools.format.json_text import decode_utf8
@@ -127,6 +127,8 @@ def _read(where: str) -> Checkpoint:
     """Return the checkpoint; one with a config that is none without its configs: they are hashed, and need not be understood."""
     try:
         return read(where)
+    except IndexInvalid:
+        raise
     except FormatError:
         location = locate(where)
         named = location.index_file or (location.weights[0] if len(location.weights) == 1 else "")

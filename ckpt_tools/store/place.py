@@ -152,6 +152,9 @@ class RemotePlace(Place, Protocol):
     def spent(self) -> Transfer:
         """What reading took so far."""
 
+    def refuse_cached(self) -> None:
+        """Raise Unreachable where the Hub is not asked, and its cache stands for it."""
+
 
 _PINNED: ContextVar[dict[str, RemotePlace] | None] = ContextVar("_PINNED", default=None)
 

@@ -10,6 +10,7 @@ import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import UnknownSelection, WriteFailed, WrittenWrong
+from ckpt_tools.records.remote import OF_THE_HUB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -22,9 +23,6 @@ _CHOOSING = ("--include", "--exclude", "--every")
 """What would have the client send something else than all that was checked, or send it again later."""
 
 _COMMIT = re.compile(r"https?://\S+?/(?:(?P<kind>datasets|spaces)/)?(?P<repo>[^/\s]+/[^/\s]+)/commit/(?P<commit>[0-9a-f]{40})")
-_OF_THE_HUB = frozenset({".gitattributes"})
-"""What the Hub itself puts into a new repository."""
-
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ASIDE = ("Hint:", "For more information check:")
 
@@ -104,7 +102,7 @@ def compare(sent: Sent, files: Collection[Frozen], token: str | None) -> tuple[s
     if wrong:
         msg = f"the Hub has something else than what was checked: {', '.join(wrong)}"
         raise WrittenWrong(msg, path=sent.url, hint="do not use this commit; upload again")
-    return tuple(sorted(there.keys() - {file.path for file in files} - _OF_THE_HUB))
+    return tuple(sorted(there.keys() - {file.path for file in files} - {OF_THE_HUB}))
 
 
 def _differences(files: Iterable[Frozen], there: dict[str, Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 from contextlib import contextmanager
@@ -11,8 +12,8 @@ from ckpt_tools.errors import NothingThere, StoreError, WrongAnswer
 from ckpt_tools.format.header import LENGTH_BYTES
 from ckpt_tools.format.hub_name import parse
 from ckpt_tools.records.remote import Transfer
-from ckpt_tools.store.files import open_regular, too_large
-from ckpt_tools.store.hub import cache_of, connect, file_url, refused, repository
+from ckpt_tools.store.files import open_regular, read_at, too_large
+from ckpt_tools.store.hub import cache_of, connect, file_url, refuse_cached, refused, repository
 from ckpt_tools.store.place import HEADER_GUESS, OnDisk
 from ckpt_tools.store.wire import Refusal, Wire
 
@@ -26,6 +27,9 @@ THREADS = 8
 
 KEPT = 4 << 20
 """Bytes of a file's start that are kept for another look. What is longer than headers and configs are is looked at once."""
+
+_SMALL = 4 << 20
+"""Up to this size what the cache holds is digested before it is believed."""
 
 
 def open_repository(where: str, others: tuple[RemotePlace, ...] = ()) -> HubRepository:
@@ -93,6 +97,10 @@ class HubRepository:
     def spent(self) -> Transfer:
         """What reading took so far, of the size of what was named."""
         return Transfer(self._wire.requests, self._wire.received, sum(file.size for file in self.found.below))
+
+    def refuse_cached(self) -> None:
+        """Raise Unreachable where the Hub is not asked, and its cache stands for it."""
+        refuse_cached(self.found)
 
     def names(self, folder: str) -> tuple[str, ...]:
         """Return the names in `folder`."""
@@ -199,7 +207,7 @@ class HubRepository:
         places = [os.path.join(folder, "snapshots", self.found.commit, *file.path.split("/"))]
         if file.content:
             places.append(os.path.join(folder, "blobs", file.content))
-        return next((place for place in places if os.path.isfile(place) and os.stat(place).st_size == file.size), "")
+        return next((place for place in places if os.path.isfile(place) and _is(place, file)), "")
 
     def _file(self, path: str) -> RemoteFile:
         file = self._files.get(self._inside(path))
@@ -216,3 +224,13 @@ class HubRepository:
             return NothingThere(msg, path=path, hint=f"unset it, or run this while online: hf download {self.found.name}")
         msg = "the repository has no such file or folder at this commit"
         return NothingThere(msg, path=path, hint=f"look at what it has: {self._wire.client.endpoint}/{self.found.name}/tree/{self.found.commit}")
+
+
+def _is(place: str, file: RemoteFile) -> bool:
+    """Whether what lies at `place` is the file: by its size, and if it is small by what it holds; nobody keeps others from writing into a cache."""
+    with open_regular(place) as (descriptor, size):
+        if size != file.size or size > _SMALL or not file.content:
+            return size == file.size
+        data = read_at(descriptor, size, 0, place)
+    digest = hashlib.sha256(data) if file.sha256 else hashlib.sha1(b"blob %d\0" % size + data, usedforsecurity=False)
+    return digest.hexdigest() == file.content

@@ -102,6 +102,7 @@ class Wire:
             except _Again as again:
                 seconds = wait if again.seconds is None else again.seconds
                 if seconds > LONGEST_WAIT:
+                    again.error.what = again.error.what.replace(f" {TRIES} times", "" if tried == 1 else f" {tried} times")
                     again.error.next = f"it asks for {seconds:,.0f} seconds of patience: try again after that"
                     raise again.error from None
                 if tried >= again.tries:

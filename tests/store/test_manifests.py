@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from ckpt_tools import api
 from ckpt_tools.compare.manifests import check
-from ckpt_tools.errors import ChangedUnderneath, CkptError, ManifestInvalid, NotAFile, NotHere, NothingThere, Unwritable
+from ckpt_tools.errors import ChangedUnderneath, CkptError, ManifestInvalid, NotAFile, NotHere, NothingThere, ShardMissing, Unwritable
 from ckpt_tools.format.manifest import content_bytes, parse, text
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.records.manifest import FileDigest, Manifest, TensorDigest
@@ -411,9 +411,7 @@ def test_what_cannot_be_hashed_is_told(build: Callable[[Path], Path], kind: type
 
 
 def test_a_name_on_the_hub_is_told_how_to_go_on() -> None:
-    with pytest.raises(
-        NotHere, match=r"hf://me/policy@v1: is on the Hub, and this needs it on this machine; download it first: hf download me/policy --rev"
-    ):
+    with pytest.raises(NotHere, match=r"hf://me/policy@v1: is on the Hub, and this needs it on this machine; download it first: hf download me/policy --rev"):
         api.manifest("hf://me/policy@v1")
 
 
@@ -538,3 +536,9 @@ def test_no_difference_of_tensors_if_and_only_if_the_content_is_the_same(home: P
     for left, right in ((a, a), (a, b), (b, a)):
         found = check(left, right.manifest, "m.json")
         assert found.same == (left.manifest.content == right.manifest.content)
+
+
+def test_half_a_checkpoint_has_no_manifest(tmp_path: Path) -> None:
+    (tmp_path / "model-00002-of-00003.safetensors").write_bytes((FIXTURES / "sharded" / "model-00002-of-00003.safetensors").read_bytes())
+    with pytest.raises(ShardMissing):
+        api.manifest(str(tmp_path))
