@@ -20,6 +20,7 @@ from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.files import open_regular
 from ckpt_tools.store.numbers import BLOCK, root, total
 from ckpt_tools.store.pair_sums import Bench, Place, Sums, piece_sums
+from ckpt_tools.store.reader import refuse_other
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -73,6 +74,7 @@ class _Side:
     def __init__(self, checkpoint: Checkpoint, file: TensorFile) -> None:
         self.path = os.path.join(checkpoint.root, file.path)
         self.payload = file.payload_start
+        self.file = file
 
 
 class _Job(NamedTuple):
@@ -115,9 +117,14 @@ def _compare_files(sides: tuple[_Side, _Side], pairs: Sequence[Pair], run: _Run,
         watches = value_cache.Watch(left.path, one), value_cache.Watch(right.path, two)
         known = value_cache.KnownPairs(*watches, use=cached)
         found = {pair: facts for pair in pairs if (facts := known.get(*pair)) is not None}
+        rest = sorted((pair for pair in pairs if pair not in found), key=lambda pair: -pair[0].nbytes)
+        for watch, side in zip(watches, sides, strict=True):
+            if cached and rest:
+                watch.settle()
+            refuse_other(side.file, watch.descriptor, side.path)
         for a, b in found:
             run.progress(a.nbytes + b.nbytes)
-        new = dict(_measured(sides, (one, two), sorted((pair for pair in pairs if pair not in found), key=lambda pair: -pair[0].nbytes), run))
+        new = dict(_measured(sides, (one, two), rest, run))
         for watch in watches:
             watch.check_unchanged()
         known.add(new)

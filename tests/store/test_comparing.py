@@ -339,7 +339,7 @@ def test_a_file_that_is_written_to_meanwhile_is_named(tmp_path: Path) -> None:
         os.utime(path)
 
     pairs, _ = comparable(a, b)
-    with pytest.raises(ChangedUnderneath, match="was written to while it was read") as caught:
+    with pytest.raises(ChangedUnderneath, match="changed while it was read") as caught:
         compare_values(a, b, pairs, cached=False, progress=write)
     assert caught.value.path == str(path)
 
