@@ -10,7 +10,7 @@ import importlib
 import os
 from collections import deque
 from contextlib import ExitStack
-from math import sqrt
+from math import inf, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ckpt_tools.errors import ChangedUnderneath, CkptError
@@ -187,17 +187,24 @@ def _facts(a: Tensor, b: Tensor, pieces: Sequence[Sums]) -> PairFacts:
     if all(piece.same_bytes for piece in pieces):
         return PairFacts(elements, same_bytes=a.dtype is b.dtype)
     aa, bb, dd, ab = (total(getattr(piece, name) for piece in pieces) for name in ("aa", "bb", "dd", "ab"))
+    a_norm, change = root(aa), root(dd)
     return PairFacts(
         elements,
         same_bytes=False,
         changed=sum(piece.changed for piece in pieces),
         broken=sum(piece.broken for piece in pieces),
         max_abs=max(piece.max_abs for piece in pieces),
-        l2_a=root(aa),
+        l2_a=a_norm,
         l2_b=root(bb),
-        l2_change=root(dd),
+        l2_change=change,
         cosine=_cosine(aa, bb, ab),
+        rel_l2_of_huge=_ratio(dd, aa) if inf in (a_norm, change) else 0.0,
     )
+
+
+def _ratio(dd: Scaled, aa: Scaled) -> float:
+    """Return the quotient of two norms whose squares these are, neither of which need be a double; infinite where it is none itself."""
+    return root((dd[0] / aa[0], dd[1] - aa[1])) if aa[0] else inf
 
 
 def _cosine(aa: Scaled, bb: Scaled, ab: Scaled) -> float:

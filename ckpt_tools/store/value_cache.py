@@ -210,7 +210,7 @@ def numbers_in(tensor: Tensor) -> int:
 
 def _pair_facts(row: list[object]) -> PairFacts | None:
     """Return a row that is what it must be as facts."""
-    kinds = (int, bool, int, int, float, float, float, float, float)
+    kinds = (int, bool, int, int, float, float, float, float, float, float)
     return PairFacts(*row) if _fits(row, kinds) else None  # type: ignore[arg-type] # checked by _fits
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from ckpt_tools import api
 from ckpt_tools.records.dtype import Dtype
-from ckpt_tools.store import schemas
+from ckpt_tools.store import schemas, value_cache
 from tests.cli.test_startup import heavy_modules_after
 from tests.rules.cases import make
 
@@ -179,6 +179,18 @@ def test_numpy_is_loaded_only_for_values_that_must_be_read(tmp_path: Path) -> No
     assert "numpy" in heavy_modules_after(run.format([*arguments, "--values"]))
     assert "numpy" not in heavy_modules_after(run.format([*arguments, "--values"]))
     assert "numpy" in heavy_modules_after(run.format([*arguments, "--values", "--no-cache"]))
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_the_bytes_to_come_are_told_before_those_that_were_read(tmp_path: Path, cached: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a parameter of the test
+    monkeypatch.setattr(value_cache, "RACY_NS", 0)
+    folder = str(changed(tmp_path / "b", HEAD))
+    for _ in range(1 + cached):
+        for look in (lambda **told: api.show(folder, **told), lambda **told: api.diff(str(NORMAL), folder, **told)):
+            done: list[int] = []
+            look(values=True, cached=cached, expect=lambda nbytes, done=done: done.append(-nbytes), progress=done.append)
+            assert done[0] < 0
+            assert sum(done) == 0
 
 
 def test_the_library_has_the_same_verb(tmp_path: Path) -> None:

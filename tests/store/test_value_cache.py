@@ -168,9 +168,9 @@ def rows(value: object) -> Callable[[dict[str, object]], object]:
         rows(None),
         rows([None, 3, "x"]),
         rows([["x"]]),
-        rows([["x", "x", 2, False, 1, 0, 0.5, 1.0, "1.0", 0.5, 1.0]]),
+        rows([["x", "x", 2, False, 1, 0, 0.5, 1.0, "1.0", 0.5, 1.0, 0.0]]),
         rows([["x", "x", 2, True, 0, 0, 0.0, 0.0, 0.0, 0.0]]),
-        rows([["x", "x", 99, False, 1, 0, 0.5, 1.0, 1.0, 0.5, 1.0]]),
+        rows([["x", "x", 99, False, 1, 0, 0.5, 1.0, 1.0, 0.5, 1.0, 0.0]]),
     ],
 )
 def test_a_damaged_cache_is_as_none(damage: Callable[[dict[str, object]], object], a: Checkpoint, b: Checkpoint, cache: Path) -> None:
@@ -184,7 +184,7 @@ def test_what_is_said_of_other_files_is_not_believed(a: Checkpoint, b: Checkpoin
     first = compared(a, b)
     (path,) = cache.iterdir()
     held = held_in(path)
-    lie = [["x", "x", 2, False, 2, 0, 9.0, 1.0, 1.0, 9.0, 0.0]]
+    lie = [["x", "x", 2, False, 2, 0, 9.0, 1.0, 1.0, 9.0, 0.0, 0.0]]
     put(path, held | {"rows": lie})
     assert compared(a, b)["x"].max_abs == 9.0  # what it says of these files it would be
     put(path, held | {"key": ["another"], "rows": lie})
