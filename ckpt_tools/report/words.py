@@ -51,7 +51,7 @@ def percent(ratio: float) -> str:
     if ratio == inf:
         return "from zero"
     if ratio > _MOST_IN_PERCENT:
-        return f"{ratio:.2g} ×".replace("e+0", "e").replace("e+", "e")
+        return f"{ratio:.2g} times".replace("e+0", "e").replace("e+", "e")
     return f"{100 * ratio:.2g} %" if ratio < 1 else f"{100 * ratio:,.0f} %"
 
 
