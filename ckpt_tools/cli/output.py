@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,11 +52,11 @@ def complain(message: str) -> None:
     sys.stderr.write(f"ckpt: {message}\n")
 
 
-class Progress(NamedTuple):
+class Progress:
     """Whom to tell of bytes: called with those done since the last call, `expect` with how many there will be in all, once that is known."""
 
-    advance: Callable[[int], None]
-    expect: Callable[[int], None]
+    def __init__(self, advance: Callable[[int], None], expect: Callable[[int], None]) -> None:
+        self.advance, self.expect = advance, expect
 
     def __call__(self, nbytes: int) -> None:
         """Tell of bytes done."""
