@@ -30,10 +30,19 @@ __all__ = ["diff", "read", "show"]
 
 
 @pinned()
-def show(where: str, *, lenient: bool = False, values: bool = False, cached: bool = True, progress: Callable[[int], None] = no_progress) -> Summary:
+def show(  # noqa: PLR0913 - options by keyword
+    where: str,
+    *,
+    lenient: bool = False,
+    values: bool = False,
+    cached: bool = True,
+    progress: Callable[[int], None] = no_progress,
+    expect: Callable[[int], None] = no_progress,
+) -> Summary:
     """Return what the checkpoint at `where` is. Reads headers and configs only, unless `values` are wanted. Raises a CkptError that names the file.
 
-    `cached` uses what an earlier look at the same files left in the user's cache folder; `progress` is called with the bytes read since the last call.
+    `cached` uses what an earlier look at the same files left in the user's cache folder; `progress` is called with the bytes read since the last call,
+    `expect` before with how many there are in all.
     """
     if values and is_remote(where):
         raise not_here(where)
@@ -41,6 +50,7 @@ def show(where: str, *, lenient: bool = False, values: bool = False, cached: boo
     summary = summarise(checkpoint)._replace(transferred=spent())
     if not values:
         return summary
+    expect(sum(tensor.nbytes for tensor in checkpoint.tensors))
     measured = _late("store.measuring").measure_all(checkpoint, cached=cached, progress=progress)
     return summary._replace(values=_late("families.value_changes").value_summary(measured, family_of(checkpoint)))
 
@@ -58,11 +68,12 @@ def diff(  # noqa: PLR0913 - options by keyword
     tolerance: float = 0.0,
     cached: bool = True,
     progress: Callable[[int], None] = no_progress,
+    expect: Callable[[int], None] = no_progress,
 ) -> Comparison:
     """Return what differs between the checkpoints at `a` and `b`, and what that amounts to. Reads headers and configs only, unless `values` are wanted.
 
     `select` and `ignore` are globs over dotted addresses (see `compare.selection`). `tolerance` is the relative L2 norm up to which a tensor's values count
-    as equal. `cached` and `progress` are as for `show`. Raises a CkptError that names the file, or UnknownSelection.
+    as equal. `cached`, `progress` and `expect` are as for `show`. Raises a CkptError that names the file, or UnknownSelection.
     """
     afar = next((where for where in (a, b) if values and is_remote(where)), "")
     if afar:
@@ -82,18 +93,26 @@ def diff(  # noqa: PLR0913 - options by keyword
         aspects=tuple(aspect for aspect in Aspect if aspect in aspects),
         select=select,
         ignore=ignore,
-        changes=_changes(left, right, selection, tolerance, cached=cached, progress=progress) if values else None,
+        changes=_changes(left, right, selection, tolerance, cached=cached, progress=progress, expect=expect) if values else None,
         transferred=spent(),
     )
 
 
 def _changes(  # noqa: PLR0913 - options by keyword
-    a: Checkpoint, b: Checkpoint, selection: Selection, tolerance: float, *, cached: bool, progress: Callable[[int], None]
+    a: Checkpoint,
+    b: Checkpoint,
+    selection: Selection,
+    tolerance: float,
+    *,
+    cached: bool,
+    progress: Callable[[int], None],
+    expect: Callable[[int], None],
 ) -> ValueComparison:
     pairs, uncompared = comparable(a, b, selection)
     if not 0 <= tolerance < float("inf"):
         msg = f"a tolerance of {tolerance} is none"
         raise UnknownSelection(msg, hint="it is a relative L2 norm, 0 or more: 0.01 lets a tensor change by one percent")
+    expect(sum(left.nbytes + right.nbytes for left, right in pairs))
     facts = _late("store.comparing").compare_values(a, b, pairs, cached=cached, progress=progress)
     measured = [(left, right, found) for (left, right), found in zip(pairs, facts, strict=True)]
     # B is what was trained; its config says what was to stay as it was.

@@ -76,6 +76,7 @@ def diff(  # noqa: PLR0913 - one parameter an option
             tolerance=tolerance or 0.0,
             cached=not no_cache,
             progress=progress,
+            expect=progress.expect,
         )
     write_report(comparison, lambda: diff_page(comparison, full=full or output_format == "html"), output_format)
     return CLEAN if comparison.same else FINDINGS

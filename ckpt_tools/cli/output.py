@@ -52,18 +52,29 @@ def complain(message: str) -> None:
     sys.stderr.write(f"ckpt: {message}\n")
 
 
+class Progress:
+    """Whom to tell of bytes: called with those done since the last call, `expect` with how many there will be in all, once that is known."""
+
+    def __init__(self, advance: Callable[[int], None], expect: Callable[[int], None]) -> None:
+        self.advance, self.expect = advance, expect
+
+    def __call__(self, nbytes: int) -> None:
+        """Tell of bytes done."""
+        self.advance(nbytes)
+
+
 @contextmanager
-def progress_of(what: str, total: int | None, *, wanted: bool) -> Iterator[Callable[[int], None]]:
-    """Yield whom to tell of bytes done, `total` in all where that is known; shown on a terminal, where `wanted`."""
+def progress_of(what: str, total: int | None, *, wanted: bool) -> Iterator[Progress]:
+    """Yield whom to tell of bytes done, `total` in all where that is known from the start; shown on a terminal, where `wanted`."""
     if not wanted or not sys.stderr.isatty():
-        yield lambda _: None
+        yield Progress(lambda _: None, lambda _: None)
         return
     rich = importlib.import_module("rich.progress")
     console = importlib.import_module("rich.console").Console(stderr=True)
     columns = (rich.TextColumn(what), rich.BarColumn(), rich.DownloadColumn(), rich.TransferSpeedColumn(), rich.TimeRemainingColumn())
     with rich.Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda nbytes: bar.advance(task, nbytes)
+        yield Progress(lambda nbytes: bar.advance(task, nbytes), lambda nbytes: bar.update(task, total=nbytes))
 
 
 def _columns() -> int:

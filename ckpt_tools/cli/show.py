@@ -42,6 +42,6 @@ def show(  # noqa: PLR0913 - one parameter an option
         msg = "--no-cache is about values, which are not read"
         raise UnknownSelection(msg, hint="add --values")
     with progress_of("reading", None, wanted=values) as progress:
-        summary = api.show(where, lenient=lenient, values=values, cached=not no_cache, progress=progress)
+        summary = api.show(where, lenient=lenient, values=values, cached=not no_cache, progress=progress, expect=progress.expect)
     write_report(summary, lambda: show_page(summary, tree=tree, full=output_format == "html"), output_format)
     return CLEAN

@@ -31,7 +31,7 @@ class PairFacts(NamedTuple):
 
     `changed` counts the elements whose values differ, `broken` those among them where a side is NaN or infinite. `max_abs` is the largest |b - a|, `l2_a`,
     `l2_b` and `l2_change` are the norms of a, b and b - a, `cosine` that of the angle between a and b, all over the elements that are finite on both sides.
-    The norms are 0 where the bytes are the same: nobody looked.
+    The norms are 0 where the bytes are the same: nobody looked. A norm that no double holds is infinite; `rel_l2_of_huge` then is what it was needed for.
     """
 
     elements: int
@@ -43,10 +43,13 @@ class PairFacts(NamedTuple):
     l2_b: float = 0.0
     l2_change: float = 0.0
     cosine: float = 1.0
+    rel_l2_of_huge: float = 0.0
 
     @property
     def rel_l2(self) -> float:
         """||b - a|| / ||a||; infinite where a is all zeros and b is not."""
+        if inf in (self.l2_change, self.l2_a):
+            return self.rel_l2_of_huge
         if self.l2_change == 0:
             return 0.0
         return self.l2_change / self.l2_a if self.l2_a else inf

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _VALUE_WIDTH = 60
 _NAME_WIDTH = 240
 _KILO = 1000
+_MOST_IN_PERCENT = 1e4
 
 
 def size(nbytes: int) -> str:
@@ -46,9 +47,11 @@ def signed(number: int) -> str:
 
 
 def percent(ratio: float) -> str:
-    """Return a ratio in percent with two digits that count; what is relative to zero has none."""
+    """Return a ratio in percent with two digits that count, beyond a million percent as a multiple; what is relative to zero has none."""
     if ratio == inf:
         return "from zero"
+    if ratio > _MOST_IN_PERCENT:
+        return f"{ratio:.2g} times".replace("e+0", "e").replace("e+", "e")
     return f"{100 * ratio:.2g} %" if ratio < 1 else f"{100 * ratio:,.0f} %"
 
 

@@ -10,7 +10,7 @@ import importlib
 import os
 from collections import deque
 from contextlib import ExitStack
-from math import sqrt
+from math import inf, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ckpt_tools.errors import ChangedUnderneath, CkptError
@@ -20,6 +20,7 @@ from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.files import open_regular
 from ckpt_tools.store.numbers import BLOCK, root, total
 from ckpt_tools.store.pair_sums import Bench, Place, Sums, piece_sums
+from ckpt_tools.store.reader import refuse_other
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -73,6 +74,7 @@ class _Side:
     def __init__(self, checkpoint: Checkpoint, file: TensorFile) -> None:
         self.path = os.path.join(checkpoint.root, file.path)
         self.payload = file.payload_start
+        self.file = file
 
 
 class _Job(NamedTuple):
@@ -115,9 +117,14 @@ def _compare_files(sides: tuple[_Side, _Side], pairs: Sequence[Pair], run: _Run,
         watches = value_cache.Watch(left.path, one), value_cache.Watch(right.path, two)
         known = value_cache.KnownPairs(*watches, use=cached)
         found = {pair: facts for pair in pairs if (facts := known.get(*pair)) is not None}
+        rest = sorted((pair for pair in pairs if pair not in found), key=lambda pair: -pair[0].nbytes)
+        for watch, side in zip(watches, sides, strict=True):
+            if cached and rest:
+                watch.settle()
+            refuse_other(side.file, watch.descriptor, side.path)
         for a, b in found:
             run.progress(a.nbytes + b.nbytes)
-        new = dict(_measured(sides, (one, two), sorted((pair for pair in pairs if pair not in found), key=lambda pair: -pair[0].nbytes), run))
+        new = dict(_measured(sides, (one, two), rest, run))
         for watch in watches:
             watch.check_unchanged()
         known.add(new)
@@ -180,17 +187,24 @@ def _facts(a: Tensor, b: Tensor, pieces: Sequence[Sums]) -> PairFacts:
     if all(piece.same_bytes for piece in pieces):
         return PairFacts(elements, same_bytes=a.dtype is b.dtype)
     aa, bb, dd, ab = (total(getattr(piece, name) for piece in pieces) for name in ("aa", "bb", "dd", "ab"))
+    a_norm, change = root(aa), root(dd)
     return PairFacts(
         elements,
         same_bytes=False,
         changed=sum(piece.changed for piece in pieces),
         broken=sum(piece.broken for piece in pieces),
         max_abs=max(piece.max_abs for piece in pieces),
-        l2_a=root(aa),
+        l2_a=a_norm,
         l2_b=root(bb),
-        l2_change=root(dd),
+        l2_change=change,
         cosine=_cosine(aa, bb, ab),
+        rel_l2_of_huge=_ratio(dd, aa) if inf in (a_norm, change) else 0.0,
     )
+
+
+def _ratio(dd: Scaled, aa: Scaled) -> float:
+    """Return the quotient of two norms whose squares these are, neither of which need be a double; infinite where it is none itself."""
+    return root((dd[0] / aa[0], dd[1] - aa[1])) if aa[0] else inf
 
 
 def _cosine(aa: Scaled, bb: Scaled, ab: Scaled) -> float:

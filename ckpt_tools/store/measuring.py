@@ -18,6 +18,7 @@ from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.files import open_regular
 from ckpt_tools.store.numbers import BLOCK, MANTISSA, Space, product, root, total, unpacked
 from ckpt_tools.store.pair_sums import Place
+from ckpt_tools.store.reader import refuse_other
 from ckpt_tools.store.value_cache import Watch, known_measurements, numbers_in, remember_measurements
 
 if TYPE_CHECKING:
@@ -53,7 +54,11 @@ def _measured(
     with open_regular(path) as (descriptor, _):
         watch = Watch(path, descriptor)
         known = known_measurements(watch, use=cached)
-        if all(tensor.name in known and known[tensor.name].elements == numbers_in(tensor) for tensor in file.tensors):
+        complete = all(tensor.name in known and known[tensor.name].elements == numbers_in(tensor) for tensor in file.tensors)
+        if cached and not complete:
+            watch.settle()
+        refuse_other(file, descriptor, path)
+        if complete:
             progress(sum(tensor.nbytes for tensor in file.tensors))
             return [known[tensor.name] for tensor in file.tensors]
         largest_first = sorted(file.tensors, key=lambda tensor: -tensor.nbytes)
@@ -95,7 +100,7 @@ def _measure(tensor: Tensor, place: Place) -> Measurement:
     nan, infinite, zeros = counts
     elements = numbers_in(tensor)
     finite = elements - nan - infinite
-    low, high = (low, high) if finite else (0.0, 0.0)
+    low, high = (low + 0.0, high + 0.0) if finite else (0.0, 0.0)  # -0.0 becomes 0.0
     mean, l2 = _scaled_mean(total(sums), finite), root(total(squares))
     return Measurement(tensor.name, digest.hexdigest(), elements, nan, infinite, low, high, mean, l2, zeros, _zero_low_bits(bits, tensor.dtype))
 

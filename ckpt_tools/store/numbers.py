@@ -182,7 +182,7 @@ def dot(np: Any, x: Array, y: Array) -> float:  # noqa: ANN401 - numpy, imported
 
 def largest(x: Array) -> float:
     """Return the largest size among doubles, 0 of none."""
-    return max(float(x.max()), -float(x.min()), 0.0) if x.size else 0.0
+    return max(0.0, float(x.max()), -float(x.min())) if x.size else 0.0
 
 
 def scaled(np: Any, x: Array) -> tuple[Array, int]:  # noqa: ANN401 - numpy, imported late

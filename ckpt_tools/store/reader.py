@@ -6,19 +6,19 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
-from ckpt_tools.errors import CkptError, FormatError, NothingThere, ShardMissing
+from ckpt_tools.errors import ChangedUnderneath, CkptError, FormatError, NothingThere, ShardMissing
 from ckpt_tools.format import header, shard_index
 from ckpt_tools.format.documents import DOCUMENTS, state_names
 from ckpt_tools.format.json_text import decode_utf8, parse_object
 from ckpt_tools.records.checkpoint import Checkpoint, Document, OtherFile, TensorFile
 from ckpt_tools.store.locate import Location, locate
-from ckpt_tools.store.place import DISK, HEADER_GUESS
+from ckpt_tools.store.place import DISK, HEADER_GUESS, OnDisk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ckpt_tools.records.checkpoint import ShardIndex
-    from ckpt_tools.store.place import Place
+    from ckpt_tools.store.place import Opened, Place
 
 DOCUMENT_LIMIT = 4 << 20
 INDEX_LIMIT = 64 << 20
@@ -96,16 +96,35 @@ def tensor_file(root: str, name: str, place: Place = DISK, *, lenient: bool = Fa
     """Return what the header of the .safetensors file `name` in the folder `root` says; with `keep_payload`, a small one's payload too."""
     path = os.path.join(root, name)
     with place.opened(path) as file:
-        size = file.size
-        try:
-            length = header.header_length(file.read(min(size, header.LENGTH_BYTES), 0), size)
-            text = file.read(length, header.LENGTH_BYTES)
-            start = header.LENGTH_BYTES + length
-            decoded = header.decode(text, size - start, shard=name, lenient=lenient)
-        except FormatError as error:
-            raise error.at(path) from None
-        payload = file.read(size - start, start) if keep_payload and size <= SMALL_FILE else None
+        return _decoded(file, path, name, lenient=lenient, keep_payload=keep_payload)
+
+
+def _decoded(file: Opened, path: str, name: str, *, lenient: bool, keep_payload: bool = False) -> TensorFile:
+    size = file.size
+    try:
+        length = header.header_length(file.read(min(size, header.LENGTH_BYTES), 0), size)
+        text = file.read(length, header.LENGTH_BYTES)
+        start = header.LENGTH_BYTES + length
+        decoded = header.decode(text, size - start, shard=name, lenient=lenient)
+    except FormatError as error:
+        raise error.at(path) from None
+    payload = file.read(size - start, start) if keep_payload and size <= SMALL_FILE else None
     return TensorFile(path=name, size=size, payload_start=start, tensors=decoded.tensors, metadata=decoded.metadata, payload=payload)
+
+
+def refuse_other(file: TensorFile, descriptor: int, path: str) -> None:
+    """Raise ChangedUnderneath unless the open file at `path` has the header that `file` was read from: else tensors would be sought where they are not."""
+    size = os.fstat(descriptor).st_size
+    if size < file.size:
+        msg = "became shorter while it was read"
+        raise ChangedUnderneath(msg, path=path)
+    try:
+        now = _decoded(OnDisk(descriptor, size, path), path, file.path, lenient=True)
+    except FormatError:
+        now = None
+    if now is None or (now.size, now.payload_start, now.tensors) != (file.size, file.payload_start, file.tensors):
+        msg = "is not the file any more whose header was read"
+        raise ChangedUnderneath(msg, path=path)
 
 
 def _check_shards(location: Location, index: ShardIndex | None, weights: tuple[TensorFile, ...], *, lenient: bool) -> None:

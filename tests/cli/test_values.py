@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import pytest
 
 from ckpt_tools import api
 from ckpt_tools.records.dtype import Dtype
-from ckpt_tools.store import schemas
+from ckpt_tools.store import schemas, value_cache
 from tests.cli.test_startup import heavy_modules_after
 from tests.rules.cases import make
 
@@ -174,11 +177,45 @@ def test_numpy_is_loaded_only_for_values_that_must_be_read(tmp_path: Path) -> No
     folder = changed(tmp_path / "b", HEAD)
     arguments = ["diff", str(NORMAL), str(folder)]
     # Files of this very moment are not remembered; these do not change.
-    run = "import ckpt_tools.store.value_cache as cache; cache.RACY_NS = 0; from ckpt_tools.cli.main import main; main({}); print()"
+    run = "import ckpt_tools.store.value_cache as cache; cache.RACY_NS = 0; cache.TIMELESS = (); from ckpt_tools.cli.main import main; main({}); print()"
     assert "numpy" not in heavy_modules_after(run.format(arguments))
     assert "numpy" in heavy_modules_after(run.format([*arguments, "--values"]))
     assert "numpy" not in heavy_modules_after(run.format([*arguments, "--values"]))
     assert "numpy" in heavy_modules_after(run.format([*arguments, "--values", "--no-cache"]))
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_the_bytes_to_come_are_told_before_those_that_were_read(tmp_path: Path, cached: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a parameter of the test
+    monkeypatch.setattr(value_cache, "RACY_NS", 0)
+    folder = str(changed(tmp_path / "b", HEAD))
+    for _ in range(1 + cached):
+        for look in (lambda **told: api.show(folder, **told), lambda **told: api.diff(str(NORMAL), folder, **told)):
+            done: list[int] = []
+            look(values=True, cached=cached, expect=lambda nbytes, done=done: done.append(-nbytes), progress=done.append)
+            assert done[0] < 0
+            assert sum(done) == 0
+
+
+def on_a_terminal(*arguments: str | Path) -> str:
+    """Return what a command writes to standard error where that is a terminal."""
+    master, terminal = pty.openpty()
+    environment = os.environ | {"COLUMNS": "100", "TERM": "xterm"}
+    with subprocess.Popen([sys.executable, "-m", "ckpt_tools", *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=terminal, env=environment) as process:
+        os.close(terminal)
+        said = b""
+        with suppress(OSError), open(master, "rb", buffering=0) as file:  # a terminal that all have left is an error to read  # noqa: PTH123 - a descriptor
+            while part := file.read(4096):
+                said += part
+        assert process.wait() in {0, 1}
+    return said.decode()
+
+
+def test_the_bar_knows_how_many_bytes_there_are(tmp_path: Path) -> None:
+    payload = api.read(str(NORMAL)).tensors
+    size = f"/{sum(tensor.nbytes for tensor in payload) / 1000:.1f} kB"
+    assert size in on_a_terminal("show", NORMAL, "--values", "--no-cache")
+    twice = f"/{2 * sum(tensor.nbytes for tensor in payload) / 1000:.1f} kB"
+    assert twice in on_a_terminal("diff", NORMAL, changed(tmp_path / "b", HEAD), "--values", "--no-cache")
 
 
 def test_the_library_has_the_same_verb(tmp_path: Path) -> None:

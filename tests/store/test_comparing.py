@@ -182,7 +182,12 @@ def test_norms_of_doubles_whose_squares_are_none(tmp_path: Path) -> None:
     assert isclose(found.rel_l2, 0.8 * 2**-30, rel_tol=1e-12)
     assert isclose(compared(tmp_path, doubles(-1.0e308, 1.0e308), doubles(-1.0e308, -0.75e308)).rel_l2, 1.75 / sqrt(2), rel_tol=1e-12)
     beyond = compared(tmp_path, doubles(-1.5e308), doubles(1.5e308))
-    assert (beyond.max_abs, beyond.rel_l2, beyond.cosine) == (INF, INF, -1.0)
+    assert (beyond.max_abs, beyond.l2_change, beyond.rel_l2, beyond.cosine) == (INF, INF, 2.0, -1.0)
+    largest = 2.0**1023
+    norms = compared(tmp_path, doubles(*[largest] * 4), doubles(*[largest] * 3, largest * (1 - 2**-20)))
+    assert (norms.l2_a, norms.max_abs, norms.rel_l2) == (INF, largest * 2**-20, 2**-21)
+    assert compared(tmp_path, doubles(0.0, 0.0), doubles(1.7e308, 1.7e308)).rel_l2 == INF
+    assert compared(tmp_path, doubles(5e-324, 0.0), doubles(1.7e308, 1.7e308)).rel_l2 == INF
     small = compared(tmp_path, doubles(3e-200, 4e-200), doubles(0.0, 0.0))
     assert isclose(small.l2_change, 5e-200, rel_tol=1e-12)
     assert (small.rel_l2, small.cosine) == (1.0, 0.0)
@@ -190,6 +195,20 @@ def test_norms_of_doubles_whose_squares_are_none(tmp_path: Path) -> None:
 
 def test_relative_to_zeros_a_change_is_infinite(tmp_path: Path) -> None:
     assert compared(tmp_path, floats(0.0, 0.0), floats(0.0, 1e-9)).rel_l2 == INF
+
+
+@pytest.mark.parametrize("integer", [Dtype.I64, Dtype.U64])
+def test_large_integers_are_compared_with_complex_numbers(integer: Dtype, tmp_path: Path) -> None:
+    whole = integer, np.array([3, 2**60 + 1, 2**60, 5], "<i8").tobytes()
+    pairs = Dtype.C64, np.array([3, 0, 2**60, 0, 2**60, 0, 5, 1], "<f4").tobytes()
+    for one, two in ((whole, pairs), (pairs, whole)):
+        found = compared(tmp_path, one, two)
+        assert (found.elements, found.changed, found.broken, found.max_abs) == (8, 2, 0, 1.0)
+
+
+def test_no_change_is_no_negative_zero(tmp_path: Path) -> None:
+    for one, two in ((floats(0.0, 0.0), floats(-0.0, -0.0)), (floats(-0.0), floats(0.0)), (doubles(0.0), doubles(-0.0)), (floats(-0.0), doubles(0.0))):
+        assert [str(number) for number in compared(tmp_path, one, two)[4:8]] == ["0.0"] * 4
 
 
 # --- laws ----------------------------------------------------------------------------------------------------------------
@@ -339,7 +358,7 @@ def test_a_file_that_is_written_to_meanwhile_is_named(tmp_path: Path) -> None:
         os.utime(path)
 
     pairs, _ = comparable(a, b)
-    with pytest.raises(ChangedUnderneath, match="was written to while it was read") as caught:
+    with pytest.raises(ChangedUnderneath, match="changed while it was read") as caught:
         compare_values(a, b, pairs, cached=False, progress=write)
     assert caught.value.path == str(path)
 

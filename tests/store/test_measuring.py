@@ -96,6 +96,11 @@ def test_a_tensor_of_nothing_and_one_of_nan(tmp_path: Path) -> None:
     assert found["nan"].finite == 0
 
 
+def test_nothing_but_negative_zeros_is_told_as_zero(tmp_path: Path) -> None:
+    found = measured(written(tmp_path, {"x": (Dtype.F32, np.array([-0.0, -0.0], "<f4").tobytes())}))["x"]
+    assert [str(number) for number in (found.low, found.high, found.mean, found.l2)] == ["0.0"] * 4
+
+
 def test_threads_and_shards_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = measured(written(tmp_path / "a", a_model(0)))
     assert measured(sharded(tmp_path / "b", a_model(0), 3)) == found

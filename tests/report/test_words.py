@@ -1,0 +1,27 @@
+"""Numbers in words."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+
+from ckpt_tools.report.words import percent
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"),
+    [
+        (0.0, "0 %"),
+        (0.01234, "1.2 %"),
+        (1.0, "100 %"),
+        (9999.0, "999,900 %"),
+        (1e4, "1,000,000 %"),
+        (12345.0, "1.2e4 times"),
+        (7.2e20, "7.2e20 times"),
+        (7e200, "7e200 times"),
+        (inf, "from zero"),
+    ],
+)
+def test_a_ratio_is_told_in_percent_while_anybody_can_read_it(ratio: float, words: str) -> None:
+    assert percent(ratio) == words
