@@ -50,6 +50,12 @@ def card(**values: str) -> str:
     return front(*(f"{key}: {value}" for key, value in said.items()))
 
 
+OTHER_INDEX = '{"weight_map": {"a": "t.safetensors"}}'
+TEMPLATE = """{%- for message in messages | selectattr('role', 'equalto', 'user') -%}
+{{ bos_token + '__user__' + message['content'] | trim }}{{ tools | map(attribute='name') | join }}
+{%- endfor %}{%- set init = namespace(class=1) %}"""
+
+
 def beside(model: str, name: str, text: str) -> Change:
     """A whole second model, and a file that is meant to excuse it."""
     return both(added(model, NORMAL_WEIGHTS), added(name, text))
@@ -86,7 +92,7 @@ CASES = {
     ),
     "named by any JSON": Case("CK819", beside("t.safetensors", "my.json", '{"steps": [{"state_file": "t.safetensors"}]}'), (untouched,), frozenset({"CK809"})),
     "named by a list": Case("CK819", beside("old/m.safetensors", "model_index.json", '{"old": ["diffusers", "M"]}'), (untouched,)),
-    "in another's index": Case("CK819", beside("t.safetensors", "t.safetensors.index.json", '{"weight_map": {"a": "t.safetensors"}}'), (untouched,), frozenset({"CK209"})),
+    "in another's index": Case("CK819", beside("t.safetensors", "t.safetensors.index.json", OTHER_INDEX), (untouched,), frozenset({"CK209"})),
     "another's state": Case(
         "CK819",
         both(added("sub/my.json", '{"state_file": "state.safetensors"}'), added("state.safetensors", weights())),
@@ -116,6 +122,28 @@ CASES = {
     "SVG": Case("CK804", added("images/a.svg", "<svg/>"), (untouched,)),
     "requirements": Case("CK804", added("requirements.txt", "torch"), (untouched,)),
     "letters' case": Case("CK822", added("Config.json", "{}"), (added("sub/Config.json", "{}"), added("config2.json", "{}"))),
+    "a control character": Case("CK823", added("a\x1b[31m\nPASS.md", "x"), (added("é 模型 👍.md", "x"), added("❤\ufe0f.md", "x"))),
+    "a direction": Case("CK823", added("\u202egnp.exe.md", "x"), (untouched,)),
+    "no width": Case("CK823", added("a/\u200b.md", "x"), (untouched,)),
+    "a filler": Case("CK823", added("\u3164/a.md", "x"), (untouched,)),
+    "a template": Case(
+        "CK808",
+        added("chat_template.jinja", "{{ cycler.__init__.__globals__.os.popen('id').read() }}"),
+        (added("chat_template.jinja", TEMPLATE), added("n.md", "{{ x.__class__ }}")),
+    ),
+    "a template below": Case(
+        "CK808", added("additional_chat_templates/a.jinja", "{{ x['\\x5f\\x5fclass\\x5f\\x5f'] }}"), (added("a/b.jinja", "{{ '__start__' }}"),)
+    ),
+    "a template in a config": Case(
+        "CK808",
+        added("tokenizer_config.json", json.dumps({"chat_template": "{{ ''.__class__.__mro__ }}"})),
+        (added("tokenizer_config.json", json.dumps({"chat_template": TEMPLATE})), added("t.json", '{"a": "x.__class__"}')),
+    ),
+    "one template of several": Case(
+        "CK808",
+        added("tokenizer_config.json", json.dumps({"chat_template": [{"name": "a", "template": TEMPLATE + "{{ x|attr('a' ~ 'b') }}"}]})),
+        (added("tokenizer_config.json", json.dumps({"chat_template": [{"name": "a", "template": TEMPLATE}]})),),
+    ),
     "spelling": Case(
         "CK822",
         both(added("cafe\u0301.md", "x"), added("caf\u00e9.md", "x")),
