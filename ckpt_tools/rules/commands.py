@@ -9,12 +9,30 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 _PLAIN = r"[A-Za-z0-9_./][A-Za-z0-9_./=@-]*"
+_QUOTED = r"'(?:[^']|'\\'')*'"
 
 
 def pasteable(words: str, subject: Subject) -> str:
-    """Return what to do next with WHERE and NORMAL replaced by what the checkpoint and its reference are called."""
+    """Return what to do next with WHERE and NORMAL replaced by what the checkpoint and its reference are called, WHERE/FILE by one word for a file in it."""
     names = {"WHERE": subject.checkpoint.where} | ({"NORMAL": subject.reference.where} if subject.reference else {})
-    return re.sub(r"(?<= )(?:WHERE|NORMAL)\b", lambda match: quoted(names.get(match[0], match[0])), words)
+
+    def replaced(match: re.Match[str]) -> str:
+        inside = match["inside"]
+        if inside and match["place"] == "WHERE":
+            return quoted(f"{(subject.checkpoint.root or '.').rstrip('/')}/{_meant(inside)}")
+        return quoted(names.get(match["place"], match["place"])) + (f"/{inside}" if inside else "")
+
+    return re.sub(rf"(?<= )(?P<place>WHERE|NORMAL)\b(?:/(?P<inside>{_QUOTED}|{_PLAIN}))?", replaced, words)
+
+
+def inside(path: str) -> str:
+    """Return what stands in a command for a file in the checkpoint's folder."""
+    return f"WHERE/{quoted(path)}"
+
+
+def _meant(word: str) -> str:
+    """Return the word that `quoted` gave."""
+    return word[1:-1].replace("'\\''", "'") if word.startswith("'") else word
 
 
 def quoted(word: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.errors import FormatError, HeaderNotUtf8
 from ckpt_tools.format import header
 from ckpt_tools.rules.json_files import lax
+from ckpt_tools.rules.profiles import LEROBOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 SUFFIX = ".safetensors"
 SINGLE_FILE = "model.safetensors"
+_INDEX = f"{SINGLE_FILE}.index.json"
+_PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
 _ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -65,8 +68,13 @@ def folders_of_models(subject: Subject) -> frozenset[str]:
     return frozenset(found)
 
 
-def referred(subject: Subject) -> frozenset[str]:
-    """Return the paths of those others that something refers to: the file a loader looks for, a JSON file that names it, or a file that lists its folder."""
+def referred(subject: Subject, profile: str = "") -> frozenset[str]:
+    """Return the paths of those others that something refers to: the file a loader looks for, a JSON file that names it, or a file that lists its folder.
+
+    Under `lerobot` only what LeRobot itself reads counts: an index's shards and the two processors' states.
+    """
+    if profile == LEROBOT.name:
+        return frozenset({SINGLE_FILE, *_read_by_lerobot(subject)})
     paths = {entry.path for entry in subject.entries or ()}
     parts, named = folders_of_models(subject), _named(subject)
     found = {SINGLE_FILE}
@@ -76,6 +84,17 @@ def referred(subject: Subject) -> frozenset[str]:
         if is_adapter or folder in parts or entry.path in named:
             found.add(entry.path)
     return frozenset(found)
+
+
+def _read_by_lerobot(subject: Subject) -> Iterator[str]:
+    """Yield the values of the index's map, and the state files of the processors' steps."""
+    for entry in subject.entries or ():
+        value = lax(entry.text) if entry.text and entry.path in (_INDEX, *_PROCESSORS) else None
+        if isinstance(value, dict):
+            shards, steps = value.get("weight_map"), value.get("steps")
+            named = shards.values() if entry.path == _INDEX and isinstance(shards, dict) else ()
+            states = [step.get("state_file") for step in steps if isinstance(step, dict)] if entry.path != _INDEX and isinstance(steps, list) else ()
+            yield from (name for name in (*named, *states) if isinstance(name, str))
 
 
 def _named(subject: Subject) -> frozenset[str]:

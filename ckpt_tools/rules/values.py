@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.compare.fold import fold
+from ckpt_tools.records.dtype import FLOATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +22,11 @@ def by_file(subject: Subject, wrong: Callable[[Tensor, Facts], bool]) -> Iterato
         found = [(tensor, facts[tensor.name]) for tensor in file.tensors if tensor.name in facts and wrong(tensor, facts[tensor.name])]
         if found:
             yield file.path, found
+
+
+def is_matrix(tensor: Tensor) -> bool:
+    """Whether training fills a tensor with many numbers: floats, in two dimensions or more. One row is none: a mask token, a single type of token."""
+    return tensor.dtype in FLOATS and sum(size > 1 for size in tensor.shape) > 1
 
 
 def some(found: list[tuple[Tensor, Facts]]) -> str:

@@ -1,4 +1,7 @@
-"""Everything that lies in a folder and below it. Only regular files are opened, and nothing is waited for; folders that links lead to are not entered."""
+"""Everything that lies in a folder and below it. Only regular files are opened, and nothing is waited for; folders that links lead to are not entered.
+
+Of a folder that no upload takes along, such as `.git/`, there is only the name.
+"""
 
 # ruff: noqa: PTH110, PTH115 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools.errors import CkptError, Unreadable
 from ckpt_tools.format.magic import named
 from ckpt_tools.records.listing import Entry
+from ckpt_tools.rules.profiles import is_left_out
 from ckpt_tools.store.files import open_regular, read_at
 from ckpt_tools.store.pickles import SNIFF, TEXT, WEIGHTS, ends_as_zip, look
 from ckpt_tools.store.place import is_remote
@@ -110,7 +114,8 @@ def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
             path = f"{below}{name}"
             if stat.S_ISDIR(status.st_mode):
                 path = f"{path}/"
-                waiting.append(path)
+                if not is_left_out(path):
+                    waiting.append(path)
             yield path, status
 
 

@@ -13,15 +13,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import ChangedUnderneath, NotAFile
+from ckpt_tools.rules.profiles import is_left_out
 from ckpt_tools.store.copying import copy_range
 from ckpt_tools.store.durable import remove, writing
 from ckpt_tools.store.files import open_regular, read_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-IGNORED = (".git/", ".cache/huggingface/")
-"""What `hf upload` leaves out, wherever it lies."""
 
 _STEP = 1 << 20
 
@@ -59,7 +57,7 @@ def files_below(root: str) -> tuple[str, ...]:
     for folder, names, files in os.walk(root):
         below = os.path.relpath(folder, root)
         prefix = "" if below == "." else f"{below}/"
-        names[:] = sorted(name for name in names if not f"/{prefix}{name}/".endswith(tuple(f"/{ignored}" for ignored in IGNORED)))
+        names[:] = sorted(name for name in names if not is_left_out(f"{prefix}{name}/"))
         for name in files:
             _refuse_special(os.path.join(folder, name))
             found.append(f"{prefix}{name}")

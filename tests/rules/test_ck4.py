@@ -55,7 +55,19 @@ def all_but_one(held: dict[str, Any]) -> dict[str, Any]:
     return with_value("model.vlm_with_expert.vlm.model.text_model.norm.weight", 1.25)(ones(held))
 
 
+def with_new(name: str, shape: tuple[int, ...], value: float) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Add a tensor that is one number throughout."""
+    count = np.prod(shape, dtype=int)
+    return lambda held: held | {name: make.Blob(Dtype.F32, shape, struct.pack("<f", value) * count)}
+
+
+def zero_points(held: dict[str, Any]) -> dict[str, Any]:
+    """Add what a symmetric quantisation keeps of each layer: one and the same integer."""
+    return held | {"model.qzeros": make.Blob(Dtype.I32, (4, 8), struct.pack("<i", 0x77777777) * 32), "model.g_idx": make.Blob(Dtype.I32, (2, 2), bytes(16))}
+
+
 VALUES = {"values": True}
+ROWS = (tensors(zero_points), *(tensors(with_new("mask_token", shape, 0.0)) for shape in ((1, 768), (1, 1, 9), (9, 1))))
 CASES = [
     Case("CK401", tensors(with_value(HEAD, float("nan"), where=3)), (tensors(with_value(HEAD, 3.0e4)), untouched), options=VALUES),
     Case("CK401", tensors(with_value(PROJECTION, float("-nan"), where=1)), (untouched,), options=VALUES),
@@ -63,6 +75,8 @@ CASES = [
     Case("CK402", tensors(with_value(PROJECTION, float("inf"), where=2)), (untouched,), options=VALUES),
     Case("CK403", tensors(full(PROJECTION, 0.0)), (tensors(full(BIAS, 0.0)), tensors(with_value(PROJECTION, 0.0))), options=VALUES),
     Case("CK404", tensors(full(HEAD, 0.5)), (tensors(full(BIAS, 0.5)), tensors(with_value(HEAD, 0.5))), options=VALUES),
+    Case("CK403", tensors(with_new("extra", (1, 2, 2), 0.0)), ROWS, frozenset({"CK306"}), VALUES),
+    Case("CK404", tensors(with_new("extra", (1, 2, 2), 1.0)), (*ROWS, tensors(with_new("cls_token", (1, 1, 9), 1.0))), frozenset({"CK306"}), VALUES),
     Case("CK405", tensors(ones), (tensors(all_but_one), untouched), options=VALUES),
     Case("CK406", tensors(with_value(HEAD, -2.0e5)), (tensors(with_value(HEAD, 9.9e4)), untouched), options=VALUES),
 ]  # fmt: skip

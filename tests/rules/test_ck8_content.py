@@ -20,6 +20,8 @@ from tests.rules.gated import CARD, NOTHING, carded, findings, hold_gated
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.rules.cases import Change
+
 NORMAL_WEIGHTS = (FIXTURES / "normal" / "model.safetensors").read_bytes()
 TAUGHT_WEIGHTS = (FIXTURES / "reflow" / "model.safetensors").read_bytes()
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
@@ -48,6 +50,30 @@ def card(**values: str) -> str:
     return front(*(f"{key}: {value}" for key, value in said.items()))
 
 
+OTHER_INDEX = '{"weight_map": {"a": "t.safetensors"}}'
+TEMPLATE = """{%- for message in messages | selectattr('role', 'equalto', 'user') -%}
+{{ bos_token + '__user__' + message['content'] | trim }}{{ tools | map(attribute='name') | join }}
+{%- endfor %}{%- set init = namespace(class=1) %}"""
+
+
+def beside(model: str, name: str, text: str) -> Change:
+    """A whole second model, and a file that is meant to excuse it."""
+    return both(added(model, NORMAL_WEIGHTS), added(name, text))
+
+
+def with_state() -> Change:
+    """Give the preprocessor a state that LeRobot reads."""
+
+    def change(folder: Path) -> None:
+        path = folder / "policy_preprocessor.json"
+        document = json.loads(path.read_text())
+        document["steps"][0]["state_file"] = "state.safetensors"
+        path.write_text(json.dumps(document))
+        (folder / "state.safetensors").write_bytes(weights())
+
+    return change
+
+
 STRAY = frozenset({"CK819"})
 
 CASES = {
@@ -59,15 +85,18 @@ CASES = {
     "a copy": Case(
         "CK819",
         added("other.safetensors", NORMAL_WEIGHTS),
-        (
-            both(added("adapter_config.json", "{}"), added("adapter_model.safetensors", weights())),
-            both(added("my.json", '{"state_file": "state.safetensors"}'), added("state.safetensors", weights())),
-        ),
+        (with_state(), untouched),
     ),
+    "an adapter that is a model": Case(
+        "CK819", beside("ad/adapter_model.safetensors", "ad/adapter_config.json", "{}"), (untouched,)
+    ),
+    "named by any JSON": Case("CK819", beside("t.safetensors", "my.json", '{"steps": [{"state_file": "t.safetensors"}]}'), (untouched,), frozenset({"CK809"})),
+    "named by a list": Case("CK819", beside("old/m.safetensors", "model_index.json", '{"old": ["diffusers", "M"]}'), (untouched,)),
+    "in another's index": Case("CK819", beside("t.safetensors", "t.safetensors.index.json", OTHER_INDEX), (untouched,), frozenset({"CK209"})),
     "another's state": Case(
         "CK819",
         both(added("sub/my.json", '{"state_file": "state.safetensors"}'), added("state.safetensors", weights())),
-        (both(added("sub/my.json", '{"state_file": "state.safetensors"}'), added("sub/state.safetensors", weights())),),
+        (with_state(),),
     ),
     "in a folder": Case("CK819", both(added("sub/model.safetensors", NORMAL_WEIGHTS), added("sub/config.json", "{}")), (untouched,)),
     "a teacher": Case("CK820", added("teacher.safetensors", TAUGHT_WEIGHTS), (added("teacher.safetensors", NORMAL_WEIGHTS),), STRAY),
@@ -93,6 +122,28 @@ CASES = {
     "SVG": Case("CK804", added("images/a.svg", "<svg/>"), (untouched,)),
     "requirements": Case("CK804", added("requirements.txt", "torch"), (untouched,)),
     "letters' case": Case("CK822", added("Config.json", "{}"), (added("sub/Config.json", "{}"), added("config2.json", "{}"))),
+    "a control character": Case("CK823", added("a\x1b[31m\nPASS.md", "x"), (added("é 模型 👍.md", "x"), added("❤\ufe0f.md", "x"))),
+    "a direction": Case("CK823", added("\u202egnp.exe.md", "x"), (untouched,)),
+    "no width": Case("CK823", added("a/\u200b.md", "x"), (untouched,)),
+    "a filler": Case("CK823", added("\u3164/a.md", "x"), (untouched,)),
+    "a template": Case(
+        "CK808",
+        added("chat_template.jinja", "{{ cycler.__init__.__globals__.os.popen('id').read() }}"),
+        (added("chat_template.jinja", TEMPLATE), added("n.md", "{{ x.__class__ }}")),
+    ),
+    "a template below": Case(
+        "CK808", added("additional_chat_templates/a.jinja", "{{ x['\\x5f\\x5fclass\\x5f\\x5f'] }}"), (added("a/b.jinja", "{{ '__start__' }}"),)
+    ),
+    "a template in a config": Case(
+        "CK808",
+        added("tokenizer_config.json", json.dumps({"chat_template": "{{ ''.__class__.__mro__ }}"})),
+        (added("tokenizer_config.json", json.dumps({"chat_template": TEMPLATE})), added("t.json", '{"a": "x.__class__"}')),
+    ),
+    "one template of several": Case(
+        "CK808",
+        added("tokenizer_config.json", json.dumps({"chat_template": [{"name": "a", "template": TEMPLATE + "{{ x|attr('a' ~ 'b') }}"}]})),
+        (added("tokenizer_config.json", json.dumps({"chat_template": [{"name": "a", "template": TEMPLATE}]})),),
+    ),
     "spelling": Case(
         "CK822",
         both(added("cafe\u0301.md", "x"), added("caf\u00e9.md", "x")),
@@ -239,3 +290,30 @@ def test_the_weights_themselves_are_not_told_twice(tmp_path: Path) -> None:
     folder = changed(tmp_path / "it", both(carded, removed("model.safetensors"), added("model.safetensors", NORMAL_WEIGHTS + b"more")))
     assert {finding.code for finding in findings(folder)} >= {"CK122"}
     assert "CK819" not in {finding.code for finding in findings(folder)}
+
+
+@pytest.mark.parametrize("place", [".git", ".cache/huggingface", "sub/.git"])
+def test_a_folder_that_no_upload_takes_along_is_one_note_whatever_is_in_it(place: str, tmp_path: Path) -> None:
+    inside = ("hooks/a.sample", "HEAD", "b.pyc", "c.py", "download/config.json.metadata", "d.safetensors")
+    folder = changed(tmp_path / "it", both(carded, *(added(f"{place}/{name}", f"{zipped()!r}", 0o777) for name in inside)))
+    found = findings(folder)
+    assert [(finding.code, finding.path, str(finding.severity)) for finding in found] == [("CK807", f"{place}/", "note")]
+    assert "not uploaded" in found[0].what
+    assert "remove" not in found[0].next
+    assert gate(str(folder), settings=NOTHING).passes
+
+
+def test_what_only_resembles_a_folder_that_is_left_out_is_told_of(tmp_path: Path) -> None:
+    for number, (name, told) in enumerate(
+        ((".git", ".git"), (".cache/other/a.json", ".cache/"), (".gits/a.json", ".gits/"), ("huggingface/.cache/a.json", "huggingface/.cache/"))
+    ):
+        folder = changed(tmp_path / f"{number}", both(carded, added(name, "{}"), *([added(".cache/huggingface/x", "")] if number == 1 else [])))
+        assert (told, "note") not in {(finding.path, str(finding.severity)) for finding in findings(folder)}
+        assert told in {finding.path for finding in findings(folder) if finding.code == "CK807"}
+
+
+def test_a_pointer_of_git_lfs_is_told_to_be_fetched(tmp_path: Path) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n"
+    folder = changed(tmp_path / "it", both(carded, added("a.safetensors", pointer)))
+    (found,) = (finding for finding in findings(folder) if finding.code == "CK818")
+    assert found.next.endswith("git lfs pull")

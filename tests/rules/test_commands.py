@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from ckpt_tools import api
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.records.checkpoint import Checkpoint
-from ckpt_tools.rules.commands import pasteable, quoted
+from ckpt_tools.records.dtype import Dtype
+from ckpt_tools.rules.commands import inside, pasteable, quoted
 from ckpt_tools.rules.rule import Subject
-from tests.rules.cases import FIXTURES, changed, config
+from tests.rules.cases import FIXTURES, added, both, changed, config, make, tensors
+from tests.rules.gated import findings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +32,45 @@ def test_any_word_is_one_word_for_a_shell(word: str) -> None:
     assert shlex.split(quoted(word)) == [word]
     done = pasteable("ckpt sanitize WHERE --reference NORMAL", Subject(Checkpoint(word, word, ()), GENERIC, reference=Checkpoint("a b", "a b", ())))
     assert shlex.split(done) == ["ckpt", "sanitize", word, "--reference", "a b"]
+
+
+@given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1), st.text(st.characters(exclude_characters="\0/", codec="utf-8"), min_size=1))
+def test_a_file_inside_is_one_word_for_a_shell(folder: str, name: str) -> None:
+    done = pasteable(f"ckpt config {inside(name)} unset {quoted('/WHERE x')}", Subject(Checkpoint("x", folder, ()), GENERIC))
+    assert shlex.split(done) == ["ckpt", "config", f"{folder.rstrip('/')}/{name}", "unset", "/WHERE x"]
+
+
+def pasted(command: str, home: Path) -> subprocess.CompletedProcess[str]:
+    line = command[command.index("ckpt ") :].replace("ckpt", f"{shlex.quote(sys.executable)} -m ckpt_tools", 1)
+    return subprocess.run(["sh", "-c", line], cwd=home, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "it's; touch pwned.json", "sub/a b.json"])
+def test_the_command_for_a_key_that_names_code_removes_it(name: str, tmp_path: Path) -> None:
+    folder = changed(
+        tmp_path / "my policy", both(added(name, '{"a": 1, "b/c d": {"auto_map": {"AutoModel": "m.M"}}}'), added("modules.json", '[{"type": "evil.M"}]'))
+    )
+    commands = [finding.next for finding in findings(folder) if finding.code == "CK808"]
+    assert len(commands) == 2
+    for command in commands:
+        done = pasted(command, tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert json.loads((folder / name).read_text()) == {"a": 1, "b/c d": {}}
+    assert [path.name for path in tmp_path.iterdir()] == ["my policy"]
+    assert "CK808" not in {finding.code for finding in findings(folder)}
+
+
+def test_the_command_for_unexpected_tensors_leaves_them_out_and_no_others(tmp_path: Path) -> None:
+    extra = {name: make.Blob(Dtype.F32, (2,), bytes(8)) for name in ("guide.a.weight", "guide.b", "model.odd.weight", "model.od[d", "a b")}
+    folder = changed(tmp_path / "my policy", tensors(lambda held: held | extra))
+    before = {tensor.name for tensor in api.read(str(folder)).tensors}
+    for _ in range(4):
+        commands = [finding.next for finding in api.verify(str(folder)).findings if finding.code == "CK306"]
+        if commands:
+            done = pasted(f"{commands[0]} --in-place", tmp_path)
+            assert done.returncode == 0, (commands[0], done.stderr)
+    assert before - {tensor.name for tensor in api.read(str(folder)).tensors} == set(extra)
+    assert api.verify(str(folder)).clean
 
 
 def test_words_that_only_look_like_places_stay() -> None:

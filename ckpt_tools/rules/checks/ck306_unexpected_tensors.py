@@ -15,8 +15,10 @@ from ckpt_tools.families.expectation import Unknown
 from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.families.smolvla import NORMALISATION
 from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.commands import quoted
 from ckpt_tools.rules.grouping import amount, first_of, parts, place
 from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.surgery.teachers import covering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +37,18 @@ def check(subject: Subject) -> Iterator[Found]:
         if tensor.name not in expectation.tensors and tensor.parameters and unwrapped(tensor.name) == tensor.name
         if not tensor.name.startswith(TEACHER_PREFIXES) and subject.family.component(tensor.name) != NORMALISATION
     ]
+    every = [tensor.name for tensor in subject.checkpoint.tensors]
     for part, members in parts(subject.family, strange):
-        yield Found(f"{amount(members)} that the loader does not look for ({part}): it drops them", place(members), first_of(members))
+        words = f"{amount(members)} that the loader does not look for ({part}): it drops them"
+        yield Found(words, place(members), first_of(members), _strip([tensor.name for tensor in members], every))
+
+
+def _strip(names: list[str], every: list[str]) -> str:
+    """Return the command that leaves those tensors out and no others; of many that have nothing in common, the first."""
+    return " ".join(("ckpt strip WHERE", *(quoted(glob) for glob in covering(names, every)[:_GLOBS])))
+
+
+_GLOBS = 8
 
 
 RULE = Rule(
@@ -46,6 +58,6 @@ RULE = Rule(
     needs=frozenset({Need.HEADERS, Need.CONFIG}),
     check=check,
     page=__doc__,
-    fix="ckpt strip WHERE NAME",
+    fix="ckpt strip WHERE GLOB",
     families=frozenset({"smolvla"}),
 )

@@ -1,6 +1,7 @@
 """No matrix is all zeros.
 
-A matrix of zeros lets nothing through: it was never trained, never loaded, or written by a script that allocated it. Vectors may well be zero: biases start so.
+A matrix of zeros lets nothing through: it was never trained, never loaded, or written by a script that allocated it. Vectors and
+single rows may well be zero: biases and mask tokens start so. Integers are not looked at.
 
 Look at what made the checkpoint. A layer that starts at zero on purpose is a reason to suppress this.
 """
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.records.finding import Need, Severity
 from ckpt_tools.rules.rule import Found, Rule
-from ckpt_tools.rules.values import by_file, some
+from ckpt_tools.rules.values import by_file, is_matrix, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def check(subject: Subject) -> Iterator[Found]:
     """Yield one finding a file."""
-    for path, found in by_file(subject, lambda tensor, facts: len(tensor.shape) > 1 and facts.constant and facts.low == 0):
+    for path, found in by_file(subject, lambda tensor, facts: is_matrix(tensor) and facts.constant and facts.low == 0):
         yield Found(f"nothing but zeros in {some(found)}", path, found[0][0].name, "look at what made them: they were not trained, or not saved")
 
 

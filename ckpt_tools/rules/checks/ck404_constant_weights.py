@@ -1,6 +1,7 @@
 """No matrix is one and the same number throughout.
 
-Training never makes such a matrix. It comes from a placeholder that was saved in the place of weights.
+Training never makes such a matrix. It comes from a placeholder that was saved in the place of weights. Integers are not
+looked at: the zero points of a symmetric quantisation are all the same.
 
 Look at what made the checkpoint.
 """
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.records.finding import Need, Severity
 from ckpt_tools.rules.rule import Found, Rule
-from ckpt_tools.rules.values import by_file, some
+from ckpt_tools.rules.values import by_file, is_matrix, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def check(subject: Subject) -> Iterator[Found]:
     """Yield one finding a file."""
-    for path, found in by_file(subject, lambda tensor, facts: len(tensor.shape) > 1 and facts.constant and facts.low != 0):
+    for path, found in by_file(subject, lambda tensor, facts: is_matrix(tensor) and facts.constant and facts.low != 0):
         yield Found(f"one and the same number throughout {some(found)}", path, found[0][0].name, "look at what made them: these are placeholders")
 
 

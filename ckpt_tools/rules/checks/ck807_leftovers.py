@@ -1,9 +1,10 @@
 """Nothing hidden and no leftovers lie in the folder.
 
-`.env` and `.netrc` hold passwords, `.git/` the whole history of a project, `wandb/` logs, configs and the command line of every run. Editors leave copies
-of what was deleted (`*~`, `.swp`), Python its caches, file managers their lists (`.DS_Store`). They are uploaded with the folder and nobody looks at them.
+`.env` and `.netrc` hold passwords, `wandb/` logs, configs and the command line of every run. Editors leave copies of what was deleted (`*~`, `.swp`), Python
+its caches, file managers their lists (`.DS_Store`). They are uploaded with the folder and nobody looks at them.
 
-Remove them, or copy what belongs to the checkpoint to a clean folder. `.gitattributes` and `.gitignore` are at home on the Hub.
+Remove them, or copy what belongs to the checkpoint to a clean folder. `.gitattributes` and `.gitignore` are at home on the Hub. The folders `.git/` of a clone
+and `.cache/huggingface/` of a download are a note: neither `hf upload` nor `ckpt upload` sends them, and the gate does not look into them.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.profiles import is_left_out
 from ckpt_tools.rules.rule import Found, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ckpt_tools.records.listing import Entry
     from ckpt_tools.rules.rule import Subject
 
 _HOME = (".gitattributes", ".gitignore")
@@ -28,8 +31,15 @@ _NAMES = ("thumbs.db", "desktop.ini", "nohup.out", "core")
 def check(subject: Subject) -> Iterator[Found]:
     """Yield one finding for each, and for a folder none for what lies in it."""
     told = ""
-    for entry in sorted(subject.entries or (), key=lambda entry: entry.path):
+    entries = subject.entries or ()
+    for entry in sorted(entries, key=lambda entry: entry.path):
         if told and entry.path.startswith(told):
+            continue
+        if entry.kind == "folder" and is_left_out(entry.path):
+            told = entry.path
+            yield Found("is not uploaded by hf, and was not looked into", entry.path, severity=Severity.NOTE)
+            continue
+        if _only_leads_there(entry, entries):
             continue
         path, name = entry.path, entry.path.removesuffix("/").rpartition("/")[2].lower()
         words = _fault(name, is_folder=entry.kind == "folder")
@@ -37,6 +47,14 @@ def check(subject: Subject) -> Iterator[Found]:
             told = path if entry.kind == "folder" else told
             is_secretive = name.startswith(".env") or name in _SECRETIVE
             yield Found(words, path, next="remove it before the upload", severity=Severity.ERROR if is_secretive else None)
+
+
+def _only_leads_there(folder: Entry, entries: tuple[Entry, ...]) -> bool:
+    """Whether nothing is in a `.cache/` but the folder that no upload takes along."""
+    if folder.kind != "folder" or not f"/{folder.path}".endswith("/.cache/"):
+        return False
+    inside = [entry for entry in entries if entry.path.startswith(folder.path) and entry.path != folder.path]
+    return bool(inside) and all(entry.kind == "folder" and is_left_out(entry.path) for entry in inside)
 
 
 def _fault(name: str, *, is_folder: bool) -> str:

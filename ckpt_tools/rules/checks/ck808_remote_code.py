@@ -4,9 +4,10 @@
 code on the machine of whoever loads the model. Others are imported by their names from wherever Python finds them: `_target_` (Hydra), the modules and
 activations of sentence-transformers, a diffusers pipeline of its own, the `parent_library` of an adapter; a Lambda layer of Keras has its code inside.
 A checkpoint that stock LeRobot, transformers or diffusers can load needs none of it. YAML is looked through for the same keys and for tags that
-build Python objects.
+build Python objects. A chat template is code too: one that asks for `__globals__`, `__class__` and the like reaches everything that Python can do wherever it
+is rendered outside of a sandbox.
 
-Leave the Python files out, and remove the keys: `ckpt config WHERE unset auto_map`.
+Leave the Python files out, and remove the keys: `ckpt config WHERE/tokenizer_config.json unset /auto_map`. Write the template without such names.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules import templates
+from ckpt_tools.rules.commands import inside, quoted
 from ckpt_tools.rules.json_files import keys, members
 from ckpt_tools.rules.rule import Found, Rule
 
@@ -51,15 +54,23 @@ def check(subject: Subject) -> Iterator[Found]:
             yield Found("is code", entry.path, next="leave it out: a checkpoint loads without code of its own")
         elif name.endswith(".json") and entry.text:
             for pointer, key in keys(entry.text, tuple(_KEYS)):
-                yield Found(_KEYS[key], entry.path, pointer, _REMOVE)
-            yield from (Found(words, entry.path, pointer, _REMOVE) for pointer, words in _by_value(entry))
+                yield Found(_KEYS[key], entry.path, pointer, _remove(entry, pointer))
+            yield from (Found(words, entry.path, pointer, _remove(entry, pointer)) for pointer, words in _by_value(entry))
+            yield from (Found(words, entry.path, pointer, _PLAINLY) for pointer, words in templates.in_json(entry.text))
+        elif name.endswith((".jinja", ".jinja2", ".j2")) and entry.text:
+            words = templates.fault(entry.text)
+            yield from (Found(words, entry.path, next=_PLAINLY),) if words else ()
         elif name.endswith((".yaml", ".yml")) and entry.text:
             for match in _IN_YAML.finditer(entry.text):
                 words = _KEYS[match["key"].lower()] if match["key"] else f"builds a Python object by the tag {match['tag'][:60]}"
                 yield Found(words, entry.path, match["key"] or match["tag"][:60], "remove it")
 
 
-_REMOVE = "remove the key: ckpt config WHERE unset"
+_PLAINLY = "do not use this template: write one that reads messages and nothing else"
+
+
+def _remove(entry: Entry, pointer: str) -> str:
+    return f"remove the key: ckpt config {inside(entry.path)} unset {quoted(pointer)}" if pointer else "mend the JSON, and remove the key"
 
 
 def _by_value(entry: Entry) -> Iterator[tuple[str, str]]:

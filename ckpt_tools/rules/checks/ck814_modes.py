@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.profiles import is_left_out
 from ckpt_tools.rules.rule import Found, Rule
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _SPECIAL, _RUN, _WORLD = 0o6000, 0o111, 0o002
 def check(subject: Subject) -> Iterator[Found]:
     """Yield one finding for each file or folder."""
     for entry in subject.entries or ():
-        if entry.kind not in ("file", "folder"):
+        if entry.kind not in ("file", "folder") or is_left_out(entry.path):
             continue
         faults = [
             *(["has a set-user-ID or set-group-ID bit"] if entry.mode & _SPECIAL and entry.kind == "file" else []),

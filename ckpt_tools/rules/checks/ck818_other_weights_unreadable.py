@@ -3,7 +3,7 @@
 Reading a checkpoint reads the weights that belong to it. What else carries the suffix is uploaded with it and passes for weights: a download that broke
 off, a page that says "log in", a program, bytes behind the last tensor that no tool shows.
 
-Leave the file out, or save it again.
+Leave the file out, or save it again. Of a clone without its large files, fetch them: `git lfs pull`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ckpt_tools.rules.rule import Found, Rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ckpt_tools.records.listing import Entry
     from ckpt_tools.rules.rule import Subject
 
 
@@ -30,7 +31,11 @@ def check(subject: Subject) -> Iterator[Found]:
             decoded(entry)
         except FormatError as error:
             where = f"{error.subject}: " * bool(error.subject)
-            yield Found(f"is no safetensors file that can be read: {where}{error.what}", entry.path, error.subject, "leave it out, or save it again")
+            yield Found(f"is no safetensors file that can be read: {where}{error.what}", entry.path, error.subject, _next(entry))
+
+
+def _next(entry: Entry) -> str:
+    return "fetch what it points to: git lfs pull" if entry.head.startswith(b"version https://git-lfs") else "leave it out, or save it again"
 
 
 RULE = Rule(

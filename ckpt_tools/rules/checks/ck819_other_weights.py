@@ -1,9 +1,10 @@
 """Something refers to every weight file.
 
-A loader reads model.safetensors, the shards that an index names, the state that a processor names, an adapter beside its config. Another weight file is
-downloaded by everybody and loaded by nobody: a teacher that was forgotten, weights of an earlier run, a copy under another name. Below the folder a
-diffusers pipeline or a sentence-transformers model keeps parts that its list names, and a folder with its own config.json is a model of its own, which is
-worth a note under transformers. Under generic several files are normal, LoRAs for one; there a file beside the weights is a note.
+A loader reads model.safetensors, the shards that an index names, the state that a processor names. Another weight file is downloaded by everybody and
+loaded by nobody: a teacher that was forgotten, weights of an earlier run, a copy under another name. LeRobot reads nothing else, so under lerobot nothing
+else counts. Under transformers an adapter beside its config does, a file that a JSON file beside it names, and the parts of a diffusers pipeline or a
+sentence-transformers model that its list names; a folder with its own config.json is a model of its own, which is worth a note. Under generic several files
+are normal, LoRAs for one; there a file beside the weights is a note.
 
 Leave it out, or put it into a repository of its own.
 """
@@ -31,7 +32,7 @@ def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Found]:
     profile = choose(subject).name
     if not extra or (profile == "generic" and not subject.checkpoint.weights):
         return
-    known = referred(subject)
+    known = referred(subject, profile)
     paths = {entry.path for entry in subject.entries or ()}
     for entry in extra:
         if entry.path not in known:
