@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.api.judging import verify
-from ckpt_tools.errors import NotComparable, ProbeFailed, ProbeMissing
+from ckpt_tools.errors import CkptError, InputsRefused, NotComparable, ProbeFailed, ProbeMissing
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.records.diagnosis import Cause, CauseCode, Diagnosis, Effect
 from ckpt_tools.rules.causes import in_order, static_causes, swapped
@@ -31,7 +31,7 @@ OBSERVATIONS, DRAWN, REPEATS = 8, 4, 10
 """Observations of a dataset, and drawn ones; rounds of timing."""
 
 NOT_ASKED = "not asked for"
-_UNLOADABLE = frozenset({CauseCode.REFLOW_FIELDS, CauseCode.TEACHER_INSIDE, CauseCode.WEIGHTS_MISSING})
+_UNLOADABLE = frozenset({CauseCode.REFLOW_FIELDS, CauseCode.TEACHER_INSIDE, CauseCode.UNEXPECTED_TENSORS, CauseCode.WEIGHTS_MISSING})
 """Causes with which the probe, which loads strictly, does not load; the worst ones, by effect, it does not load either."""
 
 
@@ -63,6 +63,8 @@ def diagnose(normal: str, reflow: str, wish: Wish | None = None, *, progress: Ca
 
     `progress` is called with what is done of the live part and what there is to do. Raises a CkptError where NORMAL cannot be read, or what the wish names.
     """
+    if wish and wish.batch:
+        _check_batch(wish.batch)
     here = read(normal)
     verification = verify(reflow, reference=normal)
     there = verification.checkpoint
@@ -94,6 +96,18 @@ def diagnose(normal: str, reflow: str, wish: Wish | None = None, *, progress: Ca
         not_live=outcome.why,
         failed=outcome.failed,
     )
+
+
+def _check_batch(path: str) -> None:
+    """Raise InputsRefused for observations that are no safetensors file, before anything is loaded to act on them."""
+    if not os.path.isfile(path):
+        msg = "is no file" if os.path.isdir(path) else "there is no such file"
+        raise InputsRefused(msg, path=path)
+    try:
+        read(path)
+    except CkptError as error:
+        msg = f"cannot be read as safetensors: {error.what}"
+        raise InputsRefused(msg, path=path) from None
 
 
 def _place(checkpoint: Checkpoint) -> tuple[str, ...]:

@@ -144,6 +144,7 @@ def test_nan_is_found_and_attributed_to_a_known_cause() -> None:
     broken = side(dict.fromkeys((1, 2, 4, 10), (((nan, nan),),)))
     found = judged(broken)
     assert set(found) == {"actions-not-finite"}
+    assert found["actions-not-finite"].repair.startswith("take an earlier checkpoint of its run; `ckpt verify student --values` names")
     assert found["actions-not-finite"].what == "100% of the action values are NaN or infinite"
     known = judged(broken, a_cause(CauseCode.STATISTICS_BROKEN))
     assert set(known) == {"statistics-broken"}

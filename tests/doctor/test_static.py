@@ -21,7 +21,7 @@ from ckpt_tools.report import as_json, diagnosis_json
 from ckpt_tools.rules.repairs import commands, is_command
 from ckpt_tools.store import schemas
 from tests.doctor.faults import FAULTS, broken, fixture
-from tests.rules.cases import FIXTURES, NORMAL, added, both, changed, config
+from tests.rules.cases import FIXTURES, NORMAL, added, both, changed, config, edited, make, tensors
 
 ROOT = FIXTURES.parent
 LIVE_ONLY = {
@@ -78,6 +78,24 @@ def test_where_nothing_repairs_it_a_sentence_says_what_to_do(name: str, tmp_path
     assert [is_command(cause.repair) or not cause.repair for cause in causes] == [False] * len(causes)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            tensors(lambda held: {name: held[name] for name in held if ".vlm." not in name}),
+            "345 tensors missing (vision tower, connector, text model, lm_head)",
+        ),
+        (config(use_cache=False), "use_cache is false: stock LeRobot loads the policy and crashes at the first inference"),
+        (config(add_image_special_tokens=True), "add_image_special_tokens is true, and false in NORMAL"),
+        (config(num_expert_layers=3), "num_expert_layers is 3"),
+        (tensors(lambda held: held | make.under("guide.", held)), "500 tensors, 87,718 bytes that the loader does not look for (other): it drops them, so"),
+    ],
+)
+def test_a_sentence_says_all_that_its_rules_found_and_of_which_key(change: Any, words: str, tmp_path: Path) -> None:
+    said = [cause.what for cause in api.diagnose(str(NORMAL), str(changed(tmp_path / "bad", change))).causes]
+    assert any(words in one for one in said), said
+
+
 def test_every_cause_that_files_can_tell_has_a_fault_here() -> None:
     tested = {code for fault in FAULTS.values() for code in fault.causes}
     # Another size of model is no fault of a copy of the normal one: the next test has it.
@@ -87,6 +105,13 @@ def test_every_cause_that_files_can_tell_has_a_fault_here() -> None:
 def test_a_model_of_another_size_is_told_as_that(tmp_path: Path) -> None:
     wide = changed(tmp_path / "wide", config(max_action_dim=64))
     assert "other-model" in told(wide)
+    [repair] = [cause.repair for cause in api.diagnose(str(NORMAL), str(wide)).causes if cause.code is CauseCode.OTHER_MODEL]
+    assert not is_command(repair)
+
+
+def test_an_index_that_counts_wrongly_can_be_read(tmp_path: Path) -> None:
+    miscounted = changed(tmp_path / "bad", both(fixture("sharded"), edited("model.safetensors.index.json", metadata={"total_size": 1})))
+    assert told(miscounted) == {"weights-not-found"}
 
 
 @pytest.mark.parametrize("change", [config(), config(num_steps=1), config(num_steps=2, optimizer_lr=1e-6), config(repo_id="user/student", device="cuda")])
@@ -221,13 +246,20 @@ def test_a_processor_that_runs_code_is_not_loaded(tmp_path: Path, monkeypatch: p
         (["--batch", "x", "--dataset", "y"], "--batch and --dataset are two answers to one question"),
         (["--no-live", "--env", "pusht"], "--env is for the live part, which --no-live leaves out"),
         (["--no-live", "--plot", "x.png"], "--plot is for the live part, which --no-live leaves out"),
+        (["--env-package", "gym_pusht"], "--env-package registers the environment that --env names: give --env TYPE too"),
+        (["--batch", "absent.safetensors"], "absent.safetensors: there is no such file; see docs/doctor.md"),
+        (["--batch", str(NORMAL)], "normal: is no file; see docs/doctor.md"),
+        (["--batch", str(NORMAL / "config.json")], "config.json: cannot be read as safetensors: "),
         (["--repeats", "3"], "3 is not in the range x>=6"),
         (["--plot", "x.bmp"], "x.bmp: is none of .png, .svg, .pdf, by its name; name a picture"),
         (["--plot", "absent/x.png"], "absent/x.png: cannot be written: there is no folder absent; name a file in a folder that is there"),
     ],
 )
-def test_wrong_use_is_one_line_and_2(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["doctor", str(NORMAL), str(NORMAL), *arguments]) == 2
+def test_wrong_use_is_one_line_and_2_before_anything_is_loaded(
+    arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ckpt_tools.api.doctoring.ask_probe", lambda *_: pytest.fail("the probe was asked"))
+    assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean"), *arguments]) == 2
     printed = capsys.readouterr()
     assert words in printed.err
     assert printed.err.count("\n") == 1
