@@ -10,12 +10,13 @@ from ckpt_tools.api.judging import verify
 from ckpt_tools.errors import CkptError, InputsRefused, NotComparable, ProbeFailed, ProbeMissing
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.records.diagnosis import Cause, CauseCode, Diagnosis, Effect
-from ckpt_tools.rules.causes import in_order, static_causes, swapped
+from ckpt_tools.rules.causes import in_order, static_causes
 from ckpt_tools.rules.figures import figures
 from ckpt_tools.rules.measured_causes import Observed, with_measurements
 from ckpt_tools.rules.pairing import action_statistics, limits, scale, settings, statistics
 from ckpt_tools.rules.repairs import Repairs
 from ckpt_tools.rules.rule import Subject
+from ckpt_tools.rules.sides import swapped
 from ckpt_tools.store.place import is_remote
 from ckpt_tools.store.probes import diagnose as ask_probe
 from ckpt_tools.store.reader import read

@@ -8,17 +8,15 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.compare.checkpoints import compare
-from ckpt_tools.families.expectation import Unknown
-from ckpt_tools.format.json_pointer import segments
 from ckpt_tools.records.diagnosis import Cause, CauseCode, Effect
-from ckpt_tools.records.diff import ABSENT, Aspect
+from ckpt_tools.records.diff import ABSENT
 from ckpt_tools.records.finding import Severity
 from ckpt_tools.rules.grouping import count
 from ckpt_tools.rules.pairing import modes, setting
 from ckpt_tools.rules.policy import shown
 from ckpt_tools.rules.processors import POST, PRE
 from ckpt_tools.rules.setting_causes import KEYS, of_setting
+from ckpt_tools.rules.sides import is_right, key_of, lacking, narrowed_to_normal
 from ckpt_tools.rules.unreadable import UNREADABLE
 
 if TYPE_CHECKING:
@@ -77,9 +75,6 @@ _UNREADABLE = frozenset(rule.code for rule in UNREADABLE)
 _FIRST = ("CK701", "CK502", "CK305")
 """Of several findings that are one cause, whose words are its sentence."""
 
-_OF_TRAINING = {"fields": frozenset({"CK702", "CK703"}), "teacher": frozenset({"CK301"})}
-"""Rules about what only the training of a student leaves in a checkpoint."""
-
 _NOTED = frozenset({"CK311", "CK730"})
 """Rules that only note what between a student and its normal checkpoint is a cause."""
 
@@ -95,27 +90,17 @@ def static_causes(findings: Iterable[Finding], normal: Subject, reflow: Subject,
     """Return the causes that files tell, the worst first; `findings` are those in REFLOW that NORMAL does not share."""
     groups: dict[tuple[CauseCode, str], list[Finding]] = {}
     relabelled = _mode_of_config_only(normal, reflow)
-    narrowed = _narrowed_to_normal(normal, reflow)
+    narrowed = narrowed_to_normal(normal, reflow)
     for finding in findings:
         aside = (relabelled and "/norm_map/" in finding.subject) or (narrowed and finding.code == "CK502")
         kind = None if aside else _kind_of(finding, reflow)
         if kind:
-            groups.setdefault((kind.code, _key(finding) if kind.keyed else ""), []).append(finding)
+            groups.setdefault((kind.code, key_of(finding) if kind.keyed else ""), []).append(finding)
     causes = [_cause(kind_findings, reflow, repairs) for kind_findings in groups.values()]
-    told = {_key(finding) for members in groups.values() for finding in members}
+    told = {key_of(finding) for members in groups.values() for finding in members}
     causes += [cause for key in KEYS if key not in told for cause in of_setting(key, setting(normal.checkpoint, key), setting(reflow.checkpoint, key), repairs)]
     causes += _other_modes(normal, reflow, repairs)
     return in_order(_with_one_repair(_without_echoes(causes), repairs))
-
-
-def swapped(normal: Iterable[Finding], reflow: Iterable[Finding]) -> Iterator[str]:
-    """Yield the question whether the two are swapped, where NORMAL holds what only training a student leaves, and REFLOW does not."""
-    left = {code: [finding for finding in normal if finding.code in codes] for code, codes in _OF_TRAINING.items()}
-    codes = {finding.code for finding in reflow}
-    fields = sorted({_key(finding) for finding in left["fields"]} - {""})
-    holds = [f"reflow fields ({', '.join(fields)})"] * bool(fields) + ["a teacher"] * bool(left["teacher"])
-    if holds and not any(codes & of for of in _OF_TRAINING.values()):
-        yield f"NORMAL holds {' and '.join(holds)}, and REFLOW does not: are they swapped?"
 
 
 def in_order(causes: Iterable[Cause]) -> tuple[Cause, ...]:
@@ -145,13 +130,13 @@ def _of_vlm(reflow: Subject) -> _Kind:
 
 def _of_reference(finding: Finding, reflow: Subject) -> _Kind | None:
     """Return what differs from the reference, beside what rules and causes of their own say."""
-    key, cleaning = _key(finding), reflow.family.cleaning
+    key, cleaning = key_of(finding), reflow.family.cleaning
     if finding.severity is not Severity.ERROR or key in KEYS:
         return None
     if finding.code == "CK501":
         # What NORMAL has under other names, or beside, is nothing that REFLOW lacks.
         return None if lacking(reflow) == () else _MISSING
-    if _is_right(key, reflow):
+    if is_right(key, reflow):
         return None
     if cleaning and key in cleaning.reserved:
         return _FIELDS
@@ -159,32 +144,6 @@ def _of_reference(finding: Finding, reflow: Subject) -> _Kind | None:
         return _of_vlm(reflow)
     known = {"use_cache": "CK708", "type": "CK705"}
     return _KINDS[known[key]] if key in known else _Kind(CauseCode.CONFIG_DIFFERS, Effect.WRONG, _SET, keyed=True)
-
-
-def lacking(reflow: Subject) -> tuple[str, ...] | None:
-    """Return the names that the loader looks for and does not find, None where nobody can tell which it looks for."""
-    expected = reflow.family.expected(reflow.checkpoint)
-    if isinstance(expected, Unknown):
-        return None
-    held = {tensor.name for tensor in reflow.checkpoint.tensors}
-    return tuple(name for name in expected.tensors if name not in held)
-
-
-def _is_right(key: str, reflow: Subject) -> bool:
-    """Whether a clean checkpoint has what REFLOW has at this key, so that it is NORMAL which has something else."""
-    value, cleaning = setting(reflow.checkpoint, key), reflow.family.cleaning
-    if cleaning is None:
-        return False
-    judge = next((watched.judge for watched in reflow.family.watched if watched.key == key), None)
-    if judge or key in cleaning.reserved:
-        return judge(value)[0] if judge else value is ABSENT
-    clean = {"use_cache": True, **dict(cleaning.values)}
-    return key in clean and value == clean[key]
-
-
-def _key(finding: Finding) -> str:
-    """Return the top-level key of config.json that a finding is about, "" for none."""
-    return segments(finding.subject)[0] if finding.path == "config.json" and finding.subject.startswith("/") else ""
 
 
 def _cause(findings: list[Finding], reflow: Subject, repairs: Repairs) -> Cause:
@@ -207,7 +166,7 @@ def _what(code: CauseCode, findings: list[Finding], reflow: Subject) -> str:
     if code is CauseCode.OTHER_STATISTICS:
         return f"{len(findings)} statistics are not NORMAL's, but of another dataset: {findings[0].subject} first"
     if code is CauseCode.REFLOW_FIELDS:
-        return f"config.json has {', '.join(sorted({_key(finding) for finding in findings}))}, fields of training: stock LeRobot refuses it"
+        return f"config.json has {', '.join(sorted({key_of(finding) for finding in findings}))}, fields of training: stock LeRobot refuses it"
     if code is CauseCode.UNEXPECTED_TENSORS:
         return f"{first}, so this costs bytes and loading, not steps"
     if code is CauseCode.STORED_DTYPES:
@@ -225,13 +184,13 @@ def _said(findings: list[Finding], reflow: Subject) -> str:
     alike, names = sum(finding.code == first.code for finding in findings), lacking(reflow)
     if first.code == "CK305" and alike > 1 and names and {finding.code for finding in findings} <= {"CK305", "CK501"}:
         return f"{count(len(names))} missing ({reflow.family.parts(names)}): {reflow.family.missing}"
-    key = f"{_key(first)} " if first.code == "CK504" else ""
+    key = f"{key_of(first)} " if first.code == "CK504" else ""
     others = f" (and {count(alike - 1, 'finding')} more of the kind)" if alike > 1 else ""
     return f"{key}{first.what.replace('the reference', 'NORMAL')}{others}"
 
 
 def _repair(kind: _Kind, findings: list[Finding], reflow: Subject, repairs: Repairs) -> str:
-    key = _key(findings[0])
+    key = key_of(findings[0])
     if kind.code is CauseCode.WEIGHTS_MISSING and not any("sanitize" in finding.next and finding.code != "CK501" for finding in findings):
         renamed = findings[0].next.startswith("ckpt rename")
         return "give them the names that NORMAL has: `ckpt rename --help` shows how" if renamed else findings[0].next
@@ -273,13 +232,6 @@ def _mode_of_config_only(normal: Subject, reflow: Subject) -> bool:
     """Whether only config.json says another mode than NORMAL: the processors, which are what LeRobot follows, are in order."""
     mapping = (setting(side.checkpoint, "normalization_mapping") for side in (normal, reflow))
     return len({shown(value) for value in mapping if value is not ABSENT}) > 1 and all(modes(normal, path) == modes(reflow, path) for path in (PRE, POST))
-
-
-def _narrowed_to_normal(normal: Subject, reflow: Subject) -> bool:
-    """Whether every dtype that is not NORMAL's is the one that a normal checkpoint has there: then it is NORMAL whose file is large."""
-    expected = reflow.family.expected(reflow.checkpoint)
-    retyped = [] if isinstance(expected, Unknown) else compare(normal.checkpoint, reflow.checkpoint, aspects={Aspect.DTYPE}).retyped
-    return not isinstance(expected, Unknown) and all((wanted := expected.tensors.get(mine.name)) and mine.dtype is wanted.normal for _, mine in retyped)
 
 
 def _without_echoes(causes: list[Cause]) -> list[Cause]:
