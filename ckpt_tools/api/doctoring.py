@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.api.judging import verify
-from ckpt_tools.errors import NotComparable, ProbeFailed, ProbeMissing
+from ckpt_tools.errors import CkptError, InputsRefused, NotComparable, ProbeFailed, ProbeMissing
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.records.diagnosis import Cause, CauseCode, Diagnosis, Effect
 from ckpt_tools.rules.causes import in_order, static_causes
@@ -15,6 +16,8 @@ from ckpt_tools.rules.measured_causes import Observed, with_measurements
 from ckpt_tools.rules.pairing import action_statistics, limits, scale, settings, statistics
 from ckpt_tools.rules.repairs import Repairs
 from ckpt_tools.rules.rule import Subject
+from ckpt_tools.rules.sides import swapped
+from ckpt_tools.store.place import is_remote
 from ckpt_tools.store.probes import diagnose as ask_probe
 from ckpt_tools.store.reader import read
 
@@ -29,8 +32,11 @@ OBSERVATIONS, DRAWN, REPEATS = 8, 4, 10
 """Observations of a dataset, and drawn ones; rounds of timing."""
 
 NOT_ASKED = "not asked for"
-_UNLOADABLE = frozenset({CauseCode.REFLOW_FIELDS, CauseCode.TEACHER_INSIDE, CauseCode.WEIGHTS_MISSING})
+_UNLOADABLE = frozenset({CauseCode.REFLOW_FIELDS, CauseCode.TEACHER_INSIDE, CauseCode.UNEXPECTED_TENSORS, CauseCode.WEIGHTS_MISSING})
 """Causes with which the probe, which loads strictly, does not load; the worst ones, by effect, it does not load either."""
+
+
+_UNREADABLE = Cause(CauseCode.UNREADABLE, Effect.BREAKS, "REFLOW cannot be read, whatever the settings live with", "`ckpt show` on it says why")
 
 
 class Wish(NamedTuple):
@@ -58,16 +64,22 @@ def diagnose(normal: str, reflow: str, wish: Wish | None = None, *, progress: Ca
 
     `progress` is called with what is done of the live part and what there is to do. Raises a CkptError where NORMAL cannot be read, or what the wish names.
     """
+    if wish and wish.batch:
+        _check_batch(wish.batch)
     here = read(normal)
     verification = verify(reflow, reference=normal)
     there = verification.checkpoint
     if there and family_of(there) is not family_of(here):
         msg = f"is of the family {family_of(there).name}, and NORMAL of {family_of(here).name}"
         raise NotComparable(msg, path=reflow)
+    if there and _place(here) == _place(there):
+        msg = "is what NORMAL is too: both are one checkpoint, and nothing can differ"
+        raise NotComparable(msg, path=reflow, hint="name the teacher, or an earlier checkpoint that works, first, and then the one to ask about")
     repairs = Repairs(normal, reflow, here, there)
     a, b = Subject(here, family_of(here)), Subject(there or here, family_of(there or here))
-    new, shared = _split(verification, verify(normal))
-    causes = static_causes(new, a, b, repairs) if there else static_causes(new, a, a, repairs)
+    theirs = verify(normal)
+    new, shared = _split(verification, theirs)
+    causes = static_causes(new, a, b, repairs) if there else (static_causes(new, a, a, repairs) or (_UNREADABLE,))
     outcome = _live(here, there, wish, progress)
     if outcome.live:
         measured = outcome.live.measurement.action_statistics or action_statistics(a)
@@ -80,11 +92,29 @@ def diagnose(normal: str, reflow: str, wish: Wish | None = None, *, progress: Ca
         settings=tuple(settings(here, there)) if there else (),
         statistics=tuple(statistics(a, b)) if there else (),
         causes=causes,
-        notes=(*problems, *_notes(causes, new, shared, outcome.live)),
+        notes=(*swapped(theirs.findings, verification.findings), *problems, *_notes(causes, new, shared, outcome.live)),
         live=outcome.live,
         not_live=outcome.why,
         failed=outcome.failed,
     )
+
+
+def _check_batch(path: str) -> None:
+    """Raise InputsRefused for observations that are no safetensors file, before anything is loaded to act on them."""
+    if not os.path.isfile(path):
+        msg = "is no file" if os.path.isdir(path) else "there is no such file"
+        raise InputsRefused(msg, path=path)
+    try:
+        read(path)
+    except CkptError as error:
+        msg = f"cannot be read as safetensors: {error.what}"
+        raise InputsRefused(msg, path=path) from None
+
+
+def _place(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Return where the weights of a checkpoint truly lie, links followed."""
+    root = checkpoint.root if is_remote(checkpoint.root) else os.path.realpath(checkpoint.root)
+    return (root, *(file.path for file in checkpoint.weights))
 
 
 def _split(reflow: Verification, normal: Verification) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:

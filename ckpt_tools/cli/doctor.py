@@ -56,6 +56,9 @@ def doctor(  # noqa: PLR0913 - one parameter an option
     ckpt doctor normal/ reflow/ --env pusht --plot doctor.png
     """
     _refuse_what_contradicts(batch, dataset, no_live=no_live, live=[name for name, value in (("--env", env), ("--plot", plot)) if value])
+    if env_package and not env:
+        msg = "--env-package registers the environment that --env names: give --env TYPE too"
+        raise click.UsageError(msg)
     if plot:
         importlib.import_module("ckpt_tools.store.plots").check(plot)
     wish = None if no_live else doctoring.Wish(batch, dataset, env, env_package, repeats, seed)

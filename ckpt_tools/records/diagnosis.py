@@ -58,6 +58,7 @@ class CauseCode(StrEnum):
     ENVIRONMENT_SLOW = "environment-slow"
     ENVIRONMENT_SLOWED = "environment-slowed"
     TEACHER_INSIDE = "teacher-inside"
+    UNEXPECTED_TENSORS = "unexpected-tensors"
     STORED_DTYPES = "stored-dtypes"
 
 

@@ -5,16 +5,19 @@ The rules decide what is wrong; here they are put in the order of what it does t
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.format.json_pointer import segments
 from ckpt_tools.records.diagnosis import Cause, CauseCode, Effect
 from ckpt_tools.records.diff import ABSENT
 from ckpt_tools.records.finding import Severity
+from ckpt_tools.rules.grouping import count
 from ckpt_tools.rules.pairing import modes, setting
 from ckpt_tools.rules.policy import shown
 from ckpt_tools.rules.processors import POST, PRE
 from ckpt_tools.rules.setting_causes import KEYS, of_setting
+from ckpt_tools.rules.sides import is_right, key_of, lacking, narrowed_to_normal
+from ckpt_tools.rules.unreadable import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -50,6 +53,7 @@ _KINDS = {
     **dict.fromkeys(("CK302", "CK305", "CK309", "CK501"), _MISSING),
     **dict.fromkeys(("CK307", "CK503"), _SIZE),
     **dict.fromkeys(("CK308", "CK311", "CK502"), _STORED),
+    "CK306": _Kind(CauseCode.UNEXPECTED_TENSORS, Effect.HEAVY, _NONE),
     "CK701": _Kind(CauseCode.VLM_BUILT_IN_F32, Effect.SLOW, _SET),
     "CK702": _FIELDS,
     "CK703": _FIELDS,
@@ -65,6 +69,9 @@ _KINDS = {
     "CK729": _Kind(CauseCode.STATISTICS_DISAGREE, Effect.WRONG, _PROCESSORS),
     "CK730": _Kind(CauseCode.OTHER_STATISTICS, Effect.WRONG, _PROCESSORS),
 }
+_UNREADABLE = frozenset(rule.code for rule in UNREADABLE)
+"""Rules that reading enforces: of weights, an index, JSON."""
+
 _FIRST = ("CK701", "CK502", "CK305")
 """Of several findings that are one cause, whose words are its sentence."""
 
@@ -83,12 +90,14 @@ def static_causes(findings: Iterable[Finding], normal: Subject, reflow: Subject,
     """Return the causes that files tell, the worst first; `findings` are those in REFLOW that NORMAL does not share."""
     groups: dict[tuple[CauseCode, str], list[Finding]] = {}
     relabelled = _mode_of_config_only(normal, reflow)
+    narrowed = narrowed_to_normal(normal, reflow)
     for finding in findings:
-        kind = None if relabelled and "/norm_map/" in finding.subject else _kind_of(finding, reflow)
+        aside = (relabelled and "/norm_map/" in finding.subject) or (narrowed and finding.code == "CK502")
+        kind = None if aside else _kind_of(finding, reflow)
         if kind:
-            groups.setdefault((kind.code, _key(finding) if kind.keyed else ""), []).append(finding)
+            groups.setdefault((kind.code, key_of(finding) if kind.keyed else ""), []).append(finding)
     causes = [_cause(kind_findings, reflow, repairs) for kind_findings in groups.values()]
-    told = {_key(finding) for members in groups.values() for finding in members}
+    told = {key_of(finding) for members in groups.values() for finding in members}
     causes += [cause for key in KEYS if key not in told for cause in of_setting(key, setting(normal.checkpoint, key), setting(reflow.checkpoint, key), repairs)]
     causes += _other_modes(normal, reflow, repairs)
     return in_order(_with_one_repair(_without_echoes(causes), repairs))
@@ -110,7 +119,7 @@ def _kind_of(finding: Finding, reflow: Subject) -> _Kind | None:
     kind = _KINDS.get(finding.code)
     if kind and kind.effect is Effect.BREAKS and finding.severity is Severity.WARNING:
         return kind._replace(effect=Effect.SLOW if finding.code == "CK709" else Effect.WRONG)
-    return kind or (_Kind(CauseCode.UNREADABLE, Effect.BREAKS, _NONE) if finding.code < "CK3" else None)
+    return kind or (_Kind(CauseCode.UNREADABLE, Effect.BREAKS, _NONE) if finding.code in _UNREADABLE else None)
 
 
 def _of_vlm(reflow: Subject) -> _Kind:
@@ -121,11 +130,14 @@ def _of_vlm(reflow: Subject) -> _Kind:
 
 def _of_reference(finding: Finding, reflow: Subject) -> _Kind | None:
     """Return what differs from the reference, beside what rules and causes of their own say."""
-    key, cleaning = _key(finding), reflow.family.cleaning
+    key, cleaning = key_of(finding), reflow.family.cleaning
     if finding.severity is not Severity.ERROR or key in KEYS:
         return None
     if finding.code == "CK501":
-        return _MISSING
+        # What NORMAL has under other names, or beside, is nothing that REFLOW lacks.
+        return None if lacking(reflow) == () else _MISSING
+    if is_right(key, reflow):
+        return None
     if cleaning and key in cleaning.reserved:
         return _FIELDS
     if key == "load_vlm_weights":
@@ -134,17 +146,13 @@ def _of_reference(finding: Finding, reflow: Subject) -> _Kind | None:
     return _KINDS[known[key]] if key in known else _Kind(CauseCode.CONFIG_DIFFERS, Effect.WRONG, _SET, keyed=True)
 
 
-def _key(finding: Finding) -> str:
-    """Return the top-level key of config.json that a finding is about, "" for none."""
-    return segments(finding.subject)[0] if finding.path == "config.json" and finding.subject.startswith("/") else ""
-
-
 def _cause(findings: list[Finding], reflow: Subject, repairs: Repairs) -> Cause:
     kinds = [kind for finding in findings if (kind := _kind_of(finding, reflow))]
-    ordered = sorted(findings, key=lambda finding: finding.code not in _FIRST)
+    # What a rule says of a value tells more than that it is not NORMAL's.
+    ordered = sorted(findings, key=lambda finding: (finding.code not in _FIRST, finding.code == "CK504"))
     effect = min((kind.effect for kind in kinds), key=EFFECTS.index)
     because = tuple(f"{finding.code} {_place(finding)}{finding.what}" for finding in findings)
-    return Cause(kinds[0].code, effect, _what(kinds[0].code, ordered), _repair(kinds[0], findings, repairs), because)
+    return Cause(kinds[0].code, effect, _what(kinds[0].code, ordered, reflow), _repair(kinds[0], findings, reflow, repairs), because)
 
 
 def _place(finding: Finding) -> str:
@@ -152,13 +160,15 @@ def _place(finding: Finding) -> str:
     return f"{place}: " if place else ""
 
 
-def _what(code: CauseCode, findings: list[Finding]) -> str:
+def _what(code: CauseCode, findings: list[Finding], reflow: Subject) -> str:
     """Return the cause as one sentence; what is long to tell in full is in the tables, or behind the codes of its rules."""
-    first = findings[0].what.replace("the reference", "NORMAL")
+    first = _said(findings, reflow)
     if code is CauseCode.OTHER_STATISTICS:
         return f"{len(findings)} statistics are not NORMAL's, but of another dataset: {findings[0].subject} first"
     if code is CauseCode.REFLOW_FIELDS:
-        return f"config.json has {', '.join(sorted({_key(finding) for finding in findings}))}, fields of training: stock LeRobot refuses it"
+        return f"config.json has {', '.join(sorted({key_of(finding) for finding in findings}))}, fields of training: stock LeRobot refuses it"
+    if code is CauseCode.UNEXPECTED_TENSORS:
+        return f"{first}, so this costs bytes and loading, not steps"
     if code is CauseCode.STORED_DTYPES:
         return f"{first}; what runs is decided by load_vlm_weights, so this costs bytes and loading, not steps"
     return {
@@ -168,10 +178,29 @@ def _what(code: CauseCode, findings: list[Finding]) -> str:
     }.get(code, first)
 
 
-def _repair(kind: _Kind, findings: list[Finding], repairs: Repairs) -> str:
-    key = _key(findings[0])
-    if kind.repair == _SANITIZE and kind.code is CauseCode.WEIGHTS_MISSING and not any("sanitize" in finding.next for finding in findings):
-        return findings[0].next
+def _said(findings: list[Finding], reflow: Subject) -> str:
+    """Return the words of the first finding, with the key that they are about, and how many others say the same of other places."""
+    first = findings[0]
+    alike, names = sum(finding.code == first.code for finding in findings), lacking(reflow)
+    if first.code == "CK305" and alike > 1 and names and {finding.code for finding in findings} <= {"CK305", "CK501"}:
+        return f"{count(len(names))} missing ({reflow.family.parts(names)}): {reflow.family.missing}"
+    key = f"{key_of(first)} " if first.code == "CK504" else ""
+    others = f" (and {count(alike - 1, 'finding')} more of the kind)" if alike > 1 else ""
+    return f"{key}{first.what.replace('the reference', 'NORMAL')}{others}"
+
+
+def _repair(kind: _Kind, findings: list[Finding], reflow: Subject, repairs: Repairs) -> str:
+    key = key_of(findings[0])
+    if kind.code is CauseCode.WEIGHTS_MISSING and not any("sanitize" in finding.next and finding.code != "CK501" for finding in findings):
+        renamed = findings[0].next.startswith("ckpt rename")
+        return "give them the names that NORMAL has: `ckpt rename --help` shows how" if renamed else findings[0].next
+    if key == "type" and reflow.family.cleaning and setting(reflow.checkpoint, key) not in (ABSENT, *reflow.family.cleaning.types):
+        # Another policy's config is nothing that sanitize relabels.
+        return repairs.set(key, dict(reflow.family.cleaning.values)[key])
+    if kind.code is CauseCode.OTHER_MODEL:
+        return f"config.json and weights belong to two models: `ckpt config {shlex.quote(repairs.reflow)} diff {shlex.quote(repairs.normal)}` shows where"
+    if kind.code is CauseCode.UNEXPECTED_TENSORS:
+        return "drop them with `ckpt strip` if they mean nothing; if they do, config.json is the wrong one"
     if kind.repair == _SET:
         fixed = {CauseCode.VLM_BUILT_IN_F32: ("load_vlm_weights", True), CauseCode.USE_CACHE: ("use_cache", True)}.get(kind.code)
         return repairs.set(*fixed) if fixed else repairs.as_normal(key)

@@ -47,7 +47,7 @@ class Observed(NamedTuple):
 
 def with_measurements(seen: Observed) -> tuple[Cause, ...]:
     """Return the causes of the files, with what was measured of them, and those that only a measurement shows; the worst first."""
-    judges = (_finite, _processors, _range, _few_steps, _many_steps, _apart, _speed, _environment)
+    judges = (_finite, _processors, _few_steps, _range, _many_steps, _apart, _speed, _environment)
     told = list(seen.told)
     for judge in judges:
         told = _merged(told, judge(seen._replace(told=tuple(told))))
@@ -102,7 +102,7 @@ def _range(seen: Observed) -> Iterator[Cause]:
     if share <= OUT or theirs > OUT:
         return
     said = f"{share:.0%} of the action values lie far outside the dataset's, and {theirs:.0%} of NORMAL's"
-    code = _explained(seen)
+    code = _explained(seen) or _too_few(seen)
     if code:
         yield Cause(code, Effect.WRONG, "", "", measured=said)
     else:
@@ -110,17 +110,24 @@ def _range(seen: Observed) -> Iterator[Cause]:
         yield Cause(CauseCode.ACTIONS_OUT_OF_RANGE, Effect.WRONG, what, "train it again: nothing in the files explains it")
 
 
+def _too_few(seen: Observed) -> CauseCode | None:
+    """Return the cause that REFLOW takes too few steps, where that was found and with more of them its actions lie where the dataset's do."""
+    side, known = seen.live.measurement.reflow, any(cause.code is CauseCode.TOO_FEW_STEPS for cause in seen.told)
+    within = any(out_of(actions, seen.limits) <= OUT for steps, actions in side.actions.items() if steps > side.num_steps)
+    return CauseCode.TOO_FEW_STEPS if known and within else None
+
+
 def _row(live: Live, steps: int) -> StepsRow:
     return next(row for row in live.sweep if row.steps == steps)
 
 
 def _few_steps(seen: Observed) -> Iterator[Cause]:
-    """Judge a student that takes fewer steps than its paths are straight for."""
+    """Judge a student that takes fewer steps than its paths are straight for. On drawn observations only actions that become NORMAL's say so."""
     live, own = seen.live, _row(seen.live, seen.live.steps)
     more = [row for row in live.sweep if row.steps > own.steps and row.apart < own.apart / 2]
-    if not more or own.apart <= 2 * STRAIGHT or live.measurement.synthetic:
+    best = min((row.apart for row in more), default=own.apart)
+    if not more or own.apart <= 2 * STRAIGHT or (live.measurement.synthetic and best > STRAIGHT):
         return
-    best = min(row.apart for row in more)
     row = next(row for row in more if row.apart <= best + STRAIGHT / 2)
     what = f"num_steps is {own.steps}: its actions are {own.apart:.3g} from NORMAL's, and {row.apart:.3g} at {row.steps}"
     yield Cause(CauseCode.TOO_FEW_STEPS, Effect.WRONG, what, seen.repairs.set("num_steps", row.steps))

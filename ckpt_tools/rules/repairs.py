@@ -61,8 +61,8 @@ class Repairs(NamedTuple):
         return self.copy(*map(shlex.quote, (*names, *states)))
 
     def values(self) -> str:
-        """Return what names every tensor that holds NaN or infinity."""
-        return f"ckpt verify {shlex.quote(self.reflow)} --values"
+        """Return what to do about NaN or infinity in the weights, which nothing repairs."""
+        return f"take an earlier checkpoint of its run; `ckpt verify {shlex.quote(self.reflow)} --values` names every tensor that holds NaN or infinity"
 
 
 def commands(causes: Iterable[Cause]) -> tuple[str, ...]:

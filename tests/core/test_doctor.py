@@ -280,7 +280,8 @@ def test_nan_is_found(change: Any, code: str, words: str, teacher_folder: Path, 
 
 @pytest.mark.lerobot
 def test_the_command_measures_acts_and_draws(teacher_folder: Path, tmp_path: Path) -> None:
-    command = ["doctor", str(teacher_folder), str(teacher_folder), "--repeats", "6", "--env", "toy_world", "--env-package", "toy_world"]
+    copy = changed(teacher_folder, tmp_path / "copy", lambda _: None)
+    command = ["doctor", str(teacher_folder), str(copy), "--repeats", "6", "--env", "toy_world", "--env-package", "toy_world"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "tests/core"), os.environ.get("PYTHONPATH", ""))), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "ckpt_tools", *command, "--plot", str(tmp_path / "x.png"), "--format", "json"],

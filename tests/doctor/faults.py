@@ -128,6 +128,10 @@ FAULTS = {
     "no statistics": _fault(removed(POST_STATE), "processors-broken", _COPY),
     "a tensor missing": _fault(tensors(lambda held: {name: held[name] for name in list(held)[1:]}), "weights-missing", ""),
     "a teacher inside": _fault(tensors(lambda held: held | make.under("teacher.", held)), "teacher-inside", _SANITIZE),
+    "a teacher under another name": _fault(tensors(lambda held: held | make.under("guide.", held)), "unexpected-tensors", ""),
+    "everything under a prefix": _fault(tensors(lambda held: make.under("policy.", held)), "weights-missing", ""),
+    "the type of another policy": _fault(config(type="act"), "config-refused", _CONFIG),
+    "the type of another policy, and fields of training": _fault(config(type="act", use_reflow=True), "config-refused reflow-fields", _CONFIG),
     "cut short": _fault(_cut, "unreadable", ""),
 }
 

@@ -10,7 +10,7 @@ import pytest
 from ckpt_tools.cli.main import main
 from ckpt_tools.errors import InputsRefused, ProbeFailed, ProbeMissing
 from ckpt_tools.store import probes
-from tests.rules.cases import NORMAL
+from tests.rules.cases import FIXTURES, NORMAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def test_a_request_that_cannot_be_followed_is_2(speak: Callable[[str], None], ca
     speak('import sys; sys.stdin.read(); print(\'{"protocol": 1, "refused": "b.safetensors has no observation.state"}\')')
     with pytest.raises(InputsRefused):
         ask()
-    assert main(["doctor", str(NORMAL), str(NORMAL), "--batch", "b.safetensors"]) == 2
+    assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean"), "--batch", str(NORMAL / "model.safetensors")]) == 2
     assert capsys.readouterr().err.startswith("ckpt: b.safetensors has no observation.state; see docs/doctor.md")
 
 

@@ -123,10 +123,28 @@ def test_a_student_that_bends_has_too_few_steps_with_one() -> None:
     assert found["too-few-steps"].repair == "ckpt config student set num_steps 10"
 
 
+def test_one_step_of_a_policy_that_bends_is_the_first_and_only_cause_even_far_outside_the_dataset() -> None:
+    wild = {steps: chunks(2.77 * (10 - steps) / 9, times=20.0 if steps == 1 else 1.0) for steps in (1, 2, 4, 10)}
+    for changes in ({}, {"what": "4 synthetic observations"}):
+        found = judged(side(wild, num_steps=1), limits=((-3.0, 3.0),) * 2, **changes)
+        assert set(found) == {"too-few-steps"}
+        assert found["too-few-steps"].repair == "ckpt config student set num_steps 10"
+        assert "of the action values lie far outside the dataset's" in found["too-few-steps"].measured
+
+
+def test_actions_that_more_steps_do_not_bring_back_are_not_for_want_of_steps() -> None:
+    lost = {steps: chunks(2.0 * (10 - steps) / 9 + 1.0, times=20.0) for steps in (1, 2, 4, 10)}
+    assert "actions-out-of-range" in judged(side(lost, num_steps=1), limits=((-3.0, 3.0),) * 2)
+    nearer = side(bent(1.0) | {10: chunks(0.3)}, num_steps=1)
+    assert "too-few-steps" in judged(nearer)
+    assert "too-few-steps" not in judged(nearer, what="4 synthetic observations")
+
+
 def test_nan_is_found_and_attributed_to_a_known_cause() -> None:
     broken = side(dict.fromkeys((1, 2, 4, 10), (((nan, nan),),)))
     found = judged(broken)
     assert set(found) == {"actions-not-finite"}
+    assert found["actions-not-finite"].repair.startswith("take an earlier checkpoint of its run; `ckpt verify student --values` names")
     assert found["actions-not-finite"].what == "100% of the action values are NaN or infinite"
     known = judged(broken, a_cause(CauseCode.STATISTICS_BROKEN))
     assert set(known) == {"statistics-broken"}
@@ -270,7 +288,7 @@ def test_without_matplotlib_nothing_is_measured_first(tmp_path: Path, monkeypatc
 
 def test_where_nothing_was_measured_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     answering(monkeypatch, ProbeFailed("the probe failed: Killed"))
-    assert main(["doctor", str(NORMAL), str(NORMAL), "--plot", str(tmp_path / "x.png")]) == 2
+    assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean"), "--plot", str(tmp_path / "x.png")]) == 2
     assert "x.png was not drawn" in capsys.readouterr().err
     assert not (tmp_path / "x.png").exists()
 

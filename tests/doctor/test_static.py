@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -19,8 +20,8 @@ from ckpt_tools.records.diagnosis import CauseCode
 from ckpt_tools.report import as_json, diagnosis_json
 from ckpt_tools.rules.repairs import commands, is_command
 from ckpt_tools.store import schemas
-from tests.doctor.faults import FAULTS, broken
-from tests.rules.cases import FIXTURES, NORMAL, changed, config
+from tests.doctor.faults import FAULTS, broken, fixture
+from tests.rules.cases import FIXTURES, NORMAL, added, both, changed, config, edited, make, tensors
 
 ROOT = FIXTURES.parent
 LIVE_ONLY = {
@@ -77,6 +78,24 @@ def test_where_nothing_repairs_it_a_sentence_says_what_to_do(name: str, tmp_path
     assert [is_command(cause.repair) or not cause.repair for cause in causes] == [False] * len(causes)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            tensors(lambda held: {name: held[name] for name in held if ".vlm." not in name}),
+            "345 tensors missing (vision tower, connector, text model, lm_head)",
+        ),
+        (config(use_cache=False), "use_cache is false: stock LeRobot loads the policy and crashes at the first inference"),
+        (config(add_image_special_tokens=True), "add_image_special_tokens is true, and false in NORMAL"),
+        (config(num_expert_layers=3), "num_expert_layers is 3"),
+        (tensors(lambda held: held | make.under("guide.", held)), "500 tensors, 87,718 bytes that the loader does not look for (other): it drops them, so"),
+    ],
+)
+def test_a_sentence_says_all_that_its_rules_found_and_of_which_key(change: Any, words: str, tmp_path: Path) -> None:
+    said = [cause.what for cause in api.diagnose(str(NORMAL), str(changed(tmp_path / "bad", change))).causes]
+    assert any(words in one for one in said), said
+
+
 def test_every_cause_that_files_can_tell_has_a_fault_here() -> None:
     tested = {code for fault in FAULTS.values() for code in fault.causes}
     # Another size of model is no fault of a copy of the normal one: the next test has it.
@@ -86,6 +105,13 @@ def test_every_cause_that_files_can_tell_has_a_fault_here() -> None:
 def test_a_model_of_another_size_is_told_as_that(tmp_path: Path) -> None:
     wide = changed(tmp_path / "wide", config(max_action_dim=64))
     assert "other-model" in told(wide)
+    [repair] = [cause.repair for cause in api.diagnose(str(NORMAL), str(wide)).causes if cause.code is CauseCode.OTHER_MODEL]
+    assert not is_command(repair)
+
+
+def test_an_index_that_counts_wrongly_can_be_read(tmp_path: Path) -> None:
+    miscounted = changed(tmp_path / "bad", both(fixture("sharded"), edited("model.safetensors.index.json", metadata={"total_size": 1})))
+    assert told(miscounted) == {"weights-not-found"}
 
 
 @pytest.mark.parametrize("change", [config(), config(num_steps=1), config(num_steps=2, optimizer_lr=1e-6), config(repo_id="user/student", device="cuda")])
@@ -95,8 +121,8 @@ def test_a_healthy_student_has_no_cause(change: Any, tmp_path: Path) -> None:
 
 
 def test_what_the_normal_checkpoint_has_too_is_no_cause(tmp_path: Path) -> None:
-    both = changed(tmp_path / "both", config(vlm_model_name="/home/robot/vlm"))
-    found = api.diagnose(str(both), str(both))
+    shared = changed(tmp_path / "both", config(vlm_model_name="/home/robot/vlm"))
+    found = api.diagnose(str(shared), str(shutil.copytree(shared, tmp_path / "copy")))
     assert found.causes == ()
     assert any(note.startswith("1 finding in both") for note in found.notes)
 
@@ -107,6 +133,65 @@ def test_the_worst_cause_comes_first_and_sanitize_last(tmp_path: Path) -> None:
     found = api.diagnose(str(NORMAL), str(bad)).causes
     assert [str(cause.effect) for cause in found] == ["breaks", "slow", "slow", "heavy", "heavy"]
     assert [command.split()[1] for command in commands(found)] == ["config", "sanitize"]
+
+
+_NO_JSON = {
+    "config.json cut short": added("config.json", '{"a":'),
+    "config.json a list": added("config.json", "[]"),
+    "a key twice": added("config.json", '{"type": "smolvla", "type": "act"}'),
+    "config.json not UTF-8": added("config.json", b'{"a": "\xff"}'),
+    "the preprocessor": added("policy_preprocessor.json", "{"),
+    "train_config.json": added("train_config.json", "{"),
+    "the index": both(fixture("sharded"), added("model.safetensors.index.json", "{")),
+}
+
+
+@pytest.mark.parametrize("name", _NO_JSON)
+def test_json_that_cannot_be_read_is_a_cause_and_1(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = changed(tmp_path / "bad", _NO_JSON[name])
+    assert told(bad) == {"unreadable"}
+    assert main(["doctor", str(NORMAL), str(bad), "--no-live"]) == 1
+    assert "does not run because: unreadable" in capsys.readouterr().out
+
+
+def test_what_cannot_be_read_is_told_whatever_the_settings_live_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = changed(tmp_path / "bad", _NO_JSON["config.json a list"])
+    (tmp_path / "ckpt.toml").write_text('[severity]\nCK604 = "note"\n')
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor", str(NORMAL), str(bad), "--no-live"]) == 1
+    assert "unreadable: REFLOW cannot be read" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["reflow", "shared-vlm", "f32-vlm", "sharded", "lerobot-0.3"])
+def test_the_good_one_of_a_swapped_pair_is_not_accused(name: str) -> None:
+    found = api.diagnose(str(FIXTURES / name), str(NORMAL))
+    assert found.causes == ()
+    assert [note for note in found.notes if "are they swapped?" in note] == {
+        "reflow": ["NORMAL holds reflow fields (teacher_model_path, use_reflow) and a teacher, and REFLOW does not: are they swapped?"],
+        "shared-vlm": ["NORMAL holds reflow fields (teacher_model_path, use_reflow) and a teacher, and REFLOW does not: are they swapped?"],
+    }.get(name, [])
+
+
+@pytest.mark.parametrize("values", [{"load_vlm_weights": False}, {"use_cache": False}, {"type": "smolvla_reflow"}, {"use_reflow": True}])
+def test_a_setting_that_is_wrong_in_normal_only_is_no_cause(values: dict[str, Any], tmp_path: Path) -> None:
+    wrong = changed(tmp_path / "wrong", config(**values))
+    assert api.diagnose(str(wrong), str(NORMAL)).causes == ()
+
+
+def test_two_reflow_checkpoints_are_not_taken_for_a_swapped_pair(tmp_path: Path) -> None:
+    copy = shutil.copytree(FIXTURES / "reflow", tmp_path / "copy")
+    assert not any("swapped" in note for note in api.diagnose(str(FIXTURES / "reflow"), str(copy)).notes)
+
+
+def test_one_folder_twice_is_2_by_whatever_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "link").symlink_to(NORMAL)
+    for other in (NORMAL, tmp_path / "link", NORMAL / "model.safetensors", f"{NORMAL}/../normal/"):
+        assert main(["doctor", str(NORMAL), str(other), "--no-live"]) == 2
+        printed = capsys.readouterr()
+        assert "both are one checkpoint" in printed.err
+        assert printed.out == ""
 
 
 def test_another_family_is_not_compared(capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,13 +246,20 @@ def test_a_processor_that_runs_code_is_not_loaded(tmp_path: Path, monkeypatch: p
         (["--batch", "x", "--dataset", "y"], "--batch and --dataset are two answers to one question"),
         (["--no-live", "--env", "pusht"], "--env is for the live part, which --no-live leaves out"),
         (["--no-live", "--plot", "x.png"], "--plot is for the live part, which --no-live leaves out"),
+        (["--env-package", "gym_pusht"], "--env-package registers the environment that --env names: give --env TYPE too"),
+        (["--batch", "absent.safetensors"], "absent.safetensors: there is no such file; see docs/doctor.md"),
+        (["--batch", str(NORMAL)], "normal: is no file; see docs/doctor.md"),
+        (["--batch", str(NORMAL / "config.json")], "config.json: cannot be read as safetensors: "),
         (["--repeats", "3"], "3 is not in the range x>=6"),
         (["--plot", "x.bmp"], "x.bmp: is none of .png, .svg, .pdf, by its name; name a picture"),
         (["--plot", "absent/x.png"], "absent/x.png: cannot be written: there is no folder absent; name a file in a folder that is there"),
     ],
 )
-def test_wrong_use_is_one_line_and_2(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["doctor", str(NORMAL), str(NORMAL), *arguments]) == 2
+def test_wrong_use_is_one_line_and_2_before_anything_is_loaded(
+    arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ckpt_tools.api.doctoring.ask_probe", lambda *_: pytest.fail("the probe was asked"))
+    assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean"), *arguments]) == 2
     printed = capsys.readouterr()
     assert words in printed.err
     assert printed.err.count("\n") == 1
