@@ -411,9 +411,7 @@ def test_what_cannot_be_hashed_is_told(build: Callable[[Path], Path], kind: type
 
 
 def test_a_name_on_the_hub_is_told_how_to_go_on() -> None:
-    with pytest.raises(
-        NotHere, match=r"hf://me/policy@v1: is on the Hub, and this needs it on this machine; download it first: hf download me/policy --rev"
-    ):
+    with pytest.raises(NotHere, match=r"hf://me/policy@v1: is on the Hub, and this needs it on this machine; download it first: hf download me/policy --rev"):
         api.manifest("hf://me/policy@v1")
 
 
