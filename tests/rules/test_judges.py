@@ -7,8 +7,6 @@ import io
 import pickle
 import random
 import string
-import tarfile
-import zipfile
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,7 @@ from picklescan.scanner import scan_bytes
 
 from ckpt_tools.rules.secrets import secrets
 from ckpt_tools.store.listing import single
+from tests.rules.test_ck8 import array, packed, tarred
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +54,7 @@ FORMS: dict[str, Callable[[Callable[..., str]], str]] = {
     "GitLab Token, runner": lambda draw: f"GR1348941{draw(19)}x",
     "JSON Web Token": jwt,
     "Mailchimp Access Key": lambda draw: f"{draw(32, HEX)}-us12",
-    "NPM tokens": lambda draw: f"//registry.npmjs.org/:_authToken=npm_{draw(36)}",
+    "NPM tokens": lambda draw: f"//packages.example/:_authToken=npm_{draw(36)}",
     "OpenAI Token": lambda draw: f"sk-{draw(20)}T3BlbkFJ{draw(19)}1",
     "Private Key": lambda draw: f"-----BEGIN RSA PRIVATE KEY-----\n{draw(64)}\n",
     "PyPI Token": lambda draw: f"pypi-AgEIcHlwaS5vcmc{draw(80)}",
@@ -89,30 +88,8 @@ class Evil:
         return eval, ("1 + 1",)
 
 
-def zipped(data: bytes) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("archive/data.pkl", data)
-    return stream.getvalue()
-
-
-def tarred(data: bytes) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        member = tarfile.TarInfo("pickle")
-        member.size = len(data)
-        archive.addfile(member, io.BytesIO(data))
-    return stream.getvalue()
-
-
-def array(value: object) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, np.array([value], dtype=object), allow_pickle=True)
-    return stream.getvalue()
-
-
 VALUES: dict[str, object] = {"a call": Evil(), "a call inside": {"state": [1, Evil()]}, "a harmless class": OrderedDict(a=1), "a function": [len]}
-PLACES: dict[str, Callable[[bytes], bytes]] = {"bare": bytes, "zip": zipped}
+PLACES: dict[str, Callable[[bytes], bytes]] = {"bare": bytes, "zip": lambda data: packed(**{"archive__data.pkl": data})}
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -130,7 +107,7 @@ def test_what_picklescan_sees_imported_is_named(value: str, place: str, protocol
 
 @pytest.mark.parametrize("value", VALUES)
 def test_in_arrays_and_archives_too(value: str, tmp_path: Path) -> None:
-    for number, data in enumerate((array(VALUES[value]), tarred(pickle.dumps(VALUES[value])))):
+    for number, data in enumerate((array(np.array([VALUES[value]], dtype=object)), tarred(pickle.dumps(VALUES[value])))):
         path = tmp_path / f"{number}.png"
         path.write_bytes(data)
         (entry,) = single(str(path))
