@@ -18,7 +18,7 @@ help: ## list the targets
 
 install: $(STAMP) ## make .venv with the tool, the LeRobot plugin, LeRobot and the test tools (once; some minutes and 6 GB)
 
-$(STAMP): pyproject.toml lerobot_policy_smolvla_reflow/pyproject.toml $(VENV)/.dependencies
+$(STAMP): pyproject.toml lerobot_policy_smolvla_reflow/pyproject.toml ckpt_tools/store/sums.c tools/build_sums.py $(VENV)/.dependencies
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable lerobot_policy_smolvla_reflow
 	@echo "install: ready: $$($(CKPT) --version)"
 	@touch $@

@@ -16,6 +16,7 @@
     │   ├── NotComparable                    two checkpoints that are models of different kinds
     │   ├── InputsRefused                    observations or an environment that the policies cannot be shown
     │   ├── PlotMissing                      nothing is installed that could draw
+    │   ├── SumsMissing                      the package's compiled part is not there
     │   └── SurgeryRefused                   a change that is not made
     │       └── RecipeInvalid, NameTaken, NothingLeft, CastLossy, PatternTooSlow, PointerInvalid, OutputExists,
     │           OutputInside, PlanStale
@@ -138,6 +139,7 @@ from ckpt_tools.errors.usage import (
     RecipeInvalid,
     SettingsInvalid,
     SpecInvalid,
+    SumsMissing,
     SurgeryRefused,
     UnknownSelection,
     UsageError,
@@ -216,6 +218,7 @@ __all__ = [
     "SpecInvalid",
     "SpecificationError",
     "StoreError",
+    "SumsMissing",
     "SurgeryRefused",
     "TensorInTwoShards",
     "TensorNotInIndex",

@@ -1,4 +1,4 @@
-"""One pass over the values of tensors that two checkpoints have in common: what changed, exactly, in bounded memory, on all cores; numpy only.
+"""One pass over the values of tensors that two checkpoints have in common: what changed, exactly, in bounded memory, on all cores.
 
 Bytes are compared first, and where they are equal nothing is decoded. Files are read, not mapped: a file that becomes shorter while it is mapped kills
 the process. Every sum is taken over the same blocks whatever the number of threads, so that the result is the same to the last bit.
@@ -6,7 +6,6 @@ the process. Every sum is taken over the same blocks whatever the number of thre
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections import deque
 from contextlib import ExitStack
@@ -16,10 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ckpt_tools.errors import ChangedUnderneath, CkptError
 from ckpt_tools.records.tensor_change import PairFacts
 from ckpt_tools.store import value_cache
+from ckpt_tools.store.bench import Crew, Place
 from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.files import open_regular
 from ckpt_tools.store.numbers import BLOCK, root, total
-from ckpt_tools.store.pair_sums import Bench, Place, Sums, piece_sums
+from ckpt_tools.store.pair_sums import Sums, piece_sums
 from ckpt_tools.store.reader import refuse_other
 
 if TYPE_CHECKING:
@@ -28,22 +28,13 @@ if TYPE_CHECKING:
     from ckpt_tools.records.checkpoint import Checkpoint, Tensor, TensorFile
     from ckpt_tools.store.numbers import Scaled
 
-PIECE = 8 * BLOCK
+PIECE = 32 * BLOCK
 """Elements that one thread takes at a time: large tensors are shared among threads, and small ones wait for nobody."""
-
-MOST_THREADS = 16
-"""Each has buffers of nine megabytes."""
 
 AHEAD = 256
 """Pieces that wait for a thread."""
 
 type Pair = tuple[Tensor, Tensor]
-
-
-def threads() -> int:
-    """Return how many threads there are: one for each core that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_THREADS)
 
 
 def compare_values(
@@ -58,13 +49,13 @@ def compare_values(
     for pair in pairs:
         groups.setdefault((pair[0].shard, pair[1].shard), []).append(pair)
     found: dict[Pair, PairFacts] = {}
-    run = _Run(progress)
+    crew = Crew()
     try:
         for (shard_a, shard_b), members in groups.items():
             sides = (_Side(a, files_a[shard_a]), _Side(b, files_b[shard_b]))
-            found |= _compare_files(sides, members, run, cached=cached)
+            found |= _compare_files(sides, members, crew, progress, cached=cached)
     finally:
-        run.end()
+        crew.end()
     return tuple(found[pair] for pair in pairs)
 
 
@@ -85,31 +76,7 @@ class _Job(NamedTuple):
     tasks: list[Any]
 
 
-class _Run:
-    """What all pairs share: threads and their memory, which are there from the first piece on, and whom to tell."""
-
-    def __init__(self, progress: Callable[[int], None]) -> None:
-        self.progress = progress
-        self._pool: Any = None
-        self._benches: Any = None
-
-    def submit(self, places: tuple[Place, ...], elements: range, *, norms: bool = False) -> Any:  # noqa: ANN401 - a future, imported late
-        """Return the future of a piece."""
-        if self._pool is None:
-            # Where all is known from before, numpy is not needed, and takes longer to load than the rest.
-            self._pool = importlib.import_module("concurrent.futures").ThreadPoolExecutor(threads())
-            self._benches = importlib.import_module("queue").SimpleQueue()
-            for _ in range(threads()):
-                self._benches.put(Bench())
-        return self._pool.submit(piece_sums, self._benches, places, elements, norms=norms)
-
-    def end(self) -> None:
-        """Let the threads finish what they are at, and no more."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-
-def _compare_files(sides: tuple[_Side, _Side], pairs: Sequence[Pair], run: _Run, *, cached: bool) -> dict[Pair, PairFacts]:
+def _compare_files(sides: tuple[_Side, _Side], pairs: Sequence[Pair], crew: Crew, progress: Callable[[int], None], *, cached: bool) -> dict[Pair, PairFacts]:
     """Return the facts of pairs whose tensors lie in these two files, from the cache as far as it knows them."""
     left, right = sides
     with ExitStack() as stack:
@@ -123,25 +90,27 @@ def _compare_files(sides: tuple[_Side, _Side], pairs: Sequence[Pair], run: _Run,
                 watch.settle()
             refuse_other(side.file, watch.descriptor, side.path)
         for a, b in found:
-            run.progress(a.nbytes + b.nbytes)
-        new = dict(_measured(sides, (one, two), rest, run))
+            progress(a.nbytes + b.nbytes)
+        new = dict(_measured(sides, (one, two), rest, crew, progress))
         for watch in watches:
             watch.check_unchanged()
         known.add(new)
     return found | new
 
 
-def _measured(sides: tuple[_Side, _Side], descriptors: tuple[int, int], pairs: Sequence[Pair], run: _Run) -> Iterator[tuple[Pair, PairFacts]]:
+def _measured(
+    sides: tuple[_Side, _Side], descriptors: tuple[int, int], pairs: Sequence[Pair], crew: Crew, progress: Callable[[int], None]
+) -> Iterator[tuple[Pair, PairFacts]]:
     """Yield the facts of each pair, in order. Some pieces ahead are handed out, so that no thread waits; not all, for there may be many."""
     waiting: deque[_Job] = deque()
     try:
         for a, b in pairs:
             places = tuple(Place(one, side.payload + tensor.start, tensor.dtype) for one, side, tensor in zip(descriptors, sides, (a, b), strict=True))
-            waiting.append(_Job((a, b), places, [run.submit(places, elements) for elements in _pieces(a)]))
+            waiting.append(_Job((a, b), places, [crew.submit(piece_sums, places, elements) for elements in _pieces(a)]))
             while sum(len(job.tasks) for job in waiting) > AHEAD:
-                yield _finished(waiting.popleft(), run)
+                yield _finished(waiting.popleft(), crew, progress)
         while waiting:
-            yield _finished(waiting.popleft(), run)
+            yield _finished(waiting.popleft(), crew, progress)
     except ChangedUnderneath as error:
         raise error.at(_shorter(sides, descriptors, pairs)) from None
     except CkptError as error:
@@ -153,25 +122,22 @@ def _pieces(tensor: Tensor) -> Iterator[range]:
     yield from (range(first, min(first + PIECE, count)) for first in range(0, count, PIECE))
 
 
-def _finished(job: _Job, run: _Run) -> tuple[Pair, PairFacts]:
-    a, b = job.pair
-    pieces = _results(job.tasks, a, b, run)
-    if any(piece.same_bytes for piece in pieces) and not all(piece.same_bytes for piece in pieces):
-        pieces = _with_norms(job, pieces, run)
-    return job.pair, _facts(a, b, pieces)
-
-
-def _results(tasks: list[Any], a: Tensor, b: Tensor, run: _Run) -> list[Sums]:
-    pieces = []
-    for elements, task in zip(_pieces(a), tasks, strict=True):
+def _finished(job: _Job, crew: Crew, progress: Callable[[int], None]) -> tuple[Pair, PairFacts]:
+    pieces: list[Sums] = []
+    for elements, task in zip(_pieces(job.pair[0]), job.tasks, strict=True):
         pieces.append(task.result())
-        run.progress(len(elements) * (a.dtype.bits + b.dtype.bits) // 8)
-    return pieces
+        progress(sum(len(elements) * place.dtype.bits // 8 for place in job.places))
+    if any(piece.same_bytes for piece in pieces) and not all(piece.same_bytes for piece in pieces):
+        pieces = _with_norms(job, pieces, crew)
+    return job.pair, _facts(*job.pair, pieces)
 
 
-def _with_norms(job: _Job, pieces: list[Sums], run: _Run) -> list[Sums]:
+def _with_norms(job: _Job, pieces: list[Sums], crew: Crew) -> list[Sums]:
     """Return the pieces of a tensor that changed elsewhere, with the norms of those that did not."""
-    tasks = [run.submit(job.places, elements, norms=True) if piece.same_bytes else None for elements, piece in zip(_pieces(job.pair[0]), pieces, strict=True)]
+    tasks = [
+        crew.submit(piece_sums, job.places, elements, norms=True) if piece.same_bytes else None
+        for elements, piece in zip(_pieces(job.pair[0]), pieces, strict=True)
+    ]
     return [task.result() if task else piece for task, piece in zip(tasks, pieces, strict=True)]
 
 

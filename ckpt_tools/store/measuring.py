@@ -1,4 +1,4 @@
-"""One pass over all values of a checkpoint that tells everything: digests, counts, range, mean, norm; in bounded memory, on all cores; numpy and blake3 only.
+"""One pass over all values of a checkpoint that tells everything: digests, counts, range, mean, norm; in bounded memory, on all cores.
 
 `ckpt verify --values` asks for less and is faster: see `store/measure.py`.
 """
@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING, Any
 from ckpt_tools.errors import CkptError
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.records.facts import Measurement
-from ckpt_tools.store.comparing import threads
+from ckpt_tools.store.bench import Crew, Place, blocks
 from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.files import open_regular
-from ckpt_tools.store.numbers import BLOCK, MANTISSA, Space, product, root, total, unpacked
-from ckpt_tools.store.pair_sums import Place
+from ckpt_tools.store.numbers import MANTISSA, product, root, total, unpacked
 from ckpt_tools.store.reader import refuse_other
+from ckpt_tools.store.sums import KINDS, one_adder
 from ckpt_tools.store.value_cache import Watch, known_measurements, numbers_in, remember_measurements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ckpt_tools.records.checkpoint import Checkpoint, Tensor, TensorFile
+    from ckpt_tools.store.bench import Bench
     from ckpt_tools.store.numbers import Array, Scaled
+    from ckpt_tools.store.sums import OneSums
 
 
 def measure_all(checkpoint: Checkpoint, *, cached: bool = True, progress: Callable[[int], None] = no_progress) -> tuple[Measurement, ...]:
@@ -33,22 +35,15 @@ def measure_all(checkpoint: Checkpoint, *, cached: bool = True, progress: Callab
 
     `cached` takes and leaves what is known in the user's cache folder. Raises ChangedUnderneath or Unreadable with the path of the file.
     """
-    pool = importlib.import_module("concurrent.futures").ThreadPoolExecutor(threads())
+    crew = Crew()
     try:
-        found = {measured.name: measured for file in checkpoint.weights for measured in _measured(checkpoint, file, pool, progress, cached=cached)}
+        found = {measured.name: measured for file in checkpoint.weights for measured in _measured(checkpoint, file, crew, progress, cached=cached)}
     finally:
-        pool.shutdown(cancel_futures=True)
+        crew.end()
     return tuple(found[tensor.name] for tensor in checkpoint.tensors)
 
 
-def _measured(
-    checkpoint: Checkpoint,
-    file: TensorFile,
-    pool: Any,  # noqa: ANN401 - an executor, imported late
-    progress: Callable[[int], None],
-    *,
-    cached: bool,
-) -> list[Measurement]:
+def _measured(checkpoint: Checkpoint, file: TensorFile, crew: Crew, progress: Callable[[int], None], *, cached: bool) -> list[Measurement]:
     """Return what is told of the tensors of one file, from the cache where it knows all of them."""
     path = os.path.join(checkpoint.root, file.path)
     with open_regular(path) as (descriptor, _):
@@ -62,47 +57,74 @@ def _measured(
             progress(sum(tensor.nbytes for tensor in file.tensors))
             return [known[tensor.name] for tensor in file.tensors]
         largest_first = sorted(file.tensors, key=lambda tensor: -tensor.nbytes)
-        tasks = [pool.submit(_measure, tensor, Place(descriptor, file.payload_start + tensor.start, tensor.dtype)) for tensor in largest_first]
+        tasks = [crew.submit(_measure, tensor, Place(descriptor, file.payload_start + tensor.start, tensor.dtype)) for tensor in largest_first]
         found = []
         try:
             for tensor, task in zip(largest_first, tasks, strict=True):
                 found.append(task.result())
                 progress(tensor.nbytes)
         except CkptError as error:
-            pool.shutdown(cancel_futures=True)
+            crew.end()
             raise error.at(path) from None
         watch.check_unchanged()
         remember_measurements(watch, found, use=cached)
     return found
 
 
-def _measure(tensor: Tensor, place: Place) -> Measurement:
+class _Running:
+    """What is known of a tensor from its blocks so far."""
+
+    def __init__(self, dtype: Dtype) -> None:
+        self.dtype = dtype
+        self.nan = self.infinite = self.zeros = self.bits = 0
+        self.low, self.high = inf, -inf
+        self.sums: list[Scaled] = []
+        self.squares: list[Scaled] = []
+
+    def add(self, found: OneSums, count: int) -> None:
+        """Take a block of `count` numbers, all of them finite."""
+        self.zeros += count - found.nonzero
+        self.bits |= found.bits
+        self.low, self.high = min(self.low, found.low), max(self.high, found.high)
+        self.sums.append((found.sum, 0))
+        self.squares.append((found.squares, 0))
+
+    def decode(self, bench: Bench, data: memoryview) -> None:
+        """Take a block of any numbers, NaN and infinities among them."""
+        np, space, stored = bench.np, bench.spaces[0], bench.np.frombuffer(data, "u1")
+        self.bits |= _bits(np, stored, self.dtype)
+        (nan, infinite), values = _finite(np, space.values(stored, self.dtype))
+        self.nan, self.infinite, self.zeros = self.nan + nan, self.infinite + infinite, self.zeros + int(np.count_nonzero(values == 0))
+        if values.size:
+            self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+            doubles = space.widened(values)
+            self.sums.append(_sum(np, doubles))
+            self.squares.append(product(np, doubles, doubles))
+
+    def told(self, tensor: Tensor, digest: str) -> Measurement:
+        """Return what is told of the tensor, all of whose blocks were taken."""
+        elements = numbers_in(tensor)
+        finite = elements - self.nan - self.infinite
+        low, high = (self.low + 0.0, self.high + 0.0) if finite else (0.0, 0.0)  # -0.0 becomes 0.0
+        mean, l2 = _scaled_mean(total(self.sums), finite), root(total(self.squares))
+        spare = _zero_low_bits(self.bits, self.dtype)
+        return Measurement(tensor.name, digest, elements, self.nan, self.infinite, low, high, mean, l2, self.zeros, spare)
+
+
+def _measure(bench: Bench, tensor: Tensor, place: Place) -> Measurement:
     """Return what is told of one tensor, block by block, as its digest needs it."""
-    np = importlib.import_module("numpy")
-    space, digest = Space(np), importlib.import_module("blake3").blake3()
-    counts, low, high = [0, 0, 0], inf, -inf
-    sums: list[Scaled] = []
-    squares: list[Scaled] = []
-    bits = 0
-    with np.errstate(all="ignore"):
-        for first in range(0, tensor.parameters, BLOCK):
-            data = place.read(space, first, min(BLOCK, tensor.parameters - first))
-            digest.update(data)
-            bits |= _bits(np, data, tensor.dtype)
-            values = space.values(data, tensor.dtype)
-            broken, values = _finite(np, values)
-            counts = [sum(pair) for pair in zip(counts, (*broken, int(np.count_nonzero(values == 0))), strict=True)]
-            if values.size:
-                low, high = min(low, float(values.min())), max(high, float(values.max()))
-                doubles = space.widened(values)
-                sums.append(_sum(np, doubles))
-                squares.append(product(np, doubles, doubles))
-    nan, infinite, zeros = counts
-    elements = numbers_in(tensor)
-    finite = elements - nan - infinite
-    low, high = (low + 0.0, high + 0.0) if finite else (0.0, 0.0)  # -0.0 becomes 0.0
-    mean, l2 = _scaled_mean(total(sums), finite), root(total(squares))
-    return Measurement(tensor.name, digest.hexdigest(), elements, nan, infinite, low, high, mean, l2, zeros, _zero_low_bits(bits, tensor.dtype))
+    running, digest = _Running(tensor.dtype), importlib.import_module("blake3").blake3()
+    memory, add = bench.memories[0], one_adder(tensor.dtype) if tensor.dtype in KINDS else None
+    for block in blocks(range(tensor.parameters), tensor.dtype):
+        data = place.read(memory, block)
+        digest.update(data)
+        found = add(memory.address, len(block)) if add else None
+        if found and found.squares < inf:
+            running.add(found, len(block))
+        else:
+            with bench.np.errstate(all="ignore"):
+                running.decode(bench, data)
+    return running.told(tensor, digest.hexdigest())
 
 
 def _finite(np: Any, values: Array) -> tuple[tuple[int, int], Array]:  # noqa: ANN401 - numpy, imported late

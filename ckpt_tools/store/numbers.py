@@ -92,11 +92,10 @@ def _table(dtype: Dtype) -> Array:
 
 
 class Space:
-    """The memory in which a block of one tensor is read and decoded; at most BLOCK elements, twice as many floats for complex ones."""
+    """The memory in which a block of one tensor is decoded; at most BLOCK elements, twice as many floats for complex ones."""
 
     def __init__(self, np: Any) -> None:  # noqa: ANN401 - numpy, imported late
         self.np = np
-        self.raw = np.empty(BLOCK * 8, "u1")
         self.wide = np.empty(BLOCK * 2, "<u4")
         self.doubles = np.empty(BLOCK * 2, "<f8")
 
@@ -117,13 +116,6 @@ class Space:
             return _typed(room[: native.size])
         codes = unpacked(np, data, dtype)
         return _typed(np.take(_table(dtype), codes, out=_floats(self.wide)[: codes.size], mode="clip"))
-
-    def halves(self, data: Array) -> Array:
-        """Return an even number of BF16 elements in another order: those at odd places, then those at even ones. Half the work of `values`."""
-        np, pairs = self.np, data.view("<u4")
-        np.bitwise_and(pairs, np.uint32(0xFFFF0000), out=self.wide[: pairs.size])
-        np.left_shift(pairs, np.uint32(16), out=self.wide[pairs.size : 2 * pairs.size])
-        return _floats(self.wide[: 2 * pairs.size])
 
     def widened(self, values: Array) -> Array:
         """Return floats as doubles in this memory, which what `values` returned may lie in."""

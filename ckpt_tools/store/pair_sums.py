@@ -1,43 +1,26 @@
-"""What a piece of a pair of tensors adds to their facts: exact sums over blocks, in the memory of one thread, in the fewest passes over it; numpy only."""
+"""What a piece of a pair of tensors adds to their facts: exact sums over blocks, in the memory of one thread, in the fewest passes over it.
+
+What `sums.c` can read as it is stored, nearly all there is, is added up where it was read to. numpy decodes the rest.
+"""
 
 from __future__ import annotations
 
-import importlib
-from math import fsum
+from math import fsum, inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ckpt_tools.records.dtype import Dtype
-from ckpt_tools.store.copying import read_into
-from ckpt_tools.store.numbers import BLOCK, INTEGERS, ZERO, Scaled, Space, dot, largest, native, product, total
+from ckpt_tools.store import sums
+from ckpt_tools.store.bench import blocks
+from ckpt_tools.store.numbers import INTEGERS, ZERO, Scaled, dot, largest, native, product, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ckpt_tools.store.bench import Bench, Place
     from ckpt_tools.store.numbers import Array
 
 GLANCE = 1 << 10
 """Elements that tell of most pieces that they changed."""
-
-_APART = 1e4
-"""How many times larger one square of a norm may be than the other before the scalar product is no longer taken from norms."""
-
-
-class Place(NamedTuple):
-    """Where a tensor's bytes are: an open file, and the offset of the first in it."""
-
-    descriptor: int
-    start: int
-    dtype: Dtype
-
-    def read(self, space: Space, first: int, count: int) -> Array:
-        """Return the bytes of `count` elements from `first`, in `space`. Raises ChangedUnderneath or Unreadable."""
-        length = count * self.dtype.bits // 8
-        part = memoryview(space.raw)[:length]
-        done = 0
-        while done < length:
-            done += read_into(self.descriptor, part[done:], self.start + first * self.dtype.bits // 8 + done)
-        data: Array = space.raw[:length]
-        return data
 
 
 class Sums(NamedTuple):
@@ -53,71 +36,75 @@ class Sums(NamedTuple):
     ab: Scaled = ZERO
 
 
-class Bench:
-    """The memory that a thread works in."""
-
-    def __init__(self) -> None:
-        self.np = importlib.import_module("numpy")
-        self.a, self.b = Space(self.np), Space(self.np)
-        self.mask = self.np.empty(2 * BLOCK, bool)
-
-
-def piece_sums(benches: Any, places: tuple[Place, Place], elements: range, *, norms: bool) -> Sums:  # noqa: ANN401 - a queue, imported late
+def piece_sums(bench: Bench, places: tuple[Place, Place], elements: range, *, norms: bool = False) -> Sums:
     """Return the sums over some elements; of a piece whose bytes are equal no more than that, unless `norms` are wanted."""
-    bench = benches.get()
-    try:
-        with bench.np.errstate(all="ignore"):
-            if not norms and places[0].dtype is places[1].dtype and _equal(bench, places, elements):
-                return Sums(same_bytes=True)
-            return _added([_block(bench, places, block.start, len(block)) for block in _blocks(elements)])
-    finally:
-        benches.put(bench)
-
-
-def _blocks(elements: range) -> Iterator[range]:
-    yield from (range(first, min(first + BLOCK, elements.stop)) for first in range(elements.start, elements.stop, BLOCK))
+    if not norms and places[0].dtype is places[1].dtype and _equal(bench, places, elements):
+        return Sums(same_bytes=True)
+    return _added(list(_parts(bench, places, elements)))
 
 
 def _equal(bench: Bench, places: tuple[Place, Place], elements: range) -> bool:
     """Whether the bytes are equal; stops at the first block where they are not, which is nearly always the short one that is looked at before all."""
-    np = bench.np
-    for block in (elements[:GLANCE], *_blocks(elements)):
-        a, b = places[0].read(bench.a, block.start, len(block)), places[1].read(bench.b, block.start, len(block))
-        whole = a.size // 8 * 8
-        mask = np.not_equal(a[:whole].view("<u8"), b[:whole].view("<u8"), out=bench.mask[: whole // 8])
-        if mask.any() or (a[whole:] != b[whole:]).any():
+    for block in (elements[:GLANCE], *blocks(elements, places[0].dtype)):
+        one, _ = (place.read(memory, block) for place, memory in zip(places, bench.memories, strict=True))
+        if sums.differ(bench.memories[0].address, bench.memories[1].address, len(one)):
             return False
     return True
 
 
-def _added(blocks: Sequence[Sums]) -> Sums:
+def _parts(bench: Bench, places: tuple[Place, Place], elements: range) -> Iterator[sums.PairSums | Sums]:
+    """Yield the sums over each block."""
+    (left, right), (one, two) = places, bench.memories
+    add = sums.pair_adder(left.dtype, right.dtype) if left.dtype in sums.KINDS and right.dtype in sums.KINDS else None
+    for block in blocks(elements, left.dtype, right.dtype):
+        a, b = left.read(one, block), right.read(two, block)
+        if add is not None:
+            found = add(one.address, two.address, len(block))
+            if found.aa + found.bb < inf:
+                yield found
+                continue
+        with bench.np.errstate(all="ignore"):
+            yield _decoded_block(bench, (bench.np.frombuffer(a, "u1"), left.dtype), (bench.np.frombuffer(b, "u1"), right.dtype))
+
+
+def _added(parts: Sequence[sums.PairSums | Sums]) -> Sums:
+    """Return the sums over all blocks. Rounded once, wherever the blocks were added up."""
+    plain = [part for part in parts if isinstance(part, sums.PairSums)]
+    others = [part for part in parts if isinstance(part, Sums)]
+    aa, bb, dd, ab = (total([(fsum(getattr(part, name) for part in plain), 0), *(getattr(part, name) for part in others)]) for name in ("aa", "bb", "dd", "ab"))
     return Sums(
         same_bytes=False,
-        changed=sum(block.changed for block in blocks),
-        broken=sum(block.broken for block in blocks),
-        max_abs=max(block.max_abs for block in blocks),
-        aa=total(block.aa for block in blocks),
-        bb=total(block.bb for block in blocks),
-        dd=total(block.dd for block in blocks),
-        ab=total(block.ab for block in blocks),
+        changed=sum(part.changed for part in parts),
+        broken=sum(part.broken for part in others),
+        max_abs=max(part.max_abs for part in parts),
+        aa=aa,
+        bb=bb,
+        dd=dd,
+        ab=ab,
     )
 
 
-def _block(bench: Bench, places: tuple[Place, Place], first: int, count: int) -> Sums:
-    left, right = places
-    one, two = left.read(bench.a, first, count), right.read(bench.b, first, count)
-    if left.dtype in INTEGERS and right.dtype in INTEGERS:
-        return _block_of_integers(bench, native(one, left.dtype), native(two, right.dtype))
-    if left.dtype is right.dtype is Dtype.BF16 and count % 2 == 0:
-        a, b = bench.a.halves(one), bench.b.halves(two)
-    else:
-        a, b = bench.a.values(one, left.dtype), bench.b.values(two, right.dtype)
+# --- what numpy decodes ---------------------------------------------------------------------------------------------------
+
+type _Bytes = tuple[Array, Dtype]
+
+
+def _decoded_block(bench: Bench, one: _Bytes, two: _Bytes) -> sums.PairSums | Sums:
+    """Return the sums over numbers of any kind, NaN and infinities among them."""
+    if one[1] in INTEGERS and two[1] in INTEGERS:
+        return _block_of_integers(bench, native(*one), native(*two))
+    a, b = (space.values(*side) for space, side in zip(bench.spaces, (one, two), strict=True))
     if a.size != b.size:
-        a, b = (values if dtype is Dtype.C64 else _complex(bench.np, values) for values, dtype in ((a, left.dtype), (b, right.dtype)))
+        a, b = (values if dtype is Dtype.C64 else _complex(bench.np, values) for values, (_, dtype) in ((a, one), (b, two)))
     if a.dtype != b.dtype or a.dtype.itemsize == 8:  # noqa: PLR2004 - bytes of a double
-        sums = _block_of_doubles(bench, a, b)
-        return sums._replace(changed=sums.changed + sum(_without_a_double(bench.np, *side, a, b) for side in ((one, left.dtype), (two, right.dtype))))
-    return _block_of_floats(bench, a, b)
+        doubles = _block_of_doubles(bench, a, b)
+        return doubles._replace(changed=doubles.changed + sum(_without_a_double(bench.np, *side, a, b) for side in (one, two)))
+    found = sums.pair_adder(Dtype.F32, Dtype.F32)(a.ctypes.data, b.ctypes.data, a.size)
+    return found if found.aa + found.bb < inf else _block_with_broken(bench, *_widened(bench, a, b))
+
+
+def _widened(bench: Bench, a: Array, b: Array) -> tuple[Array, Array]:
+    return bench.spaces[0].widened(a), bench.spaces[1].widened(b)
 
 
 def _complex(np: Any, values: Array) -> Array:  # noqa: ANN401 - numpy, imported late
@@ -137,33 +124,15 @@ def _without_a_double(np: Any, data: Array, dtype: Dtype, a: Array, b: Array) ->
     return int(np.count_nonzero((low - (rounded - high) != 0) & (a == b)[:: a.size // numbers.size]))
 
 
-def _block_of_floats(bench: Bench, a: Array, b: Array) -> Sums:
-    """Return the sums over numbers that came from at most 32 bits, whose squares are doubles: nearly all there are, in the fewest passes over memory."""
-    np = bench.np
-    changed = int(np.count_nonzero(np.not_equal(a, b, out=bench.mask[: a.size])))
-    wide_a, wide_b = bench.a.widened(a), bench.b.widened(b)
-    aa, bb = dot(np, wide_a, wide_a), dot(np, wide_b, wide_b)
-    if not aa + bb < float("inf"):
-        return _block_with_broken(bench, wide_a, wide_b)
-    difference = np.subtract(wide_b, wide_a, out=wide_b)
-    dd = dot(np, difference, difference)
-    most = largest(difference)
-    if aa > _APART * bb or bb > _APART * aa:
-        ab = fsum((aa, dot(np, wide_a, difference))) if bb > aa else dot(np, wide_a, bench.b.widened(b))
-    else:
-        ab = (aa - dd + bb) / 2
-    return Sums(False, changed, 0, most, (aa, 0), (bb, 0), (dd, 0), (ab, 0))  # noqa: FBT003 - same_bytes, a field's value
-
-
 def _block_of_doubles(bench: Bench, a: Array, b: Array) -> Sums:
     """Return the sums over numbers whose squares leave the range of doubles."""
     np = bench.np
-    changed = int(np.count_nonzero(np.not_equal(a, b, out=bench.mask[: a.size])))
-    a, b = bench.a.widened(a), bench.b.widened(b)
+    changed = int(np.count_nonzero(a != b))
+    a, b = _widened(bench, a, b)
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         return _block_with_broken(bench, a, b)
     difference = b - a
-    halved = not largest(difference) < float("inf")
+    halved = not largest(difference) < inf
     if halved:
         difference = b / 2 - a / 2
     square, exponent = product(np, difference, difference)

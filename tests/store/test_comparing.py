@@ -20,7 +20,7 @@ from ckpt_tools.format import header
 from ckpt_tools.records.checkpoint import Tensor
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.records.tensor_change import PairFacts
-from ckpt_tools.store import comparing, numbers, pair_sums
+from ckpt_tools.store import bench, comparing, numbers
 from ckpt_tools.store.comparing import compare_values
 from tests.store.blobs import decoded, sharded, written
 
@@ -242,7 +242,7 @@ def test_a_copy_is_identical(tmp_path: Path) -> None:
 def test_the_number_of_threads_does_not_matter(two_models: tuple[Checkpoint, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
     expected = facts_of(*two_models)
     for count in (1, 5):
-        monkeypatch.setattr(comparing, "threads", lambda count=count: count)
+        monkeypatch.setattr(bench, "threads", lambda count=count: count)
         assert facts_of(*two_models) == expected
 
 
@@ -258,7 +258,7 @@ def test_the_size_of_pieces_does_not_matter(piece: int, ahead: int, two_models: 
 @pytest.mark.parametrize("block", [1024, 65_536])
 def test_the_size_of_blocks_does_not_matter(block: int, two_models: tuple[Checkpoint, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
     expected = facts_of(*two_models)
-    monkeypatch.setattr(pair_sums, "BLOCK", block)
+    monkeypatch.setattr(bench, "BLOCK", block)
     monkeypatch.setattr(comparing, "PIECE", 16 * block)
     for name, facts in facts_of(*two_models).items():
         hold(facts, expected[name])
@@ -336,7 +336,7 @@ def test_memory_does_not_grow_with_the_checkpoint(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert (found.changed, found.l2_change) == (1, 1.0)
-    assert peak < 12e6 * comparing.threads()
+    assert peak < 12e6 * bench.threads()
 
 
 def test_a_file_that_becomes_shorter_is_named(tmp_path: Path) -> None:

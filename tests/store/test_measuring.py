@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ckpt_tools.errors import ChangedUnderneath
 from ckpt_tools.records.dtype import Dtype
-from ckpt_tools.store import comparing, measuring, numbers
+from ckpt_tools.store import bench, numbers
 from ckpt_tools.store.measuring import measure_all
 from tests.store.blobs import decoded, sharded, written
 from tests.store.test_comparing import a_model, sparse
@@ -104,7 +104,7 @@ def test_nothing_but_negative_zeros_is_told_as_zero(tmp_path: Path) -> None:
 def test_threads_and_shards_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = measured(written(tmp_path / "a", a_model(0)))
     assert measured(sharded(tmp_path / "b", a_model(0), 3)) == found
-    monkeypatch.setattr(measuring, "threads", lambda: 5)
+    monkeypatch.setattr(bench, "threads", lambda: 5)
     assert measured(written(tmp_path / "c", a_model(0))) == found
 
 
@@ -113,7 +113,7 @@ def test_the_size_of_blocks_does_not_matter(block: int, tmp_path: Path, monkeypa
     model = a_model(0)
     checkpoint = written(tmp_path, model)
     once = measured(checkpoint)
-    monkeypatch.setattr(measuring, "BLOCK", block)
+    monkeypatch.setattr(bench, "BLOCK", block)
     for name, found in measured(checkpoint).items():
         other = once[name]
         assert (*found[:7], *found[9:]) == (*other[:7], *other[9:])
@@ -130,7 +130,7 @@ def test_memory_does_not_grow_with_the_checkpoint(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert found.zeros == 32 << 20
-    assert peak < 12e6 * comparing.threads()
+    assert peak < 12e6 * bench.threads()
 
 
 def test_a_file_that_becomes_shorter_is_named(tmp_path: Path) -> None:

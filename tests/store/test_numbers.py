@@ -81,14 +81,6 @@ def test_any_bits_of_a_wide_type_are_what_numpy_says(dtype: Dtype, data: bytes) 
     same(values(data, dtype), expected.astype("f8").astype(np.longdouble) if dtype in (Dtype.I64, Dtype.U64) else expected)
 
 
-def test_the_quick_order_of_bf16_holds_the_same_values() -> None:
-    data = np.frombuffer(all_codes(Dtype.BF16), "u1")
-    found = Space(np).halves(data)
-    with np.errstate(all="ignore"):
-        expected = np.frombuffer(data.tobytes(), ml_dtypes.bfloat16).astype("f4")
-    assert np.array_equal(found.view("u4"), np.concatenate([expected[1::2], expected[0::2]]).view("u4"))
-
-
 @pytest.mark.parametrize("dtype", JUDGES, ids=str)
 def test_the_mantissa_is_as_long_as_ml_dtypes_says(dtype: Dtype) -> None:
     assert numbers.MANTISSA[dtype] == int(ml_dtypes.finfo(JUDGES[dtype]).nmant)  # type: ignore[no-untyped-call] # ml_dtypes has no types for it

@@ -18,7 +18,7 @@ from ckpt_tools.compare.checkpoints import comparable
 from ckpt_tools.errors import ChangedUnderneath
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.records.tensor_change import PairFacts
-from ckpt_tools.store import copying, pair_sums, value_cache
+from ckpt_tools.store import bench, copying, value_cache
 from ckpt_tools.store.comparing import compare_values
 from ckpt_tools.store.measuring import measure_all
 from tests.store.blobs import written
@@ -61,7 +61,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         happened.append(offset)
         return real(descriptor, buffer, offset)
 
-    monkeypatch.setattr(pair_sums, "read_into", counting)
+    monkeypatch.setattr(bench, "read_into", counting)
     return happened
 
 

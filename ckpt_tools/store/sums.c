@@ -1,0 +1,242 @@
+/* The sums that comparing and measuring checkpoints come down to, each in one pass over the numbers. `sums.py` calls this and says what it is for.
+
+   The same to the last bit on every machine: numbers become doubles without loss, and are added up in a fixed order, LANES at a time, in vectors where
+   the processor has them; no product is fused with a sum. Arithmetic only: no state, no memory of its own, no library. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { LANES = 4, ROW = 1024 }; /* Sums of few numbers are added to sums of few rows: the rounding of long sums stays small. */
+
+typedef double doubles __attribute__((ext_vector_type(LANES)));
+typedef float floats __attribute__((ext_vector_type(LANES)));
+typedef int32_t ints __attribute__((ext_vector_type(LANES)));
+typedef uint32_t words __attribute__((ext_vector_type(LANES)));
+typedef uint16_t halves __attribute__((ext_vector_type(LANES)));
+
+typedef float f32;
+typedef uint16_t bf16, f16;
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* --- numbers as they are stored: their bits, and the floats that these stand for ------------------------------------------ */
+
+INLINE floats as_floats(words bits)
+{
+    floats numbers;
+    __builtin_memcpy(&numbers, &bits, sizeof numbers);
+    return numbers;
+}
+
+INLINE words as_words(floats numbers)
+{
+    words bits;
+    __builtin_memcpy(&bits, &numbers, sizeof bits);
+    return bits;
+}
+
+INLINE words bits_f32(const f32 *from)
+{
+    words bits;
+    __builtin_memcpy(&bits, from, sizeof bits);
+    return bits;
+}
+
+INLINE words bits_bf16(const bf16 *from)
+{
+    halves bits;
+    __builtin_memcpy(&bits, from, sizeof bits);
+    return __builtin_convertvector(bits, words);
+}
+
+INLINE words bits_f16(const f16 *from) { return bits_bf16(from); }
+
+INLINE floats floats_f32(words bits) { return as_floats(bits); }
+
+INLINE floats floats_bf16(words bits) { return as_floats(bits << 16); }
+
+/* Exponent and mantissa go where a float has them. The product makes the exponent right, for subnormals too; infinities and NaN are put back. */
+INLINE floats floats_f16(words bits)
+{
+    words sign = (bits & 0x8000) << 16, size = (bits & 0x7FFF) << 13;
+    words endless = (words)(size >= 0x0F800000) & 0x7F800000;
+    return as_floats(as_words(as_floats(size) * 0x1p112f) | endless | sign);
+}
+
+INLINE doubles wide(floats numbers) { return __builtin_convertvector(numbers, doubles); }
+
+INLINE double added(doubles lanes) { return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]); }
+
+/* The last numbers of a row that fill no vector, followed by zeros. */
+#define REST(TYPE, rest, from, count)                                                                                                                          \
+    TYPE rest[LANES] = {0};                                                                                                                                    \
+    for (size_t lane = 0; lane < LANES; lane++)                                                                                                                \
+        if (lane < (count))                                                                                                                                    \
+            rest[lane] = (from)[lane];
+
+/* --- two tensors ---------------------------------------------------------------------------------------------------------- */
+
+struct pair_sums {
+    int64_t changed;
+    double max_abs, aa, bb, dd, ab;
+};
+
+struct pair_row {
+    ints changed;
+    doubles max_abs, aa, bb, dd, ab;
+};
+
+INLINE void pair_step(struct pair_row *row, floats a, floats b)
+{
+    doubles x = wide(a), y = wide(b), d = y - x, size = __builtin_elementwise_abs(d);
+    row->changed -= a != b;
+    row->max_abs = size > row->max_abs ? size : row->max_abs;
+    row->aa += x * x;
+    row->bb += y * y;
+    row->dd += d * d;
+    row->ab += x * y;
+}
+
+INLINE void pair_end(struct pair_sums *sums, struct pair_row row)
+{
+    double most = __builtin_reduce_max(row.max_abs);
+    sums->changed += __builtin_reduce_add(row.changed);
+    sums->max_abs = most > sums->max_abs ? most : sums->max_abs;
+    sums->aa += added(row.aa);
+    sums->bb += added(row.bb);
+    sums->dd += added(row.dd);
+    sums->ab += added(row.ab);
+}
+
+#define PAIR(A, B, LEVEL, TARGET)                                                                                                                              \
+    TARGET void pair_##A##_##B##LEVEL(const A *a, const B *b, size_t count, struct pair_sums *sums)                                                            \
+    {                                                                                                                                                          \
+        *sums = (struct pair_sums){0};                                                                                                                         \
+        for (size_t length; count; a += length, b += length, count -= length) {                                                                                \
+            struct pair_row row = {0};                                                                                                                         \
+            size_t at = 0;                                                                                                                                     \
+            length = count < ROW ? count : ROW;                                                                                                                \
+            for (; at + LANES <= length; at += LANES)                                                                                                          \
+                pair_step(&row, floats_##A(bits_##A(a + at)), floats_##B(bits_##B(b + at)));                                                                   \
+            REST(A, rest_a, a + at, length - at)                                                                                                               \
+            REST(B, rest_b, b + at, length - at)                                                                                                               \
+            pair_step(&row, floats_##A(bits_##A(rest_a)), floats_##B(bits_##B(rest_b)));                                                                       \
+            pair_end(sums, row);                                                                                                                               \
+        }                                                                                                                                                      \
+    }
+
+/* --- one tensor ----------------------------------------------------------------------------------------------------------- */
+
+struct one_sums {
+    int64_t nonzero;
+    uint64_t bits;
+    double low, high, sum, squares;
+};
+
+struct one_row {
+    ints nonzero;
+    words bits;
+    floats low, high;
+    doubles sum, squares;
+};
+
+INLINE void one_step(struct one_row *row, words bits, floats a)
+{
+    doubles x = wide(a);
+    row->nonzero -= a != 0;
+    row->bits |= bits;
+    row->sum += x;
+    row->squares += x * x;
+}
+
+INLINE void one_range(struct one_row *row, floats a)
+{
+    row->low = a < row->low ? a : row->low;
+    row->high = a > row->high ? a : row->high;
+}
+
+INLINE void one_end(struct one_sums *sums, struct one_row row)
+{
+    float low = __builtin_reduce_min(row.low), high = __builtin_reduce_max(row.high);
+    sums->nonzero += __builtin_reduce_add(row.nonzero);
+    sums->bits |= __builtin_reduce_or(row.bits);
+    sums->low = low < sums->low ? low : sums->low;
+    sums->high = high > sums->high ? high : sums->high;
+    sums->sum += added(row.sum);
+    sums->squares += added(row.squares);
+}
+
+#define ONE(A, LEVEL, TARGET)                                                                                                                                  \
+    TARGET void one_##A##LEVEL(const A *a, size_t count, struct one_sums *sums)                                                                                \
+    {                                                                                                                                                          \
+        *sums = (struct one_sums){.low = __builtin_inf(), .high = -__builtin_inf()};                                                                           \
+        for (size_t length; count; a += length, count -= length) {                                                                                             \
+            struct one_row row = {.low = __builtin_inff(), .high = -__builtin_inff()};                                                                         \
+            size_t at = 0;                                                                                                                                     \
+            length = count < ROW ? count : ROW;                                                                                                                \
+            for (; at + LANES <= length; at += LANES) {                                                                                                        \
+                words bits = bits_##A(a + at);                                                                                                                 \
+                one_step(&row, bits, floats_##A(bits));                                                                                                        \
+                one_range(&row, floats_##A(bits));                                                                                                             \
+            }                                                                                                                                                  \
+            REST(A, rest, a + at, length - at)                                                                                                                 \
+            one_step(&row, bits_##A(rest), floats_##A(bits_##A(rest)));                                                                                        \
+            for (size_t lane = 0; lane < length - at; lane++)                                                                                                  \
+                one_range(&row, floats_##A(bits_##A(rest))[lane]);                                                                                             \
+            one_end(sums, row);                                                                                                                                \
+        }                                                                                                                                                      \
+    }
+
+/* --- bytes ---------------------------------------------------------------------------------------------------------------- */
+
+typedef unsigned char u8;
+
+/* Whether any differ: looked at a row at a time, up to the first that does. */
+#define DIFFER(LEVEL, TARGET)                                                                                                                                  \
+    TARGET void differ##LEVEL(const u8 *a, const u8 *b, size_t count, int64_t *differ)                                                                         \
+    {                                                                                                                                                          \
+        u8 different = 0;                                                                                                                                      \
+        for (size_t length; count && !different; a += length, b += length, count -= length) {                                                                  \
+            length = count < ROW ? count : ROW;                                                                                                                \
+            for (size_t at = 0; at < length; at++)                                                                                                             \
+                different |= a[at] ^ b[at];                                                                                                                    \
+        }                                                                                                                                                      \
+        *differ = different != 0;                                                                                                                              \
+    }
+
+/* --- what is exported: each for every processor of the kind, and again for those that have wider vectors ------------------- */
+
+#define ALL(LEVEL, TARGET)                                                                                                                                     \
+    PAIR(f32, f32, LEVEL, TARGET)                                                                                                                              \
+    PAIR(f32, bf16, LEVEL, TARGET)                                                                                                                             \
+    PAIR(f32, f16, LEVEL, TARGET)                                                                                                                              \
+    PAIR(bf16, f32, LEVEL, TARGET)                                                                                                                             \
+    PAIR(bf16, bf16, LEVEL, TARGET)                                                                                                                            \
+    PAIR(bf16, f16, LEVEL, TARGET)                                                                                                                             \
+    PAIR(f16, f32, LEVEL, TARGET)                                                                                                                              \
+    PAIR(f16, bf16, LEVEL, TARGET)                                                                                                                             \
+    PAIR(f16, f16, LEVEL, TARGET)                                                                                                                              \
+    ONE(f32, LEVEL, TARGET)                                                                                                                                    \
+    ONE(bf16, LEVEL, TARGET)                                                                                                                                   \
+    ONE(f16, LEVEL, TARGET)                                                                                                                                    \
+    DIFFER(LEVEL, TARGET)
+
+ALL(, )
+
+#ifdef __x86_64__
+#include <cpuid.h>
+
+ALL(_avx2, __attribute__((target("avx2"))))
+
+/* Whether this processor has AVX2, and the system keeps its registers. */
+int has_avx2(void)
+{
+    unsigned eax, ebx, ecx, edx, kept;
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_OSXSAVE))
+        return 0;
+    __asm__("xgetbv" : "=a"(kept), "=d"(edx) : "c"(0));
+    return (kept & 6) == 6 && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & bit_AVX2);
+}
+#else
+int has_avx2(void) { return 0; }
+#endif

@@ -1,0 +1,199 @@
+"""The compiled sums, in the vectors of this processor and without: of every code, against ml_dtypes and arithmetic that does not round; what missing means."""
+
+from __future__ import annotations
+
+import ctypes
+from fractions import Fraction
+from math import inf, isclose, isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ckpt_tools.cli.main import main
+from ckpt_tools.records.dtype import Dtype
+from ckpt_tools.store import sums
+from tools import build_sums
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KINDS = {Dtype.F32: np.dtype("<f4"), Dtype.BF16: np.dtype(ml_dtypes.bfloat16), Dtype.F16: np.dtype("<f2")}
+
+
+@pytest.fixture(params=["vectors", "plain"])
+def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Take the functions for this processor, then those for every one."""
+    if request.param == "plain":
+        use_plain(monkeypatch)
+    yield
+    sums._function.cache_clear()
+
+
+class Plain(ctypes.CDLL):
+    """The library on a processor without AVX2."""
+
+    @staticmethod
+    def has_avx2() -> int:
+        return 0
+
+
+def use_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sums, "_library", lambda: Plain(sums.LIBRARY))
+    sums._function.cache_clear()
+
+
+def pair(a: Any, b: Any) -> sums.PairSums:
+    one, two = (next(kind for kind, dtype in KINDS.items() if dtype == side.dtype) for side in (a, b))
+    return sums.pair_adder(one, two)(a.ctypes.data, b.ctypes.data, a.size)
+
+
+def one(a: Any) -> sums.OneSums:
+    return sums.one_adder(next(kind for kind, dtype in KINDS.items() if dtype == a.dtype))(a.ctypes.data, a.size)
+
+
+def exact(values: Any) -> list[Fraction]:
+    return [Fraction(float(value)) for value in values]
+
+
+def near(found: float, expected: Fraction, scale: Fraction) -> bool:
+    return abs(Fraction(found) - expected) <= scale * Fraction(1, 10**14)
+
+
+@pytest.mark.usefixtures("level")
+@pytest.mark.parametrize("dtype", [Dtype.BF16, Dtype.F16], ids=str)
+def test_every_code_is_the_number_that_ml_dtypes_says(dtype: Dtype) -> None:
+    codes = np.arange(1 << 16, dtype="<u2").view(KINDS[dtype])
+    with np.errstate(all="ignore"):
+        values = codes.astype("<f8")
+    for code, value in zip(codes, values, strict=True):
+        found = one(np.array([code]))
+        assert (found.sum == value and found.low == found.high == value) if isfinite(value) else not found.squares < inf
+        assert found.nonzero == (value != 0)
+
+
+@pytest.mark.usefixtures("level")
+def test_floats_of_every_exponent_are_read() -> None:
+    values = np.array([sign * 2.0**exponent * 1.25 for exponent in range(-147, 128) for sign in (1, -1)], "<f4")
+    for value in values:
+        assert one(np.array([value])).sum == float(value)
+
+
+@st.composite
+def numbers(draw: st.DrawFn) -> tuple[Any, Any]:
+    """Draw two arrays of finite numbers, of any two kinds; lengths around the rows and vectors in which they are added."""
+    count = draw(st.sampled_from([0, 1, 2, 3, 4, 5, 7, 8, 1023, 1024, 1025, 2051]))
+    seed = draw(st.integers(0, 2**32 - 1))
+    random = np.random.default_rng(seed)
+    sides = []
+    for _ in range(2):
+        values = random.standard_normal(count) * np.exp2(random.integers(-20, 15, count))
+        values[random.random(count) < 0.1] = 0.0
+        sides.append(values.astype("<f4").astype(KINDS[draw(st.sampled_from(list(KINDS)))]))
+    if sides[0].dtype == sides[1].dtype and draw(st.booleans()):
+        same = random.random(count) < 0.5
+        sides[1][same] = sides[0][same]
+    return sides[0], sides[1]
+
+
+@pytest.mark.usefixtures("level")
+@given(numbers())
+def test_the_sums_of_a_pair_are_those_of_exact_arithmetic(sides: tuple[Any, Any]) -> None:
+    found, (a, b) = pair(*sides), map(exact, sides)
+    assert found.changed == sum(x != y for x, y in zip(a, b, strict=True))
+    assert found.max_abs == float(max((abs(y - x) for x, y in zip(a, b, strict=True)), default=0))
+    aa, bb, dd = sum(x * x for x in a), sum(y * y for y in b), sum((y - x) ** 2 for x, y in zip(a, b, strict=True))
+    assert near(found.aa, Fraction(aa), Fraction(aa))
+    assert near(found.bb, Fraction(bb), Fraction(bb))
+    assert near(found.dd, Fraction(dd), Fraction(dd))
+    assert near(found.ab, Fraction(sum(x * y for x, y in zip(a, b, strict=True))), Fraction(aa + bb))
+
+
+@pytest.mark.usefixtures("level")
+@given(numbers())
+def test_the_sums_of_one_are_those_of_exact_arithmetic(sides: tuple[Any, Any]) -> None:
+    a = sides[0]
+    found, values = one(a), exact(a)
+    assert found.nonzero == sum(value != 0 for value in values)
+    assert (found.low, found.high) == ((float(min(values)), float(max(values))) if values else (inf, -inf))
+    assert near(found.sum, Fraction(sum(values)), Fraction(sum(map(abs, values))))
+    assert near(found.squares, Fraction(sum(value * value for value in values)), Fraction(sum(value * value for value in values)))
+    assert found.bits == int(np.bitwise_or.reduce(a.view(f"<u{a.dtype.itemsize}"), initial=0))
+
+
+@pytest.mark.usefixtures("level")
+@pytest.mark.parametrize("broken", [float("nan"), inf, -inf])
+@pytest.mark.parametrize("dtype", KINDS, ids=str)
+@pytest.mark.parametrize("place", [0, 3, 1024, 2050])
+def test_nan_and_infinities_are_seen_wherever_they_are(dtype: Dtype, broken: float, place: int) -> None:
+    a, b = np.ones(2051, KINDS[dtype]), np.ones(2051, KINDS[dtype])
+    b[place] = broken
+    for found in (pair(a, b), pair(b, a), pair(b, b)):
+        assert not found.aa + found.bb < inf
+    assert not one(b).squares < inf
+
+
+@pytest.mark.usefixtures("level")
+def test_the_largest_floats_do_not_overflow() -> None:
+    a = np.full(1 << 16, np.finfo("<f4").max, "<f4")
+    found = pair(a, -a)
+    assert isclose(found.dd, 4 * a.size * float(a[0]) ** 2, rel_tol=1e-14)
+    assert found.max_abs == 2 * float(a[0])
+
+
+@pytest.mark.usefixtures("level")
+@pytest.mark.parametrize("count", [1, 7, 64, 1023, 1024, 1025, 5000])
+def test_a_byte_that_differs_is_seen_wherever_it_is(count: int) -> None:
+    a = np.arange(count, dtype="u1")
+    for place in {0, count // 2, count - 1}:
+        b = a.copy()
+        assert not sums.differ(a.ctypes.data, b.ctypes.data, count)
+        b[place] ^= 0x10
+        assert sums.differ(a.ctypes.data, b.ctypes.data, count)
+        assert not sums.differ(a.ctypes.data, b.ctypes.data, place)
+
+
+def test_a_row_of_vectors_adds_to_the_same_bits_as_one_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    a, b = (random.standard_normal(100_003).astype("<f4") for _ in range(2))
+    first = bytes(pair(a, b)), bytes(one(a))
+    use_plain(monkeypatch)
+    assert (bytes(pair(a, b)), bytes(one(a))) == first
+    sums._function.cache_clear()
+
+
+def test_the_library_is_that_of_this_source(tmp_path: Path) -> None:
+    """Whoever edits `sums.c` and does not compile it would test what was there before."""
+    build_sums.build(tmp_path / "libsums.so")
+    assert (tmp_path / "libsums.so").read_bytes() == Path(sums.LIBRARY).read_bytes()
+
+
+@pytest.fixture
+def no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Take the library away."""
+    monkeypatch.setattr(sums, "LIBRARY", str(tmp_path / "none.so"))
+    sums._library.cache_clear()
+    sums._function.cache_clear()
+    yield
+    sums._library.cache_clear()
+
+
+@pytest.mark.usefixtures("no_library")
+@pytest.mark.parametrize("command", [["diff", "--values", "fixtures/normal", "fixtures/reflow"], ["show", "--values", "fixtures/normal"]], ids=lambda c: c[0])
+def test_without_the_library_values_are_refused_with_the_way_out(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "--no-cache"]) == 2
+    assert "none.so: the compiled part of ckpt cannot be loaded" in (said := capsys.readouterr().err)
+    assert "install ckpt-tools again: " in said
+
+
+def test_what_does_not_compile_is_told_with_what_the_compiler_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source = tmp_path / "sums.c"
+    source.write_text("int broken(void) { return nothing; }\n", encoding="utf-8")
+    monkeypatch.setattr(build_sums, "SOURCE", source)
+    with pytest.raises(RuntimeError, match=r"sums.c could not be compiled by Zig \(pip install ziglang\): .*nothing"):
+        build_sums.build(tmp_path / "libsums.so")
+    assert not (tmp_path / "libsums.so").exists()

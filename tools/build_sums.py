@@ -1,0 +1,65 @@
+"""Compile `ckpt_tools/store/sums.c` to `libsums.so` beside it: what hatchling calls when the package is built or installed. Or: python tools/build_sums.py.
+
+The compiler is Zig's, which pip brings for every system: none has to be there, and every system's sums come from one compiler. Nothing is kept in caches.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+SOURCE = Path(__file__).parent.parent / "ckpt_tools" / "store" / "sums.c"
+LIBRARY = SOURCE.with_name("libsums.so")
+
+FLAGS = ("-std=c17", "-O3", "-ffp-contract=off", "-fPIC", "-shared", "-nostdlib", "-g0", "-Wall", "-Wextra", "-Werror")
+
+_ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
+"""By what `uname -m` says, what Zig calls a processor with what all of its kind have. Elsewhere it takes what this machine has."""
+
+
+def build(library: Path = LIBRARY) -> None:
+    """Write the shared library. Raises RuntimeError with what the compiler said."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / library.name
+        command = [sys.executable, "-m", "ziglang", "cc", *_target(), *FLAGS, str(SOURCE), "-o", str(made)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env={"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder})
+        if done.returncode:
+            msg = f"{SOURCE} could not be compiled by Zig (pip install ziglang): {done.stderr.strip()}"
+            raise RuntimeError(msg)
+        aside = library.with_suffix(f".{os.getpid()}")
+        aside.write_bytes(made.read_bytes())
+        aside.replace(library)  # who runs with the old one keeps it
+
+
+def _target() -> list[str]:
+    """Return the flags for any processor of this kind, on systems as old as the wheel's tag says."""
+    architecture = _ARCHITECTURES.get(platform.machine().lower())
+    system = "macos.11.0" if sys.platform == "darwin" else "linux"
+    return ["-target", f"{architecture}-{system}"] if architecture else []
+
+
+def _tag() -> str:
+    """Return the tag of a wheel for any Python on this kind of machine."""
+    return f"py3-none-{'macosx_11_0' if sys.platform == 'darwin' else 'linux'}_{platform.machine().lower()}"
+
+
+class SumsHook(BuildHookInterface[Any]):
+    """Makes the library a part of the wheel, or of the checkout that is installed editable."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
+        """Compile before files are collected."""
+        build()
+        build_data["pure_python"] = False
+        build_data["tag"] = _tag()
+        build_data["artifacts"].append(f"/{LIBRARY.relative_to(Path(self.root))}")
+
+
+if __name__ == "__main__":
+    build()
