@@ -29,7 +29,9 @@ def build(library: Path = LIBRARY) -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / library.name
         command = [sys.executable, "-m", "ziglang", "cc", *_target(), *FLAGS, str(SOURCE), "-o", str(made)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, env={"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder})
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, env=os.environ | {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder}
+        )
         if done.returncode:
             msg = f"{SOURCE} could not be compiled by Zig (pip install ziglang): {done.stderr.strip()}"
             raise RuntimeError(msg)
