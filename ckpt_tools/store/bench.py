@@ -1,8 +1,9 @@
-"""Work on the bytes of tensors, block by block: threads, the memory that each works in, and how bytes get there."""
+"""Work on the bytes of tensors, block by block: how many threads, the memory that each works in, and how bytes get there."""
 
 from __future__ import annotations
 
 import importlib
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +13,7 @@ from ckpt_tools.store.numbers import BLOCK, Space
 from ckpt_tools.store.team import cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from ckpt_tools.records.dtype import Dtype
 
@@ -44,6 +45,10 @@ class Place(NamedTuple):
             done += read_into(self.descriptor, data[done:], offset + done)
         return data
 
+    def source(self, memory: sums.Memory, first: int = 0) -> sums.Source:
+        """Return the bytes from element `first` on, for `sums.c` to read into `memory`."""
+        return sums.Source(self.descriptor, self.start + first * self.dtype.bits // 8, memory)
+
 
 class Bench:
     """The memory that a thread works in: for a block of each of two tensors, and what it is decoded to."""
@@ -62,33 +67,23 @@ class Bench:
         return Space(self.np), Space(self.np)
 
 
-class Crew:
-    """Threads, and a bench for each: both are there from the first task on, for where all is known from before there is none."""
+class Benches:
+    """As many benches as threads work at a time."""
 
     def __init__(self) -> None:
-        self._pool: Any = None
-        self._benches: Any = None
+        self._free: list[Bench] = []
 
-    def submit(self, work: Callable[..., object], *arguments: object, **keywords: object) -> Any:  # noqa: ANN401 - a future, imported late
-        """Return the future of `work(bench, *arguments, **keywords)`."""
-        if self._pool is None:
-            self._pool = importlib.import_module("concurrent.futures").ThreadPoolExecutor(threads())
-            self._benches = importlib.import_module("queue").SimpleQueue()
-            for _ in range(threads()):
-                self._benches.put(Bench())
-        return self._pool.submit(self._do, work, arguments, keywords)
-
-    def _do(self, work: Callable[..., object], arguments: tuple[object, ...], keywords: dict[str, object]) -> object:
-        bench = self._benches.get()
+    @contextmanager
+    def one(self) -> Iterator[Bench]:
+        """Yield a bench that nobody else works at."""
         try:
-            return work(bench, *arguments, **keywords)
+            bench = self._free.pop()
+        except IndexError:
+            bench = Bench()
+        try:
+            yield bench
         finally:
-            self._benches.put(bench)
-
-    def end(self) -> None:
-        """Let the threads finish what they are at, and no more."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+            self._free.append(bench)
 
 
 def blocks(elements: range, *dtypes: Dtype) -> Iterator[range]:

@@ -7,32 +7,29 @@ the process. Every sum is taken over the same blocks whatever the number of thre
 from __future__ import annotations
 
 import os
-from collections import deque
 from contextlib import ExitStack
 from math import inf, sqrt
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import ChangedUnderneath, CkptError
 from ckpt_tools.records.tensor_change import PairFacts
 from ckpt_tools.store import value_cache
-from ckpt_tools.store.bench import Crew, Place
+from ckpt_tools.store.bench import Benches, Place, threads
 from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.files import open_regular
 from ckpt_tools.store.numbers import BLOCK, root, total
 from ckpt_tools.store.pair_sums import Sums, piece_sums
 from ckpt_tools.store.reader import refuse_other
+from ckpt_tools.store.team import Team
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from ckpt_tools.records.checkpoint import Checkpoint, Tensor, TensorFile
     from ckpt_tools.store.numbers import Scaled
 
 PIECE = 32 * BLOCK
 """Elements that one thread takes at a time: large tensors are shared among threads, and small ones wait for nobody."""
-
-AHEAD = 256
-"""Pieces that wait for a thread."""
 
 type Pair = tuple[Tensor, Tensor]
 
@@ -49,13 +46,9 @@ def compare_values(
     for pair in pairs:
         groups.setdefault((pair[0].shard, pair[1].shard), []).append(pair)
     found: dict[Pair, PairFacts] = {}
-    crew = Crew()
-    try:
-        for (shard_a, shard_b), members in groups.items():
-            sides = (_Side(a, files_a[shard_a]), _Side(b, files_b[shard_b]))
-            found |= _compare_files(sides, members, crew, progress, cached=cached)
-    finally:
-        crew.end()
+    for (shard_a, shard_b), members in groups.items():
+        sides = (_Side(a, files_a[shard_a]), _Side(b, files_b[shard_b]))
+        found |= _compare_files(sides, members, progress, cached=cached)
     return tuple(found[pair] for pair in pairs)
 
 
@@ -68,15 +61,33 @@ class _Side:
         self.file = file
 
 
-class _Job(NamedTuple):
-    """A pair whose pieces have been handed out."""
+class _Job:
+    """A pair of tensors in pieces, and what was found of each so far."""
 
-    pair: Pair
-    places: tuple[Place, ...]
-    tasks: list[Any]
+    def __init__(self, pair: Pair, places: tuple[Place, Place]) -> None:
+        self.pair, self.places = pair, places
+        count = pair[0].parameters
+        self.pieces = [range(first, min(first + PIECE, count)) for first in range(0, count, PIECE)]
+        self.found = [Sums(same_bytes=True)] * len(self.pieces)
+
+    def look(self, index: int, benches: Benches, tell: Callable[[int], None]) -> None:
+        """Find the sums of a piece, or that its bytes are equal."""
+        with benches.one() as bench:
+            self.found[index] = piece_sums(bench, self.places, self.pieces[index])
+        tell(sum(len(self.pieces[index]) * place.dtype.bits // 8 for place in self.places))
+
+    def add_norms(self, index: int, benches: Benches) -> None:
+        """Find the sums of a piece whose bytes are equal."""
+        with benches.one() as bench:
+            self.found[index] = piece_sums(bench, self.places, self.pieces[index], norms=True)
+
+    def lacking(self) -> list[int]:
+        """Return which pieces' norms are not known, although the tensor changed elsewhere."""
+        same = [index for index, piece in enumerate(self.found) if piece.same_bytes]
+        return same if len(same) < len(self.found) else []
 
 
-def _compare_files(sides: tuple[_Side, _Side], pairs: Sequence[Pair], crew: Crew, progress: Callable[[int], None], *, cached: bool) -> dict[Pair, PairFacts]:
+def _compare_files(sides: tuple[_Side, _Side], pairs: Sequence[Pair], progress: Callable[[int], None], *, cached: bool) -> dict[Pair, PairFacts]:
     """Return the facts of pairs whose tensors lie in these two files, from the cache as far as it knows them."""
     left, right = sides
     with ExitStack() as stack:
@@ -91,54 +102,26 @@ def _compare_files(sides: tuple[_Side, _Side], pairs: Sequence[Pair], crew: Crew
             refuse_other(side.file, watch.descriptor, side.path)
         for a, b in found:
             progress(a.nbytes + b.nbytes)
-        new = dict(_measured(sides, (one, two), rest, crew, progress))
+        new = _measured(sides, (one, two), rest, progress) if rest else {}
         for watch in watches:
             watch.check_unchanged()
         known.add(new)
     return found | new
 
 
-def _measured(
-    sides: tuple[_Side, _Side], descriptors: tuple[int, int], pairs: Sequence[Pair], crew: Crew, progress: Callable[[int], None]
-) -> Iterator[tuple[Pair, PairFacts]]:
-    """Yield the facts of each pair, in order. Some pieces ahead are handed out, so that no thread waits; not all, for there may be many."""
-    waiting: deque[_Job] = deque()
+def _measured(sides: tuple[_Side, _Side], descriptors: tuple[int, int], pairs: Sequence[Pair], progress: Callable[[int], None]) -> dict[Pair, PairFacts]:
+    """Return the facts of each pair. Threads share the pieces of all, in this order."""
+    (one, two), (left, right) = descriptors, sides
+    jobs = [_Job((a, b), (Place(one, left.payload + a.start, a.dtype), Place(two, right.payload + b.start, b.dtype))) for a, b in pairs]
+    team, benches = Team(threads(), progress), Benches()
     try:
-        for a, b in pairs:
-            places = tuple(Place(one, side.payload + tensor.start, tensor.dtype) for one, side, tensor in zip(descriptors, sides, (a, b), strict=True))
-            waiting.append(_Job((a, b), places, [crew.submit(piece_sums, places, elements) for elements in _pieces(a)]))
-            while sum(len(job.tasks) for job in waiting) > AHEAD:
-                yield _finished(waiting.popleft(), crew, progress)
-        while waiting:
-            yield _finished(waiting.popleft(), crew, progress)
+        team.do((job.look, (index, benches, team.tell)) for job in jobs for index in range(len(job.pieces)))
+        team.do((job.add_norms, (index, benches)) for job in jobs for index in job.lacking())
     except ChangedUnderneath as error:
         raise error.at(_shorter(sides, descriptors, pairs)) from None
     except CkptError as error:
-        raise error.at(sides[0].path) from None
-
-
-def _pieces(tensor: Tensor) -> Iterator[range]:
-    count = tensor.parameters
-    yield from (range(first, min(first + PIECE, count)) for first in range(0, count, PIECE))
-
-
-def _finished(job: _Job, crew: Crew, progress: Callable[[int], None]) -> tuple[Pair, PairFacts]:
-    pieces: list[Sums] = []
-    for elements, task in zip(_pieces(job.pair[0]), job.tasks, strict=True):
-        pieces.append(task.result())
-        progress(sum(len(elements) * place.dtype.bits // 8 for place in job.places))
-    if any(piece.same_bytes for piece in pieces) and not all(piece.same_bytes for piece in pieces):
-        pieces = _with_norms(job, pieces, crew)
-    return job.pair, _facts(*job.pair, pieces)
-
-
-def _with_norms(job: _Job, pieces: list[Sums], crew: Crew) -> list[Sums]:
-    """Return the pieces of a tensor that changed elsewhere, with the norms of those that did not."""
-    tasks = [
-        crew.submit(piece_sums, job.places, elements, norms=True) if piece.same_bytes else None
-        for elements, piece in zip(_pieces(job.pair[0]), pieces, strict=True)
-    ]
-    return [task.result() if task else piece for task, piece in zip(tasks, pieces, strict=True)]
+        raise error.at(left.path) from None
+    return {job.pair: _facts(*job.pair, job.found) for job in jobs}
 
 
 def _shorter(sides: tuple[_Side, _Side], descriptors: tuple[int, int], pairs: Sequence[Pair]) -> str:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from ckpt_tools.errors import CkptError
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.records.facts import Measurement
-from ckpt_tools.store.bench import Crew, Place, blocks
+from ckpt_tools.store.bench import Benches, Place, blocks, threads
 from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.files import open_regular
 from ckpt_tools.store.numbers import MANTISSA, product, root, total, unpacked
 from ckpt_tools.store.reader import refuse_other
-from ckpt_tools.store.sums import KINDS, one_adder
+from ckpt_tools.store.sums import KINDS, one
+from ckpt_tools.store.team import Team
 from ckpt_tools.store.value_cache import Watch, known_measurements, numbers_in, remember_measurements
 
 if TYPE_CHECKING:
@@ -35,15 +36,11 @@ def measure_all(checkpoint: Checkpoint, *, cached: bool = True, progress: Callab
 
     `cached` takes and leaves what is known in the user's cache folder. Raises ChangedUnderneath or Unreadable with the path of the file.
     """
-    crew = Crew()
-    try:
-        found = {measured.name: measured for file in checkpoint.weights for measured in _measured(checkpoint, file, crew, progress, cached=cached)}
-    finally:
-        crew.end()
+    found = {measured.name: measured for file in checkpoint.weights for measured in _measured(checkpoint, file, progress, cached=cached)}
     return tuple(found[tensor.name] for tensor in checkpoint.tensors)
 
 
-def _measured(checkpoint: Checkpoint, file: TensorFile, crew: Crew, progress: Callable[[int], None], *, cached: bool) -> list[Measurement]:
+def _measured(checkpoint: Checkpoint, file: TensorFile, progress: Callable[[int], None], *, cached: bool) -> list[Measurement]:
     """Return what is told of the tensors of one file, from the cache where it knows all of them."""
     path = os.path.join(checkpoint.root, file.path)
     with open_regular(path) as (descriptor, _):
@@ -56,19 +53,26 @@ def _measured(checkpoint: Checkpoint, file: TensorFile, crew: Crew, progress: Ca
         if complete:
             progress(sum(tensor.nbytes for tensor in file.tensors))
             return [known[tensor.name] for tensor in file.tensors]
-        largest_first = sorted(file.tensors, key=lambda tensor: -tensor.nbytes)
-        tasks = [crew.submit(_measure, tensor, Place(descriptor, file.payload_start + tensor.start, tensor.dtype)) for tensor in largest_first]
-        found = []
         try:
-            for tensor, task in zip(largest_first, tasks, strict=True):
-                found.append(task.result())
-                progress(tensor.nbytes)
+            found = _looked_at(file, descriptor, progress)
         except CkptError as error:
-            crew.end()
             raise error.at(path) from None
         watch.check_unchanged()
         remember_measurements(watch, found, use=cached)
     return found
+
+
+def _looked_at(file: TensorFile, descriptor: int, progress: Callable[[int], None]) -> list[Measurement]:
+    """Return what is told of each tensor. Threads share them, the largest first."""
+    team, benches, found = Team(threads(), progress), Benches(), dict[str, Measurement]()
+
+    def look(tensor: Tensor) -> None:
+        with benches.one() as bench:
+            found[tensor.name] = _measure(bench, tensor, Place(descriptor, file.payload_start + tensor.start, tensor.dtype))
+        team.tell(tensor.nbytes)
+
+    team.do((look, (tensor,)) for tensor in sorted(file.tensors, key=lambda tensor: -tensor.nbytes))
+    return [found[tensor.name] for tensor in file.tensors]
 
 
 class _Running:
@@ -114,11 +118,11 @@ class _Running:
 def _measure(bench: Bench, tensor: Tensor, place: Place) -> Measurement:
     """Return what is told of one tensor, block by block, as its digest needs it."""
     running, digest = _Running(tensor.dtype), importlib.import_module("blake3").blake3()
-    memory, add = bench.memories[0], one_adder(tensor.dtype) if tensor.dtype in KINDS else None
+    memory = bench.memories[0]
     for block in blocks(range(tensor.parameters), tensor.dtype):
         data = place.read(memory, block)
         digest.update(data)
-        found = add(memory.address, len(block)) if add else None
+        found = one(tensor.dtype, memory.address, len(block)) if tensor.dtype in KINDS else None
         if found and found.squares < inf:
             running.add(found, len(block))
         else:

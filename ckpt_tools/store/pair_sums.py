@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.store import sums
-from ckpt_tools.store.bench import blocks
+from ckpt_tools.store.bench import Place, blocks
 from ckpt_tools.store.numbers import INTEGERS, ZERO, Scaled, dot, largest, native, product, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ckpt_tools.store.bench import Bench, Place
+    from ckpt_tools.store.bench import Bench
     from ckpt_tools.store.numbers import Array
-
-GLANCE = 1 << 10
-"""Elements that tell of most pieces that they changed."""
 
 
 class Sums(NamedTuple):
@@ -44,27 +41,29 @@ def piece_sums(bench: Bench, places: tuple[Place, Place], elements: range, *, no
 
 
 def _equal(bench: Bench, places: tuple[Place, Place], elements: range) -> bool:
-    """Whether the bytes are equal; stops at the first block where they are not, which is nearly always the short one that is looked at before all."""
-    for block in (elements[:GLANCE], *blocks(elements, places[0].dtype)):
-        one, _ = (place.read(memory, block) for place, memory in zip(places, bench.memories, strict=True))
-        if sums.differ(bench.memories[0].address, bench.memories[1].address, len(one)):
-            return False
-    return True
+    """Whether the bytes are equal. Raises ChangedUnderneath or Unreadable."""
+    bits, (left, right) = places[0].dtype.bits, bench.memories
+    one, two = (Place(place.descriptor, place.start + elements.start * bits // 8, Dtype.U8) for place in places)
+    length = len(elements) * bits // 8
+    same = sums.same_in_files(one.source(left), two.source(right), length)
+    if same is None:  # reading here says why, or goes on after an interruption
+        return all(bytes(one.read(left, block)) == bytes(two.read(right, block)) for block in blocks(range(length), Dtype.U8))
+    return same
 
 
 def _parts(bench: Bench, places: tuple[Place, Place], elements: range) -> Iterator[sums.PairSums | Sums]:
-    """Yield the sums over each block."""
-    (left, right), (one, two) = places, bench.memories
-    add = sums.pair_adder(left.dtype, right.dtype) if left.dtype in sums.KINDS and right.dtype in sums.KINDS else None
-    for block in blocks(elements, left.dtype, right.dtype):
-        a, b = left.read(one, block), right.read(two, block)
-        if add is not None:
-            found = add(one.address, two.address, len(block))
-            if found.aa + found.bb < inf:
-                yield found
-                continue
-        with bench.np.errstate(all="ignore"):
-            yield _decoded_block(bench, (bench.np.frombuffer(a, "u1"), left.dtype), (bench.np.frombuffer(b, "u1"), right.dtype))
+    """Yield sums that together are those over all elements: compiled ones as far as they reach, then those of a block that numpy decodes, and so on."""
+    (left, right), (one, two), rest = places, bench.memories, elements
+    dtypes = left.dtype, right.dtype
+    while rest:
+        if all(dtype in sums.KINDS for dtype in dtypes):
+            done, found = sums.pair_of_files(dtypes, left.source(one, rest.start), right.source(two, rest.start), len(rest))
+            yield found
+            rest = rest[done:]
+        if rest:
+            block = next(blocks(rest, *dtypes))
+            yield _decoded(bench, (left.read(one, block), left.dtype), (right.read(two, block), right.dtype))
+            rest = rest[len(block) :]
 
 
 def _added(parts: Sequence[sums.PairSums | Sums]) -> Sums:
@@ -89,17 +88,24 @@ def _added(parts: Sequence[sums.PairSums | Sums]) -> Sums:
 type _Bytes = tuple[Array, Dtype]
 
 
-def _decoded_block(bench: Bench, one: _Bytes, two: _Bytes) -> sums.PairSums | Sums:
-    """Return the sums over numbers of any kind, NaN and infinities among them."""
-    if one[1] in INTEGERS and two[1] in INTEGERS:
-        return _block_of_integers(bench, native(*one), native(*two))
+def _decoded(bench: Bench, *sides: tuple[memoryview, Dtype]) -> sums.PairSums | Sums:
+    """Return the sums over a block of numbers of any kind, NaN and infinities among them."""
+    with bench.np.errstate(all="ignore"):
+        one, two = ((bench.np.frombuffer(data, "u1"), dtype) for data, dtype in sides)
+        if one[1] in INTEGERS and two[1] in INTEGERS:
+            return _block_of_integers(bench, native(*one), native(*two))
+        return _block_of_numbers(bench, one, two)
+
+
+def _block_of_numbers(bench: Bench, one: _Bytes, two: _Bytes) -> sums.PairSums | Sums:
+    """Return the sums over numbers of which at least one side's are floats."""
     a, b = (space.values(*side) for space, side in zip(bench.spaces, (one, two), strict=True))
     if a.size != b.size:
         a, b = (values if dtype is Dtype.C64 else _complex(bench.np, values) for values, (_, dtype) in ((a, one), (b, two)))
     if a.dtype != b.dtype or a.dtype.itemsize == 8:  # noqa: PLR2004 - bytes of a double
         doubles = _block_of_doubles(bench, a, b)
         return doubles._replace(changed=doubles.changed + sum(_without_a_double(bench.np, *side, a, b) for side in (one, two)))
-    found = sums.pair_adder(Dtype.F32, Dtype.F32)(a.ctypes.data, b.ctypes.data, a.size)
+    found = sums.pair((Dtype.F32, Dtype.F32), a.ctypes.data, b.ctypes.data, a.size)
     return found if found.aa + found.bb < inf else _block_with_broken(bench, *_widened(bench, a, b))
 
 

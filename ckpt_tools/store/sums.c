@@ -1,12 +1,17 @@
 /* The sums that comparing and measuring checkpoints come down to, each in one pass over the numbers. `sums.py` calls this and says what it is for.
 
    The same to the last bit on every machine: numbers become doubles without loss, and are added up in a fixed order, LANES at a time, in vectors where
-   the processor has them; no product is fused with a sum. Arithmetic only: no state, no memory of its own, no library. */
+   the processor has them. A product is fused with a sum only where it is exact by itself. No state, no memory of its own, no library. */
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LANES = 4, ROW = 1024 }; /* Sums of few numbers are added to sums of few rows: the rounding of long sums stays small. */
+enum {
+    LANES = 4,
+    ROW = 1024,      /* numbers whose sums are added to those of other rows: the rounding of long sums stays small */
+    BLOCK = 1 << 16, /* bytes that are read at once: they are still in the core's cache when they are added up */
+    GLANCE = 1 << 12,
+};
 
 typedef double doubles __attribute__((ext_vector_type(LANES)));
 typedef float floats __attribute__((ext_vector_type(LANES)));
@@ -16,6 +21,7 @@ typedef uint16_t halves __attribute__((ext_vector_type(LANES)));
 
 typedef float f32;
 typedef uint16_t bf16, f16;
+typedef unsigned char u8;
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -65,14 +71,41 @@ INLINE floats floats_f16(words bits)
 
 INLINE doubles wide(floats numbers) { return __builtin_convertvector(numbers, doubles); }
 
+/* Doubles that hold floats have exact products: fused, where the processor can, the sum is the same. */
+INLINE doubles plus_product(doubles sum, doubles x, doubles y, int fused)
+{
+    return fused ? __builtin_elementwise_fma(x, y, sum) : sum + x * y;
+}
+
 INLINE double added(doubles lanes) { return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]); }
 
 /* The last numbers of a row that fill no vector, followed by zeros. */
-#define REST(TYPE, rest, from, count)                                                                                                                          \
-    TYPE rest[LANES] = {0};                                                                                                                                    \
-    for (size_t lane = 0; lane < LANES; lane++)                                                                                                                \
-        if (lane < (count))                                                                                                                                    \
+#define REST(TYPE, rest, from, count) \
+    TYPE rest[LANES] = {0}; \
+    for (size_t lane = 0; lane < LANES; lane++) \
+        if (lane < (count)) \
             rest[lane] = (from)[lane];
+
+/* --- files ---------------------------------------------------------------------------------------------------------------- */
+
+/* Bytes of a file from an offset on, and where a block of them is looked at. They are read by pread, which the caller has. */
+struct source {
+    ptrdiff_t (*read)(int, void *, size_t, int64_t);
+    int64_t descriptor, offset;
+    u8 *memory;
+};
+
+/* Whether `length` bytes from `start` on are in memory now. If not, the caller finds out why. */
+INLINE int filled(const struct source *from, size_t start, size_t length)
+{
+    for (size_t done = 0; done < length;) {
+        ptrdiff_t count = from->read((int)from->descriptor, from->memory + done, length - done, from->offset + (int64_t)(start + done));
+        if (count <= 0)
+            return 0;
+        done += (size_t)count;
+    }
+    return 1;
+}
 
 /* --- two tensors ---------------------------------------------------------------------------------------------------------- */
 
@@ -86,15 +119,15 @@ struct pair_row {
     doubles max_abs, aa, bb, dd, ab;
 };
 
-INLINE void pair_step(struct pair_row *row, floats a, floats b)
+INLINE void pair_step(struct pair_row *row, floats a, floats b, int fused)
 {
     doubles x = wide(a), y = wide(b), d = y - x, size = __builtin_elementwise_abs(d);
     row->changed -= a != b;
     row->max_abs = size > row->max_abs ? size : row->max_abs;
-    row->aa += x * x;
-    row->bb += y * y;
-    row->dd += d * d;
-    row->ab += x * y;
+    row->aa = plus_product(row->aa, x, x, fused);
+    row->bb = plus_product(row->bb, y, y, fused);
+    row->dd += d * d; /* which may have to be rounded, as no product of two floats has */
+    row->ab = plus_product(row->ab, x, y, fused);
 }
 
 INLINE void pair_end(struct pair_sums *sums, struct pair_row row)
@@ -108,21 +141,48 @@ INLINE void pair_end(struct pair_sums *sums, struct pair_row row)
     sums->ab += added(row.ab);
 }
 
-#define PAIR(A, B, LEVEL, TARGET)                                                                                                                              \
-    TARGET void pair_##A##_##B##LEVEL(const A *a, const B *b, size_t count, struct pair_sums *sums)                                                            \
-    {                                                                                                                                                          \
-        *sums = (struct pair_sums){0};                                                                                                                         \
-        for (size_t length; count; a += length, b += length, count -= length) {                                                                                \
-            struct pair_row row = {0};                                                                                                                         \
-            size_t at = 0;                                                                                                                                     \
-            length = count < ROW ? count : ROW;                                                                                                                \
-            for (; at + LANES <= length; at += LANES)                                                                                                          \
-                pair_step(&row, floats_##A(bits_##A(a + at)), floats_##B(bits_##B(b + at)));                                                                   \
-            REST(A, rest_a, a + at, length - at)                                                                                                               \
-            REST(B, rest_b, b + at, length - at)                                                                                                               \
-            pair_step(&row, floats_##A(bits_##A(rest_a)), floats_##B(bits_##B(rest_b)));                                                                       \
-            pair_end(sums, row);                                                                                                                               \
-        }                                                                                                                                                      \
+INLINE void pair_total(struct pair_sums *total, struct pair_sums sums)
+{
+    total->changed += sums.changed;
+    total->max_abs = sums.max_abs > total->max_abs ? sums.max_abs : total->max_abs;
+    total->aa += sums.aa;
+    total->bb += sums.bb;
+    total->dd += sums.dd;
+    total->ab += sums.ab;
+}
+
+#define PAIR(A, B, LEVEL, TARGET, FUSED) \
+    TARGET void pair_##A##_##B##LEVEL(const A *a, const B *b, size_t count, struct pair_sums *sums) \
+    { \
+        *sums = (struct pair_sums){0}; \
+        for (size_t length; count; a += length, b += length, count -= length) { \
+            struct pair_row row = {0}; \
+            size_t at = 0; \
+            length = count < ROW ? count : ROW; \
+            for (; at + LANES <= length; at += LANES) \
+                pair_step(&row, floats_##A(bits_##A(a + at)), floats_##B(bits_##B(b + at)), FUSED); \
+            REST(A, rest_a, a + at, length - at) \
+            REST(B, rest_b, b + at, length - at) \
+            pair_step(&row, floats_##A(bits_##A(rest_a)), floats_##B(bits_##B(rest_b)), FUSED); \
+            pair_end(sums, row); \
+        } \
+    } \
+ \
+    TARGET size_t pair_of_files_##A##_##B##LEVEL(const struct source *a, const struct source *b, size_t count, struct pair_sums *total) \
+    { \
+        size_t done = 0, block = BLOCK / (sizeof(A) > sizeof(B) ? sizeof(A) : sizeof(B)); \
+        *total = (struct pair_sums){0}; \
+        for (size_t length; done < count; done += length) { \
+            struct pair_sums sums; \
+            length = count - done < block ? count - done : block; \
+            if (!filled(a, done * sizeof(A), length * sizeof(A)) || !filled(b, done * sizeof(B), length * sizeof(B))) \
+                break; \
+            pair_##A##_##B##LEVEL((const A *)a->memory, (const B *)b->memory, length, &sums); \
+            if (!(sums.aa + sums.bb < __builtin_inf())) \
+                break; \
+            pair_total(total, sums); \
+        } \
+        return done; \
     }
 
 /* --- one tensor ----------------------------------------------------------------------------------------------------------- */
@@ -140,13 +200,13 @@ struct one_row {
     doubles sum, squares;
 };
 
-INLINE void one_step(struct one_row *row, words bits, floats a)
+INLINE void one_step(struct one_row *row, words bits, floats a, int fused)
 {
     doubles x = wide(a);
     row->nonzero -= a != 0;
     row->bits |= bits;
     row->sum += x;
-    row->squares += x * x;
+    row->squares = plus_product(row->squares, x, x, fused);
 }
 
 INLINE void one_range(struct one_row *row, floats a)
@@ -166,77 +226,84 @@ INLINE void one_end(struct one_sums *sums, struct one_row row)
     sums->squares += added(row.squares);
 }
 
-#define ONE(A, LEVEL, TARGET)                                                                                                                                  \
-    TARGET void one_##A##LEVEL(const A *a, size_t count, struct one_sums *sums)                                                                                \
-    {                                                                                                                                                          \
-        *sums = (struct one_sums){.low = __builtin_inf(), .high = -__builtin_inf()};                                                                           \
-        for (size_t length; count; a += length, count -= length) {                                                                                             \
-            struct one_row row = {.low = __builtin_inff(), .high = -__builtin_inff()};                                                                         \
-            size_t at = 0;                                                                                                                                     \
-            length = count < ROW ? count : ROW;                                                                                                                \
-            for (; at + LANES <= length; at += LANES) {                                                                                                        \
-                words bits = bits_##A(a + at);                                                                                                                 \
-                one_step(&row, bits, floats_##A(bits));                                                                                                        \
-                one_range(&row, floats_##A(bits));                                                                                                             \
-            }                                                                                                                                                  \
-            REST(A, rest, a + at, length - at)                                                                                                                 \
-            one_step(&row, bits_##A(rest), floats_##A(bits_##A(rest)));                                                                                        \
-            for (size_t lane = 0; lane < length - at; lane++)                                                                                                  \
-                one_range(&row, floats_##A(bits_##A(rest))[lane]);                                                                                             \
-            one_end(sums, row);                                                                                                                                \
-        }                                                                                                                                                      \
+#define ONE(A, LEVEL, TARGET, FUSED) \
+    TARGET void one_##A##LEVEL(const A *a, size_t count, struct one_sums *sums) \
+    { \
+        *sums = (struct one_sums){.low = __builtin_inf(), .high = -__builtin_inf()}; \
+        for (size_t length; count; a += length, count -= length) { \
+            struct one_row row = {.low = __builtin_inff(), .high = -__builtin_inff()}; \
+            size_t at = 0; \
+            length = count < ROW ? count : ROW; \
+            for (; at + LANES <= length; at += LANES) { \
+                words bits = bits_##A(a + at); \
+                one_step(&row, bits, floats_##A(bits), FUSED); \
+                one_range(&row, floats_##A(bits)); \
+            } \
+            REST(A, rest, a + at, length - at) \
+            one_step(&row, bits_##A(rest), floats_##A(bits_##A(rest)), FUSED); \
+            for (size_t lane = 0; lane < length - at; lane++) \
+                one_range(&row, floats_##A(bits_##A(rest))[lane]); \
+            one_end(sums, row); \
+        } \
     }
 
 /* --- bytes ---------------------------------------------------------------------------------------------------------------- */
 
-typedef unsigned char u8;
-
-/* Whether any differ: looked at a row at a time, up to the first that does. */
-#define DIFFER(LEVEL, TARGET)                                                                                                                                  \
-    TARGET void differ##LEVEL(const u8 *a, const u8 *b, size_t count, int64_t *differ)                                                                         \
-    {                                                                                                                                                          \
-        u8 different = 0;                                                                                                                                      \
-        for (size_t length; count && !different; a += length, b += length, count -= length) {                                                                  \
-            length = count < ROW ? count : ROW;                                                                                                                \
-            for (size_t at = 0; at < length; at++)                                                                                                             \
-                different |= a[at] ^ b[at];                                                                                                                    \
-        }                                                                                                                                                      \
-        *differ = different != 0;                                                                                                                              \
+/* 1 where all are the same, 0 where some differ, -1 where they could not be read. Ends where it knows: mostly in the first few. */
+#define SAME(LEVEL, TARGET) \
+    TARGET int same_in_files##LEVEL(const struct source *a, const struct source *b, size_t count) \
+    { \
+        for (size_t done = 0, length; done < count; done += length) { \
+            size_t block = done ? BLOCK : GLANCE; \
+            u8 different = 0; \
+            length = count - done < block ? count - done : block; \
+            if (!filled(a, done, length) || !filled(b, done, length)) \
+                return -1; \
+            for (size_t at = 0; at < length; at++) \
+                different |= a->memory[at] ^ b->memory[at]; \
+            if (different) \
+                return 0; \
+        } \
+        return 1; \
     }
 
 /* --- what is exported: each for every processor of the kind, and again for those that have wider vectors ------------------- */
 
-#define ALL(LEVEL, TARGET)                                                                                                                                     \
-    PAIR(f32, f32, LEVEL, TARGET)                                                                                                                              \
-    PAIR(f32, bf16, LEVEL, TARGET)                                                                                                                             \
-    PAIR(f32, f16, LEVEL, TARGET)                                                                                                                              \
-    PAIR(bf16, f32, LEVEL, TARGET)                                                                                                                             \
-    PAIR(bf16, bf16, LEVEL, TARGET)                                                                                                                            \
-    PAIR(bf16, f16, LEVEL, TARGET)                                                                                                                             \
-    PAIR(f16, f32, LEVEL, TARGET)                                                                                                                              \
-    PAIR(f16, bf16, LEVEL, TARGET)                                                                                                                             \
-    PAIR(f16, f16, LEVEL, TARGET)                                                                                                                              \
-    ONE(f32, LEVEL, TARGET)                                                                                                                                    \
-    ONE(bf16, LEVEL, TARGET)                                                                                                                                   \
-    ONE(f16, LEVEL, TARGET)                                                                                                                                    \
-    DIFFER(LEVEL, TARGET)
+#define ALL(LEVEL, TARGET, FUSED) \
+    PAIR(f32, f32, LEVEL, TARGET, FUSED) \
+    PAIR(f32, bf16, LEVEL, TARGET, FUSED) \
+    PAIR(f32, f16, LEVEL, TARGET, FUSED) \
+    PAIR(bf16, f32, LEVEL, TARGET, FUSED) \
+    PAIR(bf16, bf16, LEVEL, TARGET, FUSED) \
+    PAIR(bf16, f16, LEVEL, TARGET, FUSED) \
+    PAIR(f16, f32, LEVEL, TARGET, FUSED) \
+    PAIR(f16, bf16, LEVEL, TARGET, FUSED) \
+    PAIR(f16, f16, LEVEL, TARGET, FUSED) \
+    ONE(f32, LEVEL, TARGET, FUSED) \
+    ONE(bf16, LEVEL, TARGET, FUSED) \
+    ONE(f16, LEVEL, TARGET, FUSED) \
+    SAME(LEVEL, TARGET)
 
-ALL(, )
+#ifdef __aarch64__
+ALL(, , 1)
+#else
+ALL(, , 0)
+#endif
 
 #ifdef __x86_64__
 #include <cpuid.h>
 
-ALL(_avx2, __attribute__((target("avx2"))))
+ALL(_wide, __attribute__((target("avx2,fma"))), 1)
 
-/* Whether this processor has AVX2, and the system keeps its registers. */
-int has_avx2(void)
+/* Whether this processor has what `_wide` asks for, and the system keeps its registers. */
+int has_wide(void)
 {
     unsigned eax, ebx, ecx, edx, kept;
-    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_OSXSAVE))
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_OSXSAVE) || !(ecx & bit_FMA))
         return 0;
     __asm__("xgetbv" : "=a"(kept), "=d"(edx) : "c"(0));
     return (kept & 6) == 6 && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & bit_AVX2);
 }
 #else
-int has_avx2(void) { return 0; }
+int has_wide(void) { return 0; }
 #endif

@@ -15,7 +15,7 @@ from ckpt_tools.errors import SumsMissing
 from ckpt_tools.records.dtype import Dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 LIBRARY = os.path.join(os.path.dirname(__file__), "libsums.so")
 
@@ -24,11 +24,26 @@ KINDS = {Dtype.F32: "f32", Dtype.BF16: "bf16", Dtype.F16: "f16"}
 
 
 class Memory:
-    """Bytes that Python fills, as `view`, and the library reads, at `address`."""
+    """Bytes that Python fills, as `view`, and the library fills and reads, at `address`."""
 
     def __init__(self, size: int) -> None:
         self.view = memoryview(bytearray(size))
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.view))
+
+
+class Source(ctypes.Structure):
+    """Bytes of a file from an offset on, and where blocks of them are looked at: at least BLOCK bytes."""
+
+    _fields_: ClassVar[Sequence[tuple[str, Any]]] = [
+        ("read", ctypes.c_void_p),
+        ("descriptor", ctypes.c_int64),
+        ("offset", ctypes.c_int64),
+        ("memory", ctypes.c_void_p),
+    ]
+
+    def __init__(self, descriptor: int, offset: int, memory: Memory) -> None:
+        super().__init__(_pread(), descriptor, offset, memory.address)
+        self.kept = memory  # an address keeps nothing
 
 
 class PairSums(ctypes.Structure):
@@ -62,45 +77,59 @@ class OneSums(ctypes.Structure):
     squares: float
 
 
-def pair_adder(a: Dtype, b: Dtype) -> Callable[[int, int, int], PairSums]:
-    """Return what takes the addresses of numbers of a and of b, of dtypes in KINDS, and how many there are of each, to their sums. Raises SumsMissing."""
-    function, reference = _function(f"pair_{KINDS[a]}_{KINDS[b]}", 2), ctypes.byref
+def pair_of_files(dtypes: tuple[Dtype, Dtype], a: Source, b: Source, count: int) -> tuple[int, PairSums]:
+    """Return how many of `count` numbers of a and of b, of dtypes in KINDS, were added up, and their sums. Raises SumsMissing.
 
-    def add(address_a: int, address_b: int, count: int) -> PairSums:
-        sums = PairSums()
-        function(address_a, address_b, count, reference(sums))
-        return sums
-
-    return add
+    It ends before a block that could not be read, or holds numbers that are not finite.
+    """
+    sums = PairSums()
+    return _function("pair_of_files", *dtypes)(ctypes.byref(a), ctypes.byref(b), count, ctypes.byref(sums)), sums
 
 
-def one_adder(dtype: Dtype) -> Callable[[int, int], OneSums]:
-    """Return what takes the address of numbers of a dtype in KINDS, and how many there are, to their sums. Raises SumsMissing."""
-    function, reference = _function(f"one_{KINDS[dtype]}", 1), ctypes.byref
-
-    def add(address: int, count: int) -> OneSums:
-        sums = OneSums()
-        function(address, count, reference(sums))
-        return sums
-
-    return add
+def same_in_files(a: Source, b: Source, count: int) -> bool | None:
+    """Return whether `count` bytes of a and b are the same, None where some could not be read. Raises SumsMissing."""
+    found = _function("same_in_files")(ctypes.byref(a), ctypes.byref(b), count)
+    return None if found < 0 else bool(found)
 
 
-def differ(a: int, b: int, count: int) -> bool:
-    """Return whether any of `count` bytes at address a differs from that at b. Raises SumsMissing."""
-    found = ctypes.c_int64()
-    _function("differ", 2)(a, b, count, ctypes.byref(found))
-    return bool(found.value)
+def pair(dtypes: tuple[Dtype, Dtype], a: int, b: int, count: int) -> PairSums:
+    """Return the sums over `count` numbers at address a, and as many at b, of dtypes in KINDS. Raises SumsMissing."""
+    sums = PairSums()
+    _function("pair", *dtypes)(a, b, count, ctypes.byref(sums))
+    return sums
+
+
+def one(dtype: Dtype, a: int, count: int) -> OneSums:
+    """Return the sums over `count` numbers at address a, of a dtype in KINDS. Raises SumsMissing."""
+    sums = OneSums()
+    _function("one", dtype)(a, count, ctypes.byref(sums))
+    return sums
+
+
+_POINTER, _COUNT = ctypes.c_void_p, ctypes.c_size_t
+_TYPES = {
+    "pair_of_files": (_COUNT, (_POINTER, _POINTER, _COUNT, _POINTER)),
+    "same_in_files": (ctypes.c_int, (_POINTER, _POINTER, _COUNT)),
+    "pair": (None, (_POINTER, _POINTER, _COUNT, _POINTER)),
+    "one": (None, (_POINTER, _COUNT, _POINTER)),
+}
+"""Of each function what it returns, and what it takes."""
 
 
 @cache
-def _function(name: str, addresses: int) -> Any:  # noqa: ANN401 - ctypes' own type of functions is private
-    """Return a function of the library, for the vectors that this processor has: of so many addresses, a count, and where to leave what is found."""
+def _function(name: str, *dtypes: Dtype) -> Any:  # noqa: ANN401 - ctypes' own type of functions is private
+    """Return a function of the library for these dtypes, and for the vectors that this processor has."""
     library = _library()
-    function = library[f"{name}_avx2" if library.has_avx2() else name]
-    function.argtypes = (*([ctypes.c_void_p] * addresses), ctypes.c_size_t, ctypes.c_void_p)
-    function.restype = None
+    function = library["_".join((name, *(KINDS[dtype] for dtype in dtypes))) + ("_wide" if library.has_wide() else "")]
+    function.restype, function.argtypes = _TYPES[name]
     return function
+
+
+@cache
+def _pread() -> int | None:
+    """Return the address of the system's function that reads at a place, with offsets of 64 bits."""
+    system = ctypes.CDLL(None)
+    return ctypes.cast(getattr(system, "pread64", None) or system.pread, ctypes.c_void_p).value
 
 
 @cache

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ckpt_tools.errors import ChangedUnderneath
 from ckpt_tools.records.dtype import Dtype
-from ckpt_tools.store import bench, numbers
+from ckpt_tools.store import bench, measuring, numbers
 from ckpt_tools.store.measuring import measure_all
 from tests.store.blobs import decoded, sharded, written
 from tests.store.test_comparing import a_model, sparse
@@ -104,7 +104,7 @@ def test_nothing_but_negative_zeros_is_told_as_zero(tmp_path: Path) -> None:
 def test_threads_and_shards_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = measured(written(tmp_path / "a", a_model(0)))
     assert measured(sharded(tmp_path / "b", a_model(0), 3)) == found
-    monkeypatch.setattr(bench, "threads", lambda: 5)
+    monkeypatch.setattr(measuring, "threads", lambda: 5)
     assert measured(written(tmp_path / "c", a_model(0))) == found
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from fractions import Fraction
+from functools import partial
 from math import inf, isclose, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,10 @@ from ckpt_tools.store import sums
 from tools import build_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+STEP = 1 << 16
+"""Bytes that the library reads at once."""
 
 KINDS = {Dtype.F32: np.dtype("<f4"), Dtype.BF16: np.dtype(ml_dtypes.bfloat16), Dtype.F16: np.dtype("<f2")}
 
@@ -35,10 +40,10 @@ def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 class Plain(ctypes.CDLL):
-    """The library on a processor without AVX2."""
+    """The library on a processor without wide vectors."""
 
     @staticmethod
-    def has_avx2() -> int:
+    def has_wide() -> int:
         return 0
 
 
@@ -49,11 +54,11 @@ def use_plain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pair(a: Any, b: Any) -> sums.PairSums:
     one, two = (next(kind for kind, dtype in KINDS.items() if dtype == side.dtype) for side in (a, b))
-    return sums.pair_adder(one, two)(a.ctypes.data, b.ctypes.data, a.size)
+    return sums.pair((one, two), a.ctypes.data, b.ctypes.data, a.size)
 
 
 def one(a: Any) -> sums.OneSums:
-    return sums.one_adder(next(kind for kind, dtype in KINDS.items() if dtype == a.dtype))(a.ctypes.data, a.size)
+    return sums.one(next(kind for kind, dtype in KINDS.items() if dtype == a.dtype), a.ctypes.data, a.size)
 
 
 def exact(values: Any) -> list[Fraction]:
@@ -146,15 +151,53 @@ def test_the_largest_floats_do_not_overflow() -> None:
 
 
 @pytest.mark.usefixtures("level")
-@pytest.mark.parametrize("count", [1, 7, 64, 1023, 1024, 1025, 5000])
-def test_a_byte_that_differs_is_seen_wherever_it_is(count: int) -> None:
-    a = np.arange(count, dtype="u1")
+@pytest.mark.parametrize("count", [1, 63, 1024, STEP - 1, STEP, STEP + 1, 3 * STEP + 5])
+def test_a_byte_that_differs_is_seen_wherever_it_is(count: int, tmp_path: Path) -> None:
+    a = np.random.default_rng(0).integers(0, 256, count, "u1")
     for place in {0, count // 2, count - 1}:
         b = a.copy()
-        assert not sums.differ(a.ctypes.data, b.ctypes.data, count)
+        assert in_files(sums.same_in_files, tmp_path, a, b, count) is True
         b[place] ^= 0x10
-        assert sums.differ(a.ctypes.data, b.ctypes.data, count)
-        assert not sums.differ(a.ctypes.data, b.ctypes.data, place)
+        assert in_files(sums.same_in_files, tmp_path, a, b, count) is False
+        assert in_files(sums.same_in_files, tmp_path, a, b, place) is True
+    assert in_files(sums.same_in_files, tmp_path, a, a[:-1], count) is None
+
+
+def in_files(what: Callable[..., Any], folder: Path, a: Any, b: Any, count: int) -> Any:
+    """Return what is found of the bytes of a and b as files of their own, behind a byte of something else."""
+    descriptors = []
+    for name, side in (("a", a), ("b", b)):
+        (folder / name).write_bytes(b"?" + side.tobytes())
+        descriptors.append(os.open(folder / name, os.O_RDONLY))
+    try:
+        return what(*(sums.Source(descriptor, 1, sums.Memory(STEP)) for descriptor in descriptors), count)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+@pytest.mark.usefixtures("level")
+@pytest.mark.parametrize("count", [0, 1, 1025, STEP // 4, STEP // 4 + 1, STEP + 3])
+@pytest.mark.parametrize("dtypes", [(Dtype.F32, Dtype.F32), (Dtype.BF16, Dtype.F32), (Dtype.F16, Dtype.BF16)], ids=str)
+def test_files_have_the_sums_of_the_numbers_in_them(dtypes: tuple[Dtype, Dtype], count: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(count)
+    a, b = (random.standard_normal(count).astype("<f4").astype(KINDS[dtype]) for dtype in dtypes)
+    done, found = in_files(partial(sums.pair_of_files, dtypes), tmp_path, a, b, count)
+    expected = pair(a, b)
+    assert (done, found.changed, found.max_abs) == (count, expected.changed, expected.max_abs)
+    assert all(isclose(getattr(found, name), getattr(expected, name), rel_tol=1e-13, abs_tol=1e-12) for name in ("aa", "bb", "dd", "ab"))
+
+
+@pytest.mark.usefixtures("level")
+def test_files_are_added_up_to_the_block_that_cannot_be(tmp_path: Path) -> None:
+    a, b = np.ones(STEP, "<f4"), np.ones(STEP, "<f4")
+    b[STEP // 2 + 1] = np.nan
+    done, found = in_files(partial(sums.pair_of_files, (Dtype.F32, Dtype.F32)), tmp_path, a, b, a.size)
+    assert (done, found.aa, found.bb) == (STEP // 2, STEP // 2, STEP // 2)
+    done, found = in_files(partial(sums.pair_of_files, (Dtype.F32, Dtype.F32)), tmp_path, a, a[:-1], a.size)
+    assert (done, found.aa) == (STEP - STEP // 4, STEP - STEP // 4)
+    closed = sums.Source(-1, 0, sums.Memory(STEP))
+    assert sums.pair_of_files((Dtype.F32, Dtype.F32), closed, closed, 1)[0] == 0
 
 
 def test_a_row_of_vectors_adds_to_the_same_bits_as_one_without(monkeypatch: pytest.MonkeyPatch) -> None:

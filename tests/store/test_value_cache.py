@@ -8,7 +8,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from ckpt_tools.compare.checkpoints import comparable
 from ckpt_tools.errors import ChangedUnderneath
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.records.tensor_change import PairFacts
-from ckpt_tools.store import bench, copying, value_cache
+from ckpt_tools.store import bench, value_cache
 from ckpt_tools.store.comparing import compare_values
 from ckpt_tools.store.measuring import measure_all
 from tests.store.blobs import written
@@ -52,16 +52,19 @@ def b(tmp_path: Path) -> Checkpoint:
 
 
 @pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows whenever payload is read."""
-    happened: list[int] = []
-    real = copying.read_into
+    happened: list[str] = []
 
-    def counting(descriptor: int, buffer: memoryview, offset: int) -> int:
-        happened.append(offset)
-        return real(descriptor, buffer, offset)
+    def counting(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any) -> Any:
+            happened.append(name)
+            return real(*arguments)
 
-    monkeypatch.setattr(bench, "read_into", counting)
+        return counted
+
+    for name in ("read", "source"):
+        monkeypatch.setattr(bench.Place, name, counting(name, getattr(bench.Place, name)))
     return happened
 
 
@@ -70,7 +73,7 @@ def compared(a: Checkpoint, b: Checkpoint, *, cached: bool = True) -> Facts:
     return {pair[1].name: facts for pair, facts in zip(pairs, compare_values(a, b, pairs, cached=cached), strict=True)}
 
 
-def test_the_second_look_reads_nothing_and_says_the_same(a: Checkpoint, b: Checkpoint, read: list[int]) -> None:
+def test_the_second_look_reads_nothing_and_says_the_same(a: Checkpoint, b: Checkpoint, read: list[str]) -> None:
     first = compared(a, b)
     assert first["x"].changed == 1
     assert read
@@ -79,7 +82,7 @@ def test_the_second_look_reads_nothing_and_says_the_same(a: Checkpoint, b: Check
     assert read == []
 
 
-def test_no_cache_reads_everything_and_leaves_nothing(a: Checkpoint, b: Checkpoint, read: list[int], cache: Path) -> None:
+def test_no_cache_reads_everything_and_leaves_nothing(a: Checkpoint, b: Checkpoint, read: list[str], cache: Path) -> None:
     compared(a, b, cached=False)
     assert not cache.exists()
     compared(a, b)
@@ -117,7 +120,7 @@ def test_a_file_of_this_moment_is_not_remembered(a: Checkpoint, b: Checkpoint, c
     assert len(list(cache.iterdir())) == 1
 
 
-def test_equal_digests_are_known_without_reading(a: Checkpoint, tmp_path: Path, read: list[int]) -> None:
+def test_equal_digests_are_known_without_reading(a: Checkpoint, tmp_path: Path, read: list[str]) -> None:
     copy = written(tmp_path / "copy", {"x": floats(1.0, 2.0), "y": floats(3.0)})
     measure_all(a)
     measure_all(copy)
@@ -126,14 +129,14 @@ def test_equal_digests_are_known_without_reading(a: Checkpoint, tmp_path: Path, 
     assert read == []
 
 
-def test_one_file_under_two_names_is_known_to_be_equal(a: Checkpoint, tmp_path: Path, read: list[int]) -> None:
+def test_one_file_under_two_names_is_known_to_be_equal(a: Checkpoint, tmp_path: Path, read: list[str]) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "a")
     linked = a._replace(root=str(tmp_path / "link"))
     assert all(facts.same_bytes for facts in compared(a, linked, cached=False).values())
     assert read == []
 
 
-def test_measurements_are_remembered(a: Checkpoint, read: list[int]) -> None:
+def test_measurements_are_remembered(a: Checkpoint, read: list[str]) -> None:
     first = measure_all(a)
     assert read
     read.clear()
