@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 CHUNK = 1 << 18
 """Bytes per step: enough that Python's own time does not show, little enough for a core's cache."""
 
+RUN = 16 << 20
+"""Bytes of ranges for which a file is opened once."""
+
 BIG = 64 << 20
 BIG_CHUNK = 1 << 21
 """A range of `BIG` bytes and more is hashed on all cores at once, in larger steps: alone it could keep the others waiting."""
@@ -88,22 +91,33 @@ def digest_files(files: Iterable[Wanted], *, threads: int | None = None, progres
     def stream(position: int) -> None:
         wholes[position] = _streamed(wanted[position], team.tell, lanes=lanes)
 
-    def piece(position: int, index: int) -> None:
-        ranges[position][index] = _piece(wanted[position], index, team.tell)
+    def run(position: int, indexes: list[int]) -> None:
+        file = wanted[position]
+        with opened(file.path, file.mark) as descriptor:
+            for index in indexes:
+                ranges[position][index] = digest_of(descriptor, *file.ranges[index], team.tell)
 
     streams = [position for position, file in enumerate(wanted) if file.sha256 or file.git]
-    pieces = [(position, index) for position, file in enumerate(wanted) if not (file.sha256 or file.git) for index in range(len(file.ranges))]
+    runs = [(position, indexes) for position, file in enumerate(wanted) if not (file.sha256 or file.git) for indexes in _runs(file.ranges)]
     # What takes long starts first. The rest goes in the order in which it lies on the disk.
     streams.sort(key=lambda position: -wanted[position].mark.size)
-    pieces.sort(key=lambda piece: wanted[piece[0]].ranges[piece[1]][1] < BIG)
-    team.do((*((stream, (position,)) for position in streams), *((piece, found) for found in pieces)))
+    runs.sort(key=lambda run: wanted[run[0]].ranges[run[1][0]][1] < BIG)
+    team.do((*((stream, (position,)) for position in streams), *((run, found) for found in runs)))
     return tuple(wholes.get(position) or Digests(tuple(found)) for position, found in enumerate(ranges))
 
 
-def _piece(file: Wanted, index: int, progress: _Progress) -> bytes:
-    """Return the BLAKE3 of one range. Opening the file for each costs nothing beside reading it, and lets the system read ahead in each."""
-    with opened(file.path, file.mark) as descriptor:
-        return digest_of(descriptor, *file.ranges[index], progress)
+def _runs(ranges: tuple[tuple[int, int], ...]) -> Iterator[list[int]]:
+    """Yield the places of all ranges, in runs of at most RUN bytes; a longer range is alone."""
+    run: list[int] = []
+    nbytes = 0
+    for index, (_, length) in enumerate(ranges):
+        if run and nbytes + length > RUN:
+            yield run
+            run, nbytes = [], 0
+        run.append(index)
+        nbytes += length
+    if run:
+        yield run
 
 
 def _streamed(file: Wanted, progress: _Progress, *, lanes: bool) -> Digests:
