@@ -27,7 +27,7 @@ RUN = 16 << 20
 
 BIG = 64 << 20
 BIG_CHUNK = 1 << 21
-"""A range of `BIG` bytes and more is hashed on all cores at once, in larger steps: alone it could keep the others waiting."""
+"""A range of `BIG` bytes and more that is most of what there is for a core to do is hashed on all cores at once, in larger steps: others would wait for it."""
 
 _AHEAD = 4
 """Steps that SHA-256 may be ahead of BLAKE3, and as many buffers a file."""
@@ -59,14 +59,13 @@ def blake3(data: bytes) -> bytes:
     return digest
 
 
-def digest_of(descriptor: int, offset: int, length: int, progress: _Progress = no_progress) -> bytes:
+def digest_of(descriptor: int, offset: int, length: int, progress: _Progress = no_progress, *, all_cores: bool = False) -> bytes:
     """Return the BLAKE3 of `length` bytes from `offset`: 32 bytes. `progress` is called with the bytes done since the last call.
 
     Raises ChangedUnderneath for a file that ends before, Unreadable; both without a path.
     """
-    big = length >= BIG
-    hasher = _hasher(all_cores=big)
-    buffer = memoryview(bytearray(min(BIG_CHUNK if big else CHUNK, length)))
+    hasher = _hasher(all_cores=all_cores)
+    buffer = memoryview(bytearray(min(BIG_CHUNK if all_cores else CHUNK, length)))
     end = offset + length
     while offset < end:
         part = buffer[: read_into(descriptor, buffer[: end - offset], offset)]
@@ -95,13 +94,17 @@ def digest_files(files: Iterable[Wanted], *, threads: int | None = None, progres
         file = wanted[position]
         with opened(file.path, file.mark) as descriptor:
             for index in indexes:
-                ranges[position][index] = digest_of(descriptor, *file.ranges[index], team.tell)
+                ranges[position][index] = digest_of(descriptor, *file.ranges[index], team.tell, all_cores=file.ranges[index][1] >= share)
 
+    def nbytes(run: tuple[int, list[int]]) -> int:
+        return sum(wanted[run[0]].ranges[index][1] for index in run[1])
+
+    share = max(BIG, sum(length for file in wanted for _, length in file.ranges) // (2 * team.size))
     streams = [position for position, file in enumerate(wanted) if file.sha256 or file.git]
     runs = [(position, indexes) for position, file in enumerate(wanted) if not (file.sha256 or file.git) for indexes in _runs(file.ranges)]
     # What takes long starts first. The rest goes in the order in which it lies on the disk.
     streams.sort(key=lambda position: -wanted[position].mark.size)
-    runs.sort(key=lambda run: wanted[run[0]].ranges[run[1][0]][1] < BIG)
+    runs.sort(key=lambda run: -max(nbytes(run), RUN))
     team.do((*((stream, (position,)) for position in streams), *((run, found) for found in runs)))
     return tuple(wholes.get(position) or Digests(tuple(found)) for position, found in enumerate(ranges))
 
