@@ -226,10 +226,22 @@ INLINE void one_end(struct one_sums *sums, struct one_row row)
     sums->squares += added(row.squares);
 }
 
+INLINE void one_total(struct one_sums *total, struct one_sums sums)
+{
+    total->nonzero += sums.nonzero;
+    total->bits |= sums.bits;
+    total->low = sums.low < total->low ? sums.low : total->low;
+    total->high = sums.high > total->high ? sums.high : total->high;
+    total->sum += sums.sum;
+    total->squares += sums.squares;
+}
+
+#define NOTHING (struct one_sums){.low = __builtin_inf(), .high = -__builtin_inf()}
+
 #define ONE(A, LEVEL, TARGET, FUSED) \
     TARGET void one_##A##LEVEL(const A *a, size_t count, struct one_sums *sums) \
     { \
-        *sums = (struct one_sums){.low = __builtin_inf(), .high = -__builtin_inf()}; \
+        *sums = NOTHING; \
         for (size_t length; count; a += length, count -= length) { \
             struct one_row row = {.low = __builtin_inff(), .high = -__builtin_inff()}; \
             size_t at = 0; \
@@ -245,6 +257,23 @@ INLINE void one_end(struct one_sums *sums, struct one_row row)
                 one_range(&row, floats_##A(bits_##A(rest))[lane]); \
             one_end(sums, row); \
         } \
+    } \
+ \
+    TARGET size_t one_of_file_##A##LEVEL(const struct source *a, size_t count, struct one_sums *total) \
+    { \
+        size_t done = 0, block = BLOCK / sizeof(A); \
+        *total = NOTHING; \
+        for (size_t length; done < count; done += length) { \
+            struct one_sums sums; \
+            length = count - done < block ? count - done : block; \
+            if (!filled(a, done * sizeof(A), length * sizeof(A))) \
+                break; \
+            one_##A##LEVEL((const A *)a->memory, length, &sums); \
+            if (!(sums.squares < __builtin_inf())) \
+                break; \
+            one_total(total, sums); \
+        } \
+        return done; \
     }
 
 /* --- bytes ---------------------------------------------------------------------------------------------------------------- */

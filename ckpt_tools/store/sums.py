@@ -86,6 +86,12 @@ def pair_of_files(dtypes: tuple[Dtype, Dtype], a: Source, b: Source, count: int)
     return _function("pair_of_files", *dtypes)(ctypes.byref(a), ctypes.byref(b), count, ctypes.byref(sums)), sums
 
 
+def one_of_file(dtype: Dtype, a: Source, count: int) -> tuple[int, OneSums]:
+    """Return how many of `count` numbers of a, of a dtype in KINDS, were added up, and their sums. Raises SumsMissing. It ends as `pair_of_files` does."""
+    sums = OneSums()
+    return _function("one_of_file", dtype)(ctypes.byref(a), count, ctypes.byref(sums)), sums
+
+
 def same_in_files(a: Source, b: Source, count: int) -> bool | None:
     """Return whether `count` bytes of a and b are the same, None where some could not be read. Raises SumsMissing."""
     found = _function("same_in_files")(ctypes.byref(a), ctypes.byref(b), count)
@@ -109,6 +115,7 @@ def one(dtype: Dtype, a: int, count: int) -> OneSums:
 _POINTER, _COUNT = ctypes.c_void_p, ctypes.c_size_t
 _TYPES = {
     "pair_of_files": (_COUNT, (_POINTER, _POINTER, _COUNT, _POINTER)),
+    "one_of_file": (_COUNT, (_POINTER, _COUNT, _POINTER)),
     "same_in_files": (ctypes.c_int, (_POINTER, _POINTER, _COUNT)),
     "pair": (None, (_POINTER, _POINTER, _COUNT, _POINTER)),
     "one": (None, (_POINTER, _COUNT, _POINTER)),

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from ckpt_tools import api
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.records.facts import Facts
-from ckpt_tools.store.measure import CHUNK, measure
+from ckpt_tools.store.bench import STEP
+from ckpt_tools.store.measure import measure
 from tests.rules.cases import FIXTURES, GOOD, Case, hold, make, tensors, untouched
 
 if TYPE_CHECKING:
@@ -124,9 +125,9 @@ def test_facts_are_what_numpy_says_of_any_bits(dtype: Dtype, data: bytes, tmp_pa
         assert measure(api.read(where))["x"] == expected(values)
 
 
-@pytest.mark.parametrize("place", [0, CHUNK // 2 - 1, CHUNK // 2, CHUNK + 7])
+@pytest.mark.parametrize("place", [0, STEP // 2 - 1, STEP // 2, STEP + 7])
 def test_a_lone_nan_is_found_wherever_it_stands(place: int, tmp_path: Path) -> None:
-    count = CHUNK + 8
+    count = STEP + 8
     bits = np.full(count, 0x3F80, "<u2")
     bits[place] = 0xFFC1
     assert measure(api.read(written(tmp_path / "a", Dtype.BF16, bits.tobytes(), (count,))))["x"] == Facts(count, 1, 0, 1.0, 1.0)

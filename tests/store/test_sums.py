@@ -189,6 +189,21 @@ def test_files_have_the_sums_of_the_numbers_in_them(dtypes: tuple[Dtype, Dtype],
 
 
 @pytest.mark.usefixtures("level")
+@pytest.mark.parametrize("count", [0, 1, 1025, STEP // 4 + 1, STEP + 3])
+@pytest.mark.parametrize("dtype", KINDS, ids=str)
+def test_a_file_has_the_sums_of_the_numbers_in_it(dtype: Dtype, count: int, tmp_path: Path) -> None:
+    a = np.random.default_rng(count).standard_normal(count).astype("<f4").astype(KINDS[dtype])
+    done, found = in_files(partial(one_in_the_first, dtype), tmp_path, a, a, count)
+    expected = one(a)
+    assert (done, found.nonzero, found.bits, found.low, found.high) == (count, expected.nonzero, expected.bits, expected.low, expected.high)
+    assert all(isclose(getattr(found, name), getattr(expected, name), rel_tol=1e-13, abs_tol=1e-12) for name in ("sum", "squares"))
+
+
+def one_in_the_first(dtype: Dtype, a: sums.Source, _: sums.Source, count: int) -> tuple[int, sums.OneSums]:
+    return sums.one_of_file(dtype, a, count)
+
+
+@pytest.mark.usefixtures("level")
 def test_files_are_added_up_to_the_block_that_cannot_be(tmp_path: Path) -> None:
     a, b = np.ones(STEP, "<f4"), np.ones(STEP, "<f4")
     b[STEP // 2 + 1] = np.nan
@@ -196,8 +211,10 @@ def test_files_are_added_up_to_the_block_that_cannot_be(tmp_path: Path) -> None:
     assert (done, found.aa, found.bb) == (STEP // 2, STEP // 2, STEP // 2)
     done, found = in_files(partial(sums.pair_of_files, (Dtype.F32, Dtype.F32)), tmp_path, a, a[:-1], a.size)
     assert (done, found.aa) == (STEP - STEP // 4, STEP - STEP // 4)
+    done, one_side = in_files(partial(one_in_the_first, Dtype.F32), tmp_path, b, b, b.size)
+    assert (done, one_side.squares, one_side.high) == (STEP // 2, STEP // 2, 1.0)
     closed = sums.Source(-1, 0, sums.Memory(STEP))
-    assert sums.pair_of_files((Dtype.F32, Dtype.F32), closed, closed, 1)[0] == 0
+    assert sums.pair_of_files((Dtype.F32, Dtype.F32), closed, closed, 1)[0] == sums.one_of_file(Dtype.F32, closed, 1)[0] == 0
 
 
 def test_a_row_of_vectors_adds_to_the_same_bits_as_one_without(monkeypatch: pytest.MonkeyPatch) -> None:
