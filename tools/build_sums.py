@@ -47,7 +47,7 @@ def _target() -> list[str]:
     return ["-target", f"{architecture}-{system}"] if architecture else []
 
 
-def _tag() -> str:
+def tag() -> str:
     """Return the tag of a wheel for any Python on this kind of machine."""
     return f"py3-none-{'macosx_11_0' if sys.platform == 'darwin' else 'linux'}_{platform.machine().lower()}"
 
@@ -59,7 +59,7 @@ class SumsHook(BuildHookInterface[Any]):
         """Compile before files are collected."""
         build()
         build_data["pure_python"] = False
-        build_data["tag"] = _tag()
+        build_data["tag"] = tag()
         build_data["artifacts"].append(f"/{LIBRARY.relative_to(Path(self.root))}")
 
 

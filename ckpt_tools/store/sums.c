@@ -6,6 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "safetensors is little-endian, and this reads its numbers as they are"
+#endif
+
 enum {
     LANES = 4,
     ROW = 1024,      /* numbers whose sums are added to those of other rows: the rounding of long sums stays small */
@@ -93,7 +97,10 @@ struct source {
     ptrdiff_t (*read)(int, void *, size_t, int64_t);
     int64_t descriptor, offset;
     u8 *memory;
+    size_t size;
 };
+
+INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 /* Whether `length` bytes from `start` on are in memory now. If not, the caller finds out why. */
 INLINE int filled(const struct source *from, size_t start, size_t length)
@@ -158,7 +165,7 @@ INLINE void pair_total(struct pair_sums *total, struct pair_sums sums)
         for (size_t length; count; a += length, b += length, count -= length) { \
             struct pair_row row = {0}; \
             size_t at = 0; \
-            length = count < ROW ? count : ROW; \
+            length = least(count, ROW); \
             for (; at + LANES <= length; at += LANES) \
                 pair_step(&row, floats_##A(bits_##A(a + at)), floats_##B(bits_##B(b + at)), FUSED); \
             REST(A, rest_a, a + at, length - at) \
@@ -170,11 +177,11 @@ INLINE void pair_total(struct pair_sums *total, struct pair_sums sums)
  \
     TARGET size_t pair_of_files_##A##_##B##LEVEL(const struct source *a, const struct source *b, size_t count, struct pair_sums *total) \
     { \
-        size_t done = 0, block = BLOCK / (sizeof(A) > sizeof(B) ? sizeof(A) : sizeof(B)); \
+        size_t done = 0, block = least(BLOCK, least(a->size, b->size)) / (sizeof(A) > sizeof(B) ? sizeof(A) : sizeof(B)); \
         *total = (struct pair_sums){0}; \
         for (size_t length; done < count; done += length) { \
             struct pair_sums sums; \
-            length = count - done < block ? count - done : block; \
+            length = least(count - done, block); \
             if (!filled(a, done * sizeof(A), length * sizeof(A)) || !filled(b, done * sizeof(B), length * sizeof(B))) \
                 break; \
             pair_##A##_##B##LEVEL((const A *)a->memory, (const B *)b->memory, length, &sums); \
@@ -245,7 +252,7 @@ INLINE void one_total(struct one_sums *total, struct one_sums sums)
         for (size_t length; count; a += length, count -= length) { \
             struct one_row row = {.low = __builtin_inff(), .high = -__builtin_inff()}; \
             size_t at = 0; \
-            length = count < ROW ? count : ROW; \
+            length = least(count, ROW); \
             for (; at + LANES <= length; at += LANES) { \
                 words bits = bits_##A(a + at); \
                 one_step(&row, bits, floats_##A(bits), FUSED); \
@@ -261,11 +268,11 @@ INLINE void one_total(struct one_sums *total, struct one_sums sums)
  \
     TARGET size_t one_of_file_##A##LEVEL(const struct source *a, size_t count, struct one_sums *total) \
     { \
-        size_t done = 0, block = BLOCK / sizeof(A); \
+        size_t done = 0, block = least(BLOCK, a->size) / sizeof(A); \
         *total = NOTHING; \
         for (size_t length; done < count; done += length) { \
             struct one_sums sums; \
-            length = count - done < block ? count - done : block; \
+            length = least(count - done, block); \
             if (!filled(a, done * sizeof(A), length * sizeof(A))) \
                 break; \
             one_##A##LEVEL((const A *)a->memory, length, &sums); \
@@ -283,9 +290,9 @@ INLINE void one_total(struct one_sums *total, struct one_sums sums)
     TARGET int same_in_files##LEVEL(const struct source *a, const struct source *b, size_t count) \
     { \
         for (size_t done = 0, length; done < count; done += length) { \
-            size_t block = done ? BLOCK : GLANCE; \
+            size_t block = least(done ? BLOCK : GLANCE, least(a->size, b->size)); \
             u8 different = 0; \
-            length = count - done < block ? count - done : block; \
+            length = least(count - done, block); \
             if (!filled(a, done, length) || !filled(b, done, length)) \
                 return -1; \
             for (size_t at = 0; at < length; at++) \

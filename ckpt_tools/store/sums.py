@@ -27,23 +27,25 @@ class Memory:
     """Bytes that Python fills, as `view`, and the library fills and reads, at `address`."""
 
     def __init__(self, size: int) -> None:
+        self.size = size
         self.view = memoryview(bytearray(size))
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.view))
 
 
 class Source(ctypes.Structure):
-    """Bytes of a file from an offset on, and where blocks of them are looked at: at least BLOCK bytes."""
+    """Bytes of a file from an offset on, and where blocks of them are looked at."""
 
     _fields_: ClassVar[Sequence[tuple[str, Any]]] = [
         ("read", ctypes.c_void_p),
         ("descriptor", ctypes.c_int64),
         ("offset", ctypes.c_int64),
         ("memory", ctypes.c_void_p),
+        ("size", ctypes.c_size_t),
     ]
 
     def __init__(self, descriptor: int, offset: int, memory: Memory) -> None:
-        super().__init__(_pread(), descriptor, offset, memory.address)
-        self.kept = memory  # an address keeps nothing
+        super().__init__(_pread(), descriptor, offset, memory.address, memory.size)
+        self.kept = memory  # an address keeps nothing alive
 
 
 class PairSums(ctypes.Structure):

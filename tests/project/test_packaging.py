@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from ckpt_tools import __version__
-from ckpt_tools.store import schemas
+from ckpt_tools.store import schemas, sums
+from tools import build_sums
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = sorted(path.name for path in (ROOT / "schemas").iterdir())
@@ -39,6 +41,14 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert tops == {"ckpt_tools", f"ckpt_tools-{__version__}.dist-info"}
 
 
+def test_the_wheel_is_for_this_kind_of_machine_and_any_python(wheel: Path) -> None:
+    assert wheel.name == f"ckpt_tools-{__version__}-{build_sums.tag()}.whl"
+    assert not wheel.name.endswith("any.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read("ckpt_tools/store/libsums.so") == Path(sums.LIBRARY).read_bytes()
+        assert "Root-Is-Purelib: false" in archive.read(f"ckpt_tools-{__version__}.dist-info/WHEEL").decode()
+
+
 @pytest.mark.slow
 def test_the_wheel_runs_in_a_clean_environment(wheel: Path, tmp_path: Path) -> None:
     """A clean environment with the pinned dependencies that the tool itself needs: no torch, no LeRobot."""
@@ -52,6 +62,8 @@ def test_the_wheel_runs_in_a_clean_environment(wheel: Path, tmp_path: Path) -> N
     assert "Diff, repair, verify and gate" in done.stdout
     diff: list[str | Path] = [tmp_path / "venv" / "bin" / "ckpt", "diff", ROOT / "fixtures" / "normal", ROOT / "fixtures" / "normal"]
     assert subprocess.run(diff, check=False, capture_output=True, cwd=tmp_path).returncode == 0
+    values = subprocess.run([*diff, "--values"], check=False, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)})
+    assert values.returncode == 0, values.stderr
     where = "from ckpt_tools.store.schemas import path_of; print(path_of('diff'))"
     found = subprocess.run([python, "-c", where], check=True, capture_output=True, text=True, cwd=tmp_path).stdout.strip()
     assert Path(found).read_bytes() == (ROOT / "schemas" / "diff.schema.json").read_bytes()

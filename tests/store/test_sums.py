@@ -203,6 +203,23 @@ def one_in_the_first(dtype: Dtype, a: sums.Source, _: sums.Source, count: int) -
     return sums.one_of_file(dtype, a, count)
 
 
+@pytest.mark.parametrize("size", [64, 4096, 4 * STEP])
+def test_the_memory_that_files_are_read_to_is_never_left(size: int, tmp_path: Path) -> None:
+    a = np.random.default_rng(0).standard_normal(STEP).astype("<f4")
+    (tmp_path / "a").write_bytes(a.tobytes())
+    with (tmp_path / "a").open("rb") as file:
+        guarded = [sums.Memory(size + 64) for _ in range(2)]
+        for memory in guarded:
+            memory.size = size
+        sources = [sums.Source(file.fileno(), 0, memory) for memory in guarded]
+        assert sums.same_in_files(*sources, a.nbytes) is True
+        assert sums.one_of_file(Dtype.F32, sources[0], a.size)[0] == a.size
+        done, found = sums.pair_of_files((Dtype.F32, Dtype.F32), *sources, a.size)
+    assert (done, found.changed) == (a.size, 0)
+    assert isclose(found.ab, float(np.sum(a.astype("<f8") ** 2)), rel_tol=1e-13)
+    assert all(bytes(memory.view[size:]) == bytes(64) for memory in guarded)
+
+
 @pytest.mark.usefixtures("level")
 def test_files_are_added_up_to_the_block_that_cannot_be(tmp_path: Path) -> None:
     a, b = np.ones(STEP, "<f4"), np.ones(STEP, "<f4")
