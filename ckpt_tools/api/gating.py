@@ -58,6 +58,7 @@ def gate(  # noqa: PLR0913 - options by keyword
     values: bool = True,
     target: str = "",
     progress: Callable[[int], None] = no_progress,
+    expect: Callable[[int], None] = no_progress,
 ) -> Verdict:
     """Return whether what lies at `where` may be uploaded under a profile ("lerobot", "transformers", "generic"; by its config if none is named).
 
@@ -76,7 +77,15 @@ def gate(  # noqa: PLR0913 - options by keyword
     try:
         _refuse_deeper(where)
         seen = verify(
-            where, reference=reference, spec=spec, values=values and not is_remote(where), target=target, settings=Settings(), rules=rules, progress=progress
+            where,
+            reference=reference,
+            spec=spec,
+            values=values and not is_remote(where),
+            target=target,
+            settings=Settings(),
+            rules=rules,
+            progress=progress,
+            expect=expect,
         )
     except (NotACheckpoint, NotAFile) as error:
         found = Finding(_REQUIRED, Severity.ERROR, error.what, error.path.removeprefix(where).lstrip("/"), next=error.next)

@@ -24,33 +24,43 @@ if TYPE_CHECKING:
     type Progress = Callable[[int], None]
 
 
-def manifest(where: str, *, sha256: bool = False, write: str | None = None, threads: int | None = None, progress: Progress = no_progress) -> Hashed:
-    """Return the checkpoint at `where` with its manifest: digests of every tensor and every file. Reads every byte once, and calls `progress` with them.
+def manifest(  # noqa: PLR0913 - options by keyword
+    where: str, *, sha256: bool = False, write: str | None = None, threads: int | None = None, progress: Progress = no_progress, expect: Progress = no_progress
+) -> Hashed:
+    """Return the checkpoint at `where` with its manifest: digests of every tensor and every file. Reads every byte once.
 
-    With `sha256`, the SHA-256 of every file too, which is its id on the Hub. The manifest goes to the file `write`, a new one or an older manifest, which is
-    no part of the checkpoint where it lies inside. Raises a CkptError that names the file; then nothing was written.
+    `progress` is called with the bytes done since the last call, `expect` before with all there are. With `sha256`, the SHA-256 of every file too, which
+    is its id on the Hub. The manifest goes to the file `write`, a new one or an older manifest, which is no part of the checkpoint where it lies inside.
+    Raises a CkptError that names the file; then nothing was written.
     """
     if write is not None:
         _refuse_unwritable(write)
-    checkpoint, found = manifests.manifest_of(where, sha256=sha256, without=write or "", threads=threads, progress=progress)
+    checkpoint, found = manifests.manifest_of(where, sha256=sha256, without=write or "", threads=threads, progress=progress, expect=expect)
     if write is not None:
         manifests.write_manifest(found, write)
     return _hashed(checkpoint, found)
 
 
 def check_manifest(  # noqa: PLR0913 - options by keyword
-    where: str, against: str, *, sha256: bool = False, exact_files: bool = False, threads: int | None = None, progress: Progress = no_progress
+    where: str,
+    against: str,
+    *,
+    sha256: bool = False,
+    exact_files: bool = False,
+    threads: int | None = None,
+    progress: Progress = no_progress,
+    expect: Progress = no_progress,
 ) -> Check:
     """Return in what the checkpoint at `where` differs from the manifest in the file `against`. Tensors are compared whatever file they lie in.
 
     With `exact_files` the weight files have to be the same byte for byte. Raises ManifestInvalid, or a CkptError that names the file.
     """
     expected = manifests.read_manifest(against)
-    checkpoint, found = manifests.manifest_of(where, sha256=sha256, without=against, threads=threads, progress=progress)
+    checkpoint, found = manifests.manifest_of(where, sha256=sha256, without=against, threads=threads, progress=progress, expect=expect)
     return comparison.check(_hashed(checkpoint, found), expected, against, exact_files=exact_files)
 
 
-def check_remote(where: str, repository: str, *, threads: int | None = None, progress: Progress = no_progress) -> RemoteCheck:
+def check_remote(where: str, repository: str, *, threads: int | None = None, progress: Progress = no_progress, expect: Progress = no_progress) -> RemoteCheck:
     """Return in what the files at `where` differ from those of `repository` on the Hub: owner/name, or owner/name@revision. Nothing is downloaded.
 
     The Hub tells the SHA-256 of a file that it stores with LFS, and git's id of any other. Raises a CkptError that names the file or the repository.
@@ -59,7 +69,7 @@ def check_remote(where: str, repository: str, *, threads: int | None = None, pro
     remote = hub.repository(repository if is_hub_name(repository) else f"{SCHEME}{repository}")
     hub.refuse_cached(remote)
     hub.refuse_empty(remote)
-    local = manifests.sums_like(where, remote.below, threads=threads, progress=progress)
+    local = manifests.sums_like(where, remote.below, threads=threads, progress=progress, expect=expect)
     return comparison.check_remote(where, local, remote)
 
 

@@ -78,12 +78,13 @@ def verify(  # noqa: PLR0913 - options by keyword
     settings: str | Settings | None = None,
     rules: Iterable[Rule] | None = None,
     progress: Callable[[int], None] = no_progress,
+    expect: Callable[[int], None] = no_progress,
 ) -> Verification:
     """Return what is wrong with the checkpoint at `where`. A file that cannot be read as what it is becomes a finding.
 
-    `reference` is a normal checkpoint, `spec` a lockfile to hold it against. `values` reads every tensor, and `progress` is called with the bytes read.
-    `load` lets the family's probe load it and act once. `settings` say what is lived with: given, or a file to read instead of `ckpt.toml` in the current
-    folder. Raises a CkptError where there is nothing to verify, or the machine does not let it.
+    `reference` is a normal checkpoint, `spec` a lockfile to hold it against. `values` reads every tensor; `expect` is called with how many bytes, then
+    `progress` with those read. `load` lets the family's probe load it and act once. `settings` say what is lived with: given, or a file to read instead of
+    `ckpt.toml` in the current folder. Raises a CkptError where there is nothing to verify, or the machine does not let it.
     """
     if (values or load) and is_remote(where):
         raise not_here(where)
@@ -103,7 +104,7 @@ def verify(  # noqa: PLR0913 - options by keyword
         checkpoint,
         family,
         entries=listing(checkpoint.root, contents=any(rule.supply_chain for rule in chosen)) if is_folder(where) else None,
-        facts=_measured(checkpoint, progress) if values else None,
+        facts=_measured(checkpoint, progress, expect) if values else None,
         reference=normal,
         spec=promised,
         live=probe(family.name, checkpoint.root) if load else None,
@@ -151,8 +152,9 @@ def _said(settings: str | Settings | None, where: str) -> Settings:
     return settings if isinstance(settings, Settings) else read_settings(settings, folder)
 
 
-def _measured(checkpoint: Checkpoint, progress: Callable[[int], None]) -> dict[str, Facts]:
+def _measured(checkpoint: Checkpoint, progress: Callable[[int], None], expect: Callable[[int], None]) -> dict[str, Facts]:
     """Measure with what is imported only for this: numpy costs more than the rest of a verification."""
+    expect(sum(tensor.nbytes for tensor in checkpoint.tensors))
     facts: dict[str, Facts] = importlib.import_module("ckpt_tools.store.measure").measure(checkpoint, progress)
     return facts
 

@@ -33,7 +33,17 @@ def gate(  # noqa: PLR0913 - one parameter an option
     ckpt gate upload/ --profile lerobot --reference normal/
     """
     with progress_of("reading", None, wanted=not no_values) as progress:
-        verdict = gating.gate(where, profile=profile, settings=settings, reference=reference, spec=spec, values=not no_values, target=target, progress=progress)
+        verdict = gating.gate(
+            where,
+            profile=profile,
+            settings=settings,
+            reference=reference,
+            spec=spec,
+            values=not no_values,
+            target=target,
+            progress=progress,
+            expect=progress.expect,
+        )
     write_judgement(verdict, output_format)
     if not verdict.verification.asked:
         return NOTHING_CHECKED

@@ -44,11 +44,11 @@ def hash(  # noqa: A001, PLR0913 - the command's name; one parameter an option
     with progress_of("hashing", None, wanted=True) as progress:
         compared: Check | RemoteCheck
         if remote is not None:
-            compared = api.check_remote(where, remote, progress=progress)
+            compared = api.check_remote(where, remote, progress=progress, expect=progress.expect)
         elif against is not None:
-            compared = api.check_manifest(where, against, sha256=sha256, exact_files=exact_files, progress=progress)
+            compared = api.check_manifest(where, against, sha256=sha256, exact_files=exact_files, progress=progress, expect=progress.expect)
         else:
-            return _written(api.manifest(where, sha256=sha256, write=output, progress=progress), output, output_format, full=full)
+            return _written(api.manifest(where, sha256=sha256, write=output, progress=progress, expect=progress.expect), output, output_format, full=full)
     write_report(compared, lambda: page(compared, full=full), output_format, json="manifest_json")
     return CLEAN if compared.same else FINDINGS
 

@@ -34,7 +34,9 @@ def verify(  # noqa: PLR0913 - one parameter an option
     ckpt verify upload/ --reference normal/ --values
     """
     with progress_of("reading", None, wanted=values) as progress:
-        verification = api.verify(where, reference=reference, spec=spec, values=values, load=load, target=target, settings=settings, progress=progress)
+        verification = api.verify(
+            where, reference=reference, spec=spec, values=values, load=load, target=target, settings=settings, progress=progress, expect=progress.expect
+        )
     write_judgement(verification, output_format)
     if not verification.asked:
         return NOTHING_CHECKED

@@ -76,12 +76,16 @@ def digest_of(descriptor: int, offset: int, length: int, progress: _Progress = n
     return digest
 
 
-def digest_files(files: Iterable[Wanted], *, threads: int | None = None, progress: _Progress = no_progress) -> tuple[Digests, ...]:
-    """Return what is wanted of each file, in order: the same for any number of `threads` (one a core by default). `progress` is called by one at a time.
+def digest_files(
+    files: Iterable[Wanted], *, threads: int | None = None, progress: _Progress = no_progress, expect: _Progress = no_progress
+) -> tuple[Digests, ...]:
+    """Return what is wanted of each file, in order: the same for any number of `threads` (one a core by default).
 
-    Each byte is read once. Raises ChangedUnderneath for a file that is not, or no longer, what its mark says; NothingThere, NotAFile, Unreadable.
+    Each byte is read once. `progress` is called by one at a time with the bytes done since the last call, `expect` before with all. Raises ChangedUnderneath
+    for a file that is not, or no longer, what its mark says; NothingThere, NotAFile, Unreadable.
     """
     wanted = tuple(files)
+    expect(sum(_bytes_of(file) for file in wanted))
     team = Team(threads, progress)
     ranges = [[b""] * len(file.ranges) for file in wanted]
     wholes: dict[int, Digests] = {}
@@ -99,7 +103,7 @@ def digest_files(files: Iterable[Wanted], *, threads: int | None = None, progres
     def nbytes(run: tuple[int, list[int]]) -> int:
         return sum(wanted[run[0]].ranges[index][1] for index in run[1])
 
-    share = max(BIG, sum(length for file in wanted for _, length in file.ranges) // (2 * team.size))
+    share = max(BIG, sum(map(_bytes_of, wanted)) // (2 * team.size))
     streams = [position for position, file in enumerate(wanted) if file.sha256 or file.git]
     runs = [(position, indexes) for position, file in enumerate(wanted) if not (file.sha256 or file.git) for indexes in _runs(file.ranges)]
     # What takes long starts first. The rest goes in the order in which it lies on the disk.
@@ -107,6 +111,11 @@ def digest_files(files: Iterable[Wanted], *, threads: int | None = None, progres
     runs.sort(key=lambda run: -max(nbytes(run), RUN))
     team.do((*((stream, (position,)) for position in streams), *((run, found) for found in runs)))
     return tuple(wholes.get(position) or Digests(tuple(found)) for position, found in enumerate(ranges))
+
+
+def _bytes_of(file: Wanted) -> int:
+    """Return how many bytes are read of a file."""
+    return file.mark.size if file.sha256 or file.git else sum(length for _, length in file.ranges)
 
 
 def _runs(ranges: tuple[tuple[int, int], ...]) -> Iterator[list[int]]:

@@ -43,8 +43,14 @@ def content_of(tensors: Iterable[TensorDigest]) -> str:
 # --- made ----------------------------------------------------------------------------------------------------------------
 
 
-def manifest_of(
-    where: str, *, sha256: bool = False, without: str = "", threads: int | None = None, progress: Callable[[int], None] = no_progress
+def manifest_of(  # noqa: PLR0913 - options by keyword
+    where: str,
+    *,
+    sha256: bool = False,
+    without: str = "",
+    threads: int | None = None,
+    progress: Callable[[int], None] = no_progress,
+    expect: Callable[[int], None] = no_progress,
 ) -> tuple[Checkpoint, Manifest]:
     """Return the checkpoint at `where` and its manifest. Every byte of its files is read, once.
 
@@ -55,13 +61,20 @@ def manifest_of(
     checkpoint = _read(where)
     weights = _weights(checkpoint, marks)
     wanted = {path: _wanted(os.path.join(checkpoint.root, path), mark, weights.get(path), sha256=sha256) for path, mark in sorted(marks.items())}
-    found = dict(zip(wanted, digest_files(wanted.values(), threads=threads, progress=progress), strict=True))
+    found = dict(zip(wanted, digest_files(wanted.values(), threads=threads, progress=progress, expect=expect), strict=True))
     tensors = tuple(sorted((entry for path, file in weights.items() for entry in _entries(file, found[path])), key=lambda entry: entry.name))
     files = tuple(FileDigest(path, one.mark.size, found[path].ranges[0].hex(), found[path].sha256, path in weights) for path, one in wanted.items())
     return checkpoint, Manifest(_called(where), content_of(tensors), os.path.isdir(where), tensors, files)
 
 
-def sums_like(where: str, files: Iterable[RemoteFile], *, threads: int | None = None, progress: Callable[[int], None] = no_progress) -> LocalSums:
+def sums_like(
+    where: str,
+    files: Iterable[RemoteFile],
+    *,
+    threads: int | None = None,
+    progress: Callable[[int], None] = no_progress,
+    expect: Callable[[int], None] = no_progress,
+) -> LocalSums:
     """Return the files of the checkpoint at `where`, each with the sum that is known of the one of `files` with its path and size. Raises as `manifest_of`."""
     known = {(file.path, file.size): file for file in files}
     marks = _marks(where, "")
@@ -71,7 +84,7 @@ def sums_like(where: str, files: Iterable[RemoteFile], *, threads: int | None = 
     for path, mark in sorted(marks.items()):
         like = known.get((path, mark.size), RemoteFile(path, mark.size))
         wanted[path] = Wanted(os.path.join(checkpoint.root, path), mark, sha256=bool(like.sha256), git=bool(like.blob_id and not like.sha256))
-    found = zip(wanted.items(), digest_files(wanted.values(), threads=threads, progress=progress), strict=True)
+    found = zip(wanted.items(), digest_files(wanted.values(), threads=threads, progress=progress, expect=expect), strict=True)
     sums = tuple(RemoteFile(path, one.mark.size, digests.sha256, digests.git) for (path, one), digests in found)
     return LocalSums(checkpoint.root, os.path.isdir(where), sums)
 

@@ -9,8 +9,9 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
@@ -20,6 +21,9 @@ from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.store import schemas, value_cache
 from tests.cli.test_startup import heavy_modules_after
 from tests.rules.cases import make
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
 NORMAL = ROOT / "fixtures/normal"
@@ -189,11 +193,24 @@ def test_the_bytes_to_come_are_told_before_those_that_were_read(tmp_path: Path, 
     monkeypatch.setattr(value_cache, "RACY_NS", 0)
     folder = str(changed(tmp_path / "b", HEAD))
     for _ in range(1 + cached):
-        for look in (lambda **told: api.show(folder, **told), lambda **told: api.diff(str(NORMAL), folder, **told)):
-            done: list[int] = []
-            look(values=True, cached=cached, expect=lambda nbytes, done=done: done.append(-nbytes), progress=done.append)
-            assert done[0] < 0
-            assert sum(done) == 0
+        for look in (api.show, partial(api.diff, str(NORMAL))):
+            hold_what_is_told(partial(look, folder, values=True, cached=cached))
+
+
+@pytest.mark.parametrize("sha256", [False, True])
+def test_what_judges_and_hashes_tells_of_the_bytes_to_come_too(sha256: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter of the test
+    for look in (api.verify, api.gate):
+        hold_what_is_told(partial(look, str(NORMAL), values=True))
+    api.manifest(str(NORMAL), write=str(tmp_path / "manifest.json"))
+    hold_what_is_told(partial(api.manifest, str(NORMAL), sha256=sha256))
+    hold_what_is_told(partial(api.check_manifest, str(NORMAL), str(tmp_path / "manifest.json"), sha256=sha256))
+
+
+def hold_what_is_told(look: Callable[..., object]) -> None:
+    done: list[int] = []
+    look(expect=lambda nbytes: done.append(-nbytes), progress=done.append)
+    assert done[0] < 0
+    assert sum(done) == 0
 
 
 def on_a_terminal(*arguments: str | Path) -> str:

@@ -211,10 +211,10 @@ def test_the_memory_that_files_are_read_to_is_never_left(size: int, tmp_path: Pa
         guarded = [sums.Memory(size + 64) for _ in range(2)]
         for memory in guarded:
             memory.size = size
-        sources = [sums.Source(file.fileno(), 0, memory) for memory in guarded]
-        assert sums.same_in_files(*sources, a.nbytes) is True
-        assert sums.one_of_file(Dtype.F32, sources[0], a.size)[0] == a.size
-        done, found = sums.pair_of_files((Dtype.F32, Dtype.F32), *sources, a.size)
+        left, right = (sums.Source(file.fileno(), 0, memory) for memory in guarded)
+        assert sums.same_in_files(left, right, a.nbytes) is True
+        assert sums.one_of_file(Dtype.F32, left, a.size)[0] == a.size
+        done, found = sums.pair_of_files((Dtype.F32, Dtype.F32), left, right, a.size)
     assert (done, found.changed) == (a.size, 0)
     assert isclose(found.ab, float(np.sum(a.astype("<f8") ** 2)), rel_tol=1e-13)
     assert all(bytes(memory.view[size:]) == bytes(64) for memory in guarded)
