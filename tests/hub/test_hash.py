@@ -16,28 +16,20 @@ from ckpt_tools.compare.manifests import check_remote
 from ckpt_tools.records.manifest import LocalSums
 from ckpt_tools.records.remote import RemoteFile, Repository
 from ckpt_tools.store import schemas
-from tests.hub.server import HubServer
+from tests.hub.policies import contents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from tests.hub.server import HubServer
 
 ROOT = Path(__file__).parents[2]
 REPO = "tester/policy"
 
 
 @pytest.fixture
-def hub() -> Iterator[HubServer]:
-    with HubServer() as hub:
-        yield hub
-
-
-@pytest.fixture
 def here(tmp_path: Path) -> Path:
     return shutil.copytree(ROOT / "fixtures" / "sharded", tmp_path / "here")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def ckpt(hub: HubServer, here: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -11,21 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.hub.server import HubServer
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.hub.server import HubServer
 
 ROOT = Path(__file__).parents[2]
 REPO = "tester/policy"
 CARD = b"---\nlicense: apache-2.0\nlibrary_name: lerobot\npipeline_tag: robotics\n---\n\n# A policy\n"
 NORMAL = {path.name: path.read_bytes() for path in (ROOT / "fixtures" / "normal").iterdir()} | {"README.md": CARD}
-
-
-@pytest.fixture
-def hub() -> Iterator[HubServer]:
-    with HubServer() as hub:
-        yield hub
 
 
 def run(hub: HubServer, home: Path, *command: str, **more: str) -> subprocess.CompletedProcess[str]:

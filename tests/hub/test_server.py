@@ -1,75 +1,28 @@
-"""The real client takes the stand-in for the Hub: uploads, downloads, refusals; and every exchange is on record, every fault is what it says."""
+"""The real client takes the stand-in for the Hub: uploads, downloads, refusals; and every exchange is on record."""
 
 from __future__ import annotations
 
 import hashlib
 import http.client
-import os
-import ssl
 import subprocess
 import sys
 import threading
-import time
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, close_session, constants
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile
 from huggingface_hub.errors import BadRequestError, EntryNotFoundError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
-from tests.hub.server import Fault, HubServer
+from tests.hub.asking import FILES, NO_TLS, REPO, SUM, TEXT, WEIGHTS, ask, cdn
+from tests.hub.policies import contents
+from tests.hub.server import HubServer
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-REPO = "tester/model"
-WEIGHTS = bytes(range(256)) * 40
-TEXT = b'{"type": "smolvla"}'
-FILES = {"config.json": TEXT, "model.safetensors": WEIGHTS, "notes/a b.txt": b"hello", "notes/empty.txt": b""}
-SUM = hashlib.sha256(WEIGHTS).hexdigest()
 HF = Path(sys.executable).with_name("hf")
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-@pytest.fixture
-def hub(request: pytest.FixtureRequest) -> Iterator[HubServer]:
-    """The stand-in, with the limits that a test may set."""
-    with HubServer(**getattr(request, "param", {})) as running:
-        yield running
-
-
-@pytest.fixture
-def client(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HfApi]:
-    """The real client in this process: what it has read from the environment when it was imported is said anew."""
-    settings: dict[str, object] = {
-        "ENDPOINT": hub.endpoint, "HUGGINGFACE_CO_URL_TEMPLATE": hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}",
-        "HF_URL_HOSTS": frozenset({"127.0.0.1"}), "HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True, "HF_HUB_DISABLE_TELEMETRY": True,
-        "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_TOKEN_PATH": str(tmp_path / "token"), "HF_HUB_DISABLE_PROGRESS_BARS": True,
-    }  # fmt: skip
-    for name, value in settings.items():
-        monkeypatch.setattr(constants, name, value)
-    for name in [*os.environ]:
-        if name.upper().startswith("HF_TOKEN") or name.upper().endswith("_PROXY"):
-            monkeypatch.delenv(name)
-    close_session()
-    yield HfApi(endpoint=hub.endpoint, token=hub.token)
-    close_session()
 
 
 def anonymous(hub: HubServer) -> HfApi:
     return HfApi(endpoint=hub.endpoint, token=False)
-
-
-def ask(hub: HubServer, path: str, method: str = "GET", **headers: str) -> httpx.Response:
-    """What one plain request is answered; redirects are not followed."""
-    return httpx.request(method, httpx.URL(hub.endpoint).join(path), headers=headers, trust_env=False, verify=NO_TLS)
-
-
-def cdn(hub: HubServer, path: str = "model.safetensors") -> str:
-    """Where an LFS file's content is."""
-    return ask(hub, f"/{REPO}/resolve/main/{path}").headers["Location"]
 
 
 def write(folder: Path, files: dict[str, bytes]) -> Path:
@@ -77,10 +30,6 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(data)
     return folder
-
-
-def read(folder: str | Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
 
 
 def run(hub: HubServer, home: Path, *command: object) -> str:
@@ -96,7 +45,7 @@ def run(hub: HubServer, home: Path, *command: object) -> str:
 def test_hf_upload_brings_every_byte_and_nothing_twice(hub: HubServer, tmp_path: Path) -> None:
     folder = write(tmp_path / "folder", FILES | {"README.md": b"---\nlicense: mit\n---\n# hello\n"})
     out = run(hub, tmp_path / "home", HF, "upload", REPO, folder)
-    assert {path: data for path, data in hub.files(REPO).items() if path != ".gitattributes"} == read(folder)
+    assert {path: data for path, data in hub.files(REPO).items() if path != ".gitattributes"} == contents(folder)
     latest, first = hub.commits(REPO)
     assert f"/{REPO}/commit/{latest.id}" in out
     assert (latest.parent, first.title, list(first.files)) == (first.id, "initial commit", [".gitattributes"])
@@ -223,7 +172,7 @@ def test_downloads_bring_the_bytes_of_their_revision(hub: HubServer, client: HfA
     hub.push(REPO, {"config.json": b"{}", "model.safetensors": WEIGHTS[::-1]}, delete=["notes/empty.txt"])
     for revision in ("main", "v1", first):
         folder = client.snapshot_download(REPO, revision=revision, cache_dir=tmp_path / "all")
-        assert (read(folder), Path(folder).name) == (hub.files(REPO, revision), hub.commits(REPO, revision)[0].id)
+        assert (contents(folder), Path(folder).name) == (hub.files(REPO, revision), hub.commits(REPO, revision)[0].id)
         for path, data in hub.files(REPO, revision).items():
             assert Path(client.hf_hub_download(REPO, path, revision=revision, cache_dir=tmp_path / "one")).read_bytes() == data
 
@@ -232,7 +181,7 @@ def test_a_subprocess_downloads_with_nothing_but_its_environment(hub: HubServer,
     hub.add_repo(REPO, FILES, private=True)
     out = run(hub, tmp_path / "home", HF, "download", REPO, "--local-dir", tmp_path / "here")
     assert str(tmp_path / "here") in out
-    assert {path: data for path, data in read(tmp_path / "here").items() if not path.startswith(".cache/")} == FILES
+    assert {path: data for path, data in contents(tmp_path / "here").items() if not path.startswith(".cache/")} == FILES
     assert all(record.authorized == ("/cdn/" not in record.path) for record in hub.requests.of(path_contains=REPO))
 
 
@@ -369,132 +318,7 @@ def test_who_sees_what(hub: HubServer, client: HfApi) -> None:
             api.auth_check(repo)
     with pytest.raises(RevisionNotFoundError):
         client.model_info("tester/private", revision="nowhere")
-    assert read(client.snapshot_download("tester/private")) == FILES
-
-
-# --- faults ------------------------------------------------------------------------------------------------------------
-
-
-def test_a_short_read_breaks_off_in_the_middle(hub: HubServer) -> None:
-    hub.add_repo(REPO, FILES)
-    hub.misbehave(Fault.SHORT_READ, path_contains="/cdn/")
-    where = cdn(hub)
-    with pytest.raises(httpx.RemoteProtocolError, match="received 5120 bytes, expected 10240"):
-        ask(hub, where)
-    assert hub.requests[-1].sent == len(WEIGHTS) // 2
-    assert ask(hub, where).content == WEIGHTS
-
-
-def test_a_range_is_ignored(hub: HubServer) -> None:
-    hub.add_repo(REPO, FILES)
-    hub.misbehave(Fault.IGNORES_RANGE)
-    where = cdn(hub)
-    answers = [ask(hub, where), ask(hub, where, Range="bytes=0-9"), ask(hub, where, Range="bytes=0-9")]
-    assert [(answer.status_code, answer.headers.get("Content-Range"), len(answer.content)) for answer in answers] == [
-        (200, None, len(WEIGHTS)),
-        (200, None, len(WEIGHTS)),
-        (206, f"bytes 0-9/{len(WEIGHTS)}", 10),
-    ]
-
-
-def test_lengths_ranges_and_bytes_are_wrong(hub: HubServer) -> None:
-    hub.add_repo(REPO, FILES)
-    where = cdn(hub)
-    hub.misbehave(Fault.WRONG_LENGTH)
-    answer = ask(hub, where, Range="bytes=10-19")
-    assert (answer.headers["Content-Length"], answer.headers["Content-Range"], answer.content) == ("9", f"bytes 10-19/{len(WEIGHTS)}", WEIGHTS[10:19])
-    hub.misbehave(Fault.WRONG_RANGE)
-    answer = ask(hub, where, Range="bytes=10-19")
-    assert (answer.headers["Content-Length"], answer.headers["Content-Range"], answer.content) == ("10", f"bytes 11-20/{len(WEIGHTS)}", WEIGHTS[10:20])
-    hub.misbehave(Fault.WRONG_BYTES)
-    answer = ask(hub, where)
-    assert [at for at, (got, right) in enumerate(zip(answer.content, WEIGHTS, strict=True)) if got != right] == [len(WEIGHTS) // 2]
-    assert ask(hub, where).content == WEIGHTS
-
-
-def test_redirects_lead_on_or_round_and_round(hub: HubServer, client: HfApi, tmp_path: Path) -> None:
-    hub.add_repo(REPO, FILES)
-    hub.misbehave(Fault.EXTRA_REDIRECTS, path_contains="/resolve/", times=2)
-    for path in ("config.json", "model.safetensors"):
-        hub.requests.clear()
-        assert Path(client.hf_hub_download(REPO, path)).read_bytes() == FILES[path]
-        assert [record.status for record in hub.requests.of("HEAD")][:4] == [302, 302, 302, 307 if path == "config.json" else 302]
-    hub.misbehave(Fault.REDIRECT_LOOP, path_contains="/resolve/")
-    with pytest.raises(httpx.TooManyRedirects):
-        client.hf_hub_download(REPO, "config.json", cache_dir=tmp_path, force_download=True)
-    hub.misbehave(Fault.EXTRA_REDIRECTS, path_contains="Signature")
-    assert httpx.get(cdn(hub), follow_redirects=True, trust_env=False, verify=NO_TLS).content == WEIGHTS
-
-
-@pytest.mark.parametrize(("fault", "status"), [(Fault.TOO_MANY_REQUESTS, 429), (Fault.SERVER_ERROR, 500), (Fault.UNAVAILABLE, 503)])
-def test_a_status_comes_as_often_as_it_was_asked_for(hub: HubServer, fault: Fault, status: int) -> None:
-    hub.add_repo(REPO, FILES)
-    hub.misbehave(fault, times=2, path_contains="config", method="GET", seconds=7)
-    paths = ["config.json", "model.safetensors", "config.json", "config.json"]
-    answers = [ask(hub, f"/{REPO}/resolve/main/{path}") for path in paths]
-    assert [answer.status_code for answer in answers] == [status, 302, status, 307]
-    assert answers[0].headers.get("Retry-After") == ("7" if status == 429 else None)
-    hub.misbehave(fault, times=9)
-    hub.behave()
-    assert ask(hub, f"/{REPO}/resolve/main/config.json").status_code == 307
-
-
-def test_a_slow_answer_is_the_right_one(hub: HubServer) -> None:
-    hub.add_repo(REPO, FILES)
-    where = cdn(hub)
-    hub.misbehave(Fault.SLOW, seconds=0.2)
-    start = time.monotonic()
-    assert ask(hub, where).content == WEIGHTS
-    assert time.monotonic() - start >= 0.2
-
-
-def test_a_slow_answer_holds_up_no_other_and_not_the_end() -> None:
-    start = time.monotonic()
-    with HubServer() as hub:
-
-        def wait() -> None:
-            with suppress(httpx.HTTPError):
-                ask(hub, "/api/whoami-v2")
-
-        hub.misbehave(Fault.SLOW, path_contains="whoami", seconds=600)
-        waiting = threading.Thread(target=wait)
-        waiting.start()
-        assert ask(hub, "/api/agent-harnesses").status_code == 200
-        assert waiting.is_alive()
-    waiting.join()
-    assert time.monotonic() - start < 300
-
-
-def test_the_client_waits_and_tries_again(hub: HubServer, client: HfApi) -> None:
-    hub.add_repo(REPO, FILES)
-    hub.misbehave(Fault.TOO_MANY_REQUESTS, path_contains="/cdn/")
-    assert Path(client.hf_hub_download(REPO, "model.safetensors")).read_bytes() == WEIGHTS
-    assert [record.status for record in hub.requests.of("GET", "/cdn/")] == [429, 200]
-
-
-@pytest.mark.parametrize("fault", [None, Fault.IGNORES_RANGE])
-def test_the_client_resumes_what_broke_off(hub: HubServer, client: HfApi, monkeypatch: pytest.MonkeyPatch, fault: Fault | None) -> None:
-    """It counts in chunks, and asks again for a chunk that is not whole."""
-    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)
-    hub.add_repo(REPO, FILES)
-    hub.misbehave(Fault.SHORT_READ, path_contains="/cdn/")
-    if fault:
-        hub.misbehave(fault)
-    assert Path(client.hf_hub_download(REPO, "model.safetensors")).read_bytes() == WEIGHTS
-    half = len(WEIGHTS) // 2
-    assert [(record.range, record.sent) for record in hub.requests.of("GET", "/cdn/")] == [(None, half), (f"bytes={half}-", len(WEIGHTS) if fault else half)]
-
-
-@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-def test_an_upload_survives_a_fault_of_the_storage_but_not_of_the_commit(hub: HubServer, client: HfApi) -> None:
-    hub.add_repo(REPO)
-    hub.misbehave(Fault.UNAVAILABLE, method="PUT")
-    client.upload_file(path_or_fileobj=WEIGHTS, path_in_repo="model.safetensors", repo_id=REPO)
-    assert [record.status for record in hub.requests.of("PUT")] == [503, 200]
-    hub.misbehave(Fault.UNAVAILABLE, path_contains="/commit/")
-    with pytest.raises(HfHubHTTPError, match="503"):
-        client.upload_file(path_or_fileobj=b"{}", path_in_repo="config.json", repo_id=REPO)
-    assert list(hub.files(REPO)) == ["model.safetensors"]
+    assert contents(client.snapshot_download("tester/private")) == FILES
 
 
 # --- the stand-in itself -----------------------------------------------------------------------------------------------

@@ -14,10 +14,11 @@ import pytest
 from ckpt_tools.api import uploading
 from ckpt_tools.errors import CkptError, WrittenWrong
 from ckpt_tools.store import publishing, staging
+from tests.hub.policies import contents
 from tests.hub.server import Fault, HubServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ckpt_tools.store.staging import Frozen
 
@@ -28,22 +29,12 @@ HF = str(Path(sys.executable).parent / "hf")
 
 
 @pytest.fixture
-def hub() -> Iterator[HubServer]:
-    with HubServer() as hub:
-        yield hub
-
-
-@pytest.fixture
 def out(tmp_path: Path) -> Path:
     """A checkpoint that may be uploaded."""
     folder = tmp_path / "work" / "out"
     shutil.copytree(ROOT / "fixtures" / "normal", folder)
     (folder / "README.md").write_text(CARD, encoding="utf-8")
     return folder
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def ckpt(hub: HubServer, folder: Path, *arguments: str, token: str | None = "") -> subprocess.CompletedProcess[str]:

@@ -8,24 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.hub.server import Fault, HubServer
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 ROOT = Path(__file__).parents[2]
 REPO = "tester/policy"
 CARD = "---\nlicense: apache-2.0\nlibrary_name: lerobot\npipeline_tag: robotics\n---\n\n# A policy\n"
-
-
-@pytest.fixture
-def hub() -> Iterator[HubServer]:
-    with HubServer() as hub:
-        yield hub
 
 
 def checkpoint(folder: Path) -> Path:

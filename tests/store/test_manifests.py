@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,72 +22,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ckpt_tools import api
-from ckpt_tools.compare.manifests import check
 from ckpt_tools.errors import ChangedUnderneath, CkptError, ManifestInvalid, NotAFile, NotHere, NothingThere, ShardMissing, Unwritable
 from ckpt_tools.format.manifest import content_bytes, parse, text
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.records.manifest import FileDigest, Manifest, TensorDigest
 from ckpt_tools.store import digests, manifests, schemas
+from tests.store.checkpoints import INDEX, tensors, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.store.checkpoints import Tensors
+
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"
-INDEX = "model.safetensors.index.json"
-
-type Tensors = dict[str, tuple[Dtype, tuple[int, ...], bytes]]
-
-
-# --- checkpoints with any tensors ----------------------------------------------------------------------------------------
-
-
-@st.composite
-def tensors(draw: Any, least: int = 1) -> Tensors:
-    names = draw(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8), unique=True, min_size=least, max_size=5))
-    found: Tensors = {}
-    for name in names:
-        dtype = draw(st.sampled_from([Dtype.U8, Dtype.BF16, Dtype.F16, Dtype.F32]))
-        shape = tuple(draw(st.lists(st.integers(0, 3), max_size=3)))
-        size = prod(shape) * dtype.bits // 8
-        found[name] = dtype, shape, draw(st.binary(min_size=size, max_size=size))
-    return {name: found[name] for name in names if name != "__metadata__"}
-
-
-def weights(held: Tensors, metadata: dict[str, str] | None = None) -> bytes:
-    """Return a file with these tensors, payloads and header in this order."""
-    header: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
-    start = 0
-    for name, (dtype, shape, payload) in held.items():
-        header[name] = {"dtype": dtype.label, "shape": shape, "data_offsets": [start, start + len(payload)]}
-        start += len(payload)
-    encoded = json.dumps(header).encode()
-    return len(encoded).to_bytes(8, "little") + encoded + b"".join(payload for _, _, payload in held.values())
-
-
-def written(folder: Path, *shards: Tensors, metadata: dict[str, str] | None = None) -> str:
-    """Write a checkpoint, in shards with an index if there are several."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    if len(shards) == 1:
-        (folder / "model.safetensors").write_bytes(weights(shards[0], metadata))
-        return str(folder)
-    weight_map: dict[str, str] = {}
-    for number, held in enumerate(shards, 1):
-        path = f"model-{number:05}-of-{len(shards):05}.safetensors"
-        (folder / path).write_bytes(weights(held, metadata))
-        weight_map |= dict.fromkeys(held, path)
-    (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
-    return str(folder)
 
 
 def content(where: str, **options: Any) -> str:
     return api.manifest(where, **options).manifest.content
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
 
 
 # --- the content digest ----------------------------------------------------------------------------------------------------
@@ -428,114 +379,6 @@ def test_a_file_that_is_replaced_after_the_headers_were_read_is_told(tmp_path: P
     monkeypatch.setattr(manifests, "read", meddling)
     with pytest.raises(ChangedUnderneath, match=r"model.safetensors: changed while it was read"):
         api.manifest(str(folder))
-
-
-# --- holding against -------------------------------------------------------------------------------------------------------
-
-
-def kinds(where: str | Path, against: str | Path, **options: Any) -> list[tuple[str, str]]:
-    return [(found.kind, found.subject) for found in api.check_manifest(str(where), str(against), **options).differences]
-
-
-@pytest.fixture
-def manifest(tmp_path: Path) -> Path:
-    """A manifest of three tensors and a config."""
-    held: Tensors = {"a": (Dtype.U8, (2,), b"12"), "b": (Dtype.F16, (1,), b"34"), "c": (Dtype.U8, (0,), b"")}
-    folder = Path(written(tmp_path / "held", held))
-    (folder / "config.json").write_text("{}")
-    api.manifest(str(folder), sha256=True, write=str(tmp_path / "m.json"))
-    return tmp_path / "m.json"
-
-
-def other(manifest: Path, *shards: Tensors, config: str | None = "{}", metadata: dict[str, str] | None = None) -> Path:
-    folder = Path(written(manifest.parent / "other", *shards, metadata=metadata))
-    if config is not None:
-        (folder / "config.json").write_text(config)
-    return folder
-
-
-A, B, C = (Dtype.U8, (2,), b"12"), (Dtype.F16, (1,), b"34"), (Dtype.U8, (0,), b"")
-
-
-def test_a_copy_is_the_same(manifest: Path) -> None:
-    assert kinds(other(manifest, {"a": A, "b": B, "c": C}), manifest, exact_files=True, sha256=True) == []
-
-
-@pytest.mark.parametrize(
-    ("held", "expected"),
-    [
-        ({"a": (Dtype.U8, (2,), b"13"), "b": B, "c": C}, [("values", "a")]),
-        ({"a": A, "b": (Dtype.BF16, (1,), b"34"), "c": C}, [("dtype", "b")]),
-        ({"a": (Dtype.U8, (2, 1), b"12"), "b": B, "c": C}, [("shape", "a")]),
-        ({"a": A, "b": B}, [("missing", "c")]),
-        ({"a": A, "b": B, "c": C, "d": A}, [("extra", "d")]),
-        ({"a": A, "x.b": B, "c": C}, [("renamed", "b")]),
-        ({"b": (Dtype.U8, (2,), b"12"), "a": (Dtype.F16, (1,), b"34"), "c": C}, [("dtype", "a"), ("dtype", "b")]),
-    ],
-)
-def test_each_difference_of_a_tensor_is_told(manifest: Path, held: Tensors, expected: list[tuple[str, str]]) -> None:
-    found = api.check_manifest(str(other(manifest, held)), str(manifest))
-    assert [(one.kind, one.subject) for one in found.differences] == expected
-    assert all(one.what and one.next and (one.path == "model.safetensors") == (one.kind != "missing") for one in found.differences)
-    assert found.content[0] != found.content[1]
-
-
-@pytest.mark.parametrize(("config", "expected"), [("[]", "file"), ("{", "file"), ("{} ", "file"), (None, "file missing")])
-def test_each_difference_of_a_file_is_told(manifest: Path, config: str | None, expected: str) -> None:
-    assert kinds(other(manifest, {"a": A, "b": B, "c": C}, config=config), manifest) == [(expected, "config.json")]
-
-
-def test_a_file_more_is_told(manifest: Path) -> None:
-    folder = other(manifest, {"a": A, "b": B, "c": C})
-    (folder / "README.md").write_text("")
-    assert kinds(folder, manifest) == [("file extra", "README.md")]
-
-
-def test_shards_and_metadata_are_a_remark_or_with_exact_files_differences(manifest: Path) -> None:
-    cases: list[tuple[list[Tensors], dict[str, str] | None]] = [
-        ([{"c": C, "a": A}, {"b": B}], None),
-        ([{"a": A, "b": B, "c": C}], {"format": "pt"}),
-        ([{"b": B, "a": A, "c": C}], None),
-    ]
-    for shards, metadata in cases:
-        folder = other(manifest, *shards, metadata=metadata)
-        found = api.check_manifest(str(folder), str(manifest), sha256=True)
-        assert found.same
-        assert {remark.kind for remark in found.remarks} == {"layout"}
-        assert found.content[0] == found.content[1]
-        exact = api.check_manifest(str(folder), str(manifest), exact_files=True)
-        assert (exact.differences, exact.remarks) == (found.remarks, ())
-
-
-def test_a_single_file_is_held_against_the_tensors_alone(manifest: Path) -> None:
-    folder = other(manifest, {"a": A, "b": B, "c": C}, config="[]")
-    found = api.check_manifest(str(folder / "model.safetensors"), str(manifest))
-    assert found.same
-    assert "1 other file of the manifest: a single file was named, and nothing beside it is read" in found.unchecked
-    api.manifest(str(folder / "model.safetensors"), write=str(folder.parent / "single.json"))
-    back = api.check_manifest(str(folder), str(folder.parent / "single.json"))
-    assert back.same
-    assert back.unchecked == ("1 other file here: the manifest was written of a single file",)
-
-
-def test_sha256_that_was_edited_is_told_where_it_is_asked_for(manifest: Path) -> None:
-    document = json.loads(manifest.read_text())
-    for file in document["files"].values():
-        file["sha256"] = "0" * 64
-    manifest.write_text(json.dumps(document))
-    folder = other(manifest, {"a": A, "b": B, "c": C})
-    assert kinds(folder, manifest, sha256=True) == [("sha256", "config.json"), ("sha256", "model.safetensors")]
-    found = api.check_manifest(str(folder), str(manifest))
-    assert found.same
-    assert found.unchecked == ("the SHA-256 that the manifest names: --sha256 compares them too",)
-
-
-@given(tensors(), tensors())
-def test_no_difference_of_tensors_if_and_only_if_the_content_is_the_same(home: Path, one: Tensors, two: Tensors) -> None:
-    a, b = api.manifest(written(home / "d", one)), api.manifest(written(home / "e", two))
-    for left, right in ((a, a), (a, b), (b, a)):
-        found = check(left, right.manifest, "m.json")
-        assert found.same == (left.manifest.content == right.manifest.content)
 
 
 def test_half_a_checkpoint_has_no_manifest(tmp_path: Path) -> None:

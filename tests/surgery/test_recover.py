@@ -17,48 +17,30 @@ from ckpt_tools.store.apply import write_in_place, write_new
 from ckpt_tools.store.reader import read
 from ckpt_tools.store.recover import recover
 from tests.surgery import plans
+from tests.surgery.checks import refusal
 from tests.surgery.faults import names, snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from ckpt_tools.records.plan import Plan
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """A sharded checkpoint."""
-    return plans.sharded(tmp_path / "in")
-
-
-@pytest.fixture
-def plan(old: Path, tmp_path: Path) -> Plan:
-    """A plan that makes one file of it."""
-    return plans.merging(old, tmp_path / "ref")
-
-
-@pytest.fixture
-def committed(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
+def committed(merge: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """A write in place that was decided on and then failed."""
     with monkeypatch.context() as patched:
         patched.setattr(journal, "roll_forward", refuse)
         with pytest.raises(errors.WriteInterrupted) as raised:
-            write_in_place(plan)
-    root = plan.before.root
+            write_in_place(merge)
+    root = merge.before.root
     assert str(raised.value) == (f"{root}: the change is decided on, and could not be finished: {root}/x: no; put that right, then finish it: ckpt recover")
-    return plan
+    return merge
 
 
 def refuse(*_: object) -> None:
     msg = "no"
     raise errors.Unwritable(msg, path=f"{os.path.dirname(_[0].path)}/x" if hasattr(_[0], "path") else "x")  # noqa: PTH120 - as the code under test
-
-
-def refusal[T: errors.CkptError](kind: type[T], do: Callable[[], object]) -> str:
-    with pytest.raises(kind) as raised:
-        do()
-    return str(raised.value)
 
 
 def test_a_folder_that_nobody_interrupted_needs_nothing(old: Path, tmp_path: Path) -> None:
@@ -111,7 +93,7 @@ def test_what_was_put_in_a_removed_files_place_meanwhile_is_left_there(old: Path
     assert (old / "notes.txt").read_text() == "written meanwhile"
 
 
-def test_a_write_that_was_not_decided_on_is_undone(plan: Plan, old: Path, tmp_path: Path) -> None:
+def test_a_write_that_was_not_decided_on_is_undone(merge: Plan, old: Path, tmp_path: Path) -> None:
     before = snapshot(tmp_path)
     work = old / ".ckpt-work"
     (work / "new" / "deep").mkdir(parents=True)
@@ -120,7 +102,7 @@ def test_a_write_that_was_not_decided_on_is_undone(plan: Plan, old: Path, tmp_pa
     (work / "lock").write_text("1\n")  # whatever a lock file says, even the number of a process that lives, only the lock counts
     (work / "journal.draft").write_text(json.dumps({"version": 1, "replace": [], "remove": [], "backup": "in.backup"}))
     (tmp_path / "in.backup").mkdir()
-    refusal(errors.WriteInterrupted, lambda: write_in_place(plan))
+    refusal(errors.WriteInterrupted, lambda: write_in_place(merge))
     assert recover(str(old)) == "undone"
     assert snapshot(tmp_path) == before
 
@@ -136,13 +118,13 @@ def test_undoing_keeps_a_backup_that_holds_anything(old: Path, tmp_path: Path) -
     assert (tmp_path / "in.backup" / "precious").exists()
 
 
-def test_an_unfinished_new_folder_is_removed(plan: Plan, tmp_path: Path) -> None:
+def test_an_unfinished_new_folder_is_removed(merge: Plan, tmp_path: Path) -> None:
     before = snapshot(tmp_path)
     (tmp_path / ".out.ckpt-partial" / "new").mkdir(parents=True)
     (tmp_path / ".out.ckpt-partial" / "lock").touch()
     assert recover(str(tmp_path / "out")) == "undone"
     assert snapshot(tmp_path) == before
-    write_new(plan, str(tmp_path / "out"))
+    write_new(merge, str(tmp_path / "out"))
     (tmp_path / ".out.ckpt-partial").mkdir()
     assert recover(str(tmp_path / "out")) == "finished"
     assert names(tmp_path) == ["in", "out", "ref"]
@@ -175,13 +157,13 @@ def test_a_lock_that_was_removed_before_it_could_be_locked_is_busy(old: Path, mo
     refusal(errors.Busy, lambda: recover(str(old)))
 
 
-def test_where_nothing_can_be_locked_nothing_is_written(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_can_be_locked_nothing_is_written(merge: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unsupported(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", unsupported)
     before = snapshot(tmp_path)
-    for write in (lambda: write_new(plan, str(tmp_path / "out")), lambda: write_in_place(plan)):
+    for write in (lambda: write_new(merge, str(tmp_path / "out")), lambda: write_in_place(merge)):
         assert "no locks available" in refusal(errors.Unwritable, write)
     assert snapshot(tmp_path) == before
 
