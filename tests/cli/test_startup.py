@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEAVY = ("torch", "lerobot", "transformers", "numpy", "huggingface_hub", "jsonschema", "rich", "safetensors", "pathlib", "shutil", "yaml")
+HEAVY = ("torch", "lerobot", "transformers", "numpy", "ctypes", "huggingface_hub", "jsonschema", "rich", "safetensors", "pathlib", "shutil", "yaml")
 
 _PROBE = """
 import sys

@@ -177,15 +177,16 @@ def test_nan_is_counted(tmp_path: Path) -> None:
     assert row[-2:] == ["1", "0"]
 
 
-def test_numpy_is_loaded_only_for_values_that_must_be_read(tmp_path: Path) -> None:
+def test_numpy_is_loaded_only_for_values_that_must_be_decoded(tmp_path: Path) -> None:
     folder = changed(tmp_path / "b", HEAD)
     arguments = ["diff", str(NORMAL), str(folder)]
-    # Files of this very moment are not remembered; these do not change.
-    run = "import ckpt_tools.store.value_cache as cache; cache.RACY_NS = 0; cache.TIMELESS = (); from ckpt_tools.cli.main import main; main({}); print()"
-    assert "numpy" not in heavy_modules_after(run.format(arguments))
-    assert "numpy" in heavy_modules_after(run.format([*arguments, "--values"]))
-    assert "numpy" not in heavy_modules_after(run.format([*arguments, "--values"]))
-    assert "numpy" in heavy_modules_after(run.format([*arguments, "--values", "--no-cache"]))
+    run = "from ckpt_tools.cli.main import main; main({}); print()"
+    assert heavy_modules_after(run.format(arguments)) == []
+    assert heavy_modules_after(run.format([*arguments, "--values", "--no-cache"])) == ["ctypes"]
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.seek(-4, os.SEEK_END)
+        file.write(b"\xff" * 4)  # NaN
+    assert heavy_modules_after(run.format([*arguments, "--values", "--no-cache"])) == ["ctypes", "numpy"]
 
 
 @pytest.mark.parametrize("cached", [False, True])
