@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ckpt_tools.errors import CkptError
 from ckpt_tools.store import sums
 from ckpt_tools.store.copying import read_into
 from ckpt_tools.store.numbers import BLOCK, Space
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 STEP = 1 << 18
 """Bytes per block: enough that Python's own time does not show, little enough to be still in a core's cache when they are added up."""
 
+PIECE = 32 * BLOCK
+"""Elements that a thread takes at a time: large tensors are shared among threads, small ones wait for nobody, and whoever interrupts is heard."""
+
 MOST_THREADS = 16
 """Each has half a megabyte, and eight more where numpy decodes."""
 
@@ -29,20 +33,23 @@ def threads() -> int:
     return min(cores(), MOST_THREADS)
 
 
-class Place(NamedTuple):
-    """Where a tensor's bytes are: an open file, and the offset of the first in it."""
+class Span(NamedTuple):
+    """Where a tensor's bytes are: in which file, open, from which offset on."""
 
+    path: str
     descriptor: int
     start: int
     dtype: Dtype
 
     def read(self, memory: sums.Memory, block: range) -> memoryview:
-        """Return the bytes of these elements, in `memory`. Raises ChangedUnderneath or Unreadable."""
+        """Return the bytes of these elements, in `memory`. Raises ChangedUnderneath or Unreadable with the path of the file."""
         length, offset = len(block) * self.dtype.bits // 8, self.start + block.start * self.dtype.bits // 8
-        data = memory.view[:length]
-        done = read_into(self.descriptor, data, offset)
-        while done < length:
-            done += read_into(self.descriptor, data[done:], offset + done)
+        data, done = memory.view[:length], 0
+        try:
+            while done < length:
+                done += read_into(self.descriptor, data[done:], offset + done)
+        except CkptError as error:
+            raise error.at(self.path) from None
         return data
 
     def source(self, memory: sums.Memory, first: int = 0) -> sums.Source:

@@ -11,13 +11,12 @@ from contextlib import ExitStack
 from math import inf, sqrt
 from typing import TYPE_CHECKING
 
-from ckpt_tools.errors import ChangedUnderneath, CkptError
 from ckpt_tools.records.tensor_change import PairFacts
 from ckpt_tools.store import value_cache
-from ckpt_tools.store.bench import Benches, Place, threads
+from ckpt_tools.store.bench import PIECE, Benches, Span, threads
 from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.files import open_regular
-from ckpt_tools.store.numbers import BLOCK, root, total
+from ckpt_tools.store.numbers import root, total
 from ckpt_tools.store.pair_sums import Sums, piece_sums
 from ckpt_tools.store.reader import refuse_other
 from ckpt_tools.store.team import Team
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
 
     from ckpt_tools.records.checkpoint import Checkpoint, Tensor, TensorFile
     from ckpt_tools.store.numbers import Scaled
-
-PIECE = 32 * BLOCK
-"""Elements that one thread takes at a time: large tensors are shared among threads, and small ones wait for nobody."""
 
 type Pair = tuple[Tensor, Tensor]
 
@@ -64,8 +60,8 @@ class _Side:
 class _Job:
     """A pair of tensors in pieces, and what was found of each so far."""
 
-    def __init__(self, pair: Pair, places: tuple[Place, Place]) -> None:
-        self.pair, self.places = pair, places
+    def __init__(self, pair: Pair, spans: tuple[Span, Span]) -> None:
+        self.pair, self.spans = pair, spans
         count = pair[0].parameters
         self.pieces = [range(first, min(first + PIECE, count)) for first in range(0, count, PIECE)]
         self.found = [Sums(same_bytes=True)] * len(self.pieces)
@@ -73,13 +69,13 @@ class _Job:
     def look(self, index: int, benches: Benches, tell: Callable[[int], None]) -> None:
         """Find the sums of a piece, or that its bytes are equal."""
         with benches.one() as bench:
-            self.found[index] = piece_sums(bench, self.places, self.pieces[index])
-        tell(sum(len(self.pieces[index]) * place.dtype.bits // 8 for place in self.places))
+            self.found[index] = piece_sums(bench, self.spans, self.pieces[index])
+        tell(sum(len(self.pieces[index]) * span.dtype.bits // 8 for span in self.spans))
 
     def add_norms(self, index: int, benches: Benches) -> None:
         """Find the sums of a piece whose bytes are equal."""
         with benches.one() as bench:
-            self.found[index] = piece_sums(bench, self.places, self.pieces[index], norms=True)
+            self.found[index] = piece_sums(bench, self.spans, self.pieces[index], norms=True)
 
     def lacking(self) -> list[int]:
         """Return which pieces' norms are not known, although the tensor changed elsewhere."""
@@ -112,23 +108,11 @@ def _compare_files(sides: tuple[_Side, _Side], pairs: Sequence[Pair], progress: 
 def _measured(sides: tuple[_Side, _Side], descriptors: tuple[int, int], pairs: Sequence[Pair], progress: Callable[[int], None]) -> dict[Pair, PairFacts]:
     """Return the facts of each pair. Threads share the pieces of all, in this order."""
     (one, two), (left, right) = descriptors, sides
-    jobs = [_Job((a, b), (Place(one, left.payload + a.start, a.dtype), Place(two, right.payload + b.start, b.dtype))) for a, b in pairs]
+    jobs = [_Job((a, b), (Span(left.path, one, left.payload + a.start, a.dtype), Span(right.path, two, right.payload + b.start, b.dtype))) for a, b in pairs]
     team, benches = Team(threads(), progress), Benches()
-    try:
-        team.do((job.look, (index, benches, team.tell)) for job in jobs for index in range(len(job.pieces)))
-        team.do((job.add_norms, (index, benches)) for job in jobs for index in job.lacking())
-    except ChangedUnderneath as error:
-        raise error.at(_shorter(sides, descriptors, pairs)) from None
-    except CkptError as error:
-        raise error.at(left.path) from None
+    team.do((job.look, (index, benches, team.tell)) for job in jobs for index in range(len(job.pieces)))
+    team.do((job.add_norms, (index, benches)) for job in jobs for index in job.lacking())
     return {job.pair: _facts(*job.pair, job.found) for job in jobs}
-
-
-def _shorter(sides: tuple[_Side, _Side], descriptors: tuple[int, int], pairs: Sequence[Pair]) -> str:
-    """Return the path of the file that has lost its end."""
-    ends = (max(a.end for a, _ in pairs), max(b.end for _, b in pairs))
-    lost = [side.path for side, one, end in zip(sides, descriptors, ends, strict=True) if os.fstat(one).st_size < side.payload + end]
-    return (lost or [sides[1].path])[0]
 
 
 def _facts(a: Tensor, b: Tensor, pieces: Sequence[Sums]) -> PairFacts:

@@ -6,11 +6,10 @@ import os
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from ckpt_tools.errors import CkptError
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.records.facts import Facts
 from ckpt_tools.store import sums
-from ckpt_tools.store.bench import Benches, Place, blocks, threads
+from ckpt_tools.store.bench import PIECE, Benches, Span, blocks, threads
 from ckpt_tools.store.casting import cast
 from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.files import open_regular
@@ -42,19 +41,15 @@ def measure(checkpoint: Checkpoint, progress: Callable[[int], None] = no_progres
     team, benches = Team(threads(), progress), Benches()
     found: dict[str, Facts] = {}
 
-    def look(tensor: Tensor, place: Place) -> None:
+    def look(tensor: Tensor, span: Span) -> None:
         with benches.one() as bench:
-            found[tensor.name] = _facts(bench, tensor, place)
-        team.tell(tensor.nbytes)
+            found[tensor.name] = _facts(bench, tensor, span, team.tell)
 
     for file in checkpoint.weights:
         path = os.path.join(checkpoint.root, file.path)
         largest_first = sorted((tensor for tensor in file.tensors if tensor.dtype in MEASURED), key=lambda tensor: -tensor.nbytes)
         with open_regular(path) as (descriptor, _):
-            try:
-                team.do((look, (tensor, Place(descriptor, file.payload_start + tensor.start, tensor.dtype))) for tensor in largest_first)
-            except CkptError as error:
-                raise error.at(path) from None
+            team.do((look, (tensor, Span(path, descriptor, file.payload_start + tensor.start, tensor.dtype))) for tensor in largest_first)
     return found
 
 
@@ -62,26 +57,28 @@ type _Seen = tuple[int, int, float, float]
 """NaN, infinities, and the range of the finite values, (inf, -inf) where there is none."""
 
 
-def _facts(bench: Bench, tensor: Tensor, place: Place) -> Facts:
+def _facts(bench: Bench, tensor: Tensor, span: Span, tell: Callable[[int], None]) -> Facts:
     nan, infinite, low, high = 0, 0, inf, -inf
-    for lost, endless, least, most in _seen(bench, tensor, place):
+    for lost, endless, least, most in _seen(bench, tensor, span, tell):
         nan, infinite, low, high = nan + lost, infinite + endless, min(low, least), max(high, most)
     empty = low > high
-    return Facts(tensor.parameters, nan, infinite, 0.0 if empty else low, 0.0 if empty else high)
+    return Facts(tensor.parameters, nan, infinite, 0.0 if empty else low + 0.0, 0.0 if empty else high + 0.0)  # -0.0 becomes 0.0
 
 
-def _seen(bench: Bench, tensor: Tensor, place: Place) -> Iterator[_Seen]:
+def _seen(bench: Bench, tensor: Tensor, span: Span, tell: Callable[[int], None]) -> Iterator[_Seen]:
     """Yield what is seen in each part: compiled as far as numbers are finite, then in a block that numpy looks at, and so on."""
     memory, rest = bench.memories[0], range(tensor.parameters)
     while rest:
+        asked, done = rest[:PIECE], 0
         if tensor.dtype in sums.KINDS:
-            done, found = sums.one_of_file(tensor.dtype, place.source(memory, rest.start), len(rest))
+            done, found = sums.one_of_file(tensor.dtype, span.source(memory, rest.start), len(asked))
             yield 0, 0, found.low, found.high
-            rest = rest[done:]
-        if rest:
-            block = next(blocks(rest, tensor.dtype))
-            yield _look(bench.np, bench.np.frombuffer(place.read(memory, block), "u1"), tensor.dtype)
-            rest = rest[len(block) :]
+        if done < len(asked):
+            block = next(blocks(asked[done:], tensor.dtype))
+            yield _look(bench.np, bench.np.frombuffer(span.read(memory, block), "u1"), tensor.dtype)
+            done += len(block)
+        tell(done * tensor.dtype.bits // 8)
+        rest = rest[done:]
 
 
 def _look(np: Any, data: NDArray[Any], dtype: Dtype) -> _Seen:  # noqa: ANN401 - numpy, imported late

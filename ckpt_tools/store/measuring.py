@@ -10,10 +10,9 @@ import os
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from ckpt_tools.errors import CkptError
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.records.facts import Measurement
-from ckpt_tools.store.bench import Benches, Place, blocks, threads
+from ckpt_tools.store.bench import Benches, Span, blocks, threads
 from ckpt_tools.store.copying import no_progress
 from ckpt_tools.store.files import open_regular
 from ckpt_tools.store.numbers import MANTISSA, product, root, total, unpacked
@@ -53,23 +52,19 @@ def _measured(checkpoint: Checkpoint, file: TensorFile, progress: Callable[[int]
         if complete:
             progress(sum(tensor.nbytes for tensor in file.tensors))
             return [known[tensor.name] for tensor in file.tensors]
-        try:
-            found = _looked_at(file, descriptor, progress)
-        except CkptError as error:
-            raise error.at(path) from None
+        found = _looked_at(file, path, descriptor, progress)
         watch.check_unchanged()
         remember_measurements(watch, found, use=cached)
     return found
 
 
-def _looked_at(file: TensorFile, descriptor: int, progress: Callable[[int], None]) -> list[Measurement]:
+def _looked_at(file: TensorFile, path: str, descriptor: int, progress: Callable[[int], None]) -> list[Measurement]:
     """Return what is told of each tensor. Threads share them, the largest first."""
     team, benches, found = Team(threads(), progress), Benches(), dict[str, Measurement]()
 
     def look(tensor: Tensor) -> None:
         with benches.one() as bench:
-            found[tensor.name] = _measure(bench, tensor, Place(descriptor, file.payload_start + tensor.start, tensor.dtype))
-        team.tell(tensor.nbytes)
+            found[tensor.name] = _measure(bench, tensor, Span(path, descriptor, file.payload_start + tensor.start, tensor.dtype), team.tell)
 
     team.do((look, (tensor,)) for tensor in sorted(file.tensors, key=lambda tensor: -tensor.nbytes))
     return [found[tensor.name] for tensor in file.tensors]
@@ -115,12 +110,12 @@ class _Running:
         return Measurement(tensor.name, digest, elements, self.nan, self.infinite, low, high, mean, l2, self.zeros, spare)
 
 
-def _measure(bench: Bench, tensor: Tensor, place: Place) -> Measurement:
+def _measure(bench: Bench, tensor: Tensor, span: Span, tell: Callable[[int], None]) -> Measurement:
     """Return what is told of one tensor, block by block, as its digest needs it."""
     running, digest = _Running(tensor.dtype), importlib.import_module("blake3").blake3()
     memory = bench.memories[0]
     for block in blocks(range(tensor.parameters), tensor.dtype):
-        data = place.read(memory, block)
+        data = span.read(memory, block)
         digest.update(data)
         found = one(tensor.dtype, memory.address, len(block)) if tensor.dtype in KINDS else None
         if found and found.squares < inf:
@@ -128,6 +123,7 @@ def _measure(bench: Bench, tensor: Tensor, place: Place) -> Measurement:
         else:
             with bench.np.errstate(all="ignore"):
                 running.decode(bench, data)
+        tell(len(data))
     return running.told(tensor, digest.hexdigest())
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.store import sums
-from ckpt_tools.store.bench import Place, blocks
+from ckpt_tools.store.bench import Span, blocks
 from ckpt_tools.store.numbers import INTEGERS, ZERO, Scaled, dot, largest, native, product, total
 
 if TYPE_CHECKING:
@@ -33,17 +33,17 @@ class Sums(NamedTuple):
     ab: Scaled = ZERO
 
 
-def piece_sums(bench: Bench, places: tuple[Place, Place], elements: range, *, norms: bool = False) -> Sums:
+def piece_sums(bench: Bench, spans: tuple[Span, Span], elements: range, *, norms: bool = False) -> Sums:
     """Return the sums over some elements; of a piece whose bytes are equal no more than that, unless `norms` are wanted."""
-    if not norms and places[0].dtype is places[1].dtype and _equal(bench, places, elements):
+    if not norms and spans[0].dtype is spans[1].dtype and _equal(bench, spans, elements):
         return Sums(same_bytes=True)
-    return _added(list(_parts(bench, places, elements)))
+    return _added(list(_parts(bench, spans, elements)))
 
 
-def _equal(bench: Bench, places: tuple[Place, Place], elements: range) -> bool:
+def _equal(bench: Bench, spans: tuple[Span, Span], elements: range) -> bool:
     """Whether the bytes are equal. Raises ChangedUnderneath or Unreadable."""
-    bits, (left, right) = places[0].dtype.bits, bench.memories
-    one, two = (Place(place.descriptor, place.start + elements.start * bits // 8, Dtype.U8) for place in places)
+    bits, (left, right) = spans[0].dtype.bits, bench.memories
+    one, two = (span._replace(start=span.start + elements.start * bits // 8, dtype=Dtype.U8) for span in spans)
     length = len(elements) * bits // 8
     same = sums.same_in_files(one.source(left), two.source(right), length)
     if same is None:  # reading here says why, or goes on after an interruption
@@ -51,9 +51,9 @@ def _equal(bench: Bench, places: tuple[Place, Place], elements: range) -> bool:
     return same
 
 
-def _parts(bench: Bench, places: tuple[Place, Place], elements: range) -> Iterator[sums.PairSums | Sums]:
+def _parts(bench: Bench, spans: tuple[Span, Span], elements: range) -> Iterator[sums.PairSums | Sums]:
     """Yield sums that together are those over all elements: compiled ones as far as they reach, then those of a block that numpy decodes, and so on."""
-    (left, right), (one, two), rest = places, bench.memories, elements
+    (left, right), (one, two), rest = spans, bench.memories, elements
     dtypes = left.dtype, right.dtype
     while rest:
         if all(dtype in sums.KINDS for dtype in dtypes):

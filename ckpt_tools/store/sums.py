@@ -3,13 +3,14 @@
 They are right where all numbers are finite. NaN and infinities make the sums of squares NaN or infinite, by which they are seen.
 """
 
-# ruff: noqa: PTH120 - importing pathlib costs start-up time
+# ruff: noqa: PTH120, PTH123 - importing pathlib costs start-up time
 from __future__ import annotations
 
 import ctypes
 import os
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
+from zlib import crc32
 
 from ckpt_tools.errors import SumsMissing
 from ckpt_tools.records.dtype import Dtype
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LIBRARY = os.path.join(os.path.dirname(__file__), "libsums.so")
+SOURCE = os.path.join(os.path.dirname(__file__), "sums.c")
 
 KINDS = {Dtype.F32: "f32", Dtype.BF16: "bf16", Dtype.F16: "f16"}
 """The dtypes that are understood, and what the library calls them."""
@@ -143,8 +145,15 @@ def _pread() -> int | None:
 
 @cache
 def _library() -> ctypes.CDLL:
+    """Return the library. One of another version would take its arguments for something else."""
     try:
-        return ctypes.CDLL(LIBRARY)
-    except OSError as error:
+        library = ctypes.CDLL(LIBRARY)
+        made_from = ctypes.c_uint32(library.source_sum()).value
+    except (OSError, AttributeError) as error:
         msg = f"the compiled part of ckpt cannot be loaded ({error})"
         raise SumsMissing(msg, path=LIBRARY) from None
+    with open(SOURCE, "rb") as file:
+        if made_from != crc32(file.read()):
+            msg = "the compiled part of ckpt is that of another version"
+            raise SumsMissing(msg, path=LIBRARY)
+    return library

@@ -22,7 +22,10 @@ SCHEMAS = sorted(path.name for path in (ROOT / "schemas").iterdir())
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the wheel of this checkout."""
-    out = tmp_path_factory.mktemp("wheel")
+    return built(tmp_path_factory.mktemp("wheel"))
+
+
+def built(out: Path) -> Path:
     build = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", build, str(out)], check=True, cwd=ROOT, capture_output=True)
     return next(out.glob("*.whl"))
@@ -39,6 +42,19 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
     assert tops == {"ckpt_tools", f"ckpt_tools-{__version__}.dist-info"}
+
+
+def test_building_a_wheel_leaves_the_checkout_alone_and_takes_no_remains_along(tmp_path: Path) -> None:
+    remains = ROOT / "ckpt_tools" / "store" / "libsums.4711"
+    before = Path(sums.LIBRARY).stat().st_mtime_ns
+    remains.write_bytes(b"")
+    try:
+        made = built(tmp_path)
+    finally:
+        remains.unlink()
+    assert Path(sums.LIBRARY).stat().st_mtime_ns == before
+    with zipfile.ZipFile(made) as archive:
+        assert [name for name in archive.namelist() if "libsums" in name] == ["ckpt_tools/store/libsums.so"]
 
 
 def test_the_wheel_is_for_this_kind_of_machine_and_any_python(wheel: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ckpt_tools import api
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.records.facts import Facts
+from ckpt_tools.store import measure as module
 from ckpt_tools.store.bench import STEP
 from ckpt_tools.store.measure import measure
 from tests.rules.cases import FIXTURES, GOOD, Case, hold, make, tensors, untouched
@@ -136,3 +137,11 @@ def test_a_lone_nan_is_found_wherever_it_stands(place: int, tmp_path: Path) -> N
 def test_an_empty_tensor_and_one_of_an_unknown_kind_are_no_trouble(tmp_path: Path) -> None:
     assert measure(api.read(written(tmp_path / "a", Dtype.F32, b"", (0, 3))))["x"] == Facts(0, 0, 0, 0.0, 0.0)
     assert measure(api.read(written(tmp_path / "b", Dtype.F8_E8M0, b"\x01\x02", (2,)))) == {}
+
+
+@pytest.mark.parametrize("dtype", [Dtype.F32, Dtype.F16])
+def test_a_large_tensor_is_told_of_in_parts_so_that_an_interruption_is_heard(dtype: Dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PIECE", 1024)
+    size, told = dtype.bits // 8, list[int]()
+    measure(api.read(written(tmp_path, dtype, bytes(size * 5000), (5000,))), told.append)
+    assert told == [1024 * size] * 4 + [904 * size]

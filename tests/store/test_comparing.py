@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from ckpt_tools import api
 from ckpt_tools.compare.checkpoints import comparable
-from ckpt_tools.errors import ChangedUnderneath
+from ckpt_tools.errors import ChangedUnderneath, Unreadable
 from ckpt_tools.format import header
 from ckpt_tools.records.checkpoint import Tensor
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.records.tensor_change import PairFacts
 from ckpt_tools.store import bench, comparing, numbers
 from ckpt_tools.store.comparing import compare_values
+from ckpt_tools.store.pair_sums import piece_sums
 from tests.store.blobs import decoded, sharded, written
 
 if TYPE_CHECKING:
@@ -345,6 +346,17 @@ def test_a_file_that_becomes_shorter_is_named(tmp_path: Path) -> None:
     with pytest.raises(ChangedUnderneath, match="became shorter") as caught:
         facts_of(a, b)
     assert caught.value.path == str(path)
+
+
+@pytest.mark.parametrize("dtype", [Dtype.BF16, Dtype.F64])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_file_that_cannot_be_read_is_named(side: int, dtype: Dtype, tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(bytes(64))
+    with (tmp_path / "there").open("rb") as file:
+        there, closed = bench.Span("there", file.fileno(), 0, dtype), bench.Span("closed", -1, 0, dtype)
+        with pytest.raises(Unreadable) as caught:
+            piece_sums(bench.Bench(), (closed, there) if side == 0 else (there, closed), range(4))
+    assert caught.value.path == "closed"
 
 
 def test_a_file_that_is_written_to_meanwhile_is_named(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ckpt_tools.cli.main import main
+from ckpt_tools.errors import SumsMissing
 from ckpt_tools.records.dtype import Dtype
 from ckpt_tools.store import sums
 from tools import build_sums
@@ -245,7 +246,7 @@ def test_a_row_of_vectors_adds_to_the_same_bits_as_one_without(monkeypatch: pyte
 
 def test_the_library_is_that_of_this_source(tmp_path: Path) -> None:
     """Whoever edits `sums.c` and does not compile it would test what was there before."""
-    build_sums.build(tmp_path / "libsums.so")
+    build_sums.build(tmp_path / "libsums.so", "-Werror")
     assert (tmp_path / "libsums.so").read_bytes() == Path(sums.LIBRARY).read_bytes()
 
 
@@ -265,6 +266,31 @@ def test_without_the_library_values_are_refused_with_the_way_out(command: list[s
     assert main([*command, "--no-cache"]) == 2
     assert "none.so: the compiled part of ckpt cannot be loaded" in (said := capsys.readouterr().err)
     assert "install ckpt-tools again: " in said
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """Load the library anew, and again afterwards."""
+    sums._library.cache_clear()
+    sums._function.cache_clear()
+    yield
+    sums._library.cache_clear()
+    sums._function.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_library_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "sums.c").write_bytes(Path(sums.SOURCE).read_bytes() + b"\n")
+    monkeypatch.setattr(sums, "SOURCE", str(tmp_path / "sums.c"))
+    with pytest.raises(SumsMissing, match=r"libsums.so: the compiled part of ckpt is that of another version; install ckpt-tools again"):
+        sums.one(Dtype.F32, 0, 0)
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_library_that_is_another_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sums, "LIBRARY", str(next(Path(np.__file__).parent.rglob("_multiarray_umath*.so"))))
+    with pytest.raises(SumsMissing, match="cannot be loaded"):
+        sums.one(Dtype.F32, 0, 0)
 
 
 def test_what_does_not_compile_is_told_with_what_the_compiler_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

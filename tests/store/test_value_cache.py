@@ -64,7 +64,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return counted
 
     for name in ("read", "source"):
-        monkeypatch.setattr(bench.Place, name, counting(name, getattr(bench.Place, name)))
+        monkeypatch.setattr(bench.Span, name, counting(name, getattr(bench.Span, name)))
     return happened
 
 
