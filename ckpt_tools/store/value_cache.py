@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ckpt_tools.records.checkpoint import Tensor
 
-FORMAT = 2
+FORMAT = 3
 """Raised when what is remembered, or how it is computed, changes."""
 
 RACY_NS = 2_000_000_000

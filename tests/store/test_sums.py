@@ -251,24 +251,6 @@ def test_the_library_is_that_of_this_source(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Take the library away."""
-    monkeypatch.setattr(sums, "LIBRARY", str(tmp_path / "none.so"))
-    sums._library.cache_clear()
-    sums._function.cache_clear()
-    yield
-    sums._library.cache_clear()
-
-
-@pytest.mark.usefixtures("no_library")
-@pytest.mark.parametrize("command", [["diff", "--values", "fixtures/normal", "fixtures/reflow"], ["show", "--values", "fixtures/normal"]], ids=lambda c: c[0])
-def test_without_the_library_values_are_refused_with_the_way_out(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*command, "--no-cache"]) == 2
-    assert "none.so: the compiled part of ckpt cannot be loaded" in (said := capsys.readouterr().err)
-    assert "install ckpt-tools again: " in said
-
-
-@pytest.fixture
 def fresh() -> Iterator[None]:
     """Load the library anew, and again afterwards."""
     sums._library.cache_clear()
@@ -276,6 +258,17 @@ def fresh() -> Iterator[None]:
     yield
     sums._library.cache_clear()
     sums._function.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("command", [["diff", "--values", "fixtures/normal", "fixtures/reflow"], ["show", "--values", "fixtures/normal"]], ids=lambda c: c[0])
+def test_without_the_library_values_are_refused_with_the_way_out(
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sums, "LIBRARY", str(tmp_path / "none.so"))
+    assert main([*command, "--no-cache"]) == 2
+    assert "none.so: the compiled part of ckpt cannot be loaded" in (said := capsys.readouterr().err)
+    assert "install ckpt-tools again: " in said
 
 
 @pytest.mark.usefixtures("fresh")
