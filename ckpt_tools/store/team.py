@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterable, Iterator
 
 type Task = tuple[Callable[..., None], tuple[object, ...]]
@@ -32,38 +33,51 @@ class Team:
         self._failure: BaseException | None = None
 
     def tell(self, nbytes: int) -> None:
-        """Pass progress on, one thread at a time. Raises _Stopped where there is no point in going on."""
-        if self._failure:
-            raise _Stopped
+        """Pass progress on, one thread at a time, and none after the first that failed. Raises _Stopped where there is no point in going on."""
         with self._lock:
-            self._progress(nbytes)
+            if self._failure:
+                raise _Stopped
+            try:
+                self._progress(nbytes)
+            except BaseException as error:
+                self._failure = error  # before the lock is free: whoever waits for it must not go on
+                raise
 
     def do(self, tasks: Iterable[Task]) -> None:
         """Do all tasks, in about this order. Raises what the first that failed has raised, when all threads have ended."""
         waiting = list(tasks)
         rest = iter(waiting)
-        others = [self._threading.Thread(target=self._work, args=(rest,), daemon=True) for _ in range(min(self.size, len(waiting)) - 1)]
-        for thread in others:
-            thread.start()
-        self._work(rest)
-        for thread in others:
-            thread.join()
+        others = [self._threading.Event() for _ in range(min(self.size, len(waiting)) - 1)]
+        for end in others:
+            self._threading.Thread(target=self._work, args=(rest, end), daemon=True).start()
+        self._work(rest, self._threading.Event())
+        for end in others:
+            self._await(end)
         if self._failure:
             raise self._failure
+
+    def _await(self, end: threading.Event) -> None:
+        while not end.is_set():  # not Thread.join, which takes a thread for ended once it was interrupted: python/cpython 90882
+            try:
+                end.wait()
+            except BaseException as error:  # noqa: BLE001 - Ctrl-C: the others are still at work, and hear of it
+                self._failure = self._failure or error
 
     def _next(self, tasks: Iterator[Task]) -> Task | None:
         with self._lock:
             return next(tasks, None)
 
-    def _work(self, tasks: Iterator[Task]) -> None:
+    def _work(self, tasks: Iterator[Task], end: threading.Event) -> None:
         try:
             while not self._failure and (task := self._next(tasks)):
                 function, arguments = task
                 function(*arguments)
         except _Stopped:
-            return
+            pass
         except BaseException as error:  # noqa: BLE001 - also Ctrl-C has to stop the others first
             self._failure = self._failure or error
+        finally:
+            end.set()
 
 
 class _Stopped(Exception):

@@ -11,6 +11,7 @@ import hashlib
 import os
 import subprocess
 import threading
+import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -166,23 +167,35 @@ def test_a_file_that_goes_away_and_what_takes_its_place(tmp_path: Path) -> None:
 
 
 def test_the_first_failure_stops_all_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digests, "CHUNK", 10)
     files = [wanted(tmp_path / str(number), DATA, []) for number in range(8)]
-    heard: list[bool] = []
+    others_at_work, interrupted = threading.Event(), threading.Event()
     after: list[int] = []
 
-    def interrupt(nbytes: int) -> None:
-        main = threading.current_thread() is threading.main_thread()
-        if True in heard and False in heard and main:
-            heard.clear()
-            after.append(0)
-            raise KeyboardInterrupt
-        after.extend([nbytes] * bool(after))
-        heard.append(main)
+    def main() -> bool:
+        return threading.current_thread() is threading.main_thread()
 
+    def read(source: int, buffer: memoryview, offset: int) -> int:
+        if main():
+            assert others_at_work.wait(60)
+        elif others_at_work.is_set():
+            assert interrupted.wait(60)
+        return copying.read_into(source, buffer, offset)
+
+    def interrupt(nbytes: int) -> None:
+        if interrupted.is_set():
+            after.append(nbytes)
+        elif main():
+            interrupted.set()
+            time.sleep(0.05)  # the others come as far as they can: to where they wait for their turn to tell
+            raise KeyboardInterrupt
+        else:
+            others_at_work.set()
+
+    monkeypatch.setattr(digests, "CHUNK", 10)
+    monkeypatch.setattr(digests, "read_into", read)
     with pytest.raises(KeyboardInterrupt):
         digest_files(files, threads=4, progress=interrupt)
-    assert len(after) <= 4, "who was not interrupted ends with its next step"
+    assert after == [], "who was not interrupted ends with its next step, untold"
 
 
 def test_a_file_that_has_changed_is_not_even_read(tmp_path: Path) -> None:
