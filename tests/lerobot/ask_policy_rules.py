@@ -211,7 +211,8 @@ VARIANTS: dict[str, Change] = {
     "no device": without(PRE, "device_processor"),
     "no batch": without(PRE, "to_batch_processor"),
     # --- harmless
-    "more statistics": state(PRE, lambda tensors: tensors | {"timestamp.mean": numbers(1), "so100.buffer.other": numbers(NAN)}),
+    "more statistics": state(PRE, lambda tensors: tensors | {"timestamp.mean": numbers(1), "so100.buffer.other.max": numbers(NAN)}),
+    "a tensor beside the statistics": state(PRE, lambda tensors: tensors | {"model.weight": numbers(NAN)}),
     "a NaN that is not read": statistic(PRE, f"{STATE}.q01", NAN),
     "another eps": normalizer(lambda item: item["config"].update(eps=1e-7)),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,20 @@ def modes(mode: str, *kinds: str) -> Change:
     mapping = {"VISUAL": "IDENTITY", "STATE": "MEAN_STD", "ACTION": "MEAN_STD"} | dict.fromkeys(kinds, mode)
     own = [update(lambda item: item["config"].update(norm_map=mapping)) for update in (normalizer, unnormalizer)]
     return both(config(normalization_mapping=mapping), *own)
+
+
+def weights_as(name: str) -> Change:
+    """Put the checkpoint's weights under another name, too."""
+
+    def change(folder: Path) -> None:
+        shutil.copyfile(folder / "model.safetensors", folder / name)
+
+    return change
+
+
+def named(name: str) -> Callable[[dict[str, Any]], None]:
+    """Make a step another one, with a state of its own."""
+    return lambda item: item.update(registry_name=name, state_file="w.safetensors")
 
 
 def by_class(item: dict[str, Any]) -> None:
@@ -210,6 +225,20 @@ CASES = {
         (step(PRE, "tokenizer_processor", lambda item: item["config"].update(max_length=64)), untouched),
     ),
     "no steps": Case("CK733", added(POST, '{"name": "x"}'), (untouched, removed("train_config.json")), frozenset({"CK728"})),
+    "a tensor beside the statistics": Case(
+        "CK734",
+        state(PRE, lambda tensors: tensors | {"teacher.bias": numbers(1)}),
+        (given_statistics(PRE, index_q05=numbers(1)), given_statistics(POST, timestamp_mean=numbers(1))),
+    ),
+    "the weights as a state": Case("CK734", weights_as(STATES[POST]), (untouched, removed("train_config.json")), frozenset({"CK723"})),
+    "weights that a step names which reads none": Case(
+        "CK734",
+        both(weights_as("w.safetensors"), step(PRE, "rename_observations_processor", lambda item: item.update(state_file="w.safetensors"))),
+        (
+            both(step(PRE, "rename_observations_processor", lambda item: item.update(state_file=STATES[PRE]))),
+            *(both(weights_as("w.safetensors"), step(PRE, "rename_observations_processor", named(name))) for name in ("my_step", "groot_n1_7_pack_inputs_v1")),
+        ),
+    ),
 }
 
 
