@@ -34,8 +34,8 @@ demo: $(STAMP) ## show and diff fixtures, then train a teacher and its reflow st
 test: check ## everything that .ci/run runs: format, lint, types, contracts, tests
 	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-torture: $(STAMP) ## let writes down at every system call, with strace (half an hour; apt-get install strace)
-	CKPT_TORTURE=1 $(PY) -m pytest -q tests/surgery/test_faults.py
+torture: $(STAMP) ## let writes down at every system call, with strace (a quarter of an hour; apt-get install strace)
+	CKPT_TORTURE=1 $(PY) -m pytest --numprocesses auto --maxprocesses 4 -rP tests/surgery/test_faults.py
 
 browser: $(STAMP) ## look at the HTML pages in a headless Chromium (a minute; apt-get install chromium)
 	CKPT_BROWSER=required $(PY) -m pytest -q tests/report/test_html_browser.py
