@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import sys
+
+from ckpt_tools.cli.exit_codes import INTERRUPTED
 
 # A short life with many small records: collecting cycles would cost a tenth of the time, imports included, and find none.
 gc.disable()
 
-from ckpt_tools.cli.main import main as run  # noqa: E402 - after that
-
 
 def main() -> None:
     """Run `ckpt` and leave with its exit code."""
-    sys.exit(run())
+    try:
+        code = importlib.import_module("ckpt_tools.cli.main").main()
+    except KeyboardInterrupt:  # while that is imported: it hears the others itself
+        code = INTERRUPTED
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -13,3 +13,6 @@ TROUBLE = 2
 
 NOTHING_CHECKED = 3
 """Nothing was checked, which is not a pass."""
+
+INTERRUPTED = 130
+"""Somebody pressed Ctrl-C: what shells say of a command that SIGINT ended."""

@@ -12,10 +12,11 @@ from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS
 from ckpt_tools.cli.output import complain, progress_of, write, write_report
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.format import manifest
+from ckpt_tools.records.manifest import Hashed
 from ckpt_tools.report.manifest_page import page
 
 if TYPE_CHECKING:
-    from ckpt_tools.records.manifest import Check, Hashed, RemoteCheck
+    from ckpt_tools.records.manifest import Check, RemoteCheck
 
 
 @click.command("hash", short_help="Digest what a checkpoint holds, or hold it to a manifest.", epilog=options.WHERE_HELP)
@@ -42,15 +43,17 @@ def hash(  # noqa: A001, PLR0913 - the command's name; one parameter an option
     """
     _refuse_pointless(output, against, remote, exact_files=exact_files, sha256=sha256)
     with progress_of("hashing", None, wanted=True) as progress:
-        compared: Check | RemoteCheck
+        done: Hashed | Check | RemoteCheck
         if remote is not None:
-            compared = api.check_remote(where, remote, progress=progress, expect=progress.expect)
+            done = api.check_remote(where, remote, progress=progress, expect=progress.expect)
         elif against is not None:
-            compared = api.check_manifest(where, against, sha256=sha256, exact_files=exact_files, progress=progress, expect=progress.expect)
+            done = api.check_manifest(where, against, sha256=sha256, exact_files=exact_files, progress=progress, expect=progress.expect)
         else:
-            return _written(api.manifest(where, sha256=sha256, write=output, progress=progress, expect=progress.expect), output, output_format, full=full)
-    write_report(compared, lambda: page(compared, full=full), output_format, json="manifest_json")
-    return CLEAN if compared.same else FINDINGS
+            done = api.manifest(where, sha256=sha256, write=output, progress=progress, expect=progress.expect)
+    if isinstance(done, Hashed):
+        return _written(done, output, output_format, full=full)
+    write_report(done, lambda: page(done, full=full), output_format, json="manifest_json")
+    return CLEAN if done.same else FINDINGS
 
 
 def _written(found: Hashed, output: str | None, output_format: str, *, full: bool) -> int:

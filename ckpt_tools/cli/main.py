@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 
 import click
 
 from ckpt_tools import __version__
-from ckpt_tools.cli.exit_codes import TROUBLE
-from ckpt_tools.cli.output import complain
+from ckpt_tools.cli.exit_codes import INTERRUPTED, TROUBLE
+from ckpt_tools.cli.output import complain, open_what_is_closed, silence, tell
 from ckpt_tools.errors import CkptError
 
 COMMANDS = (
@@ -18,8 +17,6 @@ COMMANDS = (
     *("sanitize", "config", "strip", "rename", "cast", "extract", "reshard", "merge", "plan", "apply", "recover"),
 )
 """Each is the command of that name in the module of that name in this package. In the order of `ckpt --help`."""
-
-_INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
@@ -48,21 +45,24 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    open_what_is_closed()
     try:
         return int(cli.main(args=arguments, prog_name="ckpt", standalone_mode=False) or 0)
     except CkptError as error:
         complain(str(error))
     except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
+        tell(f"{error.format_message()}\n")
     except click.ClickException as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "ckpt")
         complain(f"{error.format_message().rstrip('.')}; see `{command} --help`")
     except (click.Abort, KeyboardInterrupt):
         complain("interrupted; what was being written is there as a whole or not at all")
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         # Who read our output has gone, as `head` does. Python would complain once more when it closes standard output.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
     except OSError as error:
         complain(f"{error.filename or 'the system'}: {(error.strerror or str(error)).lower()}; check the path and the disk")
+    except MemoryError:
+        complain("there is not enough memory; close other programs, or raise the limit (`ulimit -v`)")
     return TROUBLE

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
+    from typing import TextIO
 
     from ckpt_tools.report.blocks import Page
 
@@ -49,7 +50,28 @@ def _whole(document: str) -> str:
 
 def complain(message: str) -> None:
     """Write one line to standard error."""
-    sys.stderr.write(f"ckpt: {message}\n")
+    tell(f"ckpt: {message}\n")
+
+
+def tell(text: str) -> None:
+    """Write `text` to standard error; where nobody can hear it, the exit code still says it."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        silence(sys.stderr)
+
+
+def silence(stream: TextIO) -> None:
+    """Have what is written to `stream` go nowhere, also what Python writes when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def open_what_is_closed() -> None:
+    """Have a standard stream that was closed before the start, as by `>&-`, go nowhere: who closed it wants the exit code only."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - a device, open until the end
 
 
 class Progress:
@@ -72,7 +94,7 @@ def progress_of(what: str, total: int | None, *, wanted: bool) -> Iterator[Progr
     rich = importlib.import_module("rich.progress")
     console = importlib.import_module("rich.console").Console(stderr=True)
     columns = (rich.TextColumn(what), rich.BarColumn(), rich.DownloadColumn(), rich.TransferSpeedColumn(), rich.TimeRemainingColumn())
-    with rich.Progress(*columns, console=console, transient=True) as bar:
+    with rich.Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
         task = bar.add_task(what, total=total)
         yield Progress(lambda nbytes: bar.advance(task, nbytes), lambda nbytes: bar.update(task, total=nbytes))
 
