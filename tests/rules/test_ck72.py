@@ -227,15 +227,16 @@ CASES = {
     "no steps": Case("CK733", added(POST, '{"name": "x"}'), (untouched, removed("train_config.json")), frozenset({"CK728"})),
     "a tensor beside the statistics": Case(
         "CK734",
-        state(PRE, lambda tensors: tensors | {"teacher.bias": numbers(1)}),
-        (given_statistics(PRE, index_q05=numbers(1)), given_statistics(POST, timestamp_mean=numbers(1))),
+        state(PRE, lambda tensors: tensors | {"a.bias": numbers(1)}),
+        (given_statistics(PRE, action_median=numbers(1)), given_statistics(POST, timestamp_mask=numbers(1))),
     ),
     "the weights as a state": Case("CK734", weights_as(STATES[POST]), (untouched, removed("train_config.json")), frozenset({"CK723"})),
     "weights that a step names which reads none": Case(
         "CK734",
         both(weights_as("w.safetensors"), step(PRE, "rename_observations_processor", lambda item: item.update(state_file="w.safetensors"))),
         (
-            both(step(PRE, "rename_observations_processor", lambda item: item.update(state_file=STATES[PRE]))),
+            step(PRE, "rename_observations_processor", lambda item: item.update(state_file=STATES[PRE])),
+            normalizer(lambda item: item.update(state_file="model.safetensors")),
             *(both(weights_as("w.safetensors"), step(PRE, "rename_observations_processor", named(name))) for name in ("my_step", "groot_n1_7_pack_inputs_v1")),
         ),
     ),
