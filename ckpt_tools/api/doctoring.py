@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools.api.judging import verify
 from ckpt_tools.errors import CkptError, InputsRefused, NotComparable, ProbeFailed, ProbeMissing
 from ckpt_tools.families.registry import family_of
+from ckpt_tools.format.hub_name import download, parse
 from ckpt_tools.records.diagnosis import Cause, CauseCode, Diagnosis, Effect
 from ckpt_tools.rules.causes import in_order, static_causes
 from ckpt_tools.rules.figures import figures
@@ -22,7 +23,7 @@ from ckpt_tools.store.probes import diagnose as ask_probe
 from ckpt_tools.store.reader import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ckpt_tools.records.checkpoint import Checkpoint
     from ckpt_tools.records.diagnosis import Live, Measurement
@@ -92,11 +93,18 @@ def diagnose(normal: str, reflow: str, wish: Wish | None = None, *, progress: Ca
         settings=tuple(settings(here, there)) if there else (),
         statistics=tuple(statistics(a, b)) if there else (),
         causes=causes,
-        notes=(*swapped(theirs.findings, verification.findings), *problems, *_notes(causes, new, shared, outcome.live)),
+        notes=(*swapped(theirs.findings, verification.findings), *problems, *_notes(causes, new, shared, outcome.live), *_away(here, there)),
         live=outcome.live,
         not_live=outcome.why,
         failed=outcome.failed,
     )
+
+
+def _away(*sides: Checkpoint | None) -> Iterator[str]:
+    """Yield how to bring to this machine what is on the Hub: living policies and repairs need it here."""
+    for side in sides:
+        if side and is_remote(side.root):
+            yield f"{side.where} is on the Hub; to let it act, or to repair it: {download(parse(side.where))[0]}"
 
 
 def _check_batch(path: str) -> None:
@@ -130,6 +138,8 @@ def _live(here: Checkpoint, there: Checkpoint | None, wish: Wish | None, progres
     code = [side.where for side in (here, there) if _runs_code(side)]
     if code:
         return _Outcome(why=f"a processor of {code[0]} names a class to import, which loading would run (ckpt explain CK731)", failed=True)
+    if away := [side.where for side in (here, there) if is_remote(side.root)]:
+        return _Outcome(why=f"{away[0]} is on the Hub, and a policy acts only on this machine")
     request = {**wish._asdict(), "normal": here.root, "reflow": there.root, "observations": OBSERVATIONS if wish.dataset else DRAWN}
     try:
         answer = ask_probe(family_of(here).name, request, progress)

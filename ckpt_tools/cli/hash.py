@@ -62,7 +62,8 @@ def _written(found: Hashed, output: str | None, output_format: str, *, full: boo
     else:
         write_report(found, lambda: page(found, full=full), output_format)
     if output is not None:
-        complain(f"{output}: {len(found.manifest.tensors):,} tensors, {len(found.manifest.files):,} files")
+        tensors, files = len(found.manifest.tensors), len(found.manifest.files)
+        complain(f"{output}: {tensors:,} tensor{'s' * (tensors != 1)}, {files:,} file{'s' * (files != 1)}")
     return CLEAN
 
 

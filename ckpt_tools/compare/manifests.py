@@ -27,7 +27,7 @@ _NEXT = {
     "file": _AGAIN,
     "file missing": "fetch it again; if it is not wanted any more, write the manifest again",
     "file extra": "remove it; if it belongs there, write the manifest again",
-    "layout": "nothing: the tensors are the same; to have the very files, copy them as they are",
+    "layout": "the tensors are the same; to have the very files, copy them as they are",
     "size": _HUB,
     "content": _HUB,
     "unknown": "ask the Hub itself: unset HF_HUB_OFFLINE",

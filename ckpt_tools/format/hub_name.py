@@ -54,6 +54,15 @@ def parse(where: str) -> HubName:
     return HubName(found["repository"], revision, path)
 
 
+def download(name: HubName) -> tuple[str, str]:
+    """Return the command that brings to this machine what `name` names, and the folder where it then is."""
+    at = f" --revision {name.revision}" * bool(name.revision)
+    path = name.path.replace("'", "'\\''")
+    inside = f" --include '{path}*'" * bool(path)
+    folder = name.repository.partition("/")[2]
+    return f"hf download {name.repository}{at}{inside} --local-dir {folder}", f"{folder}/{name.path}".rstrip("/")
+
+
 def is_strange(path: str) -> bool:
     """Whether a path leads out of a repository, or is none that a file can have."""
     return not path or leaves_folder(path) or any(part in ("", ".", "..") for part in path.split("/"))

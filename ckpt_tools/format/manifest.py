@@ -127,7 +127,7 @@ def _object(value: Json, place: str, keys: set[str], allowed: frozenset[str] | s
         _refuse(place, "is no object")
     lacking, strange = sorted(keys - value.keys()), sorted(value.keys() - keys - allowed)
     if lacking:
-        _refuse(place, f"has no {lacking[0]}")
+        _refuse(place, f"lacks the field {lacking[0]!r}")
     if strange:
         _refuse(place, f"has a field that no manifest has: {strange[0]}")
     return value

@@ -96,7 +96,8 @@ def _tensors(changes: Sequence[TensorChange]) -> Iterator[Block]:
 def value_verdict(changes: ValueComparison) -> str:
     """Return what the verdict says of the values."""
     changed = sum(row.changed for row in changes.components)
-    tolerance = f" by more than {percent(changes.tolerance)}" if changes.tolerance else ""
+    broken = ", or to NaN or infinity" * any(row.broken for row in changes.components)
+    tolerance = f" by more than {percent(changes.tolerance)}{broken}" if changes.tolerance else ""
     if changed:
         moved = f", frozen ones among them ({', '.join(row.title for row in changes.moved)})" if changes.moved else ""
         return f"values of {changed:,} tensor{'s' * (changed != 1)} changed{tolerance}{moved}"

@@ -32,7 +32,7 @@ def size(nbytes: int) -> str:
 def transferred(what: Transfer) -> str:
     """Return what reading from the Hub took, in words."""
     if not what.requests:
-        return "read from the cache, nothing from the Hub"
+        return "read from the cache, nothing from the Hub: what the cache lacks, if anything, counts as missing"
     return f"read {size(what.received)} in {what.requests:,} request{'s' * (what.requests != 1)}, of {size(what.total)} on the Hub"
 
 

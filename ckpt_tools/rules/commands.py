@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ckpt_tools.format.hub_name import download, is_hub_name, parse
+
 if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
@@ -13,16 +15,22 @@ _QUOTED = r"'(?:[^']|'\\'')*'"
 
 
 def pasteable(words: str, subject: Subject) -> str:
-    """Return what to do next with WHERE and NORMAL replaced by what the checkpoint and its reference are called, WHERE/FILE by one word for a file in it."""
-    names = {"WHERE": subject.checkpoint.where} | ({"NORMAL": subject.reference.where} if subject.reference else {})
+    """Return what to do next with WHERE and NORMAL replaced by what the checkpoint and its reference are called, WHERE/FILE by one word for a file in it.
+
+    A command about a checkpoint on the Hub begins with its download: what changes one needs it on this machine.
+    """
+    there = subject.checkpoint
+    fetch, where = download(parse(there.where)) if is_hub_name(there.root) else ("", there.where)
+    names = {"WHERE": where} | ({"NORMAL": subject.reference.where} if subject.reference else {})
 
     def replaced(match: re.Match[str]) -> str:
         inside = match["inside"]
         if inside and match["place"] == "WHERE":
-            return quoted(f"{(subject.checkpoint.root or '.').rstrip('/')}/{_meant(inside)}")
+            return quoted(f"{(where if fetch else there.root or '.').rstrip('/')}/{_meant(inside)}")
         return quoted(names.get(match["place"], match["place"])) + (f"/{inside}" if inside else "")
 
-    return re.sub(rf"(?<= )(?P<place>WHERE|NORMAL)\b(?:/(?P<inside>{_QUOTED}|{_PLAIN}))?", replaced, words)
+    pasted = re.sub(rf"(?<= )(?P<place>WHERE|NORMAL)\b(?:/(?P<inside>{_QUOTED}|{_PLAIN}))?", replaced, words)
+    return f"{fetch} && {pasted}" if fetch and pasted != words and words.startswith("ckpt ") else pasted
 
 
 def inside(path: str) -> str:

@@ -79,7 +79,7 @@ def _object(value: Json, place: str, keys: set[str]) -> dict[str, Json]:
     lacking = sorted(keys - value.keys())
     strange = sorted(value.keys() - keys - ({"$schema"} if not place else set()))
     if lacking:
-        _refuse(place, f"has no {lacking[0]}")
+        _refuse(place, f"lacks the field {lacking[0]!r}")
     if strange:
         _refuse(place, f"has a field that no lockfile has: {strange[0]}")
     return value

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import ChangedUnderneath, NotAFile, NotHere, NothingThere, Unreadable
-from ckpt_tools.format.hub_name import is_hub_name, parse
+from ckpt_tools.format.hub_name import download, is_hub_name, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,8 +60,14 @@ def read_at(descriptor: int, length: int, offset: int, path: str) -> bytes:
     return b"".join(chunks)
 
 
-def read_whole(path: str, limit: int) -> bytes:
-    """Return the bytes of the file at `path`. Raises Unreadable for one of more than `limit` bytes, before reading it."""
+def read_whole(path: str, limit: int, expected: str = "") -> bytes:
+    """Return the bytes of the file at `path`. Raises Unreadable for one of more than `limit` bytes, before reading it.
+
+    `expected` is told to whom has misspelt the path: what kind of file ought to be there.
+    """
+    if expected and not os.path.lexists(path):
+        msg = "there is nothing here"
+        raise NothingThere(msg, path=path, hint=f"check the spelling; {expected} is expected")
     with open_regular(path) as (descriptor, size):
         if size > limit:
             raise too_large(path, size, limit)
@@ -106,11 +112,8 @@ def kind_of(mode: int) -> str:
 
 def not_here(where: str) -> NotHere:
     """Return the error for a name on the Hub where a checkpoint on this machine is needed."""
-    name = parse(where)
-    at = f" --revision {name.revision}" * bool(name.revision)
-    inside = f" --include '{name.path}*'" * bool(name.path)
     msg = "is on the Hub, and this needs it on this machine"
-    return NotHere(msg, path=where, hint=f"download it first: hf download {name.repository}{at}{inside} --local-dir {name.repository.partition('/')[2]}")
+    return NotHere(msg, path=where, hint=f"download it first: {download(parse(where))[0]}")
 
 
 def nothing_at(path: str) -> NothingThere | NotHere:

@@ -185,7 +185,7 @@ def _called(where: str) -> str:
 
 def read_manifest(path: str) -> Manifest:
     """Return what the manifest at `path` says. Raises ManifestInvalid, also where its content digest does not follow from its tensors, or as reading does."""
-    data = read_whole(path, LIMIT)
+    data = read_whole(path, LIMIT, "a manifest")
     try:
         found = codec.parse(decode_utf8(data))
     except JsonInvalid as error:

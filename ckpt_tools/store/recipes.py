@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ckpt_tools.errors import CkptError, JsonInvalid, NothingThere, RecipeInvalid
+from ckpt_tools.errors import CkptError, JsonInvalid, RecipeInvalid
 from ckpt_tools.format.json_spans import spans
 from ckpt_tools.format.json_text import DEPTH_LIMIT, decode_utf8, escape, parse
 from ckpt_tools.records.operation import CopyFile, Take
@@ -44,10 +44,7 @@ def read_recipe(path: str) -> tuple[Operation, ...]:
     if extension not in (".json", ".yaml", ".yml"):
         msg = "is no recipe by its name"
         raise RecipeInvalid(msg, path=path, hint="name a file that ends in .json, .yaml or .yml")
-    try:
-        data = read_whole(path, LIMIT)
-    except NothingThere as error:
-        raise NothingThere(error.what, path=path, hint="check the spelling; a recipe file is expected") from None
+    data = read_whole(path, LIMIT, "a recipe file")
     lines: _Lines = {}
     try:
         text = decode_utf8(data)

@@ -42,7 +42,7 @@ def read_settings(named: str | None, root: str) -> Settings:
         msg = "lies inside the checkpoint that it would judge"
         raise SettingsInvalid(msg, path=path, hint="keep the settings outside, where the checkpoint's author cannot write them")
     try:
-        value = importlib.import_module("tomllib").loads(read_whole(path, LIMIT).decode())
+        value = importlib.import_module("tomllib").loads(read_whole(path, LIMIT, "a ckpt.toml").decode())
     except ValueError as error:
         msg = f"is no TOML: {str(error)[:1].lower()}{str(error)[1:]}"
         raise SettingsInvalid(msg, path=path) from None

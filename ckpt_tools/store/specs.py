@@ -21,7 +21,7 @@ LIMIT = 64 << 20
 
 def read_spec(path: str) -> Spec:
     """Return what the lockfile at `path` says. Raises SpecInvalid with the path, or what reading a file raises (NothingThere, NotAFile, Unreadable)."""
-    data = read_whole(path, LIMIT)
+    data = read_whole(path, LIMIT, "a lockfile of `ckpt spec`")
     try:
         return specs.parse(decode_utf8(data))
     except JsonInvalid as error:

@@ -357,6 +357,16 @@ def test_an_empty_where_is_told(good: Path) -> None:
     assert_one_line(ckpt("diff", good, ""), "there is nothing here; check the spelling")
 
 
+@pytest.mark.parametrize(
+    ("option", "kind"), [("hash --check", "a manifest"), ("verify --spec", "a lockfile of `ckpt spec`"), ("verify --settings", "a ckpt.toml")]
+)
+def test_a_missing_file_beside_the_checkpoint_is_said_to_be_of_its_kind(option: str, kind: str, good: Path) -> None:
+    assert_one_line(
+        ckpt(option.split(maxsplit=1)[0], good, option.split()[1], "/nowhere/none"),
+        f"/nowhere/none: there is nothing here; check the spelling; {kind} is expected",
+    )
+
+
 def test_a_path_that_is_not_utf8_is_told_with_escapes(tmp_path: Path) -> None:
     assert_one_line(ckpt("show", os.fsencode(tmp_path) + b"/\xff\xfe"), "/\\udcff\\udcfe: there is nothing here; ")
 

@@ -146,7 +146,7 @@ def test_changed_checkpoints_hold_what_they_should(manifest: Path, arguments: li
         (["fixtures/normal", "--check", "fixtures/none.json"], "fixtures/none.json: there is nothing here; "),
         (["fixtures/normal", "--check", "fixtures"], "fixtures: is a folder, not a file; "),
         (["fixtures/normal", "--check", "/dev/zero"], "/dev/zero: is a device, not a file; "),
-        (["fixtures/normal", "--check", "fixtures/normal/config.json"], "config.json: has no content; write it again"),
+        (["fixtures/normal", "--check", "fixtures/normal/config.json"], "config.json: lacks the field 'content'; write it again"),
         (["fixtures/normal", "--check", "fixtures/normal/model.safetensors"], "model.safetensors: byte "),
         (["fixtures/normal", "--write", "README.md"], "README.md: is there already, and no manifest: line 1, column 1"),
         (["fixtures/normal", "--write", "none/m.json"], "none/m.json: cannot be written: its folder is not there"),

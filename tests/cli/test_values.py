@@ -97,6 +97,11 @@ def test_a_number_that_became_nan_is_told_whatever_the_tolerance(tmp_path: Path)
     assert "      1 value is NaN or infinite on one side and something else on the other" in done.stdout
 
 
+def test_the_verdict_says_what_a_tolerance_does_not_hold_for(tmp_path: Path) -> None:
+    done = ckpt("diff", NORMAL, changed(tmp_path / "b", f"{EXPERT}=nan"), "--values", "--tolerance", "0.01")
+    assert "values of 1 tensor changed by more than 1 %, or to NaN or infinity" in done.stdout
+
+
 def test_a_tolerance_lets_small_changes_pass_and_is_recorded(tmp_path: Path) -> None:
     folder = changed(tmp_path / "b", EXPERT)
     done = ckpt("diff", NORMAL, folder, "--values", "--tolerance", "0.01")

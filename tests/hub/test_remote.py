@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from huggingface_hub import HfApi, constants
 
 from ckpt_tools import api, errors
 from ckpt_tools.api import gating
+from ckpt_tools.api.doctoring import Wish
 from ckpt_tools.format import header
 from ckpt_tools.records.checkpoint import Tensor
 from ckpt_tools.records.dtype import Dtype
@@ -138,6 +140,33 @@ def test_verifying_and_gating_find_the_same_from_afar(hub: HubServer, tmp_path: 
     assert {skip.reason for skip in afar.skipped if skip.code in VALUES} == {"values are not read from the Hub: download the checkpoint for that"}
     assert any(finding.code == "CK810" for finding in afar.findings)
     assert all(secret.decode() not in str(finding) for finding in afar.findings)
+
+
+@pytest.mark.parametrize(
+    ("where", "fetch", "folder"),
+    [
+        (NAME, "hf download tester/policy --local-dir policy", "policy"),
+        ("tester/policy", "hf download tester/policy --local-dir policy", "policy"),
+        (f"{NAME}@main/it's", "hf download tester/policy --revision main --include 'it'\\''s*' --local-dir policy", "policy/it's"),
+    ],
+)
+def test_a_repair_of_what_is_on_the_hub_begins_with_its_download(hub: HubServer, where: str, fetch: str, folder: str) -> None:
+    hub.add_repo(REPO, REFLOW | {f"it's/{path}": data for path, data in REFLOW.items()})
+    found = {finding.code: finding.next for finding in api.verify(where).findings}
+    assert found["CK301"].startswith(f"{fetch} && ckpt sanitize ")
+    download, command = (shlex.split(part) for part in found["CK301"].split(" && "))
+    assert download == shlex.split(fetch)
+    assert command == ["ckpt", "sanitize", folder]
+    assert not found["CK742"], "what is no command stays as it is"
+
+
+def test_a_diagnosis_of_what_is_on_the_hub_is_of_the_files_and_says_how_to_get_them(hub: HubServer) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.add_repo("tester/student", REFLOW)
+    found = api.diagnose(NAME, "hf://tester/student", Wish())
+    assert (found.live, found.failed, found.not_live) == (None, False, f"{NAME} is on the Hub, and a policy acts only on this machine")
+    assert "hf://tester/student is on the Hub; to let it act, or to repair it: hf download tester/student --local-dir student" in found.notes
+    assert {cause.code.value for cause in found.causes} >= {"reflow-fields", "vlm-built-in-f32"}
 
 
 def test_what_cannot_be_read_is_a_finding_from_afar_too(hub: HubServer) -> None:

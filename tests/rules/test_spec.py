@@ -93,7 +93,7 @@ def tensor(**changes: Any) -> str:
         ("", "", "is empty"),
         ("{", "", "line 1"),
         ("[]", "", "is no object"),
-        ("{}", "", "has no tensors"),
+        ("{}", "", "lacks the field 'tensors'"),
         (document(version=2), "/version", "is 2, and this ckpt reads 1"),
         (document(version=True), "/version", "is true, and this ckpt reads 1"),
         (document(version=1.0), "/version", "is 1.0, and this ckpt reads 1"),
@@ -101,7 +101,7 @@ def tensor(**changes: Any) -> str:
         (document(tensors=[]), "/tensors", "is no object"),
         (document(more=1), "", "has a field that no lockfile has: more"),
         (document(tensors={"a/b": 1}), "/tensors/a~1b", "is no object"),
-        (document(tensors={"a/b": {"dtype": "F32"}}), "/tensors/a~1b", "has no shape"),
+        (document(tensors={"a/b": {"dtype": "F32"}}), "/tensors/a~1b", "lacks the field 'shape'"),
         (tensor(offset=1), "/tensors/a~1b", "has a field that no lockfile has: offset"),
         (tensor(dtype="f32"), "/tensors/a~1b/dtype", "is none of BOOL, F4"),
         (tensor(dtype=["F32"]), "/tensors/a~1b/dtype", "is none of BOOL, F4"),
@@ -145,7 +145,7 @@ def test_any_text_is_read_or_refused(written: str) -> None:
 
 def test_errors_of_reading_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    for content, words in ((b"\xff", "not UTF-8"), (b"{}", "has no tensors"), (b"{", "")):
+    for content, words in ((b"\xff", "not UTF-8"), (b"{}", "lacks the field 'tensors'"), (b"{", "")):
         path.write_bytes(content)
         with pytest.raises(SpecInvalid) as caught:
             read_spec(str(path))

@@ -201,13 +201,13 @@ def edited(*path: str, value: Any) -> str:
     [
         ("", "", "is empty"),
         ("[]", "", "is no object"),
-        ("{}", "", "has no content"),
+        ("{}", "", "lacks the field 'content'"),
         ('{"version":1,"version":1}', "", "stands more than once"),
         (edited("version", value=2), "/version", "is 2, and this ckpt reads 1"),
         (edited("version", value=True), "/version", "is true, and this ckpt reads 1"),
         (edited("content", value="0" * 63), "/content", "is no digest"),
         (edited("content", value="A" * 64), "/content", "is no digest"),
-        (edited("content", value=None), "", "has no content"),
+        (edited("content", value=None), "", "lacks the field 'content'"),
         (edited("whole", value=1), "/whole", "is neither true nor false"),
         (edited("written_from", value=1), "/written_from", "is no text"),
         (edited("more", value=1), "", "has a field that no manifest has: more"),
@@ -217,7 +217,7 @@ def edited(*path: str, value: Any) -> str:
         (edited("files", "a/b", "size", value=True), "/files/a~1b/size", "is no whole number"),
         (edited("files", "a/b", "header", value="0" * 64), "/files/a~1b", "has a field that no manifest has: blake3"),
         (edited("files", "a/b", "sha256", value="0"), "/files/a~1b/sha256", "is no digest"),
-        (edited("tensors", value=None), "", "has no tensors"),
+        (edited("tensors", value=None), "", "lacks the field 'tensors'"),
         (edited("tensors", "a/b", "dtype", value="F33"), "/tensors/a~1b/dtype", "is none of BOOL"),
         (edited("tensors", "a/b", "shape", value=3), "/tensors/a~1b/shape", "is no list"),
         (edited("tensors", "a/b", "shape", value=[1.5]), "/tensors/a~1b/shape/0", "is no whole number"),
@@ -281,7 +281,7 @@ def test_a_manifest_is_written_over_an_older_one_and_over_nothing_else(tmp_path:
         assert path.read_text() == text(found)
     assert [entry.name for entry in tmp_path.iterdir()] == ["m.json"]
     path.write_text("{}")
-    with pytest.raises(ManifestInvalid, match=r"m.json: is there already, and no manifest: has no content; name another file"):
+    with pytest.raises(ManifestInvalid, match=r"m.json: is there already, and no manifest: lacks the field 'content'; name another file"):
         api.manifest(str(FIXTURES / "normal"), write=str(path))
     assert path.read_text() == "{}"
 
