@@ -51,7 +51,8 @@ def _settings(diagnosis: Diagnosis) -> Iterator[Block]:
         rows = tuple((printable(pair.key), printable(pair.normal), printable(pair.reflow)) for pair in differing)
         yield Table(header=("setting", "NORMAL", "REFLOW"), rows=rows)
     same = len(diagnosis.settings) - len(differing)
-    yield Line(text=f"{same} {'more ' if differing else ''}the same in both", mark=Mark.GOOD if not differing else Mark.NONE)
+    if same:
+        yield Line(text=f"{same} {'more ' if differing else ''}the same in both", mark=Mark.GOOD if not differing else Mark.NONE)
 
 
 def _statistics(diagnosis: Diagnosis) -> Iterator[Block]:
@@ -64,7 +65,10 @@ def _statistics(diagnosis: Diagnosis) -> Iterator[Block]:
         yield Table(header=("statistic", "NORMAL", "REFLOW"), rows=rows)
     same = len(diagnosis.statistics) - len(differing)
     modes = ", ".join(dict.fromkeys(f"{printable(pair.feature)} {pair.mode}" for pair in diagnosis.statistics))
-    yield Line(text=f"{same} {'more ' if differing else ''}statistics the same in both ({modes})", mark=Mark.NONE if differing else Mark.GOOD)
+    if same:
+        yield Line(
+            text=f"{same} {'more ' if differing else ''}statistic{'s' * (same != 1)} the same in both ({modes})", mark=Mark.NONE if differing else Mark.GOOD
+        )
 
 
 def _statistic(pair: StatisticPair) -> str:

@@ -21,6 +21,8 @@ _SHOWN = 4
 
 def change_blocks(changes: ValueComparison, *, full: bool) -> Iterator[Block]:
     """Yield what changed in the values. `full` lists every layer, and every tensor that is not identical."""
+    if not (changes.components or changes.uncompared):
+        return
     yield Heading(text="values of the tensors")
     for row in sorted(changes.components, key=lambda row: (not row.moved, not row.changed, -row.high)):
         layers = [layer for layer in changes.layers if layer.component == row.component]

@@ -21,16 +21,21 @@ def pasteable(words: str, subject: Subject) -> str:
     """
     there = subject.checkpoint
     fetch, where = download(parse(there.where)) if is_hub_name(there.root) else ("", there.where)
-    names = {"WHERE": where} | ({"NORMAL": subject.reference.where} if subject.reference else {})
+    names = {"WHERE": _as_path(where)} | ({"NORMAL": _as_path(subject.reference.where)} if subject.reference else {})
 
     def replaced(match: re.Match[str]) -> str:
         inside = match["inside"]
         if inside and match["place"] == "WHERE":
-            return quoted(f"{(where if fetch else there.root or '.').rstrip('/')}/{_meant(inside)}")
+            return quoted(f"{_as_path(where if fetch else there.root or '.').rstrip('/')}/{_meant(inside)}")
         return quoted(names.get(match["place"], match["place"])) + (f"/{inside}" if inside else "")
 
     pasted = re.sub(rf"(?<= )(?P<place>WHERE|NORMAL)\b(?:/(?P<inside>{_QUOTED}|{_PLAIN}))?", replaced, words)
     return f"{fetch} && {pasted}" if fetch and pasted != words and words.startswith("ckpt ") else pasted
+
+
+def _as_path(where: str) -> str:
+    """Return a path that no command takes for an option."""
+    return f"./{where}" if where.startswith("-") else where
 
 
 def inside(path: str) -> str:

@@ -27,17 +27,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def as_path(where: str) -> str:
+    return f"./{where}" if where.startswith("-") else where
+
+
 @given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1))
 def test_any_word_is_one_word_for_a_shell(word: str) -> None:
     assert shlex.split(quoted(word)) == [word]
     done = pasteable("ckpt sanitize WHERE --reference NORMAL", Subject(Checkpoint(word, word, ()), GENERIC, reference=Checkpoint("a b", "a b", ())))
-    assert shlex.split(done) == ["ckpt", "sanitize", word, "--reference", "a b"]
+    assert shlex.split(done) == ["ckpt", "sanitize", as_path(word), "--reference", "a b"]
 
 
 @given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1), st.text(st.characters(exclude_characters="\0/", codec="utf-8"), min_size=1))
 def test_a_file_inside_is_one_word_for_a_shell(folder: str, name: str) -> None:
     done = pasteable(f"ckpt config {inside(name)} unset {quoted('/WHERE x')}", Subject(Checkpoint("x", folder, ()), GENERIC))
-    assert shlex.split(done) == ["ckpt", "config", f"{folder.rstrip('/')}/{name}", "unset", "/WHERE x"]
+    assert shlex.split(done) == ["ckpt", "config", f"{as_path(folder).rstrip('/')}/{name}", "unset", "/WHERE x"]
+
+
+def test_a_folder_that_is_called_like_an_option_is_named_as_a_folder() -> None:
+    done = pasteable("ckpt sanitize WHERE --reference NORMAL", Subject(Checkpoint("-r", "-r", ()), GENERIC, reference=Checkpoint("--x", "--x", ())))
+    assert done == "ckpt sanitize ./-r --reference ./--x"
 
 
 def pasted(command: str, home: Path) -> subprocess.CompletedProcess[str]:
