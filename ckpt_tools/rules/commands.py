@@ -30,7 +30,7 @@ def pasteable(words: str, subject: Subject) -> str:
         return quoted(names.get(match["place"], match["place"])) + (f"/{inside}" if inside else "")
 
     pasted = re.sub(rf"(?<= )(?P<place>WHERE|NORMAL)\b(?:/(?P<inside>{_QUOTED}|{_PLAIN}))?", replaced, words)
-    return f"{fetch} && {pasted}" if fetch and pasted != words and words.startswith("ckpt ") else pasted
+    return pasted.replace("ckpt ", f"{fetch} && ckpt ", 1) if fetch and pasted != words else pasted
 
 
 def _as_path(where: str) -> str:

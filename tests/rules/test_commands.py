@@ -44,6 +44,14 @@ def test_a_file_inside_is_one_word_for_a_shell(folder: str, name: str) -> None:
     assert shlex.split(done) == ["ckpt", "config", f"{as_path(folder).rstrip('/')}/{name}", "unset", "/WHERE x"]
 
 
+def test_also_a_command_after_words_begins_with_the_download_of_what_is_on_the_hub() -> None:
+    afar = Subject(Checkpoint("hf://me/policy@v1", f"hf://me/policy@{'0' * 40}", ()), GENERIC)
+    fetch = "hf download me/policy --revision v1 --local-dir policy"
+    assert pasteable(f"remove the key: ckpt config {inside('a.json')} unset k", afar) == f"remove the key: {fetch} && ckpt config policy/a.json unset k"
+    assert pasteable("ckpt rename WHERE A B, or ckpt sanitize WHERE", afar) == f"{fetch} && ckpt rename policy A B, or ckpt sanitize policy"
+    assert pasteable("leave it out, or take it out: ckpt strip", afar) == "leave it out, or take it out: ckpt strip"
+
+
 def test_a_folder_that_is_called_like_an_option_is_named_as_a_folder() -> None:
     done = pasteable("ckpt sanitize WHERE --reference NORMAL", Subject(Checkpoint("-r", "-r", ()), GENERIC, reference=Checkpoint("--x", "--x", ())))
     assert done == "ckpt sanitize ./-r --reference ./--x"
