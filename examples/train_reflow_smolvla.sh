@@ -15,6 +15,8 @@
 #   STEPS, BATCH   steps (20000) and batch size (64)
 #   SHARE_VLM=true student and teacher use one VLM in memory (about 0.7 GB less in BF16). What is saved is the same, byte for byte.
 #   EXTRA="…"      more arguments for lerobot-train, split at blanks
+#
+# Exit status: that of `ckpt verify` for the student, 0 or 1; anything else where a step could not run, which ends the script there.
 set -euo pipefail
 
 if [[ $# -lt 2 ]]; then
@@ -52,14 +54,23 @@ fi
 
 student=$out/checkpoints/last/pretrained_model
 
+# Runs a look at the student. What it finds (exit code 1) is printed and does not end the script; that it could not run (2) does.
+look() {
+    found=0
+    "$@" || found=$?
+    [[ $found -le 1 ]] || exit "$found"
+}
+
 # Same names, shapes, dtypes and config as the teacher; only the expert's values may differ. Exit code 1 says that something differs.
 if [[ -d $teacher ]]; then
-    ckpt diff "$teacher" "$student" || [[ $? -eq 1 ]]
+    look ckpt diff "$teacher" "$student"
 fi
 
 # What stock LeRobot would make of it: 0 is clean.
-ckpt verify --values "$student"
+look ckpt verify --values "$student"
+verified=$found
 
 # What stands between it and an upload: a model card, paths of this machine in train_config.json. Exit code 1 says that something does.
-ckpt gate "$student" || [[ $? -eq 1 ]]
+look ckpt gate "$student"
 echo "When the gate has nothing to say: ckpt upload <user>/<repository> $student"
+exit "$verified"
