@@ -158,17 +158,24 @@ def _write_new(path: str, document: as_json.JsonDict) -> None:
     durable.write_file(path, as_json.dump(document).encode())
 
 
-def write(made: Plan, output: str | None = None, *, backup: bool = True, receipt: str | None = None, progress: Callable[[int], None] | None = None) -> Written:
-    """Do what a plan says: into the new folder (or file) `output`, or in place where that is None, and then with a backup beside it.
+def write(  # noqa: PLR0913 - options by keyword
+    made: Plan,
+    output: str | None = None,
+    *,
+    in_place: bool = False,
+    backup: bool = True,
+    receipt: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Written:
+    """Apply a plan: to the new folder (or file) `output`, or `in_place`, with a backup beside the checkpoint. Exactly one of the two is required.
 
     `receipt` is a new file for the SHA-256 of every file before and after, which costs one more reading of all. `progress` is called with bytes written.
     Raises a CkptError, and then nothing has changed.
     """
+    if in_place or output is None:
+        _refuse_in_place(made, output, in_place=in_place)
     if receipt:
         _refuse_unwritable(receipt)
-    if output is None and _is_one_shard(made):
-        msg = "is one shard of a checkpoint, and the index and the other shards would not agree with it any more"
-        raise SurgeryRefused(msg, path=made.before.where, hint="name the folder, or write elsewhere with --output")
     before = _digests(made.before.root, made.before.paths) if receipt else ()
     detached: tuple[str, ...] = ()
     kept = None
@@ -181,6 +188,19 @@ def write(made: Plan, output: str | None = None, *, backup: bool = True, receipt
     if receipt:
         _write_new(receipt, plan_json.receipt_document(made, written, Receipt(before, _digests(written.path, made.after.paths))))
     return written
+
+
+def _refuse_in_place(made: Plan, output: str | None, *, in_place: bool) -> None:
+    """Raise SurgeryRefused unless in-place writing is possible and the only destination."""
+    if not in_place:
+        msg = "no destination given for the changed checkpoint"
+        raise SurgeryRefused(msg, path=made.before.where, hint="pass output= (a new folder or file) or in_place=True")
+    if output is not None:
+        msg = f"two destinations given for the changed checkpoint: {output} and in place"
+        raise SurgeryRefused(msg, path=made.before.where, hint="pass either output= or in_place=True, not both")
+    if _is_one_shard(made):
+        msg = "is one shard of a checkpoint, and the index and the other shards would not agree with it any more"
+        raise SurgeryRefused(msg, path=made.before.where, hint="name the folder, or write elsewhere with --output")
 
 
 def _digests(root: str, paths: Iterable[str]) -> tuple[tuple[str, int, str], ...]:

@@ -76,7 +76,7 @@ def carry_out(plan: Plan, wishes: Wishes, *, suffix: str) -> int:
         total = sum(output.size for output in plan.outputs)
         with progress_of("writing", total, wanted=total >= _LONG) as progress:
             output = None if wishes.in_place else _beside(plan, suffix) if wishes.output is None else wishes.output
-            written = api.write(plan, output, backup=wishes.backup, receipt=wishes.receipt, progress=progress)
+            written = api.write(plan, output, in_place=wishes.in_place, backup=wishes.backup, receipt=wishes.receipt, progress=progress)
     write_report(plan, lambda: plan_page(plan, written, full=wishes.full), wishes.output_format, json="plan_json")
     return FINDINGS if plan.remains or (wishes.dry_run and plan.steps) else CLEAN
 

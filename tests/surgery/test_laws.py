@@ -189,7 +189,7 @@ class Surgery(RuleBasedStateMachine):
         out = self.home / str(self.count)
         api.write(plan, str(out))
         self.hold_the_laws(plan.before, out, plan.after)
-        api.write(plan, backup=False)
+        api.write(plan, in_place=True, backup=False)
         left, right = ({path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()} for root in (self.folder, out))
         assert left == right
         self.folder = out
