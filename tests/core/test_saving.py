@@ -17,7 +17,7 @@ from lerobot_policy_smolvla_reflow.teacher import VLM_PREFIX
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lerobot_policy_smolvla_reflow import ReflowError, selfcheck
+from lerobot_policy_smolvla_reflow import ReflowError, verify_saved
 from tests.core.surroundings import make_batch, save_teacher, smolvla_config
 
 MakeStudent = Callable[..., SmolVLAReflowPolicy]
@@ -158,7 +158,7 @@ def test_a_wrong_dtype_is_a_fault(make_student: MakeStudent, tmp_path: Path) -> 
     student = make_student()
     student.save_pretrained(tmp_path)
     expected = {name: (torch.float32, tuple(tensor.shape)) for name, tensor in student.state_dict().items()}
-    assert any("is BF16" in fault and "should be F32" in fault for fault in selfcheck.faults(tmp_path, expected))
+    assert any("is BF16" in fault and "should be F32" in fault for fault in verify_saved.faults(tmp_path, expected))
 
 
 def test_files_are_readable_like_any_other(make_student: MakeStudent, tmp_path: Path) -> None:

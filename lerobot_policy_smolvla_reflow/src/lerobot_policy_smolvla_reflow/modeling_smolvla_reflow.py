@@ -20,14 +20,14 @@ from torch import Tensor
 from lerobot_policy_smolvla_reflow import flow
 from lerobot_policy_smolvla_reflow.averaging import WeightAverage
 from lerobot_policy_smolvla_reflow.configuration_smolvla_reflow import SmolVLAReflowConfig
-from lerobot_policy_smolvla_reflow.draws import Draw, draw, step_generator, this_rank
 from lerobot_policy_smolvla_reflow.errors import ReflowError
 from lerobot_policy_smolvla_reflow.objective import RealRows, batch_loss
 from lerobot_policy_smolvla_reflow.observation import Observation, observe
 from lerobot_policy_smolvla_reflow.pairs import open_pairs
 from lerobot_policy_smolvla_reflow.prefix import Prefix, SharingCheck, append_state, encode_prefix, solve_ode, velocity
+from lerobot_policy_smolvla_reflow.run_checks import check_dataset_fits, check_surroundings, under_fsdp
+from lerobot_policy_smolvla_reflow.sampling import Draw, draw, step_generator, this_rank
 from lerobot_policy_smolvla_reflow.saving import in_profile, load_student_state, save_clean, save_student_state, steps_done
-from lerobot_policy_smolvla_reflow.setup_checks import check_dataset_fits, check_surroundings, under_fsdp
 from lerobot_policy_smolvla_reflow.teacher import build_empty, copy_of_teacher, load_teacher
 
 

@@ -1,6 +1,6 @@
 """Writes a student as a normal SmolVLA checkpoint and proves it before anything is put in place. Also what only --resume needs.
 
-Two files make the checkpoint, config.json and model.safetensors. They are written aside, checked by `selfcheck`, and moved in by rename,
+Two files make the checkpoint, config.json and model.safetensors. They are written aside, checked by `verify_saved`, and moved in by rename,
 so a checkpoint that is wrong, or half written, never appears under its name.
 """
 
@@ -21,7 +21,7 @@ from lerobot.utils.constants import PRETRAINED_MODEL_DIR, TRAINING_STATE_DIR, TR
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lerobot_policy_smolvla_reflow import selfcheck
+from lerobot_policy_smolvla_reflow import verify_saved
 from lerobot_policy_smolvla_reflow.errors import UncleanCheckpointError
 from lerobot_policy_smolvla_reflow.teacher import WEIGHTS_NAME, all_finite
 from lerobot_policy_smolvla_reflow.teacher_config import CONFIG_NAME
@@ -38,7 +38,7 @@ def in_profile(tensors: Mapping[str, Tensor], profile: Mapping[str, torch.dtype]
     return {name: tensor.detach().to("cpu", profile.get(name, tensor.dtype)).contiguous() for name, tensor in tensors.items()}
 
 
-def save_clean(directory: Path, config: SmolVLAConfig, tensors: Mapping[str, Tensor], expected: selfcheck.Expected) -> None:
+def save_clean(directory: Path, config: SmolVLAConfig, tensors: Mapping[str, Tensor], expected: verify_saved.Expected) -> None:
     """Puts a checked checkpoint in `directory`. Raises UncleanCheckpointError, and leaves `directory` as it was, when it is not clean."""
     diverged = next((name for name, tensor in tensors.items() if not all_finite(tensor)), None)
     if diverged is not None:
@@ -48,7 +48,7 @@ def save_clean(directory: Path, config: SmolVLAConfig, tensors: Mapping[str, Ten
         staged = Path(aside)
         save_file(dict(tensors), staged / WEIGHTS_NAME)  # no metadata: LeRobot writes none
         (staged / CONFIG_NAME).write_text(json.dumps(draccus.encode(config, PreTrainedConfig), indent=4))
-        found = selfcheck.faults(staged, expected)
+        found = verify_saved.faults(staged, expected)
         if found:
             more = f" and {len(found) - SHOWN_FAULTS} more" if len(found) > SHOWN_FAULTS else ""
             msg = f"not saved to {directory}, because it would not be a normal SmolVLA checkpoint: {'; '.join(found[:SHOWN_FAULTS])}{more}"

@@ -19,6 +19,7 @@ import gymnasium
 import jsonschema
 import pytest
 import torch
+from lerobot_policy_smolvla_reflow.doctor import compare, inputs, loaded_policy, probe
 from safetensors.torch import load_file, save_file
 
 from ckpt_tools import api
@@ -29,9 +30,8 @@ from ckpt_tools.rules.figures import distance, figures
 from ckpt_tools.rules.measured_causes import Observed, with_measurements
 from ckpt_tools.rules.repairs import Repairs
 from ckpt_tools.store import schemas
-from lerobot_policy_smolvla_reflow import contender, diagnosis, probe, shared_inputs
+from tests.core.doctor.test_probe import config, weights
 from tests.core.surroundings import ACTION_DIMS, CAMERA, CHUNK, ROOT, STATE_DIMS
-from tests.core.test_probe import config, weights
 
 SCALE = (3.0,) * ACTION_DIMS
 STATES = ("policy_preprocessor_step_5_normalizer_processor.safetensors", "policy_postprocessor_step_0_unnormalizer_processor.safetensors")
@@ -55,7 +55,7 @@ def request(normal: Path, reflow: Path, **changes: Any) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def without_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test looks at a clock."""
-    monkeypatch.setattr(diagnosis, "WARM_UP", 0)
+    monkeypatch.setattr(compare, "WARM_UP", 0)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """The probe in this process: importing LeRobot in another takes longer than all else. The command's own test has the real one."""
 
     def ask(_family: str, asked: dict[str, Any], progress: Callable[[int, int], None]) -> Measurement | dict[str, str]:
-        answer = json.loads(json.dumps(diagnosis.diagnose({"protocol": 1, **asked}, progress), allow_nan=False))
+        answer = json.loads(json.dumps(compare.diagnose({"protocol": 1, **asked}, progress), allow_nan=False))
         return answer["problems"] or measurement(answer)
 
     monkeypatch.setattr("ckpt_tools.api.doctoring.ask_probe", ask)
@@ -71,7 +71,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def measured(normal: Path, reflow: Path, **changes: Any) -> Measurement:
     """What the probe brings, in this process, through JSON as it travels."""
-    answer = diagnosis.diagnose(request(normal, reflow, **changes), lambda _done, _total: None)
+    answer = compare.diagnose(request(normal, reflow, **changes), lambda _done, _total: None)
     assert answer["refused"] == ""
     assert answer["problems"] == {}
     return measurement(json.loads(json.dumps(answer, allow_nan=False)))
@@ -131,15 +131,15 @@ def test_another_seed_shows_other_observations_and_noise(teacher_folder: Path) -
 
 
 def test_noise_of_its_own_for_each_would_be_seen(teacher_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contender.Contender, "_noise", lambda _self, noise: torch.randn_like(noise[:, :CHUNK, :8]))
+    monkeypatch.setattr(loaded_policy.Contender, "_noise", lambda _self, noise: torch.randn_like(noise[:, :CHUNK, :8]))
     found = measured(teacher_folder, teacher_folder)
     assert distance(found.normal.actions[10], found.reflow.actions[10], SCALE) > 0.1
 
 
 def test_observations_that_a_policy_writes_into_are_copies(teacher_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load = contender.load
+    load = loaded_policy.load
 
-    def scribbling(folder: str, device: str) -> contender.Contender:
+    def scribbling(folder: str, device: str) -> loaded_policy.Contender:
         loaded = load(folder, device)
         inner = loaded.preprocess
 
@@ -150,12 +150,12 @@ def test_observations_that_a_policy_writes_into_are_copies(teacher_folder: Path,
                 frames["observation.state"].add_(1)
                 return inner(frames)
 
-        return contender.Contender(loaded.policy, Scribbler(), loaded.postprocess, device)
+        return loaded_policy.Contender(loaded.policy, Scribbler(), loaded.postprocess, device)
 
-    monkeypatch.setattr(diagnosis, "load", scribbling)
+    monkeypatch.setattr(compare, "load", scribbling)
     assert measured(teacher_folder, teacher_folder).normal.actions == measured(teacher_folder, teacher_folder).reflow.actions
-    monkeypatch.setattr(contender, "_copied", dict)
-    assert not diagnosis.diagnose(request(teacher_folder, teacher_folder), lambda *_: None)["inputs"]["unchanged"]
+    monkeypatch.setattr(loaded_policy, "_copied", dict)
+    assert not compare.diagnose(request(teacher_folder, teacher_folder), lambda *_: None)["inputs"]["unchanged"]
 
 
 def test_a_shorter_chunk_gets_the_first_part_of_the_same_noise(teacher_folder: Path, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_shorter_chunk_gets_the_first_part_of_the_same_noise(teacher_folder: P
 
 
 def test_the_number_of_steps_is_the_policys_own_again(teacher_folder: Path) -> None:
-    loaded = contender.load(str(teacher_folder))
+    loaded = loaded_policy.load(str(teacher_folder))
     frames = {CAMERA: torch.rand(1, 3, 64, 64), "observation.state": torch.zeros(1, STATE_DIMS), "task": ["go"]}
     loaded.timed(frames, torch.zeros(1, CHUNK, 8), 3)
     assert loaded.policy.config.num_steps == 10
@@ -197,7 +197,7 @@ def test_a_batch_is_acted_on_with_its_own_noise_and_task(teacher_folder: Path, t
 )
 def test_a_batch_that_does_not_fit_is_refused(changes: dict[str, Any], words: str, teacher_folder: Path, tmp_path: Path) -> None:
     path = batch_file(tmp_path / "batch.safetensors", **changes)
-    assert words in diagnosis.diagnose(request(teacher_folder, teacher_folder, batch=str(path)), lambda *_: None)["refused"]
+    assert words in compare.diagnose(request(teacher_folder, teacher_folder, batch=str(path)), lambda *_: None)["refused"]
 
 
 def test_frames_of_a_dataset_come_with_its_statistics(teacher_folder: Path, dataset_root: Path) -> None:
@@ -218,16 +218,16 @@ def test_frames_of_a_dataset_come_with_its_statistics(teacher_folder: Path, data
     ],
 )
 def test_what_a_probe_cannot_follow_it_refuses(changes: dict[str, Any], words: str, teacher_folder: Path) -> None:
-    assert words in diagnosis.diagnose(request(teacher_folder, teacher_folder, **changes), lambda *_: None)["refused"]
+    assert words in compare.diagnose(request(teacher_folder, teacher_folder, **changes), lambda *_: None)["refused"]
 
 
 # --- what is wrong is found --------------------------------------------------------------------------------------------
 
 
 def test_a_slow_prefix_is_told(teacher_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load, loaded = contender.load, list[contender.Contender]()
+    load, loaded = loaded_policy.load, list[loaded_policy.Contender]()
 
-    def slow_second(folder: str, device: str) -> contender.Contender:
+    def slow_second(folder: str, device: str) -> loaded_policy.Contender:
         loaded.append(load(folder, device))
         if len(loaded) == 2:
             model = loaded[1].policy.model
@@ -235,7 +235,7 @@ def test_a_slow_prefix_is_told(teacher_folder: Path, monkeypatch: pytest.MonkeyP
             monkeypatch.setattr(model, "embed_prefix", late(0.5, embed))
         return loaded[-1]
 
-    monkeypatch.setattr(diagnosis, "load", slow_second)
+    monkeypatch.setattr(compare, "load", slow_second)
     found = judged(measured(teacher_folder, teacher_folder, repeats=6))
     assert set(found) == {"slower"}
     assert "most of it in its prefix" in found["slower"].what
@@ -306,7 +306,7 @@ def test_a_checkpoint_of_a_gpu_acts_where_there_is_none(teacher_folder: Path, tm
 
 
 def test_synthetic_states_are_drawn_from_the_normal_checkpoints_statistics(teacher_folder: Path) -> None:
-    loaded = contender.load(str(teacher_folder))
-    drawn = shared_inputs.shared_inputs(request(teacher_folder, teacher_folder, observations=400), (loaded, loaded)).frames["observation.state"]
+    loaded = loaded_policy.load(str(teacher_folder))
+    drawn = inputs.shared_inputs(request(teacher_folder, teacher_folder, observations=400), (loaded, loaded)).frames["observation.state"]
     assert torch.allclose(drawn.mean(dim=0), torch.full((STATE_DIMS,), 2.0), atol=0.6)
     assert torch.allclose(drawn.std(dim=0), torch.full((STATE_DIMS,), 3.0), atol=0.5)

@@ -15,7 +15,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from lerobot_policy_smolvla_reflow.contender import Contender, Frames
+from lerobot_policy_smolvla_reflow.doctor.loaded_policy import Contender, Frames
 
 TASK = "pick up the cube"
 NOISE = "noise"

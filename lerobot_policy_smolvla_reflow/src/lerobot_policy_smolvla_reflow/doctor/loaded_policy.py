@@ -1,4 +1,4 @@
-"""A checkpoint ready to act: the policy as stock LeRobot builds it, and its processors. What `probe` and `diagnosis` act and time with.
+"""A checkpoint ready to act: the policy as stock LeRobot builds it, and its processors. What `probe` and `compare` act and time with.
 
 It runs eagerly and without real-time chunking, whatever its config says: both of two that are compared run in the same way.
 """

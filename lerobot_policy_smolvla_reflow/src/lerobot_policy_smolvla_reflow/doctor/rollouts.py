@@ -14,7 +14,7 @@ from lerobot.envs.factory import make_env, make_env_config, make_env_pre_post_pr
 from lerobot.envs.utils import preprocess_observation
 from lerobot.utils.import_utils import register_third_party_plugins
 
-from lerobot_policy_smolvla_reflow.contender import Contender, sentence
+from lerobot_policy_smolvla_reflow.doctor.loaded_policy import Contender, sentence
 
 LEAST, MOST = 20, 100
 """Steps in the environment: at least, at most; between them two chunks."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lerobot_policy_smolvla_reflow.probe import problems
+from lerobot_policy_smolvla_reflow.doctor.probe import problems
 from safetensors.torch import load_file, save_file
 
 from ckpt_tools import api

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lerobot_policy_smolvla_reflow.contender import CannotAct, Contender, load, sentence
-from lerobot_policy_smolvla_reflow.rollouts import EnvironmentInvalid, roll_out, steps_of
-from lerobot_policy_smolvla_reflow.shared_inputs import InputsInvalid, SharedInputs, shared_inputs
+from lerobot_policy_smolvla_reflow.doctor.inputs import InputsInvalid, SharedInputs, shared_inputs
+from lerobot_policy_smolvla_reflow.doctor.loaded_policy import CannotAct, Contender, load, sentence
+from lerobot_policy_smolvla_reflow.doctor.rollouts import EnvironmentInvalid, roll_out, steps_of
 
 PROTOCOL = 1
 SIDES = ("normal", "reflow")

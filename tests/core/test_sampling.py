@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from lerobot_policy_smolvla_reflow.draws import draw, step_generator
 from lerobot_policy_smolvla_reflow.modeling_smolvla_reflow import SmolVLAReflowPolicy
+from lerobot_policy_smolvla_reflow.sampling import draw, step_generator
 
 from lerobot_policy_smolvla_reflow import SmolVLAReflowConfig
 

@@ -1,7 +1,7 @@
 """Loads SmolVLA checkpoints as LeRobot would and lets them act. What `ckpt verify --load` and `ckpt doctor` run, in a process of its own.
 
-    python -m lerobot_policy_smolvla_reflow.probe FOLDER        prints {"problems": [...]}: what went wrong
-    python -m lerobot_policy_smolvla_reflow.probe --diagnose    reads a request on standard input; prints lines of progress, then the answer (`diagnosis`)
+    python -m lerobot_policy_smolvla_reflow.doctor.probe FOLDER        prints {"problems": [...]}: what went wrong
+    python -m lerobot_policy_smolvla_reflow.doctor.probe --diagnose    reads a request on standard input; prints lines of progress, then the answer (`compare`)
 
 The policy is built on the meta device first, so that names and shapes are judged before a byte of weights is read, then filled strictly. The base VLM's
 weights are not needed: the checkpoint holds all of it. Its config and tokenizer are.
@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 
-from lerobot_policy_smolvla_reflow.contender import CannotAct, load, sentence
-from lerobot_policy_smolvla_reflow.diagnosis import diagnose
+from lerobot_policy_smolvla_reflow.doctor.compare import diagnose
+from lerobot_policy_smolvla_reflow.doctor.loaded_policy import CannotAct, load, sentence
 
 TASK = "pick up the cube"
 

@@ -1,0 +1,3 @@
+"""What `ckpt verify --load` and `ckpt doctor` run, in a process of its own: loaded policies, their actions and their times."""
+
+from __future__ import annotations
