@@ -10,6 +10,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -20,6 +21,11 @@ SOURCE = Path(__file__).parent.parent / "ckpt_tools" / "store" / "sums.c"
 LIBRARY = SOURCE.with_name("libsums.so")
 
 FLAGS = ("-std=c17", "-O3", "-ffp-contract=off", "-fPIC", "-shared", "-nostdlib", "-g0", "-Wall", "-Wextra")
+
+WITHOUT = "CKPT_NO_KERNEL"
+"""Set in the environment, nothing is compiled and no compiler is asked for."""
+
+COMPILER = "ziglang>=0.17,<0.18"
 
 _ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 """By what `uname -m` says, what Zig calls a processor with what all of its kind have. Elsewhere it takes what this machine has."""
@@ -58,26 +64,50 @@ def tag() -> str:
 
 
 class SumsHook(BuildHookInterface[Any]):
-    """Makes the library a part of the wheel, or of the checkout that is installed editable; no other checkout is written to."""
+    """Makes the library a part of the wheel, or of the checkout that is installed editable; no other checkout is written to.
+
+    The library only makes the tool faster. Where it cannot be made, the wheel is one for every machine.
+    """
 
     _folder: tempfile.TemporaryDirectory[str] | None = None
 
+    def dependencies(self) -> list[str]:
+        """Return what pip installs before it builds: the compiler, where there is one for this system."""
+        return [COMPILER] if _wanted() and sys.platform in {"linux", "darwin"} and platform.machine().lower() in _ARCHITECTURES else []
+
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile before files are collected."""
-        build_data["pure_python"] = False
-        build_data["tag"] = tag()
         if version == "editable":
-            build()
+            self._made(LIBRARY)
             return
         self._folder = tempfile.TemporaryDirectory()
         made = Path(self._folder.name) / LIBRARY.name
-        build(made)
-        build_data["force_include"][str(made)] = str(LIBRARY.relative_to(Path(self.root)))
+        if self._made(made):
+            build_data |= {"pure_python": False, "tag": tag()}
+            build_data["force_include"][str(made)] = str(LIBRARY.relative_to(Path(self.root)))
+
+    def _made(self, library: Path) -> bool:
+        """Compile, and return whether the library is there now. Says why it is not."""
+        try:
+            if _wanted():
+                build(library)
+                return True
+            why = f"{WITHOUT} is set"
+        except (OSError, RuntimeError) as error:
+            why = str(error)
+        with suppress(OSError):
+            library.unlink()  # the one of an older source
+        self.app.display_warning(f"ckpt-tools is installed without its compiled part, and is slower with values: {why}")
+        return False
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 - hatchling's signature
         """Forget what is in the wheel now."""
         if self._folder:
             self._folder.cleanup()
+
+
+def _wanted() -> bool:
+    return not os.environ.get(WITHOUT)
 
 
 if __name__ == "__main__":
