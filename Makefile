@@ -18,7 +18,7 @@ help: ## list the targets
 
 install: $(STAMP) ## make .venv with the tool, the LeRobot plugin, LeRobot and the test tools (once; some minutes and 6 GB)
 
-$(STAMP): pyproject.toml lerobot_policy_smolvla_reflow/pyproject.toml ckpt_tools/store/sums.c tools/build_sums.py $(VENV)/.dependencies
+$(STAMP): pyproject.toml lerobot_policy_smolvla_reflow/pyproject.toml ckpt_tools/values/kernels.c tools/build_kernels.py $(VENV)/.dependencies
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable lerobot_policy_smolvla_reflow
 	@echo "install: ready: $$($(CKPT) --version)"
 	@touch $@
@@ -35,7 +35,7 @@ test: check ## everything that .ci/run runs: format, lint, types, contracts, tes
 	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 torture: $(STAMP) ## let writes down at every system call, with strace (a quarter of an hour; apt-get install strace)
-	CKPT_TORTURE=1 $(PY) -m pytest --numprocesses auto --maxprocesses 4 -rP tests/surgery/test_faults.py
+	CKPT_TORTURE=1 $(PY) -m pytest --numprocesses auto --maxprocesses 4 -rP tests/edit/test_faults.py
 
 browser: $(STAMP) ## look at the HTML pages in a headless Chromium (a minute; apt-get install chromium)
 	CKPT_BROWSER=required $(PY) -m pytest -q tests/report/test_html_browser.py

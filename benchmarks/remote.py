@@ -24,7 +24,7 @@ from benchmarks.diff import full_size
 from benchmarks.measure import BUILD, ROOT
 
 if TYPE_CHECKING:
-    from tests.hub.server import HubServer, Record
+    from tests.support.hub.server import HubServer, Record
 
 # An installed package may be called `tests` as well; the stand-in is this checkout's.
 sys.modules["tests"] = types.ModuleType("tests")
@@ -81,7 +81,7 @@ def file_of(record: Record, sums: dict[str, str]) -> tuple[str, str]:
 
 def main() -> None:
     """Print the table."""
-    from tests.hub.server import HubServer
+    from tests.support.hub.server import HubServer
 
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     names = list(REPOS)

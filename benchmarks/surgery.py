@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from benchmarks.diff import BLOCK, full_size
 from benchmarks.measure import BUILD, ROOT, Contender, compete, installed
-from ckpt_tools.format import header
-from ckpt_tools.records.checkpoint import Tensor
-from ckpt_tools.records.dtype import Dtype
+from ckpt_tools.checkpoint import header
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.checkpoint.model import Tensor
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ from benchmarks.measure import BUILD, ROOT, Contender, compete, installed
 from benchmarks.surgery import SFT
 from benchmarks.verify import policy
 from ckpt_tools.api import read
-from ckpt_tools.records.dtype import Dtype
+from ckpt_tools.checkpoint.dtype import Dtype
 
 READ = """
 import os, sys, threading

@@ -13,10 +13,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import BUILD, ROOT, Contender, compete, installed
-from ckpt_tools.families.smolvla_layout import Dimensions, dtype_of, layout
-from ckpt_tools.format import header
-from ckpt_tools.records.checkpoint import Tensor
-from ckpt_tools.records.dtype import Dtype
+from ckpt_tools.checkpoint import header
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.checkpoint.model import Tensor
+from ckpt_tools.families.smolvla.layout import Dimensions, dtype_of, layout
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import gc
 import importlib
 import sys
 
-from ckpt_tools.cli.exit_codes import INTERRUPTED
+from ckpt_tools.cli.output import INTERRUPTED
 
 # A short life with many small records: collecting cycles would cost a tenth of the time, imports included, and find none.
 gc.disable()

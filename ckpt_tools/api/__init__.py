@@ -1,7 +1,7 @@
-"""The verbs. Each is also a command of `ckpt`; what a command adds is parsing and rendering, nothing else.
+"""The public verbs of ckpt-tools. Each is also a command of `ckpt`; the command adds parsing and rendering only.
 
-`looking` reads, `hashing` digests, `judging` and `gating` judge, `doctoring` explains, `uploading` publishes, `changing` writes, `configuring` edits one
-JSON file. Each is imported when one of its verbs is wanted: a diff should not wait for what writes.
+Modules with a leading underscore hold the verbs of one subject and are imported when one of them is first used, so that
+a diff does not wait for what writes. Import verbs from `ckpt_tools.api`, never from those modules.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ckpt_tools.api.changing import load_plan, plan, recover, sanitize, save_plan, write
-    from ckpt_tools.api.doctoring import diagnose
-    from ckpt_tools.api.gating import gate
-    from ckpt_tools.api.hashing import check_manifest, check_remote, manifest
-    from ckpt_tools.api.judging import explain, known_rules, verify
-    from ckpt_tools.api.looking import diff, read, show
-    from ckpt_tools.api.uploading import upload
+    from ckpt_tools.api._doctor import diagnose
+    from ckpt_tools.api._edit import load_plan, plan, recover, sanitize, save_plan, write
+    from ckpt_tools.api._gate import gate
+    from ckpt_tools.api._inspect import diff, read, show
+    from ckpt_tools.api._manifest import check_manifest, check_remote, manifest
+    from ckpt_tools.api._upload import upload
+    from ckpt_tools.api._verify import explain, known_rules, verify
 
 __all__ = [
     "check_manifest",
@@ -40,13 +40,13 @@ __all__ = [
 ]
 
 _MODULES = {
-    **dict.fromkeys(("diff", "read", "show"), "looking"),
-    **dict.fromkeys(("load_plan", "plan", "recover", "sanitize", "save_plan", "write"), "changing"),
-    **dict.fromkeys(("check_manifest", "check_remote", "manifest"), "hashing"),
-    **dict.fromkeys(("explain", "known_rules", "verify"), "judging"),
-    "diagnose": "doctoring",
-    "gate": "gating",
-    "upload": "uploading",
+    **dict.fromkeys(("diff", "read", "show"), "_inspect"),
+    **dict.fromkeys(("load_plan", "plan", "recover", "sanitize", "save_plan", "write"), "_edit"),
+    **dict.fromkeys(("check_manifest", "check_remote", "manifest"), "_manifest"),
+    **dict.fromkeys(("explain", "known_rules", "verify"), "_verify"),
+    "diagnose": "_doctor",
+    "gate": "_gate",
+    "upload": "_upload",
 }
 
 

@@ -8,10 +8,10 @@ import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.changing import carry_out, changing
+from ckpt_tools.cli.edit_options import carry_out, changing
 
 if TYPE_CHECKING:
-    from ckpt_tools.cli.changing import Wishes
+    from ckpt_tools.cli.edit_options import Wishes
 
 
 @click.command(short_help="Do what a plan says.")

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ckpt_tools import api
+from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.cli import options
-from ckpt_tools.cli.changing import carry_out, changing, record
-from ckpt_tools.records.dtype import Dtype
-from ckpt_tools.records.operation import EVERY, Cast
+from ckpt_tools.cli.edit_options import carry_out, changing, record
+from ckpt_tools.edit.operations import EVERY, Cast
 
 if TYPE_CHECKING:
-    from ckpt_tools.cli.changing import Wishes
+    from ckpt_tools.cli.edit_options import Wishes
 
 
 _DTYPES = tuple(dtype.label for dtype in (Dtype.BF16, Dtype.F16, Dtype.F32, Dtype.F64))

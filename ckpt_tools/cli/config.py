@@ -7,11 +7,12 @@ import re
 
 import click
 
-from ckpt_tools.api import configuring
+from ckpt_tools.api import _config
 from ckpt_tools.cli import options
-from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS, NOTHING_CHECKED
-from ckpt_tools.cli.output import complain, write, write_report
-from ckpt_tools.report import as_json, config_page, text
+from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, complain, write, write_report
+from ckpt_tools.report.formats import text
+from ckpt_tools.report.json import diff as diff_json
+from ckpt_tools.report.pages import config as config_page
 
 _POINTERS = "A POINTER is a JSON pointer (/policy/device), or keys and indexes with dots between them (policy.device); - stands for the end of a list."
 
@@ -57,7 +58,7 @@ def config(ctx: click.Context, where: str) -> int:
 @click.pass_obj
 def get(where: str, *, pointer: str, file: str | None) -> int:
     """Print the value at POINTER, or the whole file, as JSON. Exit status: 0, or 2 where there is none."""
-    found = configuring.get(where, pointer, file=file)
+    found = _config.get(where, pointer, file=file)
     write(json.dumps(found, indent=2).replace("\x7f", "\\u007f") + "\n")
     return CLEAN
 
@@ -74,8 +75,8 @@ def set_(where: str, *, pointer: str, value: str, file: str | None, dry_run: boo
     VALUE is JSON (true, 1e-4, null, '"text"', '[1, 2]'), and what is no JSON is a string; the answer says which it was taken for. Exit status: 0 set or set
     already, 2 trouble.
     """
-    meant, is_json = configuring.value_of(value)
-    edit = configuring.set_value(where, pointer, meant, file=file, dry_run=dry_run)
+    meant, is_json = _config.value_of(value)
+    edit = _config.set_value(where, pointer, meant, file=file, dry_run=dry_run)
     _tell(edit, dry_run=dry_run, note=f"taken as {'JSON' if is_json else 'a string: it is no JSON'}")
     return CLEAN
 
@@ -87,7 +88,7 @@ def set_(where: str, *, pointer: str, value: str, file: str | None, dry_run: boo
 @click.pass_obj
 def unset(where: str, *, pointers: tuple[str, ...], file: str | None, dry_run: bool) -> int:
     """Remove the values at each POINTER, in place, their keys with them. Exit status: 0 removed or not there, 2 trouble."""
-    _tell(configuring.unset_values(where, pointers, file=file, dry_run=dry_run), dry_run=dry_run)
+    _tell(_config.unset_values(where, pointers, file=file, dry_run=dry_run), dry_run=dry_run)
     return CLEAN
 
 
@@ -99,7 +100,7 @@ def unset(where: str, *, pointers: tuple[str, ...], file: str | None, dry_run: b
 @click.pass_obj
 def diff(where: str, *, other: str, file: str | None, full: bool, output_format: str) -> int:
     """Compare the config of WHERE with that of OTHER, a folder or a JSON file. Exit status: 0 same, 1 different, 2 trouble."""
-    comparison = configuring.diff(where, other, file=file)
+    comparison = _config.diff(where, other, file=file)
     write_report(comparison, lambda: config_page.comparison_page(comparison, full=full), output_format)
     return CLEAN if comparison.diff.same else FINDINGS
 
@@ -110,9 +111,9 @@ def diff(where: str, *, other: str, file: str | None, full: bool, output_format:
 @click.pass_obj
 def validate(where: str, *, file: str | None, output_format: str) -> int:
     """Say what in the config its family's schema does not allow. Exit status: 0 valid, 1 not valid, 2 trouble, 3 no schema is known for it."""
-    verdict = configuring.validate(where, file=file)
+    verdict = _config.validate(where, file=file)
     if output_format == "json":
-        write(as_json.dump(config_page.verdict_document(*verdict)))
+        write(diff_json.dump(config_page.verdict_document(*verdict)))
     elif verdict.schema:
         write(text.render(config_page.verdict_page(verdict.path, verdict.problems)))
     if not verdict.schema:
@@ -121,7 +122,7 @@ def validate(where: str, *, file: str | None, output_format: str) -> int:
     return FINDINGS if verdict.problems else CLEAN
 
 
-def _tell(edit: configuring.Edit, *, dry_run: bool, note: str = "") -> None:
+def _tell(edit: _config.Edit, *, dry_run: bool, note: str = "") -> None:
     """Say what was done: the patch on standard output and the rest beside it for a dry run, else a line a value on standard output."""
     lines = [config_page.change_line(*change, note=note) for change in edit.changes]
     if dry_run:

@@ -6,11 +6,10 @@ import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS
-from ckpt_tools.cli.output import progress_of, write_report
+from ckpt_tools.cli.output import CLEAN, FINDINGS, progress_of, write_report
+from ckpt_tools.diff.model import Aspect
 from ckpt_tools.errors import UnknownSelection
-from ckpt_tools.records.diff import Aspect
-from ckpt_tools.report.diff_page import diff_page
+from ckpt_tools.report.pages.diff import diff_page
 
 
 @click.command(short_help="Say what differs between two checkpoints.", epilog=options.ANYWHERE_HELP.replace("WHERE is", "A and B are each"))

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ckpt_tools.api import doctoring
+from ckpt_tools.api import _doctor
 from ckpt_tools.cli import options
-from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS, TROUBLE
-from ckpt_tools.cli.output import complain, write_report
-from ckpt_tools.compare.timing import LEAST
-from ckpt_tools.report.diagnosis_page import page
+from ckpt_tools.cli.output import CLEAN, FINDINGS, TROUBLE, complain, write_report
+from ckpt_tools.doctor.statistics import LEAST
+from ckpt_tools.report.pages.diagnosis import page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--dataset", metavar="REPO|FOLDER", default="", help="Act on frames of this LeRobot dataset.")
 @click.option("--env", metavar="TYPE[:TASK]", default="", help="Act in this environment too, and say whether the time goes to it.")
 @click.option("--env-package", metavar="PACKAGE", default="", help="Import this package first, which registers the environment.")
-@click.option("--repeats", type=click.IntRange(min=LEAST), default=doctoring.REPEATS, show_default=True, metavar="N", help="Time each chunk so often.")
+@click.option("--repeats", type=click.IntRange(min=LEAST), default=_doctor.REPEATS, show_default=True, metavar="N", help="Time each chunk so often.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Draw noise, and what is not given, with this seed.")
 @click.option("--plot", metavar="FILE", default="", help="Draw times and actions of both into this file (.png, .svg, .pdf).")
 @click.option("--no-live", is_flag=True, help="Look at files only, even where the training core is installed.")
@@ -60,15 +59,15 @@ def doctor(  # noqa: PLR0913 - one parameter an option
         msg = "--env-package registers the environment that --env names: give --env TYPE too"
         raise click.UsageError(msg)
     if plot:
-        importlib.import_module("ckpt_tools.store.plots").check(plot)
-    wish = None if no_live else doctoring.Wish(batch, dataset, env, env_package, repeats, seed)
+        importlib.import_module("ckpt_tools.doctor.plot").check(plot)
+    wish = None if no_live else _doctor.Wish(batch, dataset, env, env_package, repeats, seed)
     with _progress() as progress:
-        diagnosis = doctoring.diagnose(normal, reflow, wish, progress=progress)
+        diagnosis = _doctor.diagnose(normal, reflow, wish, progress=progress)
     if plot and diagnosis.live:
-        importlib.import_module("ckpt_tools.store.plots").draw(diagnosis.live, plot)
+        importlib.import_module("ckpt_tools.doctor.plot").draw(diagnosis.live, plot)
     elif plot:
         complain(f"nothing was measured, so {plot} was not drawn")
-    write_report(diagnosis, lambda: page(diagnosis), output_format, json="diagnosis_json")
+    write_report(diagnosis, lambda: page(diagnosis), output_format, json="json.diagnosis")
     if diagnosis.causes:
         return FINDINGS
     return TROUBLE if diagnosis.failed else CLEAN

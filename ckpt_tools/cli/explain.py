@@ -6,11 +6,10 @@ from typing import Any, cast
 
 import click
 
-from ckpt_tools.api import judging
+from ckpt_tools.api import _verify
 from ckpt_tools.cli import options
-from ckpt_tools.cli.exit_codes import CLEAN
-from ckpt_tools.cli.output import write, write_report
-from ckpt_tools.report.rules_page import explain_page, rule_markdown
+from ckpt_tools.cli.output import CLEAN, write, write_report
+from ckpt_tools.report.pages.rules import explain_page, rule_markdown
 
 
 @click.command(short_help="Say what a rule holds, why, and what to do.")
@@ -23,10 +22,10 @@ def explain(code: str, *, output_format: str) -> int:
     ckpt explain CK301
     ckpt explain teacher-weights
     """
-    rule = judging.explain(code)
+    rule = _verify.explain(code)
     if output_format == "markdown":
         # A page is Markdown already.
         write(rule_markdown(rule))
     else:
-        write_report(cast("Any", (rule,)), lambda: explain_page(rule), output_format, json="rules_page")
+        write_report(cast("Any", (rule,)), lambda: explain_page(rule), output_format, json="pages.rules")
     return CLEAN

@@ -8,12 +8,12 @@ import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.changing import carry_out, changing, record
-from ckpt_tools.records.operation import Keep, Rename
+from ckpt_tools.cli.edit_options import carry_out, changing, record
+from ckpt_tools.edit.operations import Keep, Rename
 
 if TYPE_CHECKING:
-    from ckpt_tools.cli.changing import Wishes
-    from ckpt_tools.records.operation import Operation
+    from ckpt_tools.cli.edit_options import Wishes
+    from ckpt_tools.edit.operations import Operation
 
 
 @click.command(short_help="Keep only some tensors.", epilog=options.WHERE_HELP)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import click
 
-from ckpt_tools.api import gating
+from ckpt_tools.api import _gate
 from ckpt_tools.cli import options
-from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS, NOTHING_CHECKED
-from ckpt_tools.cli.judging import FORMATS, write_judgement
-from ckpt_tools.cli.output import progress_of
+from ckpt_tools.cli.findings_output import FORMATS, write_judgement
+from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, progress_of
 
 
 @click.command(short_help="Say whether a checkpoint may be uploaded.", epilog=options.ANYWHERE_HELP)
@@ -33,7 +32,7 @@ def gate(  # noqa: PLR0913 - one parameter an option
     ckpt gate upload/ --profile lerobot --reference normal/
     """
     with progress_of("reading", None, wanted=not no_values) as progress:
-        verdict = gating.gate(
+        verdict = _gate.gate(
             where,
             profile=profile,
             settings=settings,

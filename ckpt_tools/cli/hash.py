@@ -8,15 +8,14 @@ import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS
-from ckpt_tools.cli.output import complain, progress_of, write, write_report
+from ckpt_tools.cli.output import CLEAN, FINDINGS, complain, progress_of, write, write_report
 from ckpt_tools.errors import UnknownSelection
-from ckpt_tools.format import manifest
-from ckpt_tools.records.manifest import Hashed
-from ckpt_tools.report.manifest_page import page
+from ckpt_tools.manifest import format as manifest_format
+from ckpt_tools.manifest.model import Hashed
+from ckpt_tools.report.pages.manifest import page
 
 if TYPE_CHECKING:
-    from ckpt_tools.records.manifest import Check, RemoteCheck
+    from ckpt_tools.manifest.model import Check, RemoteCheck
 
 
 @click.command("hash", short_help="Digest what a checkpoint holds, or hold it to a manifest.", epilog=options.WHERE_HELP)
@@ -52,13 +51,13 @@ def hash(  # noqa: A001, PLR0913 - the command's name; one parameter an option
             done = api.manifest(where, sha256=sha256, write=output, progress=progress, expect=progress.expect)
     if isinstance(done, Hashed):
         return _written(done, output, output_format, full=full)
-    write_report(done, lambda: page(done, full=full), output_format, json="manifest_json")
+    write_report(done, lambda: page(done, full=full), output_format, json="json.manifest")
     return CLEAN if done.same else FINDINGS
 
 
 def _written(found: Hashed, output: str | None, output_format: str, *, full: bool) -> int:
     if output_format == "json":
-        write(manifest.text(found.manifest))
+        write(manifest_format.text(found.manifest))
     else:
         write_report(found, lambda: page(found, full=full), output_format)
     if output is not None:

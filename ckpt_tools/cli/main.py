@@ -8,8 +8,7 @@ import sys
 import click
 
 from ckpt_tools import __version__
-from ckpt_tools.cli.exit_codes import INTERRUPTED, TROUBLE
-from ckpt_tools.cli.output import complain, open_what_is_closed, silence, tell
+from ckpt_tools.cli.output import INTERRUPTED, TROUBLE, complain, open_what_is_closed, silence, tell
 from ckpt_tools.errors import CkptError
 
 COMMANDS = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ckpt_tools.records.diff import Aspect
+from ckpt_tools.diff.model import Aspect
 
 if TYPE_CHECKING:
     from collections.abc import Callable

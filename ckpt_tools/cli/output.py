@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from ckpt_tools.report.blocks import Page
 
 
-def write_report(record: object, page: Callable[[], Page], output_format: str, *, json: str = "as_json") -> None:
+def write_report(record: object, page: Callable[[], Page], output_format: str, *, json: str = "json.diff") -> None:
     """Write `record` as JSON (by the module `json` of the report room), or its page as Markdown, as HTML or as text fit for what standard output is."""
     if output_format == "json":
-        write(_report("as_json").dump(_report(json).document(record)))
+        write(_report("json.diff").dump(_report(json).document(record)))
     elif output_format == "markdown":
-        write(_report("markdown").render(page()))
+        write(_report("formats.markdown").render(page()))
     elif output_format == "html":
-        write(_whole(_report("html").render(page())))
+        write(_whole(_report("formats.html").render(page())))
     elif sys.stdout.isatty():
-        write(_report("terminal").render(page(), _columns(), colour=_wants_colour()))
+        write(_report("formats.terminal").render(page(), _columns(), colour=_wants_colour()))
     else:
-        write(_report("text").render(page()))
+        write(_report("formats.text").render(page()))
 
 
 def _report(name: str) -> ModuleType:
@@ -108,3 +108,19 @@ def _columns() -> int:
 def _wants_colour() -> bool:
     """Whether colour is welcome, by the conventions of no-color.org and TERM."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+CLEAN = 0
+"""Nothing to complain about: equal, or no findings."""
+
+FINDINGS = 1
+"""Differences or findings."""
+
+TROUBLE = 2
+"""The job could not be done."""
+
+NOTHING_CHECKED = 3
+"""Nothing was checked, which is not a pass."""
+
+INTERRUPTED = 130
+"""Somebody pressed Ctrl-C: what shells say of a command that SIGINT ended."""

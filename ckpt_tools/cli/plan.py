@@ -6,10 +6,9 @@ import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS
-from ckpt_tools.cli.output import write_report
-from ckpt_tools.report.plan_page import plan_page
-from ckpt_tools.store.recipes import read_recipe
+from ckpt_tools.cli.output import CLEAN, FINDINGS, write_report
+from ckpt_tools.edit.recipe_file import read_recipe
+from ckpt_tools.report.pages.plan import plan_page
 
 
 @click.command(short_help="Say what a recipe makes of a checkpoint.", epilog=options.WHERE_HELP)
@@ -30,5 +29,5 @@ def plan(where: str, recipe: str, *, output: str | None, full: bool, output_form
     made = api.plan(where, read_recipe(recipe))
     if output:
         api.save_plan(made, output)
-    write_report(made, lambda: plan_page(made, full=full), output_format, json="plan_json")
+    write_report(made, lambda: plan_page(made, full=full), output_format, json="json.plan")
     return FINDINGS if made.steps else CLEAN

@@ -6,8 +6,7 @@ import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.exit_codes import CLEAN
-from ckpt_tools.cli.output import write
+from ckpt_tools.cli.output import CLEAN, write
 
 _WORDS = {
     "finished": "finished what was interrupted: the checkpoint is the new one",

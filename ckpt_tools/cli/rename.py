@@ -8,11 +8,11 @@ import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.changing import carry_out, changing, record
-from ckpt_tools.records.operation import Rename
+from ckpt_tools.cli.edit_options import carry_out, changing, record
+from ckpt_tools.edit.operations import Rename
 
 if TYPE_CHECKING:
-    from ckpt_tools.cli.changing import Wishes
+    from ckpt_tools.cli.edit_options import Wishes
 
 
 @click.command(short_help="Rename tensors.", epilog=options.WHERE_HELP)

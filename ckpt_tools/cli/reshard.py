@@ -8,13 +8,13 @@ import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.changing import carry_out, changing, record
+from ckpt_tools.cli.edit_options import carry_out, changing, record
+from ckpt_tools.edit.operations import Reshard
+from ckpt_tools.edit.recipe import size
 from ckpt_tools.errors import UnknownSelection
-from ckpt_tools.records.operation import Reshard
-from ckpt_tools.surgery.recipe import size
 
 if TYPE_CHECKING:
-    from ckpt_tools.cli.changing import Wishes
+    from ckpt_tools.cli.edit_options import Wishes
 
 
 @click.command(short_help="Split the weights into files of a size.", epilog=options.WHERE_HELP)

@@ -6,11 +6,10 @@ from typing import Any, cast
 
 import click
 
-from ckpt_tools.api import judging
+from ckpt_tools.api import _verify
 from ckpt_tools.cli import options
-from ckpt_tools.cli.exit_codes import CLEAN
-from ckpt_tools.cli.output import write_report
-from ckpt_tools.report.rules_page import rules_page
+from ckpt_tools.cli.output import CLEAN, write_report
+from ckpt_tools.report.pages.rules import rules_page
 
 
 @click.command(short_help="List the rules that checkpoints are held against.")
@@ -24,6 +23,6 @@ def rules(*, output_format: str) -> int:
     ckpt rules
     ckpt rules --format json
     """
-    known = judging.known_rules()
-    write_report(cast("Any", known), lambda: rules_page(known), output_format, json="rules_page")
+    known = _verify.known_rules()
+    write_report(cast("Any", known), lambda: rules_page(known), output_format, json="pages.rules")
     return CLEAN

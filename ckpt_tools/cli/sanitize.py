@@ -8,10 +8,10 @@ import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.changing import carry_out, changing, record
+from ckpt_tools.cli.edit_options import carry_out, changing, record
 
 if TYPE_CHECKING:
-    from ckpt_tools.cli.changing import Wishes
+    from ckpt_tools.cli.edit_options import Wishes
 
 
 @click.command(short_help="Make a checkpoint clean, and say what cannot be repaired.", epilog=options.WHERE_HELP)

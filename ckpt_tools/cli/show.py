@@ -6,10 +6,9 @@ import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.exit_codes import CLEAN
-from ckpt_tools.cli.output import progress_of, write_report
+from ckpt_tools.cli.output import CLEAN, progress_of, write_report
 from ckpt_tools.errors import UnknownSelection
-from ckpt_tools.report.show_page import show_page
+from ckpt_tools.report.pages.show import show_page
 
 
 @click.command(short_help="Say what a checkpoint is.", epilog=options.ANYWHERE_HELP)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import click
 
 from ckpt_tools import api
+from ckpt_tools.checkpoint import spec as checkpoint_spec
+from ckpt_tools.checkpoint.spec import write_spec
 from ckpt_tools.cli import options
-from ckpt_tools.cli.exit_codes import CLEAN
-from ckpt_tools.cli.output import complain, write
-from ckpt_tools.rules import specs
-from ckpt_tools.store.specs import write_spec
+from ckpt_tools.cli.output import CLEAN, complain, write
 
 
 @click.group(short_help="Write a lockfile of names, dtypes and shapes.", subcommand_metavar="COMMAND [ARGS]...")
@@ -27,9 +26,9 @@ def spec() -> None:
 @click.option("-o", "--output", metavar="FILE", help="Write it to FILE, a new file or an older lockfile, instead of to standard output.")
 def write_(where: str, *, output: str | None) -> int:
     """Write the names, dtypes and shapes of the tensors at WHERE as JSON, one tensor a line. Exit status: 0, or 2 for trouble."""
-    found = specs.spec_of(api.read(where))
+    found = checkpoint_spec.spec_of(api.read(where))
     if output is None:
-        write(specs.text(found))
+        write(checkpoint_spec.text(found))
     else:
         write_spec(found, output)
         complain(f"{output}: {len(found.tensors):,} tensors")

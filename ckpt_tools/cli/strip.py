@@ -8,12 +8,12 @@ import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.changing import carry_out, changing, record
+from ckpt_tools.cli.edit_options import carry_out, changing, record
+from ckpt_tools.edit.operations import Drop
 from ckpt_tools.families.family import TEACHER_PREFIXES
-from ckpt_tools.records.operation import Drop
 
 if TYPE_CHECKING:
-    from ckpt_tools.cli.changing import Wishes
+    from ckpt_tools.cli.edit_options import Wishes
 
 
 @click.command(short_help="Leave tensors out; without a GLOB, a teacher's.", epilog=options.WHERE_HELP)

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ckpt_tools.api import uploading
+from ckpt_tools.api import _upload
 from ckpt_tools.cli import options
-from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS, NOTHING_CHECKED
-from ckpt_tools.cli.judging import write_judgement
-from ckpt_tools.cli.output import complain, write
-from ckpt_tools.report.words import printable
+from ckpt_tools.cli.findings_output import write_judgement
+from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, complain, write
+from ckpt_tools.text import printable
 
 if TYPE_CHECKING:
-    from ckpt_tools.store.staging import Frozen
+    from ckpt_tools.upload.snapshot import Frozen
 
 
 _NAMED = 5
@@ -42,7 +41,7 @@ def upload(  # noqa: PLR0913 - one parameter an option
     ckpt upload me/policy out/ --profile lerobot -- --revision v1 --commit-message "First release"
     """
     _stop_as_interrupted()
-    done = uploading.upload(repo, where, profile=profile, settings=settings, arguments=arguments, dry_run=dry_run, say=write)
+    done = _upload.upload(repo, where, profile=profile, settings=settings, arguments=arguments, dry_run=dry_run, say=write)
     if not done.verdict.passes:
         write_judgement(done.verdict, "text")
         complain(f"{printable(where)}: refused by the gate, nothing was sent")

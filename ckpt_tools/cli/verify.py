@@ -6,9 +6,8 @@ import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.exit_codes import CLEAN, FINDINGS, NOTHING_CHECKED
-from ckpt_tools.cli.judging import FORMATS, write_judgement
-from ckpt_tools.cli.output import progress_of
+from ckpt_tools.cli.findings_output import FORMATS, write_judgement
+from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, progress_of
 
 
 @click.command(short_help="Say what is wrong with a checkpoint.", epilog=options.ANYWHERE_HELP)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.families.family import GENERIC
-from ckpt_tools.families.smolvla import SMOLVLA
+from ckpt_tools.families.smolvla.facts import SMOLVLA
 
 if TYPE_CHECKING:
+    from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.families.family import Family
-    from ckpt_tools.records.checkpoint import Checkpoint
 
 FAMILIES = (SMOLVLA, GENERIC)
 """Most particular first."""

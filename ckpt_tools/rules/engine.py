@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.records.finding import Finding, Need, Severity, Skipped
-from ckpt_tools.rules.commands import pasteable
+from ckpt_tools.rules.finding import Finding, Need, Severity, Skipped
+from ckpt_tools.rules.remedy import pasteable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from ckpt_tools.compare.fold import fold
+from ckpt_tools.checkpoint.dtype import FLOATS
+from ckpt_tools.checkpoint.names import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from ckpt_tools.checkpoint.model import Checkpoint, Tensor
     from ckpt_tools.families.family import Family
-    from ckpt_tools.records.checkpoint import Checkpoint, Tensor
+    from ckpt_tools.rules.rule import Subject
+    from ckpt_tools.values.model import Facts
 
 
 def by_part[T](family: Family, named: Iterable[tuple[str, T]]) -> Iterator[tuple[str, list[T]]]:
@@ -58,3 +61,23 @@ def place(tensors: Iterable[Tensor]) -> str:
 def only_file(checkpoint: Checkpoint) -> str:
     """Return the weight file where there is one, "" where there are several."""
     return checkpoint.weights[0].path if len(checkpoint.weights) == 1 else ""
+
+
+def by_file(subject: Subject, wrong: Callable[[Tensor, Facts], bool]) -> Iterator[tuple[str, list[tuple[Tensor, Facts]]]]:
+    """Yield (file, its tensors of which `wrong` is true with their facts) for every weight file that has any."""
+    facts = subject.facts or {}
+    for file in subject.checkpoint.weights:
+        found = [(tensor, facts[tensor.name]) for tensor in file.tensors if tensor.name in facts and wrong(tensor, facts[tensor.name])]
+        if found:
+            yield file.path, found
+
+
+def is_matrix(tensor: Tensor) -> bool:
+    """Whether training fills a tensor with many numbers: floats, in two dimensions or more. One row is none: a mask token, a single type of token."""
+    return tensor.dtype in FLOATS and sum(size > 1 for size in tensor.shape) > 1
+
+
+def some(found: list[tuple[Tensor, Facts]]) -> str:
+    """Return how many tensors, and which the first are."""
+    names = list(fold(tensor.name for tensor, _ in found))
+    return f"{len(found):,} tensor{'s' * (len(found) != 1)} ({names[0]}{', …' * (len(names) > 1)})"

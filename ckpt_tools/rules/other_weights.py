@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint import header
 from ckpt_tools.errors import FormatError, HeaderNotUtf8
-from ckpt_tools.format import header
-from ckpt_tools.rules.json_files import lax
 from ckpt_tools.rules.profiles import LEROBOT
+from ckpt_tools.scan.json_files import lax
+from ckpt_tools.storage.paths import LENGTH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.format.header import Header
-    from ckpt_tools.records.listing import Entry
+    from ckpt_tools.checkpoint.header import Header
     from ckpt_tools.rules.rule import Subject
+    from ckpt_tools.scan.entry import Entry
 
 SUFFIX = ".safetensors"
 SINGLE_FILE = "model.safetensors"
@@ -38,11 +39,11 @@ def _plain(path: str) -> str:
 
 def decoded(entry: Entry) -> Header:
     """Return what the header of a weight file says. Raises a FormatError for one that is none."""
-    length = header.header_length(entry.head[: header.LENGTH_BYTES], entry.size)
+    length = header.header_length(entry.head[:LENGTH_BYTES], entry.size)
     if not entry.utf8:
         msg = "the header is not UTF-8"
         raise HeaderNotUtf8(msg)
-    return header.decode((entry.header or "").encode(), entry.size - header.LENGTH_BYTES - length, shard=entry.path)
+    return header.decode((entry.header or "").encode(), entry.size - LENGTH_BYTES - length, shard=entry.path)
 
 
 def readable(subject: Subject) -> Iterator[tuple[Entry, Header]]:

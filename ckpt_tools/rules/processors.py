@@ -9,14 +9,14 @@ import struct
 from math import isclose, prod
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.format.documents import PROCESSORS
-from ckpt_tools.records.dtype import Dtype
-from ckpt_tools.rules.policy import ACTION, CONFIG, Feature, features, modes, value_of
+from ckpt_tools.checkpoint.documents import PROCESSORS
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.rules.policy_config import ACTION, CONFIG, Feature, features, modes, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.records.checkpoint import Tensor, TensorFile
+    from ckpt_tools.checkpoint.model import Tensor, TensorFile
     from ckpt_tools.rules.rule import Subject
 
 PRE, POST = PROCESSORS

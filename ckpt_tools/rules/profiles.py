@@ -30,9 +30,6 @@ class Profile(NamedTuple):
     most: int = 100_000
 
 
-IGNORED = (".git/", ".cache/huggingface/")
-"""Folders that the Hub's client leaves out of every upload, wherever they lie."""
-
 type Choice = Callable[[Subject], Profile]
 """Says which profile a checkpoint is held against."""
 
@@ -73,11 +70,6 @@ def profile_of(subject: Subject) -> Profile:
     if subject.family.name.startswith("smolvla") or ("type" in value and ("input_features" in value or "output_features" in value)):
         return LEROBOT
     return TRANSFORMERS if "model_type" in value or "architectures" in value else GENERIC
-
-
-def is_left_out(folder: str) -> bool:
-    """Whether an upload leaves the folder of that path, which ends with `/`, out with all that is in it."""
-    return f"/{folder}".endswith(tuple(f"/{ignored}" for ignored in IGNORED))
 
 
 def allows(profile: Profile, path: str) -> bool:

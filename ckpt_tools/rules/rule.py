@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from ckpt_tools.checkpoint.model import Checkpoint
+    from ckpt_tools.checkpoint.spec import Spec
     from ckpt_tools.families.family import Family
-    from ckpt_tools.records.checkpoint import Checkpoint
-    from ckpt_tools.records.facts import Facts
-    from ckpt_tools.records.finding import Need, Severity
-    from ckpt_tools.records.listing import Entry
-    from ckpt_tools.records.spec import Spec
+    from ckpt_tools.rules.finding import Need, Severity
+    from ckpt_tools.scan.entry import Entry
+    from ckpt_tools.values.model import Facts
 
 
 class Subject(NamedTuple):

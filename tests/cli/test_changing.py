@@ -13,8 +13,8 @@ import jsonschema
 import pytest
 import safetensors
 
-from ckpt_tools.format.json_text import parse_object
-from ckpt_tools.store.schemas import load
+from ckpt_tools.storage.schemas import load
+from ckpt_tools.strict_json.parse import parse_object
 
 ROOT = Path(__file__).parents[2]
 NORMAL, REFLOW, MODEL = (ROOT / "fixtures" / name for name in ("normal", "reflow", "language-model"))

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jsonschema
 import pytest
 
-from ckpt_tools.api import configuring
+from ckpt_tools.api import _config
 from ckpt_tools.cli.main import main
 from ckpt_tools.errors import NoSpace, Unwritable
-from ckpt_tools.store import replace_file, schemas
+from ckpt_tools.storage import durable, schemas
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -309,10 +309,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(folder: Path, m
         msg = "cannot be written: no space left on device"
         raise NoSpace(msg, path="elsewhere")
 
-    monkeypatch.setattr(replace_file, step, failing)
+    monkeypatch.setattr(durable, step, failing)
     before = state(folder)
     with pytest.raises(NoSpace, match=r"config.json: cannot be written: no space left on device; free some space"):
-        configuring.set_value(str(folder), "lr", 1)
+        _config.set_value(str(folder), "lr", 1)
     assert state(folder) == before
 
 
@@ -320,17 +320,17 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(folder: Path, m
 def test_a_folder_that_cannot_be_written_is_told(folder: Path) -> None:
     folder.chmod(0o500)
     with pytest.raises(Unwritable, match="cannot be written"):
-        configuring.set_value(str(folder), "lr", 1)
+        _config.set_value(str(folder), "lr", 1)
 
 
 def test_an_interrupt_leaves_the_old_file_and_nothing_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(replace_file, "sync", interrupted)
+    monkeypatch.setattr(durable, "sync", interrupted)
     before = state(folder)
     with pytest.raises(KeyboardInterrupt):
-        configuring.set_value(str(folder), "lr", 1)
+        _config.set_value(str(folder), "lr", 1)
     assert state(folder) == before
 
 
@@ -407,7 +407,7 @@ def test_the_other_files_of_a_policy_have_schemas_too(config: Callable[..., Outc
 
 def test_setting_a_value_loads_nothing_heavy(folder: Path) -> None:
     script = (
-        "import sys; from ckpt_tools.api import configuring; import ckpt_tools.cli.config; configuring.set_value(sys.argv[1], 'lr', 1);"
+        "import sys; from ckpt_tools.api import _config; import ckpt_tools.cli.config; _config.set_value(sys.argv[1], 'lr', 1);"
         "print([name for name in ('numpy', 'jsonschema', 'yaml', 'rich', 'pathlib', 'dataclasses', 'difflib') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
-from ckpt_tools.store import schemas
+from ckpt_tools.storage import schemas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,7 +181,7 @@ def test_a_pipe_is_not_waited_for(pipe: Path) -> None:
 
 
 def test_what_hashes_is_loaded_when_something_is_hashed_and_not_before() -> None:
-    heavy = ("blake3", "hashlib", "numpy", "huggingface_hub", "concurrent.futures")
-    script = f"import sys, ckpt_tools.cli.hash, ckpt_tools.api.hashing; print([name for name in {heavy} if name in sys.modules])"
+    heavy = ("blake3", "numpy", "huggingface_hub", "concurrent.futures")
+    script = f"import sys, ckpt_tools.cli.hash, ckpt_tools.api._manifest; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
-from ckpt_tools.report import markdown, text
-from ckpt_tools.report.rules_page import explain_page, rule_markdown
-from ckpt_tools.rules.codes import all_rules
-from ckpt_tools.store import schemas
+from ckpt_tools.report.formats import markdown, text
+from ckpt_tools.report.pages.rules import explain_page, rule_markdown
+from ckpt_tools.rules.registry import all_rules
+from ckpt_tools.storage import schemas
 
 if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Rule

@@ -17,10 +17,11 @@ import jsonschema
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.records.dtype import Dtype
-from ckpt_tools.store import schemas, value_cache
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.storage import schemas
+from ckpt_tools.values import cache as value_cache
 from tests.cli.test_startup import heavy_modules_after
-from tests.rules.cases import make
+from tests.support.cases import make
 
 if TYPE_CHECKING:
     from collections.abc import Callable

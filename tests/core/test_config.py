@@ -15,7 +15,7 @@ from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from lerobot_policy_smolvla_reflow.optimizer import MasterAdamWConfig
 from lerobot_policy_smolvla_reflow.teacher_config import ADOPTED, DEFAULTED
 
-from ckpt_tools.families.smolvla import SMOLVLA
+from ckpt_tools.families.smolvla.facts import SMOLVLA
 from lerobot_policy_smolvla_reflow import ReflowError, SmolVLAReflowConfig
 from tests.core.surroundings import CHUNK, smolvla_config
 

@@ -14,7 +14,7 @@ from lerobot_policy_smolvla_reflow.modeling_smolvla_reflow import SmolVLAReflowP
 from safetensors.torch import load_file, save_file
 
 from ckpt_tools import api
-from ckpt_tools.records.finding import Severity
+from ckpt_tools.rules.finding import Severity
 from tests.core.surroundings import lerobot_train, make_batch, python, train_arguments
 
 pytestmark = pytest.mark.lerobot

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.core.surroundings import lerobot_train, python, train_arguments
-from tests.hub.server import HubServer
+from tests.support.hub.server import HubServer
 
 pytestmark = pytest.mark.lerobot
 

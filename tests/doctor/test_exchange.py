@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ckpt_tools.cli.main import main
+from ckpt_tools.doctor import probe as doctor_probe
 from ckpt_tools.errors import InputsRefused, ProbeFailed, ProbeMissing
-from ckpt_tools.store import probes
-from tests.rules.cases import FIXTURES, NORMAL
+from tests.support.cases import FIXTURES, NORMAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,13 +31,13 @@ def speak(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Make this script the probe."""
 
     def install(script: str) -> None:
-        monkeypatch.setattr(probes, "_command", lambda _family: [sys.executable, "-c", script])
+        monkeypatch.setattr(doctor_probe, "_command", lambda _family: [sys.executable, "-c", script])
 
     return install
 
 
 def ask(told: list[tuple[int, int]] | None = None) -> object:
-    return probes.diagnose("smolvla", {"reflow": "r"}, lambda done, total: None if told is None else told.append((done, total)))
+    return doctor_probe.diagnose("smolvla", {"reflow": "r"}, lambda done, total: None if told is None else told.append((done, total)))
 
 
 def test_progress_is_passed_on_and_the_last_object_is_the_answer(speak: Callable[[str], None]) -> None:
@@ -77,7 +77,7 @@ def test_a_request_that_cannot_be_followed_is_2(speak: Callable[[str], None], ca
 
 
 def test_where_no_probe_is_installed_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probes, "GROUP", "ckpt_tools.probes.nobody")
+    monkeypatch.setattr(doctor_probe, "GROUP", "ckpt_tools.probes.nobody")
     with pytest.raises(ProbeMissing, match="no probe is installed that loads smolvla checkpoints"):
         ask()
 
@@ -89,4 +89,4 @@ def test_an_interrupt_ends_the_probe_too(speak: Callable[[str], None]) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        probes.diagnose("smolvla", {"reflow": "r"}, interrupted)
+        doctor_probe.diagnose("smolvla", {"reflow": "r"}, interrupted)

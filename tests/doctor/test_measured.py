@@ -10,24 +10,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.api.doctoring import Wish
+from ckpt_tools.api._doctor import Wish
 from ckpt_tools.cli.main import main
-from ckpt_tools.compare.timing import LEAST, interval, median, paired
+from ckpt_tools.doctor.measured_causes import Observed, with_measurements
+from ckpt_tools.doctor.model import Cause, CauseCode, Effect
+from ckpt_tools.doctor.probe import measurement as parsed
+from ckpt_tools.doctor.repairs import Repairs
+from ckpt_tools.doctor.statistics import LEAST, distance, figures, interval, median, not_finite, out_of, paired
 from ckpt_tools.errors import ProbeFailed
-from ckpt_tools.format.probe_answer import measurement as parsed
-from ckpt_tools.records.diagnosis import Cause, CauseCode, Effect
-from ckpt_tools.report import markdown, text
-from ckpt_tools.report.diagnosis_page import page
-from ckpt_tools.rules.figures import distance, figures, not_finite, out_of
-from ckpt_tools.rules.measured_causes import Observed, with_measurements
-from ckpt_tools.rules.repairs import Repairs
-from tests.doctor.measured import SCALE, bent, chunks, measurement, rollout, rounds, side
-from tests.rules.cases import FIXTURES, NORMAL
+from ckpt_tools.report.formats import markdown, text
+from ckpt_tools.report.pages.diagnosis import page
+from tests.support.cases import FIXTURES, NORMAL
+from tests.support.measurements import SCALE, bent, chunks, measurement, rollout, rounds, side
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ckpt_tools.records.diagnosis import Live, Measurement, Side
+    from ckpt_tools.doctor.model import Live, Measurement, Side
 
 REPAIRS = Repairs("normal", "student", api.read(str(NORMAL)), api.read(str(NORMAL)))
 
@@ -226,7 +225,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, answer: Measurement | dict[str, s
             raise answer
         return answer
 
-    monkeypatch.setattr("ckpt_tools.api.doctoring.ask_probe", ask)
+    monkeypatch.setattr("ckpt_tools.api._doctor.ask_probe", ask)
 
 
 @pytest.mark.parametrize(

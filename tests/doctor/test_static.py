@@ -16,12 +16,13 @@ import pytest
 
 from ckpt_tools import api
 from ckpt_tools.cli.main import main
-from ckpt_tools.records.diagnosis import CauseCode
-from ckpt_tools.report import as_json, diagnosis_json
-from ckpt_tools.rules.repairs import commands, is_command
-from ckpt_tools.store import schemas
-from tests.doctor.faults import FAULTS, broken, fixture
-from tests.rules.cases import FIXTURES, NORMAL, added, both, changed, config, edited, make, tensors
+from ckpt_tools.doctor.model import CauseCode
+from ckpt_tools.doctor.repairs import commands, is_command
+from ckpt_tools.report.json import diagnosis as diagnosis_json
+from ckpt_tools.report.json import diff as diff_json
+from ckpt_tools.storage import schemas
+from tests.support.cases import FIXTURES, NORMAL, added, both, changed, config, edited, make, tensors
+from tests.support.doctor_faults import FAULTS, broken, fixture
 
 ROOT = FIXTURES.parent
 LIVE_ONLY = {
@@ -52,7 +53,7 @@ def validator() -> jsonschema.Draft202012Validator:
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_gives_its_cause_and_no_other_and_json_that_follows_the_schema(name: str, tmp_path: Path) -> None:
     found = api.diagnose(str(NORMAL), str(broken(name, tmp_path / "bad")))
-    document = json.loads(as_json.dump(diagnosis_json.document(found)))
+    document = json.loads(diff_json.dump(diagnosis_json.document(found)))
     validator().validate(document)
     assert {cause["code"] for cause in document["causes"]} == FAULTS[name].causes
     assert not document["clean"]
@@ -205,7 +206,7 @@ def test_another_family_is_not_compared(capsys: pytest.CaptureFixture[str]) -> N
 def test_the_json_of_the_command_is_that_of_the_library(capsys: pytest.CaptureFixture[str]) -> None:
     pair = (str(NORMAL), str(FIXTURES / "reflow"))
     assert main(["doctor", *pair, "--no-live", "--format", "json"]) == 1
-    assert capsys.readouterr().out == as_json.dump(diagnosis_json.document(api.diagnose(*pair)))
+    assert capsys.readouterr().out == diff_json.dump(diagnosis_json.document(api.diagnose(*pair)))
 
 
 def test_the_schema_knows_every_code_and_nothing_else() -> None:
@@ -221,7 +222,7 @@ def test_a_healthy_pair_is_0_and_says_so(output_format: str, capsys: pytest.Capt
 
 
 def test_without_a_probe_the_files_decide_and_a_line_says_how_to_get_the_rest(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("ckpt_tools.store.probes.GROUP", "ckpt_tools.probes.nobody")
+    monkeypatch.setattr("ckpt_tools.doctor.probe.GROUP", "ckpt_tools.probes.nobody")
     assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean")]) == 0
     assert "no live part: no probe is installed that loads smolvla checkpoints; install the training core" in capsys.readouterr().out
     assert main(["doctor", str(NORMAL), str(FIXTURES / "f32-vlm")]) == 1
@@ -231,7 +232,7 @@ def test_a_processor_that_runs_code_is_not_loaded(tmp_path: Path, monkeypatch: p
     def never(*_: object) -> None:
         pytest.fail("the probe was asked")
 
-    monkeypatch.setattr("ckpt_tools.api.doctoring.ask_probe", never)
+    monkeypatch.setattr("ckpt_tools.api._doctor.ask_probe", never)
     bad = changed(tmp_path / "bad", config())
     document = json.loads((bad / "policy_preprocessor.json").read_text())
     document["steps"].append({"class": "somebody.Step", "config": {}})
@@ -258,7 +259,7 @@ def test_a_processor_that_runs_code_is_not_loaded(tmp_path: Path, monkeypatch: p
 def test_wrong_use_is_one_line_and_2_before_anything_is_loaded(
     arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ckpt_tools.api.doctoring.ask_probe", lambda *_: pytest.fail("the probe was asked"))
+    monkeypatch.setattr("ckpt_tools.api._doctor.ask_probe", lambda *_: pytest.fail("the probe was asked"))
     assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean"), *arguments]) == 2
     printed = capsys.readouterr()
     assert words in printed.err

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from ckpt_tools.families import smolvla
-from ckpt_tools.families.expectation import Expectation, Unknown
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.checkpoint.model import Checkpoint, Tensor
+from ckpt_tools.families.family import Expectation, Unknown
 from ckpt_tools.families.registry import family_of
-from ckpt_tools.families.smolvla_layout import Dimensions, layout
-from ckpt_tools.records.checkpoint import Checkpoint, Tensor
-from ckpt_tools.records.dtype import Dtype
+from ckpt_tools.families.smolvla import components
+from ckpt_tools.families.smolvla.layout import Dimensions, layout
 from ckpt_tools.rules.engine import ask
 from ckpt_tools.rules.rule import Subject
-from tests.rules.policies import BIAS, RULES, VLM, checkpoint_of, policy, said
+from tests.support.policies import BIAS, RULES, VLM, checkpoint_of, policy, said
 
 
 def expectation(checkpoint: Checkpoint) -> Expectation:
@@ -59,7 +59,9 @@ def test_other_sizes_follow_from_the_config(sizes: str) -> None:
 @pytest.mark.parametrize(("every", "wide"), [(2, 8), (3, 10), (1, 0), (0, 16), (-1, 16)])
 def test_the_layers_that_attend_to_the_vlm_are_wide(every: int, wide: int) -> None:
     wanted = expectation(policy(Dimensions(self_attention_every=every), {"self_attn_every_n_layers": every})).tensors
-    found = [name for name, one in wanted.items() if name.endswith("k_proj.weight") and smolvla.component(name) == smolvla.EXPERT and one.dtype is Dtype.F32]
+    found = [
+        name for name, one in wanted.items() if name.endswith("k_proj.weight") and components.component(name) == components.EXPERT and one.dtype is Dtype.F32
+    ]
     assert len(found) == wide
 
 

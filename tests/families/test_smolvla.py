@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.families import smolvla
+from ckpt_tools.checkpoint import header
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.checkpoint.model import Checkpoint, Document, Tensor, TensorFile
 from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.families.registry import family_of
-from ckpt_tools.families.smolvla import SMOLVLA
-from ckpt_tools.families.smolvla_layout import Dimensions, dtype_of, layout
-from ckpt_tools.format import header
-from ckpt_tools.records.checkpoint import Checkpoint, Document, Tensor, TensorFile
-from ckpt_tools.records.diff import ABSENT
-from ckpt_tools.records.dtype import Dtype
+from ckpt_tools.families.smolvla import components
+from ckpt_tools.families.smolvla import facts as smolvla_facts
+from ckpt_tools.families.smolvla.facts import SMOLVLA
+from ckpt_tools.families.smolvla.layout import Dimensions, dtype_of, layout
+from ckpt_tools.strict_json.pointer import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,18 +76,18 @@ def test_a_full_size_policy_has_500_tensors_of_450_million_parameters() -> None:
 def test_345_tensors_are_the_vlms_by_their_prefix_and_490_by_the_seeds_count() -> None:
     assert sum(name.startswith(VLM) for name, _ in LAYOUT) == 345
     assert sum("vlm" in name for name, _ in LAYOUT) == 490
-    assert sum(smolvla.component(name) in smolvla.VLM for name, _ in LAYOUT) == 345
+    assert sum(components.component(name) in components.VLM for name, _ in LAYOUT) == 345
 
 
 @pytest.mark.parametrize(("part", "count"), [("vision", 197), ("connector", 1), ("text", 146), ("lm_head", 1), ("expert", 145), ("projections", 10)])
 def test_each_component_has_its_tensors(part: str, count: int) -> None:
-    assert sum(smolvla.component(name) == part for name, _ in LAYOUT) == count
+    assert sum(components.component(name) == part for name, _ in LAYOUT) == count
 
 
 def test_the_expert_and_the_projections_train_and_nothing_else() -> None:
-    trained = [tensor for tensor in tensors(loaded) if smolvla.trains(smolvla.component(tensor.name), {})]
+    trained = [tensor for tensor in tensors(loaded) if smolvla_facts.trains(components.component(tensor.name), {})]
     assert sum(tensor.parameters for tensor in trained) == 99_880_992
-    assert {smolvla.component(tensor.name) for tensor in trained} == {"expert", "projections"}
+    assert {components.component(tensor.name) for tensor in trained} == {"expert", "projections"}
 
 
 @pytest.mark.parametrize(
@@ -101,12 +102,12 @@ def test_file_sizes_are_those_that_lerobot_writes(dtype: DtypeOf, metadata: tupl
 def test_the_two_profiles_differ_in_199_tensors_of_291_megabytes() -> None:
     differing = [(ours, theirs) for ours, theirs in zip(tensors(loaded), tensors(not_loaded), strict=True) if ours.dtype is not theirs.dtype]
     assert len(differing) == 199
-    assert {smolvla.component(tensor.name) for tensor, _ in differing} == {"vision", "connector", "lm_head"}
+    assert {components.component(tensor.name) for tensor, _ in differing} == {"vision", "connector", "lm_head"}
     assert round(sum(theirs.nbytes - ours.nbytes for ours, theirs in differing) / 1e6) == 291
 
 
 def test_129_tensors_of_the_expert_are_bf16_and_its_cross_attention_is_f32() -> None:
-    expert = [tensor for tensor in tensors(loaded) if smolvla.component(tensor.name) == smolvla.EXPERT]
+    expert = [tensor for tensor in tensors(loaded) if components.component(tensor.name) == components.EXPERT]
     wide = [tensor.name for tensor in expert if tensor.dtype is Dtype.F32]
     assert len(expert) - len(wide) == 129
     assert sorted(wide) == sorted(f"model.vlm_with_expert.lm_expert.layers.{layer}.self_attn.{part}_proj.weight" for layer in range(1, 16, 2) for part in "kv")
@@ -134,7 +135,7 @@ def test_show_reports_the_same_numbers_for_a_full_size_file(
     assert (summary.family, summary.profile) == ("smolvla", profile)
     assert (summary.tensors, summary.parameters, summary.trainable) == (500, 450_046_176, 99_880_992)
     assert summary.checkpoint.size == size
-    assert sum(group.tensors for group in summary.components if group.key in smolvla.VLM) == 345
+    assert sum(group.tensors for group in summary.components if group.key in components.VLM) == 345
     assert sum(group.nbytes for group in summary.components) == sum(group.nbytes for group in summary.dtypes) == placed[-1].end
 
 
@@ -143,7 +144,7 @@ def test_show_reports_the_same_numbers_for_a_full_size_file(
 
 @pytest.mark.parametrize("prefix", TEACHER_PREFIXES)
 def test_everything_under_a_teacher_prefix_is_the_teachers(prefix: str) -> None:
-    assert {smolvla.component(prefix + name) for name, _ in LAYOUT} == {smolvla.TEACHER}
+    assert {components.component(prefix + name) for name, _ in LAYOUT} == {components.TEACHER}
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
@@ -151,7 +152,7 @@ def test_everything_under_a_teacher_prefix_is_the_teachers(prefix: str) -> None:
 def test_a_wrapper_anywhere_changes_no_component(wrapper: str, place: int) -> None:
     for name, _ in LAYOUT:
         parts = name.split(".")
-        assert smolvla.component(".".join([*parts[:place], wrapper, *parts[place:]])) == smolvla.component(name)
+        assert components.component(".".join([*parts[:place], wrapper, *parts[place:]])) == components.component(name)
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
@@ -159,7 +160,7 @@ def test_a_wrapper_anywhere_changes_no_component(wrapper: str, place: int) -> No
 def test_a_wrapped_teacher_is_a_teacher(wrapper: str, prefix: str) -> None:
     parts = [*prefix.split(".")[:-1], "model", "state_proj", "weight"]
     for place in range(len(parts)):
-        assert smolvla.component(".".join([*parts[:place], wrapper, *parts[place:]])) == smolvla.TEACHER
+        assert components.component(".".join([*parts[:place], wrapper, *parts[place:]])) == components.TEACHER
 
 
 @pytest.mark.parametrize(
@@ -183,13 +184,13 @@ def test_a_wrapped_teacher_is_a_teacher(wrapper: str, prefix: str) -> None:
     ],
 )
 def test_a_name_belongs_to_its_component(name: str, part: str) -> None:
-    assert smolvla.component(name) == part
+    assert components.component(name) == part
 
 
 def test_every_component_has_a_title_and_words() -> None:
     keys = [component.key for component in SMOLVLA.components]
     assert len(set(keys)) == len(keys)
-    assert {smolvla.component(name) for name, _ in LAYOUT} <= set(keys)
+    assert {components.component(name) for name, _ in LAYOUT} <= set(keys)
     assert all(component.title and component.short for component in SMOLVLA.components)
 
 
@@ -211,29 +212,29 @@ def test_every_component_has_a_title_and_words() -> None:
     ids=["loaded", "not loaded", "FSDP", "all BF16", "all F16", "vision F16", "only lm_head F32", "text F32"],
 )
 def test_a_profile_is_named_where_something_is_known_to_write_it(dtype: DtypeOf, profile: str) -> None:
-    assert smolvla.profile(checkpoint(tensors(dtype))) == profile
+    assert smolvla_facts.profile(checkpoint(tensors(dtype))) == profile
 
 
 @pytest.mark.parametrize("prefix", TEACHER_PREFIXES)
 def test_a_teacher_in_the_file_does_not_hide_the_students_profile(prefix: str) -> None:
     student, teacher = tensors(not_loaded), tensors(loaded, prefix)
-    assert smolvla.profile(checkpoint([*student, *teacher])) == "built with load_vlm_weights=false"
+    assert smolvla_facts.profile(checkpoint([*student, *teacher])) == "built with load_vlm_weights=false"
 
 
 def test_a_student_without_its_vlm_has_no_profile() -> None:
     rest = [tensor for tensor in tensors(loaded) if not tensor.name.startswith(VLM)]
-    assert smolvla.profile(checkpoint([*rest, *tensors(loaded, "teacher.")])) == ""
-    assert smolvla.profile(checkpoint([])) == ""
+    assert smolvla_facts.profile(checkpoint([*rest, *tensors(loaded, "teacher.")])) == ""
+    assert smolvla_facts.profile(checkpoint([])) == ""
 
 
 def test_wrapped_tensors_tell_the_same_profile() -> None:
-    assert smolvla.profile(checkpoint(tensors(not_loaded, "_orig_mod."))) == "built with load_vlm_weights=false"
+    assert smolvla_facts.profile(checkpoint(tensors(not_loaded, "_orig_mod."))) == "built with load_vlm_weights=false"
 
 
 @pytest.mark.parametrize("dtype", [loaded, not_loaded, all_f32], ids=["loaded", "not loaded", "FSDP"])
 def test_the_buffers_of_lerobot_0_3_do_not_hide_the_profile(dtype: DtypeOf) -> None:
     buffers = [Tensor(f"unnormalize_outputs.buffer_action.{kind}", Dtype.F32, (6,), "", 0, 24) for kind in ("mean", "std")]
-    assert smolvla.profile(checkpoint([*tensors(dtype), *buffers])) == smolvla.profile(checkpoint(tensors(dtype))) != ""
+    assert smolvla_facts.profile(checkpoint([*tensors(dtype), *buffers])) == smolvla_facts.profile(checkpoint(tensors(dtype))) != ""
 
 
 # --- recognition and judgement -----------------------------------------------------------------------------------------
@@ -295,8 +296,8 @@ def test_a_watched_value_is_judged_as_stock_lerobot_treats_it(key: str, value: o
     ],
 )
 def test_what_trains_follows_from_the_config(config: dict[str, object], *, vision: bool, text: bool | None) -> None:
-    assert smolvla.trains(smolvla.VISION, config) is vision
-    assert smolvla.trains(smolvla.TEXT, config) is text
-    assert smolvla.trains(smolvla.EXPERT, config) is True
-    assert smolvla.trains(smolvla.TEACHER, config) is False
-    assert smolvla.trains(smolvla.OTHER, config) is None
+    assert smolvla_facts.trains(components.VISION, config) is vision
+    assert smolvla_facts.trains(components.TEXT, config) is text
+    assert smolvla_facts.trains(components.EXPERT, config) is True
+    assert smolvla_facts.trains(components.TEACHER, config) is False
+    assert smolvla_facts.trains(components.OTHER, config) is None

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ckpt_tools.families import smolvla
-from ckpt_tools.families.smolvla_layout import Dimensions, dtype_of, layout
+from ckpt_tools.families.smolvla import components, facts
+from ckpt_tools.families.smolvla.layout import Dimensions, dtype_of, layout
 
 pytestmark = pytest.mark.lerobot
 
@@ -69,10 +69,10 @@ def test_dtypes_are_those_that_lerobot_gives(built: dict[str, Built], policy: st
 
 @pytest.mark.parametrize("policy", LOADED)
 def test_what_the_family_says_trains_is_what_lerobot_trains(built: dict[str, Built], policy: str) -> None:
-    wrong = {name: trains for name, (_, _, trains) in built[policy].items() if smolvla.trains(smolvla.component(name), {}) is not trains}
+    wrong = {name: trains for name, (_, _, trains) in built[policy].items() if facts.trains(components.component(name), {}) is not trains}
     assert wrong == {}
 
 
 @pytest.mark.parametrize("policy", LOADED)
 def test_every_tensor_that_lerobot_builds_has_a_component(built: dict[str, Built], policy: str) -> None:
-    assert {smolvla.component(name) for name in built[policy]} == {*smolvla.VLM, smolvla.EXPERT, smolvla.PROJECTIONS}
+    assert {components.component(name) for name in built[policy]} == {*components.VLM, components.EXPERT, components.PROJECTIONS}

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.families.smolvla import SMOLVLA
-from ckpt_tools.families.smolvla_layout import dtype_of
-from ckpt_tools.records.diff import ABSENT
-from ckpt_tools.records.story import StoryKind
+from ckpt_tools.diff.model import StoryKind
+from ckpt_tools.families.smolvla.facts import SMOLVLA
+from ckpt_tools.families.smolvla.layout import dtype_of
+from ckpt_tools.strict_json.pointer import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

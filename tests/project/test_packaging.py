@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from ckpt_tools import __version__
-from ckpt_tools.store import schemas, sums
-from tools import build_sums
+from ckpt_tools.storage import schemas
+from ckpt_tools.values import kernels
+from tools import build_kernels
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = sorted(path.name for path in (ROOT / "schemas").iterdir())
@@ -45,23 +46,23 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 
 def test_building_a_wheel_leaves_the_checkout_alone_and_takes_no_remains_along(tmp_path: Path) -> None:
-    remains = ROOT / "ckpt_tools" / "store" / "libsums.4711"
-    before = Path(sums.LIBRARY).stat().st_mtime_ns
+    remains = ROOT / "ckpt_tools" / "values" / "libkernels.4711"
+    before = Path(kernels.LIBRARY).stat().st_mtime_ns
     remains.write_bytes(b"")
     try:
         made = built(tmp_path)
     finally:
         remains.unlink()
-    assert Path(sums.LIBRARY).stat().st_mtime_ns == before
+    assert Path(kernels.LIBRARY).stat().st_mtime_ns == before
     with zipfile.ZipFile(made) as archive:
-        assert [name for name in archive.namelist() if "libsums" in name] == ["ckpt_tools/store/libsums.so"]
+        assert [name for name in archive.namelist() if "libkernels" in name] == ["ckpt_tools/values/libkernels.so"]
 
 
 def test_the_wheel_is_for_this_kind_of_machine_and_any_python(wheel: Path) -> None:
-    assert wheel.name == f"ckpt_tools-{__version__}-{build_sums.tag()}.whl"
+    assert wheel.name == f"ckpt_tools-{__version__}-{build_kernels.tag()}.whl"
     assert not wheel.name.endswith("any.whl")
     with zipfile.ZipFile(wheel) as archive:
-        assert archive.read("ckpt_tools/store/libsums.so") == Path(sums.LIBRARY).read_bytes()
+        assert archive.read("ckpt_tools/values/libkernels.so") == Path(kernels.LIBRARY).read_bytes()
         assert "Root-Is-Purelib: false" in archive.read(f"ckpt_tools-{__version__}.dist-info/WHEEL").decode()
 
 
@@ -80,7 +81,7 @@ def test_the_wheel_runs_in_a_clean_environment(wheel: Path, tmp_path: Path) -> N
     assert subprocess.run(diff, check=False, capture_output=True, cwd=tmp_path).returncode == 0
     values = subprocess.run([*diff, "--values"], check=False, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)})
     assert values.returncode == 0, values.stderr
-    where = "from ckpt_tools.store.schemas import path_of; print(path_of('diff'))"
+    where = "from ckpt_tools.storage.schemas import path_of; print(path_of('diff'))"
     found = subprocess.run([python, "-c", where], check=True, capture_output=True, text=True, cwd=tmp_path).stdout.strip()
     assert Path(found).read_bytes() == (ROOT / "schemas" / "diff.schema.json").read_bytes()
     assert "site-packages" in found

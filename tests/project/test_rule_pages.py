@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ckpt_tools.report.rules_page import first_sentence, index_markdown, rule_markdown
-from ckpt_tools.rules.codes import NAME, all_rules
+from ckpt_tools.report.pages.rules import first_sentence, index_markdown, rule_markdown
+from ckpt_tools.rules.registry import NAME, all_rules
 
 if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Rule

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from ckpt_tools import __version__
-from tools import build_sums
+from tools import build_kernels
 
 ROOT = Path(__file__).parents[2]
-LIBRARY = build_sums.LIBRARY.relative_to(ROOT)
-NO_KERNEL = {build_sums.WITHOUT: "1"}
+LIBRARY = build_kernels.LIBRARY.relative_to(ROOT)
+NO_KERNEL = {build_kernels.WITHOUT: "1"}
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_wheel_without_the_kernel_is_for_every_machine_and_holds_all_else(chec
     assert "without its compiled part, and is slower with values: CKPT_NO_KERNEL is set" in pure.stderr
     assert compiled.stderr == ""
     names = [name.stdout.strip() for name in (compiled, pure)]
-    assert names == [f"ckpt_tools-{__version__}-{tag}.whl" for tag in (build_sums.tag(), "py3-none-any")]
+    assert names == [f"ckpt_tools-{__version__}-{tag}.whl" for tag in (build_kernels.tag(), "py3-none-any")]
     with zipfile.ZipFile(checkout / "out" / names[0]) as a, zipfile.ZipFile(checkout / "out" / names[1]) as b:
         assert set(a.namelist()) - set(b.namelist()) == {LIBRARY.as_posix()}
         assert set(b.namelist()) < set(a.namelist())
@@ -77,5 +77,5 @@ def test_an_editable_install_without_the_kernel_keeps_none_of_an_older_source(ch
 
 def test_the_compiler_is_asked_for_unless_nothing_is_to_be_compiled(checkout: Path) -> None:
     call = "print(build.get_requires_for_build_wheel())"
-    assert build(checkout, call).stdout.strip() == str([build_sums.COMPILER])
+    assert build(checkout, call).stdout.strip() == str([build_kernels.COMPILER])
     assert build(checkout, call, **NO_KERNEL).stdout.strip() == "[]"

@@ -23,16 +23,15 @@ import jsonschema
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.report import markdown, text
-from ckpt_tools.report.as_json import diff_document, dump, show_document
-from ckpt_tools.report.diff_page import diff_page
-from ckpt_tools.report.plan_page import plan_page
-from ckpt_tools.report.show_page import show_page
-from ckpt_tools.store import schemas
+from ckpt_tools.report.formats import markdown, text
+from ckpt_tools.report.json.diff import diff_document, dump, show_document
+from ckpt_tools.report.pages.diff import diff_page
+from ckpt_tools.report.pages.plan import plan_page
+from ckpt_tools.report.pages.show import show_page
+from ckpt_tools.storage import schemas
 
 if TYPE_CHECKING:
-    from ckpt_tools.records.story import Comparison
-    from ckpt_tools.records.summary import Summary
+    from ckpt_tools.diff.model import Comparison, Summary
     from ckpt_tools.report.blocks import Page
 
 HERE = Path(__file__).parent

@@ -31,14 +31,13 @@ from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
 from ckpt_tools import api
-from ckpt_tools.format import header
-from ckpt_tools.records.checkpoint import Tensor
-from ckpt_tools.records.dtype import Dtype
-from ckpt_tools.report import markdown, terminal, text
-from ckpt_tools.report.as_json import diff_document, dump, show_document
-from ckpt_tools.report.diff_page import diff_page
-from ckpt_tools.report.show_page import show_page
-from ckpt_tools.report.tree import tree_lines
+from ckpt_tools.checkpoint import header
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.checkpoint.model import Tensor
+from ckpt_tools.report.formats import markdown, terminal, text
+from ckpt_tools.report.json.diff import diff_document, dump, show_document
+from ckpt_tools.report.pages.diff import diff_page
+from ckpt_tools.report.pages.show import show_page, tree_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -20,24 +20,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ckpt_tools import api
-from ckpt_tools.api import gating
-from ckpt_tools.records.checkpoint import Checkpoint
-from ckpt_tools.records.finding import Finding, Severity, Skipped, Suppressed, Verification
-from ckpt_tools.records.story import Story, StoryKind
-from ckpt_tools.records.verdict import Verdict
-from ckpt_tools.report import html, html_blocks, markdown, text
+from ckpt_tools.api import _gate
+from ckpt_tools.checkpoint.model import Checkpoint
+from ckpt_tools.diff.model import Story, StoryKind
+from ckpt_tools.gate.verdict import Verdict
 from ckpt_tools.report.blocks import Bar, Bars, Cell, Heading, HeatMap, Line, Mark, Table, Title, Topic, Verbatim, told
-from ckpt_tools.report.diff_page import diff_page
-from ckpt_tools.report.pictures import STEPS
-from ckpt_tools.report.plan_page import plan_page
-from ckpt_tools.report.rules_page import explain_page, rules_page
-from ckpt_tools.report.show_page import show_page
-from ckpt_tools.report.verdict_page import explained_page
-from ckpt_tools.report.words import printable
-from ckpt_tools.rules.codes import all_rules
-from tests.report.changed_values import CHANGES, layer, values
-from tests.report.html_document import Document
+from ckpt_tools.report.charts import STEPS
+from ckpt_tools.report.formats import html, html_blocks, markdown, text
+from ckpt_tools.report.pages.diff import diff_page
+from ckpt_tools.report.pages.plan import plan_page
+from ckpt_tools.report.pages.rules import explain_page, rules_page
+from ckpt_tools.report.pages.show import show_page
+from ckpt_tools.report.pages.verdict import explained_page
+from ckpt_tools.rules.finding import Finding, Severity, Skipped, Suppressed, Verification
+from ckpt_tools.rules.registry import all_rules
+from ckpt_tools.text import printable
 from tests.report.test_hostile_names import HOSTILE, obeyed, on_a_terminal, write
+from tests.support.changed_values import CHANGES, layer, values
+from tests.support.html_document import Document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +82,7 @@ PAGES: dict[str, Callable[[], Page]] = {
     "values": lambda: diff_page(api.diff("fixtures/normal", "fixtures/reflow")._replace(changes=CHANGES), full=True),
     "verify": lambda: explained_page(api.verify("fixtures/reflow"), all_rules()),
     "clean": lambda: explained_page(api.verify("fixtures/normal"), all_rules()),
-    "gate": lambda: explained_page(gating.gate("fixtures/reflow"), all_rules()),
+    "gate": lambda: explained_page(_gate.gate("fixtures/reflow"), all_rules()),
     "plan": lambda: plan_page(api.sanitize("fixtures/reflow", reference="fixtures/normal"), full=True),
     "rules": lambda: rules_page(all_rules()),
     "explain": lambda: explain_page(all_rules()[0]),

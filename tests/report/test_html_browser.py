@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.records.finding import Finding, Severity, Verification
-from ckpt_tools.report import html
-from ckpt_tools.report.diff_page import diff_page
-from ckpt_tools.report.show_page import show_page
-from ckpt_tools.report.verdict_page import explained_page
-from ckpt_tools.rules.codes import all_rules
-from tests.report.changed_values import CHANGES
-from tests.report.chromium import Chromium, needs_chromium
+from ckpt_tools.report.formats import html
+from ckpt_tools.report.pages.diff import diff_page
+from ckpt_tools.report.pages.show import show_page
+from ckpt_tools.report.pages.verdict import explained_page
+from ckpt_tools.rules.finding import Finding, Severity, Verification
+from ckpt_tools.rules.registry import all_rules
 from tests.report.test_hostile_names import HOSTILE, write
 from tests.report.test_html import MARKUP
 from tests.report.test_html_style import themes
+from tests.support.changed_values import CHANGES
+from tests.support.chromium import Chromium, needs_chromium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

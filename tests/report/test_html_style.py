@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from ckpt_tools.report.html_style import STYLE
+from ckpt_tools.report.formats.html_style import STYLE
 
 type Colours = dict[str, str]
 

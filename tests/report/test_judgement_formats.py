@@ -21,13 +21,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ckpt_tools import api
-from ckpt_tools.records.checkpoint import Checkpoint
-from ckpt_tools.records.finding import Finding, Severity, Skipped, Suppressed, Verification
-from ckpt_tools.records.verdict import Verdict
-from ckpt_tools.report import github, junit, sarif, verification_json
-from ckpt_tools.report.as_json import dump
-from ckpt_tools.rules.codes import all_rules
-from ckpt_tools.store import schemas
+from ckpt_tools.checkpoint.model import Checkpoint
+from ckpt_tools.gate.verdict import Verdict
+from ckpt_tools.report.formats import github, junit, sarif
+from ckpt_tools.report.json import findings as findings_json
+from ckpt_tools.report.json.diff import dump
+from ckpt_tools.rules.finding import Finding, Severity, Skipped, Suppressed, Verification
+from ckpt_tools.rules.registry import all_rules
+from ckpt_tools.storage import schemas
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +101,7 @@ def holds(judgement: Verification | Verdict, rules: tuple[Rule, ...] | None = No
     log = json.loads(sarif.render(judgement, rules))
     assert [error.message for error in sarif_validator().iter_errors(log)] == []
     assert len(log["runs"][0]["results"]) == len(found.findings) + len(found.suppressed)
-    document = json.loads(dump(verification_json.document(judgement)))
+    document = json.loads(dump(findings_json.document(judgement)))
     name = "verdict" if isinstance(judgement, Verdict) else "findings"
     assert [error.message for error in validator(name).iter_errors(document)] == []
     assert [entry["subject"] for entry in document["findings"]] == [finding.subject for finding in found.findings]
@@ -141,7 +142,7 @@ def test_the_schemas_refuse_what_the_tool_never_writes() -> None:
     suites[0][0].set("colour", "red")
     suites[0].attrib.pop("name")
     assert disallowed(suites) == ["testsuite lacks name", "testcase@colour"]
-    document = verification_json.document(ONE)
+    document = findings_json.document(ONE)
     assert all(not validator("findings").is_valid({key: value for key, value in document.items() if key != left_out}) for left_out in document)
 
 
@@ -212,7 +213,7 @@ def test_names_of_rules_that_are_given_are_used() -> None:
     found = verification(Finding("ACME101", Severity.ERROR, "x"))
     assert "title=ACME101 ours::" in github.render(found, (rule,))
     assert "title=ACME101::" in github.render(found)
-    assert verification_json.findings_document(found, (rule,))["findings"][0]["name"] == "ours"  # type: ignore[index]  # JSON
+    assert findings_json.findings_document(found, (rule,))["findings"][0]["name"] == "ours"  # type: ignore[index]  # JSON
     holds(found)
 
 
@@ -282,4 +283,4 @@ def test_a_name_stays_whole_in_a_uri_and_in_json() -> None:
     found = verification(Finding("CK301", Severity.ERROR, "x", "a" * 100_000, "b" * 100_000))
     place = json.loads(sarif.render(found))["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
     assert urllib.parse.unquote(place) == "out/" + "a" * 100_000
-    assert verification_json.findings_document(found)["findings"][0]["subject"] == "b" * 100_000  # type: ignore[index]  # JSON
+    assert findings_json.findings_document(found)["findings"][0]["subject"] == "b" * 100_000  # type: ignore[index]  # JSON

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.report import html, markdown, text
 from ckpt_tools.report.blocks import Bars, Heading, HeatMap, Line, Title
-from ckpt_tools.report.pictures import change_map, component_bars
-from tests.report.changed_values import CHANGES, layer, values
-from tests.report.html_document import Document
+from ckpt_tools.report.charts import change_map, component_bars
+from ckpt_tools.report.formats import html, markdown, text
+from tests.support.changed_values import CHANGES, layer, values
+from tests.support.html_document import Document
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from ckpt_tools.report.words import percent
+from ckpt_tools.text import percent
 
 
 @pytest.mark.parametrize(

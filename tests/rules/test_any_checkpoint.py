@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ckpt_tools import api
-from ckpt_tools.families import smolvla
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.checkpoint.model import Checkpoint, Document, OtherFile, Tensor, TensorFile
+from ckpt_tools.checkpoint.spec import Spec
 from ckpt_tools.families.registry import family_of
-from ckpt_tools.families.smolvla_layout import Dimensions, layout
-from ckpt_tools.records.checkpoint import Checkpoint, Document, OtherFile, Tensor, TensorFile
-from ckpt_tools.records.dtype import Dtype
-from ckpt_tools.records.finding import Severity
-from ckpt_tools.records.spec import Spec
+from ckpt_tools.families.smolvla import facts
+from ckpt_tools.families.smolvla.layout import Dimensions, layout
 from ckpt_tools.rules.engine import ask
+from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.rule import Subject
-from tests.rules.cases import NORMAL, make
-from tests.rules.policies import RULES, checkpoint_of, policy
+from tests.support.cases import NORMAL, make
+from tests.support.policies import RULES, checkpoint_of, policy
 
 SEGMENTS = [
     "model",
@@ -49,7 +49,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=5,
 )
-CONFIGS = st.none() | st.dictionaries(st.sampled_from(["type", *sorted(smolvla.SMOLVLA.decisive)]), JSON, max_size=6)
+CONFIGS = st.none() | st.dictionaries(st.sampled_from(["type", *sorted(facts.SMOLVLA.decisive)]), JSON, max_size=6)
 METADATA = st.none() | st.lists(st.tuples(NAMES | st.just("format"), NAMES), max_size=4, unique_by=lambda pair: pair[0]).map(tuple)
 
 
@@ -71,7 +71,7 @@ def checkpoints(draw: st.DrawFn) -> Checkpoint:
 @given(checkpoints(), checkpoints())
 def test_no_rule_fails_whatever_a_checkpoint_holds(checkpoint: Checkpoint, reference: Checkpoint) -> None:
     spec = Spec("x", tuple((tensor.name, tensor.dtype, tensor.shape) for tensor in reference.tensors))
-    for family in (family_of(checkpoint), smolvla.SMOLVLA):
+    for family in (family_of(checkpoint), facts.SMOLVLA):
         found, _, _ = ask(RULES, Subject(checkpoint, family, entries=(), reference=reference, spec=spec))
         assert all(finding.what and (finding.next or finding.severity is Severity.NOTE) for finding in found)
 
@@ -79,7 +79,7 @@ def test_no_rule_fails_whatever_a_checkpoint_holds(checkpoint: Checkpoint, refer
 @given(CONFIGS)
 def test_no_rule_fails_whatever_a_config_says_of_a_policy(values: dict[str, Any] | None) -> None:
     checkpoint = checkpoint_of(policy(make.TOY, {}).tensors, values)
-    found, _, _ = ask(RULES, Subject(checkpoint, smolvla.SMOLVLA, entries=(), reference=api.read(str(NORMAL))))
+    found, _, _ = ask(RULES, Subject(checkpoint, facts.SMOLVLA, entries=(), reference=api.read(str(NORMAL))))
     assert {finding.code for finding in found} <= {"CK305", "CK306", "CK307", "CK308", "CK311", "CK504"}
 
 

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.format import header
-from ckpt_tools.records.dtype import Dtype
-from ckpt_tools.records.finding import Severity
-from ckpt_tools.rules.commands import quoted
-from tests.rules.cases import FIXTURES, GOOD, NORMAL, Case, added, both, changed, config, hold, make, removed, tensors, untouched
-from tests.rules.policies import BIAS, CODES, RULES, VLM
+from ckpt_tools.checkpoint import header
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.rules.finding import Severity
+from ckpt_tools.rules.remedy import quoted
+from tests.support.cases import FIXTURES, GOOD, NORMAL, Case, added, both, changed, config, hold, make, removed, tensors, untouched
+from tests.support.policies import BIAS, CODES, RULES, VLM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ckpt_tools.records.finding import Finding
-    from tests.rules.cases import Change
+    from ckpt_tools.rules.finding import Finding
+    from tests.support.cases import Change
 
 EXPERT = "model.vlm_with_expert.lm_expert."
 HEAD = f"{VLM}lm_head.weight"

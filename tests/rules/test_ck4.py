@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ckpt_tools import api
-from ckpt_tools.records.dtype import Dtype
-from ckpt_tools.records.facts import Facts
-from ckpt_tools.store import measure as module
-from ckpt_tools.store.bench import STEP
-from ckpt_tools.store.measure import measure
-from tests.rules.cases import FIXTURES, GOOD, Case, hold, make, tensors, untouched
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.values import measure as module
+from ckpt_tools.values.blocks import STEP
+from ckpt_tools.values.measure import measure
+from ckpt_tools.values.model import Facts
+from tests.support.cases import FIXTURES, GOOD, Case, hold, make, tensors, untouched
 
 if TYPE_CHECKING:
     from collections.abc import Callable

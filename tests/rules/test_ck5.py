@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.records.dtype import Dtype
-from ckpt_tools.records.finding import Severity
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.checkpoint.spec import spec_of, write_spec
 from ckpt_tools.rules.checks.ck611_odd_metadata import LIMIT
-from ckpt_tools.rules.codes import rule_of
-from ckpt_tools.rules.specs import spec_of
-from ckpt_tools.store.specs import write_spec
-from tests.rules.cases import FIXTURES, NORMAL, Case, both, changed, config, edited, hold, make, tensors, untouched
+from ckpt_tools.rules.finding import Severity
+from ckpt_tools.rules.registry import rule_of
+from tests.support.cases import FIXTURES, NORMAL, Case, both, changed, config, edited, hold, make, tensors, untouched
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ckpt_tools.records.finding import Finding
+    from ckpt_tools.rules.finding import Finding
 
 BIAS = "model.state_proj.bias"
 HEAD = "model.vlm_with_expert.vlm.lm_head.weight"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.rules.commands import quoted
-from tests.rules.cases import FIXTURES, GOOD, Case, added, both, changed, config, edited, hold, removed, untouched
+from ckpt_tools.rules.remedy import quoted
+from tests.support.cases import FIXTURES, GOOD, Case, added, both, changed, config, edited, hold, removed, untouched
 
 if TYPE_CHECKING:
     from pathlib import Path

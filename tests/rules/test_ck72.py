@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.records.dtype import Dtype
+from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.rules.processors import REGISTERED
-from ckpt_tools.store import schemas
-from tests.rules.cases import FIXTURES, NORMAL, Case, added, both, changed, config, hold, make, removed, untouched
+from ckpt_tools.storage import schemas
+from tests.support.cases import FIXTURES, NORMAL, Case, added, both, changed, config, hold, make, removed, untouched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.rules.cases import Change
+    from tests.support.cases import Change
 
 PRE, POST = "policy_preprocessor.json", "policy_postprocessor.json"
 STATES = {PRE: "policy_preprocessor_step_5_normalizer_processor.safetensors", POST: "policy_postprocessor_step_0_unnormalizer_processor.safetensors"}

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt_tools import api
-from tests.rules.cases import FIXTURES, Case, added, both, changed, config, edited, hold, make, untouched
+from tests.support.cases import FIXTURES, Case, added, both, changed, config, edited, hold, make, untouched
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.rules.cases import Change
+    from tests.support.cases import Change
 
 
 def policy(**values: Any) -> Change:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.rules.cases import Case, added, both, changed, config, edited, removed, tensors, untouched
-from tests.rules.gated import CARD, carded, findings, hold_gated
+from tests.support.cases import Case, added, both, changed, config, edited, removed, tensors, untouched
+from tests.support.gated import CARD, carded, findings, hold_gated
 
 if TYPE_CHECKING:
     from collections.abc import Callable

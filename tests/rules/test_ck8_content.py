@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ckpt_tools.api.gating import gate
-from ckpt_tools.records.verdict import Settings
-from tests.rules.cases import FIXTURES, Case, added, both, changed, removed, untouched
-from tests.rules.gated import CARD, NOTHING, carded, findings, hold_gated
+from ckpt_tools.api._gate import gate
+from ckpt_tools.gate.verdict import Settings
+from tests.support.cases import FIXTURES, Case, added, both, changed, removed, untouched
+from tests.support.gated import CARD, NOTHING, carded, findings, hold_gated
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.rules.cases import Change
+    from tests.support.cases import Change
 
 NORMAL_WEIGHTS = (FIXTURES / "normal" / "model.safetensors").read_bytes()
 TAUGHT_WEIGHTS = (FIXTURES / "reflow" / "model.safetensors").read_bytes()

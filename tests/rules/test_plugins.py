@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from ckpt_tools.records.finding import Need, Severity
-from ckpt_tools.rules.codes import all_rules, objection
+from ckpt_tools.rules.finding import Need, Severity
+from ckpt_tools.rules.registry import all_rules, objection
 from ckpt_tools.rules.rule import Rule
 
 ROOT = Path(__file__).parents[2]
 RULES = """
-    from ckpt_tools.records.finding import Need, Severity
+    from ckpt_tools.rules.finding import Need, Severity
     from ckpt_tools.rules.rule import Found, Rule
 
     def check(subject):
@@ -86,7 +86,7 @@ def test_one_rule_needs_no_list(tmp_path: Path) -> None:
 
 def test_they_are_listed_and_explained(tmp_path: Path) -> None:
     distribution(tmp_path, "acme_rules:RULES")
-    program = "from ckpt_tools.api import judging; print([rule.code for rule in judging.known_rules()][:2], judging.explain('acme-policy').page)"
+    program = "from ckpt_tools import api; print([rule.code for rule in api.known_rules()][:2], api.explain('acme-policy').page)"
     assert python(tmp_path, program).stdout == "['ACME101', 'ACME102'] No policy is ACME's.\n"
 
 

@@ -16,16 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ckpt_tools.families.smolvla import REFLOW_FIELDS, SMOLVLA
-from ckpt_tools.records.checkpoint import Checkpoint, Document, Tensor, TensorFile
-from ckpt_tools.records.dtype import Dtype
-from ckpt_tools.records.listing import Entry
-from ckpt_tools.rules.codes import all_rules
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.checkpoint.model import Checkpoint, Document, Tensor, TensorFile
+from ckpt_tools.families.smolvla.facts import REFLOW_FIELDS, SMOLVLA
 from ckpt_tools.rules.engine import ask
-from ckpt_tools.rules.policy import departures
+from ckpt_tools.rules.policy_config import departures
+from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.rule import Subject
-from ckpt_tools.store import schemas
-from tests.rules.cases import FIXTURES, NORMAL
+from ckpt_tools.scan.entry import Entry
+from ckpt_tools.storage import schemas
+from tests.support.cases import FIXTURES, NORMAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable

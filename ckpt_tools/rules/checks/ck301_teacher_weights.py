@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.compare.renames import unwrapped
+from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.rule import Found, Rule
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, place
 from ckpt_tools.rules.rule import Found, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.records.checkpoint import Tensor
+    from ckpt_tools.checkpoint.model import Tensor
     from ckpt_tools.rules.rule import Subject
 
 

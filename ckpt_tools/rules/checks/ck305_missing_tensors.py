@@ -12,17 +12,16 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from ckpt_tools.compare.renames import unwrapped
-from ckpt_tools.families.expectation import Unknown
-from ckpt_tools.families.family import TEACHER_PREFIXES
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.checkpoint.names import unwrapped
+from ckpt_tools.families.family import TEACHER_PREFIXES, Unknown
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import by_part, count, first, only_file
 from ckpt_tools.rules.rule import Found, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ckpt_tools.families.expectation import Expected
+    from ckpt_tools.families.family import Expected
     from ckpt_tools.rules.rule import Subject
 
 

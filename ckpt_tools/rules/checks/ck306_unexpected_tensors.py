@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.compare.renames import unwrapped
-from ckpt_tools.families.expectation import Unknown
-from ckpt_tools.families.family import TEACHER_PREFIXES
-from ckpt_tools.families.smolvla import NORMALISATION
-from ckpt_tools.records.finding import Need, Severity
-from ckpt_tools.rules.commands import quoted
+from ckpt_tools.checkpoint.names import unwrapped
+from ckpt_tools.edit.teachers import covering
+from ckpt_tools.families.family import TEACHER_PREFIXES, Unknown
+from ckpt_tools.families.smolvla.components import NORMALISATION
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, first_of, parts, place
+from ckpt_tools.rules.remedy import quoted
 from ckpt_tools.rules.rule import Found, Rule
-from ckpt_tools.surgery.teachers import covering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.compare.renames import unwrapped
-from ckpt_tools.families.expectation import Unknown
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.checkpoint.names import unwrapped
+from ckpt_tools.families.family import Unknown
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, by_part, first_of, place
 from ckpt_tools.rules.rule import Found, Rule
 

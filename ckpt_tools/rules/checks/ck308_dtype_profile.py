@@ -12,17 +12,17 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.compare.renames import unwrapped
-from ckpt_tools.families.expectation import Unknown
-from ckpt_tools.records.dtype import Dtype
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.checkpoint.names import unwrapped
+from ckpt_tools.families.family import Unknown
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, count, first_of, parts, place
 from ckpt_tools.rules.rule import Found, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ckpt_tools.records.checkpoint import Tensor
+    from ckpt_tools.checkpoint.model import Tensor
     from ckpt_tools.rules.rule import Subject
 
 _PLAIN = frozenset({Dtype.F64, Dtype.F32, Dtype.F16, Dtype.BF16})

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.compare.renames import unwrapped
-from ckpt_tools.families.expectation import Unknown
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.checkpoint.names import unwrapped
+from ckpt_tools.families.family import Unknown
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import by_part, count, first, only_file
 from ckpt_tools.rules.rule import Found, Rule
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.families.smolvla import NORMALISATION
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.families.smolvla.components import NORMALISATION
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, first_of, place
 from ckpt_tools.rules.rule import Found, Rule
 

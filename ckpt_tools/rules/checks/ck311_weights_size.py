@@ -11,17 +11,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.compare.renames import unwrapped
-from ckpt_tools.families.expectation import Unknown
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.checkpoint.names import unwrapped
+from ckpt_tools.families.family import Unknown
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import count, first_of, place
 from ckpt_tools.rules.rule import Found, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.families.expectation import Expected
-    from ckpt_tools.records.checkpoint import Tensor
+    from ckpt_tools.checkpoint.model import Tensor
+    from ckpt_tools.families.family import Expected
     from ckpt_tools.rules.rule import Subject
 
 

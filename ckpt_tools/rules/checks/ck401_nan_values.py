@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.finding import Need, Severity
+from ckpt_tools.rules.grouping import by_file, some
 from ckpt_tools.rules.rule import Found, Rule
-from ckpt_tools.rules.values import by_file, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.compare.checkpoints import compare
+from ckpt_tools.diff.compare import compare
+from ckpt_tools.diff.model import Aspect, RenameKind
 from ckpt_tools.families.family import TEACHER_PREFIXES
-from ckpt_tools.records.diff import Aspect, RenameKind
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, count, first_of, only_file, parts, place
 from ckpt_tools.rules.rule import Found, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.records.diff import Diff
+    from ckpt_tools.diff.model import Diff
     from ckpt_tools.rules.rule import Subject
 
 

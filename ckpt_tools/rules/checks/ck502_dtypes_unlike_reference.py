@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from ckpt_tools.compare.checkpoints import compare
-from ckpt_tools.records.diff import Aspect
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.diff.compare import compare
+from ckpt_tools.diff.model import Aspect
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, first_of, place
 from ckpt_tools.rules.rule import Found, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.records.checkpoint import Tensor
+    from ckpt_tools.checkpoint.model import Tensor
     from ckpt_tools.rules.rule import Subject
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.compare.checkpoints import compare
-from ckpt_tools.records.diff import Aspect
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.diff.compare import compare
+from ckpt_tools.diff.model import Aspect
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, by_part, first_of, place
 from ckpt_tools.rules.rule import Found, Rule
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.compare.checkpoints import compare
-from ckpt_tools.records.diff import ABSENT, Aspect
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.diff.compare import compare
+from ckpt_tools.diff.model import Aspect
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import only_file
 from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.strict_json.pointer import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, by_part, count, first, first_of, only_file, parts, place
 from ckpt_tools.rules.rule import Found, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ckpt_tools.records.checkpoint import Tensor
-    from ckpt_tools.records.dtype import Dtype
+    from ckpt_tools.checkpoint.dtype import Dtype
+    from ckpt_tools.checkpoint.model import Tensor
     from ckpt_tools.rules.rule import Subject
 
 type _Promised = Mapping[str, tuple[Dtype, tuple[int, ...]]]

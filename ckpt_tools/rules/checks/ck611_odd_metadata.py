@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.rule import Found, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.records.checkpoint import TensorFile
+    from ckpt_tools.checkpoint.model import TensorFile
     from ckpt_tools.rules.rule import Subject
 
 LIMIT = 1 << 20

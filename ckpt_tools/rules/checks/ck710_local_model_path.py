@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.records.finding import Need, Severity
-from ckpt_tools.rules.policy import CONFIG, SMOLVLA, is_local_model, shown, value_of
+from ckpt_tools.rules.finding import Need, Severity
+from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA, is_local_model, shown, value_of
 from ckpt_tools.rules.processors import steps
 from ckpt_tools.rules.rule import Found, Rule
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.format.json_text import escape
-from ckpt_tools.records.finding import Need, Severity
-from ckpt_tools.rules.policy import ACTION, CONFIG, SMOLVLA, STATE, features, is_integer, shown, value_of
+from ckpt_tools.rules.finding import Need, Severity
+from ckpt_tools.rules.policy_config import ACTION, CONFIG, SMOLVLA, STATE, features, is_integer, shown, value_of
 from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.strict_json.parse import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.format.json_text import escape
-from ckpt_tools.records.finding import Need, Severity
-from ckpt_tools.rules.policy import CONFIG, KINDS, MODES, SMOLVLA, shown, value_of
+from ckpt_tools.rules.finding import Need, Severity
+from ckpt_tools.rules.policy_config import CONFIG, KINDS, MODES, SMOLVLA, shown, value_of
 from ckpt_tools.rules.processors import NORMALIZER, UNNORMALIZER, steps
 from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.strict_json.parse import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

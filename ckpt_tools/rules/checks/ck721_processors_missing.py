@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.families.smolvla import NORMALISATION
-from ckpt_tools.format.documents import PROCESSORS
-from ckpt_tools.records.finding import Need, Severity
-from ckpt_tools.rules.policy import SMOLVLA
+from ckpt_tools.checkpoint.documents import PROCESSORS
+from ckpt_tools.families.smolvla.components import NORMALISATION
+from ckpt_tools.rules.finding import Need, Severity
+from ckpt_tools.rules.policy_config import SMOLVLA
 from ckpt_tools.rules.rule import Found, Rule
 
 if TYPE_CHECKING:

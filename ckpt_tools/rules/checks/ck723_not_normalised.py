@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.records.finding import Need, Severity
-from ckpt_tools.rules.policy import ACTION, CONFIG, SMOLVLA, config_modes, features, value_of
+from ckpt_tools.rules.finding import Need, Severity
+from ckpt_tools.rules.policy_config import ACTION, CONFIG, SMOLVLA, config_modes, features, value_of
 from ckpt_tools.rules.processors import NORMALIZER, POST, PRE, WANTED, misnamed, normalizers, read_at_inference, steps
 from ckpt_tools.rules.rule import Found, Rule
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.records.finding import Need, Severity
-from ckpt_tools.rules.policy import SMOLVLA, config_modes, modes
+from ckpt_tools.rules.finding import Need, Severity
+from ckpt_tools.rules.policy_config import SMOLVLA, config_modes, modes
 from ckpt_tools.rules.processors import POST, UNNORMALIZER, steps
 from ckpt_tools.rules.rule import Found, Rule
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.format.documents import PROCESSORS
-from ckpt_tools.records.finding import Need, Severity
-from ckpt_tools.rules.policy import SMOLVLA, departures, shown
+from ckpt_tools.checkpoint.documents import PROCESSORS
+from ckpt_tools.rules.finding import Need, Severity
+from ckpt_tools.rules.policy_config import SMOLVLA, departures, shown
 from ckpt_tools.rules.processors import steps
 from ckpt_tools.rules.rule import Found, Rule
 

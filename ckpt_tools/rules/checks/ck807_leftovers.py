@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.records.finding import Need, Severity
-from ckpt_tools.rules.profiles import is_left_out
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.scan.entry import is_left_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.records.listing import Entry
     from ckpt_tools.rules.rule import Subject
+    from ckpt_tools.scan.entry import Entry
 
 _HOME = (".gitattributes", ".gitignore")
 _SECRETIVE = (".env", ".git", ".netrc", ".ssh", ".aws", ".npmrc", ".pypirc", ".htpasswd", ".git-credentials")

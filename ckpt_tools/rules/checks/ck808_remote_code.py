@@ -15,17 +15,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ckpt_tools.records.finding import Need, Severity
-from ckpt_tools.rules import templates
-from ckpt_tools.rules.commands import inside, quoted
-from ckpt_tools.rules.json_files import keys, members
+from ckpt_tools.rules.finding import Need, Severity
+from ckpt_tools.rules.remedy import inside, quoted
 from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.scan import chat_templates
+from ckpt_tools.scan.json_files import keys, members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.records.listing import Entry
     from ckpt_tools.rules.rule import Subject
+    from ckpt_tools.scan.entry import Entry
 
 _SUFFIXES = (".py", ".pyx", ".pyw", ".pyi", ".ipynb", ".so", ".pyd", ".dll", ".dylib", ".sh", ".bat", ".ps1", ".exe", ".whl", ".egg", ".js")
 _KEYS = {
@@ -56,9 +56,9 @@ def check(subject: Subject) -> Iterator[Found]:
             for pointer, key in keys(entry.text, tuple(_KEYS)):
                 yield Found(_KEYS[key], entry.path, pointer, _remove(entry, pointer))
             yield from (Found(words, entry.path, pointer, _remove(entry, pointer)) for pointer, words in _by_value(entry))
-            yield from (Found(words, entry.path, pointer, _PLAINLY) for pointer, words in templates.in_json(entry.text))
+            yield from (Found(words, entry.path, pointer, _PLAINLY) for pointer, words in chat_templates.in_json(entry.text))
         elif name.endswith((".jinja", ".jinja2", ".j2")) and entry.text:
-            words = templates.fault(entry.text)
+            words = chat_templates.fault(entry.text)
             yield from (Found(words, entry.path, next=_PLAINLY),) if words else ()
         elif name.endswith((".yaml", ".yml")) and entry.text:
             for match in _IN_YAML.finditer(entry.text):

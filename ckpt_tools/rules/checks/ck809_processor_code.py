@@ -11,17 +11,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.format.shard_index import leaves_folder
-from ckpt_tools.records.finding import Need, Severity
-from ckpt_tools.rules.json_files import lax
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.processors import REGISTERED
 from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.scan.json_files import lax
+from ckpt_tools.storage.paths import leaves_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.records.listing import Entry
     from ckpt_tools.rules.rule import Subject
+    from ckpt_tools.scan.entry import Entry
 
 
 def check(subject: Subject) -> Iterator[Found]:

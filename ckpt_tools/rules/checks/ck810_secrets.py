@@ -14,15 +14,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.rule import Found, Rule
-from ckpt_tools.rules.secrets import MOST, redacted, secrets
+from ckpt_tools.scan.secrets import MOST, redacted, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ckpt_tools.rules.rule import Subject
-    from ckpt_tools.rules.secrets import Secret
+    from ckpt_tools.scan.secrets import Secret
 
 _MANY = 20
 """Findings of one kind in one text; who has read twenty looks at the file."""

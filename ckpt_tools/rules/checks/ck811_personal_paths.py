@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.records.finding import Need, Severity
-from ckpt_tools.rules.homes import hidden, homes
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.scan.home_paths import hidden, homes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,15 +14,15 @@ import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import FormatError
-from ckpt_tools.format.json_text import escape, parse
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.strict_json.parse import escape, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.format.json_text import Json
     from ckpt_tools.rules.rule import Subject
+    from ckpt_tools.strict_json.parse import Json
 
 _WORD = 1 << 64
 

@@ -15,7 +15,7 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.profiles import profile_of
 from ckpt_tools.rules.rule import Found, Rule
 

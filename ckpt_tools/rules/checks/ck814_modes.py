@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.records.finding import Need, Severity
-from ckpt_tools.rules.profiles import is_left_out
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.scan.entry import is_left_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

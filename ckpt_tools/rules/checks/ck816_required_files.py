@@ -12,8 +12,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ckpt_tools.format.shard_index import INDEX_SUFFIX
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.profiles import GENERIC, matches, profile_of
 from ckpt_tools.rules.rule import Found, Rule
 

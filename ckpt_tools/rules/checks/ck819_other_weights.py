@@ -14,7 +14,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.other_weights import others, referred
 from ckpt_tools.rules.profiles import profile_of
 from ckpt_tools.rules.rule import Found, Rule

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.format import magic
-from ckpt_tools.records.finding import Need, Severity
+from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.scan import file_types as magic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.records.listing import Entry
     from ckpt_tools.rules.rule import Subject
+    from ckpt_tools.scan.entry import Entry
 
 _TEXT = "text"
 _PICTURES = {".png": magic.PNG, ".jpg": magic.JPEG, ".jpeg": magic.JPEG, ".gif": magic.GIF, ".webp": magic.WEBP}

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from ckpt_tools import api
-from ckpt_tools.families.smolvla import SMOLVLA
-from ckpt_tools.records.diff import ABSENT
+from ckpt_tools.families.smolvla.facts import SMOLVLA
+from ckpt_tools.strict_json.pointer import ABSENT
 
 _LABELS = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32", torch.float64: "F64"}
 

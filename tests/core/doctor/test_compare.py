@@ -23,13 +23,13 @@ from lerobot_policy_smolvla_reflow.doctor import compare, inputs, loaded_policy,
 from safetensors.torch import load_file, save_file
 
 from ckpt_tools import api
-from ckpt_tools.api.doctoring import Wish
-from ckpt_tools.format.probe_answer import measurement
-from ckpt_tools.records.diagnosis import Cause, Measurement
-from ckpt_tools.rules.figures import distance, figures
-from ckpt_tools.rules.measured_causes import Observed, with_measurements
-from ckpt_tools.rules.repairs import Repairs
-from ckpt_tools.store import schemas
+from ckpt_tools.api._doctor import Wish
+from ckpt_tools.doctor.measured_causes import Observed, with_measurements
+from ckpt_tools.doctor.model import Cause, Measurement
+from ckpt_tools.doctor.probe import measurement
+from ckpt_tools.doctor.repairs import Repairs
+from ckpt_tools.doctor.statistics import distance, figures
+from ckpt_tools.storage import schemas
 from tests.core.doctor.test_probe import config, weights
 from tests.core.surroundings import ACTION_DIMS, CAMERA, CHUNK, ROOT, STATE_DIMS
 
@@ -66,7 +66,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
         answer = json.loads(json.dumps(compare.diagnose({"protocol": 1, **asked}, progress), allow_nan=False))
         return answer["problems"] or measurement(answer)
 
-    monkeypatch.setattr("ckpt_tools.api.doctoring.ask_probe", ask)
+    monkeypatch.setattr("ckpt_tools.api._doctor.ask_probe", ask)
 
 
 def measured(normal: Path, reflow: Path, **changes: Any) -> Measurement:

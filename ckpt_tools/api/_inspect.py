@@ -1,0 +1,127 @@
+"""The verbs that read: show, diff, read."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from ckpt_tools.checkpoint.names import Selection
+from ckpt_tools.checkpoint.read import read
+from ckpt_tools.diff.compare import ALL_ASPECTS, addresses, comparable, compare
+from ckpt_tools.diff.model import Aspect, Comparison
+from ckpt_tools.diff.stories import shared_family, tell, watched_lines
+from ckpt_tools.diff.summary import summarise
+from ckpt_tools.errors import UnknownSelection
+from ckpt_tools.families.registry import family_of
+from ckpt_tools.storage.copy import no_progress
+from ckpt_tools.storage.files import not_here
+from ckpt_tools.storage.session import is_remote, pinned, spent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from types import ModuleType
+
+    from ckpt_tools.checkpoint.model import Checkpoint
+    from ckpt_tools.diff.model import Summary
+    from ckpt_tools.values.model import ValueComparison
+
+__all__ = ["diff", "read", "show"]
+
+
+@pinned()
+def show(  # noqa: PLR0913 - options by keyword
+    where: str,
+    *,
+    lenient: bool = False,
+    values: bool = False,
+    cached: bool = True,
+    progress: Callable[[int], None] = no_progress,
+    expect: Callable[[int], None] = no_progress,
+) -> Summary:
+    """Return what the checkpoint at `where` is. Reads headers and configs only, unless `values` are wanted. Raises a CkptError that names the file.
+
+    `cached` uses what an earlier look at the same files left in the user's cache folder; `progress` is called with the bytes read since the last call,
+    `expect` before with how many there are in all.
+    """
+    if values and is_remote(where):
+        raise not_here(where)
+    checkpoint = read(where, lenient=lenient)
+    summary = summarise(checkpoint)._replace(transferred=spent())
+    if not values:
+        return summary
+    expect(sum(tensor.nbytes for tensor in checkpoint.tensors))
+    measured = _late("values.measure").measure_all(checkpoint, cached=cached, progress=progress)
+    return summary._replace(values=_late("diff.value_changes").value_summary(measured, family_of(checkpoint)))
+
+
+@pinned()
+def diff(  # noqa: PLR0913 - options by keyword
+    a: str,
+    b: str,
+    *,
+    aspects: Collection[Aspect] = ALL_ASPECTS,
+    select: tuple[str, ...] = (),
+    ignore: tuple[str, ...] = (),
+    lenient: bool = False,
+    values: bool = False,
+    tolerance: float = 0.0,
+    cached: bool = True,
+    progress: Callable[[int], None] = no_progress,
+    expect: Callable[[int], None] = no_progress,
+) -> Comparison:
+    """Return what differs between the checkpoints at `a` and `b`, and what that amounts to. Reads headers and configs only, unless `values` are wanted.
+
+    `select` and `ignore` are globs over dotted addresses (see `compare.selection`). `tolerance` is the relative L2 norm up to which a tensor's values count
+    as equal. `cached`, `progress` and `expect` are as for `show`. Raises a CkptError that names the file, or UnknownSelection.
+    """
+    afar = next((where for where in (a, b) if values and is_remote(where)), "")
+    if afar:
+        raise not_here(afar)
+    left, right = read(a, lenient=lenient), read(b, lenient=lenient)
+    selection = Selection(select, ignore)
+    found = compare(left, right, aspects=aspects, selection=selection, neutral=shared_family(left, right).neutral)
+    if select and not any(address in selection for side in (left, right) for address in addresses(side)):
+        msg = f"--select {' '.join(select)} names nothing in either"
+        raise UnknownSelection(msg, hint="`ckpt show --tree` prints the names; * stands for one segment, ** for several")
+    return Comparison(
+        diff=found,
+        a=summarise(left),
+        b=summarise(right),
+        watched=watched_lines(left, right),
+        stories=tell(found),
+        aspects=tuple(aspect for aspect in Aspect if aspect in aspects),
+        select=select,
+        ignore=ignore,
+        changes=_changes(left, right, selection, tolerance, cached=cached, progress=progress, expect=expect) if values else None,
+        transferred=spent(),
+    )
+
+
+def _changes(  # noqa: PLR0913 - options by keyword
+    a: Checkpoint,
+    b: Checkpoint,
+    selection: Selection,
+    tolerance: float,
+    *,
+    cached: bool,
+    progress: Callable[[int], None],
+    expect: Callable[[int], None],
+) -> ValueComparison:
+    pairs, uncompared = comparable(a, b, selection)
+    if not 0 <= tolerance < float("inf"):
+        msg = f"a tolerance of {tolerance} is none"
+        raise UnknownSelection(msg, hint="it is a relative L2 norm, 0 or more: 0.01 lets a tensor change by one percent")
+    expect(sum(left.nbytes + right.nbytes for left, right in pairs))
+    facts = _late("values.compare").compare_values(a, b, pairs, cached=cached, progress=progress)
+    measured = [(left, right, found) for (left, right), found in zip(pairs, facts, strict=True)]
+    # B is what was trained; its config says what was to stay as it was.
+    config = b.document("config.json") or a.document("config.json")
+    found: ValueComparison = _late("diff.value_changes").value_comparison(
+        measured, shared_family(a, b), config.value if config else {}, tolerance=tolerance, uncompared=uncompared
+    )
+    return found
+
+
+def _late(name: str) -> ModuleType:
+    """Import what only those wait for who ask for values: numpy alone costs more than a whole diff."""
+    return importlib.import_module(f"ckpt_tools.{name}")

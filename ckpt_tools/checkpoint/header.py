@@ -1,0 +1,256 @@
+"""The safetensors header: bytes to tensors and back, with the verdict of the reference library (safetensors 0.8) on any bytes.
+
+Specification: the format section of the safetensors README. Where the reference reads what the specification forbids, `decode` raises a
+SpecificationError unless `lenient`; then it returns what the reference would. The payload is never touched here.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from ckpt_tools import errors
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.checkpoint.header_entry import WORD, decode_entry, named
+from ckpt_tools.storage.paths import LENGTH_BYTES
+from ckpt_tools.strict_json.parse import Repeated, kind, openers, repeated_key, scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ckpt_tools.checkpoint.model import Tensor
+    from ckpt_tools.strict_json.parse import Json, JsonObject
+
+HEADER_LIMIT = 100_000_000
+"""The longest header that the reference reads, in bytes."""
+
+_LARGE = 1 << 20
+_CHARACTERS_PER_BRACKET = 12
+_LAYOUT_ORDER = {dtype: -position for position, dtype in enumerate(Dtype)}
+
+
+_PAGE = ("is a web page, not weights", "the download met an error or a login page: fetch it again")
+_ARCHIVE = ("is a zip archive, as pickled checkpoints are, not safetensors", "it is not opened, because a pickle can run code: save the model as safetensors")
+_IMPOSTORS = (
+    (b"version ", ("is a Git LFS pointer, not the weights it points to", "fetch them: git lfs pull")),
+    (b"<!DOCTYP", _PAGE),
+    (b"<!doctyp", _PAGE),
+    (b"<html", _PAGE),
+    (b"PK\x03\x04", _ARCHIVE),
+)
+"""Files that often carry the name of weights. Read as a length, their first bytes are far beyond the limit."""
+
+
+class Header(NamedTuple):
+    """What a header says: tensors in payload order, metadata in file order (None where there is none)."""
+
+    tensors: tuple[Tensor, ...]
+    metadata: tuple[tuple[str, str], ...] | None
+
+
+def header_length(prefix: bytes, file_size: int) -> int:
+    """Return the header's length in bytes, from the file's first 8 bytes, checked against the limit and the file's size."""
+    if len(prefix) < LENGTH_BYTES:
+        msg = f"has {len(prefix)} bytes, too few for a safetensors file"
+        raise errors.HeaderTooSmall(msg)
+    impostor = next((what for start, what in _IMPOSTORS if prefix.startswith(start)), None)
+    if impostor:
+        msg, hint = impostor
+        raise errors.HeaderTooLarge(msg, hint=hint)
+    length = int.from_bytes(prefix[:LENGTH_BYTES], "little")
+    if length > HEADER_LIMIT:
+        msg = f"claims a header of {length:,} bytes, more than the limit of {HEADER_LIMIT:,}"
+        raise errors.HeaderTooLarge(msg)
+    if length + LENGTH_BYTES > file_size:
+        msg = f"claims a header of {length:,} bytes, but the file has {file_size:,}"
+        raise errors.HeaderPastEnd(msg)
+    return length
+
+
+def decode(header: bytes, payload_size: int, *, shard: str = "", lenient: bool = False) -> Header:
+    """Return the header's tensors and metadata. `header` is the bytes after the length, `payload_size` the bytes after them.
+
+    `shard` goes into the tensors. Raises a HeaderError where the reference refuses, and a SpecificationError where only the specification does, unless
+    `lenient`.
+    """
+    text = _text(header.rstrip(b" \t\n\r"))
+    if not lenient:
+        _refuse_unread(text)
+    with _no_collection():
+        document = _document(text)
+        if not lenient:
+            _refuse_repeated(document)
+        metadata = _metadata(document, lenient=lenient)
+        entries = document.pairs if isinstance(document, Repeated) else document.items()
+        by_name = {name: decode_entry(name, entry, shard, lenient=lenient) for name, entry in entries if name != "__metadata__"}
+        tensors = tuple(sorted(by_name.values(), key=lambda tensor: (tensor.start, tensor.end)))
+        _check_payload(tensors, payload_size)
+    return Header(tensors, metadata)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Hold the garbage collector: it would walk hundreds of thousands of new objects over and over and find nothing, for a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def encode(tensors: Iterable[Tensor], metadata: Iterable[tuple[str, str]] | None = None) -> bytes:
+    """Return the header for `tensors` as they are laid out, length prefix and padding to 8 bytes included.
+
+    For tensors in `layout` order and at most one metadata key these are the bytes that the reference library writes. (With several keys it writes them in
+    the order of a hash map; this keeps the order given.) Raises TensorRepeated for two tensors of one name and for one called `__metadata__`.
+    """
+    document: dict[str, object] = {} if metadata is None else {"__metadata__": dict(metadata)}
+    for tensor in tensors:
+        if tensor.name in document or tensor.name == "__metadata__":
+            msg = "the name is taken"
+            raise errors.TensorRepeated(msg, subject=named(tensor.name), hint="give one of the two another name")
+        document[tensor.name] = {"dtype": tensor.dtype.label, "shape": tensor.shape, "data_offsets": (tensor.start, tensor.end)}
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    padded = text + b" " * (-len(text) % LENGTH_BYTES)
+    return len(padded).to_bytes(LENGTH_BYTES, "little") + padded
+
+
+def layout(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """Return `tensors` in the reference writer's order (widest dtype first, then by name), laid out one after the other from 0."""
+    placed: list[Tensor] = []
+    start = 0
+    for tensor in sorted(tensors, key=lambda tensor: (_LAYOUT_ORDER[tensor.dtype], tensor.name)):
+        end = start + tensor.nbytes
+        placed.append(tensor._replace(start=start, end=end))
+        start = end
+    return tuple(placed)
+
+
+def nbytes(dtype: Dtype, shape: Sequence[int]) -> int:
+    """Return the bytes that a tensor of `dtype` and `shape` fills. Raises SizeOverflow and SizeFractional as the reference does."""
+    elements = 1
+    for dimension in shape:
+        # One step at a time: the reference overflows on the way even where a later 0 would make the product 0.
+        elements *= dimension
+        if elements >= WORD:
+            break
+    bits = elements * dtype.bits
+    if bits >= WORD:
+        msg = f"shape {list(shape)} of {dtype} has more bits than 64 bits can count"
+        raise errors.SizeOverflow(msg)
+    if bits % 8:
+        msg = f"shape {list(shape)} of {dtype} fills {bits} bits, which are no whole bytes"
+        raise errors.SizeFractional(msg)
+    return bits // 8
+
+
+def _text(header: bytes) -> str:
+    try:
+        return header.decode("utf-8")
+    except UnicodeDecodeError as error:
+        msg = f"header byte {error.start:,} is not UTF-8"
+        raise errors.HeaderNotUtf8(msg) from None
+
+
+def _document(text: str) -> JsonObject:
+    try:
+        document = scan(text)
+    except errors.JsonInvalid as error:
+        msg = f"header is not JSON: {error.what}"
+        raise errors.HeaderNotJson(msg) from None
+    if not isinstance(document, dict):
+        msg = f"header is {kind(document)}, not an object"
+        raise errors.HeaderNotObject(msg)
+    return document
+
+
+def _refuse_unread(text: str) -> None:
+    """Refuse before it is parsed what the specification forbids and would cost gigabytes to find out."""
+    if text[:1] in (" ", "\t", "\n", "\r"):
+        msg = "header starts with blanks instead of {"
+        raise errors.HeaderIndented(msg)
+    if len(text) < _LARGE:
+        return
+    # A tensor opens three brackets in some fifty characters, so many more brackets are something else.
+    likely = len(text) // _CHARACTERS_PER_BRACKET
+    if text.count("[") + text.count("{") > likely and openers(text) > likely:
+        msg = "header opens more brackets than its tensors could: there are fields that the format does not know"
+        raise errors.FieldUnknown(msg)
+
+
+def _refuse_repeated(document: JsonObject) -> None:
+    """Refuse a name that stands twice; entries are judged one by one, later."""
+    if isinstance(document, Repeated):
+        name = repeated_key(document.pairs)
+        if name != "__metadata__":
+            msg = "the name stands more than once in the header"
+            raise errors.TensorRepeated(msg, subject=named(name))
+
+
+def _metadata(document: JsonObject, *, lenient: bool) -> tuple[tuple[str, str], ...] | None:
+    pairs = document.pairs if isinstance(document, Repeated) else document.items()
+    found = [value for key, value in pairs if key == "__metadata__"]
+    if len(found) > 1:
+        msg = "stands more than once in the header"
+        raise errors.MetadataRepeated(msg, subject="__metadata__")
+    if not found:
+        return None
+    metadata = found[0]
+    if metadata is None and lenient:
+        return None
+    _check_metadata(metadata, lenient=lenient)
+    return tuple((key, str(value)) for key, value in metadata.items()) if isinstance(metadata, dict) else None
+
+
+def _check_metadata(metadata: Json, *, lenient: bool) -> None:
+    if metadata is None:
+        msg = "is null, not an object"
+        raise errors.MetadataNull(msg, subject="__metadata__")
+    if not isinstance(metadata, dict):
+        msg = f"is {kind(metadata)}, not an object"
+        raise errors.MetadataInvalid(msg, subject="__metadata__")
+    for key, value in metadata.pairs if isinstance(metadata, Repeated) else metadata.items():
+        if not isinstance(value, str):
+            msg = f"{json.dumps(key)} is {kind(value)}, not a string"
+            raise errors.MetadataInvalid(msg, subject="__metadata__")
+    if isinstance(metadata, Repeated) and not lenient:
+        msg = f"key {json.dumps(repeated_key(metadata.pairs))} stands more than once"
+        raise errors.MetadataKeyRepeated(msg, subject="__metadata__")
+
+
+def _check_payload(tensors: Sequence[Tensor], payload_size: int) -> None:
+    """Refuse tensors that do not fill the payload from its first byte to its last, each with the bytes its shape asks for."""
+    position = 0
+    for tensor in tensors:
+        if tensor.start != position:
+            raise _misplaced(tensor, position)
+        if tensor.end < tensor.start:
+            msg = f"ends at payload byte {tensor.end:,}, before it starts at {tensor.start:,}"
+            raise errors.OffsetsReversed(msg, subject=named(tensor.name))
+        try:
+            expected = nbytes(tensor.dtype, tensor.shape)
+        except errors.HeaderError as error:
+            error.subject = named(tensor.name)
+            raise
+        if tensor.nbytes != expected:
+            msg = f"has {tensor.nbytes:,} bytes, but {tensor.dtype} {list(tensor.shape)} needs {expected:,}"
+            raise errors.SizeMismatch(msg, subject=named(tensor.name))
+        position = tensor.end
+    if position > payload_size:
+        msg = f"cut short: the header names {position:,} payload bytes, the file holds {payload_size:,}"
+        raise errors.PayloadTruncated(msg)
+    if position < payload_size:
+        msg = f"{payload_size - position:,} bytes follow the last tensor"
+        raise errors.PayloadTrailing(msg)
+
+
+def _misplaced(tensor: Tensor, position: int) -> errors.HeaderError:
+    if tensor.start > position:
+        msg = f"starts at payload byte {tensor.start:,}, where the tensor before it ends at {position:,}: a gap"
+        return errors.PayloadGap(msg, subject=named(tensor.name))
+    msg = f"starts at payload byte {tensor.start:,}, inside the tensor before it, which ends at {position:,}"
+    return errors.PayloadOverlap(msg, subject=named(tensor.name))

@@ -1,0 +1,153 @@
+"""Which tensors, values and files a comparison looks at: globs over dotted addresses.
+
+A tensor's address is its name, a file's its path, a value's its file without `.json` and the keys down to it: `train_config.policy.device`.
+In a glob `*` stands for any part of one segment between dots, `**` for any number of segments, `?` for one character; `[*]`, `[?]` and `[[]` stand for
+the characters themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+TOKENS = re.compile(r"\[[*?\[]\]|\*\*\.|\.\*\*$|\*\*|\*|\?|[^*?.\[]+|\.|\[")
+"""What a glob is made of."""
+
+
+def literal(address: str) -> str:
+    """Return the glob that names `address` and nothing else."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", address)
+
+
+def spelled(glob: str) -> str | None:
+    """Return the one address that a glob without wildcards names, None for one with wildcards."""
+    tokens = TOKENS.findall(glob)
+    return None if any(token in _TOKENS for token in tokens) else "".join(plain(token) for token in tokens)
+
+
+def plain(token: str) -> str:
+    """Return what a token that is no wildcard stands for."""
+    return token[1] if len(token) == 3 and token[0] == "[" and token[2] == "]" else token  # noqa: PLR2004 - a character in brackets
+
+
+def glob_to_regex(glob: str) -> re.Pattern[str]:
+    """Return the expression that a full address must match. `**` at the start or end also matches no segment at all."""
+    return re.compile("".join(_TOKENS.get(token) or re.escape(plain(token)) for token in TOKENS.findall(glob)), re.DOTALL)
+
+
+_TOKENS = {"**.": r"(?:.*\.)?", ".**": r"(?:\..*)?", "**": ".*", "*": r"[^.]*", "?": r"[^.]"}
+
+
+class Selection:
+    """Addresses that match one of `select` (all, where it is empty) and none of `ignore`, both globs."""
+
+    __slots__ = ("_everything", "_ignore", "_named", "_select")
+
+    def __init__(self, select: tuple[str, ...] = (), ignore: tuple[str, ...] = ()) -> None:
+        named = {glob: spelled(glob) for glob in select}
+        self._everything = not select
+        self._named = {address for address in named.values() if address is not None}  # a plan may name thousands
+        self._select = [glob_to_regex(glob) for glob, address in named.items() if address is None]
+        self._ignore = [glob_to_regex(glob) for glob in ignore]
+
+    def __contains__(self, address: str) -> bool:
+        """Whether the address is looked at."""
+        chosen = self._everything or address in self._named or any(pattern.fullmatch(address) for pattern in self._select)
+        return chosen and not any(pattern.fullmatch(address) for pattern in self._ignore)
+
+
+EVERYTHING = Selection()
+
+
+def value_address(path: str, pointer: str) -> str:
+    """Return the dotted address of the value at the JSON pointer `pointer` in the file `path`."""
+    keys = [segment.replace("~1", "/").replace("~0", "~") for segment in pointer.split("/")[1:]]
+    return ".".join([path.removesuffix(".json"), *keys])
+
+
+SEGMENT_LIMIT = 64
+"""More dots than a model's names have. A hostile name has a million, and would be looked at a million times."""
+
+_DIGIT_LIMIT = 9
+"""A layer has a number of a few digits. What has more is a name."""
+
+
+def fold(names: Iterable[str]) -> dict[str, int]:
+    """Return, for every folded name in order of first appearance, how many of `names` it stands for.
+
+    Segments that are whole numbers fold, from left to right, where everything else in the names is equal.
+    """
+    folded = {tuple(name.split(".", SEGMENT_LIMIT)): 1 for name in names}
+    longest = max(map(len, folded), default=0)
+    for position in range(longest):
+        folded = _fold_segment(folded, position)
+    written: Counter[str] = Counter()
+    for segments, count in folded.items():
+        # A name may look like one that is folded, a.{0..2}. Then both are one line, and both count.
+        written[".".join(segments)] += count
+    return dict(written)
+
+
+def _fold_segment(names: dict[tuple[str, ...], int], position: int) -> dict[tuple[str, ...], int]:
+    groups: defaultdict[tuple[tuple[str, ...], ...], list[tuple[str, ...]]] = defaultdict(list)
+    numbered = [len(segments) > position and is_index(segments[position]) for segments in names]
+    if not any(numbered):
+        return names
+    for segments, number in zip(names, numbered, strict=True):
+        rest = (segments[:position], segments[position + 1 :]) if number else (segments,)
+        groups[rest].append(segments)
+    folded: dict[tuple[str, ...], int] = {}
+    for members in groups.values():
+        first = members[0]
+        key = first if len(members) == 1 else (*first[:position], ranges(int(name[position]) for name in members), *first[position + 1 :])
+        folded[key] = sum(names[member] for member in members)
+    return folded
+
+
+def is_index(segment: str) -> bool:
+    """Whether a name segment is a whole number in its one spelling: 7, but not 07."""
+    return len(segment) <= _DIGIT_LIMIT and segment.isascii() and segment.isdecimal() and (segment == "0" or segment[0] != "0")
+
+
+def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Return a sort key under which layers.2 stands before layers.10."""
+    return tuple((0, int(part)) if is_index(part) else (1, part) for part in name.split(".", SEGMENT_LIMIT))
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Return whole numbers in braces, runs of three and more as ranges: {0..3,7}, {0..14 by 2}; a lone number bare."""
+    ordered = sorted(set(numbers))
+    if len(ordered) == 1:
+        return str(ordered[0])
+    step = ordered[1] - ordered[0]
+    if step > 1 and len(ordered) > 2 and ordered == list(range(ordered[0], ordered[-1] + 1, step)):  # noqa: PLR2004 - two numbers are no row
+        return f"{{{ordered[0]}..{ordered[-1]} by {step}}}"
+    runs: list[list[int]] = []
+    for number in ordered:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return "{" + ",".join(map(_run, runs)) + "}"
+
+
+def _run(run: list[int]) -> str:
+    if len(run) > 2:  # noqa: PLR2004 - 3,4 is shorter than 3..4
+        return f"{run[0]}..{run[-1]}"
+    return ",".join(map(str, run))
+
+
+WRAPPERS = frozenset({"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+"""Name segments that torch.compile, DataParallel and FSDP put around a module."""
+
+
+def unwrapped(name: str) -> str:
+    """Return `name` without wrapper segments."""
+    if "module" not in name and "_orig_mod" not in name:
+        return name
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)

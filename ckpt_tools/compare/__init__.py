@@ -1,1 +1,0 @@
-"""Checkpoint x checkpoint -> Diff, renames included. Knows formats and records, no model family and no file."""

@@ -1,0 +1,1 @@
+"""What differs between two checkpoints, and how differences are grouped."""

@@ -1,0 +1,204 @@
+"""Two checkpoints to the Diff between them, aspect by aspect. Pure: both sides have been read before."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.checkpoint.names import EVERYTHING, Selection, value_address
+from ckpt_tools.diff.model import Aspect, Diff, FileChange, ValueChange
+from ckpt_tools.diff.renames import either_way, match
+from ckpt_tools.storage.hub_name import OF_THE_HUB, is_hub_name
+from ckpt_tools.strict_json.parse import escape
+from ckpt_tools.strict_json.pointer import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from ckpt_tools.checkpoint.model import Checkpoint, OtherFile, Tensor, TensorFile
+    from ckpt_tools.diff.model import Rename
+
+ALL_ASPECTS = frozenset(Aspect)
+
+_DOCUMENT_ASPECTS = {
+    "train_config.json": Aspect.TRAIN_CONFIG,
+    "policy_preprocessor.json": Aspect.PROCESSORS,
+    "policy_postprocessor.json": Aspect.PROCESSORS,
+    "preprocessor_config.json": Aspect.PROCESSORS,
+    "processor_config.json": Aspect.PROCESSORS,
+}
+_ARRAY_CODES = {Dtype.F32: "f", Dtype.F64: "d", Dtype.I32: "i", Dtype.I64: "q", Dtype.U8: "B"}
+
+type Neutral = Mapping[str, Collection[object]]
+"""Addresses of config keys, each with the values that mean the same there."""
+
+
+def compare(
+    a: Checkpoint, b: Checkpoint, *, aspects: Collection[Aspect] = ALL_ASPECTS, selection: Selection = EVERYTHING, neutral: Neutral | None = None
+) -> Diff:
+    """Return what differs between `a` and `b` in `aspects`, for addresses in `selection`. `compare(b, a)` is its inverse.
+
+    `neutral` names keys at which several values mean the same; such a change is listed with its reason and counts as no difference.
+    """
+    only_a, only_b, renamed, pairs = _tensors(a, b, aspects, selection)
+    values = (*_documents(a, b, aspects, neutral or {}), *_states(a, b, aspects))
+    return Diff(
+        a=a,
+        b=b,
+        only_a=only_a,
+        only_b=only_b,
+        renamed=renamed,
+        retyped=tuple(pair for pair in pairs if pair[0].dtype != pair[1].dtype) if Aspect.DTYPE in aspects else (),
+        reshaped=tuple(pair for pair in pairs if pair[0].shape != pair[1].shape) if Aspect.SHAPE in aspects else (),
+        values=tuple(change for change in values if value_address(change.path, change.pointer) in selection),
+        metadata=tuple(_metadata(a, b, selection)) if Aspect.METADATA in aspects else (),
+        files=tuple(_files(a, b, selection)) if Aspect.FILES in aspects else (),
+    )
+
+
+def addresses(checkpoint: Checkpoint) -> Iterator[str]:
+    """Yield the address of everything that a selection can name in `checkpoint`: tensors, metadata, values, files."""
+    yield from (tensor.name for tensor in checkpoint.tensors)
+    yield from _listing(checkpoint)[0]
+    trees = {"__metadata__": _all_metadata(checkpoint)}
+    trees |= {document.path: document.value for document in checkpoint.documents}
+    trees |= {file.path: _state_values(file) for file in checkpoint.states}
+    for path, tree in trees.items():
+        yield from (value_address(path, pointer) for pointer in pointers(tree))
+
+
+def comparable(a: Checkpoint, b: Checkpoint, selection: Selection = EVERYTHING) -> tuple[tuple[tuple[Tensor, Tensor], ...], int]:
+    """Return (A's, B's) tensors of one shape that are in both, under one name or renamed, in B's order; and how many of either side have no such partner."""
+    pairs = [pair for pair in _tensors(a, b, ALL_ASPECTS, selection)[3] if pair[0].shape == pair[1].shape]
+    place = {tensor.name: number for number, tensor in enumerate(b.tensors)}
+    chosen = sum(tensor.name in selection for side in (a, b) for tensor in side.tensors)
+    return tuple(sorted(pairs, key=lambda pair: place[pair[1].name])), chosen - 2 * len(pairs)
+
+
+type _Pairs = list[tuple[Tensor, Tensor]]
+
+
+def _tensors(
+    a: Checkpoint, b: Checkpoint, aspects: Collection[Aspect], selection: Selection
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Rename, ...], _Pairs]:
+    """Return (only in A, only in B, renamed, pairs of the same tensor in both)."""
+    in_a = {tensor.name: tensor for tensor in a.tensors if tensor.name in selection}
+    in_b = {tensor.name: tensor for tensor in b.tensors if tensor.name in selection}
+    pairs = [(tensor, in_b[name]) for name, tensor in in_a.items() if name in in_b]
+    only_a = [tensor for name, tensor in in_a.items() if name not in in_b]
+    only_b = [tensor for name, tensor in in_b.items() if name not in in_a]
+    renamed = match(only_a, only_b)
+    moved = [pair for rename in renamed for pair in rename.pairs]
+    moved_a, moved_b = {a.name for a, _ in moved}, {b.name for _, b in moved}
+    pairs = sorted((*pairs, *moved), key=either_way)
+    if Aspect.KEYS not in aspects:
+        return (), (), (), pairs
+    return (
+        tuple(sorted(tensor for tensor in only_a if tensor.name not in moved_a)),
+        tuple(sorted(tensor for tensor in only_b if tensor.name not in moved_b)),
+        renamed,
+        pairs,
+    )
+
+
+def _documents(a: Checkpoint, b: Checkpoint, aspects: Collection[Aspect], neutral: Neutral) -> Iterator[ValueChange]:
+    in_a = {document.path: document.value for document in a.documents}
+    in_b = {document.path: document.value for document in b.documents}
+    for path in sorted(in_a.keys() & in_b.keys()):
+        if _DOCUMENT_ASPECTS.get(path, Aspect.CONFIG) in aspects:
+            for pointer, left, right in differences(in_a[path], in_b[path]):
+                alike = neutral.get(value_address(path, pointer), ())
+                same = "absent, false and null mean the same here" if _in(left, alike) and _in(right, alike) else ""
+                yield ValueChange(path=path, pointer=pointer, a=left, b=right, same_because=same)
+
+
+def _in(value: object, values: Collection[object]) -> bool:
+    """Whether `values` holds `value` itself: 0 is not False here."""
+    return any(value is other for other in values)
+
+
+def _states(a: Checkpoint, b: Checkpoint, aspects: Collection[Aspect]) -> Iterator[ValueChange]:
+    """Yield the tensors of processor state that differ, as values; they are small."""
+    if Aspect.PROCESSORS not in aspects:
+        return
+    in_a = {file.path: _state_values(file) for file in a.states}
+    in_b = {file.path: _state_values(file) for file in b.states}
+    for path in sorted(in_a.keys() & in_b.keys()):
+        for pointer, left, right in differences(in_a[path], in_b[path]):
+            yield ValueChange(path=path, pointer=pointer, a=left, b=right)
+
+
+def _state_values(file: TensorFile) -> dict[str, object]:
+    return {tensor.name: _state_value(file, tensor) for tensor in file.tensors}
+
+
+def _state_value(file: TensorFile, tensor: Tensor) -> list[object]:
+    """Return a state tensor as [dtype, shape, elements]; the elements in hexadecimal where Python has no such numbers."""
+    head: list[object] = [tensor.dtype.label, list(tensor.shape)]
+    if file.payload is None:
+        return head
+    data = file.payload[tensor.start : tensor.end]
+    code = _ARRAY_CODES.get(tensor.dtype)
+    return [*head, array(code, data).tolist() if code else data.hex()]
+
+
+def _metadata(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[ValueChange]:
+    """Yield `__metadata__` entries that differ; of a sharded checkpoint, the entries of all shards together."""
+    in_a, in_b = _all_metadata(a), _all_metadata(b)
+    for pointer, left, right in differences(in_a, in_b):
+        if value_address("__metadata__", pointer) in selection:
+            yield ValueChange(path="__metadata__", pointer=pointer, a=left, b=right)
+
+
+def _all_metadata(checkpoint: Checkpoint) -> dict[str, object]:
+    return {key: value for file in checkpoint.weights for key, value in file.metadata or ()}
+
+
+def _files(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[FileChange]:
+    """Yield files that are in one only, and files that are not understood and differ. What a file that is understood holds is compared elsewhere."""
+    (in_a, others_a), (in_b, others_b) = _listing(a), _listing(b)
+    of_the_hub = {OF_THE_HUB} if is_hub_name(a.root) != is_hub_name(b.root) else set()
+    for path in sorted((in_a.keys() | in_b.keys()) - of_the_hub):
+        other_a, other_b = others_a.get(path), others_b.get(path)
+        both = path in in_a and path in in_b
+        alike = other_a.may_equal(other_b) if other_a and other_b else both and not (other_a or other_b)
+        if not alike and path in selection:
+            yield FileChange(path=path, a=in_a.get(path), b=in_b.get(path))
+
+
+def _listing(checkpoint: Checkpoint) -> tuple[dict[str, int], dict[str, OtherFile]]:
+    """Return every file's size in bytes by path, and those that are not understood."""
+    sizes = {file.path: file.size for file in (*checkpoint.weights, *checkpoint.states)}
+    sizes |= {document.path: len(document.text.encode()) for document in checkpoint.documents}
+    if checkpoint.shard_index is not None:
+        sizes[checkpoint.shard_index.path] = checkpoint.shard_index.size
+    others = {file.path: file for file in checkpoint.others}
+    return sizes | {path: file.size for path, file in others.items()}, others
+
+
+def differences(a: object, b: object, pointer: str = "") -> Iterator[tuple[str, object, object]]:
+    """Yield (pointer, in A, in B) for every value that differs, ABSENT where there is none. Lists differ as a whole, 1 and 1.0 and true do too."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in sorted(a.keys() | b.keys()):
+            yield from differences(a.get(key, ABSENT), b.get(key, ABSENT), f"{pointer}/{escape(key)}")
+    elif not _equal(a, b):
+        yield pointer, a, b
+
+
+def pointers(value: object, pointer: str = "") -> Iterator[str]:
+    """Yield the pointer of every value that `differences` can name in `value`: the root, and whatever objects hold at any depth."""
+    yield pointer
+    for key, item in value.items() if isinstance(value, dict) else ():
+        yield from pointers(item, f"{pointer}/{escape(key)}")
+
+
+def _equal(a: object, b: object) -> bool:
+    """Whether two values are alike in type and value; NaN, which processor state can hold, is like NaN."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_equal(value, b[key]) for key, value in a.items())
+    return a == b or (a != a and b != b)  # noqa: PLR0124 - only NaN differs from itself

@@ -1,0 +1,108 @@
+"""A checkpoint to its Summary: components by the family's names, settings with the family's verdicts, processors as LeRobot writes them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from ckpt_tools.diff.model import Group, Processor, Setting, Summary
+from ckpt_tools.families.registry import family_of
+from ckpt_tools.strict_json.pointer import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ckpt_tools.checkpoint.dtype import Dtype
+    from ckpt_tools.checkpoint.model import Checkpoint, Document, Tensor
+    from ckpt_tools.families.family import Family
+
+_NORMALISERS = ("normalizer_processor", "unnormalizer_processor")
+
+
+def summarise(checkpoint: Checkpoint) -> Summary:
+    """Return what `checkpoint` is: everything that headers and configs tell."""
+    family = family_of(checkpoint)
+    config = checkpoint.document("config.json")
+    return Summary(
+        checkpoint=checkpoint,
+        family=family.name,
+        profile=family.profile(checkpoint),
+        remarks=family.remarks(checkpoint),
+        components=tuple(_components(checkpoint, family, config.value if config else {})),
+        dtypes=tuple(_dtypes(checkpoint)),
+        settings=tuple(_settings(config, family)) if config else (),
+        processors=tuple(_processors(checkpoint)),
+    )
+
+
+def _components(checkpoint: Checkpoint, family: Family, config: Mapping[str, object]) -> Iterator[Group]:
+    members: defaultdict[str, list[Tensor]] = defaultdict(list)
+    for tensor in checkpoint.tensors:
+        members[family.component(tensor.name)].append(tensor)
+    for component in family.components:
+        if component.key in members:
+            yield _group(component.key, component.title, members[component.key], trains=family.trains(component.key, config))
+
+
+def _dtypes(checkpoint: Checkpoint) -> Iterator[Group]:
+    members: defaultdict[Dtype, list[Tensor]] = defaultdict(list)
+    for tensor in checkpoint.tensors:
+        members[tensor.dtype].append(tensor)
+    for dtype, tensors in sorted(members.items(), key=lambda item: -sum(tensor.nbytes for tensor in item[1])):
+        yield _group(dtype.label, dtype.label, tensors)
+
+
+def _group(key: str, title: str, tensors: Sequence[Tensor], *, trains: bool | None = None) -> Group:
+    counts = Counter(tensor.dtype.label for tensor in tensors)
+    return Group(
+        key=key,
+        title=title,
+        tensors=len(tensors),
+        parameters=sum(tensor.parameters for tensor in tensors),
+        nbytes=sum(tensor.nbytes for tensor in tensors),
+        dtypes=tuple(counts.most_common()),
+        trains=trains,
+    )
+
+
+def _settings(config: Document, family: Family) -> Iterator[Setting]:
+    for watched in family.watched:
+        value = config.value.get(watched.key, ABSENT)
+        fine, remark = watched.judge(value)
+        yield Setting(key=watched.key, value=value, fine=fine, remark=remark)
+    for pointer in family.settings:
+        key = pointer.removeprefix("/")
+        if key in config.value:
+            yield Setting(key=key, value=config.value[key])
+    for features in ("input_features", "output_features"):
+        for name, feature in _objects(config.value.get(features)):
+            yield Setting(key=name, value=feature.get("shape"), remark=str(feature.get("type", "")).lower())
+
+
+def _processors(checkpoint: Checkpoint) -> Iterator[Processor]:
+    present = {file.path for file in checkpoint.states}
+    for document in checkpoint.documents:
+        steps = document.value.get("steps")
+        if isinstance(steps, list):
+            known = [step for step in steps if isinstance(step, dict)]
+            states = [step["state_file"] for step in known if isinstance(step.get("state_file"), str)]
+            yield Processor(
+                path=document.path,
+                steps=tuple(str(step.get("registry_name") or step.get("class") or "?") for step in known),
+                modes=tuple(mode for step in known for mode in _modes(step)),
+                states=tuple((name, name in present) for name in states),
+            )
+
+
+def _modes(step: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield (kind of feature, normalisation mode) of a normalising step."""
+    config = step.get("config")
+    if step.get("registry_name") in _NORMALISERS and isinstance(config, dict):
+        modes = config.get("norm_map")
+        yield from ((kind, str(mode)) for kind, mode in modes.items()) if isinstance(modes, dict) else ()
+
+
+def _objects(value: object) -> Iterator[tuple[str, Mapping[str, object]]]:
+    for key, item in value.items() if isinstance(value, dict) else ():
+        if isinstance(item, dict):
+            yield key, item

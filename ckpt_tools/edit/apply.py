@@ -1,0 +1,286 @@
+"""Carrying out a plan: into a new folder or file, or in place. Either way the result is there whole and proved, or nothing has changed."""
+
+# ruff: noqa: PTH100, PTH101, PTH104, PTH110, PTH119, PTH120, PTH121, PTH211 - paths are strings as the user typed them; importing pathlib costs start-up time
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from itertools import count
+from typing import TYPE_CHECKING
+
+from ckpt_tools.checkpoint.locate import WORK
+from ckpt_tools.edit import journal
+from ckpt_tools.edit.model import Copy, Weights
+from ckpt_tools.edit.read_back import verify
+from ckpt_tools.edit.workspace import partial, replaced, seized
+from ckpt_tools.edit.write import Target, ordered, write_output
+from ckpt_tools.errors import ChangedUnderneath, CkptError, OutputExists, OutputInside, PathEscapes, PlanStale, Unwritable, WriteFailed, WriteInterrupted
+from ckpt_tools.storage.copy import no_progress
+from ckpt_tools.storage.durable import ensure_space, make_folder, refused, remove, sync_folder, sync_tree, there, uninterrupted, writing
+from ckpt_tools.storage.files import list_folder
+from ckpt_tools.storage.paths import leaves_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ckpt_tools.edit.model import Output, Plan
+    from ckpt_tools.edit.workspace import Workspace
+
+
+_THERE = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
+
+
+def write_new(plan: Plan, destination: str, progress: Callable[[int], None] | None = None) -> None:
+    """Write the result of `plan` to `destination`, which is not there or an empty folder; a file where the result is one and it ends in .safetensors.
+
+    `progress` is called with the bytes written since the last call. Raises OutputExists, OutputInside, PlanStale, ChangedUnderneath, a WriteFailed, or what
+    reading raises; then nothing is there.
+    """
+    target = _free_place(plan, destination)
+    _check_paths(plan)
+    check_sources(plan, PlanStale)
+    folder = os.path.dirname(target)
+    ensure_space(folder, (output.size for output in plan.outputs))
+    with replaced(partial(target)) as space:
+        place = Target(space.new, plan.removed, progress or no_progress)
+        for output in ordered(plan):
+            write_output(output, place)
+        check_sources(plan, ChangedUnderneath)
+        verify(plan, space.new)
+        sync_tree(space.new)
+        with uninterrupted():
+            _publish(os.path.join(space.new, plan.outputs[0].path) if _is_file(plan, target) else space.new, target)
+
+
+def write_in_place(plan: Plan, *, backup: bool = True, progress: Callable[[int], None] | None = None) -> str | None:
+    """Turn the checkpoint of `plan` into the result; return the folder that holds the files that were replaced or removed, None where there is none.
+
+    `progress` is called with the bytes written since the last call. Raises PlanStale, ChangedUnderneath, Busy and other WriteFailed, or what reading raises;
+    then nothing has changed, except for WriteInterrupted: then the change is decided on, and `recover` finishes it.
+    """
+    root = os.path.realpath(plan.before.root)
+    _check_paths(plan)
+    check_sources(plan, PlanStale)
+    writes = tuple(output for output in ordered(plan) if not _stays(plan, output))
+    removed = _removed(plan)
+    paths = tuple(output.path.rstrip("/") for output in writes)
+    if not paths and not removed:
+        return None
+    journal.check_inside(root, (*paths, *removed))
+    _refuse_unfinished(root)
+    ensure_space(root, (output.size for output in writes))
+    old = any(there(os.path.join(root, path)) for path in (*paths, *removed))
+    entry = journal.Journal(paths, removed, os.path.basename(_free_backup(root)) if backup and old else None)
+    with seized(os.path.join(root, WORK), new=True) as space:
+        try:
+            _stage(plan, writes, space, progress or no_progress)
+        except BaseException:
+            with uninterrupted(), suppress(WriteFailed):
+                journal.undo(space)
+            raise
+        with uninterrupted():
+            _carry_out(plan, space, entry)
+    return None if entry.backup is None else _beside(plan.before.root, entry.backup)
+
+
+def hard_linked(plan: Plan) -> tuple[str, ...]:
+    """Return the files that a write in place replaces and that have other names: those keep the old bytes."""
+    found = []
+    for output in plan.outputs:
+        path = os.path.join(plan.before.root, output.path)
+        if not output.path.endswith("/") and there(path) and not _stays(plan, output):
+            status = os.lstat(path)
+            if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+                found.append(output.path)
+    return tuple(sorted(found))
+
+
+def check_sources(plan: Plan, error: type[PlanStale | ChangedUnderneath]) -> None:
+    """Raise `error` where a file that the plan reads is not the one it was made for."""
+    for path, size, mtime_ns in plan.sources:
+        try:
+            found = os.stat(path)
+        except OSError:
+            msg = "is not there any more"
+            raise error(msg, path=path) from None
+        if (found.st_size, found.st_mtime_ns) != (size, mtime_ns):
+            msg = "has changed since the plan was made"
+            raise error(msg, path=path)
+
+
+def _carry_out(plan: Plan, space: Workspace, entry: journal.Journal) -> None:
+    """Commit to the staged files and put them in place. What fails before the commit is undone; what fails after it waits for `recover`."""
+    committed = False
+    try:
+        journal.commit(space, entry)
+        committed = True
+        journal.roll_forward(space, entry)
+    except BaseException as error:
+        if not committed and not there(space.journal):
+            with suppress(WriteFailed):
+                journal.undo(space)
+            raise
+        if not isinstance(error, CkptError):
+            raise
+        msg = f"the change is decided on, and could not be finished: {error.path}: {error.what}"
+        raise WriteInterrupted(msg, path=plan.before.root, hint="put that right, then finish it: ckpt recover") from None
+
+
+def _stage(plan: Plan, writes: Iterable[Output], space: Workspace, progress: Callable[[int], None]) -> None:
+    """Write the new files beside the old ones, and prove that both together are the result."""
+    root = plan.before.root
+    make_folder(space.new)
+    place = Target(space.new, plan.removed, progress)
+    for output in writes:
+        path = os.path.join(root, output.path)
+        write_output(output, place, _status(path))
+    make_folder(space.view)
+    for output in plan.outputs:
+        _show(plan, output, space)
+    verify(plan, space.view)
+    sync_tree(space.new)
+    sync_folder(os.path.dirname(space.path))
+    check_sources(plan, ChangedUnderneath)
+
+
+def _status(path: str) -> os.stat_result | None:
+    """Return what is known of the file that a new one replaces, through a link; None where there is none."""
+    with writing(path):
+        try:
+            return os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+
+def _show(plan: Plan, output: Output, space: Workspace) -> None:
+    """Link to an output in the view, where it lies now. What is in a folder is not looked at, except for what is written by name."""
+    path = os.path.join(space.view, output.path)
+    if output.path.endswith("/"):
+        make_folder(path)
+        return
+    make_folder(os.path.dirname(path))
+    folder = os.path.realpath(plan.before.root) if _stays(plan, output) else space.new
+    with writing(path):
+        os.symlink(os.path.join(folder, output.path), path)
+
+
+def _publish(new: str, target: str) -> None:
+    """Give the finished file or folder its name, which nothing else may have got meanwhile."""
+    empty = os.path.isdir(target)
+    try:
+        if empty:
+            os.chmod(new, stat.S_IMODE(os.stat(target).st_mode))
+        _name(new, target)
+    except OSError as error:
+        raise _taken(target) if error.errno in _THERE else refused(target, error) from None
+    try:
+        sync_folder(os.path.dirname(target))
+    except WriteFailed:
+        with suppress(WriteFailed):
+            remove(target)
+            if empty:
+                make_folder(target)
+        raise
+
+
+def _name(new: str, target: str) -> None:
+    """Rename, but never over anything except an empty folder."""
+    if os.path.isdir(new):
+        os.rename(new, target)
+        return
+    try:
+        os.link(new, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        # No hard links here: then there is a moment between looking and renaming.
+        if there(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+        os.rename(new, target)
+
+
+def _free_place(plan: Plan, destination: str) -> str:
+    """Return the real path of the destination. Raises OutputExists and OutputInside; Unwritable where its folder is not there."""
+    if "\0" in destination or not destination:
+        msg = "is no path"
+        raise Unwritable(msg, path=destination, hint="name a place with --output")
+    target, root = os.path.realpath(destination), os.path.realpath(plan.before.root)
+    whole = os.path.isdir(plan.before.where)
+    if (whole and _within(target, root)) or _within(root, target):
+        msg = f"overlaps with the checkpoint that is read, {plan.before.root}"
+        raise OutputInside(msg, path=destination)
+    if os.path.islink(destination) and not os.path.isdir(destination):
+        raise _taken(destination)
+    if there(target) and not (os.path.isdir(target) and not list_folder(target) and not _is_file(plan, target)):
+        raise _taken(destination)
+    if not os.path.isdir(os.path.dirname(target)):
+        msg = "its folder is not there"
+        raise Unwritable(msg, path=destination, hint=f"make it first: {os.path.dirname(target)}")
+    return target
+
+
+def _taken(path: str) -> OutputExists:
+    msg = "is there already"
+    return OutputExists(msg, path=path)
+
+
+def _within(path: str, folder: str) -> bool:
+    return os.path.join(path, "").startswith(os.path.join(folder, ""))
+
+
+def _is_file(plan: Plan, target: str) -> bool:
+    """Whether the result is written as a file of its own instead of a folder."""
+    return len(plan.outputs) == 1 and isinstance(plan.outputs[0], Weights | Copy) and target.endswith(".safetensors")
+
+
+def _check_paths(plan: Plan) -> None:
+    for output in plan.outputs:
+        if leaves_folder(output.path):
+            msg = f"would be written to {output.path!r}, outside the folder"
+            raise PathEscapes(msg, path=plan.before.root)
+
+
+def _stays(plan: Plan, output: Output) -> bool:
+    """Whether a write in place leaves a file or folder alone: it is a copy of itself."""
+    path = os.path.join(plan.before.root, output.path.rstrip("/"))
+    if not isinstance(output, Copy) or not there(path):
+        return False
+    source = output.source.rstrip("/")
+    return os.path.abspath(source) == os.path.abspath(path) or (os.path.exists(source) and os.path.exists(path) and os.path.samefile(source, path))
+
+
+def _removed(plan: Plan) -> tuple[str, ...]:
+    """Return what a write in place takes away: nothing twice, and no folder into which it writes."""
+    paths = [path.rstrip("/") for path in plan.removed]
+    kept = {output.path.rstrip("/") for output in plan.outputs}
+    return tuple(
+        path
+        for path in paths
+        if not any(path.startswith(f"{other}/") for other in paths) and not any(output.startswith(f"{path}/") for output in kept) and path not in kept
+    )
+
+
+def _refuse_unfinished(root: str) -> None:
+    """Raise Busy where another process writes to the folder, and WriteInterrupted where one was interrupted."""
+    work = os.path.join(root, WORK)
+    if there(work):
+        with seized(work):
+            msg = "a write to this folder was interrupted"
+            raise WriteInterrupted(msg, path=root)
+
+
+def _free_backup(root: str) -> str:
+    """Return the first path of <root>.backup, <root>.backup-2 and so on at which there is nothing."""
+    names = (f"{root}.backup" if number == 1 else f"{root}.backup-{number}" for number in count(1))
+    return next(name for name in names if not there(name))
+
+
+def _beside(root: str, name: str) -> str:
+    """Return the path of a folder beside `root`, spelled as `root` is where that leads there."""
+    plain = os.path.join(os.path.dirname(root.rstrip("/")), name)
+    real = os.path.join(os.path.dirname(os.path.realpath(root)), name)
+    with suppress(OSError):
+        return plain if os.path.samefile(plain, real) else real
+    return real

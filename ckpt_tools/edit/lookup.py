@@ -1,0 +1,57 @@
+"""What planning asks of the files on this machine; paths come back absolute."""
+
+# ruff: noqa: PTH100, PTH110, PTH119, PTH120 - paths are strings as the user typed them; importing pathlib costs start-up time
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ckpt_tools.checkpoint.read import DOCUMENT_LIMIT, other_file, read, tensor_file
+from ckpt_tools.edit.model import SourceFile
+from ckpt_tools.storage.files import not_here, open_regular, read_whole
+from ckpt_tools.storage.session import is_remote
+from ckpt_tools.strict_json.parse import decode_utf8
+from ckpt_tools.values import cast
+
+if TYPE_CHECKING:
+    from ckpt_tools.checkpoint.dtype import Dtype
+    from ckpt_tools.checkpoint.model import Checkpoint, OtherFile, Source, TensorFile
+
+
+class LocalLookup:
+    """A `surgery.draft.Lookup`. Remembers what it has proved: a plan may ask twice."""
+
+    def __init__(self) -> None:
+        self._proved: dict[tuple[Source, Dtype], bool] = {}
+
+    def read(self, where: str) -> Checkpoint:
+        """Return the checkpoint at `where`, its root absolute. Raises NotHere for one on the Hub: planning reads payload, and applying copies files."""
+        if is_remote(where):
+            raise not_here(where)
+        checkpoint = read(where)
+        return checkpoint._replace(root=os.path.abspath(checkpoint.root))
+
+    def loses_nothing(self, source: Source, dtype: Dtype) -> bool:
+        """Whether every value in `source` survives being stored as `dtype`. Reads the payload."""
+        if (source, dtype) not in self._proved:
+            self._proved[source, dtype] = cast.loses_nothing(source, dtype)
+        return self._proved[source, dtype]
+
+    def identity(self, path: str) -> SourceFile | None:
+        """Return size and time of the file at `path`, None for a link that leads nowhere. Raises NothingThere, NotAFile or Unreadable."""
+        if os.path.islink(path) and not os.path.exists(path):
+            return None
+        with open_regular(path) as (descriptor, size):
+            return SourceFile(path=os.path.abspath(path), size=size, mtime_ns=os.fstat(descriptor).st_mtime_ns)
+
+    def text(self, path: str) -> str:
+        """Return the text of the JSON file at `path`."""
+        return decode_utf8(read_whole(path, DOCUMENT_LIMIT))
+
+    def state(self, path: str) -> TensorFile:
+        """Return the file of processor state at `path`."""
+        return tensor_file(os.path.dirname(path), os.path.basename(path), keep_payload=True)
+
+    def other(self, path: str) -> OtherFile:
+        """Return the file at `path` as one that is not understood."""
+        return other_file(os.path.dirname(path), os.path.basename(path))

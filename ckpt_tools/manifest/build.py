@@ -1,0 +1,214 @@
+"""Manifests made from the files of a folder, and manifests on the disk."""
+
+# ruff: noqa: PTH100, PTH119 - paths are strings as the user typed them; importing pathlib costs start-up time
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ckpt_tools.checkpoint.locate import locate
+from ckpt_tools.checkpoint.read import read, tensor_file
+from ckpt_tools.errors import ChangedUnderneath, FormatError, IndexInvalid, JsonInvalid, ManifestInvalid, NotAFile, Unreadable
+from ckpt_tools.manifest import format as codec
+from ckpt_tools.manifest.digests import Wanted, blake3, digest_files
+from ckpt_tools.manifest.model import FileDigest, LocalSums, Manifest, TensorDigest
+from ckpt_tools.storage.copy import no_progress
+from ckpt_tools.storage.durable import put_text, there
+from ckpt_tools.storage.files import not_here, read_whole
+from ckpt_tools.storage.hub_name import RemoteFile, is_hub_name
+from ckpt_tools.storage.identity import mark_of
+from ckpt_tools.strict_json.parse import decode_utf8
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ckpt_tools.checkpoint.model import Checkpoint, Tensor, TensorFile
+    from ckpt_tools.manifest.digests import Digests
+    from ckpt_tools.storage.identity import Mark
+
+LIMIT = 256 << 20
+"""A manifest of 100,000 tensors has 20 MB."""
+
+IGNORED = (".git", ".cache/huggingface")
+"""Folders that belong to who fetched the files, not to the checkpoint; `hf upload` leaves them out too."""
+
+
+def content_of(tensors: Iterable[TensorDigest]) -> str:
+    """Return the content digest of tensors, whatever their order."""
+    return blake3(codec.content_bytes(tensors)).hex()
+
+
+# --- made ----------------------------------------------------------------------------------------------------------------
+
+
+def manifest_of(  # noqa: PLR0913 - options by keyword
+    where: str,
+    *,
+    sha256: bool = False,
+    without: str = "",
+    threads: int | None = None,
+    progress: Callable[[int], None] = no_progress,
+    expect: Callable[[int], None] = no_progress,
+) -> tuple[Checkpoint, Manifest]:
+    """Return the checkpoint at `where` and its manifest. Every byte of its files is read, once.
+
+    With `sha256`, the SHA-256 of every file too. The file `without`, a manifest that lies beside, is left out. Raises a CkptError that names the file:
+    ChangedUnderneath where somebody wrote to one meanwhile.
+    """
+    marks = _marks(where, without)
+    checkpoint = _read(where)
+    weights = _weights(checkpoint, marks)
+    wanted = {path: _wanted(os.path.join(checkpoint.root, path), mark, weights.get(path), sha256=sha256) for path, mark in sorted(marks.items())}
+    found = dict(zip(wanted, digest_files(wanted.values(), threads=threads, progress=progress, expect=expect), strict=True))
+    tensors = tuple(sorted((entry for path, file in weights.items() for entry in _entries(file, found[path])), key=lambda entry: entry.name))
+    files = tuple(FileDigest(path, one.mark.size, found[path].ranges[0].hex(), found[path].sha256, path in weights) for path, one in wanted.items())
+    return checkpoint, Manifest(_called(where), content_of(tensors), os.path.isdir(where), tensors, files)
+
+
+def sums_like(
+    where: str,
+    files: Iterable[RemoteFile],
+    *,
+    threads: int | None = None,
+    progress: Callable[[int], None] = no_progress,
+    expect: Callable[[int], None] = no_progress,
+) -> LocalSums:
+    """Return the files of the checkpoint at `where`, each with the sum that is known of the one of `files` with its path and size. Raises as `manifest_of`."""
+    known = {(file.path, file.size): file for file in files}
+    marks = _marks(where, "")
+    checkpoint = _read(where)
+    _weights(checkpoint, marks)
+    wanted = {}
+    for path, mark in sorted(marks.items()):
+        like = known.get((path, mark.size), RemoteFile(path, mark.size))
+        wanted[path] = Wanted(os.path.join(checkpoint.root, path), mark, sha256=bool(like.sha256), git=bool(like.blob_id and not like.sha256))
+    found = zip(wanted.items(), digest_files(wanted.values(), threads=threads, progress=progress, expect=expect), strict=True)
+    sums = tuple(RemoteFile(path, one.mark.size, digests.sha256, digests.git) for (path, one), digests in found)
+    return LocalSums(checkpoint.root, os.path.isdir(where), sums)
+
+
+def _marks(where: str, without: str) -> dict[str, Mark]:
+    """Return the files to hash as they are before anything is read of them: all of a folder, or the one that was named."""
+    if is_hub_name(where):
+        raise not_here(where)
+    location = locate(where)
+    if is_hub_name(location.root):
+        raise not_here(where)
+    paths = _files_below(location.root) if location.whole_folder else (*location.weights, *((location.index_file,) if location.index_file else ()))
+    full = {path: os.path.join(location.root, path) for path in paths}
+    left_out = os.path.realpath(without) if without else ""
+    return {path: mark_of(name) for path, name in full.items() if not left_out or os.path.realpath(name) != left_out}
+
+
+def _files_below(root: str) -> Iterator[str]:
+    """Yield every file of the folder `root` and below. Raises NotAFile for what is none, Unreadable for a folder that cannot be listed."""
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        for name, is_folder, is_link in _inside(os.path.join(root, below)):
+            path = f"{below}{name}"
+            _refuse_unsayable(root, path)
+            if is_folder and is_link:
+                msg = "is a link to a folder, which may lead anywhere"
+                raise NotAFile(msg, path=os.path.join(root, path), hint="put the folder itself there, or remove the link")
+            if not is_folder:
+                yield path
+            elif not f"/{path}".endswith(tuple(f"/{ignored}" for ignored in IGNORED)):
+                waiting.append(f"{path}/")
+
+
+def _inside(folder: str) -> list[tuple[str, bool, bool]]:
+    try:
+        with os.scandir(folder or ".") as entries:
+            return [(entry.name, os.path.isdir(entry.path), entry.is_symlink()) for entry in entries]
+    except OSError as error:
+        raise Unreadable((error.strerror or str(error)).lower(), path=folder, hint="what cannot be listed cannot be hashed: ask for read access") from None
+
+
+def _refuse_unsayable(root: str, path: str) -> None:
+    """Refuse a name that is no Unicode: JSON has no way to spell it."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        msg = "has a name that is not UTF-8"
+        raise NotAFile(msg, path=os.path.join(root, path), hint="rename it") from None
+
+
+def _read(where: str) -> Checkpoint:
+    """Return the checkpoint; one with a config that is none without its configs: they are hashed, and need not be understood."""
+    try:
+        return read(where)
+    except IndexInvalid:
+        raise
+    except FormatError:
+        location = locate(where)
+        named = location.index_file or (location.weights[0] if len(location.weights) == 1 else "")
+        return read(os.path.join(location.root, named) if named else where)._replace(where=where)
+
+
+def _weights(checkpoint: Checkpoint, marks: dict[str, Mark]) -> dict[str, TensorFile]:
+    """Return the weight files by path, those that only the index names marked too."""
+    weights = {os.path.normpath(file.path): file for file in checkpoint.weights}
+    for path in weights.keys() - marks.keys():
+        full = os.path.join(checkpoint.root, path)
+        marks[path] = mark_of(full)
+        if tensor_file(checkpoint.root, weights[path].path) != weights[path]:
+            msg = "changed while it was read"
+            raise ChangedUnderneath(msg, path=full)
+    return weights
+
+
+def _wanted(full: str, mark: Mark, file: TensorFile | None, *, sha256: bool) -> Wanted:
+    start = file.payload_start if file else mark.size
+    tensors = ((start + tensor.start, tensor.nbytes) for tensor in _in_order(file))
+    return Wanted(full, mark, ((0, start), *tensors), sha256=sha256)
+
+
+def _in_order(file: TensorFile | None) -> list[Tensor]:
+    return sorted(file.tensors, key=lambda tensor: (tensor.start, tensor.end)) if file else []
+
+
+def _entries(file: TensorFile, digests: Digests) -> Iterator[TensorDigest]:
+    for tensor, digest in zip(_in_order(file), digests.ranges[1:], strict=True):
+        yield TensorDigest(tensor.name, tensor.dtype, tensor.shape, digest.hex())
+
+
+def _called(where: str) -> str:
+    """Return the last part of where a checkpoint is: the rest is of the machine."""
+    return os.path.basename(os.path.abspath(where)).encode("utf-8", "replace").decode()
+
+
+# --- on the disk ---------------------------------------------------------------------------------------------------------
+
+
+def read_manifest(path: str) -> Manifest:
+    """Return what the manifest at `path` says. Raises ManifestInvalid, also where its content digest does not follow from its tensors, or as reading does."""
+    data = read_whole(path, LIMIT, "a manifest")
+    try:
+        found = codec.parse(decode_utf8(data))
+    except JsonInvalid as error:
+        raise ManifestInvalid(error.what, subject=error.subject, path=path) from None
+    except ManifestInvalid as error:
+        raise error.at(path) from None
+    if content_of(found.tensors) != found.content:
+        msg = "is not the digest of the tensors that are listed: the file was edited or damaged"
+        raise ManifestInvalid(msg, subject="/content", path=path)
+    return found
+
+
+def refuse_other(path: str) -> None:
+    """Raise ManifestInvalid if there is something at `path` that is no manifest: only a manifest is written over."""
+    if not there(path):
+        return
+    try:
+        read_manifest(path)
+    except ManifestInvalid as error:
+        error.what = f"is there already, and no manifest: {error.what}"
+        error.next = "name another file, or move the old one away"
+        raise
+
+
+def write_manifest(manifest: Manifest, path: str) -> None:
+    """Write a manifest to `path`, a new file or an older manifest: after a crash there is the old one, the new one, or none. Raises WriteFailed."""
+    refuse_other(path)
+    put_text(path, codec.text(manifest))

@@ -1,0 +1,137 @@
+"""Manifests as JSON, one tensor and one file a line: the same text for the same checkpoint on every machine. No I/O, and no hashing.
+
+`schemas/manifest.schema.json` says what such a file is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, NoReturn
+
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.errors import JsonInvalid, ManifestInvalid
+from ckpt_tools.manifest.model import FileDigest, Manifest, TensorDigest
+from ckpt_tools.strict_json import parse as strict_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ckpt_tools.strict_json.parse import Json
+
+SCHEMA = "ckpt-tools/manifest.schema.json"
+
+_DTYPES = {dtype.label: dtype for dtype in Dtype}
+_LARGEST = (1 << 64) - 1
+_DIGEST = "[0-9a-f]{64}"
+
+type _Entry = dict[str, object]
+
+
+def content_bytes(tensors: Iterable[TensorDigest]) -> bytes:
+    r"""Return the bytes whose BLAKE3 is the content digest of `tensors`: a title, then [name, dtype, shape, digest] as ASCII JSON, a line each, by name.
+
+    >>> content_bytes([TensorDigest("b", Dtype.F32, (2, 3), "00ff")])
+    b'ckpt-tools content 1\n["b", "F32", [2, 3], "00ff"]\n'
+    """
+    lines = (json.dumps([tensor.name, tensor.dtype.label, tensor.shape, tensor.blake3]) for tensor in sorted(tensors, key=lambda tensor: tensor.name))
+    return "".join(f"{line}\n" for line in ("ckpt-tools content 1", *lines)).encode("ascii")
+
+
+def text(manifest: Manifest) -> str:
+    """Return the manifest's text, ASCII, tensors sorted by name and files by path. `parse` is its inverse."""
+    tensors: dict[str, _Entry] = {tensor.name: {"dtype": tensor.dtype.label, "shape": tensor.shape, "blake3": tensor.blake3} for tensor in manifest.tensors}
+    head = {"$schema": SCHEMA, "version": 1, "content": manifest.content, "written_from": manifest.written_from, "whole": manifest.whole}
+    top = "".join(f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items())
+    files: dict[str, _Entry] = {file.path: _file_entry(file) for file in manifest.files}
+    return f'{{\n{top}  "files": {_lines(files)},\n  "tensors": {_lines(tensors)}\n}}\n'.replace("\x7f", "\\u007f")
+
+
+def _file_entry(file: FileDigest) -> _Entry:
+    sha256 = {"sha256": file.sha256} if file.sha256 else {}
+    return {"size": file.size, "header" if file.weights else "blake3": file.blake3, **sha256}
+
+
+def _lines(entries: dict[str, _Entry]) -> str:
+    lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(entries[name])}" for name in sorted(entries))
+    return f"{{\n{lines}\n  }}" if lines else "{}"
+
+
+def parse(text: str) -> Manifest:
+    """Return what a manifest's text says. Raises ManifestInvalid, which says where it goes wrong."""
+    try:
+        value = strict_json.parse(text)
+    except JsonInvalid as error:
+        raise ManifestInvalid(error.what, subject=error.subject) from None
+    top = _object(value, "", {"version", "content", "written_from", "whole", "files", "tensors"}, {"$schema"})
+    if top["version"] != 1 or isinstance(top["version"], bool | float):
+        msg = f"is {json.dumps(top['version'])[:40]}, and this ckpt reads 1"
+        raise ManifestInvalid(msg, subject="/version", hint="write it again, or read it with a newer ckpt")
+    if not isinstance(top["whole"], bool):
+        _refuse("/whole", "is neither true nor false")
+    return Manifest(
+        written_from=_text(top["written_from"], "/written_from"),
+        content=_digest(top["content"], "/content"),
+        whole=top["whole"],
+        tensors=tuple(_tensor(name, entry, f"/tensors/{strict_json.escape(name)}") for name, entry in _entries(top["tensors"], "/tensors")),
+        files=tuple(_file(path, entry, f"/files/{strict_json.escape(path)}") for path, entry in _entries(top["files"], "/files")),
+    )
+
+
+def _tensor(name: str, value: Json, place: str) -> TensorDigest:
+    entry = _object(value, place, {"dtype", "shape", "blake3"})
+    dtype, shape = entry["dtype"], entry["shape"]
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
+        _refuse(f"{place}/dtype", f"is none of {', '.join(_DTYPES)}")
+    if not isinstance(shape, list):
+        _refuse(f"{place}/shape", "is no list")
+    sizes = tuple(_size(size, f"{place}/shape/{axis}") for axis, size in enumerate(shape))
+    return TensorDigest(name, _DTYPES[dtype], sizes, _digest(entry["blake3"], f"{place}/blake3"))
+
+
+def _file(path: str, value: Json, place: str) -> FileDigest:
+    weights = isinstance(value, dict) and "header" in value
+    key = "header" if weights else "blake3"
+    entry = _object(value, place, {"size", key}, {"sha256"})
+    sha256 = _digest(entry["sha256"], f"{place}/sha256") if "sha256" in entry else ""
+    return FileDigest(path, _size(entry["size"], f"{place}/size"), _digest(entry[key], f"{place}/{key}"), sha256, weights)
+
+
+def _size(value: Json, place: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
+        _refuse(place, "is no whole number from 0 to 2^64-1")
+    return value
+
+
+def _digest(value: Json, place: str) -> str:
+    if not isinstance(value, str) or not re.fullmatch(_DIGEST, value):
+        _refuse(place, "is no digest: 64 digits 0-9a-f")
+    return value
+
+
+def _text(value: Json, place: str) -> str:
+    if not isinstance(value, str):
+        _refuse(place, "is no text")
+    return value
+
+
+def _entries(value: Json, place: str) -> list[tuple[str, Json]]:
+    if not isinstance(value, dict):
+        _refuse(place, "is no object")
+    return sorted(value.items(), key=lambda entry: entry[0])
+
+
+def _object(value: Json, place: str, keys: set[str], allowed: frozenset[str] | set[str] = frozenset()) -> dict[str, Json]:
+    """Return `value`, an object with exactly these keys; those `allowed` may stand beside them."""
+    if not isinstance(value, dict):
+        _refuse(place, "is no object")
+    lacking, strange = sorted(keys - value.keys()), sorted(value.keys() - keys - allowed)
+    if lacking:
+        _refuse(place, f"lacks the field {lacking[0]!r}")
+    if strange:
+        _refuse(place, f"has a field that no manifest has: {strange[0]}")
+    return value
+
+
+def _refuse(place: str, what: str) -> NoReturn:
+    raise ManifestInvalid(what, subject=place)

@@ -1,0 +1,1 @@
+"""One module a renderer: text, terminal, Markdown, HTML, SARIF, JUnit, GitHub annotations."""

@@ -1,0 +1,43 @@
+"""A verification as GitHub workflow commands: what they say stands beside the files of a pull request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ckpt_tools.gate.verdict import Verdict
+from ckpt_tools.report.formats.findings import found_in, line, path_of, sentence, table, title
+from ckpt_tools.rules.finding import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ckpt_tools.report.formats.findings import Judgement
+    from ckpt_tools.rules.finding import Finding, Verification
+    from ckpt_tools.rules.rule import Rule
+
+_COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
+_IN_DATA = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))
+_IN_PROPERTY = (*_IN_DATA, (":", "%3A"), (",", "%2C"))
+
+
+def render(judgement: Judgement, rules: Iterable[Rule] | None = None) -> str:
+    """Return one command for each finding, and a line for who reads the log; `rules` are all that may be named, by default the tool's own."""
+    verification, known = found_in(judgement), table(rules)
+    commands = [_command(verification, finding, known) for finding in verification.findings]
+    counts = [(severity, sum(finding.severity is severity for finding in verification.findings)) for severity in Severity]
+    told = ", ".join(f"{count:,} {severity}{'s' * (count != 1)}" for severity, count in counts)
+    lived = f", {len(verification.suppressed):,} lived with" if verification.suppressed else ""
+    decided = f"; {'passes' if judgement.passes else 'refused'} as {line(judgement.profile)}" if isinstance(judgement, Verdict) else ""
+    return "\n".join([*commands, f"{told}{lived} in {line(verification.where)}{decided}"]) + "\n"
+
+
+def _command(verification: Verification, finding: Finding, known: Mapping[str, Rule]) -> str:
+    place, name = line(path_of(verification, finding)), line(title(finding.code, known))
+    properties = f"file={_escaped(place, _IN_PROPERTY)},title={_escaped(name, _IN_PROPERTY)}"
+    return f"::{_COMMANDS[finding.severity]} {properties}::{_escaped(sentence(finding), _IN_DATA)}"
+
+
+def _escaped(text: str, replacements: Iterable[tuple[str, str]]) -> str:
+    for character, code in replacements:
+        text = text.replace(character, code)
+    return text

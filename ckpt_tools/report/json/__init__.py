@@ -1,0 +1,1 @@
+"""One module a document: the JSON output of each command."""

@@ -1,0 +1,1 @@
+"""One module a page: which blocks it consists of."""

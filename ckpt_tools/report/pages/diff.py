@@ -1,0 +1,177 @@
+"""A comparison as blocks: both sides in a table, what the tensors' differences amount to, the keys that decide, the values and files that differ."""
+
+from __future__ import annotations
+
+import importlib
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from ckpt_tools.report.blocks import Heading, Line, Mark, Table, Title
+from ckpt_tools.report.charts import change_map, component_bars
+from ckpt_tools.strict_json.parse import escape
+from ckpt_tools.text import change, printable, signed, size, transferred, value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from ckpt_tools.diff.model import Comparison, Diff, FileChange, Story, Summary, ValueChange, WatchedLine
+    from ckpt_tools.report.blocks import Block, Page
+
+_SHOWN = 6
+"""How many names or values of one kind fit the first screen."""
+
+
+def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
+    """Return the page of `ckpt diff`. `full` lists every name and value; without it each kind is cut to a few."""
+    diff = comparison.diff
+    blocks = [
+        Title(text=f"Diff: {_name(comparison.a)} and {_name(comparison.b)}"),
+        Line(text=f"A  {_name(comparison.a)}"),
+        Line(text=f"B  {_name(comparison.b)}"),
+        _sides(comparison),
+        *(Line(text=f"{side}: {remark}", mark=Mark.BAD) for side, one in (("A", comparison.a), ("B", comparison.b)) for remark in one.remarks),
+        *component_bars(comparison.a, comparison.b, title="components"),
+        *_tensors(comparison, full=full),
+        *change_map(comparison.changes),
+        *(_values_page().change_blocks(comparison.changes, full=full) if comparison.changes else ()),
+        *_watched(comparison),
+        *_values("values", diff.values, {f"/{line.key}" for line in comparison.watched}, full=full),
+        *_metadata(comparison, full=full),
+        *_files(diff, full=full),
+        Heading(text="verdict", conclusion=True),
+        *([Line(text=transferred(comparison.transferred))] if comparison.transferred else []),
+        _verdict(comparison),
+    ]
+    return tuple(blocks)
+
+
+def _values_page() -> ModuleType:
+    """Import what tells of values now that somebody asked for them: nobody else waits for it."""
+    return importlib.import_module("ckpt_tools.report.pages.values")
+
+
+def _sides(comparison: Comparison) -> Table:
+    a, b = comparison.a, comparison.b
+    rows = [
+        ("family", a.family, b.family, ""),
+        ("tensors", f"{a.tensors:,}", f"{b.tensors:,}", signed(b.tensors - a.tensors)),
+        ("parameters", f"{a.parameters:,}", f"{b.parameters:,}", signed(b.parameters - a.parameters)),
+        ("weights", size(a.checkpoint.size), size(b.checkpoint.size), change(b.checkpoint.size - a.checkpoint.size)),
+        *_file_rows(a, b),
+    ]
+    return Table(header=("", "A", "B", "B - A"), rows=tuple(rows), right=frozenset({1, 2, 3}))
+
+
+def _name(summary: Summary) -> str:
+    return printable(summary.checkpoint.where)
+
+
+def _file_rows(a: Summary, b: Summary) -> Iterator[tuple[str, str, str, str]]:
+    left, right = len(a.checkpoint.weights), len(b.checkpoint.weights)
+    if (left, right) != (1, 1):
+        yield "weight files", f"{left:,}", f"{right:,}", signed(right - left)
+
+
+def _tensors(comparison: Comparison, *, full: bool) -> Iterator[Block]:
+    if comparison.stories:
+        yield Heading(text="tensors")
+    for story in comparison.stories:
+        yield _told(story, full=full)
+
+
+def _told(story: Story, *, full: bool) -> Line:
+    weight = f" ({change(story.nbytes)})" if story.nbytes else ""
+    details = [story.remark] if story.remark else []
+    names = story.names if full else story.names[:_SHOWN] if len(story.names) <= _SHOWN else ()
+    details += [printable(name) for name in names]
+    return Line(text=printable(story.text) + weight, mark=Mark.BAD if story.harmful else Mark.CHANGE, details=tuple(details))
+
+
+def _watched(comparison: Comparison) -> Iterator[Block]:
+    if comparison.watched:
+        yield Heading(text="config.json, the keys that decide how it loads")
+    for line in comparison.watched:
+        yield _decided(line)
+
+
+def _decided(line: WatchedLine) -> Line:
+    both = f"{value(line.a)} in both" if line.verdict == "same" else f"{value(line.a)} -> {value(line.b)}"
+    note = "  (absent, false and null mean the same here)" if line.verdict == "equivalent" else ""
+    told = ((line.fine_a, "A", line.remark_a), (line.fine_b, "B", line.remark_b))
+    remarks = [f"{side}: stock LeRobot {remark}" for fine, side, remark in told if not fine]
+    if line.verdict == "same":
+        remarks = [f"stock LeRobot {line.remark_b}"] * (not line.fine_b)
+    mark = Mark.GOOD if not remarks else Mark.CHANGE if line.fine_b else Mark.BAD
+    return Line(text=f"{line.key}: {both}{note}", mark=mark, details=tuple(remarks))
+
+
+def _values(title: str, changes: tuple[ValueChange, ...], told: set[str], *, full: bool) -> Iterator[Block]:
+    rest = [change for change in changes if not (change.path == "config.json" and change.pointer in told)]
+    if rest:
+        yield Heading(text=title)
+    for path, group in groupby(rest, key=lambda change: change.path):
+        members = list(group)
+        shown = members if full else members[:_SHOWN]
+        details = [_changed(change) for change in shown]
+        if len(members) > len(shown):
+            details.append(f"… and {len(members) - len(shown):,} more (--full lists them)")
+        count = f"{len(members):,} value{'s' * (len(members) != 1)}"
+        yield Line(text=f"{printable(path)}: {count}", mark=Mark.CHANGE, details=tuple(details))
+
+
+def _metadata(comparison: Comparison, *, full: bool) -> Iterator[Block]:
+    """Yield the metadata entries that differ; tied names, of which there may be hundreds, as one line."""
+    diff = comparison.diff
+    tied = {f"/{escape(alias)}" for side in (diff.a, diff.b) for file in side.weights for alias, _ in file.aliases}
+    changes = diff.metadata if full else tuple(change for change in diff.metadata if change.pointer not in tied)
+    yield from _values("metadata", changes, set(), full=full)
+    if len(changes) < len(diff.metadata):
+        text = f"{len(diff.metadata) - len(changes):,} names noted as tied to another tensor: safetensors keeps one name of two that share storage"
+        yield from () if changes else (Heading(text="metadata"),)
+        yield Line(text=text, mark=Mark.CHANGE)
+
+
+def _changed(found: ValueChange) -> str:
+    note = f"  ({found.same_because})" if found.same_because else ""
+    return f"{printable(found.pointer)}: {value(found.a, 40)} -> {value(found.b, 40)}{note}"
+
+
+def _files(diff: Diff, *, full: bool) -> Iterator[Block]:
+    if diff.files:
+        yield Heading(text="files")
+    shown = diff.files if full else diff.files[: 2 * _SHOWN]
+    for found in shown:
+        yield Line(text=f"{printable(found.path)}: {_where(found)}", mark=Mark.CHANGE)
+    if len(diff.files) > len(shown):
+        yield Line(text=f"… and {len(diff.files) - len(shown):,} more (--full lists them)")
+
+
+def _where(found: FileChange) -> str:
+    if found.b is None:
+        return f"only in A ({size(found.a or 0)})"
+    if found.a is None:
+        return f"only in B ({size(found.b)})"
+    return f"{size(found.a)} -> {size(found.b)}" if found.a != found.b else f"other content ({size(found.a)})"
+
+
+def _verdict(comparison: Comparison) -> Line:
+    diff = comparison.diff
+    values = _values_page().value_verdict(comparison.changes) if comparison.changes else "the tensors' values were not compared"
+    if comparison.same:
+        what = "nothing differs in what was asked for; the rest was not compared" if comparison.partial else "same structure"
+        return Line(text=f"{what}; {values}", mark=Mark.GOOD)
+    counts = (
+        (len(diff.only_a), "tensor only in A", "tensors only in A"),
+        (len(diff.only_b), "tensor only in B", "tensors only in B"),
+        (sum(len(rename.pairs) for rename in diff.renamed), "tensor renamed", "tensors renamed"),
+        (len(diff.retyped), "tensor of another dtype", "tensors of another dtype"),
+        (len(diff.reshaped), "tensor of another shape", "tensors of another shape"),
+        (sum(not change.same_because for change in diff.values), "config value", "config values"),
+        (len(diff.metadata), "metadata entry", "metadata entries"),
+        (len(diff.files), "file", "files"),
+    )
+    parts = [f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count]
+    if comparison.changes:
+        parts.append(values)
+    return Line(text=f"different: {', '.join(parts)}", mark=Mark.BAD)

@@ -1,0 +1,98 @@
+"""Rules as blocks, as JSON, and as the pages of `docs/rules/`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ckpt_tools.report.blocks import Heading, Line, Table, Verbatim
+from ckpt_tools.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ckpt_tools.report.blocks import Block, Page
+    from ckpt_tools.report.json.diff import JsonDict
+    from ckpt_tools.rules.rule import Rule
+
+RULES_SCHEMA = "ckpt-tools/rules.schema.json"
+
+_NEVER_ALONE = re.compile(r"\s|[-*|>] |```")
+"""How a line starts that keeps its shape: code, a list, a table, a quote."""
+
+
+def rules_page(rules: Sequence[Rule]) -> Page:
+    """Return the page of `ckpt rules`."""
+    rows = tuple((rule.code, printable(rule.name), str(rule.severity), needs(rule), first_sentence(rule)) for rule in rules)
+    return (Table(header=("code", "name", "severity", "needs", "holds"), rows=rows),)
+
+
+def explain_page(rule: Rule) -> Page:
+    """Return the page of `ckpt explain`."""
+    return (Heading(text=f"{rule.code} {printable(rule.name)}"), *_paragraphs(rule.page), *(Line(text=fact) for fact in _facts(rule)))
+
+
+def document(rules: Sequence[Rule]) -> JsonDict:
+    """Return rules by `schemas/rules.schema.json`."""
+    return {"$schema": RULES_SCHEMA, "rules": [_entry(rule) for rule in rules]}
+
+
+def rule_markdown(rule: Rule) -> str:
+    """Return the page of a rule as it stands in `docs/rules/`."""
+    facts = "\n".join(f"- {fact}" for fact in _facts(rule))
+    return f"# {rule.code} {rule.name}\n\n{rule.page.strip()}\n\n{facts}\n"
+
+
+def index_markdown(rules: Sequence[Rule]) -> str:
+    """Return the index of `docs/rules/`."""
+    rows = "\n".join(
+        f"| [{rule.code}]({rule.code}.md) | {rule.name} | {rule.severity} | {needs(rule)} | {first_sentence(rule).replace('|', '\\|')} |" for rule in rules
+    )
+    intro = "`ckpt verify` asks these rules. `ckpt rules` lists them and `ckpt explain CODE` prints a page. A code is permanent."
+    return f"# The rules\n\n{intro}\n\n| code | name | severity | needs | holds |\n|---|---|---|---|---|\n{rows}\n"
+
+
+def first_sentence(rule: Rule) -> str:
+    """Return what a rule holds: the first line of its page."""
+    return rule.page.strip().partition("\n")[0].strip()
+
+
+def needs(rule: Rule) -> str:
+    """Return what a rule looks at, in words."""
+    return ", ".join(sorted(rule.needs))
+
+
+def _facts(rule: Rule) -> Iterator[str]:
+    yield f"severity: {rule.severity}"
+    yield f"needs: {needs(rule)}"
+    if rule.families:
+        yield f"families: {', '.join(sorted(rule.families))}"
+    if rule.supply_chain:
+        yield "about the supply chain: asked by the gate only"
+    if rule.fix:
+        yield f"repaired by: `{rule.fix}`{', which loses nothing' if rule.safe else ''}"
+
+
+def _paragraphs(page: str) -> Iterator[Block]:
+    """Yield a paragraph as one line, which a terminal wraps; code and lists as they are."""
+    for paragraph in re.split(r"\n\s*\n", page.strip("\n")):
+        lines = paragraph.split("\n")
+        if any(_NEVER_ALONE.match(line) for line in lines):
+            yield Verbatim(lines=tuple(f"    {printable(line.rstrip())}" for line in lines))
+        else:
+            yield Line(text=" ".join(line.strip() for line in lines))
+
+
+def _entry(rule: Rule) -> JsonDict:
+    return {
+        "code": rule.code,
+        "name": rule.name,
+        "severity": str(rule.severity),
+        "needs": sorted(map(str, rule.needs)),
+        "sentence": first_sentence(rule),
+        "page": rule.page.strip(),
+        "fix": rule.fix,
+        "safe": rule.safe,
+        "families": sorted(rule.families),
+        "supply_chain": rule.supply_chain,
+    }

@@ -1,0 +1,210 @@
+"""A summary as blocks: what it is, its components and dtypes, the config that matters, its processors; on request its tree of keys."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ckpt_tools.checkpoint.names import SEGMENT_LIMIT, is_index, natural_key, ranges
+from ckpt_tools.report.blocks import Heading, Line, Mark, Table, Title, Verbatim
+from ckpt_tools.report.charts import component_bars
+from ckpt_tools.text import printable, size, transferred, value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ckpt_tools.checkpoint.model import Tensor
+    from ckpt_tools.diff.model import Group, Processor, Setting, Summary
+    from ckpt_tools.report.blocks import Block, Page
+
+_MARKS = {True: Mark.GOOD, False: Mark.BAD, None: Mark.NONE}
+_SHOWN = 6
+
+
+def show_page(summary: Summary, *, tree: bool = False, full: bool = False) -> Page:
+    """Return the page of `ckpt show`; with `tree`, the tree of keys instead of the tables. `full` cuts no list."""
+    title = Title(text=f"Checkpoint: {printable(summary.checkpoint.where)}")
+    if tree:
+        return (
+            title,
+            Verbatim(lines=tuple(tree_lines(summary.checkpoint.tensors))),
+        )
+    blocks = [
+        title,
+        _overview(summary),
+        *(Line(text=remark, mark=Mark.BAD) for remark in summary.remarks),
+        Heading(text="components"),
+        *component_bars(summary),
+        _components(summary),
+        Heading(text="dtypes"),
+        _dtypes(summary),
+        *_values(summary),
+        *_settings(summary),
+        *_processors(summary),
+        *_metadata(summary, full=full),
+        *_files(summary),
+    ]
+    return tuple(blocks)
+
+
+def _overview(summary: Summary) -> Table:
+    checkpoint = summary.checkpoint
+    trainable = summary.trainable
+    rows = [
+        ("where", printable(checkpoint.root)),
+        ("family", summary.family),
+        ("tensors", f"{summary.tensors:,}"),
+        ("parameters", f"{summary.parameters:,}"),
+        *([("trainable", f"{trainable:,}")] if trainable is not None else []),
+        ("weights", f"{size(checkpoint.size)} ({checkpoint.size:,} bytes) in {_count(len(checkpoint.weights), 'file')}"),
+        *([("dtypes", summary.profile)] if summary.profile else []),
+        *([("transfer", transferred(summary.transferred))] if summary.transferred else []),
+    ]
+    return Table(header=("checkpoint", printable(checkpoint.where)), rows=tuple(rows))
+
+
+def _components(summary: Summary) -> Table:
+    known = any(group.trains is not None for group in summary.components)
+    rows = [
+        (group.title, f"{group.tensors:,}", f"{group.parameters:,}", size(group.nbytes), _dtype_counts(group), *([_trains(group)] if known else []))
+        for group in summary.components
+    ]
+    header = ("component", "tensors", "parameters", "size", "dtypes", *(["training"] if known else []))
+    return Table(header=header, rows=tuple(rows), right=frozenset({1, 2, 3}))
+
+
+def _trains(group: Group) -> str:
+    return {True: "trains", False: "frozen", None: "in part"}[group.trains]
+
+
+def _dtype_counts(group: Group) -> str:
+    if len(group.dtypes) == 1:
+        return group.dtypes[0][0]
+    return ", ".join(f"{count:,} {dtype}" for dtype, count in group.dtypes)
+
+
+def _dtypes(summary: Summary) -> Table:
+    rows = [(group.title, f"{group.tensors:,}", f"{group.parameters:,}", size(group.nbytes)) for group in summary.dtypes]
+    return Table(header=("dtype", "tensors", "parameters", "size"), rows=tuple(rows), right=frozenset({1, 2, 3}))
+
+
+def _values(summary: Summary) -> tuple[Block, ...]:
+    if summary.values is None:
+        return ()
+    # Imported now that somebody asked for it: nobody else waits.
+    return tuple(importlib.import_module("ckpt_tools.report.pages.values").value_blocks(summary.values))
+
+
+def _settings(summary: Summary) -> Iterator[Block]:
+    if summary.settings:
+        yield Heading(text="config.json")
+    for setting in summary.settings:
+        yield _setting(setting)
+
+
+def _setting(setting: Setting) -> Line:
+    judged = setting.fine is not None
+    remark = f" ({setting.remark})" if setting.remark and not judged else ""
+    details = (f"stock LeRobot {setting.remark}",) if setting.fine is False else ()
+    return Line(text=f"{printable(setting.key)}: {value(setting.value)}{printable(remark)}", mark=_MARKS[setting.fine], details=details)
+
+
+def _processors(summary: Summary) -> Iterator[Block]:
+    if summary.processors:
+        yield Heading(text="processors")
+    for processor in summary.processors:
+        yield _processor(processor)
+
+
+def _processor(processor: Processor) -> Line:
+    details = [f"steps: {', '.join(map(printable, processor.steps))}"]
+    if processor.modes:
+        details.append(f"normalisation: {', '.join(f'{printable(kind)} {printable(mode)}' for kind, mode in processor.modes)}")
+    details += [f"state: {printable(name)}{'' if there else ' is missing'}" for name, there in processor.states]
+    bad = not all(there for _, there in processor.states)
+    return Line(text=printable(processor.path), mark=Mark.BAD if bad else Mark.GOOD, details=tuple(details))
+
+
+def _metadata(summary: Summary, *, full: bool) -> Iterator[Block]:
+    aliases = [pair for file in summary.checkpoint.weights for pair in file.aliases]
+    entries = list(dict.fromkeys(pair for file in summary.checkpoint.weights for pair in file.metadata or () if pair not in aliases))
+    shown = None if full else _SHOWN
+    if entries or aliases:
+        yield Heading(text="safetensors metadata")
+    yield from (Line(text=f"{printable(key)}: {value(entry)}") for key, entry in entries[:shown])
+    if shown and len(entries) > shown:
+        yield Line(text=f"… and {len(entries) - shown:,} more")
+    yield from (Line(text=f"{printable(alias)} is stored as {printable(kept)}", mark=Mark.CHANGE) for alias, kept in aliases[:shown])
+    if shown and len(aliases) > shown:
+        yield Line(text=f"… and {len(aliases) - shown:,} more names that share the storage of another tensor", mark=Mark.CHANGE)
+
+
+def _files(summary: Summary) -> Iterator[Block]:
+    others = summary.checkpoint.others
+    if others:
+        yield Heading(text="other files")
+        yield Table(header=("file", "size"), rows=tuple((printable(file.path), size(file.size)) for file in others), right=frozenset({1}))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+@dataclass(slots=True)
+class _Node:
+    """A place in the tree: the tensor of exactly this name, if there is one, and what is below it."""
+
+    tensor: Tensor | None = None
+    children: dict[str, _Node] = field(default_factory=dict)
+
+    @property
+    def build(self) -> object:
+        """What numbered siblings must have alike to be one line."""
+        own = self.tensor and (self.tensor.dtype, self.tensor.shape)
+        return own, tuple((name, child.build) for name, child in sorted(self.children.items()))
+
+
+def tree_lines(tensors: Iterable[Tensor]) -> Iterator[str]:
+    """Yield one line a node, indented by depth; tensors with dtype, shape and size."""
+    root = _Node()
+    for tensor in tensors:
+        node = root
+        # Past the limit the rest of a name is one segment: no model nests that deep, but a hostile name may.
+        for part in tensor.name.split(".", SEGMENT_LIMIT):
+            node = node.children.setdefault(part, _Node())
+        node.tensor = tensor
+    yield from _lines(root, "", 1)
+
+
+def _lines(node: _Node, indent: str, times: int) -> Iterator[str]:
+    for label, child, count in _below(node):
+        total = times * count
+        yield f"{indent}{printable(label)}{_described(child.tensor, total)}"
+        yield from _lines(child, f"{indent}  ", total)
+
+
+def _described(tensor: Tensor | None, times: int) -> str:
+    if tensor is None:
+        return ""
+    copies = f" x {times}" if times > 1 else ""
+    return f"  {tensor.dtype} {list(tensor.shape)}{copies}  {size(tensor.nbytes * times)}"
+
+
+def _below(node: _Node) -> Iterator[tuple[str, _Node, int]]:
+    """Yield (label, node, how many it stands for): chains of single children and layer stacks each on one line."""
+    for label, child, count in _folded(node.children):
+        if child.tensor is None and (len(child.children) == 1 or all(map(is_index, child.children))):
+            yield from ((f"{label}.{rest}", below, count * times) for rest, below, times in _below(child))
+        else:
+            yield label, child, count
+
+
+def _folded(children: dict[str, _Node]) -> Iterator[tuple[str, _Node, int]]:
+    """Yield (label, node, how many it stands for), siblings with numbers for names and the same build as one."""
+    groups: dict[object, list[str]] = {}
+    for name in sorted(children, key=natural_key):
+        groups.setdefault(children[name].build if is_index(name) else name, []).append(name)
+    for names in groups.values():
+        label = ranges(map(int, names)) if len(names) > 1 else names[0]
+        yield label, children[names[0]], len(names)

@@ -1,0 +1,137 @@
+"""What was found, by severity, and what it amounts to: the page of `ckpt verify` and of `ckpt gate`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ckpt_tools.gate.verdict import Verdict
+from ckpt_tools.report.blocks import Heading, Line, Mark, Title, Topic, told
+from ckpt_tools.report.pages.rules import explain_page
+from ckpt_tools.rules.finding import Severity
+from ckpt_tools.text import printable, transferred
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from ckpt_tools.report.blocks import Block, Page
+    from ckpt_tools.rules.finding import Finding, Verification
+    from ckpt_tools.rules.rule import Rule
+
+_MARKS = {Severity.ERROR: Mark.BAD, Severity.WARNING: Mark.CHANGE, Severity.NOTE: Mark.NONE}
+_TITLES = {Severity.ERROR: "Errors", Severity.WARNING: "Warnings", Severity.NOTE: "Notes"}
+MANY = 20
+"""Findings of one rule that are listed; JSON has all."""
+
+
+def page(judgement: Verification | Verdict) -> Page:
+    """Return the page of what was found, or decided."""
+    verification = judgement.verification if isinstance(judgement, Verdict) else judgement
+    return (*_findings(verification), *_lived_with(verification), *_conclusion(judgement, verification))
+
+
+def explained_page(judgement: Verification | Verdict, rules: Iterable[Rule]) -> Page:
+    """Return the page of what was found, or decided, for who reads it without the tool at hand: every finding, under its rule, with the rule's page."""
+    verification = judgement.verification if isinstance(judgement, Verdict) else judgement
+    what = "Gate" if isinstance(judgement, Verdict) else "Verification"
+    known = {rule.code: rule for rule in rules}
+    blocks = (*_topics(verification, known), *_lived_with(verification, many=None), *_not_asked(verification), *_decided(judgement, verification))
+    return (Title(text=f"{what}: {printable(verification.where)}"), *blocks)
+
+
+def _topics(verification: Verification, rules: Mapping[str, Rule]) -> Iterator[Block]:
+    for severity in Severity:
+        found = [finding for finding in verification.findings if finding.severity is severity]
+        if found:
+            yield Heading(text=f"{_TITLES[severity]}: {len(found):,}")
+        for code in dict.fromkeys(finding.code for finding in found):
+            lines = tuple(_line(finding, Mark.NONE) for finding in found if finding.code == code)
+            yield _topic(code, rules.get(code), _MARKS[severity], lines)
+
+
+def _topic(code: str, rule: Rule | None, mark: Mark, lines: tuple[Line, ...]) -> Topic:
+    explanation = tuple(told(explain_page(rule)[1:])) if rule else ()
+    return Topic(key=code, text=printable(rule.name) if rule else "", mark=mark, lines=lines, explanation=explanation)
+
+
+def _decided(judgement: Verification | Verdict, verification: Verification) -> Iterator[Block]:
+    """Yield the conclusion with the rules that were not asked in one line: their reasons have a section."""
+    yield from (block for block in _conclusion(judgement, verification) if not isinstance(block, Line) or block.mark is not Mark.NONE)
+    if verification.skipped:
+        yield Line(text=f"{_count(len(verification.skipped), 'rule')} not asked, see below")
+
+
+def _not_asked(verification: Verification) -> Iterator[Block]:
+    if verification.skipped:
+        yield Heading(text="Not asked")
+    for reason in sorted({skip.reason for skip in verification.skipped}):
+        codes = [skip.code for skip in verification.skipped if skip.reason == reason]
+        yield Line(text=f"{printable(reason)}: {_count(len(codes), 'rule')}", details=(", ".join(codes),))
+
+
+def _findings(verification: Verification) -> Iterator[Block]:
+    for severity in Severity:
+        found = [finding for finding in verification.findings if finding.severity is severity]
+        if found:
+            yield Heading(text=f"{_TITLES[severity]}: {len(found):,}")
+            yield from _lines(found, _MARKS[severity])
+
+
+def _lines(found: Sequence[Finding], mark: Mark) -> Iterator[Block]:
+    told: Counter[str] = Counter()
+    counts = Counter(finding.code for finding in found)
+    for finding in found:
+        told[finding.code] += 1
+        if told[finding.code] <= MANY:
+            line = _line(finding, mark)
+            yield line._replace(text=f"{finding.code} {line.text}")
+        elif told[finding.code] == counts[finding.code]:
+            yield Line(text=f"{finding.code} and {counts[finding.code] - MANY:,} more", mark=mark)
+
+
+def _line(finding: Finding, mark: Mark) -> Line:
+    place = "".join(f"{printable(part)}: " for part in (finding.path, finding.subject) if part)
+    return Line(text=f"{place}{_safe(finding.what)}", mark=mark, details=(_safe(finding.next),) if finding.next else ())
+
+
+def _lived_with(verification: Verification, *, many: int | None = MANY) -> Iterator[Block]:
+    if verification.suppressed:
+        yield Heading(text=f"Lived with: {len(verification.suppressed):,}")
+    for finding, reason in verification.suppressed[:many]:
+        yield Line(text=f"{finding.code} {printable(finding.path)}: {_safe(finding.what)}", details=(printable(reason),))
+    if many and len(verification.suppressed) > many:
+        yield Line(text=f"and {len(verification.suppressed) - many:,} more")
+
+
+def _conclusion(judgement: Verification | Verdict, verification: Verification) -> Iterator[Block]:
+    yield Heading(text="Verdict", conclusion=True)
+    reasons = Counter(skip.reason for skip in verification.skipped)
+    for reason, count in sorted(reasons.items()):
+        yield Line(text=f"{_count(count, 'rule')} not asked: {printable(reason)}")
+    if verification.transferred:
+        yield Line(text=transferred(verification.transferred))
+    where = printable(verification.where)
+    asked = f"{_count(len(verification.asked), 'rule')} asked"
+    if not verification.asked:
+        yield Line(text=f"{where}: nothing was checked, which is not a pass", mark=Mark.BAD)
+    elif isinstance(judgement, Verdict):
+        yield _verdict(judgement, f"{where} (profile {judgement.profile}, {asked})")
+    elif verification.clean:
+        yield Line(text=f"{where}: clean ({asked})", mark=Mark.GOOD)
+    else:
+        yield Line(text=f"{where}: not clean ({asked})", mark=Mark.BAD)
+
+
+def _verdict(verdict: Verdict, subject: str) -> Line:
+    if verdict.passes:
+        return Line(text=f"{subject}: passes", mark=Mark.GOOD)
+    codes = sorted({finding.code for finding in verdict.refused})
+    return Line(text=f"{subject}: refused, by {', '.join(codes)}", mark=Mark.BAD)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def _safe(text: str) -> str:
+    return text if text.isprintable() else "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -1,0 +1,1 @@
+"""What files hold: types, pickles, secrets, personal paths, chat templates."""

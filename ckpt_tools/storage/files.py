@@ -1,0 +1,134 @@
+"""Reading regular files: positional reads of checked files, and what a folder lists. Nothing but regular files is ever opened."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ckpt_tools.errors import ChangedUnderneath, NotAFile, NotHere, NothingThere, Unreadable
+from ckpt_tools.storage.hub_name import download, is_hub_name, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+@contextmanager
+def open_regular(path: str) -> Iterator[tuple[int, int]]:
+    """Yield (descriptor, size in bytes) of the regular file at `path`, links followed.
+
+    Raises NothingThere, NotAFile (a pipe is never waited for) or Unreadable, each with the path.
+    """
+    try:
+        # O_NONBLOCK: opening a named pipe would otherwise wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise _refused(path, error) from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            msg = f"is {kind_of(status.st_mode)}, not a file"
+            raise NotAFile(msg, path=path)
+        yield descriptor, status.st_size
+    finally:
+        os.close(descriptor)
+
+
+def read_at(descriptor: int, length: int, offset: int, path: str) -> bytes:
+    """Return exactly `length` bytes from `offset`. Raises ChangedUnderneath if the file ends before, Unreadable if the disk fails."""
+    chunks: list[bytes] = []
+    while length > 0:
+        try:
+            chunk = os.pread(descriptor, length, offset)
+        except OSError as error:
+            raise _refused(path, error) from None
+        if not chunk:
+            msg = "became shorter while it was read"
+            raise ChangedUnderneath(msg, path=path)
+        chunks.append(chunk)
+        length -= len(chunk)
+        offset += len(chunk)
+    return b"".join(chunks)
+
+
+def read_whole(path: str, limit: int, expected: str = "") -> bytes:
+    """Return the bytes of the file at `path`. Raises Unreadable for one of more than `limit` bytes, before reading it.
+
+    `expected` is told to whom has misspelt the path: what kind of file ought to be there.
+    """
+    if expected and not os.path.lexists(path):
+        msg = "there is nothing here"
+        raise NothingThere(msg, path=path, hint=f"check the spelling; {expected} is expected")
+    with open_regular(path) as (descriptor, size):
+        if size > limit:
+            raise too_large(path, size, limit)
+        return read_at(descriptor, size, 0, path)
+
+
+def too_large(path: str, size: int, limit: int) -> Unreadable:
+    """Return the error for a file of more bytes than are read at once."""
+    msg = f"has {size:,} bytes, more than the {limit:,} that a file of its kind may have"
+    return Unreadable(msg, path=path, hint="look at what wrote it")
+
+
+def list_folder(path: str) -> tuple[str, ...]:
+    """Return the names in the folder `path`, sorted; folders with a trailing `/`. Raises NothingThere or Unreadable."""
+    try:
+        with os.scandir(path) as entries:
+            return tuple(sorted(entry.name + "/" * _leads_to_folder(entry) for entry in entries))
+    except OSError as error:
+        raise _refused(path, error) from None
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or leads to one; a link that leads nowhere, or to itself, does not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def size_of(path: str) -> int:
+    """Return the size in bytes of what is at `path`, links followed; 0 for a link that leads nowhere."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def kind_of(mode: int) -> str:
+    """Return what a file mode says something is, in words."""
+    return next((name for test, name in _KINDS if test(mode)), "no regular file")
+
+
+def not_here(where: str) -> NotHere:
+    """Return the error for a name on the Hub where a checkpoint on this machine is needed."""
+    msg = "is on the Hub, and this needs it on this machine"
+    return NotHere(msg, path=where, hint=f"download it first: {download(parse(where))[0]}")
+
+
+def nothing_at(path: str) -> NothingThere | NotHere:
+    """Return the error for a path at which there is nothing, or only a link; or which is none, but a name on the Hub."""
+    if is_hub_name(path):
+        return not_here(path)
+    if os.path.islink(path):
+        return NothingThere("a link that leads nowhere", path=path, hint="what it pointed to is gone: fetch it again, or point it elsewhere")
+    is_address = path.startswith(("https://", "http://"))
+    return NothingThere("there is nothing here", path=path, hint="a checkpoint on the Hub is named hf://owner/name" if is_address else "")
+
+
+def _refused(path: str, error: OSError) -> NothingThere | NotHere | Unreadable:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return nothing_at(path)
+    if isinstance(error, PermissionError):
+        return Unreadable("permission denied", path=path, hint="ask for read access, or run as the user who owns it")
+    return Unreadable((error.strerror or str(error)).lower(), path=path, hint="check the path and the disk")

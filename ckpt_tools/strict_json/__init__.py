@@ -1,0 +1,1 @@
+"""JSON as the reference reads it: strict parsing, pointers, and edits that keep every other byte."""

@@ -1,0 +1,82 @@
+"""Where each value of a JSON text stands, so that a rewrite changes those characters and no others. The text is one `json_text.parse` accepts."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import NamedTuple
+
+from ckpt_tools.strict_json.parse import escape
+
+_BLANK = re.compile(r"[ \t\n\r]*")
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+_SCALAR = re.compile(r"[^\s,\]}]+")
+
+type Span = tuple[int, int]
+
+
+class Member(NamedTuple):
+    """One value: its JSON pointer (RFC 6901), its span, and the span of its key (empty for list items and the root). Spans in characters."""
+
+    pointer: str
+    value: Span
+    key: Span
+
+
+def spans(text: str) -> dict[str, Member]:
+    """Return every value in `text` by JSON pointer, the root under "", in the order in which they end in the text.
+
+    `json_text.parse(text[slice(*member.value)])` is the value at that pointer.
+    """
+    found: dict[str, Member] = {}
+    _value(text, _skip(text, 0), "", (0, 0), found)
+    return found
+
+
+def _skip(text: str, at: int) -> int:
+    blank = _BLANK.match(text, at)
+    return blank.end() if blank else at
+
+
+def _token(pattern: re.Pattern[str], text: str, at: int) -> int:
+    match = pattern.match(text, at)
+    if match is None:
+        msg = f"character {at} starts no JSON value"
+        raise ValueError(msg)
+    return match.end()
+
+
+def _value(text: str, at: int, pointer: str, key: Span, found: dict[str, Member]) -> int:
+    """Record the value that starts at `at` and everything in it; return where it ends."""
+    opener = text[at : at + 1]
+    if opener == "{":
+        end = _members(text, at + 1, pointer, found)
+    elif opener == "[":
+        end = _items(text, at + 1, pointer, found)
+    else:
+        end = _token(_STRING if opener == '"' else _SCALAR, text, at)
+    found[pointer] = Member(pointer=pointer, value=(at, end), key=key)
+    return end
+
+
+def _members(text: str, at: int, pointer: str, found: dict[str, Member]) -> int:
+    at = _skip(text, at)
+    while text[at] != "}":
+        key_end = _token(_STRING, text, at)
+        name = json.loads(text[at:key_end])
+        colon = _skip(text, key_end)
+        at = _skip(text, _value(text, _skip(text, colon + 1), f"{pointer}/{escape(name)}", (at, key_end), found))
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+    return at + 1
+
+
+def _items(text: str, at: int, pointer: str, found: dict[str, Member]) -> int:
+    at = _skip(text, at)
+    index = 0
+    while text[at] != "]":
+        at = _skip(text, _value(text, at, f"{pointer}/{index}", (0, 0), found))
+        index += 1
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+    return at + 1

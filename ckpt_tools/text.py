@@ -1,0 +1,73 @@
+"""Numbers and values in words: sizes, counts, JSON values cut to a line."""
+
+from __future__ import annotations
+
+import json
+from math import inf
+from typing import TYPE_CHECKING
+
+from ckpt_tools.strict_json.pointer import ABSENT
+
+if TYPE_CHECKING:
+    from ckpt_tools.storage.hub_name import Transfer
+
+_VALUE_WIDTH = 60
+_NAME_WIDTH = 240
+_KILO = 1000
+_MOST_IN_PERCENT = 1e4
+
+
+def size(nbytes: int) -> str:
+    """Return bytes as people and the Hub write them, in powers of 1000: 906.7 MB, 1.2 GB."""
+    value = float(abs(nbytes))
+    unit = "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):  # noqa: B007 - the unit it stops at is the result
+        if value < _KILO:
+            break
+        value /= _KILO
+    number = f"{value:.0f}" if unit == "B" or value >= 100 else f"{value:.1f}"  # noqa: PLR2004 - three digits are enough
+    return f"{'-' * (nbytes < 0)}{number} {unit}"
+
+
+def transferred(what: Transfer) -> str:
+    """Return what reading from the Hub took, in words."""
+    if not what.requests:
+        return "read from the cache, nothing from the Hub: what the cache lacks, if anything, counts as missing"
+    return f"read {size(what.received)} in {what.requests:,} request{'s' * (what.requests != 1)}, of {size(what.total)} on the Hub"
+
+
+def change(nbytes: int) -> str:
+    """Return a difference in bytes with its sign; "" for none."""
+    return f"{'+' * (nbytes > 0)}{size(nbytes)}" if nbytes else ""
+
+
+def signed(number: int) -> str:
+    """Return a difference with its sign; "" for none."""
+    return f"{number:+,}" if number else ""
+
+
+def percent(ratio: float) -> str:
+    """Return a ratio in percent with two digits that count, beyond a million percent as a multiple; what is relative to zero has none."""
+    if ratio == inf:
+        return "from zero"
+    if ratio > _MOST_IN_PERCENT:
+        return f"{ratio:.2g} times".replace("e+0", "e").replace("e+", "e")
+    return f"{100 * ratio:.2g} %" if ratio < 1 else f"{100 * ratio:,.0f} %"
+
+
+def value(item: object, width: int = _VALUE_WIDTH) -> str:
+    """Return a JSON value on one line of at most `width` characters; ABSENT as the word."""
+    if item is ABSENT:
+        return "absent"
+    text = printable(json.dumps(item, ensure_ascii=False))
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def printable(text: str) -> str:
+    """Return `text` with control characters escaped and the middle of a very long one left out.
+
+    Names come from files; a terminal obeys what it is sent, and a person reads no name of ten thousand characters. JSON output has names in full.
+    """
+    if len(text) > _NAME_WIDTH:
+        text = f"{text[: _NAME_WIDTH // 2]}…{text[-_NAME_WIDTH // 2 :]}"
+    return text if text.isprintable() else "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -1,0 +1,1 @@
+"""Tensor values: decoding, one pass in bounded memory, casts, comparison, the cache of what was measured."""

@@ -1,0 +1,222 @@
+"""What is known of tensors' values from an earlier look, by the identity of their files; in the user's cache folder, so that a second look is instant.
+
+A file is the same while its path, device, inode, size and times are. One that was written within two seconds before it was opened is not remembered: it
+could be written again without its time showing it. Nor is one whose pages the system would not write down before they were read: of a page that waits to be
+written down, the next write through a memory map moves no time. Whatever is wrong with the cache - no folder, no permission, a damaged file - is as if there
+were none.
+"""
+
+# ruff: noqa: PTH103, PTH105, PTH108, PTH111, PTH117 - paths are strings as the user typed them; importing pathlib costs start-up time
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import time
+from contextlib import suppress
+from math import isfinite
+from typing import TYPE_CHECKING, NamedTuple
+
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.errors import ChangedUnderneath, CkptError
+from ckpt_tools.storage.files import read_whole
+from ckpt_tools.values.model import Measurement, PairFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ckpt_tools.checkpoint.model import Tensor
+
+FORMAT = 3
+"""Raised when what is remembered, or how it is computed, changes."""
+
+RACY_NS = 2_000_000_000
+
+MOST_BYTES = 64_000_000
+MOST_FILES = 2_000
+"""Beyond either, what was used longest ago goes."""
+
+
+TIMELESS = frozenset({"tmpfs", "ramfs"})
+"""File systems in memory, where a write through a memory map moves no time."""
+
+
+class Identity(NamedTuple):
+    """What tells one state of a file from another."""
+
+    path: str
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+def identity(path: str, descriptor: int) -> Identity:
+    """Return the identity of an open file."""
+    status = os.fstat(descriptor)
+    return Identity(os.path.realpath(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def folder() -> str:
+    """Return the cache folder: `$XDG_CACHE_HOME/ckpt-tools`, or `~/.cache/ckpt-tools`. "" where there is no home."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):  # the specification: a relative path is ignored
+        base = os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "ckpt-tools", "values") if os.path.isabs(base) else ""
+
+
+class Known:
+    """The rows that one cache file holds, for these files: JSON lists whose first items name what they are about.
+
+    A cache file is the digest of its second line, and that line: the identities and the rows.
+    """
+
+    def __init__(self, kind: str, files: tuple[Watch, ...], *, use: bool) -> None:
+        self.files = files
+        self.usable = use and bool(folder()) and not any(file.young for file in files)
+        self.key = [kind, FORMAT, *(list(file.identity) for file in files)]
+        self.path = os.path.join(folder(), f"{_digest(json.dumps(self.key).encode())}.json")
+        self.rows = self._load() if self.usable else []
+
+    def _load(self) -> list[list[object]]:
+        try:
+            digest, _, text = read_whole(self.path, MOST_BYTES).partition(b"\n")
+            if digest != _digest(text).encode():
+                return []
+            held = json.loads(text)
+            os.utime(self.path)
+        except (CkptError, OSError, ValueError, RecursionError):
+            return []
+        rows = held.get("rows") if isinstance(held, dict) and held.get("key") == self.key else None
+        return [row for row in rows if isinstance(row, list)] if isinstance(rows, list) else []
+
+    def save(self, rows: list[list[object]]) -> None:
+        """Remember these rows and no others; others read the old file or the new one, never a half."""
+        if not self.usable or not all(file.settled for file in self.files):
+            return
+        temporary = f"{self.path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+        with suppress(OSError, ValueError):
+            os.makedirs(folder(), mode=0o700, exist_ok=True)
+            try:
+                text = json.dumps({"key": self.key, "rows": rows}, allow_nan=False, separators=(",", ":")).encode()
+                with open(temporary, "xb") as file:  # noqa: PTH123 - as above
+                    file.write(b"%s\n%s" % (_digest(text).encode(), text))
+                os.replace(temporary, self.path)
+            finally:
+                with suppress(OSError):
+                    os.unlink(temporary)
+            evict()
+
+
+def _digest(data: bytes) -> str:
+    digest: str = importlib.import_module("hashlib").blake2b(data, digest_size=20).hexdigest()
+    return digest
+
+
+def evict() -> None:
+    """Remove what was used longest ago, until the folder is as small as it must be. Raises OSError."""
+    with os.scandir(folder()) as entries:
+        found = sorted(((entry.stat().st_mtime_ns, entry.stat().st_size, entry.path) for entry in entries), reverse=True)
+    kept = 0
+    for number, (_, size, path) in enumerate(found):
+        kept += size
+        if kept > MOST_BYTES or number >= MOST_FILES:
+            with suppress(OSError):
+                os.unlink(path)
+
+
+class Watch:
+    """A file that is read: who it was when it was opened, and whether it was too young to be remembered. `settled` once every write shows in its times."""
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path, self.descriptor = path, descriptor
+        now = time.time_ns()
+        self.identity = identity(path, descriptor)
+        self.young = now - max(self.identity.mtime_ns, self.identity.ctime_ns) < RACY_NS
+        self.settled = False
+
+    def settle(self) -> None:
+        """Have the system write the file's pages down, before they are read: whoever writes to one from then on, in whatever way, moves the file's times."""
+        if not self.young and not _is_timeless(self.identity.device):
+            with suppress(OSError):
+                os.fsync(self.descriptor)
+                self.settled = True
+
+    def check_unchanged(self) -> None:
+        """Raise ChangedUnderneath if the file has been written to since it was opened. A change time cannot be put back."""
+        if identity(self.path, self.descriptor)[1:] != self.identity[1:]:
+            msg = "changed while it was read"
+            raise ChangedUnderneath(msg, path=self.path)
+
+
+def _is_timeless(device: int) -> bool:
+    """Whether a device is a file system in memory, as far as the system tells."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:  # noqa: PTH123 - as above
+            return any(line.split()[2] == number and line.rpartition(" - ")[2].split()[0] in TIMELESS for line in mounts)
+    except (OSError, IndexError):
+        return False
+
+
+class KnownPairs:
+    """What is known of pairs of tensors in two open files."""
+
+    def __init__(self, a: Watch, b: Watch, *, use: bool) -> None:
+        self._one_file = a.identity == b.identity
+        self._known = Known("pairs", (a, b), use=use)
+        self._facts: dict[tuple[str, str], PairFacts] = {}
+        for row in self._known.rows:
+            names, facts = row[:2], _pair_facts(row[2:])
+            if facts is not None and _fits(names, (str, str)):
+                self._facts[str(names[0]), str(names[1])] = facts
+        self._a, self._b = (known_measurements(watch, use=use) for watch in (a, b))
+
+    def get(self, a: Tensor, b: Tensor) -> PairFacts | None:
+        """Return the facts of a pair, None where they are not known."""
+        if a.dtype is b.dtype and ((self._one_file and a.start == b.start) or self._same_digest(a, b)):
+            return PairFacts(numbers_in(a), same_bytes=True)
+        facts = self._facts.get((a.name, b.name))
+        return facts if facts is not None and facts.elements == max(numbers_in(a), numbers_in(b)) else None
+
+    def _same_digest(self, a: Tensor, b: Tensor) -> bool:
+        one, two = self._a.get(a.name), self._b.get(b.name)
+        return one is not None and two is not None and one.digest == two.digest
+
+    def add(self, found: Mapping[tuple[Tensor, Tensor], PairFacts]) -> None:
+        """Remember the facts of more pairs."""
+        if found:
+            self._facts |= {(a.name, b.name): facts for (a, b), facts in found.items()}
+            self._known.save([[*names, *facts] for names, facts in self._facts.items()])
+
+
+def known_measurements(watch: Watch, *, use: bool) -> dict[str, Measurement]:
+    """Return what is known of the tensors of an open file, by name."""
+    found = (_measurement(row) for row in Known("tensors", (watch,), use=use).rows)
+    return {measured.name: measured for measured in found if measured is not None}
+
+
+def remember_measurements(watch: Watch, found: list[Measurement], *, use: bool) -> None:
+    """Remember what was measured of the tensors of an open file."""
+    Known("tensors", (watch,), use=use).save([list(measured) for measured in found])
+
+
+def numbers_in(tensor: Tensor) -> int:
+    """Return how many numbers a tensor holds: a complex one is two."""
+    return tensor.parameters * (1 + (tensor.dtype is Dtype.C64))
+
+
+def _pair_facts(row: list[object]) -> PairFacts | None:
+    """Return a row that is what it must be as facts."""
+    kinds = (int, bool, int, int, float, float, float, float, float, float)
+    return PairFacts(*row) if _fits(row, kinds) else None  # type: ignore[arg-type] # checked by _fits
+
+
+def _measurement(row: list[object]) -> Measurement | None:
+    kinds = (str, str, int, int, int, float, float, float, float, int, int)
+    return Measurement(*row) if _fits(row, kinds) else None  # type: ignore[arg-type] # as above
+
+
+def _fits(row: list[object], kinds: tuple[type, ...]) -> bool:
+    return len(row) == len(kinds) and all(type(item) is kind and (kind is not float or isfinite(item)) for item, kind in zip(row, kinds, strict=True))  # type: ignore[arg-type] # a float by then

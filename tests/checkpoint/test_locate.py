@@ -1,0 +1,294 @@
+"""What a person may name as WHERE, and what is refused: files, folders, LeRobot runs, Hugging Face caches. Folders are listed, no file is opened."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ckpt_tools import errors
+from ckpt_tools.checkpoint.locate import locate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+INDEX = "model.safetensors.index.json"
+
+
+def put(folder: Path, *names: str) -> Path:
+    """Return `folder` with empty files of these names in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+    return folder
+
+
+# --- accepted ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_with_a_single_file(tmp_path: Path) -> None:
+    put(tmp_path, "model.safetensors", "config.json", "policy_preprocessor_step_5_normalizer_processor.safetensors")
+    found = locate(str(tmp_path))
+    assert (found.where, found.root, found.weights, found.index_file, found.whole_folder) == (str(tmp_path), str(tmp_path), ("model.safetensors",), None, True)
+    assert found.names == ("config.json", "model.safetensors", "policy_preprocessor_step_5_normalizer_processor.safetensors")
+
+
+def test_a_single_file_is_read_alone(tmp_path: Path) -> None:
+    put(tmp_path, "other.safetensors", "model.safetensors", "config.json")
+    found = locate(str(tmp_path / "other.safetensors"))
+    assert (found.root, found.weights, found.names, found.index_file, found.whole_folder) == (str(tmp_path), ("other.safetensors",), (), None, False)
+
+
+def test_a_file_in_the_current_folder_has_the_current_folder_as_its_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "model.safetensors")
+    monkeypatch.chdir(tmp_path)
+    assert locate("model.safetensors").root == "."
+    assert locate(".").weights == ("model.safetensors",)
+    assert locate("./").where == "./"
+
+
+def test_a_link_to_a_file_and_a_link_to_a_folder(tmp_path: Path) -> None:
+    put(tmp_path / "real", "model.safetensors")
+    (tmp_path / "file.safetensors").symlink_to("real/model.safetensors")
+    (tmp_path / "folder").symlink_to("real")
+    assert locate(str(tmp_path / "file.safetensors")).weights == ("file.safetensors",)
+    assert locate(str(tmp_path / "folder")).weights == ("model.safetensors",)
+
+
+def test_a_sharded_folder_is_read_by_its_index(tmp_path: Path) -> None:
+    put(tmp_path, *SHARDS, INDEX)
+    found = locate(str(tmp_path))
+    assert (found.weights, found.index_file) == ((), INDEX)
+
+
+def test_an_index_can_be_named_itself(tmp_path: Path) -> None:
+    put(tmp_path, *SHARDS, INDEX, "model.safetensors")
+    found = locate(str(tmp_path / INDEX))
+    assert (found.root, found.weights, found.index_file, found.whole_folder) == (str(tmp_path), (), INDEX, False)
+
+
+def test_shards_without_an_index_are_read_by_their_names(tmp_path: Path) -> None:
+    put(tmp_path, *SHARDS)
+    assert locate(str(tmp_path)).weights == SHARDS
+
+
+def test_the_one_weight_file_of_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    put(tmp_path, "adapter_model.safetensors", "policy_postprocessor_step_0_unnormalizer_processor.safetensors")
+    assert locate(str(tmp_path)).weights == ("adapter_model.safetensors",)
+
+
+def test_a_single_file_wins_over_shards_beside_it(tmp_path: Path) -> None:
+    put(tmp_path, "model.safetensors", *SHARDS, INDEX)
+    assert locate(str(tmp_path)).weights == ("model.safetensors",)
+
+
+def test_a_step_folder_leads_to_its_pretrained_model(tmp_path: Path) -> None:
+    put(tmp_path / "000100" / "pretrained_model", "model.safetensors")
+    put(tmp_path / "000100" / "training_state", "optimizer_state.safetensors")
+    assert locate(str(tmp_path / "000100")).root == str(tmp_path / "000100" / "pretrained_model")
+
+
+def test_a_run_folder_leads_to_the_checkpoint_called_last(tmp_path: Path) -> None:
+    for step in ("000100", "000200"):
+        put(tmp_path / "checkpoints" / step / "pretrained_model", "model.safetensors")
+    (tmp_path / "checkpoints" / "last").symlink_to("000100")
+    found = locate(str(tmp_path))
+    assert found.where == str(tmp_path)
+    assert found.root == str(tmp_path / "checkpoints" / "last" / "pretrained_model")
+
+
+def test_a_run_folder_without_last_leads_to_the_highest_step_counted_as_a_number(tmp_path: Path) -> None:
+    for step in ("9", "000100", "20", "backup"):
+        put(tmp_path / "checkpoints" / step / "pretrained_model", "model.safetensors")
+    assert locate(str(tmp_path)).root == str(tmp_path / "checkpoints" / "000100" / "pretrained_model")
+
+
+@pytest.mark.parametrize("target", ["000300", "last"], ids=["to nowhere", "to itself"])
+def test_a_run_folder_whose_last_is_a_broken_link_leads_to_the_highest_step(target: str, tmp_path: Path) -> None:
+    put(tmp_path / "checkpoints" / "000100" / "pretrained_model", "model.safetensors")
+    (tmp_path / "checkpoints" / "last").symlink_to(target)
+    assert locate(str(tmp_path)).root == str(tmp_path / "checkpoints" / "000100" / "pretrained_model")
+
+
+def test_two_dots_after_a_link_lead_where_the_system_leads_them(tmp_path: Path) -> None:
+    put(tmp_path / "elsewhere" / "sub")
+    put(tmp_path / "elsewhere" / "pretrained_model", "model.safetensors", "config.json")
+    put(tmp_path / "pretrained_model", "model.safetensors")
+    (tmp_path / "link").symlink_to("elsewhere/sub")
+    assert locate(f"{tmp_path}/link/..").names == ("config.json", "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["²", "①", "٣", "last²", "1e5", "-1"])
+def test_a_step_folder_with_a_strange_number_does_no_harm(name: str, tmp_path: Path) -> None:
+    put(tmp_path / "checkpoints" / name / "pretrained_model", "model.safetensors")
+    put(tmp_path / "checkpoints" / "000100" / "pretrained_model", "model.safetensors")
+    assert locate(str(tmp_path)).root == str(tmp_path / "checkpoints" / "000100" / "pretrained_model")
+
+
+def test_an_interrupted_step_without_weights_is_passed_over(tmp_path: Path) -> None:
+    put(tmp_path / "checkpoints" / "000100" / "pretrained_model", "model.safetensors")
+    put(tmp_path / "checkpoints" / "000200" / "pretrained_model", "config.json")
+    assert locate(str(tmp_path)).root == str(tmp_path / "checkpoints" / "000100" / "pretrained_model")
+
+
+def cache(folder: Path, *commits: str) -> Path:
+    """Return a Hugging Face cache folder with these snapshots, each a link into the blobs."""
+    put(folder / "blobs", "b10b")
+    for commit in commits:
+        put(folder / "snapshots" / commit)
+        (folder / "snapshots" / commit / "model.safetensors").symlink_to("../../blobs/b10b")
+    return folder
+
+
+def test_a_cache_folder_leads_to_the_snapshot_of_main(tmp_path: Path) -> None:
+    folder = cache(tmp_path / "models--a--b", "aaaa", "bbbb")
+    put(folder / "refs")
+    (folder / "refs" / "main").write_text("aaaa\n")
+    assert locate(str(folder)).root == str(folder / "snapshots" / "aaaa")
+
+
+def test_a_cache_folder_without_refs_leads_to_its_only_snapshot(tmp_path: Path) -> None:
+    folder = cache(tmp_path / "models--a--b", "aaaa")
+    assert locate(str(folder)).root == str(folder / "snapshots" / "aaaa")
+
+
+def test_a_snapshot_of_links_is_accepted_itself(tmp_path: Path) -> None:
+    snapshot = cache(tmp_path / "models--a--b", "aaaa") / "snapshots" / "aaaa"
+    assert locate(str(snapshot)).weights == ("model.safetensors",)
+    assert locate(str(snapshot / "model.safetensors")).weights == ("model.safetensors",)
+
+
+def test_the_folder_itself_wins_over_folders_in_it(tmp_path: Path) -> None:
+    put(tmp_path, "model.safetensors")
+    put(tmp_path / "checkpoints" / "000100" / "pretrained_model", "model.safetensors")
+    assert locate(str(tmp_path)).root == str(tmp_path)
+
+
+# --- refused -----------------------------------------------------------------------------------------------------------
+
+
+def refusal(where: Path | str, error: type[errors.CkptError]) -> str:
+    """Return the one line that refuses `where`, whose error must be exactly `error`."""
+    with pytest.raises(errors.CkptError) as raised:
+        locate(str(where))
+    assert type(raised.value) is error
+    assert raised.value.next
+    assert str(raised.value).isprintable()
+    return str(raised.value)
+
+
+def test_a_missing_path_is_refused_with_what_is_expected(tmp_path: Path) -> None:
+    line = refusal(tmp_path / "none", errors.NothingThere)
+    assert line.startswith(f"{tmp_path}/none: there is nothing here; check the spelling; ")
+
+
+def test_an_empty_where_is_refused() -> None:
+    assert "there is nothing here" in refusal("", errors.NothingThere)
+
+
+def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "a.safetensors")
+    assert "there is nothing here" in refusal(tmp_path / "a.safetensors" / "b", errors.NothingThere)
+
+
+def test_a_link_that_leads_nowhere_is_told_from_a_missing_path(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("gone")
+    assert "a link that leads nowhere" in refusal(tmp_path / "a", errors.NothingThere)
+
+
+def test_a_link_to_itself_and_a_name_too_long_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("a")
+    assert "symbolic links" in refusal(tmp_path / "a", errors.NothingThere)
+    assert "name too long" in refusal(tmp_path / ("a" * 300), errors.NothingThere)
+
+
+def test_a_name_with_nul_is_refused() -> None:
+    refusal("a\0b", errors.NothingThere)
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def listening(path: Path) -> None:
+    # A socket's address holds 108 bytes, and a test folder's name may hold more.
+    before = Path.cwd()
+    os.chdir(path.parent)
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(before)
+
+
+@pytest.mark.parametrize(("make", "words"), [(pipe, "is a named pipe"), (listening, "is a socket")], ids=["pipe", "socket"])
+@pytest.mark.parametrize("name", ["model.safetensors", "checkpoint"])
+def test_what_is_no_file_is_refused_by_what_it_is(make: Callable[[Path], None], words: str, name: str, tmp_path: Path) -> None:
+    make(tmp_path / name)
+    assert f"{name}: {words}, not a checkpoint; " in refusal(tmp_path / name, errors.NotAFile)
+
+
+def test_a_device_is_refused() -> None:
+    assert refusal("/dev/zero", errors.NotAFile).startswith("/dev/zero: is a device, not a checkpoint; ")
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    assert "holds no .safetensors file; name a folder that holds model.safetensors" in refusal(tmp_path, errors.NotACheckpoint)
+
+
+def test_a_folder_called_like_the_weights_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "model.safetensors")
+    line = refusal(tmp_path, errors.NotAFile)
+    assert line.startswith(f"{tmp_path}/model.safetensors: is a folder, not a file; ")
+
+
+def test_a_folder_of_pickles_is_refused_and_told_why(tmp_path: Path) -> None:
+    put(tmp_path, "pytorch_model.bin", "config.json")
+    assert "only pickles such as pytorch_model.bin, which are never opened; save the model as safetensors" in refusal(tmp_path, errors.NotACheckpoint)
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.bin", "last.ckpt", "policy.pkl", "a.pth"])
+def test_a_pickle_is_refused_by_its_name(name: str, tmp_path: Path) -> None:
+    put(tmp_path, name)
+    assert "a pickle is never opened: it can run code; save it as safetensors first" in refusal(tmp_path / name, errors.NotACheckpoint)
+
+
+def test_a_config_is_refused_and_its_folder_named(tmp_path: Path) -> None:
+    put(tmp_path, "config.json")
+    assert refusal(tmp_path / "config.json", errors.NotACheckpoint).endswith(f"is a configuration file, not a checkpoint; name its folder: {tmp_path}")
+
+
+def test_any_other_file_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "README.md")
+    assert "README.md: is not a .safetensors file; " in refusal(tmp_path / "README.md", errors.NotACheckpoint)
+
+
+def test_two_indexes_are_refused_by_name(tmp_path: Path) -> None:
+    put(tmp_path, INDEX, "ema.safetensors.index.json")
+    line = refusal(tmp_path, errors.NotACheckpoint)
+    assert f"holds 2 shard indexes: ema.safetensors.index.json, {INDEX}; name the index file that you mean" in line
+
+
+def test_several_files_of_which_none_is_the_model_are_refused(tmp_path: Path) -> None:
+    put(tmp_path, "a.safetensors", "b.safetensors", "c.safetensors", "d.safetensors")
+    line = refusal(tmp_path, errors.NotACheckpoint)
+    assert "holds 4 .safetensors files, and none is called model.safetensors: a.safetensors, b.safetensors, c.safetensors, …; name the file" in line
+
+
+def test_shards_of_two_models_without_an_index_are_refused(tmp_path: Path) -> None:
+    put(tmp_path, *SHARDS, "ema-00001-of-00001.safetensors")
+    assert "name the file that you mean" in refusal(tmp_path, errors.NotACheckpoint)
+
+
+@pytest.mark.parametrize("main", ["../../outside", "/", "..", "a\0b", "", "\ufffd"], ids=repr)
+def test_a_cache_whose_main_names_no_snapshot_leads_nowhere_else(main: str, tmp_path: Path) -> None:
+    put(tmp_path / "outside", "model.safetensors")
+    folder = cache(tmp_path / "models--a--b", "aaaa", "bbbb")
+    put(folder / "refs")
+    (folder / "refs" / "main").write_text(main)
+    with pytest.raises((errors.NotACheckpoint, errors.PathEscapes)):
+        locate(str(folder))

@@ -1,0 +1,123 @@
+"""A checkpoint held against a manifest: each difference is told, and what makes no difference is a remark at most."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+
+from ckpt_tools import api
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.manifest.compare import check
+from tests.support.checkpoints import tensors, written
+
+if TYPE_CHECKING:
+    from tests.support.checkpoints import Tensors
+
+
+def kinds(where: str | Path, against: str | Path, **options: Any) -> list[tuple[str, str]]:
+    return [(found.kind, found.subject) for found in api.check_manifest(str(where), str(against), **options).differences]
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """A manifest of three tensors and a config."""
+    held: Tensors = {"a": (Dtype.U8, (2,), b"12"), "b": (Dtype.F16, (1,), b"34"), "c": (Dtype.U8, (0,), b"")}
+    folder = Path(written(tmp_path / "held", held))
+    (folder / "config.json").write_text("{}")
+    api.manifest(str(folder), sha256=True, write=str(tmp_path / "m.json"))
+    return tmp_path / "m.json"
+
+
+def other(manifest: Path, *shards: Tensors, config: str | None = "{}", metadata: dict[str, str] | None = None) -> Path:
+    folder = Path(written(manifest.parent / "other", *shards, metadata=metadata))
+    if config is not None:
+        (folder / "config.json").write_text(config)
+    return folder
+
+
+A, B, C = (Dtype.U8, (2,), b"12"), (Dtype.F16, (1,), b"34"), (Dtype.U8, (0,), b"")
+
+
+def test_a_copy_is_the_same(manifest: Path) -> None:
+    assert kinds(other(manifest, {"a": A, "b": B, "c": C}), manifest, exact_files=True, sha256=True) == []
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        ({"a": (Dtype.U8, (2,), b"13"), "b": B, "c": C}, [("values", "a")]),
+        ({"a": A, "b": (Dtype.BF16, (1,), b"34"), "c": C}, [("dtype", "b")]),
+        ({"a": (Dtype.U8, (2, 1), b"12"), "b": B, "c": C}, [("shape", "a")]),
+        ({"a": A, "b": B}, [("missing", "c")]),
+        ({"a": A, "b": B, "c": C, "d": A}, [("extra", "d")]),
+        ({"a": A, "x.b": B, "c": C}, [("renamed", "b")]),
+        ({"b": (Dtype.U8, (2,), b"12"), "a": (Dtype.F16, (1,), b"34"), "c": C}, [("dtype", "a"), ("dtype", "b")]),
+    ],
+)
+def test_each_difference_of_a_tensor_is_told(manifest: Path, held: Tensors, expected: list[tuple[str, str]]) -> None:
+    found = api.check_manifest(str(other(manifest, held)), str(manifest))
+    assert [(one.kind, one.subject) for one in found.differences] == expected
+    assert all(one.what and one.next and (one.path == "model.safetensors") == (one.kind != "missing") for one in found.differences)
+    assert found.content[0] != found.content[1]
+
+
+@pytest.mark.parametrize(("config", "expected"), [("[]", "file"), ("{", "file"), ("{} ", "file"), (None, "file missing")])
+def test_each_difference_of_a_file_is_told(manifest: Path, config: str | None, expected: str) -> None:
+    assert kinds(other(manifest, {"a": A, "b": B, "c": C}, config=config), manifest) == [(expected, "config.json")]
+
+
+def test_a_file_more_is_told(manifest: Path) -> None:
+    folder = other(manifest, {"a": A, "b": B, "c": C})
+    (folder / "README.md").write_text("")
+    assert kinds(folder, manifest) == [("file extra", "README.md")]
+
+
+def test_shards_and_metadata_are_a_remark_or_with_exact_files_differences(manifest: Path) -> None:
+    cases: list[tuple[list[Tensors], dict[str, str] | None]] = [
+        ([{"c": C, "a": A}, {"b": B}], None),
+        ([{"a": A, "b": B, "c": C}], {"format": "pt"}),
+        ([{"b": B, "a": A, "c": C}], None),
+    ]
+    for shards, metadata in cases:
+        folder = other(manifest, *shards, metadata=metadata)
+        found = api.check_manifest(str(folder), str(manifest), sha256=True)
+        assert found.same
+        assert {remark.kind for remark in found.remarks} == {"layout"}
+        assert found.content[0] == found.content[1]
+        exact = api.check_manifest(str(folder), str(manifest), exact_files=True)
+        assert (exact.differences, exact.remarks) == (found.remarks, ())
+
+
+def test_a_single_file_is_held_against_the_tensors_alone(manifest: Path) -> None:
+    folder = other(manifest, {"a": A, "b": B, "c": C}, config="[]")
+    found = api.check_manifest(str(folder / "model.safetensors"), str(manifest))
+    assert found.same
+    assert "1 other file of the manifest: a single file was named, and nothing beside it is read" in found.unchecked
+    api.manifest(str(folder / "model.safetensors"), write=str(folder.parent / "single.json"))
+    back = api.check_manifest(str(folder), str(folder.parent / "single.json"))
+    assert back.same
+    assert back.unchecked == ("1 other file here: the manifest was written of a single file",)
+
+
+def test_sha256_that_was_edited_is_told_where_it_is_asked_for(manifest: Path) -> None:
+    document = json.loads(manifest.read_text())
+    for file in document["files"].values():
+        file["sha256"] = "0" * 64
+    manifest.write_text(json.dumps(document))
+    folder = other(manifest, {"a": A, "b": B, "c": C})
+    assert kinds(folder, manifest, sha256=True) == [("sha256", "config.json"), ("sha256", "model.safetensors")]
+    found = api.check_manifest(str(folder), str(manifest))
+    assert found.same
+    assert found.unchecked == ("the SHA-256 that the manifest names: --sha256 compares them too",)
+
+
+@given(tensors(), tensors())
+def test_no_difference_of_tensors_if_and_only_if_the_content_is_the_same(home: Path, one: Tensors, two: Tensors) -> None:
+    a, b = api.manifest(written(home / "d", one)), api.manifest(written(home / "e", two))
+    for left, right in ((a, a), (a, b), (b, a)):
+        found = check(left, right.manifest, "m.json")
+        assert found.same == (left.manifest.content == right.manifest.content)

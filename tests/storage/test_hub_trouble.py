@@ -1,0 +1,204 @@
+"""Checkpoints on the Hub, and every way in which reading them goes wrong: a server in trouble, answers that are none, and no way there at all."""
+
+from __future__ import annotations
+
+import socket
+
+import httpx
+import pytest
+
+from ckpt_tools import api, errors
+from ckpt_tools.checkpoint import header
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.checkpoint.model import Tensor
+from ckpt_tools.checkpoint.read import read
+from ckpt_tools.storage import http as storage_http
+from ckpt_tools.storage.hub_api import connect
+from ckpt_tools.storage.session import pinned, remote
+from tests.support.hub.policies import NAME, NORMAL, REFLOW, REPO, lead, refusal
+from tests.support.hub.server import Fault, HubServer
+
+pytestmark = pytest.mark.usefixtures("led")
+
+
+# --- what goes wrong on the way ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fault", "words"), [(Fault.SERVER_ERROR, "500"), (Fault.UNAVAILABLE, "503"), (Fault.TOO_MANY_REQUESTS, "429")])
+@pytest.mark.parametrize("path", ["/revision/", "/resolve/", "/cdn/"])
+def test_a_server_in_trouble_is_asked_again_and_not_for_ever(hub: HubServer, waits: list[float], fault: Fault, words: str, path: str) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.misbehave(fault, times=storage_http.TRIES - 1, path_contains=path, seconds=7)
+    assert len(read(NAME).tensors) == 500
+    assert waits
+    hub.misbehave(fault, times=99, path_contains=path)
+    line = refusal(errors.WrongAnswer, lambda: read(NAME))
+    assert line.startswith(NAME)
+    assert f"answered {storage_http.TRIES} times with" in line
+    assert f"({words}); try again later" in line
+
+
+def test_a_server_that_asks_for_patience_gets_it_within_reason(hub: HubServer, waits: list[float]) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.misbehave(Fault.TOO_MANY_REQUESTS, path_contains="/revision/", seconds=7)
+    read(NAME)
+    assert waits == [7]
+    hub.misbehave(Fault.TOO_MANY_REQUESTS, path_contains="/revision/", seconds=3600)
+    assert "it asks for 3,600 seconds of patience: try again after that" in refusal(errors.WrongAnswer, lambda: read(NAME))
+    assert waits == [7]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words", "path"),
+    [
+        (Fault.SHORT_READ, "broke off its answer", "/cdn/"),
+        (Fault.SHORT_READ, "broke off its answer", "/resolve-cache/"),
+        (Fault.WRONG_LENGTH, "bytes of the", "/cdn/"),
+        (Fault.WRONG_LENGTH, "bytes of the", "/resolve-cache/"),
+        (Fault.WRONG_RANGE, "to a request for bytes 0-", "/cdn/"),
+    ],
+)
+def test_an_answer_that_is_not_what_was_asked_for_is_asked_for_again(hub: HubServer, fault: Fault, words: str, path: str) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.misbehave(fault, times=1, path_contains=path)
+    assert len(read(NAME).tensors) == 500
+    hub.misbehave(fault, times=99, path_contains=path)
+    line = refusal(errors.WrongAnswer, lambda: read(NAME))
+    assert line.startswith(f"{NAME}@")
+    assert words in line
+
+
+def test_a_listing_that_breaks_off_is_asked_for_again(hub: HubServer) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.misbehave(Fault.SHORT_READ, path_contains="/revision/")
+    assert len(read(NAME).tensors) == 500
+
+
+def test_bytes_that_are_not_those_of_the_commit_are_refused(hub: HubServer) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.misbehave(Fault.WRONG_BYTES, path_contains="/config.json")
+    assert "/config.json: what came is not what the Hub lists: its id in git is another" in refusal(errors.WrongAnswer, lambda: read(NAME))
+    hub.misbehave(Fault.WRONG_BYTES, path_contains=f"/cdn/{REPO}/d5a2c43d", times=9)
+    assert "its sha256 is another" in refusal(errors.WrongAnswer, lambda: read(NAME))
+
+
+@pytest.mark.parametrize("fault", [Fault.COMPRESSED])
+def test_a_body_that_is_packed_unasked_is_refused(hub: HubServer, fault: Fault) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.misbehave(fault, path_contains="/cdn/")
+    assert "answered with a compressed body, which was not asked for" in refusal(errors.WrongAnswer, lambda: read(NAME))
+
+
+def test_a_server_that_ignores_ranges_is_read_as_far_as_needed(hub: HubServer) -> None:
+    """The rest of 64 MiB stays where it is but for what the system has on the way."""
+    entry = Tensor("w", Dtype.U8, (64 << 20,), "", 0, 64 << 20)
+    big = header.encode(header.layout([entry])) + bytes(64 << 20)
+    hub.add_repo(REPO, {"model.safetensors": big})
+    hub.misbehave(Fault.IGNORES_RANGE, times=99)
+    found = api.show(NAME)
+    assert len(found.checkpoint.tensors) == 1
+    assert found.transferred is not None
+    assert found.transferred.received < 1 << 20
+
+
+def test_a_range_far_into_a_file_is_not_got_by_downloading_what_is_before(hub: HubServer) -> None:
+    hub.add_repo(REPO, {"model.safetensors": header.encode(()), "far.bin": bytes(8 << 20)})
+    hub.misbehave(Fault.IGNORES_RANGE, times=99)
+    with pinned():
+        place = remote(NAME)
+        with place.opened(f"{place.root}/far.bin") as file:
+            line = refusal(errors.WrongAnswer, lambda: file.read(10, 4 << 20))
+    assert "sends the whole file where bytes 4194304-4194313 are asked for; what is on the way to the Hub serves no ranges" in line
+
+
+def test_redirects_lead_on_but_not_round_and_not_astray(hub: HubServer) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.misbehave(Fault.EXTRA_REDIRECTS, path_contains="/resolve/", times=3)
+    assert len(read(NAME).tensors) == 500
+    hub.misbehave(Fault.REDIRECT_LOOP, path_contains="/resolve/", times=9)
+    hub.requests.clear()
+    assert f"leads from one place to the next more than {storage_http.HOPS} times" in refusal(errors.WrongAnswer, lambda: read(f"{NAME}/model.safetensors"))
+    assert len(hub.requests) == 1 + storage_http.HOPS
+    hub.behave()
+    hub.misbehave(Fault.LEADS_ASTRAY, path_contains="/resolve/", times=9)
+    assert "leads on to file:, where nobody should follow" in refusal(errors.WrongAnswer, lambda: read(NAME))
+
+
+def test_a_signed_address_that_expired_is_asked_for_anew(hub: HubServer) -> None:
+    hub.add_repo(REPO, REFLOW)
+    with pinned():
+        place = remote(NAME)
+        with place.opened(f"{place.root}/model.safetensors") as file:
+            file.read(8, 0)
+            hub._protocol.signature = "another"
+            assert file.read(100, 100_000) == REFLOW["model.safetensors"][100_000:100_100]
+    assert [record.status for record in hub.requests][1:] == [302, 206, 403, 302, 206]
+
+
+@pytest.mark.parametrize("fault", [Fault.HTML, Fault.OTHER_JSON])
+def test_a_page_for_people_is_no_listing(hub: HubServer, fault: Fault) -> None:
+    hub.add_repo(REPO, NORMAL)
+    hub.misbehave(fault, path_contains="/revision/")
+    line = refusal(errors.WrongAnswer, lambda: read(NAME))
+    assert line.startswith(f"{NAME}: ")
+    assert "not the Hub's JSON" in line or "names no commit" in line
+
+
+def test_a_file_larger_than_its_kind_may_be_is_not_fetched(hub: HubServer) -> None:
+    hub.add_repo(REPO, NORMAL | {"config.json": b"[" * (5 << 20)})
+    assert "config.json: has 5,242,880 bytes, more than the 4,194,304 that a file of its kind may have" in refusal(errors.Unreadable, lambda: read(NAME))
+
+
+def test_a_file_that_is_gone_from_the_storage_is_said_to_be(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = hub.add_repo(REPO, NORMAL)
+    monkeypatch.setattr("ckpt_tools.storage.hub_storage.file_url", lambda a, _b, path: f"{a.client.endpoint}/{REPO}/resolve/{commit}/{path}.gone")
+    assert f"{NAME}@{commit}/model.safetensors: is not on the Hub" in refusal(errors.NothingThere, lambda: read(f"{NAME}/model.safetensors"))
+
+
+def test_nobody_follows_from_https_to_http(hub: HubServer) -> None:
+    assert hub.endpoint
+    here = "https://hub.test/resolve"
+    leads_on = httpx.Response(302, headers={"Location": "http://hub.test/plain"}, request=httpx.Request("GET", here))
+    assert "leads on to http:, where nobody should follow" in refusal(errors.WrongAnswer, lambda: connect()._next(here, here, leads_on))
+
+
+@pytest.mark.parametrize("token", ["hf_xxx\x00y", "hf_xxx\u00e4"])
+def test_a_token_that_is_none_is_not_quoted(hub: HubServer, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    hub.add_repo(REPO, NORMAL)
+    monkeypatch.setattr("huggingface_hub.utils._headers.get_token", lambda: token)
+    assert "check HF_" in refusal(errors.Unreachable, lambda: read(NAME))
+
+
+# --- no way to the Hub -------------------------------------------------------------------------------------------------
+
+
+def test_a_hub_that_does_not_answer_is_not_waited_for(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add_repo(REPO, NORMAL)
+    lead(monkeypatch, HF_HUB_DOWNLOAD_TIMEOUT=0.2)
+    hub.misbehave(Fault.SLOW, times=99, seconds=600)
+    assert "gave no answer in" in refusal(errors.Unreachable, lambda: read(NAME))
+
+
+def closed_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [
+        ("http://127.0.0.1:{closed}", "127.0.0.1:{closed} cannot be reached: Connection refused"),
+        ("http://nowhere.invalid", "nowhere.invalid cannot be reached: "),
+        ("https://127.0.0.1:{plain}", "127.0.0.1:{plain} cannot be reached: "),
+        ("http://127.0.0.1:x", "the Hub cannot be asked: "),
+        ("ftp://127.0.0.1", "127.0.0.1 cannot be reached: "),
+    ],
+    ids=["refused", "no such host", "no TLS", "no address", "no scheme"],
+)
+def test_no_way_to_the_hub_is_one_line(hub: HubServer, monkeypatch: pytest.MonkeyPatch, endpoint: str, words: str) -> None:
+    ports = {"closed": closed_port(), "plain": hub.endpoint.rpartition(":")[2]}
+    lead(monkeypatch, ENDPOINT=endpoint.format(**ports))
+    line = refusal(errors.Unreachable, lambda: read(NAME))
+    assert line.startswith(f"{NAME}: {words.format(**ports)}")
+    assert "check the network, HF_ENDPOINT and the proxy settings" in line or "check HF_ENDPOINT" in line
