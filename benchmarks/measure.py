@@ -41,8 +41,7 @@ class Contender:
         done = subprocess.run([sys.executable, "-ISc", LAUNCH, *self.command], check=True, capture_output=True, text=True)
         wall, cpu, peak, code = done.stdout.split()
         if int(code) not in self.exits:
-            msg = f"{self.name} exited with {code}: {' '.join(self.command)}"
-            raise RuntimeError(msg)
+            raise RuntimeError(f"{self.name} exited with {code}: {' '.join(self.command)}")
         self.wall.append(float(wall))
         self.cpu.append(float(cpu))
         self.peak.append(int(peak) * (1 if sys.platform == "darwin" else 1024) / 1e6)

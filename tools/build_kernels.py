@@ -41,8 +41,7 @@ def build(library: Path = LIBRARY, *flags: str) -> None:
             command, check=False, capture_output=True, text=True, env=os.environ | {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder}
         )
         if done.returncode:
-            msg = f"{SOURCE} could not be compiled by Zig (pip install ziglang): {done.stderr.strip()}"
-            raise RuntimeError(msg)
+            raise RuntimeError(f"{SOURCE} could not be compiled by Zig (pip install ziglang): {done.stderr.strip()}")
         aside = library.with_suffix(f".{os.getpid()}")
         try:
             aside.write_bytes(made.read_bytes())

@@ -10,9 +10,9 @@ from ckpt_tools.checkpoint.documents import DOCUMENTS
 from ckpt_tools.checkpoint.locate import WORK, candidates
 from ckpt_tools.checkpoint.model import Checkpoint, Document
 from ckpt_tools.diff.model import Aspect, Comparison
-from ckpt_tools.errors import CkptError, JsonInvalid, NothingThere, PointerInvalid, UnknownSelection, UsageError, WriteInterrupted
+from ckpt_tools.errors import CkptError, JsonInvalid, PathNotFound, PointerInvalid, UnknownSelection, UsageError, WriteInterrupted
 from ckpt_tools.storage.durable import replace_text
-from ckpt_tools.storage.files import nothing_at, read_whole
+from ckpt_tools.storage.files import path_not_found, read_whole
 from ckpt_tools.storage.paths import leaves_folder
 from ckpt_tools.strict_json import edit as strict_json_edit
 from ckpt_tools.strict_json.parse import decode_utf8, escape, parse, parse_object
@@ -147,8 +147,7 @@ def value_of(text: str) -> tuple[Json, bool]:
 def find(where: str, file: str | None = None) -> str:
     """Return the path of the JSON file that `where` names: itself, or `file` (config.json) of a checkpoint's folder. Raises a UsageError."""
     if file is not None and leaves_folder(file):
-        msg = f"--file {file} leads out of the folder"
-        raise UnknownSelection(msg, path=where, hint="name the file itself instead of its folder")
+        raise UnknownSelection(f"--file {file} leads out of the folder", path=where, hint="name the file itself instead of its folder")
     if not os.path.isdir(where):
         return _single(where, file)
     for root in candidates(where):
@@ -156,33 +155,28 @@ def find(where: str, file: str | None = None) -> str:
         _refuse_unfinished(root)
         if os.path.lexists(path):
             return path
-    msg = f"holds no {file or CONFIG}"
-    raise NothingThere(msg, path=where, hint="name another file of the folder with --file")
+    raise PathNotFound(f"holds no {file or CONFIG}", path=where, hint="name another file of the folder with --file")
 
 
 def _refuse_the_whole(pointer: str) -> None:
     """Refuse the pointer "", which an unset shell variable is too: it stands for the whole file."""
     if not pointer:
-        msg = "an empty pointer stands for the whole file, which is not replaced"
-        raise PointerInvalid(msg, hint="name a key, such as load_vlm_weights")
+        raise PointerInvalid("an empty pointer stands for the whole file, which is not replaced", hint="name a key, such as load_vlm_weights")
 
 
 def _refuse_unfinished(root: str) -> None:
     if os.path.isdir(os.path.join(root, WORK)):
-        msg = "a write to this folder is going on, or was interrupted"
-        raise WriteInterrupted(msg, path=root)
+        raise WriteInterrupted("a write to this folder is going on, or was interrupted", path=root)
 
 
 def _single(where: str, file: str | None) -> str:
     _refuse_unfinished(os.path.split(where)[0] or ".")
     if not os.path.lexists(where):
-        raise nothing_at(where)
+        raise path_not_found(where)
     if file is not None:
-        msg = "is a file, and --file names one in a folder"
-        raise UnknownSelection(msg, path=where, hint="leave --file out, or name the folder")
+        raise UnknownSelection("is a file, and --file names one in a folder", path=where, hint="leave --file out, or name the folder")
     if not where.endswith(".json"):
-        msg = "is no JSON file by its name"
-        raise UsageError(msg, path=where, hint="name a checkpoint's folder, or a file that ends in .json")
+        raise UsageError("is no JSON file by its name", path=where, hint="name a checkpoint's folder, or a file that ends in .json")
     return where
 
 

@@ -71,11 +71,13 @@ def diagnose(normal: str, reflow: str, wish: Wish | None = None, *, progress: Ca
     verification = verify(reflow, reference=normal)
     there = verification.checkpoint
     if there and family_of(there) is not family_of(here):
-        msg = f"is of the family {family_of(there).name}, and NORMAL of {family_of(here).name}"
-        raise NotComparable(msg, path=reflow)
+        raise NotComparable(f"is of the family {family_of(there).name}, and NORMAL of {family_of(here).name}", path=reflow)
     if there and _place(here) == _place(there):
-        msg = "is what NORMAL is too: both are one checkpoint, and nothing can differ"
-        raise NotComparable(msg, path=reflow, hint="name the teacher, or an earlier checkpoint that works, first, and then the one to ask about")
+        raise NotComparable(
+            "is what NORMAL is too: both are one checkpoint, and nothing can differ",
+            path=reflow,
+            hint="name the teacher, or an earlier checkpoint that works, first, and then the one to ask about",
+        )
     repairs = Repairs(normal, reflow, here, there)
     a, b = Subject(here, family_of(here)), Subject(there or here, family_of(there or here))
     theirs = verify(normal)
@@ -110,13 +112,11 @@ def _away(*sides: Checkpoint | None) -> Iterator[str]:
 def _check_batch(path: str) -> None:
     """Raise InputsRefused for observations that are no safetensors file, before anything is loaded to act on them."""
     if not os.path.isfile(path):
-        msg = "is no file" if os.path.isdir(path) else "there is no such file"
-        raise InputsRefused(msg, path=path)
+        raise InputsRefused("is no file" if os.path.isdir(path) else "there is no such file", path=path)
     try:
         read(path)
     except CkptError as error:
-        msg = f"cannot be read as safetensors: {error.what}"
-        raise InputsRefused(msg, path=path) from None
+        raise InputsRefused(f"cannot be read as safetensors: {error.what}", path=path) from None
 
 
 def _place(checkpoint: Checkpoint) -> tuple[str, ...]:

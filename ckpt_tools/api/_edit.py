@@ -1,6 +1,5 @@
 """The verbs that change: plan, sanitize, write, recover. Planning reads; only `write` and `recover` write."""
 
-# ruff: noqa: PTH100, PTH120 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import hashlib
@@ -18,7 +17,7 @@ from ckpt_tools.edit import sanitize as sanitizing
 from ckpt_tools.edit.lookup import LocalLookup
 from ckpt_tools.edit.model import Receipt, Written
 from ckpt_tools.edit.operations import CopyFile, SetMetadata, Take
-from ckpt_tools.errors import JsonInvalid, NothingThere, OutputExists, PlanStale, RecipeInvalid, SurgeryRefused, Unwritable
+from ckpt_tools.errors import EditRefused, JsonInvalid, OutputExists, PathNotFound, PlanStale, RecipeInvalid, Unwritable
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.report.json import diff as diff_json
 from ckpt_tools.report.json import plan as plan_json
@@ -60,8 +59,11 @@ def sanitize(where: str, *, target: str = sanitizing.LEROBOT, reference: str | N
     normal = read(reference) if reference else None
     family = family_of(checkpoint)
     if normal and family_of(normal) is not family:
-        msg = f"the reference is {family_of(normal).name}, and the checkpoint is {family.name}"
-        raise RecipeInvalid(msg, path=normal.where, hint="name a normal checkpoint of the same kind of model")
+        raise RecipeInvalid(
+            f"the reference is {family_of(normal).name}, and the checkpoint is {family.name}",
+            path=normal.where,
+            hint="name a normal checkpoint of the same kind of model",
+        )
     operations = sanitizing.operations(checkpoint, family, target=target, reference=normal, lossy=allow_lossy)
     made = planning.plan(checkpoint, _recorded(operations, record=record), lookup)
     return made._replace(remains=sanitizing.remaining(made.after, family, target=target, reference=normal))
@@ -87,15 +89,15 @@ def load_plan(path: str) -> Plan:
         promised = (source["digest"], result["digest"])
         for file in _list(source["files"]):
             _refuse_changed(file)
-    except NothingThere as error:
-        raise NothingThere(error.what, path=path, hint=_MAKE_ONE) from None
+    except PathNotFound as error:
+        raise PathNotFound(error.what, path=path, hint=_MAKE_ONE) from None
     except (JsonInvalid, KeyError, TypeError) as error:
-        msg = f"is no plan: {error.what if isinstance(error, JsonInvalid) else f'{error} is missing, or not what it is in a plan'}"
-        raise RecipeInvalid(msg, path=path, hint=_MAKE_ONE) from None
+        raise RecipeInvalid(
+            f"is no plan: {error.what if isinstance(error, JsonInvalid) else f'{error} is missing, or not what it is in a plan'}", path=path, hint=_MAKE_ONE
+        ) from None
     made = plan(where, operations)
     if (made.source_digest, made.result_digest) != promised:
-        msg = "the plan was edited, or made by another version of this tool: what it would make now is not what it says"
-        raise PlanStale(msg, path=path)
+        raise PlanStale("the plan was edited, or made by another version of this tool: what it would make now is not what it says", path=path)
     return made._replace(remains=remains)
 
 
@@ -126,8 +128,7 @@ def _refuse_changed(file: object) -> None:
     except OSError:
         same = False
     if not same:
-        msg = "has changed since the plan was made"
-        raise PlanStale(msg, path=path)
+        raise PlanStale("has changed since the plan was made", path=path)
 
 
 def save_plan(made: Plan, path: str) -> None:
@@ -137,8 +138,7 @@ def save_plan(made: Plan, path: str) -> None:
 
 def _refuse_taken(path: str) -> None:
     if os.path.lexists(path):
-        msg = "is there already"
-        raise OutputExists(msg, path=path, hint="name another file, or move the old one away")
+        raise OutputExists("is there already", path=path, hint="name another file, or move the old one away")
 
 
 def _refuse_unwritable(path: str) -> None:
@@ -146,8 +146,7 @@ def _refuse_unwritable(path: str) -> None:
     _refuse_taken(path)
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        msg = "cannot be written: its folder is not there, or does not let you"
-        raise Unwritable(msg, path=path, hint="name another file")
+        raise Unwritable("cannot be written: its folder is not there, or does not let you", path=path, hint="name another file")
 
 
 def _is_one_shard(made: Plan) -> bool:
@@ -192,16 +191,23 @@ def write(  # noqa: PLR0913 - options by keyword
 
 
 def _refuse_in_place(made: Plan, output: str | None, *, in_place: bool) -> None:
-    """Raise SurgeryRefused unless in-place writing is possible and the only destination."""
+    """Raise EditRefused unless in-place writing is possible and the only destination."""
     if not in_place:
-        msg = "no destination given for the changed checkpoint"
-        raise SurgeryRefused(msg, path=made.before.where, hint="pass output= (a new folder or file) or in_place=True")
+        raise EditRefused(
+            "no destination given for the changed checkpoint", path=made.before.where, hint="pass output= (a new folder or file) or in_place=True"
+        )
     if output is not None:
-        msg = f"two destinations given for the changed checkpoint: {output} and in place"
-        raise SurgeryRefused(msg, path=made.before.where, hint="pass either output= or in_place=True, not both")
+        raise EditRefused(
+            f"two destinations given for the changed checkpoint: {output} and in place",
+            path=made.before.where,
+            hint="pass either output= or in_place=True, not both",
+        )
     if _is_one_shard(made):
-        msg = "is one shard of a checkpoint, and the index and the other shards would not agree with it any more"
-        raise SurgeryRefused(msg, path=made.before.where, hint="name the folder, or write elsewhere with --output")
+        raise EditRefused(
+            "is one shard of a checkpoint, and the index and the other shards would not agree with it any more",
+            path=made.before.where,
+            hint="name the folder, or write elsewhere with --output",
+        )
 
 
 def _digests(root: str, paths: Iterable[str]) -> tuple[tuple[str, int, str], ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ckpt_tools.api._verify import OF_A_DISK, known_rules, verify
+from ckpt_tools.api._verify import LOCAL_ONLY_RULES, known_rules, verify
 from ckpt_tools.checkpoint.locate import locate
 from ckpt_tools.checkpoint.model import Checkpoint, Document
 from ckpt_tools.checkpoint.read import read
@@ -29,7 +29,7 @@ from ckpt_tools.rules.profiles import PROFILES, Profile, profile_of
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.scan.folder import listing, single
 from ckpt_tools.storage.copy import no_progress
-from ckpt_tools.storage.session import is_folder, is_remote, pinned, remote, root_of, spent
+from ckpt_tools.storage.session import hub_session, is_folder, is_remote, remote_storage, root_of, transfer_stats
 from ckpt_tools.strict_json.parse import parse_object
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ _BY_PROFILE = {
 _SECRET, _REQUIRED = "CK810", "CK816"
 
 
-@pinned()
+@hub_session()
 def gate(  # noqa: PLR0913 - options by keyword
     where: str,
     *,
@@ -69,7 +69,7 @@ def gate(  # noqa: PLR0913 - options by keyword
     if reference:
         read(reference)  # what is wrong with it is no finding
     if is_remote(where):
-        remote(where).refuse_cached()
+        remote_storage(where).refuse_cached()
     root = where if is_folder(where) else os.path.split(where)[0] or "."
     said = settings if isinstance(settings, Settings) else read_settings(settings, root)
     choose = _choice(profile or said.profile, said, is_folder=is_folder(where))
@@ -98,8 +98,11 @@ def _refuse_deeper(where: str) -> None:
     """Raise NotACheckpoint where the checkpoint is not in the folder itself: what is uploaded is the folder."""
     inner = _deeper(where)
     if inner:
-        msg = f"holds its checkpoint further down, in {os.path.relpath(inner, root_of(where))}, where nobody looks for it once it is uploaded"
-        raise NotACheckpoint(msg, path=where, hint=f"name the folder that you upload: {inner}")
+        raise NotACheckpoint(
+            f"holds its checkpoint further down, in {os.path.relpath(inner, root_of(where))}, where nobody looks for it once it is uploaded",
+            path=where,
+            hint=f"name the folder that you upload: {inner}",
+        )
 
 
 def _deeper(where: str) -> str:
@@ -114,8 +117,7 @@ def _deeper(where: str) -> str:
 def _choice(name: str, settings: Settings, *, is_folder: bool) -> Choice:
     """Return how the profile is chosen; of a single file neither a card nor other files are asked."""
     if name and name not in PROFILES:
-        msg = f"there is no profile {name!r}"
-        raise UnknownSelection(msg, hint=f"name one of {', '.join(PROFILES)}")
+        raise UnknownSelection(f"there is no profile {name!r}", hint=f"name one of {', '.join(PROFILES)}")
 
     def choose(subject: Subject) -> Profile:
         found = PROFILES[name] if name else profile_of(subject)
@@ -136,7 +138,7 @@ def _completed(seen: Verification, root: str, rules: tuple[Rule, ...], choose: C
         return seen._replace(findings=()), choose(subject).name
     if seen.checkpoint is None and ck816_required_files.is_collection(subject, choose) and not _deeper(where):
         seen = seen._replace(findings=tuple(finding for finding in seen.findings if finding.code != _REQUIRED))
-    findings, asked, _ = ask((rule for rule in rules if rule.supply_chain and not (rule.code in OF_A_DISK and is_remote(where))), subject)
+    findings, asked, _ = ask((rule for rule in rules if rule.supply_chain and not (rule.code in LOCAL_ONLY_RULES and is_remote(where))), subject)
     reasons = {rule.code: "there is no checkpoint that can be read" for rule in rules} | dict(seen.skipped)
     rest = tuple(Skipped(code, reason) for code, reason in sorted(reasons.items()) if code not in {*asked, *seen.asked})
     whole = seen._replace(findings=in_order((*seen.findings, *findings)), asked=tuple(sorted({*seen.asked, *asked})), skipped=rest)
@@ -171,6 +173,6 @@ def _masked(verdict: Verdict, where: str, root: str) -> Verdict:
     verification = found._replace(
         findings=tuple(masked[finding] for finding in found.findings),
         suppressed=tuple(lived._replace(finding=masked[lived.finding]) for lived in found.suppressed),
-        transferred=spent(),
+        transferred=transfer_stats(),
     )
     return verdict._replace(verification=verification, refused=tuple(masked[finding] for finding in verdict.refused))

@@ -9,13 +9,13 @@ from ckpt_tools.checkpoint.names import Selection
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.diff.compare import ALL_ASPECTS, addresses, comparable, compare
 from ckpt_tools.diff.model import Aspect, Comparison
-from ckpt_tools.diff.stories import shared_family, tell, watched_lines
+from ckpt_tools.diff.stories import group_differences, shared_family, watched_lines
 from ckpt_tools.diff.summary import summarise
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.storage.copy import no_progress
-from ckpt_tools.storage.files import not_here
-from ckpt_tools.storage.session import is_remote, pinned, spent
+from ckpt_tools.storage.files import remote_not_supported
+from ckpt_tools.storage.session import hub_session, is_remote, transfer_stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["diff", "read", "show"]
 
 
-@pinned()
+@hub_session()
 def show(  # noqa: PLR0913 - options by keyword
     where: str,
     *,
@@ -44,9 +44,9 @@ def show(  # noqa: PLR0913 - options by keyword
     `expect` before with how many there are in all.
     """
     if values and is_remote(where):
-        raise not_here(where)
+        raise remote_not_supported(where)
     checkpoint = read(where, lenient=lenient)
-    summary = summarise(checkpoint)._replace(transferred=spent())
+    summary = summarise(checkpoint)._replace(transferred=transfer_stats())
     if not values:
         return summary
     expect(sum(tensor.nbytes for tensor in checkpoint.tensors))
@@ -54,7 +54,7 @@ def show(  # noqa: PLR0913 - options by keyword
     return summary._replace(values=_late("diff.value_changes").value_summary(measured, family_of(checkpoint)))
 
 
-@pinned()
+@hub_session()
 def diff(  # noqa: PLR0913 - options by keyword
     a: str,
     b: str,
@@ -76,24 +76,25 @@ def diff(  # noqa: PLR0913 - options by keyword
     """
     afar = next((where for where in (a, b) if values and is_remote(where)), "")
     if afar:
-        raise not_here(afar)
+        raise remote_not_supported(afar)
     left, right = read(a, lenient=lenient), read(b, lenient=lenient)
     selection = Selection(select, ignore)
     found = compare(left, right, aspects=aspects, selection=selection, neutral=shared_family(left, right).neutral)
     if select and not any(address in selection for side in (left, right) for address in addresses(side)):
-        msg = f"--select {' '.join(select)} names nothing in either"
-        raise UnknownSelection(msg, hint="`ckpt show --tree` prints the names; * stands for one segment, ** for several")
+        raise UnknownSelection(
+            f"--select {' '.join(select)} names nothing in either", hint="`ckpt show --tree` prints the names; * stands for one segment, ** for several"
+        )
     return Comparison(
         diff=found,
         a=summarise(left),
         b=summarise(right),
         watched=watched_lines(left, right),
-        stories=tell(found),
+        stories=group_differences(found),
         aspects=tuple(aspect for aspect in Aspect if aspect in aspects),
         select=select,
         ignore=ignore,
         changes=_changes(left, right, selection, tolerance, cached=cached, progress=progress, expect=expect) if values else None,
-        transferred=spent(),
+        transferred=transfer_stats(),
     )
 
 
@@ -109,8 +110,7 @@ def _changes(  # noqa: PLR0913 - options by keyword
 ) -> ValueComparison:
     pairs, uncompared = comparable(a, b, selection)
     if not 0 <= tolerance < float("inf"):
-        msg = f"a tolerance of {tolerance} is none"
-        raise UnknownSelection(msg, hint="it is a relative L2 norm, 0 or more: 0.01 lets a tensor change by one percent")
+        raise UnknownSelection(f"a tolerance of {tolerance} is none", hint="it is a relative L2 norm, 0 or more: 0.01 lets a tensor change by one percent")
     expect(sum(left.nbytes + right.nbytes for left, right in pairs))
     facts = _late("values.compare").compare_values(a, b, pairs, cached=cached, progress=progress)
     measured = [(left, right, found) for (left, right), found in zip(pairs, facts, strict=True)]

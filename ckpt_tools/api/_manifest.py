@@ -1,6 +1,5 @@
 """The verbs that hash: say what a checkpoint holds, hold it against a manifest, hold its files against the Hub's."""
 
-# ruff: noqa: PTH120 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import importlib
@@ -78,8 +77,7 @@ def _refuse_unwritable(path: str) -> None:
     build.refuse_other(path)
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        msg = "cannot be written: its folder is not there, or does not let you"
-        raise Unwritable(msg, path=path, hint="name another file")
+        raise Unwritable("cannot be written: its folder is not there, or does not let you", path=path, hint="name another file")
 
 
 def _hashed(checkpoint: Checkpoint, found: Manifest) -> Hashed:

@@ -1,6 +1,5 @@
 """The verb that publishes: upload. What the Hub gets is byte for byte what the gate let pass."""
 
-# ruff: noqa: PTH119 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import importlib
@@ -9,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from ckpt_tools.checkpoint.locate import locate
 from ckpt_tools.checkpoint.read import read
-from ckpt_tools.errors import ChangedUnderneath, CkptError
-from ckpt_tools.storage.files import not_here
+from ckpt_tools.errors import ChangedDuringRead, CkptError
+from ckpt_tools.storage.files import remote_not_supported
 from ckpt_tools.storage.session import is_remote
 from ckpt_tools.upload import hf_cli, snapshot
 
@@ -45,12 +44,12 @@ def upload(  # noqa: PLR0913 - options by keyword
 ) -> Upload:
     """Send the checkpoint at `where` to `repo` on the Hub, if the gate lets it pass; `arguments` are those of `hf upload`, `say` gets what it prints.
 
-    The gate looks at the checkpoint, and again at the private copy that is sent. A file that changes in between is never sent: ChangedUnderneath.
+    The gate looks at the checkpoint, and again at the private copy that is sent. A file that changes in between is never sent: ChangedDuringRead.
     Raises WriteFailed where the client fails, WrittenWrong where the Hub has something else afterwards.
     """
     hf_cli.refuse_choosing(arguments)
     if is_remote(where):
-        raise not_here(where)
+        raise remote_not_supported(where)
     root, seen, trouble = _looked_at(where)
     verdict = _gate(where, profile=profile, settings=settings)
     if not verdict.passes:
@@ -67,11 +66,10 @@ def upload(  # noqa: PLR0913 - options by keyword
 
 
 def _refuse_other(where: str, folder: str, profile: str, settings: str | Settings | None) -> None:
-    """Raise ChangedUnderneath unless the copy in `folder` passes as the checkpoint did; its bytes are those whose values were read."""
+    """Raise ChangedDuringRead unless the copy in `folder` passes as the checkpoint did; its bytes are those whose values were read."""
     copy = folder if os.path.isdir(where) else os.path.join(folder, os.path.basename(where))
     if not _gate(copy, profile=profile, settings=settings, values=False).passes:
-        msg = "the copy that was to be sent does not pass the gate, though the checkpoint did"
-        raise ChangedUnderneath(msg, path=where)
+        raise ChangedDuringRead("the copy that was to be sent does not pass the gate, though the checkpoint did", path=where)
 
 
 def _looked_at(where: str) -> tuple[str, tuple[Seen, ...], CkptError | None]:

@@ -11,7 +11,7 @@ from ckpt_tools.doctor.probe import probe
 from ckpt_tools.errors import FormatError, UnknownSelection
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.families.registry import FAMILIES, family_of
-from ckpt_tools.gate.decide import live_with
+from ckpt_tools.gate.decide import apply_suppressions
 from ckpt_tools.gate.masking import masked
 from ckpt_tools.gate.settings import read_settings
 from ckpt_tools.gate.verdict import Settings
@@ -23,8 +23,8 @@ from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.scan.folder import listing, single
 from ckpt_tools.storage.copy import no_progress
-from ckpt_tools.storage.files import not_here
-from ckpt_tools.storage.session import is_folder, is_remote, pinned, root_of, spent
+from ckpt_tools.storage.files import remote_not_supported
+from ckpt_tools.storage.session import hub_session, is_folder, is_remote, root_of, transfer_stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ckpt_tools.values.model import Facts
 
 
-OF_A_DISK = frozenset(("CK745", "CK805", "CK806", "CK814"))
+LOCAL_ONLY_RULES = frozenset(("CK745", "CK805", "CK806", "CK814"))
 """Rules about permissions and links, of which files on the Hub have none."""
 
 
@@ -53,8 +53,7 @@ def explain(code: str) -> Rule:
     if found is None:
         names = {name.lower(): name for rule in rules for name in (rule.code, rule.name)}
         close = importlib.import_module("difflib").get_close_matches(code.lower(), names, n=1)
-        msg = f"there is no rule {code}{f', did you mean {names[close[0]]}?' if close else ''}"
-        raise UnknownSelection(msg, hint="`ckpt rules` lists them")
+        raise UnknownSelection(f"there is no rule {code}{f', did you mean {names[close[0]]}?' if close else ''}", hint="`ckpt rules` lists them")
     return found
 
 
@@ -66,7 +65,7 @@ def _family_of(checkpoint: Checkpoint) -> Family:
     return next((family for family in plugins.load().families if family.recognises(checkpoint)), GENERIC)
 
 
-@pinned()
+@hub_session()
 def verify(  # noqa: PLR0913 - options by keyword
     where: str,
     *,
@@ -87,7 +86,7 @@ def verify(  # noqa: PLR0913 - options by keyword
     `ckpt.toml` in the current folder. Raises a CkptError where there is nothing to verify, or the machine does not let it.
     """
     if (values or load) and is_remote(where):
-        raise not_here(where)
+        raise remote_not_supported(where)
     chosen = tuple(rules) if rules is not None else tuple(rule for rule in known_rules() if not rule.supply_chain)
     _check_target(target)
     normal = read(reference) if reference else None
@@ -97,8 +96,8 @@ def verify(  # noqa: PLR0913 - options by keyword
     except FormatError as error:
         finding = _placed(finding_of(error), where)
         skipped = tuple(Skipped(rule.code, "the checkpoint cannot be read") for rule in chosen if rule.code != finding.code)
-        seen = Verification(where, None, GENERIC.name, (finding,), (finding.code,), skipped, transferred=spent())
-        return masked(live_with(seen, _said(settings, where)), _quoted(where if os.path.isdir(where) else os.path.split(where)[0], (finding,)))
+        seen = Verification(where, None, GENERIC.name, (finding,), (finding.code,), skipped, transferred=transfer_stats())
+        return masked(apply_suppressions(seen, _said(settings, where)), _quoted(where if os.path.isdir(where) else os.path.split(where)[0], (finding,)))
     family = _family_of(checkpoint)
     subject = Subject(
         checkpoint,
@@ -113,9 +112,9 @@ def verify(  # noqa: PLR0913 - options by keyword
     )
     apart = tuple(_apart(chosen)) if is_remote(where) else ()
     findings, asked, skipped = ask((rule for rule in chosen if rule.code not in {skip.code for skip in apart}), subject)
-    seen = Verification(where, checkpoint, family.name, findings, asked, tuple(sorted((*skipped, *apart))), transferred=spent())
+    seen = Verification(where, checkpoint, family.name, findings, asked, tuple(sorted((*skipped, *apart))), transferred=transfer_stats())
     texts = (*(document.text for document in checkpoint.documents), *_quoted(checkpoint.root, findings)) if findings else ()
-    return masked(live_with(seen, _said(settings, where)), texts)
+    return masked(apply_suppressions(seen, _said(settings, where)), texts)
 
 
 def _quoted(root: str, findings: Iterable[Finding]) -> Iterator[str]:
@@ -128,7 +127,7 @@ def _quoted(root: str, findings: Iterable[Finding]) -> Iterator[str]:
 def _apart(rules: Iterable[Rule]) -> Iterator[Skipped]:
     """Yield the rules that are not asked about what is on the Hub, and why."""
     for rule in rules:
-        if rule.code in OF_A_DISK:
+        if rule.code in LOCAL_ONLY_RULES:
             yield Skipped(rule.code, "it is about permissions and links, which files on the Hub do not have")
         elif Need.VALUES in rule.needs:
             yield Skipped(rule.code, "values are not read from the Hub: download the checkpoint for that")
@@ -142,8 +141,7 @@ def _placed(finding: Finding, where: str) -> Finding:
 def _check_target(target: str) -> None:
     known = sorted({"lerobot"} | {release for family in FAMILIES if family.cleaning for release in family.cleaning.newer})
     if target and target not in known:
-        msg = f"the release {target!r} is unknown"
-        raise UnknownSelection(msg, hint=f"use one of {', '.join(known)}, or leave --target out for the newest")
+        raise UnknownSelection(f"the release {target!r} is unknown", hint=f"use one of {', '.join(known)}, or leave --target out for the newest")
 
 
 def _said(settings: str | Settings | None, where: str) -> Settings:

@@ -38,8 +38,7 @@ def state_names(documents: Iterable[Document]) -> tuple[str, ...]:
         for step in steps if isinstance(steps, list) else ():
             name = step.get("state_file") if isinstance(step, dict) else None
             if isinstance(name, str) and leaves_folder(name):
-                msg = f"names the state file {name!r}, outside the folder"
-                raise PathEscapes(msg, path=document.path)
+                raise PathEscapes(f"names the state file {name!r}, outside the folder", path=document.path)
             if isinstance(name, str):
                 names[name] = None
     return tuple(names)

@@ -53,19 +53,16 @@ class Header(NamedTuple):
 def header_length(prefix: bytes, file_size: int) -> int:
     """Return the header's length in bytes, from the file's first 8 bytes, checked against the limit and the file's size."""
     if len(prefix) < LENGTH_BYTES:
-        msg = f"has {len(prefix)} bytes, too few for a safetensors file"
-        raise errors.HeaderTooSmall(msg)
+        raise errors.HeaderTooSmall(f"has {len(prefix)} bytes, too few for a safetensors file")
     impostor = next((what for start, what in _IMPOSTORS if prefix.startswith(start)), None)
     if impostor:
         msg, hint = impostor
         raise errors.HeaderTooLarge(msg, hint=hint)
     length = int.from_bytes(prefix[:LENGTH_BYTES], "little")
     if length > HEADER_LIMIT:
-        msg = f"claims a header of {length:,} bytes, more than the limit of {HEADER_LIMIT:,}"
-        raise errors.HeaderTooLarge(msg)
+        raise errors.HeaderTooLarge(f"claims a header of {length:,} bytes, more than the limit of {HEADER_LIMIT:,}")
     if length + LENGTH_BYTES > file_size:
-        msg = f"claims a header of {length:,} bytes, but the file has {file_size:,}"
-        raise errors.HeaderPastEnd(msg)
+        raise errors.HeaderPastEnd(f"claims a header of {length:,} bytes, but the file has {file_size:,}")
     return length
 
 
@@ -111,8 +108,7 @@ def encode(tensors: Iterable[Tensor], metadata: Iterable[tuple[str, str]] | None
     document: dict[str, object] = {} if metadata is None else {"__metadata__": dict(metadata)}
     for tensor in tensors:
         if tensor.name in document or tensor.name == "__metadata__":
-            msg = "the name is taken"
-            raise errors.TensorRepeated(msg, subject=named(tensor.name), hint="give one of the two another name")
+            raise errors.TensorRepeated("the name is taken", subject=named(tensor.name), hint="give one of the two another name")
         document[tensor.name] = {"dtype": tensor.dtype.label, "shape": tensor.shape, "data_offsets": (tensor.start, tensor.end)}
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
     padded = text + b" " * (-len(text) % LENGTH_BYTES)
@@ -140,11 +136,9 @@ def nbytes(dtype: Dtype, shape: Sequence[int]) -> int:
             break
     bits = elements * dtype.bits
     if bits >= WORD:
-        msg = f"shape {list(shape)} of {dtype} has more bits than 64 bits can count"
-        raise errors.SizeOverflow(msg)
+        raise errors.SizeOverflow(f"shape {list(shape)} of {dtype} has more bits than 64 bits can count")
     if bits % 8:
-        msg = f"shape {list(shape)} of {dtype} fills {bits} bits, which are no whole bytes"
-        raise errors.SizeFractional(msg)
+        raise errors.SizeFractional(f"shape {list(shape)} of {dtype} fills {bits} bits, which are no whole bytes")
     return bits // 8
 
 
@@ -152,34 +146,29 @@ def _text(header: bytes) -> str:
     try:
         return header.decode("utf-8")
     except UnicodeDecodeError as error:
-        msg = f"header byte {error.start:,} is not UTF-8"
-        raise errors.HeaderNotUtf8(msg) from None
+        raise errors.HeaderNotUtf8(f"header byte {error.start:,} is not UTF-8") from None
 
 
 def _document(text: str) -> JsonObject:
     try:
         document = scan(text)
     except errors.JsonInvalid as error:
-        msg = f"header is not JSON: {error.what}"
-        raise errors.HeaderNotJson(msg) from None
+        raise errors.HeaderNotJson(f"header is not JSON: {error.what}") from None
     if not isinstance(document, dict):
-        msg = f"header is {kind(document)}, not an object"
-        raise errors.HeaderNotObject(msg)
+        raise errors.HeaderNotObject(f"header is {kind(document)}, not an object")
     return document
 
 
 def _refuse_unread(text: str) -> None:
     """Refuse before it is parsed what the specification forbids and would cost gigabytes to find out."""
     if text[:1] in (" ", "\t", "\n", "\r"):
-        msg = "header starts with blanks instead of {"
-        raise errors.HeaderIndented(msg)
+        raise errors.HeaderIndented("header starts with blanks instead of {")
     if len(text) < _LARGE:
         return
     # A tensor opens three brackets in some fifty characters, so many more brackets are something else.
     likely = len(text) // _CHARACTERS_PER_BRACKET
     if text.count("[") + text.count("{") > likely and openers(text) > likely:
-        msg = "header opens more brackets than its tensors could: there are fields that the format does not know"
-        raise errors.FieldUnknown(msg)
+        raise errors.FieldUnknown("header opens more brackets than its tensors could: there are fields that the format does not know")
 
 
 def _refuse_repeated(document: JsonObject) -> None:
@@ -187,16 +176,14 @@ def _refuse_repeated(document: JsonObject) -> None:
     if isinstance(document, Repeated):
         name = repeated_key(document.pairs)
         if name != "__metadata__":
-            msg = "the name stands more than once in the header"
-            raise errors.TensorRepeated(msg, subject=named(name))
+            raise errors.TensorRepeated("the name stands more than once in the header", subject=named(name))
 
 
 def _metadata(document: JsonObject, *, lenient: bool) -> tuple[tuple[str, str], ...] | None:
     pairs = document.pairs if isinstance(document, Repeated) else document.items()
     found = [value for key, value in pairs if key == "__metadata__"]
     if len(found) > 1:
-        msg = "stands more than once in the header"
-        raise errors.MetadataRepeated(msg, subject="__metadata__")
+        raise errors.MetadataRepeated("stands more than once in the header", subject="__metadata__")
     if not found:
         return None
     metadata = found[0]
@@ -208,18 +195,14 @@ def _metadata(document: JsonObject, *, lenient: bool) -> tuple[tuple[str, str], 
 
 def _check_metadata(metadata: Json, *, lenient: bool) -> None:
     if metadata is None:
-        msg = "is null, not an object"
-        raise errors.MetadataNull(msg, subject="__metadata__")
+        raise errors.MetadataNull("is null, not an object", subject="__metadata__")
     if not isinstance(metadata, dict):
-        msg = f"is {kind(metadata)}, not an object"
-        raise errors.MetadataInvalid(msg, subject="__metadata__")
+        raise errors.MetadataInvalid(f"is {kind(metadata)}, not an object", subject="__metadata__")
     for key, value in metadata.pairs if isinstance(metadata, Repeated) else metadata.items():
         if not isinstance(value, str):
-            msg = f"{json.dumps(key)} is {kind(value)}, not a string"
-            raise errors.MetadataInvalid(msg, subject="__metadata__")
+            raise errors.MetadataInvalid(f"{json.dumps(key)} is {kind(value)}, not a string", subject="__metadata__")
     if isinstance(metadata, Repeated) and not lenient:
-        msg = f"key {json.dumps(repeated_key(metadata.pairs))} stands more than once"
-        raise errors.MetadataKeyRepeated(msg, subject="__metadata__")
+        raise errors.MetadataKeyRepeated(f"key {json.dumps(repeated_key(metadata.pairs))} stands more than once", subject="__metadata__")
 
 
 def _check_payload(tensors: Sequence[Tensor], payload_size: int) -> None:
@@ -229,28 +212,24 @@ def _check_payload(tensors: Sequence[Tensor], payload_size: int) -> None:
         if tensor.start != position:
             raise _misplaced(tensor, position)
         if tensor.end < tensor.start:
-            msg = f"ends at payload byte {tensor.end:,}, before it starts at {tensor.start:,}"
-            raise errors.OffsetsReversed(msg, subject=named(tensor.name))
+            raise errors.OffsetsReversed(f"ends at payload byte {tensor.end:,}, before it starts at {tensor.start:,}", subject=named(tensor.name))
         try:
             expected = nbytes(tensor.dtype, tensor.shape)
         except errors.HeaderError as error:
             error.subject = named(tensor.name)
             raise
         if tensor.nbytes != expected:
-            msg = f"has {tensor.nbytes:,} bytes, but {tensor.dtype} {list(tensor.shape)} needs {expected:,}"
-            raise errors.SizeMismatch(msg, subject=named(tensor.name))
+            raise errors.SizeMismatch(f"has {tensor.nbytes:,} bytes, but {tensor.dtype} {list(tensor.shape)} needs {expected:,}", subject=named(tensor.name))
         position = tensor.end
     if position > payload_size:
-        msg = f"cut short: the header names {position:,} payload bytes, the file holds {payload_size:,}"
-        raise errors.PayloadTruncated(msg)
+        raise errors.PayloadTruncated(f"cut short: the header names {position:,} payload bytes, the file holds {payload_size:,}")
     if position < payload_size:
-        msg = f"{payload_size - position:,} bytes follow the last tensor"
-        raise errors.PayloadTrailing(msg)
+        raise errors.PayloadTrailing(f"{payload_size - position:,} bytes follow the last tensor")
 
 
 def _misplaced(tensor: Tensor, position: int) -> errors.HeaderError:
     if tensor.start > position:
-        msg = f"starts at payload byte {tensor.start:,}, where the tensor before it ends at {position:,}: a gap"
-        return errors.PayloadGap(msg, subject=named(tensor.name))
-    msg = f"starts at payload byte {tensor.start:,}, inside the tensor before it, which ends at {position:,}"
-    return errors.PayloadOverlap(msg, subject=named(tensor.name))
+        return errors.PayloadGap(f"starts at payload byte {tensor.start:,}, where the tensor before it ends at {position:,}: a gap", subject=named(tensor.name))
+    return errors.PayloadOverlap(
+        f"starts at payload byte {tensor.start:,}, inside the tensor before it, which ends at {position:,}", subject=named(tensor.name)
+    )

@@ -42,43 +42,35 @@ def named(name: str) -> str:
 def _unusual(name: str, entry: Json, *, lenient: bool) -> JsonObject:
     """Return the three fields of an entry that is not simply an object of three fields."""
     if not lenient and "\0" in name:
-        msg = "the name holds a NUL character"
-        raise errors.NameWithNul(msg)
+        raise errors.NameWithNul("the name holds a NUL character")
     if isinstance(entry, list):
         return _positional(entry, lenient=lenient)
     if not isinstance(entry, dict):
-        msg = f"the entry is {kind(entry)}, not an object"
-        raise errors.EntryInvalid(msg)
+        raise errors.EntryInvalid(f"the entry is {kind(entry)}, not an object")
     if isinstance(entry, Repeated):
         _check_repeated(entry, lenient=lenient)
     for field in _FIELDS:
         if field not in entry:
-            msg = f"the entry has no {field}"
-            raise errors.FieldMissing(msg)
+            raise errors.FieldMissing(f"the entry has no {field}")
     unknown = next((field for field in entry if field not in _FIELD_SET), None)
     if unknown is not None and not lenient:
-        msg = f"the entry has a field {json.dumps(unknown)} that the format does not know"
-        raise errors.FieldUnknown(msg)
+        raise errors.FieldUnknown(f"the entry has a field {json.dumps(unknown)} that the format does not know")
     return entry
 
 
 def _check_repeated(entry: Repeated, *, lenient: bool) -> None:
     field = repeated_key([pair for pair in entry.pairs if pair[0] in _FIELD_SET])
     if field:
-        msg = f"the entry has {field} more than once"
-        raise errors.FieldRepeated(msg)
+        raise errors.FieldRepeated(f"the entry has {field} more than once")
     if not lenient:
-        msg = f"the entry has a field {json.dumps(repeated_key(entry.pairs))} that the format does not know, more than once"
-        raise errors.FieldUnknown(msg)
+        raise errors.FieldUnknown(f"the entry has a field {json.dumps(repeated_key(entry.pairs))} that the format does not know, more than once")
 
 
 def _positional(entry: list[Json], *, lenient: bool) -> JsonObject:
     if len(entry) != len(_FIELDS):
-        msg = f"the entry is a list of {len(entry)}, not an object"
-        raise errors.EntryInvalid(msg)
+        raise errors.EntryInvalid(f"the entry is a list of {len(entry)}, not an object")
     if not lenient:
-        msg = "the entry is a list, not an object"
-        raise errors.EntryPositional(msg)
+        raise errors.EntryPositional("the entry is a list, not an object")
     return dict(zip(_FIELDS, entry, strict=True))
 
 
@@ -89,26 +81,21 @@ def _dtype(value: Json, *, lenient: bool) -> Dtype:
     if isinstance(value, dict) and len(value) == 1 and not isinstance(value, Repeated):
         label, content = next(iter(value.items()))
         if content is not None or label not in _DTYPES:
-            msg = f"the dtype is {kind(value)}, not a string"
-            raise errors.DtypeUnknown(msg)
+            raise errors.DtypeUnknown(f"the dtype is {kind(value)}, not a string")
         if not lenient:
-            msg = f"the dtype {label} is wrapped in an object"
-            raise errors.DtypeWrapped(msg)
+            raise errors.DtypeWrapped(f"the dtype {label} is wrapped in an object")
     dtype = _DTYPES.get(label) if isinstance(label, str) else None
     if dtype is None:
-        msg = f"dtype {json.dumps(label)[:40]} is not known"
-        raise errors.DtypeUnknown(msg)
+        raise errors.DtypeUnknown(f"dtype {json.dumps(label)[:40]} is not known")
     return dtype
 
 
 def _shape(value: Json) -> tuple[int, ...]:
     if not isinstance(value, list):
-        msg = f"the shape is {kind(value)}, not a list"
-        raise errors.ShapeInvalid(msg)
+        raise errors.ShapeInvalid(f"the shape is {kind(value)}, not a list")
     for dimension in value:
         if type(dimension) is not int or not 0 <= dimension < WORD:
-            msg = f"the shape holds {json.dumps(dimension)[:40]}, not a whole number from 0 to 2^64-1"
-            raise errors.ShapeInvalid(msg)
+            raise errors.ShapeInvalid(f"the shape holds {json.dumps(dimension)[:40]}, not a whole number from 0 to 2^64-1")
     return tuple(value)  # type: ignore[arg-type]  # the loop above let only integers pass
 
 
@@ -117,5 +104,4 @@ def _offsets(value: Json) -> tuple[int, int]:
         start, end = value
         if type(start) is int and type(end) is int and 0 <= start < WORD and 0 <= end < WORD:
             return start, end
-    msg = f"data_offsets are {json.dumps(value)[:40]}, not two whole numbers from 0 to 2^64-1"
-    raise errors.OffsetsInvalid(msg)
+    raise errors.OffsetsInvalid(f"data_offsets are {json.dumps(value)[:40]}, not two whole numbers from 0 to 2^64-1")

@@ -8,16 +8,16 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX, shard_family
-from ckpt_tools.errors import NotACheckpoint, NotAFile, NothingThere, Unreadable, WriteInterrupted
-from ckpt_tools.storage.files import kind_of, nothing_at
-from ckpt_tools.storage.session import is_remote, remote
-from ckpt_tools.storage.storage import DISK
+from ckpt_tools.errors import NotACheckpoint, NotAFile, PathNotFound, Unreadable, WriteInterrupted
+from ckpt_tools.storage.files import kind_of, path_not_found
+from ckpt_tools.storage.session import is_remote, remote_storage
+from ckpt_tools.storage.storage import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.errors import NotHere
-    from ckpt_tools.storage.storage import Place
+    from ckpt_tools.errors import RemoteNotSupported
+    from ckpt_tools.storage.storage import Storage
 
 SINGLE_FILE = "model.safetensors"
 """What LeRobot and transformers look for first."""
@@ -39,14 +39,14 @@ class Location(NamedTuple):
     weights: tuple[str, ...]
     index_file: str | None
     whole_folder: bool = True
-    place: Place = DISK
+    place: Storage = LOCAL
 
 
 def locate(where: str) -> Location:
     """Return where the checkpoint that `where` names lies.
 
     `where` is a .safetensors file, an index, a folder with either, a LeRobot run folder or step folder, or a Hugging Face cache folder; on this machine
-    or, named `hf://owner/name`, on the Hub. Raises NothingThere, NotAFile, NotACheckpoint or Unreadable, and for the Hub what `store.hub.repository` does.
+    or, named `hf://owner/name`, on the Hub. Raises PathNotFound, NotAFile, NotACheckpoint or Unreadable, and for the Hub what `store.hub.repository` does.
     """
     if is_remote(where):
         return _on_hub(where)
@@ -55,30 +55,28 @@ def locate(where: str) -> Location:
     except OSError as error:
         raise _not_reached(where, error) from None
     except ValueError:
-        msg = "holds a NUL character, which no path can"
-        raise NothingThere(msg, path=where) from None
+        raise PathNotFound("holds a NUL character, which no path can", path=where) from None
     if stat.S_ISDIR(mode):
-        return _in_folder(where, where, DISK)
+        return _in_folder(where, where, LOCAL)
     if not stat.S_ISREG(mode):
-        msg = f"is {kind_of(mode)}, not a checkpoint"
-        raise NotAFile(msg, path=where)
-    return _single_file(where, where, DISK)
+        raise NotAFile(f"is {kind_of(mode)}, not a checkpoint", path=where)
+    return _single_file(where, where, LOCAL)
 
 
 def _on_hub(where: str) -> Location:
-    place = remote(where)
+    place = remote_storage(where)
     return _single_file(where, place.root, place) if place.is_file(place.root) else _in_folder(where, place.root, place)
 
 
-def _not_reached(where: str, error: OSError) -> NothingThere | NotHere | Unreadable:
+def _not_reached(where: str, error: OSError) -> PathNotFound | RemoteNotSupported | Unreadable:
     if isinstance(error, PermissionError):
         return Unreadable("permission denied", path=where, hint="ask for read access, or run as the user who owns it")
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return nothing_at(where)
-    return NothingThere((error.strerror or str(error)).lower(), path=where)
+        return path_not_found(where)
+    return PathNotFound((error.strerror or str(error)).lower(), path=where)
 
 
-def _single_file(where: str, path: str, place: Place) -> Location:
+def _single_file(where: str, path: str, place: Storage) -> Location:
     root, name = os.path.split(path)
     _refuse_unfinished(root or ".", (f"{WORK}/",) * place.is_folder(os.path.join(root, WORK)))
     if name.endswith(INDEX_SUFFIX):
@@ -86,16 +84,13 @@ def _single_file(where: str, path: str, place: Place) -> Location:
     if name.endswith(".safetensors"):
         return Location(where=where, root=root or ".", names=(), weights=(name,), index_file=None, whole_folder=False, place=place)
     if name.endswith(_PICKLES):
-        msg = "looks like a pickle by its name, and a pickle is never opened: it can run code"
-        raise NotACheckpoint(msg, path=where, hint="save it as safetensors first")
+        raise NotACheckpoint("looks like a pickle by its name, and a pickle is never opened: it can run code", path=where, hint="save it as safetensors first")
     if name.endswith(".json"):
-        msg = "is a configuration file, not a checkpoint"
-        raise NotACheckpoint(msg, path=where, hint=f"name its folder: {root or '.'}")
-    msg = "is not a .safetensors file"
-    raise NotACheckpoint(msg, path=where)
+        raise NotACheckpoint("is a configuration file, not a checkpoint", path=where, hint=f"name its folder: {root or '.'}")
+    raise NotACheckpoint("is not a .safetensors file", path=where)
 
 
-def _in_folder(where: str, path: str, place: Place) -> Location:
+def _in_folder(where: str, path: str, place: Storage) -> Location:
     for root in candidates(path, place):
         names = place.names(root)
         _refuse_unfinished(root, names)
@@ -108,11 +103,10 @@ def _in_folder(where: str, path: str, place: Place) -> Location:
 def _refuse_unfinished(root: str, names: tuple[str, ...]) -> None:
     """Refuse a folder in which files of two checkpoints may lie."""
     if f"{WORK}/" in names:
-        msg = "a write to this folder is going on, or was interrupted"
-        raise WriteInterrupted(msg, path=root)
+        raise WriteInterrupted("a write to this folder is going on, or was interrupted", path=root)
 
 
-def candidates(where: str, place: Place = DISK) -> Iterator[str]:
+def candidates(where: str, place: Storage = LOCAL) -> Iterator[str]:
     """Yield the folders to look into, best first: the folder itself, a LeRobot step, a LeRobot run, a Hugging Face cache."""
     yield where
     checkpoints = os.path.join(where, "checkpoints")
@@ -124,7 +118,7 @@ def candidates(where: str, place: Place = DISK) -> Iterator[str]:
     yield from _cached_snapshots(where, place)
 
 
-def _cached_snapshots(where: str, place: Place) -> Iterator[str]:
+def _cached_snapshots(where: str, place: Storage) -> Iterator[str]:
     """Yield the snapshot that `refs/main` names, or the only one, of a Hugging Face cache folder (models--owner--name)."""
     snapshots = os.path.join(where, "snapshots")
     names = _subfolders(snapshots, place)
@@ -136,21 +130,19 @@ def _cached_snapshots(where: str, place: Place) -> Iterator[str]:
         yield os.path.join(snapshots, names[0])
 
 
-def _subfolders(path: str, place: Place) -> tuple[str, ...]:
+def _subfolders(path: str, place: Storage) -> tuple[str, ...]:
     return tuple(name.removesuffix("/") for name in place.names(path) if name.endswith("/")) if place.is_folder(path) else ()
 
 
 def _weights_in(where: str, root: str, names: tuple[str, ...]) -> Location | None:
     """Return what to read in the folder `root`, None where it holds no weights."""
     if f"{SINGLE_FILE}/" in names:
-        msg = "is a folder, not a file"
-        raise NotAFile(msg, path=os.path.join(root, SINGLE_FILE))
+        raise NotAFile("is a folder, not a file", path=os.path.join(root, SINGLE_FILE))
     if SINGLE_FILE in names:
         return Location(where=where, root=root, names=names, weights=(SINGLE_FILE,), index_file=None)
     indexes = [name for name in names if name.endswith(INDEX_SUFFIX)]
     if len(indexes) > 1:
-        msg = f"holds {len(indexes)} shard indexes: {', '.join(indexes)}"
-        raise NotACheckpoint(msg, path=root, hint="name the index file that you mean")
+        raise NotACheckpoint(f"holds {len(indexes)} shard indexes: {', '.join(indexes)}", path=root, hint="name the index file that you mean")
     if indexes:
         return Location(where=where, root=root, names=names, weights=(), index_file=indexes[0])
     files = tuple(name for name in names if name.endswith(".safetensors") and not re.fullmatch(_PROCESSOR_STATE, name))
@@ -170,6 +162,7 @@ def _one_family(files: tuple[str, ...]) -> bool:
 def _no_weights(where: str, names: tuple[str, ...]) -> NotACheckpoint:
     pickles = [name for name in names if name.endswith(_PICKLES)]
     if pickles:
-        msg = f"holds no .safetensors file, only pickles such as {pickles[0]}, which are never opened"
-        return NotACheckpoint(msg, path=where, hint="save the model as safetensors first")
+        return NotACheckpoint(
+            f"holds no .safetensors file, only pickles such as {pickles[0]}, which are never opened", path=where, hint="save the model as safetensors first"
+        )
     return NotACheckpoint("holds no .safetensors file", path=where)

@@ -10,16 +10,16 @@ from ckpt_tools.checkpoint import header, shard_index
 from ckpt_tools.checkpoint.documents import DOCUMENTS, state_names
 from ckpt_tools.checkpoint.locate import Location, locate
 from ckpt_tools.checkpoint.model import Checkpoint, Document, OtherFile, TensorFile
-from ckpt_tools.errors import ChangedUnderneath, CkptError, FormatError, NothingThere, ShardMissing
+from ckpt_tools.errors import ChangedDuringRead, CkptError, FormatError, PathNotFound, ShardMissing
 from ckpt_tools.storage.paths import LENGTH_BYTES
-from ckpt_tools.storage.storage import DISK, HEADER_GUESS, OnDisk
+from ckpt_tools.storage.storage import HEADER_GUESS, LOCAL, LocalFile
 from ckpt_tools.strict_json.parse import decode_utf8, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ckpt_tools.checkpoint.model import ShardIndex
-    from ckpt_tools.storage.storage import Opened, Place
+    from ckpt_tools.storage.storage import ReadableFile, Storage
 
 DOCUMENT_LIMIT = 4 << 20
 INDEX_LIMIT = 64 << 20
@@ -86,21 +86,20 @@ def _weights(location: Location, index: ShardIndex | None, *, lenient: bool) -> 
     for name in location.weights if index is None else shard_index.shards(index):
         try:
             yield tensor_file(location.root, name, location.place, lenient=lenient)
-        except NothingThere:
+        except PathNotFound:
             if index is None:
                 raise
-            msg = f"names the shard {name!r}, which is not there"
-            raise ShardMissing(msg, path=os.path.join(location.root, index.path)) from None
+            raise ShardMissing(f"names the shard {name!r}, which is not there", path=os.path.join(location.root, index.path)) from None
 
 
-def tensor_file(root: str, name: str, place: Place = DISK, *, lenient: bool = False, keep_payload: bool = False) -> TensorFile:
+def tensor_file(root: str, name: str, place: Storage = LOCAL, *, lenient: bool = False, keep_payload: bool = False) -> TensorFile:
     """Return what the header of the .safetensors file `name` in the folder `root` says; with `keep_payload`, a small one's payload too."""
     path = os.path.join(root, name)
     with place.opened(path) as file:
         return _decoded(file, path, name, lenient=lenient, keep_payload=keep_payload)
 
 
-def _decoded(file: Opened, path: str, name: str, *, lenient: bool, keep_payload: bool = False) -> TensorFile:
+def _decoded(file: ReadableFile, path: str, name: str, *, lenient: bool, keep_payload: bool = False) -> TensorFile:
     size = file.size
     try:
         length = header.header_length(file.read(min(size, LENGTH_BYTES), 0), size)
@@ -114,25 +113,22 @@ def _decoded(file: Opened, path: str, name: str, *, lenient: bool, keep_payload:
 
 
 def refuse_other(file: TensorFile, descriptor: int, path: str) -> None:
-    """Raise ChangedUnderneath unless the open file at `path` has the header that `file` was read from: else tensors would be sought where they are not."""
+    """Raise ChangedDuringRead unless the open file at `path` has the header that `file` was read from: else tensors would be sought where they are not."""
     size = os.fstat(descriptor).st_size
     if size < file.size:
-        msg = "became shorter while it was read"
-        raise ChangedUnderneath(msg, path=path)
+        raise ChangedDuringRead("became shorter while it was read", path=path)
     try:
-        now = _decoded(OnDisk(descriptor, size, path), path, file.path, lenient=True)
+        now = _decoded(LocalFile(descriptor, size, path), path, file.path, lenient=True)
     except FormatError:
         now = None
     if now is None or (now.size, now.payload_start, now.tensors) != (file.size, file.payload_start, file.tensors):
-        msg = "is not the file any more whose header was read"
-        raise ChangedUnderneath(msg, path=path)
+        raise ChangedDuringRead("is not the file any more whose header was read", path=path)
 
 
 def _check_shards(location: Location, index: ShardIndex | None, weights: tuple[TensorFile, ...], *, lenient: bool) -> None:
     lacking = shard_index.lacking(location.weights) if location.whole_folder else ""
     if lacking:
-        msg = f"the shard {lacking} is not here"
-        raise ShardMissing(msg, path=location.root)
+        raise ShardMissing(f"the shard {lacking} is not here", path=location.root)
     if lenient:
         return
     path = os.path.join(location.root, index.path) if index else location.root
@@ -165,7 +161,7 @@ def _states(location: Location, documents: Iterable[Document], *, lenient: bool)
             yield tensor_file(location.root, name, location.place, lenient=lenient, keep_payload=True)
 
 
-def other_file(root: str, name: str, place: Place = DISK) -> OtherFile:
+def other_file(root: str, name: str, place: Storage = LOCAL) -> OtherFile:
     """Return the size, and for a small file the sums, of the file `name` in the folder `root`; a name ending in `/` is a folder."""
     path = os.path.join(root, name)
     if name.endswith("/"):

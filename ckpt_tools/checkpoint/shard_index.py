@@ -27,8 +27,7 @@ def decode(text: str, path: str) -> ShardIndex:
     document = parse_object(text)
     weight_map = document.get("weight_map")
     if not isinstance(weight_map, dict):
-        msg = "has no weight_map" if weight_map is None else f"weight_map is {kind(weight_map)}, not an object"
-        raise errors.IndexInvalid(msg)
+        raise errors.IndexInvalid("has no weight_map" if weight_map is None else f"weight_map is {kind(weight_map)}, not an object")
     pairs = tuple((tensor, _shard_path(tensor, shard)) for tensor, shard in weight_map.items())
     _refuse_two_spellings(shard for _, shard in pairs)
     metadata = document.get("metadata")
@@ -78,11 +77,9 @@ def disagreements(index: ShardIndex, files: Sequence[TensorFile], present: Itera
 
 def _shard_path(tensor: str, shard: object) -> str:
     if not isinstance(shard, str) or not shard:
-        msg = "the index names no file for it"
-        raise errors.IndexInvalid(msg, subject=named(tensor))
+        raise errors.IndexInvalid("the index names no file for it", subject=named(tensor))
     if leaves_folder(shard):
-        msg = f"the index places it in {shard!r}, outside the folder"
-        raise errors.PathEscapes(msg, subject=named(tensor))
+        raise errors.PathEscapes(f"the index places it in {shard!r}, outside the folder", subject=named(tensor))
     return shard
 
 
@@ -92,8 +89,7 @@ def _refuse_two_spellings(paths: Iterable[str]) -> None:
     for path in dict.fromkeys(paths):
         plain = "/".join(part for part in path.split("/") if part not in ("", "."))
         if spelling.setdefault(plain, path) != path:
-            msg = f"names one shard as {spelling[plain]!r} and as {path!r}"
-            raise errors.ShardListedTwice(msg)
+            raise errors.ShardListedTwice(f"names one shard as {spelling[plain]!r} and as {path!r}")
 
 
 def _orphans(index: ShardIndex, present: Iterable[str]) -> Iterable[errors.IndexInvalid]:

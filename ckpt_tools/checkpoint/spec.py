@@ -49,8 +49,9 @@ def parse(text: str) -> Spec:
         raise SpecInvalid(error.what, subject=error.subject) from None
     top = _object(value, "", {"version", "written_from", "tensors"})
     if top["version"] != 1 or isinstance(top["version"], bool | float):
-        msg = f"is {json.dumps(top['version'])[:40]}, and this ckpt reads 1"
-        raise SpecInvalid(msg, subject="/version", hint="write it again, or read it with a newer ckpt")
+        raise SpecInvalid(
+            f"is {json.dumps(top['version'])[:40]}, and this ckpt reads 1", subject="/version", hint="write it again, or read it with a newer ckpt"
+        )
     if not isinstance(top["written_from"], str):
         _refuse("/written_from", "is no text")
     if not isinstance(top["tensors"], dict):
@@ -104,7 +105,7 @@ LIMIT = 64 << 20
 
 
 def read_spec(path: str) -> Spec:
-    """Return what the lockfile at `path` says. Raises SpecInvalid with the path, or what reading a file raises (NothingThere, NotAFile, Unreadable)."""
+    """Return what the lockfile at `path` says. Raises SpecInvalid with the path, or what reading a file raises (PathNotFound, NotAFile, Unreadable)."""
     data = read_whole(path, LIMIT, "a lockfile of `ckpt spec`")
     try:
         return parse(decode_utf8(data))

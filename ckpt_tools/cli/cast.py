@@ -13,7 +13,7 @@ from ckpt_tools.cli.edit_options import carry_out, changing, record
 from ckpt_tools.edit.operations import EVERY, Cast
 
 if TYPE_CHECKING:
-    from ckpt_tools.cli.edit_options import Wishes
+    from ckpt_tools.cli.edit_options import WriteOptions
 
 
 _DTYPES = tuple(dtype.label for dtype in (Dtype.BF16, Dtype.F16, Dtype.F32, Dtype.F64))
@@ -27,7 +27,7 @@ _DTYPES = tuple(dtype.label for dtype in (Dtype.BF16, Dtype.F16, Dtype.F32, Dtyp
 @record
 @changing
 def cast(  # noqa: PLR0913 - one parameter an option
-    where: str, dtype: str, *, select: tuple[str, ...], allow_lossy: bool, record: bool, wishes: Wishes
+    where: str, dtype: str, *, select: tuple[str, ...], allow_lossy: bool, record: bool, wishes: WriteOptions
 ) -> int:
     """Store tensors as DTYPE, where that is proved to lose nothing.
 

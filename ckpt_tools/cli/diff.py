@@ -61,8 +61,7 @@ def diff(  # noqa: PLR0913 - one parameter an option
     ckpt diff pretrained/ finetuned/ --values
     """
     if not values and (tolerance is not None or no_cache):
-        msg = f"{'--no-cache' if no_cache else '--tolerance'} is about values, which are not compared"
-        raise UnknownSelection(msg, hint="add --values")
+        raise UnknownSelection(f"{'--no-cache' if no_cache else '--tolerance'} is about values, which are not compared", hint="add --values")
     with progress_of("comparing", None, wanted=values) as progress:
         comparison = api.diff(
             a,

@@ -56,8 +56,7 @@ def doctor(  # noqa: PLR0913 - one parameter an option
     """
     _refuse_what_contradicts(batch, dataset, no_live=no_live, live=[name for name, value in (("--env", env), ("--plot", plot)) if value])
     if env_package and not env:
-        msg = "--env-package registers the environment that --env names: give --env TYPE too"
-        raise click.UsageError(msg)
+        raise click.UsageError("--env-package registers the environment that --env names: give --env TYPE too")
     if plot:
         importlib.import_module("ckpt_tools.doctor.plot").check(plot)
     wish = None if no_live else _doctor.Wish(batch, dataset, env, env_package, repeats, seed)
@@ -77,11 +76,9 @@ def _refuse_what_contradicts(batch: str, dataset: str, *, no_live: bool, live: l
     """Raise UsageError for options that exclude each other."""
     given = [name for name, value in (("--batch", batch), ("--dataset", dataset)) if value]
     if len(given) > 1:
-        msg = "--batch and --dataset are two answers to one question: give one of them"
-        raise click.UsageError(msg)
+        raise click.UsageError("--batch and --dataset are two answers to one question: give one of them")
     if no_live and (given or live):
-        msg = f"{(given + live)[0]} is for the live part, which --no-live leaves out"
-        raise click.UsageError(msg)
+        raise click.UsageError(f"{(given + live)[0]} is for the live part, which --no-live leaves out")
 
 
 @contextmanager

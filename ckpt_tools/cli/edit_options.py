@@ -23,7 +23,7 @@ _LONG = 256 << 20
 """Writing less than this takes no longer than reading about it."""
 
 
-class Wishes(NamedTuple):
+class WriteOptions(NamedTuple):
     """How a plan is to be carried out: the options that `changing` adds to a command."""
 
     output: str | None
@@ -50,7 +50,7 @@ def changing(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options of `Wishes` to a command; it gets them as one argument, `wishes`."""
 
     def with_wishes(**arguments: object) -> int:
-        wishes = Wishes(**{name: arguments.pop(name) for name in Wishes._fields})  # type: ignore[arg-type]  # click has checked them against the options
+        wishes = WriteOptions(**{name: arguments.pop(name) for name in WriteOptions._fields})  # type: ignore[arg-type]  # click has checked them against the options
         return command(wishes=wishes, **arguments)
 
     with_wishes.__doc__, with_wishes.__name__ = command.__doc__, command.__name__
@@ -66,7 +66,7 @@ record: Decorator = click.option(
 )
 
 
-def carry_out(plan: Plan, wishes: Wishes, *, suffix: str) -> int:
+def carry_out(plan: Plan, wishes: WriteOptions, *, suffix: str) -> int:
     """Write what `plan` says where `wishes` say, by default a new folder beside the old with `suffix`; print the page; return the exit code."""
     _refuse_contradictions(plan, wishes)
     idle = not plan.steps and wishes.output is None
@@ -80,7 +80,7 @@ def carry_out(plan: Plan, wishes: Wishes, *, suffix: str) -> int:
     return FINDINGS if plan.remains or (wishes.dry_run and plan.steps) else CLEAN
 
 
-def _refuse_contradictions(plan: Plan, wishes: Wishes) -> None:
+def _refuse_contradictions(plan: Plan, wishes: WriteOptions) -> None:
     """Raise for options that say two things, or nothing."""
     cached = plan.steps and not wishes.dry_run and wishes.output is None and _in_hub_cache(plan.before.root)
     contradictions = (

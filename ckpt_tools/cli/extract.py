@@ -12,7 +12,7 @@ from ckpt_tools.cli.edit_options import carry_out, changing, record
 from ckpt_tools.edit.operations import Keep, Rename
 
 if TYPE_CHECKING:
-    from ckpt_tools.cli.edit_options import Wishes
+    from ckpt_tools.cli.edit_options import WriteOptions
     from ckpt_tools.edit.operations import Operation
 
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--strip-prefix", metavar="PREFIX", help="Take PREFIX off the names of what is kept.")
 @record
 @changing
-def extract(where: str, *, globs: tuple[str, ...], strip_prefix: str | None, record: bool, wishes: Wishes) -> int:
+def extract(where: str, *, globs: tuple[str, ...], strip_prefix: str | None, record: bool, wishes: WriteOptions) -> int:
     """Keep only the tensors that a GLOB names.
 
     In a GLOB, * stands for a part of one dotted segment and ** for any number of segments.

@@ -12,14 +12,14 @@ from ckpt_tools.cli.edit_options import carry_out, changing, record
 from ckpt_tools.edit.operations import Merge
 
 if TYPE_CHECKING:
-    from ckpt_tools.cli.edit_options import Wishes
+    from ckpt_tools.cli.edit_options import WriteOptions
 
 
 @click.command(short_help="Put shards into one model.safetensors.", epilog=options.WHERE_HELP)
 @options.where("where")
 @record
 @changing
-def merge(where: str, *, record: bool, wishes: Wishes) -> int:
+def merge(where: str, *, record: bool, wishes: WriteOptions) -> int:
     """Put the weights of a sharded checkpoint into one model.safetensors, without an index.
 
     \b

@@ -71,7 +71,7 @@ def open_what_is_closed() -> None:
     """Have a standard stream that was closed before the start, as by `>&-`, go nowhere: who closed it wants the exit code only."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - a device, open until the end
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - a device, open until the end
 
 
 class Progress:

@@ -12,7 +12,7 @@ from ckpt_tools.cli.edit_options import carry_out, changing, record
 from ckpt_tools.edit.operations import Rename
 
 if TYPE_CHECKING:
-    from ckpt_tools.cli.edit_options import Wishes
+    from ckpt_tools.cli.edit_options import WriteOptions
 
 
 @click.command(short_help="Rename tensors.", epilog=options.WHERE_HELP)
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @record
 @changing
 def rename(  # noqa: PLR0913 - one parameter an option
-    where: str, match: str, to: str, *, regex: bool, record: bool, wishes: Wishes
+    where: str, match: str, to: str, *, regex: bool, record: bool, wishes: WriteOptions
 ) -> int:
     """Give the tensors whose names MATCH the names that TO says.
 

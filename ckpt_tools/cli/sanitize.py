@@ -11,7 +11,7 @@ from ckpt_tools.cli import options
 from ckpt_tools.cli.edit_options import carry_out, changing, record
 
 if TYPE_CHECKING:
-    from ckpt_tools.cli.edit_options import Wishes
+    from ckpt_tools.cli.edit_options import WriteOptions
 
 
 @click.command(short_help="Make a checkpoint clean, and say what cannot be repaired.", epilog=options.WHERE_HELP)
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @record
 @changing
 def sanitize(  # noqa: PLR0913 - one parameter an option
-    where: str, *, target: str, reference: str | None, allow_lossy: bool, record: bool, wishes: Wishes
+    where: str, *, target: str, reference: str | None, allow_lossy: bool, record: bool, wishes: WriteOptions
 ) -> int:
     """Make the checkpoint at WHERE one that nobody can tell from a normal one, in a new folder WHERE-clean.
 

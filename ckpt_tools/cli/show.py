@@ -32,14 +32,11 @@ def show(  # noqa: PLR0913 - one parameter an option
     ckpt show model.safetensors --tree
     """
     if tree and output_format == "json":
-        msg = "--tree is for reading: it goes with text, markdown and html"
-        raise UnknownSelection(msg, hint="the JSON lists every tensor anyway: leave --tree out")
+        raise UnknownSelection("--tree is for reading: it goes with text, markdown and html", hint="the JSON lists every tensor anyway: leave --tree out")
     if values and tree:
-        msg = "--tree prints names, and no --values"
-        raise UnknownSelection(msg, hint="leave one of them out")
+        raise UnknownSelection("--tree prints names, and no --values", hint="leave one of them out")
     if no_cache and not values:
-        msg = "--no-cache is about values, which are not read"
-        raise UnknownSelection(msg, hint="add --values")
+        raise UnknownSelection("--no-cache is about values, which are not read", hint="add --values")
     with progress_of("reading", None, wanted=values) as progress:
         summary = api.show(where, lenient=lenient, values=values, cached=not no_cache, progress=progress, expect=progress.expect)
     write_report(summary, lambda: show_page(summary, tree=tree, full=output_format == "html"), output_format)

@@ -13,7 +13,7 @@ from ckpt_tools.edit.operations import Drop
 from ckpt_tools.families.family import TEACHER_PREFIXES
 
 if TYPE_CHECKING:
-    from ckpt_tools.cli.edit_options import Wishes
+    from ckpt_tools.cli.edit_options import WriteOptions
 
 
 @click.command(short_help="Leave tensors out; without a GLOB, a teacher's.", epilog=options.WHERE_HELP)
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("globs", metavar="[GLOB]...", nargs=-1)
 @record
 @changing
-def strip(where: str, *, globs: tuple[str, ...], record: bool, wishes: Wishes) -> int:
+def strip(where: str, *, globs: tuple[str, ...], record: bool, wishes: WriteOptions) -> int:
     """Leave out the tensors that a GLOB names; without one, those under a teacher's prefix (teacher., model._teacher_model., …).
 
     In a GLOB, * stands for a part of one dotted segment and ** for any number of segments. `ckpt sanitize` does more, and looks before it drops.

@@ -9,7 +9,7 @@ from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import EVERYTHING, Selection, value_address
 from ckpt_tools.diff.model import Aspect, Diff, FileChange, ValueChange
 from ckpt_tools.diff.renames import either_way, match
-from ckpt_tools.storage.hub_name import OF_THE_HUB, is_hub_name
+from ckpt_tools.storage.hub_name import HUB_ADDED_FILES, is_hub_name
 from ckpt_tools.strict_json.parse import escape
 from ckpt_tools.strict_json.pointer import ABSENT
 
@@ -158,7 +158,7 @@ def _all_metadata(checkpoint: Checkpoint) -> dict[str, object]:
 def _files(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[FileChange]:
     """Yield files that are in one only, and files that are not understood and differ. What a file that is understood holds is compared elsewhere."""
     (in_a, others_a), (in_b, others_b) = _listing(a), _listing(b)
-    of_the_hub = {OF_THE_HUB} if is_hub_name(a.root) != is_hub_name(b.root) else set()
+    of_the_hub = {HUB_ADDED_FILES} if is_hub_name(a.root) != is_hub_name(b.root) else set()
     for path in sorted((in_a.keys() | in_b.keys()) - of_the_hub):
         other_a, other_b = others_a.get(path), others_b.get(path)
         both = path in in_a and path in in_b

@@ -118,7 +118,7 @@ class StoryKind(StrEnum):
     SHAPE = "shape"
 
 
-class Story(NamedTuple):
+class DifferenceGroup(NamedTuple):
     """Tensors that differ in one and the same way.
 
     `text` says what, `remark` why or what it leads to ("" where nothing is known). `harmful` is whether B's loader goes wrong because of it.
@@ -157,7 +157,7 @@ class Comparison(NamedTuple):
     a: Summary
     b: Summary
     watched: tuple[WatchedLine, ...]
-    stories: tuple[Story, ...]
+    stories: tuple[DifferenceGroup, ...]
     aspects: tuple[Aspect, ...]
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.names import fold, unwrapped
-from ckpt_tools.diff.model import RenameKind, Story, StoryKind, WatchedLine
+from ckpt_tools.diff.model import DifferenceGroup, RenameKind, StoryKind, WatchedLine
 from ckpt_tools.diff.renames import prefix_ends
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.families.registry import family_of
@@ -46,7 +46,7 @@ def watched_lines(a: Checkpoint, b: Checkpoint) -> tuple[WatchedLine, ...]:
     return tuple(lines)
 
 
-def tell(diff: Diff) -> tuple[Story, ...]:
+def group_differences(diff: Diff) -> tuple[DifferenceGroup, ...]:
     """Return what differs in the tensors, grouped by how they differ; every tensor in `diff` is in a story."""
     family = shared_family(diff.a, diff.b)
     copies_a, rest_a = _split_copies(diff.a, diff.only_a)
@@ -67,11 +67,11 @@ _HARMLESS = frozenset({StoryKind.EXTRA, StoryKind.DTYPE})
 type _Sides = tuple[Tensor | None, Tensor | None]
 
 
-def _story(kind: StoryKind, text: str, pairs: Sequence[_Sides], remark: str, *, harmful: bool | None = None) -> Story:
+def _story(kind: StoryKind, text: str, pairs: Sequence[_Sides], remark: str, *, harmful: bool | None = None) -> DifferenceGroup:
     nbytes = sum((b.nbytes if b else 0) - (a.nbytes if a else 0) for a, b in pairs)
     names = _folded(tensor for a, b in pairs if (tensor := b or a))
     harmful = kind not in _HARMLESS if harmful is None else harmful
-    return Story(kind=kind, text=text, remark=remark, harmful=harmful, tensors=len(pairs), nbytes=nbytes, names=names)
+    return DifferenceGroup(kind=kind, text=text, remark=remark, harmful=harmful, tensors=len(pairs), nbytes=nbytes, names=names)
 
 
 def _count(tensors: int) -> str:
@@ -96,7 +96,7 @@ def _split_copies(checkpoint: Checkpoint, only: Sequence[Tensor]) -> tuple[dict[
     return dict(copies), rest
 
 
-def _copy(prefix: str, tensors: Sequence[Tensor], diff: Diff, family: Family, *, side: str) -> Story:
+def _copy(prefix: str, tensors: Sequence[Tensor], diff: Diff, family: Family, *, side: str) -> DifferenceGroup:
     copied = {tensor.name.removeprefix(prefix) for tensor in tensors}
     elsewhere = (tensor.name for checkpoint in (diff.a, diff.b) for tensor in checkpoint.tensors if not tensor.name.startswith(prefix))
     whole = all(name in copied for name in elsewhere if family.needs(name))
@@ -109,7 +109,7 @@ def _copy(prefix: str, tensors: Sequence[Tensor], diff: Diff, family: Family, *,
     )
 
 
-def _missing(tensors: Sequence[Tensor], family: Family, b: Checkpoint) -> Iterator[Story]:
+def _missing(tensors: Sequence[Tensor], family: Family, b: Checkpoint) -> Iterator[DifferenceGroup]:
     """Tell apart what B's loader will look for and what it never loads."""
     wanted = family_of(b) is family
     for needed in (True, False):
@@ -120,20 +120,22 @@ def _missing(tensors: Sequence[Tensor], family: Family, b: Checkpoint) -> Iterat
             yield _story(StoryKind.MISSING, text, [(tensor, None) for tensor in members], remark, harmful=needed)
 
 
-def _extra(tensors: Sequence[Tensor], family: Family) -> Iterator[Story]:
+def _extra(tensors: Sequence[Tensor], family: Family) -> Iterator[DifferenceGroup]:
     if tensors:
         text = f"{_count(len(tensors))} only in B ({family.parts(tensor.name for tensor in tensors)})"
         yield _story(StoryKind.EXTRA, text, [(None, tensor) for tensor in tensors], "")
 
 
-def _renamed(rename: Rename, family: Family) -> Story:
+def _renamed(rename: Rename, family: Family) -> DifferenceGroup:
     parts = family.parts(a.name for a, _ in rename.pairs)
     text = f"{_count(len(rename.pairs))} {_renaming(rename)} ({parts})"
     lost = any(family.needs(a.name) and not family.needs(b.name) for a, b in rename.pairs)
     wrapped = any(unwrapped(b.name) != b.name for _, b in rename.pairs)
     remark = f"B lacks them under the names it needs: {family.missing}" if lost else _WRAPPED if wrapped else ""
     # Bytes change only with the dtype, and that is a story of its own.
-    return Story(kind=StoryKind.RENAMED, text=text, remark=remark, harmful=lost or wrapped, tensors=len(rename.pairs), nbytes=0, names=_renamed_names(rename))
+    return DifferenceGroup(
+        kind=StoryKind.RENAMED, text=text, remark=remark, harmful=lost or wrapped, tensors=len(rename.pairs), nbytes=0, names=_renamed_names(rename)
+    )
 
 
 def _renamed_names(rename: Rename) -> tuple[str, ...]:
@@ -153,7 +155,7 @@ def _renaming(rename: Rename) -> str:
             return f"called `{rename.new}` in B instead of `{rename.old}`"
 
 
-def _retyped(diff: Diff, family: Family) -> Iterator[Story]:
+def _retyped(diff: Diff, family: Family) -> Iterator[DifferenceGroup]:
     if not diff.retyped:
         return
     groups: defaultdict[tuple[str, str], list[tuple[Tensor, Tensor]]] = defaultdict(list)
@@ -170,11 +172,11 @@ def _retyped(diff: Diff, family: Family) -> Iterator[Story]:
         yield _story(StoryKind.DTYPE, text, pairs, remark)
 
 
-def _reshaped(diff: Diff, family: Family) -> Iterator[Story]:
+def _reshaped(diff: Diff, family: Family) -> Iterator[DifferenceGroup]:
     if diff.reshaped:
         text = f"{_count(len(diff.reshaped))} of another shape ({family.parts(a.name for a, _ in diff.reshaped)})"
         names = [f"{a.name} {list(a.shape)} -> {list(b.shape)}" for a, b in diff.reshaped]
         # The bytes of a tensor that has another dtype too are counted there.
         nbytes = sum(b.nbytes - a.nbytes for a, b in diff.reshaped if a.dtype == b.dtype)
         remark = "the loader refuses another shape"
-        yield Story(kind=StoryKind.SHAPE, text=text, remark=remark, harmful=True, tensors=len(diff.reshaped), nbytes=nbytes, names=tuple(names))
+        yield DifferenceGroup(kind=StoryKind.SHAPE, text=text, remark=remark, harmful=True, tensors=len(diff.reshaped), nbytes=nbytes, names=tuple(names))

@@ -14,7 +14,7 @@ from ckpt_tools.doctor.setting_causes import KEYS, of_setting
 from ckpt_tools.doctor.side_by_side import modes, setting
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.grouping import count
-from ckpt_tools.rules.parse_rules import UNREADABLE
+from ckpt_tools.rules.parse_rules import PARSE_RULES
 from ckpt_tools.rules.policy_config import shown
 from ckpt_tools.rules.processors import POST, PRE
 from ckpt_tools.strict_json.pointer import ABSENT
@@ -69,7 +69,7 @@ _KINDS = {
     "CK729": _Kind(CauseCode.STATISTICS_DISAGREE, Effect.WRONG, _PROCESSORS),
     "CK730": _Kind(CauseCode.OTHER_STATISTICS, Effect.WRONG, _PROCESSORS),
 }
-_UNREADABLE = frozenset(rule.code for rule in UNREADABLE)
+_UNREADABLE = frozenset(rule.code for rule in PARSE_RULES)
 """Rules that reading enforces: of weights, an index, JSON."""
 
 _FIRST = ("CK701", "CK502", "CK305")

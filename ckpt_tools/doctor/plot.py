@@ -22,15 +22,14 @@ _MOST, _COLUMNS = 14, 3
 def check(path: str) -> None:
     """Raise, before anything is measured, what would keep a picture from being written to `path`: PlotMissing, OutputInside or Unwritable."""
     if importlib.util.find_spec("matplotlib") is None:
-        msg = "--plot needs matplotlib, which is not installed"
-        raise PlotMissing(msg)
+        raise PlotMissing("--plot needs matplotlib, which is not installed")
     if not path.lower().endswith(KINDS):
-        msg = f"is none of {', '.join(KINDS)}, by its name"
-        raise OutputInside(msg, path=path, hint="name a picture")
+        raise OutputInside(f"is none of {', '.join(KINDS)}, by its name", path=path, hint="name a picture")
     folder = os.path.split(path)[0] or "."
     if not os.path.isdir(folder) or os.path.isdir(path):
-        msg = "is a folder" if os.path.isdir(path) else f"cannot be written: there is no folder {folder}"
-        raise Unwritable(msg, path=path, hint="name a file in a folder that is there")
+        raise Unwritable(
+            "is a folder" if os.path.isdir(path) else f"cannot be written: there is no folder {folder}", path=path, hint="name a file in a folder that is there"
+        )
 
 
 def draw(live: Live, path: str) -> None:
@@ -52,8 +51,7 @@ def draw(live: Live, path: str) -> None:
     try:
         figure.savefig(path, dpi=110, metadata={"Software": None} if path.lower().endswith(".png") else None)
     except OSError as error:
-        msg = f"cannot be written: {(error.strerror or str(error)).lower()}"
-        raise Unwritable(msg, path=path) from None
+        raise Unwritable(f"cannot be written: {(error.strerror or str(error)).lower()}", path=path) from None
     finally:
         plt.close(figure)
 

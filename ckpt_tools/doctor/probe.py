@@ -38,13 +38,13 @@ def probe(family: str, folder: str) -> tuple[str, ...]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
-        msg = f"its probe gave no answer in {SECONDS:,} seconds"
-        raise Unreadable(msg, path=folder, hint=f"run it by hand: {' '.join(command)}") from None
+        raise Unreadable(f"its probe gave no answer in {SECONDS:,} seconds", path=folder, hint=f"run it by hand: {' '.join(command)}") from None
     problems = _answer(done.stdout).get("problems")
     if done.returncode or not isinstance(problems, list):
         lines = done.stderr.strip().splitlines()
-        msg = f"its probe failed: {lines[-1] if lines else f'exit status {done.returncode}'}"
-        raise Unreadable(msg, path=folder, hint=f"run it by hand: {' '.join(command)}")
+        raise Unreadable(
+            f"its probe failed: {lines[-1] if lines else f'exit status {done.returncode}'}", path=folder, hint=f"run it by hand: {' '.join(command)}"
+        )
     return tuple(str(item) for item in problems)
 
 
@@ -56,8 +56,10 @@ def diagnose(family: str, request: Mapping[str, object], progress: Callable[[int
     command = [*_command(family), "--diagnose"]
     answer = _exchange(command, json.dumps({"protocol": PROTOCOL, **request}), progress)
     if answer.get("protocol") != PROTOCOL:
-        msg = f"the probe speaks protocol {answer.get('protocol', 'none')}, and this is {PROTOCOL}"
-        raise ProbeFailed(msg, hint="install releases of ckpt-tools and lerobot_policy_smolvla_reflow that belong together")
+        raise ProbeFailed(
+            f"the probe speaks protocol {answer.get('protocol', 'none')}, and this is {PROTOCOL}",
+            hint="install releases of ckpt-tools and lerobot_policy_smolvla_reflow that belong together",
+        )
     if answer.get("refused"):
         raise InputsRefused(str(answer["refused"]))
     problems = answer.get("problems")
@@ -68,8 +70,7 @@ def _command(family: str) -> list[str]:
     """Return what runs the family's probe, without its argument. Raises ProbeMissing."""
     found: dict[str, Any] = {entry.name: entry for entry in importlib.import_module("importlib.metadata").entry_points(group=GROUP)}
     if family not in found:
-        msg = f"no probe is installed that loads {family} checkpoints"
-        raise ProbeMissing(msg)
+        raise ProbeMissing(f"no probe is installed that loads {family} checkpoints")
     return [sys.executable, "-m", found[family].value.partition(":")[0]]
 
 
@@ -94,8 +95,10 @@ def _exchange(command: list[str], request: str, progress: Callable[[int, int], N
         if process.returncode or not answer:
             log.seek(0)
             lines = log.read().strip().splitlines()
-            msg = f"the probe failed: {lines[-1] if lines else f'exit status {process.returncode}'}"
-            raise ProbeFailed(msg, hint=f"try `ckpt verify --load` on each of the two, or --no-live; the probe is {' '.join(command)}")
+            raise ProbeFailed(
+                f"the probe failed: {lines[-1] if lines else f'exit status {process.returncode}'}",
+                hint=f"try `ckpt verify --load` on each of the two, or --no-live; the probe is {' '.join(command)}",
+            )
     return answer
 
 
@@ -129,15 +132,19 @@ def measurement(answer: Mapping[str, Any]) -> Measurement:
     try:
         return _measurement(answer)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        msg = f"the probe's answer is incomplete ({type(error).__name__}: {error})"
-        raise ProbeFailed(msg, hint="install releases of ckpt-tools and lerobot_policy_smolvla_reflow that belong together") from None
+        raise ProbeFailed(
+            f"the probe's answer is incomplete ({type(error).__name__}: {error})",
+            hint="install releases of ckpt-tools and lerobot_policy_smolvla_reflow that belong together",
+        ) from None
 
 
 def _measurement(answer: Mapping[str, Any]) -> Measurement:
     seen = answer["inputs"]
     if not seen["unchanged"]:
-        msg = "the observations were changed while they were looked at, so that the two policies did not see the same"
-        raise ProbeFailed(msg, hint="a processor writes into what it reads: compare the two with --no-live")
+        raise ProbeFailed(
+            "the observations were changed while they were looked at, so that the two policies did not see the same",
+            hint="a processor writes into what it reads: compare the two with --no-live",
+        )
     statistics = seen["action_statistics"]
     return Measurement(
         device=answer["device"],

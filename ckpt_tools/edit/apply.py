@@ -1,6 +1,5 @@
 """Carrying out a plan: into a new folder or file, or in place. Either way the result is there whole and proved, or nothing has changed."""
 
-# ruff: noqa: PTH100, PTH101, PTH104, PTH110, PTH119, PTH120, PTH121, PTH211 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import errno
@@ -16,7 +15,7 @@ from ckpt_tools.edit.model import Copy, Weights
 from ckpt_tools.edit.read_back import verify
 from ckpt_tools.edit.workspace import partial, replaced, seized
 from ckpt_tools.edit.write import Target, ordered, write_output
-from ckpt_tools.errors import ChangedUnderneath, CkptError, OutputExists, OutputInside, PathEscapes, PlanStale, Unwritable, WriteFailed, WriteInterrupted
+from ckpt_tools.errors import ChangedDuringRead, CkptError, OutputExists, OutputInside, PathEscapes, PlanStale, Unwritable, WriteFailed, WriteInterrupted
 from ckpt_tools.storage.copy import no_progress
 from ckpt_tools.storage.durable import ensure_space, make_folder, refused, remove, sync_folder, sync_tree, there, uninterrupted, writing
 from ckpt_tools.storage.files import list_folder
@@ -35,7 +34,7 @@ _THERE = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 def write_new(plan: Plan, destination: str, progress: Callable[[int], None] | None = None) -> None:
     """Write the result of `plan` to `destination`, which is not there or an empty folder; a file where the result is one and it ends in .safetensors.
 
-    `progress` is called with the bytes written since the last call. Raises OutputExists, OutputInside, PlanStale, ChangedUnderneath, a WriteFailed, or what
+    `progress` is called with the bytes written since the last call. Raises OutputExists, OutputInside, PlanStale, ChangedDuringRead, a WriteFailed, or what
     reading raises; then nothing is there.
     """
     target = _free_place(plan, destination)
@@ -47,7 +46,7 @@ def write_new(plan: Plan, destination: str, progress: Callable[[int], None] | No
         place = Target(space.new, plan.removed, progress or no_progress)
         for output in ordered(plan):
             write_output(output, place)
-        check_sources(plan, ChangedUnderneath)
+        check_sources(plan, ChangedDuringRead)
         verify(plan, space.new)
         sync_tree(space.new)
         with uninterrupted():
@@ -57,7 +56,7 @@ def write_new(plan: Plan, destination: str, progress: Callable[[int], None] | No
 def write_in_place(plan: Plan, *, backup: bool = True, progress: Callable[[int], None] | None = None) -> str | None:
     """Turn the checkpoint of `plan` into the result; return the folder that holds the files that were replaced or removed, None where there is none.
 
-    `progress` is called with the bytes written since the last call. Raises PlanStale, ChangedUnderneath, Busy and other WriteFailed, or what reading raises;
+    `progress` is called with the bytes written since the last call. Raises PlanStale, ChangedDuringRead, Busy and other WriteFailed, or what reading raises;
     then nothing has changed, except for WriteInterrupted: then the change is decided on, and `recover` finishes it.
     """
     root = os.path.realpath(plan.before.root)
@@ -97,17 +96,15 @@ def hard_linked(plan: Plan) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def check_sources(plan: Plan, error: type[PlanStale | ChangedUnderneath]) -> None:
+def check_sources(plan: Plan, error: type[PlanStale | ChangedDuringRead]) -> None:
     """Raise `error` where a file that the plan reads is not the one it was made for."""
     for path, size, mtime_ns in plan.sources:
         try:
             found = os.stat(path)
         except OSError:
-            msg = "is not there any more"
-            raise error(msg, path=path) from None
+            raise error("is not there any more", path=path) from None
         if (found.st_size, found.st_mtime_ns) != (size, mtime_ns):
-            msg = "has changed since the plan was made"
-            raise error(msg, path=path)
+            raise error("has changed since the plan was made", path=path)
 
 
 def _carry_out(plan: Plan, space: Workspace, entry: journal.Journal) -> None:
@@ -124,8 +121,11 @@ def _carry_out(plan: Plan, space: Workspace, entry: journal.Journal) -> None:
             raise
         if not isinstance(error, CkptError):
             raise
-        msg = f"the change is decided on, and could not be finished: {error.path}: {error.what}"
-        raise WriteInterrupted(msg, path=plan.before.root, hint="put that right, then finish it: ckpt recover") from None
+        raise WriteInterrupted(
+            f"the change is decided on, and could not be finished: {error.path}: {error.what}",
+            path=plan.before.root,
+            hint="put that right, then finish it: ckpt recover",
+        ) from None
 
 
 def _stage(plan: Plan, writes: Iterable[Output], space: Workspace, progress: Callable[[int], None]) -> None:
@@ -142,7 +142,7 @@ def _stage(plan: Plan, writes: Iterable[Output], space: Workspace, progress: Cal
     verify(plan, space.view)
     sync_tree(space.new)
     sync_folder(os.path.dirname(space.path))
-    check_sources(plan, ChangedUnderneath)
+    check_sources(plan, ChangedDuringRead)
 
 
 def _status(path: str) -> os.stat_result | None:
@@ -204,26 +204,22 @@ def _name(new: str, target: str) -> None:
 def _free_place(plan: Plan, destination: str) -> str:
     """Return the real path of the destination. Raises OutputExists and OutputInside; Unwritable where its folder is not there."""
     if "\0" in destination or not destination:
-        msg = "is no path"
-        raise Unwritable(msg, path=destination, hint="name a place with --output")
+        raise Unwritable("is no path", path=destination, hint="name a place with --output")
     target, root = os.path.realpath(destination), os.path.realpath(plan.before.root)
     whole = os.path.isdir(plan.before.where)
     if (whole and _within(target, root)) or _within(root, target):
-        msg = f"overlaps with the checkpoint that is read, {plan.before.root}"
-        raise OutputInside(msg, path=destination)
+        raise OutputInside(f"overlaps with the checkpoint that is read, {plan.before.root}", path=destination)
     if os.path.islink(destination) and not os.path.isdir(destination):
         raise _taken(destination)
     if there(target) and not (os.path.isdir(target) and not list_folder(target) and not _is_file(plan, target)):
         raise _taken(destination)
     if not os.path.isdir(os.path.dirname(target)):
-        msg = "its folder is not there"
-        raise Unwritable(msg, path=destination, hint=f"make it first: {os.path.dirname(target)}")
+        raise Unwritable("its folder is not there", path=destination, hint=f"make it first: {os.path.dirname(target)}")
     return target
 
 
 def _taken(path: str) -> OutputExists:
-    msg = "is there already"
-    return OutputExists(msg, path=path)
+    return OutputExists("is there already", path=path)
 
 
 def _within(path: str, folder: str) -> bool:
@@ -238,8 +234,7 @@ def _is_file(plan: Plan, target: str) -> bool:
 def _check_paths(plan: Plan) -> None:
     for output in plan.outputs:
         if leaves_folder(output.path):
-            msg = f"would be written to {output.path!r}, outside the folder"
-            raise PathEscapes(msg, path=plan.before.root)
+            raise PathEscapes(f"would be written to {output.path!r}, outside the folder", path=plan.before.root)
 
 
 def _stays(plan: Plan, output: Output) -> bool:
@@ -267,8 +262,7 @@ def _refuse_unfinished(root: str) -> None:
     work = os.path.join(root, WORK)
     if there(work):
         with seized(work):
-            msg = "a write to this folder was interrupted"
-            raise WriteInterrupted(msg, path=root)
+            raise WriteInterrupted("a write to this folder was interrupted", path=root)
 
 
 def _free_backup(root: str) -> str:

@@ -39,7 +39,7 @@ class Lookup(Protocol):
         """Return the file at `path` as one that is not understood."""
 
 
-class Held(NamedTuple):
+class DraftTensor(NamedTuple):
     """A tensor of the draft: its shape, the dtype and the weight file it will have, and where its payload lies now."""
 
     dtype: Dtype
@@ -53,7 +53,7 @@ class Held(NamedTuple):
         return nbytes(self.dtype, self.shape)
 
 
-class Draft:
+class PlanDraft:
     """The state between operations. Operations write to it; `checkpoint` is what it began as.
 
     `tensors` by name. `metadata` and `shards` by weight file; a shard in `intact` is copied as it is. `texts` are the JSON files by path, `files` the paths
@@ -63,7 +63,7 @@ class Draft:
     def __init__(self, checkpoint: Checkpoint) -> None:
         root = checkpoint.root
         self.checkpoint = checkpoint
-        self.tensors: dict[str, Held] = {}
+        self.tensors: dict[str, DraftTensor] = {}
         self.metadata: dict[str, Metadata] = {}
         self.intact: set[str] = {file.path for file in checkpoint.weights}
         self.add(root, checkpoint.weights)
@@ -76,7 +76,7 @@ class Draft:
         for file in files:
             self.metadata[file.path] = file.metadata
             for tensor in file.tensors:
-                self.tensors[tensor.name] = Held(tensor.dtype, tensor.shape, file.path, source_of(root, file, tensor.start, tensor.end, tensor.dtype))
+                self.tensors[tensor.name] = DraftTensor(tensor.dtype, tensor.shape, file.path, source_of(root, file, tensor.start, tensor.end, tensor.dtype))
 
     def touch(self, *shards: str) -> None:
         """Note that these weight files will be written anew."""

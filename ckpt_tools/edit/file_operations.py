@@ -16,7 +16,7 @@ from ckpt_tools.strict_json import edit as strict_json_edit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ckpt_tools.edit.draft import Draft, Lookup, Metadata
+    from ckpt_tools.edit.draft import Lookup, Metadata, PlanDraft
     from ckpt_tools.edit.operations import CopyFile, DropFile, Merge, RenameKey, Reshard, SetMetadata, SetValue, UnsetValue
 
 SINGLE_FILE = "model.safetensors"
@@ -25,7 +25,7 @@ _WORK = ".ckpt-work"
 _WIDTH = 60
 
 
-def set_value(draft: Draft, operation: SetValue, _lookup: Lookup) -> Step | None:
+def set_value(draft: PlanDraft, operation: SetValue, _lookup: Lookup) -> Step | None:
     """Set a value in a JSON file."""
     edit = lambda text: strict_json_edit.set_value(text, operation.pointer, operation.value)  # noqa: E731 - said twice it would be longer
     return _edit(draft, operation.path, edit, f"set {operation.pointer} to {_spelled(operation.value)}")
@@ -36,21 +36,20 @@ def _spelled(value: object) -> str:
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
 
 
-def unset_value(draft: Draft, operation: UnsetValue, _lookup: Lookup) -> Step | None:
+def unset_value(draft: PlanDraft, operation: UnsetValue, _lookup: Lookup) -> Step | None:
     """Remove a value from a JSON file."""
     return _edit(draft, operation.path, lambda text: strict_json_edit.unset_value(text, operation.pointer), f"remove {operation.pointer}")
 
 
-def rename_key(draft: Draft, operation: RenameKey, _lookup: Lookup) -> Step | None:
+def rename_key(draft: PlanDraft, operation: RenameKey, _lookup: Lookup) -> Step | None:
     """Rename a key in a JSON file."""
     edit = lambda text: strict_json_edit.rename_key(text, operation.pointer, operation.to)  # noqa: E731 - said twice it would be longer
     return _edit(draft, operation.path, edit, f"rename {operation.pointer} to {operation.to}")
 
 
-def _edit(draft: Draft, path: str, edit: Callable[[str], str], what: str) -> Step | None:
+def _edit(draft: PlanDraft, path: str, edit: Callable[[str], str], what: str) -> Step | None:
     if path not in draft.texts:
-        msg = "is no JSON file of the checkpoint that can be edited"
-        raise RecipeInvalid(msg, subject=path, hint=f"it has {', '.join(sorted(draft.texts)) or 'none'}")
+        raise RecipeInvalid("is no JSON file of the checkpoint that can be edited", subject=path, hint=f"it has {', '.join(sorted(draft.texts)) or 'none'}")
     text = edit(draft.texts[path])
     if text == draft.texts[path]:
         return None
@@ -58,7 +57,7 @@ def _edit(draft: Draft, path: str, edit: Callable[[str], str], what: str) -> Ste
     return Step(f"{path}: {what}", Safety.SAFE)
 
 
-def set_metadata(draft: Draft, operation: SetMetadata, _lookup: Lookup) -> Step | None:
+def set_metadata(draft: PlanDraft, operation: SetMetadata, _lookup: Lookup) -> Step | None:
     """Set or remove a key of the weight files' metadata."""
     changed = False
     for shard, metadata in draft.metadata.items():
@@ -80,7 +79,7 @@ def _with(metadata: Metadata, key: str, wanted: str | None) -> Metadata:
     return (*(metadata or ()), (key, wanted))
 
 
-def merge(draft: Draft, _operation: Merge, _lookup: Lookup) -> Step | None:
+def merge(draft: PlanDraft, _operation: Merge, _lookup: Lookup) -> Step | None:
     """Put all weights into one file."""
     if draft.index is None and list(draft.metadata) == [SINGLE_FILE]:
         return None
@@ -91,7 +90,7 @@ def merge(draft: Draft, _operation: Merge, _lookup: Lookup) -> Step | None:
     return Step(text, Safety.UNSAFE if lost else Safety.SAFE, len(draft.tensors), draft.nbytes(draft.tensors), lost)
 
 
-def reshard(draft: Draft, operation: Reshard, _lookup: Lookup) -> Step | None:
+def reshard(draft: PlanDraft, operation: Reshard, _lookup: Lookup) -> Step | None:
     """Split the weights into files of at most so many bytes."""
     groups = _split(draft, operation.max_bytes)
     shards = [SINGLE_FILE] if len(groups) == 1 else [f"model-{number:05}-of-{len(groups):05}.safetensors" for number in range(1, len(groups) + 1)]
@@ -105,7 +104,7 @@ def reshard(draft: Draft, operation: Reshard, _lookup: Lookup) -> Step | None:
     return Step(text, Safety.UNSAFE if lost else Safety.SAFE, len(draft.tensors), draft.nbytes(draft.tensors), lost)
 
 
-def _split(draft: Draft, max_bytes: int) -> list[list[str]]:
+def _split(draft: PlanDraft, max_bytes: int) -> list[list[str]]:
     """Return groups of names in natural order, each as full as it gets."""
     groups: list[list[str]] = []
     room = 0
@@ -120,7 +119,7 @@ def _split(draft: Draft, max_bytes: int) -> list[list[str]]:
     return groups
 
 
-def _place(draft: Draft, placed: dict[str, str]) -> tuple[str, ...]:
+def _place(draft: PlanDraft, placed: dict[str, str]) -> tuple[str, ...]:
     """Assign tensors to weight files; every file gets the metadata of all that there were. Return what of it is lost: a key has one value."""
     union: dict[str, str] = {}
     values: dict[str, set[str]] = {}
@@ -136,7 +135,7 @@ def _place(draft: Draft, placed: dict[str, str]) -> tuple[str, ...]:
     return tuple(f"metadata {key}: {_spelled(union[key])} is kept of {len(found)} values" for key, found in values.items() if len(found) > 1)
 
 
-def renumber(draft: Draft) -> None:
+def renumber(draft: PlanDraft) -> None:
     """Leave out weight files that operations have emptied, and close the gaps in the names of the others, which say how many there are."""
     filled = {held.shard for held in draft.tensors.values()} | draft.intact
     left = [shard for shard in draft.metadata if shard in filled]
@@ -153,7 +152,7 @@ def renumber(draft: Draft) -> None:
     draft.tensors = {name: held._replace(shard=names[held.shard]) for name, held in draft.tensors.items()}
 
 
-def drop_file(draft: Draft, operation: DropFile, _lookup: Lookup) -> Step | None:
+def drop_file(draft: PlanDraft, operation: DropFile, _lookup: Lookup) -> Step | None:
     """Leave out other files."""
     selection = Selection(operation.select)
     gone = sorted(path for path in (*draft.files, *draft.texts) if path.rstrip("/") in selection)
@@ -163,15 +162,13 @@ def drop_file(draft: Draft, operation: DropFile, _lookup: Lookup) -> Step | None
     return Step(f"drop {len(gone)} file{'s' * (len(gone) > 1)}", Safety.UNSAFE, details=tuple(gone)) if gone else None
 
 
-def copy_file(draft: Draft, operation: CopyFile, lookup: Lookup) -> Step:
+def copy_file(draft: PlanDraft, operation: CopyFile, lookup: Lookup) -> Step:
     """Put a file into the checkpoint."""
     path = operation.path
     if leaves_folder(path) or "/" in path or path in ("", ".", _WORK):
-        msg = "does not name a file in the checkpoint's folder"
-        raise RecipeInvalid(msg, subject=path, hint="a plain name such as README.md is expected")
+        raise RecipeInvalid("does not name a file in the checkpoint's folder", subject=path, hint="a plain name such as README.md is expected")
     if path.endswith((".safetensors", INDEX_SUFFIX)):
-        msg = "would be a weight file or an index"
-        raise RecipeInvalid(msg, subject=path, hint="`take` takes tensors from another checkpoint")
+        raise RecipeInvalid("would be a weight file or an index", subject=path, hint="`take` takes tensors from another checkpoint")
     there = path in draft.files or path in draft.texts
     draft.files.pop(path, None)
     draft.texts.pop(path, None)
@@ -180,7 +177,6 @@ def copy_file(draft: Draft, operation: CopyFile, lookup: Lookup) -> Step:
     else:
         source = lookup.identity(operation.source)
         if source is None:
-            msg = "is a link that leads nowhere"
-            raise RecipeInvalid(msg, subject=operation.source, hint="name the file itself")
+            raise RecipeInvalid("is a link that leads nowhere", subject=operation.source, hint="name the file itself")
         draft.files[path] = source.path
     return Step(f"{'replace' if there else 'add'} {path} from {operation.source}", Safety.UNSAFE if there else Safety.SAFE)

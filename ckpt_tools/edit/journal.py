@@ -1,7 +1,5 @@
 """The journal of a write in place: once it is there the write takes place, step by step; however often that is interrupted it can be taken up again."""
 
-# ruff: noqa: PTH106, PTH119, PTH120 - paths are strings as the user typed them; importing pathlib costs start-up time
-# ruff: noqa: PTH120, PTH208 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import json
@@ -14,7 +12,7 @@ from ckpt_tools.checkpoint.locate import WORK, candidates
 from ckpt_tools.edit.workspace import Workspace, discard, partial, seized
 from ckpt_tools.errors import CkptError, PathEscapes, WriteInterrupted
 from ckpt_tools.storage.durable import make_folder, remove, rename, sync_folder, sync_tree, there, write_file, writing
-from ckpt_tools.storage.files import nothing_at, read_whole
+from ckpt_tools.storage.files import path_not_found, read_whole
 from ckpt_tools.storage.paths import leaves_folder
 
 if TYPE_CHECKING:
@@ -94,8 +92,7 @@ def read(path: str) -> Journal:
     except (ValueError, TypeError, KeyError, RecursionError):
         sound = False
     if not sound:
-        msg = "is not a journal that ckpt wrote"
-        raise WriteInterrupted(msg, path=path, hint="look at the folder, put right what is wrong, and remove .ckpt-work")
+        raise WriteInterrupted("is not a journal that ckpt wrote", path=path, hint="look at the folder, put right what is wrong, and remove .ckpt-work")
     return journal
 
 
@@ -105,8 +102,11 @@ def check_inside(root: str, paths: Iterable[str]) -> None:
     for folder in {os.path.dirname(path) for path in paths}:
         real = os.path.join(os.path.realpath(os.path.join(root, folder)), "")
         if not real.startswith(top):
-            msg = f"leads out of the folder or to another disk, to {real.rstrip('/')}"
-            raise PathEscapes(msg, path=os.path.join(root, folder), hint="write to a new folder with --output")
+            raise PathEscapes(
+                f"leads out of the folder or to another disk, to {real.rstrip('/')}",
+                path=os.path.join(root, folder),
+                hint="write to a new folder with --output",
+            )
 
 
 def _stays(path: object) -> bool:
@@ -155,14 +155,14 @@ def _folders(root: str, paths: Iterable[str]) -> tuple[str, ...]:
 def recover(where: str) -> str:
     """Return what became of an interrupted write to `where`: "finished", "undone", or "nothing" where none was interrupted.
 
-    Raises Busy for one that is still going on, WriteInterrupted for a damaged journal, NothingThere, and what the machine refuses. Can be interrupted and
+    Raises LockedByOther for one that is still going on, WriteInterrupted for a damaged journal, PathNotFound, and what the machine refuses. Can be interrupted and
     called again itself.
     """
     place = where.rstrip("/") or "/"
     beside = partial(os.path.realpath(place))
     work = next((path for path in _works(place) if there(path)), None)
     if work is None and not there(place) and not there(beside):
-        raise nothing_at(where)
+        raise path_not_found(where)
     outcomes = []
     if work is not None:
         with seized(work) as space:

@@ -1,6 +1,5 @@
 """What planning asks of the files on this machine; paths come back absolute."""
 
-# ruff: noqa: PTH100, PTH110, PTH119, PTH120 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import os
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.read import DOCUMENT_LIMIT, other_file, read, tensor_file
 from ckpt_tools.edit.model import SourceFile
-from ckpt_tools.storage.files import not_here, open_regular, read_whole
+from ckpt_tools.storage.files import open_regular, read_whole, remote_not_supported
 from ckpt_tools.storage.session import is_remote
 from ckpt_tools.strict_json.parse import decode_utf8
 from ckpt_tools.values import cast
@@ -25,9 +24,9 @@ class LocalLookup:
         self._proved: dict[tuple[Source, Dtype], bool] = {}
 
     def read(self, where: str) -> Checkpoint:
-        """Return the checkpoint at `where`, its root absolute. Raises NotHere for one on the Hub: planning reads payload, and applying copies files."""
+        """Return the checkpoint at `where`, its root absolute. Raises RemoteNotSupported for one on the Hub: planning reads payload, and applying copies files."""
         if is_remote(where):
-            raise not_here(where)
+            raise remote_not_supported(where)
         checkpoint = read(where)
         return checkpoint._replace(root=os.path.abspath(checkpoint.root))
 
@@ -38,7 +37,7 @@ class LocalLookup:
         return self._proved[source, dtype]
 
     def identity(self, path: str) -> SourceFile | None:
-        """Return size and time of the file at `path`, None for a link that leads nowhere. Raises NothingThere, NotAFile or Unreadable."""
+        """Return size and time of the file at `path`, None for a link that leads nowhere. Raises PathNotFound, NotAFile or Unreadable."""
         if os.path.islink(path) and not os.path.exists(path):
             return None
         with open_regular(path) as (descriptor, size):

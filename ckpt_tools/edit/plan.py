@@ -15,7 +15,7 @@ from ckpt_tools.checkpoint.documents import state_names
 from ckpt_tools.checkpoint.model import Checkpoint, Document, Tensor, TensorFile
 from ckpt_tools.edit import file_operations, tensor_operations
 from ckpt_tools.edit import operations as operations_of
-from ckpt_tools.edit.draft import Draft
+from ckpt_tools.edit.draft import PlanDraft
 from ckpt_tools.edit.file_operations import renumber
 from ckpt_tools.edit.model import Copy, Piece, Plan, Text, Weights
 from ckpt_tools.errors import NothingLeft
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from ckpt_tools.edit.model import Output, SourceFile, Step
     from ckpt_tools.edit.operations import Operation
 
-    type Doing = Callable[[Draft, Any, Lookup], Step | None]  # Any: the operation that it is listed under
+    type OperationHandler = Callable[[PlanDraft, Any, Lookup], Step | None]  # Any: the operation that it is listed under
 
 _DIGEST_BYTES = 16
 
-_DOING: dict[type, Doing] = {
+_DOING: dict[type, OperationHandler] = {
     operations_of.Drop: tensor_operations.drop,
     operations_of.Keep: tensor_operations.keep,
     operations_of.Rename: tensor_operations.rename,
@@ -53,14 +53,17 @@ _DOING: dict[type, Doing] = {
 
 
 def plan(checkpoint: Checkpoint, operations: Iterable[Operation], lookup: Lookup, *, remains: tuple[str, ...] = ()) -> Plan:
-    """Return what `operations`, one after the other, make of `checkpoint`. Raises a SurgeryRefused that says which of them cannot be done, and why."""
-    draft = Draft(checkpoint)
+    """Return what `operations`, one after the other, make of `checkpoint`. Raises a EditRefused that says which of them cannot be done, and why."""
+    draft = PlanDraft(checkpoint)
     todo = tuple(operations)
     done = [(operation, _DOING[type(operation)](draft, operation, lookup)) for operation in todo]
     steps = tuple(step for _, step in done if step is not None)
     if not draft.tensors:
-        msg = "holds no tensor to begin with" if not checkpoint.tensors else "would be left without a tensor"
-        raise NothingLeft(msg, path=checkpoint.root, hint="there is nothing to change")
+        raise NothingLeft(
+            "holds no tensor to begin with" if not checkpoint.tensors else "would be left without a tensor",
+            path=checkpoint.root,
+            hint="there is nothing to change",
+        )
     renumber(draft)
     outputs = tuple(_outputs(draft))
     sources = _sources(checkpoint, outputs, lookup)
@@ -79,7 +82,7 @@ def plan(checkpoint: Checkpoint, operations: Iterable[Operation], lookup: Lookup
     )
 
 
-def _outputs(draft: Draft) -> Iterator[Output]:
+def _outputs(draft: PlanDraft) -> Iterator[Output]:
     checkpoint = draft.checkpoint
     sizes = {file.path: file.size for files in (checkpoint.weights, checkpoint.states, checkpoint.others) for file in files}
     for shard in draft.metadata:
@@ -97,13 +100,13 @@ def _outputs(draft: Draft) -> Iterator[Output]:
         yield Copy(path, source, sizes.get(path, 0))
 
 
-def _weights(draft: Draft, shard: str) -> Weights:
+def _weights(draft: PlanDraft, shard: str) -> Weights:
     held = {name: tensor for name, tensor in draft.tensors.items() if tensor.shard == shard}
     placed = header.layout(Tensor(name, one.dtype, one.shape, shard, 0, one.nbytes) for name, one in held.items())
     return Weights(shard, header.encode(placed, draft.metadata[shard]), tuple(Piece(tensor, held[tensor.name].source) for tensor in placed))
 
 
-def _index_text(draft: Draft) -> str:
+def _index_text(draft: PlanDraft) -> str:
     """Return the index as transformers writes it."""
     weight_map = {name: held.shard for name, held in draft.tensors.items()}
     total = sum(held.nbytes for held in draft.tensors.values())
@@ -119,7 +122,7 @@ def _sources(checkpoint: Checkpoint, outputs: Sequence[Output], lookup: Lookup) 
     return tuple(source for source in found if source is not None)
 
 
-def _after(draft: Draft, outputs: Sequence[Output], lookup: Lookup) -> Checkpoint:
+def _after(draft: PlanDraft, outputs: Sequence[Output], lookup: Lookup) -> Checkpoint:
     before = draft.checkpoint
     names = sorted(output.path for output in outputs)
     written = {output.path: _tensor_file(draft, output) for output in outputs if isinstance(output, Weights)}
@@ -140,22 +143,22 @@ def _after(draft: Draft, outputs: Sequence[Output], lookup: Lookup) -> Checkpoin
     )
 
 
-def _tensor_file(draft: Draft, output: Weights) -> TensorFile:
+def _tensor_file(draft: PlanDraft, output: Weights) -> TensorFile:
     tensors = tuple(piece.tensor for piece in output.pieces)
     return TensorFile(path=output.path, size=output.size, payload_start=len(output.header), tensors=tensors, metadata=draft.metadata[output.path])
 
 
-def _index(draft: Draft, outputs: Sequence[Output]) -> ShardIndex | None:
+def _index(draft: PlanDraft, outputs: Sequence[Output]) -> ShardIndex | None:
     written = (output for output in outputs if isinstance(output, Text) and output.path == draft.index)
     return next((shard_index.decode(output.text, output.path) for output in written), draft.checkpoint.shard_index if draft.index else None)
 
 
-def _state(draft: Draft, path: str, lookup: Lookup) -> TensorFile:
+def _state(draft: PlanDraft, path: str, lookup: Lookup) -> TensorFile:
     known = {file.path: file for file in draft.checkpoint.states if draft.files[path] == f"{draft.checkpoint.root}/{path}"}
     return known.get(path) or lookup.state(draft.files[path])._replace(path=path)
 
 
-def _other(draft: Draft, path: str, lookup: Lookup) -> OtherFile:
+def _other(draft: PlanDraft, path: str, lookup: Lookup) -> OtherFile:
     known = {file.path: file for file in draft.checkpoint.others if draft.files[path] == f"{draft.checkpoint.root}/{path}"}
     return known.get(path) or lookup.other(draft.files[path])._replace(path=path)
 

@@ -22,13 +22,11 @@ def verify(plan: Plan, folder: str) -> None:
     try:
         found = read(os.path.join(folder, _named(plan)), lenient=True)
     except CkptError as error:
-        msg = f"what was written cannot be read: {error.what}"
-        raise WrittenWrong(msg, path=error.path, subject=error.subject) from None
+        raise WrittenWrong(f"what was written cannot be read: {error.what}", path=error.path, subject=error.subject) from None
     expected = plan.after._replace(where=found.where, root=found.root)
     if found != expected:
         part = next(name for name in found._fields if getattr(found, name) != getattr(expected, name))
-        msg = f"what was written is not what was planned: its {part.replace('_', ' ')} differ"
-        raise WrittenWrong(msg, path=folder)
+        raise WrittenWrong(f"what was written is not what was planned: its {part.replace('_', ' ')} differ", path=folder)
 
 
 def _verify_header(output: Weights, path: str) -> None:
@@ -36,11 +34,9 @@ def _verify_header(output: Weights, path: str) -> None:
         with open_regular(path) as (descriptor, size):
             same = size == output.size and read_at(descriptor, len(output.header), 0, path) == output.header
     except CkptError as error:
-        msg = f"what was written cannot be read: {error.what}"
-        raise WrittenWrong(msg, path=path) from None
+        raise WrittenWrong(f"what was written cannot be read: {error.what}", path=path) from None
     if not same:
-        msg = "what was written is not what was planned: its header or its size differs"
-        raise WrittenWrong(msg, path=path)
+        raise WrittenWrong("what was written is not what was planned: its header or its size differs", path=path)
 
 
 def _named(plan: Plan) -> str:

@@ -38,12 +38,11 @@ type _Lines = dict[str, int]
 def read_recipe(path: str) -> tuple[Operation, ...]:
     """Return the operations in the recipe at `path` (.json, .yaml or .yml); relative sources start at its folder.
 
-    Raises RecipeInvalid with path, line and place, or what reading a file raises (NothingThere, NotAFile, Unreadable).
+    Raises RecipeInvalid with path, line and place, or what reading a file raises (PathNotFound, NotAFile, Unreadable).
     """
     extension = os.path.splitext(path)[1].lower()
     if extension not in (".json", ".yaml", ".yml"):
-        msg = "is no recipe by its name"
-        raise RecipeInvalid(msg, path=path, hint="name a file that ends in .json, .yaml or .yml")
+        raise RecipeInvalid("is no recipe by its name", path=path, hint="name a file that ends in .json, .yaml or .yml")
     data = read_whole(path, LIMIT, "a recipe file")
     lines: _Lines = {}
     try:
@@ -62,8 +61,7 @@ def read_recipe(path: str) -> tuple[Operation, ...]:
 
 
 def _refuse_length(count: int) -> NoReturn:
-    msg = f"lists {count:,} operations, more than the {MOST:,} that a recipe may have"
-    raise RecipeInvalid(msg, hint="a glob names many tensors at once")
+    raise RecipeInvalid(f"lists {count:,} operations, more than the {MOST:,} that a recipe may have", hint="a glob names many tensors at once")
 
 
 def _placed(operation: Operation, folder: str) -> Operation:

@@ -48,8 +48,7 @@ def _by_glob(match: str, to: str) -> Renamer:
     tokens = TOKENS.findall(to)
     wanted = sum(token in _CAPTURES for token in tokens)
     if wanted > pattern.groups:
-        msg = f"{to!r} has {wanted} wildcards, and {match!r} only {pattern.groups} to fill them from"
-        raise RecipeInvalid(msg, hint="wildcards are carried over in order")
+        raise RecipeInvalid(f"{to!r} has {wanted} wildcards, and {match!r} only {pattern.groups} to fill them from", hint="wildcards are carried over in order")
 
     def rename(name: str) -> str | None:
         found = pattern.fullmatch(name)
@@ -78,8 +77,7 @@ def time_limit(subject: str) -> Iterator[None]:
         return
 
     def stop(_signal: int, _frame: object) -> None:
-        msg = f"took more than {SECONDS} seconds"
-        raise PatternTooSlow(msg, subject=subject)
+        raise PatternTooSlow(f"took more than {SECONDS} seconds", subject=subject)
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.dtype import Dtype
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.edit.operations import Operation
-    from ckpt_tools.families.family import Cleaning, Family
+    from ckpt_tools.families.family import CleanConfig, Family
 
 LEROBOT, FORK = "lerobot", "fork"
 POLICIES = (("config.json", ""), ("train_config.json", "/policy"))
@@ -45,14 +45,13 @@ def operations(checkpoint: Checkpoint, family: Family, *, target: str = LEROBOT,
     return [*found, *_dtypes(plain, reference, lossy=lossy), *_metadata(plain, reference)]
 
 
-def _check_target(cleaning: Cleaning | None, target: str) -> None:
+def _check_target(cleaning: CleanConfig | None, target: str) -> None:
     known = (LEROBOT, FORK, *(cleaning.newer if cleaning else ()))
     if target not in known:
-        msg = f"the target {target!r} is unknown"
-        raise RecipeInvalid(msg, hint=f"use one of {', '.join(known)}")
+        raise RecipeInvalid(f"the target {target!r} is unknown", hint=f"use one of {', '.join(known)}")
 
 
-def _configs(checkpoint: Checkpoint, cleaning: Cleaning, target: str) -> Iterator[Operation]:
+def _configs(checkpoint: Checkpoint, cleaning: CleanConfig, target: str) -> Iterator[Operation]:
     for path, base, config in policies(checkpoint):
         if not is_ours(config, base, cleaning):
             continue
@@ -68,7 +67,7 @@ def _configs(checkpoint: Checkpoint, cleaning: Cleaning, target: str) -> Iterato
                 yield UnsetValue(path, f"{base}/{key}")
 
 
-def is_ours(config: Mapping[str, object], base: str, cleaning: Cleaning) -> bool:
+def is_ours(config: Mapping[str, object], base: str, cleaning: CleanConfig) -> bool:
     """Whether a config is one of the family's policy: by its type, or in config.json without one. Another policy's is nobody's to relabel."""
     return config.get("type") in cleaning.types if "type" in config else not base
 

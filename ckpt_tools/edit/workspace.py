@@ -1,6 +1,5 @@
 """The hidden folder in which a write is prepared: one writer at a time, and what a dead writer left is recognised by its lock, which died with it."""
 
-# ruff: noqa: PTH102, PTH119, PTH120, PTH208 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import fcntl
@@ -8,7 +7,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.errors import Busy, Unwritable, WriteFailed
+from ckpt_tools.errors import LockedByOther, Unwritable, WriteFailed
 from ckpt_tools.storage.durable import make_folder, refused, remove, there, uninterrupted, writing
 
 if TYPE_CHECKING:
@@ -59,16 +58,15 @@ def partial(destination: str) -> str:
 def seized(path: str, *, new: bool = False) -> Iterator[Workspace]:
     """Yield the workspace at `path` while it is locked; `new` makes it.
 
-    Raises Busy while another process holds it or was as quick to make it, Unwritable where it is not what ckpt makes or cannot be locked.
+    Raises LockedByOther while another process holds it or was as quick to make it, Unwritable where it is not what ckpt makes or cannot be locked.
     """
     if new:
         _make(path)
     elif os.path.islink(path) or (os.path.isdir(path) and os.listdir(path) and not there(os.path.join(path, _LOCK))):
-        msg = "has the name of a folder that ckpt makes, and is something else"
-        raise Unwritable(msg, path=path, hint="move it away")
+        raise Unwritable("has the name of a folder that ckpt makes, and is something else", path=path, hint="move it away")
     try:
         lock = _lock(path)
-    except Busy:
+    except LockedByOther:
         raise
     except BaseException:
         if new:
@@ -119,9 +117,8 @@ def _hold(lock: int, name: str, path: str) -> None:
         raise _busy(path)
 
 
-def _busy(path: str) -> Busy:
-    msg = "another process is writing here"
-    return Busy(msg, path=os.path.dirname(path))
+def _busy(path: str) -> LockedByOther:
+    return LockedByOther("another process is writing here", path=os.path.dirname(path))
 
 
 @contextmanager

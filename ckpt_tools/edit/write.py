@@ -1,6 +1,5 @@
 """Writing the files of a plan into a folder: headers, ranges of bytes, casts, texts, copies. Each file is on the disk when it has been written."""
 
-# ruff: noqa: PTH115, PTH120, PTH211 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import errno
@@ -10,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.edit.model import Copy, Weights
-from ckpt_tools.errors import ChangedUnderneath, CkptError
+from ckpt_tools.errors import ChangedDuringRead, CkptError
 from ckpt_tools.storage.copy import copy_range
 from ckpt_tools.storage.durable import create, make_folder, refused, sync, there, write_all, writing
 from ckpt_tools.storage.files import list_folder, open_regular
@@ -120,8 +119,7 @@ def _fill_copy(descriptor: int, source: str, path: str, progress: Callable[[int]
         copy_range(opened, descriptor, 0, size, 0, progress)
         after = os.fstat(opened)
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            msg = "changed while it was copied"
-            raise ChangedUnderneath(msg)
+            raise ChangedDuringRead("changed while it was copied")
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
     CkptError
     ├── UsageError                       the person who typed the command
-    │   ├── NothingThere                     the path does not exist
+    │   ├── PathNotFound                     the path does not exist
     │   │   └── NoRepository                     the Hub has no such model, or hides it
     │   ├── HubNameInvalid                   an hf:// name that cannot name a checkpoint
     │   ├── AccessRefused                    the Hub wants to know who asks, or says no
-    │   ├── NotHere                          what was asked for needs the files on this machine
+    │   ├── RemoteNotSupported                          what was asked for needs the files on this machine
     │   ├── NotACheckpoint                   there is something, but no safetensors weights
     │   ├── UnknownSelection                 a filter or an option that names nothing
     │   ├── SettingsInvalid                  a ckpt.toml that does not say what it must
@@ -17,7 +17,7 @@
     │   ├── InputsRefused                    observations or an environment that the policies cannot be shown
     │   ├── PlotMissing                      nothing is installed that could draw
     │   ├── SumsMissing                      the package's compiled part is not there
-    │   └── SurgeryRefused                   a change that is not made
+    │   └── EditRefused                   a change that is not made
     │       └── RecipeInvalid, NameTaken, NothingLeft, CastLossy, PatternTooSlow, PointerInvalid, OutputExists,
     │           OutputInside, PlanStale
     ├── FormatError                      whoever wrote the file
@@ -39,7 +39,7 @@
     └── StoreError                       the machine: permissions, devices, a file that changes while it is read
         ├── Unreadable
         ├── NotAFile
-        ├── ChangedUnderneath
+        ├── ChangedDuringRead
         ├── Unreachable                      the Hub cannot be asked
         ├── WrongAnswer                      the Hub, or what stands between, answers with something else
         ├── ProbeFailed                      what was to load the policy died, or did not answer
@@ -102,8 +102,8 @@ from ckpt_tools.errors.format import (
     TensorRepeated,
 )
 from ckpt_tools.errors.machine import (
-    Busy,
-    ChangedUnderneath,
+    ChangedDuringRead,
+    LockedByOther,
     NoSpace,
     NotAFile,
     ProbeFailed,
@@ -119,6 +119,7 @@ from ckpt_tools.errors.machine import (
 from ckpt_tools.errors.usage import (
     AccessRefused,
     CastLossy,
+    EditRefused,
     HubNameInvalid,
     InputsRefused,
     ManifestInvalid,
@@ -126,33 +127,32 @@ from ckpt_tools.errors.usage import (
     NoRepository,
     NotACheckpoint,
     NotComparable,
-    NotHere,
     NothingLeft,
-    NothingThere,
     OutputExists,
     OutputInside,
+    PathNotFound,
     PatternTooSlow,
     PlanStale,
     PlotMissing,
     PointerInvalid,
     ProbeMissing,
     RecipeInvalid,
+    RemoteNotSupported,
     SettingsInvalid,
     SpecInvalid,
     SumsMissing,
-    SurgeryRefused,
     UnknownSelection,
     UsageError,
 )
 
 __all__ = [
     "AccessRefused",
-    "Busy",
     "CastLossy",
-    "ChangedUnderneath",
+    "ChangedDuringRead",
     "CkptError",
     "DtypeUnknown",
     "DtypeWrapped",
+    "EditRefused",
     "EntryInvalid",
     "EntryPositional",
     "FieldMissing",
@@ -176,6 +176,7 @@ __all__ = [
     "JsonNotUtf8",
     "JsonSyntax",
     "JsonTooDeep",
+    "LockedByOther",
     "ManifestInvalid",
     "MetadataInvalid",
     "MetadataKeyRepeated",
@@ -188,14 +189,13 @@ __all__ = [
     "NotACheckpoint",
     "NotAFile",
     "NotComparable",
-    "NotHere",
     "NothingLeft",
-    "NothingThere",
     "OffsetsInvalid",
     "OffsetsReversed",
     "OutputExists",
     "OutputInside",
     "PathEscapes",
+    "PathNotFound",
     "PatternTooSlow",
     "PayloadGap",
     "PayloadOverlap",
@@ -207,6 +207,7 @@ __all__ = [
     "ProbeFailed",
     "ProbeMissing",
     "RecipeInvalid",
+    "RemoteNotSupported",
     "SettingsInvalid",
     "ShapeInvalid",
     "ShardListedTwice",
@@ -219,7 +220,6 @@ __all__ = [
     "SpecificationError",
     "StoreError",
     "SumsMissing",
-    "SurgeryRefused",
     "TensorInTwoShards",
     "TensorNotInIndex",
     "TensorNotInShard",

@@ -19,7 +19,7 @@ class NotAFile(StoreError):
     hint = "put the file itself there"
 
 
-class ChangedUnderneath(StoreError):
+class ChangedDuringRead(StoreError):
     """A file became shorter or was replaced while it was read."""
 
     hint = "something is writing to this checkpoint: wait for it to finish and try again"
@@ -55,7 +55,7 @@ class NoSpace(WriteFailed):
     hint = "free some space, or write to another disk with --output"
 
 
-class Busy(WriteFailed):
+class LockedByOther(WriteFailed):
     """One process at a time writes to a folder."""
 
     hint = "wait until it has finished"

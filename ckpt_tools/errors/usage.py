@@ -9,7 +9,7 @@ class UsageError(CkptError):
     """The command asks for something that cannot be done."""
 
 
-class NothingThere(UsageError):
+class PathNotFound(UsageError):
     """The path does not exist."""
 
     hint = "check the spelling; a folder, a .safetensors file or a LeRobot run folder is expected"
@@ -21,7 +21,7 @@ class NotACheckpoint(UsageError):
     hint = "name a folder that holds model.safetensors (or shards with an index), a .safetensors file, or a LeRobot run folder"
 
 
-class NoRepository(NothingThere):
+class NoRepository(PathNotFound):
     """The Hub has a model of that name that who asks may see."""
 
     hint = "check the spelling"
@@ -39,7 +39,7 @@ class AccessRefused(UsageError):
     hint = "log in with `hf auth login`, or set HF_TOKEN to a token that may read it"
 
 
-class NotHere(UsageError):
+class RemoteNotSupported(UsageError):
     """What was asked for needs the checkpoint on this machine, not on the Hub."""
 
 
@@ -95,53 +95,53 @@ class SettingsInvalid(UsageError):
     hint = "correct the settings file"
 
 
-class SurgeryRefused(UsageError):
+class EditRefused(UsageError):
     """A change that is not made; nothing was written."""
 
 
-class RecipeInvalid(SurgeryRefused):
+class RecipeInvalid(EditRefused):
     """A recipe is a list of operations, each with the fields that `schemas/recipe.schema.json` lists."""
 
 
-class NameTaken(SurgeryRefused):
+class NameTaken(EditRefused):
     """After a rename every tensor has a name of its own."""
 
 
-class NothingLeft(SurgeryRefused):
+class NothingLeft(EditRefused):
     """A plan leaves at least one tensor."""
 
     hint = "check the globs: `ckpt show --tree` prints the names; * stands for one segment, ** for several"
 
 
-class CastLossy(SurgeryRefused):
+class CastLossy(EditRefused):
     """A cast keeps every value, unless it is asked for by name to round."""
 
     hint = "pass --allow-lossy to round to the nearest"
 
 
-class PatternTooSlow(SurgeryRefused):
+class PatternTooSlow(EditRefused):
     """A regular expression is done with a checkpoint's names in seconds."""
 
     hint = "a quantifier inside another, such as (a+)+, can take forever: write it without, or use a glob"
 
 
-class PointerInvalid(SurgeryRefused):
+class PointerInvalid(EditRefused):
     """A JSON pointer (RFC 6901) leads to a place in the file."""
 
 
-class OutputExists(SurgeryRefused):
+class OutputExists(EditRefused):
     """A new folder or file is written where there is none."""
 
     hint = "name another place with --output, or move the old one away"
 
 
-class OutputInside(SurgeryRefused):
+class OutputInside(EditRefused):
     """What is written lies neither in nor around what is read."""
 
     hint = "name a place outside with --output"
 
 
-class PlanStale(SurgeryRefused):
+class PlanStale(EditRefused):
     """A plan is applied to the very checkpoint it was made for."""
 
     hint = "make the plan again: ckpt plan"

@@ -61,7 +61,7 @@ class Component(NamedTuple):
     short: str
 
 
-class WatchedKey(NamedTuple):
+class CriticalKey(NamedTuple):
     """A key of config.json whose value decides whether the checkpoint works: what each value means to who loads it.
 
     `judge` returns (fine, what the loader does with this value). `neutral` are the values that mean the same.
@@ -72,7 +72,7 @@ class WatchedKey(NamedTuple):
     neutral: tuple[ConfigValue, ...] = ()
 
 
-class Cleaning(NamedTuple):
+class CleanConfig(NamedTuple):
     """What a checkpoint of a family is when it is clean, as far as a tool can make it so.
 
     `values` are what the config says, `reserved` the keys that it does not have. `neutral` are the reserved keys with the values that a fork writes instead.
@@ -112,11 +112,11 @@ class Family(NamedTuple):
     contradiction: Callable[[Checkpoint], str] = lambda _: ""
     copy_prefixes: tuple[str, ...] = ()
     copied: str = ""
-    watched: tuple[WatchedKey, ...] = ()
+    watched: tuple[CriticalKey, ...] = ()
     settings: tuple[str, ...] = ()
     missing: str = ""
     needless: frozenset[str] = frozenset()
-    cleaning: Cleaning | None = None
+    cleaning: CleanConfig | None = None
     expected: Callable[[Checkpoint], Expectation | Unknown] = nothing_expected
     decisive: frozenset[str] = frozenset()
 

@@ -24,12 +24,12 @@ _ORDER = {severity: place for place, severity in enumerate(Severity)}
 
 def decide(verification: Verification, profile: str, settings: Settings) -> Verdict:
     """Return the verdict on what was found, by the severities and suppressions of `settings`."""
-    judged = live_with(verification, settings)
+    judged = apply_suppressions(verification, settings)
     refused = tuple(finding for finding in judged.findings if finding.severity is not Severity.NOTE)
     return Verdict(profile, judged, refused, passes=bool(verification.asked) and not refused)
 
 
-def live_with(verification: Verification, settings: Settings) -> Verification:
+def apply_suppressions(verification: Verification, settings: Settings) -> Verification:
     """Return a verification with the severities of `settings`, what they suppress apart, and a note for each suppression that has no use."""
     findings = [finding._replace(severity=settings.severity.get(finding.code, finding.severity)) for finding in verification.findings]
     active = [one for one in settings.suppress if not _has_expired(one, settings)]

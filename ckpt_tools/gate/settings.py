@@ -4,7 +4,6 @@ They are never read from inside the checkpoint that is judged: whoever wrote the
 could bring the suppressions that it needs.
 """
 
-# ruff: noqa: PTH109 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import importlib
@@ -39,16 +38,15 @@ def read_settings(named: str | None, root: str) -> Settings:
     if _is_inside(path, root):
         if named is None:
             return Settings(today=_today())
-        msg = "lies inside the checkpoint that it would judge"
-        raise SettingsInvalid(msg, path=path, hint="keep the settings outside, where the checkpoint's author cannot write them")
+        raise SettingsInvalid(
+            "lies inside the checkpoint that it would judge", path=path, hint="keep the settings outside, where the checkpoint's author cannot write them"
+        )
     try:
         value = importlib.import_module("tomllib").loads(read_whole(path, LIMIT, "a ckpt.toml").decode())
     except ValueError as error:
-        msg = f"is no TOML: {str(error)[:1].lower()}{str(error)[1:]}"
-        raise SettingsInvalid(msg, path=path) from None
+        raise SettingsInvalid(f"is no TOML: {str(error)[:1].lower()}{str(error)[1:]}", path=path) from None
     except RecursionError:
-        msg = "is nested too deep"
-        raise SettingsInvalid(msg, path=path) from None
+        raise SettingsInvalid("is nested too deep", path=path) from None
     return settings_of(value, path)
 
 
@@ -75,8 +73,8 @@ def _today() -> str:
 
 
 def _is_inside(path: str, root: str) -> bool:
-    homes = (os.path.join(os.path.realpath(root), ""), os.path.join(os.path.abspath(root), ""))  # noqa: PTH100 - as above
-    return any(place.startswith(homes) for place in (os.path.realpath(path), os.path.abspath(path)))  # noqa: PTH100 - as above
+    homes = (os.path.join(os.path.realpath(root), ""), os.path.join(os.path.abspath(root), ""))
+    return any(place.startswith(homes) for place in (os.path.realpath(path), os.path.abspath(path)))
 
 
 def _suppressions(value: object, path: str) -> Iterator[Suppression]:

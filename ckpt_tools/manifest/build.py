@@ -1,6 +1,5 @@
 """Manifests made from the files of a folder, and manifests on the disk."""
 
-# ruff: noqa: PTH100, PTH119 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import os
@@ -8,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.locate import locate
 from ckpt_tools.checkpoint.read import read, tensor_file
-from ckpt_tools.errors import ChangedUnderneath, FormatError, IndexInvalid, JsonInvalid, ManifestInvalid, NotAFile, Unreadable
+from ckpt_tools.errors import ChangedDuringRead, FormatError, IndexInvalid, JsonInvalid, ManifestInvalid, NotAFile, Unreadable
 from ckpt_tools.manifest import format as codec
 from ckpt_tools.manifest.digests import Wanted, blake3, digest_files
 from ckpt_tools.manifest.model import FileDigest, LocalSums, Manifest, TensorDigest
 from ckpt_tools.storage.copy import no_progress
 from ckpt_tools.storage.durable import put_text, there
-from ckpt_tools.storage.files import not_here, read_whole
+from ckpt_tools.storage.files import read_whole, remote_not_supported
 from ckpt_tools.storage.hub_name import RemoteFile, is_hub_name
-from ckpt_tools.storage.identity import mark_of
+from ckpt_tools.storage.identity import identity_of
 from ckpt_tools.strict_json.parse import decode_utf8
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from ckpt_tools.checkpoint.model import Checkpoint, Tensor, TensorFile
     from ckpt_tools.manifest.digests import Digests
-    from ckpt_tools.storage.identity import Mark
+    from ckpt_tools.storage.identity import FileIdentity
 
 LIMIT = 256 << 20
 """A manifest of 100,000 tensors has 20 MB."""
@@ -53,7 +52,7 @@ def manifest_of(  # noqa: PLR0913 - options by keyword
     """Return the checkpoint at `where` and its manifest. Every byte of its files is read, once.
 
     With `sha256`, the SHA-256 of every file too. The file `without`, a manifest that lies beside, is left out. Raises a CkptError that names the file:
-    ChangedUnderneath where somebody wrote to one meanwhile.
+    ChangedDuringRead where somebody wrote to one meanwhile.
     """
     marks = _marks(where, without)
     checkpoint = _read(where)
@@ -87,17 +86,17 @@ def sums_like(
     return LocalSums(checkpoint.root, os.path.isdir(where), sums)
 
 
-def _marks(where: str, without: str) -> dict[str, Mark]:
+def _marks(where: str, without: str) -> dict[str, FileIdentity]:
     """Return the files to hash as they are before anything is read of them: all of a folder, or the one that was named."""
     if is_hub_name(where):
-        raise not_here(where)
+        raise remote_not_supported(where)
     location = locate(where)
     if is_hub_name(location.root):
-        raise not_here(where)
+        raise remote_not_supported(where)
     paths = _files_below(location.root) if location.whole_folder else (*location.weights, *((location.index_file,) if location.index_file else ()))
     full = {path: os.path.join(location.root, path) for path in paths}
     left_out = os.path.realpath(without) if without else ""
-    return {path: mark_of(name) for path, name in full.items() if not left_out or os.path.realpath(name) != left_out}
+    return {path: identity_of(name) for path, name in full.items() if not left_out or os.path.realpath(name) != left_out}
 
 
 def _files_below(root: str) -> Iterator[str]:
@@ -109,8 +108,9 @@ def _files_below(root: str) -> Iterator[str]:
             path = f"{below}{name}"
             _refuse_unsayable(root, path)
             if is_folder and is_link:
-                msg = "is a link to a folder, which may lead anywhere"
-                raise NotAFile(msg, path=os.path.join(root, path), hint="put the folder itself there, or remove the link")
+                raise NotAFile(
+                    "is a link to a folder, which may lead anywhere", path=os.path.join(root, path), hint="put the folder itself there, or remove the link"
+                )
             if not is_folder:
                 yield path
             elif not f"/{path}".endswith(tuple(f"/{ignored}" for ignored in IGNORED)):
@@ -130,8 +130,7 @@ def _refuse_unsayable(root: str, path: str) -> None:
     try:
         path.encode()
     except UnicodeEncodeError:
-        msg = "has a name that is not UTF-8"
-        raise NotAFile(msg, path=os.path.join(root, path), hint="rename it") from None
+        raise NotAFile("has a name that is not UTF-8", path=os.path.join(root, path), hint="rename it") from None
 
 
 def _read(where: str) -> Checkpoint:
@@ -146,19 +145,18 @@ def _read(where: str) -> Checkpoint:
         return read(os.path.join(location.root, named) if named else where)._replace(where=where)
 
 
-def _weights(checkpoint: Checkpoint, marks: dict[str, Mark]) -> dict[str, TensorFile]:
+def _weights(checkpoint: Checkpoint, marks: dict[str, FileIdentity]) -> dict[str, TensorFile]:
     """Return the weight files by path, those that only the index names marked too."""
     weights = {os.path.normpath(file.path): file for file in checkpoint.weights}
     for path in weights.keys() - marks.keys():
         full = os.path.join(checkpoint.root, path)
-        marks[path] = mark_of(full)
+        marks[path] = identity_of(full)
         if tensor_file(checkpoint.root, weights[path].path) != weights[path]:
-            msg = "changed while it was read"
-            raise ChangedUnderneath(msg, path=full)
+            raise ChangedDuringRead("changed while it was read", path=full)
     return weights
 
 
-def _wanted(full: str, mark: Mark, file: TensorFile | None, *, sha256: bool) -> Wanted:
+def _wanted(full: str, mark: FileIdentity, file: TensorFile | None, *, sha256: bool) -> Wanted:
     start = file.payload_start if file else mark.size
     tensors = ((start + tensor.start, tensor.nbytes) for tensor in _in_order(file))
     return Wanted(full, mark, ((0, start), *tensors), sha256=sha256)
@@ -191,8 +189,7 @@ def read_manifest(path: str) -> Manifest:
     except ManifestInvalid as error:
         raise error.at(path) from None
     if content_of(found.tensors) != found.content:
-        msg = "is not the digest of the tensors that are listed: the file was edited or damaged"
-        raise ManifestInvalid(msg, subject="/content", path=path)
+        raise ManifestInvalid("is not the digest of the tensors that are listed: the file was edited or damaged", subject="/content", path=path)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
 from ckpt_tools.manifest.model import Check, Difference, RemoteCheck
-from ckpt_tools.storage.hub_name import OF_THE_HUB
+from ckpt_tools.storage.hub_name import HUB_ADDED_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -74,7 +74,7 @@ def check_remote(where: str, local: LocalSums, remote: Repository) -> RemoteChec
         alike=tuple(path for path, found in differences.items() if found is None),
         different=tuple(found for found in differences.values() if found),
         only_here=tuple(sorted(here.keys() - there.keys())),
-        only_there=tuple(sorted(there.keys() - here.keys() - {OF_THE_HUB})) if local.whole else (),
+        only_there=tuple(sorted(there.keys() - here.keys() - {HUB_ADDED_FILES})) if local.whole else (),
     )
 
 

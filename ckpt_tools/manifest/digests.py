@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ckpt_tools.storage.copy import no_progress, read_into
-from ckpt_tools.storage.identity import opened
-from ckpt_tools.storage.threads import Team
+from ckpt_tools.storage.identity import open_unchanged
+from ckpt_tools.storage.threads import WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ckpt_tools.storage.identity import Mark
+    from ckpt_tools.storage.identity import FileIdentity
 
 CHUNK = 1 << 18
 """Bytes per step: enough that Python's own time does not show, little enough for a core's cache."""
@@ -39,7 +39,7 @@ class Wanted(NamedTuple):
     """A file as it was when it was looked at, and what is wanted of it: the BLAKE3 of `ranges` (offset, length), which follow each other, and more."""
 
     path: str
-    mark: Mark
+    mark: FileIdentity
     ranges: tuple[tuple[int, int], ...] = ()
     sha256: bool = False
     git: bool = False
@@ -62,7 +62,7 @@ def blake3(data: bytes) -> bytes:
 def digest_of(descriptor: int, offset: int, length: int, progress: _Progress = no_progress, *, all_cores: bool = False) -> bytes:
     """Return the BLAKE3 of `length` bytes from `offset`: 32 bytes. `progress` is called with the bytes done since the last call.
 
-    Raises ChangedUnderneath for a file that ends before, Unreadable; both without a path.
+    Raises ChangedDuringRead for a file that ends before, Unreadable; both without a path.
     """
     hasher = _hasher(all_cores=all_cores)
     buffer = memoryview(bytearray(min(BIG_CHUNK if all_cores else CHUNK, length)))
@@ -81,12 +81,12 @@ def digest_files(
 ) -> tuple[Digests, ...]:
     """Return what is wanted of each file, in order: the same for any number of `threads` (one a core by default).
 
-    Each byte is read once. `progress` is called by one at a time with the bytes done since the last call, `expect` before with all. Raises ChangedUnderneath
-    for a file that is not, or no longer, what its mark says; NothingThere, NotAFile, Unreadable.
+    Each byte is read once. `progress` is called by one at a time with the bytes done since the last call, `expect` before with all. Raises ChangedDuringRead
+    for a file that is not, or no longer, what its mark says; PathNotFound, NotAFile, Unreadable.
     """
     wanted = tuple(files)
     expect(sum(_bytes_of(file) for file in wanted))
-    team = Team(threads, progress)
+    team = WorkerPool(threads, progress)
     ranges = [[b""] * len(file.ranges) for file in wanted]
     wholes: dict[int, Digests] = {}
     lanes = sum(file.mark.size >= BIG for file in wanted) < team.size
@@ -96,7 +96,7 @@ def digest_files(
 
     def run(position: int, indexes: list[int]) -> None:
         file = wanted[position]
-        with opened(file.path, file.mark) as descriptor:
+        with open_unchanged(file.path, file.mark) as descriptor:
             for index in indexes:
                 ranges[position][index] = digest_of(descriptor, *file.ranges[index], team.tell, all_cores=file.ranges[index][1] >= share)
 
@@ -138,7 +138,7 @@ def _streamed(file: Wanted, progress: _Progress, *, lanes: bool) -> Digests:
     sha256 = hashlib.sha256() if file.sha256 else None
     git = hashlib.sha1(b"blob %d\0" % file.mark.size, usedforsecurity=False) if file.git else None
     ranges = _Ranges(file.ranges)
-    with opened(file.path, file.mark) as descriptor, _lane(ranges, wanted=lanes and file.mark.size >= BIG) as update:
+    with open_unchanged(file.path, file.mark) as descriptor, _lane(ranges, wanted=lanes and file.mark.size >= BIG) as update:
         for part, offset in _parts(descriptor, file.mark.size):
             update(part, offset)
             for hasher in (sha256, git):

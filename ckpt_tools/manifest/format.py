@@ -65,8 +65,9 @@ def parse(text: str) -> Manifest:
         raise ManifestInvalid(error.what, subject=error.subject) from None
     top = _object(value, "", {"version", "content", "written_from", "whole", "files", "tensors"}, {"$schema"})
     if top["version"] != 1 or isinstance(top["version"], bool | float):
-        msg = f"is {json.dumps(top['version'])[:40]}, and this ckpt reads 1"
-        raise ManifestInvalid(msg, subject="/version", hint="write it again, or read it with a newer ckpt")
+        raise ManifestInvalid(
+            f"is {json.dumps(top['version'])[:40]}, and this ckpt reads 1", subject="/version", hint="write it again, or read it with a newer ckpt"
+        )
     if not isinstance(top["whole"], bool):
         _refuse("/whole", "is neither true nor false")
     return Manifest(

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Mark(StrEnum):
+class Status(StrEnum):
     """How a line stands out."""
 
     NONE = " "
@@ -29,7 +29,7 @@ class Line(NamedTuple):
     """One sentence, with what belongs under it."""
 
     text: str
-    mark: Mark = Mark.NONE
+    mark: Status = Status.NONE
     details: tuple[str, ...] = ()
 
 
@@ -74,7 +74,7 @@ class Cell(NamedTuple):
 
     value: float
     words: str
-    mark: Mark = Mark.NONE
+    mark: Status = Status.NONE
 
 
 class HeatMap(NamedTuple):
@@ -92,7 +92,7 @@ class Topic(NamedTuple):
 
     key: str
     text: str
-    mark: Mark
+    mark: Status
     lines: tuple[Line, ...]
     explanation: tuple[Told, ...] = ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.names import natural_key
-from ckpt_tools.report.blocks import Bar, Bars, Cell, HeatMap, Mark
+from ckpt_tools.report.blocks import Bar, Bars, Cell, HeatMap, Status
 from ckpt_tools.text import percent, size
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _cell(row: LayerChange) -> Cell:
     spread = f": rel. L2 {_spread(row)}, largest |B - A| {row.max_abs:.3g}" if row.changed or row.close else ""
     broken = f", {row.broken:,} values not finite on one side" if row.broken else ""
     bad = row.moved or row.broken
-    return Cell(value=row.high, words=f"{row.title}, {layer}: {counted}{frozen}{close}{spread}{broken}", mark=Mark.BAD if bad else Mark.NONE)
+    return Cell(value=row.high, words=f"{row.title}, {layer}: {counted}{frozen}{close}{spread}{broken}", mark=Status.BAD if bad else Status.NONE)
 
 
 def _spread(row: LayerChange) -> str:

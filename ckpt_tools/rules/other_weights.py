@@ -41,8 +41,7 @@ def decoded(entry: Entry) -> Header:
     """Return what the header of a weight file says. Raises a FormatError for one that is none."""
     length = header.header_length(entry.head[:LENGTH_BYTES], entry.size)
     if not entry.utf8:
-        msg = "the header is not UTF-8"
-        raise HeaderNotUtf8(msg)
+        raise HeaderNotUtf8("the header is not UTF-8")
     return header.decode((entry.header or "").encode(), entry.size - LENGTH_BYTES - length, shard=entry.path)
 
 

@@ -11,7 +11,7 @@ from ckpt_tools.rules.rule import Rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.rules.rule import Found, Subject
+    from ckpt_tools.rules.rule import Subject, Violation
 
 _CODES: dict[type[errors.FormatError], str] = {
     errors.HeaderTooSmall: "CK101",
@@ -73,7 +73,7 @@ def _name(kind: type) -> str:
     return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in kind.__name__).strip("-")
 
 
-def _nothing(_subject: Subject) -> Iterator[Found]:
+def _nothing(_subject: Subject) -> Iterator[Violation]:
     """Yield nothing: a checkpoint that could be read has none of these."""
     yield from ()
 
@@ -83,7 +83,7 @@ def _page(kind: type[errors.FormatError]) -> str:
     return f"{sentence}\n\nA file that breaks this cannot be read, so nothing else about it can be checked.\n\nNext: {after}."
 
 
-UNREADABLE = tuple(
+PARSE_RULES = tuple(
     Rule(
         code=code,
         name=_name(kind),

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules import checks
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.parse_rules import UNREADABLE
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.parse_rules import PARSE_RULES
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -35,7 +35,7 @@ def all_rules() -> tuple[Rule, ...]:
     """Return every rule, by code."""
     names = (module.name for module in pkgutil.iter_modules(checks.__path__) if module.name.startswith("ck"))
     own = tuple(importlib.import_module(f"{checks.__name__}.{name}").RULE for name in names)
-    return tuple(sorted((*own, *UNREADABLE), key=lambda rule: rule.code))
+    return tuple(sorted((*own, *PARSE_RULES), key=lambda rule: rule.code))
 
 
 def rule_of(code: str) -> Rule | None:
@@ -68,13 +68,13 @@ def _is_whole(severity: object, needs: object, check: object, page: object) -> b
 def guarded(rule: Rule, origin: str, warn: Callable[[str], None]) -> Rule:
     """Return a rule of the distribution `origin` whose failure is a finding, not a crash: a rule that could not look has not passed."""
 
-    def check(subject: Subject) -> Iterator[Found]:
+    def check(subject: Subject) -> Iterator[Violation]:
         try:
-            found = tuple(Found(*one) for one in rule.check(subject))
+            found = tuple(Violation(*one) for one in rule.check(subject))
         except Exception as error:  # noqa: BLE001 - whatever a stranger's code raises
             what = f"the rule failed: {type(error).__name__}: {error}"
             warn(f"{origin}: {rule.code} {rule.name}: {what}")
-            found = (Found(what, next=f"tell who makes {origin}, or uninstall it", severity=Severity.WARNING),)
+            found = (Violation(what, next=f"tell who makes {origin}, or uninstall it", severity=Severity.WARNING),)
         yield from found
 
     return rule._replace(check=check)

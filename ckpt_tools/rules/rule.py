@@ -34,7 +34,7 @@ class Subject(NamedTuple):
     schema: Callable[[str], Mapping[str, object]] = lambda _: {}
 
 
-class Found(NamedTuple):
+class Violation(NamedTuple):
     """What a check yields: what is wrong, where, what to do. `severity` only where it differs from the rule's."""
 
     what: str
@@ -56,7 +56,7 @@ class Rule(NamedTuple):
     name: str
     severity: Severity
     needs: frozenset[Need]
-    check: Callable[[Subject], Iterator[Found]]
+    check: Callable[[Subject], Iterator[Violation]]
     page: str
     fix: str = ""
     safe: bool = False

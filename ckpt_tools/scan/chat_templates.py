@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.scan.json_files import members
-from ckpt_tools.scan.unescape import views
+from ckpt_tools.scan.unescape import decoded_variants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ _ESCAPED = 4 << 20
 
 def fault(template: str) -> str:
     """Return what is wrong with a template, "" for nothing."""
-    for view in views(template):
+    for view in decoded_variants(template):
         found = _FAULT.search(view)
         if found:
             return (

@@ -3,7 +3,6 @@
 Of a folder that no upload takes along, such as `.git/`, there is only the name.
 """
 
-# ruff: noqa: PTH110, PTH115 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import os

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.scan.unescape import unescaped, windows
+from ckpt_tools.scan.unescape import overlapping_chunks, unescaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ class _Home(NamedTuple):
 
 def homes(text: str) -> Iterator[str]:
     """Yield each home that a path in `text` leads into, such as "/home/ada"; what stands for any user is none."""
-    for _, part in windows(text):
+    for _, part in overlapping_chunks(text):
         for view in (part, *unescaped(part)):
             yield from (f"{home.lead}{home.name}" for home in _in(view))
 

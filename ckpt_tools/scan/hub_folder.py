@@ -15,12 +15,12 @@ from ckpt_tools.scan.entry import Entry
 from ckpt_tools.scan.pickles import SNIFF
 from ckpt_tools.scan.printable_text import looks_like_text
 from ckpt_tools.storage.paths import LENGTH_BYTES
-from ckpt_tools.storage.session import remote
+from ckpt_tools.storage.session import remote_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.storage.storage import RemotePlace
+    from ckpt_tools.storage.storage import RemoteStorage
 
 WHOLE = 1 << 20
 """Files up to this size are fetched whole, several at a time; of larger ones first what tells whether they are text."""
@@ -30,7 +30,7 @@ _TAR = "a tar archive, which is not fetched to look into it"
 
 def entries(where: str, *, contents: bool) -> tuple[Entry, ...]:
     """Return an entry for everything at `where` and below, sorted by path; without `contents`, names and sizes only. Raises a StoreError."""
-    place = remote(where)
+    place = remote_storage(where)
     paths = _files_below(place)
     base = place.root if place.is_folder(place.root) else place.root.rpartition("/")[0]
     found = [Entry(path=folder, kind="folder") for folder in _folders(path.removeprefix(f"{base}/") for path in paths)]
@@ -46,7 +46,7 @@ def entries(where: str, *, contents: bool) -> tuple[Entry, ...]:
     return tuple(sorted(found, key=lambda entry: entry.path))
 
 
-def _files_below(place: RemotePlace) -> list[str]:
+def _files_below(place: RemoteStorage) -> list[str]:
     if place.is_file(place.root):
         return [place.root]
     found: list[str] = []
@@ -62,7 +62,7 @@ def _folders(names: Iterator[str]) -> list[str]:
     return sorted({name[: at + 1] for name in names for at, letter in enumerate(name) if letter == "/"})
 
 
-def _first(place: RemotePlace, path: str) -> int:
+def _first(place: RemoteStorage, path: str) -> int:
     """Return how much of a file is fetched before anything is known of it."""
     size = place.size(path)
     if path.lower().endswith(".safetensors"):
@@ -70,7 +70,7 @@ def _first(place: RemotePlace, path: str) -> int:
     return size if size <= WHOLE or (is_text_by_name(path.lower()) and size <= TEXT_LIMIT) else SNIFF
 
 
-def _enough(place: RemotePlace, path: str) -> int:
+def _enough(place: RemoteStorage, path: str) -> int:
     """Return how much of a file tells what it is, now that its first bytes are known."""
     size = place.size(path)
     with place.opened(path) as file:
@@ -83,7 +83,7 @@ def _enough(place: RemotePlace, path: str) -> int:
     return min(STRINGS_LIMIT, size)
 
 
-def _look(place: RemotePlace, path: str, budget: int) -> Content:
+def _look(place: RemoteStorage, path: str, budget: int) -> Content:
     size, enough = place.size(path), _enough(place, path)
     with place.opened(path) as opened, tempfile.TemporaryFile() as file:
         file.write(opened.read(enough, 0))

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from ckpt_tools.scan.unescape import views
+from ckpt_tools.scan.unescape import decoded_variants
 from ckpt_tools.strict_json.parse import escape
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def keys(text: str, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         return
     value = lax(text)
     if value is None:
-        plain = views(text)[-1]
+        plain = decoded_variants(text)[-1]
         yield from (("", name) for name in names if re.search(rf'"{name}"\s*:', plain))
         return
     yield from ((place, key) for place, key, item in _walked(value) if key in names and item)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.scan.redact import SHOWN, Known, redacted
 from ckpt_tools.scan.secret_patterns import KINDS, Hit, Kind, compiled, is_real
-from ckpt_tools.scan.unescape import dense, encoded, unescaped, windows
+from ckpt_tools.scan.unescape import dense, encoded, overlapping_chunks, unescaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,7 +39,7 @@ def secrets(text: str) -> tuple[Secret, ...]:
     """Return the secrets in `text`, each once, also those behind escapes and one level of base64; not more than MOST."""
     found: dict[str, Secret] = {}
     line, counted = 1, 0
-    for offset, part in windows(text):
+    for offset, part in overlapping_chunks(text):
         line, counted = line + text.count("\n", counted, offset), offset
         for start, kind, value in sorted(_in(part), key=itemgetter(0)):
             line, counted = line + text.count("\n", counted, offset + start), offset + start

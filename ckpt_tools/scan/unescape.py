@@ -52,7 +52,7 @@ _ALPHABET = bytes(97 if chr(code).isalnum() or code in b"+/-_" else 32 for code 
 _WORDY = bytes(97 if chr(code).isalnum() or code in _SIGNS else 32 for code in range(128)) + b" " * 128
 
 
-def views(text: str) -> tuple[str, ...]:
+def decoded_variants(text: str) -> tuple[str, ...]:
     """Return `text` and what it becomes each time its escapes are undone: those of JSON, Markdown and programming languages, of URLs, of HTML."""
     found = [text]
     for _ in range(ROUNDS):
@@ -63,7 +63,7 @@ def views(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def windows(text: str) -> Iterator[tuple[int, str]]:
+def overlapping_chunks(text: str) -> Iterator[tuple[int, str]]:
     """Yield (where it starts, a part of `text`): together all of it, each sharing OVERLAP characters with the next, and no word cut if that can be helped."""
     if len(text) <= WINDOW + OVERLAP:
         yield 0, text

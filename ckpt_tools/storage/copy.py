@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ckpt_tools.errors import ChangedUnderneath, Unreadable
+from ckpt_tools.errors import ChangedDuringRead, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ def copy_range(  # noqa: PLR0913, PLR0917 - two places and what goes between the
 ) -> None:
     """Copy bytes `start` to `end` (exclusive) of descriptor `source` to `offset` of `target`; `progress` is called with the bytes done since the last call.
 
-    Raises ChangedUnderneath for a source that ends before, Unreadable for one that cannot be read, OSError for a target that cannot be written.
+    Raises ChangedDuringRead for a source that ends before, Unreadable for one that cannot be read, OSError for a target that cannot be written.
     """
     done = start
     for copy in (_by_file_system, _by_kernel):
@@ -66,7 +66,7 @@ def _by_hand(  # noqa: PLR0913, PLR0917 - as copy_range
 
 
 def read_into(source: int, buffer: memoryview, offset: int) -> int:
-    """Return how many bytes from `offset` were read into `buffer`, at least one. Raises ChangedUnderneath at the file's end, Unreadable."""
+    """Return how many bytes from `offset` were read into `buffer`, at least one. Raises ChangedDuringRead at the file's end, Unreadable."""
     while True:
         try:
             count = os.preadv(source, [buffer], offset)
@@ -75,8 +75,7 @@ def read_into(source: int, buffer: memoryview, offset: int) -> int:
         except OSError as error:
             raise Unreadable((error.strerror or str(error)).lower(), hint="check the disk") from None
         if count == 0:
-            msg = "became shorter while it was copied"
-            raise ChangedUnderneath(msg)
+            raise ChangedDuringRead("became shorter while it was copied")
         return count
 
 

@@ -1,6 +1,5 @@
 """The single steps of a write that survives a power cut, and what the machine's refusals mean. A step that failed is never tried again."""
 
-# ruff: noqa: PTH103, PTH105, PTH106, PTH108, PTH208 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import errno
@@ -161,8 +160,7 @@ def ensure_space(folder: str, sizes: Iterable[int]) -> None:
     needed, free = sum(sizes), found.f_bavail * found.f_frsize
     # A file system that cannot tell says that it has no blocks at all.
     if found.f_blocks and needed > free:
-        msg = f"has {free:,} bytes free, and {needed:,} are to be written"
-        raise NoSpace(msg, path=folder)
+        raise NoSpace(f"has {free:,} bytes free, and {needed:,} are to be written", path=folder)
 
 
 def replace_text(path: str, text: str) -> None:

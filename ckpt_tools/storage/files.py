@@ -7,7 +7,7 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ckpt_tools.errors import ChangedUnderneath, NotAFile, NotHere, NothingThere, Unreadable
+from ckpt_tools.errors import ChangedDuringRead, NotAFile, PathNotFound, RemoteNotSupported, Unreadable
 from ckpt_tools.storage.hub_name import download, is_hub_name, parse
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _KINDS = (
 def open_regular(path: str) -> Iterator[tuple[int, int]]:
     """Yield (descriptor, size in bytes) of the regular file at `path`, links followed.
 
-    Raises NothingThere, NotAFile (a pipe is never waited for) or Unreadable, each with the path.
+    Raises PathNotFound, NotAFile (a pipe is never waited for) or Unreadable, each with the path.
     """
     try:
         # O_NONBLOCK: opening a named pipe would otherwise wait for a writer.
@@ -36,15 +36,14 @@ def open_regular(path: str) -> Iterator[tuple[int, int]]:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            msg = f"is {kind_of(status.st_mode)}, not a file"
-            raise NotAFile(msg, path=path)
+            raise NotAFile(f"is {kind_of(status.st_mode)}, not a file", path=path)
         yield descriptor, status.st_size
     finally:
         os.close(descriptor)
 
 
 def read_at(descriptor: int, length: int, offset: int, path: str) -> bytes:
-    """Return exactly `length` bytes from `offset`. Raises ChangedUnderneath if the file ends before, Unreadable if the disk fails."""
+    """Return exactly `length` bytes from `offset`. Raises ChangedDuringRead if the file ends before, Unreadable if the disk fails."""
     chunks: list[bytes] = []
     while length > 0:
         try:
@@ -52,8 +51,7 @@ def read_at(descriptor: int, length: int, offset: int, path: str) -> bytes:
         except OSError as error:
             raise _refused(path, error) from None
         if not chunk:
-            msg = "became shorter while it was read"
-            raise ChangedUnderneath(msg, path=path)
+            raise ChangedDuringRead("became shorter while it was read", path=path)
         chunks.append(chunk)
         length -= len(chunk)
         offset += len(chunk)
@@ -66,8 +64,7 @@ def read_whole(path: str, limit: int, expected: str = "") -> bytes:
     `expected` is told to whom has misspelt the path: what kind of file ought to be there.
     """
     if expected and not os.path.lexists(path):
-        msg = "there is nothing here"
-        raise NothingThere(msg, path=path, hint=f"check the spelling; {expected} is expected")
+        raise PathNotFound("there is nothing here", path=path, hint=f"check the spelling; {expected} is expected")
     with open_regular(path) as (descriptor, size):
         if size > limit:
             raise too_large(path, size, limit)
@@ -76,12 +73,11 @@ def read_whole(path: str, limit: int, expected: str = "") -> bytes:
 
 def too_large(path: str, size: int, limit: int) -> Unreadable:
     """Return the error for a file of more bytes than are read at once."""
-    msg = f"has {size:,} bytes, more than the {limit:,} that a file of its kind may have"
-    return Unreadable(msg, path=path, hint="look at what wrote it")
+    return Unreadable(f"has {size:,} bytes, more than the {limit:,} that a file of its kind may have", path=path, hint="look at what wrote it")
 
 
 def list_folder(path: str) -> tuple[str, ...]:
-    """Return the names in the folder `path`, sorted; folders with a trailing `/`. Raises NothingThere or Unreadable."""
+    """Return the names in the folder `path`, sorted; folders with a trailing `/`. Raises PathNotFound or Unreadable."""
     try:
         with os.scandir(path) as entries:
             return tuple(sorted(entry.name + "/" * _leads_to_folder(entry) for entry in entries))
@@ -110,25 +106,24 @@ def kind_of(mode: int) -> str:
     return next((name for test, name in _KINDS if test(mode)), "no regular file")
 
 
-def not_here(where: str) -> NotHere:
+def remote_not_supported(where: str) -> RemoteNotSupported:
     """Return the error for a name on the Hub where a checkpoint on this machine is needed."""
-    msg = "is on the Hub, and this needs it on this machine"
-    return NotHere(msg, path=where, hint=f"download it first: {download(parse(where))[0]}")
+    return RemoteNotSupported("is on the Hub, and this needs it on this machine", path=where, hint=f"download it first: {download(parse(where))[0]}")
 
 
-def nothing_at(path: str) -> NothingThere | NotHere:
+def path_not_found(path: str) -> PathNotFound | RemoteNotSupported:
     """Return the error for a path at which there is nothing, or only a link; or which is none, but a name on the Hub."""
     if is_hub_name(path):
-        return not_here(path)
+        return remote_not_supported(path)
     if os.path.islink(path):
-        return NothingThere("a link that leads nowhere", path=path, hint="what it pointed to is gone: fetch it again, or point it elsewhere")
+        return PathNotFound("a link that leads nowhere", path=path, hint="what it pointed to is gone: fetch it again, or point it elsewhere")
     is_address = path.startswith(("https://", "http://"))
-    return NothingThere("there is nothing here", path=path, hint="a checkpoint on the Hub is named hf://owner/name" if is_address else "")
+    return PathNotFound("there is nothing here", path=path, hint="a checkpoint on the Hub is named hf://owner/name" if is_address else "")
 
 
-def _refused(path: str, error: OSError) -> NothingThere | NotHere | Unreadable:
+def _refused(path: str, error: OSError) -> PathNotFound | RemoteNotSupported | Unreadable:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return nothing_at(path)
+        return path_not_found(path)
     if isinstance(error, PermissionError):
         return Unreadable("permission denied", path=path, hint="ask for read access, or run as the user who owns it")
     return Unreadable((error.strerror or str(error)).lower(), path=path, hint="check the path and the disk")

@@ -116,12 +116,10 @@ class Wire:
     def _whole(self, url: str, limit: int) -> bytes:
         with self._opened(url, {}) as response:
             if response.status_code != 200:  # noqa: PLR2004 - OK
-                msg = f"{_host(response)} answered {response.status_code} instead of 200"
-                raise WrongAnswer(msg, path=url)
+                raise WrongAnswer(f"{_host(response)} answered {response.status_code} instead of 200", path=url)
             body = self._read(response, limit + 1)
             if len(body) > limit:
-                msg = f"{_host(response)} answered with more than the {limit:,} bytes that such an answer may have"
-                raise WrongAnswer(msg, path=url)
+                raise WrongAnswer(f"{_host(response)} answered with more than the {limit:,} bytes that such an answer may have", path=url)
             return body
 
     def _range(self, url: str, start: int, end: int, size: int) -> bytes:
@@ -130,19 +128,21 @@ class Wire:
         with self._opened(url, asked) as response:
             status, said = response.status_code, response.headers.get("content-range", "")
             if response.headers.get("content-encoding", "identity") != "identity":
-                msg = f"{_host(response)} answered with a compressed body, which was not asked for"
-                raise WrongAnswer(msg, path=url)
+                raise WrongAnswer(f"{_host(response)} answered with a compressed body, which was not asked for", path=url)
             if status == 206 and said != f"bytes {start}-{end - 1}/{size}":  # noqa: PLR2004 - Partial Content
-                msg = f"{_host(response)} answered with {said or 'no Content-Range'} to a request for bytes {start}-{end - 1} of {size}"
-                raise _Again(WrongAnswer(msg, path=url))
+                raise _Again(
+                    WrongAnswer(f"{_host(response)} answered with {said or 'no Content-Range'} to a request for bytes {start}-{end - 1} of {size}", path=url)
+                )
             skipped = 0 if status == 206 else start  # noqa: PLR2004 - Partial Content; all else is the whole file
             if skipped > SKIPPED:
-                msg = f"{_host(response)} sends the whole file where bytes {start}-{end - 1} are asked for"
-                raise WrongAnswer(msg, path=url, hint="what is on the way to the Hub serves no ranges: download it with `hf download`")
+                raise WrongAnswer(
+                    f"{_host(response)} sends the whole file where bytes {start}-{end - 1} are asked for",
+                    path=url,
+                    hint="what is on the way to the Hub serves no ranges: download it with `hf download`",
+                )
             body = self._read(response, skipped + end - start)[skipped:]
         if len(body) != end - start:
-            msg = f"{_host(response)} sent {len(body):,} bytes of the {end - start:,} that were asked for"
-            raise _Again(WrongAnswer(msg, path=url))
+            raise _Again(WrongAnswer(f"{_host(response)} sent {len(body):,} bytes of the {end - start:,} that were asked for", path=url))
         return body
 
     @contextmanager
@@ -161,12 +161,10 @@ class Wire:
                     self._read(response, _SMALL)  # a connection whose answer was read serves the next request
                     place = self._next(url, place, response)
         except self.client.offline_error:
-            msg = "the Hub is not asked: HF_HUB_OFFLINE is set"
-            raise Unreachable(msg, path=url, hint="unset it, or download what you want to read before") from None
+            raise Unreachable("the Hub is not asked: HF_HUB_OFFLINE is set", path=url, hint="unset it, or download what you want to read before") from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise self._failure(error, url, place) from None
-        msg = f"{self.named(url)} leads from one place to the next more than {HOPS} times"
-        raise WrongAnswer(msg, path=url)
+        raise WrongAnswer(f"{self.named(url)} leads from one place to the next more than {HOPS} times", path=url)
 
     def _failure(self, error: Exception, url: str, place: str) -> _Again | Unreachable:
         """Return what is raised for an attempt that `error` ended at the address `place`."""
@@ -198,8 +196,7 @@ class Wire:
         here = self.client.httpx.URL(place)
         target = here.join(response.headers.get("location", ""))
         if target.scheme not in ("https", here.scheme) or not target.host:
-            msg = f"{_host(response)} leads on to {target.scheme}:, where nobody should follow"
-            raise WrongAnswer(msg, path=url)
+            raise WrongAnswer(f"{_host(response)} leads on to {target.scheme}:, where nobody should follow", path=url)
         return str(target)
 
     def _refuse(self, url: str, place: str, response: Any) -> None:  # noqa: ANN401 - as above
@@ -208,11 +205,9 @@ class Wire:
             return
         if status in _AGAIN:
             said = "too many requests (429)" if status == 429 else f"an error of its own ({status})"  # noqa: PLR2004 - Too Many Requests
-            msg = f"{_host(response)} answered {TRIES} times with {said}"
-            raise _Again(WrongAnswer(msg, path=url, hint="try again later"), _patience(response.headers))
+            raise _Again(WrongAnswer(f"{_host(response)} answered {TRIES} times with {said}", path=url, hint="try again later"), _patience(response.headers))
         if place != url and self._arrived.pop(url, None) is not None:
-            msg = f"{_host(response)} answered {status} at the address that was good before"
-            raise _Again(WrongAnswer(msg, path=url), 0)  # signed addresses expire
+            raise _Again(WrongAnswer(f"{_host(response)} answered {status} at the address that was good before", path=url), 0)  # signed addresses expire
         raise Refusal(url, status, response.headers)
 
     def _read(self, response: Any, enough: int) -> bytes:  # noqa: ANN401 - as above
@@ -227,8 +222,9 @@ class Wire:
                 if have >= enough and not ends_there:
                     break
                 if time.monotonic() > until:
-                    msg = f"{_host(response)} did not finish its answer in {LONGEST_ANSWER:.0f} seconds"
-                    raise Unreachable(msg, path=str(response.url.copy_with(query=None)))
+                    raise Unreachable(
+                        f"{_host(response)} did not finish its answer in {LONGEST_ANSWER:.0f} seconds", path=str(response.url.copy_with(query=None))
+                    )
         finally:
             with self._lock:
                 self.received += response.num_bytes_downloaded

@@ -4,7 +4,6 @@ huggingface_hub is imported here and nowhere else in what reads, when the first 
 are what counts. One request tells the commit and every file's size and sums.
 """
 
-# ruff: noqa: PTH115, PTH119 - as everywhere in this room: paths are strings, and importing pathlib costs start-up time
 from __future__ import annotations
 
 import importlib
@@ -17,8 +16,8 @@ from ckpt_tools.errors import (
     FormatError,
     HubNameInvalid,
     NoRepository,
-    NothingThere,
     PathEscapes,
+    PathNotFound,
     StoreError,
     UnknownSelection,
     Unreachable,
@@ -45,7 +44,7 @@ _SHA256 = "[0-9a-f]{64}"
 def repository(where: str, wire: Wire | None = None) -> Repository:
     """Return the repository that `where` names, at the commit that its revision means now.
 
-    Raises HubNameInvalid, NothingThere (no such repository or revision), AccessRefused, Unreachable, WrongAnswer, or PathEscapes for a file name that no
+    Raises HubNameInvalid, PathNotFound (no such repository or revision), AccessRefused, Unreachable, WrongAnswer, or PathEscapes for a file name that no
     repository should hold.
     """
     try:
@@ -53,8 +52,7 @@ def repository(where: str, wire: Wire | None = None) -> Repository:
     except (NoRepository, Unreachable) as error:
         if is_hub_name(where):
             raise
-        msg = f"there is nothing here, and {error.what}"
-        raise NothingThere(msg, path=where, hint=error.next) from None
+        raise PathNotFound(f"there is nothing here, and {error.what}", path=where, hint=error.next) from None
 
 
 def _repository(where: str, name: HubName, wire: Wire) -> Repository:
@@ -70,23 +68,20 @@ def _repository(where: str, name: HubName, wire: Wire) -> Repository:
         raise
     commit = listing.get("sha")
     if not isinstance(commit, str) or not re.fullmatch(_COMMIT, commit):
-        msg = "the Hub names no commit"
-        raise WrongAnswer(msg, path=where)
+        raise WrongAnswer("the Hub names no commit", path=where)
     return Repository(name.repository, commit, tuple(sorted(_files(where, listing))), name.path)
 
 
 def refuse_cached(found: Repository) -> None:
     """Raise Unreachable where the files are those of the cache: it may have a part of them, and nobody can say what the Hub has."""
     if found.cached:
-        msg = "the Hub is not asked: HF_HUB_OFFLINE is set, and what the cache has may be a part"
-        raise Unreachable(msg, path=found.root, hint="unset it")
+        raise Unreachable("the Hub is not asked: HF_HUB_OFFLINE is set, and what the cache has may be a part", path=found.root, hint="unset it")
 
 
 def refuse_empty(found: Repository) -> None:
-    """Raise NothingThere where what was named inside is not there."""
+    """Raise PathNotFound where what was named inside is not there."""
     if found.path and not found.below:
-        msg = "the repository has no such file or folder at this commit"
-        raise NothingThere(msg, path=f"{found.root}/{found.path}", hint="check the spelling")
+        raise PathNotFound("the repository has no such file or folder at this commit", path=f"{found.root}/{found.path}", hint="check the spelling")
 
 
 def connect() -> Wire:
@@ -109,26 +104,26 @@ def cache_of(name: str) -> str:
     return os.path.join(_constants().HF_HUB_CACHE, "--".join(("models", *name.split("/"))))
 
 
-def refused(wire: Wire, where: str, refusal: Refusal) -> AccessRefused | NothingThere | WrongAnswer:
+def refused(wire: Wire, where: str, refusal: Refusal) -> AccessRefused | PathNotFound | WrongAnswer:
     """Return what a refusal to give a file or a listing of an existing repository means."""
     if refusal.code == "GatedRepo":
         msg = "is gated: its owner decides who may read it"
         asking = f"ask for access on {wire.client.endpoint}/{parse(where).repository}"
         return AccessRefused(msg, path=where, hint=asking if wire.client.has_token else f"{asking}, then log in with `hf auth login`")
     if refusal.status in (401, 403):
-        msg = f"the Hub refuses it ({refusal.status}){f': {refusal.said}' * bool(refusal.said)}"
-        return AccessRefused(msg, path=where, hint="check the token: `hf auth whoami`" if wire.client.has_token else "")
+        return AccessRefused(
+            f"the Hub refuses it ({refusal.status}){f': {refusal.said}' * bool(refusal.said)}",
+            path=where,
+            hint="check the token: `hf auth whoami`" if wire.client.has_token else "",
+        )
     if refusal.status == 404 and refusal.code == "RevisionNotFound":  # noqa: PLR2004 - Not Found
-        msg = "has no such branch, tag or commit"
-        return NothingThere(msg, path=where, hint=f"look at {wire.client.endpoint}/{parse(where).repository}/branches")
+        return PathNotFound("has no such branch, tag or commit", path=where, hint=f"look at {wire.client.endpoint}/{parse(where).repository}/branches")
     if refusal.status in (404, 410):
-        msg = "is not on the Hub"
-        return NothingThere(msg, path=where, hint="check the spelling")
-    msg = f"the Hub answered {refusal.status}{f': {refusal.said}' * bool(refusal.said)}"
-    return WrongAnswer(msg, path=where)
+        return PathNotFound("is not on the Hub", path=where, hint="check the spelling")
+    return WrongAnswer(f"the Hub answered {refusal.status}{f': {refusal.said}' * bool(refusal.said)}", path=where)
 
 
-def _not_found(wire: Wire, where: str, name: HubName, refusal: Refusal) -> StoreError | AccessRefused | NothingThere | HubNameInvalid:
+def _not_found(wire: Wire, where: str, name: HubName, refusal: Refusal) -> StoreError | AccessRefused | PathNotFound | HubNameInvalid:
     """Return what it means that the Hub gives no listing: another kind of repository, none at all, or one that who asks may not see."""
     if refusal.code != "RepoNotFound":
         return refused(wire, where, refusal)
@@ -137,8 +132,11 @@ def _not_found(wire: Wire, where: str, name: HubName, refusal: Refusal) -> Store
             _json(wire, f"{wire.client.endpoint}/api/{kind}/{name.repository}")
         except (Refusal, WrongAnswer):
             continue
-        msg = f"is {words}; checkpoints are in model repositories"
-        return HubNameInvalid(msg, path=where, hint=f"check the name: {wire.client.endpoint}/{kind}/{name.repository} is no model")
+        return HubNameInvalid(
+            f"is {words}; checkpoints are in model repositories",
+            path=where,
+            hint=f"check the name: {wire.client.endpoint}/{kind}/{name.repository} is no model",
+        )
     msg = "no such model is on the Hub, or it is private"
     known = "check the spelling, and whether your token may read it: `hf auth whoami`"
     return NoRepository(msg, path=where, hint=known if wire.client.has_token else "check the spelling; a private one is read after `hf auth login`")
@@ -148,8 +146,7 @@ def _json(wire: Wire, url: str) -> JsonObject:
     try:
         return parse_object(decode_utf8(wire.whole(url, LISTING_LIMIT)))
     except FormatError as error:
-        msg = f"{wire.named(url)} answered with something that is not the Hub's JSON: {error.what}"
-        raise WrongAnswer(msg, path=url) from None
+        raise WrongAnswer(f"{wire.named(url)} answered with something that is not the Hub's JSON: {error.what}", path=url) from None
 
 
 def _files(where: str, listing: JsonObject) -> Iterator[RemoteFile]:
@@ -158,11 +155,9 @@ def _files(where: str, listing: JsonObject) -> Iterator[RemoteFile]:
         file: dict[str, Any] = sibling if isinstance(sibling, dict) else {}
         path, size, lfs = file.get("rfilename"), file.get("size"), file.get("lfs")
         if not isinstance(path, str) or not isinstance(size, int) or size < 0:
-            msg = "the Hub lists a file without its name or size"
-            raise WrongAnswer(msg, path=where)
+            raise WrongAnswer("the Hub lists a file without its name or size", path=where)
         if is_strange(path):
-            msg = f"the Hub lists a file called {path!r}, which leads out of the repository"
-            raise PathEscapes(msg, path=where)
+            raise PathEscapes(f"the Hub lists a file called {path!r}, which leads out of the repository", path=where)
         sha256 = lfs.get("sha256") if isinstance(lfs, dict) else None
         yield RemoteFile(path, size, _id(sha256, _SHA256), _id(file.get("blobId"), _COMMIT))
 
@@ -180,7 +175,7 @@ def _from_cache(where: str, name: HubName) -> Repository:
     reference = os.path.join(folder, "refs", *revision.split("/"))
     commit = revision
     if not is_strange(revision) and os.path.isfile(reference):
-        with open(reference, encoding="ascii", errors="replace") as file:  # noqa: PTH123 - as above
+        with open(reference, encoding="ascii", errors="replace") as file:
             commit = file.read(1024).strip()
     snapshot = os.path.join(folder, "snapshots", commit)
     if not re.fullmatch(_COMMIT, commit) or not os.path.isdir(snapshot):
@@ -209,5 +204,4 @@ def _constants() -> Any:  # noqa: ANN401 - the module huggingface_hub.constants,
     try:
         return importlib.import_module("huggingface_hub.constants")
     except ValueError as error:  # it reads its variables when it is imported
-        msg = f"huggingface_hub does not understand its environment: {error}"
-        raise UnknownSelection(msg, hint="look at the variables that start with HF_") from None
+        raise UnknownSelection(f"huggingface_hub does not understand its environment: {error}", hint="look at the variables that start with HF_") from None

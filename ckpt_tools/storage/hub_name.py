@@ -36,21 +36,17 @@ def parse(where: str) -> HubName:
     body = where.removeprefix(SCHEME).rstrip("/")
     kind, _, rest = body.partition("/")
     if kind in _OTHERS and "/" in rest:
-        msg = f"names {_OTHERS[kind]}; checkpoints are in model repositories"
-        raise HubNameInvalid(msg, path=where)
+        raise HubNameInvalid(f"names {_OTHERS[kind]}; checkpoints are in model repositories", path=where)
     if kind == _MODELS and "/" in rest:
         body = rest
     found = re.fullmatch(rf"(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>{_SPECIAL}|[^/]*))?(?:/(?P<path>.+))?", body, re.DOTALL)
     if found is None or not re.fullmatch(_REPOSITORY, found["repository"], re.ASCII) or not _fits(found["repository"]):
-        msg = "is no name on the Hub"
-        raise HubNameInvalid(msg, path=where)
+        raise HubNameInvalid("is no name on the Hub", path=where)
     revision, path = re.sub("%2F", "/", found["revision"] or "", flags=re.IGNORECASE), found["path"] or ""
     if found["revision"] is not None and not _is_revision(revision):
-        msg = "names no branch, tag or commit after the @"
-        raise HubNameInvalid(msg, path=where)
+        raise HubNameInvalid("names no branch, tag or commit after the @", path=where)
     if path and is_strange(path):
-        msg = "its path is none that a repository can hold"
-        raise HubNameInvalid(msg, path=where)
+        raise HubNameInvalid("its path is none that a repository can hold", path=where)
     return HubName(found["repository"], revision, path)
 
 
@@ -76,7 +72,7 @@ def _is_revision(revision: str) -> bool:
     return bool(revision) and revision.isprintable() and ".." not in revision and not revision.startswith(("/", "-"))
 
 
-OF_THE_HUB = ".gitattributes"
+HUB_ADDED_FILES = ".gitattributes"
 """The file that the Hub adds to every repository, and that nobody has beside a checkpoint."""
 
 

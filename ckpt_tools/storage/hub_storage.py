@@ -8,19 +8,19 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.errors import NothingThere, StoreError, WrongAnswer
+from ckpt_tools.errors import PathNotFound, StoreError, WrongAnswer
 from ckpt_tools.storage.files import open_regular, read_at, too_large
 from ckpt_tools.storage.http import Refusal, Wire
 from ckpt_tools.storage.hub_api import cache_of, connect, file_url, refuse_cached, refused, repository
 from ckpt_tools.storage.hub_name import Transfer, parse
 from ckpt_tools.storage.paths import LENGTH_BYTES
-from ckpt_tools.storage.storage import HEADER_GUESS, OnDisk
+from ckpt_tools.storage.storage import HEADER_GUESS, LocalFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ckpt_tools.storage.hub_name import RemoteFile, Repository
-    from ckpt_tools.storage.storage import Opened, RemotePlace
+    from ckpt_tools.storage.storage import ReadableFile, RemoteStorage
 
 THREADS = 8
 
@@ -31,7 +31,7 @@ _SMALL = 4 << 20
 """Up to this size what the cache holds is digested before it is believed."""
 
 
-def open_repository(where: str, others: tuple[RemotePlace, ...] = ()) -> HubRepository:
+def open_repository(where: str, others: tuple[RemoteStorage, ...] = ()) -> HubRepository:
     """Return the repository that `where` names, at the commit that this means now. What was fetched for `others` is not fetched again."""
     wire, name = connect(), parse(where)
     known = [other for other in others if isinstance(other, HubRepository)]
@@ -126,13 +126,13 @@ class HubRepository:
         return (file.sha256, "") if file.sha256 else ("", file.blob_id)
 
     @contextmanager
-    def opened(self, path: str) -> Iterator[Opened]:
+    def opened(self, path: str) -> Iterator[ReadableFile]:
         """Yield the file at `path`, from the cache if it has it."""
         file = self._file(path)
         cached = self._cached(file)
         if cached:
             with open_regular(cached) as (descriptor, size):
-                yield OnDisk(descriptor, size, path)
+                yield LocalFile(descriptor, size, path)
         else:
             yield _Remote(self, file, path)
 
@@ -197,8 +197,7 @@ class HubRepository:
         hashlib = importlib.import_module("hashlib")
         found = hashlib.sha256(window) if file.sha256 else hashlib.sha1(b"blob %d\0%s" % (len(window), window), usedforsecurity=False)
         if found.hexdigest() != file.content:
-            msg = f"what came is not what the Hub lists: its {'sha256' if file.sha256 else 'id in git'} is another"
-            raise WrongAnswer(msg, path=path)
+            raise WrongAnswer(f"what came is not what the Hub lists: its {'sha256' if file.sha256 else 'id in git'} is another", path=path)
 
     def _cached(self, file: RemoteFile) -> str:
         """Return where this machine has the file already, "" for nowhere."""
@@ -217,12 +216,18 @@ class HubRepository:
     def _inside(self, path: str) -> str:
         return path.removeprefix(self.found.root).strip("/")
 
-    def _nothing(self, path: str) -> NothingThere:
+    def _nothing(self, path: str) -> PathNotFound:
         if self.found.cached:
-            msg = "is not in the cache, and the Hub is not asked: HF_HUB_OFFLINE is set"
-            return NothingThere(msg, path=path, hint=f"unset it, or run this while online: hf download {self.found.name}")
-        msg = "the repository has no such file or folder at this commit"
-        return NothingThere(msg, path=path, hint=f"look at what it has: {self._wire.client.endpoint}/{self.found.name}/tree/{self.found.commit}")
+            return PathNotFound(
+                "is not in the cache, and the Hub is not asked: HF_HUB_OFFLINE is set",
+                path=path,
+                hint=f"unset it, or run this while online: hf download {self.found.name}",
+            )
+        return PathNotFound(
+            "the repository has no such file or folder at this commit",
+            path=path,
+            hint=f"look at what it has: {self._wire.client.endpoint}/{self.found.name}/tree/{self.found.commit}",
+        )
 
 
 def _is(place: str, file: RemoteFile) -> bool:

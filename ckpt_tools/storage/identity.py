@@ -6,14 +6,14 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.errors import ChangedUnderneath, CkptError
+from ckpt_tools.errors import ChangedDuringRead, CkptError
 from ckpt_tools.storage.files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Mark(NamedTuple):
+class FileIdentity(NamedTuple):
     """What changes whenever anybody writes to a file, or puts another in its place."""
 
     device: int
@@ -23,33 +23,31 @@ class Mark(NamedTuple):
     ctime_ns: int
 
 
-def mark_of(path: str) -> Mark:
-    """Return the mark of the regular file at `path`, links followed. Raises NothingThere, NotAFile (a pipe is never waited for) or Unreadable."""
+def identity_of(path: str) -> FileIdentity:
+    """Return the mark of the regular file at `path`, links followed. Raises PathNotFound, NotAFile (a pipe is never waited for) or Unreadable."""
     with open_regular(path) as (descriptor, _):
         return _mark(descriptor)
 
 
 @contextmanager
-def opened(path: str, mark: Mark) -> Iterator[int]:
-    """Yield a descriptor of the file at `path`. Raises ChangedUnderneath, before or after the block, unless it is what `mark` says; errors get the path."""
+def open_unchanged(path: str, mark: FileIdentity) -> Iterator[int]:
+    """Yield a descriptor of the file at `path`. Raises ChangedDuringRead, before or after the block, unless it is what `mark` says; errors get the path."""
     try:
         with open_regular(path) as (descriptor, _):
             _refuse_other(descriptor, mark)
             yield descriptor
             _refuse_other(descriptor, mark)
-    except ChangedUnderneath:
-        msg = "changed while it was read"
-        raise ChangedUnderneath(msg, path=path) from None
+    except ChangedDuringRead:
+        raise ChangedDuringRead("changed while it was read", path=path) from None
     except CkptError as error:
         raise error.at(path) from None
 
 
-def _refuse_other(descriptor: int, mark: Mark) -> None:
+def _refuse_other(descriptor: int, mark: FileIdentity) -> None:
     if _mark(descriptor) != mark:
-        msg = "is another file"
-        raise ChangedUnderneath(msg)
+        raise ChangedDuringRead("is another file")
 
 
-def _mark(descriptor: int) -> Mark:
+def _mark(descriptor: int) -> FileIdentity:
     status = os.fstat(descriptor)
-    return Mark(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

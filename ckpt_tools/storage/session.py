@@ -13,7 +13,7 @@ from ckpt_tools.storage.hub_name import Transfer, is_hub_name, may_be_hub_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.storage.storage import RemotePlace
+    from ckpt_tools.storage.storage import RemoteStorage
 
 
 def is_remote(where: str) -> bool:
@@ -25,20 +25,20 @@ def is_folder(where: str) -> bool:
     """Whether `where` names a folder, here or on the Hub. Raises what `remote` raises."""
     if not is_remote(where):
         return os.path.isdir(where)
-    place = remote(where)
+    place = remote_storage(where)
     return place.is_folder(place.root)
 
 
 def root_of(where: str) -> str:
     """Return what `where` names as a path in its place: itself on this machine, on the Hub the same at a commit."""
-    return remote(where).root if is_remote(where) else where
+    return remote_storage(where).root if is_remote(where) else where
 
 
-_PINNED: ContextVar[dict[str, RemotePlace] | None] = ContextVar("_PINNED", default=None)
+_PINNED: ContextVar[dict[str, RemoteStorage] | None] = ContextVar("_PINNED", default=None)
 
 
 @contextmanager
-def pinned() -> Iterator[None]:
+def hub_session() -> Iterator[None]:
     """Have every name on the Hub mean one commit until the end, and nothing be fetched twice. Inside another such context, that one's."""
     if _PINNED.get() is not None:
         yield
@@ -50,7 +50,7 @@ def pinned() -> Iterator[None]:
         _PINNED.reset(token)
 
 
-def remote(where: str) -> RemotePlace:
+def remote_storage(where: str) -> RemoteStorage:
     """Return the repository that `where` names. Raises what `store.hub.repository` raises."""
     known = _PINNED.get()
     if known is None:
@@ -61,7 +61,7 @@ def remote(where: str) -> RemotePlace:
     return known[where]
 
 
-def spent() -> Transfer | None:
+def transfer_stats() -> Transfer | None:
     """Return what reading from the Hub took since `pinned` began, None where nothing was read from there."""
     places = tuple({id(place): place for place in (_PINNED.get() or {}).values()}.values())
     if not places:

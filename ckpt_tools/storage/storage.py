@@ -22,7 +22,7 @@ HEADER_GUESS = 80 << 10
 """Bytes wanted of a weight file of whose header nobody knows the length. A full-size SmolVLA's has 73 kB; with its teacher it takes one request more."""
 
 
-class Opened(Protocol):
+class ReadableFile(Protocol):
     """A file that is open: its size, and reading any part of it."""
 
     @property
@@ -33,11 +33,11 @@ class Opened(Protocol):
         """Return exactly `length` bytes from `offset`. Raises a StoreError with the path."""
 
 
-class Place(Protocol):
-    """Folders and files by path. Every method that is given a path raises NothingThere for one at which there is nothing, where it says so."""
+class Storage(Protocol):
+    """Folders and files by path. Every method that is given a path raises PathNotFound for one at which there is nothing, where it says so."""
 
     def names(self, folder: str) -> tuple[str, ...]:
-        """Return the names in `folder`, sorted; folders with a trailing `/`. Raises NothingThere."""
+        """Return the names in `folder`, sorted; folders with a trailing `/`. Raises PathNotFound."""
 
     def is_folder(self, path: str) -> bool:
         """Whether there is a folder, or what leads to one."""
@@ -45,8 +45,8 @@ class Place(Protocol):
     def is_file(self, path: str) -> bool:
         """Whether there is a file, or what leads to one."""
 
-    def opened(self, path: str) -> AbstractContextManager[Opened]:
-        """Yield the file at `path`. Raises NothingThere, NotAFile or another StoreError."""
+    def opened(self, path: str) -> AbstractContextManager[ReadableFile]:
+        """Yield the file at `path`. Raises PathNotFound, NotAFile or another StoreError."""
 
     def whole(self, path: str, limit: int) -> bytes:
         """Return the bytes of the file at `path`. Raises Unreadable for one of more than `limit`, before reading it; and what `opened` raises."""
@@ -61,7 +61,7 @@ class Place(Protocol):
         """Say which files are read next, and how many bytes from the start of each are wanted at the least. Raises nothing."""
 
 
-class OnDisk(NamedTuple):
+class LocalFile(NamedTuple):
     """An `Opened` that is a file on the disk."""
 
     descriptor: int
@@ -73,7 +73,7 @@ class OnDisk(NamedTuple):
         return read_at(self.descriptor, length, offset, self.path)
 
 
-class Disk:
+class LocalStorage:
     """This machine's file system."""
 
     def names(self, folder: str) -> tuple[str, ...]:
@@ -89,10 +89,10 @@ class Disk:
         return os.path.isfile(path)
 
     @contextmanager
-    def opened(self, path: str) -> Iterator[Opened]:
+    def opened(self, path: str) -> Iterator[ReadableFile]:
         """Yield the regular file at `path`."""
         with open_regular(path) as (descriptor, size):
-            yield OnDisk(descriptor, size, path)
+            yield LocalFile(descriptor, size, path)
 
     def whole(self, path: str, limit: int) -> bytes:
         """Return the bytes of the file at `path`."""
@@ -110,13 +110,13 @@ class Disk:
         """Do nothing: a disk answers at once."""
 
 
-DISK = Disk()
+LOCAL = LocalStorage()
 
 
 # --- one verb, one commit ----------------------------------------------------------------------------------------------
 
 
-class RemotePlace(Place, Protocol):
+class RemoteStorage(Storage, Protocol):
     """A repository at one commit."""
 
     @property

@@ -22,7 +22,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-class Team:
+class WorkerPool:
     """`size` threads, one a core by default; the calling thread is one of them. Tasks have to `tell` of what they have done, and often."""
 
     def __init__(self, size: int | None, progress: Callable[[int], None]) -> None:

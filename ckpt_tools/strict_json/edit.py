@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from ckpt_tools.errors import JsonInvalid, PointerInvalid, SurgeryRefused
+from ckpt_tools.errors import EditRefused, JsonInvalid, PointerInvalid
 from ckpt_tools.strict_json.parse import Json, parse
 from ckpt_tools.strict_json.pointer import joined, resolve, segments
 from ckpt_tools.strict_json.spans import spans
@@ -35,7 +35,7 @@ def set_value(text: str, pointer: str, value: object) -> str:
     """Return `text` with `value` at `pointer`; unchanged where that value is there, however it is spelled.
 
     A key that is not there is added at the end of its object, `-` at the end of its list. Raises PointerInvalid where the place does not exist,
-    SurgeryRefused for a value that is not strict JSON, JsonInvalid for text that is not.
+    EditRefused for a value that is not strict JSON, JsonInvalid for text that is not.
     """
     document, new = parse(text), strict(value, pointer)
     path = segments(pointer)
@@ -54,8 +54,7 @@ def unset_value(text: str, pointer: str) -> str:
     """Return `text` without the member or item at `pointer`, its comma and its line. Raises PointerInvalid where there is none, or JsonInvalid."""
     resolve(parse(text), pointer)
     if not pointer:
-        msg = "the whole document cannot be removed"
-        raise PointerInvalid(msg, subject=pointer, hint="name a key in it, or remove the file")
+        raise PointerInvalid("the whole document cannot be removed", subject=pointer, hint="name a key in it, or remove the file")
     at = joined(segments(pointer))
     container = containers(text, spans(text))[parent(at)]
     position = next(index for index, child in enumerate(container.children) if child.pointer == at)
@@ -70,20 +69,18 @@ def rename_key(text: str, pointer: str, to: str) -> str:
     path = segments(pointer)
     holder = resolve(document, joined(path[:-1]))
     if not path or not isinstance(holder, dict):
-        msg = "is no key, and only keys have names"
-        raise PointerInvalid(msg, subject=pointer, hint="name a key of an object")
+        raise PointerInvalid("is no key, and only keys have names", subject=pointer, hint="name a key of an object")
     if to == path[-1]:
         return text
     if to in holder:
-        msg = f"{joined([*path[:-1], to])} is there already"
-        raise PointerInvalid(msg, subject=pointer, hint="remove that first, or choose another name")
+        raise PointerInvalid(f"{joined([*path[:-1], to])} is there already", subject=pointer, hint="remove that first, or choose another name")
     strict(to, pointer)
     first, last = spans(text)[joined(path)].key
     return text[:first] + json.dumps(to, ensure_ascii=only_ascii(text)) + text[last:]
 
 
 def strict(value: object, pointer: str = "") -> Json:
-    """Return `value`, which JSON can say exactly. Raises SurgeryRefused for NaN, for what is no JSON value, and for what a reader would refuse."""
+    """Return `value`, which JSON can say exactly. Raises EditRefused for NaN, for what is no JSON value, and for what a reader would refuse."""
     try:
         read = parse(json.dumps(value, allow_nan=False))
     except JsonInvalid as error:
@@ -95,10 +92,8 @@ def strict(value: object, pointer: str = "") -> Json:
     return read
 
 
-def _unspeakable(pointer: str, why: str) -> SurgeryRefused:
-    return SurgeryRefused(
-        f"the new value is not strict JSON: {why}", subject=pointer, hint="give null, true, false, a finite number, text, a list or an object"
-    )
+def _unspeakable(pointer: str, why: str) -> EditRefused:
+    return EditRefused(f"the new value is not strict JSON: {why}", subject=pointer, hint="give null, true, false, a finite number, text, a list or an object")
 
 
 def _spelled(value: Json) -> str:

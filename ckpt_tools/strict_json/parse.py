@@ -41,11 +41,9 @@ def decode_utf8(data: bytes) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        msg = f"byte {error.start:,} is not UTF-8"
-        raise JsonNotUtf8(msg) from None
+        raise JsonNotUtf8(f"byte {error.start:,} is not UTF-8") from None
     if text.startswith("\ufeff"):
-        msg = "starts with a byte order mark"
-        raise JsonNotUtf8(msg)
+        raise JsonNotUtf8("starts with a byte order mark")
     return text
 
 
@@ -58,8 +56,7 @@ def parse_object(text: str) -> JsonObject:
     """Return the object that `text` spells. Raises what `parse` does, and JsonNotObject."""
     value = parse(text)
     if not isinstance(value, dict):
-        msg = f"holds {kind(value)} where an object is expected"
-        raise JsonNotObject(msg)
+        raise JsonNotObject(f"holds {kind(value)} where an object is expected")
     return value
 
 
@@ -80,10 +77,8 @@ def _decode(text: str, object_hook: Callable[[list[tuple[str, Json]]], JsonObjec
         raise _too_deep() from None
     except json.JSONDecodeError as error:
         if not text:
-            msg = "is empty"
-            raise JsonSyntax(msg) from None
-        msg = f"line {error.lineno}, column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}"
-        raise JsonSyntax(msg) from None
+            raise JsonSyntax("is empty") from None
+        raise JsonSyntax(f"line {error.lineno}, column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}") from None
     if "\\ud" in text or "\\uD" in text:
         _refuse_lone_surrogates(value)
     if text.count("[") + text.count("{") > DEPTH_LIMIT:
@@ -124,14 +119,12 @@ def _object(pairs: list[tuple[str, Json]]) -> JsonObject:
 def _object_without_repeats(pairs: list[tuple[str, Json]]) -> JsonObject:
     value = dict(pairs)
     if len(value) != len(pairs):
-        msg = f"key {json.dumps(repeated_key(pairs))} stands more than once in one object"
-        raise JsonKeyRepeated(msg)
+        raise JsonKeyRepeated(f"key {json.dumps(repeated_key(pairs))} stands more than once in one object")
     return value
 
 
 def _constant(name: str) -> Json:
-    msg = f"{name} is not JSON"
-    raise JsonSyntax(msg)
+    raise JsonSyntax(f"{name} is not JSON")
 
 
 def _float(spelling: str) -> float:
@@ -197,8 +190,7 @@ def _outside_strings(text: str) -> str:
 def _refuse_lone_surrogates(value: Json) -> None:
     for part in _walk(value):
         if isinstance(part, str) and re.search(_LONE_SURROGATE, part):
-            msg = f"the string {part!r} holds half of a surrogate pair"
-            raise JsonSyntax(msg)
+            raise JsonSyntax(f"the string {part!r} holds half of a surrogate pair")
 
 
 _NUMBER = r"-?(?P<whole>\d+)(?:\.(?P<fraction>\d+))?(?:[eE](?P<power>[+-]?\d+))?"

@@ -26,11 +26,11 @@ def segments(pointer: str) -> list[str]:
     if not pointer:
         return []
     if not pointer.startswith("/"):
-        msg = "is no JSON pointer: one starts with /, or is empty for the whole document"
-        raise PointerInvalid(msg, subject=pointer, hint=f"write /{pointer.replace('.', '/')}")
+        raise PointerInvalid(
+            "is no JSON pointer: one starts with /, or is empty for the whole document", subject=pointer, hint=f"write /{pointer.replace('.', '/')}"
+        )
     if re.search("~(?![01])", pointer):
-        msg = "has a ~ that escapes nothing"
-        raise PointerInvalid(msg, subject=pointer, hint="in a JSON pointer ~0 stands for ~, and ~1 for /")
+        raise PointerInvalid("has a ~ that escapes nothing", subject=pointer, hint="in a JSON pointer ~0 stands for ~, and ~1 for /")
     return [segment.replace("~1", "/").replace("~0", "~") for segment in pointer[1:].split("/")]
 
 
@@ -63,8 +63,7 @@ def from_words(value: Json, words: str) -> str:
     parent, dot, key = words.rpartition(".")
     found = list(_ways(value, words, "")) or [f"{place}/{escape(key)}" for place in (_ways(value, parent, "") if dot else ("",))]
     if len(found) > 1:
-        msg = f"can mean {' or '.join(found[:_NAMED])}"
-        raise PointerInvalid(msg, subject=words, hint="write the one that you mean")
+        raise PointerInvalid(f"can mean {' or '.join(found[:_NAMED])}", subject=words, hint="write the one that you mean")
     return found[0] if found else joined(words.split("."))
 
 

@@ -41,8 +41,7 @@ def _skip(text: str, at: int) -> int:
 def _token(pattern: re.Pattern[str], text: str, at: int) -> int:
     match = pattern.match(text, at)
     if match is None:
-        msg = f"character {at} starts no JSON value"
-        raise ValueError(msg)
+        raise ValueError(f"character {at} starts no JSON value")
     return match.end()
 
 

@@ -10,7 +10,7 @@ import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import UnknownSelection, WriteFailed, WrittenWrong
-from ckpt_tools.storage.hub_name import OF_THE_HUB
+from ckpt_tools.storage.hub_name import HUB_ADDED_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -40,8 +40,10 @@ def refuse_choosing(arguments: Iterable[str]) -> None:
     """Raise UnknownSelection for arguments of `hf upload` under which something else would be sent than what was checked."""
     for argument in arguments:
         if argument.partition("=")[0] in _CHOOSING:
-            msg = f"{argument.partition('=')[0]} would send something else than what is checked"
-            raise UnknownSelection(msg, hint="put what you want to send into a folder of its own, and upload that")
+            raise UnknownSelection(
+                f"{argument.partition('=')[0]} would send something else than what is checked",
+                hint="put what you want to send into a folder of its own, and upload that",
+            )
 
 
 def send(repo: str, folder: str, arguments: Iterable[str], say: Callable[[str], None]) -> Sent:
@@ -73,16 +75,14 @@ def _end(repo: str, status: int, aside: IO[bytes], heard: Iterable[str]) -> None
         start = next((place for place, line in enumerate(lines) if line.startswith("Error:")), 0)
         told = [line for line in lines[start:] if not line.startswith(_ASIDE)]
         words = " ".join(line for line in told if line).removeprefix("Error: ")
-        msg = f"hf upload failed: {words}" if words else "hf upload failed, as it says above"
-        raise WriteFailed(msg, path=repo)
+        raise WriteFailed(f"hf upload failed: {words}" if words else "hf upload failed, as it says above", path=repo)
     sys.stderr.write(said)
 
 
 def _sent(repo: str, heard: str) -> Sent:
     found = _COMMIT.search(_COLOUR.sub("", heard))
     if found is None:
-        msg = "was uploaded, but hf named no commit, so what arrived was not compared"
-        raise WrittenWrong(msg, path=repo, hint="look at it on the Hub")
+        raise WrittenWrong("was uploaded, but hf named no commit, so what arrived was not compared", path=repo, hint="look at it on the Hub")
     return Sent(found["repo"], (found["kind"] or "models").removesuffix("s"), found["commit"], found[0])
 
 
@@ -96,13 +96,11 @@ def compare(sent: Sent, files: Collection[Frozen], token: str | None) -> tuple[s
         tree = hub.HfApi(token=token).list_repo_tree(sent.repo, recursive=True, revision=sent.commit, repo_type=sent.kind)
         there = {entry.path: entry for entry in tree if isinstance(entry, hub.RepoFile)}
     except Exception as error:
-        msg = f"was uploaded, but the Hub does not say what it has: {' '.join(str(error).split())}"
-        raise WriteFailed(msg, path=sent.url) from error
+        raise WriteFailed(f"was uploaded, but the Hub does not say what it has: {' '.join(str(error).split())}", path=sent.url) from error
     wrong = list(_differences(files, there))
     if wrong:
-        msg = f"the Hub has something else than what was checked: {', '.join(wrong)}"
-        raise WrittenWrong(msg, path=sent.url, hint="do not use this commit; upload again")
-    return tuple(sorted(there.keys() - {file.path for file in files} - {OF_THE_HUB}))
+        raise WrittenWrong(f"the Hub has something else than what was checked: {', '.join(wrong)}", path=sent.url, hint="do not use this commit; upload again")
+    return tuple(sorted(there.keys() - {file.path for file in files} - {HUB_ADDED_FILES}))
 
 
 def _differences(files: Iterable[Frozen], there: dict[str, Any]) -> Iterator[str]:

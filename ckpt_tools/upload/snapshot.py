@@ -3,7 +3,6 @@
 A hard link would be cheaper, but whoever writes into the file would write into the copy; where the file system can share blocks, the copy costs as little.
 """
 
-# ruff: noqa: PTH103, PTH119, PTH120 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import hashlib
@@ -12,7 +11,7 @@ import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.errors import ChangedUnderneath, NotAFile
+from ckpt_tools.errors import ChangedDuringRead, NotAFile
 from ckpt_tools.scan.entry import is_left_out
 from ckpt_tools.storage.copy import copy_range
 from ckpt_tools.storage.durable import remove, writing
@@ -42,7 +41,7 @@ class Frozen(NamedTuple):
 
 
 def look(root: str, paths: Iterable[str]) -> tuple[Seen, ...]:
-    """Return the files as they are now. Raises NothingThere, NotAFile or Unreadable."""
+    """Return the files as they are now. Raises PathNotFound, NotAFile or Unreadable."""
     return tuple(_seen(root, path) for path in sorted(paths))
 
 
@@ -63,8 +62,11 @@ def files_below(root: str) -> tuple[str, ...]:
             found.append(f"{prefix}{name}")
         for name in names:
             if os.path.islink(os.path.join(folder, name)):
-                msg = "is a link to a folder, which would be left out of an upload"
-                raise NotAFile(msg, path=os.path.join(folder, name), hint="put the folder itself there, or remove the link")
+                raise NotAFile(
+                    "is a link to a folder, which would be left out of an upload",
+                    path=os.path.join(folder, name),
+                    hint="put the folder itself there, or remove the link",
+                )
     return tuple(sorted(found))
 
 
@@ -74,7 +76,7 @@ def _refuse_special(path: str) -> None:
 
 
 def frozen(root: str, seen: Iterable[Seen]) -> tuple[Frozen, ...]:
-    """Return what the bytes of files are. Raises ChangedUnderneath where one is no longer what was seen."""
+    """Return what the bytes of files are. Raises ChangedDuringRead where one is no longer what was seen."""
     return tuple(_digested(root, one) for one in seen)
 
 
@@ -91,7 +93,7 @@ def _digested(root: str, one: Seen) -> Frozen:
 def staged(root: str, seen: Iterable[Seen]) -> Iterator[tuple[str, tuple[Frozen, ...]]]:
     """Yield (a private folder that holds a read-only copy of exactly these files, what their bytes are); it is gone afterwards.
 
-    Raises ChangedUnderneath where a file is no longer what was seen, NoSpace or Unwritable where there is no room.
+    Raises ChangedDuringRead where a file is no longer what was seen, NoSpace or Unwritable where there is no room.
     """
     home = _private_folder(root)
     try:
@@ -137,8 +139,7 @@ def _digest(descriptor: int, one: Seen, full: str) -> Frozen:
 
 def _same(descriptor: int, one: Seen, full: str) -> None:
     if os.fstat(descriptor).st_size != one.size or _mark(descriptor) != one.mark:
-        msg = "changed after it was looked at"
-        raise ChangedUnderneath(msg, path=full, hint="nothing was uploaded; wait until nobody writes there, and try again")
+        raise ChangedDuringRead("changed after it was looked at", path=full, hint="nothing was uploaded; wait until nobody writes there, and try again")
 
 
 def _mark(descriptor: int) -> tuple[int, int, int, int]:

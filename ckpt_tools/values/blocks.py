@@ -11,7 +11,7 @@ from ckpt_tools.errors import CkptError
 from ckpt_tools.storage.copy import read_into
 from ckpt_tools.storage.threads import cores
 from ckpt_tools.values import kernels
-from ckpt_tools.values.dtypes import BLOCK, Space
+from ckpt_tools.values.dtypes import BLOCK, DecodeBuffers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ class Span(NamedTuple):
     dtype: Dtype
 
     def read(self, memory: kernels.Memory, block: range) -> memoryview:
-        """Return the bytes of these elements, in `memory`. Raises ChangedUnderneath or Unreadable with the path of the file."""
+        """Return the bytes of these elements, in `memory`. Raises ChangedDuringRead or Unreadable with the path of the file."""
         length, offset = len(block) * self.dtype.bits // 8, self.start + block.start * self.dtype.bits // 8
         data, done = memory.view[:length], 0
         try:
@@ -57,7 +57,7 @@ class Span(NamedTuple):
         return kernels.Source(self.descriptor, self.start + first * self.dtype.bits // 8, memory)
 
 
-class Bench:
+class ScratchBuffers:
     """The memory that a thread works in: for a block of each of two tensors, and what it is decoded to."""
 
     def __init__(self) -> None:
@@ -69,24 +69,24 @@ class Bench:
         return importlib.import_module("numpy")
 
     @cached_property
-    def spaces(self) -> tuple[Space, Space]:
+    def spaces(self) -> tuple[DecodeBuffers, DecodeBuffers]:
         """Return where each is decoded."""
-        return Space(self.np), Space(self.np)
+        return DecodeBuffers(self.np), DecodeBuffers(self.np)
 
 
-class Benches:
+class BufferPool:
     """As many benches as threads work at a time."""
 
     def __init__(self) -> None:
-        self._free: list[Bench] = []
+        self._free: list[ScratchBuffers] = []
 
     @contextmanager
-    def one(self) -> Iterator[Bench]:
+    def one(self) -> Iterator[ScratchBuffers]:
         """Yield a bench that nobody else works at."""
         try:
             bench = self._free.pop()
         except IndexError:
-            bench = Bench()
+            bench = ScratchBuffers()
         try:
             yield bench
         finally:

@@ -6,7 +6,6 @@ written down, the next write through a memory map moves no time. Whatever is wro
 were none.
 """
 
-# ruff: noqa: PTH103, PTH105, PTH108, PTH111, PTH117 - paths are strings as the user typed them; importing pathlib costs start-up time
 from __future__ import annotations
 
 import importlib
@@ -18,7 +17,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.dtype import Dtype
-from ckpt_tools.errors import ChangedUnderneath, CkptError
+from ckpt_tools.errors import ChangedDuringRead, CkptError
 from ckpt_tools.storage.files import read_whole
 from ckpt_tools.values.model import Measurement, PairFacts
 
@@ -100,7 +99,7 @@ class Known:
             os.makedirs(folder(), mode=0o700, exist_ok=True)
             try:
                 text = json.dumps({"key": self.key, "rows": rows}, allow_nan=False, separators=(",", ":")).encode()
-                with open(temporary, "xb") as file:  # noqa: PTH123 - as above
+                with open(temporary, "xb") as file:
                     file.write(b"%s\n%s" % (_digest(text).encode(), text))
                 os.replace(temporary, self.path)
             finally:
@@ -144,17 +143,16 @@ class Watch:
                 self.settled = True
 
     def check_unchanged(self) -> None:
-        """Raise ChangedUnderneath if the file has been written to since it was opened. A change time cannot be put back."""
+        """Raise ChangedDuringRead if the file has been written to since it was opened. A change time cannot be put back."""
         if identity(self.path, self.descriptor)[1:] != self.identity[1:]:
-            msg = "changed while it was read"
-            raise ChangedUnderneath(msg, path=self.path)
+            raise ChangedDuringRead("changed while it was read", path=self.path)
 
 
 def _is_timeless(device: int) -> bool:
     """Whether a device is a file system in memory, as far as the system tells."""
     number = f"{os.major(device)}:{os.minor(device)}"
     try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:  # noqa: PTH123 - as above
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
             return any(line.split()[2] == number and line.rpartition(" - ")[2].split()[0] in TIMELESS for line in mounts)
     except (OSError, IndexError):
         return False

@@ -12,7 +12,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
-from ckpt_tools.errors import CkptError, SurgeryRefused
+from ckpt_tools.errors import CkptError, EditRefused
 from ckpt_tools.storage.copy import no_progress, read_into, write_at
 from ckpt_tools.storage.files import open_regular
 
@@ -43,7 +43,7 @@ _INFINITY = 0x7F800000
 _NAN = 0x7F
 
 
-class Eight(NamedTuple):
+class Float8Format(NamedTuple):
     """A type of eight bits: of mantissa, the exponent's bias, the first float (as bits) that is no number in it, and what an infinity becomes."""
 
     mantissa: int
@@ -52,7 +52,7 @@ class Eight(NamedTuple):
     infinity: int
 
 
-_EIGHTS = {Dtype.F8_E4M3: Eight(3, 7, 0x43F00000, 0x7F), Dtype.F8_E5M2: Eight(2, 15, 0x47800000, 0x7C)}
+_EIGHTS = {Dtype.F8_E4M3: Float8Format(3, 7, 0x43F00000, 0x7F), Dtype.F8_E5M2: Float8Format(2, 15, 0x47800000, 0x7C)}
 
 
 def cast_stream(  # noqa: PLR0913, PLR0917 - two places and what goes between them
@@ -60,7 +60,7 @@ def cast_stream(  # noqa: PLR0913, PLR0917 - two places and what goes between th
 ) -> int:
     """Write the payload `piece` of descriptor `source`, cast to `dtype`, to `offset` of `target`, and return how many bytes these are.
 
-    Raises SurgeryRefused for types that cannot be cast, ChangedUnderneath and Unreadable for the source, OSError for the target.
+    Raises EditRefused for types that cannot be cast, ChangedDuringRead and Unreadable for the source, OSError for the target.
     """
     _check_pair(piece.dtype, dtype)
     written = 0
@@ -75,7 +75,7 @@ def cast_stream(  # noqa: PLR0913, PLR0917 - two places and what goes between th
 def loses_nothing(source: Source, dtype: Dtype) -> bool:
     """Whether every value of `source`, a range of an open checkpoint's file, comes back with the same bits after a cast to `dtype` and back.
 
-    Raises SurgeryRefused for types that cannot be cast, and what reading raises.
+    Raises EditRefused for types that cannot be cast, and what reading raises.
     """
     if source.dtype is dtype:
         return True
@@ -142,7 +142,7 @@ def _to_bf16(np: ModuleType, bits: Array) -> Array:
     return rounded
 
 
-def _to_eight(np: ModuleType, bits: Array, kind: Eight) -> Array:
+def _to_eight(np: ModuleType, bits: Array, kind: Float8Format) -> Array:
     """Return floats, given as their bits, in eight bits."""
     shift = 23 - kind.mantissa
     size = bits & 0x7FFFFFFF
@@ -157,7 +157,7 @@ def _to_eight(np: ModuleType, bits: Array, kind: Eight) -> Array:
     return eight
 
 
-def _value(code: int, kind: Eight) -> float:
+def _value(code: int, kind: Float8Format) -> float:
     """Return what an 8-bit code stands for."""
     sign = -1.0 if code & 0x80 else 1.0
     exponent, mantissa = divmod(code & _NAN, 1 << kind.mantissa)
@@ -182,8 +182,7 @@ def _chunks(descriptor: int, source: Source) -> Iterator[Array]:
 
 def _check_pair(old: Dtype, new: Dtype) -> None:
     if old not in FLOATS or new not in FLOATS:
-        msg = f"{old} cannot be cast to {new}"
-        raise SurgeryRefused(msg, hint=f"these can be cast into each other: {', '.join(map(str, FLOATS))}")
+        raise EditRefused(f"{old} cannot be cast to {new}", hint=f"these can be cast into each other: {', '.join(map(str, FLOATS))}")
 
 
 def _numpy() -> ModuleType:

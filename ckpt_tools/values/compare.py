@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.read import refuse_other
 from ckpt_tools.storage.copy import no_progress
 from ckpt_tools.storage.files import open_regular
-from ckpt_tools.storage.threads import Team
+from ckpt_tools.storage.threads import WorkerPool
 from ckpt_tools.values import cache as value_cache
-from ckpt_tools.values.blocks import PIECE, Benches, Span, threads
+from ckpt_tools.values.blocks import PIECE, BufferPool, Span, threads
 from ckpt_tools.values.dtypes import root, total
 from ckpt_tools.values.model import PairFacts
 from ckpt_tools.values.pair_sums import Sums, piece_sums
@@ -35,7 +35,7 @@ def compare_values(
 ) -> tuple[PairFacts, ...]:
     """Return the facts of each pair of tensors, A's and B's of equal shape. `progress` is called with the bytes done since the last call.
 
-    `cached` takes and leaves what is known in the user's cache folder. Raises ChangedUnderneath or Unreadable with the path of the file.
+    `cached` takes and leaves what is known in the user's cache folder. Raises ChangedDuringRead or Unreadable with the path of the file.
     """
     files_a, files_b = {file.path: file for file in a.weights}, {file.path: file for file in b.weights}
     groups: dict[tuple[str, str], list[Pair]] = {}
@@ -66,13 +66,13 @@ class _Job:
         self.pieces = [range(first, min(first + PIECE, count)) for first in range(0, count, PIECE)]
         self.found = [Sums(same_bytes=True)] * len(self.pieces)
 
-    def look(self, index: int, benches: Benches, tell: Callable[[int], None]) -> None:
+    def look(self, index: int, benches: BufferPool, tell: Callable[[int], None]) -> None:
         """Find the sums of a piece, or that its bytes are equal."""
         with benches.one() as bench:
             self.found[index] = piece_sums(bench, self.spans, self.pieces[index])
         tell(sum(len(self.pieces[index]) * span.dtype.bits // 8 for span in self.spans))
 
-    def add_norms(self, index: int, benches: Benches) -> None:
+    def add_norms(self, index: int, benches: BufferPool) -> None:
         """Find the sums of a piece whose bytes are equal."""
         with benches.one() as bench:
             self.found[index] = piece_sums(bench, self.spans, self.pieces[index], norms=True)
@@ -109,7 +109,7 @@ def _measured(sides: tuple[_Side, _Side], descriptors: tuple[int, int], pairs: S
     """Return the facts of each pair. Threads share the pieces of all, in this order."""
     (one, two), (left, right) = descriptors, sides
     jobs = [_Job((a, b), (Span(left.path, one, left.payload + a.start, a.dtype), Span(right.path, two, right.payload + b.start, b.dtype))) for a, b in pairs]
-    team, benches = Team(threads(), progress), Benches()
+    team, benches = WorkerPool(threads(), progress), BufferPool()
     team.do((job.look, (index, benches, team.tell)) for job in jobs for index in range(len(job.pieces)))
     team.do((job.add_norms, (index, benches)) for job in jobs for index in job.lacking())
     return {job.pair: _facts(*job.pair, job.found) for job in jobs}

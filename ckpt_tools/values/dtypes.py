@@ -91,7 +91,7 @@ def _table(dtype: Dtype) -> Array:
     return table
 
 
-class Space:
+class DecodeBuffers:
     """The memory in which a block of one tensor is decoded; at most BLOCK elements, twice as many floats for complex ones."""
 
     def __init__(self, np: Any) -> None:  # noqa: ANN401 - numpy, imported late

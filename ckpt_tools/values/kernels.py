@@ -3,7 +3,6 @@
 They are right where all numbers are finite. NaN and infinities make the sums of squares NaN or infinite, by which they are seen.
 """
 
-# ruff: noqa: PTH120, PTH123 - importing pathlib costs start-up time
 from __future__ import annotations
 
 import ctypes
@@ -150,10 +149,8 @@ def _library() -> ctypes.CDLL:
         library = ctypes.CDLL(LIBRARY)
         made_from = ctypes.c_uint32(library.source_sum()).value
     except (OSError, AttributeError) as error:
-        msg = f"the compiled part of ckpt cannot be loaded ({error})"
-        raise SumsMissing(msg, path=LIBRARY) from None
+        raise SumsMissing(f"the compiled part of ckpt cannot be loaded ({error})", path=LIBRARY) from None
     with open(SOURCE, "rb") as file:
         if made_from != crc32(file.read()):
-            msg = "the compiled part of ckpt is that of another version"
-            raise SumsMissing(msg, path=LIBRARY)
+            raise SumsMissing("the compiled part of ckpt is that of another version", path=LIBRARY)
     return library

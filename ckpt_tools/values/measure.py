@@ -14,9 +14,9 @@ from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.read import refuse_other
 from ckpt_tools.storage.copy import no_progress
 from ckpt_tools.storage.files import open_regular
-from ckpt_tools.storage.threads import Team
+from ckpt_tools.storage.threads import WorkerPool
 from ckpt_tools.values import kernels
-from ckpt_tools.values.blocks import PIECE, Benches, Span, blocks, threads
+from ckpt_tools.values.blocks import PIECE, BufferPool, Span, blocks, threads
 from ckpt_tools.values.cache import Watch, known_measurements, numbers_in, remember_measurements
 from ckpt_tools.values.cast import cast
 from ckpt_tools.values.dtypes import MANTISSA, product, root, total, unpacked
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ckpt_tools.checkpoint.model import Checkpoint, Tensor, TensorFile
-    from ckpt_tools.values.blocks import Bench
+    from ckpt_tools.values.blocks import ScratchBuffers
     from ckpt_tools.values.dtypes import Array, Scaled
     from ckpt_tools.values.kernels import OneSums
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def measure_all(checkpoint: Checkpoint, *, cached: bool = True, progress: Callable[[int], None] = no_progress) -> tuple[Measurement, ...]:
     """Return what is told of every tensor, in the order of `checkpoint.tensors`. `progress` is called with the bytes done since the last call.
 
-    `cached` takes and leaves what is known in the user's cache folder. Raises ChangedUnderneath or Unreadable with the path of the file.
+    `cached` takes and leaves what is known in the user's cache folder. Raises ChangedDuringRead or Unreadable with the path of the file.
     """
     found = {measured.name: measured for file in checkpoint.weights for measured in _measured(checkpoint, file, progress, cached=cached)}
     return tuple(found[tensor.name] for tensor in checkpoint.tensors)
@@ -64,7 +64,7 @@ def _measured(checkpoint: Checkpoint, file: TensorFile, progress: Callable[[int]
 
 def _looked_at(file: TensorFile, path: str, descriptor: int, progress: Callable[[int], None]) -> list[Measurement]:
     """Return what is told of each tensor. Threads share them, the largest first."""
-    team, benches, found = Team(threads(), progress), Benches(), dict[str, Measurement]()
+    team, benches, found = WorkerPool(threads(), progress), BufferPool(), dict[str, Measurement]()
 
     def look(tensor: Tensor) -> None:
         with benches.one() as bench:
@@ -92,7 +92,7 @@ class _Running:
         self.sums.append((found.sum, 0))
         self.squares.append((found.squares, 0))
 
-    def decode(self, bench: Bench, data: memoryview) -> None:
+    def decode(self, bench: ScratchBuffers, data: memoryview) -> None:
         """Take a block of any numbers, NaN and infinities among them."""
         np, space, stored = bench.np, bench.spaces[0], bench.np.frombuffer(data, "u1")
         self.bits |= _bits(np, stored, self.dtype)
@@ -114,7 +114,7 @@ class _Running:
         return Measurement(tensor.name, digest, elements, self.nan, self.infinite, low, high, mean, l2, self.zeros, spare)
 
 
-def _measure(bench: Bench, tensor: Tensor, span: Span, tell: Callable[[int], None]) -> Measurement:
+def _measure(bench: ScratchBuffers, tensor: Tensor, span: Span, tell: Callable[[int], None]) -> Measurement:
     """Return what is told of one tensor, block by block, as its digest needs it."""
     running, digest = _Running(tensor.dtype), importlib.import_module("blake3").blake3()
     memory = bench.memories[0]
@@ -183,9 +183,9 @@ MEASURED = frozenset((*_NATIVE, *_CODED))
 def measure(checkpoint: Checkpoint, progress: Callable[[int], None] = no_progress) -> dict[str, Facts]:
     """Return the facts of every tensor whose dtype is understood, by name. `progress` is called with the bytes read since the last call.
 
-    Raises Unreadable or ChangedUnderneath with the path of the file.
+    Raises Unreadable or ChangedDuringRead with the path of the file.
     """
-    team, benches = Team(threads(), progress), Benches()
+    team, benches = WorkerPool(threads(), progress), BufferPool()
     found: dict[str, Facts] = {}
 
     def look(tensor: Tensor, span: Span) -> None:
@@ -204,7 +204,7 @@ type _Seen = tuple[int, int, float, float]
 """NaN, infinities, and the range of the finite values, (inf, -inf) where there is none."""
 
 
-def _facts(bench: Bench, tensor: Tensor, span: Span, tell: Callable[[int], None]) -> Facts:
+def _facts(bench: ScratchBuffers, tensor: Tensor, span: Span, tell: Callable[[int], None]) -> Facts:
     nan, infinite, low, high = 0, 0, inf, -inf
     for lost, endless, least, most in _seen(bench, tensor, span, tell):
         nan, infinite, low, high = nan + lost, infinite + endless, min(low, least), max(high, most)
@@ -212,7 +212,7 @@ def _facts(bench: Bench, tensor: Tensor, span: Span, tell: Callable[[int], None]
     return Facts(tensor.parameters, nan, infinite, 0.0 if empty else low + 0.0, 0.0 if empty else high + 0.0)  # -0.0 becomes 0.0
 
 
-def _seen(bench: Bench, tensor: Tensor, span: Span, tell: Callable[[int], None]) -> Iterator[_Seen]:
+def _seen(bench: ScratchBuffers, tensor: Tensor, span: Span, tell: Callable[[int], None]) -> Iterator[_Seen]:
     """Yield what is seen in each part: compiled as far as numbers are finite, then in a block that numpy looks at, and so on."""
     memory, rest = bench.memories[0], range(tensor.parameters)
     while rest:

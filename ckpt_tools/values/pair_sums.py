@@ -16,7 +16,7 @@ from ckpt_tools.values.dtypes import INTEGERS, ZERO, Scaled, dot, largest, nativ
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ckpt_tools.values.blocks import Bench
+    from ckpt_tools.values.blocks import ScratchBuffers
     from ckpt_tools.values.dtypes import Array
 
 
@@ -33,15 +33,15 @@ class Sums(NamedTuple):
     ab: Scaled = ZERO
 
 
-def piece_sums(bench: Bench, spans: tuple[Span, Span], elements: range, *, norms: bool = False) -> Sums:
+def piece_sums(bench: ScratchBuffers, spans: tuple[Span, Span], elements: range, *, norms: bool = False) -> Sums:
     """Return the sums over some elements; of a piece whose bytes are equal no more than that, unless `norms` are wanted."""
     if not norms and spans[0].dtype is spans[1].dtype and _equal(bench, spans, elements):
         return Sums(same_bytes=True)
     return _added(list(_parts(bench, spans, elements)))
 
 
-def _equal(bench: Bench, spans: tuple[Span, Span], elements: range) -> bool:
-    """Whether the bytes are equal. Raises ChangedUnderneath or Unreadable."""
+def _equal(bench: ScratchBuffers, spans: tuple[Span, Span], elements: range) -> bool:
+    """Whether the bytes are equal. Raises ChangedDuringRead or Unreadable."""
     bits, (left, right) = spans[0].dtype.bits, bench.memories
     one, two = (span._replace(start=span.start + elements.start * bits // 8, dtype=Dtype.U8) for span in spans)
     length = len(elements) * bits // 8
@@ -51,7 +51,7 @@ def _equal(bench: Bench, spans: tuple[Span, Span], elements: range) -> bool:
     return same
 
 
-def _parts(bench: Bench, spans: tuple[Span, Span], elements: range) -> Iterator[Sums]:
+def _parts(bench: ScratchBuffers, spans: tuple[Span, Span], elements: range) -> Iterator[Sums]:
     """Yield sums that together are those over all elements: compiled ones as far as they reach, then those of a block that numpy decodes, and so on."""
     (left, right), (one, two), rest = spans, bench.memories, elements
     dtypes = left.dtype, right.dtype
@@ -89,7 +89,7 @@ def _told(found: kernels.PairSums) -> Sums:
 type _Bytes = tuple[Array, Dtype]
 
 
-def _decoded(bench: Bench, *sides: tuple[memoryview, Dtype]) -> Sums:
+def _decoded(bench: ScratchBuffers, *sides: tuple[memoryview, Dtype]) -> Sums:
     """Return the sums over a block of numbers of any kind, NaN and infinities among them."""
     with bench.np.errstate(all="ignore"):
         one, two = ((bench.np.frombuffer(data, "u1"), dtype) for data, dtype in sides)
@@ -98,7 +98,7 @@ def _decoded(bench: Bench, *sides: tuple[memoryview, Dtype]) -> Sums:
         return _block_of_numbers(bench, one, two)
 
 
-def _block_of_numbers(bench: Bench, one: _Bytes, two: _Bytes) -> Sums:
+def _block_of_numbers(bench: ScratchBuffers, one: _Bytes, two: _Bytes) -> Sums:
     """Return the sums over numbers of which at least one side's are floats."""
     a, b = (space.values(*side) for space, side in zip(bench.spaces, (one, two), strict=True))
     if a.size != b.size:
@@ -110,7 +110,7 @@ def _block_of_numbers(bench: Bench, one: _Bytes, two: _Bytes) -> Sums:
     return _told(found) if found.aa + found.bb < inf else _block_with_broken(bench, *_widened(bench, a, b))
 
 
-def _widened(bench: Bench, a: Array, b: Array) -> tuple[Array, Array]:
+def _widened(bench: ScratchBuffers, a: Array, b: Array) -> tuple[Array, Array]:
     return bench.spaces[0].widened(a), bench.spaces[1].widened(b)
 
 
@@ -131,7 +131,7 @@ def _without_a_double(np: Any, data: Array, dtype: Dtype, a: Array, b: Array) ->
     return int(np.count_nonzero((low - (rounded - high) != 0) & (a == b)[:: a.size // numbers.size]))
 
 
-def _block_of_doubles(bench: Bench, a: Array, b: Array) -> Sums:
+def _block_of_doubles(bench: ScratchBuffers, a: Array, b: Array) -> Sums:
     """Return the sums over numbers whose squares leave the range of doubles."""
     np = bench.np
     changed = int(np.count_nonzero(a != b))
@@ -154,7 +154,7 @@ def _block_of_doubles(bench: Bench, a: Array, b: Array) -> Sums:
     )
 
 
-def _block_with_broken(bench: Bench, a: Array, b: Array) -> Sums:
+def _block_with_broken(bench: ScratchBuffers, a: Array, b: Array) -> Sums:
     """Return the sums over doubles some of which are NaN or infinite: those are counted, and left out with their partners."""
     np = bench.np
     finite = np.isfinite(a) & np.isfinite(b)
@@ -163,7 +163,7 @@ def _block_with_broken(bench: Bench, a: Array, b: Array) -> Sums:
     return rest._replace(changed=int(np.count_nonzero(differ)), broken=int(np.count_nonzero(differ & ~finite)))
 
 
-def _block_of_integers(bench: Bench, a: Array, b: Array) -> Sums:
+def _block_of_integers(bench: ScratchBuffers, a: Array, b: Array) -> Sums:
     """Return the sums over integers, which are compared and, where both are of one type, subtracted as such."""
     np = bench.np
     changed = int(np.count_nonzero(a != b))

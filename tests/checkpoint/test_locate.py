@@ -182,32 +182,32 @@ def refusal(where: Path | str, error: type[errors.CkptError]) -> str:
 
 
 def test_a_missing_path_is_refused_with_what_is_expected(tmp_path: Path) -> None:
-    line = refusal(tmp_path / "none", errors.NothingThere)
+    line = refusal(tmp_path / "none", errors.PathNotFound)
     assert line.startswith(f"{tmp_path}/none: there is nothing here; check the spelling; ")
 
 
 def test_an_empty_where_is_refused() -> None:
-    assert "there is nothing here" in refusal("", errors.NothingThere)
+    assert "there is nothing here" in refusal("", errors.PathNotFound)
 
 
 def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
     put(tmp_path, "a.safetensors")
-    assert "there is nothing here" in refusal(tmp_path / "a.safetensors" / "b", errors.NothingThere)
+    assert "there is nothing here" in refusal(tmp_path / "a.safetensors" / "b", errors.PathNotFound)
 
 
 def test_a_link_that_leads_nowhere_is_told_from_a_missing_path(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("gone")
-    assert "a link that leads nowhere" in refusal(tmp_path / "a", errors.NothingThere)
+    assert "a link that leads nowhere" in refusal(tmp_path / "a", errors.PathNotFound)
 
 
 def test_a_link_to_itself_and_a_name_too_long_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("a")
-    assert "symbolic links" in refusal(tmp_path / "a", errors.NothingThere)
-    assert "name too long" in refusal(tmp_path / ("a" * 300), errors.NothingThere)
+    assert "symbolic links" in refusal(tmp_path / "a", errors.PathNotFound)
+    assert "name too long" in refusal(tmp_path / ("a" * 300), errors.PathNotFound)
 
 
 def test_a_name_with_nul_is_refused() -> None:
-    refusal("a\0b", errors.NothingThere)
+    refusal("a\0b", errors.PathNotFound)
 
 
 def pipe(path: Path) -> None:

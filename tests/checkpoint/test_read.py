@@ -281,7 +281,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(reads_before: int, chec
 
     monkeypatch.setattr(os, "pread", shrinking)
     name = "config.json" if reads_before == 2 else "model.safetensors"
-    line = refusal(checkpoint, errors.ChangedUnderneath)
+    line = refusal(checkpoint, errors.ChangedDuringRead)
     assert line.startswith(f"{checkpoint}/{name}: became shorter while it was read; something is writing to this checkpoint: ")
 
 

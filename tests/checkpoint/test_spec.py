@@ -16,7 +16,7 @@ from ckpt_tools import api
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.spec import Spec, parse, read_spec, spec_of, text, write_spec
 from ckpt_tools.cli.spec import spec as command
-from ckpt_tools.errors import CkptError, NothingThere, SpecInvalid, WriteFailed
+from ckpt_tools.errors import CkptError, PathNotFound, SpecInvalid, WriteFailed
 from ckpt_tools.storage import schemas
 from tests.support.cases import FIXTURES, NORMAL
 
@@ -149,7 +149,7 @@ def test_errors_of_reading_name_the_file(tmp_path: Path) -> None:
             read_spec(str(path))
         assert caught.value.path == str(path)
         assert words in caught.value.what
-    with pytest.raises(NothingThere):
+    with pytest.raises(PathNotFound):
         read_spec(str(tmp_path / "nothing"))
 
 
@@ -164,7 +164,7 @@ def test_an_older_lockfile_is_replaced_and_nothing_else_is(tmp_path: Path) -> No
         write_spec(first, str(path))
     assert "is there already, and no lockfile" in str(caught.value)
     assert path.read_text(encoding="utf-8") == "mine"
-    assert os.listdir(tmp_path) == ["x.json"]  # noqa: PTH208 - names are enough
+    assert os.listdir(tmp_path) == ["x.json"]
     with pytest.raises(CkptError):
         write_spec(first, str(tmp_path))
     with pytest.raises(WriteFailed):

@@ -306,8 +306,7 @@ def test_a_path_without_a_folder_is_one_in_the_current_folder(config: Callable[.
 @pytest.mark.parametrize("step", ["create", "write_all", "sync", "rename"])
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(folder: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     def failing(*_arguments: object) -> None:
-        msg = "cannot be written: no space left on device"
-        raise NoSpace(msg, path="elsewhere")
+        raise NoSpace("cannot be written: no space left on device", path="elsewhere")
 
     monkeypatch.setattr(durable, step, failing)
     before = state(folder)

@@ -227,7 +227,7 @@ def on_a_terminal(*arguments: str | Path) -> str:
     with subprocess.Popen([sys.executable, "-m", "ckpt_tools", *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=terminal, env=environment) as process:
         os.close(terminal)
         said = b""
-        with suppress(OSError), open(master, "rb", buffering=0) as file:  # a terminal that all have left is an error to read  # noqa: PTH123 - a descriptor
+        with suppress(OSError), open(master, "rb", buffering=0) as file:  # a terminal that all have left is an error to read
             while part := file.read(4096):
                 said += part
         assert process.wait() in {0, 1}

@@ -26,7 +26,7 @@ from ckpt_tools.checkpoint.model import Checkpoint, Document, Tensor, TensorFile
 from ckpt_tools.checkpoint.names import fold
 from ckpt_tools.diff.compare import compare
 from ckpt_tools.diff.model import StoryKind
-from ckpt_tools.diff.stories import tell, watched_lines
+from ckpt_tools.diff.stories import group_differences, watched_lines
 from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.families.smolvla.layout import Dimensions, dtype_of, layout
 from ckpt_tools.strict_json.pointer import ABSENT
@@ -34,7 +34,7 @@ from ckpt_tools.strict_json.pointer import ABSENT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ckpt_tools.diff.model import Comparison, Diff, Story
+    from ckpt_tools.diff.model import Comparison, Diff, DifferenceGroup
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 NAMES = ("normal", "reflow", "reflow-clean", "shared-vlm", "f32-vlm", "sharded", "lerobot-0.3", "language-model")
@@ -138,7 +138,7 @@ def test_told_as_asked_third_example(prefix: str) -> None:
 # --- the laws ----------------------------------------------------------------------------------------------------------
 
 
-def hold_the_laws(diff: Diff, stories: tuple[Story, ...]) -> None:
+def hold_the_laws(diff: Diff, stories: tuple[DifferenceGroup, ...]) -> None:
     """Assert what every set of stories must keep."""
     counted = Counter[str]()
     for story in stories:
@@ -153,7 +153,7 @@ def hold_the_laws(diff: Diff, stories: tuple[Story, ...]) -> None:
         assert "()" not in story.text
         if story.kind in (MISSING, EXTRA, COPY, DTYPE):
             assert sum(len(written_out(name)) for name in story.names) == story.tensors
-    assert tell(diff) == stories
+    assert group_differences(diff) == stories
 
 
 def payload(checkpoint: Checkpoint) -> int:
@@ -195,10 +195,10 @@ def checkpoint(members: list[Tensor], config: dict[str, object] | None = None) -
     return Checkpoint(where="x", root="x", weights=(file,), documents=documents)
 
 
-def stories_of(a: list[Tensor], b: list[Tensor]) -> tuple[Story, ...]:
+def stories_of(a: list[Tensor], b: list[Tensor]) -> tuple[DifferenceGroup, ...]:
     """Return the stories of a pair, having checked the laws."""
     diff = compare(checkpoint(a), checkpoint(b))
-    stories = tell(diff)
+    stories = group_differences(diff)
     hold_the_laws(diff, stories)
     return stories
 

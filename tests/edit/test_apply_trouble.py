@@ -64,7 +64,7 @@ def test_a_plan_for_another_checkpoint_is_refused(  # noqa: PLR0913, PLR0917 - f
 @pytest.mark.parametrize("name", ["config.json", plans.ONE, plans.TWO])
 def test_a_source_that_changes_while_it_is_copied_is_noticed(name: str, way: int, plan: Plan, old: Path, tmp_path: Path) -> None:
     expected = snapshot(tmp_path)
-    line = refusal(errors.ChangedUnderneath, writers(plan, tmp_path, lambda _: os.utime(old / name, ns=(1, 1)))[way])
+    line = refusal(errors.ChangedDuringRead, writers(plan, tmp_path, lambda _: os.utime(old / name, ns=(1, 1)))[way])
     assert line.startswith(f"{old}/{name}: has changed ")
     assert line.endswith("; something is writing to this checkpoint: wait for it to finish and try again")
     assert snapshot(tmp_path) == expected
@@ -72,14 +72,14 @@ def test_a_source_that_changes_while_it_is_copied_is_noticed(name: str, way: int
 
 @pytest.mark.parametrize("way", [0, 1], ids=["new", "in place"])
 def test_a_source_that_shrinks_while_it_is_copied_is_noticed(way: int, plan: Plan, old: Path, tmp_path: Path) -> None:
-    refusal(errors.ChangedUnderneath, writers(plan, tmp_path, lambda _: os.truncate(old / plans.ONE, 600))[way])
+    refusal(errors.ChangedDuringRead, writers(plan, tmp_path, lambda _: os.truncate(old / plans.ONE, 600))[way])
     assert names(tmp_path) == ["in", "ref"]
     assert not (old / ".ckpt-work").exists()
 
 
 def test_a_file_in_a_copied_folder_that_changes_meanwhile_is_noticed(old: Path, tmp_path: Path) -> None:
     made, file = plans.same(old), old / "assets" / "vocabulary.txt"
-    line = refusal(errors.ChangedUnderneath, lambda: write_new(made, str(tmp_path / "out"), lambda size: os.utime(file, ns=(size, size))))
+    line = refusal(errors.ChangedDuringRead, lambda: write_new(made, str(tmp_path / "out"), lambda size: os.utime(file, ns=(size, size))))
     assert line.startswith(f"{file}: changed while it was copied; ")
     assert names(tmp_path) == ["in"]
 
@@ -234,9 +234,9 @@ def held(plan: Plan, tmp_path: Path, act: str) -> Iterator[subprocess.Popen[str]
 def test_of_two_writers_to_one_new_folder_the_second_is_refused_and_a_dead_one_is_replaced(merge: Plan, tmp_path: Path) -> None:
     with held(merge, tmp_path, "new") as process:
         with unchanged(tmp_path):
-            line = refusal(errors.Busy, lambda: write_new(merge, str(tmp_path / "out")))
+            line = refusal(errors.LockedByOther, lambda: write_new(merge, str(tmp_path / "out")))
             assert line == f"{tmp_path}: another process is writing here; wait until it has finished"
-            refusal(errors.Busy, lambda: recover(str(tmp_path / "out")))
+            refusal(errors.LockedByOther, lambda: recover(str(tmp_path / "out")))
         process.kill()
         process.wait()
         assert (tmp_path / ".out.ckpt-partial" / "new").is_dir()
@@ -249,8 +249,8 @@ def test_of_two_writers_in_place_the_second_is_refused_and_a_dead_one_must_be_re
     before = snapshot(tmp_path)
     with held(plan, tmp_path, "place") as process:
         with unchanged(tmp_path):
-            assert refusal(errors.Busy, lambda: write_in_place(plan)) == f"{old}: another process is writing here; wait until it has finished"
-            refusal(errors.Busy, lambda: recover(str(old)))
+            assert refusal(errors.LockedByOther, lambda: write_in_place(plan)) == f"{old}: another process is writing here; wait until it has finished"
+            refusal(errors.LockedByOther, lambda: recover(str(old)))
             refusal(errors.WriteInterrupted, lambda: read(str(old)))
         process.kill()
         process.wait()

@@ -40,7 +40,7 @@ MAKERS = {"rewriting": plans.rewriting, "merging": plans.merging, "dropping": pl
 KILLS = ("kill", "tear", "power")
 ERRORS = ("EIO", "ENOSPC", "ENOSPC+", "EDQUOT+", "EACCES", "EPERM", "EROFS", "EXDEV", "EMLINK", "EINTR", "EINVAL", "ENOSYS", "ask-EIO", "ask-EACCES")
 
-TOLD = {"Unwritable", "NoSpace", "Unreadable", "NothingThere", "PlanStale", "ChangedUnderneath", "WrittenWrong", "OutputExists", "NotAFile"}
+TOLD = {"Unwritable", "NoSpace", "Unreadable", "PathNotFound", "PlanStale", "ChangedDuringRead", "WrittenWrong", "OutputExists", "NotAFile"}
 
 
 class World(NamedTuple):
@@ -93,7 +93,7 @@ def check(outcomes: list[Outcome], act: str) -> None:
             assert outcome.state == "new", what
         elif outcome.ended == "killed":
             assert (outcome.recovered, outcome.state) in {("finished", "new"), ("undone", "old"), ("nothing", "old"), ("nothing", "new")} or (
-                act == "new" and outcome.recovered.startswith("NothingThere") and outcome.state == "old"
+                act == "new" and outcome.recovered.startswith("PathNotFound") and outcome.state == "old"
             ), what
         elif outcome.ended == "WriteInterrupted":
             assert (act, outcome.state) in {("place", "new"), ("drop", "new")}, what

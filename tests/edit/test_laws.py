@@ -36,7 +36,7 @@ from ckpt_tools.edit.operations import (
     UnsetValue,
     Unwrap,
 )  # fmt: skip
-from ckpt_tools.errors import NothingLeft, SurgeryRefused
+from ckpt_tools.errors import EditRefused, NothingLeft
 from tests.support.dirt import make
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class Surgery(RuleBasedStateMachine):
         before = {path: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
         try:
             plan = api.plan(str(self.folder), operations)
-        except SurgeryRefused:
+        except EditRefused:
             assert {path: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()} == before
             return
         self.count += 1

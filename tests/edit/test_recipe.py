@@ -387,5 +387,5 @@ def test_a_file_that_is_too_large_or_no_file_is_refused_unread(tmp_path: Path) -
     os.mkfifo(tmp_path / "pipe.yaml")
     with pytest.raises(errors.NotAFile, match="is a named pipe, not a file"):
         read_recipe(str(tmp_path / "pipe.yaml"))
-    with pytest.raises(errors.NothingThere):
+    with pytest.raises(errors.PathNotFound):
         read_recipe(str(tmp_path / "none.json"))

@@ -39,8 +39,7 @@ def committed(merge: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
 
 
 def refuse(*_: object) -> None:
-    msg = "no"
-    raise errors.Unwritable(msg, path=f"{os.path.dirname(_[0].path)}/x" if hasattr(_[0], "path") else "x")  # noqa: PTH120 - as the code under test
+    raise errors.Unwritable("no", path=f"{os.path.dirname(_[0].path)}/x" if hasattr(_[0], "path") else "x")
 
 
 def test_a_folder_that_nobody_interrupted_needs_nothing(old: Path, tmp_path: Path) -> None:
@@ -51,7 +50,7 @@ def test_a_folder_that_nobody_interrupted_needs_nothing(old: Path, tmp_path: Pat
 
 
 def test_a_place_that_is_not_there_and_never_was_begun_is_told(tmp_path: Path) -> None:
-    assert refusal(errors.NothingThere, lambda: recover(str(tmp_path / "out"))).startswith(f"{tmp_path}/out: there is nothing here; check the spelling")
+    assert refusal(errors.PathNotFound, lambda: recover(str(tmp_path / "out"))).startswith(f"{tmp_path}/out: there is nothing here; check the spelling")
 
 
 def test_a_write_that_was_decided_on_is_finished(committed: Plan, old: Path, tmp_path: Path) -> None:
@@ -137,7 +136,7 @@ def test_a_lock_that_is_held_is_busy_and_one_that_is_not_is_dead_whatever_it_say
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert refusal(errors.Busy, lambda: recover(str(old))).endswith(": another process is writing here; wait until it has finished")
+        assert refusal(errors.LockedByOther, lambda: recover(str(old))).endswith(": another process is writing here; wait until it has finished")
     recover(str(old))
     assert names(tmp_path) == ["in"]
     assert ".ckpt-work" not in names(old)
@@ -154,7 +153,7 @@ def test_a_lock_that_was_removed_before_it_could_be_locked_is_busy(old: Path, mo
         (old / ".ckpt-work" / "lock").touch()
 
     monkeypatch.setattr(fcntl, "flock", late)
-    refusal(errors.Busy, lambda: recover(str(old)))
+    refusal(errors.LockedByOther, lambda: recover(str(old)))
 
 
 def test_where_nothing_can_be_locked_nothing_is_written(merge: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

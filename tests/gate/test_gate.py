@@ -181,7 +181,7 @@ def test_the_exit_code_says_passed_refused_or_nothing_checked(tmp_path: Path, mo
     assert exit_code("good") == 0
     assert exit_code(str(NORMAL)) == 1
     assert exit_code("empty") == 3
-    with pytest.raises(errors.NothingThere):
+    with pytest.raises(errors.PathNotFound):
         gate("nowhere")
     with pytest.raises(errors.UnknownSelection, match="there is no profile 'x'; name one of lerobot"):
         gate("good", profile="x")

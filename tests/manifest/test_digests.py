@@ -20,12 +20,12 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckpt_tools.errors import ChangedUnderneath, NotAFile, NothingThere
+from ckpt_tools.errors import ChangedDuringRead, NotAFile, PathNotFound
 from ckpt_tools.manifest import digests
 from ckpt_tools.manifest.digests import Digests, Wanted, digest_files, digest_of
 from ckpt_tools.storage import copy
 from ckpt_tools.storage.files import open_regular
-from ckpt_tools.storage.identity import mark_of
+from ckpt_tools.storage.identity import identity_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def wanted(path: Path, data: bytes, cuts: list[int], **more: bool) -> Wanted:
     """Write `data`, and ask for the ranges between `cuts`."""
     path.write_bytes(data)
     bounds = [0, *sorted(cuts), len(data)]
-    return Wanted(str(path), mark_of(str(path)), tuple((start, end - start) for start, end in pairwise(bounds)), **more)
+    return Wanted(str(path), identity_of(str(path)), tuple((start, end - start) for start, end in pairwise(bounds)), **more)
 
 
 def expected(file: Wanted, data: bytes) -> Digests:
@@ -89,7 +89,7 @@ def test_a_digest_of_a_range_is_that_of_its_bytes(tmp_path: Path) -> None:
     with open_regular(str(tmp_path / "file")) as (descriptor, _):
         assert digest_of(descriptor, 5, 1234) == blake3(DATA[5:1239]).digest()
         assert digest_of(descriptor, len(DATA), 0) == blake3().digest()
-        with pytest.raises(ChangedUnderneath, match="became shorter"):
+        with pytest.raises(ChangedDuringRead, match="became shorter"):
             digest_of(descriptor, 5, len(DATA))
 
 
@@ -133,7 +133,7 @@ def test_a_file_that_is_written_to_meanwhile_is_told(threads: int, *, sha256: bo
         if len(told) == 1:
             (tmp_path / "5").write_bytes(DATA[::-1])
 
-    with pytest.raises(ChangedUnderneath, match=r"/5: changed while it was read; something is writing to this checkpoint"):
+    with pytest.raises(ChangedDuringRead, match=r"/5: changed while it was read; something is writing to this checkpoint"):
         digest_files(files, threads=threads, progress=write_once)
 
 
@@ -146,21 +146,21 @@ def test_a_file_that_is_written_to_while_it_is_open_is_told(tmp_path: Path, monk
         return count
 
     monkeypatch.setattr(digests, "read_into", meddling)
-    with pytest.raises(ChangedUnderneath, match="changed while it was read"):
+    with pytest.raises(ChangedDuringRead, match="changed while it was read"):
         digest_files([file])
 
 
 def test_a_file_that_is_cut_short_meanwhile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "CHUNK", 1000)
     file = wanted(tmp_path / "file", DATA, [])
-    with pytest.raises(ChangedUnderneath, match=r"/file: changed while it was read"):
+    with pytest.raises(ChangedDuringRead, match=r"/file: changed while it was read"):
         digest_files([file], progress=lambda _: os.truncate(file.path, 10))
 
 
 def test_a_file_that_goes_away_and_what_takes_its_place(tmp_path: Path) -> None:
     file = wanted(tmp_path / "file", DATA, [])
     (tmp_path / "file").unlink()
-    with pytest.raises(NothingThere, match=r"/file: there is nothing here"):
+    with pytest.raises(PathNotFound, match=r"/file: there is nothing here"):
         digest_files([file])
     os.mkfifo(file.path)
     with pytest.raises(NotAFile, match=r"/file: is a named pipe, not a file"):
@@ -204,6 +204,6 @@ def test_a_file_that_has_changed_is_not_even_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(DATA[::-1])
     os.utime(file.path, ns=(0, 0))
     told: list[int] = []
-    with pytest.raises(ChangedUnderneath):
+    with pytest.raises(ChangedDuringRead):
         digest_files([file], progress=told.append)
     assert told == []

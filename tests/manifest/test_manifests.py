@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from ckpt_tools import api
 from ckpt_tools.checkpoint.dtype import Dtype
-from ckpt_tools.errors import ChangedUnderneath, CkptError, ManifestInvalid, NotAFile, NotHere, NothingThere, ShardMissing, Unwritable
+from ckpt_tools.errors import ChangedDuringRead, CkptError, ManifestInvalid, NotAFile, PathNotFound, RemoteNotSupported, ShardMissing, Unwritable
 from ckpt_tools.manifest import build as manifest_build
 from ckpt_tools.manifest import digests
 from ckpt_tools.manifest.format import content_bytes, parse, text
@@ -325,7 +325,7 @@ def test_files_below_count_and_those_of_git_and_of_the_client_do_not(tmp_path: P
     folder = shutil.copytree(FIXTURES / "language-model", tmp_path / "m")
     nested(folder)
     found = [file.path for file in api.manifest(str(folder)).manifest.files]
-    assert found == sorted({".cache/mine", "assets/deep/vocab.txt", *os.listdir(FIXTURES / "language-model")})  # noqa: PTH208 - names are what is asked
+    assert found == sorted({".cache/mine", "assets/deep/vocab.txt", *os.listdir(FIXTURES / "language-model")})
 
 
 def test_links_to_files_are_followed(tmp_path: Path) -> None:
@@ -350,10 +350,10 @@ def change(act: Callable[[Path], object]) -> Callable[[Path], Path]:
     [
         (change(lambda folder: os.mkfifo(folder / "pipe")), NotAFile, "normal/pipe: is a named pipe, not a file; "),
         (change(lambda folder: os.mkfifo(folder / "sub.safetensors")), CkptError, "is a named pipe, not a file; "),
-        (change(lambda folder: (folder / "gone").symlink_to("nowhere")), NothingThere, "normal/gone: a link that leads nowhere; "),
+        (change(lambda folder: (folder / "gone").symlink_to("nowhere")), PathNotFound, "normal/gone: a link that leads nowhere; "),
         (change(lambda folder: (folder / "loop").symlink_to(folder)), NotAFile, "normal/loop: is a link to a folder, which may lead anywhere; "),
         (change(lambda folder: (folder / os.fsdecode(b"\xff")).write_text("")), NotAFile, "has a name that is not UTF-8; rename it"),
-        (lambda folder: folder / "none", NothingThere, "there is nothing here; "),
+        (lambda folder: folder / "none", PathNotFound, "there is nothing here; "),
         (lambda _: Path("hf://me/policy"), CkptError, "hf:/me/policy: there is nothing here"),
     ],
 )
@@ -364,7 +364,9 @@ def test_what_cannot_be_hashed_is_told(build: Callable[[Path], Path], kind: type
 
 
 def test_a_name_on_the_hub_is_told_how_to_go_on() -> None:
-    with pytest.raises(NotHere, match=r"hf://me/policy@v1: is on the Hub, and this needs it on this machine; download it first: hf download me/policy --rev"):
+    with pytest.raises(
+        RemoteNotSupported, match=r"hf://me/policy@v1: is on the Hub, and this needs it on this machine; download it first: hf download me/policy --rev"
+    ):
         api.manifest("hf://me/policy@v1")
 
 
@@ -379,7 +381,7 @@ def test_a_file_that_is_replaced_after_the_headers_were_read_is_told(tmp_path: P
         return found
 
     monkeypatch.setattr(manifest_build, "read", meddling)
-    with pytest.raises(ChangedUnderneath, match=r"model.safetensors: changed while it was read"):
+    with pytest.raises(ChangedDuringRead, match=r"model.safetensors: changed while it was read"):
         api.manifest(str(folder))
 
 

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from ckpt_tools import api
 from ckpt_tools.api import _gate
 from ckpt_tools.checkpoint.model import Checkpoint
-from ckpt_tools.diff.model import Story, StoryKind
+from ckpt_tools.diff.model import DifferenceGroup, StoryKind
 from ckpt_tools.gate.verdict import Verdict
-from ckpt_tools.report.blocks import Bar, Bars, Cell, Heading, HeatMap, Line, Mark, Table, Title, Topic, Verbatim, told
+from ckpt_tools.report.blocks import Bar, Bars, Cell, Heading, HeatMap, Line, Status, Table, Title, Topic, Verbatim, told
 from ckpt_tools.report.charts import STEPS
 from ckpt_tools.report.formats import html, html_blocks, markdown, text
 from ckpt_tools.report.pages.diff import diff_page
@@ -171,10 +171,10 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
         "blocks": (
             Title(names[0]),
             *map(Heading, names),
-            *(Line(name, Mark.BAD, (name,)) for name in names),
+            *(Line(name, Status.BAD, (name,)) for name in names),
             Table(names, (names,)),
             Verbatim(names),
-            *(Topic(name, name, Mark.BAD, (Line(name),), (Line(f"`{name}`"), Verbatim((name,)))) for name in names),
+            *(Topic(name, name, Status.BAD, (Line(name),), (Line(f"`{name}`"), Verbatim((name,)))) for name in names),
             Bars(names[1], names, tuple(Bar(name, (1,) * len(names), names) for name in names)),
             HeatMap(names[2], names[3], names, tuple((name, tuple(Cell(1.0, name) for name in names)) for name in names), STEPS),
         ),
@@ -246,7 +246,7 @@ def test_what_was_not_asked_is_named() -> None:
 
 
 def test_a_topic_is_lines_where_nobody_draws() -> None:
-    topic = Topic("CK1", "name", Mark.BAD, (Line("one", details=("more",)),), (Line("why"),))
+    topic = Topic("CK1", "name", Status.BAD, (Line("one", details=("more",)),), (Line("why"),))
     assert text.render((Title("t"), topic)) == "  ✗ CK1 name\n    one\n      more\n"
     assert markdown.render((Title("t"), topic)) == "- ✗ CK1 name\n- one\n  - more\n"
 
@@ -269,7 +269,7 @@ def test_ten_thousand_findings_make_a_page_of_bounded_size() -> None:
 def test_ten_thousand_names_make_a_page_of_bounded_size() -> None:
     comparison = api.diff("fixtures/normal", "fixtures/reflow")
     names = tuple(f"model.experts.{number}.{'up' * 100}.weight" for number in range(10_000))
-    story = Story(StoryKind.EXTRA, "10,000 tensors only in B", "", harmful=False, tensors=10_000, nbytes=0, names=names)
+    story = DifferenceGroup(StoryKind.EXTRA, "10,000 tensors only in B", "", harmful=False, tensors=10_000, nbytes=0, names=names)
     page = html.render(diff_page(comparison._replace(stories=(story,)), full=True))
     assert len(page) < 500_000
     assert printable(names[0]) in page

@@ -10,7 +10,7 @@ import pytest
 
 from ckpt_tools import api
 from ckpt_tools.rules.finding import Severity
-from ckpt_tools.rules.parse_rules import UNREADABLE
+from ckpt_tools.rules.parse_rules import PARSE_RULES
 from ckpt_tools.rules.registry import rule_of
 from tests.checkpoint.test_header_errors import CASES as HEADERS
 from tests.checkpoint.test_header_errors import Case as Header
@@ -97,10 +97,10 @@ def test_an_index_or_config_that_breaks_a_rule_has_its_code(name: str, tmp_path:
 
 def test_every_code_has_its_case() -> None:
     tried = {"-".join(_words(case.error.__name__)) for case in HEADERS} | CASES.keys()
-    assert {rule.name for rule in UNREADABLE} == tried
+    assert {rule.name for rule in PARSE_RULES} == tried
 
 
 @pytest.mark.parametrize("near", [untouched, shards(), both(shards(), added("config.json", (NORMAL / "config.json").read_text() + "\n"))])
 def test_what_can_be_read_has_none_of_them(near: Change, tmp_path: Path) -> None:
     found = {finding.code for finding in api.verify(str(changed(tmp_path / "it", near))).findings}
-    assert not found & {rule.code for rule in UNREADABLE}
+    assert not found & {rule.code for rule in PARSE_RULES}

@@ -32,7 +32,7 @@ from ckpt_tools.scan.folder import single
 from ckpt_tools.scan.home_paths import hidden, homes
 from ckpt_tools.scan.redact import Known
 from ckpt_tools.scan.secrets import MOST, mask, redacted, secrets
-from ckpt_tools.scan.unescape import OVERLAP, WINDOW, dense, encoded, unescaped, views, windows
+from ckpt_tools.scan.unescape import OVERLAP, WINDOW, decoded_variants, dense, encoded, overlapping_chunks, unescaped
 from tests.support.cases import NORMAL
 from tests.support.gated import CARD, NOTHING, with_metadata
 
@@ -195,7 +195,7 @@ def test_no_view_is_larger_than_the_text(text: str) -> None:
     assert len(encoded(text)) <= 4 * len(text)
     joined, places = dense(text, ("a",))
     assert len(joined) <= len(text) + len(places)
-    assert sum(len(part) for _, part in windows(text * 30)) <= 30 * len(text) * (1 + OVERLAP / WINDOW) + OVERLAP + WINDOW
+    assert sum(len(part) for _, part in overlapping_chunks(text * 30)) <= 30 * len(text) * (1 + OVERLAP / WINDOW) + OVERLAP + WINDOW
 
 
 @given(st.text(alphabet=' \\%&_/homeUsrsC:~.ad\n"', max_size=200))
@@ -383,6 +383,6 @@ def test_placeholders_and_look_alikes_are_no_secrets(harmless: str) -> None:
 @given(st.text(max_size=300))
 @settings(suppress_health_check=[HealthCheck.too_slow])
 def test_any_text_is_looked_through(anything: str) -> None:
-    assert views(anything)[0] == anything
+    assert decoded_variants(anything)[0] == anything
     assert mask(anything) is not None
     secrets(anything)

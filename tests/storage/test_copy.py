@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ckpt_tools.errors import ChangedUnderneath, Unreadable
+from ckpt_tools.errors import ChangedDuringRead, Unreadable
 from ckpt_tools.storage import copy
 from ckpt_tools.storage.copy import BUFFER, copy_range
 
@@ -116,7 +116,7 @@ def sluggish(original: Callable[..., int], place: int | None) -> Callable[..., i
 @pytest.mark.parametrize("unavailable", [(), ("copy_file_range",), ("copy_file_range", "sendfile")])
 def test_a_source_that_ends_early_has_changed(pair: tuple[int, int], unavailable: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     without(monkeypatch, *unavailable)
-    with pytest.raises(ChangedUnderneath, match="became shorter while it was copied; something is writing to this checkpoint"):
+    with pytest.raises(ChangedDuringRead, match="became shorter while it was copied; something is writing to this checkpoint"):
         copy_range(*pair, 0, SIZE + 1, 0)
 
 

@@ -28,7 +28,7 @@ from ckpt_tools.report.pages.show import show_page
 from ckpt_tools.rules.finding import Need
 from ckpt_tools.scan.folder import listing
 from ckpt_tools.storage.hub_api import repository
-from ckpt_tools.storage.session import pinned, remote
+from ckpt_tools.storage.session import hub_session, remote_storage
 from ckpt_tools.storage.storage import HEADER_GUESS
 from tests.support.hub.policies import CARD, NAME, NORMAL, OTHER, REFLOW, REPO, ROOT, lead, refusal
 
@@ -67,7 +67,7 @@ def test_a_folder_and_a_file_inside_can_be_named(hub: HubServer) -> None:
     assert read(f"{NAME}/checkpoints/000100").root == latest.replace("000200", "000100")
     alone = read(f"{NAME}/checkpoints/000200/pretrained_model/model.safetensors")
     assert (alone.root, alone.documents, len(alone.tensors)) == (latest, (), 500)
-    line = refusal(errors.NothingThere, lambda: read(f"{NAME}/checkpoints/000300"))
+    line = refusal(errors.PathNotFound, lambda: read(f"{NAME}/checkpoints/000300"))
     assert f"{NAME}@{commit}/checkpoints/000300: the repository has no such file or folder at this commit; look at what it has: {hub.endpoint}/" in line
 
 
@@ -188,7 +188,7 @@ def test_an_archive_too_large_to_fetch_is_not_passed(hub: HubServer, tail: bytes
     tar[257:262] = b"ustar"
     large = bytes(18 << 20)
     hub.add_repo(REPO, {"a.gif": b"PK\x03\x04" + large + tail, "b.gif": bytes(tar) + large, "c.gif": b"GIF89a" + large, "d.bin": large})
-    with pinned():
+    with hub_session():
         found = {entry.path: entry for entry in listing(NAME)}
     assert found["a.gif"].pickle.startswith("a zip archive")
     assert found["b.gif"].pickle == "a tar archive, which is not fetched to look into it"
@@ -281,8 +281,8 @@ def test_the_token_stays_with_the_hub(hub: HubServer) -> None:
 
 def test_one_verb_sees_one_commit(hub: HubServer) -> None:
     first = hub.add_repo(REPO, NORMAL)
-    with pinned():
-        place = remote(NAME)
+    with hub_session():
+        place = remote_storage(NAME)
         hub.push(REPO, REFLOW)
         found = read(NAME)
     assert (found.root, len(found.tensors), place.root) == (f"{NAME}@{first}", 500, f"{NAME}@{first}")
@@ -319,7 +319,7 @@ def test_offline_a_cached_snapshot_is_read_and_another_is_a_clear_error(hub: Hub
     line = refusal(errors.Unreachable, lambda: read("hf://tester/none@v2"))
     words = "the Hub is not asked for it: HF_HUB_OFFLINE is set, and its cache has nothing of it; unset it, or run this while online"
     assert line == f"hf://tester/none@v2: {words}: hf download tester/none --revision v2"
-    assert "tester/none: there is nothing here, and the Hub is not asked for it" in refusal(errors.NothingThere, lambda: read("tester/none"))
+    assert "tester/none: there is nothing here, and the Hub is not asked for it" in refusal(errors.PathNotFound, lambda: read("tester/none"))
 
 
 def test_offline_a_snapshot_without_its_weights_is_said_to_be_in_parts(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,7 +327,7 @@ def test_offline_a_snapshot_without_its_weights_is_said_to_be_in_parts(hub: HubS
     download(hub, ignore="*-00002-*")
     lead(monkeypatch, HF_HUB_OFFLINE=True)
     assert "model-00002-of-00002.safetensors" in refusal(errors.ShardMissing, lambda: read(NAME))
-    line = refusal(errors.NothingThere, lambda: read(f"{NAME}/model-00002-of-00002.safetensors"))
+    line = refusal(errors.PathNotFound, lambda: read(f"{NAME}/model-00002-of-00002.safetensors"))
     assert "is not in the cache, and the Hub is not asked: HF_HUB_OFFLINE is set" in line
 
 
@@ -358,12 +358,12 @@ def test_a_name_that_names_nothing_is_refused_before_anything_is_sent(hub: HubSe
 @pytest.mark.parametrize("where", ["fixtures/none", "a/b/c", "a", "./a/b", "a/b.safetensors", "/a/b", "a//b", "a/b@c@d/", "ä/b", ""])
 def test_a_path_that_is_not_there_is_no_name(hub: HubServer, where: str, tmp_path: Path) -> None:
     (tmp_path / "fixtures").mkdir()
-    assert "there is nothing here" in refusal(errors.NothingThere, lambda: read(where))
+    assert "there is nothing here" in refusal(errors.PathNotFound, lambda: read(where))
     assert not hub.requests
 
 
 def test_an_address_is_told_how_it_is_named() -> None:
-    line = refusal(errors.NothingThere, lambda: read("https://huggingface.co/tester/policy"))
+    line = refusal(errors.PathNotFound, lambda: read("https://huggingface.co/tester/policy"))
     assert line.endswith("there is nothing here; a checkpoint on the Hub is named hf://owner/name")
 
 
@@ -400,8 +400,8 @@ def test_missing_private_and_gated_are_told_apart_as_far_as_the_hub_does(hub: Hu
     assert f"hf://tester/none: {missing}, and whether your token may read it: `hf auth whoami`" in refusal(
         errors.NoRepository, lambda: read("hf://tester/none")
     )
-    assert "tester/none: there is nothing here, and no such model is on the Hub" in refusal(errors.NothingThere, lambda: read("tester/none"))
-    assert "hf://tester/policy@v9: has no such branch, tag or commit; look at" in refusal(errors.NothingThere, lambda: read(f"{NAME}@v9"))
+    assert "tester/none: there is nothing here, and no such model is on the Hub" in refusal(errors.PathNotFound, lambda: read("tester/none"))
+    assert "hf://tester/policy@v9: has no such branch, tag or commit; look at" in refusal(errors.PathNotFound, lambda: read(f"{NAME}@v9"))
     gated = refusal(errors.AccessRefused, lambda: read("hf://tester/gated"))
     assert gated.endswith(f"is gated: its owner decides who may read it; ask for access on {hub.endpoint}/tester/gated")
     monkeypatch.delenv("HF_TOKEN")
@@ -423,7 +423,7 @@ def test_missing_private_and_gated_are_told_apart_as_far_as_the_hub_does(hub: Hu
     ],
 )
 def test_what_needs_the_files_says_how_to_get_them(hub: HubServer, job: Callable[[str], object]) -> None:
-    line = refusal(errors.NotHere, lambda: job(f"{NAME}@v1/sub"))
+    line = refusal(errors.RemoteNotSupported, lambda: job(f"{NAME}@v1/sub"))
     get = "download it first: hf download tester/policy --revision v1 --include 'sub*' --local-dir policy"
     assert line == f"{NAME}@v1/sub: is on the Hub, and this needs it on this machine; {get}"
     assert not hub.requests

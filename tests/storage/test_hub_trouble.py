@@ -14,7 +14,7 @@ from ckpt_tools.checkpoint.model import Tensor
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.storage import http as storage_http
 from ckpt_tools.storage.hub_api import connect
-from ckpt_tools.storage.session import pinned, remote
+from ckpt_tools.storage.session import hub_session, remote_storage
 from tests.support.hub.policies import NAME, NORMAL, REFLOW, REPO, lead, refusal
 from tests.support.hub.server import Fault, HubServer
 
@@ -104,8 +104,8 @@ def test_a_server_that_ignores_ranges_is_read_as_far_as_needed(hub: HubServer) -
 def test_a_range_far_into_a_file_is_not_got_by_downloading_what_is_before(hub: HubServer) -> None:
     hub.add_repo(REPO, {"model.safetensors": header.encode(()), "far.bin": bytes(8 << 20)})
     hub.misbehave(Fault.IGNORES_RANGE, times=99)
-    with pinned():
-        place = remote(NAME)
+    with hub_session():
+        place = remote_storage(NAME)
         with place.opened(f"{place.root}/far.bin") as file:
             line = refusal(errors.WrongAnswer, lambda: file.read(10, 4 << 20))
     assert "sends the whole file where bytes 4194304-4194313 are asked for; what is on the way to the Hub serves no ranges" in line
@@ -126,8 +126,8 @@ def test_redirects_lead_on_but_not_round_and_not_astray(hub: HubServer) -> None:
 
 def test_a_signed_address_that_expired_is_asked_for_anew(hub: HubServer) -> None:
     hub.add_repo(REPO, REFLOW)
-    with pinned():
-        place = remote(NAME)
+    with hub_session():
+        place = remote_storage(NAME)
         with place.opened(f"{place.root}/model.safetensors") as file:
             file.read(8, 0)
             hub._protocol.signature = "another"
@@ -152,7 +152,7 @@ def test_a_file_larger_than_its_kind_may_be_is_not_fetched(hub: HubServer) -> No
 def test_a_file_that_is_gone_from_the_storage_is_said_to_be(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     commit = hub.add_repo(REPO, NORMAL)
     monkeypatch.setattr("ckpt_tools.storage.hub_storage.file_url", lambda a, _b, path: f"{a.client.endpoint}/{REPO}/resolve/{commit}/{path}.gone")
-    assert f"{NAME}@{commit}/model.safetensors: is not on the Hub" in refusal(errors.NothingThere, lambda: read(f"{NAME}/model.safetensors"))
+    assert f"{NAME}@{commit}/model.safetensors: is not on the Hub" in refusal(errors.PathNotFound, lambda: read(f"{NAME}/model.safetensors"))
 
 
 def test_nobody_follows_from_https_to_http(hub: HubServer) -> None:

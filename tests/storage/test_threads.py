@@ -14,21 +14,21 @@ from collections import Counter
 
 import pytest
 
-from ckpt_tools.storage.threads import Team
+from ckpt_tools.storage.threads import WorkerPool
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
 @pytest.mark.parametrize("tasks", [0, 1, 100])
 def test_all_tasks_are_done_once(size: int, tasks: int) -> None:
     told: list[int] = []
-    team = Team(size, told.append)
+    team = WorkerPool(size, told.append)
     team.do((team.tell, (number,)) for number in range(tasks))
     assert Counter(told) == Counter(range(tasks))
 
 
 def test_the_first_failure_is_raised_when_all_have_ended() -> None:
     failed, told = threading.Event(), list[int]()
-    team = Team(3, told.append)
+    team = WorkerPool(3, told.append)
 
     def fail() -> None:
         failed.set()
@@ -48,7 +48,7 @@ def test_the_first_failure_is_raised_when_all_have_ended() -> None:
 
 def test_an_interruption_is_heard_while_the_calling_thread_waits_for_the_others() -> None:
     calling_is_done, told = threading.Event(), list[int]()
-    team = Team(2, told.append)
+    team = WorkerPool(2, told.append)
 
     calling = threading.get_ident()
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ckpt_tools.errors import JsonKeyRepeated, JsonSyntax, PointerInvalid, SurgeryRefused
+from ckpt_tools.errors import EditRefused, JsonKeyRepeated, JsonSyntax, PointerInvalid
 from ckpt_tools.strict_json.edit import get_value, rename_key, set_value, unset_value
 from ckpt_tools.strict_json.parse import DEPTH_LIMIT, escape, parse
 from ckpt_tools.strict_json.pointer import from_words, joined, segments
@@ -339,14 +339,14 @@ UNSPEAKABLE = (float("nan"), [float("inf")], {1: 2}, {"a": (1,)}, {1, 2}, b"a", 
     "value", [float("nan"), [float("inf")], {1: 2}, {"a": (1,)}, {1, 2}, b"a", "\ud800", 10**400, 10**5000, object()], ids=lambda value: type(value).__name__
 )
 def test_a_value_that_json_cannot_say_is_refused(value: object) -> None:
-    with pytest.raises(SurgeryRefused, match=r"/policy: the new value is not strict JSON: .*; give null, true, false"):
+    with pytest.raises(EditRefused, match=r"/policy: the new value is not strict JSON: .*; give null, true, false"):
         set_value(DOCUMENT, "/policy", value)
 
 
 def test_a_key_that_json_cannot_say_is_refused() -> None:
-    with pytest.raises(SurgeryRefused, match="half of a surrogate pair"):
+    with pytest.raises(EditRefused, match="half of a surrogate pair"):
         set_value(DOCUMENT, "/\ud800", 1)
-    with pytest.raises(SurgeryRefused, match="half of a surrogate pair"):
+    with pytest.raises(EditRefused, match="half of a surrogate pair"):
         rename_key(DOCUMENT, "/policy", "\ud800")
 
 
@@ -355,7 +355,7 @@ def test_a_value_that_would_make_the_file_too_deep_is_refused() -> None:
     for _ in range(DEPTH_LIMIT - 1):
         deep = [deep]
     assert get_value(set_value("1", "", deep), "") == deep
-    with pytest.raises(SurgeryRefused, match="nested deeper than 127"):
+    with pytest.raises(EditRefused, match="nested deeper than 127"):
         set_value('{"a": 1}', "/a", deep)
 
 

@@ -126,7 +126,7 @@ def write_simply(outputs: Iterable[Output], folder: Path, without: Iterable[str]
 
 def payload(piece: Piece) -> bytes:
     """Return the bytes of a tensor to be written."""
-    with open(piece.source.file, "rb") as opened:  # noqa: PTH123 - a string, as the plan has it
+    with open(piece.source.file, "rb") as opened:
         opened.seek(piece.source.start)
         data = opened.read(piece.source.end - piece.source.start)
     return values_cast.cast(np.frombuffer(data, "u1"), piece.source.dtype, piece.tensor.dtype).tobytes()

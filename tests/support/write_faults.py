@@ -174,7 +174,7 @@ def run(job: Job, name: str, injector: Injector) -> tuple[str, str, list[Any]]:
             pipe.write(json.dumps([ended, injector.log]))
         os._exit(0)
     os.close(injector.pipe)
-    with open(reader) as pipe:  # noqa: PTH123 - a descriptor
+    with open(reader) as pipe:
         text = pipe.read()
     os.waitpid(child, 0)
     call, _, answered = text.rpartition("\n")

@@ -60,9 +60,9 @@ def _follow(name: str, paths: tuple[str, ...], files: set[str], folders: set[str
         files.discard(paths[0])
         folders.discard(paths[0])
     elif name not in {"rmdir", "unlink"} or not paths[0].startswith(rubbish):
-        folders.add(os.path.dirname(paths[-1]))  # noqa: PTH120 - strings, as system calls have them
+        folders.add(os.path.dirname(paths[-1]))
     if name in {"rename", "replace"}:
-        folders.add(os.path.dirname(paths[0]))  # noqa: PTH120 - strings, as system calls have them
+        folders.add(os.path.dirname(paths[0]))
     if name in {"rmdir", "unlink"}:
         files.discard(paths[0])
         folders.discard(paths[0])

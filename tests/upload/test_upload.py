@@ -45,7 +45,7 @@ def ckpt(hub: HubServer, folder: Path, *arguments: str, token: str | None = "") 
 
 
 def leftovers(folder: Path) -> list[str]:
-    return [name for name in os.listdir(folder.parent) if name.startswith(".ckpt")]  # noqa: PTH208 - names are what is asked
+    return [name for name in os.listdir(folder.parent) if name.startswith(".ckpt")]
 
 
 # --- what passes -------------------------------------------------------------------------------------------------------

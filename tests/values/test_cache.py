@@ -16,7 +16,7 @@ import pytest
 from ckpt_tools import api
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.diff.compare import comparable
-from ckpt_tools.errors import ChangedUnderneath
+from ckpt_tools.errors import ChangedDuringRead
 from ckpt_tools.values import blocks
 from ckpt_tools.values import cache as value_cache
 from ckpt_tools.values.compare import compare_values
@@ -276,7 +276,7 @@ def switched(a: Checkpoint, tmp_path: Path) -> Checkpoint:
 
 def test_a_path_that_leads_elsewhere_since_its_header_was_read_is_refused(a: Checkpoint, b: Checkpoint, switched: Checkpoint, cache: Path) -> None:
     for look in (lambda: compared(switched, b), lambda: compared(b, switched), lambda: measure_all(switched)):
-        with pytest.raises(ChangedUnderneath, match="is not the file any more whose header was read") as caught:
+        with pytest.raises(ChangedDuringRead, match="is not the file any more whose header was read") as caught:
             look()
         assert caught.value.path == os.path.join(switched.root, "model.safetensors")
     assert not cache.exists()
@@ -287,14 +287,14 @@ def test_it_is_refused_even_where_all_is_known_of_the_other(switched: Checkpoint
     compared(b, api.read(str(tmp_path / "other")))
     measure_all(api.read(str(tmp_path / "other")))
     for look in (lambda: compared(switched, b), lambda: measure_all(switched)):
-        with pytest.raises(ChangedUnderneath):
+        with pytest.raises(ChangedDuringRead):
             look()
 
 
 def test_a_path_that_leads_to_no_weights_any_more_is_refused(a: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "a/model.safetensors"
     path.write_bytes(b"x" * path.stat().st_size)
-    with pytest.raises(ChangedUnderneath, match="is not the file any more"):
+    with pytest.raises(ChangedDuringRead, match="is not the file any more"):
         measure_all(a)
 
 
@@ -311,7 +311,7 @@ def test_a_write_while_reading_is_seen_though_its_time_is_put_back(a: Checkpoint
 
     pairs, _ = comparable(a, b)
     for look in (lambda: compare_values(a, b, pairs, progress=write), lambda: measure_all(a, progress=write)):
-        with pytest.raises(ChangedUnderneath, match="changed while it was read"):
+        with pytest.raises(ChangedDuringRead, match="changed while it was read"):
             look()
     assert not cache.exists()
 

@@ -13,7 +13,7 @@ import torch
 
 from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
 from ckpt_tools.checkpoint.model import Source
-from ckpt_tools.errors import ChangedUnderneath, SurgeryRefused
+from ckpt_tools.errors import ChangedDuringRead, EditRefused
 from ckpt_tools.values import cast as values_cast
 from ckpt_tools.values.cast import CHUNK, cast, cast_stream, loses_nothing
 
@@ -94,7 +94,7 @@ def test_a_stream_of_any_length_is_cast_to_its_place(size: int, tmp_path: Path) 
 def test_a_source_that_ends_early_has_changed(tmp_path: Path) -> None:
     piece = source(tmp_path / "source", bytes(CHUNK), Dtype.F32)
     os.truncate(piece.file, CHUNK // 2)
-    with pytest.raises(ChangedUnderneath) as raised:
+    with pytest.raises(ChangedDuringRead) as raised:
         loses_nothing(piece, Dtype.BF16)
     assert str(raised.value).startswith(f"{piece.file}: became shorter while it was copied; ")
 
@@ -154,9 +154,9 @@ def test_looking_for_a_loss_stops_at_the_first(tmp_path: Path, monkeypatch: pyte
 def test_types_that_cannot_be_cast_are_refused_by_name(old: Dtype, new: Dtype, tmp_path: Path) -> None:
     piece = source(tmp_path / "a", bytes(8), old)
     words = f"{old} cannot be cast to {new}; these can be cast into each other: F8_E4M3, F8_E5M2, F16, BF16, F32, F64"
-    with pytest.raises(SurgeryRefused) as raised:
+    with pytest.raises(EditRefused) as raised:
         loses_nothing(piece, new)
     assert str(raised.value) == words
-    with pytest.raises(SurgeryRefused) as raised:
+    with pytest.raises(EditRefused) as raised:
         cast_stream(-1, -1, piece, new, 0)
     assert str(raised.value) == words

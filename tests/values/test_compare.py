@@ -18,7 +18,7 @@ from ckpt_tools.checkpoint import header
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.model import Tensor
 from ckpt_tools.diff.compare import comparable
-from ckpt_tools.errors import ChangedUnderneath, Unreadable
+from ckpt_tools.errors import ChangedDuringRead, Unreadable
 from ckpt_tools.values import blocks
 from ckpt_tools.values import compare as values_compare
 from ckpt_tools.values import dtypes as values_dtypes
@@ -345,7 +345,7 @@ def test_a_file_that_becomes_shorter_is_named(tmp_path: Path) -> None:
     a, b = written(tmp_path / "a", a_model(0)), written(tmp_path / "b", a_model(9))
     path = tmp_path / "b/model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ChangedUnderneath, match="became shorter") as caught:
+    with pytest.raises(ChangedDuringRead, match="became shorter") as caught:
         facts_of(a, b)
     assert caught.value.path == str(path)
 
@@ -357,7 +357,7 @@ def test_a_file_that_cannot_be_read_is_named(side: int, dtype: Dtype, tmp_path: 
     with (tmp_path / "there").open("rb") as file:
         there, closed = blocks.Span("there", file.fileno(), 0, dtype), blocks.Span("closed", -1, 0, dtype)
         with pytest.raises(Unreadable) as caught:
-            piece_sums(blocks.Bench(), (closed, there) if side == 0 else (there, closed), range(4))
+            piece_sums(blocks.ScratchBuffers(), (closed, there) if side == 0 else (there, closed), range(4))
     assert caught.value.path == "closed"
 
 
@@ -371,7 +371,7 @@ def test_a_file_that_is_written_to_meanwhile_is_named(tmp_path: Path) -> None:
         os.utime(path)
 
     pairs, _ = comparable(a, b)
-    with pytest.raises(ChangedUnderneath, match="changed while it was read") as caught:
+    with pytest.raises(ChangedDuringRead, match="changed while it was read") as caught:
         compare_values(a, b, pairs, cached=False, progress=write)
     assert caught.value.path == str(path)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.values import dtypes
-from ckpt_tools.values.dtypes import Space, dot, product, root, total
+from ckpt_tools.values.dtypes import DecodeBuffers, dot, product, root, total
 from tests.support.blobs import JUDGES, decoded
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def all_codes(dtype: Dtype) -> bytes:
 
 @np.errstate(all="ignore")
 def values(data: bytes, dtype: Dtype) -> Any:
-    found = Space(np).values(np.frombuffer(data, "u1"), dtype)
+    found = DecodeBuffers(np).values(np.frombuffer(data, "u1"), dtype)
     return found.copy()
 
 

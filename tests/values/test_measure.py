@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ckpt_tools.checkpoint.dtype import Dtype
-from ckpt_tools.errors import ChangedUnderneath
+from ckpt_tools.errors import ChangedDuringRead
 from ckpt_tools.values import blocks as values_blocks
 from ckpt_tools.values import dtypes, measure
 from ckpt_tools.values.measure import measure_all
@@ -138,6 +138,6 @@ def test_a_file_that_becomes_shorter_is_named(tmp_path: Path) -> None:
     checkpoint = written(tmp_path, a_model(0))
     path = tmp_path / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ChangedUnderneath, match="became shorter") as caught:
+    with pytest.raises(ChangedDuringRead, match="became shorter") as caught:
         measured(checkpoint)
     assert caught.value.path == str(path)

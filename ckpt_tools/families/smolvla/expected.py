@@ -119,8 +119,7 @@ def _settings(config: Mapping[str, object]) -> _Settings:
     """Return what `config` decides, with LeRobot's defaults. Raises _Wrong."""
     mode = config.get("attention_mode", "cross_attn")
     if not isinstance(mode, str):
-        msg = "config.json's attention_mode is no text"
-        raise _Wrong(msg)
+        raise _Wrong("config.json's attention_mode is no text")
     every = _whole(config, "self_attn_every_n_layers", 2, low=-_LARGEST)
     return _Settings(
         vlm_layers=_whole(config, "num_vlm_layers", 16, low=-_LARGEST, high=_MOST_LAYERS),
@@ -138,8 +137,7 @@ def _whole(config: Mapping[str, object], key: str, default: int, *, low: int, hi
     """Return a whole number of the config. Raises _Wrong for what is none, or none that a model can have."""
     value = config.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        msg = f"config.json's {key} is no whole number that a model can have"
-        raise _Wrong(msg)
+        raise _Wrong(f"config.json's {key} is no whole number that a model can have")
     return value
 
 
@@ -147,8 +145,7 @@ def _multiplier(config: Mapping[str, object]) -> float:
     """Return how wide the expert is against the text model. Raises _Wrong."""
     value = config.get("expert_width_multiplier", Dimensions().expert_width_multiplier)
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= _WIDEST:
-        msg = "config.json's expert_width_multiplier is no number that a model can have"
-        raise _Wrong(msg)
+        raise _Wrong("config.json's expert_width_multiplier is no number that a model can have")
     return value
 
 
@@ -159,14 +156,12 @@ def _dimensions(checkpoint: Checkpoint, settings: _Settings) -> tuple[Dimensions
     """Return the sizes of the policy twice; they differ in sizes that nothing tells."""
     own, teachers = _by_owner(checkpoint.tensors)
     if not own and not teachers:
-        msg = "none of its tensors is a SmolVLA's"
-        raise _Wrong(msg)
+        raise _Wrong("none of its tensors is a SmolVLA's")
     votes = {**_sizes(teachers), **_sizes(own)}
     layers = {**_layers(teachers), **_layers(own)}
     text = _text_layers(settings, _layers(own), layers)
     if settings.expert_layers > 0 and text % settings.expert_layers:
-        msg = f"config.json asks for {settings.expert_layers} layers of the expert, and the VLM's {text} are no multiple of that"
-        raise _Wrong(msg)
+        raise _Wrong(f"config.json asks for {settings.expert_layers} layers of the expert, and the VLM's {text} are no multiple of that")
     known = {
         "text_layers": text,
         "expert_layers": settings.expert_layers if settings.expert_layers > 0 else text,
@@ -230,8 +225,7 @@ def _text_layers(settings: _Settings, own: Mapping[str, int], layers: Mapping[st
     if settings.vlm_layers <= 0:
         known = _HUB_LAYERS if settings.hub_vlm else layers.get("text_layers", layers.get("expert_layers", 0))
         if not known:
-            msg = "config.json keeps all layers of the VLM, and no tensor tells how many it has"
-            raise _Wrong(msg)
+            raise _Wrong("config.json keeps all layers of the VLM, and no tensor tells how many it has")
         return known
     text, expert = own.get("text_layers"), own.get("expert_layers")
     # A smaller VLM than SmolVLM2 has no more to keep. Then the expert has as few.

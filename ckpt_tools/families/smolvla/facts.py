@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.dtype import Dtype
-from ckpt_tools.families.family import TEACHER_PREFIXES, Cleaning, Component, Family, WatchedKey
+from ckpt_tools.families.family import TEACHER_PREFIXES, CleanConfig, Component, CriticalKey, Family
 from ckpt_tools.families.smolvla.components import CONNECTOR, EXPERT, LM_HEAD, NORMALISATION, OTHER, PROJECTIONS, TEACHER, TEXT, VISION, VLM, component
 from ckpt_tools.families.smolvla.expected import expected
 from ckpt_tools.strict_json.pointer import ABSENT
@@ -146,9 +146,9 @@ SMOLVLA = Family(
     copy_prefixes=TEACHER_PREFIXES,
     copied="a teacher saved with its student: stock LeRobot warns of unexpected keys, loads the rest, and the file stays this large",
     watched=(
-        WatchedKey(key="load_vlm_weights", judge=_judge_load_vlm_weights),
-        WatchedKey(key="use_reflow", judge=_judge_reflow_field, neutral=(ABSENT, False, None)),
-        WatchedKey(key="teacher_model_path", judge=_judge_reflow_field, neutral=(ABSENT, False, None)),
+        CriticalKey(key="load_vlm_weights", judge=_judge_load_vlm_weights),
+        CriticalKey(key="use_reflow", judge=_judge_reflow_field, neutral=(ABSENT, False, None)),
+        CriticalKey(key="teacher_model_path", judge=_judge_reflow_field, neutral=(ABSENT, False, None)),
     ),
     settings=(
         "/type",
@@ -167,7 +167,7 @@ SMOLVLA = Family(
     ),
     missing="stock LeRobot loads the checkpoint and leaves these at random values, with no more than a warning",
     needless=frozenset({NORMALISATION, TEACHER, OTHER}),
-    cleaning=Cleaning(
+    cleaning=CleanConfig(
         values=(("type", "smolvla"), ("load_vlm_weights", True)),
         reserved=REFLOW_FIELDS,
         neutral=(("use_reflow", False), ("teacher_model_path", None)),

@@ -7,7 +7,7 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ckpt_tools.report.blocks import Bars, HeatMap, Line, Mark, Table, Topic, Verbatim
+from ckpt_tools.report.blocks import Bars, HeatMap, Line, Status, Table, Topic, Verbatim
 from ckpt_tools.text import percent
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ WIDE = 4
 LONG = 60
 """Rows of a table that are not folded away."""
 
-_MARKS = {Mark.GOOD: ("good", "good"), Mark.BAD: ("bad", "bad"), Mark.CHANGE: ("change", "note"), Mark.NONE: ("none", "")}
+_MARKS = {Status.GOOD: ("good", "good"), Status.BAD: ("bad", "bad"), Status.CHANGE: ("change", "note"), Status.NONE: ("none", "")}
 
 
 class Anchors:
@@ -167,7 +167,7 @@ def _cell(cell: Cell | None, steps: tuple[float, ...]) -> str:
         return "<td></td>"
     # What is no number is beyond every step.
     heat = next((number for number, step in enumerate((0.0, *steps)) if cell.value <= step), len(steps) + 1)
-    return f'<td class="h{heat}{" bad" * (cell.mark is Mark.BAD)}" tabindex="0"><span>{safe(cell.words)}</span></td>'
+    return f'<td class="h{heat}{" bad" * (cell.mark is Status.BAD)}" tabindex="0"><span>{safe(cell.words)}</span></td>'
 
 
 def _topic(topic: Topic, anchors: Anchors) -> Iterator[str]:

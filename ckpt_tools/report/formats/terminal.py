@@ -9,14 +9,14 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ckpt_tools.report.blocks import Heading, Line, Mark, Table, told
+from ckpt_tools.report.blocks import Heading, Line, Status, Table, told
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from ckpt_tools.report.blocks import Page, Told
 
-_STYLES = {Mark.GOOD: "green", Mark.BAD: "bold red", Mark.CHANGE: "yellow", Mark.NONE: ""}
+_STYLES = {Status.GOOD: "green", Status.BAD: "bold red", Status.CHANGE: "yellow", Status.NONE: ""}
 
 
 def render(page: Page, width: int, *, colour: bool) -> str:

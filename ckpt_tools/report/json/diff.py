@@ -12,7 +12,7 @@ from ckpt_tools.strict_json.pointer import ABSENT
 
 if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Tensor
-    from ckpt_tools.diff.model import Comparison, Diff, FileChange, Group, Processor, Setting, Story, ValueChange, WatchedLine
+    from ckpt_tools.diff.model import Comparison, Diff, DifferenceGroup, FileChange, Group, Processor, Setting, ValueChange, WatchedLine
     from ckpt_tools.storage.hub_name import Transfer
 
 type JsonDict = dict[str, object]
@@ -121,7 +121,7 @@ def tensor_entry(tensor: Tensor) -> JsonDict:
     return {"name": tensor.name, "dtype": tensor.dtype.label, "shape": list(tensor.shape), "nbytes": tensor.nbytes, "shard": tensor.shard}
 
 
-def _story(story: Story) -> JsonDict:
+def _story(story: DifferenceGroup) -> JsonDict:
     return {
         "kind": story.kind,
         "text": story.text,

@@ -6,7 +6,7 @@ import importlib
 import json
 from typing import TYPE_CHECKING
 
-from ckpt_tools.report.blocks import Bars, HeatMap, Line, Mark, Table
+from ckpt_tools.report.blocks import Bars, HeatMap, Line, Status, Table
 from ckpt_tools.report.pages.diff import diff_page
 from ckpt_tools.strict_json.pointer import ABSENT
 from ckpt_tools.text import printable, value
@@ -49,9 +49,9 @@ def comparison_page(comparison: Comparison, *, full: bool) -> Page:
 def verdict_page(path: str, problems: Sequence[tuple[str, str]]) -> Page:
     """Return the page of `ckpt config validate`."""
     if not problems:
-        return (Line(text=f"{printable(path)}: valid", mark=Mark.GOOD),)
+        return (Line(text=f"{printable(path)}: valid", mark=Status.GOOD),)
     lines = (f"{printable(path)}: {printable(pointer) or 'the whole file'}: {printable(message)}" for pointer, message in problems)
-    return tuple(Line(text=line, mark=Mark.BAD) for line in lines)
+    return tuple(Line(text=line, mark=Status.BAD) for line in lines)
 
 
 def verdict_document(path: str, schema: str, problems: Sequence[tuple[str, str]]) -> JsonDict:

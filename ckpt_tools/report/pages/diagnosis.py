@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.doctor.model import Effect
 from ckpt_tools.doctor.repairs import commands, is_command
 from ckpt_tools.doctor.statistics import policy
-from ckpt_tools.report.blocks import Heading, Line, Mark, Table
+from ckpt_tools.report.blocks import Heading, Line, Status, Table
 from ckpt_tools.text import printable
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ckpt_tools.doctor.model import Cause, Diagnosis, Interval, Live, StatisticPair
     from ckpt_tools.report.blocks import Block, Page
 
-_MARKS = {Effect.BREAKS: Mark.BAD, Effect.WRONG: Mark.BAD, Effect.SLOW: Mark.BAD, Effect.HEAVY: Mark.CHANGE}
+_MARKS = {Effect.BREAKS: Status.BAD, Effect.WRONG: Status.BAD, Effect.SLOW: Status.BAD, Effect.HEAVY: Status.CHANGE}
 _WORDS = {Effect.BREAKS: "does not run because", Effect.WRONG: "acts wrongly because", Effect.SLOW: "slow because", Effect.HEAVY: "larger than need be because"}
 _SOME = 4
 """Lines of evidence, and dimensions, that are shown; JSON has all."""
@@ -52,7 +52,7 @@ def _settings(diagnosis: Diagnosis) -> Iterator[Block]:
         yield Table(header=("setting", "NORMAL", "REFLOW"), rows=rows)
     same = len(diagnosis.settings) - len(differing)
     if same:
-        yield Line(text=f"{same} {'more ' if differing else ''}the same in both", mark=Mark.GOOD if not differing else Mark.NONE)
+        yield Line(text=f"{same} {'more ' if differing else ''}the same in both", mark=Status.GOOD if not differing else Status.NONE)
 
 
 def _statistics(diagnosis: Diagnosis) -> Iterator[Block]:
@@ -67,7 +67,7 @@ def _statistics(diagnosis: Diagnosis) -> Iterator[Block]:
     modes = ", ".join(dict.fromkeys(f"{printable(pair.feature)} {pair.mode}" for pair in diagnosis.statistics))
     if same:
         yield Line(
-            text=f"{same} {'more ' if differing else ''}statistic{'s' * (same != 1)} the same in both ({modes})", mark=Mark.NONE if differing else Mark.GOOD
+            text=f"{same} {'more ' if differing else ''}statistic{'s' * (same != 1)} the same in both ({modes})", mark=Status.NONE if differing else Status.GOOD
         )
 
 
@@ -190,7 +190,7 @@ def _verdict(diagnosis: Diagnosis) -> Iterator[Block]:
     yield Heading(text="verdict")
     yield from (Line(text=printable(note)) for note in diagnosis.notes)
     if diagnosis.not_live:
-        yield Line(text=f"no live part: {printable(diagnosis.not_live)}", mark=Mark.BAD if diagnosis.failed else Mark.NONE)
+        yield Line(text=f"no live part: {printable(diagnosis.not_live)}", mark=Status.BAD if diagnosis.failed else Status.NONE)
     for effect, words in _WORDS.items():
         codes = [cause.code for cause in diagnosis.causes if cause.effect is effect]
         if codes:
@@ -205,9 +205,9 @@ def _verdict(diagnosis: Diagnosis) -> Iterator[Block]:
 def _nothing(diagnosis: Diagnosis) -> Line:
     live = diagnosis.live
     if diagnosis.failed:
-        return Line(text="nothing wrong in the files, and what was to be measured could not be", mark=Mark.BAD)
+        return Line(text="nothing wrong in the files, and what was to be measured could not be", mark=Status.BAD)
     if live is None:
-        return Line(text="nothing wrong found in the files", mark=Mark.GOOD)
+        return Line(text="nothing wrong found in the files", mark=Status.GOOD)
     few = live.sweep[0]
     said = f"REFLOW at {few.steps} step differs from its {live.sweep[-1].steps} by {_figure(few.straight_reflow)}, from NORMAL by {_figure(few.apart)}"
-    return Line(text=f"nothing wrong found: a chunk takes {_times(live.own)} as long as NORMAL's; {said}", mark=Mark.GOOD)
+    return Line(text=f"nothing wrong found: a chunk takes {_times(live.own)} as long as NORMAL's; {said}", mark=Status.GOOD)

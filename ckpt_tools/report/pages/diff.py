@@ -6,7 +6,7 @@ import importlib
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ckpt_tools.report.blocks import Heading, Line, Mark, Table, Title
+from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title
 from ckpt_tools.report.charts import change_map, component_bars
 from ckpt_tools.strict_json.parse import escape
 from ckpt_tools.text import change, printable, signed, size, transferred, value
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from ckpt_tools.diff.model import Comparison, Diff, FileChange, Story, Summary, ValueChange, WatchedLine
+    from ckpt_tools.diff.model import Comparison, Diff, DifferenceGroup, FileChange, Summary, ValueChange, WatchedLine
     from ckpt_tools.report.blocks import Block, Page
 
 _SHOWN = 6
@@ -30,7 +30,7 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
         Line(text=f"A  {_name(comparison.a)}"),
         Line(text=f"B  {_name(comparison.b)}"),
         _sides(comparison),
-        *(Line(text=f"{side}: {remark}", mark=Mark.BAD) for side, one in (("A", comparison.a), ("B", comparison.b)) for remark in one.remarks),
+        *(Line(text=f"{side}: {remark}", mark=Status.BAD) for side, one in (("A", comparison.a), ("B", comparison.b)) for remark in one.remarks),
         *component_bars(comparison.a, comparison.b, title="components"),
         *_tensors(comparison, full=full),
         *change_map(comparison.changes),
@@ -80,12 +80,12 @@ def _tensors(comparison: Comparison, *, full: bool) -> Iterator[Block]:
         yield _told(story, full=full)
 
 
-def _told(story: Story, *, full: bool) -> Line:
+def _told(story: DifferenceGroup, *, full: bool) -> Line:
     weight = f" ({change(story.nbytes)})" if story.nbytes else ""
     details = [story.remark] if story.remark else []
     names = story.names if full else story.names[:_SHOWN] if len(story.names) <= _SHOWN else ()
     details += [printable(name) for name in names]
-    return Line(text=printable(story.text) + weight, mark=Mark.BAD if story.harmful else Mark.CHANGE, details=tuple(details))
+    return Line(text=printable(story.text) + weight, mark=Status.BAD if story.harmful else Status.CHANGE, details=tuple(details))
 
 
 def _watched(comparison: Comparison) -> Iterator[Block]:
@@ -102,7 +102,7 @@ def _decided(line: WatchedLine) -> Line:
     remarks = [f"{side}: stock LeRobot {remark}" for fine, side, remark in told if not fine]
     if line.verdict == "same":
         remarks = [f"stock LeRobot {line.remark_b}"] * (not line.fine_b)
-    mark = Mark.GOOD if not remarks else Mark.CHANGE if line.fine_b else Mark.BAD
+    mark = Status.GOOD if not remarks else Status.CHANGE if line.fine_b else Status.BAD
     return Line(text=f"{line.key}: {both}{note}", mark=mark, details=tuple(remarks))
 
 
@@ -117,7 +117,7 @@ def _values(title: str, changes: tuple[ValueChange, ...], told: set[str], *, ful
         if len(members) > len(shown):
             details.append(f"… and {len(members) - len(shown):,} more (--full lists them)")
         count = f"{len(members):,} value{'s' * (len(members) != 1)}"
-        yield Line(text=f"{printable(path)}: {count}", mark=Mark.CHANGE, details=tuple(details))
+        yield Line(text=f"{printable(path)}: {count}", mark=Status.CHANGE, details=tuple(details))
 
 
 def _metadata(comparison: Comparison, *, full: bool) -> Iterator[Block]:
@@ -129,7 +129,7 @@ def _metadata(comparison: Comparison, *, full: bool) -> Iterator[Block]:
     if len(changes) < len(diff.metadata):
         text = f"{len(diff.metadata) - len(changes):,} names noted as tied to another tensor: safetensors keeps one name of two that share storage"
         yield from () if changes else (Heading(text="metadata"),)
-        yield Line(text=text, mark=Mark.CHANGE)
+        yield Line(text=text, mark=Status.CHANGE)
 
 
 def _changed(found: ValueChange) -> str:
@@ -142,7 +142,7 @@ def _files(diff: Diff, *, full: bool) -> Iterator[Block]:
         yield Heading(text="files")
     shown = diff.files if full else diff.files[: 2 * _SHOWN]
     for found in shown:
-        yield Line(text=f"{printable(found.path)}: {_where(found)}", mark=Mark.CHANGE)
+        yield Line(text=f"{printable(found.path)}: {_where(found)}", mark=Status.CHANGE)
     if len(diff.files) > len(shown):
         yield Line(text=f"… and {len(diff.files) - len(shown):,} more (--full lists them)")
 
@@ -160,7 +160,7 @@ def _verdict(comparison: Comparison) -> Line:
     values = _values_page().value_verdict(comparison.changes) if comparison.changes else "the tensors' values were not compared"
     if comparison.same:
         what = "nothing differs in what was asked for; the rest was not compared" if comparison.partial else "same structure"
-        return Line(text=f"{what}; {values}", mark=Mark.GOOD)
+        return Line(text=f"{what}; {values}", mark=Status.GOOD)
     counts = (
         (len(diff.only_a), "tensor only in A", "tensors only in A"),
         (len(diff.only_b), "tensor only in B", "tensors only in B"),
@@ -174,4 +174,4 @@ def _verdict(comparison: Comparison) -> Line:
     parts = [f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count]
     if comparison.changes:
         parts.append(values)
-    return Line(text=f"different: {', '.join(parts)}", mark=Mark.BAD)
+    return Line(text=f"different: {', '.join(parts)}", mark=Status.BAD)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.names import fold
 from ckpt_tools.manifest.model import Check, Hashed
-from ckpt_tools.report.blocks import Heading, Line, Mark, Table, Verbatim
+from ckpt_tools.report.blocks import Heading, Line, Status, Table, Verbatim
 from ckpt_tools.text import printable, size
 
 if TYPE_CHECKING:
@@ -82,9 +82,9 @@ def _check(check: Check, *, full: bool) -> Iterator[Block]:
     if check.remarks:
         yield Heading(text="the same tensors, stored otherwise")
         shown = check.remarks if full else check.remarks[:_SHOWN]
-        yield from (Line(text=f"{printable(remark.subject)}: {remark.what}", mark=Mark.CHANGE) for remark in shown)
+        yield from (Line(text=f"{printable(remark.subject)}: {remark.what}", mark=Status.CHANGE) for remark in shown)
         if len(shown) < len(check.remarks):
-            yield Line(text=f"… and {len(check.remarks) - len(shown):,} more (--full)", mark=Mark.CHANGE)
+            yield Line(text=f"… and {len(check.remarks) - len(shown):,} more (--full)", mark=Status.CHANGE)
     if check.unchecked:
         yield Heading(text="not compared")
         yield from (Line(text=sentence) for sentence in check.unchecked)
@@ -92,9 +92,9 @@ def _check(check: Check, *, full: bool) -> Iterator[Block]:
     where, against = printable(check.where), printable(check.against)
     if check.same:
         files = f" and {_count(check.files, 'other file')}" if check.files else ""
-        yield Line(text=f"{where} holds what {against} says: {_count(check.tensors, 'tensor')}{files}", mark=Mark.GOOD)
+        yield Line(text=f"{where} holds what {against} says: {_count(check.tensors, 'tensor')}{files}", mark=Status.GOOD)
     else:
-        yield Line(text=f"{where} does not hold what {against} says: {_count(len(check.differences), 'difference')}", mark=Mark.BAD)
+        yield Line(text=f"{where} does not hold what {against} says: {_count(len(check.differences), 'difference')}", mark=Status.BAD)
 
 
 def _grouped(differences: Iterable[Difference], *, full: bool) -> Iterator[Line]:
@@ -105,14 +105,14 @@ def _grouped(differences: Iterable[Difference], *, full: bool) -> Iterator[Line]
     for members in groups.values():
         first = members[0]
         if len(members) == 1:
-            yield Line(text=f"{printable(first.subject)}: {printable(first.what)}", mark=Mark.BAD, details=(*_places(members), first.next))
+            yield Line(text=f"{printable(first.subject)}: {printable(first.what)}", mark=Status.BAD, details=(*_places(members), first.next))
             continue
         renamed = first.kind == "renamed"
         names = [f"{one.subject}: {one.what}" for one in members] if renamed else list(fold(one.subject for one in members))
         shown = names if full else names[:_SHOWN]
         more = (f"… and {_count(len(names) - len(shown), 'more line')} (--full)",) if len(shown) < len(names) else ()
         details = (*map(printable, shown), *more, *_places(members), first.next)
-        yield Line(text=f"{len(members):,} tensors: {'other names' if renamed else printable(first.what)}", mark=Mark.BAD, details=details)
+        yield Line(text=f"{len(members):,} tensors: {'other names' if renamed else printable(first.what)}", mark=Status.BAD, details=details)
 
 
 def _alike(difference: Difference) -> tuple[str, str]:
@@ -139,18 +139,18 @@ def _remote(check: RemoteCheck, *, full: bool) -> Iterator[Block]:
     if check.different:
         yield Heading(text="different")
         yield from _grouped(check.different, full=full)
-    yield from _listed("only here", check.only_here, Mark.BAD, full=full)
-    yield from _listed("only there", check.only_there, Mark.BAD, full=full)
-    yield from _listed("the same", check.alike, Mark.GOOD, full=full)
+    yield from _listed("only here", check.only_here, Status.BAD, full=full)
+    yield from _listed("only there", check.only_there, Status.BAD, full=full)
+    yield from _listed("the same", check.alike, Status.GOOD, full=full)
     yield Heading(text="verdict")
     if check.same:
-        yield Line(text=f"the Hub has the very same {_count(len(check.alike), 'file')}", mark=Mark.GOOD)
+        yield Line(text=f"the Hub has the very same {_count(len(check.alike), 'file')}", mark=Status.GOOD)
     else:
         counts = ((len(check.different), "different"), (len(check.only_here), "only here"), (len(check.only_there), "only there"))
-        yield Line(text=f"not the same: {', '.join(f'{count:,} {word}' for count, word in counts if count)}", mark=Mark.BAD)
+        yield Line(text=f"not the same: {', '.join(f'{count:,} {word}' for count, word in counts if count)}", mark=Status.BAD)
 
 
-def _listed(title: str, paths: Sequence[str], mark: Mark, *, full: bool) -> Iterator[Block]:
+def _listed(title: str, paths: Sequence[str], mark: Status, *, full: bool) -> Iterator[Block]:
     if paths:
         yield Heading(text=title)
     shown = paths if full else paths[:_ROWS]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.edit import recipe
 from ckpt_tools.edit.model import Copy, Safety
-from ckpt_tools.report.blocks import Heading, Line, Mark, Table
+from ckpt_tools.report.blocks import Heading, Line, Status, Table
 from ckpt_tools.text import change, printable, signed, size, value
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def _blocks(plan: Plan, written: Written | None, *, full: bool) -> Iterator[Bloc
         yield from (Line(text=value(item)) for item in (described if isinstance(described, list) else ()))
     if plan.remains:
         yield Heading(text="not repaired")
-        yield from (Line(text=printable(sentence), mark=Mark.BAD) for sentence in plan.remains)
+        yield from (Line(text=printable(sentence), mark=Status.BAD) for sentence in plan.remains)
     yield Heading(text="verdict", conclusion=True)
     yield from _verdict(plan, written)
 
@@ -55,14 +55,14 @@ def _step(step: Step, *, full: bool) -> Line:
     concerns = f" ({step.tensors:,} tensor{'s' * (step.tensors != 1)}, {size(step.nbytes)})" if step.tensors else ""
     shown = step.details if full else step.details[:_DETAILS]
     more = (f"… and {len(step.details) - len(shown)} more lines (--full)",) if len(step.details) > len(shown) else ()
-    mark = Mark.GOOD if step.safety is Safety.SAFE else Mark.CHANGE
+    mark = Status.GOOD if step.safety is Safety.SAFE else Status.CHANGE
     loses = "" if step.safety is Safety.SAFE else "; what was there is lost"
     return Line(text=printable(step.text) + concerns + loses, mark=mark, details=(*(printable(detail) for detail in shown), *more))
 
 
 def _verdict(plan: Plan, written: Written | None) -> Iterator[Line]:
     left = f", and {len(plan.remains)} thing{'s' * (len(plan.remains) != 1)} not repaired" if plan.remains else ""
-    mark = Mark.BAD if plan.remains else Mark.GOOD
+    mark = Status.BAD if plan.remains else Status.GOOD
     if written is None:
         what = f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)} planned, nothing written" if plan.steps else "nothing to do"
         yield Line(text=what + left, mark=mark)

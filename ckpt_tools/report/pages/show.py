@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.names import SEGMENT_LIMIT, is_index, natural_key, ranges
-from ckpt_tools.report.blocks import Heading, Line, Mark, Table, Title, Verbatim
+from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title, Verbatim
 from ckpt_tools.report.charts import component_bars
 from ckpt_tools.text import printable, size, transferred, value
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ckpt_tools.diff.model import Group, Processor, Setting, Summary
     from ckpt_tools.report.blocks import Block, Page
 
-_MARKS = {True: Mark.GOOD, False: Mark.BAD, None: Mark.NONE}
+_MARKS = {True: Status.GOOD, False: Status.BAD, None: Status.NONE}
 _SHOWN = 6
 
 
@@ -33,7 +33,7 @@ def show_page(summary: Summary, *, tree: bool = False, full: bool = False) -> Pa
     blocks = [
         title,
         _overview(summary),
-        *(Line(text=remark, mark=Mark.BAD) for remark in summary.remarks),
+        *(Line(text=remark, mark=Status.BAD) for remark in summary.remarks),
         Heading(text="components"),
         *component_bars(summary),
         _components(summary),
@@ -123,7 +123,7 @@ def _processor(processor: Processor) -> Line:
         details.append(f"normalisation: {', '.join(f'{printable(kind)} {printable(mode)}' for kind, mode in processor.modes)}")
     details += [f"state: {printable(name)}{'' if there else ' is missing'}" for name, there in processor.states]
     bad = not all(there for _, there in processor.states)
-    return Line(text=printable(processor.path), mark=Mark.BAD if bad else Mark.GOOD, details=tuple(details))
+    return Line(text=printable(processor.path), mark=Status.BAD if bad else Status.GOOD, details=tuple(details))
 
 
 def _metadata(summary: Summary, *, full: bool) -> Iterator[Block]:
@@ -135,9 +135,9 @@ def _metadata(summary: Summary, *, full: bool) -> Iterator[Block]:
     yield from (Line(text=f"{printable(key)}: {value(entry)}") for key, entry in entries[:shown])
     if shown and len(entries) > shown:
         yield Line(text=f"… and {len(entries) - shown:,} more")
-    yield from (Line(text=f"{printable(alias)} is stored as {printable(kept)}", mark=Mark.CHANGE) for alias, kept in aliases[:shown])
+    yield from (Line(text=f"{printable(alias)} is stored as {printable(kept)}", mark=Status.CHANGE) for alias, kept in aliases[:shown])
     if shown and len(aliases) > shown:
-        yield Line(text=f"… and {len(aliases) - shown:,} more names that share the storage of another tensor", mark=Mark.CHANGE)
+        yield Line(text=f"… and {len(aliases) - shown:,} more names that share the storage of another tensor", mark=Status.CHANGE)
 
 
 def _files(summary: Summary) -> Iterator[Block]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.report.blocks import Heading, Line, Mark, Table
+from ckpt_tools.report.blocks import Heading, Line, Status, Table
 from ckpt_tools.text import percent, printable
 from ckpt_tools.values.model import Sameness
 
@@ -33,10 +33,10 @@ def change_blocks(changes: ValueComparison, *, full: bool) -> Iterator[Block]:
         yield from _tensors(changes.tensors)
 
 
-def _mark(row: LayerChange) -> Mark:
+def _mark(row: LayerChange) -> Status:
     if row.moved or row.broken:
-        return Mark.BAD
-    return Mark.CHANGE if row.changed else Mark.GOOD
+        return Status.BAD
+    return Status.CHANGE if row.changed else Status.GOOD
 
 
 def _told(row: LayerChange) -> str:
@@ -119,7 +119,7 @@ def value_blocks(values: ValueSummary) -> Iterator[Block]:
     header: tuple[str, ...] = ("component", "tensors", "min", "max", "rms", "zeros", "spare bits", "NaN", "infinite")
     if not any(row.nan or row.infinite for row in values.components):
         header, rows = header[:-2], [row[:-2] for row in rows]
-        yield Line(text="no NaN and no infinity", mark=Mark.GOOD)
+        yield Line(text="no NaN and no infinity", mark=Status.GOOD)
     yield Table(header=header, rows=tuple(rows), right=frozenset(range(1, len(header))))
     yield Line(text="spare bits: last bits of the mantissa that are zero in every value; F32 with 16 fits BF16")
 

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ckpt_tools.gate.verdict import Verdict
-from ckpt_tools.report.blocks import Heading, Line, Mark, Title, Topic, told
+from ckpt_tools.report.blocks import Heading, Line, Status, Title, Topic, told
 from ckpt_tools.report.pages.rules import explain_page
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.text import printable, transferred
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.finding import Finding, Verification
     from ckpt_tools.rules.rule import Rule
 
-_MARKS = {Severity.ERROR: Mark.BAD, Severity.WARNING: Mark.CHANGE, Severity.NOTE: Mark.NONE}
+_MARKS = {Severity.ERROR: Status.BAD, Severity.WARNING: Status.CHANGE, Severity.NOTE: Status.NONE}
 _TITLES = {Severity.ERROR: "Errors", Severity.WARNING: "Warnings", Severity.NOTE: "Notes"}
 MANY = 20
 """Findings of one rule that are listed; JSON has all."""
@@ -45,18 +45,18 @@ def _topics(verification: Verification, rules: Mapping[str, Rule]) -> Iterator[B
         if found:
             yield Heading(text=f"{_TITLES[severity]}: {len(found):,}")
         for code in dict.fromkeys(finding.code for finding in found):
-            lines = tuple(_line(finding, Mark.NONE) for finding in found if finding.code == code)
+            lines = tuple(_line(finding, Status.NONE) for finding in found if finding.code == code)
             yield _topic(code, rules.get(code), _MARKS[severity], lines)
 
 
-def _topic(code: str, rule: Rule | None, mark: Mark, lines: tuple[Line, ...]) -> Topic:
+def _topic(code: str, rule: Rule | None, mark: Status, lines: tuple[Line, ...]) -> Topic:
     explanation = tuple(told(explain_page(rule)[1:])) if rule else ()
     return Topic(key=code, text=printable(rule.name) if rule else "", mark=mark, lines=lines, explanation=explanation)
 
 
 def _decided(judgement: Verification | Verdict, verification: Verification) -> Iterator[Block]:
     """Yield the conclusion with the rules that were not asked in one line: their reasons have a section."""
-    yield from (block for block in _conclusion(judgement, verification) if not isinstance(block, Line) or block.mark is not Mark.NONE)
+    yield from (block for block in _conclusion(judgement, verification) if not isinstance(block, Line) or block.mark is not Status.NONE)
     if verification.skipped:
         yield Line(text=f"{_count(len(verification.skipped), 'rule')} not asked, see below")
 
@@ -77,7 +77,7 @@ def _findings(verification: Verification) -> Iterator[Block]:
             yield from _lines(found, _MARKS[severity])
 
 
-def _lines(found: Sequence[Finding], mark: Mark) -> Iterator[Block]:
+def _lines(found: Sequence[Finding], mark: Status) -> Iterator[Block]:
     told: Counter[str] = Counter()
     counts = Counter(finding.code for finding in found)
     for finding in found:
@@ -89,7 +89,7 @@ def _lines(found: Sequence[Finding], mark: Mark) -> Iterator[Block]:
             yield Line(text=f"{finding.code} and {counts[finding.code] - MANY:,} more", mark=mark)
 
 
-def _line(finding: Finding, mark: Mark) -> Line:
+def _line(finding: Finding, mark: Status) -> Line:
     place = "".join(f"{printable(part)}: " for part in (finding.path, finding.subject) if part)
     return Line(text=f"{place}{_safe(finding.what)}", mark=mark, details=(_safe(finding.next),) if finding.next else ())
 
@@ -113,20 +113,20 @@ def _conclusion(judgement: Verification | Verdict, verification: Verification) -
     where = printable(verification.where)
     asked = f"{_count(len(verification.asked), 'rule')} asked"
     if not verification.asked:
-        yield Line(text=f"{where}: nothing was checked, which is not a pass", mark=Mark.BAD)
+        yield Line(text=f"{where}: nothing was checked, which is not a pass", mark=Status.BAD)
     elif isinstance(judgement, Verdict):
         yield _verdict(judgement, f"{where} (profile {judgement.profile}, {asked})")
     elif verification.clean:
-        yield Line(text=f"{where}: clean ({asked})", mark=Mark.GOOD)
+        yield Line(text=f"{where}: clean ({asked})", mark=Status.GOOD)
     else:
-        yield Line(text=f"{where}: not clean ({asked})", mark=Mark.BAD)
+        yield Line(text=f"{where}: not clean ({asked})", mark=Status.BAD)
 
 
 def _verdict(verdict: Verdict, subject: str) -> Line:
     if verdict.passes:
-        return Line(text=f"{subject}: passes", mark=Mark.GOOD)
+        return Line(text=f"{subject}: passes", mark=Status.GOOD)
     codes = sorted({finding.code for finding in verdict.refused})
-    return Line(text=f"{subject}: refused, by {', '.join(codes)}", mark=Mark.BAD)
+    return Line(text=f"{subject}: refused, by {', '.join(codes)}", mark=Status.BAD)
 
 
 def _count(number: int, noun: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import count
 from ckpt_tools.rules.profiles import LEROBOT, profile_of
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 ONLY_FILE = "model.safetensors"
 
 
-def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Found]:
+def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
     """Yield a finding for a folder whose weights lie elsewhere. A file that was named by itself has the name that it has."""
     paths = [file.path for file in subject.checkpoint.weights]
     is_folder = bool(subject.checkpoint.documents) or subject.entries is not None
     if not is_folder or not paths or paths == [ONLY_FILE] or choose(subject).name != LEROBOT.name:
         return
     if len(paths) == 1:
-        yield Found(f"the weights are in {paths[0]}, and stock LeRobot reads {ONLY_FILE} only", paths[0])
+        yield Violation(f"the weights are in {paths[0]}, and stock LeRobot reads {ONLY_FILE} only", paths[0])
     else:
         index = subject.checkpoint.shard_index
-        yield Found(f"the weights are in {count(len(paths), 'shard')}, and stock LeRobot reads {ONLY_FILE} only", index.path if index else paths[0])
+        yield Violation(f"the weights are in {count(len(paths), 'shard')}, and stock LeRobot reads {ONLY_FILE} only", index.path if index else paths[0])
 
 
 def rule(choose: Choice) -> Rule:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each index beside model.safetensors."""
     checkpoint = subject.checkpoint
     if [file.path for file in checkpoint.weights] != ["model.safetensors"]:
         return
     listed = (entry.path for entry in subject.entries or () if entry.kind != "folder" and "/" not in entry.path)
     for path in sorted({path for path in (*checkpoint.paths, *listed) if path.endswith(INDEX_SUFFIX)}):
-        yield Found("is a shard index, and model.safetensors beside it holds all weights", path)
+        yield Violation("is a shard index, and model.safetensors beside it holds all weights", path)
 
 
 RULE = Rule(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield a finding where the index claims another size."""
     index = subject.checkpoint.shard_index
     nbytes = sum(tensor.nbytes for tensor in subject.checkpoint.tensors)
     if index is not None and index.total_size is not None and index.total_size != nbytes:
-        yield Found(f"claims {index.total_size:,} bytes of tensors, and the shards hold {nbytes:,}", index.path, "/metadata/total_size")
+        yield Violation(f"claims {index.total_size:,} bytes of tensors, and the shards hold {nbytes:,}", index.path, "/metadata/total_size")
 
 
 RULE = Rule(

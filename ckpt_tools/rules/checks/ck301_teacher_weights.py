@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each weight file and prefix."""
     for file in subject.checkpoint.weights:
         for prefix in TEACHER_PREFIXES:
             held = [tensor for tensor in file.tensors if unwrapped(tensor.name).startswith(prefix)]
             if held:
                 nbytes = sum(tensor.nbytes for tensor in held)
-                yield Found(f"holds {len(held):,} tensors under `{prefix}`, {nbytes:,} bytes", file.path, held[0].name)
+                yield Violation(f"holds {len(held):,} tensors under `{prefix}`, {nbytes:,} bytes", file.path, held[0].name)
 
 
 RULE = Rule(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.names import WRAPPERS, unwrapped
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, first_of, place
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each set of wrapper segments."""
     groups: defaultdict[tuple[str, ...], list[Tensor]] = defaultdict(list)
     for tensor in subject.checkpoint.tensors:
@@ -34,7 +34,7 @@ def check(subject: Subject) -> Iterator[Found]:
     for segments, tensors in groups.items():
         words = " and ".join(f"`{segment}`" for segment in segments)
         what = f"{amount(tensors)} with {words} in their names, as a wrapped model has them: a loader finds none of these names"
-        yield Found(what, place(tensors), first_of(tensors), severity=severity)
+        yield Violation(what, place(tensors), first_of(tensors), severity=severity)
 
 
 RULE = Rule(

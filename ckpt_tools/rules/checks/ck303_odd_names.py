@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, place
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each way in which names are odd."""
     groups: defaultdict[str, list[Tensor]] = defaultdict(list)
     for tensor in subject.checkpoint.tensors:
@@ -30,7 +30,7 @@ def check(subject: Subject) -> Iterator[Found]:
         if kind:
             groups[kind].append(tensor)
     for kind, tensors in groups.items():
-        yield Found(f"{amount(tensors)} with {kind}", place(tensors), tensors[0].name)
+        yield Violation(f"{amount(tensors)} with {kind}", place(tensors), tensors[0].name)
 
 
 def _oddity(name: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, place
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for all such names."""
     alike: defaultdict[str, list[Tensor]] = defaultdict(list)
     for tensor in subject.checkpoint.tensors:
@@ -31,7 +31,7 @@ def check(subject: Subject) -> Iterator[Found]:
     if groups:
         tensors = [tensor for members in groups for tensor in members]
         example = next(tensor.name for tensor in groups[0] if tensor.name != groups[0][0].name)
-        yield Found(f"{amount(tensors)} with names that differ only in case, such as {example!r}", place(tensors), groups[0][0].name)
+        yield Violation(f"{amount(tensors)} with names that differ only in case, such as {example!r}", place(tensors), groups[0][0].name)
 
 
 RULE = Rule(

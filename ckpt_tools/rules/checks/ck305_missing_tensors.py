@@ -16,7 +16,7 @@ from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES, Unknown
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import by_part, count, first, only_file
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each part of the model; a note where nobody can tell what should be there."""
     expectation = subject.family.expected(subject.checkpoint)
     if isinstance(expectation, Unknown):
-        yield Found(f"which tensors should be there cannot be told: {expectation.reason}", "config.json", next="correct config.json", severity=Severity.NOTE)
+        yield Violation(
+            f"which tensors should be there cannot be told: {expectation.reason}", "config.json", next="correct config.json", severity=Severity.NOTE
+        )
         return
     present = {unwrapped(tensor.name) for tensor in subject.checkpoint.tensors}
     aliases = {alias for file in subject.checkpoint.weights for alias, _ in file.aliases}
@@ -43,7 +45,7 @@ def check(subject: Subject) -> Iterator[Found]:
             if held
             else "take them from where it was trained: ckpt plan WHERE RECIPE, with `take` in the recipe"
         )
-        yield Found(what, only_file(subject.checkpoint), first(names), after)
+        yield Violation(what, only_file(subject.checkpoint), first(names), after)
 
 
 def _bytes(missing: Sequence[Expected]) -> str:

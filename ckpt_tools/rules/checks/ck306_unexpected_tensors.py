@@ -17,7 +17,7 @@ from ckpt_tools.families.smolvla.components import NORMALISATION
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, first_of, parts, place
 from ckpt_tools.rules.remedy import quoted
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each part of the model. A teacher's, wrapped and empty tensors and normalisation have rules of their own."""
     expectation = subject.family.expected(subject.checkpoint)
     if isinstance(expectation, Unknown):
@@ -39,7 +39,7 @@ def check(subject: Subject) -> Iterator[Found]:
     every = [tensor.name for tensor in subject.checkpoint.tensors]
     for part, members in parts(subject.family, strange):
         words = f"{amount(members)} that the loader does not look for ({part}): it drops them"
-        yield Found(words, place(members), first_of(members), _strip([tensor.name for tensor in members], every))
+        yield Violation(words, place(members), first_of(members), _strip([tensor.name for tensor in members], every))
 
 
 def _strip(names: list[str], every: list[str]) -> str:

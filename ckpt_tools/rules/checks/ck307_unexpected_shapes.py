@@ -14,7 +14,7 @@ from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import Unknown
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, by_part, first_of, place
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each part of the model."""
     expectation = subject.family.expected(subject.checkpoint)
     if isinstance(expectation, Unknown):
@@ -36,7 +36,7 @@ def check(subject: Subject) -> Iterator[Found]:
         tensors = [tensor for tensor, _ in members]
         tensor, shape = members[0]
         what = f"{amount(tensors)} of another shape than config.json asks for ({part}), the first {list(tensor.shape)} instead of {list(shape or ())}"
-        yield Found(f"{what}: stock LeRobot refuses the checkpoint", place(tensors), first_of(tensors))
+        yield Violation(f"{what}: stock LeRobot refuses the checkpoint", place(tensors), first_of(tensors))
 
 
 RULE = Rule(

@@ -17,7 +17,7 @@ from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import Unknown
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, count, first_of, parts, place
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +36,7 @@ class _Typed(NamedTuple):
     wanted: Dtype
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding where the dtypes tell how they came about, else one for each part of the model and pair of dtypes."""
     expectation = subject.family.expected(subject.checkpoint)
     if isinstance(expectation, Unknown):
@@ -51,7 +51,7 @@ def check(subject: Subject) -> Iterator[Found]:
     told = _told(subject, [tensor for tensor, _ in known], wrong)
     if told:
         tensors = [tensor for tensor, _ in wrong]
-        yield Found(f"{amount(tensors)} in F32 instead of BF16 ({_parts(subject, tensors)}): {told}", place(tensors), first_of(tensors))
+        yield Violation(f"{amount(tensors)} in F32 instead of BF16 ({_parts(subject, tensors)}): {told}", place(tensors), first_of(tensors))
     else:
         yield from _groups(subject, wrong, expectation.because)
 
@@ -74,7 +74,7 @@ def _told(subject: Subject, known: Sequence[Tensor], wrong: Sequence[_Typed]) ->
     return f"{subject.family.profile(subject.checkpoint)}, and {contradiction} all the same" if contradiction else ""
 
 
-def _groups(subject: Subject, wrong: Sequence[_Typed], because: str) -> Iterator[Found]:
+def _groups(subject: Subject, wrong: Sequence[_Typed], because: str) -> Iterator[Violation]:
     wanted = {id(tensor): dtype for tensor, dtype in wrong}
     totals = {part: len(tensors) for part, tensors in parts(subject.family, subject.checkpoint.tensors)}
     for part, members in parts(subject.family, [tensor for tensor, _ in wrong]):
@@ -86,7 +86,7 @@ def _groups(subject: Subject, wrong: Sequence[_Typed], because: str) -> Iterator
             severity = None if dtype in _PLAIN else Severity.ERROR
             effect = "the loader converts them" if severity is None else "the loader takes them for numbers of another meaning"
             what = f"{amount(tensors)}{share} in {dtype} instead of {normal} ({part}; {because}): {effect}"
-            yield Found(what, place(tensors), first_of(tensors), severity=severity)
+            yield Violation(what, place(tensors), first_of(tensors), severity=severity)
 
 
 RULE = Rule(

@@ -15,7 +15,7 @@ from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import Unknown
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import by_part, count, first, only_file
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ type _Alias = tuple[str, str]
 _TIED = ("lm_head.weight", "embed_tokens.weight")
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each part of the model with names that are lost, and one for all others."""
     held = {unwrapped(tensor.name) for tensor in subject.checkpoint.tensors}
     aliases = [pair for file in subject.checkpoint.weights for pair in file.aliases if pair[0] not in held]
@@ -37,12 +37,12 @@ def check(subject: Subject) -> Iterator[Found]:
     lost = [pair for pair in aliases if pair[0] in needed and not _tied(pair)]
     for part, members in by_part(subject.family, ((pair[0], pair) for pair in lost)):
         what = f"{count(len(members))} stored only under another name, such as `{members[0][1]}` ({part}): {subject.family.missing}"
-        yield Found(what, only_file(subject.checkpoint), first(alias for alias, _ in members))
+        yield Violation(what, only_file(subject.checkpoint), first(alias for alias, _ in members))
     rest = [pair for pair in aliases if pair not in set(lost)]
     if rest:
         what = f"{count(len(rest), 'name')} noted in the metadata for a tensor stored under another, such as `{rest[0][1]}`"
         after = "nothing to do if the model ties the two itself"
-        yield Found(what, only_file(subject.checkpoint), first(alias for alias, _ in rest), after, Severity.NOTE)
+        yield Violation(what, only_file(subject.checkpoint), first(alias for alias, _ in rest), after, Severity.NOTE)
 
 
 def _tied(pair: _Alias) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.families.smolvla.components import NORMALISATION
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, first_of, place
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for all buffers."""
     tensors = [tensor for tensor in subject.checkpoint.tensors if subject.family.component(tensor.name) == NORMALISATION]
     if tensors:
-        yield Found(f"{amount(tensors)} of normalisation statistics, as LeRobot 0.3 saved them: later releases drop them", place(tensors), first_of(tensors))
+        yield Violation(
+            f"{amount(tensors)} of normalisation statistics, as LeRobot 0.3 saved them: later releases drop them", place(tensors), first_of(tensors)
+        )
 
 
 RULE = Rule(

@@ -15,7 +15,7 @@ from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import Unknown
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import count, first_of, place
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding where the loader's own tensors, of the dtypes that the config asks for, have another size than a normal checkpoint's."""
     expectation = subject.family.expected(subject.checkpoint)
     if isinstance(expectation, Unknown):
@@ -38,7 +38,7 @@ def check(subject: Subject) -> Iterator[Found]:
     narrowed = sum(tensor.nbytes - tensor.parameters * wanted.normal.bits // 8 for tensor, wanted in known if _is_unusual(tensor, wanted))
     part = subject.family.parts(tensor.name for tensor in unusual)
     what = f"the policy's tensors take {count(now, 'byte')}, a normal checkpoint's {now - narrowed:,}: {part} as {expectation.because} builds them"
-    yield Found(what, place(unusual), first_of(unusual))
+    yield Violation(what, place(unusual), first_of(unusual))
 
 
 def _is_unusual(tensor: Tensor, wanted: Expected) -> bool:

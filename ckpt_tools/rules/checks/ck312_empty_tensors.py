@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import count, first_of, parts, place
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each part of the model."""
     for part, members in parts(subject.family, [tensor for tensor in subject.checkpoint.tensors if not tensor.parameters]):
-        yield Found(f"{count(len(members))} without elements ({part})", place(members), first_of(members))
+        yield Violation(f"{count(len(members))} without elements ({part})", place(members), first_of(members))
 
 
 RULE = Rule(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import by_file, some
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a file."""
     for path, found in by_file(subject, lambda _, facts: facts.nan > 0):
         count = sum(facts.nan for _, facts in found)
-        yield Found(f"holds {count:,} NaN in {some(found)}", path, found[0][0].name, "publish a checkpoint from before the training diverged")
+        yield Violation(f"holds {count:,} NaN in {some(found)}", path, found[0][0].name, "publish a checkpoint from before the training diverged")
 
 
 RULE = Rule(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import by_file, some
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a file."""
     for path, found in by_file(subject, lambda _, facts: facts.infinite > 0):
         count = sum(facts.infinite for _, facts in found)
         hint = "publish a checkpoint from before the training diverged, or one that was not cast to F16"
-        yield Found(f"holds {count:,} infinities in {some(found)}", path, found[0][0].name, hint)
+        yield Violation(f"holds {count:,} infinities in {some(found)}", path, found[0][0].name, hint)
 
 
 RULE = Rule(

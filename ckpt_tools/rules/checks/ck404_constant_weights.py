@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import by_file, is_matrix, some
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a file."""
     for path, found in by_file(subject, lambda tensor, facts: is_matrix(tensor) and facts.constant and facts.low != 0):
-        yield Found(f"one and the same number throughout {some(found)}", path, found[0][0].name, "look at what made them: these are placeholders")
+        yield Violation(f"one and the same number throughout {some(found)}", path, found[0][0].name, "look at what made them: these are placeholders")
 
 
 RULE = Rule(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.families.smolvla.components import TEXT, component
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding when all norms of the text model are ones."""
     facts = subject.facts or {}
     norms = [tensor for tensor in subject.checkpoint.tensors if component(tensor.name) == TEXT and tensor.name.endswith("norm.weight") and tensor.name in facts]
     if norms and all(facts[tensor.name].low == facts[tensor.name].high == 1 for tensor in norms):
         what = f"all {len(norms)} RMSNorm weights of the text model are exactly 1: the VLM was built and never loaded"
-        yield Found(what, norms[0].shard, norms[0].name, "train again from a pretrained VLM (--policy.load_vlm_weights=true)")
+        yield Violation(what, norms[0].shard, norms[0].name, "train again from a pretrained VLM (--policy.load_vlm_weights=true)")
 
 
 RULE = Rule(

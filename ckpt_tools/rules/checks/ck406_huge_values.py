@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import by_file, some
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,11 +25,11 @@ LIMIT = 1e5
 _FLOATS = frozenset({Dtype.F64, Dtype.F32, Dtype.F16, Dtype.BF16})
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a file."""
     for path, found in by_file(subject, lambda tensor, facts: tensor.dtype in _FLOATS and max(-facts.low, facts.high) > LIMIT):
         largest = max(max(-facts.low, facts.high) for _, facts in found)
-        yield Found(f"values as large as {largest:.2g} in {some(found)}", path, found[0][0].name, "look at what wrote them: weights are smaller")
+        yield Violation(f"values as large as {largest:.2g} in {some(found)}", path, found[0][0].name, "look at what wrote them: weights are smaller")
 
 
 RULE = Rule(

@@ -15,7 +15,7 @@ from ckpt_tools.diff.model import Aspect, RenameKind
 from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, count, first_of, only_file, parts, place
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each part that is missing or too much, and for each rename. A teacher's and wrapped names have rules of their own."""
     if subject.reference is None:
         return
@@ -33,7 +33,7 @@ def check(subject: Subject) -> Iterator[Found]:
     extra = [tensor for tensor in diff.only_b if not tensor.name.startswith(TEACHER_PREFIXES)]
     for part, members in parts(subject.family, extra):
         what = f"{amount(members)} that the reference does not have ({part})"
-        yield Found(what, place(members), first_of(members), "ckpt strip WHERE NAME drops them, if they mean nothing", Severity.WARNING)
+        yield Violation(what, place(members), first_of(members), "ckpt strip WHERE NAME drops them, if they mean nothing", Severity.WARNING)
     for rename in diff.renamed:
         if rename.kind is not RenameKind.WRAPPER:
             members = [mine for _, mine in rename.pairs]
@@ -43,14 +43,14 @@ def check(subject: Subject) -> Iterator[Found]:
                 if rename.kind is RenameKind.PREFIX
                 else _renamed(len(members), old, new)
             )
-            yield Found(what, place(members), first_of(members), "ckpt rename WHERE OLD NEW, or ckpt sanitize WHERE for a teacher's")
+            yield Violation(what, place(members), first_of(members), "ckpt rename WHERE OLD NEW, or ckpt sanitize WHERE for a teacher's")
 
 
 def _renamed(number: int, old: str, new: str) -> str:
     return f"{count(number)} called {new} and in the reference {old}"
 
 
-def _missing(subject: Subject, diff: Diff) -> Iterator[Found]:
+def _missing(subject: Subject, diff: Diff) -> Iterator[Violation]:
     """Yield what is missing: an error, or a note for what the loader never looks for."""
     for part, members in parts(subject.family, diff.only_a):
         needed = subject.family.needs(members[0].name)
@@ -59,7 +59,7 @@ def _missing(subject: Subject, diff: Diff) -> Iterator[Found]:
         after = (
             "take them from the reference: ckpt plan WHERE RECIPE, with `take` in the recipe" if needed else "nothing to do: the loader does not look for them"
         )
-        yield Found(what, only_file(subject.checkpoint), first_of(members), after, None if needed else Severity.NOTE)
+        yield Violation(what, only_file(subject.checkpoint), first_of(members), after, None if needed else Severity.NOTE)
 
 
 RULE = Rule(

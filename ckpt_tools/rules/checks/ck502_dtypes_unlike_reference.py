@@ -14,7 +14,7 @@ from ckpt_tools.diff.compare import compare
 from ckpt_tools.diff.model import Aspect
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, first_of, place
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each pair of dtypes."""
     if subject.reference is None:
         return
@@ -32,7 +32,7 @@ def check(subject: Subject) -> Iterator[Found]:
         groups[mine.dtype.label, theirs.dtype.label].append(mine)
     for (dtype, normal), tensors in groups.items():
         words = subject.family.parts(tensor.name for tensor in tensors)
-        yield Found(f"{amount(tensors)} in {dtype}, and {normal} in the reference ({words})", place(tensors), first_of(tensors))
+        yield Violation(f"{amount(tensors)} in {dtype}, and {normal} in the reference ({words})", place(tensors), first_of(tensors))
 
 
 RULE = Rule(

@@ -14,7 +14,7 @@ from ckpt_tools.diff.compare import compare
 from ckpt_tools.diff.model import Aspect
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, by_part, first_of, place
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each part of the model."""
     if subject.reference is None:
         return
@@ -31,7 +31,7 @@ def check(subject: Subject) -> Iterator[Found]:
         tensors = [mine for _, mine in pairs]
         theirs, mine = pairs[0]
         what = f"{amount(tensors)} of another shape than in the reference ({part}), the first {list(mine.shape)} instead of {list(theirs.shape)}"
-        yield Found(what, place(tensors), first_of(tensors))
+        yield Violation(what, place(tensors), first_of(tensors))
 
 
 RULE = Rule(

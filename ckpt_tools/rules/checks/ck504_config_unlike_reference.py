@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.diff.compare import compare
 from ckpt_tools.diff.model import Aspect
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.strict_json.pointer import ABSENT
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LONGEST = 60
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each value."""
     if subject.reference is None:
         return
@@ -36,7 +36,7 @@ def check(subject: Subject) -> Iterator[Found]:
         key = change.pointer.split("/")[1] if change.pointer else ""
         if change.path == "config.json" and key in keys and not change.same_because:
             what = f"is {_spelled(change.b)}, and {_spelled(change.a)} in the reference"
-            yield Found(what, change.path, change.pointer, severity=milder.get(key))
+            yield Violation(what, change.path, change.pointer, severity=milder.get(key))
 
 
 def _spelled(value: object) -> str:

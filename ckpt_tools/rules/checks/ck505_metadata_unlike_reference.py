@@ -14,7 +14,7 @@ from ckpt_tools.diff.compare import compare
 from ckpt_tools.diff.model import Aspect
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import only_file
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.strict_json.pointer import ABSENT
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LONGEST = 60
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for all entries. Names of tensors that are stored under another name have a rule of their own."""
     if subject.reference is None:
         return
@@ -36,7 +36,7 @@ def check(subject: Subject) -> Iterator[Found]:
         first = changes[0]
         entries = "1 entry" if len(changes) == 1 else f"{len(changes):,} entries"
         what = f"{entries} of the metadata unlike the reference's, the first {_spelled(first.b)} instead of {_spelled(first.a)}"
-        yield Found(what, only_file(subject.checkpoint), f"__metadata__{first.pointer}")
+        yield Violation(what, only_file(subject.checkpoint), f"__metadata__{first.pointer}")
 
 
 def _spelled(value: object) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,22 +26,22 @@ _SHOWN = 100
 _LINES = str.maketrans("", "", "\n\r\t")
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each file and way of being odd."""
     for file in (*subject.checkpoint.weights, *subject.checkpoint.states):
         yield from _of(file)
 
 
-def _of(file: TensorFile) -> Iterator[Found]:
+def _of(file: TensorFile) -> Iterator[Violation]:
     entries = file.metadata or ()
     long = [(key, max(len(key), len(value))) for key, value in entries if max(len(key), len(value)) > LIMIT]
     odd = [key for key, value in entries if not (key.isprintable() and value.translate(_LINES).isprintable())]
     if long:
         key, size = max(long, key=lambda pair: pair[1])
         what = f"{_entries(len(long))} of the metadata longer than {LIMIT:,} characters, the longest {size:,}"
-        yield Found(what, file.path, f"__metadata__/{key[:_SHOWN]}")
+        yield Violation(what, file.path, f"__metadata__/{key[:_SHOWN]}")
     if odd:
-        yield Found(f"{_entries(len(odd))} of the metadata with characters that cannot be shown", file.path, f"__metadata__/{odd[0][:_SHOWN]}")
+        yield Violation(f"{_entries(len(odd))} of the metadata with characters that cannot be shown", file.path, f"__metadata__/{odd[0][:_SHOWN]}")
 
 
 def _entries(number: int) -> str:

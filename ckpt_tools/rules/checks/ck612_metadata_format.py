@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 _LONGEST = 40
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each weight file."""
     for file in subject.checkpoint.weights:
         name = dict(file.metadata or ()).get("format", "pt")
         if name != "pt":
-            yield Found(f"the metadata says format {name[:_LONGEST]!r}, and PyTorch's is 'pt'", file.path, "__metadata__/format")
+            yield Violation(f"the metadata says format {name[:_LONGEST]!r}, and PyTorch's is 'pt'", file.path, "__metadata__/format")
 
 
 RULE = Rule(

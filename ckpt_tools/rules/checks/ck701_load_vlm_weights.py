@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA, shown, value_of
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.strict_json.pointer import ABSENT
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding, in the family's words for what the loader does."""
     key = "load_vlm_weights"
     value = value_of(subject, CONFIG).get(key, ABSENT)
     judge = next((watched.judge for watched in subject.family.watched if watched.key == key), None)
     fine, does = judge(value) if judge else (True, "")
     if not fine:
-        yield Found(f"{key} is {'not there' if value is ABSENT else shown(value)}: stock LeRobot {does}", CONFIG, f"/{key}")
+        yield Violation(f"{key} is {'not there' if value is ABSENT else shown(value)}: stock LeRobot {does}", CONFIG, f"/{key}")
 
 
 RULE = Rule(

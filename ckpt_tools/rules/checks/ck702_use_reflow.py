@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA, shown, value_of
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding."""
     config = value_of(subject, CONFIG)
     if "use_reflow" in config:
-        yield Found(f"use_reflow is {shown(config['use_reflow'])}: stock LeRobot refuses a config.json that has it", CONFIG, "/use_reflow")
+        yield Violation(f"use_reflow is {shown(config['use_reflow'])}: stock LeRobot refuses a config.json that has it", CONFIG, "/use_reflow")
 
 
 RULE = Rule(

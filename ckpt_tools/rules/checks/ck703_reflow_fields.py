@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA, shown, value_of
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a field; `use_reflow` has a rule of its own."""
     reserved = subject.family.cleaning.reserved if subject.family.cleaning else ()
     for key, value in value_of(subject, CONFIG).items():
         if key in reserved and key != "use_reflow":
-            yield Found(f"{key} is {shown(value)}: stock LeRobot refuses a config.json that has it", CONFIG, f"/{key}")
+            yield Violation(f"{key} is {shown(value)}: stock LeRobot refuses a config.json that has it", CONFIG, f"/{key}")
 
 
 RULE = Rule(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA, shown, value_of
 from ckpt_tools.rules.remedy import quoted
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.strict_json.parse import escape
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _RTC = frozenset({"enabled", "prefix_attention_schedule", "max_guidance_weight", "execution_horizon", "debug", "debug_maxlen"})
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a field; those of reflow have rules of their own."""
     cleaning, config = subject.family.cleaning, value_of(subject, CONFIG)
     if cleaning is None:
@@ -32,14 +32,14 @@ def check(subject: Subject) -> Iterator[Found]:
     for key, value in config.items():
         if key in newer:
             after = f"ckpt sanitize WHERE --target {subject.target}" if value == newer[key] else "publish for a newer LeRobot: its value matters"
-            yield Found(f"{key} is {shown(value)}: {subject.target} knows no such field and refuses the file", CONFIG, f"/{key}", after)
+            yield Violation(f"{key} is {shown(value)}: {subject.target} knows no such field and refuses the file", CONFIG, f"/{key}", after)
         elif key not in cleaning.known and key not in cleaning.reserved:
             pointer = f"/{escape(key)}"
             after = f"ckpt config WHERE unset {quoted(key if key.isidentifier() else pointer)}"
-            yield Found(f"stock LeRobot knows no field {shown(key)} and refuses the file", CONFIG, pointer, after)
+            yield Violation(f"stock LeRobot knows no field {shown(key)} and refuses the file", CONFIG, pointer, after)
     chunking = config.get("rtc_config")
     for key in sorted(chunking.keys() - _RTC) if isinstance(chunking, dict) else ():
-        yield Found(f"stock LeRobot knows no field {shown(key)} in rtc_config and refuses the file", CONFIG, f"/rtc_config/{escape(key)}")
+        yield Violation(f"stock LeRobot knows no field {shown(key)} in rtc_config and refuses the file", CONFIG, f"/rtc_config/{escape(key)}")
 
 
 RULE = Rule(

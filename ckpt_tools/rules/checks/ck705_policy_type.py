@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA, shown, value_of
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.strict_json.pointer import ABSENT
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding. What looks like a SmolVLA by its tensors must say so."""
     value = value_of(subject, CONFIG).get("type", ABSENT)
     if value is ABSENT:
-        yield Found("type is not there: stock LeRobot does not know what to build", CONFIG, "/type")
+        yield Violation("type is not there: stock LeRobot does not know what to build", CONFIG, "/type")
     elif value != "smolvla":
         because = "which only a plugin registers" if value == "smolvla_reflow" else "which is not what these tensors are"
-        yield Found(f"type is {shown(value)}, {because}: stock LeRobot refuses the checkpoint", CONFIG, "/type")
+        yield Violation(f"type is {shown(value)}, {because}: stock LeRobot refuses the checkpoint", CONFIG, "/type")
 
 
 RULE = Rule(

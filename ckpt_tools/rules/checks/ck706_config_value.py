@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA, departures, value_of
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ _OWN = ("type", "load_vlm_weights", "use_cache", "num_steps", "chunk_size", "n_a
 """Fields with rules of their own. Of a chunk the sizes are compared elsewhere, their types are not."""
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a value."""
     config = value_of(subject, CONFIG)
     schema = subject.schema("smolvla-config")
@@ -30,7 +30,7 @@ def check(subject: Subject) -> Iterator[Found]:
         key = found.pointer.split("/")[1] if found.pointer else ""
         if not found.unknown and key not in _OWN:
             read = Severity.WARNING if _spells(config.get(key)) else None
-            yield Found(f"{key} {found.what}", CONFIG, found.pointer, f"ckpt config WHERE set {key} VALUE", read)
+            yield Violation(f"{key} {found.what}", CONFIG, found.pointer, f"ckpt config WHERE set {key} VALUE", read)
 
 
 def _spells(value: object) -> bool:

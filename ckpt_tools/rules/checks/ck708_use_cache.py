@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA, shown, value_of
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding. LeRobot reads "true" as true."""
     value = value_of(subject, CONFIG).get("use_cache", True)
     if value is not True and value != "true":
         does = "loads the policy and crashes at the first inference" if value is False or value is None or value == "false" else "refuses the file"
-        yield Found(f"use_cache is {shown(value)}: stock LeRobot {does}", CONFIG, "/use_cache")
+        yield Violation(f"use_cache is {shown(value)}: stock LeRobot {does}", CONFIG, "/use_cache")
 
 
 RULE = Rule(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA, is_integer, shown, value_of
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 _DEFAULT, _MANY = 10, 50
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding."""
     value = value_of(subject, CONFIG).get("num_steps", _DEFAULT)
     place = (CONFIG, "/num_steps", "ckpt config WHERE set num_steps 10")
     if not is_integer(value):
-        yield Found(f"num_steps is {shown(value)} where an integer is expected", *place)
+        yield Violation(f"num_steps is {shown(value)} where an integer is expected", *place)
     elif value < 1:
         does = "fails at the first inference" if value == 0 else "computes nothing and sends noise to the robot"
-        yield Found(f"num_steps is {value}: stock LeRobot {does}", *place)
+        yield Violation(f"num_steps is {value}: stock LeRobot {does}", *place)
     elif value > _MANY:
-        yield Found(f"num_steps is {value:,}: one chunk takes as long as {value:,} passes through the action expert", *place, Severity.WARNING)
+        yield Violation(f"num_steps is {value:,}: one chunk takes as long as {value:,} passes through the action expert", *place, Severity.WARNING)
 
 
 RULE = Rule(

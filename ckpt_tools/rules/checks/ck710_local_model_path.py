@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA, is_local_model, shown, value_of
 from ckpt_tools.rules.processors import steps
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 _KEYS = (("vlm_model_name", "the policy loads nowhere else"), ("pretrained_path", "it tells where it lay on the machine that trained"))
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a path."""
     config = value_of(subject, CONFIG)
     for key, why in _KEYS:
         if is_local_model(config.get(key)):
-            yield Found(f"{key} is the path {shown(config[key])}: {why}", CONFIG, f"/{key}", f"ckpt config WHERE set {key} VALUE")
+            yield Violation(f"{key} is the path {shown(config[key])}: {why}", CONFIG, f"/{key}", f"ckpt config WHERE set {key} VALUE")
     for step in steps(subject):
         name = step.config.get("tokenizer_name")
         if is_local_model(name):
-            yield Found(f"tokenizer_name is the path {shown(name)}: the processor loads nowhere else", step.path, f"{step.pointer}/config/tokenizer_name")
+            yield Violation(f"tokenizer_name is the path {shown(name)}: the processor loads nowhere else", step.path, f"{step.pointer}/config/tokenizer_name")
 
 
 RULE = Rule(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding."""
     if subject.checkpoint.document(CONFIG) is None:
-        yield Found("there is no config.json: stock LeRobot loads nothing from this folder", next="copy it from another checkpoint of the same run")
+        yield Violation("there is no config.json: stock LeRobot loads nothing from this folder", next="copy it from another checkpoint of the same run")
 
 
 RULE = Rule(

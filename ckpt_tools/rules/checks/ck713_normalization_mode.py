@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG, KINDS, MODES, SMOLVLA, shown, value_of
 from ckpt_tools.rules.processors import NORMALIZER, UNNORMALIZER, steps
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.strict_json.parse import escape
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a mode, in config.json and in the steps that normalise."""
     config = value_of(subject, CONFIG)
     yield from _wrong(config.get("normalization_mapping", {}), CONFIG, "/normalization_mapping")
@@ -30,15 +30,15 @@ def check(subject: Subject) -> Iterator[Found]:
             yield from _wrong(step.config.get("norm_map", {}), step.path, f"{step.pointer}/config/norm_map")
 
 
-def _wrong(mapping: object, path: str, pointer: str) -> Iterator[Found]:
+def _wrong(mapping: object, path: str, pointer: str) -> Iterator[Violation]:
     if not isinstance(mapping, dict):
-        yield Found(f"is {shown(mapping)} where modes by kind of feature are expected", path, pointer)
+        yield Violation(f"is {shown(mapping)} where modes by kind of feature are expected", path, pointer)
         return
     for kind, mode in mapping.items():
         if kind not in KINDS:
-            yield Found(f"{shown(kind)} is no kind of feature: use {', '.join(KINDS)}", path, f"{pointer}/{escape(kind)}")
+            yield Violation(f"{shown(kind)} is no kind of feature: use {', '.join(KINDS)}", path, f"{pointer}/{escape(kind)}")
         elif not isinstance(mode, str) or mode not in MODES:
-            yield Found(f"{shown(mode)} is no mode of LeRobot's: use {', '.join(MODES)}", path, f"{pointer}/{escape(kind)}")
+            yield Violation(f"{shown(mode)} is no mode of LeRobot's: use {', '.join(MODES)}", path, f"{pointer}/{escape(kind)}")
 
 
 RULE = Rule(

@@ -15,7 +15,7 @@ from ckpt_tools.checkpoint.documents import PROCESSORS
 from ckpt_tools.families.smolvla.components import NORMALISATION
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import SMOLVLA
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a processor, and where both are missing one for the two."""
     old = any(subject.family.component(tensor.name) == NORMALISATION for tensor in subject.checkpoint.tensors)
     after = "python -m lerobot.processor.migrate_policy_normalization" if old else "copy them from another checkpoint of the same run, or from the teacher"
     missing = [path for path in PROCESSORS if subject.checkpoint.document(path) is None]
     if len(missing) == len(PROCESSORS):
-        yield Found("there are no processors: stock LeRobot refuses the folder, and the policy alone runs unnormalised", next=after)
+        yield Violation("there are no processors: stock LeRobot refuses the folder, and the policy alone runs unnormalised", next=after)
         return
     for path in missing:
-        yield Found(f"there is no {path}: stock LeRobot refuses the folder", path, next=after)
+        yield Violation(f"there is no {path}: stock LeRobot refuses the folder", path, next=after)
 
 
 RULE = Rule(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.processors import POST, PRE, misnamed, normalizers, read_at_inference
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a feature whose statistics stand under another name, and one for names that cannot be read."""
     for path in (PRE, POST):
         for normalizer in normalizers(subject, path):
             for name in normalizer.loose:
-                yield Found(f"{name} names no feature and statistic: stock LeRobot fails to load the processor", normalizer.file, name)
+                yield Violation(f"{name} names no feature and statistic: stock LeRobot fails to load the processor", normalizer.file, name)
             for read in read_at_inference(subject, normalizer):
                 found = misnamed(normalizer, read.feature)
                 if found and not read.statistics:
-                    yield Found(f"{found} is not read, and {read.feature} not normalised", normalizer.file, found, f"rename it to {read.feature}.…")
+                    yield Violation(f"{found} is not read, and {read.feature} not normalised", normalizer.file, found, f"rename it to {read.feature}.…")
 
 
 RULE = Rule(

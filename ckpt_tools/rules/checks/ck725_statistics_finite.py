@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.processors import pairs
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ _LARGEST = 3.4028235e38
 """Of F32, to which LeRobot narrows them."""
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a statistic."""
     for normalizer, _, pair in pairs(subject):
         for statistic in pair:
@@ -30,7 +30,7 @@ def check(subject: Subject) -> Iterator[Found]:
             if bad:
                 nan = sum(number != number for number in bad)  # noqa: PLR0124 - only NaN differs from itself
                 what = f"holds {nan:,} NaN and {len(bad) - nan:,} infinite of {len(statistic.numbers or ()):,} numbers"
-                yield Found(what, normalizer.file, statistic.name, "compute the statistics of the dataset again")
+                yield Violation(what, normalizer.file, statistic.name, "compute the statistics of the dataset again")
 
 
 RULE = Rule(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import ACTION
 from ckpt_tools.rules.processors import pairs
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a feature for what is zero, one for what is negative."""
     for normalizer, read, (low, high) in pairs(subject):
         spreads = _spreads(read.mode, low, high)
@@ -30,13 +30,13 @@ def check(subject: Subject) -> Iterator[Found]:
         negative = [number for number, spread in enumerate(spreads) if spread < 0]
         word = "standard deviation" if read.mode == "MEAN_STD" else f"distance from {_kind(low)} to {_kind(high)}"
         if negative:
-            yield Found(f"the {word} is negative in {_dimensions(negative)}", normalizer.file, high.name)
+            yield Violation(f"the {word} is negative in {_dimensions(negative)}", normalizer.file, high.name)
         if zero and read.feature == ACTION:
             some = len(zero) < len(spreads)
             what = f"the {word} is 0 in {_dimensions(zero)}: the policy always does the same there"
-            yield Found(what, normalizer.file, high.name, severity=Severity.WARNING if some else None)
+            yield Violation(what, normalizer.file, high.name, severity=Severity.WARNING if some else None)
         elif zero:
-            yield Found(f"the {word} is 0 in {_dimensions(zero)}: the smallest deviation becomes huge", normalizer.file, high.name)
+            yield Violation(f"the {word} is 0 in {_dimensions(zero)}: the smallest deviation becomes huge", normalizer.file, high.name)
 
 
 def _spreads(mode: str, low: Statistic, high: Statistic) -> list[float]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.processors import pairs
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a statistic."""
     for normalizer, read, pair in pairs(subject):
         for statistic in pair:
             shape = (*statistic.shape, 1, 1) if read.kind == "VISUAL" and len(statistic.shape) == 1 else statistic.shape
             if read.shape is not None and not _goes_with(shape, read.shape):
                 what = f"has the shape {list(statistic.shape)}, and {read.feature} {list(read.shape)}: stock LeRobot fails at the first inference"
-                yield Found(what, normalizer.file, statistic.name, "copy the state file from another checkpoint of the same run")
+                yield Violation(what, normalizer.file, statistic.name, "copy the state file from another checkpoint of the same run")
 
 
 def _goes_with(statistic: tuple[int, ...], feature: tuple[int, ...]) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import SMOLVLA, config_modes, modes
 from ckpt_tools.rules.processors import POST, UNNORMALIZER, steps
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding."""
     mode = config_modes(subject).get("ACTION", "IDENTITY")
     if mode == "IDENTITY" or subject.checkpoint.document(POST) is None:
@@ -29,11 +29,11 @@ def check(subject: Subject) -> Iterator[Found]:
     own = [step for step in steps(subject, POST) if step.name == UNNORMALIZER]
     after = "copy the processor and its state file from another checkpoint of the same run"
     if not own:
-        yield Found("no step denormalises the action: the robot gets the policy's own numbers", POST, "/steps", after)
+        yield Violation("no step denormalises the action: the robot gets the policy's own numbers", POST, "/steps", after)
     for step in own:
         if modes(step.config.get("norm_map")).get("ACTION", "IDENTITY") == "IDENTITY":
             what = f"the action is left as it is, and was normalised with {mode}: the robot gets the policy's own numbers"
-            yield Found(what, POST, f"{step.pointer}/config/norm_map/ACTION", after)
+            yield Violation(what, POST, f"{step.pointer}/config/norm_map/ACTION", after)
 
 
 RULE = Rule(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.processors import POST, PRE, action_statistics, alike
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a statistic."""
     before, after = (action_statistics(subject, path) for path in (PRE, POST))
     for kind in sorted(before.keys() & after.keys()):
         if not alike(before[kind], after[kind]):
             what = f"{after[kind].name} differs from the preprocessor's: actions are not brought back to where they came from"
-            yield Found(what, POST, after[kind].name, "copy both state files from one checkpoint")
+            yield Violation(what, POST, after[kind].name, "copy both state files from one checkpoint")
 
 
 RULE = Rule(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.processors import POST, PRE, alike, normalizers, read_at_inference
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a statistic that both have."""
     if subject.reference is None:
         return
@@ -30,7 +30,7 @@ def check(subject: Subject) -> Iterator[Found]:
         normal = {statistic.name: statistic for _, statistic in _read(other, path)}
         for file, statistic in _read(subject, path):
             if statistic.name in normal and not alike(statistic, normal[statistic.name]):
-                yield Found("differs from the reference's", file, statistic.name, "copy the teacher's processors if the reference is the teacher")
+                yield Violation("differs from the reference's", file, statistic.name, "copy the teacher's processors if the reference is the teacher")
 
 
 def _read(subject: Subject, path: str) -> Iterator[tuple[str, Statistic]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import shown
 from ckpt_tools.rules.processors import REGISTERED, steps
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a step. A registered name goes before a class."""
     for step in steps(subject):
         name = step.value.get("registry_name", ...)
         if name is not ... and not (isinstance(name, str) and name in REGISTERED):
-            yield Found(f"stock LeRobot registers no step {shown(name)} and refuses the processor", step.path, f"{step.pointer}/registry_name")
+            yield Violation(f"stock LeRobot registers no step {shown(name)} and refuses the processor", step.path, f"{step.pointer}/registry_name")
         elif name is ... and "class" in step.value:
             what = f"{shown(step.value['class'])} is imported and called by who loads the checkpoint"
-            yield Found(what, step.path, f"{step.pointer}/class", "write the step's registry_name, or leave the step out")
+            yield Violation(what, step.path, f"{step.pointer}/class", "write the step's registry_name, or leave the step out")
         elif name is ...:
-            yield Found("has neither registry_name nor class: stock LeRobot refuses the processor", step.path, step.pointer)
+            yield Violation("has neither registry_name nor class: stock LeRobot refuses the processor", step.path, step.pointer)
 
 
 RULE = Rule(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import SMOLVLA
 from ckpt_tools.rules.processors import PRE, steps
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ _NEEDED = {
 }
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a step."""
     if subject.checkpoint.document(PRE) is None:
         return
@@ -36,9 +36,9 @@ def check(subject: Subject) -> Iterator[Found]:
     after = "copy the preprocessor from another checkpoint of the same run"
     for name, why in _NEEDED.items():
         if name not in names:
-            yield Found(f"there is no step {name}: {why}", PRE, "/steps", after)
+            yield Violation(f"there is no step {name}: {why}", PRE, "/steps", after)
     if _TOKENIZER in names and _NEWLINE not in names[: names.index(_TOKENIZER)]:
-        yield Found(f"no {_NEWLINE} comes before the tokenizer: the prompt is not the one of training", PRE, "/steps", after, Severity.WARNING)
+        yield Violation(f"no {_NEWLINE} comes before the tokenizer: the prompt is not the one of training", PRE, "/steps", after, Severity.WARNING)
 
 
 RULE = Rule(

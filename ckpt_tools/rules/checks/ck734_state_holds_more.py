@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount
 from ckpt_tools.rules.processors import NORMALIZER, REGISTERED, UNNORMALIZER, steps
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ _PARAMETERS = (".weight", ".bias")
 _OTHERS_WITH_STATE = ("groot_", "molmoact2_masked_")
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each file."""
     weights = {file.path for file in subject.checkpoint.weights}
     for file in subject.checkpoint.states:
@@ -37,7 +37,7 @@ def check(subject: Subject) -> Iterator[Found]:
         more = [tensor for tensor in file.tensors if not statistics or tensor.name.endswith(_PARAMETERS)]
         if more:
             words = f"holds {amount(more)}, that no step reads"
-            yield Found(words, file.path, more[0].name, "copy the processor and its state file from another checkpoint of the same run")
+            yield Violation(words, file.path, more[0].name, "copy the processor and its state file from another checkpoint of the same run")
 
 
 RULE = Rule(

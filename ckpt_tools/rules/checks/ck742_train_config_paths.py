@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import TRAIN_CONFIG, is_outside, shown, value_of
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.strict_json.parse import escape
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a path, wherever it stands."""
     for pointer, text in _strings(value_of(subject, TRAIN_CONFIG), ""):
         if is_outside(text):
-            yield Found(f"is the path {shown(text)}, which is somebody's own", TRAIN_CONFIG, pointer)
+            yield Violation(f"is the path {shown(text)}, which is somebody's own", TRAIN_CONFIG, pointer)
 
 
 def _strings(value: object, pointer: str) -> Iterator[tuple[str, str]]:

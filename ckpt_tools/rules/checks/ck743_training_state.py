@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,14 +27,14 @@ _STATE = re.compile(
 )
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each file, and for a folder one for all that lies in it."""
     found: list[str] = []
     for entry in subject.entries or ():
         name = entry.path.removesuffix("/").rpartition("/")[2] + "/" * (entry.kind == "folder")
         if _STATE.fullmatch(name) and not any(entry.path.startswith(folder) for folder in found if folder.endswith("/")):
             found.append(entry.path)
-            yield Found("is training state or a training log: nobody who loads the policy needs it", entry.path, next="leave it out of what is published")
+            yield Violation("is training state or a training log: nobody who loads the policy needs it", entry.path, next="leave it out of what is published")
 
 
 RULE = Rule(

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 _LEFT = re.compile(r"\.saving-.*|\.ckpt-work/?|\.ckpt-partial.*|.*\.ckpt-partial|.*\.(?:tmp|temp|partial|part|incomplete|crdownload)|.*~", re.ASCII)
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each, and for a folder one for all that lies in it."""
     found: list[str] = []
     for entry in subject.entries or ():
         name = entry.path.removesuffix("/").rpartition("/")[2]
         if _LEFT.fullmatch(name) and not any(entry.path.startswith(folder) for folder in found if folder.endswith("/")):
             found.append(entry.path)
-            yield Found("is what an interrupted write left", entry.path, next="ckpt recover WHERE" if "ckpt-" in name else "remove it")
+            yield Violation("is what an interrupted write left", entry.path, next="ckpt recover WHERE" if "ckpt-" in name else "remove it")
 
 
 RULE = Rule(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _READ = 0o044
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for all files."""
     modes = {entry.path: entry.mode for entry in subject.entries or () if entry.kind == "file"}
     normal = modes.get(CONFIG, 0) & _READ
@@ -29,7 +29,7 @@ def check(subject: Subject) -> Iterator[Found]:
     if closed:
         more = f", as {len(closed) - 1:,} more do" if len(closed) > 1 else ""
         what = f"has the permissions {modes[closed[0]]:04o}{more}, and config.json {modes[CONFIG]:04o}: others can read the one and not the other"
-        yield Found(what, closed[0], next="chmod a+r *.safetensors")
+        yield Violation(what, closed[0], next="chmod a+r *.safetensors")
 
 
 RULE = Rule(

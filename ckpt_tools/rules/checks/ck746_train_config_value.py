@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import SMOLVLA, TRAIN_CONFIG, departures, value_of
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a value."""
     if subject.checkpoint.document(TRAIN_CONFIG):
         for found in departures(value_of(subject, TRAIN_CONFIG), subject.schema("train-config")):
-            yield Found(found.what, TRAIN_CONFIG, found.pointer, "resume with the LeRobot that wrote it")
+            yield Violation(found.what, TRAIN_CONFIG, found.pointer, "resume with the LeRobot that wrote it")
 
 
 RULE = Rule(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield what the probe said."""
     for sentence in subject.live or ():
-        yield Found(sentence, next="the other findings may say why")
+        yield Violation(sentence, next="the other findings may say why")
 
 
 RULE = Rule(code="CK751", name="loads-and-acts", severity=Severity.ERROR, needs=frozenset({Need.LIVE}), check=check, page=__doc__)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,13 +22,13 @@ SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".pck", ".p", ".d
 KERAS = (".h5", ".hdf5", ".keras")
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each file."""
     for entry in subject.entries or ():
         name = entry.path.lower()
         if entry.kind in ("file", "link") and name.endswith((*SUFFIXES, *KERAS)):
             kind = "a Keras file, which may hold code" if name.endswith(KERAS) else "a pickle, which runs code when it is loaded"
-            yield Found(f"is by its name {kind}", entry.path, next="save the tensors as safetensors and leave this file out")
+            yield Violation(f"is by its name {kind}", entry.path, next="save the tensors as safetensors and leave this file out")
 
 
 RULE = Rule(

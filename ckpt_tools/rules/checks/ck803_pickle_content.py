@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 _NAMED = 5
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each file."""
     for entry in subject.entries or ():
         if entry.pickle:
             names = ", ".join(entry.imports[:_NAMED]) + ", …" * (len(entry.imports) > _NAMED)
             words = f"; it imports {names}" if names else ""
-            yield Found(f"is {entry.pickle}{words}; it is never rated safe", entry.path, next="save the tensors as safetensors and leave this file out")
+            yield Violation(f"is {entry.pickle}{words}; it is never rated safe", entry.path, next="save the tensors as safetensors and leave this file out")
 
 
 RULE = Rule(

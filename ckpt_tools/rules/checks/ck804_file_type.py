@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.profiles import allows, profile_of
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,14 +31,14 @@ _WHY = {
 }
 
 
-def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Found]:
+def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
     """Yield one finding for each file."""
     profile = choose(subject)
     for entry in subject.entries or ():
         if entry.kind in ("file", "link") and not allows(profile, entry.path):
             why = next((words for end, words in _WHY.items() if entry.path.lower().endswith(end)), "")
             words = f"is of a type that the profile {profile.name} does not allow{why}"
-            yield Found(words, entry.path, next="leave it out, or allow its type in ckpt.toml: [allow] files")
+            yield Violation(words, entry.path, next="leave it out, or allow its type in ckpt.toml: [allow] files")
 
 
 def rule(choose: Choice) -> Rule:

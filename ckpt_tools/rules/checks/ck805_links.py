@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each link."""
     for entry in subject.entries or ():
         if entry.kind != "link" or (not entry.leaves and "/blobs/" in entry.target):
             continue
         if entry.leaves:
-            yield Found(f"is a link to {entry.target!r}, out of the folder", entry.path, next="put the file itself there, or leave it out")
+            yield Violation(f"is a link to {entry.target!r}, out of the folder", entry.path, next="put the file itself there, or leave it out")
         else:
-            yield Found(f"is a link to {entry.target!r}", entry.path, next="put the file itself there", severity=Severity.NOTE)
+            yield Violation(f"is a link to {entry.target!r}", entry.path, next="put the file itself there", severity=Severity.NOTE)
 
 
 RULE = Rule(

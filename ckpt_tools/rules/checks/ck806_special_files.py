@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 _WORDS = {"pipe": "a named pipe, at which a reader waits for ever", "socket": "a socket", "device": "a device"}
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each of them."""
     for entry in subject.entries or ():
         if entry.kind in _WORDS:
-            yield Found(f"is {_WORDS[entry.kind]}", entry.path, next="remove it")
+            yield Violation(f"is {_WORDS[entry.kind]}", entry.path, next="remove it")
 
 
 RULE = Rule(

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.scan.entry import is_left_out
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _ENDS = ("~", ".swp", ".swo", ".bak", ".orig", ".rej", ".tmp", ".pyc", ".pyo", "
 _NAMES = ("thumbs.db", "desktop.ini", "nohup.out", "core")
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each, and for a folder none for what lies in it."""
     told = ""
     entries = subject.entries or ()
@@ -37,7 +37,7 @@ def check(subject: Subject) -> Iterator[Found]:
             continue
         if entry.kind == "folder" and is_left_out(entry.path):
             told = entry.path
-            yield Found("is not uploaded by hf, and was not looked into", entry.path, severity=Severity.NOTE)
+            yield Violation("is not uploaded by hf, and was not looked into", entry.path, severity=Severity.NOTE)
             continue
         if _only_leads_there(entry, entries):
             continue
@@ -46,7 +46,7 @@ def check(subject: Subject) -> Iterator[Found]:
         if words:
             told = path if entry.kind == "folder" else told
             is_secretive = name.startswith(".env") or name in _SECRETIVE
-            yield Found(words, path, next="remove it before the upload", severity=Severity.ERROR if is_secretive else None)
+            yield Violation(words, path, next="remove it before the upload", severity=Severity.ERROR if is_secretive else None)
 
 
 def _only_leads_there(folder: Entry, entries: tuple[Entry, ...]) -> bool:

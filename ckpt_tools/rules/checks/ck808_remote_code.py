@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.remedy import inside, quoted
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.scan import chat_templates
 from ckpt_tools.scan.json_files import keys, members
 
@@ -46,24 +46,24 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+", re.ASCII)
 _LIBRARIES = ("transformers", "torch", "peft", "timm", "diffusers", "sentence_transformers")
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each file of code, and one for each key."""
     for entry in subject.entries or ():
         name = entry.path.lower()
         if entry.kind in ("file", "link") and name.endswith(_SUFFIXES):
-            yield Found("is code", entry.path, next="leave it out: a checkpoint loads without code of its own")
+            yield Violation("is code", entry.path, next="leave it out: a checkpoint loads without code of its own")
         elif name.endswith(".json") and entry.text:
             for pointer, key in keys(entry.text, tuple(_KEYS)):
-                yield Found(_KEYS[key], entry.path, pointer, _remove(entry, pointer))
-            yield from (Found(words, entry.path, pointer, _remove(entry, pointer)) for pointer, words in _by_value(entry))
-            yield from (Found(words, entry.path, pointer, _PLAINLY) for pointer, words in chat_templates.in_json(entry.text))
+                yield Violation(_KEYS[key], entry.path, pointer, _remove(entry, pointer))
+            yield from (Violation(words, entry.path, pointer, _remove(entry, pointer)) for pointer, words in _by_value(entry))
+            yield from (Violation(words, entry.path, pointer, _PLAINLY) for pointer, words in chat_templates.in_json(entry.text))
         elif name.endswith((".jinja", ".jinja2", ".j2")) and entry.text:
             words = chat_templates.fault(entry.text)
-            yield from (Found(words, entry.path, next=_PLAINLY),) if words else ()
+            yield from (Violation(words, entry.path, next=_PLAINLY),) if words else ()
         elif name.endswith((".yaml", ".yml")) and entry.text:
             for match in _IN_YAML.finditer(entry.text):
                 words = _KEYS[match["key"].lower()] if match["key"] else f"builds a Python object by the tag {match['tag'][:60]}"
-                yield Found(words, entry.path, match["key"] or match["tag"][:60], "remove it")
+                yield Violation(words, entry.path, match["key"] or match["tag"][:60], "remove it")
 
 
 _PLAINLY = "do not use this template: write one that reads messages and nothing else"

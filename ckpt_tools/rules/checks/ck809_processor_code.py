@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.processors import REGISTERED
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.scan.json_files import lax
 from ckpt_tools.storage.paths import leaves_folder
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ckpt_tools.scan.entry import Entry
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each step that is code, and for each path that is none of the folder's."""
     for entry in subject.entries or ():
         if entry.text and entry.path.lower().endswith(".json") and _may_be_processor(entry):
@@ -40,16 +40,16 @@ def _may_be_processor(entry: Entry) -> bool:
     return "processor" in entry.path.lower() or "\\u" in text or ("steps" in text and ("registry_name" in text or "class" in text))
 
 
-def _faults(step: dict[str, object], pointer: str) -> Iterator[Found]:
+def _faults(step: dict[str, object], pointer: str) -> Iterator[Violation]:
     name, state = step.get("registry_name"), step.get("state_file")
     if "class" in step:
-        yield Found(f"names the class {step['class']!r}, which LeRobot imports and calls: that is code", "", f"{pointer}/class", _NEXT)
+        yield Violation(f"names the class {step['class']!r}, which LeRobot imports and calls: that is code", "", f"{pointer}/class", _NEXT)
     if name is not None and not (isinstance(name, str) and name in REGISTERED):
-        yield Found(f"needs the step {name!r}, which stock LeRobot does not register: that is code from elsewhere", "", f"{pointer}/registry_name", _NEXT)
+        yield Violation(f"needs the step {name!r}, which stock LeRobot does not register: that is code from elsewhere", "", f"{pointer}/registry_name", _NEXT)
     if isinstance(state, str) and leaves_folder(state):
-        yield Found(f"names the state file {state!r}, outside the folder", "", f"{pointer}/state_file", "do not use this checkpoint")
+        yield Violation(f"names the state file {state!r}, outside the folder", "", f"{pointer}/state_file", "do not use this checkpoint")
     elif state is not None and not (isinstance(state, str) and state.endswith(".safetensors")):
-        yield Found(f"names the state file {state!r}, which is no safetensors file", "", f"{pointer}/state_file", "save the state as safetensors")
+        yield Violation(f"names the state file {state!r}, which is no safetensors file", "", f"{pointer}/state_file", "save the state as safetensors")
 
 
 _NEXT = "write the registry_name of a step that LeRobot has, or leave the step out"

@@ -15,7 +15,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.scan.secrets import MOST, redacted, secrets
 
 if TYPE_CHECKING:
@@ -28,26 +28,26 @@ _MANY = 20
 """Findings of one kind in one text; who has read twenty looks at the file."""
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each secret, and one for each file that was not looked through."""
     for entry in subject.entries or ():
         for text, place in entry.texts:
             yield from (found._replace(path=entry.path) for found in _told(secrets(text), place))
         if entry.unread:
-            yield Found(f"was not looked through for secrets: {entry.unread}", entry.path, next=_LOOK, severity=Severity.WARNING)
+            yield Violation(f"was not looked through for secrets: {entry.unread}", entry.path, next=_LOOK, severity=Severity.WARNING)
 
 
-def _told(found: tuple[Secret, ...], place: str) -> Iterator[Found]:
+def _told(found: tuple[Secret, ...], place: str) -> Iterator[Violation]:
     counts: Counter[str] = Counter()
     for secret in found:
         counts[secret.kind] += 1
         if counts[secret.kind] <= _MANY:
             where = place or (f"on line {secret.line:,}" if secret.line else "behind escapes")
-            yield Found(f"holds {_a(secret.kind)}, {redacted(secret.value)}, {where}", subject=secret.kind, next=_REVOKE)
+            yield Violation(f"holds {_a(secret.kind)}, {redacted(secret.value)}, {where}", subject=secret.kind, next=_REVOKE)
     for kind, count in counts.items():
         if count > _MANY:
             least = "at least " if len(found) == MOST else ""
-            yield Found(f"holds {least}{count - _MANY:,} more secrets of this kind: {kind}", subject=kind, next=_REVOKE)
+            yield Violation(f"holds {least}{count - _MANY:,} more secrets of this kind: {kind}", subject=kind, next=_REVOKE)
 
 
 def _a(kind: str) -> str:

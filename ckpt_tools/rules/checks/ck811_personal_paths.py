@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.scan.home_paths import hidden, homes
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 _MANY = 20
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each home in each file."""
     for entry in subject.entries or ():
         seen: set[str] = set()
         for text, _ in entry.texts:
             seen.update(homes(text))
         for home in sorted(seen)[:_MANY]:
-            yield Found(f"holds a path into {hidden(home)}", entry.path, hidden(home), "write a name on the Hub or a relative path instead")
+            yield Violation(f"holds a path into {hidden(home)}", entry.path, hidden(home), "write a name on the Hub or a relative path instead")
 
 
 RULE = Rule(

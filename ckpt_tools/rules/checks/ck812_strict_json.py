@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import FormatError
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.strict_json.parse import escape, parse
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 _WORD = 1 << 64
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each file."""
     for entry in subject.entries or ():
         if entry.text is not None and entry.path.lower().endswith(".json"):
             fault, pointer = _fault(entry.text, utf8=entry.utf8)
             if fault:
-                yield Found(fault, entry.path, pointer, "write it again as strict JSON")
+                yield Violation(fault, entry.path, pointer, "write it again as strict JSON")
 
 
 def _fault(text: str, *, utf8: bool) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.profiles import profile_of
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,31 +34,31 @@ _MUST = {"lerobot": {"library_name": "lerobot", "pipeline_tag": "robotics"}}
 _LEFT = re.compile(r"^#+ .*\{\{.*\}\}", re.MULTILINE)
 
 
-def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Found]:
+def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
     """Yield one finding for a card that is missing or cannot be read, or one for each key that it lacks."""
     profile = choose(subject)
     if not profile.card:
         return
     text = next((entry.text for entry in subject.entries or () if entry.path == _CARD), None)
     if text is None:
-        yield Found("is not there", _CARD, next=f"write one, with {' and '.join(profile.card)} in its front matter")
+        yield Violation("is not there", _CARD, next=f"write one, with {' and '.join(profile.card)} in its front matter")
         return
     front, fault = _front_matter(text)
     if fault:
-        yield Found(fault, _CARD, next="start it with a line ---, YAML, and a line ---")
+        yield Violation(fault, _CARD, next="start it with a line ---, YAML, and a line ---")
         return
     for asked in profile.card:
         keys, words = asked.split("|"), " or ".join(asked.split("|"))
         if not any(front.get(key) for key in keys):
-            yield Found(f"says no {words} in its front matter", _CARD, words, f"add it; the profile {profile.name} asks for it")
+            yield Violation(f"says no {words} in its front matter", _CARD, words, f"add it; the profile {profile.name} asks for it")
         elif not any(_says(front.get(key)) for key in keys):
-            yield Found(f"says {_shown(front.get(keys[0]) or front.get(keys[-1]))} as {words}, which says nothing", _CARD, words, "write what is true")
+            yield Violation(f"says {_shown(front.get(keys[0]) or front.get(keys[-1]))} as {words}, which says nothing", _CARD, words, "write what is true")
     for key, value in _MUST.get(profile.name, {}).items():
         if _says(front.get(key)) and front[key] != value:
-            yield Found(f"says {key}: {_shown(front[key])}, and a policy of LeRobot has {value}", _CARD, key, f"write {key}: {value}")
+            yield Violation(f"says {key}: {_shown(front[key])}, and a policy of LeRobot has {value}", _CARD, key, f"write {key}: {value}")
     left = _LEFT.search(text.partition("```")[0])
     if left:
-        yield Found(f"has a title that a template left: {left[0][:60]!r}", _CARD, next="write what it is")
+        yield Violation(f"has a title that a template left: {left[0][:60]!r}", _CARD, next="write what it is")
 
 
 def _shown(value: object) -> str:

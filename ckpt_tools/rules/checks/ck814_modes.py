@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.scan.entry import is_left_out
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SPECIAL, _RUN, _WORLD = 0o6000, 0o111, 0o002
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each file or folder."""
     for entry in subject.entries or ():
         if entry.kind not in ("file", "folder") or is_left_out(entry.path):
@@ -33,7 +33,7 @@ def check(subject: Subject) -> Iterator[Found]:
             *(["can be written by everybody"] if entry.mode & _WORLD else []),
         ]
         if faults:
-            yield Found(f"{' and '.join(faults)} (mode {entry.mode:o})", entry.path, next=f"chmod {'755' if entry.kind == 'folder' else '644'}")
+            yield Violation(f"{' and '.join(faults)} (mode {entry.mode:o})", entry.path, next=f"chmod {'755' if entry.kind == 'folder' else '644'}")
 
 
 RULE = Rule(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.profiles import profile_of
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Found]:
+def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
     """Yield an error for each file that is too large, and notes on folders of very many files."""
     profile, entries = choose(subject), subject.entries or ()
     counts: Counter[str] = Counter()
@@ -32,12 +32,12 @@ def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Found]:
             counts[entry.path.rpartition("/")[0]] += 1
         if entry.size > profile.largest:
             words = f"has {entry.size:,} bytes, more than the {profile.largest:,} that the Hub takes"
-            yield Found(words, entry.path, next="split it: ckpt reshard")
+            yield Violation(words, entry.path, next="split it: ckpt reshard")
     for folder, count in counts.items():
         if count > profile.many:
-            yield Found(f"holds {count:,} files, more than {profile.many:,}", f"{folder}/" * bool(folder), next=_FEWER, severity=Severity.NOTE)
+            yield Violation(f"holds {count:,} files, more than {profile.many:,}", f"{folder}/" * bool(folder), next=_FEWER, severity=Severity.NOTE)
     if counts.total() > profile.most:
-        yield Found(f"holds {counts.total():,} files in all, more than {profile.most:,}", next=_FEWER, severity=Severity.NOTE)
+        yield Violation(f"holds {counts.total():,} files in all, more than {profile.most:,}", next=_FEWER, severity=Severity.NOTE)
 
 
 _FEWER = "leave out what is not needed"

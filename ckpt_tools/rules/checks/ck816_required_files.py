@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.profiles import GENERIC, matches, profile_of
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Found]:
+def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
     """Yield one finding for each glob that no file in the folder meets."""
     profile = choose(subject)
     is_deep = profile.name == GENERIC.name
@@ -32,7 +32,7 @@ def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Found]:
     names = [path for path in files if not _is_state(path)]
     for glob in profile.required:
         if not any(matches(name, (glob,)) for name in names):
-            yield Found("is not there", glob, next=f"the profile {profile.name} asks for it: save the checkpoint again")
+            yield Violation("is not there", glob, next=f"the profile {profile.name} asks for it: save the checkpoint again")
 
 
 def is_collection(subject: Subject, choose: Choice) -> bool:

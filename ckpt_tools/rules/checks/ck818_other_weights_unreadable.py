@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.errors import FormatError
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.other_weights import decoded, others
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ckpt_tools.scan.entry import Entry
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each file. What was not looked through is CK810's."""
     for entry in others(subject):
         if entry.unread:
@@ -31,7 +31,7 @@ def check(subject: Subject) -> Iterator[Found]:
             decoded(entry)
         except FormatError as error:
             where = f"{error.subject}: " * bool(error.subject)
-            yield Found(f"is no safetensors file that can be read: {where}{error.what}", entry.path, error.subject, _next(entry))
+            yield Violation(f"is no safetensors file that can be read: {where}{error.what}", entry.path, error.subject, _next(entry))
 
 
 def _next(entry: Entry) -> str:

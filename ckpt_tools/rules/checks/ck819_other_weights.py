@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.other_weights import others, referred
 from ckpt_tools.rules.profiles import profile_of
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Found]:
+def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
     """Yield one finding for each file."""
     extra = list(others(subject))
     profile = choose(subject).name
@@ -39,7 +39,7 @@ def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Found]:
             folder = entry.path.rpartition("/")[0]
             is_model = profile == "transformers" and folder and f"{folder}/config.json" in paths
             severity = Severity.NOTE if is_model or profile == "generic" else None
-            yield Found(f"is a weight file of {entry.size:,} bytes that nothing refers to", entry.path, next=_NEXT, severity=severity)
+            yield Violation(f"is a weight file of {entry.size:,} bytes that nothing refers to", entry.path, next=_NEXT, severity=severity)
 
 
 _NEXT = "leave it out, or put it into a repository of its own"

@@ -14,7 +14,7 @@ from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.other_weights import readable
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each file and prefix."""
     for entry, header in readable(subject):
         for prefix in TEACHER_PREFIXES:
@@ -30,7 +30,7 @@ def check(subject: Subject) -> Iterator[Found]:
             if held:
                 nbytes = sum(tensor.nbytes for tensor in held)
                 words = f"holds {len(held):,} tensors under `{prefix}`, {nbytes:,} bytes"
-                yield Found(words, entry.path, held[0].name, "leave it out, or take the teacher out of it: ckpt strip")
+                yield Violation(words, entry.path, held[0].name, "leave it out, or take the teacher out of it: ckpt strip")
 
 
 RULE = Rule(

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.scan import file_types as magic
 
 if TYPE_CHECKING:
@@ -51,13 +51,13 @@ _PATCHED = 10
 """One character in so many may be of another encoding than UTF-8, as accents and signs of old licences are."""
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each file."""
     for entry in subject.entries or ():
         if entry.kind in ("file", "link") and entry.size and not entry.unread:
             words, severity = _fault(entry, _suffix(entry.path))
             if words:
-                yield Found(words, entry.path, next="give it its own name, or leave it out", severity=severity)
+                yield Violation(words, entry.path, next="give it its own name, or leave it out", severity=severity)
 
 
 def _suffix(path: str) -> str:

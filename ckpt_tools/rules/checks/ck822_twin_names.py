@@ -13,7 +13,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each name that is another's; for what lies in such a folder none."""
     alike: defaultdict[str, list[str]] = defaultdict(list)
     for entry in subject.entries or ():
@@ -30,7 +30,7 @@ def check(subject: Subject) -> Iterator[Found]:
         alike[f"{folder}/{_folded(name)}"].append(path)
     for paths in alike.values():
         for path in paths[1:]:
-            yield Found(f"is the same name as {paths[0]!r} to file systems that fold case or spelling", path, next="rename one, or leave it out")
+            yield Violation(f"is the same name as {paths[0]!r} to file systems that fold case or spelling", path, next="rename one, or leave it out")
 
 
 def _folded(name: str) -> str:

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.rule import Found, Rule
+from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +23,12 @@ _BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uf
 """Letters and marks to Unicode, of which nothing is seen. Variation selectors are none of them: emoji have them."""
 
 
-def check(subject: Subject) -> Iterator[Found]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each file, folder or link whose own name is odd; for what lies in such a folder none."""
     for entry in subject.entries or ():
         hidden = _hidden(entry.path.removesuffix("/").rpartition("/")[2])
         if hidden:
-            yield Found(f"has a character that cannot be seen (U+{ord(hidden):04X}) in its name", entry.path, next="rename it, or leave it out")
+            yield Violation(f"has a character that cannot be seen (U+{ord(hidden):04X}) in its name", entry.path, next="rename it, or leave it out")
 
 
 def _hidden(name: str) -> str:

@@ -42,8 +42,9 @@ def save_clean(directory: Path, config: SmolVLAConfig, tensors: Mapping[str, Ten
     """Puts a checked checkpoint in `directory`. Raises UncleanCheckpointError, and leaves `directory` as it was, when it is not clean."""
     diverged = next((name for name, tensor in tensors.items() if not all_finite(tensor)), None)
     if diverged is not None:
-        msg = f"not saved: {diverged} holds NaN or infinity, so training has diverged; resume from an earlier checkpoint with a lower learning rate"
-        raise UncleanCheckpointError(msg)
+        raise UncleanCheckpointError(
+            f"not saved: {diverged} holds NaN or infinity, so training has diverged; resume from an earlier checkpoint with a lower learning rate"
+        )
     with tempfile.TemporaryDirectory(prefix=".saving-", dir=directory) as aside:
         staged = Path(aside)
         save_file(dict(tensors), staged / WEIGHTS_NAME)  # no metadata: LeRobot writes none
@@ -51,8 +52,9 @@ def save_clean(directory: Path, config: SmolVLAConfig, tensors: Mapping[str, Ten
         found = verify_saved.faults(staged, expected)
         if found:
             more = f" and {len(found) - SHOWN_FAULTS} more" if len(found) > SHOWN_FAULTS else ""
-            msg = f"not saved to {directory}, because it would not be a normal SmolVLA checkpoint: {'; '.join(found[:SHOWN_FAULTS])}{more}"
-            raise UncleanCheckpointError(msg)
+            raise UncleanCheckpointError(
+                f"not saved to {directory}, because it would not be a normal SmolVLA checkpoint: {'; '.join(found[:SHOWN_FAULTS])}{more}"
+            )
         mode = 0o666 & ~_umask()
         for name in (WEIGHTS_NAME, CONFIG_NAME):
             (staged / name).chmod(mode)  # safetensors writes 0600, which others could not read
