@@ -1,4 +1,6 @@
-"""`ckpt diff` of two full-size checkpoints against ckptkit and against loading both; and the parse of a header with 100,000 tensors.
+"""`ckpt diff` of two full-size checkpoints against ckptkit and against loading both.
+
+And the parse of a header with 100,000 tensors.
 
     make bench        (or: python -m benchmarks.diff [ROUNDS])
 
@@ -31,13 +33,29 @@ PARSE = "import sys; from ckpt_tools.api import read; print(len(read(sys.argv[1]
 
 def full_size(folder: Path, prefixes: tuple[str, ...]) -> Path:
     """Return a file with the tensors of a full-size SmolVLA policy in the profile of load_vlm_weights=false, once under every prefix."""
-    shapes = [(prefix + name, dtype_of(name, load_vlm_weights=False), shape) for prefix in prefixes for name, shape in layout(Dimensions())]
-    return written(folder, [Tensor(name, dtype, shape, "", 0, header.nbytes(dtype, shape)) for name, dtype, shape in shapes])
+    shapes = [
+        (prefix + name, dtype_of(name, load_vlm_weights=False), shape)
+        for prefix in prefixes
+        for name, shape in layout(Dimensions())
+    ]
+    return written(
+        folder,
+        [
+            Tensor(name, dtype, shape, "", 0, header.nbytes(dtype, shape))
+            for name, dtype, shape in shapes
+        ],
+    )
 
 
 def many(folder: Path) -> Path:
     """Return a file with 100,000 small tensors."""
-    return written(folder, [Tensor(f"model.layers.{number}.self_attn.q_proj.weight", Dtype.F32, (4, 4), "", 0, 64) for number in range(MANY)])
+    return written(
+        folder,
+        [
+            Tensor(f"model.layers.{number}.self_attn.q_proj.weight", Dtype.F32, (4, 4), "", 0, 64)
+            for number in range(MANY)
+        ],
+    )
 
 
 def written(folder: Path, tensors: list[Tensor]) -> Path:
@@ -60,15 +78,37 @@ def written(folder: Path, tensors: list[Tensor]) -> Path:
 def main() -> None:
     """Print the tables."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
-    normal, reflow = full_size(BUILD / "normal", ("",)), full_size(BUILD / "reflow", ("", "teacher."))
+    normal, reflow = (
+        full_size(BUILD / "normal", ("",)),
+        full_size(BUILD / "reflow", ("", "teacher.")),
+    )
     both = [str(normal), str(reflow)]
-    print(f"\n### Diff of two full-size checkpoints ({normal.stat().st_size / 1e9:.1f} and {reflow.stat().st_size / 1e9:.1f} GB, 500 and 1000 tensors)\n")
+    print(
+        f"\n### Diff of two full-size checkpoints ({normal.stat().st_size / 1e9:.1f} and {reflow.stat().st_size / 1e9:.1f} GB, 500 and 1000 tensors)\n"
+    )
     compete(
         [
-            Contender(name="`ckpt diff`", command=[installed("ckpt", str(ROOT)), "diff", str(normal.parent), str(reflow.parent)], exits=(1,)),
-            Contender(name="`ckptkit diff`", command=[installed("ckptkit", "ckptkit[cli]==0.3.0"), "diff", *both]),
-            Contender(name="load both, `safetensors.torch.load_file`", command=[sys.executable, "-c", LOAD, *both]),
-            Contender(name="Python that does nothing", command=[installed("python", "pip"), "-c", "pass"]),
+            Contender(
+                name="`ckpt diff`",
+                command=[
+                    installed("ckpt", str(ROOT)),
+                    "diff",
+                    str(normal.parent),
+                    str(reflow.parent),
+                ],
+                exits=(1,),
+            ),
+            Contender(
+                name="`ckptkit diff`",
+                command=[installed("ckptkit", "ckptkit[cli]==0.3.0"), "diff", *both],
+            ),
+            Contender(
+                name="load both, `safetensors.torch.load_file`",
+                command=[sys.executable, "-c", LOAD, *both],
+            ),
+            Contender(
+                name="Python that does nothing", command=[installed("python", "pip"), "-c", "pass"]
+            ),
         ],
         rounds,
     )
@@ -76,9 +116,18 @@ def main() -> None:
     print(f"\n### Header of {MANY:,} tensors\n")
     compete(
         [
-            Contender(name="`ckpt_tools.api.read`", command=[installed("python", "pip"), "-c", PARSE, path]),
-            Contender(name="`safetensors.safe_open(...).keys()`", command=[installed("python", "pip"), "-c", KEYS, path]),
-            Contender(name="`json.loads` alone, nothing checked", command=[installed("python", "pip"), "-c", JSON, path]),
+            Contender(
+                name="`ckpt_tools.api.read`",
+                command=[installed("python", "pip"), "-c", PARSE, path],
+            ),
+            Contender(
+                name="`safetensors.safe_open(...).keys()`",
+                command=[installed("python", "pip"), "-c", KEYS, path],
+            ),
+            Contender(
+                name="`json.loads` alone, nothing checked",
+                command=[installed("python", "pip"), "-c", JSON, path],
+            ),
         ],
         rounds,
     )

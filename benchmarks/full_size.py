@@ -21,8 +21,13 @@ TILE = 2**22
 
 
 def make_vlm(folder: Path, *, weights: bool) -> Path:
-    """A folder with SmolVLM2-500M's architecture; with `weights`, also random ones in BF16 (1 GB)."""
-    spec = importlib.util.spec_from_file_location("vlm_folder", ROOT / "examples/quickstart/vlm_folder.py")
+    """A folder with SmolVLM2-500M's architecture.
+
+    With `weights`, also random ones in BF16 (1 GB).
+    """
+    spec = importlib.util.spec_from_file_location(
+        "vlm_folder", ROOT / "examples/quickstart/vlm_folder.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -30,27 +35,39 @@ def make_vlm(folder: Path, *, weights: bool) -> Path:
     module.make_vlm_folder(folder, "real", weights=False)
     if weights:
         with torch.device("meta"):
-            vlm = SmolVLMForConditionalGeneration(AutoConfig.from_pretrained(folder)).to(torch.bfloat16)  # type: ignore[arg-type]  # transformers wraps nn.Module.to without its overloads
+            vlm = SmolVLMForConditionalGeneration(AutoConfig.from_pretrained(folder)).to(
+                torch.bfloat16  # type: ignore[arg-type]  # wrapped without its overloads
+            )
         save_file(random_tensors(vlm), folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
 
 def random_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """A tensor for every name of the module's state: N(0, 0.02) for matrices, ones for what scales, zeros for biases."""
+    """A tensor for every name of the module's state.
+
+    N(0, 0.02) for matrices, ones for what scales, zeros for biases.
+    """
     tile = torch.randn(TILE, generator=torch.Generator().manual_seed(0)) * 0.02
     tensors: dict[str, Tensor] = {}
     for name, meta in module.state_dict().items():
         if meta.ndim > 1:
             repeats = -(-meta.numel() // TILE)
-            tensors[name] = tile.to(meta.dtype).repeat(repeats)[: meta.numel()].reshape(meta.shape).contiguous()
+            tensors[name] = (
+                tile.to(meta.dtype).repeat(repeats)[: meta.numel()].reshape(meta.shape).contiguous()
+            )
         else:
-            tensors[name] = (torch.zeros if name.endswith("bias") else torch.ones)(meta.shape, dtype=meta.dtype)
+            tensors[name] = (torch.zeros if name.endswith("bias") else torch.ones)(
+                meta.shape, dtype=meta.dtype
+            )
     return tensors
 
 
 def config(vlm: Path, cameras: int = 1) -> SmolVLAConfig:
     """The config of a full-size SmolVLA with `cameras` cameras, built on a pretrained VLM."""
-    features = {name: PolicyFeature(type=FeatureType.VISUAL, shape=(3, 480, 640)) for name in CAMERAS[:cameras]}
+    features = {
+        name: PolicyFeature(type=FeatureType.VISUAL, shape=(3, 480, 640))
+        for name in CAMERAS[:cameras]
+    }
     features["observation.state"] = PolicyFeature(type=FeatureType.STATE, shape=(ACTION_DIMS,))
     return SmolVLAConfig(
         vlm_model_name=str(vlm), load_vlm_weights=True, device="cpu", push_to_hub=False, input_features=features,

@@ -1,9 +1,13 @@
-"""Damages checkpoints in every way that bytes allow and verifies them: nothing but findings and declared errors may come out.
+"""Damages checkpoints in every way that bytes allow and verifies them.
+
+Nothing but findings and declared errors may come out.
 
     python -m benchmarks.fuzz [SECONDS] [--seed N]
 
-Headers, indexes, configs and processor JSON of the fixtures are mutated: bytes flipped, cut, doubled, swapped, numbers made huge, brackets nested, tokens of
-one file put into another. Prints how many inputs there were, what became of them, the slowest and the memory; ends with the input that broke it, if one did.
+Headers, indexes, configs and processor JSON of the fixtures are mutated: bytes flipped, cut,
+doubled, swapped, numbers made huge, brackets nested, tokens of one file put into another. Prints
+how many inputs there were, what became of them, the slowest and the memory; ends with the input
+that broke it, if one did.
 """
 
 from __future__ import annotations
@@ -30,8 +34,32 @@ SOURCES = ("normal", "reflow", "sharded", "shared-vlm", "lerobot-0.3", "language
 SUFFIXES = (".json", ".safetensors")
 HEADER = 40_000
 TOKENS = (
-    *(b"NaN", b"Infinity", b"-0", b"1e999", b"18446744073709551616", b"null", b"true", b'""', b"\\ud800", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\r\n"),
-    *(b"[" * 200, b"{" * 200, b'{"a":' * 130, b'"__metadata__":{"a":1},', b'"dtype":"F4"', b'"shape":[-1]', b'"data_offsets":[9,1]', b"../", b"/etc/passwd"),
+    *(
+        b"NaN",
+        b"Infinity",
+        b"-0",
+        b"1e999",
+        b"18446744073709551616",
+        b"null",
+        b"true",
+        b'""',
+        b"\\ud800",
+        b"\x00",
+        b"\xff\xfe",
+        b"\xef\xbb\xbf",
+        b"\r\n",
+    ),
+    *(
+        b"[" * 200,
+        b"{" * 200,
+        b'{"a":' * 130,
+        b'"__metadata__":{"a":1},',
+        b'"dtype":"F4"',
+        b'"shape":[-1]',
+        b'"data_offsets":[9,1]',
+        b"../",
+        b"/etc/passwd",
+    ),
 )
 
 
@@ -74,7 +102,14 @@ def shorten(data: bytearray, chance: random.Random) -> None:
     del data[chance.randrange(len(data)) :]
 
 
-WAYS: tuple[Callable[[bytearray, random.Random], None], ...] = (flip, cut, double, insert, replace_number, shorten)
+WAYS: tuple[Callable[[bytearray, random.Random], None], ...] = (
+    flip,
+    cut,
+    double,
+    insert,
+    replace_number,
+    shorten,
+)
 
 
 def damage(folder: Path, chance: random.Random) -> str:
@@ -102,7 +137,9 @@ def judge(folder: Path, *, values: bool) -> str:
 
 def main() -> None:
     """Run until the time is up."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("seconds", type=int, nargs="?", default=60)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -123,7 +160,9 @@ def main() -> None:
                 sys.exit(f"input {number} ({how}) broke it: {type(error).__name__}: {error}")
             slowest = max(slowest, time.perf_counter() - start)
     total = sum(outcomes.values())
-    print(f"{total:,} inputs, slowest {slowest:.2f} s, peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    print(
+        f"{total:,} inputs, slowest {slowest:.2f} s, peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
+    )
     for outcome, count in outcomes.most_common():
         print(f"{count:>9,}  {outcome}")
 

@@ -1,9 +1,13 @@
-"""What digests cost: a full-size policy, and a checkpoint of 2.4 GB in one file and in five, beside what one would use instead.
+"""What digests cost.
+
+A full-size policy, and a checkpoint of 2.4 GB in one file and in five, beside what one would use
+instead.
 
     make bench        (or: python -m benchmarks.hash [ROUNDS])
 
-Whole processes in a small environment, in turns; files in the page cache. What a process maps counts as resident although the kernel may take it back at any
-moment, so the memory that is the process's own (anonymous) is told too.
+Whole processes in a small environment, in turns; files in the page cache. What a process maps
+counts as resident although the kernel may take it back at any moment, so the memory that is the
+process's own (anonymous) is told too.
 """
 
 from __future__ import annotations
@@ -31,15 +35,23 @@ PAUSE_S = 0.002
 def sharded(source: Path, folder: Path, ckpt: str) -> Path:
     """Return the checkpoint in the folder `source` in five shards."""
     if not folder.exists():
-        subprocess.run([ckpt, "reshard", source, "--max-size", "600MB", "--output", folder], check=True)
+        subprocess.run(
+            [ckpt, "reshard", source, "--max-size", "600MB", "--output", folder], check=True
+        )
     return folder
 
 
 def contenders(folder: Path, ckpt: str, python: str) -> list[Contender]:
-    """Return who hashes the weights of the checkpoint in `folder`; the first is who the others are held against."""
+    """Return who hashes the weights of the checkpoint in `folder`.
+
+    The first is who the others are held against.
+    """
     files = [str(path) for path in sorted(folder.glob("model*.safetensors"))]
     return [
-        Contender(name="`blake3` for Python over the mapped file, all cores", command=[python, "-c", MAPPED, *files]),
+        Contender(
+            name="`blake3` for Python over the mapped file, all cores",
+            command=[python, "-c", MAPPED, *files],
+        ),
         Contender(name="`ckpt hash`", command=[ckpt, "hash", str(folder)]),
         Contender(name="`ckpt show`, which hashes nothing", command=[ckpt, "show", str(folder)]),
         Contender(name="`sha256sum`", command=["/usr/bin/sha256sum", *files]),
@@ -48,7 +60,10 @@ def contenders(folder: Path, ckpt: str, python: str) -> list[Contender]:
 
 
 def own_memory(contender: Contender) -> float:
-    """Return the largest anonymous memory, in MB, that was seen while the command ran once: looked at every two milliseconds."""
+    """Return the largest anonymous memory, in MB, that was seen while the command ran once.
+
+    Looked at every two milliseconds.
+    """
     peak = 0
     with subprocess.Popen(contender.command, stdout=subprocess.DEVNULL) as process:
         status = Path(f"/proc/{process.pid}/status")
@@ -66,10 +81,14 @@ def main() -> None:
     one, two = policy(BUILD / "policy"), full_size(BUILD / "reflow", ("", "teacher.")).parent
     for folder in (one, two, sharded(two, BUILD / "reflow-sharded", ckpt)):
         files = sorted(folder.glob("model*.safetensors"))
-        print(f"\n### {sum(path.stat().st_size for path in files):,} bytes of weights, {len(files)} file{'s' * (len(files) > 1)}, {os.cpu_count()} cores\n")
+        print(
+            f"\n### {sum(path.stat().st_size for path in files):,} bytes of weights, {len(files)} file{'s' * (len(files) > 1)}, {os.cpu_count()} cores\n"
+        )
         racing = contenders(folder, ckpt, python)
         compete(racing, rounds)
-        print(f"\nof it the process's own: {', '.join(f'{contender.name} {own_memory(contender):.0f} MB' for contender in racing)}")
+        print(
+            f"\nof it the process's own: {', '.join(f'{contender.name} {own_memory(contender):.0f} MB' for contender in racing)}"
+        )
 
 
 if __name__ == "__main__":

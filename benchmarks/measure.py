@@ -1,4 +1,8 @@
-"""How the benchmarks measure: whole processes, in turns, so that a slow moment of the machine falls on all alike; ratios pair by pair."""
+"""How the benchmarks measure.
+
+Whole processes, in turns, so that a slow moment of the machine falls on all alike; ratios pair by
+pair.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,13 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "bench"
 ENVIRONMENT = BUILD / "venv"
-"""Small, as a user's is: every package with a .pth file in an environment makes every Python in it start later."""
+"""Small, as a user's is.
 
-# A process counts its parent's memory as its own until it starts its program, so a small parent starts it.
+Every package with a .pth file in an environment makes every Python in it start later.
+"""
+
+# A process counts its parent's memory as its own until it starts its program, so a small parent
+# starts it.
 LAUNCH = """
 import os, sys, time
 null = os.open(os.devnull, os.O_WRONLY)
@@ -37,8 +45,16 @@ class Contender:
     peak: list[float] = field(default_factory=list)
 
     def run(self) -> None:
-        """Run the command once, output thrown away. Raises RuntimeError for an exit code that is not expected."""
-        done = subprocess.run([sys.executable, "-ISc", LAUNCH, *self.command], check=True, capture_output=True, text=True)
+        """Run the command once, output thrown away.
+
+        Raises RuntimeError for an exit code that is not expected.
+        """
+        done = subprocess.run(
+            [sys.executable, "-ISc", LAUNCH, *self.command],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
         wall, cpu, peak, code = done.stdout.split()
         if int(code) not in self.exits:
             raise RuntimeError(f"{self.name} exited with {code}: {' '.join(self.command)}")
@@ -61,9 +77,13 @@ def compete(contenders: list[Contender], rounds: int) -> None:
     print("| | wall, median (min) | CPU, median | peak memory | wall, times the first |")
     print("|---|---:|---:|---:|---:|")
     for contender in contenders:
-        ratio = statistics.median(mine / base for mine, base in zip(contender.wall, first.wall, strict=True))
+        ratio = statistics.median(
+            mine / base for mine, base in zip(contender.wall, first.wall, strict=True)
+        )
         wall = f"{statistics.median(contender.wall):.3f} s ({min(contender.wall):.3f})"
-        print(f"| {contender.name} | {wall} | {statistics.median(contender.cpu):.3f} s | {max(contender.peak):.0f} MB | {ratio:.1f} |")
+        print(
+            f"| {contender.name} | {wall} | {statistics.median(contender.cpu):.3f} s | {max(contender.peak):.0f} MB | {ratio:.1f} |"
+        )
 
 
 def installed(command: str, what: str) -> str:
@@ -71,6 +91,14 @@ def installed(command: str, what: str) -> str:
     python = ENVIRONMENT / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
-    install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", what]
+    install: list[str | Path] = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        what,
+    ]
     subprocess.run(install, check=True, stderr=subprocess.DEVNULL)
     return str(ENVIRONMENT / "bin" / command)

@@ -1,9 +1,12 @@
-"""`ckpt diff` of two full-size checkpoints on the Hub against downloading both: requests and bytes as the server counts them, and time on this machine.
+"""`ckpt diff` of two full-size checkpoints on the Hub against downloading both.
+
+Requests and bytes as the server counts them, and time on this machine.
 
     make bench        (or: python -m benchmarks.remote [ROUNDS])
 
-The Hub is the tests' stand-in on localhost, which speaks its protocol to the real client and has no network's delays: what counts is what goes over the wire.
-Writes 3.6 GB of weights under build/bench once, and as much again for each download, which is removed.
+The Hub is the tests' stand-in on localhost, which speaks its protocol to the real client and has no
+network's delays: what counts is what goes over the wire. Writes 3.6 GB of weights under build/bench
+once, and as much again for each download, which is removed.
 """
 
 from __future__ import annotations
@@ -53,7 +56,9 @@ def files(fixture: str, prefixes: tuple[str, ...]) -> dict[str, bytes]:
     """The small files of a fixture, and full-size weights as a map of their file."""
     found = {path.name: path.read_bytes() for path in (ROOT / "fixtures" / fixture).iterdir()}
     with full_size(BUILD / fixture, prefixes).open("rb") as file:
-        found["model.safetensors"] = cast("bytes", mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        found["model.safetensors"] = cast(
+            "bytes", mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        )
     return found
 
 
@@ -63,13 +68,24 @@ def run(hub: HubServer, command: list[str]) -> Run:
         environment = hub.environment(Path(home)) | {"PYTHONPATH": str(ROOT)}
         hub.requests.clear()
         start = time.perf_counter()
-        done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
         seconds = time.perf_counter() - start
     if done.returncode not in {0, 1}:
         raise RuntimeError(done.stderr)
-    sums = {blob.sha256: path for name in REPOS for path, blob in hub.commits(name)[0].files.items()}
+    sums = {
+        blob.sha256: path for name in REPOS for path, blob in hub.commits(name)[0].files.items()
+    }
     asked = Counter(file_of(record, sums) for record in hub.requests)
-    return Run(seconds, len(hub.requests), max(asked.values()), sum(record.sent for record in hub.requests))
+    return Run(
+        seconds, len(hub.requests), max(asked.values()), sum(record.sent for record in hub.requests)
+    )
 
 
 def file_of(record: Record, sums: dict[str, str]) -> tuple[str, str]:
@@ -86,8 +102,19 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     names = list(REPOS)
     contenders = {
-        "`ckpt diff hf://… hf://…`": [sys.executable, "-m", "ckpt_tools", "diff", *(f"hf://{name}" for name in names)],
-        "`huggingface_hub.get_safetensors_metadata` of both (headers only, nothing compared)": [sys.executable, "-c", HEADERS, *names],
+        "`ckpt diff hf://… hf://…`": [
+            sys.executable,
+            "-m",
+            "ckpt_tools",
+            "diff",
+            *(f"hf://{name}" for name in names),
+        ],
+        "`huggingface_hub.get_safetensors_metadata` of both (headers only, nothing compared)": [
+            sys.executable,
+            "-c",
+            HEADERS,
+            *names,
+        ],
         "`snapshot_download` of both, then `ckpt diff`": [sys.executable, "-c", DOWNLOAD, *names],
     }
     with HubServer() as hub:
@@ -97,17 +124,23 @@ def main() -> None:
             total += sum(map(len, held.values()))
             hub.add_repo(name, held)
         run(hub, contenders["`ckpt diff hf://… hf://…`"])  # the stand-in has its own sums to make
-        print(f"\n### Diff of two full-size checkpoints on the Hub ({total / 1e9:.1f} GB, 500 and 1000 tensors)\n")
+        print(
+            f"\n### Diff of two full-size checkpoints on the Hub ({total / 1e9:.1f} GB, 500 and 1000 tensors)\n"
+        )
         runs: dict[str, list[Run]] = {name: [] for name in contenders}
         for _ in range(rounds):
             for name, command in contenders.items():
                 runs[name].append(run(hub, command))
     first = next(iter(runs.values()))[0].received
-    print("| | requests | for one file, at most | bytes | bytes, times the first | time on localhost, median |")
+    print(
+        "| | requests | for one file, at most | bytes | bytes, times the first | time on localhost, median |"
+    )
     print("|---|---:|---:|---:|---:|---:|")
     for name, measured in runs.items():
         seconds = statistics.median(one.seconds for one in measured)
-        print(f"| {name} | {measured[0].requests} | {measured[0].most} | {measured[0].received:,} | {measured[0].received / first:,.1f} | {seconds:.1f} s |")
+        print(
+            f"| {name} | {measured[0].requests} | {measured[0].most} | {measured[0].received:,} | {measured[0].received / first:,.1f} | {seconds:.1f} s |"
+        )
 
 
 if __name__ == "__main__":

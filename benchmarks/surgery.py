@@ -1,8 +1,12 @@
-"""What writing costs: sanitizing a dirty full-size checkpoint against `cp`, `sft` and load-filter-save; a lossless cast; a checkpoint of 20 GB.
+"""What writing costs.
+
+Sanitizing a dirty full-size checkpoint against `cp`, `sft` and load-filter-save; a lossless cast; a
+checkpoint of 20 GB.
 
     make bench        (or: python -m benchmarks.surgery [ROUNDS])
 
-Every way ends with its output on the disk (fsync), and removes its output of the round before first. Writes 6 GB under build/bench.
+Every way ends with its output on the disk (fsync), and removes its output of the round before
+first. Writes 6 GB under build/bench.
 """
 
 from __future__ import annotations
@@ -38,7 +42,10 @@ os.fsync(os.open(sys.argv[2], os.O_RDONLY))
 
 def f32(folder: Path, tensors: int = 75, elements: int = 4_000_000) -> Path:
     """Return a file of F32 tensors whose values are BF16's, 1.2 GB."""
-    placed = header.layout(Tensor(f"layer.{number}.weight", Dtype.F32, (elements,), "", 0, 4 * elements) for number in range(tensors))
+    placed = header.layout(
+        Tensor(f"layer.{number}.weight", Dtype.F32, (elements,), "", 0, 4 * elements)
+        for number in range(tensors)
+    )
     path = folder / "model.safetensors"
     head = header.encode(placed)
     if path.exists() and path.stat().st_size == len(head) + placed[-1].end:
@@ -54,8 +61,12 @@ def f32(folder: Path, tensors: int = 75, elements: int = 4_000_000) -> Path:
 
 def sparse(folder: Path, tensors: int = 5000, nbytes: int = 1 << 22) -> Path:
     """Return a file of 20 GB that is holes but for its header: half of it a teacher's."""
-    names = (f"{PREFIX if number % 2 else ''}layer.{number // 2}.weight" for number in range(tensors))
-    placed = header.layout(Tensor(name, Dtype.BF16, (nbytes // 2,), "", 0, nbytes) for name in names)
+    names = (
+        f"{PREFIX if number % 2 else ''}layer.{number // 2}.weight" for number in range(tensors)
+    )
+    placed = header.layout(
+        Tensor(name, Dtype.BF16, (nbytes // 2,), "", 0, nbytes) for name in names
+    )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "model.safetensors"
     with path.open("wb") as file:
@@ -76,13 +87,31 @@ def main() -> None:
     ckpt, sft, out = installed("ckpt", str(ROOT)), installed("sft", SFT), BUILD / "out"
     remove, file = ["rm", "-rf", str(out)], str(out / "model.safetensors")
     begin = (remove, ["mkdir", str(out)])
-    print(f"\n### Sanitize {dirty.stat().st_size / 1e9:.1f} GB, of which {normal.stat().st_size / 1e9:.1f} GB stay\n")
+    print(
+        f"\n### Sanitize {dirty.stat().st_size / 1e9:.1f} GB, of which {normal.stat().st_size / 1e9:.1f} GB stay\n"
+    )
     compete(
         [
-            Contender(name="`cp` of what stays, and `sync`", command=shell(*begin, ["cp", str(normal), file], ["sync", file, str(out)])),
-            Contender(name="`ckpt sanitize`", command=shell(remove, [ckpt, "sanitize", str(dirty.parent), "-o", str(out)])),
-            Contender(name="`sft strip`, and `sync`", command=shell(*begin, [sft, "strip", str(dirty), f"--exclude={PREFIX}**", "-o", file], ["sync", file])),
-            Contender(name="load, filter, save with `safetensors.torch`", command=shell(*begin, [sys.executable, "-c", FILTER, str(dirty), file])),
+            Contender(
+                name="`cp` of what stays, and `sync`",
+                command=shell(*begin, ["cp", str(normal), file], ["sync", file, str(out)]),
+            ),
+            Contender(
+                name="`ckpt sanitize`",
+                command=shell(remove, [ckpt, "sanitize", str(dirty.parent), "-o", str(out)]),
+            ),
+            Contender(
+                name="`sft strip`, and `sync`",
+                command=shell(
+                    *begin,
+                    [sft, "strip", str(dirty), f"--exclude={PREFIX}**", "-o", file],
+                    ["sync", file],
+                ),
+            ),
+            Contender(
+                name="load, filter, save with `safetensors.torch`",
+                command=shell(*begin, [sys.executable, "-c", FILTER, str(dirty), file]),
+            ),
         ],
         rounds,
     )
@@ -90,16 +119,40 @@ def main() -> None:
     print("\n### Cast 1.2 GB of F32 to BF16, without loss\n")
     compete(
         [
-            Contender(name="`cp` of the F32 file, and `sync`", command=shell(*begin, ["cp", str(wide), file], ["sync", file, str(out)])),
-            Contender(name="`ckpt cast`, proved to lose nothing", command=shell(remove, [ckpt, "cast", str(wide.parent), "BF16", "-o", str(out)])),
-            Contender(name="`sft cast`, and `sync`", command=shell(*begin, [sft, "cast", str(wide), "--dtype", "bf16", "-o", file], ["sync", file])),
-            Contender(name="load, narrow, save with `safetensors.torch`", command=shell(*begin, [sys.executable, "-c", NARROW, str(wide), file])),
+            Contender(
+                name="`cp` of the F32 file, and `sync`",
+                command=shell(*begin, ["cp", str(wide), file], ["sync", file, str(out)]),
+            ),
+            Contender(
+                name="`ckpt cast`, proved to lose nothing",
+                command=shell(remove, [ckpt, "cast", str(wide.parent), "BF16", "-o", str(out)]),
+            ),
+            Contender(
+                name="`sft cast`, and `sync`",
+                command=shell(
+                    *begin, [sft, "cast", str(wide), "--dtype", "bf16", "-o", file], ["sync", file]
+                ),
+            ),
+            Contender(
+                name="load, narrow, save with `safetensors.torch`",
+                command=shell(*begin, [sys.executable, "-c", NARROW, str(wide), file]),
+            ),
         ],
         rounds,
     )
     large = sparse(BUILD / "sparse")
     print(f"\n### A checkpoint of {large.stat().st_size / 1e9:.0f} GB, sparse\n")
-    compete([Contender(name="`ckpt strip`", command=shell(remove, [ckpt, "strip", str(large.parent), f"{PREFIX}**", "-o", str(out)]))], 1)
+    compete(
+        [
+            Contender(
+                name="`ckpt strip`",
+                command=shell(
+                    remove, [ckpt, "strip", str(large.parent), f"{PREFIX}**", "-o", str(out)]
+                ),
+            )
+        ],
+        1,
+    )
 
 
 if __name__ == "__main__":

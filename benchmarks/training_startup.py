@@ -1,10 +1,14 @@
-"""Start-up of a full-size reflow run against the way it used to be done: wall time and peak memory, side by side, one process each.
+"""Start-up of a full-size reflow run against the way it used to be done.
+
+Wall time and peak memory, side by side, one process each.
 
     python -m benchmarks.training_startup [--rounds 3]
 
-`before`: the student is built on the base VLM's weights, the teacher by `from_pretrained` (which reads the base VLM again), and the
-student takes the teacher's state. `now`: SmolVLAReflowPolicy. Import time is outside of both; memory is the growth over the imports.
-Memory twice: all that is resident, and what of it is anonymous. The rest maps the checkpoint's file: the kernel may drop it and read it again.
+`before`: the student is built on the base VLM's weights, the teacher by `from_pretrained` (which
+reads the base VLM again), and the student takes the teacher's state. `now`: SmolVLAReflowPolicy.
+Import time is outside of both; memory is the growth over the imports. Memory twice: all that is
+resident, and what of it is anonymous. The rest maps the checkpoint's file: the kernel may drop it
+and read it again.
 """
 
 from __future__ import annotations
@@ -53,9 +57,18 @@ print(json.dumps({'seconds': time.perf_counter() - start, 'resident': status('Vm
 
 def run(way: str, teacher: Path, vlm: Path) -> dict[str, float]:
     """Wall seconds, and growth of the resident and of the anonymous peak in MiB, of one start-up in a fresh process."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(HERE.parent),
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONWARNINGS": "ignore",
+    }
     done = subprocess.run(
-        [sys.executable, "-c", COMMON + WAYS[way] + TELL, str(teacher), str(vlm)], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", COMMON + WAYS[way] + TELL, str(teacher), str(vlm)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         sys.exit(done.stderr)
@@ -65,10 +78,15 @@ def run(way: str, teacher: Path, vlm: Path) -> dict[str, float]:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
-    from benchmarks.full_size import make_teacher, make_vlm  # after the arguments: it takes seconds to import
+    from benchmarks.full_size import (
+        make_teacher,
+        make_vlm,
+    )  # after the arguments: it takes seconds to import
 
     with tempfile.TemporaryDirectory() as folder:
         vlm = make_vlm(Path(folder) / "vlm", weights=True)
@@ -77,10 +95,21 @@ def main() -> None:
         for _ in range(rounds):
             for way in WAYS:
                 results[way].append(run(way, teacher, vlm))
-    print(f"{'way':<16}" + "".join(f"{what:>16}{'ratio':>8}" for what in ("seconds", "resident MiB", "anonymous MiB")))
+    print(
+        f"{'way':<16}"
+        + "".join(
+            f"{what:>16}{'ratio':>8}" for what in ("seconds", "resident MiB", "anonymous MiB")
+        )
+    )
     for way in WAYS:
-        medians = {what: [median(figures[what] for figures in results[each]) for each in (way, "before")] for what in ("seconds", "resident", "anonymous")}
-        print(f"{way:<16}" + "".join(f"{ours:>16.2f}{ours / theirs:>8.2f}" for ours, theirs in medians.values()))
+        medians = {
+            what: [median(figures[what] for figures in results[each]) for each in (way, "before")]
+            for what in ("seconds", "resident", "anonymous")
+        }
+        print(
+            f"{way:<16}"
+            + "".join(f"{ours:>16.2f}{ours / theirs:>8.2f}" for ours, theirs in medians.values())
+        )
 
 
 if __name__ == "__main__":

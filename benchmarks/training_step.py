@@ -2,8 +2,9 @@
 
     python -m benchmarks.training_step [--cameras 1 3] [--rows 1] [--rounds 3] [--threads 2] [--f32]
 
-A step is forward and backward. The ways take turns, so that a busy machine slows all of them; the figure is the median. Also printed: how
-far loss and gradients are apart with and without the shared prefix (`--f32`: 1e-5 is promised).
+A step is forward and backward. The ways take turns, so that a busy machine slows all of them; the
+figure is the median. Also printed: how far loss and gradients are apart with and without the shared
+prefix (`--f32`: 1e-5 is promised).
 """
 
 from __future__ import annotations
@@ -35,19 +36,32 @@ Step = Callable[[], Tensor]
 
 
 class OnePair:
-    """Stands for a folder of stored pairs: the same pair for every frame, so that no disk is measured."""
+    """Stands for a folder of stored pairs.
+
+    The same pair for every frame, so that no disk is measured.
+    """
 
     def __init__(self, rows: int) -> None:
-        self.z0_BTA, self.z1_BTA = torch.randn(2, rows, 50, 32, generator=torch.Generator().manual_seed(0)).unbind()
+        self.z0_BTA, self.z1_BTA = torch.randn(
+            2, rows, 50, 32, generator=torch.Generator().manual_seed(0)
+        ).unbind()
 
-    def lookup(self, _batch: dict[str, Tensor], _generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def lookup(
+        self, _batch: dict[str, Tensor], _generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
         """(z0, z1)."""
         return self.z0_BTA, self.z1_BTA
 
 
-def ways(teacher: Path, rows: int, inputs: dict[str, Tensor], *, f32: bool) -> tuple[dict[str, Step], SmolVLAReflowPolicy]:
+def ways(
+    teacher: Path, rows: int, inputs: dict[str, Tensor], *, f32: bool
+) -> tuple[dict[str, Step], SmolVLAReflowPolicy]:
     """The four steps, on one set of weights for the reflow ways, and the student they share."""
-    student = SmolVLAReflowPolicy(SmolVLAReflowConfig(teacher_model_path=str(teacher), device="cpu", share_vlm=True, straightness_freq=0))
+    student = SmolVLAReflowPolicy(
+        SmolVLAReflowConfig(
+            teacher_model_path=str(teacher), device="cpu", share_vlm=True, straightness_freq=0
+        )
+    )
     stock = load_teacher(str(teacher), None).policy
     assert isinstance(stock, SmolVLAPolicy)
     stock.requires_grad_(True)
@@ -88,7 +102,11 @@ def ways(teacher: Path, rows: int, inputs: dict[str, Tensor], *, f32: bool) -> t
 
 def gradients(student: SmolVLAReflowPolicy) -> dict[str, Tensor]:
     """A copy of the student's gradients."""
-    return {name: parameter.grad.clone() for name, parameter in student.named_parameters() if parameter.grad is not None}
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in student.named_parameters()
+        if parameter.grad is not None
+    }
 
 
 def measure(cameras: int, given: argparse.Namespace, folder: Path) -> None:
@@ -100,25 +118,41 @@ def measure(cameras: int, given: argparse.Namespace, folder: Path) -> None:
     losses = {separate: steps[separate]()}
     first = gradients(student)
     losses[shared] = steps[shared]()
-    apart = max(float((gradient - first[name]).norm() / (first[name].norm() + 1e-20)) for name, gradient in gradients(student).items())
+    apart = max(
+        float((gradient - first[name]).norm() / (first[name].norm() + 1e-20))
+        for name, gradient in gradients(student).items()
+    )
     seconds: dict[str, list[float]] = {way: [] for way in steps}
     for _ in range(given.rounds):
         for way, step in steps.items():
             start = time.perf_counter()
             step()
             seconds[way].append(time.perf_counter() - start)
-    print(f"\n{cameras} camera{'s' if cameras > 1 else ''}, {given.rows} rows, {'F32' if given.f32 else 'BF16 as trained'}")
+    print(
+        f"\n{cameras} camera{'s' if cameras > 1 else ''}, {given.rows} rows, {'F32' if given.f32 else 'BF16 as trained'}"
+    )
     for way, taken in seconds.items():
         print(f"  {way:<38}{median(taken):>8.2f} s   ({min(taken):.2f} to {max(taken):.2f})")
-    print(f"  shared prefix is faster by             {median(seconds[separate]) / median(seconds[shared]):>8.2f} times")
-    print(f"  stored pairs, time of a plain step     {median(seconds[stored]) / median(seconds[plain]):>8.2f} times")
-    print(f"  loss apart {abs(float(losses[shared] / losses[separate]) - 1):.1e}, gradients apart {apart:.1e} (largest of all tensors, relative)")
-    print(f"  peak resident set so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB", flush=True)
+    print(
+        f"  shared prefix is faster by             {median(seconds[separate]) / median(seconds[shared]):>8.2f} times"
+    )
+    print(
+        f"  stored pairs, time of a plain step     {median(seconds[stored]) / median(seconds[plain]):>8.2f} times"
+    )
+    print(
+        f"  loss apart {abs(float(losses[shared] / losses[separate]) - 1):.1e}, gradients apart {apart:.1e} (largest of all tensors, relative)"
+    )
+    print(
+        f"  peak resident set so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB",
+        flush=True,
+    )
 
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cameras", type=int, nargs="+", default=[1, 3])
     parser.add_argument("--rows", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)

@@ -2,9 +2,10 @@
 
     python -m benchmarks.values [ROUNDS]
 
-Whole processes in a small environment, in turns. First with the files in the page cache; then with these files dropped from it
-before every run. B differs from A in every value of every tensor. Peak memory is all that is resident, libraries included; `ckpt` maps no file, so that no page
-of a checkpoint is in its figure. Writes 2.7 GB under build/bench.
+Whole processes in a small environment, in turns. First with the files in the page cache; then with
+these files dropped from it before every run. B differs from A in every value of every tensor. Peak
+memory is all that is resident, libraries included; `ckpt` maps no file, so that no page of a
+checkpoint is in its figure. Writes 2.7 GB under build/bench.
 """
 
 from __future__ import annotations
@@ -69,17 +70,37 @@ def trained(normal: Path, folder: Path) -> Path:
 
 
 def contenders(a: Path, b: Path) -> list[Contender]:
-    """Return who is compared. The cache of `ckpt` lies under build/bench, and is used by those only that say so."""
-    ckpt, sft, python = installed("ckpt", str(ROOT)), installed("sft", SFT), installed("python", "pip")
+    """Return who is compared.
+
+    The cache of `ckpt` lies under build/bench, and is used by those only that say so.
+    """
+    ckpt, sft, python = (
+        installed("ckpt", str(ROOT)),
+        installed("sft", SFT),
+        installed("python", "pip"),
+    )
     files = [str(folder / "model.safetensors") for folder in (a, b)]
     diff = [ckpt, "diff", "--values", str(a), str(b)]
     return [
-        Contender(name="read both once, all cores, a mebibyte at a time", command=[python, "-c", READ, str(1 << 20), *files]),
-        Contender(name="read both once, all cores, 128 KiB at a time, which stay in a core's cache", command=[python, "-c", READ, str(1 << 17), *files]),
-        Contender(name="`ckpt diff --values --no-cache`", command=[*diff, "--no-cache"], exits=(1,)),
+        Contender(
+            name="read both once, all cores, a mebibyte at a time",
+            command=[python, "-c", READ, str(1 << 20), *files],
+        ),
+        Contender(
+            name="read both once, all cores, 128 KiB at a time, which stay in a core's cache",
+            command=[python, "-c", READ, str(1 << 17), *files],
+        ),
+        Contender(
+            name="`ckpt diff --values --no-cache`", command=[*diff, "--no-cache"], exits=(1,)
+        ),
         Contender(name="`ckpt diff --values`, a second time", command=diff, exits=(1,)),
-        Contender(name="`ckpt diff --values --no-cache`, A and a copy of A", command=[ckpt, "diff", "--values", str(a), str(copy(a)), "--no-cache"]),
-        Contender(name="`sft diff --delta`", command=[sft, "diff", "--delta", *files], exits=(0, 1)),
+        Contender(
+            name="`ckpt diff --values --no-cache`, A and a copy of A",
+            command=[ckpt, "diff", "--values", str(a), str(copy(a)), "--no-cache"],
+        ),
+        Contender(
+            name="`sft diff --delta`", command=[sft, "diff", "--delta", *files], exits=(0, 1)
+        ),
     ]
 
 
@@ -103,8 +124,12 @@ def cold(racers: list[Contender], folders: tuple[Path, ...], rounds: int) -> Non
     print("| | wall, median (min) | wall, times the first |")
     print("|---|---:|---:|")
     for racer in racers:
-        ratio = statistics.median(mine / base for mine, base in zip(racer.wall, racers[0].wall, strict=True))
-        print(f"| {racer.name} | {statistics.median(racer.wall):.3f} s ({min(racer.wall):.3f}) | {ratio:.1f} |")
+        ratio = statistics.median(
+            mine / base for mine, base in zip(racer.wall, racers[0].wall, strict=True)
+        )
+        print(
+            f"| {racer.name} | {statistics.median(racer.wall):.3f} s ({min(racer.wall):.3f}) | {ratio:.1f} |"
+        )
 
 
 def main() -> None:
@@ -115,7 +140,9 @@ def main() -> None:
     b = trained(a, BUILD / "policy-trained")
     size = sum((folder / "model.safetensors").stat().st_size for folder in (a, b))
     racers = contenders(a, b)
-    print(f"\n### Values of two full-size checkpoints, {size:,} bytes, all of 500 tensors changed; in the page cache\n")
+    print(
+        f"\n### Values of two full-size checkpoints, {size:,} bytes, all of 500 tensors changed; in the page cache\n"
+    )
     compete(racers, rounds)
     print("\n### The same from the disk\n")
     cold(racers[:3], (a, b), min(rounds, 3))

@@ -1,4 +1,6 @@
-"""What judging costs: headers and configs of a full-size checkpoint, all its values, and the gate over ten thousand files.
+"""What judging costs.
+
+Headers and configs of a full-size checkpoint, all its values, and the gate over ten thousand files.
 
     make bench        (or: python -m benchmarks.verify [ROUNDS])
 
@@ -47,7 +49,11 @@ def policy(folder: Path) -> Path:
     shutil.copytree(ROOT / "fixtures/normal", folder)
     numbers = [((index * 2_654_435_761) % 1000 - 500) / 5000 for index in range(BLOCK // 4)]
     floats = struct.pack(f"<{len(numbers)}f", *numbers)
-    blocks = {Dtype.F32: floats, Dtype.BF16: b"".join(floats[start + 2 : start + 4] for start in range(0, len(floats), 4)) * 2}
+    blocks = {
+        Dtype.F32: floats,
+        Dtype.BF16: b"".join(floats[start + 2 : start + 4] for start in range(0, len(floats), 4))
+        * 2,
+    }
     with path.open("wb") as file:
         file.write(head)
         for tensor in placed:
@@ -62,7 +68,9 @@ def many_files(folder: Path) -> Path:
     if not folder.exists():
         shutil.copytree(ROOT / "fixtures/language-model", folder)
         for number in range(FILES):
-            (folder / f"note-{number:05}.json").write_text(f'{{"number": {number}, "text": "{"a line of text " * 20}"}}\n')
+            (folder / f"note-{number:05}.json").write_text(
+                f'{{"number": {number}, "text": "{"a line of text " * 20}"}}\n'
+            )
     return folder
 
 
@@ -75,14 +83,23 @@ def main() -> None:
     print(f"\n### Verify a full-size policy, {size:,} bytes\n")
     compete(
         [
-            Contender(name="read the weights once, one thread", command=[python, "-c", READ, str(full / "model.safetensors")]),
+            Contender(
+                name="read the weights once, one thread",
+                command=[python, "-c", READ, str(full / "model.safetensors")],
+            ),
             Contender(name="`ckpt verify`", command=[ckpt, "verify", str(full)], exits=(0, 1)),
-            Contender(name="`ckpt verify --values`", command=[ckpt, "verify", "--values", str(full)], exits=(0, 1)),
+            Contender(
+                name="`ckpt verify --values`",
+                command=[ckpt, "verify", "--values", str(full)],
+                exits=(0, 1),
+            ),
         ],
         rounds,
     )
     print(f"\n### The gate over {FILES:,} files\n")
-    compete([Contender(name="`ckpt gate`", command=[ckpt, "gate", str(many)], exits=(0, 1))], rounds)
+    compete(
+        [Contender(name="`ckpt gate`", command=[ckpt, "gate", str(many)], exits=(0, 1))], rounds
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Diff, repair, verify and gate safetensors checkpoints. The verbs are in `ckpt_tools.api`; this file holds the version only."""
+"""Diff, repair, verify and gate safetensors checkpoints.
+
+The verbs are in `ckpt_tools.api`; this file holds the version only.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ import sys
 
 from ckpt_tools.cli.output import INTERRUPTED
 
-# A short life with many small records: collecting cycles would cost a tenth of the time, imports included, and find none.
+# A short life with many small records: collecting cycles would cost a tenth of the time, imports
+# included, and find none.
 gc.disable()
 
 

@@ -66,8 +66,15 @@ def value(item: object, width: int = _VALUE_WIDTH) -> str:
 def printable(text: str) -> str:
     """Return `text` with control characters escaped and the middle of a very long one left out.
 
-    Names come from files; a terminal obeys what it is sent, and a person reads no name of ten thousand characters. JSON output has names in full.
+    Names come from files; a terminal obeys what it is sent, and a person reads no name of ten
+    thousand characters. JSON output has names in full.
     """
     if len(text) > _NAME_WIDTH:
         text = f"{text[: _NAME_WIDTH // 2]}…{text[-_NAME_WIDTH // 2 :]}"
-    return text if text.isprintable() else "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(
+            character if character.isprintable() else repr(character)[1:-1] for character in text
+        )
+    )

@@ -1,6 +1,7 @@
 """Compile `ckpt_tools/values/kernels.c` to `libkernels.so` beside it, when the package is built or installed. Or: python tools/build_kernels.py.
 
-The compiler is Zig's, which pip brings for every system: none has to be there, and every system's sums come from one compiler. Nothing is kept in caches.
+The compiler is Zig's, which pip brings for every system: none has to be there, and every system's
+sums come from one compiler. Nothing is kept in caches.
 """
 
 from __future__ import annotations
@@ -20,7 +21,17 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 SOURCE = Path(__file__).parent.parent / "ckpt_tools" / "values" / "kernels.c"
 LIBRARY = SOURCE.with_name("libkernels.so")
 
-FLAGS = ("-std=c17", "-O3", "-ffp-contract=off", "-fPIC", "-shared", "-nostdlib", "-g0", "-Wall", "-Wextra")
+FLAGS = (
+    "-std=c17",
+    "-O3",
+    "-ffp-contract=off",
+    "-fPIC",
+    "-shared",
+    "-nostdlib",
+    "-g0",
+    "-Wall",
+    "-Wextra",
+)
 
 WITHOUT = "CKPT_NO_KERNEL"
 """Set in the environment, nothing is compiled and no compiler is asked for."""
@@ -28,7 +39,10 @@ WITHOUT = "CKPT_NO_KERNEL"
 COMPILER = "ziglang>=0.17,<0.18"
 
 _ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
-"""By what `uname -m` says, what Zig calls a processor with what all of its kind have. Elsewhere it takes what this machine has."""
+"""By what `uname -m` says, what Zig calls a processor with what all of its kind have.
+
+Elsewhere it takes what this machine has.
+"""
 
 
 def build(library: Path = LIBRARY, *flags: str) -> None:
@@ -36,12 +50,30 @@ def build(library: Path = LIBRARY, *flags: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / library.name
         of_this_source = f"-DSOURCE_SUM={crc32(SOURCE.read_bytes())}u"
-        command = [sys.executable, "-m", "ziglang", "cc", *_target(), *FLAGS, *flags, of_this_source, str(SOURCE), "-o", str(made)]
+        command = [
+            sys.executable,
+            "-m",
+            "ziglang",
+            "cc",
+            *_target(),
+            *FLAGS,
+            *flags,
+            of_this_source,
+            str(SOURCE),
+            "-o",
+            str(made),
+        ]
         done = subprocess.run(
-            command, check=False, capture_output=True, text=True, env=os.environ | {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder}
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder},
         )
         if done.returncode:
-            raise RuntimeError(f"{SOURCE} could not be compiled by Zig (pip install ziglang): {done.stderr.strip()}")
+            raise RuntimeError(
+                f"{SOURCE} could not be compiled by Zig (pip install ziglang): {done.stderr.strip()}"
+            )
         aside = library.with_suffix(f".{os.getpid()}")
         try:
             aside.write_bytes(made.read_bytes())
@@ -63,16 +95,28 @@ def tag() -> str:
 
 
 class SumsHook(BuildHookInterface[Any]):
-    """Makes the library a part of the wheel, or of the checkout that is installed editable; no other checkout is written to.
+    """Makes the library a part of the wheel, or of the checkout that is installed editable.
 
-    The library only makes the tool faster. Where it cannot be made, the wheel is one for every machine.
+    No other checkout is written to.
+
+    The library only makes the tool faster. Where it cannot be made, the wheel is one for every
+    machine.
     """
 
     _folder: tempfile.TemporaryDirectory[str] | None = None
 
     def dependencies(self) -> list[str]:
-        """Return what pip installs before it builds: the compiler, where there is one for this system."""
-        return [COMPILER] if _wanted() and sys.platform in {"linux", "darwin"} and platform.machine().lower() in _ARCHITECTURES else []
+        """Return what pip installs before it builds.
+
+        The compiler, where there is one for this system.
+        """
+        return (
+            [COMPILER]
+            if _wanted()
+            and sys.platform in {"linux", "darwin"}
+            and platform.machine().lower() in _ARCHITECTURES
+            else []
+        )
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile before files are collected."""
@@ -96,7 +140,9 @@ class SumsHook(BuildHookInterface[Any]):
             why = str(error)
         with suppress(OSError):
             library.unlink()  # the one of an older source
-        self.app.display_warning(f"ckpt-tools is installed without its compiled part, and is slower with values: {why}")
+        self.app.display_warning(
+            f"ckpt-tools is installed without its compiled part, and is slower with values: {why}"
+        )
         return False
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 - hatchling's signature

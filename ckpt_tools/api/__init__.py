@@ -1,7 +1,10 @@
-"""The public verbs of ckpt-tools. Each is also a command of `ckpt`; the command adds parsing and rendering only.
+"""The public verbs of ckpt-tools.
 
-Modules with a leading underscore hold the verbs of one subject and are imported when one of them is first used, so that
-a diff does not wait for what writes. Import verbs from `ckpt_tools.api`, never from those modules.
+Each is also a command of `ckpt`; the command adds parsing and rendering only.
+
+Modules with a leading underscore hold the verbs of one subject and are imported when one of them is
+first used, so that a diff does not wait for what writes. Import verbs from `ckpt_tools.api`, never
+from those modules.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The verbs for one JSON file of a checkpoint: get, set, unset, diff, validate. Only set and unset write, and only where something changes."""
+"""The verbs for one JSON file of a checkpoint: get, set, unset, diff, validate.
+
+Only set and unset write, and only where something changes.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,15 @@ from ckpt_tools.checkpoint.documents import DOCUMENTS
 from ckpt_tools.checkpoint.locate import WORK, candidates
 from ckpt_tools.checkpoint.model import Checkpoint, Document
 from ckpt_tools.diff.model import Aspect, Comparison
-from ckpt_tools.errors import CkptError, JsonInvalid, PathNotFound, PointerInvalid, UnknownSelection, UsageError, WriteInterrupted
+from ckpt_tools.errors import (
+    CkptError,
+    JsonInvalid,
+    PathNotFound,
+    PointerInvalid,
+    UnknownSelection,
+    UsageError,
+    WriteInterrupted,
+)
 from ckpt_tools.storage.durable import replace_text
 from ckpt_tools.storage.files import path_not_found, read_whole
 from ckpt_tools.storage.paths import leaves_folder
@@ -28,7 +39,11 @@ LIMIT = 4 << 20
 """Configs have kilobytes."""
 
 ASPECTS = (Aspect.CONFIG, Aspect.TRAIN_CONFIG, Aspect.PROCESSORS)
-_SCHEMAS = {"train_config.json": "train-config", "policy_preprocessor.json": "policy-preprocessor", "policy_postprocessor.json": "policy-postprocessor"}
+_SCHEMAS = {
+    "train_config.json": "train-config",
+    "policy_preprocessor.json": "policy-preprocessor",
+    "policy_postprocessor.json": "policy-postprocessor",
+}
 """By file, of any policy."""
 
 _CONFIG_SCHEMAS = {"smolvla": "smolvla-config"}
@@ -36,7 +51,10 @@ _CONFIG_SCHEMAS = {"smolvla": "smolvla-config"}
 
 
 class Change(NamedTuple):
-    """One value before and after an edit, ABSENT where there was or is none. `like` is the pointer of the key that may have been meant, for a new one."""
+    """One value before and after an edit, ABSENT where there was or is none.
+
+    `like` is the pointer of the key that may have been meant, for a new one.
+    """
 
     pointer: str
     before: object
@@ -61,7 +79,10 @@ class Problem(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What the schema called `schema` says of the file at `path`; `schema` is "" where none is known for it."""
+    """What the schema called `schema` says of the file at `path`.
+
+    `schema` is "" where none is known for it.
+    """
 
     path: str
     schema: str
@@ -75,8 +96,13 @@ def get(where: str, words: str = "", *, file: str | None = None) -> Json:
     return _checked(path, lambda: resolve(document, from_words(document, words)))
 
 
-def set_value(where: str, words: str, value: object, *, file: str | None = None, dry_run: bool = False) -> Edit:
-    """Set a value in the JSON file at `where`; a new key goes to the end of its object. With `dry_run` nothing is written."""
+def set_value(
+    where: str, words: str, value: object, *, file: str | None = None, dry_run: bool = False
+) -> Edit:
+    """Set a value in the JSON file at `where`; a new key goes to the end of its object.
+
+    With `dry_run` nothing is written.
+    """
     path = find(where, file)
     text = _text(path)
 
@@ -85,39 +111,69 @@ def set_value(where: str, words: str, value: object, *, file: str | None = None,
         pointer = from_words(document, words)
         _refuse_the_whole(pointer)
         after = strict_json_edit.set_value(text, pointer, value)
-        return Edit(path, text, after, (Change(pointer, _value_or_absent(document, pointer), value, _like(document, pointer)),))
+        return Edit(
+            path,
+            text,
+            after,
+            (
+                Change(
+                    pointer, _value_or_absent(document, pointer), value, _like(document, pointer)
+                ),
+            ),
+        )
 
     return _written(_checked(path, edited), dry_run=dry_run)
 
 
-def unset_values(where: str, words: Sequence[str], *, file: str | None = None, dry_run: bool = False) -> Edit:
-    """Remove values from the JSON file at `where`, all named as the file is now. A key that is not there in an object that is, is no error."""
+def unset_values(
+    where: str, words: Sequence[str], *, file: str | None = None, dry_run: bool = False
+) -> Edit:
+    """Remove values from the JSON file at `where`, all named as the file is now.
+
+    A key that is not there in an object that is, is no error.
+    """
     path = find(where, file)
     text = _text(path)
 
     def edited() -> Edit:
         document = parse(text)
         pointers = list(dict.fromkeys(from_words(document, one) for one in words))
-        changes = tuple(Change(pointer, _removable(document, pointer), ABSENT, _like(document, pointer)) for pointer in pointers)
+        changes = tuple(
+            Change(pointer, _removable(document, pointer), ABSENT, _like(document, pointer))
+            for pointer in pointers
+        )
         after = text
-        # The last item of a list first, and what lies in another before that: so every pointer still names what it named.
+        # The last item of a list first, and what lies in another before that: so every pointer
+        # still names what it named.
         for change in sorted(changes, key=lambda change: _order(change.pointer), reverse=True):
-            after = after if change.before is ABSENT else strict_json_edit.unset_value(after, change.pointer)
+            after = (
+                after
+                if change.before is ABSENT
+                else strict_json_edit.unset_value(after, change.pointer)
+            )
         return Edit(path, text, after, changes)
 
     return _written(_checked(path, edited), dry_run=dry_run)
 
 
 def diff(a: str, b: str, *, file: str | None = None) -> Comparison:
-    """Return what differs between two JSON files, as `ckpt diff` tells it of two checkpoints. A checkpoint's weights are not looked at."""
+    """Return what differs between two JSON files, as `ckpt diff` tells it of two checkpoints.
+
+    A checkpoint's weights are not looked at.
+    """
     # What compares is not for those who set a value.
-    compare, registry = importlib.import_module("ckpt_tools.diff.compare"), importlib.import_module("ckpt_tools.diff.stories")
+    compare, registry = (
+        importlib.import_module("ckpt_tools.diff.compare"),
+        importlib.import_module("ckpt_tools.diff.stories"),
+    )
     summarise = importlib.import_module("ckpt_tools.diff.summary").summarise
     path_a, path_b = find(a, file), find(b, file)
     name = _name(path_a)
     left, right = _alone(path_a, name), _alone(path_b, name)
     return Comparison(
-        diff=compare.compare(left, right, aspects=ASPECTS, neutral=registry.shared_family(left, right).neutral),
+        diff=compare.compare(
+            left, right, aspects=ASPECTS, neutral=registry.shared_family(left, right).neutral
+        ),
         a=summarise(left)._replace(remarks=()),
         b=summarise(right)._replace(remarks=()),
         watched=registry.watched_lines(left, right),
@@ -133,11 +189,18 @@ def validate(where: str, *, file: str | None = None) -> Verdict:
     checkpoint = _alone(path, name)
     family = importlib.import_module("ckpt_tools.families.registry").family_of(checkpoint)
     schema = _CONFIG_SCHEMAS.get(family.name, "") if name == CONFIG else _SCHEMAS.get(name, "")
-    return Verdict(path, schema, tuple(sorted(set(_problems(schema, checkpoint.documents[0].value)))) if schema else ())
+    return Verdict(
+        path,
+        schema,
+        tuple(sorted(set(_problems(schema, checkpoint.documents[0].value)))) if schema else (),
+    )
 
 
 def value_of(text: str) -> tuple[Json, bool]:
-    """Return the value that a person means by `text`, and whether it is JSON; what is no JSON is taken as a string."""
+    """Return the value that a person means by `text`, and whether it is JSON.
+
+    What is no JSON is taken as a string.
+    """
     try:
         return parse(text), True
     except JsonInvalid:
@@ -145,9 +208,16 @@ def value_of(text: str) -> tuple[Json, bool]:
 
 
 def find(where: str, file: str | None = None) -> str:
-    """Return the path of the JSON file that `where` names: itself, or `file` (config.json) of a checkpoint's folder. Raises a UsageError."""
+    """Return the path of the JSON file that `where` names.
+
+    Itself, or `file` (config.json) of a checkpoint's folder. Raises a UsageError.
+    """
     if file is not None and leaves_folder(file):
-        raise UnknownSelection(f"--file {file} leads out of the folder", path=where, hint="name the file itself instead of its folder")
+        raise UnknownSelection(
+            f"--file {file} leads out of the folder",
+            path=where,
+            hint="name the file itself instead of its folder",
+        )
     if not os.path.isdir(where):
         return _single(where, file)
     for root in candidates(where):
@@ -155,13 +225,18 @@ def find(where: str, file: str | None = None) -> str:
         _refuse_unfinished(root)
         if os.path.lexists(path):
             return path
-    raise PathNotFound(f"holds no {file or CONFIG}", path=where, hint="name another file of the folder with --file")
+    raise PathNotFound(
+        f"holds no {file or CONFIG}", path=where, hint="name another file of the folder with --file"
+    )
 
 
 def _refuse_the_whole(pointer: str) -> None:
     """Refuse the pointer "", which an unset shell variable is too: it stands for the whole file."""
     if not pointer:
-        raise PointerInvalid("an empty pointer stands for the whole file, which is not replaced", hint="name a key, such as load_vlm_weights")
+        raise PointerInvalid(
+            "an empty pointer stands for the whole file, which is not replaced",
+            hint="name a key, such as load_vlm_weights",
+        )
 
 
 def _refuse_unfinished(root: str) -> None:
@@ -174,14 +249,25 @@ def _single(where: str, file: str | None) -> str:
     if not os.path.lexists(where):
         raise path_not_found(where)
     if file is not None:
-        raise UnknownSelection("is a file, and --file names one in a folder", path=where, hint="leave --file out, or name the folder")
+        raise UnknownSelection(
+            "is a file, and --file names one in a folder",
+            path=where,
+            hint="leave --file out, or name the folder",
+        )
     if not where.endswith(".json"):
-        raise UsageError("is no JSON file by its name", path=where, hint="name a checkpoint's folder, or a file that ends in .json")
+        raise UsageError(
+            "is no JSON file by its name",
+            path=where,
+            hint="name a checkpoint's folder, or a file that ends in .json",
+        )
     return where
 
 
 def _name(path: str) -> str:
-    """Return which file of a checkpoint `path` is taken for: a file of a name that says nothing for config.json."""
+    """Return which file of a checkpoint `path` is taken for.
+
+    A file of a name that says nothing for config.json.
+    """
     name = os.path.split(path)[1]
     return name if name in DOCUMENTS else CONFIG
 
@@ -193,8 +279,12 @@ def _text(path: str) -> str:
 def _alone(path: str, name: str) -> Checkpoint:
     """Return the file at `path` as a checkpoint that holds nothing else."""
     text = _text(path)
-    document = Document(path=name, text=text, value=dict(_checked(path, lambda: parse_object(text))))
-    return Checkpoint(where=path, root=os.path.split(path)[0] or ".", weights=(), documents=(document,))
+    document = Document(
+        path=name, text=text, value=dict(_checked(path, lambda: parse_object(text)))
+    )
+    return Checkpoint(
+        where=path, root=os.path.split(path)[0] or ".", weights=(), documents=(document,)
+    )
 
 
 def _checked[Result](path: str, job: Callable[[], Result]) -> Result:
@@ -218,7 +308,10 @@ def _value_or_absent(document: Json, pointer: str) -> object:
 
 
 def _removable(document: Json, pointer: str) -> object:
-    """Return the value at `pointer`, ABSENT where its object is there and has no such key. Raises PointerInvalid."""
+    """Return the value at `pointer`, ABSENT where its object is there and has no such key.
+
+    Raises PointerInvalid.
+    """
     found = _value_or_absent(document, pointer)
     path = segments(pointer)
     if found is ABSENT and not (path and isinstance(resolve(document, joined(path[:-1])), dict)):
@@ -237,7 +330,10 @@ def _like(document: Json, pointer: str) -> str:
 
 
 def _order(pointer: str) -> list[tuple[int, str]]:
-    return [(int(segment) if segment.isdecimal() and len(segment) < 10 else -1, segment) for segment in segments(pointer)]  # noqa: PLR2004 - longer is no index
+    return [
+        (int(segment) if segment.isdecimal() and len(segment) < 10 else -1, segment)  # noqa: PLR2004 - longer is no index
+        for segment in segments(pointer)
+    ]
 
 
 def _problems(schema: str, value: dict[str, object]) -> Iterator[Problem]:
@@ -254,14 +350,30 @@ def _told(error: Any) -> Iterator[Problem]:  # noqa: ANN401 - jsonschema is load
     because = error.schema.get("description", "") if pointer else ""
     if error.validator == "additionalProperties":
         for key in error.instance.keys() - error.schema.get("properties", {}).keys():
-            yield Problem(f"{pointer}/{escape(key)}", "is no field of this config, whatever its value")
+            yield Problem(
+                f"{pointer}/{escape(key)}", "is no field of this config, whatever its value"
+            )
     elif error.validator == "required":
         for key in error.validator_value:
             if key not in error.instance:
                 yield Problem(f"{pointer}/{escape(key)}", "is not there, and must be")
     else:
         limit = error.validator_value
-        wanted = [words.value(limit)] if error.validator == "const" else limit if isinstance(limit, list) else [limit]
+        wanted = (
+            [words.value(limit)]
+            if error.validator == "const"
+            else limit
+            if isinstance(limit, list)
+            else [limit]
+        )
         is_list = error.validator in ("const", "enum", "type")
-        expected = f"where {' or '.join(map(str, wanted))} is expected" if is_list else f"which {error.validator} {words.value(limit)} forbids"
-        yield Problem(pointer, f"is {words.value(error.instance)} {expected}" + (f": {because.rstrip('.')}" if because else ""))
+        expected = (
+            f"where {' or '.join(map(str, wanted))} is expected"
+            if is_list
+            else f"which {error.validator} {words.value(limit)} forbids"
+        )
+        yield Problem(
+            pointer,
+            f"is {words.value(error.instance)} {expected}"
+            + (f": {because.rstrip('.')}" if because else ""),
+        )

@@ -1,4 +1,7 @@
-"""The verbs that change: plan, sanitize, write, recover. Planning reads; only `write` and `recover` write."""
+"""The verbs that change: plan, sanitize, write, recover.
+
+Planning reads; only `write` and `recover` write.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,15 @@ from ckpt_tools.edit import sanitize as sanitizing
 from ckpt_tools.edit.lookup import LocalLookup
 from ckpt_tools.edit.model import Receipt, Written
 from ckpt_tools.edit.operations import CopyFile, SetMetadata, Take
-from ckpt_tools.errors import EditRefused, JsonInvalid, OutputExists, PathNotFound, PlanStale, RecipeInvalid, Unwritable
+from ckpt_tools.errors import (
+    EditRefused,
+    JsonInvalid,
+    OutputExists,
+    PathNotFound,
+    PlanStale,
+    RecipeInvalid,
+    Unwritable,
+)
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.report.json import diff as diff_json
 from ckpt_tools.report.json import plan as plan_json
@@ -37,22 +48,40 @@ _CHUNK = 1 << 22
 
 
 def plan(where: str, operations: Iterable[Operation], *, record: bool = False) -> Plan:
-    """Return what `operations` make of the checkpoint at `where`; with `record` they are written into its metadata. Nothing is written."""
+    """Return what `operations` make of the checkpoint at `where`.
+
+    With `record` they are written into its metadata. Nothing is written.
+    """
     lookup = LocalLookup()
-    return planning.plan(lookup.read(where), _recorded([_placed(operation) for operation in operations], record=record), lookup)
+    return planning.plan(
+        lookup.read(where),
+        _recorded([_placed(operation) for operation in operations], record=record),
+        lookup,
+    )
 
 
 def _placed(operation: Operation) -> Operation:
-    """Return an operation whose source, a path, is absolute: a plan may be applied from another folder."""
+    """Return an operation whose source, a path, is absolute.
+
+    A plan may be applied from another folder.
+    """
     if isinstance(operation, Take | CopyFile) and "://" not in operation.source:
         return operation._replace(source=os.path.abspath(operation.source))
     return operation
 
 
-def sanitize(where: str, *, target: str = sanitizing.LEROBOT, reference: str | None = None, allow_lossy: bool = False, record: bool = False) -> Plan:
+def sanitize(
+    where: str,
+    *,
+    target: str = sanitizing.LEROBOT,
+    reference: str | None = None,
+    allow_lossy: bool = False,
+    record: bool = False,
+) -> Plan:
     """Return the plan that makes the checkpoint at `where` clean, and in its `remains` what no operation repairs. Nothing is written.
 
-    `target` is lerobot, an older release of it (lerobot==0.4, lerobot==0.5) or fork. `reference` names a normal checkpoint whose dtypes are restored.
+    `target` is lerobot, an older release of it (lerobot==0.4, lerobot==0.5) or fork. `reference`
+    names a normal checkpoint whose dtypes are restored.
     """
     lookup = LocalLookup()
     checkpoint = lookup.read(where)
@@ -64,26 +93,38 @@ def sanitize(where: str, *, target: str = sanitizing.LEROBOT, reference: str | N
             path=normal.where,
             hint="name a normal checkpoint of the same kind of model",
         )
-    operations = sanitizing.operations(checkpoint, family, target=target, reference=normal, lossy=allow_lossy)
+    operations = sanitizing.operations(
+        checkpoint, family, target=target, reference=normal, lossy=allow_lossy
+    )
     made = planning.plan(checkpoint, _recorded(operations, record=record), lookup)
-    return made._replace(remains=sanitizing.remaining(made.after, family, target=target, reference=normal))
+    return made._replace(
+        remains=sanitizing.remaining(made.after, family, target=target, reference=normal)
+    )
 
 
 def _recorded(operations: list[Operation], *, record: bool) -> list[Operation]:
     if not record or not operations:
         return operations
     said = {"version": __version__, **recipe.document(operations)}
-    return [*operations, SetMetadata(RECORD_KEY, json.dumps(said, separators=(",", ":"), ensure_ascii=False))]
+    return [
+        *operations,
+        SetMetadata(RECORD_KEY, json.dumps(said, separators=(",", ":"), ensure_ascii=False)),
+    ]
 
 
 def load_plan(path: str) -> Plan:
     """Return the plan that the file at `path` holds, made again from the checkpoint it names.
 
-    Raises PlanStale when a file it reads is not what it was, and RecipeInvalid for a file that is no plan.
+    Raises PlanStale when a file it reads is not what it was, and RecipeInvalid for a file that is
+    no plan.
     """
     try:
         document = parse_object(decode_utf8(read_whole(path, PLAN_LIMIT)))
-        where, source, result = str(document["checkpoint"]), _part(document, "source"), _part(document, "result")
+        where, source, result = (
+            str(document["checkpoint"]),
+            _part(document, "source"),
+            _part(document, "result"),
+        )
         operations = recipe.operations({"operations": document["operations"]})
         remains = tuple(map(str, _list(document["remains"])))
         promised = (source["digest"], result["digest"])
@@ -93,11 +134,16 @@ def load_plan(path: str) -> Plan:
         raise PathNotFound(error.what, path=path, hint=_MAKE_ONE) from None
     except (JsonInvalid, KeyError, TypeError) as error:
         raise RecipeInvalid(
-            f"is no plan: {error.what if isinstance(error, JsonInvalid) else f'{error} is missing, or not what it is in a plan'}", path=path, hint=_MAKE_ONE
+            f"is no plan: {error.what if isinstance(error, JsonInvalid) else f'{error} is missing, or not what it is in a plan'}",
+            path=path,
+            hint=_MAKE_ONE,
         ) from None
     made = plan(where, operations)
     if (made.source_digest, made.result_digest) != promised:
-        raise PlanStale("the plan was edited, or made by another version of this tool: what it would make now is not what it says", path=path)
+        raise PlanStale(
+            "the plan was edited, or made by another version of this tool: what it would make now is not what it says",
+            path=path,
+        )
     return made._replace(remains=remains)
 
 
@@ -132,13 +178,18 @@ def _refuse_changed(file: object) -> None:
 
 
 def save_plan(made: Plan, path: str) -> None:
-    """Write a plan to the new file `path`, for `load_plan`. Raises OutputExists where there is one."""
+    """Write a plan to the new file `path`, for `load_plan`.
+
+    Raises OutputExists where there is one.
+    """
     _write_new(path, plan_json.document(made))
 
 
 def _refuse_taken(path: str) -> None:
     if os.path.lexists(path):
-        raise OutputExists("is there already", path=path, hint="name another file, or move the old one away")
+        raise OutputExists(
+            "is there already", path=path, hint="name another file, or move the old one away"
+        )
 
 
 def _refuse_unwritable(path: str) -> None:
@@ -146,11 +197,19 @@ def _refuse_unwritable(path: str) -> None:
     _refuse_taken(path)
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        raise Unwritable("cannot be written: its folder is not there, or does not let you", path=path, hint="name another file")
+        raise Unwritable(
+            "cannot be written: its folder is not there, or does not let you",
+            path=path,
+            hint="name another file",
+        )
 
 
 def _is_one_shard(made: Plan) -> bool:
-    return not os.path.isdir(made.before.where) and made.before.shard_index is None and shard_family(made.before.weights[0].path) is not None
+    return (
+        not os.path.isdir(made.before.where)
+        and made.before.shard_index is None
+        and shard_family(made.before.weights[0].path) is not None
+    )
 
 
 def _write_new(path: str, document: diff_json.JsonDict) -> None:
@@ -167,10 +226,14 @@ def write(  # noqa: PLR0913 - options by keyword
     receipt: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Written:
-    """Apply a plan: to the new folder (or file) `output`, or `in_place`, with a backup beside the checkpoint. Exactly one of the two is required.
+    """Apply a plan.
 
-    `receipt` is a new file for the SHA-256 of every file before and after, which costs one more reading of all. `progress` is called with bytes written.
-    Raises a CkptError, and then nothing has changed.
+    To the new folder (or file) `output`, or `in_place`, with a backup beside the checkpoint.
+    Exactly one of the two is required.
+
+    `receipt` is a new file for the SHA-256 of every file before and after, which costs one more
+    reading of all. `progress` is called with bytes written. Raises a CkptError, and then nothing
+    has changed.
     """
     if in_place or output is None:
         _refuse_in_place(made, output, in_place=in_place)
@@ -184,9 +247,16 @@ def write(  # noqa: PLR0913 - options by keyword
         kept = apply.write_in_place(made, backup=backup, progress=progress)
     else:
         apply.write_new(made, output, progress=progress)
-    written = Written(path=made.before.root if output is None else output, backup=kept, detached=detached)
+    written = Written(
+        path=made.before.root if output is None else output, backup=kept, detached=detached
+    )
     if receipt:
-        _write_new(receipt, plan_json.receipt_document(made, written, Receipt(before, _digests(written.path, made.after.paths))))
+        _write_new(
+            receipt,
+            plan_json.receipt_document(
+                made, written, Receipt(before, _digests(written.path, made.after.paths))
+            ),
+        )
     return written
 
 
@@ -194,7 +264,9 @@ def _refuse_in_place(made: Plan, output: str | None, *, in_place: bool) -> None:
     """Raise EditRefused unless in-place writing is possible and the only destination."""
     if not in_place:
         raise EditRefused(
-            "no destination given for the changed checkpoint", path=made.before.where, hint="pass output= (a new folder or file) or in_place=True"
+            "no destination given for the changed checkpoint",
+            path=made.before.where,
+            hint="pass output= (a new folder or file) or in_place=True",
         )
     if output is not None:
         raise EditRefused(
@@ -211,8 +283,14 @@ def _refuse_in_place(made: Plan, output: str | None, *, in_place: bool) -> None:
 
 
 def _digests(root: str, paths: Iterable[str]) -> tuple[tuple[str, int, str], ...]:
-    files = {path: os.path.join(root, path) if os.path.isdir(root) else root for path in paths if not path.endswith("/")}
-    return tuple((path, os.stat(file).st_size, _sha256(file)) for path, file in sorted(files.items()))
+    files = {
+        path: os.path.join(root, path) if os.path.isdir(root) else root
+        for path in paths
+        if not path.endswith("/")
+    }
+    return tuple(
+        (path, os.stat(file).st_size, _sha256(file)) for path, file in sorted(files.items())
+    )
 
 
 def _sha256(path: str) -> str:
@@ -224,5 +302,8 @@ def _sha256(path: str) -> str:
 
 
 def recover(where: str) -> str:
-    """Finish or undo an interrupted write to the folder `where`; return 'finished', 'undone' or 'nothing'."""
+    """Finish or undo an interrupted write to the folder `where`.
+
+    Return 'finished', 'undone' or 'nothing'.
+    """
     return recovery.recover(where)

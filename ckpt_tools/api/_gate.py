@@ -29,7 +29,14 @@ from ckpt_tools.rules.profiles import PROFILES, Profile, profile_of
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.scan.folder import listing, single
 from ckpt_tools.storage.copy import no_progress
-from ckpt_tools.storage.session import hub_session, is_folder, is_remote, remote_storage, root_of, transfer_stats
+from ckpt_tools.storage.session import (
+    hub_session,
+    is_folder,
+    is_remote,
+    remote_storage,
+    root_of,
+    transfer_stats,
+)
 from ckpt_tools.strict_json.parse import parse_object
 
 if TYPE_CHECKING:
@@ -42,7 +49,14 @@ if TYPE_CHECKING:
 
 _BY_PROFILE = {
     module.RULE.code: module.rule
-    for module in (ck208_single_file, ck804_file_type, ck813_model_card, ck815_files_too_large, ck816_required_files, ck819_other_weights)
+    for module in (
+        ck208_single_file,
+        ck804_file_type,
+        ck813_model_card,
+        ck815_files_too_large,
+        ck816_required_files,
+        ck819_other_weights,
+    )
 }
 _SECRET, _REQUIRED = "CK810", "CK816"
 
@@ -62,9 +76,11 @@ def gate(  # noqa: PLR0913 - options by keyword
 ) -> Verdict:
     """Return whether what lies at `where` may be uploaded under a profile ("lerobot", "transformers", "generic"; by its config if none is named).
 
-    `settings` are given, or a file to read instead of `ckpt.toml` in the current folder. All rules are asked (those about numbers unless `values` is false),
-    and those of the supply chain also where the checkpoint cannot be read, or is none. A folder is judged as it would be uploaded: a checkpoint deeper
-    down does not stand for it. No secret that was found is in what is returned. Raises a CkptError where there is nothing, or the machine does not let it.
+    `settings` are given, or a file to read instead of `ckpt.toml` in the current folder. All rules
+    are asked (those about numbers unless `values` is false), and those of the supply chain also
+    where the checkpoint cannot be read, or is none. A folder is judged as it would be uploaded: a
+    checkpoint deeper down does not stand for it. No secret that was found is in what is returned.
+    Raises a CkptError where there is nothing, or the machine does not let it.
     """
     if reference:
         read(reference)  # what is wrong with it is no finding
@@ -73,7 +89,10 @@ def gate(  # noqa: PLR0913 - options by keyword
     root = where if is_folder(where) else os.path.split(where)[0] or "."
     said = settings if isinstance(settings, Settings) else read_settings(settings, root)
     choose = _choice(profile or said.profile, said, is_folder=is_folder(where))
-    rules = tuple(_BY_PROFILE[rule.code](choose) if rule.code in _BY_PROFILE else rule for rule in known_rules())
+    rules = tuple(
+        _BY_PROFILE[rule.code](choose) if rule.code in _BY_PROFILE else rule
+        for rule in known_rules()
+    )
     try:
         _refuse_deeper(where)
         seen = verify(
@@ -88,14 +107,23 @@ def gate(  # noqa: PLR0913 - options by keyword
             expect=expect,
         )
     except (NotACheckpoint, NotAFile) as error:
-        found = Finding(_REQUIRED, Severity.ERROR, error.what, error.path.removeprefix(where).lstrip("/"), next=error.next)
+        found = Finding(
+            _REQUIRED,
+            Severity.ERROR,
+            error.what,
+            error.path.removeprefix(where).lstrip("/"),
+            next=error.next,
+        )
         seen = Verification(where, None, GENERIC.name, (found,), ())
     verification, chosen = _completed(seen, root, rules, choose)
     return _masked(decide(verification, chosen, said), where, root)
 
 
 def _refuse_deeper(where: str) -> None:
-    """Raise NotACheckpoint where the checkpoint is not in the folder itself: what is uploaded is the folder."""
+    """Raise NotACheckpoint where the checkpoint is not in the folder itself.
+
+    What is uploaded is the folder.
+    """
     inner = _deeper(where)
     if inner:
         raise NotACheckpoint(
@@ -111,13 +139,22 @@ def _deeper(where: str) -> str:
         inner = locate(where).root
     except (NotACheckpoint, NotAFile):
         return ""
-    return inner if is_folder(where) and os.path.normpath(inner) != os.path.normpath(root_of(where)) else ""
+    return (
+        inner
+        if is_folder(where) and os.path.normpath(inner) != os.path.normpath(root_of(where))
+        else ""
+    )
 
 
 def _choice(name: str, settings: Settings, *, is_folder: bool) -> Choice:
-    """Return how the profile is chosen; of a single file neither a card nor other files are asked."""
+    """Return how the profile is chosen.
+
+    Of a single file neither a card nor other files are asked.
+    """
     if name and name not in PROFILES:
-        raise UnknownSelection(f"there is no profile {name!r}", hint=f"name one of {', '.join(PROFILES)}")
+        raise UnknownSelection(
+            f"there is no profile {name!r}", hint=f"name one of {', '.join(PROFILES)}"
+        )
 
     def choose(subject: Subject) -> Profile:
         found = PROFILES[name] if name else profile_of(subject)
@@ -127,21 +164,53 @@ def _choice(name: str, settings: Settings, *, is_folder: bool) -> Choice:
     return choose
 
 
-def _completed(seen: Verification, root: str, rules: tuple[Rule, ...], choose: Choice) -> tuple[Verification, str]:
-    """Return what all rules find and the name of the profile; where the checkpoint cannot be read, what the rules of the supply chain find in the folder."""
+def _completed(
+    seen: Verification, root: str, rules: tuple[Rule, ...], choose: Choice
+) -> tuple[Verification, str]:
+    """Return what all rules find and the name of the profile.
+
+    Where the checkpoint cannot be read, what the rules of the supply chain find in the folder.
+    """
     where = seen.where
     if seen.checkpoint is not None and is_folder(where):
         return seen, choose(Subject(seen.checkpoint, GENERIC._replace(name=seen.family))).name
     entries = _entries(where, root, seen.checkpoint)
-    subject = Subject(seen.checkpoint or Checkpoint(where, root, (), documents=tuple(_config(entries))), GENERIC, entries=entries)
+    subject = Subject(
+        seen.checkpoint or Checkpoint(where, root, (), documents=tuple(_config(entries))),
+        GENERIC,
+        entries=entries,
+    )
     if not entries:
         return seen._replace(findings=()), choose(subject).name
-    if seen.checkpoint is None and ck816_required_files.is_collection(subject, choose) and not _deeper(where):
-        seen = seen._replace(findings=tuple(finding for finding in seen.findings if finding.code != _REQUIRED))
-    findings, asked, _ = ask((rule for rule in rules if rule.supply_chain and not (rule.code in LOCAL_ONLY_RULES and is_remote(where))), subject)
-    reasons = {rule.code: "there is no checkpoint that can be read" for rule in rules} | dict(seen.skipped)
-    rest = tuple(Skipped(code, reason) for code, reason in sorted(reasons.items()) if code not in {*asked, *seen.asked})
-    whole = seen._replace(findings=in_order((*seen.findings, *findings)), asked=tuple(sorted({*seen.asked, *asked})), skipped=rest)
+    if (
+        seen.checkpoint is None
+        and ck816_required_files.is_collection(subject, choose)
+        and not _deeper(where)
+    ):
+        seen = seen._replace(
+            findings=tuple(finding for finding in seen.findings if finding.code != _REQUIRED)
+        )
+    findings, asked, _ = ask(
+        (
+            rule
+            for rule in rules
+            if rule.supply_chain and not (rule.code in LOCAL_ONLY_RULES and is_remote(where))
+        ),
+        subject,
+    )
+    reasons = {rule.code: "there is no checkpoint that can be read" for rule in rules} | dict(
+        seen.skipped
+    )
+    rest = tuple(
+        Skipped(code, reason)
+        for code, reason in sorted(reasons.items())
+        if code not in {*asked, *seen.asked}
+    )
+    whole = seen._replace(
+        findings=in_order((*seen.findings, *findings)),
+        asked=tuple(sorted({*seen.asked, *asked})),
+        skipped=rest,
+    )
     return whole, choose(subject).name
 
 
@@ -149,7 +218,9 @@ def _config(entries: tuple[Entry, ...]) -> Iterator[Document]:
     """Yield config.json, by which a profile is chosen, also where there is no checkpoint around it."""
     text = next((entry.text for entry in entries if entry.path == "config.json"), None)
     try:
-        yield from () if text is None else (Document("config.json", text, dict(parse_object(text))),)
+        yield from (
+            () if text is None else (Document("config.json", text, dict(parse_object(text))),)
+        )
     except FormatError:
         return
 
@@ -159,7 +230,10 @@ def _entries(where: str, root: str, checkpoint: Checkpoint | None) -> tuple[Entr
     if is_folder(where):
         return listing(root)
     shards = checkpoint.weights if checkpoint and checkpoint.shard_index else ()
-    return (*single(where), *(entry for file in shards for entry in single(os.path.join(root, file.path))))
+    return (
+        *single(where),
+        *(entry for file in shards for entry in single(os.path.join(root, file.path))),
+    )
 
 
 def _masked(verdict: Verdict, where: str, root: str) -> Verdict:
@@ -167,12 +241,21 @@ def _masked(verdict: Verdict, where: str, root: str) -> Verdict:
     found = verdict.verification
     everything = (*found.findings, *(lived.finding for lived in found.suppressed))
     places = {finding.path for finding in everything if finding.code == _SECRET}
-    quoted = (text for entry in (_entries(where, root, found.checkpoint) if places else ()) if entry.path in places for text, _ in entry.texts)
+    quoted = (
+        text
+        for entry in (_entries(where, root, found.checkpoint) if places else ())
+        if entry.path in places
+        for text, _ in entry.texts
+    )
     told = telling(quoted, homes=True)
     masked = {finding: told(finding) for finding in everything}
     verification = found._replace(
         findings=tuple(masked[finding] for finding in found.findings),
-        suppressed=tuple(lived._replace(finding=masked[lived.finding]) for lived in found.suppressed),
+        suppressed=tuple(
+            lived._replace(finding=masked[lived.finding]) for lived in found.suppressed
+        ),
         transferred=transfer_stats(),
     )
-    return verdict._replace(verification=verification, refused=tuple(masked[finding] for finding in verdict.refused))
+    return verdict._replace(
+        verification=verification, refused=tuple(masked[finding] for finding in verdict.refused)
+    )

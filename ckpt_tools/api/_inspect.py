@@ -38,10 +38,14 @@ def show(  # noqa: PLR0913 - options by keyword
     progress: Callable[[int], None] = no_progress,
     expect: Callable[[int], None] = no_progress,
 ) -> Summary:
-    """Return what the checkpoint at `where` is. Reads headers and configs only, unless `values` are wanted. Raises a CkptError that names the file.
+    """Return what the checkpoint at `where` is.
 
-    `cached` uses what an earlier look at the same files left in the user's cache folder; `progress` is called with the bytes read since the last call,
-    `expect` before with how many there are in all.
+    Reads headers and configs only, unless `values` are wanted. Raises a CkptError that names the
+    file.
+
+    `cached` uses what an earlier look at the same files left in the user's cache folder; `progress`
+    is called with the bytes read since the last call, `expect` before with how many there are in
+    all.
     """
     if values and is_remote(where):
         raise remote_not_supported(where)
@@ -51,7 +55,9 @@ def show(  # noqa: PLR0913 - options by keyword
         return summary
     expect(sum(tensor.nbytes for tensor in checkpoint.tensors))
     measured = _late("values.measure").measure_all(checkpoint, cached=cached, progress=progress)
-    return summary._replace(values=_late("diff.value_changes").value_summary(measured, family_of(checkpoint)))
+    return summary._replace(
+        values=_late("diff.value_changes").value_summary(measured, family_of(checkpoint))
+    )
 
 
 @hub_session()
@@ -69,20 +75,32 @@ def diff(  # noqa: PLR0913 - options by keyword
     progress: Callable[[int], None] = no_progress,
     expect: Callable[[int], None] = no_progress,
 ) -> Comparison:
-    """Return what differs between the checkpoints at `a` and `b`, and what that amounts to. Reads headers and configs only, unless `values` are wanted.
+    """Return what differs between the checkpoints at `a` and `b`, and what that amounts to.
 
-    `select` and `ignore` are globs over dotted addresses (see `compare.selection`). `tolerance` is the relative L2 norm up to which a tensor's values count
-    as equal. `cached`, `progress` and `expect` are as for `show`. Raises a CkptError that names the file, or UnknownSelection.
+    Reads headers and configs only, unless `values` are wanted.
+
+    `select` and `ignore` are globs over dotted addresses (see `compare.selection`). `tolerance` is
+    the relative L2 norm up to which a tensor's values count as equal. `cached`, `progress` and
+    `expect` are as for `show`. Raises a CkptError that names the file, or UnknownSelection.
     """
     afar = next((where for where in (a, b) if values and is_remote(where)), "")
     if afar:
         raise remote_not_supported(afar)
     left, right = read(a, lenient=lenient), read(b, lenient=lenient)
     selection = Selection(select, ignore)
-    found = compare(left, right, aspects=aspects, selection=selection, neutral=shared_family(left, right).neutral)
-    if select and not any(address in selection for side in (left, right) for address in addresses(side)):
+    found = compare(
+        left,
+        right,
+        aspects=aspects,
+        selection=selection,
+        neutral=shared_family(left, right).neutral,
+    )
+    if select and not any(
+        address in selection for side in (left, right) for address in addresses(side)
+    ):
         raise UnknownSelection(
-            f"--select {' '.join(select)} names nothing in either", hint="`ckpt show --tree` prints the names; * stands for one segment, ** for several"
+            f"--select {' '.join(select)} names nothing in either",
+            hint="`ckpt show --tree` prints the names; * stands for one segment, ** for several",
         )
     return Comparison(
         diff=found,
@@ -93,7 +111,11 @@ def diff(  # noqa: PLR0913 - options by keyword
         aspects=tuple(aspect for aspect in Aspect if aspect in aspects),
         select=select,
         ignore=ignore,
-        changes=_changes(left, right, selection, tolerance, cached=cached, progress=progress, expect=expect) if values else None,
+        changes=_changes(
+            left, right, selection, tolerance, cached=cached, progress=progress, expect=expect
+        )
+        if values
+        else None,
         transferred=transfer_stats(),
     )
 
@@ -110,18 +132,28 @@ def _changes(  # noqa: PLR0913 - options by keyword
 ) -> ValueComparison:
     pairs, uncompared = comparable(a, b, selection)
     if not 0 <= tolerance < float("inf"):
-        raise UnknownSelection(f"a tolerance of {tolerance} is none", hint="it is a relative L2 norm, 0 or more: 0.01 lets a tensor change by one percent")
+        raise UnknownSelection(
+            f"a tolerance of {tolerance} is none",
+            hint="it is a relative L2 norm, 0 or more: 0.01 lets a tensor change by one percent",
+        )
     expect(sum(left.nbytes + right.nbytes for left, right in pairs))
     facts = _late("values.compare").compare_values(a, b, pairs, cached=cached, progress=progress)
     measured = [(left, right, found) for (left, right), found in zip(pairs, facts, strict=True)]
     # B is what was trained; its config says what was to stay as it was.
     config = b.document("config.json") or a.document("config.json")
     found: ValueComparison = _late("diff.value_changes").value_comparison(
-        measured, shared_family(a, b), config.value if config else {}, tolerance=tolerance, uncompared=uncompared
+        measured,
+        shared_family(a, b),
+        config.value if config else {},
+        tolerance=tolerance,
+        uncompared=uncompared,
     )
     return found
 
 
 def _late(name: str) -> ModuleType:
-    """Import what only those wait for who ask for values: numpy alone costs more than a whole diff."""
+    """Import what only those wait for who ask for values.
+
+    Numpy alone costs more than a whole diff.
+    """
     return importlib.import_module(f"ckpt_tools.{name}")

@@ -1,4 +1,7 @@
-"""The verbs that hash: say what a checkpoint holds, hold it against a manifest, hold its files against the Hub's."""
+"""The verbs that hash.
+
+Say what a checkpoint holds, hold it against a manifest, hold its files against the Hub's.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +27,28 @@ if TYPE_CHECKING:
 
 
 def manifest(  # noqa: PLR0913 - options by keyword
-    where: str, *, sha256: bool = False, write: str | None = None, threads: int | None = None, progress: Progress = no_progress, expect: Progress = no_progress
+    where: str,
+    *,
+    sha256: bool = False,
+    write: str | None = None,
+    threads: int | None = None,
+    progress: Progress = no_progress,
+    expect: Progress = no_progress,
 ) -> Hashed:
-    """Return the checkpoint at `where` with its manifest: digests of every tensor and every file. Reads every byte once.
+    """Return the checkpoint at `where` with its manifest: digests of every tensor and every file.
 
-    `progress` is called with the bytes done since the last call, `expect` before with all there are. With `sha256`, the SHA-256 of every file too, which
-    is its id on the Hub. The manifest goes to the file `write`, a new one or an older manifest, which is no part of the checkpoint where it lies inside.
-    Raises a CkptError that names the file; then nothing was written.
+    Reads every byte once.
+
+    `progress` is called with the bytes done since the last call, `expect` before with all there
+    are. With `sha256`, the SHA-256 of every file too, which is its id on the Hub. The manifest goes
+    to the file `write`, a new one or an older manifest, which is no part of the checkpoint where it
+    lies inside. Raises a CkptError that names the file; then nothing was written.
     """
     if write is not None:
         _refuse_unwritable(write)
-    checkpoint, found = build.manifest_of(where, sha256=sha256, without=write or "", threads=threads, progress=progress, expect=expect)
+    checkpoint, found = build.manifest_of(
+        where, sha256=sha256, without=write or "", threads=threads, progress=progress, expect=expect
+    )
     if write is not None:
         build.write_manifest(found, write)
     return _hashed(checkpoint, found)
@@ -50,19 +64,34 @@ def check_manifest(  # noqa: PLR0913 - options by keyword
     progress: Progress = no_progress,
     expect: Progress = no_progress,
 ) -> Check:
-    """Return in what the checkpoint at `where` differs from the manifest in the file `against`. Tensors are compared whatever file they lie in.
+    """Return in what the checkpoint at `where` differs from the manifest in the file `against`.
 
-    With `exact_files` the weight files have to be the same byte for byte. Raises ManifestInvalid, or a CkptError that names the file.
+    Tensors are compared whatever file they lie in.
+
+    With `exact_files` the weight files have to be the same byte for byte. Raises ManifestInvalid,
+    or a CkptError that names the file.
     """
     expected = build.read_manifest(against)
-    checkpoint, found = build.manifest_of(where, sha256=sha256, without=against, threads=threads, progress=progress, expect=expect)
+    checkpoint, found = build.manifest_of(
+        where, sha256=sha256, without=against, threads=threads, progress=progress, expect=expect
+    )
     return comparison.check(_hashed(checkpoint, found), expected, against, exact_files=exact_files)
 
 
-def check_remote(where: str, repository: str, *, threads: int | None = None, progress: Progress = no_progress, expect: Progress = no_progress) -> RemoteCheck:
-    """Return in what the files at `where` differ from those of `repository` on the Hub: owner/name, or owner/name@revision. Nothing is downloaded.
+def check_remote(
+    where: str,
+    repository: str,
+    *,
+    threads: int | None = None,
+    progress: Progress = no_progress,
+    expect: Progress = no_progress,
+) -> RemoteCheck:
+    """Return in what the files at `where` differ from those of `repository` on the Hub.
 
-    The Hub tells the SHA-256 of a file that it stores with LFS, and git's id of any other. Raises a CkptError that names the file or the repository.
+    Owner/name, or owner/name@revision. Nothing is downloaded.
+
+    The Hub tells the SHA-256 of a file that it stores with LFS, and git's id of any other. Raises a
+    CkptError that names the file or the repository.
     """
     hub = importlib.import_module("ckpt_tools.storage.hub_api")
     remote = hub.repository(repository if is_hub_name(repository) else f"{SCHEME}{repository}")
@@ -77,7 +106,11 @@ def _refuse_unwritable(path: str) -> None:
     build.refuse_other(path)
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        raise Unwritable("cannot be written: its folder is not there, or does not let you", path=path, hint="name another file")
+        raise Unwritable(
+            "cannot be written: its folder is not there, or does not let you",
+            path=path,
+            hint="name another file",
+        )
 
 
 def _hashed(checkpoint: Checkpoint, found: Manifest) -> Hashed:
@@ -87,7 +120,12 @@ def _hashed(checkpoint: Checkpoint, found: Manifest) -> Hashed:
         root=checkpoint.root,
         manifest=found,
         parts=tuple(
-            Part(title, len(members), sum(tensor.nbytes for tensor in members), build.content_of(digests[tensor.name] for tensor in members))
+            Part(
+                title,
+                len(members),
+                sum(tensor.nbytes for tensor in members),
+                build.content_of(digests[tensor.name] for tensor in members),
+            )
             for title, members in parts(checkpoint)
         ),
         nbytes=sum(tensor.nbytes for tensor in checkpoint.tensors),

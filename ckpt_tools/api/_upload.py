@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
 
 class Upload(NamedTuple):
-    """What came of it. `files` are those sent, or that would be; none if the gate refused. `url` is the commit, "" where nothing was sent.
+    """What came of it.
 
-    `beside` are the files that the commit holds beside them: they were in the repository, and nobody checked them.
+    `files` are those sent, or that would be; none if the gate refused. `url` is the commit, ""
+    where nothing was sent.
+
+    `beside` are the files that the commit holds beside them: they were in the repository, and
+    nobody checked them.
     """
 
     verdict: Verdict
@@ -42,10 +46,13 @@ def upload(  # noqa: PLR0913 - options by keyword
     dry_run: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Upload:
-    """Send the checkpoint at `where` to `repo` on the Hub, if the gate lets it pass; `arguments` are those of `hf upload`, `say` gets what it prints.
+    """Send the checkpoint at `where` to `repo` on the Hub, if the gate lets it pass.
 
-    The gate looks at the checkpoint, and again at the private copy that is sent. A file that changes in between is never sent: ChangedDuringRead.
-    Raises WriteFailed where the client fails, WrittenWrong where the Hub has something else afterwards.
+    `arguments` are those of `hf upload`, `say` gets what it prints.
+
+    The gate looks at the checkpoint, and again at the private copy that is sent. A file that
+    changes in between is never sent: ChangedDuringRead. Raises WriteFailed where the client fails,
+    WrittenWrong where the Hub has something else afterwards.
     """
     hf_cli.refuse_choosing(arguments)
     if is_remote(where):
@@ -66,10 +73,16 @@ def upload(  # noqa: PLR0913 - options by keyword
 
 
 def _refuse_other(where: str, folder: str, profile: str, settings: str | Settings | None) -> None:
-    """Raise ChangedDuringRead unless the copy in `folder` passes as the checkpoint did; its bytes are those whose values were read."""
+    """Raise ChangedDuringRead unless the copy in `folder` passes as the checkpoint did.
+
+    Its bytes are those whose values were read.
+    """
     copy = folder if os.path.isdir(where) else os.path.join(folder, os.path.basename(where))
     if not _gate(copy, profile=profile, settings=settings, values=False).passes:
-        raise ChangedDuringRead("the copy that was to be sent does not pass the gate, though the checkpoint did", path=where)
+        raise ChangedDuringRead(
+            "the copy that was to be sent does not pass the gate, though the checkpoint did",
+            path=where,
+        )
 
 
 def _looked_at(where: str) -> tuple[str, tuple[Seen, ...], CkptError | None]:
@@ -77,13 +90,28 @@ def _looked_at(where: str) -> tuple[str, tuple[Seen, ...], CkptError | None]:
     try:
         location = locate(where)
         if location.whole_folder:
-            return location.root, snapshot.look(location.root, snapshot.files_below(location.root)), None
+            return (
+                location.root,
+                snapshot.look(location.root, snapshot.files_below(location.root)),
+                None,
+            )
         checkpoint = read(where)
         index = (checkpoint.shard_index.path,) if checkpoint.shard_index else ()
-        return location.root, snapshot.look(location.root, (*index, *(file.path for file in checkpoint.weights))), None
+        return (
+            location.root,
+            snapshot.look(location.root, (*index, *(file.path for file in checkpoint.weights))),
+            None,
+        )
     except CkptError as error:
         return where, (), error
 
 
-def _gate(where: str, *, profile: str | None, settings: str | Settings | None, values: bool = True) -> Verdict:
-    return cast("Verdict", importlib.import_module("ckpt_tools.api._gate").gate(where, profile=profile, settings=settings, values=values))
+def _gate(
+    where: str, *, profile: str | None, settings: str | Settings | None, values: bool = True
+) -> Verdict:
+    return cast(
+        "Verdict",
+        importlib.import_module("ckpt_tools.api._gate").gate(
+            where, profile=profile, settings=settings, values=values
+        ),
+    )

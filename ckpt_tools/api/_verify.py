@@ -49,20 +49,30 @@ def known_rules() -> tuple[Rule, ...]:
 def explain(code: str) -> Rule:
     """Return the rule of that code or name. Raises UnknownSelection, with what is close to it."""
     rules = known_rules()
-    found = next((rule for rule in rules if code.upper() == rule.code or code.lower() == rule.name), None)
+    found = next(
+        (rule for rule in rules if code.upper() == rule.code or code.lower() == rule.name), None
+    )
     if found is None:
         names = {name.lower(): name for rule in rules for name in (rule.code, rule.name)}
         close = importlib.import_module("difflib").get_close_matches(code.lower(), names, n=1)
-        raise UnknownSelection(f"there is no rule {code}{f', did you mean {names[close[0]]}?' if close else ''}", hint="`ckpt rules` lists them")
+        raise UnknownSelection(
+            f"there is no rule {code}{f', did you mean {names[close[0]]}?' if close else ''}",
+            hint="`ckpt rules` lists them",
+        )
     return found
 
 
 def _family_of(checkpoint: Checkpoint) -> Family:
-    """Return the family of a checkpoint; one that another distribution brings where the tool knows none."""
+    """Return the family of a checkpoint.
+
+    One that another distribution brings where the tool knows none.
+    """
     known = family_of(checkpoint)
     if known is not GENERIC:
         return known
-    return next((family for family in plugins.load().families if family.recognises(checkpoint)), GENERIC)
+    return next(
+        (family for family in plugins.load().families if family.recognises(checkpoint)), GENERIC
+    )
 
 
 @hub_session()
@@ -79,30 +89,57 @@ def verify(  # noqa: PLR0913 - options by keyword
     progress: Callable[[int], None] = no_progress,
     expect: Callable[[int], None] = no_progress,
 ) -> Verification:
-    """Return what is wrong with the checkpoint at `where`. A file that cannot be read as what it is becomes a finding.
+    """Return what is wrong with the checkpoint at `where`.
 
-    `reference` is a normal checkpoint, `spec` a lockfile to hold it against. `values` reads every tensor; `expect` is called with how many bytes, then
-    `progress` with those read. `load` lets the family's probe load it and act once. `settings` say what is lived with: given, or a file to read instead of
-    `ckpt.toml` in the current folder. Raises a CkptError where there is nothing to verify, or the machine does not let it.
+    A file that cannot be read as what it is becomes a finding.
+
+    `reference` is a normal checkpoint, `spec` a lockfile to hold it against. `values` reads every
+    tensor; `expect` is called with how many bytes, then `progress` with those read. `load` lets the
+    family's probe load it and act once. `settings` say what is lived with: given, or a file to read
+    instead of `ckpt.toml` in the current folder. Raises a CkptError where there is nothing to
+    verify, or the machine does not let it.
     """
     if (values or load) and is_remote(where):
         raise remote_not_supported(where)
-    chosen = tuple(rules) if rules is not None else tuple(rule for rule in known_rules() if not rule.supply_chain)
+    chosen = (
+        tuple(rules)
+        if rules is not None
+        else tuple(rule for rule in known_rules() if not rule.supply_chain)
+    )
     _check_target(target)
     normal = read(reference) if reference else None
-    promised = importlib.import_module("ckpt_tools.checkpoint.spec").read_spec(spec) if spec else None
+    promised = (
+        importlib.import_module("ckpt_tools.checkpoint.spec").read_spec(spec) if spec else None
+    )
     try:
         checkpoint = read(where)
     except FormatError as error:
         finding = _placed(finding_of(error), where)
-        skipped = tuple(Skipped(rule.code, "the checkpoint cannot be read") for rule in chosen if rule.code != finding.code)
-        seen = Verification(where, None, GENERIC.name, (finding,), (finding.code,), skipped, transferred=transfer_stats())
-        return masked(apply_suppressions(seen, _said(settings, where)), _quoted(where if os.path.isdir(where) else os.path.split(where)[0], (finding,)))
+        skipped = tuple(
+            Skipped(rule.code, "the checkpoint cannot be read")
+            for rule in chosen
+            if rule.code != finding.code
+        )
+        seen = Verification(
+            where,
+            None,
+            GENERIC.name,
+            (finding,),
+            (finding.code,),
+            skipped,
+            transferred=transfer_stats(),
+        )
+        return masked(
+            apply_suppressions(seen, _said(settings, where)),
+            _quoted(where if os.path.isdir(where) else os.path.split(where)[0], (finding,)),
+        )
     family = _family_of(checkpoint)
     subject = Subject(
         checkpoint,
         family,
-        entries=listing(checkpoint.root, contents=any(rule.supply_chain for rule in chosen)) if is_folder(where) else None,
+        entries=listing(checkpoint.root, contents=any(rule.supply_chain for rule in chosen))
+        if is_folder(where)
+        else None,
         facts=_measured(checkpoint, progress, expect) if values else None,
         reference=normal,
         spec=promised,
@@ -111,9 +148,23 @@ def verify(  # noqa: PLR0913 - options by keyword
         schema=_schema,
     )
     apart = tuple(_apart(chosen)) if is_remote(where) else ()
-    findings, asked, skipped = ask((rule for rule in chosen if rule.code not in {skip.code for skip in apart}), subject)
-    seen = Verification(where, checkpoint, family.name, findings, asked, tuple(sorted((*skipped, *apart))), transferred=transfer_stats())
-    texts = (*(document.text for document in checkpoint.documents), *_quoted(checkpoint.root, findings)) if findings else ()
+    findings, asked, skipped = ask(
+        (rule for rule in chosen if rule.code not in {skip.code for skip in apart}), subject
+    )
+    seen = Verification(
+        where,
+        checkpoint,
+        family.name,
+        findings,
+        asked,
+        tuple(sorted((*skipped, *apart))),
+        transferred=transfer_stats(),
+    )
+    texts = (
+        (*(document.text for document in checkpoint.documents), *_quoted(checkpoint.root, findings))
+        if findings
+        else ()
+    )
     return masked(apply_suppressions(seen, _said(settings, where)), texts)
 
 
@@ -121,27 +172,46 @@ def _quoted(root: str, findings: Iterable[Finding]) -> Iterator[str]:
     """Yield what can be read in the files that findings are about, which they may quote."""
     for path in sorted({finding.path for finding in findings}):
         if os.path.isfile(os.path.join(root, path)):
-            yield from (text for entry in single(os.path.join(root, path)) for text, _ in entry.texts)
+            yield from (
+                text for entry in single(os.path.join(root, path)) for text, _ in entry.texts
+            )
 
 
 def _apart(rules: Iterable[Rule]) -> Iterator[Skipped]:
     """Yield the rules that are not asked about what is on the Hub, and why."""
     for rule in rules:
         if rule.code in LOCAL_ONLY_RULES:
-            yield Skipped(rule.code, "it is about permissions and links, which files on the Hub do not have")
+            yield Skipped(
+                rule.code, "it is about permissions and links, which files on the Hub do not have"
+            )
         elif Need.VALUES in rule.needs:
-            yield Skipped(rule.code, "values are not read from the Hub: download the checkpoint for that")
+            yield Skipped(
+                rule.code, "values are not read from the Hub: download the checkpoint for that"
+            )
 
 
 def _placed(finding: Finding, where: str) -> Finding:
-    """Return a finding about what cannot be read with its path from where a reader would look: on the Hub, within what was named."""
-    return finding._replace(path=finding.path.removeprefix(root_of(where)).lstrip("/")) if is_remote(where) else finding
+    """Return a finding about what cannot be read with its path from where a reader would look.
+
+    On the Hub, within what was named.
+    """
+    return (
+        finding._replace(path=finding.path.removeprefix(root_of(where)).lstrip("/"))
+        if is_remote(where)
+        else finding
+    )
 
 
 def _check_target(target: str) -> None:
-    known = sorted({"lerobot"} | {release for family in FAMILIES if family.cleaning for release in family.cleaning.newer})
+    known = sorted(
+        {"lerobot"}
+        | {release for family in FAMILIES if family.cleaning for release in family.cleaning.newer}
+    )
     if target and target not in known:
-        raise UnknownSelection(f"the release {target!r} is unknown", hint=f"use one of {', '.join(known)}, or leave --target out for the newest")
+        raise UnknownSelection(
+            f"the release {target!r} is unknown",
+            hint=f"use one of {', '.join(known)}, or leave --target out for the newest",
+        )
 
 
 def _said(settings: str | Settings | None, where: str) -> Settings:
@@ -150,10 +220,17 @@ def _said(settings: str | Settings | None, where: str) -> Settings:
     return settings if isinstance(settings, Settings) else read_settings(settings, folder)
 
 
-def _measured(checkpoint: Checkpoint, progress: Callable[[int], None], expect: Callable[[int], None]) -> dict[str, Facts]:
-    """Measure with what is imported only for this: numpy costs more than the rest of a verification."""
+def _measured(
+    checkpoint: Checkpoint, progress: Callable[[int], None], expect: Callable[[int], None]
+) -> dict[str, Facts]:
+    """Measure with what is imported only for this.
+
+    Numpy costs more than the rest of a verification.
+    """
     expect(sum(tensor.nbytes for tensor in checkpoint.tensors))
-    facts: dict[str, Facts] = importlib.import_module("ckpt_tools.values.measure").measure(checkpoint, progress)
+    facts: dict[str, Facts] = importlib.import_module("ckpt_tools.values.measure").measure(
+        checkpoint, progress
+    )
     return facts
 
 

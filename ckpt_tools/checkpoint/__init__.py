@@ -1,1 +1,4 @@
-"""Checkpoints as records, and reading them: headers, index, configs. Payloads are read in `values`."""
+"""Checkpoints as records, and reading them: headers, index, configs.
+
+Payloads are read in `values`.
+"""

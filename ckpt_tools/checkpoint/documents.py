@@ -24,21 +24,29 @@ DOCUMENTS = frozenset(
         "train_config.json",
     }
 )
-"""JSON files whose values are compared. Others (vocabularies, for the most part) are compared as files."""
+"""JSON files whose values are compared.
+
+Others (vocabularies, for the most part) are compared as files.
+"""
 
 PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
 """LeRobot's processor pipelines; their steps may name a state file."""
 
 
 def state_names(documents: Iterable[Document]) -> tuple[str, ...]:
-    """Return the state files that processors name, each once. Raises PathEscapes for one outside the folder, `path` being the document."""
+    """Return the state files that processors name, each once.
+
+    Raises PathEscapes for one outside the folder, `path` being the document.
+    """
     names: dict[str, None] = {}
     for document in documents:
         steps = document.value.get("steps") if document.path in PROCESSORS else None
         for step in steps if isinstance(steps, list) else ():
             name = step.get("state_file") if isinstance(step, dict) else None
             if isinstance(name, str) and leaves_folder(name):
-                raise PathEscapes(f"names the state file {name!r}, outside the folder", path=document.path)
+                raise PathEscapes(
+                    f"names the state file {name!r}, outside the folder", path=document.path
+                )
             if isinstance(name, str):
                 names[name] = None
     return tuple(names)

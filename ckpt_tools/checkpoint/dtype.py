@@ -6,7 +6,11 @@ from enum import Enum
 
 
 class Dtype(Enum):
-    """An element type. Members stand in the reference library's order, which is the order its writer lays tensors out in (last first)."""
+    """An element type.
+
+    Members stand in the reference library's order, which is the order its writer lays tensors out
+    in (last first).
+    """
 
     BOOL = ("BOOL", 8)
     F4 = ("F4", 4)

@@ -1,7 +1,10 @@
-"""The safetensors header: bytes to tensors and back, with the verdict of the reference library (safetensors 0.8) on any bytes.
+"""The safetensors header.
 
-Specification: the format section of the safetensors README. Where the reference reads what the specification forbids, `decode` raises a
-SpecificationError unless `lenient`; then it returns what the reference would. The payload is never touched here.
+Bytes to tensors and back, with the verdict of the reference library (safetensors 0.8) on any bytes.
+
+Specification: the format section of the safetensors README. Where the reference reads what the
+specification forbids, `decode` raises a SpecificationError unless `lenient`; then it returns what
+the reference would. The payload is never touched here.
 """
 
 from __future__ import annotations
@@ -32,19 +35,31 @@ _LAYOUT_ORDER = {dtype: -position for position, dtype in enumerate(Dtype)}
 
 
 _PAGE = ("is a web page, not weights", "the download met an error or a login page: fetch it again")
-_ARCHIVE = ("is a zip archive, as pickled checkpoints are, not safetensors", "it is not opened, because a pickle can run code: save the model as safetensors")
+_ARCHIVE = (
+    "is a zip archive, as pickled checkpoints are, not safetensors",
+    "it is not opened, because a pickle can run code: save the model as safetensors",
+)
 _IMPOSTORS = (
-    (b"version ", ("is a Git LFS pointer, not the weights it points to", "fetch them: git lfs pull")),
+    (
+        b"version ",
+        ("is a Git LFS pointer, not the weights it points to", "fetch them: git lfs pull"),
+    ),
     (b"<!DOCTYP", _PAGE),
     (b"<!doctyp", _PAGE),
     (b"<html", _PAGE),
     (b"PK\x03\x04", _ARCHIVE),
 )
-"""Files that often carry the name of weights. Read as a length, their first bytes are far beyond the limit."""
+"""Files that often carry the name of weights.
+
+Read as a length, their first bytes are far beyond the limit.
+"""
 
 
 class Header(NamedTuple):
-    """What a header says: tensors in payload order, metadata in file order (None where there is none)."""
+    """What a header says.
+
+    Tensors in payload order, metadata in file order (None where there is none).
+    """
 
     tensors: tuple[Tensor, ...]
     metadata: tuple[tuple[str, str], ...] | None
@@ -60,17 +75,23 @@ def header_length(prefix: bytes, file_size: int) -> int:
         raise errors.HeaderTooLarge(msg, hint=hint)
     length = int.from_bytes(prefix[:LENGTH_BYTES], "little")
     if length > HEADER_LIMIT:
-        raise errors.HeaderTooLarge(f"claims a header of {length:,} bytes, more than the limit of {HEADER_LIMIT:,}")
+        raise errors.HeaderTooLarge(
+            f"claims a header of {length:,} bytes, more than the limit of {HEADER_LIMIT:,}"
+        )
     if length + LENGTH_BYTES > file_size:
-        raise errors.HeaderPastEnd(f"claims a header of {length:,} bytes, but the file has {file_size:,}")
+        raise errors.HeaderPastEnd(
+            f"claims a header of {length:,} bytes, but the file has {file_size:,}"
+        )
     return length
 
 
 def decode(header: bytes, payload_size: int, *, shard: str = "", lenient: bool = False) -> Header:
-    """Return the header's tensors and metadata. `header` is the bytes after the length, `payload_size` the bytes after them.
+    """Return the header's tensors and metadata.
 
-    `shard` goes into the tensors. Raises a HeaderError where the reference refuses, and a SpecificationError where only the specification does, unless
-    `lenient`.
+    `header` is the bytes after the length, `payload_size` the bytes after them.
+
+    `shard` goes into the tensors. Raises a HeaderError where the reference refuses, and a
+    SpecificationError where only the specification does, unless `lenient`.
     """
     text = _text(header.rstrip(b" \t\n\r"))
     if not lenient:
@@ -81,7 +102,11 @@ def decode(header: bytes, payload_size: int, *, shard: str = "", lenient: bool =
             _refuse_repeated(document)
         metadata = _metadata(document, lenient=lenient)
         entries = document.pairs if isinstance(document, Repeated) else document.items()
-        by_name = {name: decode_entry(name, entry, shard, lenient=lenient) for name, entry in entries if name != "__metadata__"}
+        by_name = {
+            name: decode_entry(name, entry, shard, lenient=lenient)
+            for name, entry in entries
+            if name != "__metadata__"
+        }
         tensors = tuple(sorted(by_name.values(), key=lambda tensor: (tensor.start, tensor.end)))
         _check_payload(tensors, payload_size)
     return Header(tensors, metadata)
@@ -89,7 +114,11 @@ def decode(header: bytes, payload_size: int, *, shard: str = "", lenient: bool =
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Hold the garbage collector: it would walk hundreds of thousands of new objects over and over and find nothing, for a third of the time."""
+    """Hold the garbage collector.
+
+    It would walk hundreds of thousands of new objects over and over and find nothing, for a third
+    of the time.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -102,14 +131,24 @@ def _no_collection() -> Iterator[None]:
 def encode(tensors: Iterable[Tensor], metadata: Iterable[tuple[str, str]] | None = None) -> bytes:
     """Return the header for `tensors` as they are laid out, length prefix and padding to 8 bytes included.
 
-    For tensors in `layout` order and at most one metadata key these are the bytes that the reference library writes. (With several keys it writes them in
-    the order of a hash map; this keeps the order given.) Raises TensorRepeated for two tensors of one name and for one called `__metadata__`.
+    For tensors in `layout` order and at most one metadata key these are the bytes that the
+    reference library writes. (With several keys it writes them in the order of a hash map; this
+    keeps the order given.) Raises TensorRepeated for two tensors of one name and for one called
+    `__metadata__`.
     """
     document: dict[str, object] = {} if metadata is None else {"__metadata__": dict(metadata)}
     for tensor in tensors:
         if tensor.name in document or tensor.name == "__metadata__":
-            raise errors.TensorRepeated("the name is taken", subject=named(tensor.name), hint="give one of the two another name")
-        document[tensor.name] = {"dtype": tensor.dtype.label, "shape": tensor.shape, "data_offsets": (tensor.start, tensor.end)}
+            raise errors.TensorRepeated(
+                "the name is taken",
+                subject=named(tensor.name),
+                hint="give one of the two another name",
+            )
+        document[tensor.name] = {
+            "dtype": tensor.dtype.label,
+            "shape": tensor.shape,
+            "data_offsets": (tensor.start, tensor.end),
+        }
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
     padded = text + b" " * (-len(text) % LENGTH_BYTES)
     return len(padded).to_bytes(LENGTH_BYTES, "little") + padded
@@ -127,18 +166,26 @@ def layout(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
 
 
 def nbytes(dtype: Dtype, shape: Sequence[int]) -> int:
-    """Return the bytes that a tensor of `dtype` and `shape` fills. Raises SizeOverflow and SizeFractional as the reference does."""
+    """Return the bytes that a tensor of `dtype` and `shape` fills.
+
+    Raises SizeOverflow and SizeFractional as the reference does.
+    """
     elements = 1
     for dimension in shape:
-        # One step at a time: the reference overflows on the way even where a later 0 would make the product 0.
+        # One step at a time: the reference overflows on the way even where a later 0 would make the
+        # product 0.
         elements *= dimension
         if elements >= WORD:
             break
     bits = elements * dtype.bits
     if bits >= WORD:
-        raise errors.SizeOverflow(f"shape {list(shape)} of {dtype} has more bits than 64 bits can count")
+        raise errors.SizeOverflow(
+            f"shape {list(shape)} of {dtype} has more bits than 64 bits can count"
+        )
     if bits % 8:
-        raise errors.SizeFractional(f"shape {list(shape)} of {dtype} fills {bits} bits, which are no whole bytes")
+        raise errors.SizeFractional(
+            f"shape {list(shape)} of {dtype} fills {bits} bits, which are no whole bytes"
+        )
     return bits // 8
 
 
@@ -165,10 +212,13 @@ def _refuse_unread(text: str) -> None:
         raise errors.HeaderIndented("header starts with blanks instead of {")
     if len(text) < _LARGE:
         return
-    # A tensor opens three brackets in some fifty characters, so many more brackets are something else.
+    # A tensor opens three brackets in some fifty characters, so many more brackets are something
+    # else.
     likely = len(text) // _CHARACTERS_PER_BRACKET
     if text.count("[") + text.count("{") > likely and openers(text) > likely:
-        raise errors.FieldUnknown("header opens more brackets than its tensors could: there are fields that the format does not know")
+        raise errors.FieldUnknown(
+            "header opens more brackets than its tensors could: there are fields that the format does not know"
+        )
 
 
 def _refuse_repeated(document: JsonObject) -> None:
@@ -176,7 +226,9 @@ def _refuse_repeated(document: JsonObject) -> None:
     if isinstance(document, Repeated):
         name = repeated_key(document.pairs)
         if name != "__metadata__":
-            raise errors.TensorRepeated("the name stands more than once in the header", subject=named(name))
+            raise errors.TensorRepeated(
+                "the name stands more than once in the header", subject=named(name)
+            )
 
 
 def _metadata(document: JsonObject, *, lenient: bool) -> tuple[tuple[str, str], ...] | None:
@@ -190,7 +242,11 @@ def _metadata(document: JsonObject, *, lenient: bool) -> tuple[tuple[str, str], 
     if metadata is None and lenient:
         return None
     _check_metadata(metadata, lenient=lenient)
-    return tuple((key, str(value)) for key, value in metadata.items()) if isinstance(metadata, dict) else None
+    return (
+        tuple((key, str(value)) for key, value in metadata.items())
+        if isinstance(metadata, dict)
+        else None
+    )
 
 
 def _check_metadata(metadata: Json, *, lenient: bool) -> None:
@@ -200,9 +256,14 @@ def _check_metadata(metadata: Json, *, lenient: bool) -> None:
         raise errors.MetadataInvalid(f"is {kind(metadata)}, not an object", subject="__metadata__")
     for key, value in metadata.pairs if isinstance(metadata, Repeated) else metadata.items():
         if not isinstance(value, str):
-            raise errors.MetadataInvalid(f"{json.dumps(key)} is {kind(value)}, not a string", subject="__metadata__")
+            raise errors.MetadataInvalid(
+                f"{json.dumps(key)} is {kind(value)}, not a string", subject="__metadata__"
+            )
     if isinstance(metadata, Repeated) and not lenient:
-        raise errors.MetadataKeyRepeated(f"key {json.dumps(repeated_key(metadata.pairs))} stands more than once", subject="__metadata__")
+        raise errors.MetadataKeyRepeated(
+            f"key {json.dumps(repeated_key(metadata.pairs))} stands more than once",
+            subject="__metadata__",
+        )
 
 
 def _check_payload(tensors: Sequence[Tensor], payload_size: int) -> None:
@@ -212,24 +273,36 @@ def _check_payload(tensors: Sequence[Tensor], payload_size: int) -> None:
         if tensor.start != position:
             raise _misplaced(tensor, position)
         if tensor.end < tensor.start:
-            raise errors.OffsetsReversed(f"ends at payload byte {tensor.end:,}, before it starts at {tensor.start:,}", subject=named(tensor.name))
+            raise errors.OffsetsReversed(
+                f"ends at payload byte {tensor.end:,}, before it starts at {tensor.start:,}",
+                subject=named(tensor.name),
+            )
         try:
             expected = nbytes(tensor.dtype, tensor.shape)
         except errors.HeaderError as error:
             error.subject = named(tensor.name)
             raise
         if tensor.nbytes != expected:
-            raise errors.SizeMismatch(f"has {tensor.nbytes:,} bytes, but {tensor.dtype} {list(tensor.shape)} needs {expected:,}", subject=named(tensor.name))
+            raise errors.SizeMismatch(
+                f"has {tensor.nbytes:,} bytes, but {tensor.dtype} {list(tensor.shape)} needs {expected:,}",
+                subject=named(tensor.name),
+            )
         position = tensor.end
     if position > payload_size:
-        raise errors.PayloadTruncated(f"cut short: the header names {position:,} payload bytes, the file holds {payload_size:,}")
+        raise errors.PayloadTruncated(
+            f"cut short: the header names {position:,} payload bytes, the file holds {payload_size:,}"
+        )
     if position < payload_size:
         raise errors.PayloadTrailing(f"{payload_size - position:,} bytes follow the last tensor")
 
 
 def _misplaced(tensor: Tensor, position: int) -> errors.HeaderError:
     if tensor.start > position:
-        return errors.PayloadGap(f"starts at payload byte {tensor.start:,}, where the tensor before it ends at {position:,}: a gap", subject=named(tensor.name))
+        return errors.PayloadGap(
+            f"starts at payload byte {tensor.start:,}, where the tensor before it ends at {position:,}: a gap",
+            subject=named(tensor.name),
+        )
     return errors.PayloadOverlap(
-        f"starts at payload byte {tensor.start:,}, inside the tensor before it, which ends at {position:,}", subject=named(tensor.name)
+        f"starts at payload byte {tensor.start:,}, inside the tensor before it, which ends at {position:,}",
+        subject=named(tensor.name),
     )

@@ -1,4 +1,7 @@
-"""One tensor's entry in a safetensors header: JSON value to tensor, with the reference library's verdict. Its neighbours are `header`'s matter."""
+"""One tensor's entry in a safetensors header.
+
+JSON value to tensor, with the reference library's verdict. Its neighbours are `header`'s matter.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ _DTYPES = {dtype.label: dtype for dtype in Dtype}
 
 
 def decode_entry(name: str, entry: Json, shard: str, *, lenient: bool) -> Tensor:
-    """Return the tensor that `entry` describes. Raises a HeaderError, or a SpecificationError unless `lenient`; both name the tensor."""
+    """Return the tensor that `entry` describes.
+
+    Raises a HeaderError, or a SpecificationError unless `lenient`; both name the tensor.
+    """
     try:
         usual = type(entry) is dict and entry.keys() == _FIELD_SET and "\0" not in name
         fields = cast("JsonObject", entry) if usual else _unusual(name, entry, lenient=lenient)
@@ -54,7 +60,9 @@ def _unusual(name: str, entry: Json, *, lenient: bool) -> JsonObject:
             raise errors.FieldMissing(f"the entry has no {field}")
     unknown = next((field for field in entry if field not in _FIELD_SET), None)
     if unknown is not None and not lenient:
-        raise errors.FieldUnknown(f"the entry has a field {json.dumps(unknown)} that the format does not know")
+        raise errors.FieldUnknown(
+            f"the entry has a field {json.dumps(unknown)} that the format does not know"
+        )
     return entry
 
 
@@ -63,7 +71,9 @@ def _check_repeated(entry: Repeated, *, lenient: bool) -> None:
     if field:
         raise errors.FieldRepeated(f"the entry has {field} more than once")
     if not lenient:
-        raise errors.FieldUnknown(f"the entry has a field {json.dumps(repeated_key(entry.pairs))} that the format does not know, more than once")
+        raise errors.FieldUnknown(
+            f"the entry has a field {json.dumps(repeated_key(entry.pairs))} that the format does not know, more than once"
+        )
 
 
 def _positional(entry: list[Json], *, lenient: bool) -> JsonObject:
@@ -95,7 +105,9 @@ def _shape(value: Json) -> tuple[int, ...]:
         raise errors.ShapeInvalid(f"the shape is {kind(value)}, not a list")
     for dimension in value:
         if type(dimension) is not int or not 0 <= dimension < WORD:
-            raise errors.ShapeInvalid(f"the shape holds {json.dumps(dimension)[:40]}, not a whole number from 0 to 2^64-1")
+            raise errors.ShapeInvalid(
+                f"the shape holds {json.dumps(dimension)[:40]}, not a whole number from 0 to 2^64-1"
+            )
     return tuple(value)  # type: ignore[arg-type]  # the loop above let only integers pass
 
 
@@ -104,4 +116,6 @@ def _offsets(value: Json) -> tuple[int, int]:
         start, end = value
         if type(start) is int and type(end) is int and 0 <= start < WORD and 0 <= end < WORD:
             return start, end
-    raise errors.OffsetsInvalid(f"data_offsets are {json.dumps(value)[:40]}, not two whole numbers from 0 to 2^64-1")
+    raise errors.OffsetsInvalid(
+        f"data_offsets are {json.dumps(value)[:40]}, not two whole numbers from 0 to 2^64-1"
+    )

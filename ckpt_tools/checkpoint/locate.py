@@ -1,4 +1,7 @@
-"""From what a person names (WHERE) to the folder and the weight files meant. Looks at names only and opens nothing but folders."""
+"""From what a person names (WHERE) to the folder and the weight files meant.
+
+Looks at names only and opens nothing but folders.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ SINGLE_FILE = "model.safetensors"
 """What LeRobot and transformers look for first."""
 
 WORK = ".ckpt-work"
-"""The folder in which a write in place is prepared. While it is there, the folder it lies in may hold files of two checkpoints."""
+"""The folder in which a write in place is prepared.
+
+While it is there, the folder it lies in may hold files of two checkpoints.
+"""
 
 _COMMIT_LIMIT = 1024
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -31,7 +37,11 @@ _PROCESSOR_STATE = r"policy_(pre|post)processor.*\.safetensors"
 
 
 class Location(NamedTuple):
-    """A folder and what to read in it: weight files relative to `root`, or an index that names them. `whole_folder` is false for a single file."""
+    """A folder and what to read in it.
+
+    Weight files relative to `root`, or an index that names them. `whole_folder` is false for a
+    single file.
+    """
 
     where: str
     root: str
@@ -45,8 +55,10 @@ class Location(NamedTuple):
 def locate(where: str) -> Location:
     """Return where the checkpoint that `where` names lies.
 
-    `where` is a .safetensors file, an index, a folder with either, a LeRobot run folder or step folder, or a Hugging Face cache folder; on this machine
-    or, named `hf://owner/name`, on the Hub. Raises PathNotFound, NotAFile, NotACheckpoint or Unreadable, and for the Hub what `store.hub.repository` does.
+    `where` is a .safetensors file, an index, a folder with either, a LeRobot run folder or step
+    folder, or a Hugging Face cache folder; on this machine or, named `hf://owner/name`, on the Hub.
+    Raises PathNotFound, NotAFile, NotACheckpoint or Unreadable, and for the Hub what
+    `store.hub.repository` does.
     """
     if is_remote(where):
         return _on_hub(where)
@@ -65,12 +77,20 @@ def locate(where: str) -> Location:
 
 def _on_hub(where: str) -> Location:
     place = remote_storage(where)
-    return _single_file(where, place.root, place) if place.is_file(place.root) else _in_folder(where, place.root, place)
+    return (
+        _single_file(where, place.root, place)
+        if place.is_file(place.root)
+        else _in_folder(where, place.root, place)
+    )
 
 
 def _not_reached(where: str, error: OSError) -> PathNotFound | RemoteNotSupported | Unreadable:
     if isinstance(error, PermissionError):
-        return Unreadable("permission denied", path=where, hint="ask for read access, or run as the user who owns it")
+        return Unreadable(
+            "permission denied",
+            path=where,
+            hint="ask for read access, or run as the user who owns it",
+        )
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return path_not_found(where)
     return PathNotFound((error.strerror or str(error)).lower(), path=where)
@@ -80,13 +100,37 @@ def _single_file(where: str, path: str, place: Storage) -> Location:
     root, name = os.path.split(path)
     _refuse_unfinished(root or ".", (f"{WORK}/",) * place.is_folder(os.path.join(root, WORK)))
     if name.endswith(INDEX_SUFFIX):
-        return Location(where=where, root=root or ".", names=(), weights=(), index_file=name, whole_folder=False, place=place)
+        return Location(
+            where=where,
+            root=root or ".",
+            names=(),
+            weights=(),
+            index_file=name,
+            whole_folder=False,
+            place=place,
+        )
     if name.endswith(".safetensors"):
-        return Location(where=where, root=root or ".", names=(), weights=(name,), index_file=None, whole_folder=False, place=place)
+        return Location(
+            where=where,
+            root=root or ".",
+            names=(),
+            weights=(name,),
+            index_file=None,
+            whole_folder=False,
+            place=place,
+        )
     if name.endswith(_PICKLES):
-        raise NotACheckpoint("looks like a pickle by its name, and a pickle is never opened: it can run code", path=where, hint="save it as safetensors first")
+        raise NotACheckpoint(
+            "looks like a pickle by its name, and a pickle is never opened: it can run code",
+            path=where,
+            hint="save it as safetensors first",
+        )
     if name.endswith(".json"):
-        raise NotACheckpoint("is a configuration file, not a checkpoint", path=where, hint=f"name its folder: {root or '.'}")
+        raise NotACheckpoint(
+            "is a configuration file, not a checkpoint",
+            path=where,
+            hint=f"name its folder: {root or '.'}",
+        )
     raise NotACheckpoint("is not a .safetensors file", path=where)
 
 
@@ -107,11 +151,20 @@ def _refuse_unfinished(root: str, names: tuple[str, ...]) -> None:
 
 
 def candidates(where: str, place: Storage = LOCAL) -> Iterator[str]:
-    """Yield the folders to look into, best first: the folder itself, a LeRobot step, a LeRobot run, a Hugging Face cache."""
+    """Yield the folders to look into, best first.
+
+    The folder itself, a LeRobot step, a LeRobot run, a Hugging Face cache.
+    """
     yield where
     checkpoints = os.path.join(where, "checkpoints")
     steps = [step for step in _subfolders(checkpoints, place) if step.isdecimal()]
-    for step in (where, *(os.path.join(checkpoints, step) for step in ("last", *sorted(steps, key=int, reverse=True)))):
+    for step in (
+        where,
+        *(
+            os.path.join(checkpoints, step)
+            for step in ("last", *sorted(steps, key=int, reverse=True))
+        ),
+    ):
         folder = os.path.join(step, "pretrained_model")
         if place.is_folder(folder):
             yield folder
@@ -131,7 +184,11 @@ def _cached_snapshots(where: str, place: Storage) -> Iterator[str]:
 
 
 def _subfolders(path: str, place: Storage) -> tuple[str, ...]:
-    return tuple(name.removesuffix("/") for name in place.names(path) if name.endswith("/")) if place.is_folder(path) else ()
+    return (
+        tuple(name.removesuffix("/") for name in place.names(path) if name.endswith("/"))
+        if place.is_folder(path)
+        else ()
+    )
 
 
 def _weights_in(where: str, root: str, names: tuple[str, ...]) -> Location | None:
@@ -139,13 +196,23 @@ def _weights_in(where: str, root: str, names: tuple[str, ...]) -> Location | Non
     if f"{SINGLE_FILE}/" in names:
         raise NotAFile("is a folder, not a file", path=os.path.join(root, SINGLE_FILE))
     if SINGLE_FILE in names:
-        return Location(where=where, root=root, names=names, weights=(SINGLE_FILE,), index_file=None)
+        return Location(
+            where=where, root=root, names=names, weights=(SINGLE_FILE,), index_file=None
+        )
     indexes = [name for name in names if name.endswith(INDEX_SUFFIX)]
     if len(indexes) > 1:
-        raise NotACheckpoint(f"holds {len(indexes)} shard indexes: {', '.join(indexes)}", path=root, hint="name the index file that you mean")
+        raise NotACheckpoint(
+            f"holds {len(indexes)} shard indexes: {', '.join(indexes)}",
+            path=root,
+            hint="name the index file that you mean",
+        )
     if indexes:
         return Location(where=where, root=root, names=names, weights=(), index_file=indexes[0])
-    files = tuple(name for name in names if name.endswith(".safetensors") and not re.fullmatch(_PROCESSOR_STATE, name))
+    files = tuple(
+        name
+        for name in names
+        if name.endswith(".safetensors") and not re.fullmatch(_PROCESSOR_STATE, name)
+    )
     if not files:
         return None
     if len(files) > 1 and not _one_family(files):
@@ -163,6 +230,8 @@ def _no_weights(where: str, names: tuple[str, ...]) -> NotACheckpoint:
     pickles = [name for name in names if name.endswith(_PICKLES)]
     if pickles:
         return NotACheckpoint(
-            f"holds no .safetensors file, only pickles such as {pickles[0]}, which are never opened", path=where, hint="save the model as safetensors first"
+            f"holds no .safetensors file, only pickles such as {pickles[0]}, which are never opened",
+            path=where,
+            hint="save the model as safetensors first",
         )
     return NotACheckpoint("holds no .safetensors file", path=where)

@@ -1,6 +1,9 @@
-"""A checkpoint as it lies in its folder: tensors by their headers, JSON files by text and value, everything else by name and size.
+"""A checkpoint as it lies in its folder.
 
-Paths are relative to the checkpoint's root and written with `/`. Sizes are bytes. Nothing here reads a file.
+Tensors by their headers, JSON files by text and value, everything else by name and size.
+
+Paths are relative to the checkpoint's root and written with `/`. Sizes are bytes. Nothing here
+reads a file.
 """
 
 from __future__ import annotations
@@ -13,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Tensor(NamedTuple):
-    """One tensor's header entry. `start` and `end` count from the first payload byte of the file `shard`, end exclusive."""
+    """One tensor's header entry.
+
+    `start` and `end` count from the first payload byte of the file `shard`, end exclusive.
+    """
 
     name: str
     dtype: Dtype
@@ -34,10 +40,13 @@ class Tensor(NamedTuple):
 
 
 class TensorFile(NamedTuple):
-    """One .safetensors file: its tensors in payload order and its `__metadata__` in file order (None where the file has none).
+    """One .safetensors file.
 
-    `payload_start` is the file offset of the first payload byte. `payload` holds the bytes themselves for small files of processor state, and is
-    None everywhere else.
+    Its tensors in payload order and its `__metadata__` in file order (None where the file has
+    none).
+
+    `payload_start` is the file offset of the first payload byte. `payload` holds the bytes
+    themselves for small files of processor state, and is None everywhere else.
     """
 
     path: str
@@ -49,13 +58,24 @@ class TensorFile(NamedTuple):
 
     @property
     def aliases(self) -> tuple[tuple[str, str], ...]:
-        """(alias, kept name) of tensors that shared storage when they were saved: safetensors' `save_model` keeps one name of them."""
+        """(alias, kept name) of tensors that shared storage when they were saved.
+
+        Safetensors' `save_model` keeps one name of them.
+        """
         names = {tensor.name for tensor in self.tensors}
-        return tuple((key, value) for key, value in self.metadata or () if value in names and key not in names)
+        return tuple(
+            (key, value)
+            for key, value in self.metadata or ()
+            if value in names and key not in names
+        )
 
 
 class ShardIndex(NamedTuple):
-    """A `*.safetensors.index.json`: which shard each tensor is in, in the index's order, and the total size it claims (None if it claims none)."""
+    """A `*.safetensors.index.json`.
+
+    Which shard each tensor is in, in the index's order, and the total size it claims (None if it
+    claims none).
+    """
 
     path: str
     size: int
@@ -64,7 +84,10 @@ class ShardIndex(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A JSON file that is understood: its text, byte for byte, and the object it spells. Equal when the texts are."""
+    """A JSON file that is understood: its text, byte for byte, and the object it spells.
+
+    Equal when the texts are.
+    """
 
     path: str
     text: str
@@ -76,7 +99,10 @@ class Document(NamedTuple):
 
 
 class OtherFile(NamedTuple):
-    """A file that is compared but not understood. `sha256` and git's id of the content are "" where they are not known without reading too much."""
+    """A file that is compared but not understood.
+
+    `sha256` and git's id of the content are "" where they are not known without reading too much.
+    """
 
     path: str
     size: int
@@ -92,8 +118,8 @@ class OtherFile(NamedTuple):
 class Checkpoint(NamedTuple):
     """Everything a folder (or a single file) holds, as far as headers and small text files tell.
 
-    `where` is what the user named, `root` the folder it led to. `weights` are the model's tensor files; `states` the tensor files that processor JSON
-    files name.
+    `where` is what the user named, `root` the folder it led to. `weights` are the model's tensor
+    files; `states` the tensor files that processor JSON files name.
     """
 
     where: str
@@ -130,7 +156,11 @@ class Checkpoint(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where a tensor's payload lies now: bytes `start` to `end` of `file` (counted from the file's first byte, end exclusive), read as `dtype`."""
+    """Where a tensor's payload lies now.
+
+    Bytes `start` to `end` of `file` (counted from the file's first byte, end exclusive), read as
+    `dtype`.
+    """
 
     file: str
     start: int

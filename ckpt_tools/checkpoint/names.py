@@ -1,8 +1,9 @@
 """Which tensors, values and files a comparison looks at: globs over dotted addresses.
 
-A tensor's address is its name, a file's its path, a value's its file without `.json` and the keys down to it: `train_config.policy.device`.
-In a glob `*` stands for any part of one segment between dots, `**` for any number of segments, `?` for one character; `[*]`, `[?]` and `[[]` stand for
-the characters themselves.
+A tensor's address is its name, a file's its path, a value's its file without `.json` and the keys
+down to it: `train_config.policy.device`. In a glob `*` stands for any part of one segment between
+dots, `**` for any number of segments, `?` for one character; `[*]`, `[?]` and `[[]` stand for the
+characters themselves.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ def literal(address: str) -> str:
 def spelled(glob: str) -> str | None:
     """Return the one address that a glob without wildcards names, None for one with wildcards."""
     tokens = TOKENS.findall(glob)
-    return None if any(token in _TOKENS for token in tokens) else "".join(plain(token) for token in tokens)
+    return (
+        None
+        if any(token in _TOKENS for token in tokens)
+        else "".join(plain(token) for token in tokens)
+    )
 
 
 def plain(token: str) -> str:
@@ -36,8 +41,14 @@ def plain(token: str) -> str:
 
 
 def glob_to_regex(glob: str) -> re.Pattern[str]:
-    """Return the expression that a full address must match. `**` at the start or end also matches no segment at all."""
-    return re.compile("".join(_TOKENS.get(token) or re.escape(plain(token)) for token in TOKENS.findall(glob)), re.DOTALL)
+    """Return the expression that a full address must match.
+
+    `**` at the start or end also matches no segment at all.
+    """
+    return re.compile(
+        "".join(_TOKENS.get(token) or re.escape(plain(token)) for token in TOKENS.findall(glob)),
+        re.DOTALL,
+    )
 
 
 _TOKENS = {"**.": r"(?:.*\.)?", ".**": r"(?:\..*)?", "**": ".*", "*": r"[^.]*", "?": r"[^.]"}
@@ -51,13 +62,19 @@ class Selection:
     def __init__(self, select: tuple[str, ...] = (), ignore: tuple[str, ...] = ()) -> None:
         named = {glob: spelled(glob) for glob in select}
         self._everything = not select
-        self._named = {address for address in named.values() if address is not None}  # a plan may name thousands
+        self._named = {
+            address for address in named.values() if address is not None
+        }  # a plan may name thousands
         self._select = [glob_to_regex(glob) for glob, address in named.items() if address is None]
         self._ignore = [glob_to_regex(glob) for glob in ignore]
 
     def __contains__(self, address: str) -> bool:
         """Whether the address is looked at."""
-        chosen = self._everything or address in self._named or any(pattern.fullmatch(address) for pattern in self._select)
+        chosen = (
+            self._everything
+            or address in self._named
+            or any(pattern.fullmatch(address) for pattern in self._select)
+        )
         return chosen and not any(pattern.fullmatch(address) for pattern in self._ignore)
 
 
@@ -71,7 +88,10 @@ def value_address(path: str, pointer: str) -> str:
 
 
 SEGMENT_LIMIT = 64
-"""More dots than a model's names have. A hostile name has a million, and would be looked at a million times."""
+"""More dots than a model's names have.
+
+A hostile name has a million, and would be looked at a million times.
+"""
 
 _DIGIT_LIMIT = 9
 """A layer has a number of a few digits. What has more is a name."""
@@ -80,7 +100,8 @@ _DIGIT_LIMIT = 9
 def fold(names: Iterable[str]) -> dict[str, int]:
     """Return, for every folded name in order of first appearance, how many of `names` it stands for.
 
-    Segments that are whole numbers fold, from left to right, where everything else in the names is equal.
+    Segments that are whole numbers fold, from left to right, where everything else in the names is
+    equal.
     """
     folded = {tuple(name.split(".", SEGMENT_LIMIT)): 1 for name in names}
     longest = max(map(len, folded), default=0)
@@ -104,23 +125,41 @@ def _fold_segment(names: dict[tuple[str, ...], int], position: int) -> dict[tupl
     folded: dict[tuple[str, ...], int] = {}
     for members in groups.values():
         first = members[0]
-        key = first if len(members) == 1 else (*first[:position], ranges(int(name[position]) for name in members), *first[position + 1 :])
+        key = (
+            first
+            if len(members) == 1
+            else (
+                *first[:position],
+                ranges(int(name[position]) for name in members),
+                *first[position + 1 :],
+            )
+        )
         folded[key] = sum(names[member] for member in members)
     return folded
 
 
 def is_index(segment: str) -> bool:
     """Whether a name segment is a whole number in its one spelling: 7, but not 07."""
-    return len(segment) <= _DIGIT_LIMIT and segment.isascii() and segment.isdecimal() and (segment == "0" or segment[0] != "0")
+    return (
+        len(segment) <= _DIGIT_LIMIT
+        and segment.isascii()
+        and segment.isdecimal()
+        and (segment == "0" or segment[0] != "0")
+    )
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     """Return a sort key under which layers.2 stands before layers.10."""
-    return tuple((0, int(part)) if is_index(part) else (1, part) for part in name.split(".", SEGMENT_LIMIT))
+    return tuple(
+        (0, int(part)) if is_index(part) else (1, part) for part in name.split(".", SEGMENT_LIMIT)
+    )
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Return whole numbers in braces, runs of three and more as ranges: {0..3,7}, {0..14 by 2}; a lone number bare."""
+    """Return whole numbers in braces, runs of three and more as ranges: {0..3,7}, {0..14 by 2}.
+
+    A lone number bare.
+    """
     ordered = sorted(set(numbers))
     if len(ordered) == 1:
         return str(ordered[0])

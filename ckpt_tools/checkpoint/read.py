@@ -1,4 +1,8 @@
-"""Reading a checkpoint, on the disk or on the Hub: headers, index and small text files into a `Checkpoint`. Payload is not read, except for processor state."""
+"""Reading a checkpoint, on the disk or on the Hub.
+
+Headers, index and small text files into a `Checkpoint`. Payload is not read, except for processor
+state.
+"""
 
 from __future__ import annotations
 
@@ -23,21 +27,30 @@ if TYPE_CHECKING:
 
 DOCUMENT_LIMIT = 4 << 20
 INDEX_LIMIT = 64 << 20
-"""Configs have kilobytes; the index of 100,000 tensors has 10 MB. Larger files are not parsed: a hostile one costs twenty times its size."""
+"""Configs have kilobytes; the index of 100,000 tensors has 10 MB.
+
+Larger files are not parsed: a hostile one costs twenty times its size.
+"""
 
 SMALL_FILE = 1 << 20
-"""Files up to this size are read on a first look: processor state in full, others for their sums."""
+"""Files up to this size are read on a first look.
+
+Processor state in full, others for their sums.
+"""
 
 _ENTRY = 90
 _HEADER_SPARE = 1024
-"""Characters of a header beside names: an entry's dtype, shape and offsets; metadata and padding."""
+"""Characters of a header beside names: an entry's dtype, shape and offsets.
+
+Metadata and padding.
+"""
 
 
 def read(where: str, *, lenient: bool = False) -> Checkpoint:
     """Return the checkpoint that `where` names, headers, index and small text files only.
 
-    `lenient` reads what the safetensors library reads against its own specification, and an index that disagrees with its shards.
-    Raises a CkptError that names the file.
+    `lenient` reads what the safetensors library reads against its own specification, and an index
+    that disagrees with its shards. Raises a CkptError that names the file.
     """
     location = locate(where)
     index = _index(location)
@@ -46,7 +59,11 @@ def read(where: str, *, lenient: bool = False) -> Checkpoint:
     _check_shards(location, index, weights, lenient=lenient)
     documents = tuple(_documents(location))
     states = tuple(_states(location, documents, lenient=lenient))
-    understood = {file.path for file in (*weights, *states)} | {document.path for document in documents} | {location.index_file}
+    understood = (
+        {file.path for file in (*weights, *states)}
+        | {document.path for document in documents}
+        | {location.index_file}
+    )
     return Checkpoint(
         where=where,
         root=location.root,
@@ -54,7 +71,11 @@ def read(where: str, *, lenient: bool = False) -> Checkpoint:
         shard_index=index,
         states=states,
         documents=documents,
-        others=tuple(other_file(location.root, name, location.place) for name in location.names if name not in understood),
+        others=tuple(
+            other_file(location.root, name, location.place)
+            for name in location.names
+            if name not in understood
+        ),
     )
 
 
@@ -70,7 +91,10 @@ def _index(location: Location) -> ShardIndex | None:
 
 
 def _wanted(location: Location, index: ShardIndex | None) -> Iterator[tuple[str, int]]:
-    """Yield what is read next: the start of each weight file, by how long its header may be, and the documents in whole."""
+    """Yield what is read next.
+
+    The start of each weight file, by how long its header may be, and the documents in whole.
+    """
     lengths: dict[str, int] = {}
     for name, shard in index.weight_map if index else ():
         lengths[shard] = lengths.get(shard, _HEADER_SPARE) + len(name) + _ENTRY
@@ -82,24 +106,41 @@ def _wanted(location: Location, index: ShardIndex | None) -> Iterator[tuple[str,
             yield path, min(location.place.size(path), DOCUMENT_LIMIT)
 
 
-def _weights(location: Location, index: ShardIndex | None, *, lenient: bool) -> Iterator[TensorFile]:
+def _weights(
+    location: Location, index: ShardIndex | None, *, lenient: bool
+) -> Iterator[TensorFile]:
     for name in location.weights if index is None else shard_index.shards(index):
         try:
             yield tensor_file(location.root, name, location.place, lenient=lenient)
         except PathNotFound:
             if index is None:
                 raise
-            raise ShardMissing(f"names the shard {name!r}, which is not there", path=os.path.join(location.root, index.path)) from None
+            raise ShardMissing(
+                f"names the shard {name!r}, which is not there",
+                path=os.path.join(location.root, index.path),
+            ) from None
 
 
-def tensor_file(root: str, name: str, place: Storage = LOCAL, *, lenient: bool = False, keep_payload: bool = False) -> TensorFile:
-    """Return what the header of the .safetensors file `name` in the folder `root` says; with `keep_payload`, a small one's payload too."""
+def tensor_file(
+    root: str,
+    name: str,
+    place: Storage = LOCAL,
+    *,
+    lenient: bool = False,
+    keep_payload: bool = False,
+) -> TensorFile:
+    """Return what the header of the .safetensors file `name` in the folder `root` says.
+
+    With `keep_payload`, a small one's payload too.
+    """
     path = os.path.join(root, name)
     with place.opened(path) as file:
         return _decoded(file, path, name, lenient=lenient, keep_payload=keep_payload)
 
 
-def _decoded(file: ReadableFile, path: str, name: str, *, lenient: bool, keep_payload: bool = False) -> TensorFile:
+def _decoded(
+    file: ReadableFile, path: str, name: str, *, lenient: bool, keep_payload: bool = False
+) -> TensorFile:
     size = file.size
     try:
         length = header.header_length(file.read(min(size, LENGTH_BYTES), 0), size)
@@ -109,7 +150,14 @@ def _decoded(file: ReadableFile, path: str, name: str, *, lenient: bool, keep_pa
     except FormatError as error:
         raise error.at(path) from None
     payload = file.read(size - start, start) if keep_payload and size <= SMALL_FILE else None
-    return TensorFile(path=name, size=size, payload_start=start, tensors=decoded.tensors, metadata=decoded.metadata, payload=payload)
+    return TensorFile(
+        path=name,
+        size=size,
+        payload_start=start,
+        tensors=decoded.tensors,
+        metadata=decoded.metadata,
+        payload=payload,
+    )
 
 
 def refuse_other(file: TensorFile, descriptor: int, path: str) -> None:
@@ -121,18 +169,28 @@ def refuse_other(file: TensorFile, descriptor: int, path: str) -> None:
         now = _decoded(LocalFile(descriptor, size, path), path, file.path, lenient=True)
     except FormatError:
         now = None
-    if now is None or (now.size, now.payload_start, now.tensors) != (file.size, file.payload_start, file.tensors):
+    if now is None or (now.size, now.payload_start, now.tensors) != (
+        file.size,
+        file.payload_start,
+        file.tensors,
+    ):
         raise ChangedDuringRead("is not the file any more whose header was read", path=path)
 
 
-def _check_shards(location: Location, index: ShardIndex | None, weights: tuple[TensorFile, ...], *, lenient: bool) -> None:
+def _check_shards(
+    location: Location, index: ShardIndex | None, weights: tuple[TensorFile, ...], *, lenient: bool
+) -> None:
     lacking = shard_index.lacking(location.weights) if location.whole_folder else ""
     if lacking:
         raise ShardMissing(f"the shard {lacking} is not here", path=location.root)
     if lenient:
         return
     path = os.path.join(location.root, index.path) if index else location.root
-    for error in shard_index.disagreements(index, weights, location.names) if index else shard_index.doubles(weights):
+    for error in (
+        shard_index.disagreements(index, weights, location.names)
+        if index
+        else shard_index.doubles(weights)
+    ):
         raise error.at(path)
 
 
@@ -147,7 +205,9 @@ def _documents(location: Location) -> Iterator[Document]:
                 raise error.at(path) from None
 
 
-def _states(location: Location, documents: Iterable[Document], *, lenient: bool) -> Iterator[TensorFile]:
+def _states(
+    location: Location, documents: Iterable[Document], *, lenient: bool
+) -> Iterator[TensorFile]:
     """Yield the state files that processors name and the folder holds, each once."""
     try:
         names = state_names(documents)
@@ -158,11 +218,16 @@ def _states(location: Location, documents: Iterable[Document], *, lenient: bool)
     location.place.expect((path, SMALL_FILE) for path in paths.values())
     for name, path in paths.items():
         if location.place.is_file(path):
-            yield tensor_file(location.root, name, location.place, lenient=lenient, keep_payload=True)
+            yield tensor_file(
+                location.root, name, location.place, lenient=lenient, keep_payload=True
+            )
 
 
 def other_file(root: str, name: str, place: Storage = LOCAL) -> OtherFile:
-    """Return the size, and for a small file the sums, of the file `name` in the folder `root`; a name ending in `/` is a folder."""
+    """Return the size, and for a small file the sums, of the file `name` in the folder `root`.
+
+    A name ending in `/` is a folder.
+    """
     path = os.path.join(root, name)
     if name.endswith("/"):
         return OtherFile(path=name, size=0)

@@ -23,17 +23,29 @@ _SHARD_NAME = r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors"
 
 
 def decode(text: str, path: str) -> ShardIndex:
-    """Return the index that `text` spells. Raises JsonInvalid, IndexInvalid, PathEscapes, ShardListedTwice."""
+    """Return the index that `text` spells.
+
+    Raises JsonInvalid, IndexInvalid, PathEscapes, ShardListedTwice.
+    """
     document = parse_object(text)
     weight_map = document.get("weight_map")
     if not isinstance(weight_map, dict):
-        raise errors.IndexInvalid("has no weight_map" if weight_map is None else f"weight_map is {kind(weight_map)}, not an object")
+        raise errors.IndexInvalid(
+            "has no weight_map"
+            if weight_map is None
+            else f"weight_map is {kind(weight_map)}, not an object"
+        )
     pairs = tuple((tensor, _shard_path(tensor, shard)) for tensor, shard in weight_map.items())
     _refuse_two_spellings(shard for _, shard in pairs)
     metadata = document.get("metadata")
     total = metadata.get("total_size") if isinstance(metadata, dict) else None
     return ShardIndex(
-        path=path, size=len(text.encode()), weight_map=pairs, total_size=int(total) if isinstance(total, int | float) and not isinstance(total, bool) else None
+        path=path,
+        size=len(text.encode()),
+        weight_map=pairs,
+        total_size=int(total)
+        if isinstance(total, int | float) and not isinstance(total, bool)
+        else None,
     )
 
 
@@ -51,11 +63,20 @@ def shard_family(path: str) -> tuple[str, int] | None:
 def lacking(paths: Sequence[str]) -> str:
     """Return the first shard that is not among `paths` although their names speak of it, "" if they are complete."""
     match = re.fullmatch(_SHARD_NAME, paths[0]) if paths else None
-    every = (f"{match['stem']}-{number:05}-of-{match['count']}.safetensors" for number in range(1, int(match["count"]) + 1)) if match else ()
+    every = (
+        (
+            f"{match['stem']}-{number:05}-of-{match['count']}.safetensors"
+            for number in range(1, int(match["count"]) + 1)
+        )
+        if match
+        else ()
+    )
     return next((name for name in every if name not in paths), "")
 
 
-def disagreements(index: ShardIndex, files: Sequence[TensorFile], present: Iterable[str]) -> tuple[errors.IndexInvalid, ...]:
+def disagreements(
+    index: ShardIndex, files: Sequence[TensorFile], present: Iterable[str]
+) -> tuple[errors.IndexInvalid, ...]:
     """Return every way in which `index`, the shards read (`files`) and the folder's listing (`present`) disagree, none raised.
 
     Missing shards are not among them: whoever read the files has met those.
@@ -66,9 +87,15 @@ def disagreements(index: ShardIndex, files: Sequence[TensorFile], present: Itera
     return (
         *_orphans(index, present),
         *doubles(files),
-        *(errors.TensorNotInIndex(f"is in {path}, but not in the index", subject=named(name)) for name, path in held.items() if name not in promised),
         *(
-            errors.TensorNotInShard(f"should be in {path}, and is {_where(held.get(name))}", subject=named(name))
+            errors.TensorNotInIndex(f"is in {path}, but not in the index", subject=named(name))
+            for name, path in held.items()
+            if name not in promised
+        ),
+        *(
+            errors.TensorNotInShard(
+                f"should be in {path}, and is {_where(held.get(name))}", subject=named(name)
+            )
             for name, path in promised.items()
             if held.get(name) != path and named(name) not in twice
         ),
@@ -79,12 +106,17 @@ def _shard_path(tensor: str, shard: object) -> str:
     if not isinstance(shard, str) or not shard:
         raise errors.IndexInvalid("the index names no file for it", subject=named(tensor))
     if leaves_folder(shard):
-        raise errors.PathEscapes(f"the index places it in {shard!r}, outside the folder", subject=named(tensor))
+        raise errors.PathEscapes(
+            f"the index places it in {shard!r}, outside the folder", subject=named(tensor)
+        )
     return shard
 
 
 def _refuse_two_spellings(paths: Iterable[str]) -> None:
-    """Refuse an index in which one file has two spellings (./a and a): each would be read, and counted, twice."""
+    """Refuse an index in which one file has two spellings (./a and a).
+
+    Each would be read, and counted, twice.
+    """
     spelling: dict[str, str] = {}
     for path in dict.fromkeys(paths):
         plain = "/".join(part for part in path.split("/") if part not in ("", "."))
@@ -97,7 +129,9 @@ def _orphans(index: ShardIndex, present: Iterable[str]) -> Iterable[errors.Index
     families = {shard_family(path) for path in listed} - {None}
     for path in present:
         if path not in listed and shard_family(path) in families:
-            yield errors.ShardOrphan("is a shard by its name, but the index does not name it", subject=path)
+            yield errors.ShardOrphan(
+                "is a shard by its name, but the index does not name it", subject=path
+            )
 
 
 def doubles(files: Sequence[TensorFile]) -> Iterable[errors.TensorInTwoShards]:
@@ -105,7 +139,9 @@ def doubles(files: Sequence[TensorFile]) -> Iterable[errors.TensorInTwoShards]:
     counts = Counter(tensor.name for file in files for tensor in file.tensors)
     for name, count in counts.items():
         if count > 1:
-            homes = " and ".join(file.path for file in files if any(tensor.name == name for tensor in file.tensors))
+            homes = " and ".join(
+                file.path for file in files if any(tensor.name == name for tensor in file.tensors)
+            )
             yield errors.TensorInTwoShards(f"is in {homes}", subject=named(name))
 
 

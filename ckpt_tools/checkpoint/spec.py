@@ -1,4 +1,7 @@
-"""Lockfiles: the names, dtypes and shapes of a checkpoint as JSON, one tensor a line, the same text for the same tensors on every machine. No I/O.
+"""Lockfiles.
+
+The names, dtypes and shapes of a checkpoint as JSON, one tensor a line, the same text for the same
+tensors on every machine. No I/O.
 
 `schemas/spec.schema.json` says what such a file is.
 """
@@ -25,10 +28,21 @@ _LARGEST = (1 << 64) - 1
 
 
 def spec_of(checkpoint: Checkpoint) -> Spec:
-    """Return what a lockfile says of `checkpoint`. Of where it lies, only the last part: the rest is of the machine."""
+    """Return what a lockfile says of `checkpoint`.
+
+    Of where it lies, only the last part: the rest is of the machine.
+    """
     where = checkpoint.where
     written_from = where if "://" in where else where.rstrip("/").rpartition("/")[2]
-    return Spec(written_from, tuple(sorted(((tensor.name, tensor.dtype, tensor.shape) for tensor in checkpoint.tensors), key=lambda entry: entry[0])))
+    return Spec(
+        written_from,
+        tuple(
+            sorted(
+                ((tensor.name, tensor.dtype, tensor.shape) for tensor in checkpoint.tensors),
+                key=lambda entry: entry[0],
+            )
+        ),
+    )
 
 
 def text(spec: Spec) -> str:
@@ -42,7 +56,10 @@ def text(spec: Spec) -> str:
 
 
 def parse(text: str) -> Spec:
-    """Return what a lockfile's text says, tensors sorted by name. Raises SpecInvalid, which says where it goes wrong."""
+    """Return what a lockfile's text says, tensors sorted by name.
+
+    Raises SpecInvalid, which says where it goes wrong.
+    """
     try:
         value = strict_json.parse(text)
     except JsonInvalid as error:
@@ -50,13 +67,18 @@ def parse(text: str) -> Spec:
     top = _object(value, "", {"version", "written_from", "tensors"})
     if top["version"] != 1 or isinstance(top["version"], bool | float):
         raise SpecInvalid(
-            f"is {json.dumps(top['version'])[:40]}, and this ckpt reads 1", subject="/version", hint="write it again, or read it with a newer ckpt"
+            f"is {json.dumps(top['version'])[:40]}, and this ckpt reads 1",
+            subject="/version",
+            hint="write it again, or read it with a newer ckpt",
         )
     if not isinstance(top["written_from"], str):
         _refuse("/written_from", "is no text")
     if not isinstance(top["tensors"], dict):
         _refuse("/tensors", "is no object")
-    return Spec(top["written_from"], tuple(_tensor(name, top["tensors"][name]) for name in sorted(top["tensors"])))
+    return Spec(
+        top["written_from"],
+        tuple(_tensor(name, top["tensors"][name]) for name in sorted(top["tensors"])),
+    )
 
 
 def _tensor(name: str, value: Json) -> tuple[str, Dtype, tuple[int, ...]]:
@@ -67,7 +89,11 @@ def _tensor(name: str, value: Json) -> tuple[str, Dtype, tuple[int, ...]]:
         _refuse(f"{place}/dtype", f"is none of {', '.join(_DTYPES)}")
     if not isinstance(shape, list):
         _refuse(f"{place}/shape", "is no list")
-    return name, _DTYPES[dtype], tuple(_size(size, f"{place}/shape/{axis}") for axis, size in enumerate(shape))
+    return (
+        name,
+        _DTYPES[dtype],
+        tuple(_size(size, f"{place}/shape/{axis}") for axis, size in enumerate(shape)),
+    )
 
 
 def _size(value: Json, place: str) -> int:
@@ -77,7 +103,10 @@ def _size(value: Json, place: str) -> int:
 
 
 def _object(value: Json, place: str, keys: set[str]) -> dict[str, Json]:
-    """Return `value`, an object with exactly these keys; `$schema` may stand beside them at the top."""
+    """Return `value`, an object with exactly these keys.
+
+    `$schema` may stand beside them at the top.
+    """
     if not isinstance(value, dict):
         _refuse(place, "is no object")
     lacking = sorted(keys - value.keys())
@@ -94,7 +123,10 @@ def _refuse(place: str, what: str) -> NoReturn:
 
 
 class Spec(NamedTuple):
-    """(dtype, shape) of every tensor by name, and what the file says of itself: the checkpoint it was written from."""
+    """(dtype, shape) of every tensor by name, and what the file says of itself.
+
+    The checkpoint it was written from.
+    """
 
     written_from: str
     tensors: tuple[tuple[str, Dtype, tuple[int, ...]], ...]
@@ -105,7 +137,11 @@ LIMIT = 64 << 20
 
 
 def read_spec(path: str) -> Spec:
-    """Return what the lockfile at `path` says. Raises SpecInvalid with the path, or what reading a file raises (PathNotFound, NotAFile, Unreadable)."""
+    """Return what the lockfile at `path` says.
+
+    Raises SpecInvalid with the path, or what reading a file raises (PathNotFound, NotAFile,
+    Unreadable).
+    """
     data = read_whole(path, LIMIT, "a lockfile of `ckpt spec`")
     try:
         return parse(decode_utf8(data))
@@ -116,7 +152,10 @@ def read_spec(path: str) -> Spec:
 
 
 def write_spec(spec: Spec, path: str) -> None:
-    """Write a lockfile to `path`, in place of an older lockfile. What is there and is none stays: then it raises SpecInvalid. Raises WriteFailed."""
+    """Write a lockfile to `path`, in place of an older lockfile.
+
+    What is there and is none stays: then it raises SpecInvalid. Raises WriteFailed.
+    """
     if not os.path.lexists(path):
         write_file(path, text(spec).encode())
         return

@@ -1,1 +1,4 @@
-"""The command line: parse, one call of `api`, render, exit code. No knowledge of checkpoints lives here."""
+"""The command line: parse, one call of `api`, render, exit code.
+
+No knowledge of checkpoints lives here.
+"""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def apply(plan: str, *, wishes: WriteOptions) -> int:
     """Do what the file PLAN says, which `ckpt plan` or --dry-run --format json wrote.
 
-    A plan whose checkpoint has changed since is refused. Without -o and --in-place the result is a new folder beside the checkpoint, WHERE-changed.
-    Exit status: 0 done, 2 trouble.
+    A plan whose checkpoint has changed since is refused. Without -o and --in-place the result is a
+    new folder beside the checkpoint, WHERE-changed. Exit status: 0 done, 2 trouble.
 
     \b
     ckpt apply plan.json -o out/

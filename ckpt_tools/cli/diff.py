@@ -12,7 +12,10 @@ from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.report.pages.diff import diff_page
 
 
-@click.command(short_help="Say what differs between two checkpoints.", epilog=options.ANYWHERE_HELP.replace("WHERE is", "A and B are each"))
+@click.command(
+    short_help="Say what differs between two checkpoints.",
+    epilog=options.ANYWHERE_HELP.replace("WHERE is", "A and B are each"),
+)
 @options.where("a")
 @options.where("b")
 @click.option(
@@ -23,17 +26,35 @@ from ckpt_tools.report.pages.diff import diff_page
     metavar="ASPECT,…",
     help=f"Compare these aspects only: {', '.join(Aspect)}.",
 )
-@click.option("--select", multiple=True, metavar="GLOB", help="Compare only what GLOB names, such as 'model.**.weight' or 'config.*'. Repeatable.")
-@click.option("--ignore", multiple=True, metavar="GLOB", help="Leave out what GLOB names, such as 'train_config.**'. Repeatable.")
-@click.option("--values", is_flag=True, help="Compare the tensors' values too: what changed, by component and layer.")
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="GLOB",
+    help="Compare only what GLOB names, such as 'model.**.weight' or 'config.*'. Repeatable.",
+)
+@click.option(
+    "--ignore",
+    multiple=True,
+    metavar="GLOB",
+    help="Leave out what GLOB names, such as 'train_config.**'. Repeatable.",
+)
+@click.option(
+    "--values",
+    is_flag=True,
+    help="Compare the tensors' values too: what changed, by component and layer.",
+)
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
     metavar="REL",
     help="With --values: a tensor whose change has at most this L2 norm, relative to its own in A, counts as equal. 0 unless given: exactly equal.",
 )
-@click.option("--no-cache", is_flag=True, help="With --values: read every value, and remember nothing.")
-@click.option("--full", is_flag=True, help="List every name and value instead of folding and cutting.")
+@click.option(
+    "--no-cache", is_flag=True, help="With --values: read every value, and remember nothing."
+)
+@click.option(
+    "--full", is_flag=True, help="List every name and value instead of folding and cutting."
+)
 @options.output_format("text", "json", "markdown", "html")
 @options.lenient
 def diff(  # noqa: PLR0913 - one parameter an option
@@ -52,8 +73,10 @@ def diff(  # noqa: PLR0913 - one parameter an option
 ) -> int:
     """Compare checkpoints A and B: names, dtypes, shapes, configs, processors, metadata, files.
 
-    Differences are told in groups, with what they come from and what stock LeRobot makes of them. Headers and configs are read, tensor values
-    only with --values. In a GLOB, * stands for a part of one dotted segment and ** for any number of segments. Exit status: 0 same, 1 different, 2 trouble.
+    Differences are told in groups, with what they come from and what stock LeRobot makes of them.
+    Headers and configs are read, tensor values only with --values. In a GLOB, * stands for a part
+    of one dotted segment and ** for any number of segments. Exit status: 0 same, 1 different, 2
+    trouble.
 
     \b
     ckpt diff normal/ reflow/
@@ -61,7 +84,10 @@ def diff(  # noqa: PLR0913 - one parameter an option
     ckpt diff pretrained/ finetuned/ --values
     """
     if not values and (tolerance is not None or no_cache):
-        raise UnknownSelection(f"{'--no-cache' if no_cache else '--tolerance'} is about values, which are not compared", hint="add --values")
+        raise UnknownSelection(
+            f"{'--no-cache' if no_cache else '--tolerance'} is about values, which are not compared",
+            hint="add --values",
+        )
     with progress_of("comparing", None, wanted=values) as progress:
         comparison = api.diff(
             a,
@@ -76,5 +102,9 @@ def diff(  # noqa: PLR0913 - one parameter an option
             progress=progress,
             expect=progress.expect,
         )
-    write_report(comparison, lambda: diff_page(comparison, full=full or output_format == "html"), output_format)
+    write_report(
+        comparison,
+        lambda: diff_page(comparison, full=full or output_format == "html"),
+        output_format,
+    )
     return CLEAN if comparison.same else FINDINGS

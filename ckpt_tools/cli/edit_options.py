@@ -1,4 +1,7 @@
-"""What the commands that change a checkpoint share: their options, and carrying a plan out or showing it."""
+"""What the commands that change a checkpoint share.
+
+Their options, and carrying a plan out or showing it.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +39,35 @@ class WriteOptions(NamedTuple):
 
 
 _OPTIONS = (
-    click.option("-o", "--output", metavar="OUT", help="Write the result to this new folder (or .safetensors file, for a single file)."),
-    click.option("--in-place", is_flag=True, help="Change the checkpoint itself; what is replaced is kept in a folder beside it."),
-    click.option("--no-backup", "backup", is_flag=True, flag_value=False, default=True, help="With --in-place: keep nothing of what is replaced."),
-    click.option("--dry-run", is_flag=True, help="Print the plan and write nothing. Exit status 1 if there is something to do."),
-    click.option("--receipt", metavar="FILE", help="Write the SHA-256 of every file before and after to FILE, as JSON."),
+    click.option(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="Write the result to this new folder (or .safetensors file, for a single file).",
+    ),
+    click.option(
+        "--in-place",
+        is_flag=True,
+        help="Change the checkpoint itself; what is replaced is kept in a folder beside it.",
+    ),
+    click.option(
+        "--no-backup",
+        "backup",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="With --in-place: keep nothing of what is replaced.",
+    ),
+    click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Print the plan and write nothing. Exit status 1 if there is something to do.",
+    ),
+    click.option(
+        "--receipt",
+        metavar="FILE",
+        help="Write the SHA-256 of every file before and after to FILE, as JSON.",
+    ),
     click.option("--full", is_flag=True, help="List every detail of a step."),
     output_format("text", "json", "markdown"),
 )
@@ -62,7 +89,9 @@ def changing(command: Callable[..., int]) -> Callable[..., int]:
 
 
 record: Decorator = click.option(
-    "--record", is_flag=True, help="Record the operations in the weight files' metadata; without it the result is byte for byte normal."
+    "--record",
+    is_flag=True,
+    help="Record the operations in the weight files' metadata; without it the result is byte for byte normal.",
 )
 
 
@@ -74,20 +103,59 @@ def carry_out(plan: Plan, wishes: WriteOptions, *, suffix: str) -> int:
     if not (wishes.dry_run or idle):
         total = sum(output.size for output in plan.outputs)
         with progress_of("writing", total, wanted=total >= _LONG) as progress:
-            output = None if wishes.in_place else _beside(plan, suffix) if wishes.output is None else wishes.output
-            written = api.write(plan, output, in_place=wishes.in_place, backup=wishes.backup, receipt=wishes.receipt, progress=progress)
-    write_report(plan, lambda: plan_page(plan, written, full=wishes.full), wishes.output_format, json="json.plan")
+            output = (
+                None
+                if wishes.in_place
+                else _beside(plan, suffix)
+                if wishes.output is None
+                else wishes.output
+            )
+            written = api.write(
+                plan,
+                output,
+                in_place=wishes.in_place,
+                backup=wishes.backup,
+                receipt=wishes.receipt,
+                progress=progress,
+            )
+    write_report(
+        plan,
+        lambda: plan_page(plan, written, full=wishes.full),
+        wishes.output_format,
+        json="json.plan",
+    )
     return FINDINGS if plan.remains or (wishes.dry_run and plan.steps) else CLEAN
 
 
 def _refuse_contradictions(plan: Plan, wishes: WriteOptions) -> None:
     """Raise for options that say two things, or nothing."""
-    cached = plan.steps and not wishes.dry_run and wishes.output is None and _in_hub_cache(plan.before.root)
+    cached = (
+        plan.steps
+        and not wishes.dry_run
+        and wishes.output is None
+        and _in_hub_cache(plan.before.root)
+    )
     contradictions = (
-        (wishes.output is not None and wishes.in_place, "--output and --in-place are two ways to say where", "leave one of the two out"),
-        (not (wishes.backup or wishes.in_place), "--no-backup says nothing without --in-place", "a new folder replaces nothing: leave it out"),
-        (wishes.receipt is not None and wishes.dry_run, "--receipt says nothing with --dry-run", "nothing is written: leave one of the two out"),
-        ((wishes.output or "").endswith(".safetensors") and len(plan.outputs) > 1, "--output names a file, and the result is a folder", "name a folder"),
+        (
+            wishes.output is not None and wishes.in_place,
+            "--output and --in-place are two ways to say where",
+            "leave one of the two out",
+        ),
+        (
+            not (wishes.backup or wishes.in_place),
+            "--no-backup says nothing without --in-place",
+            "a new folder replaces nothing: leave it out",
+        ),
+        (
+            wishes.receipt is not None and wishes.dry_run,
+            "--receipt says nothing with --dry-run",
+            "nothing is written: leave one of the two out",
+        ),
+        (
+            (wishes.output or "").endswith(".safetensors") and len(plan.outputs) > 1,
+            "--output names a file, and the result is a folder",
+            "name a folder",
+        ),
         (
             cached and (wishes.backup or not wishes.in_place),
             f"{plan.before.where} lies in the Hugging Face cache, where nothing else belongs",
@@ -101,11 +169,16 @@ def _refuse_contradictions(plan: Plan, wishes: WriteOptions) -> None:
 
 def _in_hub_cache(root: str) -> bool:
     parts = root.split("/")
-    return "snapshots" in parts[1:] and parts[parts.index("snapshots") - 1].startswith(("models--", "datasets--", "spaces--"))
+    return "snapshots" in parts[1:] and parts[parts.index("snapshots") - 1].startswith(
+        ("models--", "datasets--", "spaces--")
+    )
 
 
 def _beside(plan: Plan, suffix: str) -> str:
-    """Return the path of a new folder, or file, beside the checkpoint; not through a link such as a run's `last`, which moves on."""
+    """Return the path of a new folder, or file, beside the checkpoint.
+
+    Not through a link such as a run's `last`, which moves on.
+    """
     root = os.path.realpath(plan.before.root)
     if plan.before.where.endswith(".safetensors"):
         stem = plan.before.weights[0].path.removesuffix(".safetensors")

@@ -16,7 +16,9 @@ from ckpt_tools.report.pages.rules import explain_page, rule_markdown
 @click.argument("code")
 @options.output_format("text", "json", "markdown")
 def explain(code: str, *, output_format: str) -> int:
-    """Print the page of the rule CODE, which is a code or a name. Exit status: 0, or 2 where there is no such rule.
+    """Print the page of the rule CODE, which is a code or a name.
+
+    Exit status: 0, or 2 where there is no such rule.
 
     \b
     ckpt explain CK301
@@ -27,5 +29,7 @@ def explain(code: str, *, output_format: str) -> int:
         # A page is Markdown already.
         write(rule_markdown(rule))
     else:
-        write_report(cast("Any", (rule,)), lambda: explain_page(rule), output_format, json="pages.rules")
+        write_report(
+            cast("Any", (rule,)), lambda: explain_page(rule), output_format, json="pages.rules"
+        )
     return CLEAN

@@ -22,13 +22,21 @@ if TYPE_CHECKING:
 @click.option("--strip-prefix", metavar="PREFIX", help="Take PREFIX off the names of what is kept.")
 @record
 @changing
-def extract(where: str, *, globs: tuple[str, ...], strip_prefix: str | None, record: bool, wishes: WriteOptions) -> int:
+def extract(
+    where: str,
+    *,
+    globs: tuple[str, ...],
+    strip_prefix: str | None,
+    record: bool,
+    wishes: WriteOptions,
+) -> int:
     """Keep only the tensors that a GLOB names.
 
     In a GLOB, * stands for a part of one dotted segment and ** for any number of segments.
 
     \b
-    ckpt extract policy/ 'model.vlm_with_expert.vlm.**' --strip-prefix model.vlm_with_expert.vlm. -o vlm/
+    ckpt extract policy/ 'model.vlm_with_expert.vlm.**' --strip-prefix model.vlm_with_expert.vlm. -o
+    vlm/
     """
     operations: list[Operation] = [Keep(globs)]
     if strip_prefix:

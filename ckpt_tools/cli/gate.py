@@ -12,20 +12,48 @@ from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, progress_of
 
 @click.command(short_help="Say whether a checkpoint may be uploaded.", epilog=options.ANYWHERE_HELP)
 @options.where("where")
-@click.option("--profile", metavar="NAME", help="lerobot, transformers or generic; by default what ckpt.toml says, or what the config asks for.")
+@click.option(
+    "--profile",
+    metavar="NAME",
+    help="lerobot, transformers or generic; by default what ckpt.toml says, or what the config asks for.",
+)
 @click.option("--reference", metavar="NORMAL", help="Hold it against this normal checkpoint too.")
-@click.option("--target", default="", metavar="RELEASE", help="The LeRobot release it is meant for, such as lerobot==0.4; the newest otherwise.")
+@click.option(
+    "--target",
+    default="",
+    metavar="RELEASE",
+    help="The LeRobot release it is meant for, such as lerobot==0.4; the newest otherwise.",
+)
 @options.settings
-@click.option("--spec", metavar="FILE", help="Hold its names, dtypes and shapes against this lockfile (see `ckpt spec`).")
-@click.option("--no-values", is_flag=True, help="Do not read the tensors: faster, and blind to NaN, zeros and placeholders.")
+@click.option(
+    "--spec",
+    metavar="FILE",
+    help="Hold its names, dtypes and shapes against this lockfile (see `ckpt spec`).",
+)
+@click.option(
+    "--no-values",
+    is_flag=True,
+    help="Do not read the tensors: faster, and blind to NaN, zeros and placeholders.",
+)
 @options.output_format(*FORMATS)
 def gate(  # noqa: PLR0913 - one parameter an option
-    where: str, *, profile: str | None, settings: str | None, reference: str | None, target: str, spec: str | None, no_values: bool, output_format: str
+    where: str,
+    *,
+    profile: str | None,
+    settings: str | None,
+    reference: str | None,
+    target: str,
+    spec: str | None,
+    no_values: bool,
+    output_format: str,
 ) -> int:
-    """Say whether what lies at WHERE may be uploaded: all that `ckpt verify --values` looks at, and pickles, code, secrets, links, leftovers, the model card.
+    """Say whether what lies at WHERE may be uploaded.
 
-    Every file of the folder is judged. Errors and warnings refuse, notes do not; ckpt.toml says what is lived with, and why.
-    Exit status: 0 passes, 1 refused, 2 trouble, 3 nothing was checked.
+    All that `ckpt verify --values` looks at, and pickles, code, secrets, links, leftovers, the
+    model card.
+
+    Every file of the folder is judged. Errors and warnings refuse, notes do not; ckpt.toml says
+    what is lived with, and why. Exit status: 0 passes, 1 refused, 2 trouble, 3 nothing was checked.
 
     \b
     ckpt gate upload/

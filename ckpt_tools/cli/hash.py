@@ -18,22 +18,54 @@ if TYPE_CHECKING:
     from ckpt_tools.manifest.model import Check, RemoteCheck
 
 
-@click.command("hash", short_help="Digest what a checkpoint holds, or hold it to a manifest.", epilog=options.WHERE_HELP)
+@click.command(
+    "hash",
+    short_help="Digest what a checkpoint holds, or hold it to a manifest.",
+    epilog=options.WHERE_HELP,
+)
 @options.where("where")
-@click.option("--write", "output", metavar="FILE", help="Write the manifest to FILE, a new file or an older manifest.")
-@click.option("--check", "against", metavar="FILE", help="Hold the checkpoint against the manifest in FILE.")
-@click.option("--exact-files", is_flag=True, help="With --check: the weight files have to be the same byte for byte, shards and metadata included.")
-@click.option("--remote", metavar="REPO[@REVISION]", help="Hold the files against that repository on the Hugging Face Hub. Nothing is downloaded.")
-@click.option("--sha256", is_flag=True, help="The SHA-256 of every file too, which is its id on the Hub.")
+@click.option(
+    "--write",
+    "output",
+    metavar="FILE",
+    help="Write the manifest to FILE, a new file or an older manifest.",
+)
+@click.option(
+    "--check", "against", metavar="FILE", help="Hold the checkpoint against the manifest in FILE."
+)
+@click.option(
+    "--exact-files",
+    is_flag=True,
+    help="With --check: the weight files have to be the same byte for byte, shards and metadata included.",
+)
+@click.option(
+    "--remote",
+    metavar="REPO[@REVISION]",
+    help="Hold the files against that repository on the Hugging Face Hub. Nothing is downloaded.",
+)
+@click.option(
+    "--sha256", is_flag=True, help="The SHA-256 of every file too, which is its id on the Hub."
+)
 @click.option("--full", is_flag=True, help="List every tensor, and every difference.")
 @options.output_format("text", "json", "markdown")
 def hash(  # noqa: A001, PLR0913 - the command's name; one parameter an option
-    where: str, *, output: str | None, against: str | None, exact_files: bool, remote: str | None, sha256: bool, full: bool, output_format: str
+    where: str,
+    *,
+    output: str | None,
+    against: str | None,
+    exact_files: bool,
+    remote: str | None,
+    sha256: bool,
+    full: bool,
+    output_format: str,
 ) -> int:
-    """Say what the checkpoint at WHERE holds, as digests: of every tensor and every file (BLAKE3), and of all tensors in one line, the content.
+    """Say what the checkpoint at WHERE holds, as digests.
 
-    The content is the same for the same tensors, however they lie in shards, whatever their order and metadata. --format json is the manifest that --write
-    writes and --check reads. Every byte is read. Exit status: 0, or 1 for differences from FILE or REPO, or 2 for trouble.
+    Of every tensor and every file (BLAKE3), and of all tensors in one line, the content.
+
+    The content is the same for the same tensors, however they lie in shards, whatever their order
+    and metadata. --format json is the manifest that --write writes and --check reads. Every byte is
+    read. Exit status: 0, or 1 for differences from FILE or REPO, or 2 for trouble.
 
     \b
     ckpt hash outputs/train/run --write run.manifest.json
@@ -46,9 +78,18 @@ def hash(  # noqa: A001, PLR0913 - the command's name; one parameter an option
         if remote is not None:
             done = api.check_remote(where, remote, progress=progress, expect=progress.expect)
         elif against is not None:
-            done = api.check_manifest(where, against, sha256=sha256, exact_files=exact_files, progress=progress, expect=progress.expect)
+            done = api.check_manifest(
+                where,
+                against,
+                sha256=sha256,
+                exact_files=exact_files,
+                progress=progress,
+                expect=progress.expect,
+            )
         else:
-            done = api.manifest(where, sha256=sha256, write=output, progress=progress, expect=progress.expect)
+            done = api.manifest(
+                where, sha256=sha256, write=output, progress=progress, expect=progress.expect
+            )
     if isinstance(done, Hashed):
         return _written(done, output, output_format, full=full)
     write_report(done, lambda: page(done, full=full), output_format, json="json.manifest")
@@ -62,17 +103,37 @@ def _written(found: Hashed, output: str | None, output_format: str, *, full: boo
         write_report(found, lambda: page(found, full=full), output_format)
     if output is not None:
         tensors, files = len(found.manifest.tensors), len(found.manifest.files)
-        complain(f"{output}: {tensors:,} tensor{'s' * (tensors != 1)}, {files:,} file{'s' * (files != 1)}")
+        complain(
+            f"{output}: {tensors:,} tensor{'s' * (tensors != 1)}, {files:,} file{'s' * (files != 1)}"
+        )
     return CLEAN
 
 
-def _refuse_pointless(output: str | None, against: str | None, remote: str | None, *, exact_files: bool, sha256: bool) -> None:
+def _refuse_pointless(
+    output: str | None, against: str | None, remote: str | None, *, exact_files: bool, sha256: bool
+) -> None:
     """Refuse options of which one would silently be without effect."""
     pairs = (
-        (output is not None and (against is not None or remote is not None), "--write writes a manifest, --check and --remote compare", "leave one out"),
-        (against is not None and remote is not None, "--check and --remote are two comparisons", "run them one after the other"),
-        (exact_files and against is None, "--exact-files says how --check compares", "add --check FILE, or leave it out"),
-        (sha256 and remote is not None, "--remote compares by the sums that the Hub tells", "leave --sha256 out"),
+        (
+            output is not None and (against is not None or remote is not None),
+            "--write writes a manifest, --check and --remote compare",
+            "leave one out",
+        ),
+        (
+            against is not None and remote is not None,
+            "--check and --remote are two comparisons",
+            "run them one after the other",
+        ),
+        (
+            exact_files and against is None,
+            "--exact-files says how --check compares",
+            "add --check FILE, or leave it out",
+        ),
+        (
+            sha256 and remote is not None,
+            "--remote compares by the sums that the Hub tells",
+            "leave --sha256 out",
+        ),
     )
     for wrong, what, hint in pairs:
         if wrong:

@@ -1,4 +1,7 @@
-"""The command group, and what becomes of errors: one line on standard error and an exit code, never a traceback."""
+"""The command group, and what becomes of errors.
+
+One line on standard error and an exit code, never a traceback.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,31 @@ from ckpt_tools.errors import CkptError
 
 COMMANDS = (
     *("show", "diff", "hash", "doctor", "verify", "gate", "upload", "rules", "explain", "spec"),
-    *("sanitize", "config", "strip", "rename", "cast", "extract", "reshard", "merge", "plan", "apply", "recover"),
+    *(
+        "sanitize",
+        "config",
+        "strip",
+        "rename",
+        "cast",
+        "extract",
+        "reshard",
+        "merge",
+        "plan",
+        "apply",
+        "recover",
+    ),
 )
-"""Each is the command of that name in the module of that name in this package. In the order of `ckpt --help`."""
+"""Each is the command of that name in the module of that name in this package.
+
+In the order of `ckpt --help`.
+"""
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command's module when the command is wanted: start-up must not pay for commands that do not run."""
+    """A group that imports a command's module when the command is wanted.
+
+    Start-up must not pay for commands that do not run.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of the commands."""
@@ -29,16 +50,23 @@ class LazyGroup(click.Group):
         """Return the command of that name, None if there is none."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"ckpt_tools.cli.{cmd_name}"), cmd_name)
+        command: click.Command = getattr(
+            importlib.import_module(f"ckpt_tools.cli.{cmd_name}"), cmd_name
+        )
         return command
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, no_args_is_help=True)
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=True,
+)
 @click.version_option(__version__, message="ckpt %(version)s (safetensors format 0.8)")
 def cli() -> None:
     """Diff, repair, verify and gate safetensors checkpoints before they are uploaded.
 
-    Exit status: 0 clean or same, 1 findings or differences, 2 could not do the job, 3 nothing was checked.
+    Exit status: 0 clean or same, 1 findings or differences, 2 could not do the job, 3 nothing was
+    checked.
     """
 
 
@@ -58,10 +86,15 @@ def main(arguments: list[str] | None = None) -> int:
         complain("interrupted; what was being written is there as a whole or not at all")
         return INTERRUPTED
     except BrokenPipeError:
-        # Who read our output has gone, as `head` does. Python would complain once more when it closes standard output.
+        # Who read our output has gone, as `head` does. Python would complain once more when it
+        # closes standard output.
         silence(sys.stdout)
     except OSError as error:
-        complain(f"{error.filename or 'the system'}: {(error.strerror or str(error)).lower()}; check the path and the disk")
+        complain(
+            f"{error.filename or 'the system'}: {(error.strerror or str(error)).lower()}; check the path and the disk"
+        )
     except MemoryError:
-        complain("there is not enough memory; close other programs, or raise the limit (`ulimit -v`)")
+        complain(
+            "there is not enough memory; close other programs, or raise the limit (`ulimit -v`)"
+        )
     return TROUBLE

@@ -21,23 +21,35 @@ downloading it."""
 
 
 def where(name: str) -> Decorator:
-    """Return the argument for a checkpoint. Existence is the store's to judge: it says what to do next."""
+    """Return the argument for a checkpoint.
+
+    Existence is the store's to judge: it says what to do next.
+    """
     return click.argument(name, metavar=name.upper(), type=click.STRING)
 
 
 def output_format(*formats: str) -> Decorator:
     """Return the option `--format`, the first being the default."""
     return click.option(
-        "--format", "output_format", type=click.Choice(formats), default=formats[0], show_default=True, help="What to print on standard output."
+        "--format",
+        "output_format",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="What to print on standard output.",
     )
 
 
 lenient: Decorator = click.option(
-    "--lenient", is_flag=True, help="Read what the safetensors library reads against its own specification, and an index that disagrees with its shards."
+    "--lenient",
+    is_flag=True,
+    help="Read what the safetensors library reads against its own specification, and an index that disagrees with its shards.",
 )
 
 
-settings: Decorator = click.option("--settings", metavar="FILE", help="Read this file instead of ckpt.toml in the current folder.")
+settings: Decorator = click.option(
+    "--settings", metavar="FILE", help="Read this file instead of ckpt.toml in the current folder."
+)
 
 
 class AspectList(click.ParamType[frozenset[Aspect]]):
@@ -45,7 +57,9 @@ class AspectList(click.ParamType[frozenset[Aspect]]):
 
     name = "aspects"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[Aspect]:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> frozenset[Aspect]:
         """Return the aspects that `value` names."""
         if isinstance(value, frozenset):
             return value

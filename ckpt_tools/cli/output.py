@@ -1,4 +1,7 @@
-"""Writing results: data to standard output, everything else to standard error; colour and wrapped tables on a terminal only."""
+"""Writing results: data to standard output, everything else to standard error.
+
+Colour and wrapped tables on a terminal only.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
     from ckpt_tools.report.blocks import Page
 
 
-def write_report(record: object, page: Callable[[], Page], output_format: str, *, json: str = "json.diff") -> None:
+def write_report(
+    record: object, page: Callable[[], Page], output_format: str, *, json: str = "json.diff"
+) -> None:
     """Write `record` as JSON (by the module `json` of the report room), or its page as Markdown, as HTML or as text fit for what standard output is."""
     if output_format == "json":
         write(_report("json.diff").dump(_report(json).document(record)))
@@ -31,7 +36,10 @@ def write_report(record: object, page: Callable[[], Page], output_format: str, *
 
 
 def _report(name: str) -> ModuleType:
-    """Import a renderer now that it is wanted: rich alone costs more than a whole diff, and only a terminal needs it."""
+    """Import a renderer now that it is wanted.
+
+    Rich alone costs more than a whole diff, and only a terminal needs it.
+    """
     return importlib.import_module(f"ckpt_tools.report.{name}")
 
 
@@ -43,7 +51,10 @@ def write(result: str) -> None:
 
 
 def _whole(document: str) -> str:
-    """Return an HTML document for an encoding that may not be the UTF-8 which it declares: then in ASCII, with character references."""
+    """Return an HTML document for an encoding that may not be the UTF-8 which it declares.
+
+    Then in ASCII, with character references.
+    """
     utf_8 = (sys.stdout.encoding or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
     return document if utf_8 else document.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
@@ -68,14 +79,21 @@ def silence(stream: TextIO) -> None:
 
 
 def open_what_is_closed() -> None:
-    """Have a standard stream that was closed before the start, as by `>&-`, go nowhere: who closed it wants the exit code only."""
+    """Have a standard stream that was closed before the start, as by `>&-`, go nowhere.
+
+    Who closed it wants the exit code only.
+    """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - a device, open until the end
 
 
 class Progress:
-    """Whom to tell of bytes: called with those done since the last call, `expect` with how many there will be in all, once that is known."""
+    """Whom to tell of bytes.
+
+    Called with those done since the last call, `expect` with how many there will be in all, once
+    that is known.
+    """
 
     def __init__(self, advance: Callable[[int], None], expect: Callable[[int], None]) -> None:
         self.advance, self.expect = advance, expect
@@ -87,22 +105,37 @@ class Progress:
 
 @contextmanager
 def progress_of(what: str, total: int | None, *, wanted: bool) -> Iterator[Progress]:
-    """Yield whom to tell of bytes done, `total` in all where that is known from the start; shown on a terminal, where `wanted`."""
+    """Yield whom to tell of bytes done, `total` in all where that is known from the start.
+
+    Shown on a terminal, where `wanted`.
+    """
     if not wanted or not sys.stderr.isatty():
         yield Progress(lambda _: None, lambda _: None)
         return
     rich = importlib.import_module("rich.progress")
     console = importlib.import_module("rich.console").Console(stderr=True)
-    columns = (rich.TextColumn(what), rich.BarColumn(), rich.DownloadColumn(), rich.TransferSpeedColumn(), rich.TimeRemainingColumn())
+    columns = (
+        rich.TextColumn(what),
+        rich.BarColumn(),
+        rich.DownloadColumn(),
+        rich.TransferSpeedColumn(),
+        rich.TimeRemainingColumn(),
+    )
     with rich.Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
         task = bar.add_task(what, total=total)
-        yield Progress(lambda nbytes: bar.advance(task, nbytes), lambda nbytes: bar.update(task, total=nbytes))
+        yield Progress(
+            lambda nbytes: bar.advance(task, nbytes), lambda nbytes: bar.update(task, total=nbytes)
+        )
 
 
 def _columns() -> int:
     """Return the terminal's width; COLUMNS overrides it, as in shells."""
     columns = os.environ.get("COLUMNS", "")
-    return int(columns) if columns.isdecimal() and int(columns) else os.get_terminal_size(sys.stdout.fileno()).columns
+    return (
+        int(columns)
+        if columns.isdecimal() and int(columns)
+        else os.get_terminal_size(sys.stdout.fileno()).columns
+    )
 
 
 def _wants_colour() -> bool:

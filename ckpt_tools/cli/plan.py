@@ -20,7 +20,8 @@ from ckpt_tools.report.pages.plan import plan_page
 def plan(where: str, recipe: str, *, output: str | None, full: bool, output_format: str) -> int:
     """Say what the operations in RECIPE make of the checkpoint at WHERE, and write nothing but the plan.
 
-    RECIPE is a YAML or JSON file with a list of operations. Exit status: 0 nothing to do, 1 there are steps, 2 trouble.
+    RECIPE is a YAML or JSON file with a list of operations. Exit status: 0 nothing to do, 1 there
+    are steps, 2 trouble.
 
     \b
     ckpt plan reflow/ recipe.yaml -o plan.json

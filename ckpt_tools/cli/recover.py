@@ -20,7 +20,8 @@ _WORDS = {
 def recover(where: str) -> int:
     """Finish or undo a change to the folder WHERE that was interrupted, by a crash or a power cut.
 
-    Past the point at which a change is decided it is finished, before it is undone. Can itself be interrupted, and run again.
+    Past the point at which a change is decided it is finished, before it is undone. Can itself be
+    interrupted, and run again.
     """
     write(f"{where}: {_WORDS[api.recover(where)]}\n")
     return CLEAN

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 @options.where("where")
 @options.where("match")
 @options.where("to")
-@click.option("--regex", is_flag=True, help="MATCH is a regular expression for the whole name, and TO may say \\1.")
+@click.option(
+    "--regex",
+    is_flag=True,
+    help="MATCH is a regular expression for the whole name, and TO may say \\1.",
+)
 @record
 @changing
 def rename(  # noqa: PLR0913 - one parameter an option
@@ -27,10 +31,13 @@ def rename(  # noqa: PLR0913 - one parameter an option
 ) -> int:
     """Give the tensors whose names MATCH the names that TO says.
 
-    * stands for a part of one dotted segment and ** for any number of segments; in TO they stand, in turn, for what they stood for in MATCH.
+    * stands for a part of one dotted segment and ** for any number of segments; in TO they stand,
+      in turn, for what they stood for in MATCH.
 
     \b
     ckpt rename ckpt/ 'policy.**' '**' -o renamed/
     ckpt rename ckpt/ --regex '(.*)layers(.*)' '\\1blocks\\2' --dry-run
     """
-    return carry_out(api.plan(where, [Rename(match, to, regex=regex)], record=record), wishes, suffix="renamed")
+    return carry_out(
+        api.plan(where, [Rename(match, to, regex=regex)], record=record), wishes, suffix="renamed"
+    )

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Split the weights into files of a size.", epilog=options.WHERE_HELP)
 @options.where("where")
-@click.option("--max-size", default="5GB", show_default=True, metavar="SIZE", help="Payload of one file at most: 5GB, 200MB, 1GiB or bytes.")
+@click.option(
+    "--max-size",
+    default="5GB",
+    show_default=True,
+    metavar="SIZE",
+    help="Payload of one file at most: 5GB, 200MB, 1GiB or bytes.",
+)
 @record
 @changing
 def reshard(where: str, *, max_size: str, record: bool, wishes: WriteOptions) -> int:
@@ -32,5 +38,8 @@ def reshard(where: str, *, max_size: str, record: bool, wishes: WriteOptions) ->
     """
     nbytes = size(max_size)
     if not nbytes:
-        raise UnknownSelection(f"--max-size {max_size!r} is no size", hint="write 5GB, 200MB, 1GiB or a number of bytes")
+        raise UnknownSelection(
+            f"--max-size {max_size!r} is no size",
+            hint="write 5GB, 200MB, 1GiB or a number of bytes",
+        )
     return carry_out(api.plan(where, [Reshard(nbytes)], record=record), wishes, suffix="sharded")

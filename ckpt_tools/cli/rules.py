@@ -15,7 +15,9 @@ from ckpt_tools.report.pages.rules import rules_page
 @click.command(short_help="List the rules that checkpoints are held against.")
 @options.output_format("text", "json", "markdown")
 def rules(*, output_format: str) -> int:
-    """List the rules: code, name, severity, what they look at, what they hold. Those of installed plugins are among them.
+    """List the rules: code, name, severity, what they look at, what they hold.
+
+    Those of installed plugins are among them.
 
     `ckpt explain` prints the page of one. Exit status: 0.
 

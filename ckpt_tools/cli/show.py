@@ -13,9 +13,19 @@ from ckpt_tools.report.pages.show import show_page
 
 @click.command(short_help="Say what a checkpoint is.", epilog=options.ANYWHERE_HELP)
 @options.where("where")
-@click.option("--tree", is_flag=True, help="Print the tree of tensor names, numbered layers folded, instead of the tables.")
-@click.option("--values", is_flag=True, help="Read every tensor: range, norm, zeros, NaN by component and layer; digests with --format json.")
-@click.option("--no-cache", is_flag=True, help="With --values: read every value, and remember nothing.")
+@click.option(
+    "--tree",
+    is_flag=True,
+    help="Print the tree of tensor names, numbered layers folded, instead of the tables.",
+)
+@click.option(
+    "--values",
+    is_flag=True,
+    help="Read every tensor: range, norm, zeros, NaN by component and layer; digests with --format json.",
+)
+@click.option(
+    "--no-cache", is_flag=True, help="With --values: read every value, and remember nothing."
+)
 @options.output_format("text", "json", "markdown", "html")
 @options.lenient
 def show(  # noqa: PLR0913 - one parameter an option
@@ -23,8 +33,8 @@ def show(  # noqa: PLR0913 - one parameter an option
 ) -> int:
     """Say what the checkpoint at WHERE is.
 
-    Family, parameters, tensors and bytes by component and by dtype, the config values that matter, processors and how they normalise. Reads headers and
-    configs only, unless --values are wanted.
+    Family, parameters, tensors and bytes by component and by dtype, the config values that matter,
+    processors and how they normalise. Reads headers and configs only, unless --values are wanted.
 
     \b
     ckpt show outputs/train/run
@@ -32,12 +42,26 @@ def show(  # noqa: PLR0913 - one parameter an option
     ckpt show model.safetensors --tree
     """
     if tree and output_format == "json":
-        raise UnknownSelection("--tree is for reading: it goes with text, markdown and html", hint="the JSON lists every tensor anyway: leave --tree out")
+        raise UnknownSelection(
+            "--tree is for reading: it goes with text, markdown and html",
+            hint="the JSON lists every tensor anyway: leave --tree out",
+        )
     if values and tree:
         raise UnknownSelection("--tree prints names, and no --values", hint="leave one of them out")
     if no_cache and not values:
-        raise UnknownSelection("--no-cache is about values, which are not read", hint="add --values")
+        raise UnknownSelection(
+            "--no-cache is about values, which are not read", hint="add --values"
+        )
     with progress_of("reading", None, wanted=values) as progress:
-        summary = api.show(where, lenient=lenient, values=values, cached=not no_cache, progress=progress, expect=progress.expect)
-    write_report(summary, lambda: show_page(summary, tree=tree, full=output_format == "html"), output_format)
+        summary = api.show(
+            where,
+            lenient=lenient,
+            values=values,
+            cached=not no_cache,
+            progress=progress,
+            expect=progress.expect,
+        )
+    write_report(
+        summary, lambda: show_page(summary, tree=tree, full=output_format == "html"), output_format
+    )
     return CLEAN

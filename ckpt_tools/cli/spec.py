@@ -11,7 +11,10 @@ from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, complain, write
 
 
-@click.group(short_help="Write a lockfile of names, dtypes and shapes.", subcommand_metavar="COMMAND [ARGS]...")
+@click.group(
+    short_help="Write a lockfile of names, dtypes and shapes.",
+    subcommand_metavar="COMMAND [ARGS]...",
+)
 def spec() -> None:
     """Write down which tensors a checkpoint has, so that `ckpt verify --spec` can hold it to that later.
 
@@ -23,9 +26,17 @@ def spec() -> None:
 
 @spec.command("write", epilog=options.ANYWHERE_HELP)
 @options.where("where")
-@click.option("-o", "--output", metavar="FILE", help="Write it to FILE, a new file or an older lockfile, instead of to standard output.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write it to FILE, a new file or an older lockfile, instead of to standard output.",
+)
 def write_(where: str, *, output: str | None) -> int:
-    """Write the names, dtypes and shapes of the tensors at WHERE as JSON, one tensor a line. Exit status: 0, or 2 for trouble."""
+    """Write the names, dtypes and shapes of the tensors at WHERE as JSON, one tensor a line.
+
+    Exit status: 0, or 2 for trouble.
+    """
     found = checkpoint_spec.spec_of(api.read(where))
     if output is None:
         write(checkpoint_spec.text(found))

@@ -16,15 +16,20 @@ if TYPE_CHECKING:
     from ckpt_tools.cli.edit_options import WriteOptions
 
 
-@click.command(short_help="Leave tensors out; without a GLOB, a teacher's.", epilog=options.WHERE_HELP)
+@click.command(
+    short_help="Leave tensors out; without a GLOB, a teacher's.", epilog=options.WHERE_HELP
+)
 @options.where("where")
 @click.argument("globs", metavar="[GLOB]...", nargs=-1)
 @record
 @changing
 def strip(where: str, *, globs: tuple[str, ...], record: bool, wishes: WriteOptions) -> int:
-    """Leave out the tensors that a GLOB names; without one, those under a teacher's prefix (teacher., model._teacher_model., …).
+    """Leave out the tensors that a GLOB names.
 
-    In a GLOB, * stands for a part of one dotted segment and ** for any number of segments. `ckpt sanitize` does more, and looks before it drops.
+    Without one, those under a teacher's prefix (teacher., model._teacher_model., …).
+
+    In a GLOB, * stands for a part of one dotted segment and ** for any number of segments. `ckpt
+    sanitize` does more, and looks before it drops.
 
     \b
     ckpt strip reflow/ -o student/

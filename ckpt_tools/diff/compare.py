@@ -1,4 +1,7 @@
-"""Two checkpoints to the Diff between them, aspect by aspect. Pure: both sides have been read before."""
+"""Two checkpoints to the Diff between them, aspect by aspect.
+
+Pure: both sides have been read before.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +38,19 @@ type Neutral = Mapping[str, Collection[object]]
 
 
 def compare(
-    a: Checkpoint, b: Checkpoint, *, aspects: Collection[Aspect] = ALL_ASPECTS, selection: Selection = EVERYTHING, neutral: Neutral | None = None
+    a: Checkpoint,
+    b: Checkpoint,
+    *,
+    aspects: Collection[Aspect] = ALL_ASPECTS,
+    selection: Selection = EVERYTHING,
+    neutral: Neutral | None = None,
 ) -> Diff:
-    """Return what differs between `a` and `b` in `aspects`, for addresses in `selection`. `compare(b, a)` is its inverse.
+    """Return what differs between `a` and `b` in `aspects`, for addresses in `selection`.
 
-    `neutral` names keys at which several values mean the same; such a change is listed with its reason and counts as no difference.
+    `compare(b, a)` is its inverse.
+
+    `neutral` names keys at which several values mean the same; such a change is listed with its
+    reason and counts as no difference.
     """
     only_a, only_b, renamed, pairs = _tensors(a, b, aspects, selection)
     values = (*_documents(a, b, aspects, neutral or {}), *_states(a, b, aspects))
@@ -49,16 +60,25 @@ def compare(
         only_a=only_a,
         only_b=only_b,
         renamed=renamed,
-        retyped=tuple(pair for pair in pairs if pair[0].dtype != pair[1].dtype) if Aspect.DTYPE in aspects else (),
-        reshaped=tuple(pair for pair in pairs if pair[0].shape != pair[1].shape) if Aspect.SHAPE in aspects else (),
-        values=tuple(change for change in values if value_address(change.path, change.pointer) in selection),
+        retyped=tuple(pair for pair in pairs if pair[0].dtype != pair[1].dtype)
+        if Aspect.DTYPE in aspects
+        else (),
+        reshaped=tuple(pair for pair in pairs if pair[0].shape != pair[1].shape)
+        if Aspect.SHAPE in aspects
+        else (),
+        values=tuple(
+            change for change in values if value_address(change.path, change.pointer) in selection
+        ),
         metadata=tuple(_metadata(a, b, selection)) if Aspect.METADATA in aspects else (),
         files=tuple(_files(a, b, selection)) if Aspect.FILES in aspects else (),
     )
 
 
 def addresses(checkpoint: Checkpoint) -> Iterator[str]:
-    """Yield the address of everything that a selection can name in `checkpoint`: tensors, metadata, values, files."""
+    """Yield the address of everything that a selection can name in `checkpoint`.
+
+    Tensors, metadata, values, files.
+    """
     yield from (tensor.name for tensor in checkpoint.tensors)
     yield from _listing(checkpoint)[0]
     trees = {"__metadata__": _all_metadata(checkpoint)}
@@ -68,9 +88,13 @@ def addresses(checkpoint: Checkpoint) -> Iterator[str]:
         yield from (value_address(path, pointer) for pointer in pointers(tree))
 
 
-def comparable(a: Checkpoint, b: Checkpoint, selection: Selection = EVERYTHING) -> tuple[tuple[tuple[Tensor, Tensor], ...], int]:
+def comparable(
+    a: Checkpoint, b: Checkpoint, selection: Selection = EVERYTHING
+) -> tuple[tuple[tuple[Tensor, Tensor], ...], int]:
     """Return (A's, B's) tensors of one shape that are in both, under one name or renamed, in B's order; and how many of either side have no such partner."""
-    pairs = [pair for pair in _tensors(a, b, ALL_ASPECTS, selection)[3] if pair[0].shape == pair[1].shape]
+    pairs = [
+        pair for pair in _tensors(a, b, ALL_ASPECTS, selection)[3] if pair[0].shape == pair[1].shape
+    ]
     place = {tensor.name: number for number, tensor in enumerate(b.tensors)}
     chosen = sum(tensor.name in selection for side in (a, b) for tensor in side.tensors)
     return tuple(sorted(pairs, key=lambda pair: place[pair[1].name])), chosen - 2 * len(pairs)
@@ -102,14 +126,20 @@ def _tensors(
     )
 
 
-def _documents(a: Checkpoint, b: Checkpoint, aspects: Collection[Aspect], neutral: Neutral) -> Iterator[ValueChange]:
+def _documents(
+    a: Checkpoint, b: Checkpoint, aspects: Collection[Aspect], neutral: Neutral
+) -> Iterator[ValueChange]:
     in_a = {document.path: document.value for document in a.documents}
     in_b = {document.path: document.value for document in b.documents}
     for path in sorted(in_a.keys() & in_b.keys()):
         if _DOCUMENT_ASPECTS.get(path, Aspect.CONFIG) in aspects:
             for pointer, left, right in differences(in_a[path], in_b[path]):
                 alike = neutral.get(value_address(path, pointer), ())
-                same = "absent, false and null mean the same here" if _in(left, alike) and _in(right, alike) else ""
+                same = (
+                    "absent, false and null mean the same here"
+                    if _in(left, alike) and _in(right, alike)
+                    else ""
+                )
                 yield ValueChange(path=path, pointer=pointer, a=left, b=right, same_because=same)
 
 
@@ -134,7 +164,10 @@ def _state_values(file: TensorFile) -> dict[str, object]:
 
 
 def _state_value(file: TensorFile, tensor: Tensor) -> list[object]:
-    """Return a state tensor as [dtype, shape, elements]; the elements in hexadecimal where Python has no such numbers."""
+    """Return a state tensor as [dtype, shape, elements].
+
+    The elements in hexadecimal where Python has no such numbers.
+    """
     head: list[object] = [tensor.dtype.label, list(tensor.shape)]
     if file.payload is None:
         return head
@@ -144,7 +177,10 @@ def _state_value(file: TensorFile, tensor: Tensor) -> list[object]:
 
 
 def _metadata(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[ValueChange]:
-    """Yield `__metadata__` entries that differ; of a sharded checkpoint, the entries of all shards together."""
+    """Yield `__metadata__` entries that differ.
+
+    Of a sharded checkpoint, the entries of all shards together.
+    """
     in_a, in_b = _all_metadata(a), _all_metadata(b)
     for pointer, left, right in differences(in_a, in_b):
         if value_address("__metadata__", pointer) in selection:
@@ -156,13 +192,18 @@ def _all_metadata(checkpoint: Checkpoint) -> dict[str, object]:
 
 
 def _files(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[FileChange]:
-    """Yield files that are in one only, and files that are not understood and differ. What a file that is understood holds is compared elsewhere."""
+    """Yield files that are in one only, and files that are not understood and differ.
+
+    What a file that is understood holds is compared elsewhere.
+    """
     (in_a, others_a), (in_b, others_b) = _listing(a), _listing(b)
     of_the_hub = {HUB_ADDED_FILES} if is_hub_name(a.root) != is_hub_name(b.root) else set()
     for path in sorted((in_a.keys() | in_b.keys()) - of_the_hub):
         other_a, other_b = others_a.get(path), others_b.get(path)
         both = path in in_a and path in in_b
-        alike = other_a.may_equal(other_b) if other_a and other_b else both and not (other_a or other_b)
+        alike = (
+            other_a.may_equal(other_b) if other_a and other_b else both and not (other_a or other_b)
+        )
         if not alike and path in selection:
             yield FileChange(path=path, a=in_a.get(path), b=in_b.get(path))
 
@@ -178,23 +219,34 @@ def _listing(checkpoint: Checkpoint) -> tuple[dict[str, int], dict[str, OtherFil
 
 
 def differences(a: object, b: object, pointer: str = "") -> Iterator[tuple[str, object, object]]:
-    """Yield (pointer, in A, in B) for every value that differs, ABSENT where there is none. Lists differ as a whole, 1 and 1.0 and true do too."""
+    """Yield (pointer, in A, in B) for every value that differs, ABSENT where there is none.
+
+    Lists differ as a whole, 1 and 1.0 and true do too.
+    """
     if isinstance(a, dict) and isinstance(b, dict):
         for key in sorted(a.keys() | b.keys()):
-            yield from differences(a.get(key, ABSENT), b.get(key, ABSENT), f"{pointer}/{escape(key)}")
+            yield from differences(
+                a.get(key, ABSENT), b.get(key, ABSENT), f"{pointer}/{escape(key)}"
+            )
     elif not _equal(a, b):
         yield pointer, a, b
 
 
 def pointers(value: object, pointer: str = "") -> Iterator[str]:
-    """Yield the pointer of every value that `differences` can name in `value`: the root, and whatever objects hold at any depth."""
+    """Yield the pointer of every value that `differences` can name in `value`.
+
+    The root, and whatever objects hold at any depth.
+    """
     yield pointer
     for key, item in value.items() if isinstance(value, dict) else ():
         yield from pointers(item, f"{pointer}/{escape(key)}")
 
 
 def _equal(a: object, b: object) -> bool:
-    """Whether two values are alike in type and value; NaN, which processor state can hold, is like NaN."""
+    """Whether two values are alike in type and value.
+
+    NaN, which processor state can hold, is like NaN.
+    """
     if type(a) is not type(b):
         return False
     if isinstance(a, list) and isinstance(b, list):

@@ -1,6 +1,9 @@
-"""What differs between two checkpoints, A and B, structurally: a noun that can be inverted, filtered and rendered.
+"""What differs between two checkpoints, A and B, structurally.
 
-Empty tuples everywhere mean that nothing differs. Values of tensors are not part of it, except those of processor state.
+A noun that can be inverted, filtered and rendered.
+
+Empty tuples everywhere mean that nothing differs. Values of tensors are not part of it, except
+those of processor state.
 """
 
 from __future__ import annotations
@@ -37,7 +40,10 @@ class RenameKind(StrEnum):
 
 
 class Rename(NamedTuple):
-    """Tensors that are in both under different names: `old` is what A has where B has `new` (either may be empty), pairs as (A's, B's)."""
+    """Tensors that are in both under different names.
+
+    `old` is what A has where B has `new` (either may be empty), pairs as (A's, B's).
+    """
 
     kind: RenameKind
     old: str
@@ -46,13 +52,18 @@ class Rename(NamedTuple):
 
     def inverse(self) -> Rename:
         """The same rename seen from B."""
-        return Rename(kind=self.kind, old=self.new, new=self.old, pairs=tuple((b, a) for a, b in self.pairs))
+        return Rename(
+            kind=self.kind, old=self.new, new=self.old, pairs=tuple((b, a) for a, b in self.pairs)
+        )
 
 
 class ValueChange(NamedTuple):
-    """One value that differs: in `path` at the JSON pointer `pointer`, `a` in A and `b` in B; ABSENT where there is none.
+    """One value that differs: in `path` at the JSON pointer `pointer`, `a` in A and `b` in B.
 
-    `same_because` says why the two mean the same (absent, false and null of a reserved key); such a change is no difference.
+    ABSENT where there is none.
+
+    `same_because` says why the two mean the same (absent, false and null of a reserved key); such a
+    change is no difference.
     """
 
     path: str
@@ -63,7 +74,10 @@ class ValueChange(NamedTuple):
 
 
 class FileChange(NamedTuple):
-    """A file that is in one only (None for the other's size) or that differs in size or content. Sizes in bytes."""
+    """A file that is in one only (None for the other's size) or that differs in size or content.
+
+    Sizes in bytes.
+    """
 
     path: str
     a: int | None
@@ -71,7 +85,10 @@ class FileChange(NamedTuple):
 
 
 class Diff(NamedTuple):
-    """Everything that differs. `retyped` and `reshaped` hold (A's, B's) tensors, renamed ones included."""
+    """Everything that differs.
+
+    `retyped` and `reshaped` hold (A's, B's) tensors, renamed ones included.
+    """
 
     a: Checkpoint
     b: Checkpoint
@@ -121,8 +138,9 @@ class StoryKind(StrEnum):
 class DifferenceGroup(NamedTuple):
     """Tensors that differ in one and the same way.
 
-    `text` says what, `remark` why or what it leads to ("" where nothing is known). `harmful` is whether B's loader goes wrong because of it.
-    `names` are folded, `nbytes` is what B has more than A.
+    `text` says what, `remark` why or what it leads to ("" where nothing is known). `harmful` is
+    whether B's loader goes wrong because of it. `names` are folded, `nbytes` is what B has more
+    than A.
     """
 
     kind: StoryKind
@@ -135,7 +153,11 @@ class DifferenceGroup(NamedTuple):
 
 
 class WatchedLine(NamedTuple):
-    """A config key that always has its line: its values on both sides, what the loader does with each, whether each is fine and they mean the same."""
+    """A config key that always has its line.
+
+    Its values on both sides, what the loader does with each, whether each is fine and they mean the
+    same.
+    """
 
     key: str
     a: object
@@ -148,9 +170,12 @@ class WatchedLine(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """A diff with both summaries and what they amount to: what `ckpt diff` shows. `aspects`, `select` and `ignore` are what was asked for.
+    """A diff with both summaries and what they amount to: what `ckpt diff` shows.
 
-    `changes` is what differs in the tensors' values, None where nobody asked. `transferred` is what reading took, where one of them is on the Hub.
+    `aspects`, `select` and `ignore` are what was asked for.
+
+    `changes` is what differs in the tensors' values, None where nobody asked. `transferred` is what
+    reading took, where one of them is on the Hub.
     """
 
     diff: Diff
@@ -176,7 +201,9 @@ class Comparison(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Tensors of one component, or of one dtype: how many, of how many parameters and bytes of payload.
+    """Tensors of one component, or of one dtype.
+
+    How many, of how many parameters and bytes of payload.
 
     `dtypes` are (name, tensors) pairs. `trains` is None where the config does not tell.
     """
@@ -191,7 +218,10 @@ class Group(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """A config value worth showing; `fine` is None where no verdict is known, and `remark` says what the loader does with it."""
+    """A config value worth showing.
+
+    `fine` is None where no verdict is known, and `remark` says what the loader does with it.
+    """
 
     key: str
     value: object
@@ -200,7 +230,11 @@ class Setting(NamedTuple):
 
 
 class Processor(NamedTuple):
-    """A processor pipeline: its file, its steps by name, how it normalises each kind of feature, and the state files it names (name, is it there)."""
+    """A processor pipeline.
+
+    Its file, its steps by name, how it normalises each kind of feature, and the state files it
+    names (name, is it there).
+    """
 
     path: str
     steps: tuple[str, ...]
@@ -209,9 +243,12 @@ class Processor(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """A checkpoint with what its family says of it. `profile` is how its dtypes came about, "" if unknown; `remarks` are what keeps it from loading.
+    """A checkpoint with what its family says of it.
 
-    `values` is what was measured, None where nobody asked. `transferred` is what reading it took, where it is on the Hub.
+    `profile` is how its dtypes came about, "" if unknown; `remarks` are what keeps it from loading.
+
+    `values` is what was measured, None where nobody asked. `transferred` is what reading it took,
+    where it is on the Hub.
     """
 
     checkpoint: Checkpoint
@@ -237,7 +274,10 @@ class Summary(NamedTuple):
 
     @property
     def trainable(self) -> int | None:
-        """Number of parameters that the config lets train; None where that is unknown for some component."""
+        """Number of parameters that the config lets train.
+
+        None where that is unknown for some component.
+        """
         if any(group.trains is None for group in self.components):
             return None
         return sum(group.parameters for group in self.components if group.trains)

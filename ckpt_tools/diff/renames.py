@@ -1,8 +1,11 @@
-"""Tensors that two checkpoints hold under different names: which of A's is which of B's, and by what rule.
+"""Tensors that two checkpoints hold under different names.
 
-Four rules, each a way in which names go wrong in practice: a wrapper segment (`_orig_mod`, `module`) anywhere, a prefix added or removed, layer numbers
-shifted, a subtree renamed. Every rule proposes pairs; `match` keeps, largest group first, those whose tensors are still free. Shapes always agree.
-The outcome does not depend on which side is called A.
+Which of A's is which of B's, and by what rule.
+
+Four rules, each a way in which names go wrong in practice: a wrapper segment (`_orig_mod`,
+`module`) anywhere, a prefix added or removed, layer numbers shifted, a subtree renamed. Every rule
+proposes pairs; `match` keeps, largest group first, those whose tensors are still free. Shapes
+always agree. The outcome does not depend on which side is called A.
 """
 
 from __future__ import annotations
@@ -31,7 +34,10 @@ class _Pair(NamedTuple):
 
 
 def match(only_a: Iterable[Tensor], only_b: Iterable[Tensor]) -> tuple[Rename, ...]:
-    """Return the renames that lead from `only_a` to `only_b`, largest first. Each tensor is in at most one."""
+    """Return the renames that lead from `only_a` to `only_b`, largest first.
+
+    Each tensor is in at most one.
+    """
     free_a = {tensor.name: tensor for tensor in only_a}
     free_b = {tensor.name: tensor for tensor in only_b}
     renames: list[Rename] = []
@@ -44,11 +50,18 @@ def match(only_a: Iterable[Tensor], only_b: Iterable[Tensor]) -> tuple[Rename, .
             del free_a[pair.a.name], free_b[pair.b.name]
 
     def proposals(rule: _Rule) -> list[list[_Pair]]:
-        return _groups(rule(tuple(free_a.values()), tuple(free_b.values()))) if free_a and free_b else []
+        return (
+            _groups(rule(tuple(free_a.values()), tuple(free_b.values())))
+            if free_a and free_b
+            else []
+        )
 
-    # Whole modules first, whatever rule explains them; then rule by rule, which is faster for many small groups.
+    # Whole modules first, whatever rule explains them; then rule by rule, which is faster for many
+    # small groups.
     for _ in range(_ROUNDS):
-        settle(max((group for rule in _RULES for group in proposals(rule)[:1]), key=len, default=[]))
+        settle(
+            max((group for rule in _RULES for group in proposals(rule)[:1]), key=len, default=[])
+        )
     for rule in _RULES:
         for pairs in proposals(rule):
             settle(pairs)
@@ -72,8 +85,16 @@ def _groups(pairs: Iterable[_Pair]) -> list[list[_Pair]]:
         groups[pair.old, pair.new].append(pair)
     for group in groups.values():
         uses = Counter(name for pair in group for name in (("a", pair.a.name), ("b", pair.b.name)))
-        group[:] = [pair for pair in group if uses["a", pair.a.name] == 1 and uses["b", pair.b.name] == 1]
-    return sorted(groups.values(), key=lambda group: (-len(group), sorted(name for pair in group for name in (pair.a.name, pair.b.name))))
+        group[:] = [
+            pair for pair in group if uses["a", pair.a.name] == 1 and uses["b", pair.b.name] == 1
+        ]
+    return sorted(
+        groups.values(),
+        key=lambda group: (
+            -len(group),
+            sorted(name for pair in group for name in (pair.a.name, pair.b.name)),
+        ),
+    )
 
 
 def _wrappers(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterator[_Pair]:
@@ -85,7 +106,10 @@ def _wrappers(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterator[_P
 
 
 def _by_plain_name(tensors: Iterable[Tensor]) -> dict[str, Tensor]:
-    """Return tensors by their names without wrappers, those left out that share one: which of them is meant cannot be known."""
+    """Return tensors by their names without wrappers, those left out that share one.
+
+    Which of them is meant cannot be known.
+    """
     found: defaultdict[str, list[Tensor]] = defaultdict(list)
     for tensor in tensors:
         found[unwrapped(tensor.name)].append(tensor)
@@ -103,7 +127,9 @@ def _prefixes(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterator[_P
         yield _Pair(RenameKind.PREFIX, prefix, "", long, short)
 
 
-def _suffix_pairs(longer: Sequence[Tensor], shorter: Sequence[Tensor]) -> Iterator[tuple[Tensor, str, Tensor]]:
+def _suffix_pairs(
+    longer: Sequence[Tensor], shorter: Sequence[Tensor]
+) -> Iterator[tuple[Tensor, str, Tensor]]:
     """Yield (tensor, prefix with its dot, other) where the tensor's name is prefix + the other's name. The shortest prefix wins."""
     by_name = {tensor.name: tensor for tensor in shorter}
     for tensor in longer:
@@ -115,7 +141,10 @@ def _suffix_pairs(longer: Sequence[Tensor], shorter: Sequence[Tensor]) -> Iterat
 
 
 def prefix_ends(name: str) -> Iterator[int]:
-    """Yield where the prefixes of `name` end, dots included, shortest first; no more than a model can have."""
+    """Yield where the prefixes of `name` end, dots included, shortest first.
+
+    No more than a model can have.
+    """
     end = 0
     for _ in range(SEGMENT_LIMIT):
         end = name.find(".", end) + 1
@@ -134,7 +163,12 @@ def _layer_offsets(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterat
             b = b_by_slot.get((number + offset, rest))
             if b is not None and a.shape == b.shape and offset:
                 shifted, plain = f"{stem}.{{n+{abs(offset)}}}", f"{stem}.{{n}}"
-                yield _Pair(RenameKind.LAYER_OFFSET, *((plain, shifted) if offset > 0 else (shifted, plain)), a, b)
+                yield _Pair(
+                    RenameKind.LAYER_OFFSET,
+                    *((plain, shifted) if offset > 0 else (shifted, plain)),
+                    a,
+                    b,
+                )
 
 
 def _stacks(tensors: Iterable[Tensor]) -> dict[str, dict[tuple[int, str], Tensor]]:
@@ -144,13 +178,18 @@ def _stacks(tensors: Iterable[Tensor]) -> dict[str, dict[tuple[int, str], Tensor
         parts = tensor.name.split(".", SEGMENT_LIMIT)
         place = next((place for place in range(1, len(parts) - 1) if is_index(parts[place])), None)
         if place is not None:
-            stacks[".".join(parts[:place])][int(parts[place]), ".".join(parts[place + 1 :])] = tensor
+            stacks[".".join(parts[:place])][int(parts[place]), ".".join(parts[place + 1 :])] = (
+                tensor
+            )
     return stacks
 
 
 def _subtrees(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterator[_Pair]:
     """Propose pairs from subtrees that hold the same shapes and dtypes in the same order, and stand alone in doing so on both sides; largest first."""
-    rest_a, rest_b = {tensor.name: tensor for tensor in only_a}, {tensor.name: tensor for tensor in only_b}
+    rest_a, rest_b = (
+        {tensor.name: tensor for tensor in only_a},
+        {tensor.name: tensor for tensor in only_b},
+    )
     for depth in range(1, _SUBTREE_DEPTH + 1):
         trees_a, trees_b = _trees(rest_a.values(), depth), _trees(rest_b.values(), depth)
         for signature in trees_a.keys() & trees_b.keys():
@@ -161,8 +200,14 @@ def _subtrees(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterator[_P
 
 
 def _in_order(tensors_a: Sequence[Tensor], tensors_b: Sequence[Tensor]) -> Iterator[_Pair]:
-    """Propose the pairs, in order, of two subtrees; none where their names share too little to call it a rename."""
-    pairs = [_Pair(RenameKind.SUBTREE, *_differing_part(a.name, b.name), a, b) for a, b in zip(tensors_a, tensors_b, strict=True)]
+    """Propose the pairs, in order, of two subtrees.
+
+    None where their names share too little to call it a rename.
+    """
+    pairs = [
+        _Pair(RenameKind.SUBTREE, *_differing_part(a.name, b.name), a, b)
+        for a, b in zip(tensors_a, tensors_b, strict=True)
+    ]
     labels = {(pair.old, pair.new) for pair in pairs}
     lone = len(pairs) == 1 and pairs[0].old != pairs[0].a.name
     if lone or 2 * len(labels) <= len(pairs):
@@ -174,7 +219,10 @@ def _differing_part(old: str, new: str) -> tuple[str, str]:
     a, b = old.split("."), new.split(".")
     shorter = min(len(a), len(b))
     front = next((place for place in range(shorter) if a[place] != b[place]), shorter)
-    back = next((place for place in range(shorter - front) if a[-1 - place] != b[-1 - place]), shorter - front)
+    back = next(
+        (place for place in range(shorter - front) if a[-1 - place] != b[-1 - place]),
+        shorter - front,
+    )
     return ".".join(a[front : len(a) - back]), ".".join(b[front : len(b) - back])
 
 

@@ -1,4 +1,7 @@
-"""What a Diff amounts to, in sentences that name components, causes and consequences. The same Diff always tells the same stories in the same order."""
+"""What a Diff amounts to, in sentences that name components, causes and consequences.
+
+The same Diff always tells the same stories in the same order.
+"""
 
 from __future__ import annotations
 
@@ -24,30 +27,57 @@ _WRAPPED = "saved from a wrapped model (torch.compile, DataParallel, FSDP): a lo
 
 
 def shared_family(a: Checkpoint, b: Checkpoint) -> Family:
-    """Return the family in whose words two checkpoints are compared: B's, or A's where B is of none."""
+    """Return the family in whose words two checkpoints are compared.
+
+    B's, or A's where B is of none.
+    """
     family = family_of(b)
     return family_of(a) if family is GENERIC else family
 
 
 def watched_lines(a: Checkpoint, b: Checkpoint) -> tuple[WatchedLine, ...]:
-    """Return the lines of the keys that decide whether the checkpoints load, differing or not; none for a pair of two families or without configs."""
+    """Return the lines of the keys that decide whether the checkpoints load, differing or not.
+
+    None for a pair of two families or without configs.
+    """
     config_a, config_b = a.document("config.json"), b.document("config.json")
     family = family_of(a)
     if config_a is None or config_b is None or family is not family_of(b):
         return ()
     lines = []
     for watched in family.watched:
-        left, right = config_a.value.get(watched.key, ABSENT), config_b.value.get(watched.key, ABSENT)
+        left, right = (
+            config_a.value.get(watched.key, ABSENT),
+            config_b.value.get(watched.key, ABSENT),
+        )
         (fine_a, remark_a), (fine_b, remark_b) = watched.judge(left), watched.judge(right)
         alike = all(any(value is neutral for neutral in watched.neutral) for value in (left, right))
-        verdict = "same" if type(left) is type(right) and left == right else "equivalent" if alike else "different"
-        line = WatchedLine(key=watched.key, a=left, b=right, fine_a=fine_a, fine_b=fine_b, remark_a=remark_a, remark_b=remark_b, verdict=verdict)
+        verdict = (
+            "same"
+            if type(left) is type(right) and left == right
+            else "equivalent"
+            if alike
+            else "different"
+        )
+        line = WatchedLine(
+            key=watched.key,
+            a=left,
+            b=right,
+            fine_a=fine_a,
+            fine_b=fine_b,
+            remark_a=remark_a,
+            remark_b=remark_b,
+            verdict=verdict,
+        )
         lines.append(line)
     return tuple(lines)
 
 
 def group_differences(diff: Diff) -> tuple[DifferenceGroup, ...]:
-    """Return what differs in the tensors, grouped by how they differ; every tensor in `diff` is in a story."""
+    """Return what differs in the tensors, grouped by how they differ.
+
+    Every tensor in `diff` is in a story.
+    """
     family = shared_family(diff.a, diff.b)
     copies_a, rest_a = _split_copies(diff.a, diff.only_a)
     copies_b, rest_b = _split_copies(diff.b, diff.only_b)
@@ -67,11 +97,21 @@ _HARMLESS = frozenset({StoryKind.EXTRA, StoryKind.DTYPE})
 type _Sides = tuple[Tensor | None, Tensor | None]
 
 
-def _story(kind: StoryKind, text: str, pairs: Sequence[_Sides], remark: str, *, harmful: bool | None = None) -> DifferenceGroup:
+def _story(
+    kind: StoryKind, text: str, pairs: Sequence[_Sides], remark: str, *, harmful: bool | None = None
+) -> DifferenceGroup:
     nbytes = sum((b.nbytes if b else 0) - (a.nbytes if a else 0) for a, b in pairs)
     names = _folded(tensor for a, b in pairs if (tensor := b or a))
     harmful = kind not in _HARMLESS if harmful is None else harmful
-    return DifferenceGroup(kind=kind, text=text, remark=remark, harmful=harmful, tensors=len(pairs), nbytes=nbytes, names=names)
+    return DifferenceGroup(
+        kind=kind,
+        text=text,
+        remark=remark,
+        harmful=harmful,
+        tensors=len(pairs),
+        nbytes=nbytes,
+        names=names,
+    )
 
 
 def _count(tensors: int) -> str:
@@ -82,13 +122,22 @@ def _folded(tensors: Iterable[Tensor]) -> tuple[str, ...]:
     return tuple(fold(tensor.name for tensor in tensors))
 
 
-def _split_copies(checkpoint: Checkpoint, only: Sequence[Tensor]) -> tuple[dict[str, list[Tensor]], list[Tensor]]:
+def _split_copies(
+    checkpoint: Checkpoint, only: Sequence[Tensor]
+) -> tuple[dict[str, list[Tensor]], list[Tensor]]:
     """Return those of `only` that are, under a prefix, copies of other tensors of the same checkpoint, by prefix; and the rest."""
     shapes = {tensor.name: tensor.shape for tensor in checkpoint.tensors}
     copies: defaultdict[str, list[Tensor]] = defaultdict(list)
     rest: list[Tensor] = []
     for tensor in only:
-        end = next((end for end in prefix_ends(tensor.name) if shapes.get(tensor.name[end:]) == tensor.shape), None)
+        end = next(
+            (
+                end
+                for end in prefix_ends(tensor.name)
+                if shapes.get(tensor.name[end:]) == tensor.shape
+            ),
+            None,
+        )
         if end is None:
             rest.append(tensor)
         else:
@@ -96,9 +145,16 @@ def _split_copies(checkpoint: Checkpoint, only: Sequence[Tensor]) -> tuple[dict[
     return dict(copies), rest
 
 
-def _copy(prefix: str, tensors: Sequence[Tensor], diff: Diff, family: Family, *, side: str) -> DifferenceGroup:
+def _copy(
+    prefix: str, tensors: Sequence[Tensor], diff: Diff, family: Family, *, side: str
+) -> DifferenceGroup:
     copied = {tensor.name.removeprefix(prefix) for tensor in tensors}
-    elsewhere = (tensor.name for checkpoint in (diff.a, diff.b) for tensor in checkpoint.tensors if not tensor.name.startswith(prefix))
+    elsewhere = (
+        tensor.name
+        for checkpoint in (diff.a, diff.b)
+        for tensor in checkpoint.tensors
+        if not tensor.name.startswith(prefix)
+    )
     whole = all(name in copied for name in elsewhere if family.needs(name))
     return _story(
         StoryKind.COPY,
@@ -117,12 +173,20 @@ def _missing(tensors: Sequence[Tensor], family: Family, b: Checkpoint) -> Iterat
         if members:
             text = f"{_count(len(members))} missing in B ({family.parts(tensor.name for tensor in members)})"
             remark = family.missing if needed and wanted else ""
-            yield _story(StoryKind.MISSING, text, [(tensor, None) for tensor in members], remark, harmful=needed)
+            yield _story(
+                StoryKind.MISSING,
+                text,
+                [(tensor, None) for tensor in members],
+                remark,
+                harmful=needed,
+            )
 
 
 def _extra(tensors: Sequence[Tensor], family: Family) -> Iterator[DifferenceGroup]:
     if tensors:
-        text = f"{_count(len(tensors))} only in B ({family.parts(tensor.name for tensor in tensors)})"
+        text = (
+            f"{_count(len(tensors))} only in B ({family.parts(tensor.name for tensor in tensors)})"
+        )
         yield _story(StoryKind.EXTRA, text, [(None, tensor) for tensor in tensors], "")
 
 
@@ -131,26 +195,50 @@ def _renamed(rename: Rename, family: Family) -> DifferenceGroup:
     text = f"{_count(len(rename.pairs))} {_renaming(rename)} ({parts})"
     lost = any(family.needs(a.name) and not family.needs(b.name) for a, b in rename.pairs)
     wrapped = any(unwrapped(b.name) != b.name for _, b in rename.pairs)
-    remark = f"B lacks them under the names it needs: {family.missing}" if lost else _WRAPPED if wrapped else ""
+    remark = (
+        f"B lacks them under the names it needs: {family.missing}"
+        if lost
+        else _WRAPPED
+        if wrapped
+        else ""
+    )
     # Bytes change only with the dtype, and that is a story of its own.
     return DifferenceGroup(
-        kind=StoryKind.RENAMED, text=text, remark=remark, harmful=lost or wrapped, tensors=len(rename.pairs), nbytes=0, names=_renamed_names(rename)
+        kind=StoryKind.RENAMED,
+        text=text,
+        remark=remark,
+        harmful=lost or wrapped,
+        tensors=len(rename.pairs),
+        nbytes=0,
+        names=_renamed_names(rename),
     )
 
 
 def _renamed_names(rename: Rename) -> tuple[str, ...]:
     """Return the names as old -> new: folded where both sides fold alike, else one by one."""
     old, new = fold(a.name for a, _ in rename.pairs), fold(b.name for _, b in rename.pairs)
-    pairs = zip(old, new, strict=True) if list(old.values()) == list(new.values()) else ((a.name, b.name) for a, b in rename.pairs)
+    pairs = (
+        zip(old, new, strict=True)
+        if list(old.values()) == list(new.values())
+        else ((a.name, b.name) for a, b in rename.pairs)
+    )
     return tuple(f"{a} -> {b}" for a, b in pairs)
 
 
 def _renaming(rename: Rename) -> str:
     match rename.kind:
         case RenameKind.PREFIX:
-            return f"moved under `{rename.new}` in B" if rename.new else f"moved out of `{rename.old}` in B"
+            return (
+                f"moved under `{rename.new}` in B"
+                if rename.new
+                else f"moved out of `{rename.old}` in B"
+            )
         case RenameKind.WRAPPER:
-            return f"wrapped in `{rename.new}` in B" if rename.new else f"unwrapped from `{rename.old}` in B"
+            return (
+                f"wrapped in `{rename.new}` in B"
+                if rename.new
+                else f"unwrapped from `{rename.old}` in B"
+            )
         case _:
             return f"called `{rename.new}` in B instead of `{rename.old}`"
 
@@ -162,7 +250,9 @@ def _retyped(diff: Diff, family: Family) -> Iterator[DifferenceGroup]:
     for a, b in diff.retyped:
         groups[a.dtype.label, b.dtype.label].append((a, b))
     profile_a, profile_b = family.profile(diff.a), family.profile(diff.b)
-    told = [f"{side} was {profile}" for side, profile in (("B", profile_b), ("A", profile_a)) if profile]
+    told = [
+        f"{side} was {profile}" for side, profile in (("B", profile_b), ("A", profile_a)) if profile
+    ]
     remark = "; ".join(told) if profile_a != profile_b else ""
     contradiction = family.contradiction(diff.b)
     if remark and contradiction:
@@ -179,4 +269,12 @@ def _reshaped(diff: Diff, family: Family) -> Iterator[DifferenceGroup]:
         # The bytes of a tensor that has another dtype too are counted there.
         nbytes = sum(b.nbytes - a.nbytes for a, b in diff.reshaped if a.dtype == b.dtype)
         remark = "the loader refuses another shape"
-        yield DifferenceGroup(kind=StoryKind.SHAPE, text=text, remark=remark, harmful=True, tensors=len(diff.reshaped), nbytes=nbytes, names=tuple(names))
+        yield DifferenceGroup(
+            kind=StoryKind.SHAPE,
+            text=text,
+            remark=remark,
+            harmful=True,
+            tensors=len(diff.reshaped),
+            nbytes=nbytes,
+            names=tuple(names),
+        )

@@ -1,4 +1,8 @@
-"""A checkpoint to its Summary: components by the family's names, settings with the family's verdicts, processors as LeRobot writes them."""
+"""A checkpoint to its Summary.
+
+Components by the family's names, settings with the family's verdicts, processors as LeRobot writes
+them.
+"""
 
 from __future__ import annotations
 
@@ -35,20 +39,29 @@ def summarise(checkpoint: Checkpoint) -> Summary:
     )
 
 
-def _components(checkpoint: Checkpoint, family: Family, config: Mapping[str, object]) -> Iterator[Group]:
+def _components(
+    checkpoint: Checkpoint, family: Family, config: Mapping[str, object]
+) -> Iterator[Group]:
     members: defaultdict[str, list[Tensor]] = defaultdict(list)
     for tensor in checkpoint.tensors:
         members[family.component(tensor.name)].append(tensor)
     for component in family.components:
         if component.key in members:
-            yield _group(component.key, component.title, members[component.key], trains=family.trains(component.key, config))
+            yield _group(
+                component.key,
+                component.title,
+                members[component.key],
+                trains=family.trains(component.key, config),
+            )
 
 
 def _dtypes(checkpoint: Checkpoint) -> Iterator[Group]:
     members: defaultdict[Dtype, list[Tensor]] = defaultdict(list)
     for tensor in checkpoint.tensors:
         members[tensor.dtype].append(tensor)
-    for dtype, tensors in sorted(members.items(), key=lambda item: -sum(tensor.nbytes for tensor in item[1])):
+    for dtype, tensors in sorted(
+        members.items(), key=lambda item: -sum(tensor.nbytes for tensor in item[1])
+    ):
         yield _group(dtype.label, dtype.label, tensors)
 
 
@@ -76,7 +89,9 @@ def _settings(config: Document, family: Family) -> Iterator[Setting]:
             yield Setting(key=key, value=config.value[key])
     for features in ("input_features", "output_features"):
         for name, feature in _objects(config.value.get(features)):
-            yield Setting(key=name, value=feature.get("shape"), remark=str(feature.get("type", "")).lower())
+            yield Setting(
+                key=name, value=feature.get("shape"), remark=str(feature.get("type", "")).lower()
+            )
 
 
 def _processors(checkpoint: Checkpoint) -> Iterator[Processor]:
@@ -85,10 +100,14 @@ def _processors(checkpoint: Checkpoint) -> Iterator[Processor]:
         steps = document.value.get("steps")
         if isinstance(steps, list):
             known = [step for step in steps if isinstance(step, dict)]
-            states = [step["state_file"] for step in known if isinstance(step.get("state_file"), str)]
+            states = [
+                step["state_file"] for step in known if isinstance(step.get("state_file"), str)
+            ]
             yield Processor(
                 path=document.path,
-                steps=tuple(str(step.get("registry_name") or step.get("class") or "?") for step in known),
+                steps=tuple(
+                    str(step.get("registry_name") or step.get("class") or "?") for step in known
+                ),
                 modes=tuple(mode for step in known for mode in _modes(step)),
                 states=tuple((name, name in present) for name in states),
             )
@@ -99,7 +118,9 @@ def _modes(step: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     config = step.get("config")
     if step.get("registry_name") in _NORMALISERS and isinstance(config, dict):
         modes = config.get("norm_map")
-        yield from ((kind, str(mode)) for kind, mode in modes.items()) if isinstance(modes, dict) else ()
+        yield from (
+            ((kind, str(mode)) for kind, mode in modes.items()) if isinstance(modes, dict) else ()
+        )
 
 
 def _objects(value: object) -> Iterator[tuple[str, Mapping[str, object]]]:

@@ -1,4 +1,7 @@
-"""Tensors' values and what changed in them, told by the parts of the model and their layers. The same facts always give the same rows in the same order."""
+"""Tensors' values and what changed in them, told by the parts of the model and their layers.
+
+The same facts always give the same rows in the same order.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,16 @@ from math import hypot, sqrt
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.names import is_index
-from ckpt_tools.values.model import LayerChange, LayerValues, Measurement, PairFacts, Sameness, TensorChange, ValueComparison, ValueSummary
+from ckpt_tools.values.model import (
+    LayerChange,
+    LayerValues,
+    Measurement,
+    PairFacts,
+    Sameness,
+    TensorChange,
+    ValueComparison,
+    ValueSummary,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,38 +32,69 @@ OTHER = "other"
 
 
 def layer_of(name: str) -> str:
-    """Return the number of the layer that a tensor belongs to: the first whole number among the segments of its name."""
+    """Return the number of the layer that a tensor belongs to.
+
+    The first whole number among the segments of its name.
+    """
     return next((segment for segment in name.split(".") if is_index(segment)), OTHER)
 
 
 def value_comparison(
-    measured: Iterable[tuple[Tensor, Tensor, PairFacts]], family: Family, config: Mapping[str, object], *, tolerance: float = 0.0, uncompared: int = 0
+    measured: Iterable[tuple[Tensor, Tensor, PairFacts]],
+    family: Family,
+    config: Mapping[str, object],
+    *,
+    tolerance: float = 0.0,
+    uncompared: int = 0,
 ) -> ValueComparison:
-    """Return what changed, in the family's words. `config` is that of the side that was trained, B. `tolerance` is a relative L2 norm."""
+    """Return what changed, in the family's words.
+
+    `config` is that of the side that was trained, B. `tolerance` is a relative L2 norm.
+    """
     members: defaultdict[str, list[TensorChange]] = defaultdict(list)
     for a, b, facts in measured:
         part = family.component(b.name)
-        members[part].append(TensorChange(a, b, part, layer_of(b.name), sameness(a, b, facts, tolerance), facts))
+        members[part].append(
+            TensorChange(a, b, part, layer_of(b.name), sameness(a, b, facts, tolerance), facts)
+        )
     parts = [component for component in family.components if component.key in members]
     return ValueComparison(
         tolerance=tolerance,
         tensors=tuple(change for component in parts for change in members[component.key]),
-        layers=tuple(row for component in parts for row in _layers(component, members[component.key], family.trains(component.key, config))),
-        components=tuple(_row(component, "", members[component.key], family.trains(component.key, config)) for component in parts),
+        layers=tuple(
+            row
+            for component in parts
+            for row in _layers(
+                component, members[component.key], family.trains(component.key, config)
+            )
+        ),
+        components=tuple(
+            _row(component, "", members[component.key], family.trains(component.key, config))
+            for component in parts
+        ),
         uncompared=uncompared,
     )
 
 
 def sameness(a: Tensor, b: Tensor, facts: PairFacts, tolerance: float) -> Sameness:
-    """Return how alike two tensors are. One in which a number became NaN or infinite, or was, has changed whatever the tolerance."""
+    """Return how alike two tensors are.
+
+    One in which a number became NaN or infinite, or was, has changed whatever the tolerance.
+    """
     if facts.same_bytes and a.dtype is b.dtype:
         return Sameness.IDENTICAL
     if not facts.changed:
         return Sameness.EQUAL
-    return Sameness.CLOSE if 0 < tolerance >= facts.rel_l2 and not facts.broken else Sameness.CHANGED
+    return (
+        Sameness.CLOSE if 0 < tolerance >= facts.rel_l2 and not facts.broken else Sameness.CHANGED
+    )
 
 
-def _layers(component: Component, changes: Sequence[TensorChange], trains: bool | None) -> Iterable[LayerChange]:  # noqa: FBT001 - as in the record
+def _layers(
+    component: Component,
+    changes: Sequence[TensorChange],
+    trains: bool | None,  # noqa: FBT001 - as in the record
+) -> Iterable[LayerChange]:
     """Yield a row a layer, numbers in order and what is in no layer after them."""
     layers: defaultdict[str, list[TensorChange]] = defaultdict(list)
     for change in changes:
@@ -64,9 +107,17 @@ def _in_order(layer: str) -> tuple[bool, int]:
     return (layer == OTHER, 0 if layer == OTHER else int(layer))
 
 
-def _row(component: Component, layer: str, changes: Sequence[TensorChange], trains: bool | None) -> LayerChange:  # noqa: FBT001 - as in the record
+def _row(
+    component: Component,
+    layer: str,
+    changes: Sequence[TensorChange],
+    trains: bool | None,  # noqa: FBT001 - as in the record
+) -> LayerChange:
     counts = {kind: sum(change.sameness is kind for change in changes) for kind in Sameness}
-    changed, close = ([change.facts for change in changes if change.sameness is kind] for kind in (Sameness.CHANGED, Sameness.CLOSE))
+    changed, close = (
+        [change.facts for change in changes if change.sameness is kind]
+        for kind in (Sameness.CHANGED, Sameness.CLOSE)
+    )
     different = changed or close
     return LayerChange(
         component=component.key,
@@ -86,14 +137,23 @@ def _row(component: Component, layer: str, changes: Sequence[TensorChange], trai
 
 def value_summary(measured: Sequence[Measurement], family: Family) -> ValueSummary:
     """Return measurements, tensor by tensor and folded."""
-    members: defaultdict[str, defaultdict[str, list[Measurement]]] = defaultdict(lambda: defaultdict(list))
+    members: defaultdict[str, defaultdict[str, list[Measurement]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
     for tensor in measured:
         members[family.component(tensor.name)][layer_of(tensor.name)].append(tensor)
     parts = [component for component in family.components if component.key in members]
     return ValueSummary(
         tensors=tuple(measured),
-        layers=tuple(_values(part, layer, members[part.key][layer]) for part in parts for layer in sorted(members[part.key], key=_in_order)),
-        components=tuple(_values(part, "", [tensor for layer in members[part.key].values() for tensor in layer]) for part in parts),
+        layers=tuple(
+            _values(part, layer, members[part.key][layer])
+            for part in parts
+            for layer in sorted(members[part.key], key=_in_order)
+        ),
+        components=tuple(
+            _values(part, "", [tensor for layer in members[part.key].values() for tensor in layer])
+            for part in parts
+        ),
     )
 
 
@@ -111,5 +171,7 @@ def _values(component: Component, layer: str, tensors: Sequence[Measurement]) ->
         high=max((tensor.high for tensor in tensors if tensor.finite), default=0.0),
         rms=hypot(*(tensor.l2 for tensor in tensors)) / sqrt(finite) if finite else 0.0,
         zeros=sum(tensor.zeros for tensor in tensors),
-        zero_low_bits=min((tensor.zero_low_bits for tensor in tensors if tensor.zero_low_bits >= 0), default=-1),
+        zero_low_bits=min(
+            (tensor.zero_low_bits for tensor in tensors if tensor.zero_low_bits >= 0), default=-1
+        ),
     )

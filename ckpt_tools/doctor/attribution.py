@@ -1,4 +1,7 @@
-"""Which of two checkpoints is the wrong one: a difference is REFLOW's fault only where NORMAL has what a clean checkpoint has."""
+"""Which of two checkpoints is the wrong one.
+
+A difference is REFLOW's fault only where NORMAL has what a clean checkpoint has.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,15 @@ _OF_TRAINING = {"fields": frozenset({"CK702", "CK703"}), "teacher": frozenset({"
 
 def swapped(normal: Iterable[Finding], reflow: Iterable[Finding]) -> Iterator[str]:
     """Yield the question whether the two are swapped, where NORMAL holds what only training a student leaves, and REFLOW does not."""
-    left = {code: [finding for finding in normal if finding.code in codes] for code, codes in _OF_TRAINING.items()}
+    left = {
+        code: [finding for finding in normal if finding.code in codes]
+        for code, codes in _OF_TRAINING.items()
+    }
     codes = {finding.code for finding in reflow}
     fields = sorted({key_of(finding) for finding in left["fields"]} - {""})
-    holds = [f"reflow fields ({', '.join(fields)})"] * bool(fields) + ["a teacher"] * bool(left["teacher"])
+    holds = [f"reflow fields ({', '.join(fields)})"] * bool(fields) + ["a teacher"] * bool(
+        left["teacher"]
+    )
     if holds and not any(codes & of for of in _OF_TRAINING.values()):
         yield f"NORMAL holds {' and '.join(holds)}, and REFLOW does not: are they swapped?"
 
@@ -52,12 +60,26 @@ def lacking(reflow: Subject) -> tuple[str, ...] | None:
 
 
 def narrowed_to_normal(normal: Subject, reflow: Subject) -> bool:
-    """Whether every dtype that is not NORMAL's is the one that a normal checkpoint has there: then it is NORMAL whose file is large."""
+    """Whether every dtype that is not NORMAL's is the one that a normal checkpoint has there.
+
+    Then it is NORMAL whose file is large.
+    """
     expected = reflow.family.expected(reflow.checkpoint)
-    retyped = [] if isinstance(expected, Unknown) else compare(normal.checkpoint, reflow.checkpoint, aspects={Aspect.DTYPE}).retyped
-    return not isinstance(expected, Unknown) and all((wanted := expected.tensors.get(mine.name)) and mine.dtype is wanted.normal for _, mine in retyped)
+    retyped = (
+        []
+        if isinstance(expected, Unknown)
+        else compare(normal.checkpoint, reflow.checkpoint, aspects={Aspect.DTYPE}).retyped
+    )
+    return not isinstance(expected, Unknown) and all(
+        (wanted := expected.tensors.get(mine.name)) and mine.dtype is wanted.normal
+        for _, mine in retyped
+    )
 
 
 def key_of(finding: Finding) -> str:
     """Return the top-level key of config.json that a finding is about, "" for none."""
-    return segments(finding.subject)[0] if finding.path == "config.json" and finding.subject.startswith("/") else ""
+    return (
+        segments(finding.subject)[0]
+        if finding.path == "config.json" and finding.subject.startswith("/")
+        else ""
+    )

@@ -1,6 +1,9 @@
-"""From what the rules find in REFLOW, and what its settings have that NORMAL's do not, to causes: what is slow or wrong because of it, and the way out.
+"""From what the rules find in REFLOW, and what its settings have that NORMAL's do not, to causes.
 
-The rules decide what is wrong; here they are put in the order of what it does to a robot. What says nothing about speed or actions is left to `ckpt verify`.
+What is slow or wrong because of it, and the way out.
+
+The rules decide what is wrong; here they are put in the order of what it does to a robot. What says
+nothing about speed or actions is left to `ckpt verify`.
 """
 
 from __future__ import annotations
@@ -30,7 +33,10 @@ EFFECTS = list(Effect)
 
 
 class _Kind(NamedTuple):
-    """What findings of a rule amount to. `keyed` makes a cause of its own for each key of config.json."""
+    """What findings of a rule amount to.
+
+    `keyed` makes a cause of its own for each key of config.json.
+    """
 
     code: CauseCode
     effect: Effect
@@ -38,7 +44,14 @@ class _Kind(NamedTuple):
     keyed: bool = False
 
 
-_SANITIZE, _PROCESSORS, _SET, _UNSET, _CONFIG, _NONE = "sanitize", "processors", "set", "unset", "config", "none"
+_SANITIZE, _PROCESSORS, _SET, _UNSET, _CONFIG, _NONE = (
+    "sanitize",
+    "processors",
+    "set",
+    "unset",
+    "config",
+    "none",
+)
 _BROKEN = _Kind(CauseCode.PROCESSORS_BROKEN, Effect.BREAKS, _PROCESSORS)
 _STATISTICS = _Kind(CauseCode.STATISTICS_BROKEN, Effect.WRONG, _PROCESSORS)
 _UNNORMALISED = _Kind(CauseCode.NOT_NORMALISED, Effect.WRONG, _PROCESSORS)
@@ -79,26 +92,51 @@ _NOTED = frozenset({"CK311", "CK730"})
 """Rules that only note what between a student and its normal checkpoint is a cause."""
 
 _PROCESSOR_CAUSES = (
-    *(CauseCode.PROCESSORS_BROKEN, CauseCode.NOT_NORMALISED, CauseCode.NOT_DENORMALISED, CauseCode.STATISTICS_BROKEN, CauseCode.STATISTICS_DISAGREE),
+    *(
+        CauseCode.PROCESSORS_BROKEN,
+        CauseCode.NOT_NORMALISED,
+        CauseCode.NOT_DENORMALISED,
+        CauseCode.STATISTICS_BROKEN,
+        CauseCode.STATISTICS_DISAGREE,
+    ),
     *(CauseCode.OTHER_MODE, CauseCode.OTHER_STATISTICS),
 )
 PROCESSOR_CAUSES = frozenset(_PROCESSOR_CAUSES)
-"""Causes that lie in the processors; the first of these explains the later ones, and one repair ends them all."""
+"""Causes that lie in the processors.
+
+The first of these explains the later ones, and one repair ends them all.
+"""
 
 
-def static_causes(findings: Iterable[Finding], normal: Subject, reflow: Subject, repairs: Repairs) -> tuple[Cause, ...]:
-    """Return the causes that files tell, the worst first; `findings` are those in REFLOW that NORMAL does not share."""
+def static_causes(
+    findings: Iterable[Finding], normal: Subject, reflow: Subject, repairs: Repairs
+) -> tuple[Cause, ...]:
+    """Return the causes that files tell, the worst first.
+
+    `findings` are those in REFLOW that NORMAL does not share.
+    """
     groups: dict[tuple[CauseCode, str], list[Finding]] = {}
     relabelled = _mode_of_config_only(normal, reflow)
     narrowed = narrowed_to_normal(normal, reflow)
     for finding in findings:
-        aside = (relabelled and "/norm_map/" in finding.subject) or (narrowed and finding.code == "CK502")
+        aside = (relabelled and "/norm_map/" in finding.subject) or (
+            narrowed and finding.code == "CK502"
+        )
         kind = None if aside else _kind_of(finding, reflow)
         if kind:
-            groups.setdefault((kind.code, key_of(finding) if kind.keyed else ""), []).append(finding)
+            groups.setdefault((kind.code, key_of(finding) if kind.keyed else ""), []).append(
+                finding
+            )
     causes = [_cause(kind_findings, reflow, repairs) for kind_findings in groups.values()]
     told = {key_of(finding) for members in groups.values() for finding in members}
-    causes += [cause for key in KEYS if key not in told for cause in of_setting(key, setting(normal.checkpoint, key), setting(reflow.checkpoint, key), repairs)]
+    causes += [
+        cause
+        for key in KEYS
+        if key not in told
+        for cause in of_setting(
+            key, setting(normal.checkpoint, key), setting(reflow.checkpoint, key), repairs
+        )
+    ]
     causes += _other_modes(normal, reflow, repairs)
     return in_order(_with_one_repair(_without_echoes(causes), repairs))
 
@@ -119,11 +157,16 @@ def _kind_of(finding: Finding, reflow: Subject) -> _Kind | None:
     kind = _KINDS.get(finding.code)
     if kind and kind.effect is Effect.BREAKS and finding.severity is Severity.WARNING:
         return kind._replace(effect=Effect.SLOW if finding.code == "CK709" else Effect.WRONG)
-    return kind or (_Kind(CauseCode.UNREADABLE, Effect.BREAKS, _NONE) if finding.code in _UNREADABLE else None)
+    return kind or (
+        _Kind(CauseCode.UNREADABLE, Effect.BREAKS, _NONE) if finding.code in _UNREADABLE else None
+    )
 
 
 def _of_vlm(reflow: Subject) -> _Kind:
-    """Return what a load_vlm_weights that is not true amounts to: LeRobot reads these as false, and refuses others."""
+    """Return what a load_vlm_weights that is not true amounts to.
+
+    LeRobot reads these as false, and refuses others.
+    """
     value = setting(reflow.checkpoint, "load_vlm_weights")
     return _KINDS["CK701"] if value is ABSENT or value in (False, None, "false") else _VALUE
 
@@ -143,16 +186,28 @@ def _of_reference(finding: Finding, reflow: Subject) -> _Kind | None:
     if key == "load_vlm_weights":
         return _of_vlm(reflow)
     known = {"use_cache": "CK708", "type": "CK705"}
-    return _KINDS[known[key]] if key in known else _Kind(CauseCode.CONFIG_DIFFERS, Effect.WRONG, _SET, keyed=True)
+    return (
+        _KINDS[known[key]]
+        if key in known
+        else _Kind(CauseCode.CONFIG_DIFFERS, Effect.WRONG, _SET, keyed=True)
+    )
 
 
 def _cause(findings: list[Finding], reflow: Subject, repairs: Repairs) -> Cause:
     kinds = [kind for finding in findings if (kind := _kind_of(finding, reflow))]
     # What a rule says of a value tells more than that it is not NORMAL's.
-    ordered = sorted(findings, key=lambda finding: (finding.code not in _FIRST, finding.code == "CK504"))
+    ordered = sorted(
+        findings, key=lambda finding: (finding.code not in _FIRST, finding.code == "CK504")
+    )
     effect = min((kind.effect for kind in kinds), key=EFFECTS.index)
     because = tuple(f"{finding.code} {_place(finding)}{finding.what}" for finding in findings)
-    return Cause(kinds[0].code, effect, _what(kinds[0].code, ordered, reflow), _repair(kinds[0], findings, reflow, repairs), because)
+    return Cause(
+        kinds[0].code,
+        effect,
+        _what(kinds[0].code, ordered, reflow),
+        _repair(kinds[0], findings, reflow, repairs),
+        because,
+    )
 
 
 def _place(finding: Finding) -> str:
@@ -161,7 +216,10 @@ def _place(finding: Finding) -> str:
 
 
 def _what(code: CauseCode, findings: list[Finding], reflow: Subject) -> str:
-    """Return the cause as one sentence; what is long to tell in full is in the tables, or behind the codes of its rules."""
+    """Return the cause as one sentence.
+
+    What is long to tell in full is in the tables, or behind the codes of its rules.
+    """
     first = _said(findings, reflow)
     if code is CauseCode.OTHER_STATISTICS:
         return f"{len(findings)} statistics are not NORMAL's, but of another dataset: {findings[0].subject} first"
@@ -182,8 +240,15 @@ def _said(findings: list[Finding], reflow: Subject) -> str:
     """Return the words of the first finding, with the key that they are about, and how many others say the same of other places."""
     first = findings[0]
     alike, names = sum(finding.code == first.code for finding in findings), lacking(reflow)
-    if first.code == "CK305" and alike > 1 and names and {finding.code for finding in findings} <= {"CK305", "CK501"}:
-        return f"{count(len(names))} missing ({reflow.family.parts(names)}): {reflow.family.missing}"
+    if (
+        first.code == "CK305"
+        and alike > 1
+        and names
+        and {finding.code for finding in findings} <= {"CK305", "CK501"}
+    ):
+        return (
+            f"{count(len(names))} missing ({reflow.family.parts(names)}): {reflow.family.missing}"
+        )
     key = f"{key_of(first)} " if first.code == "CK504" else ""
     others = f" (and {count(alike - 1, 'finding')} more of the kind)" if alike > 1 else ""
     return f"{key}{first.what.replace('the reference', 'NORMAL')}{others}"
@@ -191,10 +256,20 @@ def _said(findings: list[Finding], reflow: Subject) -> str:
 
 def _repair(kind: _Kind, findings: list[Finding], reflow: Subject, repairs: Repairs) -> str:
     key = key_of(findings[0])
-    if kind.code is CauseCode.WEIGHTS_MISSING and not any("sanitize" in finding.next and finding.code != "CK501" for finding in findings):
+    if kind.code is CauseCode.WEIGHTS_MISSING and not any(
+        "sanitize" in finding.next and finding.code != "CK501" for finding in findings
+    ):
         renamed = findings[0].next.startswith("ckpt rename")
-        return "give them the names that NORMAL has: `ckpt rename --help` shows how" if renamed else findings[0].next
-    if key == "type" and reflow.family.cleaning and setting(reflow.checkpoint, key) not in (ABSENT, *reflow.family.cleaning.types):
+        return (
+            "give them the names that NORMAL has: `ckpt rename --help` shows how"
+            if renamed
+            else findings[0].next
+        )
+    if (
+        key == "type"
+        and reflow.family.cleaning
+        and setting(reflow.checkpoint, key) not in (ABSENT, *reflow.family.cleaning.types)
+    ):
         # Another policy's config is nothing that sanitize relabels.
         return repairs.set(key, dict(reflow.family.cleaning.values)[key])
     if kind.code is CauseCode.OTHER_MODEL:
@@ -202,7 +277,10 @@ def _repair(kind: _Kind, findings: list[Finding], reflow: Subject, repairs: Repa
     if kind.code is CauseCode.UNEXPECTED_TENSORS:
         return "drop them with `ckpt strip` if they mean nothing; if they do, config.json is the wrong one"
     if kind.repair == _SET:
-        fixed = {CauseCode.VLM_BUILT_IN_F32: ("load_vlm_weights", True), CauseCode.USE_CACHE: ("use_cache", True)}.get(kind.code)
+        fixed = {
+            CauseCode.VLM_BUILT_IN_F32: ("load_vlm_weights", True),
+            CauseCode.USE_CACHE: ("use_cache", True),
+        }.get(kind.code)
         return repairs.set(*fixed) if fixed else repairs.as_normal(key)
     makers: dict[str, Callable[[], str]] = {
         _SANITIZE: repairs.sanitize,
@@ -218,20 +296,33 @@ def _other_modes(normal: Subject, reflow: Subject, repairs: Repairs) -> Iterator
     because = []
     for path in (PRE, POST):
         theirs, mine = modes(normal, path), modes(reflow, path)
-        because += [f"{path}: {kind} is {mine[kind]}, and {theirs[kind]} in NORMAL" for kind in theirs.keys() & mine.keys() if theirs[kind] != mine[kind]]
+        because += [
+            f"{path}: {kind} is {mine[kind]}, and {theirs[kind]} in NORMAL"
+            for kind in theirs.keys() & mine.keys()
+            if theirs[kind] != mine[kind]
+        ]
     if because:
         what = f"normalises in another way than NORMAL: {because[0].partition(': ')[2]}"
-        yield Cause(CauseCode.OTHER_MODE, Effect.WRONG, what, repairs.processors(), tuple(sorted(because)))
+        yield Cause(
+            CauseCode.OTHER_MODE, Effect.WRONG, what, repairs.processors(), tuple(sorted(because))
+        )
     wanted, got = (setting(side.checkpoint, "normalization_mapping") for side in (normal, reflow))
     if ABSENT not in (wanted, got) and wanted != got:
         said = f"config.json: normalization_mapping is {shown(got)}, and {shown(wanted)} in NORMAL"
-        yield Cause(CauseCode.CONFIG_DIFFERS, Effect.WRONG, said, repairs.as_normal("normalization_mapping"))
+        yield Cause(
+            CauseCode.CONFIG_DIFFERS, Effect.WRONG, said, repairs.as_normal("normalization_mapping")
+        )
 
 
 def _mode_of_config_only(normal: Subject, reflow: Subject) -> bool:
-    """Whether only config.json says another mode than NORMAL: the processors, which are what LeRobot follows, are in order."""
+    """Whether only config.json says another mode than NORMAL.
+
+    The processors, which are what LeRobot follows, are in order.
+    """
     mapping = (setting(side.checkpoint, "normalization_mapping") for side in (normal, reflow))
-    return len({shown(value) for value in mapping if value is not ABSENT}) > 1 and all(modes(normal, path) == modes(reflow, path) for path in (PRE, POST))
+    return len({shown(value) for value in mapping if value is not ABSENT}) > 1 and all(
+        modes(normal, path) == modes(reflow, path) for path in (PRE, POST)
+    )
 
 
 def _without_echoes(causes: list[Cause]) -> list[Cause]:
@@ -240,13 +331,28 @@ def _without_echoes(causes: list[Cause]) -> list[Cause]:
     first = next((found[code] for code in _PROCESSOR_CAUSES if code in found), None)
     if first is None:
         return causes
-    echoes = [cause for cause in found.values() if cause is not first and cause.code in (CauseCode.OTHER_STATISTICS, CauseCode.OTHER_MODE)]
-    merged = first._replace(because=(*first.because, *(line for echo in echoes for line in echo.because)))
-    return [merged if cause is first else cause for cause in causes if not any(cause is echo for echo in echoes)]
+    echoes = [
+        cause
+        for cause in found.values()
+        if cause is not first and cause.code in (CauseCode.OTHER_STATISTICS, CauseCode.OTHER_MODE)
+    ]
+    merged = first._replace(
+        because=(*first.because, *(line for echo in echoes for line in echo.because))
+    )
+    return [
+        merged if cause is first else cause
+        for cause in causes
+        if not any(cause is echo for echo in echoes)
+    ]
 
 
 def _with_one_repair(causes: list[Cause], repairs: Repairs) -> list[Cause]:
     """Let sanitize, where it is needed anyway, set what it sets."""
     if not any(cause.repair == repairs.sanitize() for cause in causes):
         return causes
-    return [cause._replace(repair=repairs.sanitize()) if cause.code is CauseCode.VLM_BUILT_IN_F32 else cause for cause in causes]
+    return [
+        cause._replace(repair=repairs.sanitize())
+        if cause.code is CauseCode.VLM_BUILT_IN_F32
+        else cause
+        for cause in causes
+    ]

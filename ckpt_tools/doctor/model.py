@@ -1,4 +1,7 @@
-"""Why a student is slow or acts wrongly: causes, what was measured, and what it amounts to. Nothing here measures or judges."""
+"""Why a student is slow or acts wrongly: causes, what was measured, and what it amounts to.
+
+Nothing here measures or judges.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,17 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
 
 type Chunks = tuple[tuple[tuple[float, ...], ...], ...]
-"""Actions for the robot: observations x steps of the chunk x dimensions, NaN where they are not finite."""
+"""Actions for the robot.
+
+Observations x steps of the chunk x dimensions, NaN where they are not finite.
+"""
 
 
 class Effect(StrEnum):
-    """What a cause leads to, the worst first. HEAVY: a larger file, slower to load, no slower to run."""
+    """What a cause leads to, the worst first.
+
+    HEAVY: a larger file, slower to load, no slower to run.
+    """
 
     BREAKS = "breaks"
     WRONG = "wrong"
@@ -63,7 +72,10 @@ class CauseCode(StrEnum):
 
 
 class Cause(NamedTuple):
-    """One reason: what is so, what shows it (`because`), and the command or sentence that ends it. `measured` says what the live part found of it."""
+    """One reason: what is so, what shows it (`because`), and the command or sentence that ends it.
+
+    `measured` says what the live part found of it.
+    """
 
     code: CauseCode
     effect: Effect
@@ -87,7 +99,9 @@ class SettingPair(NamedTuple):
 
 
 class StatisticPair(NamedTuple):
-    """A statistic that inference reads, on both sides: a number a dimension, None where a side has it not.
+    """A statistic that inference reads, on both sides.
+
+    A number a dimension, None where a side has it not.
 
     `path` is the processor, `mode` how NORMAL normalises (REFLOW where it does not).
     """
@@ -111,7 +125,10 @@ class Interval(NamedTuple):
 
 
 class Seconds(NamedTuple):
-    """Where the time of one chunk went. `prefix` is the pass through the VLM, `denoise` all steps through the action expert."""
+    """Where the time of one chunk went.
+
+    `prefix` is the pass through the VLM, `denoise` all steps through the action expert.
+    """
 
     preprocess: float
     prefix: float
@@ -136,7 +153,10 @@ class Side(NamedTuple):
 
 
 class EnvironmentTimes(NamedTuple):
-    """Seconds of each step in an environment: waiting for the policy, and in `step()`. `problem` says what ended it early."""
+    """Seconds of each step in an environment: waiting for the policy, and in `step()`.
+
+    `problem` says what ended it early.
+    """
 
     kind: str
     problem: str
@@ -145,7 +165,11 @@ class EnvironmentTimes(NamedTuple):
 
 
 class Measurement(NamedTuple):
-    """What the probe measured of both. `crossed` are the chunks of REFLOW's weights between NORMAL's processors, None where they do not fit."""
+    """What the probe measured of both.
+
+    `crossed` are the chunks of REFLOW's weights between NORMAL's processors, None where they do not
+    fit.
+    """
 
     device: str
     threads: int
@@ -170,10 +194,12 @@ class Measurement(NamedTuple):
 
 
 class StepsRow(NamedTuple):
-    """Both policies at one number of steps: seconds a chunk, REFLOW's as often NORMAL's, and how far the actions are from others.
+    """Both policies at one number of steps.
 
-    Distances are root mean squares in normalised units. `straight` is to the policy's own at the most steps of the sweep, `apart` REFLOW's at these steps to
-    NORMAL's at its own number of steps.
+    Seconds a chunk, REFLOW's as often NORMAL's, and how far the actions are from others.
+
+    Distances are root mean squares in normalised units. `straight` is to the policy's own at the
+    most steps of the sweep, `apart` REFLOW's at these steps to NORMAL's at its own number of steps.
     """
 
     steps: int
@@ -186,7 +212,10 @@ class StepsRow(NamedTuple):
 
 
 class PartRow(NamedTuple):
-    """One part of a chunk's time at the steps that both are compared at: seconds, and REFLOW's as often NORMAL's."""
+    """One part of a chunk's time at the steps that both are compared at.
+
+    Seconds, and REFLOW's as often NORMAL's.
+    """
 
     part: str
     normal: Interval
@@ -195,7 +224,10 @@ class PartRow(NamedTuple):
 
 
 class DimensionRow(NamedTuple):
-    """One dimension of the action, each policy at its own number of steps: the range of both, the root mean square of their difference over NORMAL's spread."""
+    """One dimension of the action, each policy at its own number of steps.
+
+    The range of both, the root mean square of their difference over NORMAL's spread.
+    """
 
     dimension: int
     normal: tuple[float, float]
@@ -204,7 +236,10 @@ class DimensionRow(NamedTuple):
 
 
 class Live(NamedTuple):
-    """What the measurement says in numbers. `steps` is the number of steps at which `parts` are compared."""
+    """What the measurement says in numbers.
+
+    `steps` is the number of steps at which `parts` are compared.
+    """
 
     measurement: Measurement
     sweep: tuple[StepsRow, ...]
@@ -218,7 +253,10 @@ class Live(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """The outcome. `not_live` says why there is no live part, and `failed` whether there should have been one."""
+    """The outcome.
+
+    `not_live` says why there is no live part, and `failed` whether there should have been one.
+    """
 
     normal: Checkpoint
     reflow: Checkpoint | None

@@ -1,4 +1,7 @@
-"""Asking a live model: a probe, found by entry point, loads checkpoints in a process of its own. The tool itself imports no model library."""
+"""Asking a live model: a probe, found by entry point, loads checkpoints in a process of its own.
+
+The tool itself imports no model library.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,9 @@ if TYPE_CHECKING:
 GROUP = "ckpt_tools.probes"
 """Entry points by family; each names a module that is run in one of two ways.
 
-With a folder as its argument it prints {"problems": [...]}. With --diagnose it reads a request on standard input and prints {"progress": [done, total]} as
-often as it likes, then its answer; docs/doctor.md says what both hold.
+With a folder as its argument it prints {"problems": [...]}. With --diagnose it reads a request on
+standard input and prints {"progress": [done, total]} as often as it likes, then its answer;
+docs/doctor.md says what both hold.
 """
 
 SECONDS = 900
@@ -30,28 +34,48 @@ LONGEST = 7200
 
 
 def probe(family: str, folder: str) -> tuple[str, ...]:
-    """Return what keeps the checkpoint in `folder` from loading and acting; empty when it does both.
+    """Return what keeps the checkpoint in `folder` from loading and acting.
+
+    Empty when it does both.
 
     Raises ProbeMissing, and Unreadable when the probe dies.
     """
     subprocess, command = importlib.import_module("subprocess"), [*_command(family), folder]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
     except subprocess.TimeoutExpired:
-        raise Unreadable(f"its probe gave no answer in {SECONDS:,} seconds", path=folder, hint=f"run it by hand: {' '.join(command)}") from None
+        raise Unreadable(
+            f"its probe gave no answer in {SECONDS:,} seconds",
+            path=folder,
+            hint=f"run it by hand: {' '.join(command)}",
+        ) from None
     problems = _answer(done.stdout).get("problems")
     if done.returncode or not isinstance(problems, list):
         lines = done.stderr.strip().splitlines()
         raise Unreadable(
-            f"its probe failed: {lines[-1] if lines else f'exit status {done.returncode}'}", path=folder, hint=f"run it by hand: {' '.join(command)}"
+            f"its probe failed: {lines[-1] if lines else f'exit status {done.returncode}'}",
+            path=folder,
+            hint=f"run it by hand: {' '.join(command)}",
         )
     return tuple(str(item) for item in problems)
 
 
-def diagnose(family: str, request: Mapping[str, object], progress: Callable[[int, int], None]) -> Measurement | dict[str, str]:
-    """Return what the probe measured of the two checkpoints that `request` names; or, by side, what kept it from measuring.
+def diagnose(
+    family: str, request: Mapping[str, object], progress: Callable[[int, int], None]
+) -> Measurement | dict[str, str]:
+    """Return what the probe measured of the two checkpoints that `request` names.
 
-    Raises ProbeMissing, ProbeFailed when it dies, and InputsRefused for a request that it cannot follow.
+    Or, by side, what kept it from measuring.
+
+    Raises ProbeMissing, ProbeFailed when it dies, and InputsRefused for a request that it cannot
+    follow.
     """
     command = [*_command(family), "--diagnose"]
     answer = _exchange(command, json.dumps({"protocol": PROTOCOL, **request}), progress)
@@ -63,22 +87,38 @@ def diagnose(family: str, request: Mapping[str, object], progress: Callable[[int
     if answer.get("refused"):
         raise InputsRefused(str(answer["refused"]))
     problems = answer.get("problems")
-    return {str(side): str(said) for side, said in problems.items()} if isinstance(problems, dict) and problems else measurement(answer)
+    return (
+        {str(side): str(said) for side, said in problems.items()}
+        if isinstance(problems, dict) and problems
+        else measurement(answer)
+    )
 
 
 def _command(family: str) -> list[str]:
     """Return what runs the family's probe, without its argument. Raises ProbeMissing."""
-    found: dict[str, Any] = {entry.name: entry for entry in importlib.import_module("importlib.metadata").entry_points(group=GROUP)}
+    found: dict[str, Any] = {
+        entry.name: entry
+        for entry in importlib.import_module("importlib.metadata").entry_points(group=GROUP)
+    }
     if family not in found:
         raise ProbeMissing(f"no probe is installed that loads {family} checkpoints")
     return [sys.executable, "-m", found[family].value.partition(":")[0]]
 
 
-def _exchange(command: list[str], request: str, progress: Callable[[int, int], None]) -> dict[str, Any]:
-    """Run the probe and return its last line. What it logs goes to a file: nobody reads a pipe while progress is told."""
-    subprocess, tempfile, threading = (importlib.import_module(name) for name in ("subprocess", "tempfile", "threading"))
+def _exchange(
+    command: list[str], request: str, progress: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """Run the probe and return its last line.
+
+    What it logs goes to a file: nobody reads a pipe while progress is told.
+    """
+    subprocess, tempfile, threading = (
+        importlib.import_module(name) for name in ("subprocess", "tempfile", "threading")
+    )
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True) as process:
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process:
             alarm = threading.Timer(LONGEST, process.kill)
             alarm.start()
             try:
@@ -156,7 +196,9 @@ def _measurement(answer: Mapping[str, Any]) -> Measurement:
         crossed=None if answer["crossed"] is None else _chunks(answer["crossed"]),
         not_crossed=answer["not_crossed"],
         environment=_environment(answer["environment"]) if answer["environment"] else None,
-        action_statistics={kind: tuple(values) for kind, values in statistics.items()} if statistics else None,
+        action_statistics={kind: tuple(values) for kind, values in statistics.items()}
+        if statistics
+        else None,
     )
 
 
@@ -167,15 +209,23 @@ def _side(side: Mapping[str, Any]) -> Side:
         n_action_steps=side["n_action_steps"],
         dtypes={part: tuple(dtypes) for part, dtypes in side["dtypes"].items()},
         actions={int(steps): _chunks(chunks) for steps, chunks in side["actions"].items()},
-        times={int(steps): tuple(Seconds(**times) for times in rounds) for steps, rounds in side["times"].items()},
+        times={
+            int(steps): tuple(Seconds(**times) for times in rounds)
+            for steps, rounds in side["times"].items()
+        },
     )
 
 
 def _chunks(value: list[list[list[float | None]]]) -> Chunks:
-    return tuple(tuple(tuple(nan if number is None else float(number) for number in step) for step in chunk) for chunk in value)
+    return tuple(
+        tuple(tuple(nan if number is None else float(number) for number in step) for step in chunk)
+        for chunk in value
+    )
 
 
 def _environment(value: Mapping[str, Any]) -> EnvironmentTimes:
     sides = (value["normal"], value["reflow"])
     infer, step = (tuple(tuple(side[key]) for side in sides) for key in ("infer", "step"))
-    return EnvironmentTimes(value["type"], value["problem"], (infer[0], infer[1]), (step[0], step[1]))
+    return EnvironmentTimes(
+        value["type"], value["problem"], (infer[0], infer[1]), (step[0], step[1])
+    )

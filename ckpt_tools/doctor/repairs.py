@@ -1,4 +1,7 @@
-"""Commands that repair what the doctor finds, ready to be pasted into a shell. Nothing here runs them."""
+"""Commands that repair what the doctor finds, ready to be pasted into a shell.
+
+Nothing here runs them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ _PROCESSOR_FILES = "policy_*processor*"
 
 
 class Repairs(NamedTuple):
-    """The two checkpoints, as the user named them and as they were read; `there` is None where REFLOW cannot be read."""
+    """The two checkpoints, as the user named them and as they were read.
+
+    `there` is None where REFLOW cannot be read.
+    """
 
     normal: str
     reflow: str
@@ -46,7 +52,10 @@ class Repairs(NamedTuple):
         return self.set(key, config.value.get(key, ABSENT) if config else ABSENT)
 
     def copy(self, *names: str) -> str:
-        """Return what copies these files of NORMAL over REFLOW's; a name is put into the shell as it is, and may be a pattern."""
+        """Return what copies these files of NORMAL over REFLOW's.
+
+        A name is put into the shell as it is, and may be a pattern.
+        """
         there = self.there.root if self.there else self.reflow
         return f"cp {' '.join(f'{shlex.quote(self.here.root.rstrip("/"))}/{name}' for name in names)} {shlex.quote(there.rstrip('/'))}/"
 
@@ -66,7 +75,10 @@ class Repairs(NamedTuple):
 
 
 def commands(causes: Iterable[Cause]) -> tuple[str, ...]:
-    """Return every repair once, in the order in which to run them: what writes a new folder comes last, so that it takes the other changes along."""
+    """Return every repair once, in the order in which to run them.
+
+    What writes a new folder comes last, so that it takes the other changes along.
+    """
     found = dict.fromkeys(cause.repair for cause in causes if cause.repair)
     return tuple(sorted(found, key=lambda command: command.startswith(_SANITIZE)))
 

@@ -14,19 +14,44 @@ if TYPE_CHECKING:
     from ckpt_tools.doctor.repairs import Repairs
 
 _COST = (
-    *("resize_imgs_with_padding", "pad_language_to", "prefix_length", "tokenizer_max_length", "empty_cameras"),
+    *(
+        "resize_imgs_with_padding",
+        "pad_language_to",
+        "prefix_length",
+        "tokenizer_max_length",
+        "empty_cameras",
+    ),
     *("num_vlm_layers", "num_expert_layers", "expert_width_multiplier", "use_amp"),
 )
 _MEANING = (
-    *("chunk_size", "n_obs_steps", "input_features", "output_features", "adapt_to_pi_aloha", "use_delta_joint_actions_aloha", "add_image_special_tokens"),
-    *("attention_mode", "self_attn_every_n_layers", "min_period", "max_period", "max_state_dim", "max_action_dim", "rtc_config"),
+    *(
+        "chunk_size",
+        "n_obs_steps",
+        "input_features",
+        "output_features",
+        "adapt_to_pi_aloha",
+        "use_delta_joint_actions_aloha",
+        "add_image_special_tokens",
+    ),
+    *(
+        "attention_mode",
+        "self_attn_every_n_layers",
+        "min_period",
+        "max_period",
+        "max_state_dim",
+        "max_action_dim",
+        "rtc_config",
+    ),
 )
 KEYS = ("num_steps", "n_action_steps", "device", "compile_model", *_COST, *_MEANING)
 """What is compared, beside what the rules look at."""
 
 
 def of_setting(key: str, normal: object, reflow: object, repairs: Repairs) -> Iterator[Cause]:
-    """Yield what a key's value in REFLOW causes, given NORMAL's; nothing where they agree or one of them is not known."""
+    """Yield what a key's value in REFLOW causes, given NORMAL's.
+
+    Nothing where they agree or one of them is not known.
+    """
     if normal == reflow or ABSENT in (normal, reflow):
         return
     said = f"{key} is {shown(reflow)}, and {shown(normal)} in NORMAL"
@@ -38,21 +63,45 @@ def of_setting(key: str, normal: object, reflow: object, repairs: Repairs) -> It
         yield from _action_steps(said, normal, reflow, repairs)
     elif key == "device":
         if reflow == "cpu":
-            yield Cause(CauseCode.DEVICE, Effect.SLOW, f"{said}: LeRobot loads and runs it on the CPU", repairs.set(key, normal))
+            yield Cause(
+                CauseCode.DEVICE,
+                Effect.SLOW,
+                f"{said}: LeRobot loads and runs it on the CPU",
+                repairs.set(key, normal),
+            )
     elif key == "compile_model":
-        what = "the first chunk waits for the compiler, for minutes" if reflow is True else "NORMAL runs compiled, REFLOW does not"
-        yield Cause(CauseCode.COMPILE_MODEL, Effect.SLOW, f"{said}: {what}", repairs.set(key, normal))
+        what = (
+            "the first chunk waits for the compiler, for minutes"
+            if reflow is True
+            else "NORMAL runs compiled, REFLOW does not"
+        )
+        yield Cause(
+            CauseCode.COMPILE_MODEL, Effect.SLOW, f"{said}: {what}", repairs.set(key, normal)
+        )
     elif key in _COST:
-        yield Cause(CauseCode.MORE_TO_COMPUTE, Effect.SLOW, f"{said}: another amount to compute, and other actions", repairs.set(key, normal))
+        yield Cause(
+            CauseCode.MORE_TO_COMPUTE,
+            Effect.SLOW,
+            f"{said}: another amount to compute, and other actions",
+            repairs.set(key, normal),
+        )
     else:
-        yield Cause(CauseCode.CONFIG_DIFFERS, Effect.WRONG, f"{said}: the same observation means something else", repairs.set(key, normal))
+        yield Cause(
+            CauseCode.CONFIG_DIFFERS,
+            Effect.WRONG,
+            f"{said}: the same observation means something else",
+            repairs.set(key, normal),
+        )
 
 
 def _action_steps(said: str, normal: object, reflow: object, repairs: Repairs) -> Iterator[Cause]:
     if not is_integer(normal) or not is_integer(reflow):
         return
     if reflow < normal:
-        what, effect = f"{said}: it computes a chunk {normal / max(reflow, 1):.3g} times as often", Effect.SLOW
+        what, effect = (
+            f"{said}: it computes a chunk {normal / max(reflow, 1):.3g} times as often",
+            Effect.SLOW,
+        )
     else:
         what, effect = f"{said}: it looks at the world less often", Effect.WRONG
     yield Cause(CauseCode.ACTION_STEPS, effect, what, repairs.set("n_action_steps", normal))

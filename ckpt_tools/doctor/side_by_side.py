@@ -1,4 +1,8 @@
-"""Two checkpoints side by side: the settings that decide how a policy runs, and the normalisation that decides what its numbers mean."""
+"""Two checkpoints side by side.
+
+The settings that decide how a policy runs, and the normalisation that decides what its numbers
+mean.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +22,28 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.processors import Normalizer, Read, Statistic
     from ckpt_tools.rules.rule import Subject
 
-DEFAULTS: dict[str, object] = {"num_steps": 10, "n_action_steps": 50, "chunk_size": 50, "compile_model": False, "use_amp": False, "use_cache": True}
+DEFAULTS: dict[str, object] = {
+    "num_steps": 10,
+    "n_action_steps": 50,
+    "chunk_size": 50,
+    "compile_model": False,
+    "use_amp": False,
+    "use_cache": True,
+}
 """What LeRobot takes where config.json says nothing."""
 
 SHOWN = (
-    *("load_vlm_weights", "use_cache", "num_steps", "chunk_size", "n_action_steps", "device", "compile_model", "use_amp", "resize_imgs_with_padding"),
+    *(
+        "load_vlm_weights",
+        "use_cache",
+        "num_steps",
+        "chunk_size",
+        "n_action_steps",
+        "device",
+        "compile_model",
+        "use_amp",
+        "resize_imgs_with_padding",
+    ),
     *("num_vlm_layers", "tokenizer_max_length", "pad_language_to", "empty_cameras"),
 )
 """Keys of config.json that decide how fast a policy is, or whether it runs at all."""
@@ -40,9 +61,14 @@ def settings(normal: Checkpoint, reflow: Checkpoint) -> Iterator[SettingPair]:
         values = (setting(normal, key), setting(reflow, key))
         if any(value is not ABSENT for value in values):
             yield SettingPair(key, *map(_spelled, values))
-    stored = [{group.title: _dtypes(group.dtypes) for group in summarise(side).components} for side in (normal, reflow)]
+    stored = [
+        {group.title: _dtypes(group.dtypes) for group in summarise(side).components}
+        for side in (normal, reflow)
+    ]
     for title in dict.fromkeys((*stored[0], *stored[1])):
-        yield SettingPair(f"stored: {title}", stored[0].get(title, "absent"), stored[1].get(title, "absent"))
+        yield SettingPair(
+            f"stored: {title}", stored[0].get(title, "absent"), stored[1].get(title, "absent")
+        )
 
 
 def _dtypes(counts: tuple[tuple[str, int], ...]) -> str:
@@ -54,9 +80,16 @@ def _spelled(value: object) -> str:
 
 
 def modes(subject: Subject, path: str) -> dict[str, str]:
-    """Return how a processor normalises each kind of feature that the policy has; nothing where it has no such step."""
+    """Return how a processor normalises each kind of feature that the policy has.
+
+    Nothing where it has no such step.
+    """
     for normalizer in normalizers(subject, path):
-        kinds = {"ACTION"} if path == POST else {feature.kind for name, feature in normalizer.features.items() if name != "action"}
+        kinds = (
+            {"ACTION"}
+            if path == POST
+            else {feature.kind for name, feature in normalizer.features.items() if name != "action"}
+        )
         return {kind: normalizer.modes.get(kind, "IDENTITY") for kind in sorted(kinds)}
     return {}
 
@@ -76,7 +109,11 @@ def statistics(normal: Subject, reflow: Subject) -> Iterator[StatisticPair]:
 
 
 def _read(subject: Subject, path: str) -> dict[str, Read]:
-    return {read.feature: read for normalizer in normalizers(subject, path) for read in read_at_inference(subject, normalizer)}
+    return {
+        read.feature: read
+        for normalizer in normalizers(subject, path)
+        for read in read_at_inference(subject, normalizer)
+    }
 
 
 def _numbers(statistic: Statistic | None) -> tuple[float, ...] | None:
@@ -84,11 +121,16 @@ def _numbers(statistic: Statistic | None) -> tuple[float, ...] | None:
 
 
 def _of_action(subject: Subject) -> tuple[Normalizer, Mapping[str, Statistic]] | None:
-    return next(((found, found.statistics.get("action", {})) for found in normalizers(subject, POST)), None)
+    return next(
+        ((found, found.statistics.get("action", {})) for found in normalizers(subject, POST)), None
+    )
 
 
 def scale(subject: Subject) -> tuple[float, ...]:
-    """Return what one normalised unit of the action is for the robot, dimension by dimension; empty where the action is not normalised."""
+    """Return what one normalised unit of the action is for the robot, dimension by dimension.
+
+    Empty where the action is not normalised.
+    """
     found = _of_action(subject)
     mode = modes(subject, POST).get("ACTION", "IDENTITY")
     if found is None or mode == "IDENTITY":
@@ -96,12 +138,19 @@ def scale(subject: Subject) -> tuple[float, ...]:
     low, high = (found[1].get(kind) for kind in WANTED[mode])
     if low is None or high is None or low.numbers is None or high.numbers is None:
         return ()
-    spread = high.numbers if mode == "MEAN_STD" else [(b - a) / 2 for a, b in zip(low.numbers, high.numbers, strict=False)]
+    spread = (
+        high.numbers
+        if mode == "MEAN_STD"
+        else [(b - a) / 2 for a, b in zip(low.numbers, high.numbers, strict=False)]
+    )
     return tuple(abs(number) for number in spread)
 
 
 def limits(statistics: Mapping[str, tuple[float, ...]]) -> tuple[tuple[float, float], ...]:
-    """Return between what actions can be expected, dimension by dimension: half a range beyond the dataset's, or six standard deviations; empty if unknown."""
+    """Return between what actions can be expected, dimension by dimension.
+
+    Half a range beyond the dataset's, or six standard deviations; empty if unknown.
+    """
     if "min" in statistics and "max" in statistics:
         pairs = zip(statistics["min"], statistics["max"], strict=False)
         return tuple((low - (high - low) / 2, high + (high - low) / 2) for low, high in pairs)
@@ -112,7 +161,11 @@ def limits(statistics: Mapping[str, tuple[float, ...]]) -> tuple[tuple[float, fl
 def action_statistics(subject: Subject) -> dict[str, tuple[float, ...]]:
     """Return every statistic of the action that the postprocessor's state file holds, by kind."""
     found = _of_action(subject)
-    return {kind: statistic.numbers for kind, statistic in found[1].items() if statistic.numbers} if found else {}
+    return (
+        {kind: statistic.numbers for kind, statistic in found[1].items() if statistic.numbers}
+        if found
+        else {}
+    )
 
 
 def has_config(subject: Subject) -> bool:

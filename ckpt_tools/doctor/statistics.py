@@ -1,4 +1,7 @@
-"""From what the probe measured to the figures of a diagnosis: distances between actions, intervals of times. Judges nothing."""
+"""From what the probe measured to the figures of a diagnosis.
+
+Distances between actions, intervals of times. Judges nothing.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,28 @@ if TYPE_CHECKING:
 PARTS = ("preprocess", "prefix", "denoise", "postprocess")
 
 
-def figures(measurement: Measurement, normal_scale: tuple[float, ...], reflow_scale: tuple[float, ...]) -> Live:
-    """Return the figures. A scale is what one normalised unit of the action is for the robot, by dimension; where it is empty, units are the robot's."""
+def figures(
+    measurement: Measurement, normal_scale: tuple[float, ...], reflow_scale: tuple[float, ...]
+) -> Live:
+    """Return the figures.
+
+    A scale is what one normalised unit of the action is for the robot, by dimension; where it is
+    empty, units are the robot's.
+    """
     normal, reflow = measurement.normal, measurement.reflow
     theirs, own = normal.actions[normal.num_steps], reflow.actions[reflow.num_steps]
     crossed = measurement.crossed
     return Live(
         measurement=measurement,
-        sweep=tuple(_steps_row(measurement, steps, normal_scale, reflow_scale) for steps in measurement.sweep),
+        sweep=tuple(
+            _steps_row(measurement, steps, normal_scale, reflow_scale)
+            for steps in measurement.sweep
+        ),
         steps=reflow.num_steps,
         parts=tuple(_part_rows(measurement)),
-        own=paired(_totals(normal.times[normal.num_steps]), _totals(reflow.times[reflow.num_steps])),
+        own=paired(
+            _totals(normal.times[normal.num_steps]), _totals(reflow.times[reflow.num_steps])
+        ),
         dimensions=tuple(_dimension_rows(theirs, own, normal_scale)),
         apart=distance(own, theirs, normal_scale),
         apart_crossed=None if crossed is None else distance(crossed, theirs, normal_scale),
@@ -33,7 +47,12 @@ def figures(measurement: Measurement, normal_scale: tuple[float, ...], reflow_sc
     )
 
 
-def _steps_row(measurement: Measurement, steps: int, normal_scale: tuple[float, ...], reflow_scale: tuple[float, ...]) -> StepsRow:
+def _steps_row(
+    measurement: Measurement,
+    steps: int,
+    normal_scale: tuple[float, ...],
+    reflow_scale: tuple[float, ...],
+) -> StepsRow:
     normal, reflow, most = measurement.normal, measurement.reflow, max(measurement.sweep)
     times = _totals(normal.times[steps]), _totals(reflow.times[steps])
     return StepsRow(
@@ -50,7 +69,10 @@ def _steps_row(measurement: Measurement, steps: int, normal_scale: tuple[float, 
 def _part_rows(measurement: Measurement) -> Iterator[PartRow]:
     steps = measurement.reflow.num_steps
     for part in PARTS:
-        normal, reflow = ([getattr(seconds, part) for seconds in side.times[steps]] for side in (measurement.normal, measurement.reflow))
+        normal, reflow = (
+            [getattr(seconds, part) for seconds in side.times[steps]]
+            for side in (measurement.normal, measurement.reflow)
+        )
         yield PartRow(part, interval(normal), interval(reflow), paired(normal, reflow))
 
 
@@ -67,7 +89,9 @@ def _differences(one: Chunks, other: Chunks, scale: tuple[float, ...]) -> Iterat
     for chunk, theirs in zip(one, other, strict=False):
         for step, their_step in zip(chunk, theirs, strict=False):
             units = scale if len(scale) == len(step) else (1.0,) * len(step)
-            yield from ((a - b) / (unit or 1.0) for a, b, unit in zip(step, their_step, units, strict=False))
+            yield from (
+                (a - b) / (unit or 1.0) for a, b, unit in zip(step, their_step, units, strict=False)
+            )
 
 
 def _rms(values: Iterable[float]) -> float:
@@ -75,11 +99,15 @@ def _rms(values: Iterable[float]) -> float:
     return sqrt(sum(found) / len(found)) if found else nan
 
 
-def _dimension_rows(normal: Chunks, reflow: Chunks, scale: tuple[float, ...]) -> Iterator[DimensionRow]:
+def _dimension_rows(
+    normal: Chunks, reflow: Chunks, scale: tuple[float, ...]
+) -> Iterator[DimensionRow]:
     for dimension in range(min(_dimensions(normal), _dimensions(reflow))):
         sides = [_only(chunks, dimension) for chunks in (normal, reflow)]
         unit = scale[dimension : dimension + 1] if len(scale) > dimension else ()
-        yield DimensionRow(dimension, _range(sides[0]), _range(sides[1]), distance(sides[1], sides[0], unit))
+        yield DimensionRow(
+            dimension, _range(sides[0]), _range(sides[1]), distance(sides[1], sides[0], unit)
+        )
 
 
 def _dimensions(chunks: Chunks) -> int:
@@ -109,8 +137,17 @@ def not_finite(chunks: Chunks) -> float:
 
 
 def out_of(chunks: Chunks, limits: tuple[tuple[float, float], ...]) -> float:
-    """Return the share of finite numbers that lie outside the limits of their dimension; 0 where those are not known."""
-    found = [not low <= value <= high for chunk in chunks for step in chunk for value, (low, high) in zip(step, limits, strict=False) if isfinite(value)]
+    """Return the share of finite numbers that lie outside the limits of their dimension.
+
+    0 where those are not known.
+    """
+    found = [
+        not low <= value <= high
+        for chunk in chunks
+        for step in chunk
+        for value, (low, high) in zip(step, limits, strict=False)
+        if isfinite(value)
+    ]
     return sum(found) / len(found) if found else 0.0
 
 
@@ -119,7 +156,10 @@ def _environment(measurement: Measurement) -> tuple[float, float, Interval] | No
     found = measurement.environment
     if found is None or not all(found.step):
         return None
-    shares = [sum(step) / (sum(step) + sum(infer)) for step, infer in zip(found.step, found.infer, strict=True)]
+    shares = [
+        sum(step) / (sum(step) + sum(infer))
+        for step, infer in zip(found.step, found.infer, strict=True)
+    ]
     count = min(map(len, found.step))
     return shares[0], shares[1], paired(found.step[0][:count], found.step[1][:count])
 
@@ -155,5 +195,8 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def paired(normal: Sequence[float], reflow: Sequence[float]) -> Interval:
-    """Return how often `normal` goes into `reflow`, pair by pair: what slowed the machine down for a moment slowed down both."""
+    """Return how often `normal` goes into `reflow`, pair by pair.
+
+    What slowed the machine down for a moment slowed down both.
+    """
     return interval([b / a for a, b in zip(normal, reflow, strict=True) if a > 0] or [1.0])

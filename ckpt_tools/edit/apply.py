@@ -1,4 +1,7 @@
-"""Carrying out a plan: into a new folder or file, or in place. Either way the result is there whole and proved, or nothing has changed."""
+"""Carrying out a plan: into a new folder or file, or in place.
+
+Either way the result is there whole and proved, or nothing has changed.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,29 @@ from ckpt_tools.edit.model import Copy, Weights
 from ckpt_tools.edit.read_back import verify
 from ckpt_tools.edit.workspace import partial, replaced, seized
 from ckpt_tools.edit.write import Target, ordered, write_output
-from ckpt_tools.errors import ChangedDuringRead, CkptError, OutputExists, OutputInside, PathEscapes, PlanStale, Unwritable, WriteFailed, WriteInterrupted
+from ckpt_tools.errors import (
+    ChangedDuringRead,
+    CkptError,
+    OutputExists,
+    OutputInside,
+    PathEscapes,
+    PlanStale,
+    Unwritable,
+    WriteFailed,
+    WriteInterrupted,
+)
 from ckpt_tools.storage.copy import no_progress
-from ckpt_tools.storage.durable import ensure_space, make_folder, refused, remove, sync_folder, sync_tree, there, uninterrupted, writing
+from ckpt_tools.storage.durable import (
+    ensure_space,
+    make_folder,
+    refused,
+    remove,
+    sync_folder,
+    sync_tree,
+    there,
+    uninterrupted,
+    writing,
+)
 from ckpt_tools.storage.files import list_folder
 from ckpt_tools.storage.paths import leaves_folder
 
@@ -32,10 +55,13 @@ _THERE = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
 
 def write_new(plan: Plan, destination: str, progress: Callable[[int], None] | None = None) -> None:
-    """Write the result of `plan` to `destination`, which is not there or an empty folder; a file where the result is one and it ends in .safetensors.
+    """Write the result of `plan` to `destination`, which is not there or an empty folder.
 
-    `progress` is called with the bytes written since the last call. Raises OutputExists, OutputInside, PlanStale, ChangedDuringRead, a WriteFailed, or what
-    reading raises; then nothing is there.
+    A file where the result is one and it ends in .safetensors.
+
+    `progress` is called with the bytes written since the last call. Raises OutputExists,
+    OutputInside, PlanStale, ChangedDuringRead, a WriteFailed, or what reading raises; then nothing
+    is there.
     """
     target = _free_place(plan, destination)
     _check_paths(plan)
@@ -50,14 +76,24 @@ def write_new(plan: Plan, destination: str, progress: Callable[[int], None] | No
         verify(plan, space.new)
         sync_tree(space.new)
         with uninterrupted():
-            _publish(os.path.join(space.new, plan.outputs[0].path) if _is_file(plan, target) else space.new, target)
+            _publish(
+                os.path.join(space.new, plan.outputs[0].path)
+                if _is_file(plan, target)
+                else space.new,
+                target,
+            )
 
 
-def write_in_place(plan: Plan, *, backup: bool = True, progress: Callable[[int], None] | None = None) -> str | None:
-    """Turn the checkpoint of `plan` into the result; return the folder that holds the files that were replaced or removed, None where there is none.
+def write_in_place(
+    plan: Plan, *, backup: bool = True, progress: Callable[[int], None] | None = None
+) -> str | None:
+    """Turn the checkpoint of `plan` into the result.
 
-    `progress` is called with the bytes written since the last call. Raises PlanStale, ChangedDuringRead, Busy and other WriteFailed, or what reading raises;
-    then nothing has changed, except for WriteInterrupted: then the change is decided on, and `recover` finishes it.
+    Return the folder that holds the files that were replaced or removed, None where there is none.
+
+    `progress` is called with the bytes written since the last call. Raises PlanStale,
+    ChangedDuringRead, Busy and other WriteFailed, or what reading raises; then nothing has changed,
+    except for WriteInterrupted: then the change is decided on, and `recover` finishes it.
     """
     root = os.path.realpath(plan.before.root)
     _check_paths(plan)
@@ -71,7 +107,9 @@ def write_in_place(plan: Plan, *, backup: bool = True, progress: Callable[[int],
     _refuse_unfinished(root)
     ensure_space(root, (output.size for output in writes))
     old = any(there(os.path.join(root, path)) for path in (*paths, *removed))
-    entry = journal.Journal(paths, removed, os.path.basename(_free_backup(root)) if backup and old else None)
+    entry = journal.Journal(
+        paths, removed, os.path.basename(_free_backup(root)) if backup and old else None
+    )
     with seized(os.path.join(root, WORK), new=True) as space:
         try:
             _stage(plan, writes, space, progress or no_progress)
@@ -85,7 +123,10 @@ def write_in_place(plan: Plan, *, backup: bool = True, progress: Callable[[int],
 
 
 def hard_linked(plan: Plan) -> tuple[str, ...]:
-    """Return the files that a write in place replaces and that have other names: those keep the old bytes."""
+    """Return the files that a write in place replaces and that have other names.
+
+    Those keep the old bytes.
+    """
     found = []
     for output in plan.outputs:
         path = os.path.join(plan.before.root, output.path)
@@ -108,7 +149,10 @@ def check_sources(plan: Plan, error: type[PlanStale | ChangedDuringRead]) -> Non
 
 
 def _carry_out(plan: Plan, space: Workspace, entry: journal.Journal) -> None:
-    """Commit to the staged files and put them in place. What fails before the commit is undone; what fails after it waits for `recover`."""
+    """Commit to the staged files and put them in place.
+
+    What fails before the commit is undone; what fails after it waits for `recover`.
+    """
     committed = False
     try:
         journal.commit(space, entry)
@@ -128,7 +172,9 @@ def _carry_out(plan: Plan, space: Workspace, entry: journal.Journal) -> None:
         ) from None
 
 
-def _stage(plan: Plan, writes: Iterable[Output], space: Workspace, progress: Callable[[int], None]) -> None:
+def _stage(
+    plan: Plan, writes: Iterable[Output], space: Workspace, progress: Callable[[int], None]
+) -> None:
     """Write the new files beside the old ones, and prove that both together are the result."""
     root = plan.before.root
     make_folder(space.new)
@@ -146,7 +192,10 @@ def _stage(plan: Plan, writes: Iterable[Output], space: Workspace, progress: Cal
 
 
 def _status(path: str) -> os.stat_result | None:
-    """Return what is known of the file that a new one replaces, through a link; None where there is none."""
+    """Return what is known of the file that a new one replaces, through a link.
+
+    None where there is none.
+    """
     with writing(path):
         try:
             return os.stat(path)
@@ -155,7 +204,10 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def _show(plan: Plan, output: Output, space: Workspace) -> None:
-    """Link to an output in the view, where it lies now. What is in a folder is not looked at, except for what is written by name."""
+    """Link to an output in the view, where it lies now.
+
+    What is in a folder is not looked at, except for what is written by name.
+    """
     path = os.path.join(space.view, output.path)
     if output.path.endswith("/"):
         make_folder(path)
@@ -202,19 +254,30 @@ def _name(new: str, target: str) -> None:
 
 
 def _free_place(plan: Plan, destination: str) -> str:
-    """Return the real path of the destination. Raises OutputExists and OutputInside; Unwritable where its folder is not there."""
+    """Return the real path of the destination.
+
+    Raises OutputExists and OutputInside; Unwritable where its folder is not there.
+    """
     if "\0" in destination or not destination:
         raise Unwritable("is no path", path=destination, hint="name a place with --output")
     target, root = os.path.realpath(destination), os.path.realpath(plan.before.root)
     whole = os.path.isdir(plan.before.where)
     if (whole and _within(target, root)) or _within(root, target):
-        raise OutputInside(f"overlaps with the checkpoint that is read, {plan.before.root}", path=destination)
+        raise OutputInside(
+            f"overlaps with the checkpoint that is read, {plan.before.root}", path=destination
+        )
     if os.path.islink(destination) and not os.path.isdir(destination):
         raise _taken(destination)
-    if there(target) and not (os.path.isdir(target) and not list_folder(target) and not _is_file(plan, target)):
+    if there(target) and not (
+        os.path.isdir(target) and not list_folder(target) and not _is_file(plan, target)
+    ):
         raise _taken(destination)
     if not os.path.isdir(os.path.dirname(target)):
-        raise Unwritable("its folder is not there", path=destination, hint=f"make it first: {os.path.dirname(target)}")
+        raise Unwritable(
+            "its folder is not there",
+            path=destination,
+            hint=f"make it first: {os.path.dirname(target)}",
+        )
     return target
 
 
@@ -228,13 +291,19 @@ def _within(path: str, folder: str) -> bool:
 
 def _is_file(plan: Plan, target: str) -> bool:
     """Whether the result is written as a file of its own instead of a folder."""
-    return len(plan.outputs) == 1 and isinstance(plan.outputs[0], Weights | Copy) and target.endswith(".safetensors")
+    return (
+        len(plan.outputs) == 1
+        and isinstance(plan.outputs[0], Weights | Copy)
+        and target.endswith(".safetensors")
+    )
 
 
 def _check_paths(plan: Plan) -> None:
     for output in plan.outputs:
         if leaves_folder(output.path):
-            raise PathEscapes(f"would be written to {output.path!r}, outside the folder", path=plan.before.root)
+            raise PathEscapes(
+                f"would be written to {output.path!r}, outside the folder", path=plan.before.root
+            )
 
 
 def _stays(plan: Plan, output: Output) -> bool:
@@ -243,17 +312,24 @@ def _stays(plan: Plan, output: Output) -> bool:
     if not isinstance(output, Copy) or not there(path):
         return False
     source = output.source.rstrip("/")
-    return os.path.abspath(source) == os.path.abspath(path) or (os.path.exists(source) and os.path.exists(path) and os.path.samefile(source, path))
+    return os.path.abspath(source) == os.path.abspath(path) or (
+        os.path.exists(source) and os.path.exists(path) and os.path.samefile(source, path)
+    )
 
 
 def _removed(plan: Plan) -> tuple[str, ...]:
-    """Return what a write in place takes away: nothing twice, and no folder into which it writes."""
+    """Return what a write in place takes away.
+
+    Nothing twice, and no folder into which it writes.
+    """
     paths = [path.rstrip("/") for path in plan.removed]
     kept = {output.path.rstrip("/") for output in plan.outputs}
     return tuple(
         path
         for path in paths
-        if not any(path.startswith(f"{other}/") for other in paths) and not any(output.startswith(f"{path}/") for output in kept) and path not in kept
+        if not any(path.startswith(f"{other}/") for other in paths)
+        and not any(output.startswith(f"{path}/") for output in kept)
+        and path not in kept
     )
 
 

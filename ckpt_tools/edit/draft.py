@@ -1,4 +1,7 @@
-"""A checkpoint on its way from one state to the next: what operations change, and what a plan is made of in the end. No I/O."""
+"""A checkpoint on its way from one state to the next.
+
+What operations change, and what a plan is made of in the end. No I/O.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,10 @@ class Lookup(Protocol):
 
 
 class DraftTensor(NamedTuple):
-    """A tensor of the draft: its shape, the dtype and the weight file it will have, and where its payload lies now."""
+    """A tensor of the draft.
+
+    Its shape, the dtype and the weight file it will have, and where its payload lies now.
+    """
 
     dtype: Dtype
     shape: tuple[int, ...]
@@ -56,8 +62,9 @@ class DraftTensor(NamedTuple):
 class PlanDraft:
     """The state between operations. Operations write to it; `checkpoint` is what it began as.
 
-    `tensors` by name. `metadata` and `shards` by weight file; a shard in `intact` is copied as it is. `texts` are the JSON files by path, `files` the paths
-    from which the other files are copied. `index` is the index file's path, None for a checkpoint without.
+    `tensors` by name. `metadata` and `shards` by weight file; a shard in `intact` is copied as it
+    is. `texts` are the JSON files by path, `files` the paths from which the other files are copied.
+    `index` is the index file's path, None for a checkpoint without.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -68,15 +75,26 @@ class PlanDraft:
         self.intact: set[str] = {file.path for file in checkpoint.weights}
         self.add(root, checkpoint.weights)
         self.index = checkpoint.shard_index.path if checkpoint.shard_index else None
-        self.texts: dict[str, str] = {document.path: document.text for document in checkpoint.documents}
-        self.files: dict[str, str] = {file.path: f"{root}/{file.path}" for files in (checkpoint.states, checkpoint.others) for file in files}
+        self.texts: dict[str, str] = {
+            document.path: document.text for document in checkpoint.documents
+        }
+        self.files: dict[str, str] = {
+            file.path: f"{root}/{file.path}"
+            for files in (checkpoint.states, checkpoint.others)
+            for file in files
+        }
 
     def add(self, root: str, files: Iterable[TensorFile]) -> None:
         """Hold the tensors and metadata of weight files in the folder `root`."""
         for file in files:
             self.metadata[file.path] = file.metadata
             for tensor in file.tensors:
-                self.tensors[tensor.name] = DraftTensor(tensor.dtype, tensor.shape, file.path, source_of(root, file, tensor.start, tensor.end, tensor.dtype))
+                self.tensors[tensor.name] = DraftTensor(
+                    tensor.dtype,
+                    tensor.shape,
+                    file.path,
+                    source_of(root, file, tensor.start, tensor.end, tensor.dtype),
+                )
 
     def touch(self, *shards: str) -> None:
         """Note that these weight files will be written anew."""
@@ -84,9 +102,13 @@ class PlanDraft:
 
     def nbytes(self, names: Iterable[str]) -> int:
         """Bytes of payload that tensors have now."""
-        return sum(self.tensors[name].source.end - self.tensors[name].source.start for name in names)
+        return sum(
+            self.tensors[name].source.end - self.tensors[name].source.start for name in names
+        )
 
 
 def source_of(root: str, file: TensorFile, start: int, end: int, dtype: Dtype) -> Source:
     """Return where payload bytes `start` to `end` of a file in the folder `root` lie."""
-    return Source(f"{root}/{file.path}", file.payload_start + start, file.payload_start + end, dtype)
+    return Source(
+        f"{root}/{file.path}", file.payload_start + start, file.payload_start + end, dtype
+    )

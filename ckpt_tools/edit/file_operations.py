@@ -1,4 +1,7 @@
-"""Operations on files: config values, metadata, shards, other files. Each changes a draft and tells what it did, None for nothing."""
+"""Operations on files: config values, metadata, shards, other files.
+
+Each changes a draft and tells what it did, None for nothing.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ckpt_tools.edit.draft import Lookup, Metadata, PlanDraft
-    from ckpt_tools.edit.operations import CopyFile, DropFile, Merge, RenameKey, Reshard, SetMetadata, SetValue, UnsetValue
+    from ckpt_tools.edit.operations import (
+        CopyFile,
+        DropFile,
+        Merge,
+        RenameKey,
+        Reshard,
+        SetMetadata,
+        SetValue,
+        UnsetValue,
+    )
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = f"model{INDEX_SUFFIX}"
@@ -28,7 +40,9 @@ _WIDTH = 60
 def set_value(draft: PlanDraft, operation: SetValue, _lookup: Lookup) -> Step | None:
     """Set a value in a JSON file."""
     edit = lambda text: strict_json_edit.set_value(text, operation.pointer, operation.value)  # noqa: E731 - said twice it would be longer
-    return _edit(draft, operation.path, edit, f"set {operation.pointer} to {_spelled(operation.value)}")
+    return _edit(
+        draft, operation.path, edit, f"set {operation.pointer} to {_spelled(operation.value)}"
+    )
 
 
 def _spelled(value: object) -> str:
@@ -38,7 +52,12 @@ def _spelled(value: object) -> str:
 
 def unset_value(draft: PlanDraft, operation: UnsetValue, _lookup: Lookup) -> Step | None:
     """Remove a value from a JSON file."""
-    return _edit(draft, operation.path, lambda text: strict_json_edit.unset_value(text, operation.pointer), f"remove {operation.pointer}")
+    return _edit(
+        draft,
+        operation.path,
+        lambda text: strict_json_edit.unset_value(text, operation.pointer),
+        f"remove {operation.pointer}",
+    )
 
 
 def rename_key(draft: PlanDraft, operation: RenameKey, _lookup: Lookup) -> Step | None:
@@ -49,7 +68,11 @@ def rename_key(draft: PlanDraft, operation: RenameKey, _lookup: Lookup) -> Step 
 
 def _edit(draft: PlanDraft, path: str, edit: Callable[[str], str], what: str) -> Step | None:
     if path not in draft.texts:
-        raise RecipeInvalid("is no JSON file of the checkpoint that can be edited", subject=path, hint=f"it has {', '.join(sorted(draft.texts)) or 'none'}")
+        raise RecipeInvalid(
+            "is no JSON file of the checkpoint that can be edited",
+            subject=path,
+            hint=f"it has {', '.join(sorted(draft.texts)) or 'none'}",
+        )
     text = edit(draft.texts[path])
     if text == draft.texts[path]:
         return None
@@ -66,7 +89,11 @@ def set_metadata(draft: PlanDraft, operation: SetMetadata, _lookup: Lookup) -> S
             draft.metadata[shard] = found
             draft.touch(shard)
             changed = True
-    what = f"set the metadata {operation.key} to {_spelled(operation.value)}" if operation.value is not None else f"remove the metadata {operation.key}"
+    what = (
+        f"set the metadata {operation.key} to {_spelled(operation.value)}"
+        if operation.value is not None
+        else f"remove the metadata {operation.key}"
+    )
     return Step(what, Safety.SAFE) if changed else None
 
 
@@ -87,21 +114,42 @@ def merge(draft: PlanDraft, _operation: Merge, _lookup: Lookup) -> Step | None:
     lost = _place(draft, dict.fromkeys(draft.tensors, SINGLE_FILE))
     draft.index = None
     text = f"put {count} weight file{'s' * (count > 1)} into one, {SINGLE_FILE}"
-    return Step(text, Safety.UNSAFE if lost else Safety.SAFE, len(draft.tensors), draft.nbytes(draft.tensors), lost)
+    return Step(
+        text,
+        Safety.UNSAFE if lost else Safety.SAFE,
+        len(draft.tensors),
+        draft.nbytes(draft.tensors),
+        lost,
+    )
 
 
 def reshard(draft: PlanDraft, operation: Reshard, _lookup: Lookup) -> Step | None:
     """Split the weights into files of at most so many bytes."""
     groups = _split(draft, operation.max_bytes)
-    shards = [SINGLE_FILE] if len(groups) == 1 else [f"model-{number:05}-of-{len(groups):05}.safetensors" for number in range(1, len(groups) + 1)]
+    shards = (
+        [SINGLE_FILE]
+        if len(groups) == 1
+        else [
+            f"model-{number:05}-of-{len(groups):05}.safetensors"
+            for number in range(1, len(groups) + 1)
+        ]
+    )
     placed = {name: shard for shard, group in zip(shards, groups, strict=True) for name in group}
     index = INDEX_FILE if len(groups) > 1 else None
-    if index == draft.index and all(draft.tensors[name].shard == shard for name, shard in placed.items()):
+    if index == draft.index and all(
+        draft.tensors[name].shard == shard for name, shard in placed.items()
+    ):
         return None
     lost = _place(draft, placed)
     draft.index = index
     text = f"split the weights into {len(groups)} of at most {operation.max_bytes:,} bytes"
-    return Step(text, Safety.UNSAFE if lost else Safety.SAFE, len(draft.tensors), draft.nbytes(draft.tensors), lost)
+    return Step(
+        text,
+        Safety.UNSAFE if lost else Safety.SAFE,
+        len(draft.tensors),
+        draft.nbytes(draft.tensors),
+        lost,
+    )
 
 
 def _split(draft: PlanDraft, max_bytes: int) -> list[list[str]]:
@@ -120,7 +168,10 @@ def _split(draft: PlanDraft, max_bytes: int) -> list[list[str]]:
 
 
 def _place(draft: PlanDraft, placed: dict[str, str]) -> tuple[str, ...]:
-    """Assign tensors to weight files; every file gets the metadata of all that there were. Return what of it is lost: a key has one value."""
+    """Assign tensors to weight files; every file gets the metadata of all that there were.
+
+    Return what of it is lost: a key has one value.
+    """
     union: dict[str, str] = {}
     values: dict[str, set[str]] = {}
     for metadata in draft.metadata.values():
@@ -131,8 +182,14 @@ def _place(draft: PlanDraft, placed: dict[str, str]) -> tuple[str, ...]:
     before = set(draft.metadata)
     draft.metadata = dict.fromkeys(dict.fromkeys(placed.values()), tuple(union.items()) or None)
     draft.touch(*before, *draft.metadata)
-    draft.tensors = {name: held._replace(shard=placed[name]) for name, held in draft.tensors.items()}
-    return tuple(f"metadata {key}: {_spelled(union[key])} is kept of {len(found)} values" for key, found in values.items() if len(found) > 1)
+    draft.tensors = {
+        name: held._replace(shard=placed[name]) for name, held in draft.tensors.items()
+    }
+    return tuple(
+        f"metadata {key}: {_spelled(union[key])} is kept of {len(found)} values"
+        for key, found in values.items()
+        if len(found) > 1
+    )
 
 
 def renumber(draft: PlanDraft) -> None:
@@ -146,10 +203,15 @@ def renumber(draft: PlanDraft) -> None:
     if family and len(left) == 1:
         names, draft.index = {left[0]: SINGLE_FILE}, None
     elif family:
-        names = {shard: f"{family[0]}-{number:05}-of-{len(left):05}.safetensors" for number, shard in enumerate(left, 1)}
+        names = {
+            shard: f"{family[0]}-{number:05}-of-{len(left):05}.safetensors"
+            for number, shard in enumerate(left, 1)
+        }
     draft.touch(*(name for pair in names.items() if pair[0] != pair[1] for name in pair))
     draft.metadata = {names[shard]: draft.metadata[shard] for shard in left}
-    draft.tensors = {name: held._replace(shard=names[held.shard]) for name, held in draft.tensors.items()}
+    draft.tensors = {
+        name: held._replace(shard=names[held.shard]) for name, held in draft.tensors.items()
+    }
 
 
 def drop_file(draft: PlanDraft, operation: DropFile, _lookup: Lookup) -> Step | None:
@@ -159,16 +221,28 @@ def drop_file(draft: PlanDraft, operation: DropFile, _lookup: Lookup) -> Step | 
     for path in gone:
         draft.files.pop(path, None)
         draft.texts.pop(path, None)
-    return Step(f"drop {len(gone)} file{'s' * (len(gone) > 1)}", Safety.UNSAFE, details=tuple(gone)) if gone else None
+    return (
+        Step(f"drop {len(gone)} file{'s' * (len(gone) > 1)}", Safety.UNSAFE, details=tuple(gone))
+        if gone
+        else None
+    )
 
 
 def copy_file(draft: PlanDraft, operation: CopyFile, lookup: Lookup) -> Step:
     """Put a file into the checkpoint."""
     path = operation.path
     if leaves_folder(path) or "/" in path or path in ("", ".", _WORK):
-        raise RecipeInvalid("does not name a file in the checkpoint's folder", subject=path, hint="a plain name such as README.md is expected")
+        raise RecipeInvalid(
+            "does not name a file in the checkpoint's folder",
+            subject=path,
+            hint="a plain name such as README.md is expected",
+        )
     if path.endswith((".safetensors", INDEX_SUFFIX)):
-        raise RecipeInvalid("would be a weight file or an index", subject=path, hint="`take` takes tensors from another checkpoint")
+        raise RecipeInvalid(
+            "would be a weight file or an index",
+            subject=path,
+            hint="`take` takes tensors from another checkpoint",
+        )
     there = path in draft.files or path in draft.texts
     draft.files.pop(path, None)
     draft.texts.pop(path, None)
@@ -177,6 +251,13 @@ def copy_file(draft: PlanDraft, operation: CopyFile, lookup: Lookup) -> Step:
     else:
         source = lookup.identity(operation.source)
         if source is None:
-            raise RecipeInvalid("is a link that leads nowhere", subject=operation.source, hint="name the file itself")
+            raise RecipeInvalid(
+                "is a link that leads nowhere",
+                subject=operation.source,
+                hint="name the file itself",
+            )
         draft.files[path] = source.path
-    return Step(f"{'replace' if there else 'add'} {path} from {operation.source}", Safety.UNSAFE if there else Safety.SAFE)
+    return Step(
+        f"{'replace' if there else 'add'} {path} from {operation.source}",
+        Safety.UNSAFE if there else Safety.SAFE,
+    )

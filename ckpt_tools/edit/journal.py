@@ -1,4 +1,7 @@
-"""The journal of a write in place: once it is there the write takes place, step by step; however often that is interrupted it can be taken up again."""
+"""The journal of a write in place: once it is there the write takes place, step by step.
+
+However often that is interrupted it can be taken up again.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools.checkpoint.locate import WORK, candidates
 from ckpt_tools.edit.workspace import Workspace, discard, partial, seized
 from ckpt_tools.errors import CkptError, PathEscapes, WriteInterrupted
-from ckpt_tools.storage.durable import make_folder, remove, rename, sync_folder, sync_tree, there, write_file, writing
+from ckpt_tools.storage.durable import (
+    make_folder,
+    remove,
+    rename,
+    sync_folder,
+    sync_tree,
+    there,
+    write_file,
+    writing,
+)
 from ckpt_tools.storage.files import path_not_found, read_whole
 from ckpt_tools.storage.paths import leaves_folder
 
@@ -25,7 +37,10 @@ _LIMIT = 64 << 20
 
 
 class Journal(NamedTuple):
-    """What a write in place does: paths that are put in place from the workspace, paths that go, and the folder beside the root (its name) that keeps them.
+    """What a write in place does.
+
+    Paths that are put in place from the workspace, paths that go, and the folder beside the root
+    (its name) that keeps them.
 
     Nothing is kept where `backup` is None.
     """
@@ -36,13 +51,17 @@ class Journal(NamedTuple):
 
 
 def commit(space: Workspace, journal: Journal) -> None:
-    """Make the journal count: from here on the write takes place, whatever happens. Before, the folder in which old files are kept is made."""
+    """Make the journal count: from here on the write takes place, whatever happens.
+
+    Before, the folder in which old files are kept is made.
+    """
     root = os.path.dirname(space.path)
     document = {"version": VERSION, **journal._asdict()}
     write_file(space.draft, json.dumps(document, indent=1).encode() + b"\n")
     if journal.backup is not None:
         kept = os.path.join(os.path.dirname(root), journal.backup)
-        # Made here and moved there: where that cannot be done, on two disks for example, old files could not be moved there either.
+        # Made here and moved there: where that cannot be done, on two disks for example, old files
+        # could not be moved there either.
         make_folder(space.old)
         rename(space.old, kept)
         sync_folder(os.path.dirname(root))
@@ -62,10 +81,18 @@ def undo(space: Workspace) -> None:
 
 
 def roll_forward(space: Workspace, journal: Journal) -> None:
-    """Do what the journal says and has not been done yet, then remove the workspace. Raises WriteFailed or PathEscapes; it can be called again."""
+    """Do what the journal says and has not been done yet, then remove the workspace.
+
+    Raises WriteFailed or PathEscapes; it can be called again.
+    """
     root = os.path.dirname(space.path)
-    kept = space.old if journal.backup is None else os.path.join(os.path.dirname(root), journal.backup)
-    going = tuple(path for path in journal.replace if there(os.path.join(space.new, path))) + journal.remove
+    kept = (
+        space.old if journal.backup is None else os.path.join(os.path.dirname(root), journal.backup)
+    )
+    going = (
+        tuple(path for path in journal.replace if there(os.path.join(space.new, path)))
+        + journal.remove
+    )
     with writing(root):
         for folder in (root, space.new, kept):
             check_inside(folder, going)
@@ -83,16 +110,27 @@ def roll_forward(space: Workspace, journal: Journal) -> None:
 
 
 def read(path: str) -> Journal:
-    """Return the journal at `path`. Raises WriteInterrupted for one that is damaged: it is written so that no crash can damage it."""
+    """Return the journal at `path`.
+
+    Raises WriteInterrupted for one that is damaged: it is written so that no crash can damage it.
+    """
     data = read_whole(path, _LIMIT)
     try:
         document = json.loads(data)
         journal = Journal(tuple(document["replace"]), tuple(document["remove"]), document["backup"])
-        sound = document["version"] == VERSION and all(_stays(path) for path in (*journal.replace, *journal.remove)) and _is_name(journal.backup)
+        sound = (
+            document["version"] == VERSION
+            and all(_stays(path) for path in (*journal.replace, *journal.remove))
+            and _is_name(journal.backup)
+        )
     except (ValueError, TypeError, KeyError, RecursionError):
         sound = False
     if not sound:
-        raise WriteInterrupted("is not a journal that ckpt wrote", path=path, hint="look at the folder, put right what is wrong, and remove .ckpt-work")
+        raise WriteInterrupted(
+            "is not a journal that ckpt wrote",
+            path=path,
+            hint="look at the folder, put right what is wrong, and remove .ckpt-work",
+        )
     return journal
 
 
@@ -114,11 +152,19 @@ def _stays(path: object) -> bool:
 
 
 def _is_name(name: object) -> bool:
-    return name is None or (isinstance(name, str) and name not in {"", ".", ".."} and "/" not in name and "\0" not in name)
+    return name is None or (
+        isinstance(name, str)
+        and name not in {"", ".", ".."}
+        and "/" not in name
+        and "\0" not in name
+    )
 
 
 def _keep(old: str, kept: str) -> None:
-    """Make sure that what is at `old` has a name among the files that are kept. A link is kept as a link."""
+    """Make sure that what is at `old` has a name among the files that are kept.
+
+    A link is kept as a link.
+    """
     if there(kept) or not there(old):
         return
     make_folder(os.path.dirname(kept))
@@ -128,7 +174,8 @@ def _keep(old: str, kept: str) -> None:
     try:
         os.link(old, kept, follow_symlinks=False)
     except OSError:
-        # A file system without hard links, or a file of another user: for a moment there is nothing at the old place, but the journal says what comes.
+        # A file system without hard links, or a file of another user: for a moment there is nothing
+        # at the old place, but the journal says what comes.
         rename(old, kept)
 
 
@@ -153,10 +200,12 @@ def _folders(root: str, paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def recover(where: str) -> str:
-    """Return what became of an interrupted write to `where`: "finished", "undone", or "nothing" where none was interrupted.
+    """Return what became of an interrupted write to `where`.
 
-    Raises LockedByOther for one that is still going on, WriteInterrupted for a damaged journal, PathNotFound, and what the machine refuses. Can be interrupted and
-    called again itself.
+    "finished", "undone", or "nothing" where none was interrupted.
+
+    Raises LockedByOther for one that is still going on, WriteInterrupted for a damaged journal,
+    PathNotFound, and what the machine refuses. Can be interrupted and called again itself.
     """
     place = where.rstrip("/") or "/"
     beside = partial(os.path.realpath(place))
@@ -192,6 +241,8 @@ def _in_place(space: Workspace) -> str:
 
 
 def _beside(space: Workspace, destination: str) -> str:
-    done = os.path.isfile(destination) or (os.path.isdir(destination) and len(os.listdir(destination)) > 0)
+    done = os.path.isfile(destination) or (
+        os.path.isdir(destination) and len(os.listdir(destination)) > 0
+    )
     discard(space)
     return "finished" if done else "undone"

@@ -24,7 +24,11 @@ class LocalLookup:
         self._proved: dict[tuple[Source, Dtype], bool] = {}
 
     def read(self, where: str) -> Checkpoint:
-        """Return the checkpoint at `where`, its root absolute. Raises RemoteNotSupported for one on the Hub: planning reads payload, and applying copies files."""
+        """Return the checkpoint at `where`, its root absolute.
+
+        Raises RemoteNotSupported for one on the Hub: planning reads payload, and applying copies
+        files.
+        """
         if is_remote(where):
             raise remote_not_supported(where)
         checkpoint = read(where)
@@ -37,11 +41,16 @@ class LocalLookup:
         return self._proved[source, dtype]
 
     def identity(self, path: str) -> SourceFile | None:
-        """Return size and time of the file at `path`, None for a link that leads nowhere. Raises PathNotFound, NotAFile or Unreadable."""
+        """Return size and time of the file at `path`, None for a link that leads nowhere.
+
+        Raises PathNotFound, NotAFile or Unreadable.
+        """
         if os.path.islink(path) and not os.path.exists(path):
             return None
         with open_regular(path) as (descriptor, size):
-            return SourceFile(path=os.path.abspath(path), size=size, mtime_ns=os.fstat(descriptor).st_mtime_ns)
+            return SourceFile(
+                path=os.path.abspath(path), size=size, mtime_ns=os.fstat(descriptor).st_mtime_ns
+            )
 
     def text(self, path: str) -> str:
         """Return the text of the JSON file at `path`."""

@@ -1,4 +1,8 @@
-"""A plan: what will be done to a checkpoint, what it will be then, and where each byte of it comes from. Nothing here does it."""
+"""A plan.
+
+What will be done to a checkpoint, what it will be then, and where each byte of it comes from.
+Nothing here does it.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,21 @@ if TYPE_CHECKING:
 
 
 class Safety(StrEnum):
-    """SAFE: the surviving payload stays as it is and nothing unique is lost, or a cast was proved to lose nothing. UNSAFE: values or unique data go."""
+    """SAFE.
+
+    The surviving payload stays as it is and nothing unique is lost, or a cast was proved to lose
+    nothing. UNSAFE: values or unique data go.
+    """
 
     SAFE = "safe"
     UNSAFE = "unsafe"
 
 
 class Step(NamedTuple):
-    """One thing that a plan does, in words. `tensors` and `nbytes` (as they are now) say how much it concerns; `details` are lines of it."""
+    """One thing that a plan does, in words.
+
+    `tensors` and `nbytes` (as they are now) say how much it concerns; `details` are lines of it.
+    """
 
     text: str
     safety: Safety
@@ -35,7 +46,11 @@ class Piece(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """A .safetensors file to be written: `header` as bytes (length prefix and padding included), then the pieces, in payload order without a gap."""
+    """A .safetensors file to be written.
+
+    `header` as bytes (length prefix and padding included), then the pieces, in payload order
+    without a gap.
+    """
 
     path: str
     header: bytes
@@ -60,7 +75,10 @@ class Text(NamedTuple):
 
 
 class Copy(NamedTuple):
-    """A file to be copied as it is from `source`; a folder and all in it where `path` ends in `/` (then `size` counts nothing)."""
+    """A file to be copied as it is from `source`.
+
+    A folder and all in it where `path` ends in `/` (then `size` counts nothing).
+    """
 
     path: str
     source: str
@@ -81,9 +99,11 @@ class SourceFile(NamedTuple):
 class Plan(NamedTuple):
     """What turns `before` into `after`.
 
-    `outputs` are all files of the result, by path relative to its root; a file of `before` that is not among them goes. `steps` is empty when nothing is
-    to be done. `remains` are sentences on what is wrong and no operation repairs. `sources` are the files that must not change before and while the plan is
-    applied. `source_digest` and `result_digest` are BLAKE2b in hexadecimal, over names, sizes, times and headers, and over names, headers and texts.
+    `outputs` are all files of the result, by path relative to its root; a file of `before` that is
+    not among them goes. `steps` is empty when nothing is to be done. `remains` are sentences on
+    what is wrong and no operation repairs. `sources` are the files that must not change before and
+    while the plan is applied. `source_digest` and `result_digest` are BLAKE2b in hexadecimal, over
+    names, sizes, times and headers, and over names, headers and texts.
     """
 
     before: Checkpoint
@@ -104,14 +124,21 @@ class Plan(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """What a write read and wrote, file by file: (path relative to the root, size in bytes, SHA-256 in hexadecimal)."""
+    """What a write read and wrote, file by file.
+
+    (path relative to the root, size in bytes, SHA-256 in hexadecimal).
+    """
 
     before: tuple[tuple[str, int, str], ...]
     after: tuple[tuple[str, int, str], ...]
 
 
 class Written(NamedTuple):
-    """What became of a plan: where the result is, where the backup of what it replaced is, and files that were hard links and are files of their own now."""
+    """What became of a plan.
+
+    Where the result is, where the backup of what it replaced is, and files that were hard links and
+    are files of their own now.
+    """
 
     path: str
     backup: str | None = None

@@ -1,6 +1,9 @@
-"""What can be done to a checkpoint, one noun an operation; a recipe is a list of them. Nothing here does anything.
+"""What can be done to a checkpoint, one noun an operation; a recipe is a list of them.
 
-Globs are those of `compare.selection`: `*` stands for a part of one dotted segment, `**` for any number of segments.
+Nothing here does anything.
+
+Globs are those of `compare.selection`: `*` stands for a part of one dotted segment, `**` for any
+number of segments.
 """
 
 from __future__ import annotations
@@ -30,8 +33,9 @@ class Keep(NamedTuple):
 class Rename(NamedTuple):
     r"""Give tensors other names: what `match` names becomes `to`.
 
-    In a glob's `to`, `*` and `**` stand in turn for what those of `match` stood for; in a regular expression's, \1 and \g<name> do. A name that is
-    taken is an error, or with `if_free` a reason to leave the tensor as it is.
+    In a glob's `to`, `*` and `**` stand in turn for what those of `match` stood for; in a regular
+    expression's, \1 and \g<name> do. A name that is taken is an error, or with `if_free` a reason
+    to leave the tensor as it is.
     """
 
     match: str
@@ -41,11 +45,18 @@ class Rename(NamedTuple):
 
 
 class Unwrap(NamedTuple):
-    """Remove the segments from names that torch.compile, DataParallel and FSDP put there; a name that is taken is left as it is."""
+    """Remove the segments from names that torch.compile, DataParallel and FSDP put there.
+
+    A name that is taken is left as it is.
+    """
 
 
 class Cast(NamedTuple):
-    """Store tensors as `dtype`: where that loses nothing, or with `lossy` rounded to the nearest, ties to even. With `skip`, leave the others alone."""
+    """Store tensors as `dtype`.
+
+    Where that loses nothing, or with `lossy` rounded to the nearest, ties to even. With `skip`,
+    leave the others alone.
+    """
 
     dtype: Dtype
     select: Globs = EVERY
@@ -61,7 +72,10 @@ class Take(NamedTuple):
 
 
 class SetValue(NamedTuple):
-    """Set the value at the JSON pointer `pointer` in the JSON file `path`; a key that is not there is added at the end of its object."""
+    """Set the value at the JSON pointer `pointer` in the JSON file `path`.
+
+    A key that is not there is added at the end of its object.
+    """
 
     path: str
     pointer: str
@@ -113,4 +127,19 @@ class CopyFile(NamedTuple):
     path: str
 
 
-type Operation = Drop | Keep | Rename | Unwrap | Cast | Take | SetValue | UnsetValue | RenameKey | SetMetadata | Reshard | Merge | DropFile | CopyFile
+type Operation = (
+    Drop
+    | Keep
+    | Rename
+    | Unwrap
+    | Cast
+    | Take
+    | SetValue
+    | UnsetValue
+    | RenameKey
+    | SetMetadata
+    | Reshard
+    | Merge
+    | DropFile
+    | CopyFile
+)

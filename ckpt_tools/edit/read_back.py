@@ -22,25 +22,40 @@ def verify(plan: Plan, folder: str) -> None:
     try:
         found = read(os.path.join(folder, _named(plan)), lenient=True)
     except CkptError as error:
-        raise WrittenWrong(f"what was written cannot be read: {error.what}", path=error.path, subject=error.subject) from None
+        raise WrittenWrong(
+            f"what was written cannot be read: {error.what}", path=error.path, subject=error.subject
+        ) from None
     expected = plan.after._replace(where=found.where, root=found.root)
     if found != expected:
-        part = next(name for name in found._fields if getattr(found, name) != getattr(expected, name))
-        raise WrittenWrong(f"what was written is not what was planned: its {part.replace('_', ' ')} differ", path=folder)
+        part = next(
+            name for name in found._fields if getattr(found, name) != getattr(expected, name)
+        )
+        raise WrittenWrong(
+            f"what was written is not what was planned: its {part.replace('_', ' ')} differ",
+            path=folder,
+        )
 
 
 def _verify_header(output: Weights, path: str) -> None:
     try:
         with open_regular(path) as (descriptor, size):
-            same = size == output.size and read_at(descriptor, len(output.header), 0, path) == output.header
+            same = (
+                size == output.size
+                and read_at(descriptor, len(output.header), 0, path) == output.header
+            )
     except CkptError as error:
         raise WrittenWrong(f"what was written cannot be read: {error.what}", path=path) from None
     if not same:
-        raise WrittenWrong("what was written is not what was planned: its header or its size differs", path=path)
+        raise WrittenWrong(
+            "what was written is not what was planned: its header or its size differs", path=path
+        )
 
 
 def _named(plan: Plan) -> str:
-    """Return what to read in the result's folder: the file that stands for a checkpoint that was named by a file, or the whole folder ("")."""
+    """Return what to read in the result's folder.
+
+    The file that stands for a checkpoint that was named by a file, or the whole folder ("").
+    """
     if os.path.isdir(plan.before.where):
         return ""
     if plan.after.shard_index is not None:

@@ -1,6 +1,9 @@
-"""Recipes: a list of operations as JSON or YAML says them, to operations and back. `schemas/recipe.schema.json` says the same to editors.
+"""Recipes: a list of operations as JSON or YAML says them, to operations and back.
 
-An operation is an object with one key, its name. What a schema cannot say is checked here too: that an expression compiles, that a value is strict JSON.
+`schemas/recipe.schema.json` says the same to editors.
+
+An operation is an object with one key, its name. What a schema cannot say is checked here too: that
+an expression compiles, that a value is strict JSON.
 """
 
 from __future__ import annotations
@@ -22,12 +25,17 @@ if TYPE_CHECKING:
     from ckpt_tools.edit.operations import Operation
 
 _DECIMAL = {f"{letter}B": 1000**power for power, letter in enumerate("kMGT", 1)}
-_UNITS = {"B": 1, **_DECIMAL, "KB": 1000} | {f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)}
+_UNITS = {"B": 1, **_DECIMAL, "KB": 1000} | {
+    f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)
+}
 _SIZE = re.compile(rf"([1-9][0-9]{{0,14}}) ?({'|'.join(_UNITS)})?")
 
 
 class _Field(NamedTuple):
-    """A field of an operation as a recipe spells it: the attribute that it is, how it is read (value, place), how it is written."""
+    """A field of an operation as a recipe spells it.
+
+    The attribute that it is, how it is read (value, place), how it is written.
+    """
 
     attribute: str
     read: Callable[[Any, str], object]
@@ -35,7 +43,10 @@ class _Field(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """What stands under an operation's name: an object of `fields`; the one field itself, `bare`; or true where there are none."""
+    """What stands under an operation's name: an object of `fields`; the one field itself, `bare`.
+
+    Or true where there are none.
+    """
 
     noun: Callable[..., Operation]
     fields: Mapping[str, _Field]
@@ -43,19 +54,31 @@ class _Shape(NamedTuple):
 
 
 def operations(document: object) -> tuple[Operation, ...]:
-    """Return the operations that a parsed recipe lists, in its order. Raises RecipeInvalid with the place, such as `operations[2].cast.dtype`."""
+    """Return the operations that a parsed recipe lists, in its order.
+
+    Raises RecipeInvalid with the place, such as `operations[2].cast.dtype`.
+    """
     recipe = _object(document, "", {"operations": True, "$schema": False})
     _text(recipe.get("$schema", ""), "$schema")
-    return tuple(_operation(item, f"operations[{index}]") for index, item in enumerate(_list(recipe["operations"], "operations")))
+    return tuple(
+        _operation(item, f"operations[{index}]")
+        for index, item in enumerate(_list(recipe["operations"], "operations"))
+    )
 
 
 def document(listed: Sequence[Operation]) -> dict[str, object]:
-    """Return the recipe of operations; what has its default is left out. `operations(document(listed)) == tuple(listed)`."""
+    """Return the recipe of operations; what has its default is left out.
+
+    `operations(document(listed)) == tuple(listed)`.
+    """
     return {"operations": [_described(item) for item in listed]}
 
 
 def size(text: str) -> int:
-    """Return the bytes that `5GB`, `200 MB`, `1GiB` or `1000` say; 0 for anything else. kB to TB are powers of 1000, KiB to TiB of 1024."""
+    """Return the bytes that `5GB`, `200 MB`, `1GiB` or `1000` say; 0 for anything else.
+
+    kB to TB are powers of 1000, KiB to TiB of 1024.
+    """
     found = _SIZE.fullmatch(text)
     return int(found[1]) * _UNITS[found[2] or "B"] if found else 0
 
@@ -64,7 +87,13 @@ def _operation(item: object, place: str) -> Operation:
     names = _mapping(item, place)
     if len(names) != 1:
         what = f"has {len(names)} keys, and an operation has one, its name"
-        raise RecipeInvalid(what, subject=place, hint="make each an item of its own" if names else f"the operations are {', '.join(_SHAPES)}")
+        raise RecipeInvalid(
+            what,
+            subject=place,
+            hint="make each an item of its own"
+            if names
+            else f"the operations are {', '.join(_SHAPES)}",
+        )
     ((name, value),) = names.items()
     if name not in _SHAPES:
         raise _unknown(name, tuple(_SHAPES), place, "operation")
@@ -77,8 +106,17 @@ def _operation(item: object, place: str) -> Operation:
         if value is not True:
             raise _wrong(at, value, "true")
         return shape.noun()
-    given = _object(value, at, {field: spec.attribute not in _defaults(shape) for field, spec in shape.fields.items()})
-    made = shape.noun(**{shape.fields[field].attribute: shape.fields[field].read(part, f"{at}.{field}") for field, part in given.items()})
+    given = _object(
+        value,
+        at,
+        {field: spec.attribute not in _defaults(shape) for field, spec in shape.fields.items()},
+    )
+    made = shape.noun(
+        **{
+            shape.fields[field].attribute: shape.fields[field].read(part, f"{at}.{field}")
+            for field, part in given.items()
+        }
+    )
     _check_expression(made, at)
     return made
 
@@ -87,11 +125,19 @@ def _described(item: Operation) -> dict[str, object]:
     name, shape = next((name, shape) for name, shape in _SHAPES.items() if shape.noun is type(item))
     if not shape.fields:
         return {name: True}
-    spelled = {key: field.write(getattr(item, field.attribute)) for key, field in shape.fields.items()}
+    spelled = {
+        key: field.write(getattr(item, field.attribute)) for key, field in shape.fields.items()
+    }
     if shape.bare:
         return {name: next(iter(spelled.values()))}
     defaults = _defaults(shape)
-    return {name: {key: value for key, value in spelled.items() if not _is_default(item, shape.fields[key].attribute, defaults)}}
+    return {
+        name: {
+            key: value
+            for key, value in spelled.items()
+            if not _is_default(item, shape.fields[key].attribute, defaults)
+        }
+    }
 
 
 def _is_default(item: Operation, attribute: str, defaults: Mapping[str, object]) -> bool:
@@ -109,10 +155,12 @@ def _check_expression(made: Operation, place: str) -> None:
             re.compile(made.match).sub(made.to, "")
         except (re.error, IndexError, RecursionError, OverflowError) as error:
             what = f"is no regular expression with its replacement: {error}"
-            raise RecipeInvalid(what, subject=place, hint="see Python's re; for globs leave `regex` out") from None
+            raise RecipeInvalid(
+                what, subject=place, hint="see Python's re; for globs leave `regex` out"
+            ) from None
 
 
-# --- what may stand in a recipe --------------------------------------------------------------------------------------------
+# --- what may stand in a recipe -------------------------------------------------------------------
 
 
 def _mapping(value: object, place: str) -> dict[str, object]:
@@ -134,7 +182,9 @@ def _object(value: object, place: str, fields: Mapping[str, bool]) -> dict[str, 
     lacking = [name for name, required in fields.items() if required and name not in given]
     if lacking:
         what = f"lacks {' and '.join(lacking)}"
-        raise RecipeInvalid(what, subject=place or "the recipe", hint=f"it takes {', '.join(fields)}")
+        raise RecipeInvalid(
+            what, subject=place or "the recipe", hint=f"it takes {', '.join(fields)}"
+        )
     return given
 
 
@@ -171,7 +221,10 @@ def _globs(value: object, place: str) -> tuple[str, ...]:
     if not _list(value, place):
         what = "is an empty list, and names nothing"
         raise RecipeInvalid(what, subject=place, hint='list globs such as "model.**"')
-    return tuple(_some_text(glob, f"{place}[{index}]") for index, glob in enumerate(cast("list[object]", value)))
+    return tuple(
+        _some_text(glob, f"{place}[{index}]")
+        for index, glob in enumerate(cast("list[object]", value))
+    )
 
 
 def _dtype(value: object, place: str) -> Dtype:
@@ -179,14 +232,20 @@ def _dtype(value: object, place: str) -> Dtype:
     if _text(value, place) not in labels:
         like = nearest(cast("str", value), tuple(labels))
         what = f"{value!r} is no dtype"
-        raise RecipeInvalid(what, subject=place, hint=f"did you mean {like}?" if like else f"the dtypes are {', '.join(labels)}")
+        raise RecipeInvalid(
+            what,
+            subject=place,
+            hint=f"did you mean {like}?" if like else f"the dtypes are {', '.join(labels)}",
+        )
     return labels[cast("str", value)]
 
 
 def _inside(value: object, place: str) -> str:
     if leaves_folder(_some_text(value, place)):
         what = f"{value!r} leads out of the checkpoint's folder"
-        raise RecipeInvalid(what, subject=place, hint="name a file by its path in the folder, such as config.json")
+        raise RecipeInvalid(
+            what, subject=place, hint="name a file by its path in the folder, such as config.json"
+        )
     return cast("str", value)
 
 
@@ -207,10 +266,20 @@ def _value(value: object, place: str) -> object:
 
 
 def _bytes(value: object, place: str) -> int:
-    whole = isinstance(value, int | float) and not isinstance(value, bool) and value >= 1 and value == value // 1
+    whole = (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and value >= 1
+        and value == value // 1
+    )
     found = int(cast("int", value)) if whole else size(value) if isinstance(value, str) else 0
     if found < 1:
-        raise _wrong(place, value, "a size", 'write a whole number of bytes, or one with a unit: "5GB", "200MB", "1GiB"')
+        raise _wrong(
+            place,
+            value,
+            "a size",
+            'write a whole number of bytes, or one with a unit: "5GB", "200MB", "1GiB"',
+        )
     return found
 
 
@@ -223,9 +292,15 @@ def _spelled_bytes(value: int) -> object:
 
 def _wrong(place: str, value: object, wanted: str, hint: str = "") -> RecipeInvalid:
     is_json = value is None or isinstance(value, bool | int | float | str | list | dict)
-    found = f"a value of the kind {type(value).__name__}" if not is_json else kind(cast("Any", value))
+    found = (
+        f"a value of the kind {type(value).__name__}" if not is_json else kind(cast("Any", value))
+    )
     spelled = f" ({value!r})" if isinstance(value, str | bool | int | float) else ""
-    return RecipeInvalid(f"is {found}{spelled} where {wanted} is expected", subject=place or "the recipe", hint=hint or f"write {wanted} there")
+    return RecipeInvalid(
+        f"is {found}{spelled} where {wanted} is expected",
+        subject=place or "the recipe",
+        hint=hint or f"write {wanted} there",
+    )
 
 
 def _unknown(name: str, known: tuple[str, ...], place: str, what: str) -> RecipeInvalid:
@@ -235,22 +310,45 @@ def _unknown(name: str, known: tuple[str, ...], place: str, what: str) -> Recipe
 
 
 _GLOBS = _Field("select", _globs, list)
-_FILE, _POINTER, _SOURCE = _Field("path", _inside), _Field("pointer", _pointer), _Field("source", _some_text)
+_FILE, _POINTER, _SOURCE = (
+    _Field("path", _inside),
+    _Field("pointer", _pointer),
+    _Field("source", _some_text),
+)
 
 _SHAPES: Mapping[str, _Shape] = {
     "drop": _Shape(nouns.Drop, {"": _GLOBS}, bare=True),
     "keep": _Shape(nouns.Keep, {"": _GLOBS}, bare=True),
     "rename": _Shape(
         nouns.Rename,
-        {"match": _Field("match", _some_text), "to": _Field("to", _text), "regex": _Field("regex", _flag), "if-free": _Field("if_free", _flag)},
+        {
+            "match": _Field("match", _some_text),
+            "to": _Field("to", _text),
+            "regex": _Field("regex", _flag),
+            "if-free": _Field("if_free", _flag),
+        },
     ),
     "unwrap": _Shape(nouns.Unwrap, {}),
-    "cast": _Shape(nouns.Cast, {"dtype": _Field("dtype", _dtype, str), "select": _GLOBS, "lossy": _Field("lossy", _flag), "skip": _Field("skip", _flag)}),
+    "cast": _Shape(
+        nouns.Cast,
+        {
+            "dtype": _Field("dtype", _dtype, str),
+            "select": _GLOBS,
+            "lossy": _Field("lossy", _flag),
+            "skip": _Field("skip", _flag),
+        },
+    ),
     "take": _Shape(nouns.Take, {"source": _SOURCE, "select": _GLOBS}),
-    "set": _Shape(nouns.SetValue, {"file": _FILE, "pointer": _POINTER, "value": _Field("value", _value)}),
+    "set": _Shape(
+        nouns.SetValue, {"file": _FILE, "pointer": _POINTER, "value": _Field("value", _value)}
+    ),
     "unset": _Shape(nouns.UnsetValue, {"file": _FILE, "pointer": _POINTER}),
-    "rename-key": _Shape(nouns.RenameKey, {"file": _FILE, "pointer": _POINTER, "to": _Field("to", _text)}),
-    "metadata": _Shape(nouns.SetMetadata, {"key": _Field("key", _text), "value": _Field("value", _text_or_null)}),
+    "rename-key": _Shape(
+        nouns.RenameKey, {"file": _FILE, "pointer": _POINTER, "to": _Field("to", _text)}
+    ),
+    "metadata": _Shape(
+        nouns.SetMetadata, {"key": _Field("key", _text), "value": _Field("value", _text_or_null)}
+    ),
     "reshard": _Shape(nouns.Reshard, {"max-size": _Field("max_bytes", _bytes, _spelled_bytes)}),
     "merge": _Shape(nouns.Merge, {}),
     "drop-files": _Shape(nouns.DropFile, {"": _GLOBS}, bare=True),

@@ -1,4 +1,8 @@
-"""Recipe files: JSON as strict as every other, YAML where it says what JSON can say and every YAML reader reads the same. PyYAML is loaded for YAML only."""
+"""Recipe files.
+
+JSON as strict as every other, YAML where it says what JSON can say and every YAML reader reads the
+same. PyYAML is loaded for YAML only.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +40,20 @@ type _Lines = dict[str, int]
 
 
 def read_recipe(path: str) -> tuple[Operation, ...]:
-    """Return the operations in the recipe at `path` (.json, .yaml or .yml); relative sources start at its folder.
+    """Return the operations in the recipe at `path` (.json, .yaml or .yml).
 
-    Raises RecipeInvalid with path, line and place, or what reading a file raises (PathNotFound, NotAFile, Unreadable).
+    Relative sources start at its folder.
+
+    Raises RecipeInvalid with path, line and place, or what reading a file raises (PathNotFound,
+    NotAFile, Unreadable).
     """
     extension = os.path.splitext(path)[1].lower()
     if extension not in (".json", ".yaml", ".yml"):
-        raise RecipeInvalid("is no recipe by its name", path=path, hint="name a file that ends in .json, .yaml or .yml")
+        raise RecipeInvalid(
+            "is no recipe by its name",
+            path=path,
+            hint="name a file that ends in .json, .yaml or .yml",
+        )
     data = read_whole(path, LIMIT, "a recipe file")
     lines: _Lines = {}
     try:
@@ -61,18 +72,27 @@ def read_recipe(path: str) -> tuple[Operation, ...]:
 
 
 def _refuse_length(count: int) -> NoReturn:
-    raise RecipeInvalid(f"lists {count:,} operations, more than the {MOST:,} that a recipe may have", hint="a glob names many tensors at once")
+    raise RecipeInvalid(
+        f"lists {count:,} operations, more than the {MOST:,} that a recipe may have",
+        hint="a glob names many tensors at once",
+    )
 
 
 def _placed(operation: Operation, folder: str) -> Operation:
-    """Return an operation whose source, if it has one that is relative, starts at `folder`. Addresses such as hf://owner/name are none."""
+    """Return an operation whose source, if it has one that is relative, starts at `folder`.
+
+    Addresses such as hf://owner/name are none.
+    """
     if isinstance(operation, Take | CopyFile) and "://" not in operation.source:
         return operation._replace(source=os.path.join(folder, operation.source))
     return operation
 
 
 def _line_of(place: str, lines: _Lines) -> int:
-    """Return the line of the value at `place` (`operations[2].cast`), or of what holds it; 0 where none is known."""
+    """Return the line of the value at `place` (`operations[2].cast`), or of what holds it.
+
+    0 where none is known.
+    """
     pointer = "".join(f"/{part}" for part in re.findall(r"[^.\[\]]+", place))
     while pointer and pointer not in lines:
         pointer = pointer.rpartition("/")[0]
@@ -88,19 +108,26 @@ def _from_json(text: str, lines: _Lines) -> Json:
     return value
 
 
-# --- YAML ------------------------------------------------------------------------------------------------------------------
+# --- YAML -----------------------------------------------------------------------------------------
 
 
 def _from_yaml(text: str, lines: _Lines) -> Json:
-    """Return the value that a YAML text spells; what YAML 1.1 and 1.2 read differently, and what JSON cannot say, is refused."""
+    """Return the value that a YAML text spells.
+
+    What YAML 1.1 and 1.2 read differently, and what JSON cannot say, is refused.
+    """
     # PyYAML costs as much as the rest of the command, and is for those who write YAML.
     yaml = importlib.import_module("yaml")
     try:
         _check_events(yaml, text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
-        _refuse(f"is no YAML: {problem}", getattr(error, "problem_mark", None), "correct the recipe")
+        problem = (
+            getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
+        )
+        _refuse(
+            f"is no YAML: {problem}", getattr(error, "problem_mark", None), "correct the recipe"
+        )
     except (ValueError, OverflowError):
         _refuse("is no YAML: an escape spells no character", None, "correct the recipe")
     return None if node is None else _value(node, "", lines)
@@ -111,10 +138,20 @@ def _check_events(yaml: ModuleType, text: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            _refuse(f"the alias *{event.anchor} stands for something written elsewhere", event.start_mark, "write it out")
+            _refuse(
+                f"the alias *{event.anchor} stands for something written elsewhere",
+                event.start_mark,
+                "write it out",
+            )
         if getattr(event, "tag", None) is not None:
-            _refuse(f"the tag {event.tag} says something that JSON cannot", event.start_mark, "leave it out")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            _refuse(
+                f"the tag {event.tag} says something that JSON cannot",
+                event.start_mark,
+                "leave it out",
+            )
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(
+            event, yaml.CollectionEndEvent
+        )
         if depth > DEPTH_LIMIT:
             _refuse(f"nested deeper than {DEPTH_LIMIT}", event.start_mark, "write it flatter")
 
@@ -133,13 +170,19 @@ def _mapping(node: Any, pointer: str, lines: _Lines) -> Json:  # noqa: ANN401 - 
         if not isinstance(key, str):
             _refuse("a key is no text", key_node.start_mark, "put it in quotes")
         if key in found:
-            _refuse(f"the key {key!r} stands more than once", key_node.start_mark, "keep one of them")
+            _refuse(
+                f"the key {key!r} stands more than once", key_node.start_mark, "keep one of them"
+            )
         found[key] = _value(item, f"{pointer}/{escape(key)}", lines)
     return found
 
 
 def _scalar(node: Any) -> Json:  # noqa: ANN401 - as above
-    """Return a scalar: text in quotes or blocks, JSON's numbers and words, and text that no YAML reader takes for anything else."""
+    """Return a scalar.
+
+    Text in quotes or blocks, JSON's numbers and words, and text that no YAML reader takes for
+    anything else.
+    """
     text, is_plain, is_text = str(node.value), node.style is None, node.tag == f"{_TAG}str"
     if is_plain and text in _WORDS:
         return _WORDS[text]
@@ -149,11 +192,21 @@ def _scalar(node: Any) -> Json:  # noqa: ANN401 - as above
         except CkptError as error:
             _refuse(error.what, node.start_mark, _QUOTES)
     if not is_text:
-        _refuse(f"{text!r} is read as {node.tag.removeprefix(_TAG)} by some and as text by others", node.start_mark, _QUOTES)
+        _refuse(
+            f"{text!r} is read as {node.tag.removeprefix(_TAG)} by some and as text by others",
+            node.start_mark,
+            _QUOTES,
+        )
     if any("\ud800" <= character <= "\udfff" for character in text):
-        _refuse(f"the text {text!r} holds half of a surrogate pair", node.start_mark, "correct the recipe")
+        _refuse(
+            f"the text {text!r} holds half of a surrogate pair",
+            node.start_mark,
+            "correct the recipe",
+        )
     return text
 
 
 def _refuse(what: str, mark: Any, hint: str) -> NoReturn:  # noqa: ANN401 - as above
-    raise RecipeInvalid(f"line {mark.line + 1}, column {mark.column + 1}: {what}" if mark else what, hint=hint) from None
+    raise RecipeInvalid(
+        f"line {mark.line + 1}, column {mark.column + 1}: {what}" if mark else what, hint=hint
+    ) from None

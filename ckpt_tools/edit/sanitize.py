@@ -1,4 +1,6 @@
-"""What makes a checkpoint clean: the operations that repair what can be repaired, and sentences on what cannot. No I/O.
+"""What makes a checkpoint clean.
+
+The operations that repair what can be repaired, and sentences on what cannot. No I/O.
 
 Only what is known to be wrong is taken out. A tensor that nobody knows stays, and is reported.
 """
@@ -29,8 +31,17 @@ POLICIES = (("config.json", ""), ("train_config.json", "/policy"))
 """Where a policy's config stands: the file, and the JSON pointer in it."""
 
 
-def operations(checkpoint: Checkpoint, family: Family, *, target: str = LEROBOT, reference: Checkpoint | None = None, lossy: bool = False) -> list[Operation]:
-    """Return what makes `checkpoint` clean for `target`: tensors, files, configs, and with `reference`, a normal checkpoint, its dtypes.
+def operations(
+    checkpoint: Checkpoint,
+    family: Family,
+    *,
+    target: str = LEROBOT,
+    reference: Checkpoint | None = None,
+    lossy: bool = False,
+) -> list[Operation]:
+    """Return what makes `checkpoint` clean for `target`.
+
+    Tensors, files, configs, and with `reference`, a normal checkpoint, its dtypes.
 
     Raises RecipeInvalid for a target that the family does not know.
     """
@@ -38,7 +49,12 @@ def operations(checkpoint: Checkpoint, family: Family, *, target: str = LEROBOT,
     plain = with_plain_names(checkpoint)
     found: list[Operation] = [Unwrap()] if plain is not checkpoint else []
     found += without_teacher(plain, family)
-    if family.cleaning and family.cleaning.single_file and [file.path for file in checkpoint.weights] != [SINGLE_FILE] and checkpoint.documents:
+    if (
+        family.cleaning
+        and family.cleaning.single_file
+        and [file.path for file in checkpoint.weights] != [SINGLE_FILE]
+        and checkpoint.documents
+    ):
         found.append(Merge())
     if family.cleaning:
         found += _configs(checkpoint, family.cleaning, target)
@@ -48,7 +64,9 @@ def operations(checkpoint: Checkpoint, family: Family, *, target: str = LEROBOT,
 def _check_target(cleaning: CleanConfig | None, target: str) -> None:
     known = (LEROBOT, FORK, *(cleaning.newer if cleaning else ()))
     if target not in known:
-        raise RecipeInvalid(f"the target {target!r} is unknown", hint=f"use one of {', '.join(known)}")
+        raise RecipeInvalid(
+            f"the target {target!r} is unknown", hint=f"use one of {', '.join(known)}"
+        )
 
 
 def _configs(checkpoint: Checkpoint, cleaning: CleanConfig, target: str) -> Iterator[Operation]:
@@ -68,7 +86,10 @@ def _configs(checkpoint: Checkpoint, cleaning: CleanConfig, target: str) -> Iter
 
 
 def is_ours(config: Mapping[str, object], base: str, cleaning: CleanConfig) -> bool:
-    """Whether a config is one of the family's policy: by its type, or in config.json without one. Another policy's is nobody's to relabel."""
+    """Whether a config is one of the family's policy: by its type, or in config.json without one.
+
+    Another policy's is nobody's to relabel.
+    """
     return config.get("type") in cleaning.types if "type" in config else not base
 
 
@@ -76,20 +97,36 @@ def policies(checkpoint: Checkpoint) -> Iterator[tuple[str, str, Mapping[str, ob
     """Yield (file, JSON pointer, config) of every place where the policy's config stands."""
     for path, base in POLICIES:
         document = checkpoint.document(path)
-        config = document.value.get(base.removeprefix("/")) if document and base else document.value if document else None
+        config = (
+            document.value.get(base.removeprefix("/"))
+            if document and base
+            else document.value
+            if document
+            else None
+        )
         if isinstance(config, dict):
             yield path, base, config
 
 
 def _dtypes(plain: Checkpoint, reference: Checkpoint | None, *, lossy: bool) -> list[Operation]:
-    """Return casts to the dtypes of `reference`; what would lose bits is left alone unless `lossy`."""
+    """Return casts to the dtypes of `reference`.
+
+    What would lose bits is left alone unless `lossy`.
+    """
     wanted: dict[Dtype, list[str]] = {}
     normal = {tensor.name: tensor for tensor in reference.tensors} if reference else {}
     for tensor in plain.tensors:
         name = without_prefixes(tensor.name)
-        if name in normal and normal[name].shape == tensor.shape and normal[name].dtype is not tensor.dtype:
+        if (
+            name in normal
+            and normal[name].shape == tensor.shape
+            and normal[name].dtype is not tensor.dtype
+        ):
             wanted.setdefault(normal[name].dtype, []).append(literal(name))
-    return [Cast(dtype, tuple(dict.fromkeys(chosen)), lossy=lossy, skip=not lossy) for dtype, chosen in wanted.items()]
+    return [
+        Cast(dtype, tuple(dict.fromkeys(chosen)), lossy=lossy, skip=not lossy)
+        for dtype, chosen in wanted.items()
+    ]
 
 
 def _metadata(plain: Checkpoint, reference: Checkpoint | None) -> Iterator[Operation]:
@@ -100,14 +137,18 @@ def _metadata(plain: Checkpoint, reference: Checkpoint | None) -> Iterator[Opera
     wanted = dict(normal.pop())
     aliases = {alias for file in plain.weights for alias, _ in file.aliases}
     mine = [dict(file.metadata or ()) for file in plain.weights]
-    for key in dict.fromkeys(key for metadata in mine for key in metadata if key not in wanted and key not in aliases):
+    for key in dict.fromkeys(
+        key for metadata in mine for key in metadata if key not in wanted and key not in aliases
+    ):
         yield SetMetadata(key, None)
     for key, value in wanted.items():
         if any(metadata.get(key) != value for metadata in mine):
             yield SetMetadata(key, value)
 
 
-def remaining(after: Checkpoint, family: Family, *, target: str = LEROBOT, reference: Checkpoint | None = None) -> tuple[str, ...]:
+def remaining(
+    after: Checkpoint, family: Family, *, target: str = LEROBOT, reference: Checkpoint | None = None
+) -> tuple[str, ...]:
     """Return sentences on what is still wrong with a sanitized checkpoint, the most harmful first."""
     return (
         *_missing(after, family, reference),
@@ -135,7 +176,11 @@ def _missing(after: Checkpoint, family: Family, reference: Checkpoint | None) ->
             yield f"missing, and cannot be made up: {_some(lacking)}; {family.missing}"
         return
     present = {family.component(name) for name in names}
-    absent = [component.short for component in family.components if component.key not in present and component.key not in family.needless]
+    absent = [
+        component.short
+        for component in family.components
+        if component.key not in present and component.key not in family.needless
+    ]
     if absent and len(family.components) > 1:
         yield f"missing, and cannot be made up: {', '.join(absent)}; {family.missing}"
 
@@ -161,14 +206,22 @@ def _unlike(after: Checkpoint, reference: Checkpoint | None) -> Iterator[str]:
     reshaped = [mine.name for mine, other in pairs if mine.shape != other.shape]
     if reshaped:
         yield f"of another shape than in the reference: {_some(reshaped)}"
-    retyped = [(mine, other) for mine, other in pairs if mine.shape == other.shape and mine.dtype is not other.dtype]
+    retyped = [
+        (mine, other)
+        for mine, other in pairs
+        if mine.shape == other.shape and mine.dtype is not other.dtype
+    ]
     if retyped:
-        kinds = ", ".join(sorted({f"{mine.dtype} instead of {other.dtype}" for mine, other in retyped}))
+        kinds = ", ".join(
+            sorted({f"{mine.dtype} instead of {other.dtype}" for mine, other in retyped})
+        )
         yield f"still {kinds}, because a cast would lose bits (--allow-lossy rounds): {_some([mine.name for mine, _ in retyped])}"
 
 
 def _stale(after: Checkpoint) -> Iterator[str]:
-    named = [file.path for file in after.others if file.path.endswith((".safetensors", INDEX_SUFFIX))]
+    named = [
+        file.path for file in after.others if file.path.endswith((".safetensors", INDEX_SUFFIX))
+    ]
     if named:
         yield f"other weights lie beside {after.weights[0].path} and are copied as they are: {', '.join(named[:3])}{', …' * (len(named) > 3)}"  # noqa: PLR2004 - three fit a line
 
@@ -179,7 +232,9 @@ def _unknown(after: Checkpoint, family: Family, reference: Checkpoint | None) ->
         normal = {tensor.name for tensor in reference.tensors}
         strange = [tensor.name for tensor in after.tensors if tensor.name not in normal]
     elif family.cleaning:
-        strange = [tensor.name for tensor in after.tensors if family.component(tensor.name) == "other"]
+        strange = [
+            tensor.name for tensor in after.tensors if family.component(tensor.name) == "other"
+        ]
     strange = [name for name in strange if not name.startswith(TEACHER_PREFIXES)]
     if strange:
         yield f"kept, although {'the reference does not have' if reference else 'nobody knows'} them: {_some(strange)}"

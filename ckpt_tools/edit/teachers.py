@@ -1,8 +1,10 @@
 """Taking a teacher out of a checkpoint without losing what only its names hold. No I/O.
 
-Every tensor under a teacher's name is judged by the name that the student would have it under. The student has it: the teacher's is a copy, and goes. The
-student was never meant to have it: it goes. The file says that the two were one (an alias in its metadata), or a whole part that the two may have shared is
-gone from the student: it is brought back. Anything else stays, for somebody to look at.
+Every tensor under a teacher's name is judged by the name that the student would have it under. The
+student has it: the teacher's is a copy, and goes. The student was never meant to have it: it goes.
+The file says that the two were one (an alias in its metadata), or a whole part that the two may
+have shared is gone from the student: it is brought back. Anything else stays, for somebody to look
+at.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
 
 
 def with_plain_names(checkpoint: Checkpoint) -> Checkpoint:
-    """Return the checkpoint with the names that Unwrap gives its tensors and their aliases; the very same where it changes none."""
+    """Return the checkpoint with the names that Unwrap gives its tensors and their aliases.
+
+    The very same where it changes none.
+    """
     plain = {tensor.name: unwrapped(tensor.name) for tensor in checkpoint.tensors}
     counts = Counter(plain.values())
     names = {name: new if new and counts[new] == 1 else name for name, new in plain.items()}
@@ -33,7 +38,10 @@ def with_plain_names(checkpoint: Checkpoint) -> Checkpoint:
     for file in checkpoint.weights:
         tensors = tuple(tensor._replace(name=names[tensor.name]) for tensor in file.tensors)
         aliases = dict(file.aliases)
-        metadata = tuple((unwrapped(key) if key in aliases else key, names.get(value, value)) for key, value in file.metadata or ())
+        metadata = tuple(
+            (unwrapped(key) if key in aliases else key, names.get(value, value))
+            for key, value in file.metadata or ()
+        )
         files.append(file._replace(tensors=tensors, metadata=metadata or file.metadata))
     return checkpoint._replace(weights=tuple(files))
 
@@ -54,24 +62,36 @@ def without_teacher(plain: Checkpoint, family: Family) -> Iterator[Operation]:
         rest = without_prefixes(tensor.name)
         if rest != tensor.name:
             copies.setdefault(rest, []).append(tensor.name)
-    own = {tensor.name for tensor in plain.tensors} - {name for names in copies.values() for name in names}
+    own = {tensor.name for tensor in plain.tensors} - {
+        name for names in copies.values() for name in names
+    }
     meant = _meant(plain, family, own)
     lost = _lost(plain, family, copies, own, meant)
     restored = {rest: min(copies[rest], key=_shallow) for rest in lost}
     taken = {name for names in copies.values() for name in names}
     yield from _renames(restored, taken)
     foreign = {rest for rest in copies if rest not in meant} if meant is not None else set()
-    kept = {name for rest, names in copies.items() if rest not in own | lost | foreign for name in names}
+    kept = {
+        name for rest, names in copies.items() if rest not in own | lost | foreign for name in names
+    }
     dropped = taken - kept - set(restored.values())
-    aliases = {alias for file in plain.weights for alias, _ in file.aliases if alias.startswith(TEACHER_PREFIXES)}
+    aliases = {
+        alias
+        for file in plain.weights
+        for alias, _ in file.aliases
+        if alias.startswith(TEACHER_PREFIXES)
+    }
     if dropped or aliases:
-        yield Drop(tuple(covering(dropped | aliases, taken - set(restored.values()) | own | aliases)))
+        yield Drop(
+            tuple(covering(dropped | aliases, taken - set(restored.values()) | own | aliases))
+        )
 
 
 def _meant(plain: Checkpoint, family: Family, own: set[str]) -> set[str] | None:
     """Return the names that the student is meant to have, None where that is not known.
 
-    What student and teacher hold together tells the sizes, as if it were one model: the student alone may have lost whole layers.
+    What student and teacher hold together tells the sizes, as if it were one model: the student
+    alone may have lost whole layers.
     """
     files = []
     seen = set(own)
@@ -87,14 +107,29 @@ def _meant(plain: Checkpoint, family: Family, own: set[str]) -> set[str] | None:
     return None if isinstance(expected, Unknown) else set(expected.tensors)
 
 
-def _lost(plain: Checkpoint, family: Family, copies: dict[str, list[str]], own: set[str], meant: set[str] | None) -> set[str]:
+def _lost(
+    plain: Checkpoint,
+    family: Family,
+    copies: dict[str, list[str]],
+    own: set[str],
+    meant: set[str] | None,
+) -> set[str]:
     """Return the student's names of tensors that it shared with its teacher and that only the teacher's names hold."""
     if family.cleaning is None:
         return set()
     said = {alias for file in plain.weights for alias, _ in file.aliases}
     present = {family.component(name) for name in own}
-    shared = (rest for rest in copies if rest not in own and family.component(rest) in family.cleaning.shared)
-    return {rest for rest in shared if (rest in said or family.component(rest) not in present) and (meant is None or rest in meant)}
+    shared = (
+        rest
+        for rest in copies
+        if rest not in own and family.component(rest) in family.cleaning.shared
+    )
+    return {
+        rest
+        for rest in shared
+        if (rest in said or family.component(rest) not in present)
+        and (meant is None or rest in meant)
+    }
 
 
 def _shallow(name: str) -> tuple[int, str]:
@@ -112,7 +147,10 @@ def _renames(restored: dict[str, str], taken: set[str]) -> Iterator[Operation]:
 
 
 def covering(wanted: Iterable[str], every: Iterable[str]) -> list[str]:
-    """Return few globs that name `wanted` and nothing else of `every`: subtrees where all in them is wanted, single names elsewhere."""
+    """Return few globs that name `wanted` and nothing else of `every`.
+
+    Subtrees where all in them is wanted, single names elsewhere.
+    """
     chosen, universe = set(wanted), set(every) | set(wanted)
     found: list[str] = []
     stack: list[tuple[str, list[str]]] = [("", list(universe))]

@@ -1,4 +1,7 @@
-"""The hidden folder in which a write is prepared: one writer at a time, and what a dead writer left is recognised by its lock, which died with it."""
+"""The hidden folder in which a write is prepared.
+
+One writer at a time, and what a dead writer left is recognised by its lock, which died with it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ _LOCK = "lock"
 
 
 class Workspace(NamedTuple):
-    """A folder of this process alone while `lock`, a descriptor, is open. Finished files are prepared in `new`."""
+    """A folder of this process alone while `lock`, a descriptor, is open.
+
+    Finished files are prepared in `new`.
+    """
 
     path: str
     lock: int
@@ -58,12 +64,19 @@ def partial(destination: str) -> str:
 def seized(path: str, *, new: bool = False) -> Iterator[Workspace]:
     """Yield the workspace at `path` while it is locked; `new` makes it.
 
-    Raises LockedByOther while another process holds it or was as quick to make it, Unwritable where it is not what ckpt makes or cannot be locked.
+    Raises LockedByOther while another process holds it or was as quick to make it, Unwritable where
+    it is not what ckpt makes or cannot be locked.
     """
     if new:
         _make(path)
-    elif os.path.islink(path) or (os.path.isdir(path) and os.listdir(path) and not there(os.path.join(path, _LOCK))):
-        raise Unwritable("has the name of a folder that ckpt makes, and is something else", path=path, hint="move it away")
+    elif os.path.islink(path) or (
+        os.path.isdir(path) and os.listdir(path) and not there(os.path.join(path, _LOCK))
+    ):
+        raise Unwritable(
+            "has the name of a folder that ckpt makes, and is something else",
+            path=path,
+            hint="move it away",
+        )
     try:
         lock = _lock(path)
     except LockedByOther:
@@ -105,7 +118,10 @@ def _lock(path: str) -> int:
 
 
 def _hold(lock: int, name: str, path: str) -> None:
-    """Lock, and make sure that what is locked still lies where it was opened: the one who held it before may have removed it."""
+    """Lock, and make sure that what is locked still lies where it was opened.
+
+    The one who held it before may have removed it.
+    """
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         there = os.stat(name, follow_symlinks=False)
@@ -123,20 +139,27 @@ def _busy(path: str) -> LockedByOther:
 
 @contextmanager
 def replaced(path: str) -> Iterator[Workspace]:
-    """Yield an empty workspace at `path`, what a dead writer left there removed; remove it however the block ends."""
+    """Yield an empty workspace at `path`, what a dead writer left there removed.
+
+    Remove it however the block ends.
+    """
     with seized(path, new=not there(path)) as space:
         try:
             clear(space)
             make_folder(space.new)
             yield space
         finally:
-            # Either the write is done or its error is being told; leftovers that cannot be removed change neither, and the next writer removes them.
+            # Either the write is done or its error is being told; leftovers that cannot be removed
+            # change neither, and the next writer removes them.
             with uninterrupted(), suppress(WriteFailed):
                 discard(space)
 
 
 def clear(space: Workspace) -> None:
-    """Remove everything but the lock; the journal last, because it alone tells what the rest means."""
+    """Remove everything but the lock.
+
+    The journal last, because it alone tells what the rest means.
+    """
     with writing(space.path):
         names = set(os.listdir(space.path)) - {_LOCK, os.path.basename(space.journal)}
     for name in sorted(names):

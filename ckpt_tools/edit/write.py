@@ -1,4 +1,7 @@
-"""Writing the files of a plan into a folder: headers, ranges of bytes, casts, texts, copies. Each file is on the disk when it has been written."""
+"""Writing the files of a plan into a folder: headers, ranges of bytes, casts, texts, copies.
+
+Each file is on the disk when it has been written.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +27,21 @@ if TYPE_CHECKING:
 
 
 class Run(NamedTuple):
-    """Payload that lies together in one file and stays together: to be cast to `dtype`, or copied where it is None."""
+    """Payload that lies together in one file and stays together.
+
+    To be cast to `dtype`, or copied where it is None.
+    """
 
     source: Source
     dtype: Dtype | None
 
 
 class Target(NamedTuple):
-    """A place to write: the folder, paths to leave out of the folders that are copied, and whom to tell how many bytes were written since the last call."""
+    """A place to write.
+
+    The folder, paths to leave out of the folders that are copied, and whom to tell how many bytes
+    were written since the last call.
+    """
 
     folder: str
     skip: Container[str]
@@ -39,12 +49,18 @@ class Target(NamedTuple):
 
 
 def ordered(plan: Plan) -> tuple[Output, ...]:
-    """Return the outputs of `plan`, folders last: what was written by name is there by then, and stays."""
+    """Return the outputs of `plan`, folders last.
+
+    What was written by name is there by then, and stays.
+    """
     return tuple(sorted(plan.outputs, key=lambda output: output.path.endswith("/")))
 
 
 def write_output(output: Output, target: Target, like: os.stat_result | None = None) -> None:
-    """Write one file of a plan, or one folder. `like` is the file that it will replace, whose mode it gets."""
+    """Write one file of a plan, or one folder.
+
+    `like` is the file that it will replace, whose mode it gets.
+    """
     path = os.path.join(target.folder, output.path.rstrip("/"))
     make_folder(os.path.dirname(path))
     if isinstance(output, Copy):
@@ -60,7 +76,10 @@ def write_output(output: Output, target: Target, like: os.stat_result | None = N
 
 
 def runs(weights: Weights) -> Iterator[Run]:
-    """Yield the pieces of a file of weights; those that need no cast and follow each other in one file as one."""
+    """Yield the pieces of a file of weights.
+
+    Those that need no cast and follow each other in one file as one.
+    """
     held: Source | None = None
     for piece in weights.pieces:
         source, dtype = piece.source, piece.tensor.dtype
@@ -133,12 +152,23 @@ def _placed(source: str, path: str) -> Iterator[None]:
         raise refused(path, error) from None
 
 
-def _copy_entry(source: str, path: str, target: Target, like: os.stat_result | None = None, *, inside: bool = False) -> None:
+def _copy_entry(
+    source: str,
+    path: str,
+    target: Target,
+    like: os.stat_result | None = None,
+    *,
+    inside: bool = False,
+) -> None:
     """Copy a file, or a folder and all in it. What is at `path` already stays.
 
-    A link to a file is followed; one to a folder, which may be anywhere and hold anything, stays a link to that folder; one that leads nowhere stays as it is.
+    A link to a file is followed; one to a folder, which may be anywhere and hold anything, stays a
+    link to that folder; one that leads nowhere stays as it is.
     """
-    if inside and (os.path.relpath(path, target.folder) in target.skip or (there(path) and not os.path.isdir(source))):
+    if inside and (
+        os.path.relpath(path, target.folder) in target.skip
+        or (there(path) and not os.path.isdir(source))
+    ):
         return
     if _leads_nowhere(source):
         with writing(path):
@@ -154,7 +184,10 @@ def _copy_entry(source: str, path: str, target: Target, like: os.stat_result | N
 
 
 def _leads_nowhere(path: str) -> bool:
-    """Whether there is a link that leads nowhere or to itself; a link that only cannot be followed now is none."""
+    """Whether there is a link that leads nowhere or to itself.
+
+    A link that only cannot be followed now is none.
+    """
     try:
         os.stat(path)
     except OSError as error:
@@ -165,4 +198,9 @@ def _leads_nowhere(path: str) -> bool:
 def _copy_folder(source: str, path: str, target: Target) -> None:
     make_folder(path)
     for name in list_folder(source):
-        _copy_entry(os.path.join(source, name.removesuffix("/")), os.path.join(path, name.removesuffix("/")), target, inside=True)
+        _copy_entry(
+            os.path.join(source, name.removesuffix("/")),
+            os.path.join(path, name.removesuffix("/")),
+            target,
+            inside=True,
+        )

@@ -1,4 +1,6 @@
-"""Everything that can go wrong, one class per way, split by who must act: a module for each. No I/O, no imports of this package.
+"""Everything that can go wrong, one class per way, split by who must act: a module for each.
+
+No I/O, no imports of this package.
 
     CkptError
     ├── UsageError                       the person who typed the command
@@ -6,7 +8,8 @@
     │   │   └── NoRepository                     the Hub has no such model, or hides it
     │   ├── HubNameInvalid                   an hf:// name that cannot name a checkpoint
     │   ├── AccessRefused                    the Hub wants to know who asks, or says no
-    │   ├── RemoteNotSupported                          what was asked for needs the files on this machine
+    │   ├── RemoteNotSupported                          what was asked for needs the files on this
+    machine
     │   ├── NotACheckpoint                   there is something, but no safetensors weights
     │   ├── UnknownSelection                 a filter or an option that names nothing
     │   ├── SettingsInvalid                  a ckpt.toml that does not say what it must
@@ -14,36 +17,47 @@
     │   ├── ManifestInvalid                  a manifest that is none, or was edited
     │   ├── ProbeMissing                     nothing is installed that could load the policy
     │   ├── NotComparable                    two checkpoints that are models of different kinds
-    │   ├── InputsRefused                    observations or an environment that the policies cannot be shown
+    │   ├── InputsRefused                    observations or an environment that the policies cannot
+    be shown
     │   ├── PlotMissing                      nothing is installed that could draw
     │   ├── SumsMissing                      the package's compiled part is not there
     │   └── EditRefused                   a change that is not made
-    │       └── RecipeInvalid, NameTaken, NothingLeft, CastLossy, PatternTooSlow, PointerInvalid, OutputExists,
+    │       └── RecipeInvalid, NameTaken, NothingLeft, CastLossy, PatternTooSlow, PointerInvalid,
+    OutputExists,
     │           OutputInside, PlanStale
     ├── FormatError                      whoever wrote the file
     │   ├── HeaderError                      a safetensors header the reference library refuses too
-    │   │   ├── HeaderTooSmall, HeaderTooLarge, HeaderPastEnd, HeaderNotUtf8, HeaderNotJson, HeaderNotObject
+    │   │   ├── HeaderTooSmall, HeaderTooLarge, HeaderPastEnd, HeaderNotUtf8, HeaderNotJson,
+    HeaderNotObject
     │   │   ├── MetadataInvalid, MetadataRepeated
-    │   │   ├── EntryInvalid, FieldMissing, FieldRepeated, DtypeUnknown, ShapeInvalid, OffsetsInvalid
-    │   │   ├── PayloadGap, PayloadOverlap, OffsetsReversed, SizeMismatch, SizeFractional, SizeOverflow
+    │   │   ├── EntryInvalid, FieldMissing, FieldRepeated, DtypeUnknown, ShapeInvalid,
+    OffsetsInvalid
+    │   │   ├── PayloadGap, PayloadOverlap, OffsetsReversed, SizeMismatch, SizeFractional,
+    SizeOverflow
     │   │   └── PayloadTruncated, PayloadTrailing
-    │   ├── SpecificationError               the reference reads it against its own specification; `--lenient` does too
-    │   │   └── TensorRepeated, MetadataKeyRepeated, MetadataNull, FieldUnknown, EntryPositional, DtypeWrapped,
+    │   ├── SpecificationError               the reference reads it against its own specification;
+    `--lenient` does too
+    │   │   └── TensorRepeated, MetadataKeyRepeated, MetadataNull, FieldUnknown, EntryPositional,
+    DtypeWrapped,
     │   │       NameWithNul, HeaderIndented
     │   ├── IndexInvalid                     a shard index and its shards
     │   │   └── ShardMissing, ShardOrphan, ShardListedTwice, TensorNotInIndex, TensorNotInShard,
     │   │       TensorInTwoShards
     │   ├── JsonInvalid                      a JSON file
     │   │   └── JsonSyntax, JsonKeyRepeated, JsonTooDeep, JsonNotObject, JsonNotUtf8
-    │   └── PathEscapes                      a path in a file of the checkpoint that leads out of its folder
-    └── StoreError                       the machine: permissions, devices, a file that changes while it is read
+    │   └── PathEscapes                      a path in a file of the checkpoint that leads out of
+    its folder
+    └── StoreError                       the machine: permissions, devices, a file that changes
+    while it is read
         ├── Unreadable
         ├── NotAFile
         ├── ChangedDuringRead
         ├── Unreachable                      the Hub cannot be asked
-        ├── WrongAnswer                      the Hub, or what stands between, answers with something else
+        ├── WrongAnswer                      the Hub, or what stands between, answers with something
+        else
         ├── ProbeFailed                      what was to load the policy died, or did not answer
-        └── WriteFailed                      what was to be written is not there, and what was there is unchanged
+        └── WriteFailed                      what was to be written is not there, and what was there
+        is unchanged
             └── Unwritable, NoSpace, Busy, WriteInterrupted, WrittenWrong
 
 Every message says where, what, and what to do next, on one line.

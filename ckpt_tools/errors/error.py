@@ -8,7 +8,10 @@ _LONGEST = 200
 
 
 class CkptError(Exception):
-    """A job could not be done; the message is ready to be shown. `path` is the file, `subject` the part of it (a tensor, a key)."""
+    """A job could not be done; the message is ready to be shown.
+
+    `path` is the file, `subject` the part of it (a tensor, a key).
+    """
 
     hint: ClassVar[str] = ""
 
@@ -20,7 +23,10 @@ class CkptError(Exception):
         self.next = hint or self.hint
 
     def at(self, path: str) -> Self:
-        """Return this error with the file it happened in; for code that knows bytes but no paths."""
+        """Return this error with the file it happened in.
+
+        For code that knows bytes but no paths.
+        """
         self.path = self.path or path
         return self
 
@@ -28,7 +34,9 @@ class CkptError(Exception):
         """Return `path: subject: what; next` on one line, control characters escaped."""
         place = ": ".join(part for part in (self.path, _cut(self.subject), _cut(self.what)) if part)
         line = f"{place}; {self.next}" if self.next else place
-        return "".join(character if character.isprintable() else repr(character)[1:-1] for character in line)
+        return "".join(
+            character if character.isprintable() else repr(character)[1:-1] for character in line
+        )
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by fields, so that an error survives a process boundary."""
@@ -36,7 +44,10 @@ class CkptError(Exception):
 
 
 def _cut(text: str) -> str:
-    """Return `text`, its middle left out where it is too long for a line: names come from files, and may have megabytes."""
+    """Return `text`, its middle left out where it is too long for a line.
+
+    Names come from files, and may have megabytes.
+    """
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
 
 

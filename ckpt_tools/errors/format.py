@@ -124,7 +124,10 @@ class MetadataNull(SpecificationError):
 
 
 class FieldUnknown(SpecificationError):
-    """A tensor's entry has no fields but dtype, shape and data_offsets; the reference drops others."""
+    """A tensor's entry has no fields but dtype, shape and data_offsets.
+
+    The reference drops others.
+    """
 
 
 class EntryPositional(SpecificationError):
@@ -180,7 +183,10 @@ class JsonInvalid(FormatError):
 
 
 class JsonSyntax(JsonInvalid):
-    """JSON text follows RFC 8259: no NaN, no Infinity, no lone surrogates, numbers that fit a double."""
+    """JSON text follows RFC 8259.
+
+    No NaN, no Infinity, no lone surrogates, numbers that fit a double.
+    """
 
 
 class JsonKeyRepeated(JsonInvalid):

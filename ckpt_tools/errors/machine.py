@@ -1,4 +1,7 @@
-"""What the machine refuses: permissions, devices, the network, a file that changes while it is read."""
+"""What the machine refuses.
+
+Permissions, devices, the network, a file that changes while it is read.
+"""
 
 from __future__ import annotations
 

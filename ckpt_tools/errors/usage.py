@@ -50,7 +50,9 @@ class UnknownSelection(UsageError):
 class ProbeMissing(UsageError):
     """Loading a policy needs the package that knows how, in the Python that runs `ckpt`."""
 
-    hint = "leave --load out, or install the training core beside ckpt: lerobot_policy_smolvla_reflow"
+    hint = (
+        "leave --load out, or install the training core beside ckpt: lerobot_policy_smolvla_reflow"
+    )
 
 
 class NotComparable(UsageError):

@@ -1,4 +1,7 @@
-"""A checkpoint's tensors in parts that people know: a family's components, or for another model names that are alike but for their numbers."""
+"""A checkpoint's tensors in parts that people know.
+
+A family's components, or for another model names that are alike but for their numbers.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +26,28 @@ def parts(checkpoint: Checkpoint) -> tuple[tuple[str, tuple[Tensor, ...]], ...]:
     members: defaultdict[str, list[Tensor]] = defaultdict(list)
     for tensor in checkpoint.tensors:
         members[family.component(tensor.name)].append(tensor)
-    return tuple((component.title, tuple(members[component.key])) for component in family.components if component.key in members)
+    return tuple(
+        (component.title, tuple(members[component.key]))
+        for component in family.components
+        if component.key in members
+    )
 
 
 def _alike(tensors: Sequence[Tensor]) -> tuple[tuple[str, tuple[Tensor, ...]], ...]:
     members: defaultdict[tuple[str | None, ...], list[Tensor]] = defaultdict(list)
     for tensor in tensors:
-        members[tuple(None if is_index(part) else part for part in _segments(tensor))].append(tensor)
+        members[tuple(None if is_index(part) else part for part in _segments(tensor))].append(
+            tensor
+        )
     return tuple((_title(alike), tuple(alike)) for alike in members.values())
 
 
 def _title(alike: Sequence[Tensor]) -> str:
     """Return one name for all: `layers.{0..15}.mlp.weight`."""
     columns = zip(*map(_segments, alike), strict=True)
-    return ".".join(ranges(map(int, column)) if is_index(column[0]) else column[0] for column in columns)
+    return ".".join(
+        ranges(map(int, column)) if is_index(column[0]) else column[0] for column in columns
+    )
 
 
 def _segments(tensor: Tensor) -> list[str]:

@@ -12,7 +12,16 @@ if TYPE_CHECKING:
 
 TEACHER_PREFIXES = tuple(
     f"{place}{name}."
-    for name in ("teacher", "_teacher", "teacher_model", "_teacher_model", "teacher_policy", "_teacher_policy", "_teacher_policy_cached", "ema_teacher")
+    for name in (
+        "teacher",
+        "_teacher",
+        "teacher_model",
+        "_teacher_model",
+        "teacher_policy",
+        "_teacher_policy",
+        "_teacher_policy_cached",
+        "ema_teacher",
+    )
     for place in ("", "model.", "policy.")
 )
 """Where training code that registers its teacher as a submodule leaves it in the checkpoint."""
@@ -25,7 +34,9 @@ type ConfigValue = object
 
 
 class Expected(NamedTuple):
-    """A tensor that the loader looks for: the dtype that it gives it under this config, the dtype in a normal checkpoint, and the shape.
+    """A tensor that the loader looks for.
+
+    The dtype that it gives it under this config, the dtype in a normal checkpoint, and the shape.
 
     `shape` is None where nothing in the checkpoint tells one of its sizes.
     """
@@ -54,7 +65,11 @@ def nothing_expected(_checkpoint: Checkpoint) -> Expectation | Unknown:
 
 
 class Component(NamedTuple):
-    """A part of a model: the key that JSON output uses, the words that people use, and the words among other parts of the same model."""
+    """A part of a model.
+
+    The key that JSON output uses, the words that people use, and the words among other parts of the
+    same model.
+    """
 
     key: str
     title: str
@@ -62,9 +77,12 @@ class Component(NamedTuple):
 
 
 class CriticalKey(NamedTuple):
-    """A key of config.json whose value decides whether the checkpoint works: what each value means to who loads it.
+    """A key of config.json whose value decides whether the checkpoint works.
 
-    `judge` returns (fine, what the loader does with this value). `neutral` are the values that mean the same.
+    What each value means to who loads it.
+
+    `judge` returns (fine, what the loader does with this value). `neutral` are the values that mean
+    the same.
     """
 
     key: str
@@ -75,10 +93,12 @@ class CriticalKey(NamedTuple):
 class CleanConfig(NamedTuple):
     """What a checkpoint of a family is when it is clean, as far as a tool can make it so.
 
-    `values` are what the config says, `reserved` the keys that it does not have. `neutral` are the reserved keys with the values that a fork writes instead.
-    `newer` lists, for each older release, the keys it does not know with the value that may be left out. `known` are all keys that the loader knows.
-    `types` are what the config of the policy, clean or not, says that it is. `shared` are the components that a student may have had in common with its
-    teacher. `single_file` says that the loader reads one file only.
+    `values` are what the config says, `reserved` the keys that it does not have. `neutral` are the
+    reserved keys with the values that a fork writes instead. `newer` lists, for each older release,
+    the keys it does not know with the value that may be left out. `known` are all keys that the
+    loader knows. `types` are what the config of the policy, clean or not, says that it is. `shared`
+    are the components that a student may have had in common with its teacher. `single_file` says
+    that the loader reads one file only.
     """
 
     values: tuple[tuple[str, object], ...]
@@ -94,12 +114,15 @@ class CleanConfig(NamedTuple):
 class Family(NamedTuple):
     """What is known of one kind of checkpoint.
 
-    `component` names the part that a tensor belongs to. `trains` says whether that part is trained under a config. `profile` names how the dtypes came
-    about, "" where they tell nothing; `contradiction` what the config says of it that cannot be, "" where it agrees. `remarks` are sentences on why the
-    loader would not find the weights. `copied` says what the loader makes of a copy of the model under one of `copy_prefixes`. `settings` are JSON
-    pointers into config.json worth showing. `missing` says what the loader does without a component, except those in `needless`, which it never loads.
-    `cleaning` is None where nothing is known of a clean checkpoint. `expected` says which tensors the loader looks for, `decisive` which keys of config.json
-    decide that, or how they are loaded.
+    `component` names the part that a tensor belongs to. `trains` says whether that part is trained
+    under a config. `profile` names how the dtypes came about, "" where they tell nothing;
+    `contradiction` what the config says of it that cannot be, "" where it agrees. `remarks` are
+    sentences on why the loader would not find the weights. `copied` says what the loader makes of a
+    copy of the model under one of `copy_prefixes`. `settings` are JSON pointers into config.json
+    worth showing. `missing` says what the loader does without a component, except those in
+    `needless`, which it never loads. `cleaning` is None where nothing is known of a clean
+    checkpoint. `expected` says which tensors the loader looks for, `decisive` which keys of
+    config.json decide that, or how they are loaded.
     """
 
     name: str
@@ -145,5 +168,16 @@ GENERIC = Family(
     trains=lambda _component, _config: None,
     profile=lambda _: "",
     settings=("/architectures", "/model_type", "/torch_dtype", "/dtype"),
-    decisive=frozenset({"architectures", "model_type", "torch_dtype", "dtype", "quantization_config", "vocab_size", "hidden_size", "num_hidden_layers"}),
+    decisive=frozenset(
+        {
+            "architectures",
+            "model_type",
+            "torch_dtype",
+            "dtype",
+            "quantization_config",
+            "vocab_size",
+            "hidden_size",
+            "num_hidden_layers",
+        }
+    ),
 )

@@ -1,4 +1,7 @@
-"""What rules found, told without the secrets that stand in the files: a rule quotes what it complains about, and the log of a CI is public."""
+"""What rules found, told without the secrets that stand in the files.
+
+A rule quotes what it complains about, and the log of a CI is public.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,8 @@ def telling(texts: Iterable[str], *, homes: bool = False) -> Callable[[Finding],
     def told(finding: Finding) -> Finding:
         words = (mask(text, known) for text in (finding.what, finding.subject, finding.next))
         what, subject, after = (hidden(text) if homes else text for text in words)
-        return finding._replace(what=what, path=mask(finding.path, known), subject=subject, next=after)
+        return finding._replace(
+            what=what, path=mask(finding.path, known), subject=subject, next=after
+        )
 
     return told

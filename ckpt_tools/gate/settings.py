@@ -1,7 +1,8 @@
 """The settings of the gate: `ckpt.toml` in the current folder, or the file that is named.
 
-They are never read from inside the checkpoint that is judged: whoever wrote the checkpoint would otherwise write the verdict on it, and one that was downloaded
-could bring the suppressions that it needs.
+They are never read from inside the checkpoint that is judged: whoever wrote the checkpoint would
+otherwise write the verdict on it, and one that was downloaded could bring the suppressions that it
+needs.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ _SUPPRESS = ("code", "path", "subject", "reason", "expires")
 def read_settings(named: str | None, root: str) -> Settings:
     """Return the settings in the file `named`, or in `ckpt.toml` of the current folder, or none, for judging the checkpoint in the folder `root`.
 
-    Raises SettingsInvalid with line or key, also for a file inside `root` that is named; one that merely lies there is not looked at.
+    Raises SettingsInvalid with line or key, also for a file inside `root` that is named; one that
+    merely lies there is not looked at.
     """
     path = named if named is not None else os.path.join(os.getcwd(), NAME)
     if named is None and not os.path.lexists(path):
@@ -39,12 +41,18 @@ def read_settings(named: str | None, root: str) -> Settings:
         if named is None:
             return Settings(today=_today())
         raise SettingsInvalid(
-            "lies inside the checkpoint that it would judge", path=path, hint="keep the settings outside, where the checkpoint's author cannot write them"
+            "lies inside the checkpoint that it would judge",
+            path=path,
+            hint="keep the settings outside, where the checkpoint's author cannot write them",
         )
     try:
-        value = importlib.import_module("tomllib").loads(read_whole(path, LIMIT, "a ckpt.toml").decode())
+        value = importlib.import_module("tomllib").loads(
+            read_whole(path, LIMIT, "a ckpt.toml").decode()
+        )
     except ValueError as error:
-        raise SettingsInvalid(f"is no TOML: {str(error)[:1].lower()}{str(error)[1:]}", path=path) from None
+        raise SettingsInvalid(
+            f"is no TOML: {str(error)[:1].lower()}{str(error)[1:]}", path=path
+        ) from None
     except RecursionError:
         raise SettingsInvalid("is nested too deep", path=path) from None
     return settings_of(value, path)
@@ -55,14 +63,19 @@ def settings_of(value: dict[str, Any], path: str) -> Settings:
     _only(value, _KEYS, "", path)
     profile = _text(value.get("profile", ""), "profile", path, empty=True)
     if profile and profile not in PROFILES:
-        _refuse(f"there is no profile {profile!r}; there are {', '.join(PROFILES)}", "profile", path)
+        _refuse(
+            f"there is no profile {profile!r}; there are {', '.join(PROFILES)}", "profile", path
+        )
     allow = _table(value.get("allow", {}), "allow", path)
     _only(allow, ("files",), "allow.", path)
     return Settings(
         profile=profile,
         suppress=tuple(_suppressions(value.get("suppress", []), path)),
         severity=dict(_severities(_table(value.get("severity", {}), "severity", path), path)),
-        allow=tuple(_text(glob, f"allow.files[{number}]", path) for number, glob in enumerate(_list(allow.get("files", []), "allow.files", path))),
+        allow=tuple(
+            _text(glob, f"allow.files[{number}]", path)
+            for number, glob in enumerate(_list(allow.get("files", []), "allow.files", path))
+        ),
         today=_today(),
         source=path,
     )
@@ -103,7 +116,10 @@ def _severities(value: dict[str, Any], path: str) -> Iterator[tuple[str, Severit
 
 
 def _code(word: str, key: str, path: str) -> str:
-    """Return the code of the rule of that code or name; one of a distribution that is not installed here as it is."""
+    """Return the code of the rule of that code or name.
+
+    One of a distribution that is not installed here as it is.
+    """
     rule = rule_of(word)
     if rule is None and word.upper().startswith("CK"):
         _refuse(f"there is no rule {word}", key, path, "`ckpt rules` lists them")
@@ -114,7 +130,9 @@ def _day(value: object, key: str, path: str) -> str:
     """Return a TOML date, or a string that spells one, as 2027-01-31."""
     dates: Any = importlib.import_module("datetime")
     try:
-        return str(dates.date.fromisoformat(str(value) if type(value) is dates.date else value).isoformat())
+        return str(
+            dates.date.fromisoformat(str(value) if type(value) is dates.date else value).isoformat()
+        )
     except (TypeError, ValueError):
         _refuse(f"{value!r} is no day", key, path, "write it as 2027-01-31")
 

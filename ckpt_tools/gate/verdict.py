@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Suppression(NamedTuple):
     """Findings of the rule `code` on files that the glob `path` names and on subjects that `subject` does are lived with, for a reason.
 
-    `expires` is the last day on which they are, as 2027-01-31, "" for ever. `place` is where it stands in the settings: `suppress[0]`.
+    `expires` is the last day on which they are, as 2027-01-31, "" for ever. `place` is where it
+    stands in the settings: `suppress[0]`.
     """
 
     code: str
@@ -25,7 +26,11 @@ class Suppression(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What `ckpt.toml` says. `today` is the day on which it was read, by which suppressions expire; `source` the file, "" for none."""
+    """What `ckpt.toml` says.
+
+    `today` is the day on which it was read, by which suppressions expire; `source` the file, "" for
+    none.
+    """
 
     profile: str = ""
     suppress: tuple[Suppression, ...] = ()
@@ -36,7 +41,10 @@ class Settings(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Whether a checkpoint may be uploaded under a profile. `refused` are the findings that stand against it; nothing asked is not a pass."""
+    """Whether a checkpoint may be uploaded under a profile.
+
+    `refused` are the findings that stand against it; nothing asked is not a pass.
+    """
 
     profile: str
     verification: Verification

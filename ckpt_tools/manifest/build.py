@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.locate import locate
 from ckpt_tools.checkpoint.read import read, tensor_file
-from ckpt_tools.errors import ChangedDuringRead, FormatError, IndexInvalid, JsonInvalid, ManifestInvalid, NotAFile, Unreadable
+from ckpt_tools.errors import (
+    ChangedDuringRead,
+    FormatError,
+    IndexInvalid,
+    JsonInvalid,
+    ManifestInvalid,
+    NotAFile,
+    Unreadable,
+)
 from ckpt_tools.manifest import format as codec
 from ckpt_tools.manifest.digests import Wanted, blake3, digest_files
 from ckpt_tools.manifest.model import FileDigest, LocalSums, Manifest, TensorDigest
@@ -29,7 +37,10 @@ LIMIT = 256 << 20
 """A manifest of 100,000 tensors has 20 MB."""
 
 IGNORED = (".git", ".cache/huggingface")
-"""Folders that belong to who fetched the files, not to the checkpoint; `hf upload` leaves them out too."""
+"""Folders that belong to who fetched the files, not to the checkpoint.
+
+`hf upload` leaves them out too.
+"""
 
 
 def content_of(tensors: Iterable[TensorDigest]) -> str:
@@ -37,7 +48,7 @@ def content_of(tensors: Iterable[TensorDigest]) -> str:
     return blake3(codec.content_bytes(tensors)).hex()
 
 
-# --- made ----------------------------------------------------------------------------------------------------------------
+# --- made -----------------------------------------------------------------------------------------
 
 
 def manifest_of(  # noqa: PLR0913 - options by keyword
@@ -51,17 +62,39 @@ def manifest_of(  # noqa: PLR0913 - options by keyword
 ) -> tuple[Checkpoint, Manifest]:
     """Return the checkpoint at `where` and its manifest. Every byte of its files is read, once.
 
-    With `sha256`, the SHA-256 of every file too. The file `without`, a manifest that lies beside, is left out. Raises a CkptError that names the file:
-    ChangedDuringRead where somebody wrote to one meanwhile.
+    With `sha256`, the SHA-256 of every file too. The file `without`, a manifest that lies beside,
+    is left out. Raises a CkptError that names the file: ChangedDuringRead where somebody wrote to
+    one meanwhile.
     """
     marks = _marks(where, without)
     checkpoint = _read(where)
     weights = _weights(checkpoint, marks)
-    wanted = {path: _wanted(os.path.join(checkpoint.root, path), mark, weights.get(path), sha256=sha256) for path, mark in sorted(marks.items())}
-    found = dict(zip(wanted, digest_files(wanted.values(), threads=threads, progress=progress, expect=expect), strict=True))
-    tensors = tuple(sorted((entry for path, file in weights.items() for entry in _entries(file, found[path])), key=lambda entry: entry.name))
-    files = tuple(FileDigest(path, one.mark.size, found[path].ranges[0].hex(), found[path].sha256, path in weights) for path, one in wanted.items())
-    return checkpoint, Manifest(_called(where), content_of(tensors), os.path.isdir(where), tensors, files)
+    wanted = {
+        path: _wanted(os.path.join(checkpoint.root, path), mark, weights.get(path), sha256=sha256)
+        for path, mark in sorted(marks.items())
+    }
+    found = dict(
+        zip(
+            wanted,
+            digest_files(wanted.values(), threads=threads, progress=progress, expect=expect),
+            strict=True,
+        )
+    )
+    tensors = tuple(
+        sorted(
+            (entry for path, file in weights.items() for entry in _entries(file, found[path])),
+            key=lambda entry: entry.name,
+        )
+    )
+    files = tuple(
+        FileDigest(
+            path, one.mark.size, found[path].ranges[0].hex(), found[path].sha256, path in weights
+        )
+        for path, one in wanted.items()
+    )
+    return checkpoint, Manifest(
+        _called(where), content_of(tensors), os.path.isdir(where), tensors, files
+    )
 
 
 def sums_like(
@@ -80,27 +113,53 @@ def sums_like(
     wanted = {}
     for path, mark in sorted(marks.items()):
         like = known.get((path, mark.size), RemoteFile(path, mark.size))
-        wanted[path] = Wanted(os.path.join(checkpoint.root, path), mark, sha256=bool(like.sha256), git=bool(like.blob_id and not like.sha256))
-    found = zip(wanted.items(), digest_files(wanted.values(), threads=threads, progress=progress, expect=expect), strict=True)
-    sums = tuple(RemoteFile(path, one.mark.size, digests.sha256, digests.git) for (path, one), digests in found)
+        wanted[path] = Wanted(
+            os.path.join(checkpoint.root, path),
+            mark,
+            sha256=bool(like.sha256),
+            git=bool(like.blob_id and not like.sha256),
+        )
+    found = zip(
+        wanted.items(),
+        digest_files(wanted.values(), threads=threads, progress=progress, expect=expect),
+        strict=True,
+    )
+    sums = tuple(
+        RemoteFile(path, one.mark.size, digests.sha256, digests.git)
+        for (path, one), digests in found
+    )
     return LocalSums(checkpoint.root, os.path.isdir(where), sums)
 
 
 def _marks(where: str, without: str) -> dict[str, FileIdentity]:
-    """Return the files to hash as they are before anything is read of them: all of a folder, or the one that was named."""
+    """Return the files to hash as they are before anything is read of them.
+
+    All of a folder, or the one that was named.
+    """
     if is_hub_name(where):
         raise remote_not_supported(where)
     location = locate(where)
     if is_hub_name(location.root):
         raise remote_not_supported(where)
-    paths = _files_below(location.root) if location.whole_folder else (*location.weights, *((location.index_file,) if location.index_file else ()))
+    paths = (
+        _files_below(location.root)
+        if location.whole_folder
+        else (*location.weights, *((location.index_file,) if location.index_file else ()))
+    )
     full = {path: os.path.join(location.root, path) for path in paths}
     left_out = os.path.realpath(without) if without else ""
-    return {path: identity_of(name) for path, name in full.items() if not left_out or os.path.realpath(name) != left_out}
+    return {
+        path: identity_of(name)
+        for path, name in full.items()
+        if not left_out or os.path.realpath(name) != left_out
+    }
 
 
 def _files_below(root: str) -> Iterator[str]:
-    """Yield every file of the folder `root` and below. Raises NotAFile for what is none, Unreadable for a folder that cannot be listed."""
+    """Yield every file of the folder `root` and below.
+
+    Raises NotAFile for what is none, Unreadable for a folder that cannot be listed.
+    """
     waiting = [""]
     while waiting:
         below = waiting.pop()
@@ -109,7 +168,9 @@ def _files_below(root: str) -> Iterator[str]:
             _refuse_unsayable(root, path)
             if is_folder and is_link:
                 raise NotAFile(
-                    "is a link to a folder, which may lead anywhere", path=os.path.join(root, path), hint="put the folder itself there, or remove the link"
+                    "is a link to a folder, which may lead anywhere",
+                    path=os.path.join(root, path),
+                    hint="put the folder itself there, or remove the link",
                 )
             if not is_folder:
                 yield path
@@ -120,9 +181,15 @@ def _files_below(root: str) -> Iterator[str]:
 def _inside(folder: str) -> list[tuple[str, bool, bool]]:
     try:
         with os.scandir(folder or ".") as entries:
-            return [(entry.name, os.path.isdir(entry.path), entry.is_symlink()) for entry in entries]
+            return [
+                (entry.name, os.path.isdir(entry.path), entry.is_symlink()) for entry in entries
+            ]
     except OSError as error:
-        raise Unreadable((error.strerror or str(error)).lower(), path=folder, hint="what cannot be listed cannot be hashed: ask for read access") from None
+        raise Unreadable(
+            (error.strerror or str(error)).lower(),
+            path=folder,
+            hint="what cannot be listed cannot be hashed: ask for read access",
+        ) from None
 
 
 def _refuse_unsayable(root: str, path: str) -> None:
@@ -130,11 +197,16 @@ def _refuse_unsayable(root: str, path: str) -> None:
     try:
         path.encode()
     except UnicodeEncodeError:
-        raise NotAFile("has a name that is not UTF-8", path=os.path.join(root, path), hint="rename it") from None
+        raise NotAFile(
+            "has a name that is not UTF-8", path=os.path.join(root, path), hint="rename it"
+        ) from None
 
 
 def _read(where: str) -> Checkpoint:
-    """Return the checkpoint; one with a config that is none without its configs: they are hashed, and need not be understood."""
+    """Return the checkpoint; one with a config that is none without its configs.
+
+    They are hashed, and need not be understood.
+    """
     try:
         return read(where)
     except IndexInvalid:
@@ -176,11 +248,15 @@ def _called(where: str) -> str:
     return os.path.basename(os.path.abspath(where)).encode("utf-8", "replace").decode()
 
 
-# --- on the disk ---------------------------------------------------------------------------------------------------------
+# --- on the disk ----------------------------------------------------------------------------------
 
 
 def read_manifest(path: str) -> Manifest:
-    """Return what the manifest at `path` says. Raises ManifestInvalid, also where its content digest does not follow from its tensors, or as reading does."""
+    """Return what the manifest at `path` says.
+
+    Raises ManifestInvalid, also where its content digest does not follow from its tensors, or as
+    reading does.
+    """
     data = read_whole(path, LIMIT, "a manifest")
     try:
         found = codec.parse(decode_utf8(data))
@@ -189,12 +265,19 @@ def read_manifest(path: str) -> Manifest:
     except ManifestInvalid as error:
         raise error.at(path) from None
     if content_of(found.tensors) != found.content:
-        raise ManifestInvalid("is not the digest of the tensors that are listed: the file was edited or damaged", subject="/content", path=path)
+        raise ManifestInvalid(
+            "is not the digest of the tensors that are listed: the file was edited or damaged",
+            subject="/content",
+            path=path,
+        )
     return found
 
 
 def refuse_other(path: str) -> None:
-    """Raise ManifestInvalid if there is something at `path` that is no manifest: only a manifest is written over."""
+    """Raise ManifestInvalid if there is something at `path` that is no manifest.
+
+    Only a manifest is written over.
+    """
     if not there(path):
         return
     try:
@@ -206,6 +289,9 @@ def refuse_other(path: str) -> None:
 
 
 def write_manifest(manifest: Manifest, path: str) -> None:
-    """Write a manifest to `path`, a new file or an older manifest: after a crash there is the old one, the new one, or none. Raises WriteFailed."""
+    """Write a manifest to `path`, a new file or an older manifest.
+
+    After a crash there is the old one, the new one, or none. Raises WriteFailed.
+    """
     refuse_other(path)
     put_text(path, codec.text(manifest))

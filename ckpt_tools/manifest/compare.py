@@ -1,4 +1,7 @@
-"""A checkpoint's manifest held against one that was written before; a folder's files against a repository's. Pure: all has been read and hashed before."""
+"""A checkpoint's manifest held against one that was written before.
+
+A folder's files against a repository's. Pure: all has been read and hashed before.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ _NEXT = {
 def check(hashed: Hashed, expected: Manifest, against: str, *, exact_files: bool = False) -> Check:
     """Return in what the checkpoint differs from the manifest `expected`, read from the file `against`.
 
-    Tensors are compared by name, whatever file they lie in. How they lie in files is a remark, and a difference with `exact_files`.
+    Tensors are compared by name, whatever file they lie in. How they lie in files is a remark, and
+    a difference with `exact_files`.
     """
     here = hashed.manifest
     tensors = tuple(_tensors(expected.tensors, here.tensors, dict(hashed.shards)))
@@ -53,7 +57,12 @@ def check(hashed: Hashed, expected: Manifest, against: str, *, exact_files: bool
         content=(expected.content, here.content),
         tensors=len(here.tensors),
         files=len(_by_path(here, layout=False)) if expected.whole and here.whole else 0,
-        differences=(*tensors, *files, *_sums(expected, here, same_tensors=not tensors), *(layout if exact_files else ())),
+        differences=(
+            *tensors,
+            *files,
+            *_sums(expected, here, same_tensors=not tensors),
+            *(layout if exact_files else ()),
+        ),
         remarks=layout if telling and not exact_files else (),
         unchecked=tuple(_unchecked(expected, here)),
     )
@@ -64,8 +73,13 @@ def check_remote(where: str, local: LocalSums, remote: Repository) -> RemoteChec
 
     What the Hub itself adds to every repository is not missed here.
     """
-    here, there = {file.path: file for file in local.files}, {file.path: file for file in remote.below}
-    differences = {path: _other(here[path], there[path]) for path in sorted(here.keys() & there.keys())}
+    here, there = (
+        {file.path: file for file in local.files},
+        {file.path: file for file in remote.below},
+    )
+    differences = {
+        path: _other(here[path], there[path]) for path in sorted(here.keys() & there.keys())
+    }
     return RemoteCheck(
         where=where,
         root=local.root,
@@ -74,16 +88,22 @@ def check_remote(where: str, local: LocalSums, remote: Repository) -> RemoteChec
         alike=tuple(path for path, found in differences.items() if found is None),
         different=tuple(found for found in differences.values() if found),
         only_here=tuple(sorted(here.keys() - there.keys())),
-        only_there=tuple(sorted(there.keys() - here.keys() - {HUB_ADDED_FILES})) if local.whole else (),
+        only_there=tuple(sorted(there.keys() - here.keys() - {HUB_ADDED_FILES}))
+        if local.whole
+        else (),
     )
 
 
 def _other(here: RemoteFile, there: RemoteFile) -> Difference | None:
     """Return how two files of one name differ, None if they do not."""
     if here.size != there.size:
-        return _difference("size", here.path, f"{here.size:,} bytes here, {there.size:,} on the Hub", here.path)
+        return _difference(
+            "size", here.path, f"{here.size:,} bytes here, {there.size:,} on the Hub", here.path
+        )
     if not there.content:
-        return _difference("unknown", here.path, "of the same size, and its sum is not known", here.path)
+        return _difference(
+            "unknown", here.path, "of the same size, and its sum is not known", here.path
+        )
     if here.content != there.content:
         return _difference("content", here.path, "other content of the same size", here.path)
     return None
@@ -93,9 +113,14 @@ def _difference(kind: str, subject: str, what: str, path: str = "") -> Differenc
     return Difference(kind, subject, path, what, _NEXT[kind])
 
 
-def _tensors(expected: Iterable[TensorDigest], found: Iterable[TensorDigest], shards: dict[str, str]) -> Iterator[Difference]:
+def _tensors(
+    expected: Iterable[TensorDigest], found: Iterable[TensorDigest], shards: dict[str, str]
+) -> Iterator[Difference]:
     there, here = ({tensor.name: tensor for tensor in side} for side in (expected, found))
-    renamed = _renamed([there[name] for name in there.keys() - here.keys()], [here[name] for name in here.keys() - there.keys()])
+    renamed = _renamed(
+        [there[name] for name in there.keys() - here.keys()],
+        [here[name] for name in here.keys() - there.keys()],
+    )
     new_names = set(renamed.values())
     for name, old in there.items():
         new = here.get(renamed.get(name, name))
@@ -105,37 +130,65 @@ def _tensors(expected: Iterable[TensorDigest], found: Iterable[TensorDigest], sh
             yield _difference("renamed", name, f"called {new.name} here", shards[new.name])
         elif old != new:
             yield _changed(old, new, shards[name])
-    yield from (_difference("extra", name, "not in the manifest", shards[name]) for name in here if name not in there and name not in new_names)
+    yield from (
+        _difference("extra", name, "not in the manifest", shards[name])
+        for name in here
+        if name not in there and name not in new_names
+    )
 
 
 def _renamed(gone: Iterable[TensorDigest], come: Iterable[TensorDigest]) -> dict[str, str]:
-    """Return the new names, by the old, of tensors that are the same but for their name; of several that are alike, in the order of their names."""
+    """Return the new names, by the old, of tensors that are the same but for their name.
+
+    Of several that are alike, in the order of their names.
+    """
     candidates: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
     for tensor in sorted(come, key=lambda tensor: tensor.name, reverse=True):
         candidates[tensor[1:]].append(tensor.name)
-    alike = ((tensor.name, candidates.get(tensor[1:])) for tensor in sorted(gone, key=lambda tensor: tensor.name))
+    alike = (
+        (tensor.name, candidates.get(tensor[1:]))
+        for tensor in sorted(gone, key=lambda tensor: tensor.name)
+    )
     return {name: names.pop() for name, names in alike if names}
 
 
 def _changed(old: TensorDigest, new: TensorDigest, path: str) -> Difference:
     if old.dtype != new.dtype:
-        return _difference("dtype", old.name, f"{new.dtype} here, {old.dtype} in the manifest", path)
+        return _difference(
+            "dtype", old.name, f"{new.dtype} here, {old.dtype} in the manifest", path
+        )
     if old.shape != new.shape:
-        return _difference("shape", old.name, f"shape {list(new.shape)} here, {list(old.shape)} in the manifest", path)
+        return _difference(
+            "shape",
+            old.name,
+            f"shape {list(new.shape)} here, {list(old.shape)} in the manifest",
+            path,
+        )
     return _difference("values", old.name, "other values", path)
 
 
 def _layout(expected: Manifest, found: Manifest) -> Iterator[Difference]:
-    """Yield how the tensors lie in files otherwise: in others, or in the same under another header (metadata, order)."""
+    """Yield how the tensors lie in files otherwise.
+
+    In others, or in the same under another header (metadata, order).
+    """
     there, here = (_by_path(side, layout=True) for side in (expected, found))
     for path, old in there.items():
         new = here.get(path)
         if new is None:
             yield _difference("layout", path, "missing here")
         elif (old.size, old.blake3, old.weights) != (new.size, new.blake3, new.weights):
-            what = "another header: other metadata, order or tensors" if new.weights and old.weights else "other content"
+            what = (
+                "another header: other metadata, order or tensors"
+                if new.weights and old.weights
+                else "other content"
+            )
             yield _difference("layout", path, what, path)
-    yield from (_difference("layout", path, "not in the manifest", path) for path in here if path not in there)
+    yield from (
+        _difference("layout", path, "not in the manifest", path)
+        for path in here
+        if path not in there
+    )
 
 
 def _files(expected: Manifest, found: Manifest) -> Iterator[Difference]:
@@ -146,9 +199,17 @@ def _files(expected: Manifest, found: Manifest) -> Iterator[Difference]:
         if new is None:
             yield _difference("file missing", path, "missing here")
         elif (old.size, old.blake3) != (new.size, new.blake3):
-            size = f": {new.size:,} bytes here, {old.size:,} in the manifest" if new.size != old.size else ""
+            size = (
+                f": {new.size:,} bytes here, {old.size:,} in the manifest"
+                if new.size != old.size
+                else ""
+            )
             yield _difference("file", path, f"other content{size}", path)
-    yield from (_difference("file extra", path, "not in the manifest", path) for path in here if path not in there)
+    yield from (
+        _difference("file extra", path, "not in the manifest", path)
+        for path in here
+        if path not in there
+    )
 
 
 def _sums(expected: Manifest, found: Manifest, *, same_tensors: bool) -> Iterator[Difference]:
@@ -156,9 +217,18 @@ def _sums(expected: Manifest, found: Manifest, *, same_tensors: bool) -> Iterato
     there = {file.path: file for file in expected.files}
     for new in found.files:
         old = there.get(new.path)
-        known = old and (old.size, old.blake3, old.weights) == (new.size, new.blake3, new.weights) and (same_tensors or not new.weights)
+        known = (
+            old
+            and (old.size, old.blake3, old.weights) == (new.size, new.blake3, new.weights)
+            and (same_tensors or not new.weights)
+        )
         if old and known and old.sha256 and new.sha256 and old.sha256 != new.sha256:
-            yield _difference("sha256", new.path, f"the manifest names another SHA-256 than that of the bytes that it tells, {new.sha256}", new.path)
+            yield _difference(
+                "sha256",
+                new.path,
+                f"the manifest names another SHA-256 than that of the bytes that it tells, {new.sha256}",
+                new.path,
+            )
 
 
 def _unchecked(expected: Manifest, found: Manifest) -> Iterator[str]:
@@ -174,4 +244,8 @@ def _unchecked(expected: Manifest, found: Manifest) -> Iterator[str]:
 
 def _by_path(side: Manifest, *, layout: bool) -> dict[str, FileDigest]:
     """Return the weight files and indexes, or all others."""
-    return {file.path: file for file in side.files if (file.weights or file.path.endswith(INDEX_SUFFIX)) is layout}
+    return {
+        file.path: file
+        for file in side.files
+        if (file.weights or file.path.endswith(INDEX_SUFFIX)) is layout
+    }

@@ -1,6 +1,10 @@
-"""Digests of bytes in files: of any range (BLAKE3), and of whole files (SHA-256, the id that git gives), on all cores and in bounded memory.
+"""Digests of bytes in files.
 
-Bytes are read at their place into buffers, never mapped: who cuts a mapped file short kills the process that reads it.
+Of any range (BLAKE3), and of whole files (SHA-256, the id that git gives), on all cores and in
+bounded memory.
+
+Bytes are read at their place into buffers, never mapped: who cuts a mapped file short kills the
+process that reads it.
 """
 
 from __future__ import annotations
@@ -36,7 +40,10 @@ type _Progress = Callable[[int], None]
 
 
 class Wanted(NamedTuple):
-    """A file as it was when it was looked at, and what is wanted of it: the BLAKE3 of `ranges` (offset, length), which follow each other, and more."""
+    """A file as it was when it was looked at, and what is wanted of it.
+
+    The BLAKE3 of `ranges` (offset, length), which follow each other, and more.
+    """
 
     path: str
     mark: FileIdentity
@@ -46,7 +53,10 @@ class Wanted(NamedTuple):
 
 
 class Digests(NamedTuple):
-    """What was wanted of a file: a BLAKE3 for each range; the SHA-256 of the whole and the id that git gives it in hexadecimal, "" where not wanted."""
+    """What was wanted of a file: a BLAKE3 for each range.
+
+    The SHA-256 of the whole and the id that git gives it in hexadecimal, "" where not wanted.
+    """
 
     ranges: tuple[bytes, ...]
     sha256: str = ""
@@ -59,8 +69,17 @@ def blake3(data: bytes) -> bytes:
     return digest
 
 
-def digest_of(descriptor: int, offset: int, length: int, progress: _Progress = no_progress, *, all_cores: bool = False) -> bytes:
-    """Return the BLAKE3 of `length` bytes from `offset`: 32 bytes. `progress` is called with the bytes done since the last call.
+def digest_of(
+    descriptor: int,
+    offset: int,
+    length: int,
+    progress: _Progress = no_progress,
+    *,
+    all_cores: bool = False,
+) -> bytes:
+    """Return the BLAKE3 of `length` bytes from `offset`: 32 bytes.
+
+    `progress` is called with the bytes done since the last call.
 
     Raises ChangedDuringRead for a file that ends before, Unreadable; both without a path.
     """
@@ -77,12 +96,19 @@ def digest_of(descriptor: int, offset: int, length: int, progress: _Progress = n
 
 
 def digest_files(
-    files: Iterable[Wanted], *, threads: int | None = None, progress: _Progress = no_progress, expect: _Progress = no_progress
+    files: Iterable[Wanted],
+    *,
+    threads: int | None = None,
+    progress: _Progress = no_progress,
+    expect: _Progress = no_progress,
 ) -> tuple[Digests, ...]:
-    """Return what is wanted of each file, in order: the same for any number of `threads` (one a core by default).
+    """Return what is wanted of each file, in order.
 
-    Each byte is read once. `progress` is called by one at a time with the bytes done since the last call, `expect` before with all. Raises ChangedDuringRead
-    for a file that is not, or no longer, what its mark says; PathNotFound, NotAFile, Unreadable.
+    The same for any number of `threads` (one a core by default).
+
+    Each byte is read once. `progress` is called by one at a time with the bytes done since the last
+    call, `expect` before with all. Raises ChangedDuringRead for a file that is not, or no longer,
+    what its mark says; PathNotFound, NotAFile, Unreadable.
     """
     wanted = tuple(files)
     expect(sum(_bytes_of(file) for file in wanted))
@@ -98,19 +124,31 @@ def digest_files(
         file = wanted[position]
         with open_unchanged(file.path, file.mark) as descriptor:
             for index in indexes:
-                ranges[position][index] = digest_of(descriptor, *file.ranges[index], team.tell, all_cores=file.ranges[index][1] >= share)
+                ranges[position][index] = digest_of(
+                    descriptor,
+                    *file.ranges[index],
+                    team.tell,
+                    all_cores=file.ranges[index][1] >= share,
+                )
 
     def nbytes(run: tuple[int, list[int]]) -> int:
         return sum(wanted[run[0]].ranges[index][1] for index in run[1])
 
     share = max(BIG, sum(map(_bytes_of, wanted)) // (2 * team.size))
     streams = [position for position, file in enumerate(wanted) if file.sha256 or file.git]
-    runs = [(position, indexes) for position, file in enumerate(wanted) if not (file.sha256 or file.git) for indexes in _runs(file.ranges)]
+    runs = [
+        (position, indexes)
+        for position, file in enumerate(wanted)
+        if not (file.sha256 or file.git)
+        for indexes in _runs(file.ranges)
+    ]
     # What takes long starts first. The rest goes in the order in which it lies on the disk.
     streams.sort(key=lambda position: -wanted[position].mark.size)
     runs.sort(key=lambda run: -max(nbytes(run), RUN))
     team.do((*((stream, (position,)) for position in streams), *((run, found) for found in runs)))
-    return tuple(wholes.get(position) or Digests(tuple(found)) for position, found in enumerate(ranges))
+    return tuple(
+        wholes.get(position) or Digests(tuple(found)) for position, found in enumerate(ranges)
+    )
 
 
 def _bytes_of(file: Wanted) -> int:
@@ -133,23 +171,34 @@ def _runs(ranges: tuple[tuple[int, int], ...]) -> Iterator[list[int]]:
 
 
 def _streamed(file: Wanted, progress: _Progress, *, lanes: bool) -> Digests:
-    """Return all that is wanted of a file from one reading in order. With `lanes`, another thread does BLAKE3: the cores have nothing else to do."""
+    """Return all that is wanted of a file from one reading in order.
+
+    With `lanes`, another thread does BLAKE3: the cores have nothing else to do.
+    """
     hashlib = importlib.import_module("hashlib")
     sha256 = hashlib.sha256() if file.sha256 else None
     git = hashlib.sha1(b"blob %d\0" % file.mark.size, usedforsecurity=False) if file.git else None
     ranges = _Ranges(file.ranges)
-    with open_unchanged(file.path, file.mark) as descriptor, _lane(ranges, wanted=lanes and file.mark.size >= BIG) as update:
+    with (
+        open_unchanged(file.path, file.mark) as descriptor,
+        _lane(ranges, wanted=lanes and file.mark.size >= BIG) as update,
+    ):
         for part, offset in _parts(descriptor, file.mark.size):
             update(part, offset)
             for hasher in (sha256, git):
                 if hasher:
                     hasher.update(part)
             progress(len(part))
-    return Digests(ranges.digests(), sha256.hexdigest() if sha256 else "", git.hexdigest() if git else "")
+    return Digests(
+        ranges.digests(), sha256.hexdigest() if sha256 else "", git.hexdigest() if git else ""
+    )
 
 
 def _parts(descriptor: int, size: int) -> Iterator[tuple[memoryview, int]]:
-    """Yield (bytes, their offset) of a file from its start to its end. A part is good until `_AHEAD` more have been asked for."""
+    """Yield (bytes, their offset) of a file from its start to its end.
+
+    A part is good until `_AHEAD` more have been asked for.
+    """
     buffers = [memoryview(bytearray(min(CHUNK, size))) for _ in range(_AHEAD)]
     offset = 0
     while offset < size:
@@ -191,7 +240,10 @@ class _Ranges:
 
 @contextmanager
 def _lane(ranges: _Ranges, *, wanted: bool) -> Iterator[Callable[[memoryview, int], None]]:
-    """Yield whom to give parts: `ranges`, in a thread of its own if `wanted`. At the end it has taken them all."""
+    """Yield whom to give parts: `ranges`, in a thread of its own if `wanted`.
+
+    At the end it has taken them all.
+    """
     if not wanted:
         yield ranges.update
         return

@@ -1,4 +1,6 @@
-"""Manifests as JSON, one tensor and one file a line: the same text for the same checkpoint on every machine. No I/O, and no hashing.
+"""Manifests as JSON, one tensor and one file a line.
+
+The same text for the same checkpoint on every machine. No I/O, and no hashing.
 
 `schemas/manifest.schema.json` says what such a file is.
 """
@@ -29,22 +31,41 @@ type _Entry = dict[str, object]
 
 
 def content_bytes(tensors: Iterable[TensorDigest]) -> bytes:
-    r"""Return the bytes whose BLAKE3 is the content digest of `tensors`: a title, then [name, dtype, shape, digest] as ASCII JSON, a line each, by name.
+    r"""Return the bytes whose BLAKE3 is the content digest of `tensors`.
+
+    A title, then [name, dtype, shape, digest] as ASCII JSON, a line each, by name.
 
     >>> content_bytes([TensorDigest("b", Dtype.F32, (2, 3), "00ff")])
     b'ckpt-tools content 1\n["b", "F32", [2, 3], "00ff"]\n'
     """
-    lines = (json.dumps([tensor.name, tensor.dtype.label, tensor.shape, tensor.blake3]) for tensor in sorted(tensors, key=lambda tensor: tensor.name))
+    lines = (
+        json.dumps([tensor.name, tensor.dtype.label, tensor.shape, tensor.blake3])
+        for tensor in sorted(tensors, key=lambda tensor: tensor.name)
+    )
     return "".join(f"{line}\n" for line in ("ckpt-tools content 1", *lines)).encode("ascii")
 
 
 def text(manifest: Manifest) -> str:
-    """Return the manifest's text, ASCII, tensors sorted by name and files by path. `parse` is its inverse."""
-    tensors: dict[str, _Entry] = {tensor.name: {"dtype": tensor.dtype.label, "shape": tensor.shape, "blake3": tensor.blake3} for tensor in manifest.tensors}
-    head = {"$schema": SCHEMA, "version": 1, "content": manifest.content, "written_from": manifest.written_from, "whole": manifest.whole}
+    """Return the manifest's text, ASCII, tensors sorted by name and files by path.
+
+    `parse` is its inverse.
+    """
+    tensors: dict[str, _Entry] = {
+        tensor.name: {"dtype": tensor.dtype.label, "shape": tensor.shape, "blake3": tensor.blake3}
+        for tensor in manifest.tensors
+    }
+    head = {
+        "$schema": SCHEMA,
+        "version": 1,
+        "content": manifest.content,
+        "written_from": manifest.written_from,
+        "whole": manifest.whole,
+    }
     top = "".join(f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items())
     files: dict[str, _Entry] = {file.path: _file_entry(file) for file in manifest.files}
-    return f'{{\n{top}  "files": {_lines(files)},\n  "tensors": {_lines(tensors)}\n}}\n'.replace("\x7f", "\\u007f")
+    return f'{{\n{top}  "files": {_lines(files)},\n  "tensors": {_lines(tensors)}\n}}\n'.replace(
+        "\x7f", "\\u007f"
+    )
 
 
 def _file_entry(file: FileDigest) -> _Entry:
@@ -53,20 +74,29 @@ def _file_entry(file: FileDigest) -> _Entry:
 
 
 def _lines(entries: dict[str, _Entry]) -> str:
-    lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(entries[name])}" for name in sorted(entries))
+    lines = ",\n".join(
+        f"    {json.dumps(name)}: {json.dumps(entries[name])}" for name in sorted(entries)
+    )
     return f"{{\n{lines}\n  }}" if lines else "{}"
 
 
 def parse(text: str) -> Manifest:
-    """Return what a manifest's text says. Raises ManifestInvalid, which says where it goes wrong."""
+    """Return what a manifest's text says.
+
+    Raises ManifestInvalid, which says where it goes wrong.
+    """
     try:
         value = strict_json.parse(text)
     except JsonInvalid as error:
         raise ManifestInvalid(error.what, subject=error.subject) from None
-    top = _object(value, "", {"version", "content", "written_from", "whole", "files", "tensors"}, {"$schema"})
+    top = _object(
+        value, "", {"version", "content", "written_from", "whole", "files", "tensors"}, {"$schema"}
+    )
     if top["version"] != 1 or isinstance(top["version"], bool | float):
         raise ManifestInvalid(
-            f"is {json.dumps(top['version'])[:40]}, and this ckpt reads 1", subject="/version", hint="write it again, or read it with a newer ckpt"
+            f"is {json.dumps(top['version'])[:40]}, and this ckpt reads 1",
+            subject="/version",
+            hint="write it again, or read it with a newer ckpt",
         )
     if not isinstance(top["whole"], bool):
         _refuse("/whole", "is neither true nor false")
@@ -74,8 +104,14 @@ def parse(text: str) -> Manifest:
         written_from=_text(top["written_from"], "/written_from"),
         content=_digest(top["content"], "/content"),
         whole=top["whole"],
-        tensors=tuple(_tensor(name, entry, f"/tensors/{strict_json.escape(name)}") for name, entry in _entries(top["tensors"], "/tensors")),
-        files=tuple(_file(path, entry, f"/files/{strict_json.escape(path)}") for path, entry in _entries(top["files"], "/files")),
+        tensors=tuple(
+            _tensor(name, entry, f"/tensors/{strict_json.escape(name)}")
+            for name, entry in _entries(top["tensors"], "/tensors")
+        ),
+        files=tuple(
+            _file(path, entry, f"/files/{strict_json.escape(path)}")
+            for path, entry in _entries(top["files"], "/files")
+        ),
     )
 
 
@@ -95,7 +131,13 @@ def _file(path: str, value: Json, place: str) -> FileDigest:
     key = "header" if weights else "blake3"
     entry = _object(value, place, {"size", key}, {"sha256"})
     sha256 = _digest(entry["sha256"], f"{place}/sha256") if "sha256" in entry else ""
-    return FileDigest(path, _size(entry["size"], f"{place}/size"), _digest(entry[key], f"{place}/{key}"), sha256, weights)
+    return FileDigest(
+        path,
+        _size(entry["size"], f"{place}/size"),
+        _digest(entry[key], f"{place}/{key}"),
+        sha256,
+        weights,
+    )
 
 
 def _size(value: Json, place: str) -> int:
@@ -122,7 +164,9 @@ def _entries(value: Json, place: str) -> list[tuple[str, Json]]:
     return sorted(value.items(), key=lambda entry: entry[0])
 
 
-def _object(value: Json, place: str, keys: set[str], allowed: frozenset[str] | set[str] = frozenset()) -> dict[str, Json]:
+def _object(
+    value: Json, place: str, keys: set[str], allowed: frozenset[str] | set[str] = frozenset()
+) -> dict[str, Json]:
     """Return `value`, an object with exactly these keys; those `allowed` may stand beside them."""
     if not isinstance(value, dict):
         _refuse(place, "is no object")

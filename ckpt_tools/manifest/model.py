@@ -1,6 +1,9 @@
-"""What a checkpoint holds, written down as digests; and what holding another, or the Hub's files, against it tells. Digests are hexadecimal.
+"""What a checkpoint holds, written down as digests.
 
-Two checkpoints with the same `content` have the same tensors, bit for bit, under the same names, however they lie in files.
+And what holding another, or the Hub's files, against it tells. Digests are hexadecimal.
+
+Two checkpoints with the same `content` have the same tensors, bit for bit, under the same names,
+however they lie in files.
 """
 
 from __future__ import annotations
@@ -22,7 +25,10 @@ class TensorDigest(NamedTuple):
 
 
 class FileDigest(NamedTuple):
-    """A file with its size. `blake3` is of all its bytes; of a weight file, of its header, and the digests of its tensors say the rest.
+    """A file with its size.
+
+    `blake3` is of all its bytes; of a weight file, of its header, and the digests of its tensors
+    say the rest.
 
     `sha256` is of all its bytes, "" where it was not asked for.
     """
@@ -37,8 +43,8 @@ class FileDigest(NamedTuple):
 class Manifest(NamedTuple):
     """Tensors sorted by name, files by path. `content` is the digest of the tensors.
 
-    `whole` is false where a single file was named, and nothing beside it was read. `written_from` is what the checkpoint was called, for people to read:
-    nothing is held against it.
+    `whole` is false where a single file was named, and nothing beside it was read. `written_from`
+    is what the checkpoint was called, for people to read: nothing is held against it.
     """
 
     written_from: str
@@ -69,7 +75,10 @@ class Hashed(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Something that is not what the manifest says. `kind` groups what is alike; `subject` is a tensor or a file, `path` the file that it lies in here.
+    """Something that is not what the manifest says.
+
+    `kind` groups what is alike; `subject` is a tensor or a file, `path` the file that it lies in
+    here.
 
     `what` says it in words, `next` what to do about it.
     """
@@ -82,10 +91,13 @@ class Difference(NamedTuple):
 
 
 class Check(NamedTuple):
-    """A checkpoint held against the manifest in the file `against`. `content` are both content digests, the manifest's first.
+    """A checkpoint held against the manifest in the file `against`.
 
-    `files` counts those that were compared, weight files and indexes left out. `remarks` are differences in how the same tensors lie in files, `unchecked` what
-    was not compared and why, a sentence each.
+    `content` are both content digests, the manifest's first.
+
+    `files` counts those that were compared, weight files and indexes left out. `remarks` are
+    differences in how the same tensors lie in files, `unchecked` what was not compared and why, a
+    sentence each.
     """
 
     where: str
@@ -113,7 +125,10 @@ class LocalSums(NamedTuple):
 
 
 class RemoteCheck(NamedTuple):
-    """The files of a checkpoint held against a repository on the Hub at one commit. Those `different` are on both sides."""
+    """The files of a checkpoint held against a repository on the Hub at one commit.
+
+    Those `different` are on both sides.
+    """
 
     where: str
     root: str

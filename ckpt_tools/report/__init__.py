@@ -1,1 +1,5 @@
-"""Records to text. Pages (`diff_page`, `show_page`) say what to tell, as blocks; renderers (`text`, `markdown`, `terminal`) say how it looks. No I/O."""
+"""Records to text.
+
+Pages (`diff_page`, `show_page`) say what to tell, as blocks; renderers (`text`, `markdown`,
+`terminal`) say how it looks. No I/O.
+"""

@@ -1,4 +1,7 @@
-"""What a report is made of, whatever it is rendered to: headings, marked lines, tables and verbatim lines of plain strings; pictures for who can draw."""
+"""What a report is made of, whatever it is rendered to.
+
+Headings, marked lines, tables and verbatim lines of plain strings; pictures for who can draw.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,11 @@ class Status(StrEnum):
 
 
 class Heading(NamedTuple):
-    """The title of what follows. Under a `conclusion` stands what it all amounts to: last on a terminal, first on a page that is read from the top."""
+    """The title of what follows.
+
+    Under a `conclusion` stands what it all amounts to: last on a terminal, first on a page that is
+    read from the top.
+    """
 
     text: str
     conclusion: bool = False
@@ -48,13 +55,19 @@ class Verbatim(NamedTuple):
 
 
 class Title(NamedTuple):
-    """What the whole page is about, for a page that travels alone; on a terminal the command stands above it."""
+    """What the whole page is about, for a page that travels alone.
+
+    On a terminal the command stands above it.
+    """
 
     text: str
 
 
 class Bar(NamedTuple):
-    """One thing's `sizes`, one a side, with the `words` for each; -1 where a side does not have it."""
+    """One thing's `sizes`, one a side, with the `words` for each.
+
+    -1 where a side does not have it.
+    """
 
     label: str
     sizes: tuple[int, ...]
@@ -62,7 +75,10 @@ class Bar(NamedTuple):
 
 
 class Bars(NamedTuple):
-    """Sizes as proportional bars, each side (A, B) in its colour. The title is a heading of its own, "" under another's."""
+    """Sizes as proportional bars, each side (A, B) in its colour.
+
+    The title is a heading of its own, "" under another's.
+    """
 
     title: str
     sides: tuple[str, ...]
@@ -70,7 +86,10 @@ class Bars(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A number of a heat map, and the sentence that says it; the row's and column's names are in it. The mark is for what should not be."""
+    """A number of a heat map, and the sentence that says it.
+
+    The row's and column's names are in it. The mark is for what should not be.
+    """
 
     value: float
     words: str
@@ -78,7 +97,10 @@ class Cell(NamedTuple):
 
 
 class HeatMap(NamedTuple):
-    """Ratios as colours: one of `steps` a colour, upper bounds in rising order; 0 and what has no cell (None) have none. `note` says what is shown."""
+    """Ratios as colours: one of `steps` a colour, upper bounds in rising order.
+
+    0 and what has no cell (None) have none. `note` says what is shown.
+    """
 
     title: str
     note: str
@@ -88,7 +110,10 @@ class HeatMap(NamedTuple):
 
 
 class Topic(NamedTuple):
-    """Lines about one and the same thing: a `key` by which people know it, what it is, and the `explanation` for who wants to know more."""
+    """Lines about one and the same thing.
+
+    A `key` by which people know it, what it is, and the `explanation` for who wants to know more.
+    """
 
     key: str
     text: str
@@ -105,7 +130,10 @@ type Page = tuple[Block, ...]
 
 
 def told(page: Page) -> Iterator[Told]:
-    """Yield what is left of `page` in lines of text: no title, no pictures, and of a topic its name and its lines."""
+    """Yield what is left of `page` in lines of text.
+
+    No title, no pictures, and of a topic its name and its lines.
+    """
     for block in page:
         if isinstance(block, Topic):
             yield Line(text=f"{block.key} {block.text}", mark=block.mark)

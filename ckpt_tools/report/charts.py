@@ -1,4 +1,8 @@
-"""What is told better in a picture: the components' sizes as bars, where values changed as a heat map. For renderers that draw; others leave it out."""
+"""What is told better in a picture.
+
+The components' sizes as bars, where values changed as a heat map. For renderers that draw; others
+leave it out.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +20,35 @@ if TYPE_CHECKING:
     from ckpt_tools.values.model import LayerChange, ValueComparison
 
 STEPS = (0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-"""Where one colour ends and the next begins. The same in every report, so that two can be compared."""
+"""Where one colour ends and the next begins.
+
+The same in every report, so that two can be compared.
+"""
 _OTHER = "other"
 _COLUMNS = 256
 """More layers than any model has."""
 
 
 def component_bars(*sides: Summary, title: str = "") -> Iterator[Block]:
-    """Yield the bytes of each component as bars, of one checkpoint or of two; nothing where there is only one component."""
+    """Yield the bytes of each component as bars, of one checkpoint or of two.
+
+    Nothing where there is only one component.
+    """
     found = [{group.key: group for group in side.components} for side in sides]
     titles = {group.key: group.title for side in sides for group in side.components}
     bars = tuple(_bar(name, [groups.get(key) for groups in found]) for key, name in titles.items())
     if len(bars) > 1:
-        yield Bars(title=title, sides=("A", "B")[: len(sides)] if len(sides) > 1 else ("",), bars=bars)
+        yield Bars(
+            title=title, sides=("A", "B")[: len(sides)] if len(sides) > 1 else ("",), bars=bars
+        )
 
 
 def _bar(label: str, groups: list[Group | None]) -> Bar:
-    return Bar(label, tuple(group.nbytes if group else 0 for group in groups), tuple(_weight(group) for group in groups))
+    return Bar(
+        label,
+        tuple(group.nbytes if group else 0 for group in groups),
+        tuple(_weight(group) for group in groups),
+    )
 
 
 def _weight(group: Group | None) -> str:
@@ -40,16 +56,32 @@ def _weight(group: Group | None) -> str:
 
 
 def change_map(changes: ValueComparison | None) -> Iterator[Block]:
-    """Yield where values changed, components by layers; nothing where nobody looked, or where there are no layers."""
+    """Yield where values changed, components by layers.
+
+    Nothing where nobody looked, or where there are no layers.
+    """
     layers = {row.layer: None for row in changes.layers} if changes else {}
-    columns = sorted((layer for layer in layers if layer != _OTHER), key=natural_key) + [_OTHER] * (_OTHER in layers)
+    columns = sorted((layer for layer in layers if layer != _OTHER), key=natural_key) + [_OTHER] * (
+        _OTHER in layers
+    )
     if changes and 1 < len(columns) <= _COLUMNS:
-        titles = {row.component: row.title + " (frozen)" * (row.trains is False) for row in changes.layers}
+        titles = {
+            row.component: row.title + " (frozen)" * (row.trains is False) for row in changes.layers
+        }
         cells = {(row.component, row.layer): _cell(row) for row in changes.layers}
-        rows = tuple((title, tuple(cells.get((component, layer)) for layer in columns)) for component, title in titles.items())
-        framed = " Framed: frozen and yet changed, or not finite." if any(row.moved or row.broken for row in changes.layers) else ""
+        rows = tuple(
+            (title, tuple(cells.get((component, layer)) for layer in columns))
+            for component, title in titles.items()
+        )
+        framed = (
+            " Framed: frozen and yet changed, or not finite."
+            if any(row.moved or row.broken for row in changes.layers)
+            else ""
+        )
         note = f"The largest change of a tensor in each layer: its L2 norm relative to the tensor's own in A.{framed}"
-        yield HeatMap(title="change by layer", note=note, columns=tuple(columns), rows=rows, steps=STEPS)
+        yield HeatMap(
+            title="change by layer", note=note, columns=tuple(columns), rows=rows, steps=STEPS
+        )
 
 
 def _cell(row: LayerChange) -> Cell:
@@ -57,10 +89,18 @@ def _cell(row: LayerChange) -> Cell:
     counted = f"{row.changed:,} of {row.tensors:,} tensor{'s' * (row.tensors != 1)} changed"
     close = f", {row.close:,} within the tolerance" if row.close else ""
     frozen = " although frozen" if row.moved else ""
-    spread = f": rel. L2 {_spread(row)}, largest |B - A| {row.max_abs:.3g}" if row.changed or row.close else ""
+    spread = (
+        f": rel. L2 {_spread(row)}, largest |B - A| {row.max_abs:.3g}"
+        if row.changed or row.close
+        else ""
+    )
     broken = f", {row.broken:,} values not finite on one side" if row.broken else ""
     bad = row.moved or row.broken
-    return Cell(value=row.high, words=f"{row.title}, {layer}: {counted}{frozen}{close}{spread}{broken}", mark=Status.BAD if bad else Status.NONE)
+    return Cell(
+        value=row.high,
+        words=f"{row.title}, {layer}: {counted}{frozen}{close}{spread}{broken}",
+        mark=Status.BAD if bad else Status.NONE,
+    )
 
 
 def _spread(row: LayerChange) -> str:

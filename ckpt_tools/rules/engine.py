@@ -1,4 +1,7 @@
-"""Asking the rules. The order of rules does not matter, and neither does that of what they yield."""
+"""Asking the rules.
+
+The order of rules does not matter, and neither does that of what they yield.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ _ABSENT = {
 }
 
 
-def ask(rules: Iterable[Rule], subject: Subject) -> tuple[tuple[Finding, ...], tuple[str, ...], tuple[Skipped, ...]]:
+def ask(
+    rules: Iterable[Rule], subject: Subject
+) -> tuple[tuple[Finding, ...], tuple[str, ...], tuple[Skipped, ...]]:
     """Return (findings, codes of the rules asked, rules not asked and why), each in the order of severity and code."""
     findings: list[Finding] = []
     asked: list[str] = []
@@ -40,11 +45,25 @@ def ask(rules: Iterable[Rule], subject: Subject) -> tuple[tuple[Finding, ...], t
 
 def _findings(rule: Rule, subject: Subject) -> Iterator[Finding]:
     for found in rule.check(subject):
-        yield Finding(rule.code, found.severity or rule.severity, found.what, found.path, found.subject, pasteable(found.next or rule.fix, subject))
+        yield Finding(
+            rule.code,
+            found.severity or rule.severity,
+            found.what,
+            found.path,
+            found.subject,
+            pasteable(found.next or rule.fix, subject),
+        )
 
 
 def _place(finding: Finding) -> tuple[object, ...]:
-    return (_ORDER[finding.severity], finding.code, finding.path, finding.subject, finding.what, finding.next)
+    return (
+        _ORDER[finding.severity],
+        finding.code,
+        finding.path,
+        finding.subject,
+        finding.what,
+        finding.next,
+    )
 
 
 def _reason_against(rule: Rule, subject: Subject) -> str:

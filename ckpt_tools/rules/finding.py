@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class Severity(StrEnum):
-    """ERROR: who loads the checkpoint gets something else than was saved, or nothing. WARNING: it works and should not be published so. NOTE: worth knowing."""
+    """ERROR: who loads the checkpoint gets something else than was saved, or nothing.
+
+    WARNING: it works and should not be published so. NOTE: worth knowing.
+    """
 
     ERROR = "error"
     WARNING = "warning"
@@ -31,7 +34,11 @@ class Need(StrEnum):
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong: `what` is wrong with `subject` (a tensor, a JSON pointer, "" for the whole) of the file `path`, and what to do `next`."""
+    """One thing that is wrong.
+
+    `what` is wrong with `subject` (a tensor, a JSON pointer, "" for the whole) of the file `path`,
+    and what to do `next`.
+    """
 
     code: str
     severity: Severity
@@ -56,9 +63,13 @@ class Suppressed(NamedTuple):
 
 
 class Verification(NamedTuple):
-    """The outcome: what was found, by which rules that were asked (`asked`, codes), what was not asked and why, what is lived with.
+    """The outcome.
 
-    `checkpoint` is None for one that cannot be read; then its error is the finding. `transferred` is what reading took, where something is on the Hub.
+    What was found, by which rules that were asked (`asked`, codes), what was not asked and why,
+    what is lived with.
+
+    `checkpoint` is None for one that cannot be read; then its error is the finding. `transferred`
+    is what reading took, where something is on the Hub.
     """
 
     where: str

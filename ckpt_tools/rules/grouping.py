@@ -1,4 +1,7 @@
-"""What rules say of many tensors at once: one finding for each part of the model, with count, bytes and the first name."""
+"""What rules say of many tensors at once.
+
+One finding for each part of the model, with count, bytes and the first name.
+"""
 
 from __future__ import annotations
 
@@ -63,17 +66,26 @@ def only_file(checkpoint: Checkpoint) -> str:
     return checkpoint.weights[0].path if len(checkpoint.weights) == 1 else ""
 
 
-def by_file(subject: Subject, wrong: Callable[[Tensor, Facts], bool]) -> Iterator[tuple[str, list[tuple[Tensor, Facts]]]]:
+def by_file(
+    subject: Subject, wrong: Callable[[Tensor, Facts], bool]
+) -> Iterator[tuple[str, list[tuple[Tensor, Facts]]]]:
     """Yield (file, its tensors of which `wrong` is true with their facts) for every weight file that has any."""
     facts = subject.facts or {}
     for file in subject.checkpoint.weights:
-        found = [(tensor, facts[tensor.name]) for tensor in file.tensors if tensor.name in facts and wrong(tensor, facts[tensor.name])]
+        found = [
+            (tensor, facts[tensor.name])
+            for tensor in file.tensors
+            if tensor.name in facts and wrong(tensor, facts[tensor.name])
+        ]
         if found:
             yield file.path, found
 
 
 def is_matrix(tensor: Tensor) -> bool:
-    """Whether training fills a tensor with many numbers: floats, in two dimensions or more. One row is none: a mask token, a single type of token."""
+    """Whether training fills a tensor with many numbers: floats, in two dimensions or more.
+
+    One row is none: a mask token, a single type of token.
+    """
     return tensor.dtype in FLOATS and sum(size > 1 for size in tensor.shape) > 1
 
 

@@ -1,4 +1,7 @@
-"""Weight files in the folder beside those that the checkpoint is: who refers to them, and what their headers say."""
+"""Weight files in the folder beside those that the checkpoint is.
+
+Who refers to them, and what their headers say.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,11 @@ def others(subject: Subject) -> Iterator[Entry]:
     """Yield every .safetensors file in the folder and below that was not read as the checkpoint's weights or as a processor's state."""
     read = {_plain(file.path) for file in (*subject.checkpoint.weights, *subject.checkpoint.states)}
     for entry in subject.entries or ():
-        if entry.kind in ("file", "link") and entry.path.lower().endswith(SUFFIX) and entry.path not in read:
+        if (
+            entry.kind in ("file", "link")
+            and entry.path.lower().endswith(SUFFIX)
+            and entry.path not in read
+        ):
             yield entry
 
 
@@ -42,7 +49,9 @@ def decoded(entry: Entry) -> Header:
     length = header.header_length(entry.head[:LENGTH_BYTES], entry.size)
     if not entry.utf8:
         raise HeaderNotUtf8("the header is not UTF-8")
-    return header.decode((entry.header or "").encode(), entry.size - LENGTH_BYTES - length, shard=entry.path)
+    return header.decode(
+        (entry.header or "").encode(), entry.size - LENGTH_BYTES - length, shard=entry.path
+    )
 
 
 def readable(subject: Subject) -> Iterator[tuple[Entry, Header]]:
@@ -55,7 +64,10 @@ def readable(subject: Subject) -> Iterator[tuple[Entry, Header]]:
 
 
 def folders_of_models(subject: Subject) -> frozenset[str]:
-    """Return the folders below the root that a file in the root says hold a part of the model: diffusers' components, modules of sentence-transformers."""
+    """Return the folders below the root that a file in the root says hold a part of the model.
+
+    Diffusers' components, modules of sentence-transformers.
+    """
     found: set[str] = set()
     for entry in subject.entries or ():
         if entry.path in ("model_index.json", "modules.json") and entry.text:
@@ -69,9 +81,12 @@ def folders_of_models(subject: Subject) -> frozenset[str]:
 
 
 def referred(subject: Subject, profile: str = "") -> frozenset[str]:
-    """Return the paths of those others that something refers to: the file a loader looks for, a JSON file that names it, or a file that lists its folder.
+    """Return the paths of those others that something refers to.
 
-    Under `lerobot` only what LeRobot itself reads counts: an index's shards and the two processors' states.
+    The file a loader looks for, a JSON file that names it, or a file that lists its folder.
+
+    Under `lerobot` only what LeRobot itself reads counts: an index's shards and the two processors'
+    states.
     """
     if profile == LEROBOT.name:
         return frozenset({SINGLE_FILE, *_read_by_lerobot(subject)})
@@ -93,15 +108,25 @@ def _read_by_lerobot(subject: Subject) -> Iterator[str]:
         if isinstance(value, dict):
             shards, steps = value.get("weight_map"), value.get("steps")
             named = shards.values() if entry.path == _INDEX and isinstance(shards, dict) else ()
-            states = [step.get("state_file") for step in steps if isinstance(step, dict)] if entry.path != _INDEX and isinstance(steps, list) else ()
+            states = (
+                [step.get("state_file") for step in steps if isinstance(step, dict)]
+                if entry.path != _INDEX and isinstance(steps, list)
+                else ()
+            )
             yield from (name for name in (*named, *states) if isinstance(name, str))
 
 
 def _named(subject: Subject) -> frozenset[str]:
-    """Return the paths of files that a JSON file in their folder names: an index its shards, a processor its state."""
+    """Return the paths of files that a JSON file in their folder names.
+
+    An index its shards, a processor its state.
+    """
     found: set[str] = set()
     for entry in subject.entries or ():
         if entry.path.endswith(".json") and entry.text and SUFFIX in entry.text:
             inside = entry.path[: entry.path.rfind("/") + 1]
-            found.update(f"{inside}{name}" for name in re.findall(r'"([^"/\\]{1,255}\.safetensors)"', entry.text))
+            found.update(
+                f"{inside}{name}"
+                for name in re.findall(r'"([^"/\\]{1,255}\.safetensors)"', entry.text)
+            )
     return frozenset(found)

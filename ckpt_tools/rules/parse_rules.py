@@ -1,4 +1,7 @@
-"""The rules that reading itself enforces: one for each way in which a file cannot be read. The page is the docstring of the error."""
+"""The rules that reading itself enforces: one for each way in which a file cannot be read.
+
+The page is the docstring of the error.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,9 @@ _CODES: dict[type[errors.FormatError], str] = {
 
 def finding_of(error: errors.FormatError) -> Finding:
     """Return the finding that an error of reading is."""
-    return Finding(_code_of(type(error)), Severity.ERROR, error.what, error.path, error.subject, error.next)
+    return Finding(
+        _code_of(type(error)), Severity.ERROR, error.what, error.path, error.subject, error.next
+    )
 
 
 def _code_of(kind: type[errors.FormatError]) -> str:
@@ -70,7 +75,9 @@ def _code_of(kind: type[errors.FormatError]) -> str:
 
 
 def _name(kind: type) -> str:
-    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in kind.__name__).strip("-")
+    return "".join(
+        f"-{letter.lower()}" if letter.isupper() else letter for letter in kind.__name__
+    ).strip("-")
 
 
 def _nothing(_subject: Subject) -> Iterator[Violation]:

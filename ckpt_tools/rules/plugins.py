@@ -36,7 +36,10 @@ class Plugins(NamedTuple):
 
 @cache
 def load() -> Plugins:
-    """Return the rules and families of every installed distribution; a warning for each that cannot be used."""
+    """Return the rules and families of every installed distribution.
+
+    A warning for each that cannot be used.
+    """
     return Plugins(tuple(sorted(_rules(), key=lambda rule: rule.code)), tuple(_families()))
 
 
@@ -66,12 +69,19 @@ def _families() -> Iterator[Family]:
 
 def _guarded(family: Family, origin: str) -> Family:
     """Return a family whose functions, where they fail, are told of and answer as those of the family of everything else."""
-    guarded = {field: _Guarded(family, field, origin) for field in family._fields if callable(getattr(family, field))}
+    guarded = {
+        field: _Guarded(family, field, origin)
+        for field in family._fields
+        if callable(getattr(family, field))
+    }
     return family._replace(**guarded)  # type: ignore[arg-type]  # each stands for a function of the field's own type
 
 
 class _Guarded:
-    """One function of a family of another distribution; once it has failed, it is not asked again."""
+    """One function of a family of another distribution.
+
+    Once it has failed, it is not asked again.
+    """
 
     def __init__(self, family: Family, field: str, origin: str) -> None:
         self._ask = getattr(family, field)
@@ -90,11 +100,15 @@ class _Guarded:
 def _loaded(group: str) -> Iterator[tuple[str, object]]:
     """Yield (which distribution, what its entry point holds), by name."""
     metadata = importlib.import_module("importlib.metadata")
-    for entry in sorted(metadata.entry_points(group=group), key=lambda entry: (_origin(entry), entry.name)):
+    for entry in sorted(
+        metadata.entry_points(group=group), key=lambda entry: (_origin(entry), entry.name)
+    ):
         try:
             yield _origin(entry), entry.load()
         except Exception as error:  # noqa: BLE001 - whatever a stranger's import raises
-            warn(f"{_origin(entry)}: its {entry.name} ({group}) cannot be loaded: {type(error).__name__}: {error}; it is left out")
+            warn(
+                f"{_origin(entry)}: its {entry.name} ({group}) cannot be loaded: {type(error).__name__}: {error}; it is left out"
+            )
 
 
 def _origin(entry: EntryPoint) -> str:
@@ -103,10 +117,18 @@ def _origin(entry: EntryPoint) -> str:
 
 def rule_of(code: str) -> Rule | None:
     """Return the rule of that code or name, the tool's own or another distribution's, None if there is none."""
-    return registry.rule_of(code) or next((rule for rule in load().rules if code.upper() == rule.code or code.lower() == rule.name), None)
+    return registry.rule_of(code) or next(
+        (rule for rule in load().rules if code.upper() == rule.code or code.lower() == rule.name),
+        None,
+    )
 
 
 def warn(message: str) -> None:
-    """Tell of a broken plugin: on standard error, unless the program that imports the library wants its warnings elsewhere."""
-    line = "".join(character if character.isprintable() else repr(character)[1:-1] for character in message)
+    """Tell of a broken plugin.
+
+    On standard error, unless the program that imports the library wants its warnings elsewhere.
+    """
+    line = "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in message
+    )
     importlib.import_module("logging").getLogger("ckpt_tools").warning("ckpt: %s", line)

@@ -1,7 +1,10 @@
-"""What rules about a policy's JSON files share: its config and features, words for values, and what a shipped schema does not allow.
+"""What rules about a policy's JSON files share.
 
-`departures` reads the part of JSON Schema that the shipped schemas of checkpoint files use. The jsonschema library takes longer to import than a whole
-verification; a test holds the two against each other.
+Its config and features, words for values, and what a shipped schema does not allow.
+
+`departures` reads the part of JSON Schema that the shipped schemas of checkpoint files use. The
+jsonschema library takes longer to import than a whole verification; a test holds the two against
+each other.
 """
 
 from __future__ import annotations
@@ -32,14 +35,20 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.ASCII)
 
 
 class Feature(NamedTuple):
-    """A well-formed feature of a policy: what kind of thing it is, and its shape without the batch."""
+    """A well-formed feature of a policy.
+
+    What kind of thing it is, and its shape without the batch.
+    """
 
     kind: str
     shape: tuple[int, ...]
 
 
 class Departure(NamedTuple):
-    """What a schema does not allow: where, and what is wrong with it. `unknown` says that it is a key that must not be there."""
+    """What a schema does not allow: where, and what is wrong with it.
+
+    `unknown` says that it is a key that must not be there.
+    """
 
     pointer: str
     what: str
@@ -53,7 +62,10 @@ def value_of(subject: Subject, path: str) -> Mapping[str, object]:
 
 
 def is_integer(value: object) -> TypeGuard[int]:
-    """Whether LeRobot takes a value for an integer without a second look: JSON's true is none, and neither is 10.0."""
+    """Whether LeRobot takes a value for an integer without a second look.
+
+    JSON's true is none, and neither is 10.0.
+    """
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -64,21 +76,37 @@ def shown(value: object) -> str:
 
 
 def is_outside(text: object) -> bool:
-    """Whether a string is a path that says where something lies on somebody's machine: absolute, in a home, or up and out."""
+    """Whether a string is a path that says where something lies on somebody's machine.
+
+    Absolute, in a home, or up and out.
+    """
     return isinstance(text, str) and _LOCAL.match(text) is not None
 
 
 def is_local_model(text: object) -> bool:
     """Whether a string that should name a model on the Hub is a path instead."""
-    return isinstance(text, str) and text != "" and (is_outside(text) or not (_HUB.fullmatch(text) or _URL.match(text)))
+    return (
+        isinstance(text, str)
+        and text != ""
+        and (is_outside(text) or not (_HUB.fullmatch(text) or _URL.match(text)))
+    )
 
 
 def features(value: object) -> dict[str, Feature]:
     """Return the well-formed features in what should be an object of them."""
     found: dict[str, Feature] = {}
     for name, feature in value.items() if isinstance(value, dict) else ():
-        kind, shape = (feature.get("type"), feature.get("shape")) if isinstance(feature, dict) else (None, None)
-        if isinstance(kind, str) and kind in KINDS and isinstance(shape, list) and all(is_integer(size) and size > 0 for size in shape):
+        kind, shape = (
+            (feature.get("type"), feature.get("shape"))
+            if isinstance(feature, dict)
+            else (None, None)
+        )
+        if (
+            isinstance(kind, str)
+            and kind in KINDS
+            and isinstance(shape, list)
+            and all(is_integer(size) and size > 0 for size in shape)
+        ):
             found[name] = Feature(kind, tuple(shape))
     return found
 
@@ -92,10 +120,14 @@ def modes(value: object) -> dict[str, str]:
 def config_modes(subject: Subject) -> dict[str, str]:
     """Return the normalisation modes that config.json says, SmolVLA's own where it says nothing."""
     config = value_of(subject, CONFIG)
-    return modes(config["normalization_mapping"]) if "normalization_mapping" in config else DEFAULT_MODES
+    return (
+        modes(config["normalization_mapping"])
+        if "normalization_mapping" in config
+        else DEFAULT_MODES
+    )
 
 
-# --- schemas ---------------------------------------------------------------------------------------------------------------
+# --- schemas --------------------------------------------------------------------------------------
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
@@ -113,7 +145,9 @@ def departures(value: object, schema: Mapping[str, object]) -> Iterator[Departur
     return _checked(value, schema, schema, "")
 
 
-def _checked(value: object, part: object, schema: Mapping[str, object], pointer: str) -> Iterator[Departure]:
+def _checked(
+    value: object, part: object, schema: Mapping[str, object], pointer: str
+) -> Iterator[Departure]:
     rule = _resolved(part, schema)
     wrong = _of_itself(value, rule)
     if wrong:
@@ -129,7 +163,11 @@ def _resolved(part: object, schema: Mapping[str, object]) -> dict[str, object]:
     """Return a part of a schema, or the definition that it refers to."""
     rule = part if isinstance(part, dict) else {}
     reference, definitions = rule.get("$ref"), schema.get("$defs")
-    found = definitions.get(str(reference).removeprefix("#/$defs/")) if reference and isinstance(definitions, dict) else rule
+    found = (
+        definitions.get(str(reference).removeprefix("#/$defs/"))
+        if reference and isinstance(definitions, dict)
+        else rule
+    )
     return found if isinstance(found, dict) else {}
 
 
@@ -140,13 +178,28 @@ def _of_itself(value: object, rule: Mapping[str, object]) -> str:
     if allowed and not any(_is_a(value, str(name)) for name in allowed):
         return f"is {shown(value)} where {' or '.join(map(str, allowed))} is expected"
     choices = rule.get("enum", [rule["const"]] if "const" in rule else None)
-    if isinstance(choices, list) and not any(type(value) is type(choice) and value == choice for choice in choices):
+    if isinstance(choices, list) and not any(
+        type(value) is type(choice) and value == choice for choice in choices
+    ):
         return f"is {shown(value)} where {' or '.join(map(shown, choices))} is expected"
     low = rule.get("minimum")
-    if isinstance(low, int | float) and isinstance(value, int | float) and not isinstance(value, bool) and value < low:
+    if (
+        isinstance(low, int | float)
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and value < low
+    ):
         return f"is {shown(value)}, and must be at least {low}"
-    least, most = rule.get("minItems", 0), rule.get("maxItems", len(value) if isinstance(value, list) else 0)
-    if isinstance(value, list) and isinstance(least, int) and isinstance(most, int) and not least <= len(value) <= most:
+    least, most = (
+        rule.get("minItems", 0),
+        rule.get("maxItems", len(value) if isinstance(value, list) else 0),
+    )
+    if (
+        isinstance(value, list)
+        and isinstance(least, int)
+        and isinstance(most, int)
+        and not least <= len(value) <= most
+    ):
         return f"has {len(value)} values where {least if least == most else f'{least} to {most}'} are expected"
     return ""
 
@@ -155,8 +208,14 @@ def _is_a(value: object, name: str) -> bool:
     return isinstance(value, _TYPES[name]) and (name == "boolean" or not isinstance(value, bool))
 
 
-def _of_object(value: dict[str, object], rule: Mapping[str, object], schema: Mapping[str, object], pointer: str) -> Iterator[Departure]:
-    known, more, required = rule.get("properties", {}), rule.get("additionalProperties", True), rule.get("required", [])
+def _of_object(
+    value: dict[str, object], rule: Mapping[str, object], schema: Mapping[str, object], pointer: str
+) -> Iterator[Departure]:
+    known, more, required = (
+        rule.get("properties", {}),
+        rule.get("additionalProperties", True),
+        rule.get("required", []),
+    )
     for key in required if isinstance(required, list) else ():
         if key not in value:
             yield Departure(f"{pointer}/{escape(key)}", "is not there, and must be")
@@ -165,6 +224,8 @@ def _of_object(value: dict[str, object], rule: Mapping[str, object], schema: Map
         if isinstance(known, dict) and key in known:
             yield from _checked(item, known[key], schema, place)
         elif more is False:
-            yield Departure(place, "is no field that LeRobot knows here, whatever its value", unknown=True)
+            yield Departure(
+                place, "is no field that LeRobot knows here, whatever its value", unknown=True
+            )
         else:
             yield from _checked(item, more, schema, place)

@@ -1,6 +1,9 @@
-"""What rules about LeRobot's processors share: their steps, and the normalisation statistics with the numbers themselves.
+"""What rules about LeRobot's processors share.
 
-Numbers are decoded by the standard library: they are few, and numpy takes longer to import than a verification.
+Their steps, and the normalisation statistics with the numbers themselves.
+
+Numbers are decoded by the standard library: they are few, and numpy takes longer to import than a
+verification.
 """
 
 from __future__ import annotations
@@ -21,7 +24,12 @@ if TYPE_CHECKING:
 
 PRE, POST = PROCESSORS
 NORMALIZER, UNNORMALIZER = "normalizer_processor", "unnormalizer_processor"
-WANTED = {"MEAN_STD": ("mean", "std"), "MIN_MAX": ("min", "max"), "QUANTILES": ("q01", "q99"), "QUANTILE10": ("q10", "q90")}
+WANTED = {
+    "MEAN_STD": ("mean", "std"),
+    "MIN_MAX": ("min", "max"),
+    "QUANTILES": ("q01", "q99"),
+    "QUANTILE10": ("q10", "q90"),
+}
 """The statistics that each mode reads."""
 
 _REGISTERED = """
@@ -47,7 +55,11 @@ _EPS = 1e-8
 
 
 class Step(NamedTuple):
-    """A step of a processor: the file and the JSON pointer where it stands, its registered name ("" for none), and what it says."""
+    """A step of a processor.
+
+    The file and the JSON pointer where it stands, its registered name ("" for none), and what it
+    says.
+    """
 
     path: str
     pointer: str
@@ -62,7 +74,10 @@ class Step(NamedTuple):
 
 
 class Statistic(NamedTuple):
-    """One statistic of a feature. `numbers` is None for what is too large or of a dtype that nobody uses for it."""
+    """One statistic of a feature.
+
+    `numbers` is None for what is too large or of a dtype that nobody uses for it.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -70,9 +85,12 @@ class Statistic(NamedTuple):
 
 
 class Normalizer(NamedTuple):
-    """A step that normalises or denormalises: its features, its modes, and the statistics in its state file by feature and kind.
+    """A step that normalises or denormalises.
 
-    `state` is None where there is no such file, `loose` are the names in it that have no feature and kind.
+    Its features, its modes, and the statistics in its state file by feature and kind.
+
+    `state` is None where there is no such file, `loose` are the names in it that have no feature
+    and kind.
     """
 
     step: Step
@@ -95,7 +113,10 @@ class Normalizer(NamedTuple):
 
 
 class Read(NamedTuple):
-    """What a step normalises at inference: the feature, its shape (None if nobody says), the mode, the statistics of it by kind."""
+    """What a step normalises at inference.
+
+    The feature, its shape (None if nobody says), the mode, the statistics of it by kind.
+    """
 
     feature: str
     shape: tuple[int, ...] | None
@@ -107,11 +128,18 @@ class Read(NamedTuple):
     def pair(self) -> tuple[Statistic, Statistic] | None:
         """The two statistics that the mode reads, None where one of them is missing."""
         low, high = WANTED[self.mode]
-        return (self.statistics[low], self.statistics[high]) if low in self.statistics and high in self.statistics else None
+        return (
+            (self.statistics[low], self.statistics[high])
+            if low in self.statistics and high in self.statistics
+            else None
+        )
 
 
 def steps(subject: Subject, *paths: str) -> Iterator[Step]:
-    """Yield the steps of these processors, of both where none is named; whatever is no step is left out."""
+    """Yield the steps of these processors, of both where none is named.
+
+    Whatever is no step is left out.
+    """
     for path in paths or PROCESSORS:
         listed = value_of(subject, path).get("steps")
         for number, value in enumerate(listed if isinstance(listed, list) else ()):
@@ -120,8 +148,13 @@ def steps(subject: Subject, *paths: str) -> Iterator[Step]:
 
 
 def _name(step: dict[str, object]) -> str:
-    """Return a step's registered name; a step of LeRobot's that is named by its class has one too."""
-    name = step.get("registry_name", _CLASSES.get(str(step.get("class", "")).rpartition(".")[2], ""))
+    """Return a step's registered name.
+
+    A step of LeRobot's that is named by its class has one too.
+    """
+    name = step.get(
+        "registry_name", _CLASSES.get(str(step.get("class", "")).rpartition(".")[2], "")
+    )
     return name if isinstance(name, str) else ""
 
 
@@ -131,24 +164,43 @@ def normalizers(subject: Subject, path: str) -> Iterator[Normalizer]:
     A step that brings statistics in its settings reads no file, and is left out.
     """
     for step in steps(subject, path):
-        if step.name == (NORMALIZER if path == PRE else UNNORMALIZER) and not step.config.get("stats"):
+        if step.name == (NORMALIZER if path == PRE else UNNORMALIZER) and not step.config.get(
+            "stats"
+        ):
             state = _state(subject, step)
             found, loose = _statistics(state)
-            yield Normalizer(step, features(step.config.get("features")), modes(step.config.get("norm_map")), state, found, loose)
+            yield Normalizer(
+                step,
+                features(step.config.get("features")),
+                modes(step.config.get("norm_map")),
+                state,
+                found,
+                loose,
+            )
 
 
 def _state(subject: Subject, step: Step) -> TensorFile | None:
-    return next((file for file in subject.checkpoint.states if file.path == step.value.get("state_file")), None)
+    return next(
+        (file for file in subject.checkpoint.states if file.path == step.value.get("state_file")),
+        None,
+    )
 
 
-def _statistics(state: TensorFile | None) -> tuple[dict[str, dict[str, Statistic]], tuple[str, ...]]:
-    """Return statistics as LeRobot reads them: the name up to its last dot is the feature, what follows the kind."""
+def _statistics(
+    state: TensorFile | None,
+) -> tuple[dict[str, dict[str, Statistic]], tuple[str, ...]]:
+    """Return statistics as LeRobot reads them.
+
+    The name up to its last dot is the feature, what follows the kind.
+    """
     found: dict[str, dict[str, Statistic]] = {}
     loose: list[str] = []
     for tensor in state.tensors if state else ():
         feature, dot, kind = tensor.name.rpartition(".")
         if dot:
-            found.setdefault(feature, {})[kind] = Statistic(tensor.name, tensor.shape, _numbers(tensor, state.payload if state else None))
+            found.setdefault(feature, {})[kind] = Statistic(
+                tensor.name, tensor.shape, _numbers(tensor, state.payload if state else None)
+            )
         else:
             loose.append(tensor.name)
     return found, tuple(loose)
@@ -170,16 +222,23 @@ def read_at_inference(subject: Subject, normalizer: Normalizer) -> Iterator[Read
     """Yield what a normalizer changes of an observation, or an unnormalizer of an action."""
     config = value_of(subject, CONFIG)
     if normalizer.step.path == POST:
-        feature = features(config.get("output_features")).get(ACTION) or normalizer.features.get(ACTION)
+        feature = features(config.get("output_features")).get(ACTION) or normalizer.features.get(
+            ACTION
+        )
         yield from _read(normalizer, ACTION, feature.shape if feature else None, ACTION.upper())
         return
-    chosen, inputs = normalizer.step.config.get("normalize_observation_keys"), features(config.get("input_features"))
+    chosen, inputs = (
+        normalizer.step.config.get("normalize_observation_keys"),
+        features(config.get("input_features")),
+    )
     for name, feature in normalizer.features.items():
         if feature.kind != ACTION.upper() and (not isinstance(chosen, list) or name in chosen):
             yield from _read(normalizer, name, inputs.get(name, feature).shape, feature.kind)
 
 
-def _read(normalizer: Normalizer, name: str, shape: tuple[int, ...] | None, kind: str) -> Iterator[Read]:
+def _read(
+    normalizer: Normalizer, name: str, shape: tuple[int, ...] | None, kind: str
+) -> Iterator[Read]:
     mode = normalizer.modes.get(kind, "IDENTITY")
     if mode != "IDENTITY":
         yield Read(name, shape, kind, mode, normalizer.statistics.get(name, {}))
@@ -195,10 +254,17 @@ def pairs(subject: Subject) -> Iterator[tuple[Normalizer, Read, tuple[Statistic,
 
 
 def action_statistics(subject: Subject, path: str) -> dict[str, Statistic]:
-    """Return the statistics of the action that a processor reads, by kind; nothing where it reads none."""
+    """Return the statistics of the action that a processor reads, by kind.
+
+    Nothing where it reads none.
+    """
     for normalizer in normalizers(subject, path):
         wanted = WANTED.get(normalizer.modes.get("ACTION", "IDENTITY"), ())
-        return {kind: found for kind, found in normalizer.statistics.get(ACTION, {}).items() if kind in wanted}
+        return {
+            kind: found
+            for kind, found in normalizer.statistics.get(ACTION, {}).items()
+            if kind in wanted
+        }
     return {}
 
 
@@ -206,14 +272,24 @@ def misnamed(normalizer: Normalizer, feature: str) -> str:
     """Return the first name in the state file that looks like a statistic of `feature` under another key, "" for none."""
     words = feature.replace(".", "_")
     for key, kinds in normalizer.statistics.items():
-        if key != feature and key.replace(".", "_").replace("-", "_").endswith(words) and key not in normalizer.features:
+        if (
+            key != feature
+            and key.replace(".", "_").replace("-", "_").endswith(words)
+            and key not in normalizer.features
+        ):
             return next(iter(kinds.values())).name
     return ""
 
 
 def alike(a: Statistic, b: Statistic) -> bool:
-    """Whether two statistics are the same but for rounding to F32; those whose numbers are not known are."""
+    """Whether two statistics are the same but for rounding to F32.
+
+    Those whose numbers are not known are.
+    """
     if a.numbers is None or b.numbers is None:
         return True
-    same = (x == y or (x != x and y != y) or isclose(x, y, rel_tol=1e-6) for x, y in zip(a.numbers, b.numbers, strict=False))  # noqa: PLR0124 - NaN
+    same = (
+        x == y or (x != x and y != y) or isclose(x, y, rel_tol=1e-6)  # noqa: PLR0124 - NaN
+        for x, y in zip(a.numbers, b.numbers, strict=False)
+    )
     return len(a.numbers) == len(b.numbers) and all(same)

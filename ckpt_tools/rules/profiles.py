@@ -1,4 +1,7 @@
-"""What the gate asks of a checkpoint beside soundness: which files may be in it, which must, what its card says. Chosen by name or by what the config says."""
+"""What the gate asks of a checkpoint beside soundness.
+
+Which files may be in it, which must, what its card says. Chosen by name or by what the config says.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,11 @@ if TYPE_CHECKING:
 class Profile(NamedTuple):
     """A destination's terms.
 
-    `allowed` are globs of files that may be uploaded, beside the texts of a licence: one without `/` is held against the file's name, one with it against
-    its path, in any case of letters. `required` are globs of which each must be met by a file in the folder. `card` are the keys that the README's front
-    matter has; an item with `|` is met by any of them; () asks for no card. `largest` bytes a file may have, `many` files a folder and `most` the whole.
+    `allowed` are globs of files that may be uploaded, beside the texts of a licence: one without
+    `/` is held against the file's name, one with it against its path, in any case of letters.
+    `required` are globs of which each must be met by a file in the folder. `card` are the keys that
+    the README's front matter has; an item with `|` is met by any of them; () asks for no card.
+    `largest` bytes a file may have, `many` files a folder and `most` the whole.
     """
 
     name: str
@@ -39,8 +44,14 @@ _TOKENIZERS = (
     "vocab.txt", "vocab.bpe", "merges.txt", "tokenizer.model", "tokenizer.model.v[0-9]*", "spiece.model", "sentencepiece.model", "sentencepiece.bpe.model",
     "*.spm", "*.tiktoken", "*.jinja",
 )  # fmt: skip
-_LEGAL = re.compile(r"(?:licen[cs]e|notice|citation|copying|authors)(?:[\w-]|\.\d)*(?:\.(?:md|txt|cff|bib|html|rst))?", re.IGNORECASE | re.ASCII)
-"""Texts that every profile allows: LICENSE, LICENSE-MIT, NOTICE.txt, CITATION.cff, but no LICENSE.onnx."""
+_LEGAL = re.compile(
+    r"(?:licen[cs]e|notice|citation|copying|authors)(?:[\w-]|\.\d)*(?:\.(?:md|txt|cff|bib|html|rst))?",
+    re.IGNORECASE | re.ASCII,
+)
+"""Texts that every profile allows.
+
+LICENSE, LICENSE-MIT, NOTICE.txt, CITATION.cff, but no LICENSE.onnx.
+"""
 
 LEROBOT = Profile(
     name="lerobot",
@@ -56,7 +67,18 @@ TRANSFORMERS = Profile(
 )
 GENERIC = Profile(
     name="generic",
-    allowed=("*.safetensors", "*.json", "*.jsonl", "*.txt", "*.yaml", "*.yml", "*.csv", *_PAGES, *_PICTURES, *_TOKENIZERS),
+    allowed=(
+        "*.safetensors",
+        "*.json",
+        "*.jsonl",
+        "*.txt",
+        "*.yaml",
+        "*.yml",
+        "*.csv",
+        *_PAGES,
+        *_PICTURES,
+        *_TOKENIZERS,
+    ),
     required=("*.safetensors",),
     card=("license",),
 )
@@ -64,10 +86,15 @@ PROFILES = {profile.name: profile for profile in (LEROBOT, TRANSFORMERS, GENERIC
 
 
 def profile_of(subject: Subject) -> Profile:
-    """Return the profile that a checkpoint's config asks for: a policy of LeRobot has a `type` and features, a transformers model a `model_type`."""
+    """Return the profile that a checkpoint's config asks for.
+
+    A policy of LeRobot has a `type` and features, a transformers model a `model_type`.
+    """
     config = subject.checkpoint.document("config.json")
     value = config.value if config else {}
-    if subject.family.name.startswith("smolvla") or ("type" in value and ("input_features" in value or "output_features" in value)):
+    if subject.family.name.startswith("smolvla") or (
+        "type" in value and ("input_features" in value or "output_features" in value)
+    ):
         return LEROBOT
     return TRANSFORMERS if "model_type" in value or "architectures" in value else GENERIC
 
@@ -78,14 +105,22 @@ def allows(profile: Profile, path: str) -> bool:
 
 
 def matches(path: str, globs: tuple[str, ...]) -> bool:
-    """Whether one of the globs names `path`; one without `/` is held against its last part. Letters match in any case."""
+    """Whether one of the globs names `path`; one without `/` is held against its last part.
+
+    Letters match in any case.
+    """
     names, paths = _expressions(globs)
-    return bool(names.fullmatch(path.removesuffix("/").rpartition("/")[2].lower()) or paths.fullmatch(path.lower()))
+    return bool(
+        names.fullmatch(path.removesuffix("/").rpartition("/")[2].lower())
+        or paths.fullmatch(path.lower())
+    )
 
 
 @cache
 def _expressions(globs: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    return _any(glob for glob in globs if "/" not in glob), _any(glob for glob in globs if "/" in glob)
+    return _any(glob for glob in globs if "/" not in glob), _any(
+        glob for glob in globs if "/" in glob
+    )
 
 
 def _any(globs: Iterable[str]) -> re.Pattern[str]:

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 
 class Subject(NamedTuple):
-    """Everything that rules may look at. What was not asked for is None, and rules that need it are skipped.
+    """Everything that rules may look at.
 
-    `entries` is everything in the folder and below. `facts` are the values' by tensor name. `reference` is a normal checkpoint, `spec` a lockfile,
-    `live` the sentences of a load probe. `target` is the LeRobot release the checkpoint is meant for, "" for the newest known. `schema` returns a shipped
-    JSON Schema by its name, an empty one where there are none.
+    What was not asked for is None, and rules that need it are skipped.
+
+    `entries` is everything in the folder and below. `facts` are the values' by tensor name.
+    `reference` is a normal checkpoint, `spec` a lockfile, `live` the sentences of a load probe.
+    `target` is the LeRobot release the checkpoint is meant for, "" for the newest known. `schema`
+    returns a shipped JSON Schema by its name, an empty one where there are none.
     """
 
     checkpoint: Checkpoint
@@ -35,7 +38,10 @@ class Subject(NamedTuple):
 
 
 class Violation(NamedTuple):
-    """What a check yields: what is wrong, where, what to do. `severity` only where it differs from the rule's."""
+    """What a check yields: what is wrong, where, what to do.
+
+    `severity` only where it differs from the rule's.
+    """
 
     what: str
     path: str = ""
@@ -45,11 +51,15 @@ class Violation(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """A rule: its permanent code, its name in lower case with hyphens, how bad what it finds is, what it looks at, and how it looks.
+    """A rule.
 
-    `fix` is the command that repairs what it finds, "" for none, in which WHERE and NORMAL stand for the checkpoint and its reference; `safe` says that it
-    loses nothing. `families` limits it to families by name, empty for all. `page` is the docstring of its module: first line the sentence, then why it
-    matters, what to do.
+    Its permanent code, its name in lower case with hyphens, how bad what it finds is, what it looks
+    at, and how it looks.
+
+    `fix` is the command that repairs what it finds, "" for none, in which WHERE and NORMAL stand
+    for the checkpoint and its reference; `safe` says that it loses nothing. `families` limits it to
+    families by name, empty for all. `page` is the docstring of its module: first line the sentence,
+    then why it matters, what to do.
     """
 
     code: str

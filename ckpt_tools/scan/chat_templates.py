@@ -1,4 +1,8 @@
-"""Chat templates that reach for Python itself. A template needs messages, loops and filters; whoever renders it outside of a sandbox runs what it asks for."""
+"""Chat templates that reach for Python itself.
+
+A template needs messages, loops and filters; whoever renders it outside of a sandbox runs what it
+asks for.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +31,21 @@ def fault(template: str) -> str:
         found = _FAULT.search(view)
         if found:
             return (
-                f"is a template that reaches into Python by {found['name']}" if found["name"] else "is a template that reaches attributes by names it makes up"
+                f"is a template that reaches into Python by {found['name']}"
+                if found["name"]
+                else "is a template that reaches attributes by names it makes up"
             )
     return ""
 
 
 def in_json(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (JSON pointer, what is wrong) of each template in a JSON text: a string under `chat_template`, or one of several there."""
-    if not (_KEY in text or ("\\u" in text and len(text) < _ESCAPED)) or not ("__" in text or "\\" in text or "attr" in text):
+    """Yield (JSON pointer, what is wrong) of each template in a JSON text.
+
+    A string under `chat_template`, or one of several there.
+    """
+    if not (_KEY in text or ("\\u" in text and len(text) < _ESCAPED)) or not (
+        "__" in text or "\\" in text or "attr" in text
+    ):
         return
     for pointer, key, value in members(text):
         if isinstance(value, str) and (key == _KEY or f"/{_KEY}/" in pointer):

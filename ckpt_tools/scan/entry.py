@@ -1,4 +1,7 @@
-"""What lies in a checkpoint's folder, whatever it is: files, folders, links, pipes, and of text files the text."""
+"""What lies in a checkpoint's folder, whatever it is.
+
+Files, folders, links, pipes, and of text files the text.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,23 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One name in the folder or below it, relative to the root and with `/`; links are not followed.
+    """One name in the folder or below it, relative to the root and with `/`.
 
-    `kind` is file, folder, link, pipe, socket or device. `mode` are the permission bits. `target` is where a link leads, as it is written, and `leaves` says
-    that it leads out of the folder. `head` are the first bytes of a file (of what a link leads to), `text` all of a text file, None for others and for
-    large ones. `header` is the header of a safetensors file, as text. `utf8` is false for a text, or a header, that had to be patched to be read.
-    `strings` are the runs of printable characters near the start and the end of any other file, a line each, and those of two or four bytes a character in a
-    text.
+    Links are not followed.
 
-    `pickle` says in words what kind of pickle, or container of pickles, a file is by its content, "" for none that was recognised; `imports` are the names
-    that it imports, as far as they can be read without running it. `unread` says why a file was not looked into, or not completely, "" where it was.
-    `content` is what a file is by its first bytes, "" where they do not say (text has no such bytes); `is_zip` says that a zip archive ends where it does,
-    whatever it starts with.
+    `kind` is file, folder, link, pipe, socket or device. `mode` are the permission bits. `target`
+    is where a link leads, as it is written, and `leaves` says that it leads out of the folder.
+    `head` are the first bytes of a file (of what a link leads to), `text` all of a text file, None
+    for others and for large ones. `header` is the header of a safetensors file, as text. `utf8` is
+    false for a text, or a header, that had to be patched to be read. `strings` are the runs of
+    printable characters near the start and the end of any other file, a line each, and those of two
+    or four bytes a character in a text.
+
+    `pickle` says in words what kind of pickle, or container of pickles, a file is by its content,
+    "" for none that was recognised; `imports` are the names that it imports, as far as they can be
+    read without running it. `unread` says why a file was not looked into, or not completely, ""
+    where it was. `content` is what a file is by its first bytes, "" where they do not say (text has
+    no such bytes); `is_zip` says that a zip archive ends where it does, whatever it starts with.
     """
 
     path: str
@@ -39,8 +47,17 @@ class Entry(NamedTuple):
 
     @property
     def texts(self) -> tuple[tuple[str, str], ...]:
-        """Everything here that can be read, as (text, where it stands: "" for the text of a text file)."""
-        places = ((self.text, ""), (self.header, "in its header"), (self.strings, "inside"), (self.path, "in its name"), (self.target, "in the link"))
+        """Everything here that can be read, as (text, where it stands.
+
+        "" for the text of a text file).
+        """
+        places = (
+            (self.text, ""),
+            (self.header, "in its header"),
+            (self.strings, "inside"),
+            (self.path, "in its name"),
+            (self.target, "in the link"),
+        )
         return tuple((text, place) for text, place in places if text)
 
 

@@ -1,4 +1,7 @@
-"""What a file is by its first bytes, in words. No I/O; nothing is unpacked, and a name plays no part."""
+"""What a file is by its first bytes, in words.
+
+No I/O; nothing is unpacked, and a name plays no part.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ from typing import NamedTuple
 
 
 class Magic(NamedTuple):
-    """Bytes by which a kind of file is known, `offset` bytes from its start; a second place, `also`, must fit as well where there is one."""
+    """Bytes by which a kind of file is known, `offset` bytes from its start.
+
+    A second place, `also`, must fit as well where there is one.
+    """
 
     kind: str
     start: bytes
@@ -14,12 +20,45 @@ class Magic(NamedTuple):
     also: tuple[int, bytes] = (0, b"")
 
 
-PNG, JPEG, GIF, WEBP, MP4 = "a PNG picture", "a JPEG picture", "a GIF picture", "a WebP picture", "an MP4 film"
+PNG, JPEG, GIF, WEBP, MP4 = (
+    "a PNG picture",
+    "a JPEG picture",
+    "a GIF picture",
+    "a WebP picture",
+    "an MP4 film",
+)
 PICTURES = frozenset((PNG, JPEG, GIF, WEBP))
-SENTENCEPIECE, PDF, NUMPY, GGUF, HDF5, SQLITE = "a SentencePiece model", "a PDF", "a numpy array", "a GGUF model", "an HDF5 file", "an SQLite database"
-ZIP, TAR, GZIP, BZ2, XZ, LZMA = "a zip archive", "a tar archive", "a gzip file", "a bzip2 file", "an xz file", "an LZMA file"
-ZSTD, LZ4, SEVEN, RAR, CABINET, AR = "a Zstandard file", "an LZ4 file", "a 7z archive", "a RAR archive", "a cabinet archive", "an ar archive"
-ELF, PE, MACHO, WASM, SCRIPT = "an ELF program", "a Windows program", "a Mach-O program or a Java class", "a WebAssembly program", "a script"
+SENTENCEPIECE, PDF, NUMPY, GGUF, HDF5, SQLITE = (
+    "a SentencePiece model",
+    "a PDF",
+    "a numpy array",
+    "a GGUF model",
+    "an HDF5 file",
+    "an SQLite database",
+)
+ZIP, TAR, GZIP, BZ2, XZ, LZMA = (
+    "a zip archive",
+    "a tar archive",
+    "a gzip file",
+    "a bzip2 file",
+    "an xz file",
+    "an LZMA file",
+)
+ZSTD, LZ4, SEVEN, RAR, CABINET, AR = (
+    "a Zstandard file",
+    "an LZ4 file",
+    "a 7z archive",
+    "a RAR archive",
+    "a cabinet archive",
+    "an ar archive",
+)
+ELF, PE, MACHO, WASM, SCRIPT = (
+    "an ELF program",
+    "a Windows program",
+    "a Mach-O program or a Java class",
+    "a WebAssembly program",
+    "a script",
+)
 
 ARCHIVES = frozenset((ZIP, TAR, GZIP, BZ2, XZ, LZMA, ZSTD, LZ4, SEVEN, RAR, CABINET, AR))
 PROGRAMS = frozenset((ELF, PE, MACHO, WASM, SCRIPT))
@@ -64,7 +103,10 @@ _MAGIC = (
     Magic(SCRIPT, b"#! /"),
 )
 
-_BY_BYTE = {first: tuple(magic for magic in _MAGIC if not magic.offset and magic.start[:1] == first) for first in {magic.start[:1] for magic in _MAGIC}}
+_BY_BYTE = {
+    first: tuple(magic for magic in _MAGIC if not magic.offset and magic.start[:1] == first)
+    for first in {magic.start[:1] for magic in _MAGIC}
+}
 _LATER = tuple(magic for magic in _MAGIC if magic.offset)
 _CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r\f\x1b")
 
@@ -81,13 +123,19 @@ def named(head: bytes) -> str:
 
 
 def is_text(start: bytes) -> bool:
-    """Whether bytes from the start of a file are text: UTF-8 (but for a character that is cut at the end) without control characters."""
+    """Whether bytes from the start of a file are text.
+
+    UTF-8 (but for a character that is cut at the end) without control characters.
+    """
     text = start.decode("utf-8", "replace")
     return "\ufffd" not in text[:-4] and start.translate(None, _CONTROLS) == start
 
 
 def _is_old_tar(head: bytes) -> bool:
-    """Whether `head` is the header of a file in a tar archive from before archives said so: its bytes add up to what it says."""
+    """Whether `head` is the header of a file in a tar archive from before archives said so.
+
+    Its bytes add up to what it says.
+    """
     if len(head) < BLOCK or not head[0]:
         return False
     field = head[148:156].strip(b"\0 ")
@@ -97,7 +145,10 @@ def _is_old_tar(head: bytes) -> bool:
 
 
 def _is_sentencepiece(head: bytes) -> bool:
-    """Whether `head` starts as SentencePiece's models do: a list of pieces (field 1), each of which starts with its text (field 1 again)."""
+    """Whether `head` starts as SentencePiece's models do.
+
+    A list of pieces (field 1), each of which starts with its text (field 1 again).
+    """
     at = pieces = 0
     while at + 2 < len(head):
         length, start = _varint(head, at + 1)

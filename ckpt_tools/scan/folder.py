@@ -1,4 +1,7 @@
-"""Everything that lies in a folder and below it. Only regular files are opened, and nothing is waited for; folders that links lead to are not entered.
+"""Everything that lies in a folder and below it.
+
+Only regular files are opened, and nothing is waited for; folders that links lead to are not
+entered.
 
 Of a folder that no upload takes along, such as `.git/`, there is only the name.
 """
@@ -19,7 +22,13 @@ from ckpt_tools.storage.session import is_remote
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_KINDS = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "folder"), (stat.S_ISLNK, "link"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
+_KINDS = (
+    (stat.S_ISREG, "file"),
+    (stat.S_ISDIR, "folder"),
+    (stat.S_ISLNK, "link"),
+    (stat.S_ISFIFO, "pipe"),
+    (stat.S_ISSOCK, "socket"),
+)
 
 
 class _Root(NamedTuple):
@@ -30,7 +39,9 @@ class _Root(NamedTuple):
 
 
 def listing(root: str, *, contents: bool = True) -> tuple[Entry, ...]:
-    """Return an entry for everything in the folder `root` and below, sorted by path. Raises Unreadable for a folder that cannot be listed.
+    """Return an entry for everything in the folder `root` and below, sorted by path.
+
+    Raises Unreadable for a folder that cannot be listed.
 
     Of a folder on the Hub, `contents` says whether files are fetched to look into them.
     """
@@ -56,7 +67,11 @@ def single(path: str) -> tuple[Entry, ...]:
 
 
 def _homes(root: str) -> tuple[str, ...]:
-    """Return the real folders that belong to `root`: itself, and for a snapshot in the Hugging Face cache, whose files are links, the blobs beside it."""
+    """Return the real folders that belong to `root`.
+
+    Itself, and for a snapshot in the Hugging Face cache, whose files are links, the blobs beside
+    it.
+    """
     real = os.path.realpath(root)
     above, _ = os.path.split(real)
     repository, name = os.path.split(above)
@@ -65,7 +80,10 @@ def _homes(root: str) -> tuple[str, ...]:
 
 
 def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield (path, status) of everything below `root`, folders with a trailing `/`. Without recursion: depth is the sender's choice."""
+    """Yield (path, status) of everything below `root`, folders with a trailing `/`.
+
+    Without recursion: depth is the sender's choice.
+    """
     waiting = [""]
     while waiting:
         below = waiting.pop()
@@ -83,7 +101,11 @@ def _inside(folder: str) -> list[tuple[str, os.stat_result]]:
         with os.scandir(folder) as entries:
             return [(item.name, item.stat(follow_symlinks=False)) for item in entries]
     except OSError as error:
-        raise Unreadable((error.strerror or str(error)).lower(), path=folder, hint="what cannot be listed cannot be judged: ask for read access") from None
+        raise Unreadable(
+            (error.strerror or str(error)).lower(),
+            path=folder,
+            hint="what cannot be listed cannot be judged: ask for read access",
+        ) from None
 
 
 def _entry(root: _Root, path: str, status: os.stat_result, budget: int) -> Entry:
@@ -99,10 +121,19 @@ def _entry(root: _Root, path: str, status: os.stat_result, budget: int) -> Entry
 
 
 def _look(full: str, path: str, budget: int, *, is_link: bool) -> Content:
-    """Return what is in a file; of what is no regular file, and of what cannot be read, only why not."""
+    """Return what is in a file.
+
+    Of what is no regular file, and of what cannot be read, only why not.
+    """
     if is_link and not os.path.isfile(full):  # a pipe behind a link must not even be opened
         there = os.path.exists(full)
-        return Content(unread="" if os.path.isdir(full) else "it leads to what is no file" if there else "it leads nowhere")
+        return Content(
+            unread=""
+            if os.path.isdir(full)
+            else "it leads to what is no file"
+            if there
+            else "it leads nowhere"
+        )
     try:
         with open_regular(full) as (descriptor, size):
             return seen(descriptor, size, full, path.lower(), budget)

@@ -42,7 +42,10 @@ _ANYBODY = frozenset(
 
 
 class _Home(NamedTuple):
-    """A path into a home: what it starts with, whose it is, and where the name stands in the text."""
+    """A path into a home.
+
+    What it starts with, whose it is, and where the name stands in the text.
+    """
 
     lead: str
     name: str
@@ -51,7 +54,10 @@ class _Home(NamedTuple):
 
 
 def homes(text: str) -> Iterator[str]:
-    """Yield each home that a path in `text` leads into, such as "/home/ada"; what stands for any user is none."""
+    """Yield each home that a path in `text` leads into, such as "/home/ada".
+
+    What stands for any user is none.
+    """
     for _, part in overlapping_chunks(text):
         for view in (part, *unescaped(part)):
             yield from (f"{home.lead}{home.name}" for home in _in(view))
@@ -85,11 +91,16 @@ def _is_somebody(name: str) -> bool:
 
 
 def _lead(before: str, match: re.Match[str]) -> str:
-    """Return what stands before the name in a path, "" for what is no path into a home: one of a web page, or a relative one."""
+    """Return what stands before the name in a path, "" for what is no path into a home.
+
+    One of a web page, or a relative one.
+    """
     word, back = match["word"], before[::-1]
     drive = _compiled(_DRIVE).match(back)
     if drive and word.lower() in ("users", "documents and settings"):
-        return f"{drive['drive'].upper()}:\\{word.capitalize() if word.lower() == 'users' else word}\\"
+        return (
+            f"{drive['drive'].upper()}:\\{word.capitalize() if word.lower() == 'users' else word}\\"
+        )
     if match[0][0] != "/" or _compiled(_ELSEWHERE).match(back):
         return ""
     if not _compiled(_BEFORE).match(back):

@@ -1,7 +1,10 @@
-"""What lies in a repository on the Hub, as `store.listing` tells it of a folder: every text in full, of other files as much as is looked at on the disk.
+"""What lies in a repository on the Hub, as `store.listing` tells it of a folder.
 
-Each file's bytes are looked at by the very code that looks at files on the disk: what was fetched lies in a temporary file that reads as zeros elsewhere.
-A repository has neither modes nor links, and folders only by the files in them.
+Every text in full, of other files as much as is looked at on the disk.
+
+Each file's bytes are looked at by the very code that looks at files on the disk: what was fetched
+lies in a temporary file that reads as zeros elsewhere. A repository has neither modes nor links,
+and folders only by the files in them.
 """
 
 from __future__ import annotations
@@ -10,7 +13,15 @@ import os
 import tempfile
 from typing import TYPE_CHECKING
 
-from ckpt_tools.scan.content import HEAD, STRINGS_LIMIT, TEXT_LIMIT, TOTAL_LIMIT, Content, is_text_by_name, seen
+from ckpt_tools.scan.content import (
+    HEAD,
+    STRINGS_LIMIT,
+    TEXT_LIMIT,
+    TOTAL_LIMIT,
+    Content,
+    is_text_by_name,
+    seen,
+)
 from ckpt_tools.scan.entry import Entry
 from ckpt_tools.scan.pickles import SNIFF
 from ckpt_tools.scan.printable_text import looks_like_text
@@ -23,17 +34,26 @@ if TYPE_CHECKING:
     from ckpt_tools.storage.storage import RemoteStorage
 
 WHOLE = 1 << 20
-"""Files up to this size are fetched whole, several at a time; of larger ones first what tells whether they are text."""
+"""Files up to this size are fetched whole, several at a time.
+
+Of larger ones first what tells whether they are text.
+"""
 
 _TAR = "a tar archive, which is not fetched to look into it"
 
 
 def entries(where: str, *, contents: bool) -> tuple[Entry, ...]:
-    """Return an entry for everything at `where` and below, sorted by path; without `contents`, names and sizes only. Raises a StoreError."""
+    """Return an entry for everything at `where` and below, sorted by path.
+
+    Without `contents`, names and sizes only. Raises a StoreError.
+    """
     place = remote_storage(where)
     paths = _files_below(place)
     base = place.root if place.is_folder(place.root) else place.root.rpartition("/")[0]
-    found = [Entry(path=folder, kind="folder") for folder in _folders(path.removeprefix(f"{base}/") for path in paths)]
+    found = [
+        Entry(path=folder, kind="folder")
+        for folder in _folders(path.removeprefix(f"{base}/") for path in paths)
+    ]
     if contents:
         place.expect((path, _first(place, path)) for path in paths)
         place.expect((path, enough) for path in paths if (enough := _enough(place, path)) <= WHOLE)
@@ -59,7 +79,9 @@ def _files_below(place: RemoteStorage) -> list[str]:
 
 
 def _folders(names: Iterator[str]) -> list[str]:
-    return sorted({name[: at + 1] for name in names for at, letter in enumerate(name) if letter == "/"})
+    return sorted(
+        {name[: at + 1] for name in names for at, letter in enumerate(name) if letter == "/"}
+    )
 
 
 def _first(place: RemoteStorage, path: str) -> int:
@@ -67,7 +89,9 @@ def _first(place: RemoteStorage, path: str) -> int:
     size = place.size(path)
     if path.lower().endswith(".safetensors"):
         return min(SNIFF, size)
-    return size if size <= WHOLE or (is_text_by_name(path.lower()) and size <= TEXT_LIMIT) else SNIFF
+    return (
+        size if size <= WHOLE or (is_text_by_name(path.lower()) and size <= TEXT_LIMIT) else SNIFF
+    )
 
 
 def _enough(place: RemoteStorage, path: str) -> int:
@@ -91,4 +115,8 @@ def _look(place: RemoteStorage, path: str, budget: int) -> Content:
         file.flush()
         content = seen(file.fileno(), size, path, path.lower(), budget)
         is_tar = os.pread(file.fileno(), 5, 257) == b"ustar"
-    return content._replace(pickle=_TAR) if is_tar and enough < size and not content.pickle else content
+    return (
+        content._replace(pickle=_TAR)
+        if is_tar and enough < size and not content.pickle
+        else content
+    )

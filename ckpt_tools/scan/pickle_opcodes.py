@@ -1,7 +1,11 @@
-"""Pickles as the programs they are: which opcodes a reader would come by, what they would import, whether they would call it. Nothing is imported or called.
+"""Pickles as the programs they are.
 
-The machine keeps the stack, the marks and the memo that Python's own has, with kinds instead of values, so it stops where Python's would: words in a text
-may look like opcodes, but they take from an empty stack what a pickle has put there. Specification: `pickletools` in Python's library.
+Which opcodes a reader would come by, what they would import, whether they would call it. Nothing is
+imported or called.
+
+The machine keeps the stack, the marks and the memo that Python's own has, with kinds instead of
+values, so it stops where Python's would: words in a text may look like opcodes, but they take from
+an empty stack what a pickle has put there. Specification: `pickletools` in Python's library.
 """
 
 from __future__ import annotations
@@ -16,21 +20,37 @@ OPCODES = 200_000
 """How many opcodes are followed. Plain text never comes near it."""
 
 LINE = 64 << 10
-"""The longest line that an opcode may read, and how much is read at once. Names of modules and numbers are shorter; longer texts stand in binary opcodes."""
+"""The longest line that an opcode may read, and how much is read at once.
+
+Names of modules and numbers are shorter; longer texts stand in binary opcodes.
+"""
 
 ASSEMBLED = "a name that is put together when it runs"
 
 _IMPORTS = 50
 _KEPT = 512
 _HIGHEST = 5
-_FIXED = {ord(code): size for size, codes in ((1, "Kqh\x80\x82"), (2, "M\x83"), (4, "Jrj\x84"), (8, "G\x95")) for code in codes}
-_COUNTED = {ord(code): size for size, codes in ((1, "UC\x8c\x8a"), (4, "TXB\x8b"), (8, "\x8d\x8e\x96")) for code in codes}
+_FIXED = {
+    ord(code): size
+    for size, codes in ((1, "Kqh\x80\x82"), (2, "M\x83"), (4, "Jrj\x84"), (8, "G\x95"))
+    for code in codes
+}
+_COUNTED = {
+    ord(code): size
+    for size, codes in ((1, "UC\x8c\x8a"), (4, "TXB\x8b"), (8, "\x8d\x8e\x96"))
+    for code in codes
+}
 _LINES = {ord(code): count for count, codes in ((1, "ILFSVPpg"), (2, "ci")) for code in codes}
-_BARE = frozenset(b"(.012NQRabd}eloit)]su\x85\x86\x87\x81\x88\x89\x8f\x90\x91\x92\x93\x94\x97\x98") - frozenset(b"i")
+_BARE = frozenset(
+    b"(.012NQRabd}eloit)]su\x85\x86\x87\x81\x88\x89\x8f\x90\x91\x92\x93\x94\x97\x98"
+) - frozenset(b"i")
 
 
 class Kind(Enum):
-    """What a value on the machine's stack is, where it is no text: plain, or something that was imported or made by what was."""
+    """What a value on the machine's stack is, where it is no text.
+
+    Plain, or something that was imported or made by what was.
+    """
 
     PLAIN = 0
     LIVE = 1
@@ -40,7 +60,10 @@ PLAIN, LIVE = Kind.PLAIN, Kind.LIVE
 
 
 class Scan(NamedTuple):
-    """What opcodes say: how many were run, whether a pickle came to its end and where, what is imported, whether anything imported is called.
+    """What opcodes say.
+
+    How many were run, whether a pickle came to its end and where, what is imported, whether
+    anything imported is called.
 
     `overrun` says that they go on after as many as are followed, or after what can be read.
     """
@@ -53,9 +76,12 @@ class Scan(NamedTuple):
 
 
 def scan(read: Callable[[int, int], bytes], size: int) -> Scan:
-    """Return what the opcodes at the start say, up to the first at which Python would stop; several pickles may follow each other.
+    """Return what the opcodes at the start say, up to the first at which Python would stop.
 
-    `read` returns so many bytes (fewer at the end) from a place, `size` is where the end is, whether or not `read` goes so far.
+    Several pickles may follow each other.
+
+    `read` returns so many bytes (fewer at the end) from a place, `size` is where the end is,
+    whether or not `read` goes so far.
     """
     tape, imports, count, end, calls = _Tape(read, size), dict[str, None](), 0, 0, False
     machine = _Machine(imports)
@@ -70,13 +96,17 @@ def scan(read: Callable[[int, int], bytes], size: int) -> Scan:
             if code == ord("."):
                 end, machine = tape.at, _Machine(imports)
     except (ValueError, IndexError, KeyError):
-        # What Python's machine stumbles over: the pickle has ended for us, and what came before would have run.
+        # What Python's machine stumbles over: the pickle has ended for us, and what came before
+        # would have run.
         pass
     return Scan(count, end, tuple(imports)[:_IMPORTS], calls, overrun=tape.is_short)
 
 
 def _argument(tape: _Tape, code: int) -> tuple[bytes, bytes]:
-    """Return what follows an opcode: up to two lines, or bytes. Raises ValueError for no opcode, or where there is less than it asks for."""
+    """Return what follows an opcode: up to two lines, or bytes.
+
+    Raises ValueError for no opcode, or where there is less than it asks for.
+    """
     if code in _BARE:
         return b"", b""
     if code in _LINES:
@@ -89,7 +119,10 @@ def _argument(tape: _Tape, code: int) -> tuple[bytes, bytes]:
 
 
 class _Tape:
-    """Bytes that are read once, in order, a chunk at a time. Of long ones only the start is kept."""
+    """Bytes that are read once, in order, a chunk at a time.
+
+    Of long ones only the start is kept.
+    """
 
     def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
         self._read, self._size = read, size
@@ -132,7 +165,10 @@ class _Tape:
 
 
 class _Machine:
-    """Python's machine for pickles, with kinds in the place of values. Raises IndexError, KeyError or ValueError where Python's stops."""
+    """Python's machine for pickles, with kinds in the place of values.
+
+    Raises IndexError, KeyError or ValueError where Python's stops.
+    """
 
     def __init__(self, imports: dict[str, None]) -> None:
         self.stack: list[str | Kind] = []
@@ -179,7 +215,10 @@ class _Machine:
             self.stack.append(LIVE)
 
     def _call(self, letter: str) -> None:
-        """Run an opcode that calls what lies under its arguments; what was never imported cannot be called."""
+        """Run an opcode that calls what lies under its arguments.
+
+        What was never imported cannot be called.
+        """
         for _ in range(2 if letter == "\x92" else 1):
             self.stack.pop()
         if self.stack[-1] is not LIVE:
@@ -225,7 +264,9 @@ class _Machine:
         self._import(module, name)
 
     def _import(self, module: str | Kind, name: str | Kind) -> None:
-        self.imports[f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else ASSEMBLED] = None
+        self.imports[
+            f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else ASSEMBLED
+        ] = None
         self.stack.append(LIVE)
 
 
@@ -237,7 +278,10 @@ _TAKEN = {".": 1, "0": 1, "a": 1, "s": 2, "\x85": 1, "\x86": 2, "\x87": 3}
 
 
 def _pushed(letter: str, argument: bytes) -> str | Kind:
-    """Return what an opcode puts on the stack. Raises ValueError for a text or a number that Python does not read."""
+    """Return what an opcode puts on the stack.
+
+    Raises ValueError for a text or a number that Python does not read.
+    """
     if letter in "TUVX\x8c\x8d":
         return _text(argument)
     if letter == "S":

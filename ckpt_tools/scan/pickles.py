@@ -1,6 +1,10 @@
-"""Pickles by content, whatever the name: what a file is and what it would import, read by opcode and within bounds. Nothing is ever unpickled.
+"""Pickles by content, whatever the name.
 
-A list of imports is a hint for people. No pickle is rated safe by it: opcodes can build names that no reader of opcodes sees.
+What a file is and what it would import, read by opcode and within bounds. Nothing is ever
+unpickled.
+
+A list of imports is a hint for people. No pickle is rated safe by it: opcodes can build names that
+no reader of opcodes sees.
 """
 
 from __future__ import annotations
@@ -40,20 +44,52 @@ _NUMBERS = re.compile(r"[<>|=]?(?:[?bBhHiIlLqQefdg]|[biufcSUVmMa]\d+(?:\[\w+\])?
 """Types of numpy whose arrays are plain bytes."""
 
 _NAME = re.compile(r"[^\W\d][\w.]*")
-_OLD_NAMES = frozenset(("__builtin__", "copy_reg", "exceptions", "cPickle", "commands", "torch", "numpy", "joblib", "sklearn"))
+_OLD_NAMES = frozenset(
+    (
+        "__builtin__",
+        "copy_reg",
+        "exceptions",
+        "cPickle",
+        "commands",
+        "torch",
+        "numpy",
+        "joblib",
+        "sklearn",
+    )
+)
 _LIBRARY = frozenset(sys.stdlib_module_names) | _OLD_NAMES
-_SEALED = frozenset((file_types.SEVEN, file_types.RAR, file_types.CABINET, file_types.AR, file_types.ZSTD, file_types.LZ4))
-_METHODS = {file_types.GZIP: "gzip", file_types.BZ2: "bz2", file_types.XZ: "lzma", file_types.LZMA: "lzma"}
+_SEALED = frozenset(
+    (
+        file_types.SEVEN,
+        file_types.RAR,
+        file_types.CABINET,
+        file_types.AR,
+        file_types.ZSTD,
+        file_types.LZ4,
+    )
+)
+_METHODS = {
+    file_types.GZIP: "gzip",
+    file_types.BZ2: "bz2",
+    file_types.XZ: "lzma",
+    file_types.LZMA: "lzma",
+}
 
 type _Told = tuple[str, tuple[str, ...]]
 """What kind of pickle something is, in words, and what it imports; ("", ()) for none."""
 
 
-def look(descriptor: int, size: int, head: bytes, *, is_zip: bool = False, wants: str = "") -> _Told:
-    """Return (what kind of pickle a file is, what it imports), ("", ()) for none. `head` are its first bytes, SNIFF or all.
+def look(
+    descriptor: int, size: int, head: bytes, *, is_zip: bool = False, wants: str = ""
+) -> _Told:
+    """Return (what kind of pickle a file is, what it imports), ("", ()) for none.
 
-    `is_zip` says that it ends as a zip archive. `wants` is what it wants to pass for, TEXT or WEIGHTS (its header looks like one). If it does, it is a pickle
-    only if it would import and call something, or come to its end with a name of Python's library: words and lengths are opcodes too.
+    `head` are its first bytes, SNIFF or all.
+
+    `is_zip` says that it ends as a zip archive. `wants` is what it wants to pass for, TEXT or
+    WEIGHTS (its header looks like one). If it does, it is a pickle only if it would import and call
+    something, or come to its end with a name of Python's library: words and lengths are opcodes
+    too.
     """
     kind = file_types.named(head)
     found: _Told = _in_zip(descriptor, size) if is_zip or kind == file_types.ZIP else ("", ())
@@ -65,7 +101,12 @@ def look(descriptor: int, size: int, head: bytes, *, is_zip: bool = False, wants
         return f"{kind}, into which nobody looks", ()
     if head[:1] == b"{" and not kind:  # no opcode, and the start of nearly every JSON file
         return "", ()
-    return _in_kind(kind, descriptor, size, passes=wants == TEXT and file_types.is_text(os.pread(descriptor, _PEEK, 0)))
+    return _in_kind(
+        kind,
+        descriptor,
+        size,
+        passes=wants == TEXT and file_types.is_text(os.pread(descriptor, _PEEK, 0)),
+    )
 
 
 def _in_kind(kind: str, descriptor: int, size: int, *, passes: bool) -> _Told:
@@ -84,19 +125,29 @@ def _reader(descriptor: int) -> Callable[[int, int], bytes]:
 
 
 def pickled(read: Callable[[int, int], bytes], size: int, *, passes: bool = False) -> _Told:
-    """Return what kind of pickle starts here and what it imports, as `look` does; `passes` says that it passes for something else."""
+    """Return what kind of pickle starts here and what it imports, as `look` does.
+
+    `passes` says that it passes for something else.
+    """
     found = scan(read, size)
     if found.opcodes < (1 if found.overrun else 2):
         return "", ()
     start = read(0, len(_LEGACY_TORCH))
     if found.overrun:
-        return f"a pickle, or a file of more than {OPCODES:,} opcodes that nobody has followed to the end", found.imports
+        return (
+            f"a pickle, or a file of more than {OPCODES:,} opcodes that nobody has followed to the end",
+            found.imports,
+        )
     if found.calls and found.imports:
         return _named(start), found.imports
     if passes:
         known = any(name.partition(".")[0] in _LIBRARY for name in found.imports)
         return (_named(start), found.imports) if found.end and known else ("", ())
-    if start[:1] == _PROTO or (found.end and any(map(_is_name, found.imports))) or _is_whole(read, size, found):
+    if (
+        start[:1] == _PROTO
+        or (found.end and any(map(_is_name, found.imports)))
+        or _is_whole(read, size, found)
+    ):
         return _named(start), found.imports
     return "", ()
 
@@ -104,7 +155,9 @@ def pickled(read: Callable[[int, int], bytes], size: int, *, passes: bool = Fals
 def _named(start: bytes) -> str:
     if start == _LEGACY_TORCH:
         return "a pickle (PyTorch's old format)"
-    return f"a pickle (protocol {start[1]})" if start[:1] == _PROTO else "a pickle (protocol 0 or 1)"
+    return (
+        f"a pickle (protocol {start[1]})" if start[:1] == _PROTO else "a pickle (protocol 0 or 1)"
+    )
 
 
 def _is_name(dotted: str) -> bool:
@@ -114,31 +167,45 @@ def _is_name(dotted: str) -> bool:
 def _is_whole(read: Callable[[int, int], bytes], size: int, found: Scan) -> bool:
     """Whether what starts here is a whole pickle of plain values and nothing else."""
     rest = size - found.end
-    return found.end > 0 and found.opcodes > 2 and rest < SNIFF and not read(found.end, rest).strip()  # noqa: PLR2004 - a mark, something, an end
+    return (
+        found.end > 0 and found.opcodes > 2 and rest < SNIFF and not read(found.end, rest).strip()  # noqa: PLR2004 - a mark, something, an end
+    )
 
 
 def _in_bytes(data: bytes, size: int) -> _Told:
-    """Look at the start of what a container holds, `size` bytes of which `data` are the first; into a container in it nobody looks."""
+    """Look at the start of what a container holds, `size` bytes of which `data` are the first.
+
+    Into a container in it nobody looks.
+    """
     kind = file_types.named(data[:SNIFF])
     if kind in file_types.ARCHIVES:
         return f"{kind}, into which nobody looks", ()
-    return _in_numpy(data) if kind == file_types.NUMPY else pickled(lambda at, count: data[at : at + count], size)
+    return (
+        _in_numpy(data)
+        if kind == file_types.NUMPY
+        else pickled(lambda at, count: data[at : at + count], size)
+    )
 
 
-# --- containers ------------------------------------------------------------------------------------------------------------
+# --- containers -----------------------------------------------------------------------------------
 
 
 def ends_as_zip(descriptor: int, size: int) -> bool:
-    """Whether a file ends as a zip archive does. Readers look for that end behind whatever the file starts with.
+    """Whether a file ends as a zip archive does.
 
-    The record at the end says how long the list of files before it is, and that list has a mark at its start.
+    Readers look for that end behind whatever the file starts with.
+
+    The record at the end says how long the list of files before it is, and that list has a mark at
+    its start.
     """
     first = max(0, size - _TAIL)
     tail = os.pread(descriptor, _TAIL, first)
     at = tail.rfind(b"PK\x05\x06")
     while at >= 0:
         start = first + at - int.from_bytes(tail[at + 12 : at + 16], "little")
-        if tail.startswith(b"PK\x06\x07", max(at - 20, 0)) or (0 <= start < first + at and os.pread(descriptor, 4, start) == b"PK\x01\x02"):
+        if tail.startswith(b"PK\x06\x07", max(at - 20, 0)) or (
+            0 <= start < first + at and os.pread(descriptor, 4, start) == b"PK\x01\x02"
+        ):
             return True
         at = tail.rfind(b"PK\x05\x06", 0, at)
     return False
@@ -151,11 +218,16 @@ def _in_numpy(data: bytes) -> _Told:
     if _is_plain(data[start : start + length]):
         return "", ()
     after = data[start + length :]
-    return "a numpy array of Python objects, which are pickled", pickled(lambda at, count: after[at : at + count], len(after))[1]
+    return "a numpy array of Python objects, which are pickled", pickled(
+        lambda at, count: after[at : at + count], len(after)
+    )[1]
 
 
 def _is_plain(header: bytes) -> bool:
-    """Whether the header of a numpy array names types whose values are no objects. One that cannot be read does not."""
+    """Whether the header of a numpy array names types whose values are no objects.
+
+    One that cannot be read does not.
+    """
     try:
         value = ast.literal_eval(header.decode("latin-1").strip())
         return _is_number(value["descr"])
@@ -176,7 +248,11 @@ def _in_packed(data: bytes, method: str, *, passes: bool) -> _Told:
     try:
         inside = _unpacked(data, method)
     except Exception:  # noqa: BLE001 - what cannot be unpacked is no pickle that any reader unpacks
-        return ("", ()) if method != "zlib" else pickled(lambda at, count: data[at : at + count], len(data), passes=passes)
+        return (
+            ("", ())
+            if method != "zlib"
+            else pickled(lambda at, count: data[at : at + count], len(data), passes=passes)
+        )
     kind, imports = _in_bytes(inside, len(inside) + (len(inside) == _WINDOW))
     return (f"{kind}, compressed with {method}" if kind else "", imports)
 
@@ -187,7 +263,11 @@ def _unpacked(data: bytes, method: str) -> bytes:
     if method in ("gzip", "zlib"):
         unpacker = module.decompressobj(31 if method == "gzip" else 15)
     else:
-        unpacker = module.BZ2Decompressor() if method == "bz2" else module.LZMADecompressor(memlimit=_DICTIONARY)
+        unpacker = (
+            module.BZ2Decompressor()
+            if method == "bz2"
+            else module.LZMADecompressor(memlimit=_DICTIONARY)
+        )
     inside: bytes = unpacker.decompress(data, _WINDOW)
     return inside
 
@@ -224,7 +304,10 @@ def _in_zip(descriptor: int, size: int) -> _Told:
     if at < 0 or int.from_bytes(tail[at + 12 : at + 16], "little") > _DIRECTORY:
         return "a zip archive whose list of files cannot be read", ()
     try:
-        with os.fdopen(os.dup(descriptor), "rb") as file, importlib.import_module("zipfile").ZipFile(file) as archive:
+        with (
+            os.fdopen(os.dup(descriptor), "rb") as file,
+            importlib.import_module("zipfile").ZipFile(file) as archive,
+        ):
             return _in_members(archive)
     except Exception:  # noqa: BLE001 - the module raises a dozen kinds of errors on damaged archives
         return "a zip archive that cannot be read", ()
@@ -238,4 +321,8 @@ def _in_members(archive: Any) -> _Told:  # noqa: ANN401 - a zipfile.ZipFile, whi
         kind, imports = _in_bytes(data, archive.getinfo(name).file_size)
         if kind or name.endswith((".pkl", ".pickle")):
             return f"a zip archive that holds {kind or 'a pickle'} ({name})", imports
-    return ("a zip archive of more files than are looked at", ()) if len(names) > _MEMBERS else ("", ())
+    return (
+        ("a zip archive of more files than are looked at", ())
+        if len(names) > _MEMBERS
+        else ("", ())
+    )

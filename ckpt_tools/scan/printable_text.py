@@ -1,4 +1,7 @@
-"""What people could read in a file: text in whatever encoding, and the words in files that are no text."""
+"""What people could read in a file.
+
+Text in whatever encoding, and the words in files that are no text.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,12 @@ _WIDE = (rb"(?:[\x20-\x7e]\0){15,}[\x20-\x7e]?", rb"(?:[\x20-\x7e]\0\0\0){15,}[\
 _NOTES = rb"zTXt[^\0]{1,79}\0\0|iTXt[^\0]{1,79}\0\x01\0[^\0]{0,99}\0[^\0]{0,999}\0"
 """Chunks of a PNG that hold compressed text, as far as that."""
 
-_MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_MARKS = (
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
 _PACKED = ((b"\x1f\x8b", "gzip"), (b"BZh", "bz2"), (b"\xfd7zXZ\0", "lzma"))
 
 
@@ -36,11 +44,16 @@ def patched(data: bytes) -> str:
 
 def strings(data: bytes) -> str:
     """Return the runs of printable characters in `data` that are long enough to be words or secrets, a line each; also of characters of two and four bytes."""
-    return b"\n".join(run for part in _parts(data) for run in (*re.findall(_RUN, part), *_wide(part))).decode("ascii")
+    return b"\n".join(
+        run for part in _parts(data) for run in (*re.findall(_RUN, part), *_wide(part))
+    ).decode("ascii")
 
 
 def wide(data: bytes) -> str | None:
-    """Return the runs of characters of two and four bytes in `data`, None where there are none: UTF-16 without a mark is text with zeros in it."""
+    """Return the runs of characters of two and four bytes in `data`, None where there are none.
+
+    UTF-16 without a mark is text with zeros in it.
+    """
     return b"\n".join(_wide(data)).decode("ascii") or None
 
 
@@ -62,13 +75,20 @@ def _parts(data: bytes) -> Iterator[bytes]:
 
 
 def _unpacked(data: bytes, method: str, limit: int) -> bytes:
-    """Return the start of what `data` holds, b"" where it is broken. The modules are imported only for this: most folders hold nothing compressed."""
+    """Return the start of what `data` holds, b"" where it is broken.
+
+    The modules are imported only for this: most folders hold nothing compressed.
+    """
     module: Any = importlib.import_module("zlib" if method == "gzip" else method)
     try:
         if method in ("gzip", "zlib"):
             unpacker = module.decompressobj(31 if method == "gzip" else 15)
         else:
-            unpacker = module.BZ2Decompressor() if method == "bz2" else module.LZMADecompressor(memlimit=64 << 20)
+            unpacker = (
+                module.BZ2Decompressor()
+                if method == "bz2"
+                else module.LZMADecompressor(memlimit=64 << 20)
+            )
         found: bytes = unpacker.decompress(data, limit)
     except Exception:  # noqa: BLE001 - three modules have an error each; what cannot be unpacked holds nothing that a reader finds
         return b""

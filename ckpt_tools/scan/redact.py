@@ -20,7 +20,10 @@ def redacted(value: str) -> str:
 
 
 class Known:
-    """Any number of secrets; to look for pieces of them takes time that grows with the text, and hardly with their number."""
+    """Any number of secrets.
+
+    To look for pieces of them takes time that grows with the text, and hardly with their number.
+    """
 
     def __init__(self, values: Iterable[str]) -> None:
         """Sort the secrets by their starts and by their ends."""
@@ -57,9 +60,14 @@ def _cut(text: str, known: dict[int, list[str]], *, backwards: bool = False) -> 
 
 
 def _longest(text: str, at: int, values: list[str], least: int) -> tuple[int, str]:
-    """Return (how far the text goes as a secret does, the secret), (0, "") where not far: in sorted order it is a neighbour of the text."""
+    """Return (how far the text goes as a secret does, the secret), (0, "") where not far.
+
+    In sorted order it is a neighbour of the text.
+    """
     place = bisect_left(values, text[at : at + _COMPARED])
-    length, value = max((_shared(value, text, at), value) for value in values[max(0, place - 1) : place + 1])
+    length, value = max(
+        (_shared(value, text, at), value) for value in values[max(0, place - 1) : place + 1]
+    )
     return (length, value) if length >= least else (0, "")
 
 

@@ -1,7 +1,8 @@
 """The kinds of secrets, by the forms that their issuers give them, and what only looks like one.
 
-Every kind has words in lower case without which it does not occur, so that most texts cost one search for all of them. Expressions take time that is
-linear in the text: what is repeated without bound stands at their ends. Those that are folded are asked of the text in lower case.
+Every kind has words in lower case without which it does not occur, so that most texts cost one
+search for all of them. Expressions take time that is linear in the text: what is repeated without
+bound stands at their ends. Those that are folded are asked of the text in lower case.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class Hit(NamedTuple):
-    """Where a kind's expression matched in `text`: from `first`, with the secret from `start` to `end`."""
+    """Where a kind's expression matched in `text`.
+
+    From `first`, with the secret from `start` to `end`.
+    """
 
     text: str
     first: int
@@ -39,7 +43,10 @@ class Hit(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A form of secrets: its words, its expression (group `s` is the secret, else all; where `leads`, it starts with a word), what a match must be."""
+    """A form of secrets: its words, its expression (group `s` is the secret, else all.
+
+    Where `leads`, it starts with a word), what a match must be.
+    """
 
     name: str
     words: tuple[str, ...]
@@ -55,13 +62,30 @@ def compiled(expression: str, flags: int = 0) -> re.Pattern[str]:
     return re.compile(expression, flags)
 
 
-# --- what stands for a secret ----------------------------------------------------------------------------------------------
+# --- what stands for a secret ---------------------------------------------------------------------
 
 _STANDS = (
     r"x{3,}|\*{3,}|\.{3,}|0{4,}|example|sample|yours?|token|"
     r"placeholder|redacted|removed|change_?me|dummy|insert|fake|secret|key|passw(?:or)?d|goes|here|api|my"
 )
-_COMMON = frozenset(("pass", "password", "passwd", "pwd", "pw", "secret", "token", "xxx", "user", "username", "key", "apikey", "null", "none"))
+_COMMON = frozenset(
+    (
+        "pass",
+        "password",
+        "passwd",
+        "pwd",
+        "pw",
+        "secret",
+        "token",
+        "xxx",
+        "user",
+        "username",
+        "key",
+        "apikey",
+        "null",
+        "none",
+    )
+)
 _ISSUED = r"^[A-Za-z]{2,6}[_-](?=.{16})"
 _AWS = (20, 40)
 _DISTINCT = 5
@@ -70,9 +94,16 @@ _STEPS = 6
 
 
 def is_real(value: str) -> bool:
-    """Whether a value is none of those that stand for one: most of it is drawn, not words for a secret or the alphabet."""
+    """Whether a value is none of those that stand for one.
+
+    Most of it is drawn, not words for a secret or the alphabet.
+    """
     few = len(value) > 2 * _DISTINCT and len(set(value)) <= _DISTINCT
-    if few or value.lower() in _COMMON or (len(value) in _AWS and value.endswith(("EXAMPLE", "EXAMPLEKEY"))):
+    if (
+        few
+        or value.lower() in _COMMON
+        or (len(value) in _AWS and value.endswith(("EXAMPLE", "EXAMPLEKEY")))
+    ):
         return False
     body = compiled(_ISSUED).sub("", value).lower()
     signs = sum(map(str.isalnum, body)) or 1
@@ -93,7 +124,7 @@ def _stepped(body: str) -> int:
     return total
 
 
-# --- what a match must be --------------------------------------------------------------------------------------------------
+# --- what a match must be -------------------------------------------------------------------------
 
 _ENTROPY = 3.0
 _NAMELIKE = 3.0
@@ -104,7 +135,14 @@ def is_drawn(value: str) -> bool:
     """Whether a value looks drawn rather than named: letters and digits, and much of it."""
     letters, digits = sum(map(str.isalpha, value)), sum(map(str.isdigit, value))
     drawn = letters > 0 and (digits > 2 or (digits > 0 and _has_cases(value)))  # noqa: PLR2004 - names have a digit or two: resnet50
-    return drawn and sum(-value.count(sign) / len(value) * log2(value.count(sign) / len(value)) for sign in set(value)) >= _ENTROPY
+    return (
+        drawn
+        and sum(
+            -value.count(sign) / len(value) * log2(value.count(sign) / len(value))
+            for sign in set(value)
+        )
+        >= _ENTROPY
+    )
 
 
 def _is_assigned(hit: Hit) -> bool:
@@ -116,25 +154,38 @@ def _is_assigned(hit: Hit) -> bool:
 
 
 def _is_name(value: str) -> bool:
-    """Whether a value is made of words and numbers with signs between them: what is drawn changes between letters and digits at every second place."""
+    """Whether a value is made of words and numbers with signs between them.
+
+    What is drawn changes between letters and digits at every second place.
+    """
     parts = compiled(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+").findall(value)
-    return compiled(r"[a-zA-Z0-9][/._-]+[a-zA-Z0-9]").search(value) is not None and sum(map(len, parts)) >= _NAMELIKE * len(parts)
+    return compiled(r"[a-zA-Z0-9][/._-]+[a-zA-Z0-9]").search(value) is not None and sum(
+        map(len, parts)
+    ) >= _NAMELIKE * len(parts)
 
 
 def _follows_digest(hit: Hit) -> bool:
     """Whether a run of hexadecimal digits is said to be a digest or a commit."""
     hexadecimal = compiled(r"[0-9a-f]+").fullmatch(hit.value) is not None
-    return hexadecimal and compiled(_DIGEST, re.IGNORECASE).search(f"{hit.before(40)}{hit.lead}"[-60:]) is not None
+    return (
+        hexadecimal
+        and compiled(_DIGEST, re.IGNORECASE).search(f"{hit.before(40)}{hit.lead}"[-60:]) is not None
+    )
 
 
 def _is_issued(hit: Hit) -> bool:
     """Whether a match ends in something that has digits and letters, and is no end of a longer word."""
     rest = hit.value[4:]
-    return any(map(str.isdigit, rest)) and any(map(str.isalpha, rest)) and not hit.before(1).isalnum()
+    return (
+        any(map(str.isdigit, rest)) and any(map(str.isalpha, rest)) and not hit.before(1).isalnum()
+    )
 
 
 def _is_mixed(hit: Hit) -> bool:
-    """Whether a value has letters and digits; and where it is glued to a word (task-…), both cases, which names and digests do not have."""
+    """Whether a value has letters and digits.
+
+    And where it is glued to a word (task-…), both cases, which names and digests do not have.
+    """
     mixed = any(map(str.isdigit, hit.value)) and any(map(str.isalpha, hit.value))
     return mixed and (not hit.before(1).isalnum() or _has_cases(hit.value))
 
@@ -144,20 +195,30 @@ def _has_cases(value: str) -> bool:
 
 
 def _is_password(hit: Hit) -> bool:
-    """Whether what stands in a URL is a password: no variable, and not the user's name again, as in root:root."""
+    """Whether what stands in a URL is a password.
+
+    No variable, and not the user's name again, as in root:root.
+    """
     user = hit.lead.removeprefix("://").removesuffix(":")
-    return not hit.value.startswith(("$", "<", "{", "*", "[", "%")) and hit.value.lower() != user.lower()
+    return (
+        not hit.value.startswith(("$", "<", "{", "*", "[", "%"))
+        and hit.value.lower() != user.lower()
+    )
 
 
 def _is_login(hit: Hit) -> bool:
-    return not hit.value.startswith(("$", "<", "{", "*", "[")) and (" login" in hit.lead.replace("\n", " ") or any(map(str.isdigit, hit.value)))
+    return not hit.value.startswith(("$", "<", "{", "*", "[")) and (
+        " login" in hit.lead.replace("\n", " ") or any(map(str.isdigit, hit.value))
+    )
 
 
 def _is_discord(hit: Hit) -> bool:
     """Whether the id of a bot stands before the rest of its token."""
     run = compiled(r"[A-Za-z0-9_-]*").match(hit.before(40)[::-1])
     head = run[0][::-1] if run else ""
-    return 23 <= len(head) <= 29 and head[0] in "MNO" and _has_cases(hit.value) and is_drawn(hit.value)  # noqa: PLR2004 - ids have 17 to 20 digits
+    return (
+        23 <= len(head) <= 29 and head[0] in "MNO" and _has_cases(hit.value) and is_drawn(hit.value)  # noqa: PLR2004 - names have a digit or two: resnet50
+    )
 
 
 def _is_private_part(hit: Hit) -> bool:
@@ -172,7 +233,10 @@ def _is_of_wandb(hit: Hit) -> bool:
 
 
 def _has_body(hit: Hit) -> bool:
-    """Whether a key follows its first line: most of a line of base64, also where the lines are quoted or commented out."""
+    """Whether a key follows its first line.
+
+    Most of a line of base64, also where the lines are quoted or commented out.
+    """
     body = re.sub(r"[\s\"',+\\>#*|]", "", hit.text[hit.end : hit.end + 300].partition("-----")[0])
     return compiled(r"[A-Za-z0-9/=]{40}").search(body) is not None
 
@@ -183,7 +247,7 @@ def _has_head(hit: Hit) -> bool:
     return run is not None and run[0].find("Jye") > 7  # noqa: PLR2004 - characters of a header, at least
 
 
-# --- the kinds -------------------------------------------------------------------------------------------------------------
+# --- the kinds ------------------------------------------------------------------------------------
 
 _ASSIGNED = (
     r"(?:(?:(?<=api)|(?<=access)|(?<=private)|(?<=secret)|(?<=api[_-])|(?<=access[_-])|(?<=private[_-])|(?<=secret[_-]))key"
@@ -197,11 +261,31 @@ _KAGGLE = (
 )
 _NETRC = r"machine\s{1,9}\S{1,200}\s{1,9}(?:(?:login|account)\s{1,9}\S{1,100}\s{1,9}){0,2}password\s{1,9}(?P<s>[^\s\"',]{6,200})"
 KINDS = (
-    Kind("Hugging Face token", ("hf_", "api_org_"), r"hf_(?:oauth|jwt)_[A-Za-z0-9._-]{20,}|(?:hf_|api_org_)[A-Za-z0-9]{30,}"),
-    Kind("GitHub token", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"), r"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,}"),
+    Kind(
+        "Hugging Face token",
+        ("hf_", "api_org_"),
+        r"hf_(?:oauth|jwt)_[A-Za-z0-9._-]{20,}|(?:hf_|api_org_)[A-Za-z0-9]{30,}",
+    ),
+    Kind(
+        "GitHub token",
+        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+        r"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,}",
+    ),
     Kind(
         "GitLab token",
-        ("glpat-", "gldt-", "glft-", "glsoat-", "glrt-", "glcbt-", "glimt-", "glptt-", "glagent-", "gloas-", "gr1348941"),
+        (
+            "glpat-",
+            "gldt-",
+            "glft-",
+            "glsoat-",
+            "glrt-",
+            "glcbt-",
+            "glimt-",
+            "glptt-",
+            "glagent-",
+            "gloas-",
+            "gr1348941",
+        ),
         r"gl(?:pat|dt|ft|soat|rt|cbt|imt|ptt|agent|oas)-[A-Za-z0-9_-]{20,}|GR1348941[A-Za-z0-9_-]{20,}",
         holds=_is_issued,
     ),
@@ -211,8 +295,18 @@ KINDS = (
     Kind("Weights & Biases key", ("wandb",), _WANDB, folded=True, holds=_is_of_wandb),
     Kind("Kaggle key", ("username", "kaggle"), _KAGGLE[0], folded=True),
     Kind("Kaggle key", ("username",), _KAGGLE[1], folded=True),
-    Kind("AWS key", ("akia", "asia", "abia", "acca", "a3t"), r"(?:A[KS]IA|ABIA|ACCA|A3T[A-Z0-9])[A-Z0-9]{16}", holds=_is_issued),
-    Kind("Azure storage key", ("accountkey=",), r"accountkey=(?P<s>[a-z0-9+/]{80,}={0,2})", folded=True),
+    Kind(
+        "AWS key",
+        ("akia", "asia", "abia", "acca", "a3t"),
+        r"(?:A[KS]IA|ABIA|ACCA|A3T[A-Z0-9])[A-Z0-9]{16}",
+        holds=_is_issued,
+    ),
+    Kind(
+        "Azure storage key",
+        ("accountkey=",),
+        r"accountkey=(?P<s>[a-z0-9+/]{80,}={0,2})",
+        folded=True,
+    ),
     Kind("SendGrid key", ("sg.",), r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}"),
     Kind("Telegram token", (":aa",), r"(?<![0-9])[0-9]{8,10}:AA[A-Za-z0-9_-]{33}"),
     Kind("Mailchimp key", ("-us",), r"(?<![0-9a-z])[0-9a-f]{32}-us[0-9]{1,2}"),
@@ -220,7 +314,12 @@ KINDS = (
     Kind("Twilio key", ("sk",), r"SK(?<![A-Za-z0-9]SK)[0-9a-f]{32}(?![A-Za-z0-9])"),
     Kind("Square secret", ("sq0csp-",), r"sq0csp-[A-Za-z0-9_-]{43}"),
     Kind("Stripe key", ("_live_",), r"[sr]k_live_[A-Za-z0-9]{20,}"),
-    Kind("API key (sk-)", ("sk-",), r"sk-(?:proj|svcacct|admin|ant-[a-z0-9]{1,12}|or-v1|lf)-(?P<s>[A-Za-z0-9_-]{20,})", holds=_is_mixed),
+    Kind(
+        "API key (sk-)",
+        ("sk-",),
+        r"sk-(?:proj|svcacct|admin|ant-[a-z0-9]{1,12}|or-v1|lf)-(?P<s>[A-Za-z0-9_-]{20,})",
+        holds=_is_mixed,
+    ),
     Kind("API key (sk-)", ("sk-",), r"(?P<s>sk-[A-Za-z0-9]{20,})", holds=_is_mixed),
     Kind("Groq key", ("gsk_",), r"gsk_[A-Za-z0-9]{40,}", holds=_is_issued),
     Kind("NVIDIA key", ("nvapi-",), r"nvapi-[A-Za-z0-9_-]{40,}", holds=_is_issued),
@@ -230,25 +329,90 @@ KINDS = (
     Kind("Fireworks key", ("fw_",), r"fw_[A-Za-z0-9]{20,}", holds=_is_issued),
     Kind("RunPod key", ("rpa_",), r"rpa_[A-Za-z0-9]{30,}", holds=_is_issued),
     Kind("Databricks token", ("dapi",), r"dapi[0-9a-f]{32}(?![0-9a-z])", holds=_is_issued),
-    Kind("DigitalOcean token", ("dop_v1_", "doo_v1_", "dor_v1_"), r"do[por]_v1_[0-9a-f]{64}", holds=_is_issued),
-    Kind("Docker token", ("dckr_pat_", "dckr_oat_"), r"dckr_[po]at_[A-Za-z0-9_-]{24,}", holds=_is_issued),
-    Kind("Shopify token", ("shpat_", "shpca_", "shppa_", "shpss_"), r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}", holds=_is_issued),
+    Kind(
+        "DigitalOcean token",
+        ("dop_v1_", "doo_v1_", "dor_v1_"),
+        r"do[por]_v1_[0-9a-f]{64}",
+        holds=_is_issued,
+    ),
+    Kind(
+        "Docker token",
+        ("dckr_pat_", "dckr_oat_"),
+        r"dckr_[po]at_[A-Za-z0-9_-]{24,}",
+        holds=_is_issued,
+    ),
+    Kind(
+        "Shopify token",
+        ("shpat_", "shpca_", "shppa_", "shpss_"),
+        r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}",
+        holds=_is_issued,
+    ),
     Kind("Notion token", ("ntn_",), r"ntn_[A-Za-z0-9]{40,}", holds=_is_issued),
     Kind("Linear key", ("lin_api_",), r"lin_api_[A-Za-z0-9]{32,}", holds=_is_issued),
     Kind("Terraform token", (".atlasv1.",), r"\.atlasv1\.[A-Za-z0-9_=-]{60,}"),
-    Kind("Slack token", ("xoxa", "xoxb", "xoxe", "xoxo", "xoxp", "xoxr", "xoxs", "xapp-"), r"(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,}"),
-    Kind("Slack webhook", ("hooks.slack.com",), r"hooks\.slack\.com/(?:services|workflows)/(?P<s>[A-Za-z0-9_/]{20,})"),
-    Kind("Discord webhook", ("/api/webhooks/",), r"/api/webhooks/[0-9]{15,21}/(?P<s>[A-Za-z0-9_-]{50,})"),
-    Kind("Discord token", (".",), r"\.[A-Za-z0-9_-]{6}\.(?P<s>[A-Za-z0-9_-]{27,})", holds=_is_discord),
-    Kind("Google key", ("aiza", "ya29.", "gocspx-"), r"AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{20,}"),
-    Kind("JSON web token", (".eyj",), r"\.(?P<s>eyJ[A-Za-z0-9_-]{8,4000}+\.[A-Za-z0-9_-]{8,})", holds=_has_head),
-    Kind("JSON web key", ('kty"', "kty'"), r"[\"']d[\"']\s{0,4}:\s{0,4}[\"'](?P<s>[A-Za-z0-9_-]{40,})", holds=_is_private_part),
-    Kind("private key", ("private key",), r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----", holds=_has_body),
-    Kind("private key (PuTTY)", ("private-lines",), r"Private-Lines:\s?[0-9]{1,4}", holds=_has_body),
+    Kind(
+        "Slack token",
+        ("xoxa", "xoxb", "xoxe", "xoxo", "xoxp", "xoxr", "xoxs", "xapp-"),
+        r"(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,}",
+    ),
+    Kind(
+        "Slack webhook",
+        ("hooks.slack.com",),
+        r"hooks\.slack\.com/(?:services|workflows)/(?P<s>[A-Za-z0-9_/]{20,})",
+    ),
+    Kind(
+        "Discord webhook",
+        ("/api/webhooks/",),
+        r"/api/webhooks/[0-9]{15,21}/(?P<s>[A-Za-z0-9_-]{50,})",
+    ),
+    Kind(
+        "Discord token", (".",), r"\.[A-Za-z0-9_-]{6}\.(?P<s>[A-Za-z0-9_-]{27,})", holds=_is_discord
+    ),
+    Kind(
+        "Google key",
+        ("aiza", "ya29.", "gocspx-"),
+        r"AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{20,}",
+    ),
+    Kind(
+        "JSON web token",
+        (".eyj",),
+        r"\.(?P<s>eyJ[A-Za-z0-9_-]{8,4000}+\.[A-Za-z0-9_-]{8,})",
+        holds=_has_head,
+    ),
+    Kind(
+        "JSON web key",
+        ('kty"', "kty'"),
+        r"[\"']d[\"']\s{0,4}:\s{0,4}[\"'](?P<s>[A-Za-z0-9_-]{40,})",
+        holds=_is_private_part,
+    ),
+    Kind(
+        "private key",
+        ("private key",),
+        r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----",
+        holds=_has_body,
+    ),
+    Kind(
+        "private key (PuTTY)", ("private-lines",), r"Private-Lines:\s?[0-9]{1,4}", holds=_has_body
+    ),
     Kind("private key (age)", ("age-secret-key-1",), r"AGE-SECRET-KEY-1[A-Z0-9]{50,}"),
-    Kind("password in a URL", ("://",), r"://[^\s:/@\"'<>]{0,100}:(?P<s>[^\s/@\"'<>]{3,200})@[A-Za-z0-9\[]", holds=_is_password),
-    Kind("token in a URL", ("://",), r"://(?P<s>[A-Za-z0-9_-]{20,200})@[A-Za-z0-9\[]", holds=lambda hit: is_drawn(hit.value) and not _is_name(hit.value)),
-    Kind("presigned URL", ("signature=",), r"(?:x-(?:amz|goog)-|[?&])signature=(?P<s>[a-z0-9%+/=_~-]{32,})", folded=True),
+    Kind(
+        "password in a URL",
+        ("://",),
+        r"://[^\s:/@\"'<>]{0,100}:(?P<s>[^\s/@\"'<>]{3,200})@[A-Za-z0-9\[]",
+        holds=_is_password,
+    ),
+    Kind(
+        "token in a URL",
+        ("://",),
+        r"://(?P<s>[A-Za-z0-9_-]{20,200})@[A-Za-z0-9\[]",
+        holds=lambda hit: is_drawn(hit.value) and not _is_name(hit.value),
+    ),
+    Kind(
+        "presigned URL",
+        ("signature=",),
+        r"(?:x-(?:amz|goog)-|[?&])signature=(?P<s>[a-z0-9%+/=_~-]{32,})",
+        folded=True,
+    ),
     Kind("presigned URL", ("sig=",), r"[?&]sig=(?P<s>[a-z0-9%+/=_-]{24,})", folded=True),
     Kind("password in netrc", ("machine",), _NETRC, holds=_is_login),
     Kind(
@@ -258,7 +422,20 @@ KINDS = (
         folded=True,
         holds=lambda hit: _has_cases(hit.value) or is_drawn(hit.value),
     ),
-    Kind("secret that is assigned", ("key", "secret", "token", "passw", "passphrase", "credential"), _ASSIGNED, folded=True, leads=True, holds=_is_assigned),
-    Kind("password", ("passw",), r"passw(?:or)?d[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?P<s>[a-z0-9+/_~=!#%^&*-]{8,15})", folded=True, holds=_is_assigned),
+    Kind(
+        "secret that is assigned",
+        ("key", "secret", "token", "passw", "passphrase", "credential"),
+        _ASSIGNED,
+        folded=True,
+        leads=True,
+        holds=_is_assigned,
+    ),
+    Kind(
+        "password",
+        ("passw",),
+        r"passw(?:or)?d[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?P<s>[a-z0-9+/_~=!#%^&*-]{8,15})",
+        folded=True,
+        holds=_is_assigned,
+    ),
 )
 """The more particular first: what two of them find is of the first kind."""

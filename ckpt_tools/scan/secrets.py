@@ -1,6 +1,7 @@
 """Secrets in text: tokens, keys, passwords; and text with the secrets in it made unreadable.
 
-What is shown of a secret are its first four characters at most, and never more than a third. Time is linear in the text, and in the number of secrets.
+What is shown of a secret are its first four characters at most, and never more than a third. Time
+is linear in the text, and in the number of secrets.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ class Secret(NamedTuple):
 
 
 def secrets(text: str) -> tuple[Secret, ...]:
-    """Return the secrets in `text`, each once, also those behind escapes and one level of base64; not more than MOST."""
+    """Return the secrets in `text`, each once, also those behind escapes and one level of base64.
+
+    Not more than MOST.
+    """
     found: dict[str, Secret] = {}
     line, counted = 1, 0
     for offset, part in overlapping_chunks(text):
@@ -73,7 +77,9 @@ def _behind(text: str) -> Iterator[str]:
 def _in(text: str) -> Iterator[tuple[int, str, str]]:
     """Yield (where it starts, kind, secret) of what stands in `text` as it is."""
     text, places = dense(text, _SHORT)
-    plain = text.encode("ascii", "replace").decode("ascii")  # of the same length, and fast to search
+    plain = text.encode("ascii", "replace").decode(
+        "ascii"
+    )  # of the same length, and fast to search
     folded = plain.lower()
     for kind in _possible(folded):
         for match in _matches(kind, folded if kind.folded else plain):
@@ -113,4 +119,6 @@ def _hints() -> re.Pattern[str]:
     rests: dict[str, list[str]] = {}
     for word in sorted({word for kind in KINDS for word in kind.words}):
         rests.setdefault(word[0], []).append(re.escape(word[1:]))
-    return re.compile("|".join(f"{re.escape(letter)}(?={'|'.join(rest)})" for letter, rest in rests.items()))
+    return re.compile(
+        "|".join(f"{re.escape(letter)}(?={'|'.join(rest)})" for letter, rest in rests.items())
+    )

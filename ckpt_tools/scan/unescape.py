@@ -1,6 +1,9 @@
-"""A text as it reads when its escapes are undone: what a program would see in it, and so what a secret in it looks like.
+"""A text as it reads when its escapes are undone.
 
-Large texts are looked at in windows that overlap, and only what stands around escapes is copied: time is linear in the text's length, and memory is bounded.
+What a program would see in it, and so what a secret in it looks like.
+
+Large texts are looked at in windows that overlap, and only what stands around escapes is copied:
+time is linear in the text's length, and memory is bounded.
 """
 
 from __future__ import annotations
@@ -17,7 +20,10 @@ ROUNDS = 3
 
 WINDOW = 1 << 18
 OVERLAP = 1 << 13
-"""Characters that neighbouring windows share: no secret that has an end is longer, unless most of it is escaped."""
+"""Characters that neighbouring windows share.
+
+No secret that has an end is longer, unless most of it is escaped.
+"""
 
 AROUND = 1 << 10
 """Characters before and after an escape that are looked at with it."""
@@ -48,12 +54,19 @@ _LINE = 60
 """Base64 is wrapped at 60 characters or more."""
 
 _STANDARD = bytes.maketrans(b"-_", b"+/")
-_ALPHABET = bytes(97 if chr(code).isalnum() or code in b"+/-_" else 32 for code in range(128)) + b" " * 128
-_WORDY = bytes(97 if chr(code).isalnum() or code in _SIGNS else 32 for code in range(128)) + b" " * 128
+_ALPHABET = (
+    bytes(97 if chr(code).isalnum() or code in b"+/-_" else 32 for code in range(128)) + b" " * 128
+)
+_WORDY = (
+    bytes(97 if chr(code).isalnum() or code in _SIGNS else 32 for code in range(128)) + b" " * 128
+)
 
 
 def decoded_variants(text: str) -> tuple[str, ...]:
-    """Return `text` and what it becomes each time its escapes are undone: those of JSON, Markdown and programming languages, of URLs, of HTML."""
+    """Return `text` and what it becomes each time its escapes are undone.
+
+    Those of JSON, Markdown and programming languages, of URLs, of HTML.
+    """
     found = [text]
     for _ in range(ROUNDS):
         plain = _plain(found[-1])
@@ -64,7 +77,11 @@ def decoded_variants(text: str) -> tuple[str, ...]:
 
 
 def overlapping_chunks(text: str) -> Iterator[tuple[int, str]]:
-    """Yield (where it starts, a part of `text`): together all of it, each sharing OVERLAP characters with the next, and no word cut if that can be helped."""
+    """Yield (where it starts, a part of `text`).
+
+    Together all of it, each sharing OVERLAP characters with the next, and no word cut if that can
+    be helped.
+    """
     if len(text) <= WINDOW + OVERLAP:
         yield 0, text
         return
@@ -76,7 +93,10 @@ def overlapping_chunks(text: str) -> Iterator[tuple[int, str]]:
 
 
 def unescaped(text: str) -> Iterator[str]:
-    """Yield what the surroundings of the escapes in `text` become each time they are undone; no more than `text` each time."""
+    """Yield what the surroundings of the escapes in `text` become each time they are undone.
+
+    No more than `text` each time.
+    """
     for _ in range(ROUNDS):
         around = "\n\n".join(_around(text))
         text = _plain(around)
@@ -86,9 +106,16 @@ def unescaped(text: str) -> Iterator[str]:
 
 
 def encoded(text: str) -> str:
-    """Return what the runs of base64 in `text` spell, a line each, "" where there are none; each is read from each of four places."""
+    """Return what the runs of base64 in `text` spell, a line each, "" where there are none.
+
+    Each is read from each of four places.
+    """
     data = text.encode("ascii", "replace")
-    lines = (_decoded(run[start:]) for run in _runs(data, data.translate(_ALPHABET)) for start in range(4))
+    lines = (
+        _decoded(run[start:])
+        for run in _runs(data, data.translate(_ALPHABET))
+        for start in range(4)
+    )
     return "\n".join(line for line in lines if line)
 
 
@@ -99,7 +126,10 @@ def dense(text: str, words: tuple[str, ...]) -> tuple[str, tuple[tuple[int, int]
     """
     data = text.encode("ascii", "replace")
     flat, folded = data.translate(_WORDY), data.lower()
-    spans = [*_spans(flat, _WORD, len(_WORD)), *(span for word in words for span in _spans(folded, word.encode(), 0))]
+    spans = [
+        *_spans(flat, _WORD, len(_WORD)),
+        *(span for word in words for span in _spans(folded, word.encode(), 0)),
+    ]
     parts: list[str] = []
     places: list[tuple[int, int]] = []
     length = 0
@@ -149,7 +179,11 @@ def _around(text: str) -> Iterator[str]:
             if later < 0:
                 break
             last = later
-        yield text[_gap(text, max(0, start - AROUND)) : _gap(text, last + AROUND) if last + AROUND < len(text) else len(text)]
+        yield text[
+            _gap(text, max(0, start - AROUND)) : _gap(text, last + AROUND)
+            if last + AROUND < len(text)
+            else len(text)
+        ]
         found = find(text, last + 1)
 
 
@@ -163,7 +197,11 @@ def _runs(data: bytes, flat: bytes) -> Iterator[bytes]:
             end = len(flat) if end < 0 else end
             lines.append(data[at:end])
             skip = 1 + (data[end : end + 1] == b"\r")
-            wrapped = end - at >= _LINE and data[end + skip - 1 : end + skip] == b"\n" and flat[end + skip : end + skip + 1] == b"a"
+            wrapped = (
+                end - at >= _LINE
+                and data[end + skip - 1 : end + skip] == b"\n"
+                and flat[end + skip : end + skip + 1] == b"a"
+            )
             at = end + skip
             if not wrapped:
                 break
@@ -182,7 +220,12 @@ def _decoded(run: bytes) -> str:
 
 def _plain(text: str) -> str:
     if "\\" in text:
-        text = text.replace("\\\\", _BACKSLASH).replace("\\/", "/").replace('\\"', '"').replace("\\n", "\n")
+        text = (
+            text.replace("\\\\", _BACKSLASH)
+            .replace("\\/", "/")
+            .replace('\\"', '"')
+            .replace("\\n", "\n")
+        )
         text = re.sub(_ESCAPE, _character, text).replace(_BACKSLASH, "\\")
     if "%" in text:
         text = re.sub(_PERCENT, lambda match: chr(int(match[1], 16)), text)

@@ -1,1 +1,4 @@
-"""Where bytes lie and how they are read, written and published: this machine's disk, a repository on the Hub."""
+"""Where bytes lie and how they are read, written and published.
+
+This machine's disk, a repository on the Hub.
+"""

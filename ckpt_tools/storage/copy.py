@@ -21,11 +21,19 @@ def no_progress(_: int) -> None:
 
 
 def copy_range(  # noqa: PLR0913, PLR0917 - two places and what goes between them
-    source: int, target: int, start: int, end: int, offset: int, progress: Callable[[int], None] = no_progress
+    source: int,
+    target: int,
+    start: int,
+    end: int,
+    offset: int,
+    progress: Callable[[int], None] = no_progress,
 ) -> None:
-    """Copy bytes `start` to `end` (exclusive) of descriptor `source` to `offset` of `target`; `progress` is called with the bytes done since the last call.
+    """Copy bytes `start` to `end` (exclusive) of descriptor `source` to `offset` of `target`.
 
-    Raises ChangedDuringRead for a source that ends before, Unreadable for one that cannot be read, OSError for a target that cannot be written.
+    `progress` is called with the bytes done since the last call.
+
+    Raises ChangedDuringRead for a source that ends before, Unreadable for one that cannot be read,
+    OSError for a target that cannot be written.
     """
     done = start
     for copy in (_by_file_system, _by_kernel):
@@ -35,7 +43,8 @@ def copy_range(  # noqa: PLR0913, PLR0917 - two places and what goes between the
             except InterruptedError:
                 continue
             except OSError:
-                # Two file systems, or one that cannot, or a full disk: reading and writing tells which, and goes on where this stopped.
+                # Two file systems, or one that cannot, or a full disk: reading and writing tells
+                # which, and goes on where this stopped.
                 break
             if count == 0:
                 break
@@ -66,14 +75,19 @@ def _by_hand(  # noqa: PLR0913, PLR0917 - as copy_range
 
 
 def read_into(source: int, buffer: memoryview, offset: int) -> int:
-    """Return how many bytes from `offset` were read into `buffer`, at least one. Raises ChangedDuringRead at the file's end, Unreadable."""
+    """Return how many bytes from `offset` were read into `buffer`, at least one.
+
+    Raises ChangedDuringRead at the file's end, Unreadable.
+    """
     while True:
         try:
             count = os.preadv(source, [buffer], offset)
         except InterruptedError:
             continue
         except OSError as error:
-            raise Unreadable((error.strerror or str(error)).lower(), hint="check the disk") from None
+            raise Unreadable(
+                (error.strerror or str(error)).lower(), hint="check the disk"
+            ) from None
         if count == 0:
             raise ChangedDuringRead("became shorter while it was copied")
         return count

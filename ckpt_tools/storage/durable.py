@@ -1,4 +1,7 @@
-"""The single steps of a write that survives a power cut, and what the machine's refusals mean. A step that failed is never tried again."""
+"""The single steps of a write that survives a power cut, and what the machine's refusals mean.
+
+A step that failed is never tried again.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +44,19 @@ def refused(path: str, error: OSError) -> WriteFailed:
     sentence = (error.strerror or str(error)).lower()
     if error.errno in _FULL:
         return NoSpace(f"cannot be written: {sentence}", path=path)
-    return Unwritable(f"cannot be written: {sentence}", path=path, hint=_HINTS.get(error.errno or 0, "check the disk, or write to another one with --output"))
+    return Unwritable(
+        f"cannot be written: {sentence}",
+        path=path,
+        hint=_HINTS.get(error.errno or 0, "check the disk, or write to another one with --output"),
+    )
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C and requests to end until the block has ended; it must be short. Threads other than the main one are never interrupted."""
+    """Hold back Ctrl-C and requests to end until the block has ended; it must be short.
+
+    Threads other than the main one are never interrupted.
+    """
     heard: list[int] = []
     before: dict[int, signal._HANDLER] = {}
     with suppress(ValueError):
@@ -62,7 +72,10 @@ def uninterrupted() -> Iterator[None]:
 
 
 def create(path: str, mode: int = 0o666) -> int:
-    """Return a descriptor of the new file `path`, less umask. Raises Unwritable where there is anything already."""
+    """Return a descriptor of the new file `path`, less umask.
+
+    Raises Unwritable where there is anything already.
+    """
     with writing(path):
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
 
@@ -76,7 +89,11 @@ def write_all(descriptor: int, data: bytes, path: str) -> None:
 
 
 def sync(descriptor: int, path: str) -> None:
-    """Bring a file's bytes to the disk. A failure is final: the kernel has dropped what it could not write, and a second call would say all is well."""
+    """Bring a file's bytes to the disk.
+
+    A failure is final: the kernel has dropped what it could not write, and a second call would say
+    all is well.
+    """
     with writing(path):
         os.fsync(descriptor)
 
@@ -98,7 +115,9 @@ def sync_folder(path: str) -> None:
 def sync_tree(path: str) -> None:
     """Bring the names in a folder and in all folders below to the disk, the lowest first."""
     with writing(path):
-        below = tuple(entry.path for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False))
+        below = tuple(
+            entry.path for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)
+        )
     for folder in below:
         sync_tree(folder)
     sync_folder(path)
@@ -127,7 +146,10 @@ def rename(old: str, new: str) -> None:
 
 
 def there(path: str) -> bool:
-    """Whether there is anything at `path`, a link included. Unlike os.path.lexists it raises where that cannot be told: a wrong no could cost a file."""
+    """Whether there is anything at `path`, a link included.
+
+    Unlike os.path.lexists it raises where that cannot be told: a wrong no could cost a file.
+    """
     with writing(path):
         try:
             os.lstat(path)
@@ -137,7 +159,10 @@ def there(path: str) -> bool:
 
 
 def remove(path: str) -> None:
-    """Remove what is at `path`, if anything: a file, a link (never what it leads to), or a folder with all that is in it."""
+    """Remove what is at `path`, if anything.
+
+    A file, a link (never what it leads to), or a folder with all that is in it.
+    """
     with writing(path):
         try:
             mode = os.lstat(path).st_mode
@@ -164,7 +189,9 @@ def ensure_space(folder: str, sizes: Iterable[int]) -> None:
 
 
 def replace_text(path: str, text: str) -> None:
-    """Put a new file with `text` in UTF-8 in the place of the file at `path`, with its permissions. A link is replaced, never the file it leads to.
+    """Put a new file with `text` in UTF-8 in the place of the file at `path`, with its permissions.
+
+    A link is replaced, never the file it leads to.
 
     Raises WriteFailed; then what was there is there unchanged.
     """
@@ -187,7 +214,11 @@ def _put(path: str, text: str, *, new: bool) -> None:
         sync_folder(folder or ".")
     except WriteFailed as error:
         error.path = path
-        error.next = "free some space" if isinstance(error, NoSpace) else "ask for write access to the file's folder, and check the disk"
+        error.next = (
+            "free some space"
+            if isinstance(error, NoSpace)
+            else "ask for write access to the file's folder, and check the disk"
+        )
         raise
     finally:
         # Gone already where all went well.

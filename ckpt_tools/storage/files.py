@@ -1,4 +1,7 @@
-"""Reading regular files: positional reads of checked files, and what a folder lists. Nothing but regular files is ever opened."""
+"""Reading regular files: positional reads of checked files, and what a folder lists.
+
+Nothing but regular files is ever opened.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,13 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ckpt_tools.errors import ChangedDuringRead, NotAFile, PathNotFound, RemoteNotSupported, Unreadable
+from ckpt_tools.errors import (
+    ChangedDuringRead,
+    NotAFile,
+    PathNotFound,
+    RemoteNotSupported,
+    Unreadable,
+)
 from ckpt_tools.storage.hub_name import download, is_hub_name, parse
 
 if TYPE_CHECKING:
@@ -43,7 +52,10 @@ def open_regular(path: str) -> Iterator[tuple[int, int]]:
 
 
 def read_at(descriptor: int, length: int, offset: int, path: str) -> bytes:
-    """Return exactly `length` bytes from `offset`. Raises ChangedDuringRead if the file ends before, Unreadable if the disk fails."""
+    """Return exactly `length` bytes from `offset`.
+
+    Raises ChangedDuringRead if the file ends before, Unreadable if the disk fails.
+    """
     chunks: list[bytes] = []
     while length > 0:
         try:
@@ -59,12 +71,16 @@ def read_at(descriptor: int, length: int, offset: int, path: str) -> bytes:
 
 
 def read_whole(path: str, limit: int, expected: str = "") -> bytes:
-    """Return the bytes of the file at `path`. Raises Unreadable for one of more than `limit` bytes, before reading it.
+    """Return the bytes of the file at `path`.
+
+    Raises Unreadable for one of more than `limit` bytes, before reading it.
 
     `expected` is told to whom has misspelt the path: what kind of file ought to be there.
     """
     if expected and not os.path.lexists(path):
-        raise PathNotFound("there is nothing here", path=path, hint=f"check the spelling; {expected} is expected")
+        raise PathNotFound(
+            "there is nothing here", path=path, hint=f"check the spelling; {expected} is expected"
+        )
     with open_regular(path) as (descriptor, size):
         if size > limit:
             raise too_large(path, size, limit)
@@ -73,11 +89,18 @@ def read_whole(path: str, limit: int, expected: str = "") -> bytes:
 
 def too_large(path: str, size: int, limit: int) -> Unreadable:
     """Return the error for a file of more bytes than are read at once."""
-    return Unreadable(f"has {size:,} bytes, more than the {limit:,} that a file of its kind may have", path=path, hint="look at what wrote it")
+    return Unreadable(
+        f"has {size:,} bytes, more than the {limit:,} that a file of its kind may have",
+        path=path,
+        hint="look at what wrote it",
+    )
 
 
 def list_folder(path: str) -> tuple[str, ...]:
-    """Return the names in the folder `path`, sorted; folders with a trailing `/`. Raises PathNotFound or Unreadable."""
+    """Return the names in the folder `path`, sorted; folders with a trailing `/`.
+
+    Raises PathNotFound or Unreadable.
+    """
     try:
         with os.scandir(path) as entries:
             return tuple(sorted(entry.name + "/" * _leads_to_folder(entry) for entry in entries))
@@ -86,7 +109,10 @@ def list_folder(path: str) -> tuple[str, ...]:
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder or leads to one; a link that leads nowhere, or to itself, does not."""
+    """Whether an entry is a folder or leads to one.
+
+    A link that leads nowhere, or to itself, does not.
+    """
     try:
         return entry.is_dir()
     except OSError:
@@ -94,7 +120,10 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def size_of(path: str) -> int:
-    """Return the size in bytes of what is at `path`, links followed; 0 for a link that leads nowhere."""
+    """Return the size in bytes of what is at `path`, links followed.
+
+    0 for a link that leads nowhere.
+    """
     try:
         return os.stat(path).st_size
     except OSError:
@@ -108,22 +137,43 @@ def kind_of(mode: int) -> str:
 
 def remote_not_supported(where: str) -> RemoteNotSupported:
     """Return the error for a name on the Hub where a checkpoint on this machine is needed."""
-    return RemoteNotSupported("is on the Hub, and this needs it on this machine", path=where, hint=f"download it first: {download(parse(where))[0]}")
+    return RemoteNotSupported(
+        "is on the Hub, and this needs it on this machine",
+        path=where,
+        hint=f"download it first: {download(parse(where))[0]}",
+    )
 
 
 def path_not_found(path: str) -> PathNotFound | RemoteNotSupported:
-    """Return the error for a path at which there is nothing, or only a link; or which is none, but a name on the Hub."""
+    """Return the error for a path at which there is nothing, or only a link.
+
+    Or which is none, but a name on the Hub.
+    """
     if is_hub_name(path):
         return remote_not_supported(path)
     if os.path.islink(path):
-        return PathNotFound("a link that leads nowhere", path=path, hint="what it pointed to is gone: fetch it again, or point it elsewhere")
+        return PathNotFound(
+            "a link that leads nowhere",
+            path=path,
+            hint="what it pointed to is gone: fetch it again, or point it elsewhere",
+        )
     is_address = path.startswith(("https://", "http://"))
-    return PathNotFound("there is nothing here", path=path, hint="a checkpoint on the Hub is named hf://owner/name" if is_address else "")
+    return PathNotFound(
+        "there is nothing here",
+        path=path,
+        hint="a checkpoint on the Hub is named hf://owner/name" if is_address else "",
+    )
 
 
 def _refused(path: str, error: OSError) -> PathNotFound | RemoteNotSupported | Unreadable:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return path_not_found(path)
     if isinstance(error, PermissionError):
-        return Unreadable("permission denied", path=path, hint="ask for read access, or run as the user who owns it")
-    return Unreadable((error.strerror or str(error)).lower(), path=path, hint="check the path and the disk")
+        return Unreadable(
+            "permission denied",
+            path=path,
+            hint="ask for read access, or run as the user who owns it",
+        )
+    return Unreadable(
+        (error.strerror or str(error)).lower(), path=path, hint="check the path and the disk"
+    )

@@ -1,6 +1,9 @@
-"""Asking a web server: ranges and whole bodies, bounded, counted and tried again; what goes wrong comes back as errors of this package.
+"""Asking a web server: ranges and whole bodies, bounded, counted and tried again.
 
-Knows HTTP and nothing of repositories. The session is huggingface_hub's own (proxies, certificates and offline mode are its), handed in by `store.hub`.
+What goes wrong comes back as errors of this package.
+
+Knows HTTP and nothing of repositories. The session is huggingface_hub's own (proxies, certificates
+and offline mode are its), handed in by `store.hub`.
 """
 
 from __future__ import annotations
@@ -25,7 +28,10 @@ LONGEST_ANSWER = 300.0
 
 HOPS = 10
 SKIPPED = 1 << 20
-"""Bytes before a range that are read and dropped where a server ignores ranges. More would be a download."""
+"""Bytes before a range that are read and dropped where a server ignores ranges.
+
+More would be a download.
+"""
 
 _SMALL = 1 << 16
 
@@ -36,7 +42,10 @@ pause = time.sleep
 
 
 class Refusal(StoreError):
-    """A status that is no success; who asked knows what it means. `code` and `said` are the Hub's own words, "" where there are none."""
+    """A status that is no success; who asked knows what it means.
+
+    `code` and `said` are the Hub's own words, "" where there are none.
+    """
 
     def __init__(self, url: str, status: int, headers: Mapping[str, str]) -> None:
         super().__init__(f"answered {status}", path=url)
@@ -46,7 +55,10 @@ class Refusal(StoreError):
 
 
 class _Again(Exception):
-    """An attempt failed and another may not: `error` is what is raised after `tries` of them, `seconds` what the server asks to wait."""
+    """An attempt failed and another may not.
+
+    `error` is what is raised after `tries` of them, `seconds` what the server asks to wait.
+    """
 
     def __init__(self, error: StoreError, seconds: float | None = None, tries: int = TRIES) -> None:
         super().__init__()
@@ -56,7 +68,10 @@ class _Again(Exception):
 
 
 class Client(NamedTuple):
-    """The session and its library, and what is sent to the Hub itself: headers with the token, which no other server gets."""
+    """The session and its library, and what is sent to the Hub itself.
+
+    Headers with the token, which no other server gets.
+    """
 
     session: Any
     httpx: Any
@@ -82,13 +97,17 @@ class Wire:
         self._arrived: dict[str, str] = {}
 
     def whole(self, url: str, limit: int) -> bytes:
-        """Return the body at `url`. Raises Refusal, Unreachable, or WrongAnswer, also for more than `limit` bytes."""
+        """Return the body at `url`.
+
+        Raises Refusal, Unreachable, or WrongAnswer, also for more than `limit` bytes.
+        """
         return self._tried(url, lambda: self._whole(url, limit))
 
     def range(self, url: str, start: int, end: int, size: int) -> bytes:
         """Return the bytes from `start` to `end`, which is exclusive, of the file of `size` bytes at `url`. Raises as `whole` does.
 
-        Where redirects lead is remembered, so that the next range of the same file goes there straight.
+        Where redirects lead is remembered, so that the next range of the same file goes there
+        straight.
         """
         if start >= end:
             return b""
@@ -102,8 +121,12 @@ class Wire:
             except _Again as again:
                 seconds = wait if again.seconds is None else again.seconds
                 if seconds > LONGEST_WAIT:
-                    again.error.what = again.error.what.replace(f" {TRIES} times", "" if tried == 1 else f" {tried} times")
-                    again.error.next = f"it asks for {seconds:,.0f} seconds of patience: try again after that"
+                    again.error.what = again.error.what.replace(
+                        f" {TRIES} times", "" if tried == 1 else f" {tried} times"
+                    )
+                    again.error.next = (
+                        f"it asks for {seconds:,.0f} seconds of patience: try again after that"
+                    )
                     raise again.error from None
                 if tried >= again.tries:
                     raise again.error from None
@@ -116,10 +139,15 @@ class Wire:
     def _whole(self, url: str, limit: int) -> bytes:
         with self._opened(url, {}) as response:
             if response.status_code != 200:  # noqa: PLR2004 - OK
-                raise WrongAnswer(f"{_host(response)} answered {response.status_code} instead of 200", path=url)
+                raise WrongAnswer(
+                    f"{_host(response)} answered {response.status_code} instead of 200", path=url
+                )
             body = self._read(response, limit + 1)
             if len(body) > limit:
-                raise WrongAnswer(f"{_host(response)} answered with more than the {limit:,} bytes that such an answer may have", path=url)
+                raise WrongAnswer(
+                    f"{_host(response)} answered with more than the {limit:,} bytes that such an answer may have",
+                    path=url,
+                )
             return body
 
     def _range(self, url: str, start: int, end: int, size: int) -> bytes:
@@ -128,10 +156,16 @@ class Wire:
         with self._opened(url, asked) as response:
             status, said = response.status_code, response.headers.get("content-range", "")
             if response.headers.get("content-encoding", "identity") != "identity":
-                raise WrongAnswer(f"{_host(response)} answered with a compressed body, which was not asked for", path=url)
+                raise WrongAnswer(
+                    f"{_host(response)} answered with a compressed body, which was not asked for",
+                    path=url,
+                )
             if status == 206 and said != f"bytes {start}-{end - 1}/{size}":  # noqa: PLR2004 - Partial Content
                 raise _Again(
-                    WrongAnswer(f"{_host(response)} answered with {said or 'no Content-Range'} to a request for bytes {start}-{end - 1} of {size}", path=url)
+                    WrongAnswer(
+                        f"{_host(response)} answered with {said or 'no Content-Range'} to a request for bytes {start}-{end - 1} of {size}",
+                        path=url,
+                    )
                 )
             skipped = 0 if status == 206 else start  # noqa: PLR2004 - Partial Content; all else is the whole file
             if skipped > SKIPPED:
@@ -142,12 +176,20 @@ class Wire:
                 )
             body = self._read(response, skipped + end - start)[skipped:]
         if len(body) != end - start:
-            raise _Again(WrongAnswer(f"{_host(response)} sent {len(body):,} bytes of the {end - start:,} that were asked for", path=url))
+            raise _Again(
+                WrongAnswer(
+                    f"{_host(response)} sent {len(body):,} bytes of the {end - start:,} that were asked for",
+                    path=url,
+                )
+            )
         return body
 
     @contextmanager
     def _opened(self, url: str, headers: Mapping[str, str]) -> Iterator[Any]:
-        """Yield the answer where redirects end. The token stays with the Hub, and so do we with https."""
+        """Yield the answer where redirects end.
+
+        The token stays with the Hub, and so do we with https.
+        """
         httpx = self.client.httpx
         place = self._arrived.get(url, url)
         try:
@@ -158,45 +200,85 @@ class Wire:
                         self._arrived[url] = place
                         yield response
                         return
-                    self._read(response, _SMALL)  # a connection whose answer was read serves the next request
+                    self._read(
+                        response, _SMALL
+                    )  # a connection whose answer was read serves the next request
                     place = self._next(url, place, response)
         except self.client.offline_error:
-            raise Unreachable("the Hub is not asked: HF_HUB_OFFLINE is set", path=url, hint="unset it, or download what you want to read before") from None
+            raise Unreachable(
+                "the Hub is not asked: HF_HUB_OFFLINE is set",
+                path=url,
+                hint="unset it, or download what you want to read before",
+            ) from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise self._failure(error, url, place) from None
-        raise WrongAnswer(f"{self.named(url)} leads from one place to the next more than {HOPS} times", path=url)
+        raise WrongAnswer(
+            f"{self.named(url)} leads from one place to the next more than {HOPS} times", path=url
+        )
 
     def _failure(self, error: Exception, url: str, place: str) -> _Again | Unreachable:
         """Return what is raised for an attempt that `error` ended at the address `place`."""
         httpx = self.client.httpx
-        if isinstance(error, httpx.InvalidURL | httpx.LocalProtocolError) or not isinstance(error, httpx.HTTPError):
+        if isinstance(error, httpx.InvalidURL | httpx.LocalProtocolError) or not isinstance(
+            error, httpx.HTTPError
+        ):
             # The words of the latter quote what was to be sent, which may be the token.
-            words = _words(error) if isinstance(error, httpx.InvalidURL) else "what is to be sent is no valid header or address"
-            return Unreachable(f"the Hub cannot be asked: {words}", path=url, hint="check HF_ENDPOINT, HF_TOKEN and the proxy settings")
+            words = (
+                _words(error)
+                if isinstance(error, httpx.InvalidURL)
+                else "what is to be sent is no valid header or address"
+            )
+            return Unreachable(
+                f"the Hub cannot be asked: {words}",
+                path=url,
+                hint="check HF_ENDPOINT, HF_TOKEN and the proxy settings",
+            )
         host = self.named(place)
         if isinstance(error, httpx.TimeoutException):
-            return _Again(Unreachable(f"{host} gave no answer in {self.client.seconds:.0f} seconds", path=url))
+            return _Again(
+                Unreachable(f"{host} gave no answer in {self.client.seconds:.0f} seconds", path=url)
+            )
         if isinstance(error, httpx.RemoteProtocolError):
             return _Again(WrongAnswer(f"{host} broke off its answer: {_words(error)}", path=url))
         if isinstance(error, httpx.DecodingError):
-            return _Again(WrongAnswer(f"{host} answered with a body that cannot be unpacked", path=url))
+            return _Again(
+                WrongAnswer(f"{host} answered with a body that cannot be unpacked", path=url)
+            )
         return _Again(Unreachable(f"{host} cannot be reached: {_words(error)}", path=url), tries=2)
 
     def _asked(self, place: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - httpx's context of a response
         with self._lock:
             self.requests += 1
-        known = self.client.headers if _origin(self.client, place) == _origin(self.client, self.client.endpoint) else {}
-        return self.client.session.stream("GET", place, headers={**known, **headers}, follow_redirects=False, timeout=self.client.seconds)
+        known = (
+            self.client.headers
+            if _origin(self.client, place) == _origin(self.client, self.client.endpoint)
+            else {}
+        )
+        return self.client.session.stream(
+            "GET",
+            place,
+            headers={**known, **headers},
+            follow_redirects=False,
+            timeout=self.client.seconds,
+        )
 
     def named(self, place: str) -> str:
-        """Return the server of an address; addresses themselves may be signed, and whoever has one may use it."""
-        return str(self.client.httpx.URL(place).netloc.decode("ascii", "replace").rpartition("@")[2])
+        """Return the server of an address.
+
+        Addresses themselves may be signed, and whoever has one may use it.
+        """
+        return str(
+            self.client.httpx.URL(place).netloc.decode("ascii", "replace").rpartition("@")[2]
+        )
 
     def _next(self, url: str, place: str, response: Any) -> str:  # noqa: ANN401 - an httpx.Response
         here = self.client.httpx.URL(place)
         target = here.join(response.headers.get("location", ""))
         if target.scheme not in ("https", here.scheme) or not target.host:
-            raise WrongAnswer(f"{_host(response)} leads on to {target.scheme}:, where nobody should follow", path=url)
+            raise WrongAnswer(
+                f"{_host(response)} leads on to {target.scheme}:, where nobody should follow",
+                path=url,
+            )
         return str(target)
 
     def _refuse(self, url: str, place: str, response: Any) -> None:  # noqa: ANN401 - as above
@@ -205,16 +287,34 @@ class Wire:
             return
         if status in _AGAIN:
             said = "too many requests (429)" if status == 429 else f"an error of its own ({status})"  # noqa: PLR2004 - Too Many Requests
-            raise _Again(WrongAnswer(f"{_host(response)} answered {TRIES} times with {said}", path=url, hint="try again later"), _patience(response.headers))
+            raise _Again(
+                WrongAnswer(
+                    f"{_host(response)} answered {TRIES} times with {said}",
+                    path=url,
+                    hint="try again later",
+                ),
+                _patience(response.headers),
+            )
         if place != url and self._arrived.pop(url, None) is not None:
-            raise _Again(WrongAnswer(f"{_host(response)} answered {status} at the address that was good before", path=url), 0)  # signed addresses expire
+            raise _Again(
+                WrongAnswer(
+                    f"{_host(response)} answered {status} at the address that was good before",
+                    path=url,
+                ),
+                0,
+            )  # signed addresses expire
         raise Refusal(url, status, response.headers)
 
     def _read(self, response: Any, enough: int) -> bytes:  # noqa: ANN401 - as above
-        """Return the body as far as `enough` bytes; what comes after is neither waited for nor kept."""
+        """Return the body as far as `enough` bytes.
+
+        What comes after is neither waited for nor kept.
+        """
         chunks: list[bytes] = []
         have, until = 0, time.monotonic() + LONGEST_ANSWER
-        ends_there = response.headers.get("content-length") == str(enough)  # then its end is waited for, and the connection kept
+        ends_there = response.headers.get("content-length") == str(
+            enough
+        )  # then its end is waited for, and the connection kept
         try:
             for chunk in response.iter_bytes():
                 chunks.append(chunk)
@@ -223,7 +323,8 @@ class Wire:
                     break
                 if time.monotonic() > until:
                     raise Unreachable(
-                        f"{_host(response)} did not finish its answer in {LONGEST_ANSWER:.0f} seconds", path=str(response.url.copy_with(query=None))
+                        f"{_host(response)} did not finish its answer in {LONGEST_ANSWER:.0f} seconds",
+                        path=str(response.url.copy_with(query=None)),
                     )
         finally:
             with self._lock:

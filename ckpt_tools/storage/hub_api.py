@@ -1,7 +1,10 @@
-"""Checkpoints on the Hugging Face Hub: from what a person names to a repository at one commit, with its list of files.
+"""Checkpoints on the Hugging Face Hub.
 
-huggingface_hub is imported here and nowhere else in what reads, when the first name on the Hub is met: its session, token, endpoint, cache and offline mode
-are what counts. One request tells the commit and every file's size and sums.
+From what a person names to a repository at one commit, with its list of files.
+
+huggingface_hub is imported here and nowhere else in what reads, when the first name on the Hub is
+met: its session, token, endpoint, cache and offline mode are what counts. One request tells the
+commit and every file's size and sums.
 """
 
 from __future__ import annotations
@@ -24,7 +27,14 @@ from ckpt_tools.errors import (
     WrongAnswer,
 )
 from ckpt_tools.storage.http import Client, Refusal, Wire
-from ckpt_tools.storage.hub_name import HubName, RemoteFile, Repository, is_hub_name, is_strange, parse
+from ckpt_tools.storage.hub_name import (
+    HubName,
+    RemoteFile,
+    Repository,
+    is_hub_name,
+    is_strange,
+    parse,
+)
 from ckpt_tools.strict_json.parse import decode_utf8, parse_object
 
 if TYPE_CHECKING:
@@ -44,15 +54,17 @@ _SHA256 = "[0-9a-f]{64}"
 def repository(where: str, wire: Wire | None = None) -> Repository:
     """Return the repository that `where` names, at the commit that its revision means now.
 
-    Raises HubNameInvalid, PathNotFound (no such repository or revision), AccessRefused, Unreachable, WrongAnswer, or PathEscapes for a file name that no
-    repository should hold.
+    Raises HubNameInvalid, PathNotFound (no such repository or revision), AccessRefused,
+    Unreachable, WrongAnswer, or PathEscapes for a file name that no repository should hold.
     """
     try:
         return _repository(where, parse(where), wire or connect())
     except (NoRepository, Unreachable) as error:
         if is_hub_name(where):
             raise
-        raise PathNotFound(f"there is nothing here, and {error.what}", path=where, hint=error.next) from None
+        raise PathNotFound(
+            f"there is nothing here, and {error.what}", path=where, hint=error.next
+        ) from None
 
 
 def _repository(where: str, name: HubName, wire: Wire) -> Repository:
@@ -73,25 +85,51 @@ def _repository(where: str, name: HubName, wire: Wire) -> Repository:
 
 
 def refuse_cached(found: Repository) -> None:
-    """Raise Unreachable where the files are those of the cache: it may have a part of them, and nobody can say what the Hub has."""
+    """Raise Unreachable where the files are those of the cache.
+
+    It may have a part of them, and nobody can say what the Hub has.
+    """
     if found.cached:
-        raise Unreachable("the Hub is not asked: HF_HUB_OFFLINE is set, and what the cache has may be a part", path=found.root, hint="unset it")
+        raise Unreachable(
+            "the Hub is not asked: HF_HUB_OFFLINE is set, and what the cache has may be a part",
+            path=found.root,
+            hint="unset it",
+        )
 
 
 def refuse_empty(found: Repository) -> None:
     """Raise PathNotFound where what was named inside is not there."""
     if found.path and not found.below:
-        raise PathNotFound("the repository has no such file or folder at this commit", path=f"{found.root}/{found.path}", hint="check the spelling")
+        raise PathNotFound(
+            "the repository has no such file or folder at this commit",
+            path=f"{found.root}/{found.path}",
+            hint="check the spelling",
+        )
 
 
 def connect() -> Wire:
     """Return a wire through huggingface_hub's own session, with the token that its client would send."""
     constants = _constants()
-    utils, httpx = importlib.import_module("huggingface_hub.utils"), importlib.import_module("httpx")
-    errors, version = importlib.import_module("huggingface_hub.errors"), importlib.import_module("ckpt_tools").__version__
+    utils, httpx = (
+        importlib.import_module("huggingface_hub.utils"),
+        importlib.import_module("httpx"),
+    )
+    errors, version = (
+        importlib.import_module("huggingface_hub.errors"),
+        importlib.import_module("ckpt_tools").__version__,
+    )
     headers = utils.build_hf_headers(library_name="ckpt-tools", library_version=version)
     seconds = float(constants.HF_HUB_DOWNLOAD_TIMEOUT)
-    return Wire(Client(utils.get_session(), httpx, errors.OfflineModeIsEnabled, constants.ENDPOINT.rstrip("/"), headers, seconds))
+    return Wire(
+        Client(
+            utils.get_session(),
+            httpx,
+            errors.OfflineModeIsEnabled,
+            constants.ENDPOINT.rstrip("/"),
+            headers,
+            seconds,
+        )
+    )
 
 
 def file_url(wire: Wire, found: Repository, path: str) -> str:
@@ -109,7 +147,11 @@ def refused(wire: Wire, where: str, refusal: Refusal) -> AccessRefused | PathNot
     if refusal.code == "GatedRepo":
         msg = "is gated: its owner decides who may read it"
         asking = f"ask for access on {wire.client.endpoint}/{parse(where).repository}"
-        return AccessRefused(msg, path=where, hint=asking if wire.client.has_token else f"{asking}, then log in with `hf auth login`")
+        return AccessRefused(
+            msg,
+            path=where,
+            hint=asking if wire.client.has_token else f"{asking}, then log in with `hf auth login`",
+        )
     if refusal.status in (401, 403):
         return AccessRefused(
             f"the Hub refuses it ({refusal.status}){f': {refusal.said}' * bool(refusal.said)}",
@@ -117,14 +159,25 @@ def refused(wire: Wire, where: str, refusal: Refusal) -> AccessRefused | PathNot
             hint="check the token: `hf auth whoami`" if wire.client.has_token else "",
         )
     if refusal.status == 404 and refusal.code == "RevisionNotFound":  # noqa: PLR2004 - Not Found
-        return PathNotFound("has no such branch, tag or commit", path=where, hint=f"look at {wire.client.endpoint}/{parse(where).repository}/branches")
+        return PathNotFound(
+            "has no such branch, tag or commit",
+            path=where,
+            hint=f"look at {wire.client.endpoint}/{parse(where).repository}/branches",
+        )
     if refusal.status in (404, 410):
         return PathNotFound("is not on the Hub", path=where, hint="check the spelling")
-    return WrongAnswer(f"the Hub answered {refusal.status}{f': {refusal.said}' * bool(refusal.said)}", path=where)
+    return WrongAnswer(
+        f"the Hub answered {refusal.status}{f': {refusal.said}' * bool(refusal.said)}", path=where
+    )
 
 
-def _not_found(wire: Wire, where: str, name: HubName, refusal: Refusal) -> StoreError | AccessRefused | PathNotFound | HubNameInvalid:
-    """Return what it means that the Hub gives no listing: another kind of repository, none at all, or one that who asks may not see."""
+def _not_found(
+    wire: Wire, where: str, name: HubName, refusal: Refusal
+) -> StoreError | AccessRefused | PathNotFound | HubNameInvalid:
+    """Return what it means that the Hub gives no listing.
+
+    Another kind of repository, none at all, or one that who asks may not see.
+    """
     if refusal.code != "RepoNotFound":
         return refused(wire, where, refusal)
     for kind, words in (("datasets", "a dataset"), ("spaces", "a Space")):
@@ -139,14 +192,23 @@ def _not_found(wire: Wire, where: str, name: HubName, refusal: Refusal) -> Store
         )
     msg = "no such model is on the Hub, or it is private"
     known = "check the spelling, and whether your token may read it: `hf auth whoami`"
-    return NoRepository(msg, path=where, hint=known if wire.client.has_token else "check the spelling; a private one is read after `hf auth login`")
+    return NoRepository(
+        msg,
+        path=where,
+        hint=known
+        if wire.client.has_token
+        else "check the spelling; a private one is read after `hf auth login`",
+    )
 
 
 def _json(wire: Wire, url: str) -> JsonObject:
     try:
         return parse_object(decode_utf8(wire.whole(url, LISTING_LIMIT)))
     except FormatError as error:
-        raise WrongAnswer(f"{wire.named(url)} answered with something that is not the Hub's JSON: {error.what}", path=url) from None
+        raise WrongAnswer(
+            f"{wire.named(url)} answered with something that is not the Hub's JSON: {error.what}",
+            path=url,
+        ) from None
 
 
 def _files(where: str, listing: JsonObject) -> Iterator[RemoteFile]:
@@ -157,7 +219,10 @@ def _files(where: str, listing: JsonObject) -> Iterator[RemoteFile]:
         if not isinstance(path, str) or not isinstance(size, int) or size < 0:
             raise WrongAnswer("the Hub lists a file without its name or size", path=where)
         if is_strange(path):
-            raise PathEscapes(f"the Hub lists a file called {path!r}, which leads out of the repository", path=where)
+            raise PathEscapes(
+                f"the Hub lists a file called {path!r}, which leads out of the repository",
+                path=where,
+            )
         sha256 = lfs.get("sha256") if isinstance(lfs, dict) else None
         yield RemoteFile(path, size, _id(sha256, _SHA256), _id(file.get("blobId"), _COMMIT))
 
@@ -166,11 +231,14 @@ def _id(value: object, form: str) -> str:
     return value if isinstance(value, str) and re.fullmatch(form, value) else ""
 
 
-# --- what this machine has ---------------------------------------------------------------------------------------------
+# --- what this machine has ------------------------------------------------------------------------
 
 
 def _from_cache(where: str, name: HubName) -> Repository:
-    """Return the repository as the cache has it. Raises Unreachable where it has nothing of that revision."""
+    """Return the repository as the cache has it.
+
+    Raises Unreachable where it has nothing of that revision.
+    """
     folder, revision = cache_of(name.repository), name.revision or "main"
     reference = os.path.join(folder, "refs", *revision.split("/"))
     commit = revision
@@ -181,19 +249,30 @@ def _from_cache(where: str, name: HubName) -> Repository:
     if not re.fullmatch(_COMMIT, commit) or not os.path.isdir(snapshot):
         msg = "the Hub is not asked for it: HF_HUB_OFFLINE is set, and its cache has nothing of it"
         at = f" --revision {name.revision}" * bool(name.revision)
-        raise Unreachable(msg, path=where, hint=f"unset it, or run this while online: hf download {name.repository}{at}")
-    return Repository(name.repository, commit, tuple(sorted(_cached_files(snapshot))), name.path, snapshot)
+        raise Unreachable(
+            msg,
+            path=where,
+            hint=f"unset it, or run this while online: hf download {name.repository}{at}",
+        )
+    return Repository(
+        name.repository, commit, tuple(sorted(_cached_files(snapshot))), name.path, snapshot
+    )
 
 
 def _cached_files(snapshot: str) -> Iterator[RemoteFile]:
-    """Yield the files of a snapshot. A blob's name is its sha256 or git's id; where files are no links, neither is known."""
+    """Yield the files of a snapshot.
+
+    A blob's name is its sha256 or git's id; where files are no links, neither is known.
+    """
     for folder, _, names in os.walk(snapshot):
         for name in names:
             path = os.path.join(folder, name)
             blob = os.path.basename(os.readlink(path)) if os.path.islink(path) else ""
             relative = os.path.relpath(path, snapshot).replace(os.sep, "/")
             if os.path.isfile(path):
-                yield RemoteFile(relative, os.stat(path).st_size, _id(blob, _SHA256), _id(blob, _COMMIT))
+                yield RemoteFile(
+                    relative, os.stat(path).st_size, _id(blob, _SHA256), _id(blob, _COMMIT)
+                )
 
 
 def _quoted(text: str, safe: str = "") -> str:
@@ -204,4 +283,7 @@ def _constants() -> Any:  # noqa: ANN401 - the module huggingface_hub.constants,
     try:
         return importlib.import_module("huggingface_hub.constants")
     except ValueError as error:  # it reads its variables when it is imported
-        raise UnknownSelection(f"huggingface_hub does not understand its environment: {error}", hint="look at the variables that start with HF_") from None
+        raise UnknownSelection(
+            f"huggingface_hub does not understand its environment: {error}",
+            hint="look at the variables that start with HF_",
+        ) from None

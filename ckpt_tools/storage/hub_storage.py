@@ -1,4 +1,7 @@
-"""A repository on the Hub as a place to read from: ranges of files, fetched once, several at a time, and from this machine's cache where that has them."""
+"""A repository on the Hub as a place to read from.
+
+Ranges of files, fetched once, several at a time, and from this machine's cache where that has them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools.errors import PathNotFound, StoreError, WrongAnswer
 from ckpt_tools.storage.files import open_regular, read_at, too_large
 from ckpt_tools.storage.http import Refusal, Wire
-from ckpt_tools.storage.hub_api import cache_of, connect, file_url, refuse_cached, refused, repository
+from ckpt_tools.storage.hub_api import (
+    cache_of,
+    connect,
+    file_url,
+    refuse_cached,
+    refused,
+    repository,
+)
 from ckpt_tools.storage.hub_name import Transfer, parse
 from ckpt_tools.storage.paths import LENGTH_BYTES
 from ckpt_tools.storage.storage import HEADER_GUESS, LocalFile
@@ -25,17 +35,30 @@ if TYPE_CHECKING:
 THREADS = 8
 
 KEPT = 4 << 20
-"""Bytes of a file's start that are kept for another look. What is longer than headers and configs are is looked at once."""
+"""Bytes of a file's start that are kept for another look.
+
+What is longer than headers and configs are is looked at once.
+"""
 
 _SMALL = 4 << 20
 """Up to this size what the cache holds is digested before it is believed."""
 
 
 def open_repository(where: str, others: tuple[RemoteStorage, ...] = ()) -> HubRepository:
-    """Return the repository that `where` names, at the commit that this means now. What was fetched for `others` is not fetched again."""
+    """Return the repository that `where` names, at the commit that this means now.
+
+    What was fetched for `others` is not fetched again.
+    """
     wire, name = connect(), parse(where)
     known = [other for other in others if isinstance(other, HubRepository)]
-    same = next((other.found for other in known if (other.found.name, parse(other.where).revision) == name[:2]), None)
+    same = next(
+        (
+            other.found
+            for other in known
+            if (other.found.name, parse(other.where).revision) == name[:2]
+        ),
+        None,
+    )
     found = same._replace(path=name.path) if same else repository(where, wire)
     return HubRepository(where, found, wire, known[0].windows if known else {})
 
@@ -53,16 +76,24 @@ class _Remote(NamedTuple):
         return self.file.size
 
     def read(self, length: int, offset: int) -> bytes:
-        """Return exactly `length` bytes from `offset`. Who starts with the first few bytes goes on behind them, so more are fetched at once."""
+        """Return exactly `length` bytes from `offset`.
+
+        Who starts with the first few bytes goes on behind them, so more are fetched at once.
+        """
         if offset == 0 and length <= LENGTH_BYTES and self.repository.lacks(self.file, length):
             self.repository.part(self.file, self.path, 0, min(HEADER_GUESS, self.file.size))
         return self.repository.part(self.file, self.path, offset, offset + length)
 
 
 class HubRepository:
-    """A `Place`: a repository at one commit. `windows` are the first bytes of files, as many as were fetched, by what names their content."""
+    """A `Place`: a repository at one commit.
 
-    def __init__(self, where: str, found: Repository, wire: Wire, windows: dict[tuple[str, int], bytes]) -> None:
+    `windows` are the first bytes of files, as many as were fetched, by what names their content.
+    """
+
+    def __init__(
+        self, where: str, found: Repository, wire: Wire, windows: dict[tuple[str, int], bytes]
+    ) -> None:
         self.where = where
         self.found = found
         self.windows = windows
@@ -95,7 +126,9 @@ class HubRepository:
     @property
     def spent(self) -> Transfer:
         """What reading took so far, of the size of what was named."""
-        return Transfer(self._wire.requests, self._wire.received, sum(file.size for file in self.found.below))
+        return Transfer(
+            self._wire.requests, self._wire.received, sum(file.size for file in self.found.below)
+        )
 
     def refuse_cached(self) -> None:
         """Raise Unreachable where the Hub is not asked, and its cache stands for it."""
@@ -144,14 +177,32 @@ class HubRepository:
             return file.read(file.size, 0)
 
     def expect(self, parts: Iterable[tuple[str, int]]) -> None:
-        """Fetch the first bytes of several files at a time. Raises what reading them would; what is not there is left to who reads it."""
-        wanted = [(self._files[self._inside(path)], path, least) for path, least in parts if self.is_file(path)]
-        wanted = [(file, path, least) for file, path, least in wanted if self.lacks(file, least) and not self._cached(file)]
-        wanted = list({self._key(file): (file, path, least) for file, path, least in wanted}.values())  # the same content is fetched once
+        """Fetch the first bytes of several files at a time.
+
+        Raises what reading them would; what is not there is left to who reads it.
+        """
+        wanted = [
+            (self._files[self._inside(path)], path, least)
+            for path, least in parts
+            if self.is_file(path)
+        ]
+        wanted = [
+            (file, path, least)
+            for file, path, least in wanted
+            if self.lacks(file, least) and not self._cached(file)
+        ]
+        wanted = list(
+            {self._key(file): (file, path, least) for file, path, least in wanted}.values()
+        )  # the same content is fetched once
         if len(wanted) <= 1:
             return  # nothing is gained over reading it when it is wanted
-        with importlib.import_module("concurrent.futures").ThreadPoolExecutor(min(THREADS, len(wanted))) as pool:
-            tasks = [pool.submit(self.part, file, path, 0, min(least, file.size)) for file, path, least in wanted]
+        with importlib.import_module("concurrent.futures").ThreadPoolExecutor(
+            min(THREADS, len(wanted))
+        ) as pool:
+            tasks = [
+                pool.submit(self.part, file, path, 0, min(least, file.size))
+                for file, path, least in wanted
+            ]
             try:
                 for task in tasks:
                     task.result()
@@ -181,7 +232,9 @@ class HubRepository:
 
     def _fetched(self, file: RemoteFile, path: str, start: int, end: int) -> bytes:
         try:
-            return self._wire.range(file_url(self._wire, self.found, file.path), start, end, file.size)
+            return self._wire.range(
+                file_url(self._wire, self.found, file.path), start, end, file.size
+            )
         except Refusal as refusal:
             error = refused(self._wire, self.where, refusal)
             error.path = path
@@ -195,9 +248,16 @@ class HubRepository:
         if len(window) < file.size or not file.content:
             return
         hashlib = importlib.import_module("hashlib")
-        found = hashlib.sha256(window) if file.sha256 else hashlib.sha1(b"blob %d\0%s" % (len(window), window), usedforsecurity=False)
+        found = (
+            hashlib.sha256(window)
+            if file.sha256
+            else hashlib.sha1(b"blob %d\0%s" % (len(window), window), usedforsecurity=False)
+        )
         if found.hexdigest() != file.content:
-            raise WrongAnswer(f"what came is not what the Hub lists: its {'sha256' if file.sha256 else 'id in git'} is another", path=path)
+            raise WrongAnswer(
+                f"what came is not what the Hub lists: its {'sha256' if file.sha256 else 'id in git'} is another",
+                path=path,
+            )
 
     def _cached(self, file: RemoteFile) -> str:
         """Return where this machine has the file already, "" for nowhere."""
@@ -231,10 +291,17 @@ class HubRepository:
 
 
 def _is(place: str, file: RemoteFile) -> bool:
-    """Whether what lies at `place` is the file: by its size, and if it is small by what it holds; nobody keeps others from writing into a cache."""
+    """Whether what lies at `place` is the file: by its size, and if it is small by what it holds.
+
+    Nobody keeps others from writing into a cache.
+    """
     with open_regular(place) as (descriptor, size):
         if size != file.size or size > _SMALL or not file.content:
             return size == file.size
         data = read_at(descriptor, size, 0, place)
-    digest = hashlib.sha256(data) if file.sha256 else hashlib.sha1(b"blob %d\0" % size + data, usedforsecurity=False)
+    digest = (
+        hashlib.sha256(data)
+        if file.sha256
+        else hashlib.sha1(b"blob %d\0" % size + data, usedforsecurity=False)
+    )
     return digest.hexdigest() == file.content

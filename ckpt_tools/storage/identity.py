@@ -24,14 +24,21 @@ class FileIdentity(NamedTuple):
 
 
 def identity_of(path: str) -> FileIdentity:
-    """Return the mark of the regular file at `path`, links followed. Raises PathNotFound, NotAFile (a pipe is never waited for) or Unreadable."""
+    """Return the mark of the regular file at `path`, links followed.
+
+    Raises PathNotFound, NotAFile (a pipe is never waited for) or Unreadable.
+    """
     with open_regular(path) as (descriptor, _):
         return _mark(descriptor)
 
 
 @contextmanager
 def open_unchanged(path: str, mark: FileIdentity) -> Iterator[int]:
-    """Yield a descriptor of the file at `path`. Raises ChangedDuringRead, before or after the block, unless it is what `mark` says; errors get the path."""
+    """Yield a descriptor of the file at `path`.
+
+    Raises ChangedDuringRead, before or after the block, unless it is what `mark` says; errors get
+    the path.
+    """
     try:
         with open_regular(path) as (descriptor, _):
             _refuse_other(descriptor, mark)
@@ -50,4 +57,6 @@ def _refuse_other(descriptor: int, mark: FileIdentity) -> None:
 
 def _mark(descriptor: int) -> FileIdentity:
     status = os.fstat(descriptor)
-    return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return FileIdentity(
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    )

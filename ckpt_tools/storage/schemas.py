@@ -1,4 +1,7 @@
-"""The JSON Schemas that ship with the package: of every JSON output, and of the configs that a normal checkpoint has."""
+"""The JSON Schemas that ship with the package.
+
+Of every JSON output, and of the configs that a normal checkpoint has.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ _PACKAGE = Path(__file__).parent.parent
 def load(name: str) -> JsonObject:
     """Return the schema `name` ("diff", "show", "smolvla-config").
 
-    A wheel holds the schemas inside the package; an editable install has them beside it, at the top of the checkout.
+    A wheel holds the schemas inside the package; an editable install has them beside it, at the top
+    of the checkout.
     """
     return cast("JsonObject", json.loads(path_of(name).read_text(encoding="utf-8")))
 

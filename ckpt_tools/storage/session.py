@@ -1,4 +1,7 @@
-"""One session of reading: which names are on the Hub, and one commit for each repository while the session lasts."""
+"""One session of reading.
+
+Which names are on the Hub, and one commit for each repository while the session lasts.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,15 @@ if TYPE_CHECKING:
 
 
 def is_remote(where: str) -> bool:
-    """Whether `where` names something on the Hub: by its scheme, or as `owner/name` where neither is here."""
-    return is_hub_name(where) or (may_be_hub_name(where) and not os.path.lexists(where) and not os.path.lexists(where.partition("/")[0]))
+    """Whether `where` names something on the Hub.
+
+    By its scheme, or as `owner/name` where neither is here.
+    """
+    return is_hub_name(where) or (
+        may_be_hub_name(where)
+        and not os.path.lexists(where)
+        and not os.path.lexists(where.partition("/")[0])
+    )
 
 
 def is_folder(where: str) -> bool:
@@ -30,7 +40,10 @@ def is_folder(where: str) -> bool:
 
 
 def root_of(where: str) -> str:
-    """Return what `where` names as a path in its place: itself on this machine, on the Hub the same at a commit."""
+    """Return what `where` names as a path in its place.
+
+    Itself on this machine, on the Hub the same at a commit.
+    """
     return remote_storage(where).root if is_remote(where) else where
 
 
@@ -39,7 +52,10 @@ _PINNED: ContextVar[dict[str, RemoteStorage] | None] = ContextVar("_PINNED", def
 
 @contextmanager
 def hub_session() -> Iterator[None]:
-    """Have every name on the Hub mean one commit until the end, and nothing be fetched twice. Inside another such context, that one's."""
+    """Have every name on the Hub mean one commit until the end, and nothing be fetched twice.
+
+    Inside another such context, that one's.
+    """
     if _PINNED.get() is not None:
         yield
         return
@@ -70,4 +86,8 @@ def transfer_stats() -> Transfer | None:
     totals: dict[str, int] = {}
     for place, part in zip(places, parts, strict=True):
         totals[place.repository] = max(part.total, totals.get(place.repository, 0))
-    return Transfer(sum(part.requests for part in parts), sum(part.received for part in parts), sum(totals.values()))
+    return Transfer(
+        sum(part.requests for part in parts),
+        sum(part.received for part in parts),
+        sum(totals.values()),
+    )

@@ -1,7 +1,10 @@
-"""Where a checkpoint can lie, seen alike: folders that list names, files that are read at an offset. This machine's disk, or a repository on the Hub.
+"""Where a checkpoint can lie, seen alike.
 
-Paths are strings: on the disk as the user typed them, in a repository below its root, `hf://owner/name@commit`. What reads from the Hub is imported when the
-first name on the Hub is met.
+Folders that list names, files that are read at an offset. This machine's disk, or a repository on
+the Hub.
+
+Paths are strings: on the disk as the user typed them, in a repository below its root,
+`hf://owner/name@commit`. What reads from the Hub is imported when the first name on the Hub is met.
 """
 
 from __future__ import annotations
@@ -19,7 +22,10 @@ if TYPE_CHECKING:
     from ckpt_tools.storage.hub_name import Transfer
 
 HEADER_GUESS = 80 << 10
-"""Bytes wanted of a weight file of whose header nobody knows the length. A full-size SmolVLA's has 73 kB; with its teacher it takes one request more."""
+"""Bytes wanted of a weight file of whose header nobody knows the length.
+
+A full-size SmolVLA's has 73 kB; with its teacher it takes one request more.
+"""
 
 
 class ReadableFile(Protocol):
@@ -34,10 +40,17 @@ class ReadableFile(Protocol):
 
 
 class Storage(Protocol):
-    """Folders and files by path. Every method that is given a path raises PathNotFound for one at which there is nothing, where it says so."""
+    """Folders and files by path.
+
+    Every method that is given a path raises PathNotFound for one at which there is nothing, where
+    it says so.
+    """
 
     def names(self, folder: str) -> tuple[str, ...]:
-        """Return the names in `folder`, sorted; folders with a trailing `/`. Raises PathNotFound."""
+        """Return the names in `folder`, sorted; folders with a trailing `/`.
+
+        Raises PathNotFound.
+        """
 
     def is_folder(self, path: str) -> bool:
         """Whether there is a folder, or what leads to one."""
@@ -49,7 +62,10 @@ class Storage(Protocol):
         """Yield the file at `path`. Raises PathNotFound, NotAFile or another StoreError."""
 
     def whole(self, path: str, limit: int) -> bytes:
-        """Return the bytes of the file at `path`. Raises Unreadable for one of more than `limit`, before reading it; and what `opened` raises."""
+        """Return the bytes of the file at `path`.
+
+        Raises Unreadable for one of more than `limit`, before reading it; and what `opened` raises.
+        """
 
     def sums(self, path: str) -> tuple[str, str]:
         """Return the sha256 and git's id of the file at `path` as far as they are known without reading it, each "" where it is not."""
@@ -103,7 +119,10 @@ class LocalStorage:
         return "", ""
 
     def size(self, path: str) -> int:
-        """Return the bytes of the file at `path`, links followed; 0 for a link that leads nowhere."""
+        """Return the bytes of the file at `path`, links followed.
+
+        0 for a link that leads nowhere.
+        """
         return size_of(path)
 
     def expect(self, parts: Iterable[tuple[str, int]]) -> None:
@@ -113,7 +132,7 @@ class LocalStorage:
 LOCAL = LocalStorage()
 
 
-# --- one verb, one commit ----------------------------------------------------------------------------------------------
+# --- one verb, one commit -------------------------------------------------------------------------
 
 
 class RemoteStorage(Storage, Protocol):

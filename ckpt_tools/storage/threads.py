@@ -1,4 +1,7 @@
-"""Work shared among threads: each takes the next task that is waiting. The first that fails stops them all."""
+"""Work shared among threads: each takes the next task that is waiting.
+
+The first that fails stops them all.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ def cores() -> int:
 
 
 class WorkerPool:
-    """`size` threads, one a core by default; the calling thread is one of them. Tasks have to `tell` of what they have done, and often."""
+    """`size` threads, one a core by default; the calling thread is one of them.
+
+    Tasks have to `tell` of what they have done, and often.
+    """
 
     def __init__(self, size: int | None, progress: Callable[[int], None]) -> None:
         self._threading = importlib.import_module("threading")
@@ -33,18 +39,26 @@ class WorkerPool:
         self._failure: BaseException | None = None
 
     def tell(self, nbytes: int) -> None:
-        """Pass progress on, one thread at a time, and none after the first that failed. Raises _Stopped where there is no point in going on."""
+        """Pass progress on, one thread at a time, and none after the first that failed.
+
+        Raises _Stopped where there is no point in going on.
+        """
         with self._lock:
             if self._failure:
                 raise _Stopped
             try:
                 self._progress(nbytes)
             except BaseException as error:
-                self._failure = error  # before the lock is free: whoever waits for it must not go on
+                self._failure = (
+                    error  # before the lock is free: whoever waits for it must not go on
+                )
                 raise
 
     def do(self, tasks: Iterable[Task]) -> None:
-        """Do all tasks, in about this order. Raises what the first that failed has raised, when all threads have ended."""
+        """Do all tasks, in about this order.
+
+        Raises what the first that failed has raised, when all threads have ended.
+        """
         waiting = list(tasks)
         rest = iter(waiting)
         others = [self._threading.Event() for _ in range(min(self.size, len(waiting)) - 1)]

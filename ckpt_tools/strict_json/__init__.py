@@ -1,1 +1,4 @@
-"""JSON as the reference reads it: strict parsing, pointers, and edits that keep every other byte."""
+"""JSON as the reference reads it.
+
+Strict parsing, pointers, and edits that keep every other byte.
+"""

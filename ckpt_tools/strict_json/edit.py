@@ -1,7 +1,10 @@
-"""Strict JSON text to strict JSON text with one value set, removed or renamed: every byte that is not concerned stays as it is.
+"""Strict JSON text to strict JSON text with one value set, removed or renamed.
 
-Key order, the spelling of numbers, indentation, escapes, line ends and the end of the file stay. What is added looks like its neighbours (see
-`json_style`). Text in which a key was added and removed again is the same text, but for an empty object or list that was spelled over several lines:
+Every byte that is not concerned stays as it is.
+
+Key order, the spelling of numbers, indentation, escapes, line ends and the end of the file stay.
+What is added looks like its neighbours (see `json_style`). Text in which a key was added and
+removed again is the same text, but for an empty object or list that was spelled over several lines:
 what is emptied becomes `{}`, as Python's json and others write it.
 """
 
@@ -14,7 +17,18 @@ from ckpt_tools.errors import EditRefused, JsonInvalid, PointerInvalid
 from ckpt_tools.strict_json.parse import Json, parse
 from ckpt_tools.strict_json.pointer import joined, resolve, segments
 from ckpt_tools.strict_json.spans import spans
-from ckpt_tools.strict_json.style import begin, between, containers, end, kind_of, line_indent, only_ascii, parent, style_of, written
+from ckpt_tools.strict_json.style import (
+    begin,
+    between,
+    containers,
+    end,
+    kind_of,
+    line_indent,
+    only_ascii,
+    parent,
+    style_of,
+    written,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,20 +41,29 @@ APPEND = "-"
 
 
 def get_value(text: str, pointer: str) -> Json:
-    """Return the value at `pointer`. Raises PointerInvalid where there is none, JsonInvalid for text that is not strict JSON."""
+    """Return the value at `pointer`.
+
+    Raises PointerInvalid where there is none, JsonInvalid for text that is not strict JSON.
+    """
     return resolve(parse(text), pointer)
 
 
 def set_value(text: str, pointer: str, value: object) -> str:
-    """Return `text` with `value` at `pointer`; unchanged where that value is there, however it is spelled.
+    """Return `text` with `value` at `pointer`.
 
-    A key that is not there is added at the end of its object, `-` at the end of its list. Raises PointerInvalid where the place does not exist,
-    EditRefused for a value that is not strict JSON, JsonInvalid for text that is not.
+    Unchanged where that value is there, however it is spelled.
+
+    A key that is not there is added at the end of its object, `-` at the end of its list. Raises
+    PointerInvalid where the place does not exist, EditRefused for a value that is not strict JSON,
+    JsonInvalid for text that is not.
     """
     document, new = parse(text), strict(value, pointer)
     path = segments(pointer)
     holder = resolve(document, joined(path[:-1]))
-    if path and (isinstance(holder, dict) and path[-1] not in holder or isinstance(holder, list) and path[-1] == APPEND):  # noqa: RUF021 - reads as said
+    if path and (
+        (isinstance(holder, dict) and path[-1] not in holder)
+        or (isinstance(holder, list) and path[-1] == APPEND)
+    ):
         done = _appended(text, path, new, is_object=isinstance(holder, dict))
     elif _spelled(resolve(document, pointer)) == _spelled(new):
         return text
@@ -51,10 +74,17 @@ def set_value(text: str, pointer: str, value: object) -> str:
 
 
 def unset_value(text: str, pointer: str) -> str:
-    """Return `text` without the member or item at `pointer`, its comma and its line. Raises PointerInvalid where there is none, or JsonInvalid."""
+    """Return `text` without the member or item at `pointer`, its comma and its line.
+
+    Raises PointerInvalid where there is none, or JsonInvalid.
+    """
     resolve(parse(text), pointer)
     if not pointer:
-        raise PointerInvalid("the whole document cannot be removed", subject=pointer, hint="name a key in it, or remove the file")
+        raise PointerInvalid(
+            "the whole document cannot be removed",
+            subject=pointer,
+            hint="name a key in it, or remove the file",
+        )
     at = joined(segments(pointer))
     container = containers(text, spans(text))[parent(at)]
     position = next(index for index, child in enumerate(container.children) if child.pointer == at)
@@ -63,24 +93,36 @@ def unset_value(text: str, pointer: str) -> str:
 
 
 def rename_key(text: str, pointer: str, to: str) -> str:
-    """Return `text` with the key at `pointer` called `to`, at its place and with its value. Raises PointerInvalid for an item or a name that is taken."""
+    """Return `text` with the key at `pointer` called `to`, at its place and with its value.
+
+    Raises PointerInvalid for an item or a name that is taken.
+    """
     document = parse(text)
     resolve(document, pointer)
     path = segments(pointer)
     holder = resolve(document, joined(path[:-1]))
     if not path or not isinstance(holder, dict):
-        raise PointerInvalid("is no key, and only keys have names", subject=pointer, hint="name a key of an object")
+        raise PointerInvalid(
+            "is no key, and only keys have names", subject=pointer, hint="name a key of an object"
+        )
     if to == path[-1]:
         return text
     if to in holder:
-        raise PointerInvalid(f"{joined([*path[:-1], to])} is there already", subject=pointer, hint="remove that first, or choose another name")
+        raise PointerInvalid(
+            f"{joined([*path[:-1], to])} is there already",
+            subject=pointer,
+            hint="remove that first, or choose another name",
+        )
     strict(to, pointer)
     first, last = spans(text)[joined(path)].key
     return text[:first] + json.dumps(to, ensure_ascii=only_ascii(text)) + text[last:]
 
 
 def strict(value: object, pointer: str = "") -> Json:
-    """Return `value`, which JSON can say exactly. Raises EditRefused for NaN, for what is no JSON value, and for what a reader would refuse."""
+    """Return `value`, which JSON can say exactly.
+
+    Raises EditRefused for NaN, for what is no JSON value, and for what a reader would refuse.
+    """
     try:
         read = parse(json.dumps(value, allow_nan=False))
     except JsonInvalid as error:
@@ -93,7 +135,11 @@ def strict(value: object, pointer: str = "") -> Json:
 
 
 def _unspeakable(pointer: str, why: str) -> EditRefused:
-    return EditRefused(f"the new value is not strict JSON: {why}", subject=pointer, hint="give null, true, false, a finite number, text, a list or an object")
+    return EditRefused(
+        f"the new value is not strict JSON: {why}",
+        subject=pointer,
+        hint="give null, true, false, a finite number, text, a list or an object",
+    )
 
 
 def _spelled(value: Json) -> str:
@@ -112,18 +158,38 @@ def _replaced(text: str, pointer: str, value: Json) -> str:
     found = spans(text)
     laid_out = containers(text, found)
     first, last = found[pointer].value
-    return text[:first] + written(value, *_look_of(text, laid_out, found[pointer], value)) + text[last:]
+    return (
+        text[:first]
+        + written(value, *_look_of(text, laid_out, found[pointer], value))
+        + text[last:]
+    )
 
 
-def _look_of(text: str, laid_out: Mapping[str, Container], member: Member, value: Json) -> tuple[Style, str | None]:
-    """Return the style and the indentation for `value` in the place of `member`: as the container that it replaces, else as its neighbours."""
-    old, around = laid_out.get(member.pointer), laid_out.get(parent(member.pointer)) if member.pointer else None
+def _look_of(
+    text: str, laid_out: Mapping[str, Container], member: Member, value: Json
+) -> tuple[Style, str | None]:
+    """Return the style and the indentation for `value` in the place of `member`.
+
+    As the container that it replaces, else as its neighbours.
+    """
+    old, around = (
+        laid_out.get(member.pointer),
+        laid_out.get(parent(member.pointer)) if member.pointer else None,
+    )
     style = style_of(text, laid_out, member.pointer)
-    if old is not None and isinstance(value, dict | list) and isinstance(value, dict) == (text[member.value[0]] == "{"):
+    if (
+        old is not None
+        and isinstance(value, dict | list)
+        and isinstance(value, dict) == (text[member.value[0]] == "{")
+    ):
         in_lines = old.in_lines
         style = style._replace(flat=style.flat - {kind_of(value)})
     else:
-        in_lines = old.in_lines if around is None and old is not None else around is not None and around.in_lines
+        in_lines = (
+            old.in_lines
+            if around is None and old is not None
+            else around is not None and around.in_lines
+        )
     return style, line_indent(text, begin(member)) if in_lines else None
 
 
@@ -139,8 +205,15 @@ def _appended(text: str, path: list[str], value: Json, *, is_object: bool) -> st
     gap = _gap(text, container, style)
     if is_object:
         style = style._replace(colon=_colon(text, last, style))
-    indent = line_indent(f"{text[: end(last)]}{gap}x", end(last) + len(gap)) if "\n" in gap else None
-    return text[: end(last)] + gap + _member(path[-1] if is_object else None, value, style, indent) + text[end(last) :]
+    indent = (
+        line_indent(f"{text[: end(last)]}{gap}x", end(last) + len(gap)) if "\n" in gap else None
+    )
+    return (
+        text[: end(last)]
+        + gap
+        + _member(path[-1] if is_object else None, value, style, indent)
+        + text[end(last) :]
+    )
 
 
 def _member(key: str | None, value: Json, style: Style, indent: str | None) -> str:
@@ -154,31 +227,53 @@ def _colon(text: str, sibling: Member, style: Style) -> str:
 
 
 def _gap(text: str, container: Container, style: Style) -> str:
-    """Return what stands between the last child of a container and one more: what stands before the last, without empty lines."""
+    """Return what stands between the last child of a container and one more.
+
+    What stands before the last, without empty lines.
+    """
     own = next(between(text, container), None)
     if own is None:
-        return f"{style.comma}{style.newline}{container.lead.rpartition('\n')[2]}" if container.in_lines else style.between
+        return (
+            f"{style.comma}{style.newline}{container.lead.rpartition('\n')[2]}"
+            if container.in_lines
+            else style.between
+        )
     head, line, _ = own.partition("\n")
     short = f"{head}{line}{own.rpartition('\n')[2]}" if line else own
     return short if short.strip() == "," else own
 
 
-def _filled(text: str, laid_out: Mapping[str, Container], member: Member, style: Style, key: str | None, value: Json) -> str:  # noqa: PLR0913, PLR0917 - a place and what goes there
+def _filled(  # noqa: PLR0913, PLR0917 - a place and what goes there
+    text: str,
+    laid_out: Mapping[str, Container],
+    member: Member,
+    style: Style,
+    key: str | None,
+    value: Json,
+) -> str:
     """Return `text` with a first child in the empty container `member`."""
     first, last = member.value
-    blank, around = text[first + 1 : last - 1], laid_out.get(parent(member.pointer)) if member.pointer else None
+    blank, around = (
+        text[first + 1 : last - 1],
+        laid_out.get(parent(member.pointer)) if member.pointer else None,
+    )
     kind = kind_of({} if key is not None else [value])
     if "\n" not in blank and (blank or around is None or not around.in_lines or kind in style.flat):
         inside = f"{blank}{_member(key, value, style, None)}{blank}"
     else:
         indent = line_indent(text, first)
         deeper = indent + style.unit
-        inside = f"{style.newline}{deeper}{_member(key, value, style, deeper)}{style.newline}{indent}"
+        inside = (
+            f"{style.newline}{deeper}{_member(key, value, style, deeper)}{style.newline}{indent}"
+        )
     return text[: first + 1] + inside + text[last - 1 :]
 
 
 def _removed(container: Container, position: int) -> tuple[int, int]:
-    """Return the span that goes with a child: up to the next one, or from the one before, or all that the container holds."""
+    """Return the span that goes with a child.
+
+    Up to the next one, or from the one before, or all that the container holds.
+    """
     children = container.children
     if len(children) == 1:
         return container.member.value[0] + 1, end(container.member) - 1
@@ -188,6 +283,11 @@ def _removed(container: Container, position: int) -> tuple[int, int]:
 
 
 def _blank_left(container: Container) -> str:
-    """Return what an emptied container holds: nothing, or the blanks of one that has them on both sides, `{ "a": 1 }`."""
-    emptied = len(container.children) == 1 and not container.in_lines and container.lead == container.tail
+    """Return what an emptied container holds.
+
+    Nothing, or the blanks of one that has them on both sides, `{ "a": 1 }`.
+    """
+    emptied = (
+        len(container.children) == 1 and not container.in_lines and container.lead == container.tail
+    )
     return container.lead if emptied else ""

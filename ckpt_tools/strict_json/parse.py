@@ -1,7 +1,10 @@
-"""JSON text to values, as strict as RFC 8259 and the reference library's parser; and the place of each value in the text.
+"""JSON text to values, as strict as RFC 8259 and the reference library's parser.
 
-Python's `json` accepts NaN, repeated keys, lone surrogates and integers of any size, and reads `-0` as an integer. `scan` accepts none of
-these but repeated keys, which it keeps visible (`Repeated`) so that the caller decides. What the values mean is not known here.
+And the place of each value in the text.
+
+Python's `json` accepts NaN, repeated keys, lone surrogates and integers of any size, and reads `-0`
+as an integer. `scan` accepts none of these but repeated keys, which it keeps visible (`Repeated`)
+so that the caller decides. What the values mean is not known here.
 """
 
 from __future__ import annotations
@@ -31,7 +34,10 @@ _LONE_SURROGATE = "[\ud800-\udfff]"
 
 
 class Repeated(dict[str, "Json"]):
-    """An object in whose text a key stands more than once. The mapping holds the last value of each; `pairs` holds all of them."""
+    """An object in whose text a key stands more than once.
+
+    The mapping holds the last value of each; `pairs` holds all of them.
+    """
 
     pairs: list[tuple[str, Json]]
 
@@ -61,16 +67,24 @@ def parse_object(text: str) -> JsonObject:
 
 
 def scan(text: str) -> Json:
-    """Return the value that `text` spells, objects with repeated keys as `Repeated`. Raises JsonSyntax or JsonTooDeep.
+    """Return the value that `text` spells, objects with repeated keys as `Repeated`.
 
-    Accepts what serde_json accepts, which is RFC 8259 with numbers that fit a double and escapes that spell Unicode.
+    Raises JsonSyntax or JsonTooDeep.
+
+    Accepts what serde_json accepts, which is RFC 8259 with numbers that fit a double and escapes
+    that spell Unicode.
     """
     return _decode(text, _object)
 
 
 def _decode(text: str, object_hook: Callable[[list[tuple[str, Json]]], JsonObject]) -> Json:
     integer = _integer if _has_odd_integer(text) else None
-    decoder = json.JSONDecoder(object_pairs_hook=object_hook, parse_constant=_constant, parse_float=_float, parse_int=integer)
+    decoder = json.JSONDecoder(
+        object_pairs_hook=object_hook,
+        parse_constant=_constant,
+        parse_float=_float,
+        parse_int=integer,
+    )
     try:
         value: Json = decoder.decode(text)
     except RecursionError:
@@ -78,7 +92,9 @@ def _decode(text: str, object_hook: Callable[[list[tuple[str, Json]]], JsonObjec
     except json.JSONDecodeError as error:
         if not text:
             raise JsonSyntax("is empty") from None
-        raise JsonSyntax(f"line {error.lineno}, column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}") from None
+        raise JsonSyntax(
+            f"line {error.lineno}, column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}"
+        ) from None
     if "\\ud" in text or "\\uD" in text:
         _refuse_lone_surrogates(value)
     if text.count("[") + text.count("{") > DEPTH_LIMIT:
@@ -103,7 +119,14 @@ def escape(key: str) -> str:
 
 def kind(value: Json) -> str:
     """Return what `value` is, in JSON's words."""
-    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", type(None): "null"}
+    names = {
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        str: "a string",
+        list: "a list",
+        type(None): "null",
+    }
     return names.get(type(value), "an object")
 
 
@@ -119,7 +142,9 @@ def _object(pairs: list[tuple[str, Json]]) -> JsonObject:
 def _object_without_repeats(pairs: list[tuple[str, Json]]) -> JsonObject:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise JsonKeyRepeated(f"key {json.dumps(repeated_key(pairs))} stands more than once in one object")
+        raise JsonKeyRepeated(
+            f"key {json.dumps(repeated_key(pairs))} stands more than once in one object"
+        )
     return value
 
 
@@ -134,7 +159,10 @@ def _float(spelling: str) -> float:
 
 
 def _has_odd_integer(text: str) -> bool:
-    """Whether `text` may spell an integer that Python reads otherwise than a double would: -0, or hundreds of digits."""
+    """Whether `text` may spell an integer that Python reads otherwise than a double would.
+
+    -0, or hundreds of digits.
+    """
     return "-0" in text or b"0" * 300 in text.encode("utf-8", "surrogatepass").translate(_ZEROS)
 
 
@@ -147,7 +175,9 @@ def _integer(spelling: str) -> int | float:
 
 
 def _out_of_range(spelling: str) -> JsonSyntax:
-    return JsonSyntax(f"the number {spelling[:20]}{'…' * (len(spelling) > 20)} does not fit a double")  # noqa: PLR2004 - one line
+    return JsonSyntax(
+        f"the number {spelling[:20]}{'…' * (len(spelling) > 20)} does not fit a double"  # noqa: PLR2004 - one line
+    )
 
 
 def _too_deep() -> JsonTooDeep:
@@ -155,7 +185,10 @@ def _too_deep() -> JsonTooDeep:
 
 
 def _walk(value: Json) -> Iterator[Json]:
-    """Yield `value` and everything in it, keys included, without recursion: depth is the sender's choice."""
+    """Yield `value` and everything in it, keys included, without recursion.
+
+    Depth is the sender's choice.
+    """
     stack = [value]
     while stack:
         part = stack.pop()
@@ -168,7 +201,10 @@ def _walk(value: Json) -> Iterator[Json]:
 
 
 def _refuse_depth(text: str) -> None:
-    """Refuse `text`, which is JSON, if it nests too deep. Works on its brackets alone: a walk over 100,000 tensors would cost more than parsing them."""
+    """Refuse `text`, which is JSON, if it nests too deep.
+
+    Works on its brackets alone: a walk over 100,000 tensors would cost more than parsing them.
+    """
     brackets = _outside_strings(text).encode().translate(_ONE_BRACKET, delete=_NO_BRACKETS)
     for _ in range(DEPTH_LIMIT):
         # One pass removes the innermost pairs, so as many passes empty it as it has levels.
@@ -179,7 +215,10 @@ def _refuse_depth(text: str) -> None:
 
 
 def openers(text: str) -> int:
-    """Return how many objects and lists `text` opens, if it is JSON; brackets in strings do not count."""
+    """Return how many objects and lists `text` opens, if it is JSON.
+
+    Brackets in strings do not count.
+    """
     return sum(map(_outside_strings(text).count, "[{")) if text.count("[") + text.count("{") else 0
 
 
@@ -201,7 +240,10 @@ _FAR_FROM_THE_EDGE = 1e300
 
 
 def fits_double(spelling: str) -> bool:
-    """Whether serde_json reads the JSON number `spelling`. It keeps as many digits as fit 64 bits, and multiplies by a power of ten once."""
+    """Whether serde_json reads the JSON number `spelling`.
+
+    It keeps as many digits as fit 64 bits, and multiplies by a power of ten once.
+    """
     if abs(float(spelling)) < _FAR_FROM_THE_EDGE:
         return True
     match = re.fullmatch(_NUMBER, spelling)

@@ -1,4 +1,7 @@
-"""JSON pointers (RFC 6901) and dotted paths: from what a person writes to a place in a document, and the words for a place that is not there."""
+"""JSON pointers (RFC 6901) and dotted paths.
+
+From what a person writes to a place in a document, and the words for a place that is not there.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,24 @@ _NAMED = 5
 
 
 def segments(pointer: str) -> list[str]:
-    """Return the keys and indexes that `pointer` names, unescaped; none for the whole document. Raises PointerInvalid for what is no pointer."""
+    """Return the keys and indexes that `pointer` names, unescaped; none for the whole document.
+
+    Raises PointerInvalid for what is no pointer.
+    """
     if not pointer:
         return []
     if not pointer.startswith("/"):
         raise PointerInvalid(
-            "is no JSON pointer: one starts with /, or is empty for the whole document", subject=pointer, hint=f"write /{pointer.replace('.', '/')}"
+            "is no JSON pointer: one starts with /, or is empty for the whole document",
+            subject=pointer,
+            hint=f"write /{pointer.replace('.', '/')}",
         )
     if re.search("~(?![01])", pointer):
-        raise PointerInvalid("has a ~ that escapes nothing", subject=pointer, hint="in a JSON pointer ~0 stands for ~, and ~1 for /")
+        raise PointerInvalid(
+            "has a ~ that escapes nothing",
+            subject=pointer,
+            hint="in a JSON pointer ~0 stands for ~, and ~1 for /",
+        )
     return [segment.replace("~1", "/").replace("~0", "~") for segment in pointer[1:].split("/")]
 
 
@@ -40,7 +52,10 @@ def joined(keys: Iterable[str]) -> str:
 
 
 def resolve(value: Json, pointer: str) -> Json:
-    """Return the value at `pointer` in `value`. Raises PointerInvalid with the nearest place that is there, and the key that may be meant."""
+    """Return the value at `pointer` in `value`.
+
+    Raises PointerInvalid with the nearest place that is there, and the key that may be meant.
+    """
     path = segments(pointer)
     for depth, segment in enumerate(path):
         if isinstance(value, dict) and segment in value:
@@ -53,17 +68,25 @@ def resolve(value: Json, pointer: str) -> Json:
 
 
 def from_words(value: Json, words: str) -> str:
-    """Return the pointer that a person means by `words` in `value`: a pointer, or keys and indexes with dots between them (`policy.device`).
+    """Return the pointer that a person means by `words` in `value`.
 
-    Keys may have dots themselves. A path that leads nowhere names a new key, without a dot, of the place before its last dot. Raises PointerInvalid for
-    one that leads to several places.
+    A pointer, or keys and indexes with dots between them (`policy.device`).
+
+    Keys may have dots themselves. A path that leads nowhere names a new key, without a dot, of the
+    place before its last dot. Raises PointerInvalid for one that leads to several places.
     """
     if not words or words.startswith("/"):
         return joined(segments(words))
     parent, dot, key = words.rpartition(".")
-    found = list(_ways(value, words, "")) or [f"{place}/{escape(key)}" for place in (_ways(value, parent, "") if dot else ("",))]
+    found = list(_ways(value, words, "")) or [
+        f"{place}/{escape(key)}" for place in (_ways(value, parent, "") if dot else ("",))
+    ]
     if len(found) > 1:
-        raise PointerInvalid(f"can mean {' or '.join(found[:_NAMED])}", subject=words, hint="write the one that you mean")
+        raise PointerInvalid(
+            f"can mean {' or '.join(found[:_NAMED])}",
+            subject=words,
+            hint="write the one that you mean",
+        )
     return found[0] if found else joined(words.split("."))
 
 
@@ -72,8 +95,14 @@ def nearest(word: str, known: Sequence[str]) -> str:
     if len(word) > _LONGEST:
         return ""
     # difflib is for those who mistyped.
-    found: list[str] = importlib.import_module("difflib").get_close_matches(word, [name for name in known[:_MOST] if len(name) <= _LONGEST], 1)
-    return found[0] if found else next((name for name in known[:_MOST] if name.casefold() == word.casefold()), "")
+    found: list[str] = importlib.import_module("difflib").get_close_matches(
+        word, [name for name in known[:_MOST] if len(name) <= _LONGEST], 1
+    )
+    return (
+        found[0]
+        if found
+        else next((name for name in known[:_MOST] if name.casefold() == word.casefold()), "")
+    )
 
 
 def named_few(names: Sequence[str]) -> str:
@@ -83,7 +112,13 @@ def named_few(names: Sequence[str]) -> str:
 
 def _ways(value: Json, words: str, at: str) -> Iterator[str]:
     """Yield every pointer whose keys, with dots between them, read `words`."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, item in inner:
         name = str(key)
         if words == name:
@@ -96,13 +131,33 @@ def _lost(pointer: str, value: Json, at: str, segment: str) -> PointerInvalid:
     place = at or "the top"
     if isinstance(value, dict):
         like = nearest(segment, list(value))
-        keys = f"the keys there are {named_few(list(value))}" if value else f"{place} is an empty object"
+        keys = (
+            f"the keys there are {named_few(list(value))}"
+            if value
+            else f"{place} is an empty object"
+        )
         hint = f"did you mean {at}/{escape(like)}?" if like else keys
-        return PointerInvalid(f"there is no key {json.dumps(segment, ensure_ascii=False)} at {place}", subject=pointer, hint=hint)
+        return PointerInvalid(
+            f"there is no key {json.dumps(segment, ensure_ascii=False)} at {place}",
+            subject=pointer,
+            hint=hint,
+        )
     if isinstance(value, list):
-        hint = f"its items are {at}/0 to {at}/{len(value) - 1}; to append, set {at}/-" if value else f"to append, set {at}/-"
-        return PointerInvalid(f"{place} is a list of {len(value):,}, and {segment!r} is no index of it", subject=pointer, hint=hint)
-    return PointerInvalid(f"{place} is {kind(value)}, and nothing lies below it", subject=pointer, hint=f"name {at} itself" if at else "name the whole: ''")
+        hint = (
+            f"its items are {at}/0 to {at}/{len(value) - 1}; to append, set {at}/-"
+            if value
+            else f"to append, set {at}/-"
+        )
+        return PointerInvalid(
+            f"{place} is a list of {len(value):,}, and {segment!r} is no index of it",
+            subject=pointer,
+            hint=hint,
+        )
+    return PointerInvalid(
+        f"{place} is {kind(value)}, and nothing lies below it",
+        subject=pointer,
+        hint=f"name {at} itself" if at else "name the whole: ''",
+    )
 
 
 class Absent:

@@ -1,4 +1,7 @@
-"""Where each value of a JSON text stands, so that a rewrite changes those characters and no others. The text is one `json_text.parse` accepts."""
+"""Where each value of a JSON text stands, so that a rewrite changes those characters and no others.
+
+The text is one `json_text.parse` accepts.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,11 @@ type Span = tuple[int, int]
 
 
 class Member(NamedTuple):
-    """One value: its JSON pointer (RFC 6901), its span, and the span of its key (empty for list items and the root). Spans in characters."""
+    """One value.
+
+    Its JSON pointer (RFC 6901), its span, and the span of its key (empty for list items and the
+    root). Spans in characters.
+    """
 
     pointer: str
     value: Span
@@ -64,7 +71,10 @@ def _members(text: str, at: int, pointer: str, found: dict[str, Member]) -> int:
         key_end = _token(_STRING, text, at)
         name = json.loads(text[at:key_end])
         colon = _skip(text, key_end)
-        at = _skip(text, _value(text, _skip(text, colon + 1), f"{pointer}/{escape(name)}", (at, key_end), found))
+        at = _skip(
+            text,
+            _value(text, _skip(text, colon + 1), f"{pointer}/{escape(name)}", (at, key_end), found),
+        )
         if text[at] == ",":
             at = _skip(text, at + 1)
     return at + 1

@@ -1,4 +1,7 @@
-"""How a JSON text is laid out, so that what is added looks like its neighbours: lines, indentation, blanks, escapes."""
+"""How a JSON text is laid out, so that what is added looks like its neighbours.
+
+Lines, indentation, blanks, escapes.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,11 @@ _OBJECT, _LIST, _NESTED = "object", "list", "list of containers"
 
 
 class Container(NamedTuple):
-    """An object or a list that is not empty: where it stands and where its children do, and the blanks before the first and after the last of them."""
+    """An object or a list that is not empty.
+
+    Where it stands and where its children do, and the blanks before the first and after the last of
+    them.
+    """
 
     member: Member
     children: tuple[Member, ...]
@@ -32,8 +39,10 @@ class Container(NamedTuple):
 class Style(NamedTuple):
     """What a writer repeats.
 
-    `unit` is one level of indentation. `comma` stands before a line's end, `between` between items on one line, `colon` between key and value. `ascii`:
-    other characters are escaped, as Python's json does, in a text that has none of them raw. `flat` are the kinds of containers that stand on one line.
+    `unit` is one level of indentation. `comma` stands before a line's end, `between` between items
+    on one line, `colon` between key and value. `ascii`: other characters are escaped, as Python's
+    json does, in a text that has none of them raw. `flat` are the kinds of containers that stand on
+    one line.
     """
 
     unit: str
@@ -70,11 +79,19 @@ def containers(text: str, found: Mapping[str, Member]) -> dict[str, Container]:
 
 
 def style_of(text: str, laid_out: Mapping[str, Container], near: str) -> Style:
-    """Return the style of `text`; what differs from place to place as it is nearest above the pointer `near`."""
+    """Return the style of `text`.
+
+    What differs from place to place as it is nearest above the pointer `near`.
+    """
     outwards = [laid_out[pointer] for pointer in _outwards(near) if pointer in laid_out]
     order = [*outwards, *laid_out.values()]
     gaps = [gap for container in order for gap in between(text, container)]
-    colons = (text[child.key[1] : child.value[0]] for container in order for child in container.children if child.key[1])
+    colons = (
+        text[child.key[1] : child.value[0]]
+        for container in order
+        for child in container.children
+        if child.key[1]
+    )
     colon = next((colon for colon in colons if "\n" not in colon), ": ")
     guess = ", " if colon.endswith(" ") else ","
     return Style(
@@ -106,13 +123,19 @@ def line_indent(text: str, at: int) -> str:
 
 
 def written(value: Json, style: Style, indent: str | None) -> str:
-    """Return `value` as text, its inner lines indented beneath `indent`; on one line if that is None."""
+    """Return `value` as text, its inner lines indented beneath `indent`.
+
+    On one line if that is None.
+    """
     if not isinstance(value, dict | list) or not value:
         return json.dumps(value, ensure_ascii=style.ascii)
     outer = None if indent is None or kind_of(value) in style.flat else indent
     deeper = None if outer is None else outer + style.unit
     if isinstance(value, dict):
-        items = [f"{json.dumps(key, ensure_ascii=style.ascii)}{style.colon}{written(item, style, deeper)}" for key, item in value.items()]
+        items = [
+            f"{json.dumps(key, ensure_ascii=style.ascii)}{style.colon}{written(item, style, deeper)}"
+            for key, item in value.items()
+        ]
     else:
         items = [written(item, style, deeper) for item in value]
     opener, closer = "{}" if isinstance(value, dict) else "[]"
@@ -131,7 +154,12 @@ def kind_of(value: Json) -> str:
 
 def _container(text: str, member: Member, children: Sequence[Member]) -> Container:
     first, last = children[0], children[-1]
-    return Container(member, tuple(children), text[member.value[0] + 1 : begin(first)], text[end(last) : end(member) - 1])
+    return Container(
+        member,
+        tuple(children),
+        text[member.value[0] + 1 : begin(first)],
+        text[end(last) : end(member) - 1],
+    )
 
 
 def _outwards(pointer: str) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The files of a folder as they are at one moment, and a private copy of exactly those bytes, for what must not change between being looked at and being sent.
 
-A hard link would be cheaper, but whoever writes into the file would write into the copy; where the file system can share blocks, the copy costs as little.
+A hard link would be cheaper, but whoever writes into the file would write into the copy; where the
+file system can share blocks, the copy costs as little.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ _STEP = 1 << 20
 
 
 class Seen(NamedTuple):
-    """A file as it was when it was listed: `mark` changes whenever anybody writes to it or puts another in its place."""
+    """A file as it was when it was listed.
+
+    `mark` changes whenever anybody writes to it or puts another in its place.
+    """
 
     path: str
     size: int
@@ -51,7 +55,10 @@ def _seen(root: str, path: str) -> Seen:
 
 
 def files_below(root: str) -> tuple[str, ...]:
-    """Return every file of the folder `root` and below that `hf upload` would take, sorted. Raises NotAFile for a pipe, a socket, a device."""
+    """Return every file of the folder `root` and below that `hf upload` would take, sorted.
+
+    Raises NotAFile for a pipe, a socket, a device.
+    """
     found: list[str] = []
     for folder, names, files in os.walk(root):
         below = os.path.relpath(folder, root)
@@ -76,7 +83,10 @@ def _refuse_special(path: str) -> None:
 
 
 def frozen(root: str, seen: Iterable[Seen]) -> tuple[Frozen, ...]:
-    """Return what the bytes of files are. Raises ChangedDuringRead where one is no longer what was seen."""
+    """Return what the bytes of files are.
+
+    Raises ChangedDuringRead where one is no longer what was seen.
+    """
     return tuple(_digested(root, one) for one in seen)
 
 
@@ -93,7 +103,8 @@ def _digested(root: str, one: Seen) -> Frozen:
 def staged(root: str, seen: Iterable[Seen]) -> Iterator[tuple[str, tuple[Frozen, ...]]]:
     """Yield (a private folder that holds a read-only copy of exactly these files, what their bytes are); it is gone afterwards.
 
-    Raises ChangedDuringRead where a file is no longer what was seen, NoSpace or Unwritable where there is no room.
+    Raises ChangedDuringRead where a file is no longer what was seen, NoSpace or Unwritable where
+    there is no room.
     """
     home = _private_folder(root)
     try:
@@ -104,7 +115,10 @@ def staged(root: str, seen: Iterable[Seen]) -> Iterator[tuple[str, tuple[Frozen,
 
 
 def _private_folder(root: str) -> str:
-    """Return a new folder of this user alone: beside the checkpoint, where blocks can be shared, or else where temporary files go."""
+    """Return a new folder of this user alone.
+
+    Beside the checkpoint, where blocks can be shared, or else where temporary files go.
+    """
     parent = os.path.dirname(os.path.realpath(root))
     try:
         return tempfile.mkdtemp(prefix=".ckpt-upload-", dir=parent)
@@ -139,7 +153,11 @@ def _digest(descriptor: int, one: Seen, full: str) -> Frozen:
 
 def _same(descriptor: int, one: Seen, full: str) -> None:
     if os.fstat(descriptor).st_size != one.size or _mark(descriptor) != one.mark:
-        raise ChangedDuringRead("changed after it was looked at", path=full, hint="nothing was uploaded; wait until nobody writes there, and try again")
+        raise ChangedDuringRead(
+            "changed after it was looked at",
+            path=full,
+            hint="nothing was uploaded; wait until nobody writes there, and try again",
+        )
 
 
 def _mark(descriptor: int) -> tuple[int, int, int, int]:

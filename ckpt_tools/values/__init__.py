@@ -1,1 +1,4 @@
-"""Tensor values: decoding, one pass in bounded memory, casts, comparison, the cache of what was measured."""
+"""Tensor values.
+
+Decoding, one pass in bounded memory, casts, comparison, the cache of what was measured.
+"""

@@ -1,4 +1,7 @@
-"""Work on the bytes of tensors, block by block: how many threads, the memory that each works in, and how bytes get there."""
+"""Work on the bytes of tensors, block by block.
+
+How many threads, the memory that each works in, and how bytes get there.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,17 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.dtype import Dtype
 
 STEP = 1 << 18
-"""Bytes per block: enough that Python's own time does not show, little enough to be still in a core's cache when they are added up."""
+"""Bytes per block.
+
+Enough that Python's own time does not show, little enough to be still in a core's cache when they
+are added up.
+"""
 
 PIECE = 32 * BLOCK
-"""Elements that a thread takes at a time: large tensors are shared among threads, small ones wait for nobody, and whoever interrupts is heard."""
+"""Elements that a thread takes at a time.
+
+Large tensors are shared among threads, small ones wait for nobody, and whoever interrupts is heard.
+"""
 
 MOST_THREADS = 16
 """Each has half a megabyte, and eight more where numpy decodes."""
@@ -42,8 +52,14 @@ class Span(NamedTuple):
     dtype: Dtype
 
     def read(self, memory: kernels.Memory, block: range) -> memoryview:
-        """Return the bytes of these elements, in `memory`. Raises ChangedDuringRead or Unreadable with the path of the file."""
-        length, offset = len(block) * self.dtype.bits // 8, self.start + block.start * self.dtype.bits // 8
+        """Return the bytes of these elements, in `memory`.
+
+        Raises ChangedDuringRead or Unreadable with the path of the file.
+        """
+        length, offset = (
+            len(block) * self.dtype.bits // 8,
+            self.start + block.start * self.dtype.bits // 8,
+        )
         data, done = memory.view[:length], 0
         try:
             while done < length:
@@ -58,7 +74,10 @@ class Span(NamedTuple):
 
 
 class ScratchBuffers:
-    """The memory that a thread works in: for a block of each of two tensors, and what it is decoded to."""
+    """The memory that a thread works in.
+
+    For a block of each of two tensors, and what it is decoded to.
+    """
 
     def __init__(self) -> None:
         self.memories = kernels.Memory(STEP), kernels.Memory(STEP)
@@ -95,5 +114,10 @@ class BufferPool:
 
 def blocks(elements: range, *dtypes: Dtype) -> Iterator[range]:
     """Yield the elements in blocks of at most BLOCK of them, and at most STEP bytes of any of the dtypes."""
-    size = min(BLOCK, STEP * 8 // max(dtype.bits for dtype in dtypes) // 64 * 64)  # whole bytes also of elements of four and six bits
-    yield from (range(first, min(first + size, elements.stop)) for first in range(elements.start, elements.stop, size))
+    size = min(
+        BLOCK, STEP * 8 // max(dtype.bits for dtype in dtypes) // 64 * 64
+    )  # whole bytes also of elements of four and six bits
+    yield from (
+        range(first, min(first + size, elements.stop))
+        for first in range(elements.start, elements.stop, size)
+    )

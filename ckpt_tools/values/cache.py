@@ -1,9 +1,12 @@
-"""What is known of tensors' values from an earlier look, by the identity of their files; in the user's cache folder, so that a second look is instant.
+"""What is known of tensors' values from an earlier look, by the identity of their files.
 
-A file is the same while its path, device, inode, size and times are. One that was written within two seconds before it was opened is not remembered: it
-could be written again without its time showing it. Nor is one whose pages the system would not write down before they were read: of a page that waits to be
-written down, the next write through a memory map moves no time. Whatever is wrong with the cache - no folder, no permission, a damaged file - is as if there
-were none.
+In the user's cache folder, so that a second look is instant.
+
+A file is the same while its path, device, inode, size and times are. One that was written within
+two seconds before it was opened is not remembered: it could be written again without its time
+showing it. Nor is one whose pages the system would not write down before they were read: of a page
+that waits to be written down, the next write through a memory map moves no time. Whatever is wrong
+with the cache - no folder, no permission, a damaged file - is as if there were none.
 """
 
 from __future__ import annotations
@@ -54,11 +57,21 @@ class Identity(NamedTuple):
 def identity(path: str, descriptor: int) -> Identity:
     """Return the identity of an open file."""
     status = os.fstat(descriptor)
-    return Identity(os.path.realpath(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return Identity(
+        os.path.realpath(path),
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
 
 
 def folder() -> str:
-    """Return the cache folder: `$XDG_CACHE_HOME/ckpt-tools`, or `~/.cache/ckpt-tools`. "" where there is no home."""
+    """Return the cache folder: `$XDG_CACHE_HOME/ckpt-tools`, or `~/.cache/ckpt-tools`.
+
+    "" where there is no home.
+    """
     base = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):  # the specification: a relative path is ignored
         base = os.path.join(os.path.expanduser("~"), ".cache")
@@ -66,7 +79,9 @@ def folder() -> str:
 
 
 class Known:
-    """The rows that one cache file holds, for these files: JSON lists whose first items name what they are about.
+    """The rows that one cache file holds, for these files.
+
+    JSON lists whose first items name what they are about.
 
     A cache file is the digest of its second line, and that line: the identities and the rows.
     """
@@ -91,14 +106,19 @@ class Known:
         return [row for row in rows if isinstance(row, list)] if isinstance(rows, list) else []
 
     def save(self, rows: list[list[object]]) -> None:
-        """Remember these rows and no others; others read the old file or the new one, never a half."""
+        """Remember these rows and no others.
+
+        Others read the old file or the new one, never a half.
+        """
         if not self.usable or not all(file.settled for file in self.files):
             return
         temporary = f"{self.path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
         with suppress(OSError, ValueError):
             os.makedirs(folder(), mode=0o700, exist_ok=True)
             try:
-                text = json.dumps({"key": self.key, "rows": rows}, allow_nan=False, separators=(",", ":")).encode()
+                text = json.dumps(
+                    {"key": self.key, "rows": rows}, allow_nan=False, separators=(",", ":")
+                ).encode()
                 with open(temporary, "xb") as file:
                     file.write(b"%s\n%s" % (_digest(text).encode(), text))
                 os.replace(temporary, self.path)
@@ -114,9 +134,15 @@ def _digest(data: bytes) -> str:
 
 
 def evict() -> None:
-    """Remove what was used longest ago, until the folder is as small as it must be. Raises OSError."""
+    """Remove what was used longest ago, until the folder is as small as it must be.
+
+    Raises OSError.
+    """
     with os.scandir(folder()) as entries:
-        found = sorted(((entry.stat().st_mtime_ns, entry.stat().st_size, entry.path) for entry in entries), reverse=True)
+        found = sorted(
+            ((entry.stat().st_mtime_ns, entry.stat().st_size, entry.path) for entry in entries),
+            reverse=True,
+        )
     kept = 0
     for number, (_, size, path) in enumerate(found):
         kept += size
@@ -126,7 +152,11 @@ def evict() -> None:
 
 
 class Watch:
-    """A file that is read: who it was when it was opened, and whether it was too young to be remembered. `settled` once every write shows in its times."""
+    """A file that is read.
+
+    Who it was when it was opened, and whether it was too young to be remembered. `settled` once
+    every write shows in its times.
+    """
 
     def __init__(self, path: str, descriptor: int) -> None:
         self.path, self.descriptor = path, descriptor
@@ -136,14 +166,20 @@ class Watch:
         self.settled = False
 
     def settle(self) -> None:
-        """Have the system write the file's pages down, before they are read: whoever writes to one from then on, in whatever way, moves the file's times."""
+        """Have the system write the file's pages down, before they are read.
+
+        Whoever writes to one from then on, in whatever way, moves the file's times.
+        """
         if not self.young and not _is_timeless(self.identity.device):
             with suppress(OSError):
                 os.fsync(self.descriptor)
                 self.settled = True
 
     def check_unchanged(self) -> None:
-        """Raise ChangedDuringRead if the file has been written to since it was opened. A change time cannot be put back."""
+        """Raise ChangedDuringRead if the file has been written to since it was opened.
+
+        A change time cannot be put back.
+        """
         if identity(self.path, self.descriptor)[1:] != self.identity[1:]:
             raise ChangedDuringRead("changed while it was read", path=self.path)
 
@@ -153,7 +189,10 @@ def _is_timeless(device: int) -> bool:
     number = f"{os.major(device)}:{os.minor(device)}"
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
-            return any(line.split()[2] == number and line.rpartition(" - ")[2].split()[0] in TIMELESS for line in mounts)
+            return any(
+                line.split()[2] == number and line.rpartition(" - ")[2].split()[0] in TIMELESS
+                for line in mounts
+            )
     except (OSError, IndexError):
         return False
 
@@ -173,10 +212,16 @@ class KnownPairs:
 
     def get(self, a: Tensor, b: Tensor) -> PairFacts | None:
         """Return the facts of a pair, None where they are not known."""
-        if a.dtype is b.dtype and ((self._one_file and a.start == b.start) or self._same_digest(a, b)):
+        if a.dtype is b.dtype and (
+            (self._one_file and a.start == b.start) or self._same_digest(a, b)
+        ):
             return PairFacts(numbers_in(a), same_bytes=True)
         facts = self._facts.get((a.name, b.name))
-        return facts if facts is not None and facts.elements == max(numbers_in(a), numbers_in(b)) else None
+        return (
+            facts
+            if facts is not None and facts.elements == max(numbers_in(a), numbers_in(b))
+            else None
+        )
 
     def _same_digest(self, a: Tensor, b: Tensor) -> bool:
         one, two = self._a.get(a.name), self._b.get(b.name)
@@ -217,4 +262,7 @@ def _measurement(row: list[object]) -> Measurement | None:
 
 
 def _fits(row: list[object], kinds: tuple[type, ...]) -> bool:
-    return len(row) == len(kinds) and all(type(item) is kind and (kind is not float or isfinite(item)) for item, kind in zip(row, kinds, strict=True))  # type: ignore[arg-type] # a float by then
+    return len(row) == len(kinds) and all(
+        type(item) is kind and (not isinstance(item, float) or isfinite(item))
+        for item, kind in zip(row, kinds, strict=True)
+    )

@@ -1,8 +1,9 @@
 """Casts between floating-point types, in chunks: a tensor of any size in a few megabytes.
 
-Values round to nearest, ties to even, and overflow as torch's `.to()` has them, bit for bit; like torch a double goes through a float to
-anything narrower. A NaN stays a NaN and keeps its sign; which one torch makes depends on the machine and on the tensor's length. Bytes are little endian,
-as in the file.
+Values round to nearest, ties to even, and overflow as torch's `.to()` has them, bit for bit; like
+torch a double goes through a float to anything narrower. A NaN stays a NaN and keeps its sign;
+which one torch makes depends on the machine and on the tensor's length. Bytes are little endian, as
+in the file.
 """
 
 from __future__ import annotations
@@ -44,7 +45,11 @@ _NAN = 0x7F
 
 
 class Float8Format(NamedTuple):
-    """A type of eight bits: of mantissa, the exponent's bias, the first float (as bits) that is no number in it, and what an infinity becomes."""
+    """A type of eight bits.
+
+    Of mantissa, the exponent's bias, the first float (as bits) that is no number in it, and what an
+    infinity becomes.
+    """
 
     mantissa: int
     bias: int
@@ -52,15 +57,24 @@ class Float8Format(NamedTuple):
     infinity: int
 
 
-_EIGHTS = {Dtype.F8_E4M3: Float8Format(3, 7, 0x43F00000, 0x7F), Dtype.F8_E5M2: Float8Format(2, 15, 0x47800000, 0x7C)}
+_EIGHTS = {
+    Dtype.F8_E4M3: Float8Format(3, 7, 0x43F00000, 0x7F),
+    Dtype.F8_E5M2: Float8Format(2, 15, 0x47800000, 0x7C),
+}
 
 
 def cast_stream(  # noqa: PLR0913, PLR0917 - two places and what goes between them
-    source: int, target: int, piece: Source, dtype: Dtype, offset: int, progress: Callable[[int], None] = no_progress
+    source: int,
+    target: int,
+    piece: Source,
+    dtype: Dtype,
+    offset: int,
+    progress: Callable[[int], None] = no_progress,
 ) -> int:
     """Write the payload `piece` of descriptor `source`, cast to `dtype`, to `offset` of `target`, and return how many bytes these are.
 
-    Raises EditRefused for types that cannot be cast, ChangedDuringRead and Unreadable for the source, OSError for the target.
+    Raises EditRefused for types that cannot be cast, ChangedDuringRead and Unreadable for the
+    source, OSError for the target.
     """
     _check_pair(piece.dtype, dtype)
     written = 0
@@ -84,7 +98,9 @@ def loses_nothing(source: Source, dtype: Dtype) -> bool:
         return True
     with open_regular(source.file) as (descriptor, _):
         try:
-            return all(_comes_back(chunk, source.dtype, dtype) for chunk in _chunks(descriptor, source))
+            return all(
+                _comes_back(chunk, source.dtype, dtype) for chunk in _chunks(descriptor, source)
+            )
         except CkptError as error:
             raise error.at(source.file) from None
 
@@ -100,7 +116,9 @@ def cast(data: Array, old: Dtype, new: Dtype) -> Array:
             return _to_bf16(np, values.view("<u4"))
         if new in _EIGHTS:
             return _to_eight(np, values.view("<u4"), _EIGHTS[new])
-        narrowed: Array = values.astype({Dtype.F16: "<f2", Dtype.F32: "<f4", Dtype.F64: "<f8"}[new], copy=False)
+        narrowed: Array = values.astype(
+            {Dtype.F16: "<f2", Dtype.F32: "<f4", Dtype.F64: "<f8"}[new], copy=False
+        )
         return narrowed
 
 
@@ -122,7 +140,9 @@ def _floats(np: ModuleType, data: Array, dtype: Dtype) -> Array:
         table = np.array([_value(code, _EIGHTS[dtype]) for code in range(256)], dtype="<f4")
         values: Array = table[data]
         return values
-    return data.view({Dtype.F16: "<f2", Dtype.F32: "<f4", Dtype.F64: "<f8"}[dtype]).astype("<f4", copy=False)
+    return data.view({Dtype.F16: "<f2", Dtype.F32: "<f4", Dtype.F64: "<f8"}[dtype]).astype(
+        "<f4", copy=False
+    )
 
 
 def _to_bf16(np: ModuleType, bits: Array) -> Array:
@@ -146,8 +166,14 @@ def _to_eight(np: ModuleType, bits: Array, kind: Float8Format) -> Array:
     """Return floats, given as their bits, in eight bits."""
     shift = 23 - kind.mantissa
     size = bits & 0x7FFFFFFF
-    normal = size + np.uint32((kind.bias - 127 << 23) + (1 << shift - 1) - 1 & 0xFFFFFFFF) + (size >> shift & 1) >> shift
-    # Added to a power of two so large that its last bit is the smallest step below the normal range, a value is rounded by the addition.
+    normal = (
+        size
+        + np.uint32((kind.bias - 127 << 23) + (1 << shift - 1) - 1 & 0xFFFFFFFF)
+        + (size >> shift & 1)
+        >> shift
+    )
+    # Added to a power of two so large that its last bit is the smallest step below the normal
+    # range, a value is rounded by the addition.
     magic = np.uint32((127 - kind.bias + shift + 1) << 23)
     small = (size.view("<f4") + magic.view("<f4")).view("<u4") - magic
     result = np.where(size < np.uint32(128 - kind.bias << 23), small, normal)
@@ -182,9 +208,15 @@ def _chunks(descriptor: int, source: Source) -> Iterator[Array]:
 
 def _check_pair(old: Dtype, new: Dtype) -> None:
     if old not in FLOATS or new not in FLOATS:
-        raise EditRefused(f"{old} cannot be cast to {new}", hint=f"these can be cast into each other: {', '.join(map(str, FLOATS))}")
+        raise EditRefused(
+            f"{old} cannot be cast to {new}",
+            hint=f"these can be cast into each other: {', '.join(map(str, FLOATS))}",
+        )
 
 
 def _numpy() -> ModuleType:
-    """Return numpy, loaded by the first cast: nothing else here needs it, and it takes longer to load than most commands run."""
+    """Return numpy, loaded by the first cast.
+
+    Nothing else here needs it, and it takes longer to load than most commands run.
+    """
     return importlib.import_module("numpy")

@@ -1,7 +1,10 @@
-"""One pass over the values of tensors that two checkpoints have in common: what changed, exactly, in bounded memory, on all cores.
+"""One pass over the values of tensors that two checkpoints have in common.
 
-Bytes are compared first, and where they are equal nothing is decoded. Files are read, not mapped: a file that becomes shorter while it is mapped kills
-the process. Every sum is taken over the same blocks whatever the number of threads, so that the result is the same to the last bit.
+What changed, exactly, in bounded memory, on all cores.
+
+Bytes are compared first, and where they are equal nothing is decoded. Files are read, not mapped: a
+file that becomes shorter while it is mapped kills the process. Every sum is taken over the same
+blocks whatever the number of threads, so that the result is the same to the last bit.
 """
 
 from __future__ import annotations
@@ -31,13 +34,24 @@ type Pair = tuple[Tensor, Tensor]
 
 
 def compare_values(
-    a: Checkpoint, b: Checkpoint, pairs: Sequence[Pair], *, cached: bool = True, progress: Callable[[int], None] = no_progress
+    a: Checkpoint,
+    b: Checkpoint,
+    pairs: Sequence[Pair],
+    *,
+    cached: bool = True,
+    progress: Callable[[int], None] = no_progress,
 ) -> tuple[PairFacts, ...]:
-    """Return the facts of each pair of tensors, A's and B's of equal shape. `progress` is called with the bytes done since the last call.
+    """Return the facts of each pair of tensors, A's and B's of equal shape.
 
-    `cached` takes and leaves what is known in the user's cache folder. Raises ChangedDuringRead or Unreadable with the path of the file.
+    `progress` is called with the bytes done since the last call.
+
+    `cached` takes and leaves what is known in the user's cache folder. Raises ChangedDuringRead or
+    Unreadable with the path of the file.
     """
-    files_a, files_b = {file.path: file for file in a.weights}, {file.path: file for file in b.weights}
+    files_a, files_b = (
+        {file.path: file for file in a.weights},
+        {file.path: file for file in b.weights},
+    )
     groups: dict[tuple[str, str], list[Pair]] = {}
     for pair in pairs:
         groups.setdefault((pair[0].shard, pair[1].shard), []).append(pair)
@@ -83,7 +97,13 @@ class _Job:
         return same if len(same) < len(self.found) else []
 
 
-def _compare_files(sides: tuple[_Side, _Side], pairs: Sequence[Pair], progress: Callable[[int], None], *, cached: bool) -> dict[Pair, PairFacts]:
+def _compare_files(
+    sides: tuple[_Side, _Side],
+    pairs: Sequence[Pair],
+    progress: Callable[[int], None],
+    *,
+    cached: bool,
+) -> dict[Pair, PairFacts]:
     """Return the facts of pairs whose tensors lie in these two files, from the cache as far as it knows them."""
     left, right = sides
     with ExitStack() as stack:
@@ -91,7 +111,9 @@ def _compare_files(sides: tuple[_Side, _Side], pairs: Sequence[Pair], progress: 
         watches = value_cache.Watch(left.path, one), value_cache.Watch(right.path, two)
         known = value_cache.KnownPairs(*watches, use=cached)
         found = {pair: facts for pair in pairs if (facts := known.get(*pair)) is not None}
-        rest = sorted((pair for pair in pairs if pair not in found), key=lambda pair: -pair[0].nbytes)
+        rest = sorted(
+            (pair for pair in pairs if pair not in found), key=lambda pair: -pair[0].nbytes
+        )
         for watch, side in zip(watches, sides, strict=True):
             if cached and rest:
                 watch.settle()
@@ -105,12 +127,28 @@ def _compare_files(sides: tuple[_Side, _Side], pairs: Sequence[Pair], progress: 
     return found | new
 
 
-def _measured(sides: tuple[_Side, _Side], descriptors: tuple[int, int], pairs: Sequence[Pair], progress: Callable[[int], None]) -> dict[Pair, PairFacts]:
+def _measured(
+    sides: tuple[_Side, _Side],
+    descriptors: tuple[int, int],
+    pairs: Sequence[Pair],
+    progress: Callable[[int], None],
+) -> dict[Pair, PairFacts]:
     """Return the facts of each pair. Threads share the pieces of all, in this order."""
     (one, two), (left, right) = descriptors, sides
-    jobs = [_Job((a, b), (Span(left.path, one, left.payload + a.start, a.dtype), Span(right.path, two, right.payload + b.start, b.dtype))) for a, b in pairs]
+    jobs = [
+        _Job(
+            (a, b),
+            (
+                Span(left.path, one, left.payload + a.start, a.dtype),
+                Span(right.path, two, right.payload + b.start, b.dtype),
+            ),
+        )
+        for a, b in pairs
+    ]
     team, benches = WorkerPool(threads(), progress), BufferPool()
-    team.do((job.look, (index, benches, team.tell)) for job in jobs for index in range(len(job.pieces)))
+    team.do(
+        (job.look, (index, benches, team.tell)) for job in jobs for index in range(len(job.pieces))
+    )
     team.do((job.add_norms, (index, benches)) for job in jobs for index in job.lacking())
     return {job.pair: _facts(*job.pair, job.found) for job in jobs}
 
@@ -119,7 +157,9 @@ def _facts(a: Tensor, b: Tensor, pieces: Sequence[Sums]) -> PairFacts:
     elements = max(value_cache.numbers_in(a), value_cache.numbers_in(b))
     if all(piece.same_bytes for piece in pieces):
         return PairFacts(elements, same_bytes=a.dtype is b.dtype)
-    aa, bb, dd, ab = (total(getattr(piece, name) for piece in pieces) for name in ("aa", "bb", "dd", "ab"))
+    aa, bb, dd, ab = (
+        total(getattr(piece, name) for piece in pieces) for name in ("aa", "bb", "dd", "ab")
+    )
     a_norm, change = root(aa), root(dd)
     return PairFacts(
         elements,
@@ -136,7 +176,10 @@ def _facts(a: Tensor, b: Tensor, pieces: Sequence[Sums]) -> PairFacts:
 
 
 def _ratio(dd: Scaled, aa: Scaled) -> float:
-    """Return the quotient of two norms whose squares these are, neither of which need be a double; infinite where it is none itself."""
+    """Return the quotient of two norms whose squares these are, neither of which need be a double.
+
+    Infinite where it is none itself.
+    """
     return root((dd[0] / aa[0], dd[1] - aa[1])) if aa[0] else inf
 
 

@@ -1,8 +1,11 @@
-"""Bytes of any of the format's dtypes as exact numbers, in memory that is used again; and sums of squares that neither drift nor overflow. numpy only.
+"""Bytes of any of the format's dtypes as exact numbers, in memory that is used again.
 
-Small formats are read by a table of all their codes: OCP's 8-, 6- and 4-bit floats, and the FNUZ kinds of 8 bits, which have one NaN and no -0. F4 and F6
-lie packed from the low bit up. A complex number is its two parts, a bool 0 or 1. All become floats of 32 or 64 bits without loss, but for integers of
-64 bits, which round to doubles.
+And sums of squares that neither drift nor overflow. numpy only.
+
+Small formats are read by a table of all their codes: OCP's 8-, 6- and 4-bit floats, and the FNUZ
+kinds of 8 bits, which have one NaN and no -0. F4 and F6 lie packed from the low bit up. A complex
+number is its two parts, a bool 0 or 1. All become floats of 32 or 64 bits without loss, but for
+integers of 64 bits, which round to doubles.
 """
 
 from __future__ import annotations
@@ -22,16 +25,24 @@ if TYPE_CHECKING:
     type Array = NDArray[Any]
 
 BLOCK = 1 << 17
-"""Elements per step, and per partial sum: enough that Python's own time is small beside numpy's, little enough for a core's cache."""
+"""Elements per step, and per partial sum.
+
+Enough that Python's own time is small beside numpy's, little enough for a core's cache.
+"""
 
 ROW = 1 << 12
-"""Elements per dot product. BLAS starts threads of its own above ten thousand, which would fight with these."""
+"""Elements per dot product.
+
+BLAS starts threads of its own above ten thousand, which would fight with these.
+"""
 
 _NATIVE = {
     Dtype.F64: "<f8", Dtype.F32: "<f4", Dtype.C64: "<f4", Dtype.F16: "<f2", Dtype.U8: "u1", Dtype.I8: "i1", Dtype.U16: "<u2", Dtype.I16: "<i2",
     Dtype.U32: "<u4", Dtype.I32: "<i4", Dtype.U64: "<u8", Dtype.I64: "<i8",
 }  # fmt: skip
-INTEGERS = frozenset({Dtype.U8, Dtype.I8, Dtype.U16, Dtype.I16, Dtype.U32, Dtype.I32, Dtype.U64, Dtype.I64})
+INTEGERS = frozenset(
+    {Dtype.U8, Dtype.I8, Dtype.U16, Dtype.I16, Dtype.U32, Dtype.I32, Dtype.U64, Dtype.I64}
+)
 _AS_DOUBLES = frozenset({Dtype.U32, Dtype.I32, Dtype.U64, Dtype.I64})
 
 MANTISSA = {
@@ -42,7 +53,11 @@ MANTISSA = {
 
 
 class _Small(NamedTuple):
-    """A format of a few bits: of exponent and mantissa, the exponent's bias, the codes without their sign that are NaN and that are infinite."""
+    """A format of a few bits.
+
+    Of exponent and mantissa, the exponent's bias, the codes without their sign that are NaN and
+    that are infinite.
+    """
 
     exponent: int
     mantissa: int
@@ -92,7 +107,10 @@ def _table(dtype: Dtype) -> Array:
 
 
 class DecodeBuffers:
-    """The memory in which a block of one tensor is decoded; at most BLOCK elements, twice as many floats for complex ones."""
+    """The memory in which a block of one tensor is decoded.
+
+    At most BLOCK elements, twice as many floats for complex ones.
+    """
 
     def __init__(self, np: Any) -> None:  # noqa: ANN401 - numpy, imported late
         self.np = np
@@ -100,7 +118,10 @@ class DecodeBuffers:
         self.doubles = np.empty(BLOCK * 2, "<f8")
 
     def values(self, data: Array, dtype: Dtype) -> Array:
-        """Return the elements in `data`, bytes in whole elements, in order: floats of 32 or 64 bits, in this memory or in that of `data`."""
+        """Return the elements in `data`, bytes in whole elements, in order.
+
+        Floats of 32 or 64 bits, in this memory or in that of `data`.
+        """
         np = self.np
         if dtype is Dtype.BF16:
             bits = self.wide[: data.size // 2]
@@ -115,7 +136,9 @@ class DecodeBuffers:
             np.copyto(room[: native.size], native)
             return _typed(room[: native.size])
         codes = unpacked(np, data, dtype)
-        return _typed(np.take(_table(dtype), codes, out=_floats(self.wide)[: codes.size], mode="clip"))
+        return _typed(
+            np.take(_table(dtype), codes, out=_floats(self.wide)[: codes.size], mode="clip")
+        )
 
     def widened(self, values: Array) -> Array:
         """Return floats as doubles in this memory, which what `values` returned may lie in."""
@@ -157,16 +180,22 @@ def native(data: Array, dtype: Dtype) -> Array:
     return data.view(_NATIVE[dtype])
 
 
-# --- sums ----------------------------------------------------------------------------------------------------------------
+# --- sums -----------------------------------------------------------------------------------------
 
 type Scaled = tuple[float, int]
-"""A number as (m, e), m times 2 to the e, e even: squares of doubles have exponents that doubles lack."""
+"""A number as (m, e), m times 2 to the e, e even.
+
+Squares of doubles have exponents that doubles lack.
+"""
 
 ZERO: Scaled = (0.0, 0)
 
 
 def dot(np: Any, x: Array, y: Array) -> float:  # noqa: ANN401 - numpy, imported late
-    """Return the scalar product of doubles. Rows are summed by BLAS, and their sums without any rounding but the last."""
+    """Return the scalar product of doubles.
+
+    Rows are summed by BLAS, and their sums without any rounding but the last.
+    """
     whole = x.size // ROW * ROW
     rows: list[float] = np.vecdot(x[:whole].reshape(-1, ROW), y[:whole].reshape(-1, ROW)).tolist()
     return fsum((*rows, float(np.dot(x[whole:], y[whole:]))))
@@ -178,7 +207,10 @@ def largest(x: Array) -> float:
 
 
 def scaled(np: Any, x: Array) -> tuple[Array, int]:  # noqa: ANN401 - numpy, imported late
-    """Return doubles divided by a power of two near their largest, and its exponent: their squares fit."""
+    """Return doubles divided by a power of two near their largest, and its exponent.
+
+    Their squares fit.
+    """
     top = largest(x)
     if 1e-140 < top < 1e140 or top == 0:  # noqa: PLR2004 - far from where squares leave the range, and so are those that count beside them
         return x, 0

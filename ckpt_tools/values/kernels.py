@@ -1,6 +1,9 @@
-"""The compiled sums of `kernels.c`, over the numbers of one tensor or of two, each in one pass; ctypes only. Other threads run while one adds.
+"""The compiled sums of `kernels.c`, over the numbers of one tensor or of two, each in one pass.
 
-They are right where all numbers are finite. NaN and infinities make the sums of squares NaN or infinite, by which they are seen.
+Ctypes only. Other threads run while one adds.
+
+They are right where all numbers are finite. NaN and infinities make the sums of squares NaN or
+infinite, by which they are seen.
 """
 
 from __future__ import annotations
@@ -50,7 +53,10 @@ class Source(ctypes.Structure):
 
 
 class PairSums(ctypes.Structure):
-    """How many numbers of a and b differ, the largest size of b - a, and sums: of the squares of a, of b, of b - a, and of the products of a and b."""
+    """How many numbers of a and b differ, the largest size of b - a, and sums.
+
+    Of the squares of a, of b, of b - a, and of the products of a and b.
+    """
 
     _fields_: ClassVar[Sequence[tuple[str, Any]]] = [
         ("changed", ctypes.c_int64),
@@ -80,36 +86,52 @@ class OneSums(ctypes.Structure):
     squares: float
 
 
-def pair_of_files(dtypes: tuple[Dtype, Dtype], a: Source, b: Source, count: int) -> tuple[int, PairSums]:
+def pair_of_files(
+    dtypes: tuple[Dtype, Dtype], a: Source, b: Source, count: int
+) -> tuple[int, PairSums]:
     """Return how many of `count` numbers of a and of b, of dtypes in KINDS, were added up, and their sums. Raises SumsMissing.
 
     It ends before a block that could not be read, or holds numbers that are not finite.
     """
     sums = PairSums()
-    return _function("pair_of_files", *dtypes)(ctypes.byref(a), ctypes.byref(b), count, ctypes.byref(sums)), sums
+    return _function("pair_of_files", *dtypes)(
+        ctypes.byref(a), ctypes.byref(b), count, ctypes.byref(sums)
+    ), sums
 
 
 def one_of_file(dtype: Dtype, a: Source, count: int) -> tuple[int, OneSums]:
-    """Return how many of `count` numbers of a, of a dtype in KINDS, were added up, and their sums. Raises SumsMissing. It ends as `pair_of_files` does."""
+    """Return how many of `count` numbers of a, of a dtype in KINDS, were added up, and their sums.
+
+    Raises SumsMissing. It ends as `pair_of_files` does.
+    """
     sums = OneSums()
     return _function("one_of_file", dtype)(ctypes.byref(a), count, ctypes.byref(sums)), sums
 
 
 def same_in_files(a: Source, b: Source, count: int) -> bool | None:
-    """Return whether `count` bytes of a and b are the same, None where some could not be read. Raises SumsMissing."""
+    """Return whether `count` bytes of a and b are the same, None where some could not be read.
+
+    Raises SumsMissing.
+    """
     found = _function("same_in_files")(ctypes.byref(a), ctypes.byref(b), count)
     return None if found < 0 else bool(found)
 
 
 def pair(dtypes: tuple[Dtype, Dtype], a: int, b: int, count: int) -> PairSums:
-    """Return the sums over `count` numbers at address a, and as many at b, of dtypes in KINDS. Raises SumsMissing."""
+    """Return the sums over `count` numbers at address a, and as many at b, of dtypes in KINDS.
+
+    Raises SumsMissing.
+    """
     sums = PairSums()
     _function("pair", *dtypes)(a, b, count, ctypes.byref(sums))
     return sums
 
 
 def one(dtype: Dtype, a: int, count: int) -> OneSums:
-    """Return the sums over `count` numbers at address a, of a dtype in KINDS. Raises SumsMissing."""
+    """Return the sums over `count` numbers at address a, of a dtype in KINDS.
+
+    Raises SumsMissing.
+    """
     sums = OneSums()
     _function("one", dtype)(a, count, ctypes.byref(sums))
     return sums
@@ -130,7 +152,10 @@ _TYPES = {
 def _function(name: str, *dtypes: Dtype) -> Any:  # noqa: ANN401 - ctypes' own type of functions is private
     """Return a function of the library for these dtypes, and for the vectors that this processor has."""
     library = _library()
-    function = library["_".join((name, *(KINDS[dtype] for dtype in dtypes))) + ("_wide" if library.has_wide() else "")]
+    function = library[
+        "_".join((name, *(KINDS[dtype] for dtype in dtypes)))
+        + ("_wide" if library.has_wide() else "")
+    ]
     function.restype, function.argtypes = _TYPES[name]
     return function
 
@@ -149,7 +174,9 @@ def _library() -> ctypes.CDLL:
         library = ctypes.CDLL(LIBRARY)
         made_from = ctypes.c_uint32(library.source_sum()).value
     except (OSError, AttributeError) as error:
-        raise SumsMissing(f"the compiled part of ckpt cannot be loaded ({error})", path=LIBRARY) from None
+        raise SumsMissing(
+            f"the compiled part of ckpt cannot be loaded ({error})", path=LIBRARY
+        ) from None
     with open(SOURCE, "rb") as file:
         if made_from != crc32(file.read()):
             raise SumsMissing("the compiled part of ckpt is that of another version", path=LIBRARY)

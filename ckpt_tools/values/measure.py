@@ -1,4 +1,6 @@
-"""One pass over all values of a checkpoint that tells everything: digests, counts, range, mean, norm; in bounded memory, on all cores.
+"""One pass over all values of a checkpoint that tells everything.
+
+Digests, counts, range, mean, norm; in bounded memory, on all cores.
 
 `ckpt verify --values` asks for less and is faster: see `store/measure.py`.
 """
@@ -34,22 +36,36 @@ if TYPE_CHECKING:
     from ckpt_tools.values.kernels import OneSums
 
 
-def measure_all(checkpoint: Checkpoint, *, cached: bool = True, progress: Callable[[int], None] = no_progress) -> tuple[Measurement, ...]:
-    """Return what is told of every tensor, in the order of `checkpoint.tensors`. `progress` is called with the bytes done since the last call.
+def measure_all(
+    checkpoint: Checkpoint, *, cached: bool = True, progress: Callable[[int], None] = no_progress
+) -> tuple[Measurement, ...]:
+    """Return what is told of every tensor, in the order of `checkpoint.tensors`.
 
-    `cached` takes and leaves what is known in the user's cache folder. Raises ChangedDuringRead or Unreadable with the path of the file.
+    `progress` is called with the bytes done since the last call.
+
+    `cached` takes and leaves what is known in the user's cache folder. Raises ChangedDuringRead or
+    Unreadable with the path of the file.
     """
-    found = {measured.name: measured for file in checkpoint.weights for measured in _measured(checkpoint, file, progress, cached=cached)}
+    found = {
+        measured.name: measured
+        for file in checkpoint.weights
+        for measured in _measured(checkpoint, file, progress, cached=cached)
+    }
     return tuple(found[tensor.name] for tensor in checkpoint.tensors)
 
 
-def _measured(checkpoint: Checkpoint, file: TensorFile, progress: Callable[[int], None], *, cached: bool) -> list[Measurement]:
+def _measured(
+    checkpoint: Checkpoint, file: TensorFile, progress: Callable[[int], None], *, cached: bool
+) -> list[Measurement]:
     """Return what is told of the tensors of one file, from the cache where it knows all of them."""
     path = os.path.join(checkpoint.root, file.path)
     with open_regular(path) as (descriptor, _):
         watch = Watch(path, descriptor)
         known = known_measurements(watch, use=cached)
-        complete = all(tensor.name in known and known[tensor.name].elements == numbers_in(tensor) for tensor in file.tensors)
+        complete = all(
+            tensor.name in known and known[tensor.name].elements == numbers_in(tensor)
+            for tensor in file.tensors
+        )
         if cached and not complete:
             watch.settle()
         refuse_other(file, descriptor, path)
@@ -62,13 +78,20 @@ def _measured(checkpoint: Checkpoint, file: TensorFile, progress: Callable[[int]
     return found
 
 
-def _looked_at(file: TensorFile, path: str, descriptor: int, progress: Callable[[int], None]) -> list[Measurement]:
+def _looked_at(
+    file: TensorFile, path: str, descriptor: int, progress: Callable[[int], None]
+) -> list[Measurement]:
     """Return what is told of each tensor. Threads share them, the largest first."""
     team, benches, found = WorkerPool(threads(), progress), BufferPool(), dict[str, Measurement]()
 
     def look(tensor: Tensor) -> None:
         with benches.one() as bench:
-            found[tensor.name] = _measure(bench, tensor, Span(path, descriptor, file.payload_start + tensor.start, tensor.dtype), team.tell)
+            found[tensor.name] = _measure(
+                bench,
+                tensor,
+                Span(path, descriptor, file.payload_start + tensor.start, tensor.dtype),
+                team.tell,
+            )
 
     team.do((look, (tensor,)) for tensor in sorted(file.tensors, key=lambda tensor: -tensor.nbytes))
     return [found[tensor.name] for tensor in file.tensors]
@@ -97,9 +120,16 @@ class _Running:
         np, space, stored = bench.np, bench.spaces[0], bench.np.frombuffer(data, "u1")
         self.bits |= _bits(np, stored, self.dtype)
         (nan, infinite), values = _finite(np, space.values(stored, self.dtype))
-        self.nan, self.infinite, self.zeros = self.nan + nan, self.infinite + infinite, self.zeros + int(np.count_nonzero(values == 0))
+        self.nan, self.infinite, self.zeros = (
+            self.nan + nan,
+            self.infinite + infinite,
+            self.zeros + int(np.count_nonzero(values == 0)),
+        )
         if values.size:
-            self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+            self.low, self.high = (
+                min(self.low, float(values.min())),
+                max(self.high, float(values.max())),
+            )
             doubles = space.widened(values)
             self.sums.append(_sum(np, doubles))
             self.squares.append(product(np, doubles, doubles))
@@ -111,10 +141,24 @@ class _Running:
         low, high = (self.low + 0.0, self.high + 0.0) if finite else (0.0, 0.0)  # -0.0 becomes 0.0
         mean, l2 = _scaled_mean(total(self.sums), finite), root(total(self.squares))
         spare = _zero_low_bits(self.bits, self.dtype)
-        return Measurement(tensor.name, digest, elements, self.nan, self.infinite, low, high, mean, l2, self.zeros, spare)
+        return Measurement(
+            tensor.name,
+            digest,
+            elements,
+            self.nan,
+            self.infinite,
+            low,
+            high,
+            mean,
+            l2,
+            self.zeros,
+            spare,
+        )
 
 
-def _measure(bench: ScratchBuffers, tensor: Tensor, span: Span, tell: Callable[[int], None]) -> Measurement:
+def _measure(
+    bench: ScratchBuffers, tensor: Tensor, span: Span, tell: Callable[[int], None]
+) -> Measurement:
     """Return what is told of one tensor, block by block, as its digest needs it."""
     running, digest = _Running(tensor.dtype), importlib.import_module("blake3").blake3()
     memory = bench.memories[0]
@@ -133,7 +177,9 @@ def _measure(bench: ScratchBuffers, tensor: Tensor, span: Span, tell: Callable[[
 
 def _finite(np: Any, values: Array) -> tuple[tuple[int, int], Array]:  # noqa: ANN401 - numpy, imported late
     """Return how many values are NaN and how many infinite, and the others."""
-    if -inf < values.min() and values.max() < inf:  # false where one of them is NaN, which both are if there is one
+    if (
+        -inf < values.min() and values.max() < inf
+    ):  # false where one of them is NaN, which both are if there is one
         return (0, 0), values
     nan = int(np.count_nonzero(np.isnan(values)))
     finite = np.isfinite(values)
@@ -180,8 +226,12 @@ MEASURED = frozenset((*_NATIVE, *_CODED))
 """The dtypes whose values are understood; tensors of others are left out."""
 
 
-def measure(checkpoint: Checkpoint, progress: Callable[[int], None] = no_progress) -> dict[str, Facts]:
-    """Return the facts of every tensor whose dtype is understood, by name. `progress` is called with the bytes read since the last call.
+def measure(
+    checkpoint: Checkpoint, progress: Callable[[int], None] = no_progress
+) -> dict[str, Facts]:
+    """Return the facts of every tensor whose dtype is understood, by name.
+
+    `progress` is called with the bytes read since the last call.
 
     Raises Unreadable or ChangedDuringRead with the path of the file.
     """
@@ -194,9 +244,21 @@ def measure(checkpoint: Checkpoint, progress: Callable[[int], None] = no_progres
 
     for file in checkpoint.weights:
         path = os.path.join(checkpoint.root, file.path)
-        largest_first = sorted((tensor for tensor in file.tensors if tensor.dtype in MEASURED), key=lambda tensor: -tensor.nbytes)
+        largest_first = sorted(
+            (tensor for tensor in file.tensors if tensor.dtype in MEASURED),
+            key=lambda tensor: -tensor.nbytes,
+        )
         with open_regular(path) as (descriptor, _):
-            team.do((look, (tensor, Span(path, descriptor, file.payload_start + tensor.start, tensor.dtype))) for tensor in largest_first)
+            team.do(
+                (
+                    look,
+                    (
+                        tensor,
+                        Span(path, descriptor, file.payload_start + tensor.start, tensor.dtype),
+                    ),
+                )
+                for tensor in largest_first
+            )
     return found
 
 
@@ -209,16 +271,25 @@ def _facts(bench: ScratchBuffers, tensor: Tensor, span: Span, tell: Callable[[in
     for lost, endless, least, most in _seen(bench, tensor, span, tell):
         nan, infinite, low, high = nan + lost, infinite + endless, min(low, least), max(high, most)
     empty = low > high
-    return Facts(tensor.parameters, nan, infinite, 0.0 if empty else low + 0.0, 0.0 if empty else high + 0.0)  # -0.0 becomes 0.0
+    return Facts(
+        tensor.parameters, nan, infinite, 0.0 if empty else low + 0.0, 0.0 if empty else high + 0.0
+    )  # -0.0 becomes 0.0
 
 
-def _seen(bench: ScratchBuffers, tensor: Tensor, span: Span, tell: Callable[[int], None]) -> Iterator[_Seen]:
-    """Yield what is seen in each part: compiled as far as numbers are finite, then in a block that numpy looks at, and so on."""
+def _seen(
+    bench: ScratchBuffers, tensor: Tensor, span: Span, tell: Callable[[int], None]
+) -> Iterator[_Seen]:
+    """Yield what is seen in each part.
+
+    Compiled as far as numbers are finite, then in a block that numpy looks at, and so on.
+    """
     memory, rest = bench.memories[0], range(tensor.parameters)
     while rest:
         asked, done = rest[:PIECE], 0
         if tensor.dtype in kernels.KINDS:
-            done, found = kernels.one_of_file(tensor.dtype, span.source(memory, rest.start), len(asked))
+            done, found = kernels.one_of_file(
+                tensor.dtype, span.source(memory, rest.start), len(asked)
+            )
             yield 0, 0, found.low, found.high
         if done < len(asked):
             block = next(blocks(asked[done:], tensor.dtype))

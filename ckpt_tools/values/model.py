@@ -1,4 +1,7 @@
-"""What one pass over a tensor's values tells: `Facts` is what the rules ask for, `Measurement` everything."""
+"""What one pass over a tensor's values tells.
+
+`Facts` is what the rules ask for, `Measurement` everything.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,10 @@ class Facts(NamedTuple):
 class Measurement(NamedTuple):
     """Everything that is told of one tensor. `digest` is the BLAKE3 of its bytes, in hexadecimal.
 
-    `low`, `high`, `mean` and `l2`, the Euclidean norm, are those of the finite values, 0 where there is none. `zeros` counts zeros of either sign. A complex
-    number counts as two. `zero_low_bits` is how many of the last bits of the mantissa are zero in every value: as many can be cut off without a change, 16 of
-    F32 that fits BF16. It is -1 for what is no float.
+    `low`, `high`, `mean` and `l2`, the Euclidean norm, are those of the finite values, 0 where
+    there is none. `zeros` counts zeros of either sign. A complex number counts as two.
+    `zero_low_bits` is how many of the last bits of the mantissa are zero in every value: as many
+    can be cut off without a change, 16 of F32 that fits BF16. It is -1 for what is no float.
     """
 
     name: str
@@ -52,7 +56,9 @@ class Measurement(NamedTuple):
 
 
 class LayerValues(NamedTuple):
-    """Measurements of one layer of a component together, or of a whole component (`layer` ""). `rms` is the root of the mean square of the finite values.
+    """Measurements of one layer of a component together, or of a whole component (`layer` "").
+
+    `rms` is the root of the mean square of the finite values.
 
     `zero_low_bits` is the smallest of its float tensors, -1 where it has none.
     """
@@ -72,7 +78,10 @@ class LayerValues(NamedTuple):
 
 
 class ValueSummary(NamedTuple):
-    """What was measured: of every tensor in the checkpoint's order, and folded, in the model's order."""
+    """What was measured.
+
+    Of every tensor in the checkpoint's order, and folded, in the model's order.
+    """
 
     tensors: tuple[Measurement, ...]
     layers: tuple[LayerValues, ...]
@@ -92,11 +101,15 @@ class Sameness(StrEnum):
 
 
 class PairFacts(NamedTuple):
-    """What one pass over two tensors of one shape tells. `same_bytes` is also true of tensors whose bytes are known to be equal without a look.
+    """What one pass over two tensors of one shape tells.
 
-    `changed` counts the elements whose values differ, `broken` those among them where a side is NaN or infinite. `max_abs` is the largest |b - a|, `l2_a`,
-    `l2_b` and `l2_change` are the norms of a, b and b - a, `cosine` that of the angle between a and b, all over the elements that are finite on both sides.
-    The norms are 0 where the bytes are the same: nobody looked. A norm that no double holds is infinite; `rel_l2_of_huge` then is what it was needed for.
+    `same_bytes` is also true of tensors whose bytes are known to be equal without a look.
+
+    `changed` counts the elements whose values differ, `broken` those among them where a side is NaN
+    or infinite. `max_abs` is the largest |b - a|, `l2_a`, `l2_b` and `l2_change` are the norms of
+    a, b and b - a, `cosine` that of the angle between a and b, all over the elements that are
+    finite on both sides. The norms are 0 where the bytes are the same: nobody looked. A norm that
+    no double holds is infinite; `rel_l2_of_huge` then is what it was needed for.
     """
 
     elements: int
@@ -121,7 +134,10 @@ class PairFacts(NamedTuple):
 
 
 class TensorChange(NamedTuple):
-    """A tensor in A and its partner in B, of the same shape: the part of the model and the layer they belong to, and how they differ."""
+    """A tensor in A and its partner in B, of the same shape.
+
+    The part of the model and the layer they belong to, and how they differ.
+    """
 
     a: Tensor
     b: Tensor
@@ -132,13 +148,17 @@ class TensorChange(NamedTuple):
 
 
 class LayerChange(NamedTuple):
-    """What changed in one layer of a component, or in a whole component (`layer` ""). `layer` is a number, or "other" for tensors of no layer.
+    """What changed in one layer of a component, or in a whole component (`layer` "").
 
-    `tensors` were compared. Of these `identical` have the same bytes, `equal` the same values in other bits, `close` values within the tolerance; the rest
-    changed. `low` and `high` are the smallest and the largest relative L2 norm of the change, ||b - a|| / ||a||, and `max_abs` the largest |b - a|, of the
-    tensors that changed (where none did, of those that are close), 0 where there is none. `high` is infinite where a tensor of zeros has become something
-    else. `broken` counts values that are NaN or infinite on one side and something else on the other. `trains` says whether the config lets the component
-    train, None where that is unknown.
+    `layer` is a number, or "other" for tensors of no layer.
+
+    `tensors` were compared. Of these `identical` have the same bytes, `equal` the same values in
+    other bits, `close` values within the tolerance; the rest changed. `low` and `high` are the
+    smallest and the largest relative L2 norm of the change, ||b - a|| / ||a||, and `max_abs` the
+    largest |b - a|, of the tensors that changed (where none did, of those that are close), 0 where
+    there is none. `high` is infinite where a tensor of zeros has become something else. `broken`
+    counts values that are NaN or infinite on one side and something else on the other. `trains`
+    says whether the config lets the component train, None where that is unknown.
     """
 
     component: str
@@ -168,7 +188,8 @@ class LayerChange(NamedTuple):
 class ValueComparison(NamedTuple):
     """What changed in the values, tensor by tensor and folded. Everything is in the model's order.
 
-    `tolerance` is the relative L2 norm up to which a change is none. `uncompared` counts tensors of either side that have no partner of their shape.
+    `tolerance` is the relative L2 norm up to which a change is none. `uncompared` counts tensors of
+    either side that have no partner of their shape.
     """
 
     tolerance: float

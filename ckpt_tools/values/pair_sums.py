@@ -1,6 +1,9 @@
-"""What a piece of a pair of tensors adds to their facts: exact sums over blocks, in the memory of one thread, in the fewest passes over it.
+"""What a piece of a pair of tensors adds to their facts.
 
-What `kernels.c` can read as it is stored, nearly all there is, is added up where it was read to. numpy decodes the rest.
+Exact sums over blocks, in the memory of one thread, in the fewest passes over it.
+
+What `kernels.c` can read as it is stored, nearly all there is, is added up where it was read to.
+numpy decodes the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
 
 
 class Sums(NamedTuple):
-    """What a piece of a pair, or a block of a piece, adds to its facts: the squares of a, of b, of b - a, and the scalar product of a and b."""
+    """What a piece of a pair, or a block of a piece, adds to its facts.
+
+    The squares of a, of b, of b - a, and the scalar product of a and b.
+    """
 
     same_bytes: bool
     changed: int = 0
@@ -33,8 +39,13 @@ class Sums(NamedTuple):
     ab: Scaled = ZERO
 
 
-def piece_sums(bench: ScratchBuffers, spans: tuple[Span, Span], elements: range, *, norms: bool = False) -> Sums:
-    """Return the sums over some elements; of a piece whose bytes are equal no more than that, unless `norms` are wanted."""
+def piece_sums(
+    bench: ScratchBuffers, spans: tuple[Span, Span], elements: range, *, norms: bool = False
+) -> Sums:
+    """Return the sums over some elements.
+
+    Of a piece whose bytes are equal no more than that, unless `norms` are wanted.
+    """
     if not norms and spans[0].dtype is spans[1].dtype and _equal(bench, spans, elements):
         return Sums(same_bytes=True)
     return _added(list(_parts(bench, spans, elements)))
@@ -43,26 +54,39 @@ def piece_sums(bench: ScratchBuffers, spans: tuple[Span, Span], elements: range,
 def _equal(bench: ScratchBuffers, spans: tuple[Span, Span], elements: range) -> bool:
     """Whether the bytes are equal. Raises ChangedDuringRead or Unreadable."""
     bits, (left, right) = spans[0].dtype.bits, bench.memories
-    one, two = (span._replace(start=span.start + elements.start * bits // 8, dtype=Dtype.U8) for span in spans)
+    one, two = (
+        span._replace(start=span.start + elements.start * bits // 8, dtype=Dtype.U8)
+        for span in spans
+    )
     length = len(elements) * bits // 8
     same = kernels.same_in_files(one.source(left), two.source(right), length)
     if same is None:  # reading here says why, or goes on after an interruption
-        return all(bytes(one.read(left, block)) == bytes(two.read(right, block)) for block in blocks(range(length), Dtype.U8))
+        return all(
+            bytes(one.read(left, block)) == bytes(two.read(right, block))
+            for block in blocks(range(length), Dtype.U8)
+        )
     return same
 
 
 def _parts(bench: ScratchBuffers, spans: tuple[Span, Span], elements: range) -> Iterator[Sums]:
-    """Yield sums that together are those over all elements: compiled ones as far as they reach, then those of a block that numpy decodes, and so on."""
+    """Yield sums that together are those over all elements.
+
+    Compiled ones as far as they reach, then those of a block that numpy decodes, and so on.
+    """
     (left, right), (one, two), rest = spans, bench.memories, elements
     dtypes = left.dtype, right.dtype
     while rest:
         if all(dtype in kernels.KINDS for dtype in dtypes):
-            done, found = kernels.pair_of_files(dtypes, left.source(one, rest.start), right.source(two, rest.start), len(rest))
+            done, found = kernels.pair_of_files(
+                dtypes, left.source(one, rest.start), right.source(two, rest.start), len(rest)
+            )
             yield _told(found)
             rest = rest[done:]
         if rest:
             block = next(blocks(rest, *dtypes))
-            yield _decoded(bench, (left.read(one, block), left.dtype), (right.read(two, block), right.dtype))
+            yield _decoded(
+                bench, (left.read(one, block), left.dtype), (right.read(two, block), right.dtype)
+            )
             rest = rest[len(block) :]
 
 
@@ -81,10 +105,19 @@ def _added(parts: Sequence[Sums]) -> Sums:
 
 def _told(found: kernels.PairSums) -> Sums:
     """Return compiled sums, over finite numbers whose squares are doubles."""
-    return Sums(False, found.changed, 0, found.max_abs, (found.aa, 0), (found.bb, 0), (found.dd, 0), (found.ab, 0))  # noqa: FBT003 - same_bytes, a field's value
+    return Sums(
+        False,  # noqa: FBT003 - same_bytes, a field's value
+        found.changed,
+        0,
+        found.max_abs,
+        (found.aa, 0),
+        (found.bb, 0),
+        (found.dd, 0),
+        (found.ab, 0),
+    )
 
 
-# --- what numpy decodes ---------------------------------------------------------------------------------------------------
+# --- what numpy decodes ---------------------------------------------------------------------------
 
 type _Bytes = tuple[Array, Dtype]
 
@@ -102,12 +135,22 @@ def _block_of_numbers(bench: ScratchBuffers, one: _Bytes, two: _Bytes) -> Sums:
     """Return the sums over numbers of which at least one side's are floats."""
     a, b = (space.values(*side) for space, side in zip(bench.spaces, (one, two), strict=True))
     if a.size != b.size:
-        a, b = (values if dtype is Dtype.C64 else _complex(bench.np, values) for values, (_, dtype) in ((a, one), (b, two)))
+        a, b = (
+            values if dtype is Dtype.C64 else _complex(bench.np, values)
+            for values, (_, dtype) in ((a, one), (b, two))
+        )
     if a.dtype != b.dtype or a.dtype.itemsize == 8:  # noqa: PLR2004 - bytes of a double
         doubles = _block_of_doubles(bench, a, b)
-        return doubles._replace(changed=doubles.changed + sum(_without_a_double(bench.np, *side, a, b) for side in (one, two)))
+        return doubles._replace(
+            changed=doubles.changed
+            + sum(_without_a_double(bench.np, *side, a, b) for side in (one, two))
+        )
     found = kernels.pair((Dtype.F32, Dtype.F32), a.ctypes.data, b.ctypes.data, a.size)
-    return _told(found) if found.aa + found.bb < inf else _block_with_broken(bench, *_widened(bench, a, b))
+    return (
+        _told(found)
+        if found.aa + found.bb < inf
+        else _block_with_broken(bench, *_widened(bench, a, b))
+    )
 
 
 def _widened(bench: ScratchBuffers, a: Array, b: Array) -> tuple[Array, Array]:
@@ -128,7 +171,9 @@ def _without_a_double(np: Any, data: Array, dtype: Dtype, a: Array, b: Array) ->
     numbers = native(data, dtype)
     high, low = (numbers >> 32).astype("<f8") * 2.0**32, (numbers & 0xFFFFFFFF).astype("<f8")
     rounded = high + low
-    return int(np.count_nonzero((low - (rounded - high) != 0) & (a == b)[:: a.size // numbers.size]))
+    return int(
+        np.count_nonzero((low - (rounded - high) != 0) & (a == b)[:: a.size // numbers.size])
+    )
 
 
 def _block_of_doubles(bench: ScratchBuffers, a: Array, b: Array) -> Sums:
@@ -155,12 +200,17 @@ def _block_of_doubles(bench: ScratchBuffers, a: Array, b: Array) -> Sums:
 
 
 def _block_with_broken(bench: ScratchBuffers, a: Array, b: Array) -> Sums:
-    """Return the sums over doubles some of which are NaN or infinite: those are counted, and left out with their partners."""
+    """Return the sums over doubles some of which are NaN or infinite.
+
+    Those are counted, and left out with their partners.
+    """
     np = bench.np
     finite = np.isfinite(a) & np.isfinite(b)
     differ = (a != b) & ~(np.isnan(a) & np.isnan(b))
     rest = _block_of_doubles(bench, np.where(finite, a, 0.0), np.where(finite, b, 0.0))
-    return rest._replace(changed=int(np.count_nonzero(differ)), broken=int(np.count_nonzero(differ & ~finite)))
+    return rest._replace(
+        changed=int(np.count_nonzero(differ)), broken=int(np.count_nonzero(differ & ~finite))
+    )
 
 
 def _block_of_integers(bench: ScratchBuffers, a: Array, b: Array) -> Sums:
@@ -170,9 +220,15 @@ def _block_of_integers(bench: ScratchBuffers, a: Array, b: Array) -> Sums:
     wide_a, wide_b = a.astype("<f8"), b.astype("<f8")
     if a.dtype == b.dtype:
         unsigned = a.dtype.str.replace("i", "u")
-        # Wraps around where it must: taken as unsigned, the difference of the larger and the smaller is right.
-        difference = (np.maximum(a, b).view(unsigned) - np.minimum(a, b).view(unsigned)).astype("<f8")
+        # Wraps around where it must: taken as unsigned, the difference of the larger and the
+        # smaller is right.
+        difference = (np.maximum(a, b).view(unsigned) - np.minimum(a, b).view(unsigned)).astype(
+            "<f8"
+        )
     else:
         difference = np.abs(wide_b - wide_a)
-    aa, bb, dd, ab = (dot(np, x, y) for x, y in ((wide_a, wide_a), (wide_b, wide_b), (difference, difference), (wide_a, wide_b)))
+    aa, bb, dd, ab = (
+        dot(np, x, y)
+        for x, y in ((wide_a, wide_a), (wide_b, wide_b), (difference, difference), (wide_a, wide_b))
+    )
     return Sums(False, changed, 0, largest(difference), (aa, 0), (bb, 0), (dd, 0), (ab, 0))  # noqa: FBT003 - same_bytes, a field's value

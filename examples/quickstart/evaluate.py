@@ -1,8 +1,11 @@
-"""Compares three checkpoints of the quickstart on the same observations and the same noise: a table, and a picture of where they drive.
+"""Compares three checkpoints of the quickstart on the same observations and the same noise.
+
+A table, and a picture of where they drive.
 
     python evaluate.py --teacher T --student S --baseline B --dataset-root DATA --out OUT
 
-Every figure is computed here, from the checkpoints, with stock LeRobot classes; straightness is the plugin's own.
+Every figure is computed here, from the checkpoints, with stock LeRobot classes; straightness is the
+plugin's own.
 """
 
 from __future__ import annotations
@@ -32,7 +35,11 @@ EDGE, SCALE = 230, 80.0  # of the picture's panels: pixels across, pixels per un
 
 
 class Row(NamedTuple):
-    """One line of the table: who, in how many steps, error to the teacher's ten steps, share of drives that reach a goal, straightness."""
+    """One line of the table.
+
+    Who, in how many steps, error to the teacher's ten steps, share of drives that reach a goal,
+    straightness.
+    """
 
     who: str
     steps: int
@@ -49,7 +56,9 @@ class Contender:
         self.who = who
         with contextlib.redirect_stdout(sys.stderr):  # LeRobot prints what it loads
             self.policy = SmolVLAPolicy.from_pretrained(folder, strict=True)
-        preprocess, self.postprocess = make_pre_post_processors(self.policy.config, pretrained_path=str(folder))
+        preprocess, self.postprocess = make_pre_post_processors(
+            self.policy.config, pretrained_path=str(folder)
+        )
         self.observation = observe(self.policy, preprocess(dict(frames)))
         self.starts_BS: Tensor = frames["observation.state"]
 
@@ -63,36 +72,60 @@ class Contender:
         difference = (solution.z0_BTA - reference_BTA)[:, :, :2]
         path = self.postprocess(solution.z0_BTA[:, :, :2]).cumsum(dim=1)
         path_BT2 = self.starts_BS[:, None] + torch.cat([torch.zeros_like(path[:, :1]), path], dim=1)
-        distance = torch.cdist(path_BT2[:, -1], torch.tensor(GOALS, dtype=torch.float32)).min(dim=1).values
-        straightness = float(flow.straightness(z1_BTA, solution)) if steps > 1 else None  # one step is straight by construction
+        distance = (
+            torch.cdist(path_BT2[:, -1], torch.tensor(GOALS, dtype=torch.float32)).min(dim=1).values
+        )
+        straightness = (
+            float(flow.straightness(z1_BTA, solution)) if steps > 1 else None
+        )  # one step is straight by construction
         error = float(difference.square().mean(dim=(1, 2)).sqrt().mean())
-        return Row(self.who, steps, error, float((distance < NEAR).float().mean()), straightness, path_BT2)
+        return Row(
+            self.who, steps, error, float((distance < NEAR).float().mean()), straightness, path_BT2
+        )
 
 
 def shared_frames(root: Path) -> dict[str, Any]:
     """SAMPLES frames spread over the dataset, raw."""
     dataset = LeRobotDataset("local/two-goals", root=root)
-    frames = [dataset[index] for index in torch.linspace(0, len(dataset) - 1, SAMPLES).long().tolist()]
-    tensors = {key: torch.stack([frame[key] for frame in frames]) for key in (CAMERA, "observation.state")}
+    frames = [
+        dataset[index] for index in torch.linspace(0, len(dataset) - 1, SAMPLES).long().tolist()
+    ]
+    tensors = {
+        key: torch.stack([frame[key] for frame in frames]) for key in (CAMERA, "observation.state")
+    }
     return {**tensors, "task": [frame["task"] for frame in frames]}
 
 
 def table(rows: list[Row]) -> str:
-    """The rows as text. Error: per-chunk RMS to the teacher's ten steps, normalised units, mean over samples."""
+    """The rows as text.
+
+    Error: per-chunk RMS to the teacher's ten steps, normalised units, mean over samples.
+    """
     lines = [f"{'policy':<26}{'steps':>6}{'error':>9}{'reaches a goal':>17}{'straightness':>15}"]
     for row in rows:
         straightness = "" if row.straightness is None else f"{row.straightness:.3f}"
-        lines.append(f"{row.who:<26}{row.steps:>6}{row.error:>9.3f}{row.reached:>16.0%} {straightness:>14}")
+        lines.append(
+            f"{row.who:<26}{row.steps:>6}{row.error:>9.3f}{row.reached:>16.0%} {straightness:>14}"
+        )
     return "\n".join(lines)
 
 
 def picture(rows: list[Row]) -> str:
-    """An SVG with one panel per row: the drives from the middle to wherever they end, goals as circles."""
+    """An SVG with one panel per row.
+
+    The drives from the middle to wherever they end, goals as circles.
+    """
     panels = []
     for number, row in enumerate(rows):
         left = 10 + number * (EDGE + 10)
-        lines = "".join(f'<polyline points="{" ".join(f"{_x(left, x):.1f},{_y(y):.1f}" for x, y in path)}"/>' for path in row.path_BT2[:96].tolist())
-        goals = "".join(f'<circle cx="{_x(left, x):.1f}" cy="{_y(y):.1f}" r="{NEAR * SCALE}"/>' for x, y in GOALS.tolist())
+        lines = "".join(
+            f'<polyline points="{" ".join(f"{_x(left, x):.1f},{_y(y):.1f}" for x, y in path)}"/>'
+            for path in row.path_BT2[:96].tolist()
+        )
+        goals = "".join(
+            f'<circle cx="{_x(left, x):.1f}" cy="{_y(y):.1f}" r="{NEAR * SCALE}"/>'
+            for x, y in GOALS.tolist()
+        )
         title = f'<text x="{left + 4}" y="20">{row.who}, {row.steps} step{"s" if row.steps > 1 else ""}</text>'
         panels.append(f'<g class="goals">{goals}</g><g class="drives">{lines}</g>{title}')
     width = 10 + len(rows) * (EDGE + 10)
@@ -110,7 +143,9 @@ def _y(value: float) -> float:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name in ("teacher", "student", "baseline", "dataset-root", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
@@ -126,9 +161,16 @@ def main() -> None:
     rows += [student.measure(z1_BTA, steps, reference_BTA) for steps in (1, 2, 10)]
     print(table(rows))
     given.out.mkdir(parents=True, exist_ok=True)
-    shown = [row for row in rows if (row.who, row.steps) in {("teacher", 10), ("teacher", 1), ("high-noise flow matching", 1), ("reflow student", 1)}]
+    shown = [
+        row
+        for row in rows
+        if (row.who, row.steps)
+        in {("teacher", 10), ("teacher", 1), ("high-noise flow matching", 1), ("reflow student", 1)}
+    ]
     (given.out / "drives.svg").write_text(picture(shown))
-    figures = [{name: value for name, value in row._asdict().items() if name != "path_BT2"} for row in rows]
+    figures = [
+        {name: value for name, value in row._asdict().items() if name != "path_BT2"} for row in rows
+    ]
     (given.out / "results.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(f"\nThe drives: {os.path.relpath(given.out / 'drives.svg')}")
 

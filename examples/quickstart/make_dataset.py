@@ -1,9 +1,12 @@
-"""Makes the quickstart's dataset: a point robot that may drive to either of two goals. Neither the picture nor the state says which.
+"""Makes the quickstart's dataset: a point robot that may drive to either of two goals.
+
+Neither the picture nor the state says which.
 
     python make_dataset.py OUT
 
-An action is the displacement of one time step. One observation with several right answers is what makes a flow's paths bend: from any
-noise the first Euler step of the teacher points near the mean of the goals, where no demonstration ever goes.
+An action is the displacement of one time step. One observation with several right answers is what
+makes a flow's paths bend: from any noise the first Euler step of the teacher points near the mean
+of the goals, where no demonstration ever goes.
 """
 
 from __future__ import annotations
@@ -27,8 +30,13 @@ FEATURES = {
 
 
 def make_dataset(root: Path) -> None:
-    """Writes the dataset: per episode one start and one goal, and a steady drive from one to the other."""
-    dataset = LeRobotDataset.create("local/two-goals", fps=10, features=FEATURES, root=root, use_videos=False)
+    """Writes the dataset.
+
+    Per episode one start and one goal, and a steady drive from one to the other.
+    """
+    dataset = LeRobotDataset.create(
+        "local/two-goals", fps=10, features=FEATURES, root=root, use_videos=False
+    )
     random = np.random.default_rng(0)
     picture = np.full((EDGE, EDGE, 3), 40, dtype=np.uint8)
     picture[28:36, 28:36] = 220
@@ -37,14 +45,23 @@ def make_dataset(root: Path) -> None:
         goal = GOALS[episode % len(GOALS)] + random.normal(0, 0.03, 2)
         step = ((goal - start) / CHUNK).astype(np.float32)
         for _ in range(FRAMES):
-            dataset.add_frame({CAMERA: picture, "observation.state": start.astype(np.float32), "action": step, "task": "go to a goal"})
+            dataset.add_frame(
+                {
+                    CAMERA: picture,
+                    "observation.state": start.astype(np.float32),
+                    "action": step,
+                    "task": "go to a goal",
+                }
+            )
         dataset.save_episode()
     dataset.finalize()
 
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     make_dataset(parser.parse_args().out)
 

@@ -1,8 +1,11 @@
-"""The whole way in two minutes on a CPU, offline: a teacher, its reflow student, a baseline, the checkpoints' difference, and a table.
+"""The whole way in two minutes on a CPU, offline.
+
+A teacher, its reflow student, a baseline, the checkpoints' difference, and a table.
 
     python examples/quickstart/run.py [--out DIR]
 
-Every training is stock `lerobot-train`. The student and the baseline have the same start (the teacher) and the same number of steps.
+Every training is stock `lerobot-train`. The student and the baseline have the same start (the
+teacher) and the same number of steps.
 """
 
 from __future__ import annotations
@@ -41,7 +44,10 @@ def train(out: Path, data: Path, steps: int, *options: str) -> subprocess.Popen[
 
 
 def finish(name: str, run: subprocess.Popen[bytes], out: Path) -> Path:
-    """Waits for a training and returns its checkpoint; shows the end of its log and stops when it failed."""
+    """Waits for a training and returns its checkpoint.
+
+    Shows the end of its log and stops when it failed.
+    """
     if run.wait():
         sys.exit(f"training the {name} failed:\n{out.with_suffix('.log').read_text()[-2000:]}")
     return out / "checkpoints/last/pretrained_model"
@@ -49,7 +55,9 @@ def finish(name: str, run: subprocess.Popen[bytes], out: Path) -> Path:
 
 def python(*arguments: object, stderr: BinaryIO | None = None) -> int:
     """Runs this Python in the foreground."""
-    return subprocess.run([sys.executable, *map(str, arguments)], env=ENVIRONMENT, check=False, stderr=stderr).returncode
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)], env=ENVIRONMENT, check=False, stderr=stderr
+    ).returncode
 
 
 def quickstart(out: Path) -> None:
@@ -64,24 +72,48 @@ def quickstart(out: Path) -> None:
     making = [subprocess.Popen([sys.executable, str(HERE / name), str(out / made)], env=ENVIRONMENT, stderr=subprocess.DEVNULL)
               for name, made in (("vlm_folder.py", "vlm"), ("make_dataset.py", "data"))]  # fmt: skip
     if any(process.wait() for process in making):
-        sys.exit("making the VLM folder or the dataset failed; run vlm_folder.py and make_dataset.py by hand to see why")
+        sys.exit(
+            "making the VLM folder or the dataset failed; run vlm_folder.py and make_dataset.py by hand to see why"
+        )
     say(f"the teacher: stock lerobot-train --policy.type=smolvla, {TEACHER_STEPS} steps")
     architecture = ("--policy.type=smolvla", f"--policy.vlm_model_name={out / 'vlm'}", "--policy.load_vlm_weights=true", "--policy.num_vlm_layers=2",
                     "--policy.resize_imgs_with_padding=[64,64]", "--policy.chunk_size=4", "--policy.n_action_steps=4", "--policy.max_action_dim=4",
                     "--policy.optimizer_lr=8e-3", "--policy.scheduler_decay_lr=2e-4")  # fmt: skip
-    teacher = finish("teacher", train(out / "teacher", out / "data", TEACHER_STEPS, *architecture), out / "teacher")
+    teacher = finish(
+        "teacher",
+        train(out / "teacher", out / "data", TEACHER_STEPS, *architecture),
+        out / "teacher",
+    )
     say(f"the student and the teacher-free baseline, {STUDENT_STEPS} steps each, side by side")
     reflow = ("--policy.type=smolvla", "--policy.use_reflow=True", f"--policy.teacher_model_path={teacher}", "--policy.endpoint_mass=0.75",
               "--policy.optimizer_lr=5e-3", "--policy.scheduler_decay_lr=1e-4")  # fmt: skip
     student_run = train(out / "student", out / "data", STUDENT_STEPS, *reflow)
-    high_noise = ("--policy.mix_real_data=1", "--policy.real_time_sampling=endpoint_mixture", "--policy.straightness_freq=0")
+    high_noise = (
+        "--policy.mix_real_data=1",
+        "--policy.real_time_sampling=endpoint_mixture",
+        "--policy.straightness_freq=0",
+    )
     baseline_run = train(out / "baseline", out / "data", STUDENT_STEPS, *reflow, *high_noise)
-    student, baseline = finish("student", student_run, out / "student"), finish("baseline", baseline_run, out / "baseline")
+    student, baseline = (
+        finish("student", student_run, out / "student"),
+        finish("baseline", baseline_run, out / "baseline"),
+    )
     say("what differs between the two checkpoints: ckpt diff teacher student")
     if python("-m", "ckpt_tools", "diff", os.path.relpath(teacher), os.path.relpath(student)) > 1:
         sys.exit("ckpt diff could not compare the two checkpoints")
     say("the same observations and the same noise for all three")
-    compared = ("--teacher", teacher, "--student", student, "--baseline", baseline, "--dataset-root", out / "data", "--out", out)
+    compared = (
+        "--teacher",
+        teacher,
+        "--student",
+        student,
+        "--baseline",
+        baseline,
+        "--dataset-root",
+        out / "data",
+        "--out",
+        out,
+    )
     with (out / "evaluate.log").open("wb") as log:
         if python(HERE / "evaluate.py", *compared, stderr=log):
             sys.exit(f"the evaluation failed:\n{(out / 'evaluate.log').read_text()[-2000:]}")
@@ -90,8 +122,15 @@ def quickstart(out: Path) -> None:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("outputs/quickstart"), help="replaced if it is an earlier quickstart (outputs/quickstart)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("outputs/quickstart"),
+        help="replaced if it is an earlier quickstart (outputs/quickstart)",
+    )
     out = parser.parse_args().out.resolve()
     if (out / "vlm/config.json").exists():
         shutil.rmtree(out)

@@ -1,8 +1,11 @@
-"""Makes a SmolVLM folder that `--policy.vlm_model_name` accepts, offline: config, tokenizer, image processor, random weights.
+"""Makes a SmolVLM folder that `--policy.vlm_model_name` accepts, offline.
+
+Config, tokenizer, image processor, random weights.
 
     python vlm_folder.py OUT [--size tiny|real] [--no-weights]
 
-`tiny` has every part of a SmolVLM at toy width; `real` has the architecture of SmolVLM2-500M-Video-Instruct. The tokenizer works on bytes.
+`tiny` has every part of a SmolVLM at toy width; `real` has the architecture of
+SmolVLM2-500M-Video-Instruct. The tokenizer works on bytes.
 """
 
 from __future__ import annotations
@@ -66,8 +69,18 @@ def _model_config(size: str) -> dict[str, Any]:
         "tie_word_embeddings": False,
         "vocab_size": TEXT[size]["vocab_size"],
         "torch_dtype": "float32",
-        "text_config": {"model_type": "llama", "rms_norm_eps": 1e-5, "pad_token_id": 2, "torch_dtype": "bfloat16", **TEXT[size]},
-        "vision_config": {"model_type": "smolvlm_vision", "tie_word_embeddings": False, **VISION[size]},
+        "text_config": {
+            "model_type": "llama",
+            "rms_norm_eps": 1e-5,
+            "pad_token_id": 2,
+            "torch_dtype": "bfloat16",
+            **TEXT[size],
+        },
+        "vision_config": {
+            "model_type": "smolvlm_vision",
+            "tie_word_embeddings": False,
+            **VISION[size],
+        },
     }
 
 
@@ -79,18 +92,31 @@ def _write_tokenizer(out: Path) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     standard = {name: SPECIAL_TOKENS[name] for name in _STANDARD}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=SPECIAL_TOKENS["end_of_utterance_token"], **standard).save_pretrained(out)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=SPECIAL_TOKENS["end_of_utterance_token"], **standard
+    ).save_pretrained(out)
     saved = json.loads((out / "tokenizer_config.json").read_text())
-    saved["extra_special_tokens"] = {name: token for name, token in SPECIAL_TOKENS.items() if name not in _STANDARD}
+    saved["extra_special_tokens"] = {
+        name: token for name, token in SPECIAL_TOKENS.items() if name not in _STANDARD
+    }
     _write_json(out / "tokenizer_config.json", saved)
 
 
 def _write_processors(out: Path, size: str) -> None:
     edge = VISION[size]["image_size"]
     resize = {"size": {"longest_edge": 4 * edge}, "max_image_size": {"longest_edge": edge}}
-    _write_json(out / "preprocessor_config.json", {"image_processor_type": "SmolVLMImageProcessor", "do_image_splitting": True, **resize})
-    _write_json(out / "video_preprocessor_config.json", {"video_processor_type": "SmolVLMVideoProcessor", **resize})
-    _write_json(out / "processor_config.json", {"processor_class": "SmolVLMProcessor", "image_seq_len": IMAGE_TOKENS[size]})
+    _write_json(
+        out / "preprocessor_config.json",
+        {"image_processor_type": "SmolVLMImageProcessor", "do_image_splitting": True, **resize},
+    )
+    _write_json(
+        out / "video_preprocessor_config.json",
+        {"video_processor_type": "SmolVLMVideoProcessor", **resize},
+    )
+    _write_json(
+        out / "processor_config.json",
+        {"processor_class": "SmolVLMProcessor", "image_seq_len": IMAGE_TOKENS[size]},
+    )
 
 
 def _write_weights(out: Path) -> None:
@@ -101,7 +127,9 @@ def _write_weights(out: Path) -> None:
     kept = (out / "config.json").read_text()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        SmolVLMForConditionalGeneration(AutoConfig.from_pretrained(out)).to(torch.bfloat16).save_pretrained(out)  # type: ignore[arg-type]  # transformers wraps nn.Module.to without its overloads
+        SmolVLMForConditionalGeneration(AutoConfig.from_pretrained(out)).to(
+            torch.bfloat16
+        ).save_pretrained(out)  # type: ignore[arg-type]  # transformers wraps nn.Module.to without its overloads
     (out / "config.json").write_text(kept)  # saving rewrites it with this library's own defaults
 
 
@@ -111,10 +139,16 @@ def _write_json(path: Path, value: object) -> None:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("--size", choices=sorted(TEXT), default="tiny")
-    parser.add_argument("--no-weights", action="store_true", help="leave the weights out: enough where load_vlm_weights is false")
+    parser.add_argument(
+        "--no-weights",
+        action="store_true",
+        help="leave the weights out: enough where load_vlm_weights is false",
+    )
     given = parser.parse_args()
     make_vlm_folder(given.out, given.size, weights=not given.no_weights)
 

@@ -17,14 +17,18 @@ from hypothesis import strategies as st
 
 from ckpt_tools.checkpoint.names import fold, is_index, natural_key, ranges
 
-segments = st.sampled_from(["layers", "a", "b", "0", "1", "2", "3", "4", "6", "10", "00", "07", "weight", ""])
+segments = st.sampled_from(
+    ["layers", "a", "b", "0", "1", "2", "3", "4", "6", "10", "00", "07", "weight", ""]
+)
 names = st.lists(st.lists(segments, min_size=1, max_size=4).map(".".join), unique=True, max_size=20)
 numbers = st.lists(st.integers(0, 40), min_size=1, max_size=12)
 
 
 def written_out(folded: str) -> set[str]:
     """Return the names that a folded name stands for."""
-    parts = [_numbers(part) if re.fullmatch(r"\{.*\}", part) else [part] for part in _segments(folded)]
+    parts = [
+        _numbers(part) if re.fullmatch(r"\{.*\}", part) else [part] for part in _segments(folded)
+    ]
     return {".".join(choice) for choice in itertools.product(*parts)}
 
 
@@ -50,7 +54,9 @@ def test_counts_add_up_to_the_number_of_names(given_names: list[str]) -> None:
 
 
 @given(names)
-def test_what_a_folded_name_stands_for_is_the_names_and_nothing_else(given_names: list[str]) -> None:
+def test_what_a_folded_name_stands_for_is_the_names_and_nothing_else(
+    given_names: list[str],
+) -> None:
     found = [(written_out(folded), count) for folded, count in fold(given_names).items()]
     assert all(len(stands_for) == count for stands_for, count in found)
     assert sorted(name for stands_for, _ in found for name in stands_for) == sorted(given_names)
@@ -71,8 +77,14 @@ def test_folding_twice_changes_nothing(given_names: list[str]) -> None:
     ("given_names", "folded"),
     [
         ([f"layers.{n}.w" for n in range(16)], {"layers.{0..15}.w": 16}),
-        ([f"layers.{n}.{m}" for n in range(4) for m in "ab"], {"layers.{0..3}.a": 4, "layers.{0..3}.b": 4}),
-        ([f"layers.{n}.heads.{m}.w" for n in range(3) for m in range(4)], {"layers.{0..2}.heads.{0..3}.w": 12}),
+        (
+            [f"layers.{n}.{m}" for n in range(4) for m in "ab"],
+            {"layers.{0..3}.a": 4, "layers.{0..3}.b": 4},
+        ),
+        (
+            [f"layers.{n}.heads.{m}.w" for n in range(3) for m in range(4)],
+            {"layers.{0..2}.heads.{0..3}.w": 12},
+        ),
         (["layers.1.w", "layers.3.w", "layers.5.w"], {"layers.{1..5 by 2}.w": 3}),
         (["layers.1.w", "layers.2.w"], {"layers.{1,2}.w": 2}),
         (["layers.7.w"], {"layers.7.w": 1}),
@@ -82,7 +94,9 @@ def test_folding_twice_changes_nothing(given_names: list[str]) -> None:
         ([], {}),
     ],
 )
-def test_numbers_fold_where_all_else_is_equal(given_names: list[str], folded: dict[str, int]) -> None:
+def test_numbers_fold_where_all_else_is_equal(
+    given_names: list[str], folded: dict[str, int]
+) -> None:
     assert fold(given_names) == folded
 
 
@@ -118,7 +132,18 @@ def test_ranges_are_written_as_a_person_would(given_numbers: list[int], text: st
 
 
 @pytest.mark.parametrize(
-    ("segment", "number"), [("0", True), ("10", True), ("00", False), ("07", False), ("", False), ("-1", False), ("1a", False), ("²", False), ("٣", False)]
+    ("segment", "number"),
+    [
+        ("0", True),
+        ("10", True),
+        ("00", False),
+        ("07", False),
+        ("", False),
+        ("-1", False),
+        ("1a", False),
+        ("²", False),
+        ("٣", False),
+    ],
 )
 def test_an_index_is_a_whole_number_in_its_one_spelling(segment: str, *, number: bool) -> None:
     assert is_index(segment) is number
@@ -137,4 +162,6 @@ def test_a_number_of_five_thousand_digits_folds_like_any_other() -> None:
 
 
 def test_ten_thousand_layers_fold_at_once() -> None:
-    assert fold(f"layers.{n}.{m}" for n in range(10_000) for m in "abcdefgh") == {f"layers.{{0..9999}}.{m}": 10_000 for m in "abcdefgh"}
+    assert fold(f"layers.{n}.{m}" for n in range(10_000) for m in "abcdefgh") == {
+        f"layers.{{0..9999}}.{m}": 10_000 for m in "abcdefgh"
+    }

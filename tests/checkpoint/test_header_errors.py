@@ -1,6 +1,9 @@
-"""One case for every way in which a safetensors header can be wrong: bytes, the class they raise, the words that say so.
+"""One case for every way in which a safetensors header can be wrong.
 
-What the reference library says of the same bytes is asserted beside it: a HeaderError it refuses too, a SpecificationError it reads.
+Bytes, the class they raise, the words that say so.
+
+What the reference library says of the same bytes is asserted beside it: a HeaderError it refuses
+too, a SpecificationError it reads.
 """
 
 from __future__ import annotations
@@ -27,9 +30,17 @@ def as_file(text: bytes | str, payload: int = 0) -> bytes:
     return len(encoded).to_bytes(8, "little") + encoded + bytes(payload)
 
 
-def entry(dtype: str = '"U8"', shape: str = "[2]", offsets: str = "[0,2]", payload: int = 2, name: str = "a") -> bytes:
+def entry(
+    dtype: str = '"U8"',
+    shape: str = "[2]",
+    offsets: str = "[0,2]",
+    payload: int = 2,
+    name: str = "a",
+) -> bytes:
     """Return a file with one tensor."""
-    return as_file(f'{{"{name}":{{"dtype":{dtype},"shape":{shape},"data_offsets":{offsets}}}}}', payload)
+    return as_file(
+        f'{{"{name}":{{"dtype":{dtype},"shape":{shape},"data_offsets":{offsets}}}}}', payload
+    )
 
 
 def two(first: str, second: str, payload: int = 4) -> bytes:
@@ -52,9 +63,19 @@ class Case(NamedTuple):
 CASES = (
     Case(errors.HeaderTooSmall, b"1234567", "", "has 7 bytes, too few for a safetensors file"),
     Case(errors.HeaderTooSmall, b"", "", "has 0 bytes"),
-    Case(errors.HeaderTooLarge, (100_000_001).to_bytes(8, "little") + b"{}", "", "100,000,001 bytes, more than the limit of 100,000,000"),
+    Case(
+        errors.HeaderTooLarge,
+        (100_000_001).to_bytes(8, "little") + b"{}",
+        "",
+        "100,000,001 bytes, more than the limit of 100,000,000",
+    ),
     Case(errors.HeaderTooLarge, (1 << 63).to_bytes(8, "little"), "", "9,223,372,036,854,775,808"),
-    Case(errors.HeaderPastEnd, (3).to_bytes(8, "little") + b"{}", "", "claims a header of 3 bytes, but the file has 10"),
+    Case(
+        errors.HeaderPastEnd,
+        (3).to_bytes(8, "little") + b"{}",
+        "",
+        "claims a header of 3 bytes, but the file has 10",
+    ),
     Case(errors.HeaderNotUtf8, as_file(b'{"\xff":1}'), "", "header byte 2 is not UTF-8"),
     Case(errors.HeaderNotJson, as_file('{"a":'), "", "not JSON: line 1, column 6"),
     Case(errors.HeaderNotJson, as_file("\ufeff{}"), "", "not JSON"),
@@ -62,36 +83,150 @@ CASES = (
     Case(errors.HeaderNotJson, as_file("[" * 128 + "]" * 128), "", "nested deeper than 127"),
     Case(errors.HeaderNotJson, as_file('{"a":NaN}'), "", "NaN is not JSON"),
     Case(errors.HeaderNotObject, as_file("[]"), "", "header is a list, not an object"),
-    Case(errors.MetadataInvalid, as_file('{"__metadata__":[]}'), "__metadata__", "is a list, not an object"),
-    Case(errors.MetadataInvalid, as_file('{"__metadata__":{"k":1}}'), "__metadata__", '"k" is a number, not a string'),
-    Case(errors.MetadataRepeated, as_file('{"__metadata__":{},"__metadata__":{}}'), "__metadata__", "stands more than once"),
-    Case(errors.EntryInvalid, as_file('{"a":1}'), 'tensor "a"', "the entry is a number, not an object"),
-    Case(errors.EntryInvalid, as_file('{"a":["U8",[2]]}'), 'tensor "a"', "the entry is a list of 2"),
-    Case(errors.FieldMissing, as_file('{"a":{"dtype":"U8","shape":[0]}}'), 'tensor "a"', "the entry has no data_offsets"),
-    Case(errors.FieldRepeated, as_file('{"a":{"dtype":"U8","dtype":"I8","shape":[0],"data_offsets":[0,0]}}'), 'tensor "a"', "has dtype more than once"),
+    Case(
+        errors.MetadataInvalid,
+        as_file('{"__metadata__":[]}'),
+        "__metadata__",
+        "is a list, not an object",
+    ),
+    Case(
+        errors.MetadataInvalid,
+        as_file('{"__metadata__":{"k":1}}'),
+        "__metadata__",
+        '"k" is a number, not a string',
+    ),
+    Case(
+        errors.MetadataRepeated,
+        as_file('{"__metadata__":{},"__metadata__":{}}'),
+        "__metadata__",
+        "stands more than once",
+    ),
+    Case(
+        errors.EntryInvalid,
+        as_file('{"a":1}'),
+        'tensor "a"',
+        "the entry is a number, not an object",
+    ),
+    Case(
+        errors.EntryInvalid, as_file('{"a":["U8",[2]]}'), 'tensor "a"', "the entry is a list of 2"
+    ),
+    Case(
+        errors.FieldMissing,
+        as_file('{"a":{"dtype":"U8","shape":[0]}}'),
+        'tensor "a"',
+        "the entry has no data_offsets",
+    ),
+    Case(
+        errors.FieldRepeated,
+        as_file('{"a":{"dtype":"U8","dtype":"I8","shape":[0],"data_offsets":[0,0]}}'),
+        'tensor "a"',
+        "has dtype more than once",
+    ),
     Case(errors.DtypeUnknown, entry(dtype='"F99"'), 'tensor "a"', 'dtype "F99" is not known'),
     Case(errors.DtypeUnknown, entry(dtype="8"), 'tensor "a"', "dtype 8 is not known"),
     Case(errors.ShapeInvalid, entry(shape="2"), 'tensor "a"', "the shape is a number, not a list"),
-    Case(errors.ShapeInvalid, entry(shape="[-2]"), 'tensor "a"', "the shape holds -2, not a whole number from 0"),
+    Case(
+        errors.ShapeInvalid,
+        entry(shape="[-2]"),
+        'tensor "a"',
+        "the shape holds -2, not a whole number from 0",
+    ),
     Case(errors.ShapeInvalid, entry(shape="[true]"), 'tensor "a"', "the shape holds true"),
-    Case(errors.ShapeInvalid, entry(shape="[18446744073709551616]"), 'tensor "a"', "not a whole number from 0 to 2^64-1"),
-    Case(errors.OffsetsInvalid, entry(offsets="[0]"), 'tensor "a"', "data_offsets are [0], not two whole numbers"),
-    Case(errors.OffsetsInvalid, entry(offsets="[0,2.0]"), 'tensor "a"', "data_offsets are [0, 2.0]"),
-    Case(errors.OffsetsReversed, two("[0,2]", "[2,1]"), 'tensor "b"', "ends at payload byte 1, before it starts at 2"),
-    Case(errors.PayloadGap, two("[0,2]", "[3,5]", 5), 'tensor "b"', "starts at payload byte 3, where the tensor before it ends at 2: a gap"),
-    Case(errors.PayloadOverlap, two("[0,2]", "[1,3]", 3), 'tensor "b"', "starts at payload byte 1, inside the tensor before it, which ends at 2"),
-    Case(errors.SizeMismatch, entry(offsets="[0,3]", payload=3), 'tensor "a"', "has 3 bytes, but U8 [2] needs 2"),
+    Case(
+        errors.ShapeInvalid,
+        entry(shape="[18446744073709551616]"),
+        'tensor "a"',
+        "not a whole number from 0 to 2^64-1",
+    ),
+    Case(
+        errors.OffsetsInvalid,
+        entry(offsets="[0]"),
+        'tensor "a"',
+        "data_offsets are [0], not two whole numbers",
+    ),
+    Case(
+        errors.OffsetsInvalid, entry(offsets="[0,2.0]"), 'tensor "a"', "data_offsets are [0, 2.0]"
+    ),
+    Case(
+        errors.OffsetsReversed,
+        two("[0,2]", "[2,1]"),
+        'tensor "b"',
+        "ends at payload byte 1, before it starts at 2",
+    ),
+    Case(
+        errors.PayloadGap,
+        two("[0,2]", "[3,5]", 5),
+        'tensor "b"',
+        "starts at payload byte 3, where the tensor before it ends at 2: a gap",
+    ),
+    Case(
+        errors.PayloadOverlap,
+        two("[0,2]", "[1,3]", 3),
+        'tensor "b"',
+        "starts at payload byte 1, inside the tensor before it, which ends at 2",
+    ),
+    Case(
+        errors.SizeMismatch,
+        entry(offsets="[0,3]", payload=3),
+        'tensor "a"',
+        "has 3 bytes, but U8 [2] needs 2",
+    ),
     Case(errors.SizeFractional, entry(dtype='"F4"', shape="[3]"), 'tensor "a"', "fills 12 bits"),
-    Case(errors.SizeOverflow, entry(shape="[4294967296,4294967296,0]"), 'tensor "a"', "more bits than 64 bits can count"),
-    Case(errors.PayloadTruncated, entry(payload=1), "", "cut short: the header names 2 payload bytes, the file holds 1"),
+    Case(
+        errors.SizeOverflow,
+        entry(shape="[4294967296,4294967296,0]"),
+        'tensor "a"',
+        "more bits than 64 bits can count",
+    ),
+    Case(
+        errors.PayloadTruncated,
+        entry(payload=1),
+        "",
+        "cut short: the header names 2 payload bytes, the file holds 1",
+    ),
     Case(errors.PayloadTrailing, entry(payload=5), "", "3 bytes follow the last tensor"),
-    Case(errors.TensorRepeated, as_file(f'{{"a":{U8},"a":{U8}}}', 2), 'tensor "a"', "stands more than once"),
-    Case(errors.MetadataKeyRepeated, as_file('{"__metadata__":{"k":"1","k":"2"}}'), "__metadata__", 'key "k" stands more than once'),
-    Case(errors.MetadataNull, as_file('{"__metadata__":null}'), "__metadata__", "is null, not an object"),
-    Case(errors.FieldUnknown, as_file('{"a":{"x":1,"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'), 'tensor "a"', 'a field "x"'),
-    Case(errors.FieldUnknown, as_file('{"a":{"x":1,"x":2,"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'), 'tensor "a"', 'a field "x"'),
-    Case(errors.EntryPositional, as_file('{"a":["U8",[0],[0,0]]}'), 'tensor "a"', "the entry is a list, not an object"),
-    Case(errors.DtypeWrapped, entry(dtype='{"U8":null}'), 'tensor "a"', "the dtype U8 is wrapped in an object"),
+    Case(
+        errors.TensorRepeated,
+        as_file(f'{{"a":{U8},"a":{U8}}}', 2),
+        'tensor "a"',
+        "stands more than once",
+    ),
+    Case(
+        errors.MetadataKeyRepeated,
+        as_file('{"__metadata__":{"k":"1","k":"2"}}'),
+        "__metadata__",
+        'key "k" stands more than once',
+    ),
+    Case(
+        errors.MetadataNull,
+        as_file('{"__metadata__":null}'),
+        "__metadata__",
+        "is null, not an object",
+    ),
+    Case(
+        errors.FieldUnknown,
+        as_file('{"a":{"x":1,"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'),
+        'tensor "a"',
+        'a field "x"',
+    ),
+    Case(
+        errors.FieldUnknown,
+        as_file('{"a":{"x":1,"x":2,"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'),
+        'tensor "a"',
+        'a field "x"',
+    ),
+    Case(
+        errors.EntryPositional,
+        as_file('{"a":["U8",[0],[0,0]]}'),
+        'tensor "a"',
+        "the entry is a list, not an object",
+    ),
+    Case(
+        errors.DtypeWrapped,
+        entry(dtype='{"U8":null}'),
+        'tensor "a"',
+        "the dtype U8 is wrapped in an object",
+    ),
     Case(errors.NameWithNul, entry(name="a\\u0000b"), 'tensor "a\\u0000b"', "holds a NUL"),
     Case(errors.HeaderIndented, as_file(" {}"), "", "starts with blanks instead of {"),
 )
@@ -110,7 +245,9 @@ def concrete(kind: type[errors.FormatError]) -> set[type[errors.FormatError]]:
 
 
 def test_every_way_to_be_wrong_has_a_case() -> None:
-    assert {case.error for case in CASES} == concrete(errors.HeaderError) | concrete(errors.SpecificationError)
+    assert {case.error for case in CASES} == concrete(errors.HeaderError) | concrete(
+        errors.SpecificationError
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.error.__name__}-{case.words[:30]}")
@@ -128,7 +265,9 @@ def test_a_wrong_header_is_refused_by_its_own_error_in_words(case: Case) -> None
 def test_the_reference_refuses_header_errors_and_reads_specification_errors(case: Case) -> None:
     if issubclass(case.error, errors.SpecificationError):
         read_by_reference = deserialize(case.data)  # type: ignore[no-untyped-call]  # the library's stub leaves it untyped
-        assert {tensor.name for tensor in decode(case.data, lenient=True).tensors} == {name for name, _ in read_by_reference}
+        assert {tensor.name for tensor in decode(case.data, lenient=True).tensors} == {
+            name for name, _ in read_by_reference
+        }
         return
     with pytest.raises(SafetensorError):
         deserialize(case.data)  # type: ignore[no-untyped-call]  # as above
@@ -139,11 +278,15 @@ def test_the_reference_refuses_header_errors_and_reads_specification_errors(case
 def test_a_tensor_is_named_as_it_is_spelled_and_control_characters_are_shown_as_escapes() -> None:
     with pytest.raises(errors.DtypeUnknown) as refusal:
         decode(entry(dtype='"F99"', name="vision.é.\\u001b[2J\\n"))
-    assert str(refusal.value).startswith('tensor "vision.é.\\u001b[2J\\n": dtype "F99" is not known; ')
+    assert str(refusal.value).startswith(
+        'tensor "vision.é.\\u001b[2J\\n": dtype "F99" is not known; '
+    )
 
 
 @pytest.mark.parametrize("claimed", [100_000_001, 9_000_000_000, 1 << 63, (1 << 64) - 1])
-def test_a_header_longer_than_the_limit_is_refused_before_it_is_read(claimed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_header_longer_than_the_limit_is_refused_before_it_is_read(
+    claimed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(claimed.to_bytes(8, "little"))
     os.truncate(path, 10 << 30)
@@ -153,17 +296,24 @@ def test_a_header_longer_than_the_limit_is_refused_before_it_is_read(claimed: in
     assert lengths == [8]
 
 
-def test_a_header_longer_than_the_file_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_header_longer_than_the_file_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes((90_000_000).to_bytes(8, "little") + b"{}")
     lengths = spy_on_reads(monkeypatch)
-    with pytest.raises(errors.HeaderPastEnd, match="claims a header of 90,000,000 bytes, but the file has 10"):
+    with pytest.raises(
+        errors.HeaderPastEnd, match="claims a header of 90,000,000 bytes, but the file has 10"
+    ):
         read(str(path))
     assert lengths == [8]
 
 
 def spy_on_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list that grows by the length of every read that is asked for; one of more than a kilobyte is refused."""
+    """Return a list that grows by the length of every read that is asked for.
+
+    One of more than a kilobyte is refused.
+    """
     lengths: list[int] = []
     pread = os.pread
 

@@ -1,15 +1,15 @@
 """Laws of the safetensors header codec, with the `safetensors` library (0.8) as the oracle.
 
-round trip    decode(encode(tensors, metadata)) == (tensors, metadata), for all 22 dtypes, any names, empty tensors and scalars
-alignment     an encoded header and its length prefix fill a multiple of 8 bytes
-layout        layout keeps every tensor but its place, leaves no gap, and does not depend on the order given
-writer        encode(layout(tensors)) is byte for byte what the reference writes
-order         Dtype lists the reference's dtypes in the reference's order
-verdict       any bytes decode or raise FormatError
-lenient       `lenient` accepts exactly what the reference accepts: valid headers, mutated files, arbitrary bytes, numbers near the end of a double
-strict        without `lenient` a subset is accepted, with the same result, and what is refused beyond it is a SpecificationError
-agreement     what both accept has the same names, dtypes, shapes, bytes and metadata
-names         encode never drops a tensor or the metadata without a word
+round trip    decode(encode(tensors, metadata)) == (tensors, metadata), for all 22 dtypes, any
+names, empty tensors and scalars alignment     an encoded header and its length prefix fill a
+multiple of 8 bytes layout        layout keeps every tensor but its place, leaves no gap, and does
+not depend on the order given writer        encode(layout(tensors)) is byte for byte what the
+reference writes order         Dtype lists the reference's dtypes in the reference's order verdict
+any bytes decode or raise FormatError lenient       `lenient` accepts exactly what the reference
+accepts: valid headers, mutated files, arbitrary bytes, numbers near the end of a double strict
+without `lenient` a subset is accepted, with the same result, and what is refused beyond it is a
+SpecificationError agreement     what both accept has the same names, dtypes, shapes, bytes and
+metadata names         encode never drops a tensor or the metadata without a word
 """
 
 from __future__ import annotations
@@ -60,24 +60,133 @@ WRITABLE = {
     Dtype.U64: "uint64",
 }
 
-NASTY_NAMES = ("", "a", 'quote"', "back\\slash", "line\nfeed", "nul\0", "\x7f", "\u2028", "\ufeff", "é", "\U0001f600", "a/b", "a.b.0", "dtype", "\x1b[2J")
+NASTY_NAMES = (
+    "",
+    "a",
+    'quote"',
+    "back\\slash",
+    "line\nfeed",
+    "nul\0",
+    "\x7f",
+    "\u2028",
+    "\ufeff",
+    "é",
+    "\U0001f600",
+    "a/b",
+    "a.b.0",
+    "dtype",
+    "\x1b[2J",
+)
 
 NASTY_JSON = (
-    *("-0", "0", "-0.0", "1.0", "1.", ".5", "01", "+1", "1e", "1E+2", "-", "1e308", "1e999", "-1e999", "9" * 400, "-" + "9" * 400, "0x10", "1_0"),
-    *(str(2**63), str(2**64 - 1), str(2**64), "1e-99999999999", "0e99999999999", "0." + "0" * 400 + "1e400", "1" + "0" * 400 + "e-400"),
-    *("NaN", "Infinity", "-Infinity", "null", "true", "tru", "undefined", "'a'", "//", "/**/", ",", ":", "\ufeff", " ", "\n", "\f", "\u00a0"),
-    *('""', '"\\ud800"', '"\\udc00\\ud800"', '"\\ud83d\\ude00"', '"\\uD83D\\u0041"', '"\\\\ud800"', '"\t"', '"\x7f"', '"\\x41"', '"\\u12"', '"\\/"', '"\0"'),
-    *('{"F32":null}', '{"U8":null}', '{"U8":{}}', '{"X":null}', '["U8"]', '"F32"', '"F99"', "{}", "[]", "[[]]", "[0]", "[0,0]", "[0,1]", "[0,0,0]"),
+    *(
+        "-0",
+        "0",
+        "-0.0",
+        "1.0",
+        "1.",
+        ".5",
+        "01",
+        "+1",
+        "1e",
+        "1E+2",
+        "-",
+        "1e308",
+        "1e999",
+        "-1e999",
+        "9" * 400,
+        "-" + "9" * 400,
+        "0x10",
+        "1_0",
+    ),
+    *(
+        str(2**63),
+        str(2**64 - 1),
+        str(2**64),
+        "1e-99999999999",
+        "0e99999999999",
+        "0." + "0" * 400 + "1e400",
+        "1" + "0" * 400 + "e-400",
+    ),
+    *(
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "null",
+        "true",
+        "tru",
+        "undefined",
+        "'a'",
+        "//",
+        "/**/",
+        ",",
+        ":",
+        "\ufeff",
+        " ",
+        "\n",
+        "\f",
+        "\u00a0",
+    ),
+    *(
+        '""',
+        '"\\ud800"',
+        '"\\udc00\\ud800"',
+        '"\\ud83d\\ude00"',
+        '"\\uD83D\\u0041"',
+        '"\\\\ud800"',
+        '"\t"',
+        '"\x7f"',
+        '"\\x41"',
+        '"\\u12"',
+        '"\\/"',
+        '"\0"',
+    ),
+    *(
+        '{"F32":null}',
+        '{"U8":null}',
+        '{"U8":{}}',
+        '{"X":null}',
+        '["U8"]',
+        '"F32"',
+        '"F99"',
+        "{}",
+        "[]",
+        "[[]]",
+        "[0]",
+        "[0,0]",
+        "[0,1]",
+        "[0,0,0]",
+    ),
     *("[" * depth + "]" * depth for depth in (124, 125, 126, 127, 128)),
     *('{"a":' * depth + "1" + "}" * depth for depth in (125, 126, 127)),
-    *('"__metadata__"', '"__metadata__":null', '"__metadata__":{}', '"__metadata__":{"a":"b","a":"c"}', '"\\u005f_metadata__":{"a":1}'),
-    *('["U8",[0],[0,0]]', '["U8",[0],[0,0],0]', ENTRY, f',"a":{ENTRY}', '"dtype":"U8"', '"shape":[]', '"data_offsets":[0,0]', '"x":1', '"dtype":"U8",'),
+    *(
+        '"__metadata__"',
+        '"__metadata__":null',
+        '"__metadata__":{}',
+        '"__metadata__":{"a":"b","a":"c"}',
+        '"\\u005f_metadata__":{"a":1}',
+    ),
+    *(
+        '["U8",[0],[0,0]]',
+        '["U8",[0],[0,0],0]',
+        ENTRY,
+        f',"a":{ENTRY}',
+        '"dtype":"U8"',
+        '"shape":[]',
+        '"data_offsets":[0,0]',
+        '"x":1',
+        '"dtype":"U8",',
+    ),
 )
 
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}:,]|[^\s\[\]{}:,"]+|\s+')
 
-names = st.one_of(st.sampled_from(NASTY_NAMES), st.text(max_size=12)).filter(lambda name: name != "__metadata__")
-metadata_pairs = st.none() | st.dictionaries(names, st.text(max_size=8), max_size=3).map(lambda pairs: tuple(pairs.items()))
+names = st.one_of(st.sampled_from(NASTY_NAMES), st.text(max_size=12)).filter(
+    lambda name: name != "__metadata__"
+)
+metadata_pairs = st.none() | st.dictionaries(names, st.text(max_size=8), max_size=3).map(
+    lambda pairs: tuple(pairs.items())
+)
 
 
 def whole_bytes(dtype: Dtype, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -103,32 +212,60 @@ def spelled(draw: st.DrawFn, text: str) -> str:
     """Return `text` as a JSON string in one of its spellings."""
     if draw(st.booleans()):
         return json.dumps(text, ensure_ascii=draw(st.booleans()))
-    return '"' + "".join(f"\\u{unit:04x}" for unit in memoryview(text.encode("utf-16-le")).cast("H")) + '"'
+    return (
+        '"'
+        + "".join(f"\\u{unit:04x}" for unit in memoryview(text.encode("utf-16-le")).cast("H"))
+        + '"'
+    )
 
 
 @st.composite
 def loose_headers(draw: st.DrawFn) -> tuple[bytes, int]:
-    """Draw (header, payload size) that the reference mostly reads: fields in any order, other spellings, blanks, entries as lists, unknown fields."""
+    """Draw (header, payload size) that the reference mostly reads.
+
+    Fields in any order, other spellings, blanks, entries as lists, unknown fields.
+    """
     blanks = st.sampled_from(("", "", "", " ", "\n", "\t\r "))
     entries: list[str] = []
     tensors = draw(tensor_lists())
     for tensor in tensors:
         fields = [
-            ('"dtype"', draw(st.sampled_from((f'"{tensor.dtype}"', f'"{tensor.dtype}"', f'{{"{tensor.dtype}":null}}')))),
+            (
+                '"dtype"',
+                draw(
+                    st.sampled_from(
+                        (f'"{tensor.dtype}"', f'"{tensor.dtype}"', f'{{"{tensor.dtype}":null}}')
+                    )
+                ),
+            ),
             ('"shape"', json.dumps(tensor.shape)),
             ('"data_offsets"', f"[{tensor.start}, {tensor.end}]"),
         ]
         as_list = draw(st.integers(0, 9)) == 0
         if not as_list:
-            fields += draw(st.lists(st.tuples(st.sampled_from(('"x"', '"y"', '"dtype"', '""')), st.sampled_from(NASTY_JSON)), max_size=2)) * (
-                draw(st.integers(0, 4)) == 0
-            )
+            fields += draw(
+                st.lists(
+                    st.tuples(
+                        st.sampled_from(('"x"', '"y"', '"dtype"', '""')),
+                        st.sampled_from(NASTY_JSON),
+                    ),
+                    max_size=2,
+                )
+            ) * (draw(st.integers(0, 4)) == 0)
             fields = draw(st.permutations(fields))
-        body = ",".join(value if as_list else key + draw(blanks) + ":" + value for key, value in fields)
-        entries.append(spelled(draw, tensor.name) + ":" + (f"[{body}]" if as_list else f"{{{body}}}"))
+        body = ",".join(
+            value if as_list else key + draw(blanks) + ":" + value for key, value in fields
+        )
+        entries.append(
+            spelled(draw, tensor.name) + ":" + (f"[{body}]" if as_list else f"{{{body}}}")
+        )
     metadata = draw(metadata_pairs)
     if metadata is not None:
-        entries.append('"__metadata__":{' + ",".join(f"{spelled(draw, key)}:{spelled(draw, value)}" for key, value in metadata) + "}")
+        entries.append(
+            '"__metadata__":{'
+            + ",".join(f"{spelled(draw, key)}:{spelled(draw, value)}" for key, value in metadata)
+            + "}"
+        )
     text = draw(blanks) + "{" + ",".join(draw(st.permutations(entries))) + "}" + draw(blanks)
     return text.encode(), tensors[-1].end if tensors else 0
 
@@ -147,20 +284,31 @@ def splice(draw: st.DrawFn, text: bytes) -> bytes:
 def repeat_span(draw: st.DrawFn, text: bytes) -> bytes:
     """Return `text` with a run of its tokens standing twice, with a comma between them or without."""
     spans = token_spans(text)
-    first, last = sorted((draw(st.integers(0, len(spans) - 1)), draw(st.integers(0, len(spans) - 1))))
+    first, last = sorted(
+        (draw(st.integers(0, len(spans) - 1)), draw(st.integers(0, len(spans) - 1)))
+    )
     run = text[spans[first][0] : spans[last][1]]
-    return text[: spans[last][1]] + draw(st.sampled_from((b"", b","))) + run + text[spans[last][1] :]
+    return (
+        text[: spans[last][1]] + draw(st.sampled_from((b"", b","))) + run + text[spans[last][1] :]
+    )
 
 
 def swap_token(draw: st.DrawFn, text: bytes) -> bytes:
     """Return `text` with one of its tokens in the place of another."""
-    (begin, end), (other, other_end) = draw(st.sampled_from(token_spans(text))), draw(st.sampled_from(token_spans(text)))
+    (begin, end), (other, other_end) = (
+        draw(st.sampled_from(token_spans(text))),
+        draw(st.sampled_from(token_spans(text))),
+    )
     return text[:begin] + text[other:other_end] + text[end:]
 
 
 def flip_bit(draw: st.DrawFn, data: bytes) -> bytes:
     at = draw(st.integers(0, max(0, len(data) - 1)))
-    return data[:at] + bytes(byte ^ 1 << draw(st.integers(0, 7)) for byte in data[at : at + 1]) + data[at + 1 :]
+    return (
+        data[:at]
+        + bytes(byte ^ 1 << draw(st.integers(0, 7)) for byte in data[at : at + 1])
+        + data[at + 1 :]
+    )
 
 
 def insert(draw: st.DrawFn, data: bytes) -> bytes:
@@ -177,7 +325,12 @@ def truncate(draw: st.DrawFn, data: bytes) -> bytes:
     return data[: draw(st.integers(0, len(data)))]
 
 
-BYTE_MUTATIONS: tuple[Callable[[st.DrawFn, bytes], bytes], ...] = (flip_bit, insert, delete, truncate)
+BYTE_MUTATIONS: tuple[Callable[[st.DrawFn, bytes], bytes], ...] = (
+    flip_bit,
+    insert,
+    delete,
+    truncate,
+)
 TEXT_MUTATIONS = (splice, splice, repeat_span, swap_token, *BYTE_MUTATIONS)
 
 
@@ -222,7 +375,11 @@ def accepted(data: bytes, *, lenient: bool) -> header.Header | FormatError:
 
 def assert_agreement(data: bytes) -> None:
     """Assert every law that relates our two verdicts on `data` to the reference's."""
-    expected, lenient, strict = reference(data), accepted(data, lenient=True), accepted(data, lenient=False)
+    expected, lenient, strict = (
+        reference(data),
+        accepted(data, lenient=True),
+        accepted(data, lenient=False),
+    )
     if expected is None:
         assert isinstance(lenient, FormatError)
         assert isinstance(strict, FormatError)
@@ -230,18 +387,29 @@ def assert_agreement(data: bytes) -> None:
     assert isinstance(lenient, header.Header), lenient
     assert strict == lenient or isinstance(strict, SpecificationError), strict
     payload = data[8 + int.from_bytes(data[:8], "little") :]
-    read = {tensor.name: (tensor.dtype.label, list(tensor.shape), payload[tensor.start : tensor.end]) for tensor in lenient.tensors}
-    assert read == {name: (entry["dtype"], list(entry["shape"]), bytes(entry["data"])) for name, entry in expected.items()}
+    read = {
+        tensor.name: (tensor.dtype.label, list(tensor.shape), payload[tensor.start : tensor.end])
+        for tensor in lenient.tensors
+    }
+    assert read == {
+        name: (entry["dtype"], list(entry["shape"]), bytes(entry["data"]))
+        for name, entry in expected.items()
+    }
 
 
-def reference_bytes(tensors: tuple[Tensor, ...], metadata: tuple[tuple[str, str], ...] | None) -> bytes:
+def reference_bytes(
+    tensors: tuple[Tensor, ...], metadata: tuple[tuple[str, str], ...] | None
+) -> bytes:
     """Return the file that the reference writes for `tensors`, their payload all zeros."""
     zeros = ctypes.create_string_buffer(max((tensor.nbytes for tensor in tensors), default=0) + 1)
     specs = {
-        # An F4 tensor is given as torch stores it, two values a byte: the reference doubles the last dimension.
+        # An F4 tensor is given as torch stores it, two values a byte: the reference doubles the
+        # last dimension.
         tensor.name: TensorSpec(
             dtype=WRITABLE[tensor.dtype],
-            shape=[*tensor.shape[:-1], tensor.shape[-1] // 2] if tensor.dtype is Dtype.F4 else list(tensor.shape),
+            shape=[*tensor.shape[:-1], tensor.shape[-1] // 2]
+            if tensor.dtype is Dtype.F4
+            else list(tensor.shape),
             data_ptr=ctypes.addressof(zeros),
             data_len=tensor.nbytes,
         )
@@ -251,7 +419,9 @@ def reference_bytes(tensors: tuple[Tensor, ...], metadata: tuple[tuple[str, str]
 
 
 @given(tensor_lists(), metadata_pairs)
-def test_what_encode_writes_decode_reads_back(tensors: tuple[Tensor, ...], metadata: tuple[tuple[str, str], ...] | None) -> None:
+def test_what_encode_writes_decode_reads_back(
+    tensors: tuple[Tensor, ...], metadata: tuple[tuple[str, str], ...] | None
+) -> None:
     encoded = header.encode(tensors, metadata)
     payload = tensors[-1].end if tensors else 0
     assert header.decode(encoded[8:], payload, lenient=True) == (tensors, metadata)
@@ -270,28 +440,52 @@ def test_an_encoded_header_fills_a_multiple_of_eight_bytes_and_says_its_length(
 
 @pytest.mark.parametrize("dtype", Dtype, ids=str)
 @pytest.mark.parametrize("shape", [(), (0,), (8,), (2, 4), (0, 3), (1, 1, 8)], ids=str)
-def test_every_dtype_is_read_with_the_size_that_the_reference_gives_it(dtype: Dtype, shape: tuple[int, ...]) -> None:
+def test_every_dtype_is_read_with_the_size_that_the_reference_gives_it(
+    dtype: Dtype, shape: tuple[int, ...]
+) -> None:
     bits = prod(shape) * dtype.bits
     size = -(-bits // 8)
-    data = as_file(json.dumps({"a": {"dtype": dtype.label, "shape": shape, "data_offsets": (0, size)}}), bytes(size))
+    data = as_file(
+        json.dumps({"a": {"dtype": dtype.label, "shape": shape, "data_offsets": (0, size)}}),
+        bytes(size),
+    )
     assert (reference(data) is not None) == (bits % 8 == 0)
     assert_agreement(data)
 
 
 @given(tensor_lists(), st.randoms(use_true_random=False))
-def test_layout_keeps_every_tensor_and_leaves_no_gap_in_whatever_order_they_come(tensors: tuple[Tensor, ...], random: Any) -> None:
+def test_layout_keeps_every_tensor_and_leaves_no_gap_in_whatever_order_they_come(
+    tensors: tuple[Tensor, ...], random: Any
+) -> None:
     shuffled = list(tensors)
     random.shuffle(shuffled)
     placed = header.layout(shuffled)
     assert placed == header.layout(tensors)
-    assert sorted((t.name, t.dtype.label, t.shape, t.nbytes) for t in placed) == sorted((t.name, t.dtype.label, t.shape, t.nbytes) for t in tensors)
-    assert [tensor.start for tensor in placed] == [0, *(tensor.end for tensor in placed)][: len(placed)]
+    assert sorted((t.name, t.dtype.label, t.shape, t.nbytes) for t in placed) == sorted(
+        (t.name, t.dtype.label, t.shape, t.nbytes) for t in tensors
+    )
+    assert [tensor.start for tensor in placed] == [0, *(tensor.end for tensor in placed)][
+        : len(placed)
+    ]
 
 
-@given(tensor_lists(tuple(WRITABLE)), st.none() | st.dictionaries(names, st.text(max_size=8), max_size=1).map(lambda pairs: tuple(pairs.items())))
-def test_layout_and_encode_write_what_the_reference_writes(tensors: tuple[Tensor, ...], metadata: tuple[tuple[str, str], ...] | None) -> None:
-    whole = tuple(tensor for tensor in tensors if tensor.dtype is not Dtype.F4 or (tensor.shape and tensor.shape[-1] % 2 == 0))
-    # No tensors and empty metadata: the reference (0.8.0) writes `{},"__metadata__":{}}`, which it does not read itself.
+@given(
+    tensor_lists(tuple(WRITABLE)),
+    st.none()
+    | st.dictionaries(names, st.text(max_size=8), max_size=1).map(
+        lambda pairs: tuple(pairs.items())
+    ),
+)
+def test_layout_and_encode_write_what_the_reference_writes(
+    tensors: tuple[Tensor, ...], metadata: tuple[tuple[str, str], ...] | None
+) -> None:
+    whole = tuple(
+        tensor
+        for tensor in tensors
+        if tensor.dtype is not Dtype.F4 or (tensor.shape and tensor.shape[-1] % 2 == 0)
+    )
+    # No tensors and empty metadata: the reference (0.8.0) writes `{},"__metadata__":{}}`, which it
+    # does not read itself.
     assume(whole or metadata != ())
     placed = header.layout(whole)
     payload = bytes(placed[-1].end if placed else 0)
@@ -375,14 +569,19 @@ def test_a_nasty_token_anywhere_in_a_header_gets_the_reference_verdict(token: st
     ids=lambda number: f"{number[:24]}-{len(number)}",
 )
 def test_a_number_at_the_end_of_a_double_gets_the_reference_verdict(number: str) -> None:
-    # The reference's parser multiplies a 64-bit significand by a power of ten, so it overflows a little before the largest double.
-    assert_agreement(as_file(f'{{"a":{{"dtype":"U8","shape":[0],"data_offsets":[0,0],"x":{number}}}}}'))
+    # The reference's parser multiplies a 64-bit significand by a power of ten, so it overflows a
+    # little before the largest double.
+    assert_agreement(
+        as_file(f'{{"a":{{"dtype":"U8","shape":[0],"data_offsets":[0,0],"x":{number}}}}}')
+    )
 
 
 @given(tensor_lists(), metadata_pairs)
 @settings(max_examples=50)
 def test_the_reference_reads_the_metadata_that_encode_writes(
-    tmp_path_factory: pytest.TempPathFactory, tensors: tuple[Tensor, ...], metadata: tuple[tuple[str, str], ...] | None
+    tmp_path_factory: pytest.TempPathFactory,
+    tensors: tuple[Tensor, ...],
+    metadata: tuple[tuple[str, str], ...] | None,
 ) -> None:
     path: Path = tmp_path_factory.mktemp("metadata") / "a.safetensors"
     path.write_bytes(header.encode(tensors, metadata) + bytes(tensors[-1].end if tensors else 0))
@@ -391,12 +590,18 @@ def test_the_reference_reads_the_metadata_that_encode_writes(
         assert set(opened.keys()) == {tensor.name for tensor in tensors}
 
 
-@pytest.mark.parametrize("metadata", [None, (("kept", "yes"),)], ids=["without metadata", "with metadata"])
-def test_encode_refuses_a_tensor_that_is_called_like_the_metadata(metadata: tuple[tuple[str, str], ...] | None) -> None:
+@pytest.mark.parametrize(
+    "metadata", [None, (("kept", "yes"),)], ids=["without metadata", "with metadata"]
+)
+def test_encode_refuses_a_tensor_that_is_called_like_the_metadata(
+    metadata: tuple[tuple[str, str], ...] | None,
+) -> None:
     with pytest.raises((CkptError, ValueError), match="__metadata__"):
         header.encode([Tensor("__metadata__", Dtype.U8, (1,), "", 0, 1)], metadata)
 
 
 def test_encode_refuses_two_tensors_of_one_name() -> None:
     with pytest.raises((CkptError, ValueError), match="twice"):
-        header.encode([Tensor("twice", Dtype.U8, (1,), "", 0, 1), Tensor("twice", Dtype.U8, (1,), "", 1, 2)])
+        header.encode(
+            [Tensor("twice", Dtype.U8, (1,), "", 0, 1), Tensor("twice", Dtype.U8, (1,), "", 1, 2)]
+        )

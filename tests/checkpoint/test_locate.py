@@ -1,4 +1,7 @@
-"""What a person may name as WHERE, and what is refused: files, folders, LeRobot runs, Hugging Face caches. Folders are listed, no file is opened."""
+"""What a person may name as WHERE, and what is refused.
+
+Files, folders, LeRobot runs, Hugging Face caches. Folders are listed, no file is opened.
+"""
 
 from __future__ import annotations
 
@@ -27,23 +30,46 @@ def put(folder: Path, *names: str) -> Path:
     return folder
 
 
-# --- accepted ----------------------------------------------------------------------------------------------------------
+# --- accepted -------------------------------------------------------------------------------------
 
 
 def test_a_folder_with_a_single_file(tmp_path: Path) -> None:
-    put(tmp_path, "model.safetensors", "config.json", "policy_preprocessor_step_5_normalizer_processor.safetensors")
+    put(
+        tmp_path,
+        "model.safetensors",
+        "config.json",
+        "policy_preprocessor_step_5_normalizer_processor.safetensors",
+    )
     found = locate(str(tmp_path))
-    assert (found.where, found.root, found.weights, found.index_file, found.whole_folder) == (str(tmp_path), str(tmp_path), ("model.safetensors",), None, True)
-    assert found.names == ("config.json", "model.safetensors", "policy_preprocessor_step_5_normalizer_processor.safetensors")
+    assert (found.where, found.root, found.weights, found.index_file, found.whole_folder) == (
+        str(tmp_path),
+        str(tmp_path),
+        ("model.safetensors",),
+        None,
+        True,
+    )
+    assert found.names == (
+        "config.json",
+        "model.safetensors",
+        "policy_preprocessor_step_5_normalizer_processor.safetensors",
+    )
 
 
 def test_a_single_file_is_read_alone(tmp_path: Path) -> None:
     put(tmp_path, "other.safetensors", "model.safetensors", "config.json")
     found = locate(str(tmp_path / "other.safetensors"))
-    assert (found.root, found.weights, found.names, found.index_file, found.whole_folder) == (str(tmp_path), ("other.safetensors",), (), None, False)
+    assert (found.root, found.weights, found.names, found.index_file, found.whole_folder) == (
+        str(tmp_path),
+        ("other.safetensors",),
+        (),
+        None,
+        False,
+    )
 
 
-def test_a_file_in_the_current_folder_has_the_current_folder_as_its_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_in_the_current_folder_has_the_current_folder_as_its_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(tmp_path, "model.safetensors")
     monkeypatch.chdir(tmp_path)
     assert locate("model.safetensors").root == "."
@@ -68,7 +94,12 @@ def test_a_sharded_folder_is_read_by_its_index(tmp_path: Path) -> None:
 def test_an_index_can_be_named_itself(tmp_path: Path) -> None:
     put(tmp_path, *SHARDS, INDEX, "model.safetensors")
     found = locate(str(tmp_path / INDEX))
-    assert (found.root, found.weights, found.index_file, found.whole_folder) == (str(tmp_path), (), INDEX, False)
+    assert (found.root, found.weights, found.index_file, found.whole_folder) == (
+        str(tmp_path),
+        (),
+        INDEX,
+        False,
+    )
 
 
 def test_shards_without_an_index_are_read_by_their_names(tmp_path: Path) -> None:
@@ -77,7 +108,11 @@ def test_shards_without_an_index_are_read_by_their_names(tmp_path: Path) -> None
 
 
 def test_the_one_weight_file_of_a_folder_may_have_any_name(tmp_path: Path) -> None:
-    put(tmp_path, "adapter_model.safetensors", "policy_postprocessor_step_0_unnormalizer_processor.safetensors")
+    put(
+        tmp_path,
+        "adapter_model.safetensors",
+        "policy_postprocessor_step_0_unnormalizer_processor.safetensors",
+    )
     assert locate(str(tmp_path)).weights == ("adapter_model.safetensors",)
 
 
@@ -101,17 +136,25 @@ def test_a_run_folder_leads_to_the_checkpoint_called_last(tmp_path: Path) -> Non
     assert found.root == str(tmp_path / "checkpoints" / "last" / "pretrained_model")
 
 
-def test_a_run_folder_without_last_leads_to_the_highest_step_counted_as_a_number(tmp_path: Path) -> None:
+def test_a_run_folder_without_last_leads_to_the_highest_step_counted_as_a_number(
+    tmp_path: Path,
+) -> None:
     for step in ("9", "000100", "20", "backup"):
         put(tmp_path / "checkpoints" / step / "pretrained_model", "model.safetensors")
-    assert locate(str(tmp_path)).root == str(tmp_path / "checkpoints" / "000100" / "pretrained_model")
+    assert locate(str(tmp_path)).root == str(
+        tmp_path / "checkpoints" / "000100" / "pretrained_model"
+    )
 
 
 @pytest.mark.parametrize("target", ["000300", "last"], ids=["to nowhere", "to itself"])
-def test_a_run_folder_whose_last_is_a_broken_link_leads_to_the_highest_step(target: str, tmp_path: Path) -> None:
+def test_a_run_folder_whose_last_is_a_broken_link_leads_to_the_highest_step(
+    target: str, tmp_path: Path
+) -> None:
     put(tmp_path / "checkpoints" / "000100" / "pretrained_model", "model.safetensors")
     (tmp_path / "checkpoints" / "last").symlink_to(target)
-    assert locate(str(tmp_path)).root == str(tmp_path / "checkpoints" / "000100" / "pretrained_model")
+    assert locate(str(tmp_path)).root == str(
+        tmp_path / "checkpoints" / "000100" / "pretrained_model"
+    )
 
 
 def test_two_dots_after_a_link_lead_where_the_system_leads_them(tmp_path: Path) -> None:
@@ -126,13 +169,17 @@ def test_two_dots_after_a_link_lead_where_the_system_leads_them(tmp_path: Path) 
 def test_a_step_folder_with_a_strange_number_does_no_harm(name: str, tmp_path: Path) -> None:
     put(tmp_path / "checkpoints" / name / "pretrained_model", "model.safetensors")
     put(tmp_path / "checkpoints" / "000100" / "pretrained_model", "model.safetensors")
-    assert locate(str(tmp_path)).root == str(tmp_path / "checkpoints" / "000100" / "pretrained_model")
+    assert locate(str(tmp_path)).root == str(
+        tmp_path / "checkpoints" / "000100" / "pretrained_model"
+    )
 
 
 def test_an_interrupted_step_without_weights_is_passed_over(tmp_path: Path) -> None:
     put(tmp_path / "checkpoints" / "000100" / "pretrained_model", "model.safetensors")
     put(tmp_path / "checkpoints" / "000200" / "pretrained_model", "config.json")
-    assert locate(str(tmp_path)).root == str(tmp_path / "checkpoints" / "000100" / "pretrained_model")
+    assert locate(str(tmp_path)).root == str(
+        tmp_path / "checkpoints" / "000100" / "pretrained_model"
+    )
 
 
 def cache(folder: Path, *commits: str) -> Path:
@@ -168,7 +215,7 @@ def test_the_folder_itself_wins_over_folders_in_it(tmp_path: Path) -> None:
     assert locate(str(tmp_path)).root == str(tmp_path)
 
 
-# --- refused -----------------------------------------------------------------------------------------------------------
+# --- refused --------------------------------------------------------------------------------------
 
 
 def refusal(where: Path | str, error: type[errors.CkptError]) -> str:
@@ -225,19 +272,29 @@ def listening(path: Path) -> None:
         os.chdir(before)
 
 
-@pytest.mark.parametrize(("make", "words"), [(pipe, "is a named pipe"), (listening, "is a socket")], ids=["pipe", "socket"])
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [(pipe, "is a named pipe"), (listening, "is a socket")],
+    ids=["pipe", "socket"],
+)
 @pytest.mark.parametrize("name", ["model.safetensors", "checkpoint"])
-def test_what_is_no_file_is_refused_by_what_it_is(make: Callable[[Path], None], words: str, name: str, tmp_path: Path) -> None:
+def test_what_is_no_file_is_refused_by_what_it_is(
+    make: Callable[[Path], None], words: str, name: str, tmp_path: Path
+) -> None:
     make(tmp_path / name)
     assert f"{name}: {words}, not a checkpoint; " in refusal(tmp_path / name, errors.NotAFile)
 
 
 def test_a_device_is_refused() -> None:
-    assert refusal("/dev/zero", errors.NotAFile).startswith("/dev/zero: is a device, not a checkpoint; ")
+    assert refusal("/dev/zero", errors.NotAFile).startswith(
+        "/dev/zero: is a device, not a checkpoint; "
+    )
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    assert "holds no .safetensors file; name a folder that holds model.safetensors" in refusal(tmp_path, errors.NotACheckpoint)
+    assert "holds no .safetensors file; name a folder that holds model.safetensors" in refusal(
+        tmp_path, errors.NotACheckpoint
+    )
 
 
 def test_a_folder_called_like_the_weights_is_refused(tmp_path: Path) -> None:
@@ -248,35 +305,50 @@ def test_a_folder_called_like_the_weights_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_of_pickles_is_refused_and_told_why(tmp_path: Path) -> None:
     put(tmp_path, "pytorch_model.bin", "config.json")
-    assert "only pickles such as pytorch_model.bin, which are never opened; save the model as safetensors" in refusal(tmp_path, errors.NotACheckpoint)
+    assert (
+        "only pickles such as pytorch_model.bin, which are never opened; save the model as safetensors"
+        in refusal(tmp_path, errors.NotACheckpoint)
+    )
 
 
 @pytest.mark.parametrize("name", ["model.pt", "model.bin", "last.ckpt", "policy.pkl", "a.pth"])
 def test_a_pickle_is_refused_by_its_name(name: str, tmp_path: Path) -> None:
     put(tmp_path, name)
-    assert "a pickle is never opened: it can run code; save it as safetensors first" in refusal(tmp_path / name, errors.NotACheckpoint)
+    assert "a pickle is never opened: it can run code; save it as safetensors first" in refusal(
+        tmp_path / name, errors.NotACheckpoint
+    )
 
 
 def test_a_config_is_refused_and_its_folder_named(tmp_path: Path) -> None:
     put(tmp_path, "config.json")
-    assert refusal(tmp_path / "config.json", errors.NotACheckpoint).endswith(f"is a configuration file, not a checkpoint; name its folder: {tmp_path}")
+    assert refusal(tmp_path / "config.json", errors.NotACheckpoint).endswith(
+        f"is a configuration file, not a checkpoint; name its folder: {tmp_path}"
+    )
 
 
 def test_any_other_file_is_refused(tmp_path: Path) -> None:
     put(tmp_path, "README.md")
-    assert "README.md: is not a .safetensors file; " in refusal(tmp_path / "README.md", errors.NotACheckpoint)
+    assert "README.md: is not a .safetensors file; " in refusal(
+        tmp_path / "README.md", errors.NotACheckpoint
+    )
 
 
 def test_two_indexes_are_refused_by_name(tmp_path: Path) -> None:
     put(tmp_path, INDEX, "ema.safetensors.index.json")
     line = refusal(tmp_path, errors.NotACheckpoint)
-    assert f"holds 2 shard indexes: ema.safetensors.index.json, {INDEX}; name the index file that you mean" in line
+    assert (
+        f"holds 2 shard indexes: ema.safetensors.index.json, {INDEX}; name the index file that you mean"
+        in line
+    )
 
 
 def test_several_files_of_which_none_is_the_model_are_refused(tmp_path: Path) -> None:
     put(tmp_path, "a.safetensors", "b.safetensors", "c.safetensors", "d.safetensors")
     line = refusal(tmp_path, errors.NotACheckpoint)
-    assert "holds 4 .safetensors files, and none is called model.safetensors: a.safetensors, b.safetensors, c.safetensors, …; name the file" in line
+    assert (
+        "holds 4 .safetensors files, and none is called model.safetensors: a.safetensors, b.safetensors, c.safetensors, …; name the file"
+        in line
+    )
 
 
 def test_shards_of_two_models_without_an_index_are_refused(tmp_path: Path) -> None:

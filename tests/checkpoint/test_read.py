@@ -1,4 +1,8 @@
-"""Reading checkpoints from disk: what is read, what is refused with the file's name, and files that change or lie while they are read."""
+"""Reading checkpoints from disk.
+
+What is read, what is refused with the file's name, and files that change or lie while they are
+read.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,10 @@ INDEX = "model.safetensors.index.json"
 
 def tensors(*names: str, width: int = 2, extra: str = "") -> bytes:
     """Return a safetensors file that holds U8 tensors of these names, `width` bytes each."""
-    entries = [f'{json.dumps(name)}:{{"dtype":"U8","shape":[{width}],"data_offsets":[{at * width},{(at + 1) * width}]}}' for at, name in enumerate(names)]
+    entries = [
+        f'{json.dumps(name)}:{{"dtype":"U8","shape":[{width}],"data_offsets":[{at * width},{(at + 1) * width}]}}'
+        for at, name in enumerate(names)
+    ]
     text = ("{" + ",".join([*entries, *filter(None, [extra])]) + "}").encode()
     return len(text).to_bytes(8, "little") + text + bytes(range(width * len(names)))
 
@@ -30,7 +37,9 @@ def tensors(*names: str, width: int = 2, extra: str = "") -> bytes:
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     """Return a folder with one weight file and a config."""
-    (tmp_path / "model.safetensors").write_bytes(tensors("a", "b", extra='"__metadata__":{"format":"pt","alias":"a"}'))
+    (tmp_path / "model.safetensors").write_bytes(
+        tensors("a", "b", extra='"__metadata__":{"format":"pt","alias":"a"}')
+    )
     (tmp_path / "config.json").write_text('{"type": "smolvla"}')
     return tmp_path
 
@@ -45,7 +54,9 @@ def sharded(tmp_path: Path) -> Path:
 
 
 def write_index(folder: Path, **weight_map: str) -> None:
-    (folder / INDEX).write_text(json.dumps({"metadata": {"total_size": 4}, "weight_map": weight_map}))
+    (folder / INDEX).write_text(
+        json.dumps({"metadata": {"total_size": 4}, "weight_map": weight_map})
+    )
 
 
 def refusal(where: Path, error: type[errors.CkptError], *, lenient: bool = False) -> str:
@@ -58,7 +69,7 @@ def refusal(where: Path, error: type[errors.CkptError], *, lenient: bool = False
     return str(raised.value)
 
 
-# --- what is read ------------------------------------------------------------------------------------------------------
+# --- what is read ---------------------------------------------------------------------------------
 
 
 def test_a_folder_is_read_whole(checkpoint: Path) -> None:
@@ -71,11 +82,20 @@ def test_a_folder_is_read_whole(checkpoint: Path) -> None:
         ("b", "U8", (2,), "model.safetensors", 2, 4),
     ]
     data = (checkpoint / "model.safetensors").read_bytes()
-    assert (weights.size, data[weights.payload_start :], weights.payload) == (len(data), bytes(range(4)), None)
+    assert (weights.size, data[weights.payload_start :], weights.payload) == (
+        len(data),
+        bytes(range(4)),
+        None,
+    )
     assert dict(weights.metadata or ()) == {"format": "pt", "alias": "a"}
     assert weights.aliases == (("alias", "a"),)
-    assert [(document.path, document.text, document.value) for document in found.documents] == [("config.json", '{"type": "smolvla"}', {"type": "smolvla"})]
-    assert [(other.path, other.size, bool(other.sha256)) for other in found.others] == [("README.md", 5, True), ("assets/", 0, False)]
+    assert [(document.path, document.text, document.value) for document in found.documents] == [
+        ("config.json", '{"type": "smolvla"}', {"type": "smolvla"})
+    ]
+    assert [(other.path, other.size, bool(other.sha256)) for other in found.others] == [
+        ("README.md", 5, True),
+        ("assets/", 0, False),
+    ]
 
 
 def test_a_sharded_folder_is_read_in_the_order_of_its_index(sharded: Path) -> None:
@@ -105,7 +125,10 @@ def test_a_complete_set_of_shards_needs_no_index(sharded: Path) -> None:
 
 
 def test_a_cached_snapshot_is_read_through_its_links(tmp_path: Path) -> None:
-    blobs, snapshot = tmp_path / "models--a--b" / "blobs", tmp_path / "models--a--b" / "snapshots" / "c0ffee"
+    blobs, snapshot = (
+        tmp_path / "models--a--b" / "blobs",
+        tmp_path / "models--a--b" / "snapshots" / "c0ffee",
+    )
     blobs.mkdir(parents=True)
     snapshot.mkdir(parents=True)
     for blob, name, data in (("w", "model.safetensors", tensors("a")), ("c", "config.json", b"{}")):
@@ -118,7 +141,9 @@ def test_a_cached_snapshot_is_read_through_its_links(tmp_path: Path) -> None:
 
 
 def test_processor_state_is_read_with_its_payload(checkpoint: Path) -> None:
-    (checkpoint / "policy_preprocessor.json").write_text(json.dumps({"steps": [{"state_file": "s.safetensors"}, {}, 3, {"state_file": None}]}))
+    (checkpoint / "policy_preprocessor.json").write_text(
+        json.dumps({"steps": [{"state_file": "s.safetensors"}, {}, 3, {"state_file": None}]})
+    )
     (checkpoint / "s.safetensors").write_bytes(tensors("mean"))
     (state,) = read(str(checkpoint)).states
     assert (state.path, state.payload) == ("s.safetensors", b"\0\1")
@@ -152,18 +177,27 @@ def test_a_large_file_beside_the_weights_is_not_read(checkpoint: Path) -> None:
     assert (other.path, other.size, other.sha256) == ("video.mp4", SMALL_FILE + 1, "")
 
 
-def test_what_cannot_be_read_beside_the_weights_is_listed_and_not_waited_for(checkpoint: Path) -> None:
+def test_what_cannot_be_read_beside_the_weights_is_listed_and_not_waited_for(
+    checkpoint: Path,
+) -> None:
     os.mkfifo(checkpoint / "pipe")
     (checkpoint / "dangling").symlink_to("gone")
-    assert [(other.path, other.size, other.sha256) for other in read(str(checkpoint)).others] == [("dangling", 0, ""), ("pipe", 0, "")]
+    assert [(other.path, other.size, other.sha256) for other in read(str(checkpoint)).others] == [
+        ("dangling", 0, ""),
+        ("pipe", 0, ""),
+    ]
 
 
-def test_a_link_to_itself_beside_the_weights_is_listed_like_any_link_that_leads_nowhere(checkpoint: Path) -> None:
+def test_a_link_to_itself_beside_the_weights_is_listed_like_any_link_that_leads_nowhere(
+    checkpoint: Path,
+) -> None:
     (checkpoint / "loop").symlink_to("loop")
-    assert [(other.path, other.size, other.sha256) for other in read(str(checkpoint)).others] == [("loop", 0, "")]
+    assert [(other.path, other.size, other.sha256) for other in read(str(checkpoint)).others] == [
+        ("loop", 0, "")
+    ]
 
 
-# --- strict and lenient ------------------------------------------------------------------------------------------------
+# --- strict and lenient ---------------------------------------------------------------------------
 
 
 class Disagreement(NamedTuple):
@@ -175,16 +209,38 @@ class Disagreement(NamedTuple):
 
 
 DISAGREEMENTS = (
-    Disagreement(lambda folder: (folder / "model-00003-of-00002.safetensors").write_bytes(tensors()), errors.ShardOrphan, "model-00003-of-00002"),
-    Disagreement(lambda folder: (folder / ONE).write_bytes(tensors("a", "extra")), errors.TensorNotInIndex, f'tensor "extra": is in {ONE}'),
-    Disagreement(lambda folder: write_index(folder, a=ONE, b=TWO, lost=ONE), errors.TensorNotInShard, 'tensor "lost": should be in'),
-    Disagreement(lambda folder: write_index(folder, a=TWO, b=ONE), errors.TensorNotInShard, f'tensor "a": should be in {TWO}, and is in {ONE}'),
-    Disagreement(lambda folder: (folder / TWO).write_bytes(tensors("a", "b")), errors.TensorInTwoShards, f'tensor "a": is in {ONE} and {TWO}'),
+    Disagreement(
+        lambda folder: (folder / "model-00003-of-00002.safetensors").write_bytes(tensors()),
+        errors.ShardOrphan,
+        "model-00003-of-00002",
+    ),
+    Disagreement(
+        lambda folder: (folder / ONE).write_bytes(tensors("a", "extra")),
+        errors.TensorNotInIndex,
+        f'tensor "extra": is in {ONE}',
+    ),
+    Disagreement(
+        lambda folder: write_index(folder, a=ONE, b=TWO, lost=ONE),
+        errors.TensorNotInShard,
+        'tensor "lost": should be in',
+    ),
+    Disagreement(
+        lambda folder: write_index(folder, a=TWO, b=ONE),
+        errors.TensorNotInShard,
+        f'tensor "a": should be in {TWO}, and is in {ONE}',
+    ),
+    Disagreement(
+        lambda folder: (folder / TWO).write_bytes(tensors("a", "b")),
+        errors.TensorInTwoShards,
+        f'tensor "a": is in {ONE} and {TWO}',
+    ),
 )
 
 
 @pytest.mark.parametrize("case", DISAGREEMENTS, ids=lambda case: case.error.__name__)
-def test_an_index_that_disagrees_with_its_shards_is_refused_and_read_leniently(case: Disagreement, sharded: Path) -> None:
+def test_an_index_that_disagrees_with_its_shards_is_refused_and_read_leniently(
+    case: Disagreement, sharded: Path
+) -> None:
     case.change(sharded)
     line = refusal(sharded, case.error)
     assert line.startswith(f"{sharded}/{INDEX}: ")
@@ -193,17 +249,25 @@ def test_an_index_that_disagrees_with_its_shards_is_refused_and_read_leniently(c
 
 
 @pytest.mark.parametrize("lenient", [False, True])
-def test_a_shard_that_the_index_names_and_the_folder_lacks_is_refused_either_way(lenient: bool, sharded: Path) -> None:  # noqa: FBT001 - a parameter
+def test_a_shard_that_the_index_names_and_the_folder_lacks_is_refused_either_way(
+    lenient: bool,
+    sharded: Path,
+) -> None:
     (sharded / TWO).unlink()
     line = refusal(sharded, errors.ShardMissing, lenient=lenient)
     assert TWO in line
 
 
 @pytest.mark.parametrize("lenient", [False, True])
-def test_an_incomplete_set_of_shards_without_an_index_is_refused_either_way(lenient: bool, sharded: Path) -> None:  # noqa: FBT001 - a parameter
+def test_an_incomplete_set_of_shards_without_an_index_is_refused_either_way(
+    lenient: bool,
+    sharded: Path,
+) -> None:
     (sharded / INDEX).unlink()
     (sharded / TWO).unlink()
-    assert "the shard model-00002-of-00002.safetensors is not here" in refusal(sharded, errors.ShardMissing, lenient=lenient)
+    assert "the shard model-00002-of-00002.safetensors is not here" in refusal(
+        sharded, errors.ShardMissing, lenient=lenient
+    )
 
 
 def test_shards_whose_numbers_do_not_fit_their_count_are_refused(sharded: Path) -> None:
@@ -219,15 +283,28 @@ def test_a_tensor_in_two_shards_without_an_index_is_refused(sharded: Path) -> No
 
 
 @pytest.mark.parametrize("lenient", [False, True])
-def test_an_index_that_leaves_the_folder_is_refused_either_way(lenient: bool, sharded: Path) -> None:  # noqa: FBT001 - a parameter
+def test_an_index_that_leaves_the_folder_is_refused_either_way(
+    lenient: bool,
+    sharded: Path,
+) -> None:
     write_index(sharded, a=ONE, b="../secret.safetensors")
-    assert f"{sharded}/{INDEX}: tensor \"b\": the index places it in '../secret.safetensors'" in refusal(sharded, errors.PathEscapes, lenient=lenient)
+    assert (
+        f"{sharded}/{INDEX}: tensor \"b\": the index places it in '../secret.safetensors'"
+        in refusal(sharded, errors.PathEscapes, lenient=lenient)
+    )
 
 
 @pytest.mark.parametrize("lenient", [False, True])
-def test_processor_state_outside_the_folder_is_refused_either_way(lenient: bool, checkpoint: Path) -> None:  # noqa: FBT001 - a parameter
-    (checkpoint / "policy_postprocessor.json").write_text(json.dumps({"steps": [{"state_file": "/etc/passwd"}]}))
-    assert "policy_postprocessor.json: names the state file '/etc/passwd'" in refusal(checkpoint, errors.PathEscapes, lenient=lenient)
+def test_processor_state_outside_the_folder_is_refused_either_way(
+    lenient: bool,
+    checkpoint: Path,
+) -> None:
+    (checkpoint / "policy_postprocessor.json").write_text(
+        json.dumps({"steps": [{"state_file": "/etc/passwd"}]})
+    )
+    assert "policy_postprocessor.json: names the state file '/etc/passwd'" in refusal(
+        checkpoint, errors.PathEscapes, lenient=lenient
+    )
 
 
 def test_a_header_outside_the_specification_is_refused_and_read_leniently(checkpoint: Path) -> None:
@@ -238,22 +315,28 @@ def test_a_header_outside_the_specification_is_refused_and_read_leniently(checkp
     assert [tensor.name for tensor in read(str(checkpoint), lenient=True).tensors] == ["a"]
 
 
-# --- refused -----------------------------------------------------------------------------------------------------------
+# --- refused --------------------------------------------------------------------------------------
 
 
 def test_every_error_of_a_header_names_its_shard(sharded: Path) -> None:
     (sharded / TWO).write_bytes(tensors("b")[:-1])
-    assert refusal(sharded, errors.PayloadTruncated).startswith(f"{sharded}/{TWO}: cut short: the header names 2 payload bytes, the file holds 1; ")
+    assert refusal(sharded, errors.PayloadTruncated).startswith(
+        f"{sharded}/{TWO}: cut short: the header names 2 payload bytes, the file holds 1; "
+    )
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
 def test_a_pipe_is_refused_without_waiting_for_a_writer(name: str, checkpoint: Path) -> None:
     (checkpoint / name).unlink()
     os.mkfifo(checkpoint / name)
-    assert refusal(checkpoint, errors.NotAFile).startswith(f"{checkpoint}/{name}: is a named pipe, not a file; ")
+    assert refusal(checkpoint, errors.NotAFile).startswith(
+        f"{checkpoint}/{name}: is a named pipe, not a file; "
+    )
 
 
-def test_a_config_larger_than_any_config_is_refused_before_it_is_read(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_config_larger_than_any_config_is_refused_before_it_is_read(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     os.truncate(checkpoint / "config.json", DOCUMENT_LIMIT + 1)
     lengths: list[int] = []
     pread = os.pread
@@ -263,12 +346,18 @@ def test_a_config_larger_than_any_config_is_refused_before_it_is_read(checkpoint
         return pread(descriptor, length, offset)
 
     monkeypatch.setattr(os, "pread", spy)
-    assert f"{checkpoint}/config.json: has {DOCUMENT_LIMIT + 1:,} bytes, more than" in refusal(checkpoint, errors.Unreadable)
+    assert f"{checkpoint}/config.json: has {DOCUMENT_LIMIT + 1:,} bytes, more than" in refusal(
+        checkpoint, errors.Unreadable
+    )
     assert max(lengths) < DOCUMENT_LIMIT
 
 
-@pytest.mark.parametrize("reads_before", [0, 1, 2], ids=["before the length", "before the header", "before the config"])
-def test_a_file_that_shrinks_while_it_is_read_is_refused(reads_before: int, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "reads_before", [0, 1, 2], ids=["before the length", "before the header", "before the config"]
+)
+def test_a_file_that_shrinks_while_it_is_read_is_refused(
+    reads_before: int, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pread, count = os.pread, 0
 
     def shrinking(descriptor: int, length: int, offset: int) -> bytes:
@@ -282,27 +371,38 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(reads_before: int, chec
     monkeypatch.setattr(os, "pread", shrinking)
     name = "config.json" if reads_before == 2 else "model.safetensors"
     line = refusal(checkpoint, errors.ChangedDuringRead)
-    assert line.startswith(f"{checkpoint}/{name}: became shorter while it was read; something is writing to this checkpoint: ")
+    assert line.startswith(
+        f"{checkpoint}/{name}: became shorter while it was read; something is writing to this checkpoint: "
+    )
 
 
-def test_a_read_that_returns_less_than_asked_is_continued(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_that_returns_less_than_asked_is_continued(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = read(str(checkpoint))
     pread = os.pread
-    monkeypatch.setattr(os, "pread", lambda descriptor, length, offset: pread(descriptor, min(length, 3), offset))
+    monkeypatch.setattr(
+        os, "pread", lambda descriptor, length, offset: pread(descriptor, min(length, 3), offset)
+    )
     assert read(str(checkpoint)) == expected
 
 
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (PermissionError(13, "Permission denied"), "permission denied; ask for read access, or run as the user who owns it"),
+        (
+            PermissionError(13, "Permission denied"),
+            "permission denied; ask for read access, or run as the user who owns it",
+        ),
         (OSError(5, "Input/output error"), "input/output error; check the path and the disk"),
         (OSError(24, "Too many open files"), "too many open files; "),
     ],
     ids=["permission", "disk", "descriptors"],
 )
 @pytest.mark.parametrize("call", ["open", "pread"])
-def test_what_the_machine_refuses_is_told_with_the_file(call: str, error: OSError, words: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_machine_refuses_is_told_with_the_file(
+    call: str, error: OSError, words: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refused(*_: object) -> int:
         raise error
 
@@ -311,7 +411,9 @@ def test_what_the_machine_refuses_is_told_with_the_file(call: str, error: OSErro
 
 
 @pytest.mark.parametrize("call", ["scandir", "stat"])
-def test_a_folder_that_may_not_be_listed_is_told(call: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_may_not_be_listed_is_told(
+    call: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refused(*_: object, **__: object) -> object:
         raise PermissionError(13, "Permission denied")
 
@@ -319,7 +421,10 @@ def test_a_folder_that_may_not_be_listed_is_told(call: str, checkpoint: Path, mo
         patched.setattr(os, call, refused)
         with pytest.raises(errors.Unreadable) as raised:
             read(str(checkpoint))
-    assert str(raised.value) == f"{checkpoint}: permission denied; ask for read access, or run as the user who owns it"
+    assert (
+        str(raised.value)
+        == f"{checkpoint}: permission denied; ask for read access, or run as the user who owns it"
+    )
 
 
 def open_descriptors() -> set[str]:
@@ -353,6 +458,8 @@ def test_every_descriptor_is_closed_however_reading_ends(checkpoint: Path) -> No
     ],
 )
 @pytest.mark.parametrize("name", ["config.json", "train_config.json", "policy_preprocessor.json"])
-def test_a_document_that_is_no_strict_json_object_is_refused_by_name(name: str, data: bytes, error: type[errors.JsonInvalid], checkpoint: Path) -> None:
+def test_a_document_that_is_no_strict_json_object_is_refused_by_name(
+    name: str, data: bytes, error: type[errors.JsonInvalid], checkpoint: Path
+) -> None:
     (checkpoint / name).write_bytes(data)
     assert refusal(checkpoint, error).startswith(f"{checkpoint}/{name}: ")

@@ -1,4 +1,6 @@
-"""Globs over dotted addresses, as the help promises: `*` a part of one segment, `**` any number of segments, `?` one character.
+"""Globs over dotted addresses, as the help promises.
+
+`*` a part of one segment, `**` any number of segments, `?` one character.
 
 itself      a literal address selects itself, and as a glob nothing else
 ignore      what is ignored is never in a selection, whatever is selected
@@ -63,15 +65,27 @@ def test_as_many_stars_as_segments_select_an_address(segments: list[str]) -> Non
 @pytest.mark.parametrize(
     ("glob", "chosen", "left"),
     [
-        ("model.**.weight", ["model.weight", "model.a.weight", "model.a.0.weight"], ["model.a.bias", "xmodel.weight", "model.xweight", "model"]),
+        (
+            "model.**.weight",
+            ["model.weight", "model.a.weight", "model.a.0.weight"],
+            ["model.a.bias", "xmodel.weight", "model.xweight", "model"],
+        ),
         ("model.**", ["model", "model.a", "model.a.b"], ["models.a", "a.model"]),
         ("**.weight", ["weight", "a.weight", "a.b.weight"], ["aweight", "a.weights", "weight.a"]),
-        ("layers.*.weight", ["layers.0.weight", "layers..weight", "layers.ab.weight"], ["layers.weight", "layers.0.a.weight"]),
+        (
+            "layers.*.weight",
+            ["layers.0.weight", "layers..weight", "layers.ab.weight"],
+            ["layers.weight", "layers.0.a.weight"],
+        ),
         ("layers.?.weight", ["layers.0.weight"], ["layers.10.weight", "layers..weight"]),
         ("*_proj.weight", ["q_proj.weight", "_proj.weight"], ["a.q_proj.weight", "q_proj.bias"]),
         ("**.q_*.**", ["q_proj", "a.q_proj.weight", "a.b.q_.c.d"], ["a.kq_proj.weight"]),
         ("**.lm_expert.**", ["model.lm_expert.layers.0.w", "lm_expert"], ["model.lm_experts.w"]),
-        ("config.*", ["config.use_reflow"], ["train_config.use_reflow", "config.input_features.a", "config"]),
+        (
+            "config.*",
+            ["config.use_reflow"],
+            ["train_config.use_reflow", "config.input_features.a", "config"],
+        ),
         ("config.**", ["config.use_reflow", "config.input_features.a", "config"], ["configs.a"]),
         ("model.safetensors", ["model.safetensors"], ["modelxsafetensors"]),
         ("**.**", ["a", "a.b", "a.b.c"], []),
@@ -88,7 +102,10 @@ def test_globs_mean_what_the_help_says(glob: str, chosen: list[str], left: list[
 
 def test_several_globs_are_alternatives() -> None:
     selection = Selection(("a", "b.*"), ("b.c", "**.d"))
-    assert [address for address in ("a", "b.a", "b.c", "b.d", "c") if address in selection] == ["a", "b.a"]
+    assert [address for address in ("a", "b.a", "b.c", "b.d", "c") if address in selection] == [
+        "a",
+        "b.a",
+    ]
 
 
 def test_a_glob_of_many_stars_answers_at_once() -> None:
@@ -109,7 +126,9 @@ def test_a_glob_of_many_stars_answers_at_once() -> None:
         ("config.json", "/", "config."),
     ],
 )
-def test_a_value_is_addressed_by_its_file_and_its_keys(path: str, pointer: str, address: str) -> None:
+def test_a_value_is_addressed_by_its_file_and_its_keys(
+    path: str, pointer: str, address: str
+) -> None:
     assert value_address(path, pointer) == address
 
 

@@ -1,4 +1,8 @@
-"""The shard index: one case for every way in which it can be wrong, alone or against its shards, and the spellings that leave the folder."""
+"""The shard index.
+
+One case for every way in which it can be wrong, alone or against its shards, and the spellings that
+leave the folder.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,12 @@ ONE, TWO, THREE = (f"model-{number:05}-of-00002.safetensors" for number in (1, 2
 
 def index(**weight_map: str) -> ShardIndex:
     """Return an index that places each named tensor in a shard."""
-    return ShardIndex(path="model.safetensors.index.json", size=0, weight_map=tuple(weight_map.items()), total_size=None)
+    return ShardIndex(
+        path="model.safetensors.index.json",
+        size=0,
+        weight_map=tuple(weight_map.items()),
+        total_size=None,
+    )
 
 
 def shard(path: str, *names: str) -> TensorFile:
@@ -30,15 +39,25 @@ def shard(path: str, *names: str) -> TensorFile:
 
 
 def test_an_index_keeps_the_order_of_its_text_and_the_total_it_claims() -> None:
-    text = json.dumps({"metadata": {"total_size": 12}, "weight_map": {"b": TWO, "a": ONE, "c": TWO}})
+    text = json.dumps(
+        {"metadata": {"total_size": 12}, "weight_map": {"b": TWO, "a": ONE, "c": TWO}}
+    )
     read = decode(text, "i.json")
-    assert read == ShardIndex(path="i.json", size=len(text), weight_map=(("b", TWO), ("a", ONE), ("c", TWO)), total_size=12)
+    assert read == ShardIndex(
+        path="i.json",
+        size=len(text),
+        weight_map=(("b", TWO), ("a", ONE), ("c", TWO)),
+        total_size=12,
+    )
     assert shards(read) == (TWO, ONE)
 
 
 @pytest.mark.parametrize("metadata", [None, {}, [], {"total_size": "12"}, {"total_size": None}])
 def test_an_index_that_claims_no_total_has_none(metadata: object) -> None:
-    assert decode(json.dumps({"metadata": metadata, "weight_map": {"a": ONE}}), "i.json").total_size is None
+    assert (
+        decode(json.dumps({"metadata": metadata, "weight_map": {"a": ONE}}), "i.json").total_size
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +75,10 @@ def test_an_index_of_another_shape_is_refused(text: str, words: str) -> None:
     with pytest.raises(errors.IndexInvalid) as refusal:
         decode(text, "i.json")
     assert type(refusal.value) is errors.IndexInvalid
-    assert str(refusal.value) == f"{words}; the shards and the index were not written together: fetch or save them again"
+    assert (
+        str(refusal.value)
+        == f"{words}; the shards and the index were not written together: fetch or save them again"
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +115,19 @@ ESCAPING = (
     "a\0b",
     "\0",
 )
-STAYING = (ONE, "sub/a.safetensors", "..a", "a..", "a..b/c", ".../a", ".hidden", "./a", "é/\U0001f600", "a b", "cc:x")
+STAYING = (
+    ONE,
+    "sub/a.safetensors",
+    "..a",
+    "a..",
+    "a..b/c",
+    ".../a",
+    ".hidden",
+    "./a",
+    "é/\U0001f600",
+    "a b",
+    "cc:x",
+)
 
 
 @pytest.mark.parametrize("path", ESCAPING, ids=repr)
@@ -113,7 +147,11 @@ def test_a_shard_inside_the_folder_is_accepted(path: str) -> None:
     assert shards(decode(json.dumps({"weight_map": {"w": path}}), "i.json")) == (path,)
 
 
-@given(st.lists(st.sampled_from(("..", ".", "", "a", "C:", "...", "/", "\\")), min_size=1, max_size=6).map("".join))
+@given(
+    st.lists(
+        st.sampled_from(("..", ".", "", "a", "C:", "...", "/", "\\")), min_size=1, max_size=6
+    ).map("".join)
+)
 def test_a_path_that_stays_is_relative_and_never_climbs_on_any_operating_system(path: str) -> None:
     if not leaves_folder(path):
         for pure in (PurePosixPath(path), PureWindowsPath(path)):
@@ -122,15 +160,26 @@ def test_a_path_that_stays_is_relative_and_never_climbs_on_any_operating_system(
             assert ".." not in pure.parts
 
 
-@pytest.mark.parametrize(("first", "second"), [("a", "./a"), ("sub/a", "sub//a"), ("sub/./a", "sub/a"), ("./a", "././a")])
+@pytest.mark.parametrize(
+    ("first", "second"), [("a", "./a"), ("sub/a", "sub//a"), ("sub/./a", "sub/a"), ("./a", "././a")]
+)
 def test_one_shard_in_two_spellings_is_refused(first: str, second: str) -> None:
-    with pytest.raises(errors.ShardListedTwice, match=f"names one shard as '{first}' and as '{second}'"):
+    with pytest.raises(
+        errors.ShardListedTwice, match=f"names one shard as '{first}' and as '{second}'"
+    ):
         decode(json.dumps({"weight_map": {"v": first, "w": second, "x": first}}), "i.json")
 
 
 def test_an_index_and_shards_that_agree_have_no_disagreement() -> None:
     files = [shard(ONE, "a", "b"), shard(TWO, "c")]
-    assert disagreements(index(a=ONE, b=ONE, c=TWO), files, [ONE, TWO, "config.json", "other.safetensors", "model-00001-of-00003.safetensors"]) == ()
+    assert (
+        disagreements(
+            index(a=ONE, b=ONE, c=TWO),
+            files,
+            [ONE, TWO, "config.json", "other.safetensors", "model-00001-of-00003.safetensors"],
+        )
+        == ()
+    )
 
 
 def test_a_shard_that_the_index_does_not_name_is_an_orphan() -> None:
@@ -152,7 +201,9 @@ def test_a_tensor_that_no_shard_holds_is_reported() -> None:
 
 
 def test_a_tensor_in_another_shard_than_the_index_says_is_reported() -> None:
-    (found,) = disagreements(index(a=ONE, b=ONE, c=TWO), [shard(ONE, "a"), shard(TWO, "b", "c")], [ONE, TWO])
+    (found,) = disagreements(
+        index(a=ONE, b=ONE, c=TWO), [shard(ONE, "a"), shard(TWO, "b", "c")], [ONE, TWO]
+    )
     assert type(found) is errors.TensorNotInShard
     assert str(found).startswith(f'tensor "b": should be in {ONE}, and is in {TWO}; ')
 
@@ -160,7 +211,9 @@ def test_a_tensor_in_another_shard_than_the_index_says_is_reported() -> None:
 def test_a_tensor_in_two_shards_is_reported_with_both() -> None:
     found = disagreements(index(a=ONE, b=TWO), [shard(ONE, "a"), shard(TWO, "a", "b")], [ONE, TWO])
     doubles = [error for error in found if type(error) is errors.TensorInTwoShards]
-    assert [str(error).partition(";")[0] for error in doubles] == [f'tensor "a": is in {ONE} and {TWO}']
+    assert [str(error).partition(";")[0] for error in doubles] == [
+        f'tensor "a": is in {ONE} and {TWO}'
+    ]
 
 
 @pytest.mark.parametrize(

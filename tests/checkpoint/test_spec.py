@@ -31,8 +31,15 @@ SPECS = st.builds(
     st.dictionaries(TEXTS, st.tuples(st.sampled_from(list(Dtype)), SHAPES), max_size=6),
 )
 JSON: Any = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS | st.sampled_from(["dtype", "shape"]), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(TEXTS | st.sampled_from(["dtype", "shape"]), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 ONE = '{\n  "version": 1,\n  "written_from": "normal",\n  "tensors": {\n    "b": {"dtype": "F32", "shape": [2, 3]}\n  }\n}\n'
@@ -42,7 +49,7 @@ def valid(document: object) -> bool:
     return bool(jsonschema.Draft202012Validator(schemas.load("spec")).is_valid(document))
 
 
-# --- the text ----------------------------------------------------------------------------------------------------------
+# --- the text -------------------------------------------------------------------------------------
 
 
 @given(SPECS)
@@ -71,14 +78,20 @@ def test_a_lockfile_says_of_where_the_last_part_only() -> None:
 
 
 def test_shards_make_no_difference() -> None:
-    assert spec_of(api.read(str(FIXTURES / "sharded"))).tensors == spec_of(api.read(str(NORMAL))).tensors
+    assert (
+        spec_of(api.read(str(FIXTURES / "sharded"))).tensors
+        == spec_of(api.read(str(NORMAL))).tensors
+    )
 
 
-# --- what is refused ---------------------------------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 
 def document(**changes: Any) -> str:
-    return json.dumps({"version": 1, "written_from": "x", "tensors": {"a/b": {"dtype": "F32", "shape": [1]}}} | changes)
+    return json.dumps(
+        {"version": 1, "written_from": "x", "tensors": {"a/b": {"dtype": "F32", "shape": [1]}}}
+        | changes
+    )
 
 
 def tensor(**changes: Any) -> str:
@@ -111,7 +124,9 @@ def tensor(**changes: Any) -> str:
         (ONE.replace('"b": {', '"b": {"dtype": "F32", "shape": []}, "b": {'), "", "more than once"),
     ],
 )
-def test_what_is_no_lockfile_is_refused_with_the_place(lockfile: str, place: str, words: str) -> None:
+def test_what_is_no_lockfile_is_refused_with_the_place(
+    lockfile: str, place: str, words: str
+) -> None:
     with pytest.raises(SpecInvalid) as caught:
         parse(lockfile)
     assert place in caught.value.subject or place == ""
@@ -119,7 +134,9 @@ def test_what_is_no_lockfile_is_refused_with_the_place(lockfile: str, place: str
     assert caught.value.next
 
 
-@given(JSON | st.builds(lambda tensors: {"version": 1, "written_from": "", "tensors": tensors}, JSON))
+@given(
+    JSON | st.builds(lambda tensors: {"version": 1, "written_from": "", "tensors": tensors}, JSON)
+)
 def test_the_schema_and_the_reader_agree(value: Any) -> None:
     try:
         parse(json.dumps(value))
@@ -138,12 +155,16 @@ def test_any_text_is_read_or_refused(written: str) -> None:
         return
 
 
-# --- files and the command ---------------------------------------------------------------------------------------------
+# --- files and the command ------------------------------------------------------------------------
 
 
 def test_errors_of_reading_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    for content, words in ((b"\xff", "not UTF-8"), (b"{}", "lacks the field 'tensors'"), (b"{", "")):
+    for content, words in (
+        (b"\xff", "not UTF-8"),
+        (b"{}", "lacks the field 'tensors'"),
+        (b"{", ""),
+    ):
         path.write_bytes(content)
         with pytest.raises(SpecInvalid) as caught:
             read_spec(str(path))
@@ -179,5 +200,8 @@ def test_the_command_writes_to_standard_output_or_to_a_file(tmp_path: Path) -> N
     assert (done.exit_code, done.stdout) == (0, "")
     assert done.stderr == f"ckpt: {path}: 500 tensors\n"
     assert path.read_text(encoding="utf-8") == printed.stdout
-    assert printed.stdout.splitlines()[4] == '    "model.action_in_proj.bias": {"dtype": "F32", "shape": [3]},'
+    assert (
+        printed.stdout.splitlines()[4]
+        == '    "model.action_in_proj.bias": {"dtype": "F32", "shape": [3]},'
+    )
     assert api.verify(str(NORMAL), spec=str(path)).clean

@@ -1,6 +1,9 @@
-"""Bad input, from outside: the command in its own process, on every kind of wrong path and hostile file.
+"""Bad input, from outside.
 
-Each ends with exit code 2, nothing on standard output, exactly one line on standard error (what, where, what to do next) and nothing changed on disk.
+The command in its own process, on every kind of wrong path and hostile file.
+
+Each ends with exit code 2, nothing on standard output, exactly one line on standard error (what,
+where, what to do next) and nothing changed on disk.
 """
 
 from __future__ import annotations
@@ -51,7 +54,10 @@ def ckpt(*arguments: str | bytes | os.PathLike[str]) -> Outcome:
 
 
 def all_of(*commands: tuple[str | bytes | os.PathLike[str], ...]) -> list[Outcome]:
-    """Return what `ckpt` does with each list of arguments, all at once: every start of Python costs more than what is tested."""
+    """Return what `ckpt` does with each list of arguments, all at once.
+
+    Every start of Python costs more than what is tested.
+    """
     started = [
         subprocess.Popen(
             # -P: the package that these tests imported, not the one in the current folder.
@@ -59,7 +65,12 @@ def all_of(*commands: tuple[str | bytes | os.PathLike[str], ...]) -> list[Outcom
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(PACKAGE_ROOT), "PYTHONWARNINGS": "error", "PYTHONUTF8": "1"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(PACKAGE_ROOT),
+                "PYTHONWARNINGS": "error",
+                "PYTHONUTF8": "1",
+            },
         )
         for arguments in commands
     ]
@@ -84,7 +95,15 @@ def listing(folder: Path) -> dict[str, tuple[object, ...]]:
         regular = stat.S_ISREG(status.st_mode)
         digest = hashlib.blake2b(path.read_bytes()).hexdigest() if regular else ""
         link = str(path.readlink()) if path.is_symlink() else ""
-        found[str(path)] = (status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest, link)
+        found[str(path)] = (
+            status.st_mode,
+            status.st_ino,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            digest,
+            link,
+        )
     return found
 
 
@@ -113,7 +132,7 @@ def weights(name: str = "a") -> bytes:
     return as_file(json.dumps({name: json.loads(ENTRY)}))
 
 
-# --- builders: each puts something into an empty folder and returns the WHERE to type ------------------------------------
+# --- builders: each puts something into an empty folder and returns the WHERE to type -------------
 
 
 def folder_with(name: str, data: bytes | str) -> Callable[[Path], Path]:
@@ -232,7 +251,10 @@ def strange_step(folder: Path) -> Path:
 
 
 def state_outside(folder: Path) -> Path:
-    return folder_with("policy_preprocessor.json", json.dumps({"steps": [{"state_file": "../../secret.safetensors"}]}))(folder)
+    return folder_with(
+        "policy_preprocessor.json",
+        json.dumps({"steps": [{"state_file": "../../secret.safetensors"}]}),
+    )(folder)
 
 
 class Case(NamedTuple):
@@ -244,71 +266,221 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case("missing path", lambda folder: folder / "none", ("none: there is nothing here; check the spelling",)),
-    Case("missing path with a line feed and an escape", lambda folder: folder / "no\n\x1b[31mne", ("no\\n\\x1b[31mne: there is nothing here",)),
+    Case(
+        "missing path",
+        lambda folder: folder / "none",
+        ("none: there is nothing here; check the spelling",),
+    ),
+    Case(
+        "missing path with a line feed and an escape",
+        lambda folder: folder / "no\n\x1b[31mne",
+        ("no\\n\\x1b[31mne: there is nothing here",),
+    ),
     Case("name too long", lambda folder: folder / ("x" * 300), ("file name too long",)),
-    Case("empty folder", lambda folder: folder, ("holds no .safetensors file; name a folder that holds model.safetensors",)),
+    Case(
+        "empty folder",
+        lambda folder: folder,
+        ("holds no .safetensors file; name a folder that holds model.safetensors",),
+    ),
     Case("pipe as where", pipe_itself, ("pipe: is a named pipe, not a checkpoint; ",)),
-    Case("pipe called model.safetensors as where", pipe_called_safetensors, ("model.safetensors: is a named pipe, not a checkpoint; ",)),
-    Case("pipe for weights", pipe("model.safetensors"), ("model.safetensors: is a named pipe, not a file; ",)),
+    Case(
+        "pipe called model.safetensors as where",
+        pipe_called_safetensors,
+        ("model.safetensors: is a named pipe, not a checkpoint; ",),
+    ),
+    Case(
+        "pipe for weights",
+        pipe("model.safetensors"),
+        ("model.safetensors: is a named pipe, not a file; ",),
+    ),
     Case("pipe for a config", pipe("config.json"), ("config.json: is a named pipe, not a file; ",)),
-    Case("folder for weights", folder_called_safetensors, ("model.safetensors: is a folder, not a file; ",)),
-    Case("device as where", lambda _: Path("/dev/zero"), ("/dev/zero: is a device, not a checkpoint; ",)),
+    Case(
+        "folder for weights",
+        folder_called_safetensors,
+        ("model.safetensors: is a folder, not a file; ",),
+    ),
+    Case(
+        "device as where",
+        lambda _: Path("/dev/zero"),
+        ("/dev/zero: is a device, not a checkpoint; ",),
+    ),
     Case("device behind a link", linked_device, ("model.safetensors: is a device, not a file; ",)),
     Case("socket as where", listening, ("model.safetensors: is a socket, not a checkpoint; ",)),
     Case("socket for weights", socket_in_folder, ("model.safetensors: ", "; ")),
-    Case("dangling link for weights", dangling, ("model.safetensors: a link that leads nowhere; ",)),
-    Case("pickle", file_called("pytorch_model.bin"), ("pytorch_model.bin: looks like a pickle", "save it as safetensors first")),
+    Case(
+        "dangling link for weights", dangling, ("model.safetensors: a link that leads nowhere; ",)
+    ),
+    Case(
+        "pickle",
+        file_called("pytorch_model.bin"),
+        ("pytorch_model.bin: looks like a pickle", "save it as safetensors first"),
+    ),
     Case("other file", file_called("weights.npz"), ("weights.npz: is not a .safetensors file; ",)),
-    Case("config as where", file_called("config.json"), ("is a configuration file, not a checkpoint; name its folder: ",)),
-    Case("empty file", model(b""), ("model.safetensors: has 0 bytes, too few for a safetensors file; ",)),
-    Case("truncated header", model(weights()[:20]), ("model.safetensors: claims a header of", "but the file has 20; ")),
+    Case(
+        "config as where",
+        file_called("config.json"),
+        ("is a configuration file, not a checkpoint; name its folder: ",),
+    ),
+    Case(
+        "empty file",
+        model(b""),
+        ("model.safetensors: has 0 bytes, too few for a safetensors file; ",),
+    ),
+    Case(
+        "truncated header",
+        model(weights()[:20]),
+        ("model.safetensors: claims a header of", "but the file has 20; "),
+    ),
     Case(
         "truncated payload",
         model(as_file('{"w.b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', b"1234567")),
         ("cut short: the header names 8 payload bytes, the file holds 7; ",),
     ),
     Case("zeros", model(bytes(100)), ("model.safetensors: header is not JSON",)),
-    Case("claimed length 2^63", model((1 << 63).to_bytes(8, "little")), ("claims a header of 9,223,372,036,854,775,808 bytes, more than the limit",)),
-    Case("50 MB of opening brackets", model(as_file(b"[" * 50_000_000)), ("opens more brackets than its tensors could",)),
-    Case("50 MB of opening objects", model(as_file(b'{"a":' * 10_000_000)), ("opens more brackets than its tensors could",)),
-    Case("a number of a million digits", model(as_file('{"a":' + "9" * 1_000_000 + "}")), ("the number 99999999999999999999… does not fit a double; ",)),
-    Case("nested too deep by one", model(as_file('{"a":' + "[" * 127 + "]" * 127 + "}")), ("nested deeper than 127",)),
-    Case("a key of 10 MB without end", model(as_file('{"' + "k" * 10_000_000)), ("header is not JSON: line 1, column 2",)),
-    Case("a key of 10 MB", model(as_file('{"' + "k" * 10_000_000 + '":1}')), ("the entry is a number, not an object; ",)),
-    Case("a dtype of 10 MB", model(as_file(ENTRY.replace("U8", "U" * 10_000_000).join(('{"a":', "}")))), ('tensor "a": dtype "UUU', "is not known; ")),
-    Case("a field of 10 MB", model(as_file('{"a":{"' + "x" * 10_000_000 + '":1,' + ENTRY[1:] + "}")), ('tensor "a": ', "--lenient")),
-    Case("a shape of a million dimensions", model(as_file('{"a":{"dtype":"U8","shape":[' + "2," * 999_999 + '2],"data_offsets":[0,0]}}')), ('tensor "a": ',)),
-    Case("metadata key of 10 MB", model(as_file('{"__metadata__":{"' + "x" * 10_000_000 + '":1}}')), ("__metadata__: ", "is a number, not a string; ")),
-    Case("outside the specification", model(as_file(f'{{"a":{ENTRY},"a":{ENTRY}}}')), ('tensor "a": the name stands more than once', "--lenient")),
+    Case(
+        "claimed length 2^63",
+        model((1 << 63).to_bytes(8, "little")),
+        ("claims a header of 9,223,372,036,854,775,808 bytes, more than the limit",),
+    ),
+    Case(
+        "50 MB of opening brackets",
+        model(as_file(b"[" * 50_000_000)),
+        ("opens more brackets than its tensors could",),
+    ),
+    Case(
+        "50 MB of opening objects",
+        model(as_file(b'{"a":' * 10_000_000)),
+        ("opens more brackets than its tensors could",),
+    ),
+    Case(
+        "a number of a million digits",
+        model(as_file('{"a":' + "9" * 1_000_000 + "}")),
+        ("the number 99999999999999999999… does not fit a double; ",),
+    ),
+    Case(
+        "nested too deep by one",
+        model(as_file('{"a":' + "[" * 127 + "]" * 127 + "}")),
+        ("nested deeper than 127",),
+    ),
+    Case(
+        "a key of 10 MB without end",
+        model(as_file('{"' + "k" * 10_000_000)),
+        ("header is not JSON: line 1, column 2",),
+    ),
+    Case(
+        "a key of 10 MB",
+        model(as_file('{"' + "k" * 10_000_000 + '":1}')),
+        ("the entry is a number, not an object; ",),
+    ),
+    Case(
+        "a dtype of 10 MB",
+        model(as_file(ENTRY.replace("U8", "U" * 10_000_000).join(('{"a":', "}")))),
+        ('tensor "a": dtype "UUU', "is not known; "),
+    ),
+    Case(
+        "a field of 10 MB",
+        model(as_file('{"a":{"' + "x" * 10_000_000 + '":1,' + ENTRY[1:] + "}")),
+        ('tensor "a": ', "--lenient"),
+    ),
+    Case(
+        "a shape of a million dimensions",
+        model(
+            as_file('{"a":{"dtype":"U8","shape":[' + "2," * 999_999 + '2],"data_offsets":[0,0]}}')
+        ),
+        ('tensor "a": ',),
+    ),
+    Case(
+        "metadata key of 10 MB",
+        model(as_file('{"__metadata__":{"' + "x" * 10_000_000 + '":1}}')),
+        ("__metadata__: ", "is a number, not a string; "),
+    ),
+    Case(
+        "outside the specification",
+        model(as_file(f'{{"a":{ENTRY},"a":{ENTRY}}}')),
+        ('tensor "a": the name stands more than once', "--lenient"),
+    ),
     Case(
         "a tensor called by escape sequences",
         model(as_file('{"\\u001b]0;owned\\u0007\\u001b[2J\\n\u202e":1}')),
         ('tensor "\\u001b]0;owned\\u0007\\u001b[2J\\n\\u202e": the entry is a number',),
     ),
     Case("raw C1 control in a name", model(as_file('{"\u009b2J":1}')), ("\\x9b2J",)),
-    Case("index outside the folder", index(a=ONE, b="../secret.safetensors"), (INDEX, 'tensor "b"', "'../secret.safetensors', outside the folder; ")),
-    Case("index to an absolute path", index(a="/etc/passwd"), (INDEX, 'tensor "a"', "'/etc/passwd', outside the folder; ")),
+    Case(
+        "index outside the folder",
+        index(a=ONE, b="../secret.safetensors"),
+        (INDEX, 'tensor "b"', "'../secret.safetensors', outside the folder; "),
+    ),
+    Case(
+        "index to an absolute path",
+        index(a="/etc/passwd"),
+        (INDEX, 'tensor "a"', "'/etc/passwd', outside the folder; "),
+    ),
     Case("index with a backslash", index(a="..\\x"), (INDEX, "outside the folder; ")),
     Case("index without a map", raw_index("{}"), (f"{INDEX}: has no weight_map; ",)),
-    Case("index that is a list", raw_index("[]"), (f"{INDEX}: holds a list where an object is expected; ",)),
+    Case(
+        "index that is a list",
+        raw_index("[]"),
+        (f"{INDEX}: holds a list where an object is expected; ",),
+    ),
     Case("index that is no JSON", raw_index("{,}"), (f"{INDEX}: line 1, column 2",)),
-    Case("index that disagrees", index(a=TWO, b=ONE), (f'{INDEX}: tensor "a": should be in {TWO}, and is in {ONE}; ',)),
+    Case(
+        "index that disagrees",
+        index(a=TWO, b=ONE),
+        (f'{INDEX}: tensor "a": should be in {TWO}, and is in {ONE}; ',),
+    ),
     Case("index of a missing shard", missing_shard, (TWO, "fetch or save them again")),
     Case("one shard of two", shards_without_index, ("the shard model-0000",)),
-    Case("state outside the folder", state_outside, ("policy_preprocessor.json: names the state file '../../secret.safetensors', outside the folder; ",)),
+    Case(
+        "state outside the folder",
+        state_outside,
+        (
+            "policy_preprocessor.json: names the state file '../../secret.safetensors', outside the folder; ",
+        ),
+    ),
     Case("config of 0 bytes", config(b""), ("config.json: is empty; ",)),
     Case("config that is no JSON", config("type: smolvla\n"), ("config.json: line 1, column 1",)),
     Case("config in Latin-1", config(b'{"a":"\xe9"}'), ("config.json: byte 6 is not UTF-8; ",)),
-    Case("config with a byte order mark", config(b"\xef\xbb\xbf{}"), ("config.json: starts with a byte order mark; ",)),
-    Case("config in UTF-16", config('{"a":1}'.encode("utf-16")), ("config.json: byte 0 is not UTF-8; ",)),
-    Case("config that is a list", config("[]"), ("config.json: holds a list where an object is expected; ",)),
+    Case(
+        "config with a byte order mark",
+        config(b"\xef\xbb\xbf{}"),
+        ("config.json: starts with a byte order mark; ",),
+    ),
+    Case(
+        "config in UTF-16",
+        config('{"a":1}'.encode("utf-16")),
+        ("config.json: byte 0 is not UTF-8; ",),
+    ),
+    Case(
+        "config that is a list",
+        config("[]"),
+        ("config.json: holds a list where an object is expected; ",),
+    ),
     Case("config with NaN", config('{"lr":NaN}'), ("config.json: NaN is not JSON; ",)),
-    Case("config with a repeated key", config('{"lr":1,"lr":2}'), ('config.json: key "lr" stands more than once in one object; ',)),
-    Case("config with a number out of range", config('{"lr":1e999}'), ("config.json: the number 1e999 does not fit a double; ",)),
-    Case("config nested too deep", config('{"a":' * 200 + "1" + "}" * 200), ("config.json: nested deeper than 127; ",)),
-    Case("config with a lone surrogate", config('{"a":"\\ud800"}'), ("config.json: the string '\\ud800' holds half of a surrogate pair; ",)),
-    Case("train config that is no JSON", folder_with("train_config.json", "{"), ("train_config.json: line 1, column 2",)),
+    Case(
+        "config with a repeated key",
+        config('{"lr":1,"lr":2}'),
+        ('config.json: key "lr" stands more than once in one object; ',),
+    ),
+    Case(
+        "config with a number out of range",
+        config('{"lr":1e999}'),
+        ("config.json: the number 1e999 does not fit a double; ",),
+    ),
+    Case(
+        "config nested too deep",
+        config('{"a":' * 200 + "1" + "}" * 200),
+        ("config.json: nested deeper than 127; ",),
+    ),
+    Case(
+        "config with a lone surrogate",
+        config('{"a":"\\ud800"}'),
+        ("config.json: the string '\\ud800' holds half of a surrogate pair; ",),
+    ),
+    Case(
+        "train config that is no JSON",
+        folder_with("train_config.json", "{"),
+        ("train_config.json: line 1, column 2",),
+    ),
     Case("step folder with a strange number", strange_step, ("holds no .safetensors file; ",)),
 )
 
@@ -329,7 +501,9 @@ def test_the_good_checkpoint_of_these_tests_is_good(good: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_bad_input_is_told_on_one_line_and_changes_nothing(case: Case, good: Path, tmp_path: Path) -> None:
+def test_bad_input_is_told_on_one_line_and_changes_nothing(
+    case: Case, good: Path, tmp_path: Path
+) -> None:
     where = case.build(tmp_path)
     before = listing(tmp_path)
     shown, compared = all_of(("show", where), ("diff", good, where))
@@ -342,11 +516,15 @@ def test_bad_input_is_told_on_one_line_and_changes_nothing(case: Case, good: Pat
 def test_the_bad_side_of_a_diff_is_named_whichever_it_is(good: Path, tmp_path: Path) -> None:
     where = model(b"")(tmp_path)
     assert ckpt("diff", where, good) == ckpt("diff", good, where)
-    assert_one_line(ckpt("diff", where, tmp_path / "none"), f"{where}/model.safetensors: has 0 bytes")
+    assert_one_line(
+        ckpt("diff", where, tmp_path / "none"), f"{where}/model.safetensors: has 0 bytes"
+    )
 
 
 @pytest.mark.parametrize("output_format", ["json", "markdown"])
-def test_bad_input_leaves_standard_output_empty_in_every_format(output_format: str, tmp_path: Path) -> None:
+def test_bad_input_leaves_standard_output_empty_in_every_format(
+    output_format: str, tmp_path: Path
+) -> None:
     where = config("[")(tmp_path)
     assert_one_line(ckpt("show", where, "--format", output_format), "config.json: ")
     assert_one_line(ckpt("diff", where, where, "--format", output_format), "config.json: ")
@@ -358,9 +536,16 @@ def test_an_empty_where_is_told(good: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "kind"), [("hash --check", "a manifest"), ("verify --spec", "a lockfile of `ckpt spec`"), ("verify --settings", "a ckpt.toml")]
+    ("option", "kind"),
+    [
+        ("hash --check", "a manifest"),
+        ("verify --spec", "a lockfile of `ckpt spec`"),
+        ("verify --settings", "a ckpt.toml"),
+    ],
 )
-def test_a_missing_file_beside_the_checkpoint_is_said_to_be_of_its_kind(option: str, kind: str, good: Path) -> None:
+def test_a_missing_file_beside_the_checkpoint_is_said_to_be_of_its_kind(
+    option: str, kind: str, good: Path
+) -> None:
     assert_one_line(
         ckpt(option.split(maxsplit=1)[0], good, option.split()[1], "/nowhere/none"),
         f"/nowhere/none: there is nothing here; check the spelling; {kind} is expected",
@@ -368,7 +553,10 @@ def test_a_missing_file_beside_the_checkpoint_is_said_to_be_of_its_kind(option: 
 
 
 def test_a_path_that_is_not_utf8_is_told_with_escapes(tmp_path: Path) -> None:
-    assert_one_line(ckpt("show", os.fsencode(tmp_path) + b"/\xff\xfe"), "/\\udcff\\udcfe: there is nothing here; ")
+    assert_one_line(
+        ckpt("show", os.fsencode(tmp_path) + b"/\xff\xfe"),
+        "/\\udcff\\udcfe: there is nothing here; ",
+    )
 
 
 @pytest.mark.parametrize("where", ["/dev/null", "/dev/full", "/dev/tty", "/dev/stdin"])
@@ -383,13 +571,19 @@ def test_a_good_name_with_escape_sequences_reaches_no_terminal(good: Path, tmp_p
     (where / "config.json").write_text('{"\\u001b[31mkey":"\\u001b[2Jvalue\\u0007"}')
     for arguments in (("show", where), ("show", where, "--tree"), ("diff", good, where, "--full")):
         formats = ("text", "markdown") if "--tree" in arguments else ("text", "markdown", "json")
-        for outcome in all_of(*((*arguments, "--format", output_format) for output_format in formats)):
+        for outcome in all_of(
+            *((*arguments, "--format", output_format) for output_format in formats)
+        ):
             assert outcome.code in (0, 1)
             assert outcome.stderr == ""
-            assert [character for character in outcome.stdout if not character.isprintable() and character != "\n"] == []
+            assert [
+                character
+                for character in outcome.stdout
+                if not character.isprintable() and character != "\n"
+            ] == []
 
 
-# --- the machine refuses ----------------------------------------------------------------------------------------------
+# --- the machine refuses --------------------------------------------------------------------------
 
 
 @contextmanager
@@ -417,7 +611,10 @@ def reachable() -> Iterator[Path]:
 
 
 def in_process(capsys: pytest.CaptureFixture[str], *arguments: str) -> Outcome:
-    """Return what `ckpt` does with `arguments` in this process: nobody may not run this interpreter."""
+    """Return what `ckpt` does with `arguments` in this process.
+
+    Nobody may not run this interpreter.
+    """
     try:
         code = main(list(arguments))
     finally:
@@ -427,7 +624,9 @@ def in_process(capsys: pytest.CaptureFixture[str], *arguments: str) -> Outcome:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "."])
-def test_permission_denied_is_told_with_the_file(name: str, reachable: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_permission_denied_is_told_with_the_file(
+    name: str, reachable: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     where = reachable / "checkpoint"
     where.mkdir()
     (where / "model.safetensors").write_bytes(weights())
@@ -441,7 +640,9 @@ def test_permission_denied_is_told_with_the_file(name: str, reachable: Path, cap
 
 
 @pytest.mark.parametrize("folder", ["checkpoints", "checkpoints/000100", "snapshots", "refs"])
-def test_permission_denied_on_the_way_is_told(folder: str, reachable: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_permission_denied_on_the_way_is_told(
+    folder: str, reachable: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (reachable / folder / "pretrained_model").mkdir(parents=True)
     (reachable / "snapshots" / "c0ffee").mkdir(parents=True, exist_ok=True)
     (reachable / folder).chmod(0)
@@ -462,7 +663,11 @@ def test_permission_denied_on_the_way_is_told(folder: str, reachable: Path, caps
     ids=lambda part: part if isinstance(part, str) else errno.errorcode[part],
 )
 def test_whatever_the_machine_refuses_is_told_on_one_line(
-    number: int, words: str, good: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    number: int,
+    words: str,
+    good: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     opened = os.open
 

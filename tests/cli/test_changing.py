@@ -17,21 +17,36 @@ from ckpt_tools.storage.schemas import load
 from ckpt_tools.strict_json.parse import parse_object
 
 ROOT = Path(__file__).parents[2]
-NORMAL, REFLOW, MODEL = (ROOT / "fixtures" / name for name in ("normal", "reflow", "language-model"))
+NORMAL, REFLOW, MODEL = (
+    ROOT / "fixtures" / name for name in ("normal", "reflow", "language-model")
+)
 
 
 def ckpt(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ckpt_tools", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
 
 
 def names(folder: Path) -> set[str]:
-    with safetensors.safe_open(folder if folder.suffix else folder / "model.safetensors", framework="np") as file:
+    with safetensors.safe_open(
+        folder if folder.suffix else folder / "model.safetensors", framework="np"
+    ) as file:
         return set(file.keys())
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 @pytest.mark.parametrize(
@@ -46,25 +61,41 @@ def snapshot(folder: Path) -> dict[str, bytes]:
         (["merge", "{}"], "merged", lambda before: before),
     ],
 )  # fmt: skip
-def test_a_command_writes_a_new_folder_beside_the_old_and_leaves_that_alone(arguments: list[str], suffix: str, expected: object, tmp_path: Path) -> None:
+def test_a_command_writes_a_new_folder_beside_the_old_and_leaves_that_alone(
+    arguments: list[str], suffix: str, expected: object, tmp_path: Path
+) -> None:
     shutil.copytree(MODEL, tmp_path / "model")
     before = names(tmp_path / "model")
     if arguments[0] == "merge":
-        assert ckpt("reshard", tmp_path / "model", "--max-size", "1kB", "--in-place", "--no-backup").returncode == 0
+        assert (
+            ckpt(
+                "reshard", tmp_path / "model", "--max-size", "1kB", "--in-place", "--no-backup"
+            ).returncode
+            == 0
+        )
     untouched = snapshot(tmp_path / "model")
     done = ckpt(*(argument.format(tmp_path / "model") for argument in arguments))
     assert (done.returncode, done.stderr) == (0, "")
     assert f"written to {tmp_path}/model-{suffix}" in done.stdout
     assert names(tmp_path / f"model-{suffix}") == expected(before)  # type: ignore[operator]  # functions in a table of parameters
     assert snapshot(tmp_path / "model") == untouched
-    assert (tmp_path / f"model-{suffix}/README.md").read_bytes() == (MODEL / "README.md").read_bytes()
+    assert (tmp_path / f"model-{suffix}/README.md").read_bytes() == (
+        MODEL / "README.md"
+    ).read_bytes()
 
 
 def test_a_single_file_gives_a_single_file(tmp_path: Path) -> None:
     shutil.copy(MODEL / "model.safetensors", tmp_path / "a.safetensors")
-    assert ckpt("strip", tmp_path / "a.safetensors", "lm_head.*", "-o", tmp_path / "b.safetensors").returncode == 0
+    assert (
+        ckpt(
+            "strip", tmp_path / "a.safetensors", "lm_head.*", "-o", tmp_path / "b.safetensors"
+        ).returncode
+        == 0
+    )
     assert ckpt("strip", tmp_path / "a.safetensors", "lm_head.*").returncode == 0
-    assert (tmp_path / "b.safetensors").read_bytes() == (tmp_path / "a-stripped.safetensors").read_bytes()
+    assert (tmp_path / "b.safetensors").read_bytes() == (
+        tmp_path / "a-stripped.safetensors"
+    ).read_bytes()
     assert names(tmp_path / "b.safetensors") == names(MODEL) - {"lm_head.weight"}
 
 
@@ -79,11 +110,16 @@ def test_in_place_keeps_a_backup_unless_told_otherwise(tmp_path: Path) -> None:
     kept = snapshot(tmp_path / "r.backup")
     assert kept == {name: before[name] for name in kept}
     assert set(kept) == {"config.json", "model.safetensors", "train_config.json"}
-    assert ckpt("strip", tmp_path / "r", "model.state_proj.*", "--in-place", "--no-backup").returncode == 0
+    assert (
+        ckpt("strip", tmp_path / "r", "model.state_proj.*", "--in-place", "--no-backup").returncode
+        == 0
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r", "r.backup"]
 
 
-def test_a_dry_run_writes_nothing_and_says_by_its_exit_code_whether_there_is_anything_to_do(tmp_path: Path) -> None:
+def test_a_dry_run_writes_nothing_and_says_by_its_exit_code_whether_there_is_anything_to_do(
+    tmp_path: Path,
+) -> None:
     before = snapshot(ROOT / "fixtures")
     assert ckpt("sanitize", REFLOW, "--dry-run").returncode == 1
     assert ckpt("sanitize", NORMAL, "--dry-run").returncode == 0
@@ -94,7 +130,9 @@ def test_a_dry_run_writes_nothing_and_says_by_its_exit_code_whether_there_is_any
 
 
 def test_what_is_not_repaired_makes_the_exit_code_1(tmp_path: Path) -> None:
-    done = ckpt("sanitize", ROOT / "fixtures/lerobot-0.3", "--reference", NORMAL, "-o", tmp_path / "out")
+    done = ckpt(
+        "sanitize", ROOT / "fixtures/lerobot-0.3", "--reference", NORMAL, "-o", tmp_path / "out"
+    )
     assert done.returncode == 1
     assert "kept, although the reference does not have them: 6 tensors" in done.stdout
     assert "written to" in done.stdout
@@ -102,7 +140,9 @@ def test_what_is_not_repaired_makes_the_exit_code_1(tmp_path: Path) -> None:
 
 def test_a_plan_is_reviewed_applied_and_refused_when_stale(tmp_path: Path) -> None:
     shutil.copytree(MODEL, tmp_path / "m")
-    (tmp_path / "recipe.yaml").write_text("operations:\n  - drop: [lm_head.*]\n  - set: {file: config.json, pointer: /vocab_size, value: 64}\n")
+    (tmp_path / "recipe.yaml").write_text(
+        "operations:\n  - drop: [lm_head.*]\n  - set: {file: config.json, pointer: /vocab_size, value: 64}\n"
+    )
     done = ckpt("plan", tmp_path / "m", tmp_path / "recipe.yaml", "-o", tmp_path / "plan.json")
     assert done.returncode == 1
     assert "2 steps planned, nothing written" in done.stdout
@@ -115,7 +155,10 @@ def test_a_plan_is_reviewed_applied_and_refused_when_stale(tmp_path: Path) -> No
     os.utime(tmp_path / "m/model.safetensors")
     stale = ckpt("apply", tmp_path / "plan.json", "-o", tmp_path / "again")
     assert (stale.returncode, stale.stdout) == (2, "")
-    assert "m/model.safetensors: has changed since the plan was made; make the plan again: ckpt plan" in stale.stderr
+    assert (
+        "m/model.safetensors: has changed since the plan was made; make the plan again: ckpt plan"
+        in stale.stderr
+    )
     assert not (tmp_path / "again").exists()
 
 
@@ -130,16 +173,45 @@ def test_a_plan_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
     assert "the plan was edited, or made by another version of this tool" in done.stderr
 
 
-def test_a_plan_is_applied_from_anywhere_and_remembers_what_it_could_not_repair(tmp_path: Path) -> None:
+def test_a_plan_is_applied_from_anywhere_and_remembers_what_it_could_not_repair(
+    tmp_path: Path,
+) -> None:
     shutil.copytree(ROOT / "fixtures/lerobot-0.3", tmp_path / "old")
     shutil.copytree(NORMAL, tmp_path / "normal")
-    done = ckpt("sanitize", "old", "--reference", "normal", "--target", "lerobot==0.4", "--dry-run", "--format", "json", cwd=tmp_path)
+    done = ckpt(
+        "sanitize",
+        "old",
+        "--reference",
+        "normal",
+        "--target",
+        "lerobot==0.4",
+        "--dry-run",
+        "--format",
+        "json",
+        cwd=tmp_path,
+    )
     (tmp_path / "plan.json").write_text(done.stdout)
     assert ckpt("apply", tmp_path / "plan.json", "-o", tmp_path / "out", cwd=ROOT).returncode == 1
-    single = ckpt("strip", "normal/model.safetensors", "model.state_proj.*", "--dry-run", "--format", "json", cwd=tmp_path)
+    single = ckpt(
+        "strip",
+        "normal/model.safetensors",
+        "model.state_proj.*",
+        "--dry-run",
+        "--format",
+        "json",
+        cwd=tmp_path,
+    )
     (tmp_path / "single.json").write_text(single.stdout)
-    assert ckpt("apply", tmp_path / "single.json", "-o", tmp_path / "one.safetensors", cwd=ROOT).returncode == 0
-    assert names(tmp_path / "one.safetensors") == names(NORMAL) - {"model.state_proj.weight", "model.state_proj.bias"}
+    assert (
+        ckpt(
+            "apply", tmp_path / "single.json", "-o", tmp_path / "one.safetensors", cwd=ROOT
+        ).returncode
+        == 0
+    )
+    assert names(tmp_path / "one.safetensors") == names(NORMAL) - {
+        "model.state_proj.weight",
+        "model.state_proj.bias",
+    }
 
 
 def test_a_glob_that_names_nothing_is_said(tmp_path: Path) -> None:
@@ -154,8 +226,16 @@ def test_the_hub_cache_gets_nothing_beside_its_snapshots(tmp_path: Path) -> None
     for how in ([], ["--in-place"]):
         done = ckpt("sanitize", tmp_path / "models--o--n", *how)
         assert done.returncode == 2
-        assert "lies in the Hugging Face cache, where nothing else belongs; say where with --output, or --in-place --no-backup" in done.stderr
-    assert ckpt("sanitize", tmp_path / "models--o--n", "-o", tmp_path / "out", "--reference", NORMAL).returncode == 0
+        assert (
+            "lies in the Hugging Face cache, where nothing else belongs; say where with --output, or --in-place --no-backup"
+            in done.stderr
+        )
+    assert (
+        ckpt(
+            "sanitize", tmp_path / "models--o--n", "-o", tmp_path / "out", "--reference", NORMAL
+        ).returncode
+        == 0
+    )
     assert [path.name for path in snapshot_folder.parent.iterdir()] == ["abc"]
 
 
@@ -176,12 +256,31 @@ def test_a_dry_run_in_json_can_be_applied(tmp_path: Path) -> None:
 
 
 def test_a_receipt_has_the_sha256_of_everything(tmp_path: Path) -> None:
-    assert ckpt("strip", MODEL, "lm_head.*", "-o", tmp_path / "out", "--receipt", tmp_path / "receipt.json").returncode == 0
+    assert (
+        ckpt(
+            "strip",
+            MODEL,
+            "lm_head.*",
+            "-o",
+            tmp_path / "out",
+            "--receipt",
+            tmp_path / "receipt.json",
+        ).returncode
+        == 0
+    )
     receipt = json.loads((tmp_path / "receipt.json").read_text())
     jsonschema.validate(receipt, load("receipt"))
     for side, folder in (("before", MODEL), ("after", tmp_path / "out")):
-        sums = subprocess.run(["sha256sum", *(file["path"] for file in receipt[side]["files"])], cwd=folder, capture_output=True, text=True, check=True)
-        assert [line.split()[0] for line in sums.stdout.splitlines()] == [file["sha256"] for file in receipt[side]["files"]]
+        sums = subprocess.run(
+            ["sha256sum", *(file["path"] for file in receipt[side]["files"])],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert [line.split()[0] for line in sums.stdout.splitlines()] == [
+            file["sha256"] for file in receipt[side]["files"]
+        ]
         assert {file["path"] for file in receipt[side]["files"]} == set(snapshot(folder))
 
 
@@ -210,13 +309,17 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_done_is_one_line_exit_2_and_nothing_changed(case: str, tmp_path: Path) -> None:
+def test_what_cannot_be_done_is_one_line_exit_2_and_nothing_changed(
+    case: str, tmp_path: Path
+) -> None:
     shutil.copytree(MODEL, tmp_path / "m")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/file").write_text("mine")
     before = snapshot(tmp_path)
     arguments, words = REFUSED[case]
-    done = ckpt(*(argument.format(m=tmp_path / "m", t=tmp_path / "taken") for argument in arguments))
+    done = ckpt(
+        *(argument.format(m=tmp_path / "m", t=tmp_path / "taken") for argument in arguments)
+    )
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
@@ -229,5 +332,8 @@ def test_recover_says_what_it_did(tmp_path: Path) -> None:
     (tmp_path / "m/.ckpt-work/new").mkdir(parents=True)
     (tmp_path / "m/.ckpt-work/lock").touch()
     assert "finish or undo it: ckpt recover" in ckpt("show", tmp_path / "m").stderr
-    assert ckpt("recover", tmp_path / "m").stdout == f"{tmp_path}/m: undid what was interrupted: the checkpoint is the old one\n"
+    assert (
+        ckpt("recover", tmp_path / "m").stdout
+        == f"{tmp_path}/m: undid what was interrupted: the checkpoint is the old one\n"
+    )
     assert snapshot(tmp_path / "m") == snapshot(MODEL)

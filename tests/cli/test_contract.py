@@ -1,4 +1,7 @@
-"""What scripts and people rely on: help texts, exit codes, where output goes, and that every command is documented."""
+"""What scripts and people rely on.
+
+Help texts, exit codes, where output goes, and that every command is documented.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,9 @@ NORMAL, REFLOW = "fixtures/normal", "fixtures/reflow"
 def ckpt(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `ckpt` in a process of its own, at the top of the checkout."""
     command = [sys.executable, "-m", "ckpt_tools", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=os.environ | environment)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env=os.environ | environment
+    )
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -55,7 +60,9 @@ def test_same_is_0_and_different_is_1() -> None:
 
 
 def test_differences_that_are_ignored_are_no_differences() -> None:
-    assert ckpt("diff", NORMAL, "fixtures/reflow-clean", "--ignore", "train_config.**").returncode == 0
+    assert (
+        ckpt("diff", NORMAL, "fixtures/reflow-clean", "--ignore", "train_config.**").returncode == 0
+    )
     assert ckpt("diff", NORMAL, REFLOW, "--only", "shape,metadata").returncode == 0
 
 
@@ -65,11 +72,23 @@ def test_differences_that_are_ignored_are_no_differences() -> None:
         (["nonsense"], "No such command 'nonsense'; see `ckpt --help`"),
         (["diff", NORMAL], "Missing argument 'B'; see `ckpt diff --help`"),
         (["diff", NORMAL, REFLOW, "--only", "taste"], "taste is none of keys, dtype, shape"),
-        (["diff", NORMAL, REFLOW, "--select", "nothing.**"], "--select nothing.** names nothing in either; `ckpt show --tree` prints the names"),
-        (["diff", NORMAL, REFLOW, "--format", "yaml"], "'yaml' is not one of 'text', 'json', 'markdown'"),
-        (["show", NORMAL, "--tree", "--format", "json"], "--tree is for reading: it goes with text, markdown and html; the JSON lists every tensor anyway"),
+        (
+            ["diff", NORMAL, REFLOW, "--select", "nothing.**"],
+            "--select nothing.** names nothing in either; `ckpt show --tree` prints the names",
+        ),
+        (
+            ["diff", NORMAL, REFLOW, "--format", "yaml"],
+            "'yaml' is not one of 'text', 'json', 'markdown'",
+        ),
+        (
+            ["show", NORMAL, "--tree", "--format", "json"],
+            "--tree is for reading: it goes with text, markdown and html; the JSON lists every tensor anyway",
+        ),
         (["show", "fixtures/absent"], "fixtures/absent: there is nothing here; check the spelling"),
-        (["show", "fixtures/normal/config.json"], "is a configuration file, not a checkpoint; name its folder: fixtures/normal"),
+        (
+            ["show", "fixtures/normal/config.json"],
+            "is a configuration file, not a checkpoint; name its folder: fixtures/normal",
+        ),
         (["show", "README.md"], "README.md: is not a .safetensors file"),
         (["show", "docs"], "docs: holds no .safetensors file"),
     ],
@@ -97,7 +116,9 @@ def test_output_survives_an_encoding_without_the_marks() -> None:
 
 def test_a_reader_that_leaves_early_is_no_trouble_to_anyone() -> None:
     script = f"{sys.executable} -m ckpt_tools diff {NORMAL} {REFLOW} --full --format json | head -1"
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        ["sh", "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert done.stdout == "{\n"
     assert done.stderr == ""
 
@@ -108,10 +129,16 @@ def test_json_goes_to_standard_output_alone() -> None:
     assert done.stderr == ""
 
 
-def test_an_interrupt_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupt_ends_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(*_: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ckpt_tools.api.show", interrupted)
     assert main(["show", NORMAL]) == 130
-    assert capsys.readouterr().err.strip().endswith("ckpt: interrupted; what was being written is there as a whole or not at all")
+    assert (
+        capsys.readouterr()
+        .err.strip()
+        .endswith("ckpt: interrupted; what was being written is there as a whole or not at all")
+    )

@@ -1,4 +1,8 @@
-"""`ckpt hash` as people and scripts use it: exit codes, formats, what is told where, and that it goes with the commands that change a checkpoint."""
+"""`ckpt hash` as people and scripts use it.
+
+Exit codes, formats, what is told where, and that it goes with the commands that change a
+checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,13 @@ CONTENT = "08cd3d4af60fbaf3acb98a6ae583f5db79f4ca5fbb858d709c87cc3d9ea06dbb"
 
 def ckpt(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run `ckpt` in a process of its own, at the top of the checkout."""
-    return subprocess.run([sys.executable, "-m", "ckpt_tools", *arguments], capture_output=True, text=True, check=False, cwd=ROOT)
+    return subprocess.run(
+        [sys.executable, "-m", "ckpt_tools", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
 
 
 def validated(output: str, name: str) -> dict[str, object]:
@@ -42,7 +52,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-# --- saying ----------------------------------------------------------------------------------------------------------------
+# --- saying ---------------------------------------------------------------------------------------
 
 
 def test_the_content_digest_comes_first(manifest: Path) -> None:
@@ -61,7 +71,13 @@ def test_json_is_the_manifest_that_is_written(manifest: Path) -> None:
 def test_sha256_is_what_sha256sum_says() -> None:
     shown = ckpt("hash", "fixtures/sharded", "--sha256").stdout.partition("SHA-256\n")[2]
     names = sorted(os.listdir(ROOT / "fixtures/sharded"))
-    said = subprocess.run(["sha256sum", *names], capture_output=True, text=True, check=True, cwd=ROOT / "fixtures/sharded").stdout
+    said = subprocess.run(
+        ["sha256sum", *names],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT / "fixtures/sharded",
+    ).stdout
     assert shown == said
 
 
@@ -69,7 +85,11 @@ def test_full_lists_every_tensor_and_without_it_layers_are_folded() -> None:
     full = ckpt("hash", "fixtures/normal", "--full").stdout
     manifest = json.loads(ckpt("hash", "fixtures/normal", "--format", "json").stdout)
     for name, tensor in manifest["tensors"].items():
-        assert any(line.split()[0] == tensor["blake3"][:16] and line.endswith(f" {name}") for line in full.splitlines() if line)
+        assert any(
+            line.split()[0] == tensor["blake3"][:16] and line.endswith(f" {name}")
+            for line in full.splitlines()
+            if line
+        )
     short = ckpt("hash", "fixtures/language-model").stdout
     assert all(len(line) <= 80 for line in short.splitlines() if "{" not in line)
     assert "model.layers.{0,1}.mlp.up_proj.weight" in short
@@ -83,10 +103,12 @@ def test_hostile_names_reach_no_terminal(output_format: str, tmp_path: Path) -> 
     (tmp_path / name).write_text("")
     done = ckpt("hash", tmp_path, "--full", "--format", output_format, "--sha256")
     assert done.returncode == 0
-    assert [character for character in done.stdout if not character.isprintable() and character != "\n"] == []
+    assert [
+        character for character in done.stdout if not character.isprintable() and character != "\n"
+    ] == []
 
 
-# --- holding against -------------------------------------------------------------------------------------------------------
+# --- holding against ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -100,8 +122,13 @@ def test_hostile_names_reach_no_terminal(output_format: str, tmp_path: Path) -> 
         ("lerobot-0.3", 1, "✗ policy_preprocessor.json: missing here"),
     ],
 )
-def test_a_check_says_what_differs_and_its_status_says_whether(manifest: Path, where: str, status: int, words: str) -> None:
-    text, as_json = (ckpt("hash", f"fixtures/{where}", "--check", manifest, "--format", kind) for kind in ("text", "json"))
+def test_a_check_says_what_differs_and_its_status_says_whether(
+    manifest: Path, where: str, status: int, words: str
+) -> None:
+    text, as_json = (
+        ckpt("hash", f"fixtures/{where}", "--check", manifest, "--format", kind)
+        for kind in ("text", "json")
+    )
     assert (text.returncode, text.stderr, as_json.returncode) == (status, "", status)
     assert words in text.stdout
     document = validated(as_json.stdout, "manifest-check")
@@ -126,9 +153,15 @@ def test_a_flipped_bit_is_found_and_named(manifest: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("arguments", "status", "same"),
-    [(["reshard", "--max-size", "20kB"], 0, True), (["rename", "model.**", "student.**"], 1, False), (["strip", "model.state_proj.**"], 1, False)],
+    [
+        (["reshard", "--max-size", "20kB"], 0, True),
+        (["rename", "model.**", "student.**"], 1, False),
+        (["strip", "model.state_proj.**"], 1, False),
+    ],
 )
-def test_changed_checkpoints_hold_what_they_should(manifest: Path, arguments: list[str], status: int, *, same: bool, tmp_path: Path) -> None:
+def test_changed_checkpoints_hold_what_they_should(
+    manifest: Path, arguments: list[str], status: int, *, same: bool, tmp_path: Path
+) -> None:
     done = ckpt(arguments[0], "fixtures/normal", *arguments[1:], "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     checked = ckpt("hash", tmp_path / "out", "--check", manifest)
@@ -136,24 +169,51 @@ def test_changed_checkpoints_hold_what_they_should(manifest: Path, arguments: li
     assert (CONTENT in checked.stdout.splitlines()[0]) is same
 
 
-# --- trouble ---------------------------------------------------------------------------------------------------------------
+# --- trouble --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["fixtures/none"], "fixtures/none: there is nothing here; "),
-        (["fixtures/normal", "--check", "fixtures/none.json"], "fixtures/none.json: there is nothing here; "),
+        (
+            ["fixtures/normal", "--check", "fixtures/none.json"],
+            "fixtures/none.json: there is nothing here; ",
+        ),
         (["fixtures/normal", "--check", "fixtures"], "fixtures: is a folder, not a file; "),
         (["fixtures/normal", "--check", "/dev/zero"], "/dev/zero: is a device, not a file; "),
-        (["fixtures/normal", "--check", "fixtures/normal/config.json"], "config.json: lacks the field 'content'; write it again"),
-        (["fixtures/normal", "--check", "fixtures/normal/model.safetensors"], "model.safetensors: byte "),
-        (["fixtures/normal", "--write", "README.md"], "README.md: is there already, and no manifest: line 1, column 1"),
-        (["fixtures/normal", "--write", "none/m.json"], "none/m.json: cannot be written: its folder is not there"),
-        (["fixtures/normal", "--write", "a", "--check", "b"], "--write writes a manifest, --check and --remote compare; leave one out"),
-        (["fixtures/normal", "--check", "a", "--remote", "b/c"], "--check and --remote are two comparisons; run them one after the other"),
-        (["fixtures/normal", "--exact-files"], "--exact-files says how --check compares; add --check FILE"),
-        (["fixtures/normal", "--sha256", "--remote", "b/c"], "--remote compares by the sums that the Hub tells; leave --sha256 out"),
+        (
+            ["fixtures/normal", "--check", "fixtures/normal/config.json"],
+            "config.json: lacks the field 'content'; write it again",
+        ),
+        (
+            ["fixtures/normal", "--check", "fixtures/normal/model.safetensors"],
+            "model.safetensors: byte ",
+        ),
+        (
+            ["fixtures/normal", "--write", "README.md"],
+            "README.md: is there already, and no manifest: line 1, column 1",
+        ),
+        (
+            ["fixtures/normal", "--write", "none/m.json"],
+            "none/m.json: cannot be written: its folder is not there",
+        ),
+        (
+            ["fixtures/normal", "--write", "a", "--check", "b"],
+            "--write writes a manifest, --check and --remote compare; leave one out",
+        ),
+        (
+            ["fixtures/normal", "--check", "a", "--remote", "b/c"],
+            "--check and --remote are two comparisons; run them one after the other",
+        ),
+        (
+            ["fixtures/normal", "--exact-files"],
+            "--exact-files says how --check compares; add --check FILE",
+        ),
+        (
+            ["fixtures/normal", "--sha256", "--remote", "b/c"],
+            "--remote compares by the sums that the Hub tells; leave --sha256 out",
+        ),
     ],
 )
 def test_trouble_is_one_line_and_2(arguments: list[str], words: str) -> None:
@@ -177,11 +237,13 @@ def test_a_pipe_is_not_waited_for(pipe: Path) -> None:
         assert "m.json: is a named pipe, not a file; " in done.stderr
 
 
-# --- start-up --------------------------------------------------------------------------------------------------------------
+# --- start-up -------------------------------------------------------------------------------------
 
 
 def test_what_hashes_is_loaded_when_something_is_hashed_and_not_before() -> None:
     heavy = ("blake3", "numpy", "huggingface_hub", "concurrent.futures")
     script = f"import sys, ckpt_tools.cli.hash, ckpt_tools.api._manifest; print([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "[]\n"

@@ -24,13 +24,24 @@ ROOT = Path(__file__).parents[2]
 
 
 def ckpt(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "ckpt_tools", *arguments], capture_output=True, text=True, check=False, cwd=ROOT, env=dict(os.environ))
+    return subprocess.run(
+        [sys.executable, "-m", "ckpt_tools", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=dict(os.environ),
+    )
 
 
 def test_rules_are_listed_by_code() -> None:
     lines = ckpt("rules").stdout.splitlines()
     assert [line.split()[0] for line in lines[1:]] == [rule.code for rule in all_rules()]
-    assert next(line for line in lines if "CK301" in line).split(maxsplit=4)[1:4] == ["teacher-weights", "error", "headers"]
+    assert next(line for line in lines if "CK301" in line).split(maxsplit=4)[1:4] == [
+        "teacher-weights",
+        "error",
+        "headers",
+    ]
     assert ckpt("rules", "--format", "markdown").stdout.count("\n| ") == len(all_rules())
 
 
@@ -47,7 +58,9 @@ def test_the_json_follows_its_schema() -> None:
 def test_a_page_is_found_by_code_and_name(named: str) -> None:
     done = ckpt("explain", named)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("CK301 teacher-weights\n    No tensor stands under a teacher's name.\n")
+    assert done.stdout.startswith(
+        "CK301 teacher-weights\n    No tensor stands under a teacher's name.\n"
+    )
     assert "repaired by: `ckpt sanitize WHERE`, which loses nothing" in done.stdout
     assert "\x1b" not in done.stdout
 

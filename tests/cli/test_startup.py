@@ -1,4 +1,7 @@
-"""`ckpt` starts in a blink because it loads nothing heavy. Shown by the modules that a fresh interpreter holds, not by a clock."""
+"""`ckpt` starts in a blink because it loads nothing heavy.
+
+Shown by the modules that a fresh interpreter holds, not by a clock.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEAVY = ("torch", "lerobot", "transformers", "numpy", "ctypes", "huggingface_hub", "jsonschema", "rich", "safetensors", "pathlib", "shutil", "yaml")
+HEAVY = (
+    "torch",
+    "lerobot",
+    "transformers",
+    "numpy",
+    "ctypes",
+    "huggingface_hub",
+    "jsonschema",
+    "rich",
+    "safetensors",
+    "pathlib",
+    "shutil",
+    "yaml",
+)
 
 _PROBE = """
 import sys
@@ -23,7 +39,9 @@ def heavy_modules_after(statement: str, *path: Path) -> list[str]:
     """Return which of HEAVY a fresh interpreter holds after `statement`."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))}
     script = _PROBE.format(statement=statement, heavy=HEAVY)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
+    )
     return [name for name in done.stdout.splitlines()[-1].split(",") if name]
 
 

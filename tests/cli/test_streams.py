@@ -1,4 +1,7 @@
-"""Standard streams that are closed, full or a terminal. Each test holds one law: results come out whole or not at all, and the exit code is the verdict."""
+"""Standard streams that are closed, full or a terminal.
+
+Each test holds one law: results come out whole or not at all, and the exit code is the verdict.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +16,48 @@ import pytest
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 NORMAL, REFLOW = FIXTURES / "normal", FIXTURES / "reflow"
-VERDICTS = {("diff", NORMAL, NORMAL): 0, ("diff", NORMAL, REFLOW): 1, ("verify", NORMAL): 0, ("show", FIXTURES / "nothing"): 2, ("hash", NORMAL): 0, (): 2}
+VERDICTS = {
+    ("diff", NORMAL, NORMAL): 0,
+    ("diff", NORMAL, REFLOW): 1,
+    ("verify", NORMAL): 0,
+    ("show", FIXTURES / "nothing"): 2,
+    ("hash", NORMAL): 0,
+    (): 2,
+}
 
 
 def run(arguments: tuple[str | Path, ...], redirections: str) -> int:
     """Return the exit code of `ckpt` where a shell has redirected its streams."""
-    command = ["sh", "-c", f'exec "$@" {redirections}', "sh", sys.executable, "-m", "ckpt_tools", *map(str, arguments)]
+    command = [
+        "sh",
+        "-c",
+        f'exec "$@" {redirections}',
+        "sh",
+        sys.executable,
+        "-m",
+        "ckpt_tools",
+        *map(str, arguments),
+    ]
     done = subprocess.run(command, capture_output=True, check=False)
     assert b"Traceback" not in done.stdout + done.stderr
     return done.returncode
 
 
-@pytest.mark.parametrize("redirections", [">&-", "2>&-", ">&- 2>&-", "2>/dev/full", "</dev/null >/dev/null 2>/dev/full"])
-@pytest.mark.parametrize("arguments", VERDICTS, ids=lambda arguments: " ".join(map(str, arguments[:1])))
-def test_who_closes_a_stream_gets_the_verdict_all_the_same(arguments: tuple[str | Path, ...], redirections: str) -> None:
+@pytest.mark.parametrize(
+    "redirections", [">&-", "2>&-", ">&- 2>&-", "2>/dev/full", "</dev/null >/dev/null 2>/dev/full"]
+)
+@pytest.mark.parametrize(
+    "arguments", VERDICTS, ids=lambda arguments: " ".join(map(str, arguments[:1]))
+)
+def test_who_closes_a_stream_gets_the_verdict_all_the_same(
+    arguments: tuple[str | Path, ...], redirections: str
+) -> None:
     assert run(arguments, redirections) == VERDICTS[arguments]
 
 
-@pytest.mark.parametrize("arguments", [("diff", NORMAL, NORMAL), ("hash", NORMAL)], ids=["diff", "hash"])
+@pytest.mark.parametrize(
+    "arguments", [("diff", NORMAL, NORMAL), ("hash", NORMAL)], ids=["diff", "hash"]
+)
 def test_a_result_that_could_not_be_written_is_trouble(arguments: tuple[str | Path, ...]) -> None:
     assert run(arguments, ">/dev/full") == 2
 
@@ -52,12 +79,28 @@ def test_what_is_written_without_an_ear_for_it_is_written(tmp_path: Path) -> Non
     ],
     ids=lambda command: " ".join(map(str, command[:1])),
 )
-def test_a_bar_on_the_terminal_takes_nothing_from_the_result(command: tuple[str | Path, ...], tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", "ckpt_tools", *(str(part).format(tmp_path) for part in command), "--format", "json"]
+def test_a_bar_on_the_terminal_takes_nothing_from_the_result(
+    command: tuple[str | Path, ...], tmp_path: Path
+) -> None:
+    arguments = [
+        sys.executable,
+        "-m",
+        "ckpt_tools",
+        *(str(part).format(tmp_path) for part in command),
+        "--format",
+        "json",
+    ]
     master, terminal = pty.openpty()
     environment = os.environ | {"COLUMNS": "40", "TERM": "xterm"}
     try:
-        seen = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=terminal, check=False, env=environment, timeout=300)
+        seen = subprocess.run(
+            arguments,
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+            check=False,
+            env=environment,
+            timeout=300,
+        )
     finally:
         os.close(terminal)
         os.close(master)

@@ -1,4 +1,7 @@
-"""`ckpt diff --values` and `ckpt show --values`: what they say, how they end, and that nobody else pays for them."""
+"""`ckpt diff --values` and `ckpt show --values`.
+
+What they say, how they end, and that nobody else pays for them.
+"""
 
 from __future__ import annotations
 
@@ -85,21 +88,35 @@ def test_one_bit_in_what_is_frozen_is_a_finding(tmp_path: Path) -> None:
     done = ckpt("diff", NORMAL, changed(tmp_path / "b", HEAD, EXPERT), "--values")
     assert done.returncode == 1
     lines = done.stdout.splitlines()
-    finding = next(number for number, line in enumerate(lines) if line.startswith("  ✗ VLM lm_head: frozen, and yet changed (1 of 1), rel. L2"))
+    finding = next(
+        number
+        for number, line in enumerate(lines)
+        if line.startswith("  ✗ VLM lm_head: frozen, and yet changed (1 of 1), rel. L2")
+    )
     assert lines[finding - 1] == "values of the tensors"
-    assert lines[finding + 1] == "      the config of B does not let this part train: something else wrote these values"
+    assert (
+        lines[finding + 1]
+        == "      the config of B does not let this part train: something else wrote these values"
+    )
     assert lines[-1].endswith("values of 2 tensors changed, frozen ones among them (VLM lm_head)")
 
 
 def test_a_number_that_became_nan_is_told_whatever_the_tolerance(tmp_path: Path) -> None:
-    done = ckpt("diff", NORMAL, changed(tmp_path / "b", f"{EXPERT}=nan"), "--values", "--tolerance", "0.5")
+    done = ckpt(
+        "diff", NORMAL, changed(tmp_path / "b", f"{EXPERT}=nan"), "--values", "--tolerance", "0.5"
+    )
     assert done.returncode == 1
     assert "  ✗ action expert: changed (1 of 145)" in done.stdout
-    assert "      1 value is NaN or infinite on one side and something else on the other" in done.stdout
+    assert (
+        "      1 value is NaN or infinite on one side and something else on the other"
+        in done.stdout
+    )
 
 
 def test_the_verdict_says_what_a_tolerance_does_not_hold_for(tmp_path: Path) -> None:
-    done = ckpt("diff", NORMAL, changed(tmp_path / "b", f"{EXPERT}=nan"), "--values", "--tolerance", "0.01")
+    done = ckpt(
+        "diff", NORMAL, changed(tmp_path / "b", f"{EXPERT}=nan"), "--values", "--tolerance", "0.01"
+    )
     assert "values of 1 tensor changed by more than 1 %, or to NaN or infinity" in done.stdout
 
 
@@ -107,10 +124,20 @@ def test_a_tolerance_lets_small_changes_pass_and_is_recorded(tmp_path: Path) -> 
     folder = changed(tmp_path / "b", EXPERT)
     done = ckpt("diff", NORMAL, folder, "--values", "--tolerance", "0.01")
     assert done.returncode == 0
-    assert "✓ action expert: unchanged (144 of 145 the same bytes, 1 of 145 within the tolerance, rel. L2" in done.stdout
+    assert (
+        "✓ action expert: unchanged (144 of 145 the same bytes, 1 of 145 within the tolerance, rel. L2"
+        in done.stdout
+    )
     assert "no values changed by more than 1 % (500 tensors)" in done.stdout
-    document = valid(ckpt("diff", NORMAL, folder, "--values", "--tolerance", "0.01", "--format", "json").stdout, "diff")
-    assert (document["same"], document["tensor_values"]["same"], document["tensor_values"]["tolerance"]) == (True, True, 0.01)
+    document = valid(
+        ckpt("diff", NORMAL, folder, "--values", "--tolerance", "0.01", "--format", "json").stdout,
+        "diff",
+    )
+    assert (
+        document["same"],
+        document["tensor_values"]["same"],
+        document["tensor_values"]["tolerance"],
+    ) == (True, True, 0.01)
     assert ckpt("diff", NORMAL, folder, "--values", "--tolerance", "1e-9").returncode == 1
 
 
@@ -119,12 +146,19 @@ def test_json_tells_every_tensor_and_follows_its_schema(tmp_path: Path) -> None:
     values = valid(done.stdout, "diff")["tensor_values"]
     assert len(values["tensors"]) == 500
     (row,) = [row for row in values["components"] if row["moved"]]
-    assert (row["component"], row["trains"], row["changed"], row["identical"]) == ("lm_head", False, 1, 0)
+    assert (row["component"], row["trains"], row["changed"], row["identical"]) == (
+        "lm_head",
+        False,
+        1,
+        0,
+    )
     (tensor,) = [tensor for tensor in values["tensors"] if tensor["sameness"] == "changed"]
     assert (tensor["name_b"], tensor["changed"], tensor["broken"]) == (HEAD, 1, 0)
     assert 0 < tensor["rel_l2"] < 0.01
     assert 0.999 < tensor["cosine"] <= 1
-    assert "tensor_values" not in json.loads(ckpt("diff", NORMAL, tmp_path / "b", "--format", "json").stdout)
+    assert "tensor_values" not in json.loads(
+        ckpt("diff", NORMAL, tmp_path / "b", "--format", "json").stdout
+    )
 
 
 def test_values_that_are_the_same_in_other_bits_are_said_to_be(tmp_path: Path) -> None:
@@ -147,12 +181,30 @@ def test_full_lists_the_tensors_that_changed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["diff", NORMAL, NORMAL, "--tolerance", "0.1"], "--tolerance is about values, which are not compared; add --values"),
-        (["diff", NORMAL, NORMAL, "--no-cache"], "--no-cache is about values, which are not compared; add --values"),
-        (["diff", NORMAL, NORMAL, "--values", "--tolerance", "-1"], "-1.0 is not in the range x>=0"),
-        (["diff", NORMAL, NORMAL, "--values", "--tolerance", "nan"], "a tolerance of nan is none; it is a relative L2 norm, 0 or more"),
-        (["show", NORMAL, "--no-cache"], "--no-cache is about values, which are not read; add --values"),
-        (["show", NORMAL, "--values", "--tree"], "--tree prints names, and no --values; leave one of them out"),
+        (
+            ["diff", NORMAL, NORMAL, "--tolerance", "0.1"],
+            "--tolerance is about values, which are not compared; add --values",
+        ),
+        (
+            ["diff", NORMAL, NORMAL, "--no-cache"],
+            "--no-cache is about values, which are not compared; add --values",
+        ),
+        (
+            ["diff", NORMAL, NORMAL, "--values", "--tolerance", "-1"],
+            "-1.0 is not in the range x>=0",
+        ),
+        (
+            ["diff", NORMAL, NORMAL, "--values", "--tolerance", "nan"],
+            "a tolerance of nan is none; it is a relative L2 norm, 0 or more",
+        ),
+        (
+            ["show", NORMAL, "--no-cache"],
+            "--no-cache is about values, which are not read; add --values",
+        ),
+        (
+            ["show", NORMAL, "--values", "--tree"],
+            "--tree prints names, and no --values; leave one of them out",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_2(arguments: list[str | Path], words: str) -> None:
@@ -167,19 +219,32 @@ def test_show_tells_what_the_values_are() -> None:
     assert "✓ no NaN and no infinity" in done.stdout
     document = valid(ckpt("show", NORMAL, "--values", "--format", "json").stdout, "show")
     assert all(len(tensor["values"]["blake3"]) == 64 for tensor in document["tensors"])
-    assert [row["component"] for row in document["values"]["components"]] == ["vision", "connector", "text", "lm_head", "expert", "projections"]
+    assert [row["component"] for row in document["values"]["components"]] == [
+        "vision",
+        "connector",
+        "text",
+        "lm_head",
+        "expert",
+        "projections",
+    ]
     assert "values" not in json.loads(ckpt("show", NORMAL, "--format", "json").stdout)
 
 
 def test_f32_that_fits_bf16_shows_its_spare_bits() -> None:
-    components = json.loads(ckpt("show", "fixtures/f32-vlm", "--values", "--format", "json").stdout)["values"]["components"]
+    components = json.loads(
+        ckpt("show", "fixtures/f32-vlm", "--values", "--format", "json").stdout
+    )["values"]["components"]
     assert {row["component"]: row["zero_low_bits"] for row in components}["vision"] == 16
 
 
 def test_nan_is_counted(tmp_path: Path) -> None:
     done = ckpt("show", changed(tmp_path / "b", f"{HEAD}=nan"), "--values")
     assert "no NaN" not in done.stdout
-    (row,) = [line.split() for line in done.stdout.splitlines() if line.strip().startswith("VLM lm_head") and line.split()[-1].isdecimal()]
+    (row,) = [
+        line.split()
+        for line in done.stdout.splitlines()
+        if line.strip().startswith("VLM lm_head") and line.split()[-1].isdecimal()
+    ]
     assert row[-2:] == ["1", "0"]
 
 
@@ -192,11 +257,18 @@ def test_numpy_is_loaded_only_for_values_that_must_be_decoded(tmp_path: Path) ->
     with (folder / "model.safetensors").open("r+b") as file:
         file.seek(-4, os.SEEK_END)
         file.write(b"\xff" * 4)  # NaN
-    assert heavy_modules_after(run.format([*arguments, "--values", "--no-cache"])) == ["ctypes", "numpy"]
+    assert heavy_modules_after(run.format([*arguments, "--values", "--no-cache"])) == [
+        "ctypes",
+        "numpy",
+    ]
 
 
 @pytest.mark.parametrize("cached", [False, True])
-def test_the_bytes_to_come_are_told_before_those_that_were_read(tmp_path: Path, cached: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a parameter of the test
+def test_the_bytes_to_come_are_told_before_those_that_were_read(
+    tmp_path: Path,
+    cached: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(value_cache, "RACY_NS", 0)
     folder = str(changed(tmp_path / "b", HEAD))
     for _ in range(1 + cached):
@@ -205,12 +277,17 @@ def test_the_bytes_to_come_are_told_before_those_that_were_read(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("sha256", [False, True])
-def test_what_judges_and_hashes_tells_of_the_bytes_to_come_too(sha256: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter of the test
+def test_what_judges_and_hashes_tells_of_the_bytes_to_come_too(
+    sha256: bool,
+    tmp_path: Path,
+) -> None:
     for look in (api.verify, api.gate):
         hold_what_is_told(partial(look, str(NORMAL), values=True))
     api.manifest(str(NORMAL), write=str(tmp_path / "manifest.json"))
     hold_what_is_told(partial(api.manifest, str(NORMAL), sha256=sha256))
-    hold_what_is_told(partial(api.check_manifest, str(NORMAL), str(tmp_path / "manifest.json"), sha256=sha256))
+    hold_what_is_told(
+        partial(api.check_manifest, str(NORMAL), str(tmp_path / "manifest.json"), sha256=sha256)
+    )
 
 
 def hold_what_is_told(look: Callable[..., object]) -> None:
@@ -224,10 +301,18 @@ def on_a_terminal(*arguments: str | Path) -> str:
     """Return what a command writes to standard error where that is a terminal."""
     master, terminal = pty.openpty()
     environment = os.environ | {"COLUMNS": "100", "TERM": "xterm"}
-    with subprocess.Popen([sys.executable, "-m", "ckpt_tools", *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=terminal, env=environment) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "ckpt_tools", *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+        env=environment,
+    ) as process:
         os.close(terminal)
         said = b""
-        with suppress(OSError), open(master, "rb", buffering=0) as file:  # a terminal that all have left is an error to read
+        with (
+            suppress(OSError),
+            open(master, "rb", buffering=0) as file,
+        ):  # a terminal that all have left is an error to read
             while part := file.read(4096):
                 said += part
         assert process.wait() in {0, 1}
@@ -239,11 +324,15 @@ def test_the_bar_knows_how_many_bytes_there_are(tmp_path: Path) -> None:
     size = f"/{sum(tensor.nbytes for tensor in payload) / 1000:.1f} kB"
     assert size in on_a_terminal("show", NORMAL, "--values", "--no-cache")
     twice = f"/{2 * sum(tensor.nbytes for tensor in payload) / 1000:.1f} kB"
-    assert twice in on_a_terminal("diff", NORMAL, changed(tmp_path / "b", HEAD), "--values", "--no-cache")
+    assert twice in on_a_terminal(
+        "diff", NORMAL, changed(tmp_path / "b", HEAD), "--values", "--no-cache"
+    )
 
 
 def test_the_library_has_the_same_verb(tmp_path: Path) -> None:
-    comparison = api.diff(str(NORMAL), str(changed(tmp_path / "b", HEAD)), values=True, cached=False)
+    comparison = api.diff(
+        str(NORMAL), str(changed(tmp_path / "b", HEAD)), values=True, cached=False
+    )
     assert comparison.diff.same
     assert not comparison.same
     assert comparison.changes is not None

@@ -1,4 +1,6 @@
-"""What the training core's tests stand on: a tiny VLM folder, a tiny dataset, a teacher, students, an environment without the plugin.
+"""What the training core's tests stand on.
+
+A tiny VLM folder, a tiny dataset, a teacher, students, an environment without the plugin.
 
 Everything is made once per session in a temporary folder, offline and on the CPU.
 """
@@ -20,11 +22,24 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot_policy_smolvla_reflow.modeling_smolvla_reflow import SmolVLAReflowPolicy
 
 from lerobot_policy_smolvla_reflow import SmolVLAReflowConfig
-from tests.core.surroundings import ACTION_DIMS, CAMERA, JOINTS, STATE_DIMS, WITHOUT_PLUGIN, make_batch, save_teacher, smolvla_config, vlm_folder
+from tests.core.surroundings import (
+    ACTION_DIMS,
+    CAMERA,
+    JOINTS,
+    STATE_DIMS,
+    WITHOUT_PLUGIN,
+    make_batch,
+    save_teacher,
+    smolvla_config,
+    vlm_folder,
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Warnings of LeRobot, transformers and torch are theirs to act on; elsewhere in the project a warning is an error."""
+    """Warnings of LeRobot, transformers and torch are theirs to act on.
+
+    Elsewhere in the project a warning is an error.
+    """
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
@@ -47,7 +62,9 @@ def dataset_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "observation.state": {"dtype": "float32", "shape": (STATE_DIMS,), "names": JOINTS},
         "action": {"dtype": "float32", "shape": (ACTION_DIMS,), "names": JOINTS},
     }
-    dataset = LeRobotDataset.create("local/tiny", fps=10, features=features, root=root, use_videos=False)
+    dataset = LeRobotDataset.create(
+        "local/tiny", fps=10, features=features, root=root, use_videos=False
+    )
     random = np.random.default_rng(0)
     for task in ("reach the cube", "push"):
         for _ in range(20):
@@ -67,15 +84,21 @@ def dataset_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def teacher_folder(tiny_vlm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A teacher's checkpoint."""
-    return save_teacher(tmp_path_factory.mktemp("teacher") / "pretrained_model", smolvla_config(tiny_vlm))
+    return save_teacher(
+        tmp_path_factory.mktemp("teacher") / "pretrained_model", smolvla_config(tiny_vlm)
+    )
 
 
 @pytest.fixture
 def make_student(teacher_folder: Path) -> Callable[..., SmolVLAReflowPolicy]:
     """Makes a student of `teacher_folder` (or of `teacher=`) with the given config fields."""
 
-    def make(teacher: Path = teacher_folder, *, f32: bool = False, **fields: Any) -> SmolVLAReflowPolicy:
-        config = SmolVLAReflowConfig(teacher_model_path=str(teacher), device="cpu", push_to_hub=False, **fields)
+    def make(
+        teacher: Path = teacher_folder, *, f32: bool = False, **fields: Any
+    ) -> SmolVLAReflowPolicy:
+        config = SmolVLAReflowConfig(
+            teacher_model_path=str(teacher), device="cpu", push_to_hub=False, **fields
+        )
         policy = SmolVLAReflowPolicy(config)
         return policy.float() if f32 else policy
 

@@ -1,7 +1,8 @@
 """`lerobot-train` under FSDP on the CPU: run it with torchrun in place of `lerobot-train`.
 
-accelerate offers FSDP for accelerators only, and torch's offloading of what it gathers expects it on one. What is changed here makes up for
-those two; sharding, training, gathering and saving are accelerate's, torch's and LeRobot's own.
+accelerate offers FSDP for accelerators only, and torch's offloading of what it gathers expects it
+on one. What is changed here makes up for those two; sharding, training, gathering and saving are
+accelerate's, torch's and LeRobot's own.
 """
 
 from __future__ import annotations
@@ -24,16 +25,22 @@ Wrapper = fsdp.FullyShardedDataParallel
 _init_state, _init_wrapper = AcceleratorState.__init__, Wrapper.__init__
 
 
-def _choose_fsdp(self: AcceleratorState, *arguments: Any, fsdp_plugin: Any = None, **named: Any) -> None:
+def _choose_fsdp(
+    self: AcceleratorState, *arguments: Any, fsdp_plugin: Any = None, **named: Any
+) -> None:
     _init_state(self, *arguments, fsdp_plugin=fsdp_plugin, **named)
     if fsdp_plugin is not None:
         fsdp_plugin.set_mixed_precision(self._mixed_precision)
         self.fsdp_plugin = fsdp_plugin
-        PartialState._shared_state["distributed_type"] = self.distributed_type = DistributedType.FSDP
+        PartialState._shared_state["distributed_type"] = self.distributed_type = (
+            DistributedType.FSDP
+        )
 
 
 def _wrap_on_the_cpu(self: Wrapper, module: torch.nn.Module, **named: Any) -> None:
-    _init_wrapper(self, module, **{**named, "device_id": torch.device("cpu")})  # accelerate calls it cpu:0
+    _init_wrapper(
+        self, module, **{**named, "device_id": torch.device("cpu")}
+    )  # accelerate calls it cpu:0
 
 
 def _without_offload[C](config: Callable[..., C]) -> Callable[..., C]:

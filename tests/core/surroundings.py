@@ -1,4 +1,8 @@
-"""What the training core's tests build with: tiny configs, teachers, batches, and a way to run LeRobot's commands. The fixtures are in conftest.py."""
+"""What the training core's tests build with.
+
+Tiny configs, teachers, batches, and a way to run LeRobot's commands. The fixtures are in
+conftest.py.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +17,27 @@ import pytest
 import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-sys.argv[1:] = []  # the plugin and LeRobot's parser read the command line, and pytest's is not theirs
+sys.argv[
+    1:
+] = []  # the plugin and LeRobot's parser read the command line, and pytest's is not theirs
 
 from lerobot.configs.types import FeatureType, PolicyFeature
 from lerobot.policies.factory import make_pre_post_processors
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 
-torch.set_num_threads(1)  # tiny tensors: a second thread only waits, and on a busy machine it waits long
+torch.set_num_threads(
+    1
+)  # tiny tensors: a second thread only waits, and on a busy machine it waits long
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTION_DIMS, STATE_DIMS, CHUNK = 6, 6, 10
 CAMERA = "observation.images.top"
 JOINTS = [f"joint_{number}" for number in range(ACTION_DIMS)]
 
-_spec = importlib.util.spec_from_file_location("vlm_folder", ROOT / "examples/quickstart/vlm_folder.py")
+_spec = importlib.util.spec_from_file_location(
+    "vlm_folder", ROOT / "examples/quickstart/vlm_folder.py"
+)
 assert _spec is not None
 assert _spec.loader is not None
 vlm_folder = importlib.util.module_from_spec(_spec)
@@ -55,13 +65,18 @@ def save_teacher(folder: Path, config: SmolVLAConfig) -> Path:
     with torch.no_grad():
         policy.model.action_out_proj.weight.mul_(6)
     policy.save_pretrained(folder)
-    stats = {name: {"mean": torch.full((6,), 2.0), "std": torch.full((6,), 3.0)} for name in ("action", "observation.state")}
+    stats = {
+        name: {"mean": torch.full((6,), 2.0), "std": torch.full((6,), 3.0)}
+        for name in ("action", "observation.state")
+    }
     for processor in make_pre_post_processors(config, dataset_stats=stats):
         processor.save_pretrained(folder)
     return folder
 
 
-def make_batch(rows: int = 3, cameras: tuple[str, ...] = (CAMERA,), action_dims: int = ACTION_DIMS) -> dict[str, torch.Tensor]:
+def make_batch(
+    rows: int = 3, cameras: tuple[str, ...] = (CAMERA,), action_dims: int = ACTION_DIMS
+) -> dict[str, torch.Tensor]:
     """A preprocessed batch, the same at every call."""
     random = torch.Generator().manual_seed(7)
     language = torch.ones(rows, 9, dtype=torch.bool)
@@ -89,18 +104,28 @@ sys.meta_path.insert(0, Refuse())
 """
 
 
-def python(*arguments: object, env: dict[str, str] | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+def python(
+    *arguments: object, env: dict[str, str] | None = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
     """Runs Python with its output captured; fails the test with that output when it fails."""
     done = subprocess.run(
         [sys.executable, *map(str, arguments)],
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1", **(env or {})},
+        env={
+            **os.environ,
+            "HF_HUB_OFFLINE": "1",
+            "PYTHONWARNINGS": "ignore",
+            "OMP_NUM_THREADS": "1",
+            **(env or {}),
+        },
         capture_output=True,
         text=True,
         timeout=600,
         check=False,
     )
     if check and done.returncode:
-        pytest.fail(f"{arguments} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
+        pytest.fail(
+            f"{arguments} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+        )
     return done
 
 
@@ -113,6 +138,8 @@ def train_arguments(dataset: Path, out: Path, *more: str, steps: int = 4) -> lis
     ]  # fmt: skip
 
 
-def lerobot_train(*arguments: str, env: dict[str, str] | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+def lerobot_train(
+    *arguments: str, env: dict[str, str] | None = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
     """Runs stock `lerobot-train`."""
     return python("-m", "lerobot.scripts.lerobot_train", *arguments, env=env, check=check)

@@ -12,17 +12,27 @@ REFLOW = "--policy.type=smolvla_reflow"
 
 @pytest.mark.parametrize("value", ["True", "true", "1", "yes"])
 def test_smolvla_with_the_flag_becomes_the_reflow_type(value: str) -> None:
-    given_arguments = ["--policy.type=smolvla", f"--policy.use_reflow={value}", "--policy.teacher_model_path=t", "--steps=3"]
+    given_arguments = [
+        "--policy.type=smolvla",
+        f"--policy.use_reflow={value}",
+        "--policy.teacher_model_path=t",
+        "--steps=3",
+    ]
     assert translate(given_arguments) == [REFLOW, *given_arguments[1:]]
 
 
 def test_values_may_stand_apart() -> None:
-    assert translate(["--policy.use_reflow", "true", "--steps", "3", "--policy.type", "smolvla"]) == ["--policy.use_reflow", "true", "--steps", "3", REFLOW]
+    assert translate(
+        ["--policy.use_reflow", "true", "--steps", "3", "--policy.type", "smolvla"]
+    ) == ["--policy.use_reflow", "true", "--steps", "3", REFLOW]
 
 
 @pytest.mark.parametrize("flag", [["--policy.use_reflow=False"], ["--policy.use_reflow", "false"]])
 def test_a_false_flag_is_dropped_and_the_standard_policy_stays(flag: list[str]) -> None:
-    assert translate(["--policy.type=smolvla", *flag, "--steps=3"]) == ["--policy.type=smolvla", "--steps=3"]
+    assert translate(["--policy.type=smolvla", *flag, "--steps=3"]) == [
+        "--policy.type=smolvla",
+        "--steps=3",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +52,21 @@ def test_every_other_command_line_is_left_as_it_is(untouched: list[str]) -> None
     assert translate(untouched) == untouched
 
 
-@given(st.lists(st.sampled_from(["--policy.type=smolvla", "--policy.type", "smolvla", "--policy.use_reflow=True", "--policy.use_reflow", "false", "x"])))
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "--policy.type=smolvla",
+                "--policy.type",
+                "smolvla",
+                "--policy.use_reflow=True",
+                "--policy.use_reflow",
+                "false",
+                "x",
+            ]
+        )
+    )
+)
 def test_translating_twice_is_translating_once(arguments: list[str]) -> None:
     once = translate(arguments)
     if (

@@ -1,4 +1,7 @@
-"""The student's config: what it adopts from its teacher, and the sentence for each thing that cannot work."""
+"""The student's config.
+
+What it adopts from its teacher, and the sentence for each thing that cannot work.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,9 @@ def test_every_smolvla_field_is_either_adopted_or_the_students_own() -> None:
         "optimizer_eps", "optimizer_weight_decay", "optimizer_grad_clip_norm", "scheduler_warmup_steps", "scheduler_decay_steps",
         "scheduler_decay_lr", "load_vlm_weights", "rtc_config", "compile_model", "compile_mode",
     }  # fmt: skip
-    assert {field.name for field in dataclasses.fields(SmolVLAConfig)} == own | set(ADOPTED) | set(DEFAULTED)
+    assert {field.name for field in dataclasses.fields(SmolVLAConfig)} == own | set(ADOPTED) | set(
+        DEFAULTED
+    )
 
 
 def test_inference_settings_may_differ_from_the_teachers(teacher_folder: Path) -> None:
@@ -53,14 +58,20 @@ def test_inference_settings_may_differ_from_the_teachers(teacher_folder: Path) -
     assert (config.num_steps, config.n_action_steps, config.chunk_size) == (1, 5, CHUNK)
 
 
-def test_a_field_given_on_the_command_line_conflicts_even_at_its_default(teacher_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_field_given_on_the_command_line_conflicts_even_at_its_default(
+    teacher_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "argv", ["lerobot-train", "--policy.chunk_size=50"])
-    with pytest.raises(ReflowError, match=r"`policy.chunk_size`: 50 was given, but the teacher was built with 10"):
+    with pytest.raises(
+        ReflowError, match=r"`policy.chunk_size`: 50 was given, but the teacher was built with 10"
+    ):
         student(teacher_folder, chunk_size=50)
 
 
 def test_the_saved_config_is_a_plain_smolvlas(teacher_folder: Path) -> None:
-    saved = student(teacher_folder, load_vlm_weights=False, pretrained_path="/home/someone/run").saved_config()
+    saved = student(
+        teacher_folder, load_vlm_weights=False, pretrained_path="/home/someone/run"
+    ).saved_config()
     assert type(saved) is SmolVLAConfig
     assert saved.load_vlm_weights is True
     assert saved.pretrained_path is None
@@ -76,7 +87,11 @@ def test_the_optimizer_preset_has_masters_and_smolvlas_settings(teacher_folder: 
 WRONG_FIELDS = [
     ({"solver": "rk4"}, "solver", "use one of euler, heun"),
     ({"loss": "l1"}, "loss", "use one of mse, pseudo_huber"),
-    ({"time_sampling": "cosine"}, "time_sampling", "use one of endpoint_mixture, uniform, beta, u_shaped"),
+    (
+        {"time_sampling": "cosine"},
+        "time_sampling",
+        "use one of endpoint_mixture, uniform, beta, u_shaped",
+    ),
     ({"real_time_sampling": "cosine"}, "real_time_sampling", "use one of"),
     ({"teacher_num_steps": 0}, "teacher_num_steps", "use 1 or more"),
     ({"straightness_freq": -1}, "straightness_freq", "use 0 to turn"),
@@ -94,8 +109,12 @@ WRONG_FIELDS = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "name", "way_out"), WRONG_FIELDS, ids=[name for _, name, _ in WRONG_FIELDS])
-def test_a_wrong_field_is_named_with_the_way_out(teacher_folder: Path, fields: dict[str, Any], name: str, way_out: str) -> None:
+@pytest.mark.parametrize(
+    ("fields", "name", "way_out"), WRONG_FIELDS, ids=[name for _, name, _ in WRONG_FIELDS]
+)
+def test_a_wrong_field_is_named_with_the_way_out(
+    teacher_folder: Path, fields: dict[str, Any], name: str, way_out: str
+) -> None:
     with pytest.raises(ReflowError) as caught:
         student(teacher_folder, **fields)
     assert str(caught.value).startswith(f"`policy.{name}`: ")
@@ -104,28 +123,42 @@ def test_a_wrong_field_is_named_with_the_way_out(teacher_folder: Path, fields: d
 
 
 def test_a_teacher_is_required() -> None:
-    with pytest.raises(ReflowError, match=r"`policy.teacher_model_path`: reflow needs a teacher; pass --policy.teacher_model_path="):
+    with pytest.raises(
+        ReflowError,
+        match=r"`policy.teacher_model_path`: reflow needs a teacher; pass --policy.teacher_model_path=",
+    ):
         SmolVLAReflowConfig(device="cpu")
 
 
 @pytest.mark.parametrize("path", ["/no/such/folder", "someone/no-such-repository"])
 def test_a_missing_teacher_is_named(path: str) -> None:
-    with pytest.raises(ReflowError, match=rf"{path} is neither a folder nor a Hub repository from which config.json can be fetched"):
+    with pytest.raises(
+        ReflowError,
+        match=rf"{path} is neither a folder nor a Hub repository from which config.json can be fetched",
+    ):
         SmolVLAReflowConfig(teacher_model_path=path, device="cpu")
 
 
 def test_the_checkpoint_folder_above_the_right_one_is_recognised(teacher_folder: Path) -> None:
-    with pytest.raises(ReflowError, match=rf"holds no config.json; its subfolder holds one: pass {teacher_folder}"):
+    with pytest.raises(
+        ReflowError, match=rf"holds no config.json; its subfolder holds one: pass {teacher_folder}"
+    ):
         student(teacher_folder.parent)
 
 
 def test_a_teacher_of_another_type_is_refused(teacher_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ReflowError, match="holds a policy of type 'act'; pass a checkpoint of type 'smolvla'"):
+    with pytest.raises(
+        ReflowError, match="holds a policy of type 'act'; pass a checkpoint of type 'smolvla'"
+    ):
         student(changed_teacher(teacher_folder, tmp_path / "t", {"type": "act"}))
 
 
-@pytest.mark.parametrize("change", [{"use_reflow": False}, {"teacher_model_path": None}, {"type": "smolvla_reflow"}])
-def test_an_uncleaned_reflow_checkpoint_is_refused_with_the_command_that_cleans_it(teacher_folder: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "change", [{"use_reflow": False}, {"teacher_model_path": None}, {"type": "smolvla_reflow"}]
+)
+def test_an_uncleaned_reflow_checkpoint_is_refused_with_the_command_that_cleans_it(
+    teacher_folder: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
     folder = changed_teacher(teacher_folder, tmp_path / "t", change)
     with pytest.raises(ReflowError, match=rf"never cleaned.*run `ckpt sanitize {folder}`"):
         student(folder)
@@ -137,7 +170,9 @@ def test_a_config_of_unknown_fields_is_refused(teacher_folder: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\x00"])
-def test_a_config_that_is_no_json_object_is_refused(teacher_folder: Path, tmp_path: Path, text: str) -> None:
+def test_a_config_that_is_no_json_object_is_refused(
+    teacher_folder: Path, tmp_path: Path, text: str
+) -> None:
     folder = changed_teacher(teacher_folder, tmp_path / "t", {})
     (folder / "config.json").write_text(text)
     with pytest.raises(ReflowError, match=r"is not .*JSON.*; pass an intact checkpoint"):
@@ -153,4 +188,7 @@ def test_the_tool_knows_every_field_of_the_plugin_and_of_stock_smolvla() -> None
     assert SMOLVLA.cleaning is not None
     stock = {field.name for field in dataclasses.fields(SmolVLAConfig)}
     assert SMOLVLA.cleaning.known == stock | {"type"}
-    assert set(SMOLVLA.cleaning.reserved) == {field.name for field in dataclasses.fields(SmolVLAReflowConfig)} - stock
+    assert (
+        set(SMOLVLA.cleaning.reserved)
+        == {field.name for field in dataclasses.fields(SmolVLAReflowConfig)} - stock
+    )

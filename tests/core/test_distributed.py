@@ -1,4 +1,7 @@
-"""Two CPU processes under accelerate (gloo), with DDP and with FSDP: a clean checkpoint, equal weights, different noise."""
+"""Two CPU processes under accelerate (gloo), with DDP and with FSDP.
+
+A clean checkpoint, equal weights, different noise.
+"""
 
 from __future__ import annotations
 
@@ -49,13 +52,22 @@ for name, tensor in sorted(seen["policy"].module.state_dict().items()):
 
 def two_processes(script: Path, *arguments: str, env: dict[str, str]) -> str:
     """Runs a training script in two processes; returns its log."""
-    # `accelerate launch` starts several processes for GPUs only; on the CPU torch's own launcher does what it would do.
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--standalone"]
+    # `accelerate launch` starts several processes for GPUs only; on the CPU torch's own launcher
+    # does what it would do.
+    launch = [
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node=2",
+        "--master_port=0",
+        "--standalone",
+    ]
     done = python(*launch, script, *arguments, env={"ACCELERATE_USE_CPU": "true", **env})
     return done.stdout + done.stderr
 
 
-def test_two_processes_train_one_student(teacher_folder: Path, dataset_root: Path, tmp_path: Path) -> None:
+def test_two_processes_train_one_student(
+    teacher_folder: Path, dataset_root: Path, tmp_path: Path
+) -> None:
     script = tmp_path / "train.py"
     script.write_text(TRAIN_AND_TELL)
     arguments = train_arguments(
@@ -73,18 +85,38 @@ def test_two_processes_train_one_student(teacher_folder: Path, dataset_root: Pat
     assert json.loads((saved / "config.json").read_text())["type"] == "smolvla"
 
 
-def test_under_fsdp_the_checkpoint_has_the_teachers_dtypes_and_a_resume_is_exact(teacher_folder: Path, dataset_root: Path, tmp_path: Path) -> None:
+def test_under_fsdp_the_checkpoint_has_the_teachers_dtypes_and_a_resume_is_exact(
+    teacher_folder: Path, dataset_root: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
-    arguments = train_arguments(dataset_root, run, "--policy.type=smolvla_reflow", f"--policy.teacher_model_path={teacher_folder}")
+    arguments = train_arguments(
+        dataset_root,
+        run,
+        "--policy.type=smolvla_reflow",
+        f"--policy.teacher_model_path={teacher_folder}",
+    )
     log = two_processes(FSDP_ON_CPU, *arguments, env={})
     assert "Student and teacher run the prefix separately" in log
     SmolVLAPolicy.from_pretrained(run / "checkpoints/last/pretrained_model", strict=True)
-    straight, teacher = load_file(run / "checkpoints" / WEIGHTS), load_file(teacher_folder / "model.safetensors")
-    assert {name: (tensor.dtype, tensor.shape) for name, tensor in straight.items()} == {name: (tensor.dtype, tensor.shape) for name, tensor in teacher.items()}
+    straight, teacher = (
+        load_file(run / "checkpoints" / WEIGHTS),
+        load_file(teacher_folder / "model.safetensors"),
+    )
+    assert {name: (tensor.dtype, tensor.shape) for name, tensor in straight.items()} == {
+        name: (tensor.dtype, tensor.shape) for name, tensor in teacher.items()
+    }
     moved = {name for name in straight if not torch.equal(straight[name], teacher[name])}
     assert moved
     assert not any(".vlm." in name for name in moved)
     shutil.copytree(run / "checkpoints/000002", tmp_path / "again/checkpoints/000002")
     config = tmp_path / "again/checkpoints/000002/pretrained_model/train_config.json"
-    two_processes(FSDP_ON_CPU, f"--config_path={config}", "--resume=true", f"--output_dir={tmp_path / 'again'}", env={})
-    assert (tmp_path / "again/checkpoints" / WEIGHTS).read_bytes() == (run / "checkpoints" / WEIGHTS).read_bytes()
+    two_processes(
+        FSDP_ON_CPU,
+        f"--config_path={config}",
+        "--resume=true",
+        f"--output_dir={tmp_path / 'again'}",
+        env={},
+    )
+    assert (tmp_path / "again/checkpoints" / WEIGHTS).read_bytes() == (
+        run / "checkpoints" / WEIGHTS
+    ).read_bytes()

@@ -1,4 +1,7 @@
-"""Stock LeRobot commands, run as a user runs them: subprocess, offline, CPU, a dataset of 40 frames."""
+"""Stock LeRobot commands, run as a user runs them.
+
+Subprocess, offline, CPU, a dataset of 40 frames.
+"""
 
 from __future__ import annotations
 
@@ -34,36 +37,69 @@ def smolvla_arguments(vlm: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def trained_teacher(tiny_vlm: Path, dataset_root: Path, without_plugin: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_teacher(
+    tiny_vlm: Path,
+    dataset_root: Path,
+    without_plugin: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """A run of standard SmolVLA training in an environment without the plugin."""
     out = tmp_path_factory.mktemp("runs") / "teacher"
-    lerobot_train(*train_arguments(dataset_root, out, *smolvla_arguments(tiny_vlm)), env=without_plugin)
+    lerobot_train(
+        *train_arguments(dataset_root, out, *smolvla_arguments(tiny_vlm)), env=without_plugin
+    )
     return out / "checkpoints/000004"
 
 
 @pytest.fixture(scope="module")
-def reflow_run(teacher_folder: Path, dataset_root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def reflow_run(
+    teacher_folder: Path, dataset_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
     """(run folder, log) of the command line that the first users wrote."""
     out = tmp_path_factory.mktemp("runs") / "student"
     done = lerobot_train(
-        *train_arguments(dataset_root, out, "--policy.type=smolvla", "--policy.use_reflow=True", f"--policy.teacher_model_path={teacher_folder}")
+        *train_arguments(
+            dataset_root,
+            out,
+            "--policy.type=smolvla",
+            "--policy.use_reflow=True",
+            f"--policy.teacher_model_path={teacher_folder}",
+        )
     )
     return out, done.stdout + done.stderr
 
 
-def test_standard_training_is_bit_identical_with_the_plugin_installed(trained_teacher: Path, tiny_vlm: Path, dataset_root: Path, tmp_path: Path) -> None:
-    lerobot_train(*train_arguments(dataset_root, tmp_path / "run", *smolvla_arguments(tiny_vlm), "--policy.use_reflow=False"))
+def test_standard_training_is_bit_identical_with_the_plugin_installed(
+    trained_teacher: Path, tiny_vlm: Path, dataset_root: Path, tmp_path: Path
+) -> None:
+    lerobot_train(
+        *train_arguments(
+            dataset_root,
+            tmp_path / "run",
+            *smolvla_arguments(tiny_vlm),
+            "--policy.use_reflow=False",
+        )
+    )
     ours = tmp_path / "run/checkpoints/000004"
-    for name in (MODEL, OPTIMIZER, "pretrained_model/config.json", f"pretrained_model/{NORMALISER}"):
+    for name in (
+        MODEL,
+        OPTIMIZER,
+        "pretrained_model/config.json",
+        f"pretrained_model/{NORMALISER}",
+    ):
         assert (ours / name).read_bytes() == (trained_teacher / name).read_bytes(), name
 
 
-def test_the_log_says_what_happened_and_no_vlm_is_loaded_twice(reflow_run: tuple[Path, str], teacher_folder: Path) -> None:
+def test_the_log_says_what_happened_and_no_vlm_is_loaded_twice(
+    reflow_run: tuple[Path, str], teacher_folder: Path
+) -> None:
     _, log = reflow_run
     assert len(re.findall(r"Loading .*weights", log)) <= 1
     lines = [line.partition("[Reflow] ")[2] for line in log.splitlines() if "[Reflow]" in line]
     total = int(re.sub(",", "", lines[3].removeprefix("Total parameters: ")))
-    trainable = int(re.sub(",", "", lines[4].removeprefix("Trainable parameters: ").partition(" ")[0]))
+    trainable = int(
+        re.sub(",", "", lines[4].removeprefix("Trainable parameters: ").partition(" ")[0])
+    )
     assert lines == [
         f"Loading teacher model from {teacher_folder}",
         "Creating student model (copying weights from teacher)",
@@ -78,17 +114,27 @@ def test_the_log_says_what_happened_and_no_vlm_is_loaded_twice(reflow_run: tuple
     assert "straightness_student:" in log
 
 
-def test_the_checkpoint_is_a_normal_one_and_keeps_the_teachers_statistics(reflow_run: tuple[Path, str], teacher_folder: Path) -> None:
+def test_the_checkpoint_is_a_normal_one_and_keeps_the_teachers_statistics(
+    reflow_run: tuple[Path, str], teacher_folder: Path
+) -> None:
     saved = reflow_run[0] / "checkpoints/last/pretrained_model"
     config = json.loads((saved / "config.json").read_text())
     assert config == json.loads((teacher_folder / "config.json").read_text())
-    assert {name: (tensor.dtype, tensor.shape) for name, tensor in load_file(saved / "model.safetensors").items()} == {
-        name: (tensor.dtype, tensor.shape) for name, tensor in load_file(teacher_folder / "model.safetensors").items()
+    assert {
+        name: (tensor.dtype, tensor.shape)
+        for name, tensor in load_file(saved / "model.safetensors").items()
+    } == {
+        name: (tensor.dtype, tensor.shape)
+        for name, tensor in load_file(teacher_folder / "model.safetensors").items()
     }
     for name in (NORMALISER, UNNORMALISER, "policy_preprocessor.json", "policy_postprocessor.json"):
         assert (saved / name).read_bytes() == (teacher_folder / name).read_bytes(), name
     training = json.loads((saved / "train_config.json").read_text())["policy"]
-    assert (training["type"], training["use_reflow"], training["teacher_model_path"]) == ("smolvla_reflow", True, str(teacher_folder))
+    assert (training["type"], training["use_reflow"], training["teacher_model_path"]) == (
+        "smolvla_reflow",
+        True,
+        str(teacher_folder),
+    )
 
 
 LOAD_AND_ACT = """
@@ -119,9 +165,19 @@ def test_an_environment_without_the_plugin_loads_it_strictly_and_acts_like_the_s
     student.save_pretrained(tmp_path / "saved")
     batch = {**make_batch(), "noise": torch.randn(3, 10, 8)}
     save_file(batch, tmp_path / "batch.safetensors")
-    python("-c", LOAD_AND_ACT, tmp_path / "saved", tmp_path / "batch.safetensors", tmp_path / "actions.safetensors", env=without_plugin)
+    python(
+        "-c",
+        LOAD_AND_ACT,
+        tmp_path / "saved",
+        tmp_path / "batch.safetensors",
+        tmp_path / "actions.safetensors",
+        env=without_plugin,
+    )
     noise = batch.pop("noise")
-    assert torch.equal(load_file(tmp_path / "actions.safetensors")["actions"], student.predict_action_chunk(batch, noise))
+    assert torch.equal(
+        load_file(tmp_path / "actions.safetensors")["actions"],
+        student.predict_action_chunk(batch, noise),
+    )
 
 
 def resumed(run: Path, out: Path) -> Path:
@@ -132,19 +188,46 @@ def resumed(run: Path, out: Path) -> Path:
     return out / "checkpoints/000004"
 
 
-def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(reflow_run: tuple[Path, str], tmp_path: Path) -> None:
+def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(
+    reflow_run: tuple[Path, str], tmp_path: Path
+) -> None:
     again, straight = resumed(reflow_run[0], tmp_path / "run"), reflow_run[0] / "checkpoints/000004"
     for name in (MODEL, OPTIMIZER, f"pretrained_model/{NORMALISER}"):
         assert (again / name).read_bytes() == (straight / name).read_bytes(), name
-    configs = [json.loads((folder / "pretrained_model/config.json").read_text()) for folder in (again, straight)]
+    configs = [
+        json.loads((folder / "pretrained_model/config.json").read_text())
+        for folder in (again, straight)
+    ]
     assert configs[0] == configs[1]
-    assert (straight / MODEL).read_bytes() != (reflow_run[0] / "checkpoints/000002" / MODEL).read_bytes()
+    assert (straight / MODEL).read_bytes() != (
+        reflow_run[0] / "checkpoints/000002" / MODEL
+    ).read_bytes()
 
 
-def test_a_run_of_accelerate_launch_with_average_real_data_and_shared_vlm_resumes_exactly(teacher_folder: Path, dataset_root: Path, tmp_path: Path) -> None:
-    options = ["--policy.ema_decay=0.9", "--policy.mix_real_data=0.5", "--policy.share_vlm=true", "--policy.loss=pseudo_huber", "--policy.num_steps=1"]
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes=1", "-m", "lerobot.scripts.lerobot_train"]
-    arguments = train_arguments(dataset_root, tmp_path / "straight", "--policy.type=smolvla_reflow", f"--policy.teacher_model_path={teacher_folder}")
+def test_a_run_of_accelerate_launch_with_average_real_data_and_shared_vlm_resumes_exactly(
+    teacher_folder: Path, dataset_root: Path, tmp_path: Path
+) -> None:
+    options = [
+        "--policy.ema_decay=0.9",
+        "--policy.mix_real_data=0.5",
+        "--policy.share_vlm=true",
+        "--policy.loss=pseudo_huber",
+        "--policy.num_steps=1",
+    ]
+    launch = [
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes=1",
+        "-m",
+        "lerobot.scripts.lerobot_train",
+    ]
+    arguments = train_arguments(
+        dataset_root,
+        tmp_path / "straight",
+        "--policy.type=smolvla_reflow",
+        f"--policy.teacher_model_path={teacher_folder}",
+    )
     python(*launch, *arguments, *options)
     straight = tmp_path / "straight/checkpoints/000004"
     again = resumed(tmp_path / "straight", tmp_path / "again")
@@ -154,23 +237,42 @@ def test_a_run_of_accelerate_launch_with_average_real_data_and_shared_vlm_resume
 
 
 REFUSED = {
-    "no teacher": (["--policy.type=smolvla", "--policy.use_reflow=True"], "teacher_model_path`: reflow needs a teacher; pass --policy.teacher_model_path="),
+    "no teacher": (
+        ["--policy.type=smolvla", "--policy.use_reflow=True"],
+        "teacher_model_path`: reflow needs a teacher; pass --policy.teacher_model_path=",
+    ),
     "peft": (
-        ["--policy.type=smolvla_reflow", "--policy.teacher_model_path={teacher}", "--peft.method_type=LORA"],
+        [
+            "--policy.type=smolvla_reflow",
+            "--policy.teacher_model_path={teacher}",
+            "--peft.method_type=LORA",
+        ],
         "use_peft`: reflow trains the expert itself",
     ),
-    "another action": (["--policy.type=smolvla_reflow", "--policy.teacher_model_path={other}"], "acts in 3 dimensions and the dataset's action has 6"),
+    "another action": (
+        ["--policy.type=smolvla_reflow", "--policy.teacher_model_path={other}"],
+        "acts in 3 dimensions and the dataset's action has 6",
+    ),
 }
 
 
-def test_the_tool_finds_nothing_in_it_but_what_is_true_of_the_tiny_vlm(reflow_run: tuple[Path, str]) -> None:
-    found = api.verify(str(reflow_run[0] / "checkpoints/last/pretrained_model"), values=True).findings
+def test_the_tool_finds_nothing_in_it_but_what_is_true_of_the_tiny_vlm(
+    reflow_run: tuple[Path, str],
+) -> None:
+    found = api.verify(
+        str(reflow_run[0] / "checkpoints/last/pretrained_model"), values=True
+    ).findings
     # And that its VLM was never loaded, which is true of one made from its config alone.
-    assert {finding.code for finding in found if finding.severity is not Severity.NOTE} == {"CK405", "CK710"}
+    assert {finding.code for finding in found if finding.severity is not Severity.NOTE} == {
+        "CK405",
+        "CK710",
+    }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_work_is_refused_before_any_training_step(case: str, teacher_folder: Path, dataset_root: Path, tmp_path: Path) -> None:
+def test_what_cannot_work_is_refused_before_any_training_step(
+    case: str, teacher_folder: Path, dataset_root: Path, tmp_path: Path
+) -> None:
     other = tmp_path / "other"
     shutil.copytree(teacher_folder, other)
     config = json.loads((other / "config.json").read_text())
@@ -188,5 +290,10 @@ def test_what_cannot_work_is_refused_before_any_training_step(case: str, teacher
 
 def test_the_help_lists_the_fields(teacher_folder: Path) -> None:
     done = lerobot_train("--policy.type=smolvla_reflow", "--help")
-    for field in ("--policy.teacher_model_path", "--policy.time_sampling", "--policy.share_vlm", "--policy.pairs_path"):
+    for field in (
+        "--policy.teacher_model_path",
+        "--policy.time_sampling",
+        "--policy.share_vlm",
+        "--policy.pairs_path",
+    ):
         assert field in done.stdout

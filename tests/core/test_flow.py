@@ -30,7 +30,10 @@ def gaussian_to_point(x: Tensor, time: Tensor) -> Tensor:
 
 
 def gaussian_to_two_modes(x: Tensor, time: Tensor) -> Tensor:
-    """E[z1 - z0 | x_t = x] when z0 is MODES or -MODES with equal chance: the paths bend towards one of them."""
+    """E[z1 - z0 | x_t = x] when z0 is MODES or -MODES with equal chance.
+
+    The paths bend towards one of them.
+    """
     t = time[:, None, None].clamp_min(1e-4)
     expected_z0 = MODES * torch.tanh((1 - t) * MODES * x / t**2)
     return (x - expected_z0) / t
@@ -45,7 +48,9 @@ def test_the_path_ends_exactly_at_noise_and_action(seed: int) -> None:
 
 def test_the_path_has_the_straight_velocity() -> None:
     z0, z1 = torch.randn(2, 3, 4, 5, generator=generator(), dtype=torch.float64).unbind()
-    early, late = (flow.interpolate(z0, z1, torch.full((3,), t, dtype=torch.float64)) for t in (0.25, 0.75))
+    early, late = (
+        flow.interpolate(z0, z1, torch.full((3,), t, dtype=torch.float64)) for t in (0.25, 0.75)
+    )
     torch.testing.assert_close((late - early) / 0.5, flow.straight_velocity(z0, z1))
 
 
@@ -71,7 +76,9 @@ def test_two_modes_need_many_steps_and_one_step_lands_between_them() -> None:
 
 def test_reflow_of_two_modes_is_right_in_one_step() -> None:
     z1, z0 = noise(), MODES * noise().sign()  # the coupling that the two-mode ODE makes
-    velocity_at_noise = flow.straight_velocity(z0, z1)  # at t = 1 the noise is known, so this is the regression's optimum
+    velocity_at_noise = flow.straight_velocity(
+        z0, z1
+    )  # at t = 1 the noise is known, so this is the regression's optimum
     solution = flow.solve(lambda _x, _t: velocity_at_noise, z1, 1)
     torch.testing.assert_close(solution.z0_BTA, z0)
 
@@ -90,7 +97,11 @@ def test_euler_is_lerobots_sampling_loop_bit_for_bit() -> None:
 def test_heun_converges_faster_than_euler() -> None:
     exact = noise() * math.exp(-1)
     errors = {
-        (solver, steps): (flow.solve(lambda x, _: x, noise(), steps, solver).z0_BTA - exact).abs().mean() for solver in flow.SOLVERS for steps in (10, 20)
+        (solver, steps): (flow.solve(lambda x, _: x, noise(), steps, solver).z0_BTA - exact)
+        .abs()
+        .mean()
+        for solver in flow.SOLVERS
+        for steps in (10, 20)
     }
     assert errors["heun", 10] < errors["euler", 10] / 10
     assert errors["euler", 10] / errors["euler", 20] == pytest.approx(2, rel=0.1)
@@ -118,11 +129,14 @@ def test_times_lie_in_the_unit_interval_and_repeat_with_the_seed(sampling: str) 
 
 def test_time_samplings_have_their_distributions() -> None:
     uniform, beta, u_shaped, mixture = (
-        flow.sample_time(name, 200_000, generator(), endpoint_mass=0.3) for name in ("uniform", "beta", "u_shaped", "endpoint_mixture")
+        flow.sample_time(name, 200_000, generator(), endpoint_mass=0.3)
+        for name in ("uniform", "beta", "u_shaped", "endpoint_mixture")
     )
     assert uniform.mean() == pytest.approx(0.5, abs=0.005)
     assert beta.mean() == pytest.approx(0.6 * 0.999 + 0.001, abs=0.005)  # Beta(1.5, 1) has mean 0.6
-    assert beta.var() == pytest.approx(0.0686 * 0.999**2, abs=0.003)  # and variance 1.5 / (2.5^2 * 3.5)
+    assert beta.var() == pytest.approx(
+        0.0686 * 0.999**2, abs=0.003
+    )  # and variance 1.5 / (2.5^2 * 3.5)
     a = flow.U_SHAPE_STEEPNESS
     below_tenth = (math.expm1(0.1 * a) + math.exp(a) - math.exp(0.9 * a)) / (2 * math.expm1(a))
     assert (u_shaped < 0.1).float().mean() == pytest.approx(below_tenth, abs=0.005)
@@ -135,7 +149,9 @@ def test_losses_have_their_formulas() -> None:
     error = torch.tensor([[[3.0, 4.0]], [[0.0, 0.0]]])
     torch.testing.assert_close(flow.mse(error.square()), torch.tensor([12.5, 0.0]))
     c = 0.00054 * 2
-    torch.testing.assert_close(flow.pseudo_huber(error.square()), torch.tensor([math.sqrt(25 + c * c) - c, 0.0]))
+    torch.testing.assert_close(
+        flow.pseudo_huber(error.square()), torch.tensor([math.sqrt(25 + c * c) - c, 0.0])
+    )
 
 
 def test_pseudo_huber_has_a_gradient_at_zero_error() -> None:

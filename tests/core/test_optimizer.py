@@ -1,4 +1,7 @@
-"""F32 masters: small updates add up, a saved state continues exactly, and F32 parameters see torch's own AdamW."""
+"""F32 masters.
+
+Small updates add up, a saved state continues exactly, and F32 parameters see torch's own AdamW.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +19,30 @@ SETTINGS = {"lr": RATE, "betas": (0.9, 0.95), "eps": 1e-8, "weight_decay": 1e-10
 
 def weights(dtype: torch.dtype) -> list[nn.Parameter]:
     random = torch.Generator().manual_seed(0)
-    return [nn.Parameter((torch.randn(64, 64, generator=random) * 0.05).to(dtype)) for _ in range(2)]
+    return [
+        nn.Parameter((torch.randn(64, 64, generator=random) * 0.05).to(dtype)) for _ in range(2)
+    ]
 
 
-def train(parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer, steps: int, start: int = 0) -> None:
+def train(
+    parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer, steps: int, start: int = 0
+) -> None:
     for step in range(start, start + steps):
         random = torch.Generator().manual_seed(step)
         for parameter in parameters:
-            parameter.grad = (torch.randn(parameter.shape, generator=random) + 1).to(parameter.dtype)
+            parameter.grad = (torch.randn(parameter.shape, generator=random) + 1).to(
+                parameter.dtype
+            )
         optimizer.step()
 
 
 def moved(parameters: list[nn.Parameter]) -> float:
     start = weights(parameters[0].dtype)
-    return float(torch.stack([(now != then).float().mean() for now, then in zip(parameters, start, strict=True)]).mean())
+    return float(
+        torch.stack(
+            [(now != then).float().mean() for now, then in zip(parameters, start, strict=True)]
+        ).mean()
+    )
 
 
 def test_bf16_weights_move_at_a_small_rate_and_do_not_without_masters() -> None:
@@ -52,11 +65,19 @@ def test_parameters_are_the_rounding_of_their_masters() -> None:
 
 
 def test_masters_follow_f32_training_exactly() -> None:
-    low, full = weights(torch.bfloat16), [nn.Parameter(weight.detach().float()) for weight in weights(torch.bfloat16)]
-    low_optimizer, full_optimizer = MasterAdamW(low, **SETTINGS), torch.optim.AdamW(full, **SETTINGS)
+    low, full = (
+        weights(torch.bfloat16),
+        [nn.Parameter(weight.detach().float()) for weight in weights(torch.bfloat16)],
+    )
+    low_optimizer, full_optimizer = (
+        MasterAdamW(low, **SETTINGS),
+        torch.optim.AdamW(full, **SETTINGS),
+    )
     for step in range(5):
         for one, other in zip(low, full, strict=True):
-            one.grad = torch.randn(one.shape, generator=torch.Generator().manual_seed(step)).to(torch.bfloat16)
+            one.grad = torch.randn(one.shape, generator=torch.Generator().manual_seed(step)).to(
+                torch.bfloat16
+            )
             other.grad = one.grad.float()
         low_optimizer.step()
         full_optimizer.step()
@@ -82,7 +103,11 @@ def test_a_state_saved_by_lerobot_continues_exactly(tmp_path: Path) -> None:
     second = [nn.Parameter(weight.detach().clone()) for weight in first]
     resumed = load_optimizer_state(MasterAdamW(second, **SETTINGS), tmp_path)
     assert isinstance(resumed, MasterAdamW)
-    assert all(state[key].dtype == torch.float32 for state in resumed.state.values() for key in ("master", "exp_avg", "exp_avg_sq"))
+    assert all(
+        state[key].dtype == torch.float32
+        for state in resumed.state.values()
+        for key in ("master", "exp_avg", "exp_avg_sq")
+    )
     train(second, resumed, 3, start=3)
     assert all(torch.equal(one, other) for one, other in zip(straight, second, strict=True))
 

@@ -1,4 +1,7 @@
-"""One shared prefix gives what separate passes give: same loss, same gradients; and it is shared only where that is true."""
+"""One shared prefix gives what separate passes give: same loss, same gradients.
+
+And it is shared only where that is true.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +19,36 @@ from lerobot_policy_smolvla_reflow.prefix import encode_prefix, solve_ode
 from torch import Tensor
 
 from lerobot_policy_smolvla_reflow import flow
-from tests.core.surroundings import ACTION_DIMS, CAMERA, STATE_DIMS, make_batch, save_teacher, smolvla_config
+from tests.core.surroundings import (
+    ACTION_DIMS,
+    CAMERA,
+    STATE_DIMS,
+    make_batch,
+    save_teacher,
+    smolvla_config,
+)
 
 MakeStudent = Callable[..., SmolVLAReflowPolicy]
 SECOND_CAMERA = "observation.images.wrist"
 
 
-def loss_and_gradients(student: SmolVLAReflowPolicy, batch: dict[str, Tensor], **inputs: Any) -> tuple[Tensor, dict[str, Tensor]]:
+def loss_and_gradients(
+    student: SmolVLAReflowPolicy, batch: dict[str, Tensor], **inputs: Any
+) -> tuple[Tensor, dict[str, Tensor]]:
     torch.manual_seed(3)
     student.zero_grad()
     loss, _ = student.forward(batch, **inputs)
     loss.backward()
-    return loss.detach(), {name: parameter.grad.clone() for name, parameter in student.named_parameters() if parameter.grad is not None}
+    return loss.detach(), {
+        name: parameter.grad.clone()
+        for name, parameter in student.named_parameters()
+        if parameter.grad is not None
+    }
 
 
-def assert_equal_to(one: tuple[Tensor, dict[str, Tensor]], other: tuple[Tensor, dict[str, Tensor]], tolerance: float) -> None:
+def assert_equal_to(
+    one: tuple[Tensor, dict[str, Tensor]], other: tuple[Tensor, dict[str, Tensor]], tolerance: float
+) -> None:
     torch.testing.assert_close(one[0], other[0], rtol=tolerance, atol=0)
     assert one[1].keys() == other[1].keys()
     for name, gradient in one[1].items():
@@ -38,8 +56,13 @@ def assert_equal_to(one: tuple[Tensor, dict[str, Tensor]], other: tuple[Tensor, 
         assert (gradient - other[1][name]).norm() <= tolerance * scale + 1e-12, name
 
 
-def stock_loss_and_gradients(student: SmolVLAReflowPolicy, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """The same step with nothing but LeRobot's own passes: `sample_actions` for the teacher, the training pass for the student."""
+def stock_loss_and_gradients(
+    student: SmolVLAReflowPolicy, batch: dict[str, Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The same step with nothing but LeRobot's own passes.
+
+    `sample_actions` for the teacher, the training pass for the student.
+    """
     torch.manual_seed(3)
     student.zero_grad()
     parts = observe(student, batch).parts
@@ -50,7 +73,11 @@ def stock_loss_and_gradients(student: SmolVLAReflowPolicy, batch: dict[str, Tens
         z0 = student._teacher.model.sample_actions(*parts, noise=noise)
     loss = student.model.forward(*parts, z0, noise=noise, time=time).mean()
     loss.backward()
-    gradients = {name: parameter.grad.clone() for name, parameter in student.named_parameters() if parameter.grad is not None}
+    gradients = {
+        name: parameter.grad.clone()
+        for name, parameter in student.named_parameters()
+        if parameter.grad is not None
+    }
     shared = loss_and_gradients(student, batch, noise=noise, time=time)
     assert_equal_to(shared, (loss.detach(), gradients), 1e-5)
     return loss.detach(), gradients
@@ -67,15 +94,26 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_step_equals_lerobots_own_passes(variant: str, tiny_vlm: Path, tmp_path: Path, make_student: MakeStudent, batch: dict[str, Tensor]) -> None:
+def test_a_step_equals_lerobots_own_passes(
+    variant: str,
+    tiny_vlm: Path,
+    tmp_path: Path,
+    make_student: MakeStudent,
+    batch: dict[str, Tensor],
+) -> None:
     teacher = save_teacher(tmp_path / "t", smolvla_config(tiny_vlm, **VARIANTS[variant]))
     loss, gradients = stock_loss_and_gradients(make_student(teacher, f32=True), batch)
     assert loss > 0
     assert gradients["model.state_proj.weight"].norm() > 0
 
 
-def test_a_step_with_two_cameras_one_of_them_masked_equals_lerobots_own_passes(tiny_vlm: Path, tmp_path: Path, make_student: MakeStudent) -> None:
-    features = {name: PolicyFeature(type=FeatureType.VISUAL, shape=(3, 64, 64)) for name in (CAMERA, SECOND_CAMERA)}
+def test_a_step_with_two_cameras_one_of_them_masked_equals_lerobots_own_passes(
+    tiny_vlm: Path, tmp_path: Path, make_student: MakeStudent
+) -> None:
+    features = {
+        name: PolicyFeature(type=FeatureType.VISUAL, shape=(3, 64, 64))
+        for name in (CAMERA, SECOND_CAMERA)
+    }
     features["observation.state"] = PolicyFeature(type=FeatureType.STATE, shape=(STATE_DIMS,))
     teacher = save_teacher(tmp_path / "t", smolvla_config(tiny_vlm, input_features=features))
     batch = make_batch(cameras=(CAMERA, SECOND_CAMERA), action_dims=ACTION_DIMS)
@@ -104,49 +142,81 @@ def test_the_prefix_ignores_the_state(make_student: MakeStudent, batch: dict[str
     student = make_student(f32=True)
     observation = observe(student, batch)
     other = observe(student, batch | {"observation.state": batch["observation.state"] + 100})
-    for one, two in zip(encode_prefix(student.model, observation).keys, encode_prefix(student.model, other).keys, strict=True):
+    for one, two in zip(
+        encode_prefix(student.model, observation).keys,
+        encode_prefix(student.model, other).keys,
+        strict=True,
+    ):
         assert torch.equal(one, two)
     noise = torch.randn(3, 10, 8)
-    assert not torch.equal(solve_ode(student.model, observation, noise, 1, "euler").z0_BTA, solve_ode(student.model, other, noise, 1, "euler").z0_BTA)
+    assert not torch.equal(
+        solve_ode(student.model, observation, noise, 1, "euler").z0_BTA,
+        solve_ode(student.model, other, noise, 1, "euler").z0_BTA,
+    )
 
 
-def test_the_prefix_carries_no_gradient_and_the_state_does(make_student: MakeStudent, batch: dict[str, Tensor]) -> None:
+def test_the_prefix_carries_no_gradient_and_the_state_does(
+    make_student: MakeStudent, batch: dict[str, Tensor]
+) -> None:
     student = make_student()
-    assert not any(tensor.requires_grad for tensor in encode_prefix(student.model, observe(student, batch)).keys)
+    assert not any(
+        tensor.requires_grad
+        for tensor in encode_prefix(student.model, observe(student, batch)).keys
+    )
     _, gradients = loss_and_gradients(student, batch)
-    assert gradients.keys() == {name for name, parameter in student.named_parameters() if parameter.requires_grad and "lm_expert.embed" not in name}
+    assert gradients.keys() == {
+        name
+        for name, parameter in student.named_parameters()
+        if parameter.requires_grad and "lm_expert.embed" not in name
+    }
 
 
-def test_the_attention_mode_is_put_back(make_student: MakeStudent, batch: dict[str, Tensor]) -> None:
+def test_the_attention_mode_is_put_back(
+    make_student: MakeStudent, batch: dict[str, Tensor]
+) -> None:
     student = make_student()
     student.forward(batch)
     assert student._teacher is not None
-    assert student.model.vlm_with_expert.attention_mode == student._teacher.model.vlm_with_expert.attention_mode == "cross_attn"
+    assert (
+        student.model.vlm_with_expert.attention_mode
+        == student._teacher.model.vlm_with_expert.attention_mode
+        == "cross_attn"
+    )
 
 
 def separate(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if "prefix" in record.getMessage()]
 
 
-def test_a_trained_vlm_is_not_shared_and_says_so(make_student: MakeStudent, batch: dict[str, Tensor], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_trained_vlm_is_not_shared_and_says_so(
+    make_student: MakeStudent, batch: dict[str, Tensor], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     student = make_student(train_expert_only=False, freeze_vision_encoder=False)
     _, gradients = loss_and_gradients(student, batch)
     assert any(".vlm_with_expert.vlm." in name for name in gradients)
-    assert separate(caplog) == ["[Reflow] Student and teacher run the prefix separately: the student's VLM trains"]
+    assert separate(caplog) == [
+        "[Reflow] Student and teacher run the prefix separately: the student's VLM trains"
+    ]
 
 
-def test_a_differing_vlm_is_not_shared_and_says_so_once(make_student: MakeStudent, batch: dict[str, Tensor], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_differing_vlm_is_not_shared_and_says_so_once(
+    make_student: MakeStudent, batch: dict[str, Tensor], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     student = make_student(f32=True)
     with torch.no_grad():
         student.model.vlm_with_expert.vlm.lm_head.weight[0, 0] += 1
     student.forward(batch)
     student.forward(batch)
-    assert separate(caplog) == ["[Reflow] Student and teacher run the prefix separately: the VLMs of student and teacher differ"]
+    assert separate(caplog) == [
+        "[Reflow] Student and teacher run the prefix separately: the VLMs of student and teacher differ"
+    ]
 
 
-def test_a_vlm_written_to_after_the_first_step_is_noticed(make_student: MakeStudent, batch: dict[str, Tensor], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_vlm_written_to_after_the_first_step_is_noticed(
+    make_student: MakeStudent, batch: dict[str, Tensor], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     student = make_student(f32=True)
     student.forward(batch)
@@ -159,7 +229,9 @@ def test_a_vlm_written_to_after_the_first_step_is_noticed(make_student: MakeStud
     ]
 
 
-def test_targets_come_from_the_teachers_own_vlm_when_it_differs(make_student: MakeStudent, batch: dict[str, Tensor]) -> None:
+def test_targets_come_from_the_teachers_own_vlm_when_it_differs(
+    make_student: MakeStudent, batch: dict[str, Tensor]
+) -> None:
     noise, time = torch.randn(3, 10, 8), torch.ones(3)
     student = make_student(f32=True)
     assert student._teacher is not None

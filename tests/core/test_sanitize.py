@@ -1,4 +1,7 @@
-"""A real policy made dirty, then sanitized: the very files again, and stock LeRobot loads and runs them strictly."""
+"""A real policy made dirty, then sanitized.
+
+The very files again, and stock LeRobot loads and runs them strictly.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,17 @@ from tests.core.surroundings import make_batch
 
 
 @pytest.mark.lerobot
-def test_a_dirty_reflow_checkpoint_comes_clean_and_acts_as_before(teacher_folder: Path, tmp_path: Path) -> None:
+def test_a_dirty_reflow_checkpoint_comes_clean_and_acts_as_before(
+    teacher_folder: Path, tmp_path: Path
+) -> None:
     shutil.copytree(teacher_folder, tmp_path / "dirty")
     tensors = load_file(teacher_folder / "model.safetensors")
     vlm = {name for name in tensors if ".vlm." in name}
     student = {name: tensor for name, tensor in tensors.items() if name not in vlm}
-    teacher = {f"model._teacher_model.{name}": tensor if name in vlm else tensor + 1 for name, tensor in tensors.items()}
+    teacher = {
+        f"model._teacher_model.{name}": tensor if name in vlm else tensor + 1
+        for name, tensor in tensors.items()
+    }
     aliases = {name: f"model._teacher_model.{name}" for name in vlm}
     save_file(student | teacher, tmp_path / "dirty/model.safetensors", metadata=aliases)
     config = json.loads((teacher_folder / "config.json").read_text())
@@ -33,5 +41,8 @@ def test_a_dirty_reflow_checkpoint_comes_clean_and_acts_as_before(teacher_folder
     for file in teacher_folder.iterdir():
         assert (tmp_path / "clean" / file.name).read_bytes() == file.read_bytes(), file.name
     noise = torch.randn(3, 10, 8, generator=torch.Generator().manual_seed(0))
-    actions = [SmolVLAPolicy.from_pretrained(folder, strict=True).predict_action_chunk(make_batch(), noise) for folder in (teacher_folder, tmp_path / "clean")]
+    actions = [
+        SmolVLAPolicy.from_pretrained(folder, strict=True).predict_action_chunk(make_batch(), noise)
+        for folder in (teacher_folder, tmp_path / "clean")
+    ]
     assert torch.equal(*actions)

@@ -1,16 +1,15 @@
 """Laws of `compare` over generated checkpoints, held in memory: no file is read.
 
-same         compare(a, a) is same, and nothing is in it but neutral changes
-inverse      compare(b, a) == compare(a, b).inverse(), field by field, order included
-involution   compare(a, b).inverse().inverse() == compare(a, b)
-accounting   every tensor of A and of B is accounted for exactly once: common, only in one side, or in one rename pair
-content      every tensor of a pair whose dtype or shape differs is listed under that, and no other is
-equal shape  the two tensors of a rename pair have one shape
-aspects      leaving an aspect out removes that aspect's changes and changes nothing else
-selection    leaving addresses out adds no value, metadata or file change, and no tensor that is not an address looked at
-nothing      ignore('**') leaves an empty diff
-neutral      values that mean the same are listed with their reason and are no difference
-order        the order in which tensors and files stand in a checkpoint does not matter
+same         compare(a, a) is same, and nothing is in it but neutral changes inverse      compare(b,
+a) == compare(a, b).inverse(), field by field, order included involution   compare(a,
+b).inverse().inverse() == compare(a, b) accounting   every tensor of A and of B is accounted for
+exactly once: common, only in one side, or in one rename pair content      every tensor of a pair
+whose dtype or shape differs is listed under that, and no other is equal shape  the two tensors of a
+rename pair have one shape aspects      leaving an aspect out removes that aspect's changes and
+changes nothing else selection    leaving addresses out adds no value, metadata or file change, and
+no tensor that is not an address looked at nothing      ignore('**') leaves an empty diff neutral
+values that mean the same are listed with their reason and are no difference order        the order
+in which tensors and files stand in a checkpoint does not matter
 """
 
 from __future__ import annotations
@@ -22,7 +21,14 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from ckpt_tools.checkpoint.dtype import Dtype
-from ckpt_tools.checkpoint.model import Checkpoint, Document, OtherFile, ShardIndex, Tensor, TensorFile
+from ckpt_tools.checkpoint.model import (
+    Checkpoint,
+    Document,
+    OtherFile,
+    ShardIndex,
+    Tensor,
+    TensorFile,
+)
 from ckpt_tools.checkpoint.names import Selection, value_address
 from ckpt_tools.diff.compare import ALL_ASPECTS, compare
 from ckpt_tools.diff.model import Aspect, Diff, ValueChange
@@ -33,9 +39,24 @@ BIT_OF_EVERYTHING = 50
 
 type Spec = dict[str, tuple[Dtype, tuple[int, ...]]]
 
-# --- generated checkpoints ---------------------------------------------------------------------------------------------
+# --- generated checkpoints ------------------------------------------------------------------------
 
-SEGMENTS = ("_orig_mod", "module", "model", "layers", "0", "1", "2", "00", "10", "a", "b", "weight", "teacher", "")
+SEGMENTS = (
+    "_orig_mod",
+    "module",
+    "model",
+    "layers",
+    "0",
+    "1",
+    "2",
+    "00",
+    "10",
+    "a",
+    "b",
+    "weight",
+    "teacher",
+    "",
+)
 """Wrappers, layer numbers, a number in a second spelling, words, and the empty segment that dots at the ends make."""
 
 names = st.lists(st.sampled_from(SEGMENTS), min_size=1, max_size=6).map(".".join)
@@ -44,7 +65,9 @@ dtypes = st.sampled_from([Dtype.F32, Dtype.BF16])
 specs = st.dictionaries(names, st.tuples(dtypes, shapes), max_size=10)
 
 
-def weights(spec: Spec, path: str = "model.safetensors", metadata: tuple[tuple[str, str], ...] | None = None) -> TensorFile:
+def weights(
+    spec: Spec, path: str = "model.safetensors", metadata: tuple[tuple[str, str], ...] | None = None
+) -> TensorFile:
     """Return a tensor file that holds `spec` in its order, one tensor after the other."""
     tensors: list[Tensor] = []
     start = 0
@@ -52,7 +75,9 @@ def weights(spec: Spec, path: str = "model.safetensors", metadata: tuple[tuple[s
         end = start + prod(shape) * dtype.bits // 8
         tensors.append(Tensor(name, dtype, shape, path, start, end))
         start = end
-    return TensorFile(path=path, size=start + 8, payload_start=8, tensors=tuple(tensors), metadata=metadata)
+    return TensorFile(
+        path=path, size=start + 8, payload_start=8, tensors=tuple(tensors), metadata=metadata
+    )
 
 
 def checkpoint(spec: Spec) -> Checkpoint:
@@ -61,12 +86,21 @@ def checkpoint(spec: Spec) -> Checkpoint:
 
 @st.composite
 def related_specs(draw: st.DrawFn) -> tuple[Spec, Spec]:
-    """Two sets of tensors, the second made from the first the way names go wrong: wrapped, moved, shifted, retyped, shuffled, with some lost and some added."""
+    """Two sets of tensors, the second made from the first the way names go wrong.
+
+    Wrapped, moved, shifted, retyped, shuffled, with some lost and some added.
+    """
     spec = draw(specs)
     wrapper, prefix = draw(st.sampled_from(["_orig_mod", "module"])), draw(names)
     shift = draw(st.integers(-2, 2))
     changes = draw(
-        st.lists(st.sampled_from(["keep", "wrap", "inside", "prefix", "strip", "shift", "dtype", "shape", "drop"]), min_size=len(spec), max_size=len(spec))
+        st.lists(
+            st.sampled_from(
+                ["keep", "wrap", "inside", "prefix", "strip", "shift", "dtype", "shape", "drop"]
+            ),
+            min_size=len(spec),
+            max_size=len(spec),
+        )
     )
     other: Spec = {}
     for (name, (dtype, shape)), change in zip(spec.items(), changes, strict=True):
@@ -76,33 +110,58 @@ def related_specs(draw: st.DrawFn) -> tuple[Spec, Spec]:
             "inside": ".".join([*parts[:1], wrapper, *parts[1:]]),
             "prefix": f"{prefix}.{name}",
             "strip": ".".join(parts[1:]) or name,
-            "shift": ".".join(str(max(0, int(part) + shift)) if part.isdigit() else part for part in parts),
+            "shift": ".".join(
+                str(max(0, int(part) + shift)) if part.isdigit() else part for part in parts
+            ),
         }.get(change, name)
         if change != "drop":
-            other[renamed] = (draw(dtypes) if change == "dtype" else dtype, draw(shapes) if change == "shape" else shape)
+            other[renamed] = (
+                draw(dtypes) if change == "dtype" else dtype,
+                draw(shapes) if change == "shape" else shape,
+            )
     other |= draw(st.dictionaries(names, st.tuples(dtypes, shapes), max_size=2))
     return spec, dict(draw(st.permutations(list(other.items()))))
 
 
-tensor_pairs = st.one_of(related_specs(), st.tuples(specs, specs)).map(lambda pair: (checkpoint(pair[0]), checkpoint(pair[1])))
+tensor_pairs = st.one_of(related_specs(), st.tuples(specs, specs)).map(
+    lambda pair: (checkpoint(pair[0]), checkpoint(pair[1]))
+)
 
 json_keys = st.sampled_from(["use_reflow", "load_vlm_weights", "a.b", "a/b", "~", "", "*", "x"])
-json_scalars: st.SearchStrategy[Any] = st.sampled_from([None, False, True, 0, 1, 1.0, 0.0, -0.0, "", "0", float("nan"), float("inf")])
+json_scalars: st.SearchStrategy[Any] = st.sampled_from(
+    [None, False, True, 0, 1, 1.0, 0.0, -0.0, "", "0", float("nan"), float("inf")]
+)
 json_values: st.SearchStrategy[Any] = st.recursive(
-    json_scalars, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(json_keys, inner, max_size=3), max_leaves=5
+    json_scalars,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(json_keys, inner, max_size=3),
+    max_leaves=5,
 )
 objects = st.dictionaries(json_keys, json_values, max_size=4)
-paths = st.sampled_from(["config.json", "train_config.json", "policy_preprocessor.json", "processor_config.json", "generation_config.json"])
-metadata = st.none() | st.dictionaries(st.sampled_from(["format", "a/b", "x.y", ""]), st.sampled_from(["pt", "np", ""]), max_size=3).map(
-    lambda found: tuple(found.items())
+paths = st.sampled_from(
+    [
+        "config.json",
+        "train_config.json",
+        "policy_preprocessor.json",
+        "processor_config.json",
+        "generation_config.json",
+    ]
 )
+metadata = st.none() | st.dictionaries(
+    st.sampled_from(["format", "a/b", "x.y", ""]), st.sampled_from(["pt", "np", ""]), max_size=3
+).map(lambda found: tuple(found.items()))
 
 
 @st.composite
 def states(draw: st.DrawFn) -> TensorFile:
     """A file of processor state with its payload, or one too large to have been read."""
     file = weights(
-        draw(st.dictionaries(st.sampled_from(["mean", "std", "a.b"]), st.tuples(dtypes, st.sampled_from([(1,), (2,)])), max_size=2)),
+        draw(
+            st.dictionaries(
+                st.sampled_from(["mean", "std", "a.b"]),
+                st.tuples(dtypes, st.sampled_from([(1,), (2,)])),
+                max_size=2,
+            )
+        ),
         draw(st.sampled_from(["s.safetensors", "t.safetensors"])),
     )
     length = max((tensor.end for tensor in file.tensors), default=0)
@@ -114,31 +173,67 @@ def checkpoints(draw: st.DrawFn) -> Checkpoint:
     """A checkpoint with a bit of everything."""
     documents = draw(st.dictionaries(paths, objects, max_size=3))
     others = draw(
-        st.dictionaries(st.sampled_from(["README.md", "a/b.txt", "vocab.json"]), st.tuples(st.integers(0, 3), st.sampled_from(["", "aa", "bb"])), max_size=3)
+        st.dictionaries(
+            st.sampled_from(["README.md", "a/b.txt", "vocab.json"]),
+            st.tuples(st.integers(0, 3), st.sampled_from(["", "aa", "bb"])),
+            max_size=3,
+        )
     )
     shards = [
-        weights(draw(st.dictionaries(names, st.tuples(dtypes, shapes), max_size=2)), f"m{number}.safetensors", draw(metadata))
+        weights(
+            draw(st.dictionaries(names, st.tuples(dtypes, shapes), max_size=2)),
+            f"m{number}.safetensors",
+            draw(metadata),
+        )
         for number in range(draw(st.integers(1, 2)))
     ]
     return Checkpoint(
         where="somewhere",
         root="somewhere",
         weights=tuple(shards),
-        shard_index=draw(st.sampled_from([None, ShardIndex(path="model.safetensors.index.json", size=3, weight_map=(), total_size=None)])),
+        shard_index=draw(
+            st.sampled_from(
+                [
+                    None,
+                    ShardIndex(
+                        path="model.safetensors.index.json", size=3, weight_map=(), total_size=None
+                    ),
+                ]
+            )
+        ),
         states=tuple({file.path: file for file in draw(st.lists(states(), max_size=2))}.values()),
-        documents=tuple(Document(path=path, text=repr(value), value=value) for path, value in documents.items()),
-        others=tuple(OtherFile(path=path, size=size, sha256=digest) for path, (size, digest) in others.items()),
+        documents=tuple(
+            Document(path=path, text=repr(value), value=value) for path, value in documents.items()
+        ),
+        others=tuple(
+            OtherFile(path=path, size=size, sha256=digest)
+            for path, (size, digest) in others.items()
+        ),
     )
 
 
 aspects = st.frozensets(st.sampled_from(Aspect))
 globs = st.lists(
-    st.sampled_from(["**", "*", "model.**", "**.weight", "layers.*", "config.**", "config.use_reflow", "__metadata__.*", "*.json", "?"]), max_size=2
+    st.sampled_from(
+        [
+            "**",
+            "*",
+            "model.**",
+            "**.weight",
+            "layers.*",
+            "config.**",
+            "config.use_reflow",
+            "__metadata__.*",
+            "*.json",
+            "?",
+        ]
+    ),
+    max_size=2,
 ).map(tuple)
 NEUTRAL = {"config.use_reflow": (ABSENT, False, None), "config.x": (ABSENT, False, None)}
 
 
-# --- what a comparison must keep ---------------------------------------------------------------------------------------
+# --- what a comparison must keep ------------------------------------------------------------------
 
 
 @given(checkpoints())
@@ -150,26 +245,66 @@ def test_a_checkpoint_does_not_differ_from_itself(a: Checkpoint) -> None:
 
 @given(tensor_pairs)
 @settings(max_examples=200)
-@example((checkpoint({"b": (Dtype.F32, (2,)), "module.a": (Dtype.F32, (2,))}), checkpoint({"b": (Dtype.BF16, (2,)), "a": (Dtype.BF16, (2,))})))
-@example((checkpoint({"_orig_mod.a": (Dtype.F32, ()), "module.a": (Dtype.F32, ())}), checkpoint({"a": (Dtype.F32, ())})))
-@example((checkpoint({"module.a": (Dtype.F32, ()), "_orig_mod.a": (Dtype.F32, ())}), checkpoint({"a": (Dtype.F32, ())})))
-@example((checkpoint({"layers.0.a": (Dtype.F32, ()), "layers.00.a": (Dtype.F32, ())}), checkpoint({"layers.1.a": (Dtype.F32, ())})))
-@example((checkpoint({"layers.00.a": (Dtype.F32, ()), "layers.0.a": (Dtype.F32, ())}), checkpoint({"layers.1.a": (Dtype.F32, ())})))
-def test_comparing_the_other_way_round_is_the_inverse_for_tensors(pair: tuple[Checkpoint, Checkpoint]) -> None:
+@example(
+    (
+        checkpoint({"b": (Dtype.F32, (2,)), "module.a": (Dtype.F32, (2,))}),
+        checkpoint({"b": (Dtype.BF16, (2,)), "a": (Dtype.BF16, (2,))}),
+    )
+)
+@example(
+    (
+        checkpoint({"_orig_mod.a": (Dtype.F32, ()), "module.a": (Dtype.F32, ())}),
+        checkpoint({"a": (Dtype.F32, ())}),
+    )
+)
+@example(
+    (
+        checkpoint({"module.a": (Dtype.F32, ()), "_orig_mod.a": (Dtype.F32, ())}),
+        checkpoint({"a": (Dtype.F32, ())}),
+    )
+)
+@example(
+    (
+        checkpoint({"layers.0.a": (Dtype.F32, ()), "layers.00.a": (Dtype.F32, ())}),
+        checkpoint({"layers.1.a": (Dtype.F32, ())}),
+    )
+)
+@example(
+    (
+        checkpoint({"layers.00.a": (Dtype.F32, ()), "layers.0.a": (Dtype.F32, ())}),
+        checkpoint({"layers.1.a": (Dtype.F32, ())}),
+    )
+)
+def test_comparing_the_other_way_round_is_the_inverse_for_tensors(
+    pair: tuple[Checkpoint, Checkpoint],
+) -> None:
     a, b = pair
     assert compare(b, a) == compare(a, b).inverse()
 
 
 @given(checkpoints(), checkpoints())
 @settings(max_examples=BIT_OF_EVERYTHING)
-def test_comparing_the_other_way_round_is_the_inverse_for_everything(a: Checkpoint, b: Checkpoint) -> None:
+def test_comparing_the_other_way_round_is_the_inverse_for_everything(
+    a: Checkpoint, b: Checkpoint
+) -> None:
     forth, back = compare(a, b, neutral=NEUTRAL), compare(b, a, neutral=NEUTRAL).inverse()
     assert _as_text(forth) == _as_text(back)
 
 
 def _as_text(diff: Diff) -> str:
     """Return the diff as text: NaN in it is like NaN, 0.0 unlike -0.0."""
-    return repr((diff.only_a, diff.only_b, diff.renamed, diff.retyped, diff.reshaped, diff.values, diff.metadata, diff.files))
+    return repr(
+        (
+            diff.only_a,
+            diff.only_b,
+            diff.renamed,
+            diff.retyped,
+            diff.reshaped,
+            diff.values,
+            diff.metadata,
+            diff.files,
+        )
+    )
 
 
 @given(tensor_pairs)
@@ -186,18 +321,30 @@ def test_every_tensor_is_accounted_for_exactly_once(pair: tuple[Checkpoint, Chec
     names_a, names_b = {tensor.name for tensor in a.tensors}, {tensor.name for tensor in b.tensors}
     pairs = [pair for rename in found.renamed for pair in rename.pairs]
     common = names_a & names_b
-    assert sorted([*common, *(tensor.name for tensor in found.only_a), *(left.name for left, _ in pairs)]) == sorted(names_a)
-    assert sorted([*common, *(tensor.name for tensor in found.only_b), *(right.name for _, right in pairs)]) == sorted(names_b)
+    assert sorted(
+        [*common, *(tensor.name for tensor in found.only_a), *(left.name for left, _ in pairs)]
+    ) == sorted(names_a)
+    assert sorted(
+        [*common, *(tensor.name for tensor in found.only_b), *(right.name for _, right in pairs)]
+    ) == sorted(names_b)
 
 
 @given(tensor_pairs)
-def test_pairs_are_listed_where_they_differ_and_nowhere_else(pair: tuple[Checkpoint, Checkpoint]) -> None:
+def test_pairs_are_listed_where_they_differ_and_nowhere_else(
+    pair: tuple[Checkpoint, Checkpoint],
+) -> None:
     a, b = pair
     found = compare(a, b)
     in_b = {tensor.name: tensor for tensor in b.tensors}
-    pairs = [(tensor, in_b[tensor.name]) for tensor in a.tensors if tensor.name in in_b] + [pair for rename in found.renamed for pair in rename.pairs]
-    assert set(found.retyped) == {(left, right) for left, right in pairs if left.dtype is not right.dtype}
-    assert set(found.reshaped) == {(left, right) for left, right in pairs if left.shape != right.shape}
+    pairs = [(tensor, in_b[tensor.name]) for tensor in a.tensors if tensor.name in in_b] + [
+        pair for rename in found.renamed for pair in rename.pairs
+    ]
+    assert set(found.retyped) == {
+        (left, right) for left, right in pairs if left.dtype is not right.dtype
+    }
+    assert set(found.reshaped) == {
+        (left, right) for left, right in pairs if left.shape != right.shape
+    }
     assert len(set(found.retyped)) == len(found.retyped)
     assert len(set(found.reshaped)) == len(found.reshaped)
 
@@ -219,7 +366,9 @@ def test_a_rename_says_what_differs_in_the_names(pair: tuple[Checkpoint, Checkpo
 
 
 @given(tensor_pairs, st.randoms(use_true_random=False))
-def test_the_order_of_tensors_in_the_files_does_not_matter(pair: tuple[Checkpoint, Checkpoint], random: Any) -> None:
+def test_the_order_of_tensors_in_the_files_does_not_matter(
+    pair: tuple[Checkpoint, Checkpoint], random: Any
+) -> None:
     a, b = pair
     shuffled = list(a.tensors)
     random.shuffle(shuffled)
@@ -227,7 +376,7 @@ def test_the_order_of_tensors_in_the_files_does_not_matter(pair: tuple[Checkpoin
     assert _as_text(compare(a, b)) == _as_text(compare(other, b))
 
 
-# --- what a filter may do ----------------------------------------------------------------------------------------------
+# --- what a filter may do -------------------------------------------------------------------------
 
 FIELDS = {
     Aspect.KEYS: ("only_a", "only_b", "renamed"),
@@ -243,17 +392,24 @@ VALUE_ASPECTS = frozenset(Aspect) - FIELDS.keys()
 
 @given(checkpoints(), checkpoints(), aspects)
 @settings(max_examples=BIT_OF_EVERYTHING)
-def test_an_aspect_that_is_left_out_takes_its_own_changes_along_and_no_other(a: Checkpoint, b: Checkpoint, chosen: frozenset[Aspect]) -> None:
+def test_an_aspect_that_is_left_out_takes_its_own_changes_along_and_no_other(
+    a: Checkpoint, b: Checkpoint, chosen: frozenset[Aspect]
+) -> None:
     everything, found = compare(a, b), compare(a, b, aspects=chosen)
     for aspect, fields in FIELDS.items():
         for field in fields:
-            assert repr(getattr(found, field)) == repr(getattr(everything, field) if aspect in chosen else ())
+            assert repr(getattr(found, field)) == repr(
+                getattr(everything, field) if aspect in chosen else ()
+            )
     kept = [change for change in everything.values if _aspect(change) in chosen]
     assert repr(found.values) == repr(tuple(kept))
 
 
 def _aspect(change: ValueChange) -> Aspect:
-    """Return the aspect that a value belongs to, by what the README promises: config, train config, and processors with their state."""
+    """Return the aspect that a value belongs to, by what the README promises.
+
+    Config, train config, and processors with their state.
+    """
     if change.path == "train_config.json":
         return Aspect.TRAIN_CONFIG
     if "processor" in change.path or change.path.endswith(".safetensors"):
@@ -268,19 +424,36 @@ def test_the_aspects_together_make_up_the_whole_comparison(a: Checkpoint, b: Che
     alone = [compare(a, b, aspects={aspect}) for aspect in Aspect]
     assert frozenset(Aspect) == ALL_ASPECTS
     assert everything.same == all(found.same for found in alone)
-    assert sorted(map(repr, everything.values)) == sorted(repr(change) for found in alone for change in found.values)
+    assert sorted(map(repr, everything.values)) == sorted(
+        repr(change) for found in alone for change in found.values
+    )
 
 
 @given(checkpoints(), checkpoints(), globs, globs)
 @settings(max_examples=BIT_OF_EVERYTHING)
-def test_a_selection_only_removes(a: Checkpoint, b: Checkpoint, select: tuple[str, ...], ignore: tuple[str, ...]) -> None:
+def test_a_selection_only_removes(
+    a: Checkpoint, b: Checkpoint, select: tuple[str, ...], ignore: tuple[str, ...]
+) -> None:
     selection = Selection(select, ignore)
     everything, found = compare(a, b), compare(a, b, selection=selection)
-    for field, address in (("values", _value), ("metadata", _value), ("files", lambda change: change.path)):
-        assert [repr(change) for change in getattr(found, field)] == [repr(change) for change in getattr(everything, field) if address(change) in selection]
+    for field, address in (
+        ("values", _value),
+        ("metadata", _value),
+        ("files", lambda change: change.path),
+    ):
+        assert [repr(change) for change in getattr(found, field)] == [
+            repr(change) for change in getattr(everything, field) if address(change) in selection
+        ]
     names = {tensor.name for side in (a, b) for tensor in side.tensors if tensor.name in selection}
-    pairs = [*found.retyped, *found.reshaped, *(pair for rename in found.renamed for pair in rename.pairs)]
-    assert {tensor.name for tensor in (*found.only_a, *found.only_b, *(side for pair in pairs for side in pair))} <= names
+    pairs = [
+        *found.retyped,
+        *found.reshaped,
+        *(pair for rename in found.renamed for pair in rename.pairs),
+    ]
+    assert {
+        tensor.name
+        for tensor in (*found.only_a, *found.only_b, *(side for pair in pairs for side in pair))
+    } <= names
 
 
 def _value(change: ValueChange) -> str:
@@ -297,21 +470,34 @@ def test_ignoring_everything_leaves_nothing(a: Checkpoint, b: Checkpoint) -> Non
 @settings(max_examples=BIT_OF_EVERYTHING)
 def test_ignoring_what_differs_leaves_nothing(a: Checkpoint, b: Checkpoint) -> None:
     found = compare(a, b)
-    pairs = [*found.retyped, *found.reshaped, *(pair for rename in found.renamed for pair in rename.pairs)]
-    tensors = {tensor.name for tensor in (*found.only_a, *found.only_b, *(side for pair in pairs for side in pair))}
-    differing = {*tensors, *map(_value, (*found.values, *found.metadata)), *(change.path for change in found.files)}
+    pairs = [
+        *found.retyped,
+        *found.reshaped,
+        *(pair for rename in found.renamed for pair in rename.pairs),
+    ]
+    tensors = {
+        tensor.name
+        for tensor in (*found.only_a, *found.only_b, *(side for pair in pairs for side in pair))
+    }
+    differing = {
+        *tensors,
+        *map(_value, (*found.values, *found.metadata)),
+        *(change.path for change in found.files),
+    }
     assume(not any(character in address for address in differing for character in "*?"))
     assert compare(a, b, selection=Selection(ignore=tuple(differing))).same
 
 
-# --- values that mean the same -----------------------------------------------------------------------------------------
+# --- values that mean the same --------------------------------------------------------------------
 
 forms: st.SearchStrategy[Any] = st.sampled_from([ABSENT, False, None])
 
 
 def _with(value: object, path: str = "config.json") -> Checkpoint:
     content = {} if value is ABSENT else {"use_reflow": value}
-    return checkpoint({})._replace(documents=(Document(path=path, text=repr(content), value=content),))
+    return checkpoint({})._replace(
+        documents=(Document(path=path, text=repr(content), value=content),)
+    )
 
 
 @given(forms, forms)

@@ -22,7 +22,11 @@ from ckpt_tools.strict_json.pointer import ABSENT
 
 keys = st.sampled_from(["a", "b", "a/b", "~", "~1", "", "a.b", "é"])
 scalars: st.SearchStrategy[Any] = st.sampled_from([None, True, False, 0, 1, 1.0, 0.0, "", "1", "a"])
-values: st.SearchStrategy[Any] = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=8)
+values: st.SearchStrategy[Any] = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=8,
+)
 objects = st.dictionaries(keys, values, max_size=4)
 
 
@@ -59,7 +63,9 @@ def test_a_with_what_differs_taken_from_b_is_b(a: dict[str, Any], b: dict[str, A
 
 
 @given(objects, objects)
-def test_each_pointer_is_named_once_and_among_those_that_can_be(a: dict[str, Any], b: dict[str, Any]) -> None:
+def test_each_pointer_is_named_once_and_among_those_that_can_be(
+    a: dict[str, Any], b: dict[str, Any]
+) -> None:
     named = [pointer for pointer, _, _ in differences(a, b)]
     assert len(set(named)) == len(named)
     assert set(named) <= {*pointers(a), *pointers(b)}
@@ -111,7 +117,12 @@ def test_objects_differ_key_by_key_and_lists_as_a_whole() -> None:
 
 
 def test_keys_are_escaped_as_rfc_6901_asks() -> None:
-    assert [pointer for pointer, _, _ in differences({"a/b": 1, "m~n": 1, "": 1, "~1": 1}, {})] == ["/", "/a~1b", "/m~0n", "/~01"]
+    assert [pointer for pointer, _, _ in differences({"a/b": 1, "m~n": 1, "": 1, "~1": 1}, {})] == [
+        "/",
+        "/a~1b",
+        "/m~0n",
+        "/~01",
+    ]
 
 
 def test_pointers_name_the_root_and_what_objects_hold() -> None:

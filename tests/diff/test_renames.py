@@ -1,7 +1,9 @@
 """Renames: which tensor of A is which of B, and by what rule.
 
-Each rule alone, the other way round, and several in one pair of checkpoints; the real 500-key layout under every prefix that training code gives a teacher;
-cases in which two answers are equally good, where the order of a file must not decide; a size at which anything quadratic would take hours.
+Each rule alone, the other way round, and several in one pair of checkpoints; the real 500-key
+layout under every prefix that training code gives a teacher; cases in which two answers are equally
+good, where the order of a file must not decide; a size at which anything quadratic would take
+hours.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ def stack(stem: str, numbers: Iterable[int]) -> list[tuple[str, tuple[int, ...]]
     return [(f"{stem}.{number}.{name}", shape) for number in numbers for name, shape in BLOCK]
 
 
-# --- each rule alone ---------------------------------------------------------------------------------------------------
+# --- each rule alone ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("prefix", ["teacher.", "model.", "a.b.c.", "0.", "."])
@@ -76,29 +78,42 @@ def test_a_prefix_is_seen_added_and_removed(diff: Compared, prefix: str) -> None
 
 
 @pytest.mark.parametrize("prefix", TEACHER_PREFIXES)
-def test_the_whole_layout_moved_under_a_teacher_prefix_is_one_rename(diff: Compared, prefix: str) -> None:
+def test_the_whole_layout_moved_under_a_teacher_prefix_is_one_rename(
+    diff: Compared, prefix: str
+) -> None:
     found = diff(LAYOUT, [(prefix + name, shape) for name, shape in LAYOUT])
     assert kinds(found) == [(RenameKind.PREFIX, "", prefix, 500)]
     assert moved(found) == {name: prefix + name for name, _ in LAYOUT}
 
 
 @pytest.mark.parametrize("prefix", TEACHER_PREFIXES)
-def test_a_vlm_that_is_left_under_its_teachers_name_only_is_345_tensors_moved(diff: Compared, prefix: str) -> None:
+def test_a_vlm_that_is_left_under_its_teachers_name_only_is_345_tensors_moved(
+    diff: Compared, prefix: str
+) -> None:
     student = [(name, shape) for name, shape in LAYOUT if not name.startswith(VLM)]
     found = diff(LAYOUT, [*student, *((prefix + name, shape) for name, shape in LAYOUT)])
     assert kinds(found) == [(RenameKind.PREFIX, "", prefix, 345)]
-    assert sorted(tensor.name for tensor in found.only_b) == sorted(prefix + name for name, _ in student)
+    assert sorted(tensor.name for tensor in found.only_b) == sorted(
+        prefix + name for name, _ in student
+    )
     assert not found.only_a
 
 
-@pytest.mark.parametrize("wrapper", ["_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"])
+@pytest.mark.parametrize(
+    "wrapper", ["_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"]
+)
 @pytest.mark.parametrize("place", [0, 1, 2, 3, -1])
 def test_a_wrapper_is_seen_anywhere_in_the_name(diff: Compared, wrapper: str, place: int) -> None:
     plain = stack("model.layers", range(3))
-    wrapped = [(".".join([*(parts := name.split("."))[:place], wrapper, *parts[place:]]), shape) for name, shape in plain]
+    wrapped = [
+        (".".join([*(parts := name.split("."))[:place], wrapper, *parts[place:]]), shape)
+        for name, shape in plain
+    ]
     assert kinds(diff(plain, wrapped)) == [(RenameKind.WRAPPER, "", wrapper, 9)]
     assert kinds(diff(wrapped, plain)) == [(RenameKind.WRAPPER, wrapper, "", 9)]
-    assert moved(diff(plain, wrapped)) == {a: b for (a, _), (b, _) in zip(plain, wrapped, strict=True)}
+    assert moved(diff(plain, wrapped)) == {
+        a: b for (a, _), (b, _) in zip(plain, wrapped, strict=True)
+    }
 
 
 def test_wrappers_inside_wrappers_are_one_rename(diff: Compared) -> None:
@@ -108,7 +123,10 @@ def test_wrappers_inside_wrappers_are_one_rename(diff: Compared) -> None:
 
 
 def test_one_wrapper_exchanged_for_another_is_a_rename(diff: Compared) -> None:
-    found = diff([(f"module.{name}", shape) for name, shape in BLOCK], [(f"_orig_mod.{name}", shape) for name, shape in BLOCK])
+    found = diff(
+        [(f"module.{name}", shape) for name, shape in BLOCK],
+        [(f"_orig_mod.{name}", shape) for name, shape in BLOCK],
+    )
     assert kinds(found) == [(RenameKind.WRAPPER, "module", "_orig_mod", 3)]
 
 
@@ -119,19 +137,26 @@ def test_a_module_that_is_called_like_a_wrapper_but_not_quite_is_none() -> None:
 @pytest.mark.parametrize("offset", [1, 4, 100])
 def test_layers_that_are_shifted_are_told_by_their_offset(diff: Compared, offset: int) -> None:
     low, high = stack("model.layers", range(1)), stack("model.layers", range(offset, offset + 1))
-    assert kinds(diff(low, high)) == [(RenameKind.LAYER_OFFSET, "model.layers.{n}", f"model.layers.{{n+{offset}}}", 3)]
-    assert kinds(diff(high, low)) == [(RenameKind.LAYER_OFFSET, f"model.layers.{{n+{offset}}}", "model.layers.{n}", 3)]
+    assert kinds(diff(low, high)) == [
+        (RenameKind.LAYER_OFFSET, "model.layers.{n}", f"model.layers.{{n+{offset}}}", 3)
+    ]
+    assert kinds(diff(high, low)) == [
+        (RenameKind.LAYER_OFFSET, f"model.layers.{{n+{offset}}}", "model.layers.{n}", 3)
+    ]
 
 
 def test_a_stack_of_sixteen_layers_is_shifted_as_one(diff: Compared) -> None:
     found = diff(stack("model.layers", range(16)), stack("model.layers", range(16, 32)))
-    assert kinds(found) == [(RenameKind.LAYER_OFFSET, "model.layers.{n}", "model.layers.{n+16}", 48)]
+    assert kinds(found) == [
+        (RenameKind.LAYER_OFFSET, "model.layers.{n}", "model.layers.{n+16}", 48)
+    ]
     assert moved(found)["model.layers.3.q.weight"] == "model.layers.19.q.weight"
 
 
 def test_two_stacks_are_shifted_each_by_its_own_offset(diff: Compared) -> None:
     found = diff(
-        [*stack("text.layers", range(2)), *stack("vision.layers", range(3))], [*stack("text.layers", range(2, 4)), *stack("vision.layers", range(5, 8))]
+        [*stack("text.layers", range(2)), *stack("vision.layers", range(3))],
+        [*stack("text.layers", range(2, 4)), *stack("vision.layers", range(5, 8))],
     )
     assert kinds(found) == [
         (RenameKind.LAYER_OFFSET, "vision.layers.{n}", "vision.layers.{n+5}", 9),
@@ -140,12 +165,17 @@ def test_two_stacks_are_shifted_each_by_its_own_offset(diff: Compared) -> None:
 
 
 def test_a_subtree_of_one_level_that_is_renamed_is_seen(diff: Compared) -> None:
-    found = diff([("encoder.w", (4, 4)), ("encoder.b", (4,))], [("backbone.w", (4, 4)), ("backbone.b", (4,))])
+    found = diff(
+        [("encoder.w", (4, 4)), ("encoder.b", (4,))], [("backbone.w", (4, 4)), ("backbone.b", (4,))]
+    )
     assert kinds(found) == [(RenameKind.SUBTREE, "encoder", "backbone", 2)]
 
 
 def test_a_subtree_with_subtrees_that_is_renamed_is_seen(diff: Compared) -> None:
-    a = [(f"encoder.{name}.weight", shape) for name, shape in (("q", (4, 4)), ("k", (2, 4)), ("norm", (4,)))]
+    a = [
+        (f"encoder.{name}.weight", shape)
+        for name, shape in (("q", (4, 4)), ("k", (2, 4)), ("norm", (4,)))
+    ]
     b = [(name.replace("encoder", "backbone"), shape) for name, shape in a]
     assert kinds(diff(a, b)) == [(RenameKind.SUBTREE, "encoder", "backbone", 3)]
 
@@ -157,17 +187,31 @@ def test_the_two_tensors_of_a_renamed_module_are_one_rename(diff: Compared) -> N
 
 
 def test_the_expert_under_another_name_is_one_rename(diff: Compared) -> None:
-    found = diff(LAYOUT, [(name.replace(".lm_expert.", ".action_expert."), shape) for name, shape in LAYOUT])
+    found = diff(
+        LAYOUT, [(name.replace(".lm_expert.", ".action_expert."), shape) for name, shape in LAYOUT]
+    )
     assert kinds(found) == [(RenameKind.SUBTREE, "lm_expert", "action_expert", 145)]
 
 
-# --- several at once ---------------------------------------------------------------------------------------------------
+# --- several at once ------------------------------------------------------------------------------
 
 
 def test_a_wrapper_a_prefix_an_offset_and_a_loss_in_one_pair_are_told_apart(diff: Compared) -> None:
     same = [("head.bias", (7,))]
-    a = [*same, *stack("text.layers", range(2)), *[(f"vision.{name}", (5, 5)) for name in "abcd"], ("proj.weight", (6, 6)), ("gone", (9,))]
-    b = [*same, *stack("text.layers", range(4, 6)), *[(f"vision.module.{name}", (5, 5)) for name in "abcd"], ("extra.proj.weight", (6, 6)), ("new", (11,))]
+    a = [
+        *same,
+        *stack("text.layers", range(2)),
+        *[(f"vision.{name}", (5, 5)) for name in "abcd"],
+        ("proj.weight", (6, 6)),
+        ("gone", (9,)),
+    ]
+    b = [
+        *same,
+        *stack("text.layers", range(4, 6)),
+        *[(f"vision.module.{name}", (5, 5)) for name in "abcd"],
+        ("extra.proj.weight", (6, 6)),
+        ("new", (11,)),
+    ]
     found = diff(a, b)
     assert kinds(found) == [
         (RenameKind.LAYER_OFFSET, "text.layers.{n}", "text.layers.{n+4}", 6),
@@ -180,13 +224,15 @@ def test_a_wrapper_a_prefix_an_offset_and_a_loss_in_one_pair_are_told_apart(diff
 
 def test_half_of_the_layout_compiled_and_the_teacher_beside_it(diff: Compared) -> None:
     """The VLM is compiled, the expert is not, and a teacher came along under its prefix."""
-    b = [(name.replace(VLM, f"{VLM}_orig_mod."), shape) for name, shape in LAYOUT] + [("teacher." + name, shape) for name, shape in LAYOUT]
+    b = [(name.replace(VLM, f"{VLM}_orig_mod."), shape) for name, shape in LAYOUT] + [
+        ("teacher." + name, shape) for name, shape in LAYOUT
+    ]
     found = diff(LAYOUT, b)
     assert kinds(found) == [(RenameKind.WRAPPER, "", "_orig_mod", 345)]
     assert len(found.only_b) == 500
 
 
-# --- what must not be guessed ------------------------------------------------------------------------------------------
+# --- what must not be guessed ---------------------------------------------------------------------
 
 
 def test_another_shape_is_no_rename(diff: Compared) -> None:
@@ -205,7 +251,9 @@ def test_a_name_that_is_in_both_is_never_renamed(diff: Compared) -> None:
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_two_wrapped_tensors_are_not_both_the_plain_one_and_the_order_in_the_file_does_not_choose(made: Make, *, swapped: bool) -> None:
+def test_two_wrapped_tensors_are_not_both_the_plain_one_and_the_order_in_the_file_does_not_choose(
+    made: Make, *, swapped: bool
+) -> None:
     wrapped = [("_orig_mod.a", (2,)), ("module.a", (2,))]
     a, b = made(reversed(wrapped) if swapped else wrapped), made([("a", (2,))])
     found, usual = compare(a, b), compare(made(wrapped), b)
@@ -225,7 +273,10 @@ def test_two_spellings_of_one_layer_number_are_not_confused(made: Make, *, swapp
 
 def test_subtrees_of_equal_shapes_are_not_matched_by_luck(diff: Compared) -> None:
     """Two candidates on one side: which of them was renamed cannot be known."""
-    found = diff([("left.w", (2, 2)), ("left.b", (2,))], [("up.w", (2, 2)), ("up.b", (2,)), ("down.w", (2, 2)), ("down.b", (2,))])
+    found = diff(
+        [("left.w", (2, 2)), ("left.b", (2,))],
+        [("up.w", (2, 2)), ("up.b", (2,)), ("down.w", (2, 2)), ("down.b", (2,))],
+    )
     assert not found.renamed
 
 
@@ -251,7 +302,7 @@ def test_a_layer_number_of_five_thousand_digits_is_only_a_name(diff: Compared) -
     assert len(found.only_a) + len(moved(found)) == 2
 
 
-# --- how it grows ------------------------------------------------------------------------------------------------------
+# --- how it grows ---------------------------------------------------------------------------------
 
 LARGE = """
 import gc
@@ -270,12 +321,21 @@ for rename in match(old, new):
 
 
 def test_a_hundred_thousand_tensors_are_matched_without_comparing_each_with_each() -> None:
-    done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, timeout=HOURS_IF_QUADRATIC, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", LARGE],
+        capture_output=True,
+        text=True,
+        timeout=HOURS_IF_QUADRATIC,
+        check=True,
+    )
     assert {"prefix:25000", "wrapper:25000"} <= set(done.stdout.split())
 
 
 def test_a_stack_of_fifty_thousand_layers_is_shifted_as_one(diff: Compared) -> None:
-    low, high = [(f"l.{n}.w", (2,)) for n in range(50_000)], [(f"l.{n}.w", (2,)) for n in range(50_000, 100_000)]
+    low, high = (
+        [(f"l.{n}.w", (2,)) for n in range(50_000)],
+        [(f"l.{n}.w", (2,)) for n in range(50_000, 100_000)],
+    )
     assert kinds(diff(low, high)) == [(RenameKind.LAYER_OFFSET, "l.{n}", "l.{n+50000}", 50_000)]
 
 
@@ -296,5 +356,7 @@ print(len(tell(diff)))
 
 def test_a_name_of_a_megabyte_of_dots_does_not_hold_up_a_comparison() -> None:
     """A header of 100 MB may be one name: what reads each of its suffixes would take days."""
-    done = subprocess.run([sys.executable, "-c", LONG_NAME], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", LONG_NAME], capture_output=True, text=True, timeout=120, check=True
+    )
     assert int(done.stdout) >= 1

@@ -1,9 +1,12 @@
 """Stories: what a diff amounts to, in words.
 
-Every pair of fixtures, with kinds, counts and bytes; three examples told in full; diffs made by hand. Laws, for every pair of fixtures and every made diff:
+Every pair of fixtures, with kinds, counts and bytes; three examples told in full; diffs made by
+hand. Laws, for every pair of fixtures and every made diff:
 
-    whole       every difference between tensors is in exactly one story of its kind: what is missing, extra, moved, retyped, reshaped
-    bytes       the bytes of all stories add up to the difference of the payloads: nothing is counted twice
+    whole       every difference between tensors is in exactly one story of its kind: what is
+    missing, extra, moved, retyped, reshaped
+    bytes       the bytes of all stories add up to the difference of the payloads: nothing is
+    counted twice
     names       the names of a story, written out, are the tensors it counts
     steady      the same pair tells the same stories
 """
@@ -37,7 +40,16 @@ if TYPE_CHECKING:
     from ckpt_tools.diff.model import Comparison, Diff, DifferenceGroup
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-NAMES = ("normal", "reflow", "reflow-clean", "shared-vlm", "f32-vlm", "sharded", "lerobot-0.3", "language-model")
+NAMES = (
+    "normal",
+    "reflow",
+    "reflow-clean",
+    "shared-vlm",
+    "f32-vlm",
+    "sharded",
+    "lerobot-0.3",
+    "language-model",
+)
 PAIRS = list(itertools.product(NAMES, repeat=2))
 RANDOM = "random values"
 
@@ -54,7 +66,7 @@ def told(a: str, b: str) -> list[tuple[StoryKind, int, int]]:
     return [(story.kind, story.tensors, story.nbytes) for story in compared(a, b).stories]
 
 
-# --- pairs of fixtures -------------------------------------------------------------------------------------------------
+# --- pairs of fixtures ----------------------------------------------------------------------------
 
 PAYLOAD, F32_MORE, EXPERT_AND_PROJECTIONS = 87_718, 4_536, 77_670
 """Bytes of the toy policy; what 199 tensors have more in F32; the 155 tensors that train."""
@@ -77,7 +89,9 @@ PAYLOAD, F32_MORE, EXPERT_AND_PROJECTIONS = 87_718, 4_536, 77_670
         ("language-model", "language-model", []),
     ],
 )
-def test_a_pair_of_fixtures_tells_these_stories(a: str, b: str, stories: list[tuple[StoryKind, int, int]]) -> None:
+def test_a_pair_of_fixtures_tells_these_stories(
+    a: str, b: str, stories: list[tuple[StoryKind, int, int]]
+) -> None:
     assert told(a, b) == stories
 
 
@@ -90,7 +104,11 @@ def test_the_stories_of_every_pair_of_fixtures_hold_the_laws(a: str, b: str) -> 
 WATCHED = {
     "normal": (True, ABSENT, ABSENT),
     "reflow": (False, True, "/home/robot/outputs/train/teacher/checkpoints/last/pretrained_model"),
-    "shared-vlm": (True, True, "/home/robot/outputs/train/teacher/checkpoints/last/pretrained_model"),
+    "shared-vlm": (
+        True,
+        True,
+        "/home/robot/outputs/train/teacher/checkpoints/last/pretrained_model",
+    ),
 }
 
 
@@ -101,14 +119,23 @@ def test_the_watched_keys_of_every_pair_of_robots_have_their_lines(a: str, b: st
         assert lines == ()
         return
     left, right = (WATCHED.get(name, WATCHED["normal"]) for name in (a, b))
-    assert [(line.key, line.a, line.b) for line in lines] == list(zip(("load_vlm_weights", "use_reflow", "teacher_model_path"), left, right, strict=True))
-    assert [line.verdict for line in lines] == ["same" if one == other else "different" for one, other in zip(left, right, strict=True)]
+    assert [(line.key, line.a, line.b) for line in lines] == list(
+        zip(("load_vlm_weights", "use_reflow", "teacher_model_path"), left, right, strict=True)
+    )
+    assert [line.verdict for line in lines] == [
+        "same" if one == other else "different" for one, other in zip(left, right, strict=True)
+    ]
     normal = WATCHED["normal"]
-    assert [(line.fine_a, line.fine_b) for line in lines] == [(left[at] == normal[at], right[at] == normal[at]) for at in range(3)]
+    assert [(line.fine_a, line.fine_b) for line in lines] == [
+        (left[at] == normal[at], right[at] == normal[at]) for at in range(3)
+    ]
 
 
 def test_told_as_asked_first_example() -> None:
-    """ "199 tensors F32 instead of BF16 (vision tower, connector, lm_head): +291 MB; B was made with load_vlm_weights=false"."""
+    """ "199 tensors F32 instead of BF16 (vision tower, connector, lm_head): +291 MB.
+
+    B was made with load_vlm_weights=false".
+    """
     full = Dimensions()
     (story,) = stories_of(policy(full), policy(full, load_vlm_weights=False))
     assert story.text == "199 tensors F32 instead of BF16 (vision tower, connector, lm_head)"
@@ -130,12 +157,17 @@ def test_told_as_asked_third_example(prefix: str) -> None:
     """ "345 keys moved from `teacher.…vlm`"."""
     student = [tensor for tensor in policy() if not tensor.name.startswith(VLM)]
     moved, copy = stories_of(policy(), [*student, *policy(prefix=prefix)])
-    assert moved.text == f"345 tensors moved under `{prefix}` in B (vision tower, connector, text model, lm_head)"
+    assert (
+        moved.text
+        == f"345 tensors moved under `{prefix}` in B (vision tower, connector, text model, lm_head)"
+    )
     assert RANDOM in moved.remark
-    assert copy.text.startswith(f"155 tensors under `{prefix}` only in B: a copy of a part of the model")
+    assert copy.text.startswith(
+        f"155 tensors under `{prefix}` only in B: a copy of a part of the model"
+    )
 
 
-# --- the laws ----------------------------------------------------------------------------------------------------------
+# --- the laws -------------------------------------------------------------------------------------
 
 
 def hold_the_laws(diff: Diff, stories: tuple[DifferenceGroup, ...]) -> None:
@@ -145,7 +177,11 @@ def hold_the_laws(diff: Diff, stories: tuple[DifferenceGroup, ...]) -> None:
         counted[story.kind] += story.tensors
     moved = sum(len(rename.pairs) for rename in diff.renamed)
     assert counted[MISSING] + counted[EXTRA] + counted[COPY] == len(diff.only_a) + len(diff.only_b)
-    assert (counted[RENAMED], counted[DTYPE], counted[SHAPE]) == (moved, len(diff.retyped), len(diff.reshaped))
+    assert (counted[RENAMED], counted[DTYPE], counted[SHAPE]) == (
+        moved,
+        len(diff.retyped),
+        len(diff.reshaped),
+    )
     assert sum(story.nbytes for story in stories) == payload(diff.b) - payload(diff.a)
     for story in stories:
         assert story.tensors > 0
@@ -163,21 +199,39 @@ def payload(checkpoint: Checkpoint) -> int:
 def written_out(folded: str) -> list[str]:
     """Return the names that a folded name stands for."""
     parts = re.split(r"(\{[^}]*\})", folded)
-    return ["".join(choice) for choice in itertools.product(*(_numbers(part) if part.startswith("{") else [part] for part in parts))]
+    return [
+        "".join(choice)
+        for choice in itertools.product(
+            *(_numbers(part) if part.startswith("{") else [part] for part in parts)
+        )
+    ]
 
 
 def _numbers(braces: str) -> list[str]:
     inner, _, step = braces[1:-1].partition(" by ")
     runs = [run.partition("..") for run in inner.split(",")]
-    return [str(number) for low, _, high in runs for number in range(int(low), int(high or low) + 1, int(step or 1))]
+    return [
+        str(number)
+        for low, _, high in runs
+        for number in range(int(low), int(high or low) + 1, int(step or 1))
+    ]
 
 
-# --- diffs made by hand ------------------------------------------------------------------------------------------------
+# --- diffs made by hand ---------------------------------------------------------------------------
 
 VLM = "model.vlm_with_expert.vlm."
 VISION = f"{VLM}model.vision_model."
 TOY = Dimensions(
-    text_width=4, text_hidden=8, query_width=4, kv_width=4, vocabulary=16, vision_width=4, vision_hidden=8, patch_size=2, patches=4, connector_width=16
+    text_width=4,
+    text_hidden=8,
+    query_width=4,
+    kv_width=4,
+    vocabulary=16,
+    vision_width=4,
+    vision_hidden=8,
+    patch_size=2,
+    patches=4,
+    connector_width=16,
 )
 
 
@@ -185,13 +239,22 @@ def tensor(name: str, shape: tuple[int, ...] = (2,), dtype: Dtype = Dtype.F32) -
     return Tensor(name, dtype, shape, "model.safetensors", 0, prod(shape) * dtype.bits // 8)
 
 
-def policy(dimensions: Dimensions = TOY, *, load_vlm_weights: bool = True, prefix: str = "") -> list[Tensor]:
-    return [tensor(prefix + name, shape, dtype_of(name, load_vlm_weights=load_vlm_weights)) for name, shape in layout(dimensions)]
+def policy(
+    dimensions: Dimensions = TOY, *, load_vlm_weights: bool = True, prefix: str = ""
+) -> list[Tensor]:
+    return [
+        tensor(prefix + name, shape, dtype_of(name, load_vlm_weights=load_vlm_weights))
+        for name, shape in layout(dimensions)
+    ]
 
 
 def checkpoint(members: list[Tensor], config: dict[str, object] | None = None) -> Checkpoint:
-    file = TensorFile(path="model.safetensors", size=0, payload_start=0, tensors=tuple(members), metadata=None)
-    documents = () if config is None else (Document(path="config.json", text=repr(config), value=config),)
+    file = TensorFile(
+        path="model.safetensors", size=0, payload_start=0, tensors=tuple(members), metadata=None
+    )
+    documents = (
+        () if config is None else (Document(path="config.json", text=repr(config), value=config),)
+    )
     return Checkpoint(where="x", root="x", weights=(file,), documents=documents)
 
 
@@ -215,12 +278,17 @@ def test_a_missing_vision_tower_alone_is_named_with_what_becomes_of_it() -> None
 
 
 def test_tensors_that_no_component_knows_are_other() -> None:
-    (story,) = stories_of(policy(), [*policy(), tensor("model.value_head.weight"), tensor("model.value_head.bias")])
+    (story,) = stories_of(
+        policy(), [*policy(), tensor("model.value_head.weight"), tensor("model.value_head.bias")]
+    )
     assert (story.kind, story.text) == (EXTRA, "2 tensors only in B (other)")
 
 
 def test_tensors_that_the_model_does_not_have_are_not_said_to_be_random_when_they_go() -> None:
-    """What stock LeRobot never loads is not missing: a head of someone's own, and 0.3's buffers, which moved into the processors' files."""
+    """What stock LeRobot never loads is not missing.
+
+    A head of someone's own, and 0.3's buffers, which moved into the processors' files.
+    """
     for name in ("model.value_head.weight", "normalize_inputs.buffer_observation_state.mean"):
         (story,) = stories_of([*policy(), tensor(name)], policy())
         assert RANDOM not in story.remark
@@ -232,20 +300,34 @@ def test_a_teacher_of_another_size_is_not_said_to_be_random_when_it_goes() -> No
 
 
 def test_a_teacher_of_another_size_is_the_teachers_story_and_no_copy() -> None:
-    (story,) = stories_of(policy(), [*policy(), tensor("teacher.model.state_proj.weight", (64, 32)), tensor("teacher.model.state_proj.bias", (64,))])
+    (story,) = stories_of(
+        policy(),
+        [
+            *policy(),
+            tensor("teacher.model.state_proj.weight", (64, 32)),
+            tensor("teacher.model.state_proj.bias", (64,)),
+        ],
+    )
     assert (story.kind, story.text) == (EXTRA, "2 tensors only in B (teacher)")
 
 
 def test_a_partial_copy_says_which_part_it_is() -> None:
     copied = [member for member in policy(prefix="teacher.") if ".lm_expert." in member.name]
     (story,) = stories_of(policy(), [*policy(), *copied])
-    assert story.text == "145 tensors under `teacher.` only in B: a copy of a part of the model (action expert)"
+    assert (
+        story.text
+        == "145 tensors under `teacher.` only in B: a copy of a part of the model (action expert)"
+    )
 
 
 def test_a_whole_copy_beside_the_buffers_of_lerobot_0_3_is_still_a_copy_of_the_model() -> None:
-    buffers = [tensor(f"normalize_inputs.buffer_observation_state.{kind}") for kind in ("mean", "std")]
+    buffers = [
+        tensor(f"normalize_inputs.buffer_observation_state.{kind}") for kind in ("mean", "std")
+    ]
     stories = stories_of([*policy(), *buffers], [*policy(), *policy(prefix="teacher.")])
-    assert "500 tensors under `teacher.` only in B: a copy of the model" in [story.text for story in stories]
+    assert "500 tensors under `teacher.` only in B: a copy of the model" in [
+        story.text for story in stories
+    ]
 
 
 def test_an_unknown_prefix_is_a_copy_without_a_teacher() -> None:
@@ -255,7 +337,9 @@ def test_an_unknown_prefix_is_a_copy_without_a_teacher() -> None:
 
 
 def test_two_teachers_are_two_copies() -> None:
-    stories = stories_of(policy(), [*policy(), *policy(prefix="teacher."), *policy(prefix="_teacher_policy_cached.")])
+    stories = stories_of(
+        policy(), [*policy(), *policy(prefix="teacher."), *policy(prefix="_teacher_policy_cached.")]
+    )
     assert sorted(story.text for story in stories) == [
         "500 tensors under `_teacher_policy_cached.` only in B: a copy of the model",
         "500 tensors under `teacher.` only in B: a copy of the model",
@@ -269,7 +353,12 @@ def test_a_teacher_that_is_gone_from_b_is_no_warning_about_b() -> None:
 
 
 def test_reshaped_projections_name_both_shapes_and_that_the_loader_refuses() -> None:
-    wider = [tensor(member.name, (64, *member.shape[1:])) if member.name.startswith("model.action_out") else member for member in policy()]
+    wider = [
+        tensor(member.name, (64, *member.shape[1:]))
+        if member.name.startswith("model.action_out")
+        else member
+        for member in policy()
+    ]
     (story,) = stories_of(policy(), wider)
     assert (story.kind, story.tensors) == (SHAPE, 2)
     assert story.text == "2 tensors of another shape (projections)"
@@ -300,19 +389,45 @@ def test_a_rename_lists_every_name_old_and_new() -> None:
     b = [tensor("module.a.0.w"), tensor("a.module.1.w")]
     (story,) = stories_of(a, b)
     old, new = zip(*(name.split(" -> ") for name in story.names), strict=True)
-    assert sorted(name for folded in dict.fromkeys(old) for name in written_out(folded)) == ["a.0.w", "a.1.w"]
-    assert sorted(name for folded in dict.fromkeys(new) for name in written_out(folded)) == ["a.module.1.w", "module.a.0.w"]
+    assert sorted(name for folded in dict.fromkeys(old) for name in written_out(folded)) == [
+        "a.0.w",
+        "a.1.w",
+    ]
+    assert sorted(name for folded in dict.fromkeys(new) for name in written_out(folded)) == [
+        "a.module.1.w",
+        "module.a.0.w",
+    ]
 
 
 def test_one_tensor_is_one_tensor_and_not_tensors() -> None:
-    assert [story.text for story in stories_of([tensor("a")], [tensor("b", (3,))])] == ["1 tensor missing in B (weights)", "1 tensor only in B (weights)"]
-    assert [story.text for story in stories_of([tensor("a")], [tensor("a", (3,))])] == ["1 tensor of another shape (weights)"]
+    assert [story.text for story in stories_of([tensor("a")], [tensor("b", (3,))])] == [
+        "1 tensor missing in B (weights)",
+        "1 tensor only in B (weights)",
+    ]
+    assert [story.text for story in stories_of([tensor("a")], [tensor("a", (3,))])] == [
+        "1 tensor of another shape (weights)"
+    ]
 
 
 def test_dtypes_are_grouped_by_what_became_what_largest_first() -> None:
-    a = [tensor("a", dtype=Dtype.BF16), tensor("b", dtype=Dtype.BF16), tensor("c", dtype=Dtype.F32), tensor("d", dtype=Dtype.F32), tensor("e", dtype=Dtype.F32)]
-    b = [tensor("a", dtype=Dtype.F32), tensor("b", dtype=Dtype.F32), tensor("c", dtype=Dtype.F16), tensor("d", dtype=Dtype.F16), tensor("e", dtype=Dtype.F16)]
-    assert [story.text for story in stories_of(a, b)] == ["3 tensors F16 instead of F32 (weights)", "2 tensors F32 instead of BF16 (weights)"]
+    a = [
+        tensor("a", dtype=Dtype.BF16),
+        tensor("b", dtype=Dtype.BF16),
+        tensor("c", dtype=Dtype.F32),
+        tensor("d", dtype=Dtype.F32),
+        tensor("e", dtype=Dtype.F32),
+    ]
+    b = [
+        tensor("a", dtype=Dtype.F32),
+        tensor("b", dtype=Dtype.F32),
+        tensor("c", dtype=Dtype.F16),
+        tensor("d", dtype=Dtype.F16),
+        tensor("e", dtype=Dtype.F16),
+    ]
+    assert [story.text for story in stories_of(a, b)] == [
+        "3 tensors F16 instead of F32 (weights)",
+        "2 tensors F32 instead of BF16 (weights)",
+    ]
 
 
 def test_empty_checkpoints_tell_nothing() -> None:
@@ -330,18 +445,25 @@ def test_another_family_in_b_is_not_told_what_smolvla_would_do() -> None:
 
 
 def test_names_in_a_story_are_folded() -> None:
-    (story,) = stories_of(policy(), without(policy(), lambda name: ".vision_model.encoder." in name))
+    (story,) = stories_of(
+        policy(), without(policy(), lambda name: ".vision_model.encoder." in name)
+    )
     assert len(story.names) == 16
-    assert set(story.names) == set(fold(name for name, _ in layout(TOY) if ".vision_model.encoder." in name))
+    assert set(story.names) == set(
+        fold(name for name, _ in layout(TOY) if ".vision_model.encoder." in name)
+    )
 
 
-# --- watched lines made by hand ----------------------------------------------------------------------------------------
+# --- watched lines made by hand -------------------------------------------------------------------
 
 
 def lines_of(a: dict[str, Any], b: dict[str, Any]) -> dict[str, str]:
     """Return the verdict by key of two SmolVLA configs."""
     smolvla = {"type": "smolvla"}
-    return {line.key: line.verdict for line in watched_lines(checkpoint([], smolvla | a), checkpoint([], smolvla | b))}
+    return {
+        line.key: line.verdict
+        for line in watched_lines(checkpoint([], smolvla | a), checkpoint([], smolvla | b))
+    }
 
 
 @pytest.mark.parametrize("key", ["use_reflow", "teacher_model_path"])
@@ -351,7 +473,16 @@ def test_absent_false_and_null_are_equivalent_for_the_reflow_fields(key: str) ->
         assert lines_of(a, b)[key] == "equivalent"
 
 
-@pytest.mark.parametrize("other", [{}, {"load_vlm_weights": None}, {"load_vlm_weights": False}, {"load_vlm_weights": 1}, {"load_vlm_weights": "true"}])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {},
+        {"load_vlm_weights": None},
+        {"load_vlm_weights": False},
+        {"load_vlm_weights": 1},
+        {"load_vlm_weights": "true"},
+    ],
+)
 def test_nothing_is_equivalent_to_true_for_load_vlm_weights(other: dict[str, object]) -> None:
     assert lines_of({"load_vlm_weights": True}, other)["load_vlm_weights"] == "different"
     assert lines_of(other, {"load_vlm_weights": True})["load_vlm_weights"] == "different"

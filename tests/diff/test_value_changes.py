@@ -1,4 +1,7 @@
-"""Folding what changed: which layer a tensor is in, how alike two are, and rows in the model's order."""
+"""Folding what changed.
+
+Which layer a tensor is in, how alike two are, and rows in the model's order.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,16 @@ def tensor(name: str, dtype: Dtype = Dtype.F32) -> Tensor:
 
 
 def moved(rel: float, *, changed: int = 1, broken: int = 0, max_abs: float = 0.5) -> PairFacts:
-    return PairFacts(4, same_bytes=False, changed=changed, broken=broken, max_abs=max_abs, l2_a=1.0, l2_b=1.0, l2_change=rel)
+    return PairFacts(
+        4,
+        same_bytes=False,
+        changed=changed,
+        broken=broken,
+        max_abs=max_abs,
+        l2_a=1.0,
+        l2_b=1.0,
+        l2_change=rel,
+    )
 
 
 SAME = PairFacts(4, same_bytes=True)
@@ -58,7 +70,9 @@ def test_the_layer_is_the_first_number_among_the_segments(name: str, layer: str)
         (moved(0.1)._replace(l2_a=0.0), Dtype.F32, 1e9, Sameness.CHANGED),
     ],
 )
-def test_how_alike_two_tensors_are(facts: PairFacts, other: Dtype, tolerance: float, expected: Sameness) -> None:
+def test_how_alike_two_tensors_are(
+    facts: PairFacts, other: Dtype, tolerance: float, expected: Sameness
+) -> None:
     assert sameness(tensor("x"), tensor("x", other), facts, tolerance) is expected
 
 
@@ -75,17 +89,37 @@ def test_rows_are_in_the_order_of_the_model_and_say_who_trains() -> None:
         )
     ]
     found = value_comparison(measured, SMOLVLA, {})
-    assert [(row.component, row.layer) for row in found.layers] == [("vision", "0"), ("expert", "2"), ("expert", "10"), ("expert", "other")]
+    assert [(row.component, row.layer) for row in found.layers] == [
+        ("vision", "0"),
+        ("expert", "2"),
+        ("expert", "10"),
+        ("expert", "other"),
+    ]
     vision, expert = found.components
     assert (vision.trains, vision.moved, vision.broken) == (False, True, 1)
-    assert (expert.trains, expert.moved, expert.tensors, expert.identical, expert.equal, expert.changed) == (True, False, 5, 1, 1, 3)
+    assert (
+        expert.trains,
+        expert.moved,
+        expert.tensors,
+        expert.identical,
+        expert.equal,
+        expert.changed,
+    ) == (True, False, 5, 1, 1, 3)
     assert (expert.low, expert.high, expert.max_abs) == (0.1, 0.3, 3.0)
     assert not found.same
-    assert value_comparison(measured, SMOLVLA, {"freeze_vision_encoder": False, "train_expert_only": False}).moved == ()
+    assert (
+        value_comparison(
+            measured, SMOLVLA, {"freeze_vision_encoder": False, "train_expert_only": False}
+        ).moved
+        == ()
+    )
 
 
 def test_with_a_tolerance_the_range_is_that_of_what_exceeds_it() -> None:
-    measured = [(tensor(name), tensor(name), moved(rel)) for name, rel in (("a", 0.1), ("b", 0.2), ("c", 0.4))]
+    measured = [
+        (tensor(name), tensor(name), moved(rel))
+        for name, rel in (("a", 0.1), ("b", 0.2), ("c", 0.4))
+    ]
     (row,) = value_comparison(measured, GENERIC, {}, tolerance=0.15).components
     assert (row.close, row.changed, row.low, row.high) == (1, 2, 0.2, 0.4)
     (row,) = value_comparison(measured, GENERIC, {}, tolerance=1.0).components
@@ -93,7 +127,9 @@ def test_with_a_tolerance_the_range_is_that_of_what_exceeds_it() -> None:
 
 
 def test_a_tensor_of_zeros_that_changed_is_infinitely_far() -> None:
-    (row,) = value_comparison([(tensor("a"), tensor("a"), moved(0.1)._replace(l2_a=0.0))], GENERIC, {}).components
+    (row,) = value_comparison(
+        [(tensor("a"), tensor("a"), moved(0.1)._replace(l2_a=0.0))], GENERIC, {}
+    ).components
     assert row.high == inf
 
 

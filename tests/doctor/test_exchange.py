@@ -1,4 +1,7 @@
-"""Talking to a probe in a process of its own: progress, answers, and every way in which it may not answer. Real processes, that know no model."""
+"""Talking to a probe in a process of its own.
+
+Progress, answers, and every way in which it may not answer. Real processes, that know no model.
+"""
 
 from __future__ import annotations
 
@@ -31,16 +34,24 @@ def speak(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Make this script the probe."""
 
     def install(script: str) -> None:
-        monkeypatch.setattr(doctor_probe, "_command", lambda _family: [sys.executable, "-c", script])
+        monkeypatch.setattr(
+            doctor_probe, "_command", lambda _family: [sys.executable, "-c", script]
+        )
 
     return install
 
 
 def ask(told: list[tuple[int, int]] | None = None) -> object:
-    return doctor_probe.diagnose("smolvla", {"reflow": "r"}, lambda done, total: None if told is None else told.append((done, total)))
+    return doctor_probe.diagnose(
+        "smolvla",
+        {"reflow": "r"},
+        lambda done, total: None if told is None else told.append((done, total)),
+    )
 
 
-def test_progress_is_passed_on_and_the_last_object_is_the_answer(speak: Callable[[str], None]) -> None:
+def test_progress_is_passed_on_and_the_last_object_is_the_answer(
+    speak: Callable[[str], None],
+) -> None:
     speak(ECHO)
     told: list[tuple[int, int]] = []
     assert ask(told) == {"reflow": "r"}
@@ -50,17 +61,37 @@ def test_progress_is_passed_on_and_the_last_object_is_the_answer(speak: Callable
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("import sys; sys.stdin.read(); sys.exit('out of memory')", "the probe failed: out of memory"),
-        ("import os, sys; sys.stdin.read(); os.kill(os.getpid(), 9)", "the probe failed: exit status -9"),
+        (
+            "import sys; sys.stdin.read(); sys.exit('out of memory')",
+            "the probe failed: out of memory",
+        ),
+        (
+            "import os, sys; sys.stdin.read(); os.kill(os.getpid(), 9)",
+            "the probe failed: exit status -9",
+        ),
         ("import os; os.close(0)", "the probe failed: exit status 0"),
         ("import sys; sys.stdin.read(); print('no JSON')", "the probe failed: exit status 0"),
-        ("import sys; sys.stdin.read(); print('{\"problems\": []}')", "the probe speaks protocol none, and this is 1"),
-        ("import sys; sys.stdin.read(); print('{\"protocol\": 2}')", "the probe speaks protocol 2, and this is 1"),
-        ("import sys; sys.stdin.read(); print('{\"protocol\": 1}')", "the probe's answer is incomplete (KeyError: 'inputs')"),
-        ('import sys; sys.stdin.read(); print(\'{"protocol": 1, "inputs": 3}\')', "the probe's answer is incomplete (TypeError"),
+        (
+            "import sys; sys.stdin.read(); print('{\"problems\": []}')",
+            "the probe speaks protocol none, and this is 1",
+        ),
+        (
+            "import sys; sys.stdin.read(); print('{\"protocol\": 2}')",
+            "the probe speaks protocol 2, and this is 1",
+        ),
+        (
+            "import sys; sys.stdin.read(); print('{\"protocol\": 1}')",
+            "the probe's answer is incomplete (KeyError: 'inputs')",
+        ),
+        (
+            'import sys; sys.stdin.read(); print(\'{"protocol": 1, "inputs": 3}\')',
+            "the probe's answer is incomplete (TypeError",
+        ),
     ],
 )
-def test_a_probe_that_does_not_answer_is_said_to(script: str, words: str, speak: Callable[[str], None]) -> None:
+def test_a_probe_that_does_not_answer_is_said_to(
+    script: str, words: str, speak: Callable[[str], None]
+) -> None:
     speak(script)
     with pytest.raises(ProbeFailed) as raised:
         ask()
@@ -68,12 +99,29 @@ def test_a_probe_that_does_not_answer_is_said_to(script: str, words: str, speak:
     assert raised.value.next
 
 
-def test_a_request_that_cannot_be_followed_is_2(speak: Callable[[str], None], capsys: pytest.CaptureFixture[str]) -> None:
-    speak('import sys; sys.stdin.read(); print(\'{"protocol": 1, "refused": "b.safetensors has no observation.state"}\')')
+def test_a_request_that_cannot_be_followed_is_2(
+    speak: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    speak(
+        'import sys; sys.stdin.read(); print(\'{"protocol": 1, "refused": "b.safetensors has no observation.state"}\')'
+    )
     with pytest.raises(InputsRefused):
         ask()
-    assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean"), "--batch", str(NORMAL / "model.safetensors")]) == 2
-    assert capsys.readouterr().err.startswith("ckpt: b.safetensors has no observation.state; see docs/doctor.md")
+    assert (
+        main(
+            [
+                "doctor",
+                str(NORMAL),
+                str(FIXTURES / "reflow-clean"),
+                "--batch",
+                str(NORMAL / "model.safetensors"),
+            ]
+        )
+        == 2
+    )
+    assert capsys.readouterr().err.startswith(
+        "ckpt: b.safetensors has no observation.state; see docs/doctor.md"
+    )
 
 
 def test_where_no_probe_is_installed_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,16 @@ from ckpt_tools.doctor.measured_causes import Observed, with_measurements
 from ckpt_tools.doctor.model import Cause, CauseCode, Effect
 from ckpt_tools.doctor.probe import measurement as parsed
 from ckpt_tools.doctor.repairs import Repairs
-from ckpt_tools.doctor.statistics import LEAST, distance, figures, interval, median, not_finite, out_of, paired
+from ckpt_tools.doctor.statistics import (
+    LEAST,
+    distance,
+    figures,
+    interval,
+    median,
+    not_finite,
+    out_of,
+    paired,
+)
 from ckpt_tools.errors import ProbeFailed
 from ckpt_tools.report.formats import markdown, text
 from ckpt_tools.report.pages.diagnosis import page
@@ -35,7 +44,9 @@ def live(reflow: Side, **changes: Any) -> Live:
     return figures(measurement(reflow, **changes), SCALE, SCALE)
 
 
-def judged(reflow: Side, *told: Cause, limits: tuple[tuple[float, float], ...] = (), **changes: Any) -> dict[str, Cause]:
+def judged(
+    reflow: Side, *told: Cause, limits: tuple[tuple[float, float], ...] = (), **changes: Any
+) -> dict[str, Cause]:
     causes = with_measurements(Observed(live(reflow, **changes), limits, told, REPAIRS))
     return {str(cause.code): cause for cause in causes}
 
@@ -44,12 +55,15 @@ def a_cause(code: CauseCode, effect: Effect = Effect.WRONG) -> Cause:
     return Cause(code, effect, "the files say so", "cp x y")
 
 
-# --- medians -----------------------------------------------------------------------------------------------------------
+# --- medians --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("count", [LEAST, 7, 10, 25, 100])
 def test_an_interval_has_the_confidence_that_it_claims(count: int) -> None:
-    """Exactly, by the binomial distribution: the chance that the true median lies below or above both ends."""
+    """Exactly, by the binomial distribution.
+
+    The chance that the true median lies below or above both ends.
+    """
     found = interval([float(number) for number in range(count)])
     outside = 2 * sum(comb(count, number) for number in range(int(found.low) + 1)) / 2**count
     assert outside <= 0.05
@@ -74,7 +88,7 @@ def test_a_ratio_is_taken_pair_by_pair_so_that_a_slow_moment_falls_on_both() -> 
     assert paired(slow, [2 * value for value in slow]) == interval([2.0] * 8)
 
 
-# --- distances ---------------------------------------------------------------------------------------------------------
+# --- distances ------------------------------------------------------------------------------------
 
 
 def test_a_distance_is_in_units_of_the_scale() -> None:
@@ -90,7 +104,7 @@ def test_what_is_not_finite_is_counted_and_makes_no_distance() -> None:
     assert out_of(broken, ((0.0, 2.0), (0.0, 0.5))) == 1.0
 
 
-# --- verdicts ----------------------------------------------------------------------------------------------------------
+# --- verdicts -------------------------------------------------------------------------------------
 
 
 def test_equal_policies_have_no_cause() -> None:
@@ -123,8 +137,13 @@ def test_a_student_that_bends_has_too_few_steps_with_one() -> None:
 
 
 @pytest.mark.parametrize("what", ["3 frames of the dataset x", "4 synthetic observations"])
-def test_one_step_of_a_policy_that_bends_is_the_first_and_only_cause_even_far_outside_the_dataset(what: str) -> None:
-    wild = {steps: chunks(2.77 * (10 - steps) / 9, times=20.0 if steps == 1 else 1.0) for steps in (1, 2, 4, 10)}
+def test_one_step_of_a_policy_that_bends_is_the_first_and_only_cause_even_far_outside_the_dataset(
+    what: str,
+) -> None:
+    wild = {
+        steps: chunks(2.77 * (10 - steps) / 9, times=20.0 if steps == 1 else 1.0)
+        for steps in (1, 2, 4, 10)
+    }
     found = judged(side(wild, num_steps=1), limits=((-3.0, 3.0),) * 2, what=what)
     assert set(found) == {"too-few-steps"}
     assert found["too-few-steps"].repair == "ckpt config student set num_steps 10"
@@ -143,7 +162,9 @@ def test_nan_is_found_and_attributed_to_a_known_cause() -> None:
     broken = side(dict.fromkeys((1, 2, 4, 10), (((nan, nan),),)))
     found = judged(broken)
     assert set(found) == {"actions-not-finite"}
-    assert found["actions-not-finite"].repair.startswith("take an earlier checkpoint of its run; `ckpt verify student --values` names")
+    assert found["actions-not-finite"].repair.startswith(
+        "take an earlier checkpoint of its run; `ckpt verify student --values` names"
+    )
     assert found["actions-not-finite"].what == "100% of the action values are NaN or infinite"
     known = judged(broken, a_cause(CauseCode.STATISTICS_BROKEN))
     assert set(known) == {"statistics-broken"}
@@ -154,7 +175,10 @@ def test_what_other_processors_take_away_was_theirs() -> None:
     far = side({steps: chunks(3.0) for steps in (1, 2, 4, 10)})
     known = judged(far, a_cause(CauseCode.OTHER_STATISTICS), crossed=chunks())
     assert set(known) == {"other-statistics", "num-steps"}
-    assert known["other-statistics"].measured == "actions are 3 from NORMAL's, and 0 with NORMAL's processors around the same weights"
+    assert (
+        known["other-statistics"].measured
+        == "actions are 3 from NORMAL's, and 0 with NORMAL's processors around the same weights"
+    )
     assert "other-statistics" in judged(far, crossed=chunks())
     assert "other-statistics" not in judged(far, crossed=chunks(3.0))
 
@@ -193,7 +217,11 @@ def test_a_noisy_machine_makes_nobody_slower() -> None:
     source = random.Random(0)  # noqa: S311 - draws, not secrets
     for _ in range(50):
         noisy = {
-            steps: tuple(times._replace(prefix=times.prefix * source.lognormvariate(0, 0.5)) for times in found) for steps, found in rounds(jitter=0).items()
+            steps: tuple(
+                times._replace(prefix=times.prefix * source.lognormvariate(0, 0.5))
+                for times in found
+            )
+            for steps, found in rounds(jitter=0).items()
         }
         assert judged(side(times=noisy)) == {}
 
@@ -201,7 +229,10 @@ def test_a_noisy_machine_makes_nobody_slower() -> None:
 def test_an_environment_that_takes_the_time_is_told() -> None:
     found = judged(side(), environment=rollout(0.01, (0.05, 0.05)))
     assert set(found) == {"environment-slow"}
-    assert found["environment-slow"].what == "it is the environment: step() takes 83% of the time, 83% under NORMAL"
+    assert (
+        found["environment-slow"].what
+        == "it is the environment: step() takes 83% of the time, 83% under NORMAL"
+    )
     assert judged(side(), environment=rollout(0.05, (0.01, 0.01))) == {}
 
 
@@ -210,15 +241,26 @@ def test_an_environment_that_these_actions_slow_down_is_told() -> None:
 
 
 def test_a_rollout_that_only_this_policy_cannot_end_is_a_cause() -> None:
-    found = judged(side(), environment=rollout(0.05, (0.01, 0.01), "REFLOW in toy, step 3: ValueError: outside"))
+    found = judged(
+        side(),
+        environment=rollout(0.05, (0.01, 0.01), "REFLOW in toy, step 3: ValueError: outside"),
+    )
     assert found["cannot-act"].what == "REFLOW in toy, step 3: ValueError: outside"
-    assert judged(side(), environment=rollout(0.05, (0.01, 0.01), "NORMAL in toy, step 3: ValueError: outside")) == {}
+    assert (
+        judged(
+            side(),
+            environment=rollout(0.05, (0.01, 0.01), "NORMAL in toy, step 3: ValueError: outside"),
+        )
+        == {}
+    )
 
 
-# --- through the verb, with a stand-in for the probe -------------------------------------------------------------------
+# --- through the verb, with a stand-in for the probe ----------------------------------------------
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, answer: Measurement | dict[str, str] | Exception) -> None:
+def answering(
+    monkeypatch: pytest.MonkeyPatch, answer: Measurement | dict[str, str] | Exception
+) -> None:
     def ask(_family: str, _request: object, progress: Any) -> Measurement | dict[str, str]:
         progress(1, 2)
         if isinstance(answer, Exception):
@@ -231,15 +273,40 @@ def answering(monkeypatch: pytest.MonkeyPatch, answer: Measurement | dict[str, s
 @pytest.mark.parametrize(
     ("problems", "code", "status", "words"),
     [
-        ({"reflow": "does not load: x holds NaN or infinity in y"}, "weights-not-finite", 1, "acts wrongly because: weights-not-finite"),
-        ({"reflow": "does not load: x lacks 3 tensors"}, "does-not-load", 1, "does not run because: does-not-load"),
-        ({"reflow": "loads, and cannot act: KeyError: 'z'"}, "cannot-act", 1, "cannot-act: REFLOW loads, and cannot act: KeyError: 'z'"),
-        ({"normal": "does not load: no VLM", "reflow": "does not load: no VLM"}, "", 2, "no live part: NORMAL does not load: no VLM"),
+        (
+            {"reflow": "does not load: x holds NaN or infinity in y"},
+            "weights-not-finite",
+            1,
+            "acts wrongly because: weights-not-finite",
+        ),
+        (
+            {"reflow": "does not load: x lacks 3 tensors"},
+            "does-not-load",
+            1,
+            "does not run because: does-not-load",
+        ),
+        (
+            {"reflow": "loads, and cannot act: KeyError: 'z'"},
+            "cannot-act",
+            1,
+            "cannot-act: REFLOW loads, and cannot act: KeyError: 'z'",
+        ),
+        (
+            {"normal": "does not load: no VLM", "reflow": "does not load: no VLM"},
+            "",
+            2,
+            "no live part: NORMAL does not load: no VLM",
+        ),
         (ProbeFailed("the probe failed: Killed"), "", 2, "no live part: the probe failed: Killed"),
     ],
 )
 def test_a_probe_that_could_not_measure(  # noqa: PLR0913, PLR0917 - cases
-    problems: Any, code: str, status: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    problems: Any,
+    code: str,
+    status: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     answering(monkeypatch, problems)
     pair = [str(NORMAL), str(FIXTURES / "reflow-clean")]
@@ -251,43 +318,93 @@ def test_a_probe_that_could_not_measure(  # noqa: PLR0913, PLR0917 - cases
     assert not found["clean"]
 
 
-def test_what_the_files_told_is_not_told_again_when_it_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_files_told_is_not_told_again_when_it_does_not_load(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     answering(monkeypatch, {"reflow": "does not load: it has use_reflow"})
     found = api.diagnose(str(NORMAL), str(FIXTURES / "reflow"), Wish())
     assert "does-not-load" not in [str(cause.code) for cause in found.causes]
-    assert found.notes[0] == "nothing could be measured, REFLOW does not load: it has use_reflow; repair the above, and ask again"
+    assert (
+        found.notes[0]
+        == "nothing could be measured, REFLOW does not load: it has use_reflow; repair the above, and ask again"
+    )
 
 
 def test_the_page_tells_what_was_measured_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, measurement(side(bent(0.05)), crossed=chunks(), environment=rollout(0.05, (0.01, 0.01))))
+    answering(
+        monkeypatch,
+        measurement(side(bent(0.05)), crossed=chunks(), environment=rollout(0.05, (0.01, 0.01))),
+    )
     told = page(api.diagnose(str(NORMAL), str(FIXTURES / "reflow-clean"), Wish()))
     plain = text.render(told)
-    for words in ("10 N R", "prefix", "all, in NORMAL's processors", "environment toy, 20 steps", "slow because: num-steps", "set num_steps 1"):
+    for words in (
+        "10 N R",
+        "prefix",
+        "all, in NORMAL's processors",
+        "environment toy, 20 steps",
+        "slow because: num-steps",
+        "set num_steps 1",
+    ):
         assert words in plain
         assert words in markdown.render(told).replace("\\", "")
-    tables = [line for line in plain.splitlines() if line.startswith("  ") and not line.startswith("    ") and "✗" not in line]
+    tables = [
+        line
+        for line in plain.splitlines()
+        if line.startswith("  ") and not line.startswith("    ") and "✗" not in line
+    ]
     assert max(map(len, tables)) <= 80
 
 
-def test_a_picture_is_drawn_before_the_page_and_without_a_display(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_picture_is_drawn_before_the_page_and_without_a_display(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     answering(monkeypatch, measurement(side(bent(0.05), num_steps=1)))
     monkeypatch.delenv("DISPLAY", raising=False)
     for name, start in (("x.png", b"\x89PNG"), ("x.svg", b"<?xml"), ("x.pdf", b"%PDF")):
-        assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean"), "--plot", str(tmp_path / name)]) == 0
+        assert (
+            main(
+                [
+                    "doctor",
+                    str(NORMAL),
+                    str(FIXTURES / "reflow-clean"),
+                    "--plot",
+                    str(tmp_path / name),
+                ]
+            )
+            == 0
+        )
         assert (tmp_path / name).read_bytes().startswith(start)
     assert "nothing wrong found: a chunk takes" in capsys.readouterr().out
 
 
-def test_without_matplotlib_nothing_is_measured_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_matplotlib_nothing_is_measured_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     answering(monkeypatch, AssertionError("asked"))
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     assert main(["doctor", str(NORMAL), str(NORMAL), "--plot", str(tmp_path / "x.png")]) == 2
-    assert "--plot needs matplotlib, which is not installed; pip install 'ckpt-tools[plot]'" in capsys.readouterr().err
+    assert (
+        "--plot needs matplotlib, which is not installed; pip install 'ckpt-tools[plot]'"
+        in capsys.readouterr().err
+    )
 
 
-def test_where_nothing_was_measured_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_nothing_was_measured_nothing_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     answering(monkeypatch, ProbeFailed("the probe failed: Killed"))
-    assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean"), "--plot", str(tmp_path / "x.png")]) == 2
+    assert (
+        main(
+            [
+                "doctor",
+                str(NORMAL),
+                str(FIXTURES / "reflow-clean"),
+                "--plot",
+                str(tmp_path / "x.png"),
+            ]
+        )
+        == 2
+    )
     assert "x.png was not drawn" in capsys.readouterr().err
     assert not (tmp_path / "x.png").exists()
 

@@ -1,4 +1,7 @@
-"""What the doctor tells from files alone: of each fault its cause and no other, and a command that ends it; of a healthy student nothing."""
+"""What the doctor tells from files alone.
+
+Of each fault its cause and no other, and a command that ends it; of a healthy student nothing.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,30 @@ from ckpt_tools.doctor.repairs import commands, is_command
 from ckpt_tools.report.json import diagnosis as diagnosis_json
 from ckpt_tools.report.json import diff as diff_json
 from ckpt_tools.storage import schemas
-from tests.support.cases import FIXTURES, NORMAL, added, both, changed, config, edited, make, tensors
+from tests.support.cases import (
+    FIXTURES,
+    NORMAL,
+    added,
+    both,
+    changed,
+    config,
+    edited,
+    make,
+    tensors,
+)
 from tests.support.doctor_faults import FAULTS, broken, fixture
 
 ROOT = FIXTURES.parent
 LIVE_ONLY = {
-    *("does-not-load", "cannot-act", "weights-not-finite", "actions-not-finite", "too-few-steps", "actions-out-of-range", "actions-differ"),
+    *(
+        "does-not-load",
+        "cannot-act",
+        "weights-not-finite",
+        "actions-not-finite",
+        "too-few-steps",
+        "actions-out-of-range",
+        "actions-differ",
+    ),
     *("slower", "environment-slow", "environment-slowed"),
 }
 """Causes that only a measurement shows; test_measured has them."""
@@ -38,8 +59,13 @@ def told(folder: Path) -> set[str]:
 
 def run(command: str, folder: Path) -> None:
     """Run what was printed, as a shell would that has `ckpt` on its path."""
-    here = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(["sh", "-c", command], cwd=folder, env=here, capture_output=True, text=True, check=False)
+    here = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=folder, env=here, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, f"{command}\n{done.stderr}{done.stdout}"
 
 
@@ -51,7 +77,9 @@ def validator() -> jsonschema.Draft202012Validator:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_gives_its_cause_and_no_other_and_json_that_follows_the_schema(name: str, tmp_path: Path) -> None:
+def test_a_fault_gives_its_cause_and_no_other_and_json_that_follows_the_schema(
+    name: str, tmp_path: Path
+) -> None:
     found = api.diagnose(str(NORMAL), str(broken(name, tmp_path / "bad")))
     document = json.loads(diff_json.dump(diagnosis_json.document(found)))
     validator().validate(document)
@@ -76,7 +104,9 @@ def test_the_printed_commands_repair_it(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if not fault.command])
 def test_where_nothing_repairs_it_a_sentence_says_what_to_do(name: str, tmp_path: Path) -> None:
     causes = api.diagnose(str(NORMAL), str(broken(name, tmp_path / "bad"))).causes
-    assert [is_command(cause.repair) or not cause.repair for cause in causes] == [False] * len(causes)
+    assert [is_command(cause.repair) or not cause.repair for cause in causes] == [False] * len(
+        causes
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,14 +116,28 @@ def test_where_nothing_repairs_it_a_sentence_says_what_to_do(name: str, tmp_path
             tensors(lambda held: {name: held[name] for name in held if ".vlm." not in name}),
             "345 tensors missing (vision tower, connector, text model, lm_head)",
         ),
-        (config(use_cache=False), "use_cache is false: stock LeRobot loads the policy and crashes at the first inference"),
-        (config(add_image_special_tokens=True), "add_image_special_tokens is true, and false in NORMAL"),
+        (
+            config(use_cache=False),
+            "use_cache is false: stock LeRobot loads the policy and crashes at the first inference",
+        ),
+        (
+            config(add_image_special_tokens=True),
+            "add_image_special_tokens is true, and false in NORMAL",
+        ),
         (config(num_expert_layers=3), "num_expert_layers is 3"),
-        (tensors(lambda held: held | make.under("guide.", held)), "500 tensors, 87,718 bytes that the loader does not look for (other): it drops them, so"),
+        (
+            tensors(lambda held: held | make.under("guide.", held)),
+            "500 tensors, 87,718 bytes that the loader does not look for (other): it drops them, so",
+        ),
     ],
 )
-def test_a_sentence_says_all_that_its_rules_found_and_of_which_key(change: Any, words: str, tmp_path: Path) -> None:
-    said = [cause.what for cause in api.diagnose(str(NORMAL), str(changed(tmp_path / "bad", change))).causes]
+def test_a_sentence_says_all_that_its_rules_found_and_of_which_key(
+    change: Any, words: str, tmp_path: Path
+) -> None:
+    said = [
+        cause.what
+        for cause in api.diagnose(str(NORMAL), str(changed(tmp_path / "bad", change))).causes
+    ]
     assert any(words in one for one in said), said
 
 
@@ -106,16 +150,33 @@ def test_every_cause_that_files_can_tell_has_a_fault_here() -> None:
 def test_a_model_of_another_size_is_told_as_that(tmp_path: Path) -> None:
     wide = changed(tmp_path / "wide", config(max_action_dim=64))
     assert "other-model" in told(wide)
-    [repair] = [cause.repair for cause in api.diagnose(str(NORMAL), str(wide)).causes if cause.code is CauseCode.OTHER_MODEL]
+    [repair] = [
+        cause.repair
+        for cause in api.diagnose(str(NORMAL), str(wide)).causes
+        if cause.code is CauseCode.OTHER_MODEL
+    ]
     assert not is_command(repair)
 
 
 def test_an_index_that_counts_wrongly_can_be_read(tmp_path: Path) -> None:
-    miscounted = changed(tmp_path / "bad", both(fixture("sharded"), edited("model.safetensors.index.json", metadata={"total_size": 1})))
+    miscounted = changed(
+        tmp_path / "bad",
+        both(
+            fixture("sharded"), edited("model.safetensors.index.json", metadata={"total_size": 1})
+        ),
+    )
     assert told(miscounted) == {"weights-not-found"}
 
 
-@pytest.mark.parametrize("change", [config(), config(num_steps=1), config(num_steps=2, optimizer_lr=1e-6), config(repo_id="user/student", device="cuda")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        config(),
+        config(num_steps=1),
+        config(num_steps=2, optimizer_lr=1e-6),
+        config(repo_id="user/student", device="cuda"),
+    ],
+)
 def test_a_healthy_student_has_no_cause(change: Any, tmp_path: Path) -> None:
     assert told(changed(tmp_path / "student", change)) == set()
     assert told(FIXTURES / "reflow-clean") == set()
@@ -148,7 +209,9 @@ _NO_JSON = {
 
 
 @pytest.mark.parametrize("name", _NO_JSON)
-def test_json_that_cannot_be_read_is_a_cause_and_1(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_that_cannot_be_read_is_a_cause_and_1(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bad = changed(tmp_path / "bad", _NO_JSON[name])
     assert told(bad) == {"unreadable"}
     assert main(["doctor", str(NORMAL), str(bad), "--no-live"]) == 1
@@ -170,23 +233,41 @@ def test_the_good_one_of_a_swapped_pair_is_not_accused(name: str) -> None:
     found = api.diagnose(str(FIXTURES / name), str(NORMAL))
     assert found.causes == ()
     assert [note for note in found.notes if "are they swapped?" in note] == {
-        "reflow": ["NORMAL holds reflow fields (teacher_model_path, use_reflow) and a teacher, and REFLOW does not: are they swapped?"],
-        "shared-vlm": ["NORMAL holds reflow fields (teacher_model_path, use_reflow) and a teacher, and REFLOW does not: are they swapped?"],
+        "reflow": [
+            "NORMAL holds reflow fields (teacher_model_path, use_reflow) and a teacher, and REFLOW does not: are they swapped?"
+        ],
+        "shared-vlm": [
+            "NORMAL holds reflow fields (teacher_model_path, use_reflow) and a teacher, and REFLOW does not: are they swapped?"
+        ],
     }.get(name, [])
 
 
-@pytest.mark.parametrize("values", [{"load_vlm_weights": False}, {"use_cache": False}, {"type": "smolvla_reflow"}, {"use_reflow": True}])
-def test_a_setting_that_is_wrong_in_normal_only_is_no_cause(values: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"load_vlm_weights": False},
+        {"use_cache": False},
+        {"type": "smolvla_reflow"},
+        {"use_reflow": True},
+    ],
+)
+def test_a_setting_that_is_wrong_in_normal_only_is_no_cause(
+    values: dict[str, Any], tmp_path: Path
+) -> None:
     wrong = changed(tmp_path / "wrong", config(**values))
     assert api.diagnose(str(wrong), str(NORMAL)).causes == ()
 
 
 def test_two_reflow_checkpoints_are_not_taken_for_a_swapped_pair(tmp_path: Path) -> None:
     copy = shutil.copytree(FIXTURES / "reflow", tmp_path / "copy")
-    assert not any("swapped" in note for note in api.diagnose(str(FIXTURES / "reflow"), str(copy)).notes)
+    assert not any(
+        "swapped" in note for note in api.diagnose(str(FIXTURES / "reflow"), str(copy)).notes
+    )
 
 
-def test_one_folder_twice_is_2_by_whatever_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_folder_twice_is_2_by_whatever_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "link").symlink_to(NORMAL)
     for other in (NORMAL, tmp_path / "link", NORMAL / "model.safetensors", f"{NORMAL}/../normal/"):
         assert main(["doctor", str(NORMAL), str(other), "--no-live"]) == 2
@@ -197,10 +278,13 @@ def test_one_folder_twice_is_2_by_whatever_name(tmp_path: Path, capsys: pytest.C
 
 def test_another_family_is_not_compared(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", str(NORMAL), str(FIXTURES / "language-model"), "--no-live"]) == 2
-    assert "is of the family generic, and NORMAL of smolvla; name the teacher" in capsys.readouterr().err
+    assert (
+        "is of the family generic, and NORMAL of smolvla; name the teacher"
+        in capsys.readouterr().err
+    )
 
 
-# --- the command -------------------------------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------------------
 
 
 def test_the_json_of_the_command_is_that_of_the_library(capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,20 +299,45 @@ def test_the_schema_knows_every_code_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("output_format", ["text", "json", "markdown"])
-def test_a_healthy_pair_is_0_and_says_so(output_format: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean"), "--no-live", "--format", output_format]) == 0
+def test_a_healthy_pair_is_0_and_says_so(
+    output_format: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(
+            [
+                "doctor",
+                str(NORMAL),
+                str(FIXTURES / "reflow-clean"),
+                "--no-live",
+                "--format",
+                output_format,
+            ]
+        )
+        == 0
+    )
     printed = capsys.readouterr().out
-    assert json.loads(printed)["clean"] if output_format == "json" else "nothing wrong found in the files" in printed
+    assert (
+        json.loads(printed)["clean"]
+        if output_format == "json"
+        else "nothing wrong found in the files" in printed
+    )
 
 
-def test_without_a_probe_the_files_decide_and_a_line_says_how_to_get_the_rest(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_probe_the_files_decide_and_a_line_says_how_to_get_the_rest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("ckpt_tools.doctor.probe.GROUP", "ckpt_tools.probes.nobody")
     assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean")]) == 0
-    assert "no live part: no probe is installed that loads smolvla checkpoints; install the training core" in capsys.readouterr().out
+    assert (
+        "no live part: no probe is installed that loads smolvla checkpoints; install the training core"
+        in capsys.readouterr().out
+    )
     assert main(["doctor", str(NORMAL), str(FIXTURES / "f32-vlm")]) == 1
 
 
-def test_a_processor_that_runs_code_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_processor_that_runs_code_is_not_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def never(*_: object) -> None:
         pytest.fail("the probe was asked")
 
@@ -244,22 +353,42 @@ def test_a_processor_that_runs_code_is_not_loaded(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--batch", "x", "--dataset", "y"], "--batch and --dataset are two answers to one question"),
+        (
+            ["--batch", "x", "--dataset", "y"],
+            "--batch and --dataset are two answers to one question",
+        ),
         (["--no-live", "--env", "pusht"], "--env is for the live part, which --no-live leaves out"),
-        (["--no-live", "--plot", "x.png"], "--plot is for the live part, which --no-live leaves out"),
-        (["--env-package", "gym_pusht"], "--env-package registers the environment that --env names: give --env TYPE too"),
-        (["--batch", "absent.safetensors"], "absent.safetensors: there is no such file; see docs/doctor.md"),
+        (
+            ["--no-live", "--plot", "x.png"],
+            "--plot is for the live part, which --no-live leaves out",
+        ),
+        (
+            ["--env-package", "gym_pusht"],
+            "--env-package registers the environment that --env names: give --env TYPE too",
+        ),
+        (
+            ["--batch", "absent.safetensors"],
+            "absent.safetensors: there is no such file; see docs/doctor.md",
+        ),
         (["--batch", str(NORMAL)], "normal: is no file; see docs/doctor.md"),
         (["--batch", str(NORMAL / "config.json")], "config.json: cannot be read as safetensors: "),
         (["--repeats", "3"], "3 is not in the range x>=6"),
         (["--plot", "x.bmp"], "x.bmp: is none of .png, .svg, .pdf, by its name; name a picture"),
-        (["--plot", "absent/x.png"], "absent/x.png: cannot be written: there is no folder absent; name a file in a folder that is there"),
+        (
+            ["--plot", "absent/x.png"],
+            "absent/x.png: cannot be written: there is no folder absent; name a file in a folder that is there",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_2_before_anything_is_loaded(
-    arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("ckpt_tools.api._doctor.ask_probe", lambda *_: pytest.fail("the probe was asked"))
+    monkeypatch.setattr(
+        "ckpt_tools.api._doctor.ask_probe", lambda *_: pytest.fail("the probe was asked")
+    )
     assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean"), *arguments]) == 2
     printed = capsys.readouterr()
     assert words in printed.err

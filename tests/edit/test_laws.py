@@ -1,7 +1,7 @@
 """The laws of surgery, under random checkpoints and random sequences of operations.
 
-read(apply(plan(c, ops))) == plan(c, ops).after; what no operation names keeps its bits; the same plan gives the same bytes; a rename and its inverse
-are nothing.
+read(apply(plan(c, ops))) == plan(c, ops).after; what no operation names keeps its bits; the same
+plan gives the same bytes; a rename and its inverse are nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ shapes = st.lists(st.integers(0, 3), max_size=3).map(tuple)
 dtypes = st.sampled_from([Dtype.F32, Dtype.BF16, Dtype.F16])
 tensors = st.dictionaries(names, st.tuples(dtypes, shapes), min_size=1, max_size=8)
 globs = st.sampled_from(["**", "a.**", "**.weight", "*.0", "layers.*.**", "teacher.**", "b", "*"])
-metadata = st.none() | st.dictionaries(st.sampled_from(["format", "note"]), st.sampled_from(["pt", "x"]), max_size=2)
+metadata = st.none() | st.dictionaries(
+    st.sampled_from(["format", "note"]), st.sampled_from(["pt", "x"]), max_size=2
+)
 values = st.sampled_from([True, None, 1, 0.5, "text", [1, 2], {"k": "v"}])
 pointers = st.sampled_from(["/type", "/new", "/nested/deep", "/nested/other", "/list/0", "/list/-"])
 
@@ -59,7 +61,10 @@ def payloads(checkpoint: Checkpoint) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for file in checkpoint.weights:
         data = (Path(checkpoint.root) / file.path).read_bytes()
-        found |= {tensor.name: data[file.payload_start + tensor.start : file.payload_start + tensor.end] for tensor in file.tensors}
+        found |= {
+            tensor.name: data[file.payload_start + tensor.start : file.payload_start + tensor.end]
+            for tensor in file.tensors
+        }
     return found
 
 
@@ -70,11 +75,20 @@ def blob(name: str, dtype: Dtype, shape: tuple[int, ...]) -> object:
         count *= dimension
     numbers = [float((len(name) + index) % 7 - 3) for index in range(count)]
     if dtype is Dtype.BF16:
-        return make.Blob(dtype, shape, b"".join(struct.pack("<f", number)[2:] for number in numbers))
-    return make.Blob(dtype, shape, struct.pack(f"<{count}{'f' if dtype is Dtype.F32 else 'e'}", *numbers))
+        return make.Blob(
+            dtype, shape, b"".join(struct.pack("<f", number)[2:] for number in numbers)
+        )
+    return make.Blob(
+        dtype, shape, struct.pack(f"<{count}{'f' if dtype is Dtype.F32 else 'e'}", *numbers)
+    )
 
 
-def write(folder: Path, held: dict[str, tuple[Dtype, tuple[int, ...]]], notes: dict[str, str] | None, shards: int) -> None:
+def write(
+    folder: Path,
+    held: dict[str, tuple[Dtype, tuple[int, ...]]],
+    notes: dict[str, str] | None,
+    shards: int,
+) -> None:
     """A checkpoint of these tensors, a config, a README and a subfolder."""
     folder.mkdir(parents=True)
     blobs = {name: blob(name, *kind) for name, kind in held.items()}
@@ -87,9 +101,14 @@ def write(folder: Path, held: dict[str, tuple[Dtype, tuple[int, ...]]], notes: d
         groups = {file: ordered[position::count] for position, file in enumerate(files)}
         for file, group in groups.items():
             make.write_safetensors(folder / file, {name: blobs[name] for name in group}, notes)
-        index = {"metadata": {}, "weight_map": {name: file for file, group in groups.items() for name in group}}
+        index = {
+            "metadata": {},
+            "weight_map": {name: file for file, group in groups.items() for name in group},
+        }
         (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    (folder / "config.json").write_text(json.dumps({"type": "toy", "nested": {"deep": 1}, "list": [1, 2]}, indent=2))
+    (folder / "config.json").write_text(
+        json.dumps({"type": "toy", "nested": {"deep": 1}, "list": [1, 2]}, indent=2)
+    )
     (folder / "README.md").write_text("# A toy\n")
     (folder / "extra").mkdir()
     (folder / "extra/notes.txt").write_text("kept")
@@ -108,9 +127,19 @@ class Surgery(RuleBasedStateMachine):
         shutil.rmtree(self.home)
 
     @initialize(held=tensors, notes=metadata, shards=st.integers(1, 3))
-    def begin(self, held: dict[str, tuple[Dtype, tuple[int, ...]]], notes: dict[str, str] | None, shards: int) -> None:
+    def begin(
+        self,
+        held: dict[str, tuple[Dtype, tuple[int, ...]]],
+        notes: dict[str, str] | None,
+        shards: int,
+    ) -> None:
         write(self.folder, held, notes, shards)
-        write(self.home / "other", {"taken.weight": (Dtype.F32, (2,)), "a": (Dtype.F16, (3,))}, None, 1)
+        write(
+            self.home / "other",
+            {"taken.weight": (Dtype.F32, (2,)), "a": (Dtype.F16, (3,))},
+            None,
+            1,
+        )
 
     @rule(select=globs)
     def drop(self, select: str) -> None:
@@ -120,11 +149,17 @@ class Surgery(RuleBasedStateMachine):
     def keep(self, select: list[str]) -> None:
         self.operate(Keep(tuple(select)))
 
-    @rule(match=st.sampled_from(["a.**", "**.weight", "layers.*.**", "*", "teacher.**"]), to=st.sampled_from(["**", "z.**", "**.w", "x"]), free=st.booleans())
-    def rename(self, match: str, to: str, free: bool) -> None:  # noqa: FBT001 - Hypothesis passes by name
+    @rule(
+        match=st.sampled_from(["a.**", "**.weight", "layers.*.**", "*", "teacher.**"]),
+        to=st.sampled_from(["**", "z.**", "**.w", "x"]),
+        free=st.booleans(),
+    )
+    def rename(self, match: str, to: str, free: bool) -> None:
         self.operate(Rename(match, to, if_free=free))
 
-    @rule(match=st.sampled_from([r"(.*)\.(\d+)(.*)", r"a(.*)"]), to=st.sampled_from([r"\1_", r"\1.n"]))
+    @rule(
+        match=st.sampled_from([r"(.*)\.(\d+)(.*)", r"a(.*)"]), to=st.sampled_from([r"\1_", r"\1.n"])
+    )
     def rename_by_expression(self, match: str, to: str) -> None:
         self.operate(Rename(match, to, regex=True))
 
@@ -178,19 +213,31 @@ class Surgery(RuleBasedStateMachine):
         self.operate(Merge(), Reshard(20), SetMetadata("note", "two"))
 
     def operate(self, *operations: Operation) -> None:
-        """Plan, write elsewhere and in place, and hold the laws; an operation that is refused has changed nothing."""
+        """Plan, write elsewhere and in place, and hold the laws.
+
+        An operation that is refused has changed nothing.
+        """
         before = {path: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
         try:
             plan = api.plan(str(self.folder), operations)
         except EditRefused:
-            assert {path: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()} == before
+            assert {
+                path: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()
+            } == before
             return
         self.count += 1
         out = self.home / str(self.count)
         api.write(plan, str(out))
         self.hold_the_laws(plan.before, out, plan.after)
         api.write(plan, in_place=True, backup=False)
-        left, right = ({path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()} for root in (self.folder, out))
+        left, right = (
+            {
+                path.relative_to(root): path.read_bytes()
+                for path in root.rglob("*")
+                if path.is_file()
+            }
+            for root in (self.folder, out)
+        )
         assert left == right
         self.folder = out
 
@@ -202,32 +249,50 @@ class Surgery(RuleBasedStateMachine):
         kinds = {tensor.name: (tensor.dtype, tensor.shape) for tensor in before.tensors}
         taken = payloads(api.read(str(self.home / "other")))
         for tensor in found.tensors:
-            if kinds.get(tensor.name) == (tensor.dtype, tensor.shape) and len(old) == len(new) and old.keys() == new.keys() and tensor.name not in taken:
+            if (
+                kinds.get(tensor.name) == (tensor.dtype, tensor.shape)
+                and len(old) == len(new)
+                and old.keys() == new.keys()
+                and tensor.name not in taken
+            ):
                 assert new[tensor.name] == old[tensor.name]
 
 
-Surgery.TestCase.settings = settings(max_examples=40, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck))
+Surgery.TestCase.settings = settings(
+    max_examples=40, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck)
+)
 TestSurgery = Surgery.TestCase
 
 
 @settings(max_examples=30, deadline=None)
 @given(held=tensors, prefix=st.sampled_from(["p.", "teacher.", "x.y."]))
-def test_a_rename_and_its_inverse_are_nothing(held: dict[str, tuple[Dtype, tuple[int, ...]]], prefix: str) -> None:
+def test_a_rename_and_its_inverse_are_nothing(
+    held: dict[str, tuple[Dtype, tuple[int, ...]]], prefix: str
+) -> None:
     with tempfile.TemporaryDirectory() as home:
         write(Path(home) / "a", held, None, 1)
-        for source, target, operation in (("a", "b", Rename("**", f"{prefix}**")), ("b", "c", Rename(f"{prefix}**", "**"))):
+        for source, target, operation in (
+            ("a", "b", Rename("**", f"{prefix}**")),
+            ("b", "c", Rename(f"{prefix}**", "**")),
+        ):
             api.write(api.plan(f"{home}/{source}", [operation]), f"{home}/{target}")
-        assert (Path(home) / "c/model.safetensors").read_bytes() == (Path(home) / "a/model.safetensors").read_bytes()
+        assert (Path(home) / "c/model.safetensors").read_bytes() == (
+            Path(home) / "a/model.safetensors"
+        ).read_bytes()
 
 
 @settings(max_examples=20, deadline=None)
 @given(held=tensors, shards=st.integers(1, 3), size=st.integers(1, 60))
-def test_sharding_and_merging_are_nothing_whatever_the_sizes(held: dict[str, tuple[Dtype, tuple[int, ...]]], shards: int, size: int) -> None:
+def test_sharding_and_merging_are_nothing_whatever_the_sizes(
+    held: dict[str, tuple[Dtype, tuple[int, ...]]], shards: int, size: int
+) -> None:
     with tempfile.TemporaryDirectory() as home:
         write(Path(home) / "one", held, {"format": "pt"}, 1)
         write(Path(home) / "many", held, {"format": "pt"}, shards)
         api.write(api.plan(f"{home}/many", [Reshard(size), Merge()]), f"{home}/merged")
-        assert (Path(home) / "merged/model.safetensors").read_bytes() == (Path(home) / "one/model.safetensors").read_bytes()
+        assert (Path(home) / "merged/model.safetensors").read_bytes() == (
+            Path(home) / "one/model.safetensors"
+        ).read_bytes()
 
 
 def test_nothing_left_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Recipes: what a person may write, as JSON or YAML, and what is refused, where and with what words.
+"""Recipes.
+
+What a person may write, as JSON or YAML, and what is refused, where and with what words.
 
 round trip   operations(document(listed)) is listed
 agreement    the schema accepts exactly what the code accepts, apart from what a schema cannot say
@@ -37,18 +39,42 @@ VALIDATOR = jsonschema.Draft202012Validator(schemas.load("recipe"))
 ACCEPTED: tuple[tuple[Any, Operation], ...] = (
     ({"drop": ["teacher.**"]}, nouns.Drop(("teacher.**",))),
     ({"keep": ["model.**", "a?"]}, nouns.Keep(("model.**", "a?"))),
-    ({"rename": {"match": "teacher.model.**", "to": "model.**"}}, nouns.Rename("teacher.model.**", "model.**")),
-    ({"rename": {"match": "a(.*)", "to": "\\1", "regex": True, "if-free": True}}, nouns.Rename("a(.*)", "\\1", regex=True, if_free=True)),
+    (
+        {"rename": {"match": "teacher.model.**", "to": "model.**"}},
+        nouns.Rename("teacher.model.**", "model.**"),
+    ),
+    (
+        {"rename": {"match": "a(.*)", "to": "\\1", "regex": True, "if-free": True}},
+        nouns.Rename("a(.*)", "\\1", regex=True, if_free=True),
+    ),
     ({"rename": {"match": "(", "to": ""}}, nouns.Rename("(", "")),
     ({"unwrap": True}, nouns.Unwrap()),
     ({"cast": {"dtype": "BF16"}}, nouns.Cast(Dtype.BF16)),
-    ({"cast": {"dtype": "F8_E4M3", "select": ["a"], "lossy": True, "skip": True}}, nouns.Cast(Dtype.F8_E4M3, ("a",), lossy=True, skip=True)),
-    ({"take": {"source": "../other", "select": ["model.lm_head.**"]}}, nouns.Take("../other", ("model.lm_head.**",))),
+    (
+        {"cast": {"dtype": "F8_E4M3", "select": ["a"], "lossy": True, "skip": True}},
+        nouns.Cast(Dtype.F8_E4M3, ("a",), lossy=True, skip=True),
+    ),
+    (
+        {"take": {"source": "../other", "select": ["model.lm_head.**"]}},
+        nouns.Take("../other", ("model.lm_head.**",)),
+    ),
     ({"take": {"source": "/absolute"}}, nouns.Take("/absolute")),
-    ({"set": {"file": "config.json", "pointer": "/load_vlm_weights", "value": True}}, nouns.SetValue("config.json", "/load_vlm_weights", value=True)),
-    ({"set": {"file": "a/b.json", "pointer": "", "value": {"a": [None, 1.5]}}}, nouns.SetValue("a/b.json", "", {"a": [None, 1.5]})),
-    ({"unset": {"file": "config.json", "pointer": "/a~1b/~0"}}, nouns.UnsetValue("config.json", "/a~1b/~0")),
-    ({"rename-key": {"file": "config.json", "pointer": "/a", "to": "b"}}, nouns.RenameKey("config.json", "/a", "b")),
+    (
+        {"set": {"file": "config.json", "pointer": "/load_vlm_weights", "value": True}},
+        nouns.SetValue("config.json", "/load_vlm_weights", value=True),
+    ),
+    (
+        {"set": {"file": "a/b.json", "pointer": "", "value": {"a": [None, 1.5]}}},
+        nouns.SetValue("a/b.json", "", {"a": [None, 1.5]}),
+    ),
+    (
+        {"unset": {"file": "config.json", "pointer": "/a~1b/~0"}},
+        nouns.UnsetValue("config.json", "/a~1b/~0"),
+    ),
+    (
+        {"rename-key": {"file": "config.json", "pointer": "/a", "to": "b"}},
+        nouns.RenameKey("config.json", "/a", "b"),
+    ),
     ({"metadata": {"key": "format", "value": "pt"}}, nouns.SetMetadata("format", "pt")),
     ({"metadata": {"key": "format", "value": None}}, nouns.SetMetadata("format", None)),
     ({"reshard": {"max-size": "5GB"}}, nouns.Reshard(5 * 10**9)),
@@ -57,40 +83,79 @@ ACCEPTED: tuple[tuple[Any, Operation], ...] = (
     ({"reshard": {"max-size": 1}}, nouns.Reshard(1)),
     ({"merge": True}, nouns.Merge()),
     ({"drop-files": ["*.bin"]}, nouns.DropFile(("*.bin",))),
-    ({"copy-file": {"source": "README.md", "path": "docs/README.md"}}, nouns.CopyFile("README.md", "docs/README.md")),
+    (
+        {"copy-file": {"source": "README.md", "path": "docs/README.md"}},
+        nouns.CopyFile("README.md", "docs/README.md"),
+    ),
 )
 
 REFUSED: tuple[tuple[Any, str], ...] = (
     ({"dorp": ["a"]}, "operations[0]: 'dorp' is no operation; did you mean drop?"),
     ({"Merge": True}, "operations[0]: 'Merge' is no operation; did you mean merge?"),
     ({"explode": True}, "'explode' is no operation; the operations are drop, keep, rename,"),
-    ({}, "operations[0]: has 0 keys, and an operation has one, its name; the operations are drop, keep"),
-    ({"drop": ["a"], "keep": ["b"]}, "operations[0]: has 2 keys, and an operation has one, its name; make each an item of its own"),
+    (
+        {},
+        "operations[0]: has 0 keys, and an operation has one, its name; the operations are drop, keep",
+    ),
+    (
+        {"drop": ["a"], "keep": ["b"]},
+        "operations[0]: has 2 keys, and an operation has one, its name; make each an item of its own",
+    ),
     ("merge", "operations[0]: is a string ('merge') where an object is expected"),
     ({"drop": []}, "operations[0].drop: is an empty list, and names nothing; list globs such as"),
-    ({"drop": "teacher.**"}, "operations[0].drop: is a string ('teacher.**') where a list is expected"),
+    (
+        {"drop": "teacher.**"},
+        "operations[0].drop: is a string ('teacher.**') where a list is expected",
+    ),
     ({"drop": ["a", 1]}, "operations[0].drop[1]: is a number (1) where text is expected"),
     ({"drop": [""]}, "operations[0].drop[0]: is empty"),
-    ({"rename": {"match": "a"}}, "operations[0].rename: lacks to; it takes match, to, regex, if-free"),
+    (
+        {"rename": {"match": "a"}},
+        "operations[0].rename: lacks to; it takes match, to, regex, if-free",
+    ),
     ({"rename": {}}, "operations[0].rename: lacks match and to"),
-    ({"rename": {"match": "a", "to": "b", "regexp": True}}, "operations[0].rename: 'regexp' is no field; did you mean regex?"),
-    ({"rename": {"match": "a", "to": "b", "regex": 1}}, "operations[0].rename.regex: is a number (1) where true or false is expected"),
+    (
+        {"rename": {"match": "a", "to": "b", "regexp": True}},
+        "operations[0].rename: 'regexp' is no field; did you mean regex?",
+    ),
+    (
+        {"rename": {"match": "a", "to": "b", "regex": 1}},
+        "operations[0].rename.regex: is a number (1) where true or false is expected",
+    ),
     ({"rename": {"match": "", "to": "b"}}, "operations[0].rename.match: is empty"),
     ({"rename": "a"}, "operations[0].rename: is a string ('a') where an object is expected"),
     ({"unwrap": False}, "operations[0].unwrap: is a boolean (False) where true is expected"),
     ({"merge": 1}, "operations[0].merge: is a number (1) where true is expected"),
     ({"merge": None}, "operations[0].merge: is null where true is expected"),
-    ({"cast": {"dtype": "BF-16"}}, "operations[0].cast.dtype: 'BF-16' is no dtype; did you mean BF16?"),
-    ({"cast": {"dtype": "bf16"}}, "operations[0].cast.dtype: 'bf16' is no dtype; did you mean BF16?"),
+    (
+        {"cast": {"dtype": "BF-16"}},
+        "operations[0].cast.dtype: 'BF-16' is no dtype; did you mean BF16?",
+    ),
+    (
+        {"cast": {"dtype": "bf16"}},
+        "operations[0].cast.dtype: 'bf16' is no dtype; did you mean BF16?",
+    ),
     ({"cast": {"dtype": "quaternion"}}, "'quaternion' is no dtype; the dtypes are BOOL, F4"),
     ({"cast": {"dtype": 16}}, "operations[0].cast.dtype: is a number (16) where text is expected"),
     ({"cast": {"dtype": "BF16", "select": []}}, "operations[0].cast.select: is an empty list"),
     ({"take": {"source": ""}}, "operations[0].take.source: is empty"),
-    ({"set": {"file": "config.json", "pointer": "a", "value": 1}}, "operations[0].set.pointer: 'a' is no JSON pointer: one starts with /"),
-    ({"set": {"file": "config.json", "pointer": "/~", "value": 1}}, "operations[0].set.pointer: '/~' has a ~ that escapes nothing"),
+    (
+        {"set": {"file": "config.json", "pointer": "a", "value": 1}},
+        "operations[0].set.pointer: 'a' is no JSON pointer: one starts with /",
+    ),
+    (
+        {"set": {"file": "config.json", "pointer": "/~", "value": 1}},
+        "operations[0].set.pointer: '/~' has a ~ that escapes nothing",
+    ),
     ({"set": {"file": "config.json", "pointer": "/a"}}, "operations[0].set: lacks value"),
-    ({"set": {"file": "../config.json", "pointer": "/a", "value": 1}}, "operations[0].set.file: '../config.json' leads out of the checkpoint's folder"),
-    ({"unset": {"file": "/etc/a.json", "pointer": "/a"}}, "operations[0].unset.file: '/etc/a.json' leads out"),
+    (
+        {"set": {"file": "../config.json", "pointer": "/a", "value": 1}},
+        "operations[0].set.file: '../config.json' leads out of the checkpoint's folder",
+    ),
+    (
+        {"unset": {"file": "/etc/a.json", "pointer": "/a"}},
+        "operations[0].unset.file: '/etc/a.json' leads out",
+    ),
     ({"unset": {"file": "C:a.json", "pointer": "/a"}}, "leads out"),
     ({"unset": {"file": "a\\..\\b.json", "pointer": "/a"}}, "leads out"),
     ({"unset": {"file": "\\a.json", "pointer": "/a"}}, "leads out"),
@@ -98,9 +163,15 @@ REFUSED: tuple[tuple[Any, str], ...] = (
     ({"unset": {"file": "a\0", "pointer": "/a"}}, "leads out"),
     ({"unset": {"file": "", "pointer": "/a"}}, "operations[0].unset.file: is empty"),
     ({"unset": {"file": "a.json", "pointer": "\n"}}, "is no JSON pointer"),
-    ({"metadata": {"key": "a", "value": 1}}, "operations[0].metadata.value: is a number (1) where text is expected"),
+    (
+        {"metadata": {"key": "a", "value": 1}},
+        "operations[0].metadata.value: is a number (1) where text is expected",
+    ),
     ({"metadata": {"key": "a"}}, "operations[0].metadata: lacks value"),
-    ({"reshard": {"max-size": "5 GBytes"}}, "operations[0].reshard.max-size: is a string ('5 GBytes') where a size is expected; write a whole number of bytes"),
+    (
+        {"reshard": {"max-size": "5 GBytes"}},
+        "operations[0].reshard.max-size: is a string ('5 GBytes') where a size is expected; write a whole number of bytes",
+    ),
     ({"reshard": {"max-size": "0GB"}}, "where a size is expected"),
     ({"reshard": {"max-size": "1.5GB"}}, "where a size is expected"),
     ({"reshard": {"max-size": "5GB\n"}}, "where a size is expected"),
@@ -112,7 +183,10 @@ REFUSED: tuple[tuple[Any, str], ...] = (
     ({"reshard": {"max-size": True}}, "where a size is expected"),
     ({"reshard": {}}, "operations[0].reshard: lacks max-size"),
     ({"drop-files": None}, "operations[0].drop-files: is null where a list is expected"),
-    ({"copy-file": {"source": "a", "path": "../a"}}, "operations[0].copy-file.path: '../a' leads out"),
+    (
+        {"copy-file": {"source": "a", "path": "../a"}},
+        "operations[0].copy-file.path: '../a' leads out",
+    ),
 )
 
 # What no schema can say.
@@ -121,10 +195,22 @@ REFUSED_BY_CODE_ALONE: tuple[tuple[Any, str], ...] = (
         {"rename": {"match": "(", "to": "b", "regex": True}},
         "operations[0].rename: is no regular expression with its replacement: missing ), untermin",
     ),
-    ({"rename": {"match": "(a)", "to": "\\2", "regex": True}}, "is no regular expression with its replacement: invalid group reference 2"),
-    ({"rename": {"match": "a", "to": "\\g<name>", "regex": True}}, "is no regular expression with its replacement: unknown group name"),
-    ({"set": {"file": "a.json", "pointer": "/a", "value": float("nan")}}, "operations[0].set.value: the new value is not strict JSON: Out of range"),
-    ({"set": {"file": "a.json", "pointer": "/a", "value": {1: 2}}}, "operations[0].set.value: the new value is not strict JSON"),
+    (
+        {"rename": {"match": "(a)", "to": "\\2", "regex": True}},
+        "is no regular expression with its replacement: invalid group reference 2",
+    ),
+    (
+        {"rename": {"match": "a", "to": "\\g<name>", "regex": True}},
+        "is no regular expression with its replacement: unknown group name",
+    ),
+    (
+        {"set": {"file": "a.json", "pointer": "/a", "value": float("nan")}},
+        "operations[0].set.value: the new value is not strict JSON: Out of range",
+    ),
+    (
+        {"set": {"file": "a.json", "pointer": "/a", "value": {1: 2}}},
+        "operations[0].set.value: the new value is not strict JSON",
+    ),
     ({"set": {"file": "a.json", "pointer": "/a", "value": "\ud800"}}, "half of a surrogate pair"),
 )
 
@@ -142,7 +228,11 @@ def recipe(*listed: Any) -> dict[str, Any]:
     return {"operations": list(listed)}
 
 
-@pytest.mark.parametrize(("item", "operation"), ACCEPTED, ids=lambda part: json.dumps(part) if isinstance(part, dict) else "")
+@pytest.mark.parametrize(
+    ("item", "operation"),
+    ACCEPTED,
+    ids=lambda part: json.dumps(part) if isinstance(part, dict) else "",
+)
 def test_an_operation_is_read_and_the_schema_agrees(item: Any, operation: Operation) -> None:
     assert operations(recipe(item)) == (operation,)
     assert VALIDATOR.is_valid(recipe(item))
@@ -152,11 +242,15 @@ def test_an_operation_is_read_and_the_schema_agrees(item: Any, operation: Operat
 
 def test_every_operation_has_an_accepted_example() -> None:
     kinds = {type(operation) for _, operation in ACCEPTED}
-    assert kinds == {noun for noun in vars(nouns).values() if isinstance(noun, type) and issubclass(noun, tuple)}
+    assert kinds == {
+        noun for noun in vars(nouns).values() if isinstance(noun, type) and issubclass(noun, tuple)
+    }
 
 
 @pytest.mark.parametrize(("item", "words"), REFUSED, ids=lambda part: repr(part)[:60])
-def test_a_wrong_operation_is_refused_with_its_place_and_the_schema_agrees(item: Any, words: str) -> None:
+def test_a_wrong_operation_is_refused_with_its_place_and_the_schema_agrees(
+    item: Any, words: str
+) -> None:
     assert words in refusal(recipe(item))
     assert not VALIDATOR.is_valid(recipe(item))
 
@@ -173,7 +267,9 @@ def test_a_wrong_recipe_is_refused_and_the_schema_agrees(whole: Any, words: str)
 
 
 def test_the_place_counts_operations() -> None:
-    assert refusal(recipe({"merge": True}, {"unwrap": True}, {"cast": {"dtype": "X"}})).startswith("operations[2].cast.dtype: 'X' is no dtype")
+    assert refusal(recipe({"merge": True}, {"unwrap": True}, {"cast": {"dtype": "X"}})).startswith(
+        "operations[2].cast.dtype: 'X' is no dtype"
+    )
 
 
 def test_the_schema_is_a_schema_with_the_dtypes_and_the_operations_of_the_code() -> None:
@@ -186,7 +282,10 @@ def test_the_schema_is_a_schema_with_the_dtypes_and_the_operations_of_the_code()
 
 
 def refusal(value: Any) -> str:
-    """Return the words with which a recipe is refused; one printable line that says what to do next."""
+    """Return the words with which a recipe is refused.
+
+    One printable line that says what to do next.
+    """
     with pytest.raises(RecipeInvalid) as refused:
         operations(value)
     assert refused.value.subject
@@ -201,7 +300,11 @@ globs = st.lists(some, min_size=1, max_size=3).map(tuple)
 files = st.sampled_from(("config.json", "a/b.json", "..json", "a..b"))
 pointers = st.lists(texts, max_size=3).map(joined)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=5,
 )
@@ -216,7 +319,10 @@ any_operation = st.one_of(
     st.builds(nouns.UnsetValue, files, pointers),
     st.builds(nouns.RenameKey, files, pointers, texts),
     st.builds(nouns.SetMetadata, texts, st.none() | texts),
-    st.builds(nouns.Reshard, st.integers(1, 10**18) | st.sampled_from((10**6, 5 * 10**9, 7 * 10**12, 3000))),
+    st.builds(
+        nouns.Reshard,
+        st.integers(1, 10**18) | st.sampled_from((10**6, 5 * 10**9, 7 * 10**12, 3000)),
+    ),
     st.builds(nouns.Merge),
     st.builds(nouns.DropFile, globs),
     st.builds(nouns.CopyFile, some, files),
@@ -236,12 +342,38 @@ def with_item(value: dict[str, Any], key: str, item: Any) -> dict[str, Any]:
 
 def mutations(value: Any) -> st.SearchStrategy[Any]:
     """Return a strategy of values that are `value` but for one place, where something else stands or something is left out."""
-    odd = st.sampled_from((None, True, False, 0, 1, 1.0, -1, "", "a", "/a", "5GB", "BF16", [], ["a"], [1], {}, {"a": 1}))
+    odd = st.sampled_from(
+        (
+            None,
+            True,
+            False,
+            0,
+            1,
+            1.0,
+            -1,
+            "",
+            "a",
+            "/a",
+            "5GB",
+            "BF16",
+            [],
+            ["a"],
+            [1],
+            {},
+            {"a": 1},
+        )
+    )
     options = [odd]
     if isinstance(value, dict) and value:
-        options.append(st.sampled_from(sorted(value)).map(lambda key: {name: item for name, item in value.items() if name != key}))
+        options.append(
+            st.sampled_from(sorted(value)).map(
+                lambda key: {name: item for name, item in value.items() if name != key}
+            )
+        )
         options.append(odd.map(lambda new: {**value, "odd": new}))
-        options.extend(mutations(item).map(partial(with_item, value, key)) for key, item in value.items())
+        options.extend(
+            mutations(item).map(partial(with_item, value, key)) for key, item in value.items()
+        )
     return st.one_of(options)
 
 
@@ -259,7 +391,15 @@ def test_the_schema_accepts_what_the_code_accepts(item: Any) -> None:
     assert VALIDATOR.is_valid(recipe(item)) == accepted
 
 
-SIZES = {"1": 1, "5GB": 5 * 10**9, "200MB": 2 * 10**8, "1GiB": 2**30, "3 kB": 3000, "3KB": 3000, "2TiB": 2**41}
+SIZES = {
+    "1": 1,
+    "5GB": 5 * 10**9,
+    "200MB": 2 * 10**8,
+    "1GiB": 2**30,
+    "3 kB": 3000,
+    "3KB": 3000,
+    "2TiB": 2**41,
+}
 
 
 @pytest.mark.parametrize(("text", "nbytes"), SIZES.items())
@@ -267,7 +407,7 @@ def test_sizes(text: str, nbytes: int) -> None:
     assert size(text) == nbytes
 
 
-# --- files ---------------------------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 YAML = """\
 # What a reflow student needs.
@@ -315,10 +455,14 @@ def test_the_recipe_in_the_document_holds_every_operation(tmp_path: Path) -> Non
     text = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     found = read_recipe(put(tmp_path, "recipe.yaml", shown))
-    assert {type(operation) for operation in found} | {nouns.Merge} == {type(operation) for _, operation in ACCEPTED}
+    assert {type(operation) for operation in found} | {nouns.Merge} == {
+        type(operation) for _, operation in ACCEPTED
+    }
 
 
-def test_sources_that_are_absolute_or_addresses_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_that_are_absolute_or_addresses_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     listed = (nouns.Take("/elsewhere"), nouns.Take("hf://owner/name"), nouns.Take("near"))
     put(tmp_path, "recipe.json", json.dumps(document(listed)))
@@ -327,28 +471,68 @@ def test_sources_that_are_absolute_or_addresses_stay(tmp_path: Path, monkeypatch
 
 BAD_FILES = (
     ("a.json", "{", "a.json: line 1, column 2: "),
-    ("a.json", '{"operations": [], "operations": []}', 'a.json: key "operations" stands more than once in one object; correct the recipe'),
+    (
+        "a.json",
+        '{"operations": [], "operations": []}',
+        'a.json: key "operations" stands more than once in one object; correct the recipe',
+    ),
     ("a.json", '{"operations": [NaN]}', "a.json: NaN is not JSON"),
-    ("a.json", '{\n"operations": [\n{"drop": ["a"]},\n{"cast":\n{"dtype": "X"}}]}', "a.json, line 5: operations[1].cast.dtype: 'X' is no dtype"),
-    ("a.json", '{\n"operations": [\n{"drop":\n ["a", 2]}]}', "a.json, line 4: operations[0].drop[1]: is a number"),
+    (
+        "a.json",
+        '{\n"operations": [\n{"drop": ["a"]},\n{"cast":\n{"dtype": "X"}}]}',
+        "a.json, line 5: operations[1].cast.dtype: 'X' is no dtype",
+    ),
+    (
+        "a.json",
+        '{\n"operations": [\n{"drop":\n ["a", 2]}]}',
+        "a.json, line 4: operations[0].drop[1]: is a number",
+    ),
     ("a.json", "\ufeff{}", "a.json: starts with a byte order mark"),
     ("a.yaml", b"\xff", "a.yaml: byte 0 is not UTF-8"),
     ("a.yaml", "", "a.yaml: the recipe: is null where an object is expected"),
-    ("a.yaml", "operations: []\n---\noperations: []\n", "a.yaml: line 2, column 1: is no YAML: but found another document"),
+    (
+        "a.yaml",
+        "operations: []\n---\noperations: []\n",
+        "a.yaml: line 2, column 1: is no YAML: but found another document",
+    ),
     ("a.yaml", "operations: [", "a.yaml: line 1, column 14: is no YAML: expected the node content"),
     ("a.yaml", "operations:\n\t- a", "a.yaml: line 2, column 1: is no YAML: found character '\\t'"),
     ("a.yaml", "a: \x07", "a.yaml: is no YAML: special characters are not allowed"),
     ("a.yaml", 'a: "\\UFFFFFFFF"', "a.yaml: is no YAML: an escape spells no character"),
-    ("a.yaml", 'a: "\\ud800"', "a.yaml: line 1, column 4: the text '\\ud800' holds half of a surrogate pair"),
-    ("a.yaml", "operations:\n  - drop: [a]\n    drop: [b]\n", "a.yaml: line 3, column 5: the key 'drop' stands more than once; keep one of them"),
-    ("a.yaml", "operations:\n  - drop: [a]\n  - 1: [b]\n", "a.yaml: line 3, column 5: a key is no text; put it in quotes"),
+    (
+        "a.yaml",
+        'a: "\\ud800"',
+        "a.yaml: line 1, column 4: the text '\\ud800' holds half of a surrogate pair",
+    ),
+    (
+        "a.yaml",
+        "operations:\n  - drop: [a]\n    drop: [b]\n",
+        "a.yaml: line 3, column 5: the key 'drop' stands more than once; keep one of them",
+    ),
+    (
+        "a.yaml",
+        "operations:\n  - drop: [a]\n  - 1: [b]\n",
+        "a.yaml: line 3, column 5: a key is no text; put it in quotes",
+    ),
     ("a.yaml", "a: {[b]: 1}", "a.yaml: line 1, column 5: a key is no text"),
-    ("a.yaml", "a: &a [1]\nb: *a\n", "a.yaml: line 2, column 4: the alias *a stands for something written elsewhere; write it out"),
-    ("a.yaml", "a: !!python/object:os.system x", "line 1, column 4: the tag tag:yaml.org,2002:python/object:os.system says something that JSON cannot"),
+    (
+        "a.yaml",
+        "a: &a [1]\nb: *a\n",
+        "a.yaml: line 2, column 4: the alias *a stands for something written elsewhere; write it out",
+    ),
+    (
+        "a.yaml",
+        "a: !!python/object:os.system x",
+        "line 1, column 4: the tag tag:yaml.org,2002:python/object:os.system says something that JSON cannot",
+    ),
     ("a.yaml", "a: !!str 5", "line 1, column 4: the tag tag:yaml.org,2002:str says something"),
     ("a.yaml", "a: !!set {b}", "says something that JSON cannot"),
     ("a.yaml", "<<: {a: 1}", "line 1, column 1: '<<' is read as merge by some"),
-    ("a.yaml", "a: 2024-01-01", "line 1, column 4: '2024-01-01' is read as timestamp by some and as text by others; put it in quotes"),
+    (
+        "a.yaml",
+        "a: 2024-01-01",
+        "line 1, column 4: '2024-01-01' is read as timestamp by some and as text by others; put it in quotes",
+    ),
     ("a.yaml", "a: no", "'no' is read as bool by some and as text by others"),
     ("a.yaml", "on: 1", "'on' is read as bool by some"),
     ("a.yaml", "a: 0755", "'0755' is read as int by some"),
@@ -358,15 +542,33 @@ BAD_FILES = (
     ("a.yaml", "a: 1e999", "a.yaml: line 1, column 4: the number 1e999 does not fit a double"),
     ("a.yaml", "a: " + "9" * 5000, "does not fit a double"),
     ("a.yaml", "a: " + ":".join(["1"] * 50_000), "is read as int by some"),
-    ("a.yaml", "[" * 100_000, "a.yaml: line 1, column 128: nested deeper than 127; write it flatter"),
-    ("a.yml", "operations:\n  - drop: [a]\n  - cast:\n      dtype: X\n", "a.yml, line 4: operations[1].cast.dtype: 'X' is no dtype"),
-    ("a.yml", "operations:\n  - drop: [a]\n\n  - cast: {}\n", "a.yml, line 4: operations[1].cast: lacks dtype"),
-    ("a.txt", "{}", "a.txt: is no recipe by its name; name a file that ends in .json, .yaml or .yml"),
+    (
+        "a.yaml",
+        "[" * 100_000,
+        "a.yaml: line 1, column 128: nested deeper than 127; write it flatter",
+    ),
+    (
+        "a.yml",
+        "operations:\n  - drop: [a]\n  - cast:\n      dtype: X\n",
+        "a.yml, line 4: operations[1].cast.dtype: 'X' is no dtype",
+    ),
+    (
+        "a.yml",
+        "operations:\n  - drop: [a]\n\n  - cast: {}\n",
+        "a.yml, line 4: operations[1].cast: lacks dtype",
+    ),
+    (
+        "a.txt",
+        "{}",
+        "a.txt: is no recipe by its name; name a file that ends in .json, .yaml or .yml",
+    ),
 )
 
 
 @pytest.mark.parametrize(("name", "text", "words"), BAD_FILES, ids=lambda part: repr(part)[:40])
-def test_a_bad_file_is_refused_with_its_path_and_line(tmp_path: Path, name: str, text: str | bytes, words: str) -> None:
+def test_a_bad_file_is_refused_with_its_path_and_line(
+    tmp_path: Path, name: str, text: str | bytes, words: str
+) -> None:
     with pytest.raises(RecipeInvalid) as refused:
         read_recipe(put(tmp_path, name, text))
     assert str(refused.value).startswith(str(tmp_path))
@@ -376,8 +578,12 @@ def test_a_bad_file_is_refused_with_its_path_and_line(tmp_path: Path, name: str,
 
 
 def test_a_bomb_of_aliases_is_refused_at_its_first_alias(tmp_path: Path) -> None:
-    bomb = "a: &a [x,x]\n" + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)},*{chr(97 + n)}]\n" for n in range(20))
-    with pytest.raises(RecipeInvalid, match=r"line 2, column 8: the alias \*a stands for something"):
+    bomb = "a: &a [x,x]\n" + "".join(
+        f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)},*{chr(97 + n)}]\n" for n in range(20)
+    )
+    with pytest.raises(
+        RecipeInvalid, match=r"line 2, column 8: the alias \*a stands for something"
+    ):
         read_recipe(put(tmp_path, "bomb.yaml", bomb))
 
 

@@ -1,4 +1,8 @@
-"""Ending what was interrupted: what `recover` says and does, and what it refuses to do for a folder that somebody else has prepared."""
+"""Ending what was interrupted.
+
+What `recover` says and does, and what it refuses to do for a folder that somebody else has
+prepared.
+"""
 
 from __future__ import annotations
 
@@ -34,12 +38,16 @@ def committed(merge: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
         with pytest.raises(errors.WriteInterrupted) as raised:
             write_in_place(merge)
     root = merge.before.root
-    assert str(raised.value) == (f"{root}: the change is decided on, and could not be finished: {root}/x: no; put that right, then finish it: ckpt recover")
+    assert str(raised.value) == (
+        f"{root}: the change is decided on, and could not be finished: {root}/x: no; put that right, then finish it: ckpt recover"
+    )
     return merge
 
 
 def refuse(*_: object) -> None:
-    raise errors.Unwritable("no", path=f"{os.path.dirname(_[0].path)}/x" if hasattr(_[0], "path") else "x")
+    raise errors.Unwritable(
+        "no", path=f"{os.path.dirname(_[0].path)}/x" if hasattr(_[0], "path") else "x"
+    )
 
 
 def test_a_folder_that_nobody_interrupted_needs_nothing(old: Path, tmp_path: Path) -> None:
@@ -50,22 +58,35 @@ def test_a_folder_that_nobody_interrupted_needs_nothing(old: Path, tmp_path: Pat
 
 
 def test_a_place_that_is_not_there_and_never_was_begun_is_told(tmp_path: Path) -> None:
-    assert refusal(errors.PathNotFound, lambda: recover(str(tmp_path / "out"))).startswith(f"{tmp_path}/out: there is nothing here; check the spelling")
+    assert refusal(errors.PathNotFound, lambda: recover(str(tmp_path / "out"))).startswith(
+        f"{tmp_path}/out: there is nothing here; check the spelling"
+    )
 
 
-def test_a_write_that_was_decided_on_is_finished(committed: Plan, old: Path, tmp_path: Path) -> None:
+def test_a_write_that_was_decided_on_is_finished(
+    committed: Plan, old: Path, tmp_path: Path
+) -> None:
     line = refusal(errors.WriteInterrupted, lambda: read(str(old)))
-    assert line == f"{old}: a write to this folder is going on, or was interrupted; finish or undo it: ckpt recover"
+    assert (
+        line
+        == f"{old}: a write to this folder is going on, or was interrupted; finish or undo it: ckpt recover"
+    )
     assert recover(str(old)) == "finished"
     assert snapshot(old) == snapshot(tmp_path / "ref")
-    assert names(tmp_path / "in.backup") == sorted(["config.json", "notes.txt", plans.INDEX, plans.ONE, plans.TWO])
+    assert names(tmp_path / "in.backup") == sorted(
+        ["config.json", "notes.txt", plans.INDEX, plans.ONE, plans.TWO]
+    )
     assert recover(str(old)) == "nothing"
     assert read(str(old))._replace(where="", root="") == committed.after
 
 
-@pytest.mark.parametrize("where", ["in", "in/", "in/config.json", "link", "run", "run/checkpoints/last"])
+@pytest.mark.parametrize(
+    "where", ["in", "in/", "in/config.json", "link", "run", "run/checkpoints/last"]
+)
 @pytest.mark.usefixtures("committed")
-def test_an_interrupted_write_is_found_by_every_name_that_the_checkpoint_has(where: str, old: Path, tmp_path: Path) -> None:
+def test_an_interrupted_write_is_found_by_every_name_that_the_checkpoint_has(
+    where: str, old: Path, tmp_path: Path
+) -> None:
     (tmp_path / "link").symlink_to("in")
     (tmp_path / "run" / "checkpoints" / "000001").mkdir(parents=True)
     (tmp_path / "run" / "checkpoints" / "last").symlink_to("000001")
@@ -75,7 +96,9 @@ def test_an_interrupted_write_is_found_by_every_name_that_the_checkpoint_has(whe
 
 
 @pytest.mark.usefixtures("committed")
-def test_a_checkpoint_that_was_moved_meanwhile_is_finished_where_it_is(old: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_that_was_moved_meanwhile_is_finished_where_it_is(
+    old: Path, tmp_path: Path
+) -> None:
     (tmp_path / "new").mkdir()
     shutil.move(old, tmp_path / "new" / "in")
     assert recover(str(tmp_path / "new" / "in")) == "finished"
@@ -98,8 +121,12 @@ def test_a_write_that_was_not_decided_on_is_undone(merge: Plan, old: Path, tmp_p
     (work / "new" / "deep").mkdir(parents=True)
     (work / "new" / "deep" / "file").touch()
     (work / "new" / "link").symlink_to(tmp_path / "ref")
-    (work / "lock").write_text("1\n")  # whatever a lock file says, even the number of a process that lives, only the lock counts
-    (work / "journal.draft").write_text(json.dumps({"version": 1, "replace": [], "remove": [], "backup": "in.backup"}))
+    (work / "lock").write_text(
+        "1\n"
+    )  # whatever a lock file says, even the number of a process that lives, only the lock counts
+    (work / "journal.draft").write_text(
+        json.dumps({"version": 1, "replace": [], "remove": [], "backup": "in.backup"})
+    )
     (tmp_path / "in.backup").mkdir()
     refusal(errors.WriteInterrupted, lambda: write_in_place(merge))
     assert recover(str(old)) == "undone"
@@ -110,7 +137,9 @@ def test_undoing_keeps_a_backup_that_holds_anything(old: Path, tmp_path: Path) -
     work = old / ".ckpt-work"
     (work / "new").mkdir(parents=True)
     (work / "lock").touch()
-    (work / "journal.draft").write_text(json.dumps({"version": 1, "replace": [], "remove": [], "backup": "in.backup"}))
+    (work / "journal.draft").write_text(
+        json.dumps({"version": 1, "replace": [], "remove": [], "backup": "in.backup"})
+    )
     (tmp_path / "in.backup").mkdir()
     (tmp_path / "in.backup" / "precious").touch()
     assert recover(str(old)) == "undone"
@@ -130,19 +159,25 @@ def test_an_unfinished_new_folder_is_removed(merge: Plan, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["in/.ckpt-work", ".in.ckpt-partial"])
-def test_a_lock_that_is_held_is_busy_and_one_that_is_not_is_dead_whatever_it_says(name: str, old: Path, tmp_path: Path) -> None:
+def test_a_lock_that_is_held_is_busy_and_one_that_is_not_is_dead_whatever_it_says(
+    name: str, old: Path, tmp_path: Path
+) -> None:
     (tmp_path / name).mkdir()
     with (tmp_path / name / "lock").open("w") as lock:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert refusal(errors.LockedByOther, lambda: recover(str(old))).endswith(": another process is writing here; wait until it has finished")
+        assert refusal(errors.LockedByOther, lambda: recover(str(old))).endswith(
+            ": another process is writing here; wait until it has finished"
+        )
     recover(str(old))
     assert names(tmp_path) == ["in"]
     assert ".ckpt-work" not in names(old)
 
 
-def test_a_lock_that_was_removed_before_it_could_be_locked_is_busy(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_was_removed_before_it_could_be_locked_is_busy(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (old / ".ckpt-work").mkdir()
     (old / ".ckpt-work" / "lock").touch()
     original = fcntl.flock
@@ -156,7 +191,9 @@ def test_a_lock_that_was_removed_before_it_could_be_locked_is_busy(old: Path, mo
     refusal(errors.LockedByOther, lambda: recover(str(old)))
 
 
-def test_where_nothing_can_be_locked_nothing_is_written(merge: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_can_be_locked_nothing_is_written(
+    merge: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unsupported(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
@@ -169,7 +206,9 @@ def test_where_nothing_can_be_locked_nothing_is_written(merge: Plan, tmp_path: P
 
 @pytest.mark.parametrize("name", ["in/.ckpt-work", ".in.ckpt-partial"])
 @pytest.mark.parametrize("make", ["link", "folder"])
-def test_what_only_has_the_name_of_a_workspace_is_not_removed(name: str, make: str, old: Path, tmp_path: Path) -> None:
+def test_what_only_has_the_name_of_a_workspace_is_not_removed(
+    name: str, make: str, old: Path, tmp_path: Path
+) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     if make == "link":
@@ -178,11 +217,14 @@ def test_what_only_has_the_name_of_a_workspace_is_not_removed(name: str, make: s
         (tmp_path / name).mkdir()
         (tmp_path / name / "precious").touch()
     before = snapshot(tmp_path)
-    assert "has the name of a folder that ckpt makes, and is something else; move it away" in refusal(errors.Unwritable, lambda: recover(str(old)))
+    assert (
+        "has the name of a folder that ckpt makes, and is something else; move it away"
+        in refusal(errors.Unwritable, lambda: recover(str(old)))
+    )
     assert snapshot(tmp_path) == before
 
 
-# --- journals that ckpt did not write ----------------------------------------------------------------------------------
+# --- journals that ckpt did not write -------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -205,13 +247,17 @@ def test_what_only_has_the_name_of_a_workspace_is_not_removed(name: str, make: s
         '{"version": 1, "replace": [], "remove": []}',
     ],
 )
-def test_a_journal_that_is_damaged_or_leads_elsewhere_is_not_carried_out(text: str, old: Path, tmp_path: Path) -> None:
+def test_a_journal_that_is_damaged_or_leads_elsewhere_is_not_carried_out(
+    text: str, old: Path, tmp_path: Path
+) -> None:
     (old / ".ckpt-work").mkdir()
     (old / ".ckpt-work" / "lock").touch()
     (old / ".ckpt-work" / "journal.json").write_text(text, encoding="latin-1")
     before = snapshot(tmp_path)
     line = refusal(errors.WriteInterrupted, lambda: recover(str(old)))
-    assert line.startswith(f"{old}/.ckpt-work/journal.json: is not a journal that ckpt wrote; look at the folder")
+    assert line.startswith(
+        f"{old}/.ckpt-work/journal.json: is not a journal that ckpt wrote; look at the folder"
+    )
     assert snapshot(tmp_path) == before
 
 
@@ -234,11 +280,13 @@ def test_a_journal_is_not_carried_out_through_links(which: str, old: Path, tmp_p
     assert snapshot(tmp_path) == before
 
 
-# --- reading -----------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("where", ["in", f"in/{plans.ONE}", f"in/{plans.INDEX}", "run"])
-def test_a_folder_with_an_unfinished_write_is_not_read(where: str, old: Path, tmp_path: Path) -> None:
+def test_a_folder_with_an_unfinished_write_is_not_read(
+    where: str, old: Path, tmp_path: Path
+) -> None:
     (old / ".ckpt-work").mkdir()
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "pretrained_model").symlink_to("../in")

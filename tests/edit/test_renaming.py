@@ -35,9 +35,15 @@ def test_wildcards_carry_over(match: str, to: str, name: str, expected: str | No
 
 @pytest.mark.parametrize(
     ("match", "to", "name", "expected"),
-    [(r"(\w+)\.(\d+)", r"\2.\1", "a.1", "1.a"), (r"(?P<stem>.*)_old", r"\g<stem>", "x_old", "x"), ("a", "b", "aa", None)],
+    [
+        (r"(\w+)\.(\d+)", r"\2.\1", "a.1", "1.a"),
+        (r"(?P<stem>.*)_old", r"\g<stem>", "x_old", "x"),
+        ("a", "b", "aa", None),
+    ],
 )
-def test_an_expression_matches_the_whole_name(match: str, to: str, name: str, expected: str | None) -> None:
+def test_an_expression_matches_the_whole_name(
+    match: str, to: str, name: str, expected: str | None
+) -> None:
     assert renamer(Rename(match, to, regex=True))(name) == expected
 
 
@@ -50,6 +56,12 @@ def test_a_broken_expression_is_refused(match: str, to: str) -> None:
 def test_an_expression_that_explodes_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renaming, "SECONDS", 0.2)
     rename = renamer(Rename("(a+)+b", "x", regex=True))
-    with pytest.raises(PatternTooSlow, match=r"\(a\+\)\+b: took more than 0\.2 seconds; a quantifier inside another"), time_limit("(a+)+b"):
+    with (
+        pytest.raises(
+            PatternTooSlow,
+            match=r"\(a\+\)\+b: took more than 0\.2 seconds; a quantifier inside another",
+        ),
+        time_limit("(a+)+b"),
+    ):
         rename("a" * 60)
     time.sleep(0.3)  # the alarm is off again: it would end the test

@@ -17,19 +17,37 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("receipt", [False, True])
-def test_a_plan_without_a_destination_is_refused(receipt: bool, plan: Plan, old: Path, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+def test_a_plan_without_a_destination_is_refused(
+    receipt: bool,
+    plan: Plan,
+    old: Path,
+    tmp_path: Path,
+) -> None:
     with unchanged(tmp_path):
-        line = refusal(errors.EditRefused, lambda: api.write(plan, receipt=str(tmp_path / "receipt.json") if receipt else None))
-    assert line == f"{old}: no destination given for the changed checkpoint; pass output= (a new folder or file) or in_place=True"
+        line = refusal(
+            errors.EditRefused,
+            lambda: api.write(plan, receipt=str(tmp_path / "receipt.json") if receipt else None),
+        )
+    assert (
+        line
+        == f"{old}: no destination given for the changed checkpoint; pass output= (a new folder or file) or in_place=True"
+    )
 
 
 def test_a_plan_with_two_destinations_is_refused(plan: Plan, old: Path, tmp_path: Path) -> None:
     with unchanged(tmp_path):
-        line = refusal(errors.EditRefused, lambda: api.write(plan, output=str(tmp_path / "out"), in_place=True))
-    assert line == f"{old}: two destinations given for the changed checkpoint: {tmp_path}/out and in place; pass either output= or in_place=True, not both"
+        line = refusal(
+            errors.EditRefused, lambda: api.write(plan, output=str(tmp_path / "out"), in_place=True)
+        )
+    assert (
+        line
+        == f"{old}: two destinations given for the changed checkpoint: {tmp_path}/out and in place; pass either output= or in_place=True, not both"
+    )
 
 
-def test_a_plan_is_written_to_the_output_and_nowhere_else(plan: Plan, old: Path, tmp_path: Path) -> None:
+def test_a_plan_is_written_to_the_output_and_nowhere_else(
+    plan: Plan, old: Path, tmp_path: Path
+) -> None:
     with unchanged(old):
         written = api.write(plan, output=str(tmp_path / "out"))
     assert (written.path, written.backup) == (str(tmp_path / "out"), None)

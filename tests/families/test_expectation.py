@@ -1,4 +1,7 @@
-"""What SmolVLA's family expects of a checkpoint, by its config and by what its tensors tell; at full size and at others."""
+"""What SmolVLA's family expects of a checkpoint, by its config and by what its tensors tell.
+
+At full size and at others.
+"""
 
 from __future__ import annotations
 
@@ -27,25 +30,48 @@ def expectation(checkpoint: Checkpoint) -> Expectation:
 def test_the_full_size_policy_is_as_expected(*, loads: bool) -> None:
     checkpoint = policy(Dimensions(), {}, loads=loads)
     wanted = expectation(checkpoint).tensors
-    assert {tensor.name: (tensor.dtype, tensor.shape) for tensor in checkpoint.tensors} == {name: (one.dtype, one.shape) for name, one in wanted.items()}
+    assert {tensor.name: (tensor.dtype, tensor.shape) for tensor in checkpoint.tensors} == {
+        name: (one.dtype, one.shape) for name, one in wanted.items()
+    }
     assert said(checkpoint) == ([] if loads else ["CK311"])
 
 
 def test_the_size_of_a_policy_built_with_false_is_told_in_bytes() -> None:
-    found, _, _ = ask(RULES, Subject(checkpoint := policy(Dimensions(), {}, loads=False), family_of(checkpoint)))
+    found, _, _ = ask(
+        RULES, Subject(checkpoint := policy(Dimensions(), {}, loads=False), family_of(checkpoint))
+    )
     assert "1,197,7" in found[0].what
     assert "906,6" in found[0].what
 
 
 SIZES: dict[str, tuple[Dimensions, dict[str, Any]]] = {
-    "half the expert": (Dimensions(text_layers=4, expert_layers=2), {"num_vlm_layers": 4, "num_expert_layers": 2}),
-    "narrow": (
-        Dimensions(text_layers=2, expert_layers=2, expert_width_multiplier=0.5, state_dim=8, action_dim=12),
-        {"num_vlm_layers": 2, "expert_width_multiplier": 0.5, "max_state_dim": 8, "max_action_dim": 12},
+    "half the expert": (
+        Dimensions(text_layers=4, expert_layers=2),
+        {"num_vlm_layers": 4, "num_expert_layers": 2},
     ),
-    "all layers": (Dimensions(text_layers=3, expert_layers=3), {"num_vlm_layers": 0, "vlm_model_name": "/tiny"}),
-    "all layers of the hub's": (Dimensions(text_layers=32, expert_layers=32), {"num_vlm_layers": -1}),
-    "a VLM with fewer layers": (Dimensions(text_layers=4, expert_layers=4), {"vlm_model_name": "/tiny"}),
+    "narrow": (
+        Dimensions(
+            text_layers=2, expert_layers=2, expert_width_multiplier=0.5, state_dim=8, action_dim=12
+        ),
+        {
+            "num_vlm_layers": 2,
+            "expert_width_multiplier": 0.5,
+            "max_state_dim": 8,
+            "max_action_dim": 12,
+        },
+    ),
+    "all layers": (
+        Dimensions(text_layers=3, expert_layers=3),
+        {"num_vlm_layers": 0, "vlm_model_name": "/tiny"},
+    ),
+    "all layers of the hub's": (
+        Dimensions(text_layers=32, expert_layers=32),
+        {"num_vlm_layers": -1},
+    ),
+    "a VLM with fewer layers": (
+        Dimensions(text_layers=4, expert_layers=4),
+        {"vlm_model_name": "/tiny"},
+    ),
 }
 
 
@@ -58,21 +84,37 @@ def test_other_sizes_follow_from_the_config(sizes: str) -> None:
 
 @pytest.mark.parametrize(("every", "wide"), [(2, 8), (3, 10), (1, 0), (0, 16), (-1, 16)])
 def test_the_layers_that_attend_to_the_vlm_are_wide(every: int, wide: int) -> None:
-    wanted = expectation(policy(Dimensions(self_attention_every=every), {"self_attn_every_n_layers": every})).tensors
+    wanted = expectation(
+        policy(Dimensions(self_attention_every=every), {"self_attn_every_n_layers": every})
+    ).tensors
     found = [
-        name for name, one in wanted.items() if name.endswith("k_proj.weight") and components.component(name) == components.EXPERT and one.dtype is Dtype.F32
+        name
+        for name, one in wanted.items()
+        if name.endswith("k_proj.weight")
+        and components.component(name) == components.EXPERT
+        and one.dtype is Dtype.F32
     ]
     assert len(found) == wide
 
 
 def test_one_layer_of_another_width_does_not_decide() -> None:
     whole = policy(Dimensions(), {})
-    odd = tuple(tensor._replace(shape=(961,)) if tensor.name.endswith("layers.7.input_layernorm.weight") else tensor for tensor in whole.tensors)
-    assert expectation(checkpoint_of(odd, whole.documents[0].value)).tensors == expectation(whole).tensors
+    odd = tuple(
+        tensor._replace(shape=(961,))
+        if tensor.name.endswith("layers.7.input_layernorm.weight")
+        else tensor
+        for tensor in whole.tensors
+    )
+    assert (
+        expectation(checkpoint_of(odd, whole.documents[0].value)).tensors
+        == expectation(whole).tensors
+    )
 
 
 def test_of_a_policy_without_its_vlm_the_names_are_known_and_the_sizes_are_not() -> None:
-    wanted = expectation(policy(Dimensions(), {}, keep=lambda name: not name.startswith(VLM))).tensors
+    wanted = expectation(
+        policy(Dimensions(), {}, keep=lambda name: not name.startswith(VLM))
+    ).tensors
     assert wanted.keys() == dict(layout(Dimensions())).keys()
     assert wanted[f"{VLM}model.vision_model.post_layernorm.bias"].shape is None
     assert wanted[f"{VLM}model.text_model.norm.weight"].shape == (960,)
@@ -81,8 +123,16 @@ def test_of_a_policy_without_its_vlm_the_names_are_known_and_the_sizes_are_not()
 
 def test_a_teachers_vlm_tells_the_sizes_of_the_students() -> None:
     own = policy(Dimensions(), {}, keep=lambda name: not name.startswith(VLM)).tensors
-    theirs = tuple(tensor._replace(name=f"teacher.{tensor.name}") for tensor in policy(Dimensions(), {}).tensors)
-    assert {name: one.shape for name, one in expectation(checkpoint_of((*own, *theirs), {"type": "smolvla"})).tensors.items()} == dict(layout(Dimensions()))
+    theirs = tuple(
+        tensor._replace(name=f"teacher.{tensor.name}")
+        for tensor in policy(Dimensions(), {}).tensors
+    )
+    assert {
+        name: one.shape
+        for name, one in expectation(
+            checkpoint_of((*own, *theirs), {"type": "smolvla"})
+        ).tensors.items()
+    } == dict(layout(Dimensions()))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +150,9 @@ def test_a_teachers_vlm_tells_the_sizes_of_the_students() -> None:
         ({"attention_mode": None}, "attention_mode is no text"),
     ],
 )
-def test_a_config_that_no_model_can_have_leaves_nothing_to_expect(values: dict[str, Any], reason: str) -> None:
+def test_a_config_that_no_model_can_have_leaves_nothing_to_expect(
+    values: dict[str, Any], reason: str
+) -> None:
     checkpoint = policy(Dimensions(), values)
     found = family_of(checkpoint).expected(checkpoint)
     assert isinstance(found, Unknown)
@@ -110,5 +162,9 @@ def test_a_config_that_no_model_can_have_leaves_nothing_to_expect(values: dict[s
 def test_without_a_config_or_a_tensor_of_its_own_nothing_is_expected() -> None:
     members = policy(Dimensions(), {}).tensors
     strange = (Tensor("x", Dtype.F32, (1,), "model.safetensors", 0, 4),)
-    for checkpoint in (checkpoint_of(members, None), checkpoint_of(strange, {"type": "smolvla"}), checkpoint_of(strange, {})):
+    for checkpoint in (
+        checkpoint_of(members, None),
+        checkpoint_of(strange, {"type": "smolvla"}),
+        checkpoint_of(strange, {}),
+    ):
         assert isinstance(family_of(checkpoint).expected(checkpoint), Unknown)

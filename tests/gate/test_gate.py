@@ -1,4 +1,7 @@
-"""What the gate decides: monotone, whatever the order; settings; nothing checked is no pass; every kind of folder ends in a verdict."""
+"""What the gate decides: monotone, whatever the order; settings; nothing checked is no pass.
+
+Every kind of folder ends in a verdict.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORDS = st.sampled_from(("a", "b.json", "c/d.md"))
-FINDINGS = st.builds(Finding, st.sampled_from(("CK301", "CK810", "CK811")), st.sampled_from(list(Severity)), WORDS, WORDS, WORDS)
+FINDINGS = st.builds(
+    Finding,
+    st.sampled_from(("CK301", "CK810", "CK811")),
+    st.sampled_from(list(Severity)),
+    WORDS,
+    WORDS,
+    WORDS,
+)
 SUPPRESSIONS = st.builds(
     Suppression,
     code=st.sampled_from(("CK301", "CK811")),
@@ -44,7 +54,9 @@ SUPPRESSIONS = st.builds(
 SETTINGS = st.builds(
     Settings,
     suppress=st.lists(SUPPRESSIONS, max_size=3).map(tuple),
-    severity=st.dictionaries(st.sampled_from(("CK301", "CK811")), st.sampled_from(list(Severity)), max_size=2),
+    severity=st.dictionaries(
+        st.sampled_from(("CK301", "CK811")), st.sampled_from(list(Severity)), max_size=2
+    ),
     today=st.just("2026-01-01"),
 )
 HIDE = Suppression("CK811", "known", path="train_config.json", place="suppress[0]")
@@ -55,8 +67,12 @@ def verification(found: list[Finding], asked: tuple[str, ...] = ("CK301",)) -> V
 
 
 @given(st.lists(FINDINGS, max_size=6), FINDINGS, SETTINGS)
-def test_one_more_finding_never_makes_a_refusal_a_pass(found: list[Finding], more: Finding, said: Settings) -> None:
-    before, after = (decide(verification(these), "generic", said) for these in (found, [*found, more]))
+def test_one_more_finding_never_makes_a_refusal_a_pass(
+    found: list[Finding], more: Finding, said: Settings
+) -> None:
+    before, after = (
+        decide(verification(these), "generic", said) for these in (found, [*found, more])
+    )
     assert before.passes or not after.passes
     assert set(before.refused) <= set(after.refused)
 
@@ -66,13 +82,17 @@ def test_the_order_does_not_matter(found: list[Finding], said: Settings, random:
     mixed, others = list(found), list(said.suppress)
     random.shuffle(mixed)
     random.shuffle(others)
-    assert decide(verification(found), "generic", said) == decide(verification(mixed), "generic", said._replace(suppress=tuple(others)))
+    assert decide(verification(found), "generic", said) == decide(
+        verification(mixed), "generic", said._replace(suppress=tuple(others))
+    )
 
 
 @given(st.lists(FINDINGS, max_size=6), SETTINGS)
 def test_errors_and_warnings_refuse_and_notes_do_not(found: list[Finding], said: Settings) -> None:
     verdict = decide(verification(found), "generic", said)
-    assert verdict.passes == all(finding.severity is Severity.NOTE for finding in verdict.verification.findings)
+    assert verdict.passes == all(
+        finding.severity is Severity.NOTE for finding in verdict.verification.findings
+    )
     assert len(verdict.verification.findings) + len(verdict.verification.suppressed) >= len(found)
 
 
@@ -84,25 +104,41 @@ def test_a_suppression_hides_what_it_names_until_its_day_and_an_idle_one_is_told
     found = [Finding("CK811", Severity.WARNING, "a path", "train_config.json")]
     settings = NOTHING._replace(suppress=(HIDE._replace(expires="2026-01-01"),))
     assert decide(verification(found), "generic", settings).passes
-    assert decide(verification(found), "generic", settings).verification.suppressed[0].reason == "known"
+    assert (
+        decide(verification(found), "generic", settings).verification.suppressed[0].reason
+        == "known"
+    )
     later = decide(verification(found), "generic", settings._replace(today="2026-01-02"))
     assert not later.passes
-    assert any(finding.code == STALE and "ran out on 2026-01-01: what it hid is a finding again" in finding.what for finding in later.verification.findings)
+    assert any(
+        finding.code == STALE
+        and "ran out on 2026-01-01: what it hid is a finding again" in finding.what
+        for finding in later.verification.findings
+    )
     idle = decide(verification([], asked=("CK811",)), "generic", settings)
     assert idle.passes
-    assert [finding.what for finding in idle.verification.findings] == ["the suppression of CK811 hides nothing"]
+    assert [finding.what for finding in idle.verification.findings] == [
+        "the suppression of CK811 hides nothing"
+    ]
 
 
 def test_of_a_suppression_whose_rule_was_not_asked_nothing_is_told() -> None:
     settings = NOTHING._replace(suppress=(HIDE,))
-    assert decide(verification([], asked=("CK301",)), "generic", settings).verification.findings == ()
+    assert (
+        decide(verification([], asked=("CK301",)), "generic", settings).verification.findings == ()
+    )
 
 
-def test_verify_lives_with_what_the_settings_say_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_lives_with_what_the_settings_say_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     where = str(FIXTURES / "reflow")
     codes = {finding.code for finding in api.verify(where).findings}
-    text = "".join(f'[[suppress]]\ncode = "{code}"\nreason = "it is what the fixture is for"\n' for code in sorted(codes))
+    text = "".join(
+        f'[[suppress]]\ncode = "{code}"\nreason = "it is what the fixture is for"\n'
+        for code in sorted(codes)
+    )
     (tmp_path / "ckpt.toml").write_text(text, encoding="utf-8")
     found = api.verify(where)
     assert found.findings == ()
@@ -113,14 +149,22 @@ def test_verify_lives_with_what_the_settings_say_too(tmp_path: Path, monkeypatch
     assert main(["verify", where, "--settings", "other.toml"]) == 1
 
 
-def test_a_normal_checkpoint_with_a_card_passes_and_settings_allow_and_lower(tmp_path: Path) -> None:
-    folder = changed(tmp_path / "it", both(carded, added("a.onnx", b"\x08"), added("b.md", "/home/ada/x")))
+def test_a_normal_checkpoint_with_a_card_passes_and_settings_allow_and_lower(
+    tmp_path: Path,
+) -> None:
+    folder = changed(
+        tmp_path / "it", both(carded, added("a.onnx", b"\x08"), added("b.md", "/home/ada/x"))
+    )
     assert {finding.code for finding in findings(folder)} == {"CK804", "CK811"}
-    assert gate(str(folder), settings=Settings(allow=("*.ONNX",), severity={"CK811": Severity.NOTE})).passes
+    assert gate(
+        str(folder), settings=Settings(allow=("*.ONNX",), severity={"CK811": Severity.NOTE})
+    ).passes
     assert gate(str(changed(tmp_path / "other", carded)), settings=NOTHING).profile == "lerobot"
 
 
-def test_settings_are_read_from_here_and_never_from_inside_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_read_from_here_and_never_from_inside_the_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = changed(tmp_path / "it", both(carded, added("ckpt.toml", 'allow.files = ["*"]')))
     outside = tmp_path / "ckpt.toml"
     outside.write_text('allow.files = ["*.toml"]\n')
@@ -128,7 +172,10 @@ def test_settings_are_read_from_here_and_never_from_inside_the_checkpoint(tmp_pa
     assert gate("it").passes
     monkeypatch.chdir(folder)
     assert [finding.code for finding in gate(".").refused] == ["CK804"]
-    with pytest.raises(errors.SettingsInvalid, match="lies inside the checkpoint that it would judge; keep the settings outside"):
+    with pytest.raises(
+        errors.SettingsInvalid,
+        match="lies inside the checkpoint that it would judge; keep the settings outside",
+    ):
         read_settings("ckpt.toml", ".")
     (tmp_path / "link.toml").symlink_to(folder / "ckpt.toml")
     with pytest.raises(errors.SettingsInvalid, match="inside"):
@@ -142,16 +189,27 @@ def test_settings_are_read_from_here_and_never_from_inside_the_checkpoint(tmp_pa
         ('profile = "x"', "profile: there is no profile 'x'; there are lerobot"),
         ('colour = "x"', "colour: is none of profile, suppress"),
         ('[[suppress]]\ncode = "CK811"', r"suppress\[0\]\.reason: is missing"),
-        ('[[suppress]]\ncode = "CK999"\nreason = "x"', r"suppress\[0\]\.code: there is no rule CK999; `ckpt rules` lists them"),
+        (
+            '[[suppress]]\ncode = "CK999"\nreason = "x"',
+            r"suppress\[0\]\.code: there is no rule CK999; `ckpt rules` lists them",
+        ),
         ('[[suppress]]\ncode = "CK811"\nreason = " "', "is empty"),
-        ('[[suppress]]\ncode = "CK811"\nreason = "x"\nexpires = "soon"', r"expires: 'soon' is no day; write it as 2027-01-31"),
-        ('[[suppress]]\ncode = "CK811"\nreason = "x"\npaths = "soon"', r"suppress\[0\]\.paths: is none of"),
+        (
+            '[[suppress]]\ncode = "CK811"\nreason = "x"\nexpires = "soon"',
+            r"expires: 'soon' is no day; write it as 2027-01-31",
+        ),
+        (
+            '[[suppress]]\ncode = "CK811"\nreason = "x"\npaths = "soon"',
+            r"suppress\[0\]\.paths: is none of",
+        ),
         ('severity.CK811 = "off"', "severity.CK811: 'off' is none of error, warning, note"),
         ("allow.files = 1", "allow.files: is no list"),
         ("suppress = [1]", r"suppress\[0\]: is no table"),
     ],
 )
-def test_settings_that_are_wrong_say_where_and_what_next(text: str, message: str, tmp_path: Path) -> None:
+def test_settings_that_are_wrong_say_where_and_what_next(
+    text: str, message: str, tmp_path: Path
+) -> None:
     path = tmp_path / "ckpt.toml"
     path.write_text(text)
     with pytest.raises(errors.SettingsInvalid, match=message) as caught:
@@ -161,11 +219,11 @@ def test_settings_that_are_wrong_say_where_and_what_next(text: str, message: str
 
 
 def test_good_settings_are_good_by_the_schema_too() -> None:
-    text = (
-        'profile = "lerobot"\n[[suppress]]\ncode = "personal-path"\nreason = "x"\nexpires = 2027-01-01\n[severity]\nCK811 = "note"\n[allow]\nfiles = ["*.x"]\n'
-    )
+    text = 'profile = "lerobot"\n[[suppress]]\ncode = "personal-path"\nreason = "x"\nexpires = 2027-01-01\n[severity]\nCK811 = "note"\n[allow]\nfiles = ["*.x"]\n'
     value = tomllib.loads(text)
-    assert settings_of(value, "ckpt.toml").suppress == (Suppression("CK811", "x", expires="2027-01-01", place="suppress[0]"),)
+    assert settings_of(value, "ckpt.toml").suppress == (
+        Suppression("CK811", "x", expires="2027-01-01", place="suppress[0]"),
+    )
     value["suppress"][0]["expires"] = dt.date(2027, 1, 1).isoformat()
     jsonschema.validate(value, schemas.load("settings"))
 
@@ -174,7 +232,9 @@ def exit_code(*arguments: str) -> Any:
     return CliRunner().invoke(gate_command.gate, arguments, standalone_mode=False).return_value
 
 
-def test_the_exit_code_says_passed_refused_or_nothing_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_exit_code_says_passed_refused_or_nothing_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     changed(tmp_path / "good", carded)
     (tmp_path / "empty").mkdir()
@@ -183,13 +243,17 @@ def test_the_exit_code_says_passed_refused_or_nothing_checked(tmp_path: Path, mo
     assert exit_code("empty") == 3
     with pytest.raises(errors.PathNotFound):
         gate("nowhere")
-    with pytest.raises(errors.UnknownSelection, match="there is no profile 'x'; name one of lerobot"):
+    with pytest.raises(
+        errors.UnknownSelection, match="there is no profile 'x'; name one of lerobot"
+    ):
         gate("good", profile="x")
 
 
 @pytest.mark.parametrize("output_format", ["text", "json", "markdown", "junit", "sarif", "github"])
 def test_every_format_tells_the_verdict(output_format: str) -> None:
-    done = CliRunner().invoke(gate_command.gate, [str(NORMAL), "--format", output_format], standalone_mode=False)
+    done = CliRunner().invoke(
+        gate_command.gate, [str(NORMAL), "--format", output_format], standalone_mode=False
+    )
     assert "CK813" in done.stdout
 
 
@@ -197,11 +261,21 @@ def test_every_format_tells_the_verdict(output_format: str) -> None:
     ("name", "content", "codes"),
     [
         ("model.safetensors", b"\xff" * 9, {"CK102", "CK810"}),
-        ("config.json", b'{"a": NaN, "token": "hf_aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xYz"}', {"CK601", "CK812", "CK810"}),
-        ("policy_preprocessor.json", b'{"steps": [{"state_file": "../x.safetensors"}]}', {"CK801", "CK809"}),
+        (
+            "config.json",
+            b'{"a": NaN, "token": "hf_aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xYz"}',
+            {"CK601", "CK812", "CK810"},
+        ),
+        (
+            "policy_preprocessor.json",
+            b'{"steps": [{"state_file": "../x.safetensors"}]}',
+            {"CK801", "CK809"},
+        ),
     ],
 )
-def test_the_supply_chain_is_judged_where_the_checkpoint_cannot_be_read(name: str, content: bytes, codes: set[str], tmp_path: Path) -> None:
+def test_the_supply_chain_is_judged_where_the_checkpoint_cannot_be_read(
+    name: str, content: bytes, codes: set[str], tmp_path: Path
+) -> None:
     folder = changed(tmp_path / "it", both(carded, added(name, content), added("a.pt", "x")))
     found = {finding.code for finding in findings(folder)}
     assert found >= (codes - {"CK810"}) | {"CK802"}
@@ -212,14 +286,22 @@ def test_a_folder_without_weights_is_judged_and_never_passes(tmp_path: Path) -> 
     (tmp_path / "notes.md").write_text("text")
     verdict = gate(str(tmp_path), settings=NOTHING)
     assert {finding.code for finding in verdict.refused} == {"CK813", "CK816"}
-    assert any(skip.reason == "there is no checkpoint that can be read" for skip in verdict.verification.skipped)
+    assert any(
+        skip.reason == "there is no checkpoint that can be read"
+        for skip in verdict.verification.skipped
+    )
 
 
 def test_a_single_file_is_judged_alone(tmp_path: Path) -> None:
     shutil.copy(NORMAL / "model.safetensors", tmp_path)
     (tmp_path / "x.pt").write_bytes(b"\x80\x04K\x01.")
     assert "CK813" not in {finding.code for finding in findings(tmp_path / "model.safetensors")}
-    assert {finding.code for finding in findings(tmp_path / "x.pt")} == {"CK802", "CK803", "CK804", "CK816"}
+    assert {finding.code for finding in findings(tmp_path / "x.pt")} == {
+        "CK802",
+        "CK803",
+        "CK804",
+        "CK816",
+    }
 
 
 @pytest.mark.parametrize("name", ["pipe", "config.md", "model.safetensors", "sub/x.json"])
@@ -236,9 +318,14 @@ def test_ten_thousand_files_are_all_judged(tmp_path: Path) -> None:
     folder = changed(tmp_path / "it", carded)
     (folder / "many").mkdir()
     for number in range(10_000):
-        (folder / "many" / f"{number}.{'py' if number == 7_777 else 'json'}").write_text(json.dumps({"number": number}))
+        (folder / "many" / f"{number}.{'py' if number == 7_777 else 'json'}").write_text(
+            json.dumps({"number": number})
+        )
     assert len(listing(str(folder))) == 10_000 + len(list(folder.iterdir()))
-    assert {(finding.code, finding.path) for finding in findings(folder)} == {("CK804", "many/7777.py"), ("CK808", "many/7777.py")}
+    assert {(finding.code, finding.path) for finding in findings(folder)} == {
+        ("CK804", "many/7777.py"),
+        ("CK808", "many/7777.py"),
+    }
 
 
 def test_depth_is_no_matter_and_what_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -249,20 +336,27 @@ def test_depth_is_no_matter_and_what_cannot_be_read_is_told(tmp_path: Path) -> N
     assert ("CK810", "was not looked through for secrets: it leads nowhere") in found
 
 
-def test_a_checkpoint_further_down_does_not_stand_for_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_further_down_does_not_stand_for_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inner = tmp_path / "run" / "checkpoints" / "000010" / "pretrained_model"
     inner.parent.mkdir(parents=True)
     changed(inner, carded)
     assert gate(str(inner), settings=NOTHING).passes
     (tmp_path / "run" / ".env").write_text("A=1")
-    (tmp_path / "run" / "ckpt.toml").write_text('[[suppress]]\ncode = "CK816"\nreason = "so it passes"\n')
+    (tmp_path / "run" / "ckpt.toml").write_text(
+        '[[suppress]]\ncode = "CK816"\nreason = "so it passes"\n'
+    )
     monkeypatch.chdir(tmp_path / "run")
     for where in (".", str(tmp_path / "run")):
         verdict = gate(where)
         assert not verdict.passes
-        assert verdict.verification.suppressed == (), "a ckpt.toml inside what is judged is not obeyed"
-        assert f"name the folder that you upload: {where if where != '.' else './checkpoints'}" in next(
-            finding.next for finding in verdict.refused if finding.code == "CK816"
+        assert verdict.verification.suppressed == (), (
+            "a ckpt.toml inside what is judged is not obeyed"
+        )
+        assert (
+            f"name the folder that you upload: {where if where != '.' else './checkpoints'}"
+            in next(finding.next for finding in verdict.refused if finding.code == "CK816")
         )
         assert any(finding.path == ".env" for finding in verdict.refused)
 
@@ -295,7 +389,11 @@ def test_numbers_are_read_unless_it_is_said_otherwise(tmp_path: Path) -> None:
 def test_what_is_wrong_with_the_reference_is_trouble_and_no_finding(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(errors.NotACheckpoint, match="empty"):
-        gate(str(changed(tmp_path / "it", carded)), settings=NOTHING, reference=str(tmp_path / "empty"))
+        gate(
+            str(changed(tmp_path / "it", carded)),
+            settings=NOTHING,
+            reference=str(tmp_path / "empty"),
+        )
 
 
 @pytest.mark.parametrize("target", ["lerobot=0.4", "lerobot==9", "smolvla"])

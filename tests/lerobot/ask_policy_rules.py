@@ -2,8 +2,9 @@
 
     python ask_policy_rules.py WORKSHOP
 
-leaves in WORKSHOP a folder for each of `VARIANTS`, and `behaviour.json`: by variant, at which stage LeRobot fails (config, policy, processors, evaluation,
-inference, "" for none), its error, and where it does not fail what the policy is given as state and tokens and what action comes out.
+leaves in WORKSHOP a folder for each of `VARIANTS`, and `behaviour.json`: by variant, at which stage
+LeRobot fails (config, policy, processors, evaluation, inference, "" for none), its error, and where
+it does not fail what the policy is given as state and tokens and what action comes out.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ type Change = Callable[[Path], None]
 type Blobs = dict[str, tuple[str, list[int], bytes]]
 
 PRE, POST = "policy_preprocessor.json", "policy_postprocessor.json"
-STATES = {PRE: "policy_preprocessor_step_5_normalizer_processor.safetensors", POST: "policy_postprocessor_step_0_unnormalizer_processor.safetensors"}
+STATES = {
+    PRE: "policy_preprocessor_step_5_normalizer_processor.safetensors",
+    POST: "policy_postprocessor_step_0_unnormalizer_processor.safetensors",
+}
 CAMERA, STATE = "observation.images.top", "observation.state"
 DIMS = 6
 
@@ -37,7 +41,14 @@ def read_tensors(path: Path) -> Blobs:
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:start])
     header.pop("__metadata__", None)
-    return {name: (e["dtype"], e["shape"], data[start + e["data_offsets"][0] : start + e["data_offsets"][1]]) for name, e in header.items()}
+    return {
+        name: (
+            e["dtype"],
+            e["shape"],
+            data[start + e["data_offsets"][0] : start + e["data_offsets"][1]],
+        )
+        for name, e in header.items()
+    }
 
 
 def write_tensors(path: Path, tensors: Blobs) -> None:
@@ -47,7 +58,9 @@ def write_tensors(path: Path, tensors: Blobs) -> None:
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(data)]}
         at += len(data)
     text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(data for _, _, data in tensors.values()))
+    path.write_bytes(
+        len(text).to_bytes(8, "little") + text + b"".join(data for _, _, data in tensors.values())
+    )
 
 
 def document(name: str, update: Callable[[dict[str, Any]], object]) -> Change:
@@ -87,7 +100,12 @@ def features(side: str, **values: Any) -> Change:
 
 def step(name: str, registry_name: str, update: Callable[[dict[str, Any]], object]) -> Change:
     """Change a step of a processor."""
-    return document(name, lambda value: update(next(item for item in value["steps"] if item["registry_name"] == registry_name)))
+    return document(
+        name,
+        lambda value: update(
+            next(item for item in value["steps"] if item["registry_name"] == registry_name)
+        ),
+    )
 
 
 def normalizer(update: Callable[[dict[str, Any]], object]) -> Change:
@@ -102,12 +120,19 @@ def unnormalizer(update: Callable[[dict[str, Any]], object]) -> Change:
 
 def without(name: str, registry_name: str) -> Change:
     """Take a step out of a processor."""
-    return document(name, lambda value: value.update(steps=[item for item in value["steps"] if item["registry_name"] != registry_name]))
+    return document(
+        name,
+        lambda value: value.update(
+            steps=[item for item in value["steps"] if item["registry_name"] != registry_name]
+        ),
+    )
 
 
 def state(name: str, update: Callable[[Blobs], Blobs]) -> Change:
     """Change the statistics of a processor."""
-    return lambda folder: write_tensors(folder / STATES[name], update(read_tensors(folder / STATES[name])))
+    return lambda folder: write_tensors(
+        folder / STATES[name], update(read_tensors(folder / STATES[name]))
+    )
 
 
 def numbers(*values: float) -> tuple[str, list[int], bytes]:
@@ -175,7 +200,9 @@ VARIANTS: dict[str, Change] = {
     "no action feature": features("output_features", action=...),
     "feature with names": features("input_features", top=VISUAL | {"names": ["c", "h", "w"]}),
     "feature without type": features("input_features", top={"shape": [3, 64, 64]}),
-    "mode unknown": config(normalization_mapping={"VISUAL": "IDENTITY", "STATE": "ZSCORE", "ACTION": "MEAN_STD"}),
+    "mode unknown": config(
+        normalization_mapping={"VISUAL": "IDENTITY", "STATE": "ZSCORE", "ACTION": "MEAN_STD"}
+    ),
     "defaults left out": config(use_cache=..., num_expert_layers=..., compile_mode=...),
     "numbers as words": config(optimizer_lr="0.0001"),
     # --- processors
@@ -183,27 +210,64 @@ VARIANTS: dict[str, Change] = {
     "no processors": removed(PRE, POST),
     "state file missing": removed(STATES[PRE]),
     "no state file named": normalizer(lambda item: item.pop("state_file")),
-    "statistics of the state missing": state(PRE, lambda tensors: {name: tensor for name, tensor in tensors.items() if "state" not in name}),
-    "std of the state missing": state(PRE, lambda tensors: {name: tensor for name, tensor in tensors.items() if name != f"{STATE}.std"}),
-    "state left as it is": normalizer(lambda item: item["config"]["norm_map"].update(STATE="IDENTITY")),
+    "statistics of the state missing": state(
+        PRE,
+        lambda tensors: {name: tensor for name, tensor in tensors.items() if "state" not in name},
+    ),
+    "std of the state missing": state(
+        PRE,
+        lambda tensors: {
+            name: tensor for name, tensor in tensors.items() if name != f"{STATE}.std"
+        },
+    ),
+    "state left as it is": normalizer(
+        lambda item: item["config"]["norm_map"].update(STATE="IDENTITY")
+    ),
     "state not listed": normalizer(lambda item: item["config"]["features"].pop(STATE)),
     "keys as so100.buffer": state(PRE, renamed("observation.", "so100.buffer.observation_")),
-    "keys as buffers": all_of(state(PRE, renamed("action", "buffer_action")), state(POST, renamed("action", "buffer_action"))),
+    "keys as buffers": all_of(
+        state(PRE, renamed("action", "buffer_action")),
+        state(POST, renamed("action", "buffer_action")),
+    ),
     "a key without a dot": state(PRE, renamed("action.mean", "action_mean")),
     "mean of the state NaN": statistic(PRE, f"{STATE}.mean", 1, NAN, 1, 1, 1, 1),
     "std of the action infinite": statistic(POST, "action.std", 1, 1, 1, 1, 1, float("inf")),
     "std of the state zero": statistic(PRE, f"{STATE}.std", 0, 1, 1, 1, 1, 1),
-    "std of the action zero": all_of(*(statistic(name, "action.std", *(0,) * DIMS) for name in (PRE, POST))),
-    "std of the action negative": all_of(*(statistic(name, "action.std", *(-1,) * DIMS) for name in (PRE, POST))),
-    "statistics of another robot": all_of(*(statistic(name, f"action.{kind}", *SOME, 2) for name in (PRE, POST) for kind in ("mean", "std"))),
+    "std of the action zero": all_of(
+        *(statistic(name, "action.std", *(0,) * DIMS) for name in (PRE, POST))
+    ),
+    "std of the action negative": all_of(
+        *(statistic(name, "action.std", *(-1,) * DIMS) for name in (PRE, POST))
+    ),
+    "statistics of another robot": all_of(
+        *(
+            statistic(name, f"action.{kind}", *SOME, 2)
+            for name in (PRE, POST)
+            for kind in ("mean", "std")
+        )
+    ),
     "no unnormalizer": without(POST, "unnormalizer_processor"),
-    "action left as it is": unnormalizer(lambda item: item["config"]["norm_map"].update(ACTION="IDENTITY")),
+    "action left as it is": unnormalizer(
+        lambda item: item["config"]["norm_map"].update(ACTION="IDENTITY")
+    ),
     "action of another dataset": statistic(POST, "action.mean", 9, 9, 9, 9, 9, 9),
-    "a step nobody registered": step(PRE, "to_batch_processor", lambda item: item.update(registry_name="reflow_processor")),
-    "a step by class": step(PRE, "to_batch_processor", lambda item: item.update({"class": item.pop("registry_name") and "collections.OrderedDict"})),
+    "a step nobody registered": step(
+        PRE, "to_batch_processor", lambda item: item.update(registry_name="reflow_processor")
+    ),
+    "a step by class": step(
+        PRE,
+        "to_batch_processor",
+        lambda item: item.update(
+            {"class": item.pop("registry_name") and "collections.OrderedDict"}
+        ),
+    ),
     "a step by nothing": step(PRE, "to_batch_processor", lambda item: item.pop("registry_name")),
-    "a setting that the step does not have": normalizer(lambda item: item["config"].update(flavour="mild")),
-    "a mode that the step does not have": normalizer(lambda item: item["config"]["norm_map"].update(STATE="ZSCORE")),
+    "a setting that the step does not have": normalizer(
+        lambda item: item["config"].update(flavour="mild")
+    ),
+    "a mode that the step does not have": normalizer(
+        lambda item: item["config"]["norm_map"].update(STATE="ZSCORE")
+    ),
     "no tokenizer": without(PRE, "tokenizer_processor"),
     "no newline": without(PRE, "smolvla_new_line_processor"),
     "newline after the tokenizer": document(PRE, late_newline),
@@ -211,8 +275,15 @@ VARIANTS: dict[str, Change] = {
     "no device": without(PRE, "device_processor"),
     "no batch": without(PRE, "to_batch_processor"),
     # --- harmless
-    "more statistics": state(PRE, lambda tensors: tensors | {"timestamp.mean": numbers(1), "so100.buffer.other.max": numbers(NAN)}),
-    "a tensor beside the statistics": state(PRE, lambda tensors: tensors | {"model.weight": numbers(NAN)}),
+    "more statistics": state(
+        PRE,
+        lambda tensors: (
+            tensors | {"timestamp.mean": numbers(1), "so100.buffer.other.max": numbers(NAN)}
+        ),
+    ),
+    "a tensor beside the statistics": state(
+        PRE, lambda tensors: tensors | {"model.weight": numbers(NAN)}
+    ),
     "a NaN that is not read": statistic(PRE, f"{STATE}.q01", NAN),
     "another eps": normalizer(lambda item: item["config"].update(eps=1e-7)),
 }
@@ -221,7 +292,10 @@ VARIANTS: dict[str, Change] = {
 def make_original(workshop: Path) -> Path:
     """Make a tiny checkpoint with processors, as stock LeRobot saves it."""
     importlib.import_module("tiny_vlm").make(workshop / "vlm", weights=True)
-    torch, types = importlib.import_module("torch"), importlib.import_module("lerobot.configs.types")
+    torch, types = (
+        importlib.import_module("torch"),
+        importlib.import_module("lerobot.configs.types"),
+    )
     configuration = importlib.import_module("lerobot.policies.smolvla.configuration_smolvla")
     modeling = importlib.import_module("lerobot.policies.smolvla.modeling_smolvla")
     factory = importlib.import_module("lerobot.policies.factory")
@@ -234,7 +308,10 @@ def make_original(workshop: Path) -> Path:
     )  # fmt: skip
     torch.manual_seed(1)
     modeling.SmolVLAPolicy(settings).save_pretrained(workshop / "original")
-    stats = {name: {"mean": torch.full((DIMS,), 2.0), "std": torch.full((DIMS,), 3.0)} for name in ("action", STATE)}
+    stats = {
+        name: {"mean": torch.full((DIMS,), 2.0), "std": torch.full((DIMS,), 3.0)}
+        for name in ("action", STATE)
+    }
     for processor in factory.make_pre_post_processors(settings, dataset_stats=stats):
         processor.save_pretrained(workshop / "original")
     return workshop / "original"
@@ -242,7 +319,11 @@ def make_original(workshop: Path) -> Path:
 
 def varied(original: Path, folder: Path, change: Change) -> Path:
     """Return a copy of the original with a change; the weights are the same file."""
-    shutil.copytree(original, folder, ignore=lambda _path, names: [name for name in names if name == "model.safetensors"])
+    shutil.copytree(
+        original,
+        folder,
+        ignore=lambda _path, names: [name for name in names if name == "model.safetensors"],
+    )
     os.link(original / "model.safetensors", folder / "model.safetensors")
     change(folder)
     return folder
@@ -252,7 +333,10 @@ def behaviour(folder: Path) -> dict[str, Any]:
     """Return what stock LeRobot does with the checkpoint, as `lerobot-eval` uses it."""
     torch = importlib.import_module("torch")
     modeling = importlib.import_module("lerobot.policies.smolvla.modeling_smolvla")
-    configs, factory = importlib.import_module("lerobot.configs.policies"), importlib.import_module("lerobot.policies.factory")
+    configs, factory = (
+        importlib.import_module("lerobot.configs.policies"),
+        importlib.import_module("lerobot.policies.factory"),
+    )
     stage = "config"
     try:
         settings = configs.PreTrainedConfig.from_pretrained(str(folder))
@@ -261,17 +345,34 @@ def behaviour(folder: Path) -> dict[str, Any]:
         stage = "processors"
         before, after = factory.make_pre_post_processors(settings, pretrained_path=str(folder))
         stage = "evaluation"
-        own = {"device_processor": {"device": "cpu"}, "rename_observations_processor": {"rename_map": {}}}
-        factory.make_pre_post_processors(settings, pretrained_path=str(folder), preprocessor_overrides=own)
+        own = {
+            "device_processor": {"device": "cpu"},
+            "rename_observations_processor": {"rename_map": {}},
+        }
+        factory.make_pre_post_processors(
+            settings, pretrained_path=str(folder), preprocessor_overrides=own
+        )
         stage = "inference"
-        batch = before({CAMERA: torch.full((1, 3, 64, 64), 0.5), STATE: torch.arange(DIMS).float()[None], "task": "reach"})
+        batch = before(
+            {
+                CAMERA: torch.full((1, 3, 64, 64), 0.5),
+                STATE: torch.arange(DIMS).float()[None],
+                "task": "reach",
+            }
+        )
         torch.manual_seed(2)
         action = after(policy.select_action(batch))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
         return {"stage": stage, "error": f"{type(error).__name__}: {str(error)[:200]}"}
     tokens = batch["observation.language.tokens"]
-    told = {"state": batch[STATE].flatten().tolist(), "tokens": tokens.flatten().tolist(), "action": action.flatten().tolist()}
-    return {"stage": "", "error": ""} | {key: [str(round(number, 4)) for number in values] for key, values in told.items()}
+    told = {
+        "state": batch[STATE].flatten().tolist(),
+        "tokens": tokens.flatten().tolist(),
+        "action": action.flatten().tolist(),
+    }
+    return {"stage": "", "error": ""} | {
+        key: [str(round(number, 4)) for number in values] for key, values in told.items()
+    }
 
 
 def registered() -> list[str]:
@@ -285,8 +386,13 @@ def main(workshop: Path) -> None:
     importlib.import_module("torch").set_num_threads(1)
     original = make_original(workshop)
     names = registered()
-    answers = {name: behaviour(varied(original, workshop / "variants" / name, change)) for name, change in VARIANTS.items()}
-    (workshop / "behaviour.json").write_text(json.dumps({"registered": names, "behaviour": answers}), encoding="utf-8")
+    answers = {
+        name: behaviour(varied(original, workshop / "variants" / name, change))
+        for name, change in VARIANTS.items()
+    }
+    (workshop / "behaviour.json").write_text(
+        json.dumps({"registered": names, "behaviour": answers}), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

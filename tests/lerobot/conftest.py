@@ -1,7 +1,10 @@
-"""What tests against stock LeRobot share: an offline environment, LeRobot's own answers, and one training run of two steps, each made once a session.
+"""What tests against stock LeRobot share.
 
-LeRobot is only ever run in a subprocess: it takes seconds to import, registers plugins, and warns of much. Where it is not installed these tests fail; leave
-them out with `-m "not lerobot"`.
+An offline environment, LeRobot's own answers, and one training run of two steps, each made once a
+session.
+
+LeRobot is only ever run in a subprocess: it takes seconds to import, registers plugins, and warns
+of much. Where it is not installed these tests fail; leave them out with `-m "not lerobot"`.
 """
 
 from __future__ import annotations
@@ -37,8 +40,12 @@ class Run:
 
 
 def _run(command: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False)
-    assert done.returncode == 0, f"{command[0]} failed; is the `train` extra installed?\n{done.stderr[-3000:]}"
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False
+    )
+    assert done.returncode == 0, (
+        f"{command[0]} failed; is the `train` extra installed?\n{done.stderr[-3000:]}"
+    )
     return done.stdout + done.stderr
 
 
@@ -46,7 +53,13 @@ def _run(command: list[str], environment: dict[str, str]) -> str:
 def offline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return an environment without network, with caches of its own, on the CPU."""
     home = tmp_path_factory.mktemp("hf")
-    own = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(home), "HF_LEROBOT_HOME": str(home / "lerobot"), "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
+    own = {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(home),
+        "HF_LEROBOT_HOME": str(home / "lerobot"),
+        "CUDA_VISIBLE_DEVICES": "",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
     return {**os.environ, **own, "WANDB_MODE": "disabled", "OMP_NUM_THREADS": "2"}
 
 
@@ -69,9 +82,24 @@ def stock_run(workshop: Path, offline: dict[str, str], answers: Answers) -> Run:
     """Return what `lerobot-train --policy.type=smolvla` leaves after two steps, with a checkpoint at each."""
     assert answers["dataset"] == str(workshop / "dataset")
     folder = workshop / "run"
-    policy = {"type": "smolvla", "vlm_model_name": workshop / "vlm", "load_vlm_weights": "true", "num_vlm_layers": 4}
+    policy = {
+        "type": "smolvla",
+        "vlm_model_name": workshop / "vlm",
+        "load_vlm_weights": "true",
+        "num_vlm_layers": 4,
+    }
     policy |= {"resize_imgs_with_padding": "[32,32]", "push_to_hub": "false", "device": "cpu"}
     options = [f"--policy.{key}={value}" for key, value in policy.items()]
-    options += ["--dataset.repo_id=local/tiny", f"--dataset.root={answers['dataset']}", "--steps=2", "--save_freq=1", "--batch_size=2", "--num_workers=0"]
-    log = _run([str(BIN / "lerobot-train"), *options, "--wandb.enable=false", f"--output_dir={folder}"], offline)
+    options += [
+        "--dataset.repo_id=local/tiny",
+        f"--dataset.root={answers['dataset']}",
+        "--steps=2",
+        "--save_freq=1",
+        "--batch_size=2",
+        "--num_workers=0",
+    ]
+    log = _run(
+        [str(BIN / "lerobot-train"), *options, "--wandb.enable=false", f"--output_dir={folder}"],
+        offline,
+    )
     return Run(folder=folder, log=log)

@@ -1,6 +1,9 @@
-"""families/smolvla_layout.py against the modules of stock LeRobot: every name, shape and dtype, and which tensors train.
+"""families/smolvla_layout.py against the modules of stock LeRobot.
 
-The policy is built with a tiny VLM, with its weights loaded and not, and with fewer expert layers than VLM layers; the layout's rules are the same at any size.
+Every name, shape and dtype, and which tensors train.
+
+The policy is built with a tiny VLM, with its weights loaded and not, and with fewer expert layers
+than VLM layers; the layout's rules are the same at any size.
 """
 
 from __future__ import annotations
@@ -46,7 +49,17 @@ CASES = [
     ("loaded", TINY),
     ("not loaded", TINY),
     ("half the expert", TINY | {"expert_layers": 2}),
-    ("narrow", TINY | {"text_layers": 2, "expert_layers": 2, "expert_width_multiplier": 0.5, "state_dim": 8, "action_dim": 12}),
+    (
+        "narrow",
+        TINY
+        | {
+            "text_layers": 2,
+            "expert_layers": 2,
+            "expert_width_multiplier": 0.5,
+            "state_dim": 8,
+            "action_dim": 12,
+        },
+    ),
 ]
 
 
@@ -55,7 +68,9 @@ LOADED = {"loaded": True, "not loaded": False, "half the expert": True, "narrow"
 
 
 @pytest.mark.parametrize(("policy", "dimensions"), CASES, ids=[name for name, _ in CASES])
-def test_names_and_shapes_are_those_that_lerobot_builds(built: dict[str, Built], policy: str, dimensions: dict[str, Any]) -> None:
+def test_names_and_shapes_are_those_that_lerobot_builds(
+    built: dict[str, Built], policy: str, dimensions: dict[str, Any]
+) -> None:
     ours = [(name, list(shape)) for name, shape in layout(Dimensions(**dimensions))]
     theirs = [(name, shape) for name, (shape, _, _) in built[policy].items()]
     assert sorted(ours) == sorted(theirs)
@@ -63,16 +78,32 @@ def test_names_and_shapes_are_those_that_lerobot_builds(built: dict[str, Built],
 
 @pytest.mark.parametrize("policy", LOADED)
 def test_dtypes_are_those_that_lerobot_gives(built: dict[str, Built], policy: str) -> None:
-    wrong = {name: dtype for name, (_, dtype, _) in built[policy].items() if dtype_of(name, load_vlm_weights=LOADED[policy]).label != dtype}
+    wrong = {
+        name: dtype
+        for name, (_, dtype, _) in built[policy].items()
+        if dtype_of(name, load_vlm_weights=LOADED[policy]).label != dtype
+    }
     assert wrong == {}
 
 
 @pytest.mark.parametrize("policy", LOADED)
-def test_what_the_family_says_trains_is_what_lerobot_trains(built: dict[str, Built], policy: str) -> None:
-    wrong = {name: trains for name, (_, _, trains) in built[policy].items() if facts.trains(components.component(name), {}) is not trains}
+def test_what_the_family_says_trains_is_what_lerobot_trains(
+    built: dict[str, Built], policy: str
+) -> None:
+    wrong = {
+        name: trains
+        for name, (_, _, trains) in built[policy].items()
+        if facts.trains(components.component(name), {}) is not trains
+    }
     assert wrong == {}
 
 
 @pytest.mark.parametrize("policy", LOADED)
-def test_every_tensor_that_lerobot_builds_has_a_component(built: dict[str, Built], policy: str) -> None:
-    assert {components.component(name) for name in built[policy]} == {*components.VLM, components.EXPERT, components.PROJECTIONS}
+def test_every_tensor_that_lerobot_builds_has_a_component(
+    built: dict[str, Built], policy: str
+) -> None:
+    assert {components.component(name) for name in built[policy]} == {
+        *components.VLM,
+        components.EXPERT,
+        components.PROJECTIONS,
+    }

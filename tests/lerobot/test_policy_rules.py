@@ -1,6 +1,9 @@
-"""The rules about a policy's JSON files against stock LeRobot: they find something exactly where it refuses, fails, or acts otherwise than it should.
+"""The rules about a policy's JSON files against stock LeRobot.
 
-`ask_policy_rules.py` makes the checkpoints and says what LeRobot does with each; the rules are asked of the same folders.
+They find something exactly where it refuses, fails, or acts otherwise than it should.
+
+`ask_policy_rules.py` makes the checkpoints and says what LeRobot does with each; the rules are
+asked of the same folders.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ pytestmark = pytest.mark.lerobot
 ASK = Path(__file__).with_name("ask_policy_rules.py")
 SECONDS = 300
 
-# What the rules say, and at which stage LeRobot fails; "other" where it goes on and does something else, "" where it does the same.
+# What the rules say, and at which stage LeRobot fails; "other" where it goes on and does something
+# else, "" where it does the same.
 EXPECTED: dict[str, tuple[set[str], str]] = {
     "untouched": (set(), ""),
     "use_reflow false": ({"CK702"}, "config"),
@@ -85,38 +89,79 @@ EXPECTED: dict[str, tuple[set[str], str]] = {
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory, offline: dict[str, str]) -> tuple[Path, dict[str, Any]]:
+def told(
+    tmp_path_factory: pytest.TempPathFactory, offline: dict[str, str]
+) -> tuple[Path, dict[str, Any]]:
     """Return the folder of the checkpoints and what LeRobot says of them."""
     home = tmp_path_factory.mktemp("policy-rules")
-    done = subprocess.run([sys.executable, str(ASK), str(home)], capture_output=True, text=True, timeout=SECONDS, env=offline, check=False)
+    done = subprocess.run(
+        [sys.executable, str(ASK), str(home)],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        env=offline,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return home / "variants", json.loads((home / "behaviour.json").read_text(encoding="utf-8"))
 
 
-def test_lerobot_does_with_each_checkpoint_what_the_rules_say_it_does(told: tuple[Path, dict[str, Any]]) -> None:
+def test_lerobot_does_with_each_checkpoint_what_the_rules_say_it_does(
+    told: tuple[Path, dict[str, Any]],
+) -> None:
     behaviour = told[1]["behaviour"]
     normal = behaviour["untouched"]
     assert all("nan" not in number for number in normal["action"])
-    outcomes = {name: found["stage"] or ("" if found == normal else "other") for name, found in behaviour.items()}
+    outcomes = {
+        name: found["stage"] or ("" if found == normal else "other")
+        for name, found in behaviour.items()
+    }
     assert outcomes == {name: outcome for name, (_, outcome) in EXPECTED.items()}
 
 
-def test_the_rules_find_what_goes_wrong_in_lerobot_and_nothing_else(told: tuple[Path, dict[str, Any]]) -> None:
-    found = {name: {finding.code for finding in api.verify(str(told[0] / name)).findings} for name in told[1]["behaviour"]}
-    own = {name: {code for code in codes if "CK701" <= code < "CK750" and code not in ("CK710", "CK745")} for name, codes in found.items()}
-    assert own == {name: codes for name, (codes, _) in EXPECTED.items()}
-    assert all("CK710" in codes for codes in found.values()), "the tiny VLM is a folder on this machine"
-    assert all("CK745" in codes for codes in found.values()), "the safetensors library saves with mode 0600"
-
-
-def test_where_lerobot_fails_or_acts_otherwise_the_finding_is_no_note(told: tuple[Path, dict[str, Any]]) -> None:
-    severities = {
-        name: {finding.severity.value for finding in api.verify(str(told[0] / name)).findings if finding.code in EXPECTED[name][0]}
+def test_the_rules_find_what_goes_wrong_in_lerobot_and_nothing_else(
+    told: tuple[Path, dict[str, Any]],
+) -> None:
+    found = {
+        name: {finding.code for finding in api.verify(str(told[0] / name)).findings}
         for name in told[1]["behaviour"]
     }
-    warned = {"no newline", "newline after the tokenizer", "numbers as words", "a tensor beside the statistics"}
+    own = {
+        name: {
+            code for code in codes if "CK701" <= code < "CK750" and code not in ("CK710", "CK745")
+        }
+        for name, codes in found.items()
+    }
+    assert own == {name: codes for name, (codes, _) in EXPECTED.items()}
+    assert all("CK710" in codes for codes in found.values()), (
+        "the tiny VLM is a folder on this machine"
+    )
+    assert all("CK745" in codes for codes in found.values()), (
+        "the safetensors library saves with mode 0600"
+    )
+
+
+def test_where_lerobot_fails_or_acts_otherwise_the_finding_is_no_note(
+    told: tuple[Path, dict[str, Any]],
+) -> None:
+    severities = {
+        name: {
+            finding.severity.value
+            for finding in api.verify(str(told[0] / name)).findings
+            if finding.code in EXPECTED[name][0]
+        }
+        for name in told[1]["behaviour"]
+    }
+    warned = {
+        "no newline",
+        "newline after the tokenizer",
+        "numbers as words",
+        "a tensor beside the statistics",
+    }
     assert {name for name, found in severities.items() if found == {"warning"}} == warned
-    assert {name for name, found in severities.items() if "error" in found} == {name for name, (_, does) in EXPECTED.items() if does} - warned
+    assert {name for name, found in severities.items() if "error" in found} == {
+        name for name, (_, does) in EXPECTED.items() if does
+    } - warned
 
 
 def test_the_nans_of_the_statistics_reach_the_robot(told: tuple[Path, dict[str, Any]]) -> None:

@@ -1,4 +1,7 @@
-"""The main job on real input: a checkpoint that stock `lerobot-train` wrote, shown, compared with its own first step, and with a dirty copy of itself.
+"""The main job on real input.
+
+A checkpoint that stock `lerobot-train` wrote, shown, compared with its own first step, and with a
+dirty copy of itself.
 
 And the guard of the fixtures: their templates have the keys that this LeRobot writes.
 """
@@ -26,7 +29,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lerobot
 
 TENSORS = 124
-"""Of the tiny policy: 37 of the vision tower, 1 connector, 38 of the text model, 1 lm_head, 37 of the expert, 10 projections."""
+"""Of the tiny policy.
+
+37 of the vision tower, 1 connector, 38 of the text model, 1 lm_head, 37 of the expert, 10
+projections.
+"""
 
 TEMPLATES = Path(__file__).parents[2] / "fixtures" / "templates"
 TEACHER = "outputs/train/teacher/checkpoints/last/pretrained_model"
@@ -43,12 +50,21 @@ class Run(Protocol):
 
 def ckpt(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run `ckpt` in a pipe, as a script does."""
-    return subprocess.run([sys.executable, "-m", "ckpt_tools", *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "ckpt_tools", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 @pytest.fixture(scope="session")
 def dirty(stock_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the last checkpoint as a fork leaves it: every tensor once more under `teacher.`, and the fork's config."""
+    """Return a copy of the last checkpoint as a fork leaves it.
+
+    Every tensor once more under `teacher.`, and the fork's config.
+    """
     folder = tmp_path_factory.mktemp("dirty") / "pretrained_model"
     shutil.copytree(stock_run.step(2), folder)
     weights = folder / "model.safetensors"
@@ -56,16 +72,24 @@ def dirty(stock_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     start = 8 + int.from_bytes(data[:8], "little")
     header, payload = json.loads(data[8:start]), data[start:]
     header.pop("__metadata__", None)
-    teacher = {f"teacher.{name}": entry | {"data_offsets": [len(payload) + at for at in entry["data_offsets"]]} for name, entry in header.items()}
+    teacher = {
+        f"teacher.{name}": entry
+        | {"data_offsets": [len(payload) + at for at in entry["data_offsets"]]}
+        for name, entry in header.items()
+    }
     text = json.dumps(header | teacher).encode()
     weights.write_bytes(len(text).to_bytes(8, "little") + text + payload + payload)
     config = folder / "config.json"
-    changed = json.loads(config.read_text(encoding="utf-8")) | {"load_vlm_weights": False, "use_reflow": True, "teacher_model_path": TEACHER}
+    changed = json.loads(config.read_text(encoding="utf-8")) | {
+        "load_vlm_weights": False,
+        "use_reflow": True,
+        "teacher_model_path": TEACHER,
+    }
     config.write_text(json.dumps(changed, indent=4), encoding="utf-8")
     return folder
 
 
-# --- as it is ----------------------------------------------------------------------------------------------------------
+# --- as it is -------------------------------------------------------------------------------------
 
 
 def test_the_run_folder_leads_to_its_last_checkpoint(stock_run: Run) -> None:
@@ -92,7 +116,10 @@ def test_show_names_every_component_and_both_processors(stock_run: Run) -> None:
         "expert": 37,
         "projections": 10,
     }
-    assert [processor.path for processor in summary.processors] == ["policy_postprocessor.json", "policy_preprocessor.json"]
+    assert [processor.path for processor in summary.processors] == [
+        "policy_postprocessor.json",
+        "policy_preprocessor.json",
+    ]
     assert all(there for processor in summary.processors for _, there in processor.states)
     assert all(("STATE", "MEAN_STD") in processor.modes for processor in summary.processors)
     assert summary.checkpoint.others == ()
@@ -100,7 +127,11 @@ def test_show_names_every_component_and_both_processors(stock_run: Run) -> None:
 
 def test_every_dtype_is_the_one_the_layout_foretells(stock_run: Run) -> None:
     tensors = api.read(str(stock_run.folder)).tensors
-    assert [tensor.name for tensor in tensors if tensor.dtype is not dtype_of(tensor.name, load_vlm_weights=True)] == []
+    assert [
+        tensor.name
+        for tensor in tensors
+        if tensor.dtype is not dtype_of(tensor.name, load_vlm_weights=True)
+    ] == []
 
 
 def test_the_steps_of_one_run_are_the_same_in_structure(stock_run: Run) -> None:
@@ -117,7 +148,7 @@ def test_show_of_the_run_folder_is_one_screen_on_the_command_line(stock_run: Run
     assert len(done.stdout.splitlines()) <= 60
 
 
-# --- with a teacher inside ---------------------------------------------------------------------------------------------
+# --- with a teacher inside ------------------------------------------------------------------------
 
 
 def test_the_dirty_copy_is_told_in_one_story(stock_run: Run, dirty: Path) -> None:
@@ -131,12 +162,19 @@ def test_the_dirty_copy_is_told_in_one_story(stock_run: Run, dirty: Path) -> Non
 
 def test_the_dirty_copys_config_is_judged_key_by_key(stock_run: Run, dirty: Path) -> None:
     found = api.diff(str(stock_run.folder), str(dirty))
-    assert [(line.key, line.a is True, line.b, line.fine_a, line.fine_b, line.verdict) for line in found.watched] == [
+    assert [
+        (line.key, line.a is True, line.b, line.fine_a, line.fine_b, line.verdict)
+        for line in found.watched
+    ] == [
         ("load_vlm_weights", True, False, True, False, "different"),
         ("use_reflow", False, True, True, False, "different"),
         ("teacher_model_path", False, TEACHER, True, False, "different"),
     ]
-    assert [change.pointer for change in found.diff.values] == ["/load_vlm_weights", "/teacher_model_path", "/use_reflow"]
+    assert [change.pointer for change in found.diff.values] == [
+        "/load_vlm_weights",
+        "/teacher_model_path",
+        "/use_reflow",
+    ]
     assert not found.diff.files
 
 
@@ -148,7 +186,9 @@ def test_the_command_says_what_stock_lerobot_would_do(stock_run: Run, dirty: Pat
     assert len(done.stdout.splitlines()) <= 40
 
 
-def test_stock_lerobot_refuses_the_configs_that_the_tool_says_it_refuses_and_no_others(answers: dict[str, Any]) -> None:
+def test_stock_lerobot_refuses_the_configs_that_the_tool_says_it_refuses_and_no_others(
+    answers: dict[str, Any],
+) -> None:
     said = []
     for fields, error in answers["configs"]:
         remarks = [watched.judge(fields.get(watched.key, ABSENT))[1] for watched in SMOLVLA.watched]
@@ -157,23 +197,47 @@ def test_stock_lerobot_refuses_the_configs_that_the_tool_says_it_refuses_and_no_
     assert [(fields, error) for fields, error, refused in said if refused != (error != "")] == []
 
 
-# --- the fixtures' templates -------------------------------------------------------------------------------------------
+# --- the fixtures' templates ----------------------------------------------------------------------
 
-FREE = frozenset({"input_features", "output_features", "norm_map", "normalization_mapping", "features", "rename_map", "tfs"})
+FREE = frozenset(
+    {
+        "input_features",
+        "output_features",
+        "norm_map",
+        "normalization_mapping",
+        "features",
+        "rename_map",
+        "tfs",
+    }
+)
 """Objects whose keys are a robot's or a user's own: they are not LeRobot's to write."""
 
 
 def keys(value: Any, path: str = "") -> Iterator[str]:
-    """Yield the path of every key in `value`, those of LeRobot's own; list items by their number."""
-    items = enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, dict) else ()
+    """Yield the path of every key in `value`, those of LeRobot's own.
+
+    List items by their number.
+    """
+    items = (
+        enumerate(value)
+        if isinstance(value, list)
+        else value.items()
+        if isinstance(value, dict)
+        else ()
+    )
     for key, item in items:
         yield f"{path}/{key}"
         if key not in FREE:
             yield from keys(item, f"{path}/{key}")
 
 
-@pytest.mark.parametrize("name", ["config.json", "train_config.json", "policy_preprocessor.json", "policy_postprocessor.json"])
-def test_the_fixtures_templates_have_the_keys_that_this_lerobot_writes(stock_run: Run, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["config.json", "train_config.json", "policy_preprocessor.json", "policy_postprocessor.json"],
+)
+def test_the_fixtures_templates_have_the_keys_that_this_lerobot_writes(
+    stock_run: Run, name: str
+) -> None:
     written = json.loads((stock_run.step(2) / name).read_text(encoding="utf-8"))
     template = json.loads((TEMPLATES / name).read_text(encoding="utf-8"))
     assert sorted(set(keys(template)) ^ set(keys(written))) == []
@@ -188,5 +252,9 @@ def test_the_fixtures_state_has_the_tensors_that_this_lerobot_writes(stock_run: 
     fixture, written = api.read(str(TEMPLATES.parent / "normal")), api.read(str(stock_run.folder))
     assert [file.path for file in fixture.states] == [file.path for file in written.states]
     for ours, theirs in zip(fixture.states, written.states, strict=True):
-        assert {tensor.name for tensor in ours.tensors} <= {tensor.name for tensor in theirs.tensors}
-        assert {tensor.dtype for tensor in ours.tensors} == {tensor.dtype for tensor in theirs.tensors}
+        assert {tensor.name for tensor in ours.tensors} <= {
+            tensor.name for tensor in theirs.tensors
+        }
+        assert {tensor.dtype for tensor in ours.tensors} == {
+            tensor.dtype for tensor in theirs.tensors
+        }

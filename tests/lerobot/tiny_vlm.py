@@ -1,8 +1,11 @@
-"""Make a SmolVLM folder at toy width for `--policy.vlm_model_name`, offline: config, tokenizer, processors, and random weights on request.
+"""Make a SmolVLM folder at toy width for `--policy.vlm_model_name`, offline.
+
+Config, tokenizer, processors, and random weights on request.
 
     python tiny_vlm.py OUT [--weights]
 
-It has the parts that SmolVLAPolicy asks for and no more. Numbers are in `TEXT` and `VISION`; `dimensions` in test_layout.py repeats what follows from them.
+It has the parts that SmolVLAPolicy asks for and no more. Numbers are in `TEXT` and `VISION`;
+`dimensions` in test_layout.py repeats what follows from them.
 """
 
 from __future__ import annotations
@@ -64,25 +67,40 @@ def write_json(path: Path, value: object) -> None:
 
 def write_tokenizer(folder: Path) -> None:
     """Write a byte-level tokenizer without merges: every byte is a token."""
-    tokenizers, transformers = importlib.import_module("tokenizers"), importlib.import_module("transformers")
+    tokenizers, transformers = (
+        importlib.import_module("tokenizers"),
+        importlib.import_module("transformers"),
+    )
     tokens = [*PLAIN, *SPECIAL.values(), *sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())]
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=[]))
+    tokenizer = tokenizers.Tokenizer(
+        tokenizers.models.BPE(
+            vocab={token: number for number, token in enumerate(tokens)}, merges=[]
+        )
+    )
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
     end, start, pad = PLAIN
     fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=start, eos_token=SPECIAL["end_of_utterance_token"], pad_token=pad, unk_token=end
+        tokenizer_object=tokenizer,
+        bos_token=start,
+        eos_token=SPECIAL["end_of_utterance_token"],
+        pad_token=pad,
+        unk_token=end,
     )
     fast.save_pretrained(folder)
     path = folder / "tokenizer_config.json"
-    write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"extra_special_tokens": SPECIAL})
+    write_json(
+        path, json.loads(path.read_text(encoding="utf-8")) | {"extra_special_tokens": SPECIAL}
+    )
 
 
 def write_weights(folder: Path) -> None:
     """Write random weights in BF16, as the real VLM has them."""
     torch, transformers = importlib.import_module("torch"), importlib.import_module("transformers")
     torch.manual_seed(0)
-    model = transformers.SmolVLMForConditionalGeneration(transformers.AutoConfig.from_pretrained(folder))
+    model = transformers.SmolVLMForConditionalGeneration(
+        transformers.AutoConfig.from_pretrained(folder)
+    )
     model.to(torch.bfloat16).save_pretrained(folder)
     write_json(folder / "config.json", CONFIG)
 
@@ -94,9 +112,18 @@ def make(folder: Path, *, weights: bool) -> None:
     write_tokenizer(folder)
     edge = VISION["image_size"]
     resize = {"size": {"longest_edge": edge}, "max_image_size": {"longest_edge": edge}}
-    write_json(folder / "preprocessor_config.json", {"image_processor_type": "SmolVLMImageProcessor", "do_image_splitting": False, **resize})
-    write_json(folder / "video_preprocessor_config.json", {"video_processor_type": "SmolVLMVideoProcessor", **resize})
-    write_json(folder / "processor_config.json", {"processor_class": "SmolVLMProcessor", "image_seq_len": 4})
+    write_json(
+        folder / "preprocessor_config.json",
+        {"image_processor_type": "SmolVLMImageProcessor", "do_image_splitting": False, **resize},
+    )
+    write_json(
+        folder / "video_preprocessor_config.json",
+        {"video_processor_type": "SmolVLMVideoProcessor", **resize},
+    )
+    write_json(
+        folder / "processor_config.json",
+        {"processor_class": "SmolVLMProcessor", "image_seq_len": 4},
+    )
     if weights:
         write_weights(folder)
 

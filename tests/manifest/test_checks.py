@@ -1,4 +1,7 @@
-"""A checkpoint held against a manifest: each difference is told, and what makes no difference is a remark at most."""
+"""A checkpoint held against a manifest.
+
+Each difference is told, and what makes no difference is a remark at most.
+"""
 
 from __future__ import annotations
 
@@ -19,20 +22,32 @@ if TYPE_CHECKING:
 
 
 def kinds(where: str | Path, against: str | Path, **options: Any) -> list[tuple[str, str]]:
-    return [(found.kind, found.subject) for found in api.check_manifest(str(where), str(against), **options).differences]
+    return [
+        (found.kind, found.subject)
+        for found in api.check_manifest(str(where), str(against), **options).differences
+    ]
 
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
     """A manifest of three tensors and a config."""
-    held: Tensors = {"a": (Dtype.U8, (2,), b"12"), "b": (Dtype.F16, (1,), b"34"), "c": (Dtype.U8, (0,), b"")}
+    held: Tensors = {
+        "a": (Dtype.U8, (2,), b"12"),
+        "b": (Dtype.F16, (1,), b"34"),
+        "c": (Dtype.U8, (0,), b""),
+    }
     folder = Path(written(tmp_path / "held", held))
     (folder / "config.json").write_text("{}")
     api.manifest(str(folder), sha256=True, write=str(tmp_path / "m.json"))
     return tmp_path / "m.json"
 
 
-def other(manifest: Path, *shards: Tensors, config: str | None = "{}", metadata: dict[str, str] | None = None) -> Path:
+def other(
+    manifest: Path,
+    *shards: Tensors,
+    config: str | None = "{}",
+    metadata: dict[str, str] | None = None,
+) -> Path:
     folder = Path(written(manifest.parent / "other", *shards, metadata=metadata))
     if config is not None:
         (folder / "config.json").write_text(config)
@@ -43,7 +58,10 @@ A, B, C = (Dtype.U8, (2,), b"12"), (Dtype.F16, (1,), b"34"), (Dtype.U8, (0,), b"
 
 
 def test_a_copy_is_the_same(manifest: Path) -> None:
-    assert kinds(other(manifest, {"a": A, "b": B, "c": C}), manifest, exact_files=True, sha256=True) == []
+    assert (
+        kinds(other(manifest, {"a": A, "b": B, "c": C}), manifest, exact_files=True, sha256=True)
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,19 +73,33 @@ def test_a_copy_is_the_same(manifest: Path) -> None:
         ({"a": A, "b": B}, [("missing", "c")]),
         ({"a": A, "b": B, "c": C, "d": A}, [("extra", "d")]),
         ({"a": A, "x.b": B, "c": C}, [("renamed", "b")]),
-        ({"b": (Dtype.U8, (2,), b"12"), "a": (Dtype.F16, (1,), b"34"), "c": C}, [("dtype", "a"), ("dtype", "b")]),
+        (
+            {"b": (Dtype.U8, (2,), b"12"), "a": (Dtype.F16, (1,), b"34"), "c": C},
+            [("dtype", "a"), ("dtype", "b")],
+        ),
     ],
 )
-def test_each_difference_of_a_tensor_is_told(manifest: Path, held: Tensors, expected: list[tuple[str, str]]) -> None:
+def test_each_difference_of_a_tensor_is_told(
+    manifest: Path, held: Tensors, expected: list[tuple[str, str]]
+) -> None:
     found = api.check_manifest(str(other(manifest, held)), str(manifest))
     assert [(one.kind, one.subject) for one in found.differences] == expected
-    assert all(one.what and one.next and (one.path == "model.safetensors") == (one.kind != "missing") for one in found.differences)
+    assert all(
+        one.what and one.next and (one.path == "model.safetensors") == (one.kind != "missing")
+        for one in found.differences
+    )
     assert found.content[0] != found.content[1]
 
 
-@pytest.mark.parametrize(("config", "expected"), [("[]", "file"), ("{", "file"), ("{} ", "file"), (None, "file missing")])
-def test_each_difference_of_a_file_is_told(manifest: Path, config: str | None, expected: str) -> None:
-    assert kinds(other(manifest, {"a": A, "b": B, "c": C}, config=config), manifest) == [(expected, "config.json")]
+@pytest.mark.parametrize(
+    ("config", "expected"), [("[]", "file"), ("{", "file"), ("{} ", "file"), (None, "file missing")]
+)
+def test_each_difference_of_a_file_is_told(
+    manifest: Path, config: str | None, expected: str
+) -> None:
+    assert kinds(other(manifest, {"a": A, "b": B, "c": C}, config=config), manifest) == [
+        (expected, "config.json")
+    ]
 
 
 def test_a_file_more_is_told(manifest: Path) -> None:
@@ -96,7 +128,10 @@ def test_a_single_file_is_held_against_the_tensors_alone(manifest: Path) -> None
     folder = other(manifest, {"a": A, "b": B, "c": C}, config="[]")
     found = api.check_manifest(str(folder / "model.safetensors"), str(manifest))
     assert found.same
-    assert "1 other file of the manifest: a single file was named, and nothing beside it is read" in found.unchecked
+    assert (
+        "1 other file of the manifest: a single file was named, and nothing beside it is read"
+        in found.unchecked
+    )
     api.manifest(str(folder / "model.safetensors"), write=str(folder.parent / "single.json"))
     back = api.check_manifest(str(folder), str(folder.parent / "single.json"))
     assert back.same
@@ -109,14 +144,19 @@ def test_sha256_that_was_edited_is_told_where_it_is_asked_for(manifest: Path) ->
         file["sha256"] = "0" * 64
     manifest.write_text(json.dumps(document))
     folder = other(manifest, {"a": A, "b": B, "c": C})
-    assert kinds(folder, manifest, sha256=True) == [("sha256", "config.json"), ("sha256", "model.safetensors")]
+    assert kinds(folder, manifest, sha256=True) == [
+        ("sha256", "config.json"),
+        ("sha256", "model.safetensors"),
+    ]
     found = api.check_manifest(str(folder), str(manifest))
     assert found.same
     assert found.unchecked == ("the SHA-256 that the manifest names: --sha256 compares them too",)
 
 
 @given(tensors(), tensors())
-def test_no_difference_of_tensors_if_and_only_if_the_content_is_the_same(home: Path, one: Tensors, two: Tensors) -> None:
+def test_no_difference_of_tensors_if_and_only_if_the_content_is_the_same(
+    home: Path, one: Tensors, two: Tensors
+) -> None:
     a, b = api.manifest(written(home / "d", one)), api.manifest(written(home / "e", two))
     for left, right in ((a, a), (a, b), (b, a)):
         found = check(left, right.manifest, "m.json")

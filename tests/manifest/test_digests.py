@@ -1,6 +1,7 @@
 """Digests of ranges and of whole files. The laws, each a test below:
 
-- a digest is that of the bytes, whatever the number of threads, the size of the steps and the other files;
+- a digest is that of the bytes, whatever the number of threads, the size of the steps and the other
+  files;
 - each byte of a file is read once, also where SHA-256 is wanted beside BLAKE3;
 - a file that changes meanwhile is told, with its name, and stops all threads.
 """
@@ -46,33 +47,58 @@ def wanted(path: Path, data: bytes, cuts: list[int], **more: bool) -> Wanted:
     """Write `data`, and ask for the ranges between `cuts`."""
     path.write_bytes(data)
     bounds = [0, *sorted(cuts), len(data)]
-    return Wanted(str(path), identity_of(str(path)), tuple((start, end - start) for start, end in pairwise(bounds)), **more)
+    return Wanted(
+        str(path),
+        identity_of(str(path)),
+        tuple((start, end - start) for start, end in pairwise(bounds)),
+        **more,
+    )
 
 
 def expected(file: Wanted, data: bytes) -> Digests:
     return Digests(
         tuple(blake3(data[start : start + length]).digest() for start, length in file.ranges),
         hashlib.sha256(data).hexdigest() if file.sha256 else "",
-        hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() if file.git else "",
+        hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+        if file.git
+        else "",
     )
 
 
-# --- what comes out ------------------------------------------------------------------------------------------------------
+# --- what comes out -------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("_steps")
 @pytest.mark.parametrize("threads", [1, 2, 7])
 @pytest.mark.parametrize("more", MORE, ids=lambda more: "+".join(more) or "ranges")
-def test_digests_are_those_of_the_bytes(threads: int, more: dict[str, bool], tmp_path: Path) -> None:
+def test_digests_are_those_of_the_bytes(
+    threads: int, more: dict[str, bool], tmp_path: Path
+) -> None:
     contents = [DATA, b"", b"x", DATA[:5001], DATA[7:]]
     cuts = [[0, 8, 8, 300, 5000, 5001], [], [1], [3], list(range(0, 9000, 450))]
-    files = [wanted(tmp_path / str(number), data, cut, **more) for number, (data, cut) in enumerate(zip(contents, cuts, strict=True))]
+    files = [
+        wanted(tmp_path / str(number), data, cut, **more)
+        for number, (data, cut) in enumerate(zip(contents, cuts, strict=True))
+    ]
     assert digest_files(files, threads=threads) == tuple(map(expected, files, contents))
 
 
-@given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=8), st.integers(1, 4), st.sampled_from(MORE))
-def test_any_ranges_of_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes, cuts: list[int], threads: int, more: dict[str, bool]) -> None:
-    file = wanted(tmp_path_factory.mktemp("any") / "file", data, [min(cut, len(data)) for cut in cuts], **more)
+@given(
+    st.binary(max_size=300),
+    st.lists(st.integers(0, 300), max_size=8),
+    st.integers(1, 4),
+    st.sampled_from(MORE),
+)
+def test_any_ranges_of_any_bytes(
+    tmp_path_factory: pytest.TempPathFactory,
+    data: bytes,
+    cuts: list[int],
+    threads: int,
+    more: dict[str, bool],
+) -> None:
+    file = wanted(
+        tmp_path_factory.mktemp("any") / "file", data, [min(cut, len(data)) for cut in cuts], **more
+    )
     assert digest_files([file], threads=threads) == (expected(file, data),)
 
 
@@ -95,17 +121,24 @@ def test_a_digest_of_a_range_is_that_of_its_bytes(tmp_path: Path) -> None:
 
 def test_git_agrees(tmp_path: Path) -> None:
     file = wanted(tmp_path / "file", DATA, [], git=True)
-    done = subprocess.run(["git", "hash-object", "--no-filters", file.path], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "hash-object", "--no-filters", file.path],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     assert digest_files([file])[0].git == done.stdout.strip()
 
 
-# --- how it is read ------------------------------------------------------------------------------------------------------
+# --- how it is read -------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("_steps")
 @pytest.mark.parametrize("sha256", [False, True])
 @pytest.mark.parametrize("threads", [1, 4])
-def test_every_byte_is_read_once_and_told_of(threads: int, *, sha256: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_byte_is_read_once_and_told_of(
+    threads: int, *, sha256: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = [wanted(tmp_path / str(number), DATA, [10, 700], sha256=sha256) for number in range(3)]
     read: list[int] = []
     told: list[int] = []
@@ -119,12 +152,14 @@ def test_every_byte_is_read_once_and_told_of(threads: int, *, sha256: bool, tmp_
     assert sum(read) == sum(told) == 3 * len(DATA)
 
 
-# --- what goes wrong -----------------------------------------------------------------------------------------------------
+# --- what goes wrong ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sha256", [False, True])
 @pytest.mark.parametrize("threads", [1, 4])
-def test_a_file_that_is_written_to_meanwhile_is_told(threads: int, *, sha256: bool, tmp_path: Path) -> None:
+def test_a_file_that_is_written_to_meanwhile_is_told(
+    threads: int, *, sha256: bool, tmp_path: Path
+) -> None:
     files = [wanted(tmp_path / str(number), DATA, [], sha256=sha256) for number in range(6)]
     told: list[int] = []
 
@@ -133,11 +168,16 @@ def test_a_file_that_is_written_to_meanwhile_is_told(threads: int, *, sha256: bo
         if len(told) == 1:
             (tmp_path / "5").write_bytes(DATA[::-1])
 
-    with pytest.raises(ChangedDuringRead, match=r"/5: changed while it was read; something is writing to this checkpoint"):
+    with pytest.raises(
+        ChangedDuringRead,
+        match=r"/5: changed while it was read; something is writing to this checkpoint",
+    ):
         digest_files(files, threads=threads, progress=write_once)
 
 
-def test_a_file_that_is_written_to_while_it_is_open_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_written_to_while_it_is_open_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = wanted(tmp_path / "file", DATA, [])
 
     def meddling(source: int, buffer: memoryview, offset: int) -> int:
@@ -150,7 +190,9 @@ def test_a_file_that_is_written_to_while_it_is_open_is_told(tmp_path: Path, monk
         digest_files([file])
 
 
-def test_a_file_that_is_cut_short_meanwhile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_cut_short_meanwhile_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(digests, "CHUNK", 1000)
     file = wanted(tmp_path / "file", DATA, [])
     with pytest.raises(ChangedDuringRead, match=r"/file: changed while it was read"):
@@ -167,7 +209,9 @@ def test_a_file_that_goes_away_and_what_takes_its_place(tmp_path: Path) -> None:
         digest_files([file])
 
 
-def test_the_first_failure_stops_all_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_failure_stops_all_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = [wanted(tmp_path / str(number), DATA, []) for number in range(8)]
     others_at_work, interrupted = threading.Event(), threading.Event()
     after: list[int] = []
@@ -187,7 +231,9 @@ def test_the_first_failure_stops_all_threads(tmp_path: Path, monkeypatch: pytest
             after.append(nbytes)
         elif main():
             interrupted.set()
-            time.sleep(0.05)  # the others come as far as they can: to where they wait for their turn to tell
+            time.sleep(
+                0.05
+            )  # the others come as far as they can: to where they wait for their turn to tell
             raise KeyboardInterrupt
         else:
             others_at_work.set()

@@ -1,4 +1,7 @@
-"""`ckpt hash --remote` with the real client against the stand-in: by the sums that the Hub tells, and nothing is downloaded."""
+"""`ckpt hash --remote` with the real client against the stand-in.
+
+By the sums that the Hub tells, and nothing is downloaded.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,9 @@ def ckpt(hub: HubServer, here: Path, *arguments: str | Path) -> subprocess.Compl
     """Run `ckpt hash` in an environment that knows this hub only."""
     environment = hub.environment(here.parent / "home") | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "ckpt_tools", "hash", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=here.parent, env=environment)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=here.parent, env=environment
+    )
 
 
 def compared(hub: HubServer, here: Path, repository: str = REPO) -> dict[str, object]:
@@ -56,11 +61,13 @@ def lists(document: dict[str, object]) -> tuple[list[str], list[str], list[str]]
     return [one["subject"] for one in different], document["only_here"], document["only_there"]  # type: ignore[return-value]  # the schema has checked it
 
 
-# --- the same --------------------------------------------------------------------------------------------------------------
+# --- the same -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [REPO, f"hf://{REPO}", f"{REPO}@main", f"hf://{REPO}@main"])
-def test_the_same_files_are_the_same_and_nothing_is_downloaded(hub: HubServer, here: Path, name: str) -> None:
+def test_the_same_files_are_the_same_and_nothing_is_downloaded(
+    hub: HubServer, here: Path, name: str
+) -> None:
     commit = hub.add_repo(REPO, contents(here))
     document = compared(hub, here, name)
     assert (document["same"], document["repository"], document["commit"]) == (True, REPO, commit)
@@ -81,7 +88,7 @@ def test_the_page_says_it(hub: HubServer, here: Path) -> None:
     assert done.stdout.endswith("verdict\n  ✓ the Hub has the very same 10 files\n")
 
 
-# --- different -------------------------------------------------------------------------------------------------------------
+# --- different ------------------------------------------------------------------------------------
 
 
 def flip(path: Path) -> None:
@@ -91,8 +98,17 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("name", ["model-00002-of-00003.safetensors", "config.json", "policy_preprocessor_step_5_normalizer_processor.safetensors"])
-def test_a_bit_that_differs_is_found_whatever_the_sum(hub: HubServer, here: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model-00002-of-00003.safetensors",
+        "config.json",
+        "policy_preprocessor_step_5_normalizer_processor.safetensors",
+    ],
+)
+def test_a_bit_that_differs_is_found_whatever_the_sum(
+    hub: HubServer, here: Path, name: str
+) -> None:
     hub.add_repo(REPO, contents(here))
     flip(here / name)
     done = ckpt(hub, here, "here", "--remote", REPO)
@@ -107,7 +123,11 @@ def test_what_is_on_one_side_only_is_told(hub: HubServer, here: Path) -> None:
     (here / "notes").mkdir()
     (here / "notes" / "mine.txt").write_text("mine")
     (here / "policy_preprocessor.json").write_text("{}")
-    assert lists(compared(hub, here)) == (["policy_preprocessor.json"], ["notes/mine.txt"], ["README.md", "assets/curve.png", "train_config.json"])
+    assert lists(compared(hub, here)) == (
+        ["policy_preprocessor.json"],
+        ["notes/mine.txt"],
+        ["README.md", "assets/curve.png", "train_config.json"],
+    )
     shown = ckpt(hub, here, "here", "--remote", REPO).stdout
     assert "✗ policy_preprocessor.json: 2 bytes here, 1,538 on the Hub" in shown
     assert shown.endswith("  ✗ not the same: 1 different, 1 only here, 3 only there\n")
@@ -128,8 +148,13 @@ def test_a_single_file_and_a_folder_in_the_repository(hub: HubServer, here: Path
     assert compared(hub, here, f"hf://{REPO}/step")["same"]
     assert not compared(hub, here)["same"]
     shutil.copy(ROOT / "fixtures/normal/model.safetensors", here.parent / "model.safetensors")
-    hub.add_repo("tester/other", {"model.safetensors": (here.parent / "model.safetensors").read_bytes(), "README.md": b"#"})
-    assert compared(hub, here.parent / "model.safetensors", "tester/other")["same_files"] == ["model.safetensors"]
+    hub.add_repo(
+        "tester/other",
+        {"model.safetensors": (here.parent / "model.safetensors").read_bytes(), "README.md": b"#"},
+    )
+    assert compared(hub, here.parent / "model.safetensors", "tester/other")["same_files"] == [
+        "model.safetensors"
+    ]
 
 
 def test_a_file_of_which_no_sum_is_known_is_no_proof() -> None:
@@ -139,7 +164,7 @@ def test_a_file_of_which_no_sum_is_known_is_no_proof() -> None:
     assert [(one.kind, one.subject) for one in found.different] == [("unknown", "a")]
 
 
-# --- trouble ---------------------------------------------------------------------------------------------------------------
+# --- trouble --------------------------------------------------------------------------------------
 
 
 def missing(hub: HubServer, here: Path) -> None:
@@ -163,7 +188,13 @@ def no_checkpoint(hub: HubServer, here: Path) -> None:
         (no_checkpoint, f"{REPO}@nowhere", "has no such branch, tag or commit; "),
     ],
 )
-def test_trouble_is_one_line_and_2(hub: HubServer, here: Path, prepare: Callable[[HubServer, Path], None], repository: str, words: str) -> None:
+def test_trouble_is_one_line_and_2(
+    hub: HubServer,
+    here: Path,
+    prepare: Callable[[HubServer, Path], None],
+    repository: str,
+    words: str,
+) -> None:
     prepare(hub, here)
     done = ckpt(hub, here, "here", "--remote", repository)
     assert (done.returncode, done.stdout) == (2, "")
@@ -172,7 +203,10 @@ def test_trouble_is_one_line_and_2(hub: HubServer, here: Path, prepare: Callable
 
 
 def test_a_hub_that_cannot_be_reached_is_told(hub: HubServer, here: Path) -> None:
-    environment = hub.environment(here.parent / "home") | {"PYTHONPATH": str(ROOT), "HF_ENDPOINT": "http://127.0.0.1:9"}
+    environment = hub.environment(here.parent / "home") | {
+        "PYTHONPATH": str(ROOT),
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+    }
     command = [sys.executable, "-m", "ckpt_tools", "hash", str(here), "--remote", REPO]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

@@ -1,6 +1,7 @@
 """Manifests of what a checkpoint holds. The laws, each a test below:
 
-- the content digest is the same for the same tensors, however they lie in shards, in whatever order, with whatever metadata, on any number of threads;
+- the content digest is the same for the same tensors, however they lie in shards, in whatever
+  order, with whatever metadata, on any number of threads;
 - any bit, name, dtype or shape that changes, changes it; so does a tensor more or less;
 - what is written is read again, and is the same text for the same checkpoint;
 - a manifest that was edited is told, with the place.
@@ -23,7 +24,16 @@ from hypothesis import strategies as st
 
 from ckpt_tools import api
 from ckpt_tools.checkpoint.dtype import Dtype
-from ckpt_tools.errors import ChangedDuringRead, CkptError, ManifestInvalid, NotAFile, PathNotFound, RemoteNotSupported, ShardMissing, Unwritable
+from ckpt_tools.errors import (
+    ChangedDuringRead,
+    CkptError,
+    ManifestInvalid,
+    NotAFile,
+    PathNotFound,
+    RemoteNotSupported,
+    ShardMissing,
+    Unwritable,
+)
 from ckpt_tools.manifest import build as manifest_build
 from ckpt_tools.manifest import digests
 from ckpt_tools.manifest.format import content_bytes, parse, text
@@ -44,11 +54,18 @@ def content(where: str, **options: Any) -> str:
     return api.manifest(where, **options).manifest.content
 
 
-# --- the content digest ----------------------------------------------------------------------------------------------------
+# --- the content digest ---------------------------------------------------------------------------
 
 
-@given(tensors(least=2), st.randoms(use_true_random=False), st.integers(1, 4), st.dictionaries(st.text("abc"), st.text("abc"), max_size=2))
-def test_shards_order_metadata_and_threads_make_no_difference(home: Path, held: Tensors, random: Any, threads: int, metadata: dict[str, str]) -> None:
+@given(
+    tensors(least=2),
+    st.randoms(use_true_random=False),
+    st.integers(1, 4),
+    st.dictionaries(st.text("abc"), st.text("abc"), max_size=2),
+)
+def test_shards_order_metadata_and_threads_make_no_difference(
+    home: Path, held: Tensors, random: Any, threads: int, metadata: dict[str, str]
+) -> None:
     expected = content(written(home / "a", held), threads=1)
     names = list(held)
     random.shuffle(names)
@@ -64,8 +81,22 @@ def test_any_change_of_a_tensor_changes_it(home: Path, held: Tensors, data: st.D
     name = data.draw(st.sampled_from(sorted(held)))
     dtype, shape, payload = held[name]
     changes: list[Tensors] = [
-        {f"{old}x" if old == name else old: tensor for old, tensor in held.items()} if f"{name}x" not in held else {},
-        {**held, name: ({Dtype.BF16: Dtype.F16, Dtype.F16: Dtype.BF16, Dtype.U8: Dtype.BOOL, Dtype.F32: Dtype.I32}[dtype], shape, payload)},
+        {f"{old}x" if old == name else old: tensor for old, tensor in held.items()}
+        if f"{name}x" not in held
+        else {},
+        {
+            **held,
+            name: (
+                {
+                    Dtype.BF16: Dtype.F16,
+                    Dtype.F16: Dtype.BF16,
+                    Dtype.U8: Dtype.BOOL,
+                    Dtype.F32: Dtype.I32,
+                }[dtype],
+                shape,
+                payload,
+            ),
+        },
         {**held, name: (dtype, (*shape, 1), payload)},
         {old: tensor for old, tensor in held.items() if old != name},
         {**held, f"{name}.more": (Dtype.U8, (0,), b"")} if f"{name}.more" not in held else {},
@@ -91,13 +122,29 @@ def test_it_is_what_the_documents_say() -> None:
         for name in sorted(file.keys()):
             entry = header[name]
             first, end = entry["data_offsets"]
-            lines.append(json.dumps([name, entry["dtype"], entry["shape"], blake3(data[start + first : start + end]).hexdigest()]) + "\n")
+            lines.append(
+                json.dumps(
+                    [
+                        name,
+                        entry["dtype"],
+                        entry["shape"],
+                        blake3(data[start + first : start + end]).hexdigest(),
+                    ]
+                )
+                + "\n"
+            )
     assert content(str(path.parent)) == blake3("".join(lines).encode()).hexdigest()
 
 
 def test_it_is_fixed_for_ever() -> None:
-    """Manifests that people have written must stay good: a change of this needs another version of the format."""
-    assert content(str(FIXTURES / "normal")) == "08cd3d4af60fbaf3acb98a6ae583f5db79f4ca5fbb858d709c87cc3d9ea06dbb"
+    """Manifests that people have written must stay good.
+
+    A change of this needs another version of the format.
+    """
+    assert (
+        content(str(FIXTURES / "normal"))
+        == "08cd3d4af60fbaf3acb98a6ae583f5db79f4ca5fbb858d709c87cc3d9ea06dbb"
+    )
 
 
 @pytest.mark.parametrize("where", ["sharded", "normal/model.safetensors", f"sharded/{INDEX}"])
@@ -110,12 +157,19 @@ def test_it_is_the_same_whatever_shards_are_called(tmp_path: Path) -> None:
     for number, path in enumerate(sorted((FIXTURES / "sharded").glob("model-*"))):
         shutil.copy(path, tmp_path / f"{'zyx'[number]}.safetensors")
     index = json.loads((FIXTURES / "sharded" / INDEX).read_text())
-    names = {f"model-0000{number}-of-00003.safetensors": f"{'zyx'[number - 1]}.safetensors" for number in (1, 2, 3)}
-    (tmp_path / INDEX).write_text(json.dumps({"weight_map": {name: names[path] for name, path in index["weight_map"].items()}}))
+    names = {
+        f"model-0000{number}-of-00003.safetensors": f"{'zyx'[number - 1]}.safetensors"
+        for number in (1, 2, 3)
+    }
+    (tmp_path / INDEX).write_text(
+        json.dumps(
+            {"weight_map": {name: names[path] for name, path in index["weight_map"].items()}}
+        )
+    )
     assert content(str(tmp_path)) == expected
 
 
-# --- the text --------------------------------------------------------------------------------------------------------------
+# --- the text -------------------------------------------------------------------------------------
 
 
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
@@ -156,27 +210,43 @@ def test_what_is_written_is_read_and_follows_the_schema(manifest: Manifest) -> N
 def test_the_content_digest_is_of_ascii_lines_one_a_tensor(manifest: Manifest) -> None:
     lines = content_bytes(reversed(manifest.tensors)).decode("ascii").splitlines()
     assert lines[0] == "ckpt-tools content 1"
-    assert [tuple(json.loads(line)) for line in lines[1:]] == [(name, dtype.label, list(shape), digest) for name, dtype, shape, digest in manifest.tensors]
+    assert [tuple(json.loads(line)) for line in lines[1:]] == [
+        (name, dtype.label, list(shape), digest) for name, dtype, shape, digest in manifest.tensors
+    ]
 
 
 def test_a_manifest_is_the_same_on_every_machine(tmp_path: Path) -> None:
     copy = shutil.copytree(FIXTURES / "normal", tmp_path / "normal")
     (copy / "model.safetensors").touch()
-    first, second = (text(api.manifest(str(where), sha256=True).manifest) for where in (FIXTURES / "normal", copy))
+    first, second = (
+        text(api.manifest(str(where), sha256=True).manifest)
+        for where in (FIXTURES / "normal", copy)
+    )
     assert first == second
     assert str(ROOT) not in first
 
 
 def test_files_are_what_their_digests_say() -> None:
-    found = {file.path: file for file in api.manifest(str(FIXTURES / "normal"), sha256=True).manifest.files}
+    found = {
+        file.path: file
+        for file in api.manifest(str(FIXTURES / "normal"), sha256=True).manifest.files
+    }
     assert set(found) == {path.name for path in (FIXTURES / "normal").iterdir()}
     for name, file in found.items():
         data = (FIXTURES / "normal" / name).read_bytes()
-        told = data[: 8 + int.from_bytes(data[:8], "little")] if name == "model.safetensors" else data
-        assert file == FileDigest(name, len(data), blake3(told).hexdigest(), hashlib.sha256(data).hexdigest(), name == "model.safetensors")
+        told = (
+            data[: 8 + int.from_bytes(data[:8], "little")] if name == "model.safetensors" else data
+        )
+        assert file == FileDigest(
+            name,
+            len(data),
+            blake3(told).hexdigest(),
+            hashlib.sha256(data).hexdigest(),
+            name == "model.safetensors",
+        )
 
 
-# --- manifests that are none -----------------------------------------------------------------------------------------------
+# --- manifests that are none ----------------------------------------------------------------------
 
 
 GOOD: dict[str, Any] = {
@@ -217,17 +287,35 @@ def edited(*path: str, value: Any) -> str:
         (edited("files", "a/b", value=1), "/files/a~1b", "is no object"),
         (edited("files", "a/b", "size", value=-1), "/files/a~1b/size", "is no whole number"),
         (edited("files", "a/b", "size", value=True), "/files/a~1b/size", "is no whole number"),
-        (edited("files", "a/b", "header", value="0" * 64), "/files/a~1b", "has a field that no manifest has: blake3"),
+        (
+            edited("files", "a/b", "header", value="0" * 64),
+            "/files/a~1b",
+            "has a field that no manifest has: blake3",
+        ),
         (edited("files", "a/b", "sha256", value="0"), "/files/a~1b/sha256", "is no digest"),
         (edited("tensors", value=None), "", "lacks the field 'tensors'"),
         (edited("tensors", "a/b", "dtype", value="F33"), "/tensors/a~1b/dtype", "is none of BOOL"),
         (edited("tensors", "a/b", "shape", value=3), "/tensors/a~1b/shape", "is no list"),
-        (edited("tensors", "a/b", "shape", value=[1.5]), "/tensors/a~1b/shape/0", "is no whole number"),
-        (edited("tensors", "a/b", "blake3", value="0" * 65), "/tensors/a~1b/blake3", "is no digest"),
-        (edited("tensors", "a/b", "blake3", value="0" * 64 + "\n"), "/tensors/a~1b/blake3", "is no digest"),
+        (
+            edited("tensors", "a/b", "shape", value=[1.5]),
+            "/tensors/a~1b/shape/0",
+            "is no whole number",
+        ),
+        (
+            edited("tensors", "a/b", "blake3", value="0" * 65),
+            "/tensors/a~1b/blake3",
+            "is no digest",
+        ),
+        (
+            edited("tensors", "a/b", "blake3", value="0" * 64 + "\n"),
+            "/tensors/a~1b/blake3",
+            "is no digest",
+        ),
     ],
 )
-def test_what_is_no_manifest_is_told_with_the_place(manifest: str, place: str, words: str, tmp_path: Path) -> None:
+def test_what_is_no_manifest_is_told_with_the_place(
+    manifest: str, place: str, words: str, tmp_path: Path
+) -> None:
     path = tmp_path / "m.json"
     path.write_text(manifest)
     with pytest.raises(ManifestInvalid) as raised:
@@ -239,11 +327,14 @@ def test_what_is_no_manifest_is_told_with_the_place(manifest: str, place: str, w
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | TEXTS | st.just("0" * 64), lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXTS, inner)
+        st.none() | st.booleans() | st.integers() | TEXTS | st.just("0" * 64),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXTS, inner),
     ),
     st.data(),
 )
-def test_any_json_in_the_place_of_another_is_read_or_refused_as_the_schema_does(value: Any, data: st.DataObject) -> None:
+def test_any_json_in_the_place_of_another_is_read_or_refused_as_the_schema_does(
+    value: Any, data: st.DataObject
+) -> None:
     paths = [
         ("files",),
         ("tensors",),
@@ -262,18 +353,27 @@ def test_any_json_in_the_place_of_another_is_read_or_refused_as_the_schema_does(
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [('"F32"', '"BF16"'), ('"shape": [3]', '"shape": [4]'), ('"blake3": "5a58033f', '"blake3": "5a58033e'), ("action_in", "action_on")]
+    ("old", "new"),
+    [
+        ('"F32"', '"BF16"'),
+        ('"shape": [3]', '"shape": [4]'),
+        ('"blake3": "5a58033f', '"blake3": "5a58033e'),
+        ("action_in", "action_on"),
+    ],
 )
 def test_a_manifest_that_was_edited_is_told(old: str, new: str, tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     made = text(api.manifest(str(FIXTURES / "normal")).manifest)
     assert old in made
     path.write_text(made.replace(old, new, 1))
-    with pytest.raises(ManifestInvalid, match=r"m.json: /content: is not the digest of the tensors that are listed: the file was edited or damaged; write it"):
+    with pytest.raises(
+        ManifestInvalid,
+        match=r"m.json: /content: is not the digest of the tensors that are listed: the file was edited or damaged; write it",
+    ):
         manifest_build.read_manifest(str(path))
 
 
-# --- writing ---------------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 
 def test_a_manifest_is_written_over_an_older_one_and_over_nothing_else(tmp_path: Path) -> None:
@@ -283,12 +383,17 @@ def test_a_manifest_is_written_over_an_older_one_and_over_nothing_else(tmp_path:
         assert path.read_text() == text(found)
     assert [entry.name for entry in tmp_path.iterdir()] == ["m.json"]
     path.write_text("{}")
-    with pytest.raises(ManifestInvalid, match=r"m.json: is there already, and no manifest: lacks the field 'content'; name another file"):
+    with pytest.raises(
+        ManifestInvalid,
+        match=r"m.json: is there already, and no manifest: lacks the field 'content'; name another file",
+    ):
         api.manifest(str(FIXTURES / "normal"), write=str(path))
     assert path.read_text() == "{}"
 
 
-def test_what_cannot_be_written_is_told_before_anything_is_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_written_is_told_before_anything_is_hashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError
 
@@ -309,7 +414,7 @@ def test_a_manifest_inside_the_checkpoint_is_no_part_of_it(tmp_path: Path) -> No
     assert api.check_manifest(str(folder), path).same
 
 
-# --- what is in the folder -------------------------------------------------------------------------------------------------
+# --- what is in the folder ------------------------------------------------------------------------
 
 
 def nested(folder: Path) -> None:
@@ -325,7 +430,9 @@ def test_files_below_count_and_those_of_git_and_of_the_client_do_not(tmp_path: P
     folder = shutil.copytree(FIXTURES / "language-model", tmp_path / "m")
     nested(folder)
     found = [file.path for file in api.manifest(str(folder)).manifest.files]
-    assert found == sorted({".cache/mine", "assets/deep/vocab.txt", *os.listdir(FIXTURES / "language-model")})
+    assert found == sorted(
+        {".cache/mine", "assets/deep/vocab.txt", *os.listdir(FIXTURES / "language-model")}
+    )
 
 
 def test_links_to_files_are_followed(tmp_path: Path) -> None:
@@ -333,7 +440,10 @@ def test_links_to_files_are_followed(tmp_path: Path) -> None:
     folder.mkdir()
     for path in (FIXTURES / "normal").iterdir():
         (folder / path.name).symlink_to(path)
-    assert api.manifest(str(folder)).manifest._replace(written_from="normal") == api.manifest(str(FIXTURES / "normal")).manifest
+    assert (
+        api.manifest(str(folder)).manifest._replace(written_from="normal")
+        == api.manifest(str(FIXTURES / "normal")).manifest
+    )
 
 
 def change(act: Callable[[Path], object]) -> Callable[[Path], Path]:
@@ -348,16 +458,38 @@ def change(act: Callable[[Path], object]) -> Callable[[Path], Path]:
 @pytest.mark.parametrize(
     ("build", "kind", "words"),
     [
-        (change(lambda folder: os.mkfifo(folder / "pipe")), NotAFile, "normal/pipe: is a named pipe, not a file; "),
-        (change(lambda folder: os.mkfifo(folder / "sub.safetensors")), CkptError, "is a named pipe, not a file; "),
-        (change(lambda folder: (folder / "gone").symlink_to("nowhere")), PathNotFound, "normal/gone: a link that leads nowhere; "),
-        (change(lambda folder: (folder / "loop").symlink_to(folder)), NotAFile, "normal/loop: is a link to a folder, which may lead anywhere; "),
-        (change(lambda folder: (folder / os.fsdecode(b"\xff")).write_text("")), NotAFile, "has a name that is not UTF-8; rename it"),
+        (
+            change(lambda folder: os.mkfifo(folder / "pipe")),
+            NotAFile,
+            "normal/pipe: is a named pipe, not a file; ",
+        ),
+        (
+            change(lambda folder: os.mkfifo(folder / "sub.safetensors")),
+            CkptError,
+            "is a named pipe, not a file; ",
+        ),
+        (
+            change(lambda folder: (folder / "gone").symlink_to("nowhere")),
+            PathNotFound,
+            "normal/gone: a link that leads nowhere; ",
+        ),
+        (
+            change(lambda folder: (folder / "loop").symlink_to(folder)),
+            NotAFile,
+            "normal/loop: is a link to a folder, which may lead anywhere; ",
+        ),
+        (
+            change(lambda folder: (folder / os.fsdecode(b"\xff")).write_text("")),
+            NotAFile,
+            "has a name that is not UTF-8; rename it",
+        ),
         (lambda folder: folder / "none", PathNotFound, "there is nothing here; "),
         (lambda _: Path("hf://me/policy"), CkptError, "hf:/me/policy: there is nothing here"),
     ],
 )
-def test_what_cannot_be_hashed_is_told(build: Callable[[Path], Path], kind: type[CkptError], words: str, tmp_path: Path) -> None:
+def test_what_cannot_be_hashed_is_told(
+    build: Callable[[Path], Path], kind: type[CkptError], words: str, tmp_path: Path
+) -> None:
     with pytest.raises(kind) as raised:
         api.manifest(str(build(tmp_path)))
     assert words in str(raised.value)
@@ -365,12 +497,15 @@ def test_what_cannot_be_hashed_is_told(build: Callable[[Path], Path], kind: type
 
 def test_a_name_on_the_hub_is_told_how_to_go_on() -> None:
     with pytest.raises(
-        RemoteNotSupported, match=r"hf://me/policy@v1: is on the Hub, and this needs it on this machine; download it first: hf download me/policy --rev"
+        RemoteNotSupported,
+        match=r"hf://me/policy@v1: is on the Hub, and this needs it on this machine; download it first: hf download me/policy --rev",
     ):
         api.manifest("hf://me/policy@v1")
 
 
-def test_a_file_that_is_replaced_after_the_headers_were_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_replaced_after_the_headers_were_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = change(lambda _: None)(tmp_path)
     reading = api.read
 
@@ -386,6 +521,8 @@ def test_a_file_that_is_replaced_after_the_headers_were_read_is_told(tmp_path: P
 
 
 def test_half_a_checkpoint_has_no_manifest(tmp_path: Path) -> None:
-    (tmp_path / "model-00002-of-00003.safetensors").write_bytes((FIXTURES / "sharded" / "model-00002-of-00003.safetensors").read_bytes())
+    (tmp_path / "model-00002-of-00003.safetensors").write_bytes(
+        (FIXTURES / "sharded" / "model-00002-of-00003.safetensors").read_bytes()
+    )
     with pytest.raises(ShardMissing):
         api.manifest(str(tmp_path))

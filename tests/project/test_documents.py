@@ -1,6 +1,9 @@
-"""The documents say what is true: every command in them runs, and prints what they show; every link leads somewhere.
+"""The documents say what is true: every command in them runs, and prints what they show.
 
-Blocks marked `text` hold commands with placeholders, which are the reader's to fill in; they are not run.
+Every link leads somewhere.
+
+Blocks marked `text` hold commands with placeholders, which are the reader's to fill in; they are
+not run.
 """
 
 from __future__ import annotations
@@ -16,21 +19,35 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
-# `make test` runs this very test, so its recipe is printed instead of run; `make demo` runs in full.
+# `make test` runs this very test, so its recipe is printed instead of run; `make demo` runs in
+# full.
 INSTEAD = {"make test": "make --dry-run test"}
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
     """Return (document, text) of every fenced block in `language`."""
     fence = re.compile(rf"^```{language}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-    return [(path.relative_to(ROOT).as_posix(), block) for path in DOCUMENTS for block in fence.findall(path.read_text(encoding="utf-8"))]
+    return [
+        (path.relative_to(ROOT).as_posix(), block)
+        for path in DOCUMENTS
+        for block in fence.findall(path.read_text(encoding="utf-8"))
+    ]
 
 
 def run(command: str) -> subprocess.CompletedProcess[str]:
     """Run a command as a user in the activated environment would, standard error with the output."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    }
     return subprocess.run(
-        ["sh", "-c", command], cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, stdin=subprocess.DEVNULL
+        ["sh", "-c", command],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
 
 
@@ -41,7 +58,12 @@ def test_a_console_block_shows_what_the_command_prints(document: str, block: str
         printed = run(command).stdout
         if os.environ.get("CKPT_GOLDEN") == "write":
             path = ROOT / document
-            path.write_text(path.read_text(encoding="utf-8").replace(f"$ {command}\n{shown}```", f"$ {command}\n{printed}```"), encoding="utf-8")
+            path.write_text(
+                path.read_text(encoding="utf-8").replace(
+                    f"$ {command}\n{shown}```", f"$ {command}\n{printed}```"
+                ),
+                encoding="utf-8",
+            )
         else:
             assert printed == shown, f"{document}: {command}"
 
@@ -55,7 +77,9 @@ def test_a_shell_block_runs(document: str, block: str) -> None:
 
 def test_the_readme_shows_a_diff_and_the_two_commands() -> None:
     assert ("README.md", "make demo\nmake test\n") in blocks("sh")
-    assert any(document == "README.md" and "ckpt diff" in block for document, block in blocks("console"))
+    assert any(
+        document == "README.md" and "ckpt diff" in block for document, block in blocks("console")
+    )
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

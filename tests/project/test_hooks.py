@@ -1,4 +1,7 @@
-"""The gate where others run it: as a pre-commit hook, as a GitHub Action, as an extension of `hf`. Each is run as its host would run it."""
+"""The gate where others run it: as a pre-commit hook, as a GitHub Action, as an extension of `hf`.
+
+Each is run as its host would run it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-CARD = "---\nlicense: apache-2.0\nlibrary_name: lerobot\npipeline_tag: robotics\n---\n\n# A policy\n"
+CARD = (
+    "---\nlicense: apache-2.0\nlibrary_name: lerobot\npipeline_tag: robotics\n---\n\n# A policy\n"
+)
 STUB = '#!/bin/sh\nprintf "%s\\n" "$@" >> "$HOME/python-got"\n'
 
 
@@ -35,8 +40,12 @@ def home(tmp_path: Path) -> Path:
 
 def console_script() -> str:
     """The script that pip makes of the project's entry point."""
-    module, function = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]["ckpt"].split(":")
-    return f"#!{sys.executable}\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
+    module, function = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]["scripts"]["ckpt"].split(":")
+    return (
+        f"#!{sys.executable}\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
+    )
 
 
 def executable(path: Path, content: str) -> None:
@@ -46,17 +55,36 @@ def executable(path: Path, content: str) -> None:
 
 
 def run(command: list[str], home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    base = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "GITHUB_"))}
-    paths = {"HOME": str(home), "PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=home, env=base | paths | environment, stdin=subprocess.DEVNULL)
+    base = {
+        key: value for key, value in os.environ.items() if not key.startswith(("HF_", "GITHUB_"))
+    }
+    paths = {
+        "HOME": str(home),
+        "PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=home,
+        env=base | paths | environment,
+        stdin=subprocess.DEVNULL,
+    )
 
 
-# --- pre-commit --------------------------------------------------------------------------------------------------------
+# --- pre-commit -----------------------------------------------------------------------------------
 
 
 def test_the_hook_is_what_pre_commit_takes() -> None:
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
-    assert (hook["id"], hook["language"], hook["entry"], hook["pass_filenames"]) == ("ckpt-gate", "python", "ckpt gate", False)
+    assert (hook["id"], hook["language"], hook["entry"], hook["pass_filenames"]) == (
+        "ckpt-gate",
+        "python",
+        "ckpt gate",
+        False,
+    )
     assert hook["always_run"]
     assert set(hook["stages"]) <= {"pre-commit", "pre-push", "manual"}
 
@@ -69,21 +97,32 @@ def test_the_hook_runs_as_pre_commit_runs_it(home: Path, checkpoint: str, status
     assert done.returncode == status, done.stdout + done.stderr
 
 
-# --- the action --------------------------------------------------------------------------------------------------------
+# --- the action -----------------------------------------------------------------------------------
 
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 EXPRESSION = re.compile(r"\$\{\{ *(.*?) *\}\}")
 
 
 def act(home: Path, **inputs: str) -> tuple[int, str]:
-    """Run the steps of the action as a runner does, up to the first that fails; return its status and what the log holds."""
+    """Run the steps of the action as a runner does, up to the first that fails.
+
+    Return its status and what the log holds.
+    """
     given = {name: str(spec.get("default", "")) for name, spec in ACTION["inputs"].items()} | inputs
     log = ""
     for step in ACTION["runs"]["steps"]:
         if step.get("if") == "inputs.sarif != ''" and not given["sarif"]:
             continue
-        environment = {name: EXPRESSION.sub(lambda found: value_of(found[1], given), value) for name, value in step["env"].items()}
-        done = run(["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]], home, GITHUB_OUTPUT=str(home / "output"), **environment)
+        environment = {
+            name: EXPRESSION.sub(lambda found: value_of(found[1], given), value)
+            for name, value in step["env"].items()
+        }
+        done = run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+            home,
+            GITHUB_OUTPUT=str(home / "output"),
+            **environment,
+        )
         log += done.stdout + done.stderr
         if done.returncode:
             return done.returncode, log
@@ -92,14 +131,23 @@ def act(home: Path, **inputs: str) -> tuple[int, str]:
 
 def value_of(expression: str, inputs: dict[str, str]) -> str:
     """What a runner makes of the expressions that the action has: the first that is not empty."""
-    known = {f"inputs.{name}": value for name, value in inputs.items()} | {"github.action_path": str(ROOT)}
+    known = {f"inputs.{name}": value for name, value in inputs.items()} | {
+        "github.action_path": str(ROOT)
+    }
     return next((known[name] for name in expression.split(" || ") if known[name]), "")
 
 
 def test_the_action_passes_what_passes(home: Path) -> None:
     status, log = act(home, path="normal")
     assert status == 0, log
-    assert (home / "python-got").read_text().split() == ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(ROOT)]
+    assert (home / "python-got").read_text().split() == [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        str(ROOT),
+    ]
     assert json.loads((home / "ckpt.sarif").read_text())["version"] == "2.1.0"
     assert (home / "output").read_text() == "file=ckpt.sarif\n"
 
@@ -108,7 +156,10 @@ def test_the_action_refuses_what_is_dirty_beside_its_files(home: Path) -> None:
     status, log = act(home, path="reflow", profile="lerobot", sarif="found.sarif")
     assert status == 1
     assert "::error file=reflow/model.safetensors,title=CK301 teacher-weights::" in log
-    assert "CK301" in {result["ruleId"] for result in json.loads((home / "found.sarif").read_text())["runs"][0]["results"]}
+    assert "CK301" in {
+        result["ruleId"]
+        for result in json.loads((home / "found.sarif").read_text())["runs"][0]["results"]
+    }
 
 
 def test_the_action_does_what_its_inputs_say(home: Path) -> None:
@@ -119,7 +170,9 @@ def test_the_action_does_what_its_inputs_say(home: Path) -> None:
     assert (home / "python-got").read_text().split()[-1] == "ckpt-tools==9"
 
 
-@pytest.mark.parametrize("path", ["absent", "--help", "x; touch hacked", "$(touch hacked)", "`touch hacked`"])
+@pytest.mark.parametrize(
+    "path", ["absent", "--help", "x; touch hacked", "$(touch hacked)", "`touch hacked`"]
+)
 def test_no_path_is_run_or_taken_for_an_option(home: Path, path: str) -> None:
     status, log = act(home, path=path)
     assert status == 2
@@ -130,20 +183,46 @@ def test_no_path_is_run_or_taken_for_an_option(home: Path, path: str) -> None:
 def test_no_step_of_the_action_has_an_expression_in_its_script() -> None:
     assert ACTION["runs"]["using"] == "composite"
     assert [step["name"] for step in ACTION["runs"]["steps"] if "${{" in step["run"]] == []
-    used = {name for step in ACTION["runs"]["steps"] for value in step["env"].values() for name in re.findall(r"inputs\.(\w+)", value)}
+    used = {
+        name
+        for step in ACTION["runs"]["steps"]
+        for value in step["env"].values()
+        for name in re.findall(r"inputs\.(\w+)", value)
+    }
     assert used == set(ACTION["inputs"])
 
 
-# --- an extension of hf ------------------------------------------------------------------------------------------------
+# --- an extension of hf ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("arguments", "status"), [(["gate", "normal"], 0), (["gate", "reflow"], 1), (["show", "normal"], 0), (["gate", "absent"], 2)])
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["gate", "normal"], 0),
+        (["gate", "reflow"], 1),
+        (["show", "normal"], 0),
+        (["gate", "absent"], 2),
+    ],
+)
 def test_hf_runs_it_as_an_extension(home: Path, arguments: list[str], status: int) -> None:
-    """What `hf extensions install OWNER/hf-ckpt` leaves is an executable and a manifest; the real `hf` finds and runs it."""
+    """What `hf extensions install OWNER/hf-ckpt` leaves is an executable and a manifest.
+
+    The real `hf` finds and runs it.
+    """
     folder = home / ".local" / "share" / "hf" / "extensions" / "hf-ckpt"
     executable(folder / "venv" / "bin" / "hf-ckpt", console_script())
-    manifest = {"owner": "x", "repo": "hf-ckpt", "repo_id": "x/hf-ckpt", "short_name": "ckpt", "type": "python", "installed_at": "2026-01-01T00:00:00+00:00"}
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"executable_path": str(folder / "venv" / "bin" / "hf-ckpt")}), encoding="utf-8")
+    manifest = {
+        "owner": "x",
+        "repo": "hf-ckpt",
+        "repo_id": "x/hf-ckpt",
+        "short_name": "ckpt",
+        "type": "python",
+        "installed_at": "2026-01-01T00:00:00+00:00",
+    }
+    (folder / "manifest.json").write_text(
+        json.dumps(manifest | {"executable_path": str(folder / "venv" / "bin" / "hf-ckpt")}),
+        encoding="utf-8",
+    )
     hf = [sys.executable, "-m", "huggingface_hub.cli.hf"]
     done = run([*hf, "ckpt", *arguments], home, HF_HUB_OFFLINE="1", HF_HUB_DISABLE_UPDATE_CHECK="1")
     assert done.returncode == status, done.stdout + done.stderr

@@ -2,9 +2,11 @@
 
 After a rule was added or its page changed:
 
-    CKPT_GOLDEN=write .venv/bin/pytest tests/project/test_rule_pages.py      (then read the difference in git before you commit it)
+    CKPT_GOLDEN=write .venv/bin/pytest tests/project/test_rule_pages.py      (then read the
+    difference in git before you commit it)
 
-That writes the pages, and appends new codes to `tests/data/codes.txt`. Nothing ever removes a line from that list or changes one.
+That writes the pages, and appends new codes to `tests/data/codes.txt`. Nothing ever removes a line
+from that list or changes one.
 """
 
 from __future__ import annotations
@@ -34,7 +36,10 @@ each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 @cache
 def pages() -> dict[str, str]:
     """Every page of `docs/rules/` by its name."""
-    return {"README.md": index_markdown(RULES), **{f"{rule.code}.md": rule_markdown(rule) for rule in RULES}}
+    return {
+        "README.md": index_markdown(RULES),
+        **{f"{rule.code}.md": rule_markdown(rule) for rule in RULES},
+    }
 
 
 def test_the_pages_are_those_of_the_rules() -> None:
@@ -74,5 +79,7 @@ def test_a_code_and_a_name_look_like_one(rule: Rule) -> None:
 
 @each_rule
 def test_a_page_starts_with_a_sentence(rule: Rule) -> None:
-    assert re.fullmatch(r"\S.*[.]", first_sentence(rule)), "the first line of the page is one sentence"
+    assert re.fullmatch(r"\S.*[.]", first_sentence(rule)), (
+        "the first line of the page is one sentence"
+    )
     assert "\n\n" in rule.page.strip(), "and then says why it matters"

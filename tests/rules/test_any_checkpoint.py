@@ -40,17 +40,32 @@ SEGMENTS = [
 NAMES = st.one_of(
     st.sampled_from([name for name, _ in layout(Dimensions())]),
     st.lists(st.sampled_from(SEGMENTS), max_size=6).map(".".join),
-    st.sampled_from([name for name, _ in layout(Dimensions())]).map(lambda name: f"model._teacher_model.{name}"),
+    st.sampled_from([name for name, _ in layout(Dimensions())]).map(
+        lambda name: f"model._teacher_model.{name}"
+    ),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
 )
-SHAPES = st.lists(st.one_of(st.integers(0, 5), st.sampled_from([960, 2**31, 2**63])), max_size=4).map(tuple)
+SHAPES = st.lists(
+    st.one_of(st.integers(0, 5), st.sampled_from([960, 2**31, 2**63])), max_size=4
+).map(tuple)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.sampled_from(["smolvla", "true", "cross_attn", 10**400, 16, 0.75]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=4)
+    | st.sampled_from(["smolvla", "true", "cross_attn", 10**400, 16, 0.75]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
     max_leaves=5,
 )
-CONFIGS = st.none() | st.dictionaries(st.sampled_from(["type", *sorted(facts.SMOLVLA.decisive)]), JSON, max_size=6)
-METADATA = st.none() | st.lists(st.tuples(NAMES | st.just("format"), NAMES), max_size=4, unique_by=lambda pair: pair[0]).map(tuple)
+CONFIGS = st.none() | st.dictionaries(
+    st.sampled_from(["type", *sorted(facts.SMOLVLA.decisive)]), JSON, max_size=6
+)
+METADATA = st.none() | st.lists(
+    st.tuples(NAMES | st.just("format"), NAMES), max_size=4, unique_by=lambda pair: pair[0]
+).map(tuple)
 
 
 @st.composite
@@ -69,22 +84,44 @@ def checkpoints(draw: st.DrawFn) -> Checkpoint:
 
 
 @given(checkpoints(), checkpoints())
-def test_no_rule_fails_whatever_a_checkpoint_holds(checkpoint: Checkpoint, reference: Checkpoint) -> None:
-    spec = Spec("x", tuple((tensor.name, tensor.dtype, tensor.shape) for tensor in reference.tensors))
+def test_no_rule_fails_whatever_a_checkpoint_holds(
+    checkpoint: Checkpoint, reference: Checkpoint
+) -> None:
+    spec = Spec(
+        "x", tuple((tensor.name, tensor.dtype, tensor.shape) for tensor in reference.tensors)
+    )
     for family in (family_of(checkpoint), facts.SMOLVLA):
-        found, _, _ = ask(RULES, Subject(checkpoint, family, entries=(), reference=reference, spec=spec))
-        assert all(finding.what and (finding.next or finding.severity is Severity.NOTE) for finding in found)
+        found, _, _ = ask(
+            RULES, Subject(checkpoint, family, entries=(), reference=reference, spec=spec)
+        )
+        assert all(
+            finding.what and (finding.next or finding.severity is Severity.NOTE)
+            for finding in found
+        )
 
 
 @given(CONFIGS)
 def test_no_rule_fails_whatever_a_config_says_of_a_policy(values: dict[str, Any] | None) -> None:
     checkpoint = checkpoint_of(policy(make.TOY, {}).tensors, values)
-    found, _, _ = ask(RULES, Subject(checkpoint, facts.SMOLVLA, entries=(), reference=api.read(str(NORMAL))))
-    assert {finding.code for finding in found} <= {"CK305", "CK306", "CK307", "CK308", "CK311", "CK504"}
+    found, _, _ = ask(
+        RULES, Subject(checkpoint, facts.SMOLVLA, entries=(), reference=api.read(str(NORMAL)))
+    )
+    assert {finding.code for finding in found} <= {
+        "CK305",
+        "CK306",
+        "CK307",
+        "CK308",
+        "CK311",
+        "CK504",
+    }
 
 
 @given(checkpoints())
 def test_against_itself_a_checkpoint_is_as_it_should_be(checkpoint: Checkpoint) -> None:
-    spec = Spec("x", tuple((tensor.name, tensor.dtype, tensor.shape) for tensor in checkpoint.tensors))
-    found, _, _ = ask(RULES, Subject(checkpoint, family_of(checkpoint), reference=checkpoint, spec=spec))
+    spec = Spec(
+        "x", tuple((tensor.name, tensor.dtype, tensor.shape) for tensor in checkpoint.tensors)
+    )
+    found, _, _ = ask(
+        RULES, Subject(checkpoint, family_of(checkpoint), reference=checkpoint, spec=spec)
+    )
     assert not [finding.code for finding in found if finding.code.startswith("CK5")]

@@ -1,4 +1,7 @@
-"""Rules on files, names, dtypes and shapes: each on a bad checkpoint and near misses, all on the fixtures."""
+"""Rules on files, names, dtypes and shapes.
+
+Each on a bad checkpoint and near misses, all on the fixtures.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,21 @@ from ckpt_tools.checkpoint import header
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.remedy import quoted
-from tests.support.cases import FIXTURES, GOOD, NORMAL, Case, added, both, changed, config, hold, make, removed, tensors, untouched
+from tests.support.cases import (
+    FIXTURES,
+    GOOD,
+    NORMAL,
+    Case,
+    added,
+    both,
+    changed,
+    config,
+    hold,
+    make,
+    removed,
+    tensors,
+    untouched,
+)
 from tests.support.policies import BIAS, CODES, RULES, VLM
 
 if TYPE_CHECKING:
@@ -40,7 +57,7 @@ def of(code: str, folder: Path, **options: Any) -> list[Finding]:
     return [finding for finding in findings(folder, **options) if finding.code == code]
 
 
-# --- changes of tensors ------------------------------------------------------------------------------------------------
+# --- changes of tensors ---------------------------------------------------------------------------
 
 
 def moved(old: str, new: str) -> Callable[[Blobs], Blobs]:
@@ -48,12 +65,20 @@ def moved(old: str, new: str) -> Callable[[Blobs], Blobs]:
 
 
 def without(*prefixes: str) -> Callable[[Blobs], Blobs]:
-    return lambda found: {name: blob for name, blob in found.items() if not name.startswith(prefixes)}
+    return lambda found: {
+        name: blob for name, blob in found.items() if not name.startswith(prefixes)
+    }
 
 
 def more(**shapes: tuple[int, ...]) -> Callable[[Blobs], Blobs]:
     """Add tensors; double underscores in names are dots."""
-    return lambda found: found | {name.replace("__", "."): make.blob(name, Dtype.F32, shape) for name, shape in shapes.items()}
+    return lambda found: (
+        found
+        | {
+            name.replace("__", "."): make.blob(name, Dtype.F32, shape)
+            for name, shape in shapes.items()
+        }
+    )
 
 
 def named(name: str) -> Callable[[Blobs], Blobs]:
@@ -69,7 +94,9 @@ def typed(dtype: Dtype, *names: str) -> Callable[[Blobs], Blobs]:
 
     def change(found: Blobs) -> Blobs:
         return {
-            name: blob if names and not name.startswith(names) else make.Blob(dtype, blob.shape, bytes(header.nbytes(dtype, blob.shape)))
+            name: blob
+            if names and not name.startswith(names)
+            else make.Blob(dtype, blob.shape, bytes(header.nbytes(dtype, blob.shape)))
             for name, blob in found.items()
         }
 
@@ -113,52 +140,144 @@ HEAD_ELSEWHERE = moved(HEAD, "ema.head")
 CASES = (
     Case("CK208", shards, (untouched, added("notes.txt", "nothing"))),
     Case("CK208", called("policy.safetensors"), (removed("train_config.json"),)),
-    Case("CK209", added("model.safetensors.index.json", INDEX), (untouched, added("index.json", "{}"))),
-    Case("CK210", both(shards, total_size(7)), (shards, both(shards, total_size(None))), frozenset({"CK208"})),
-    Case("CK301", tensors(more(model__teacher__weight=(2,))), (untouched, tensors(more(model__teacher_weight=(2,)))), frozenset({"CK306"})),
-    Case("CK301", tensors(more(_orig_mod__teacher__weight=(2,))), (tensors(more(teachers__weight=(2,))),), frozenset({"CK302", "CK306"})),
+    Case(
+        "CK209",
+        added("model.safetensors.index.json", INDEX),
+        (untouched, added("index.json", "{}")),
+    ),
+    Case(
+        "CK210",
+        both(shards, total_size(7)),
+        (shards, both(shards, total_size(None))),
+        frozenset({"CK208"}),
+    ),
+    Case(
+        "CK301",
+        tensors(more(model__teacher__weight=(2,))),
+        (untouched, tensors(more(model__teacher_weight=(2,)))),
+        frozenset({"CK306"}),
+    ),
+    Case(
+        "CK301",
+        tensors(more(_orig_mod__teacher__weight=(2,))),
+        (tensors(more(teachers__weight=(2,))),),
+        frozenset({"CK302", "CK306"}),
+    ),
     Case(
         "CK302",
         tensors(moved(BIAS, "_orig_mod.model.state_proj.bias")),
         (tensors(more(model__modules__weight=(2,))), tensors(more(model__orig_mod__weight=(2,)))),
     ),
-    Case("CK303", tensors(named("model.state\u200b_proj.bias")), (tensors(named("model.state proj.bias")), tensors(named("模型.权重"))), frozenset({"CK306"})),
+    Case(
+        "CK303",
+        tensors(named("model.state\u200b_proj.bias")),
+        (tensors(named("model.state proj.bias")), tensors(named("模型.权重"))),
+        frozenset({"CK306"}),
+    ),
     Case("CK303", tensors(named(" model.state_proj.bias")), (untouched,), frozenset({"CK306"})),
-    Case("CK303", tensors(named("model.\u0430ction_in_proj.bias")), (untouched,), frozenset({"CK306"})),
+    Case(
+        "CK303",
+        tensors(named("model.\u0430ction_in_proj.bias")),
+        (untouched,),
+        frozenset({"CK306"}),
+    ),
     Case("CK303", tensors(named("model.bell\x07")), (untouched,), frozenset({"CK306"})),
-    Case("CK304", tensors(named("model.State_proj.bias")), (untouched, tensors(named("model.state_projs.bias"))), frozenset({"CK306"})),
-    Case("CK305", tensors(without(BIAS)), (untouched, tensors(lambda found: dict(reversed(found.items()))))),
+    Case(
+        "CK304",
+        tensors(named("model.State_proj.bias")),
+        (untouched, tensors(named("model.state_projs.bias"))),
+        frozenset({"CK306"}),
+    ),
+    Case(
+        "CK305",
+        tensors(without(BIAS)),
+        (untouched, tensors(lambda found: dict(reversed(found.items())))),
+    ),
     Case("CK305", tensors(without(VLM)), (untouched,)),
-    Case("CK305", config(num_expert_layers=[16]), (config(num_expert_layers=16), config(num_expert_layers=0)), frozenset({"CK706"})),
-    Case("CK306", tensors(more(ema__weight=(2,))), (untouched, tensors(lambda found: found | make.buffers()))),
-    Case("CK306", config(num_vlm_layers=8), (config(num_vlm_layers=16), config(num_vlm_layers=...))),
-    Case("CK307", config(max_action_dim=16), (config(max_action_dim=32), config(max_action_dim=...))),
-    Case("CK307", config(expert_width_multiplier=0.5), (config(expert_width_multiplier=0.75), config(chunk_size=50))),
-    Case("CK307", config(attention_mode="self_attn"), (config(attention_mode="cross_attn"),), frozenset({"CK308", "CK706"})),
+    Case(
+        "CK305",
+        config(num_expert_layers=[16]),
+        (config(num_expert_layers=16), config(num_expert_layers=0)),
+        frozenset({"CK706"}),
+    ),
+    Case(
+        "CK306",
+        tensors(more(ema__weight=(2,))),
+        (untouched, tensors(lambda found: found | make.buffers())),
+    ),
+    Case(
+        "CK306", config(num_vlm_layers=8), (config(num_vlm_layers=16), config(num_vlm_layers=...))
+    ),
+    Case(
+        "CK307", config(max_action_dim=16), (config(max_action_dim=32), config(max_action_dim=...))
+    ),
+    Case(
+        "CK307",
+        config(expert_width_multiplier=0.5),
+        (config(expert_width_multiplier=0.75), config(chunk_size=50)),
+    ),
+    Case(
+        "CK307",
+        config(attention_mode="self_attn"),
+        (config(attention_mode="cross_attn"),),
+        frozenset({"CK308", "CK706"}),
+    ),
     Case("CK307", tensors(shaped(QUERY, 4, 2)), (untouched,)),
-    Case("CK308", tensors(f32_vlm), (untouched, both(tensors(f32_vlm), config(load_vlm_weights=False)), config(load_vlm_weights=False))),
+    Case(
+        "CK308",
+        tensors(f32_vlm),
+        (
+            untouched,
+            both(tensors(f32_vlm), config(load_vlm_weights=False)),
+            config(load_vlm_weights=False),
+        ),
+    ),
     Case("CK308", tensors(typed(Dtype.F32)), (untouched,)),
-    Case("CK308", tensors(typed(Dtype.F16, f"{VLM}model.vision_model.encoder.layers.3.")), (tensors(named("x")),)),
+    Case(
+        "CK308",
+        tensors(typed(Dtype.F16, f"{VLM}model.vision_model.encoder.layers.3.")),
+        (tensors(named("x")),),
+    ),
     Case("CK308", tensors(typed(Dtype.BF16, CROSS)), (untouched,)),
-    Case("CK309", tensors(HEAD_ELSEWHERE, ALIASED), (tensors(HEAD_ELSEWHERE, {"x": "y"}), tensors(dict, {HEAD: BIAS})), frozenset({"CK306"})),
-    Case("CK310", tensors(lambda found: found | make.buffers()), (untouched, tensors(named("model.normalize_inputs.mean")))),
+    Case(
+        "CK309",
+        tensors(HEAD_ELSEWHERE, ALIASED),
+        (tensors(HEAD_ELSEWHERE, {"x": "y"}), tensors(dict, {HEAD: BIAS})),
+        frozenset({"CK306"}),
+    ),
+    Case(
+        "CK310",
+        tensors(lambda found: found | make.buffers()),
+        (untouched, tensors(named("model.normalize_inputs.mean"))),
+    ),
     Case(
         "CK311",
         both(tensors(f32_vlm), config(load_vlm_weights=False)),
-        (untouched, tensors(f32_vlm), tensors(lambda found: found | make.under("teacher.", found)), tensors(without(HEAD))),
+        (
+            untouched,
+            tensors(f32_vlm),
+            tensors(lambda found: found | make.under("teacher.", found)),
+            tensors(without(HEAD)),
+        ),
         frozenset({"CK701"}),
     ),
-    Case("CK312", tensors(more(ema__weight=(0, 4))), (tensors(more(ema__weight=(1,))), tensors(named("scalar")))),
+    Case(
+        "CK312",
+        tensors(more(ema__weight=(0, 4))),
+        (tensors(more(ema__weight=(1,))), tensors(named("scalar"))),
+    ),
     Case("CK312", tensors(shaped(BIAS, 0)), (untouched,), frozenset({"CK307"})),
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=[f"{case.code}-{number}" for number, case in enumerate(CASES)])
+@pytest.mark.parametrize(
+    "case", CASES, ids=[f"{case.code}-{number}" for number, case in enumerate(CASES)]
+)
 def test_a_rule_finds_the_bad_and_leaves_the_harmless(case: Case, tmp_path: Path) -> None:
     hold(case, tmp_path)
 
 
-# --- fixtures ----------------------------------------------------------------------------------------------------------
+# --- fixtures -------------------------------------------------------------------------------------
 
 FOUND = {
     "reflow": ["CK311"],
@@ -171,7 +290,9 @@ FOUND = {
 
 
 @pytest.mark.parametrize("fixture", GOOD)
-@pytest.mark.parametrize("options", [{}, {"reference": str(NORMAL)}], ids=["alone", "with a reference"])
+@pytest.mark.parametrize(
+    "options", [{}, {"reference": str(NORMAL)}], ids=["alone", "with a reference"]
+)
 def test_nothing_is_found_in_a_good_checkpoint(fixture: str, options: dict[str, str]) -> None:
     assert findings(FIXTURES / fixture, **options) == ()
 
@@ -191,13 +312,15 @@ def test_a_file_named_by_itself_is_not_told_that_it_is_no_folder() -> None:
     assert of("CK208", FIXTURES / "sharded" / "model-00001-of-00003.safetensors") == []
 
 
-# --- words -------------------------------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------
 
 
 def test_an_f32_vlm_is_called_what_it_is() -> None:
     (finding,) = of("CK308", FIXTURES / "f32-vlm")
     assert finding.severity is Severity.WARNING
-    assert finding.what.startswith("199 tensors, 9,072 bytes in F32 instead of BF16 (vision tower, connector, lm_head): built with load_vlm_weights=false, and")
+    assert finding.what.startswith(
+        "199 tensors, 9,072 bytes in F32 instead of BF16 (vision tower, connector, lm_head): built with load_vlm_weights=false, and"
+    )
     assert finding.what.endswith("config.json says load_vlm_weights true all the same")
     assert finding.next == f"ckpt sanitize {quoted(str(FIXTURES / 'f32-vlm'))} --reference NORMAL"
 
@@ -209,9 +332,17 @@ def test_an_fsdp_save_is_called_what_it_is(tmp_path: Path) -> None:
 
 
 def test_a_part_of_mixed_dtypes_is_named_with_its_share(tmp_path: Path) -> None:
-    (finding,) = of("CK308", changed(tmp_path / "x", tensors(typed(Dtype.F16, f"{VLM}model.vision_model.encoder.layers.3."))))
+    (finding,) = of(
+        "CK308",
+        changed(
+            tmp_path / "x", tensors(typed(Dtype.F16, f"{VLM}model.vision_model.encoder.layers.3."))
+        ),
+    )
     assert finding.what.startswith("16 tensors, ")
-    assert "of 197 tensors in F16 instead of BF16 (vision tower; load_vlm_weights true)" in finding.what
+    assert (
+        "of 197 tensors in F16 instead of BF16 (vision tower; load_vlm_weights true)"
+        in finding.what
+    )
 
 
 def test_numbers_of_another_meaning_are_an_error(tmp_path: Path) -> None:
@@ -222,8 +353,18 @@ def test_numbers_of_another_meaning_are_an_error(tmp_path: Path) -> None:
 
 def test_a_missing_vlm_is_told_by_part_and_with_what_comes_of_it(tmp_path: Path) -> None:
     found = of("CK305", changed(tmp_path / "x", tensors(without(VLM))))
-    assert sorted(finding.what.split(" (")[0] for finding in found) == ["1 tensor missing", "1 tensor missing", "146 tensors missing", "197 tensors missing"]
-    assert all("random values" in finding.what and finding.severity is Severity.ERROR and "`take`" in finding.next for finding in found)
+    assert sorted(finding.what.split(" (")[0] for finding in found) == [
+        "1 tensor missing",
+        "1 tensor missing",
+        "146 tensors missing",
+        "197 tensors missing",
+    ]
+    assert all(
+        "random values" in finding.what
+        and finding.severity is Severity.ERROR
+        and "`take`" in finding.next
+        for finding in found
+    )
 
 
 def test_a_missing_vlm_that_the_teacher_has_can_be_brought_back(tmp_path: Path) -> None:
@@ -244,13 +385,21 @@ def test_a_lost_name_is_an_error_and_a_tied_one_a_note(tmp_path: Path) -> None:
 def test_what_cannot_be_told_is_said(tmp_path: Path) -> None:
     (note,) = of("CK305", changed(tmp_path / "x", config(num_vlm_layers="sixteen")))
     assert note.severity is Severity.NOTE
-    assert note.what == "which tensors should be there cannot be told: config.json's num_vlm_layers is no whole number that a model can have"
+    assert (
+        note.what
+        == "which tensors should be there cannot be told: config.json's num_vlm_layers is no whole number that a model can have"
+    )
 
 
 def test_wrapped_names_are_one_finding_and_not_missing_too(tmp_path: Path) -> None:
-    found = findings(changed(tmp_path / "x", tensors(lambda policy: make.under("_orig_mod.", policy))))
+    found = findings(
+        changed(tmp_path / "x", tensors(lambda policy: make.under("_orig_mod.", policy)))
+    )
     assert [finding.code for finding in found] == ["CK302"]
-    assert found[0].what == "500 tensors, 87,718 bytes with `_orig_mod` in their names, as a wrapped model has them: a loader finds none of these names"
+    assert (
+        found[0].what
+        == "500 tensors, 87,718 bytes with `_orig_mod` in their names, as a wrapped model has them: a loader finds none of these names"
+    )
 
 
 def test_names_are_folded(tmp_path: Path) -> None:

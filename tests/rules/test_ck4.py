@@ -27,14 +27,22 @@ PROJECTION = "model.action_in_proj.weight"
 BIAS = "model.action_in_proj.bias"
 
 
-def with_value(name: str, value: float, *, everywhere: bool = False, where: int = 0) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def with_value(
+    name: str, value: float, *, everywhere: bool = False, where: int = 0
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Put a number into one place of a tensor, or everywhere."""
 
     def update(held: dict[str, Any]) -> dict[str, Any]:
         blob = held[name]
-        number = struct.pack("<f", value)[2:] if blob.dtype is Dtype.BF16 else struct.pack("<f", value)
+        number = (
+            struct.pack("<f", value)[2:] if blob.dtype is Dtype.BF16 else struct.pack("<f", value)
+        )
         count = len(blob.data) // len(number)
-        data = number * count if everywhere else blob.data[: where * len(number)] + number + blob.data[(where + 1) * len(number) :]
+        data = (
+            number * count
+            if everywhere
+            else blob.data[: where * len(number)] + number + blob.data[(where + 1) * len(number) :]
+        )
         return held | {name: blob._replace(data=data)}
 
     return update
@@ -57,7 +65,9 @@ def all_but_one(held: dict[str, Any]) -> dict[str, Any]:
     return with_value("model.vlm_with_expert.vlm.model.text_model.norm.weight", 1.25)(ones(held))
 
 
-def with_new(name: str, shape: tuple[int, ...], value: float) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def with_new(
+    name: str, shape: tuple[int, ...], value: float
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Add a tensor that is one number throughout."""
     count = np.prod(shape, dtype=int)
     return lambda held: held | {name: make.Blob(Dtype.F32, shape, struct.pack("<f", value) * count)}
@@ -65,11 +75,17 @@ def with_new(name: str, shape: tuple[int, ...], value: float) -> Callable[[dict[
 
 def zero_points(held: dict[str, Any]) -> dict[str, Any]:
     """Add what a symmetric quantisation keeps of each layer: one and the same integer."""
-    return held | {"model.qzeros": make.Blob(Dtype.I32, (4, 8), struct.pack("<i", 0x77777777) * 32), "model.g_idx": make.Blob(Dtype.I32, (2, 2), bytes(16))}
+    return held | {
+        "model.qzeros": make.Blob(Dtype.I32, (4, 8), struct.pack("<i", 0x77777777) * 32),
+        "model.g_idx": make.Blob(Dtype.I32, (2, 2), bytes(16)),
+    }
 
 
 VALUES = {"values": True}
-ROWS = (tensors(zero_points), *(tensors(with_new("mask_token", shape, 0.0)) for shape in ((1, 768), (1, 1, 9), (9, 1))))
+ROWS = (
+    tensors(zero_points),
+    *(tensors(with_new("mask_token", shape, 0.0)) for shape in ((1, 768), (1, 1, 9), (9, 1))),
+)
 CASES = [
     Case("CK401", tensors(with_value(HEAD, float("nan"), where=3)), (tensors(with_value(HEAD, 3.0e4)), untouched), options=VALUES),
     Case("CK401", tensors(with_value(PROJECTION, float("-nan"), where=1)), (untouched,), options=VALUES),
@@ -92,7 +108,9 @@ def test_a_rule_finds_what_it_is_about_and_no_near_miss(case: Case, tmp_path: Pa
 def test_nothing_is_found_in_good_checkpoints() -> None:
     for name in GOOD:
         verification = api.verify(str(FIXTURES / name), values=True)
-        assert [finding for finding in verification.findings if finding.code.startswith("CK4")] == []
+        assert [
+            finding for finding in verification.findings if finding.code.startswith("CK4")
+        ] == []
         assert {"CK401", "CK406"} <= set(verification.asked)
 
 
@@ -112,15 +130,34 @@ def written(folder: Path, dtype: Dtype, data: bytes, shape: tuple[int, ...]) -> 
 
 def expected(values: np.ndarray[Any, Any]) -> Facts:
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-    nan, infinite = (int(np.isnan(values).sum()), int(np.isinf(values).sum())) if values.dtype.kind == "f" else (0, 0)
-    return Facts(values.size, nan, infinite, float(finite.min()) if finite.size else 0.0, float(finite.max()) if finite.size else 0.0)
+    nan, infinite = (
+        (int(np.isnan(values).sum()), int(np.isinf(values).sum()))
+        if values.dtype.kind == "f"
+        else (0, 0)
+    )
+    return Facts(
+        values.size,
+        nan,
+        infinite,
+        float(finite.min()) if finite.size else 0.0,
+        float(finite.max()) if finite.size else 0.0,
+    )
 
 
 @settings(max_examples=60, deadline=None)
-@given(dtype=st.sampled_from([*NUMPY, Dtype.BF16]), data=st.binary(min_size=8, max_size=400).map(lambda data: data[: len(data) // 8 * 8]))
-def test_facts_are_what_numpy_says_of_any_bits(dtype: Dtype, data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+@given(
+    dtype=st.sampled_from([*NUMPY, Dtype.BF16]),
+    data=st.binary(min_size=8, max_size=400).map(lambda data: data[: len(data) // 8 * 8]),
+)
+def test_facts_are_what_numpy_says_of_any_bits(
+    dtype: Dtype, data: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     size = dtype.bits // 8
-    values = (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4") if dtype is Dtype.BF16 else np.frombuffer(data, NUMPY[dtype])
+    values = (
+        (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
+        if dtype is Dtype.BF16
+        else np.frombuffer(data, NUMPY[dtype])
+    )
     where = written(tmp_path_factory.mktemp("facts"), dtype, data, (len(data) // size,))
     with np.errstate(all="ignore"):
         assert measure(api.read(where))["x"] == expected(values)
@@ -131,16 +168,22 @@ def test_a_lone_nan_is_found_wherever_it_stands(place: int, tmp_path: Path) -> N
     count = STEP + 8
     bits = np.full(count, 0x3F80, "<u2")
     bits[place] = 0xFFC1
-    assert measure(api.read(written(tmp_path / "a", Dtype.BF16, bits.tobytes(), (count,))))["x"] == Facts(count, 1, 0, 1.0, 1.0)
+    assert measure(api.read(written(tmp_path / "a", Dtype.BF16, bits.tobytes(), (count,))))[
+        "x"
+    ] == Facts(count, 1, 0, 1.0, 1.0)
 
 
 def test_an_empty_tensor_and_one_of_an_unknown_kind_are_no_trouble(tmp_path: Path) -> None:
-    assert measure(api.read(written(tmp_path / "a", Dtype.F32, b"", (0, 3))))["x"] == Facts(0, 0, 0, 0.0, 0.0)
+    assert measure(api.read(written(tmp_path / "a", Dtype.F32, b"", (0, 3))))["x"] == Facts(
+        0, 0, 0, 0.0, 0.0
+    )
     assert measure(api.read(written(tmp_path / "b", Dtype.F8_E8M0, b"\x01\x02", (2,)))) == {}
 
 
 @pytest.mark.parametrize("dtype", [Dtype.F32, Dtype.F16])
-def test_a_large_tensor_is_told_of_in_parts_so_that_an_interruption_is_heard(dtype: Dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_tensor_is_told_of_in_parts_so_that_an_interruption_is_heard(
+    dtype: Dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "PIECE", 1024)
     size, told = dtype.bits // 8, list[int]()
     measure(api.read(written(tmp_path, dtype, bytes(size * 5000), (5000,))), told.append)

@@ -1,4 +1,7 @@
-"""Rules against a baseline, a reference or a lockfile, and those on metadata: each on a bad checkpoint and near misses."""
+"""Rules against a baseline, a reference or a lockfile, and those on metadata.
+
+Each on a bad checkpoint and near misses.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,19 @@ from ckpt_tools.checkpoint.spec import spec_of, write_spec
 from ckpt_tools.rules.checks.ck611_odd_metadata import LIMIT
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.registry import rule_of
-from tests.support.cases import FIXTURES, NORMAL, Case, both, changed, config, edited, hold, make, tensors, untouched
+from tests.support.cases import (
+    FIXTURES,
+    NORMAL,
+    Case,
+    both,
+    changed,
+    config,
+    edited,
+    hold,
+    make,
+    tensors,
+    untouched,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,40 +78,79 @@ MISSING = frozenset({"CK305"})
 UNEXPECTED = frozenset({"CK306"})
 CASES = (
     Case("CK501", tensors(without_bias), (untouched, tensors(as_teacher)), MISSING, AGAINST_NORMAL),
-    Case("CK501", tensors(with_average), (tensors(lambda found: make.under("_orig_mod.", found)),), UNEXPECTED, AGAINST_NORMAL),
+    Case(
+        "CK501",
+        tensors(with_average),
+        (tensors(lambda found: make.under("_orig_mod.", found)),),
+        UNEXPECTED,
+        AGAINST_NORMAL,
+    ),
     Case("CK501", tensors(renamed), (config(chunk_size=50),), MISSING | UNEXPECTED, AGAINST_NORMAL),
-    Case("CK502", tensors(f32_vlm), (untouched, tensors(without_bias)), frozenset({"CK308"}), AGAINST_NORMAL),
+    Case(
+        "CK502",
+        tensors(f32_vlm),
+        (untouched, tensors(without_bias)),
+        frozenset({"CK308"}),
+        AGAINST_NORMAL,
+    ),
     Case("CK502", tensors(retyped), (tensors(longer),), frozenset({"CK308"}), AGAINST_NORMAL),
-    Case("CK503", tensors(longer), (untouched, tensors(retyped)), frozenset({"CK307"}), AGAINST_NORMAL),
+    Case(
+        "CK503",
+        tensors(longer),
+        (untouched, tensors(retyped)),
+        frozenset({"CK307"}),
+        AGAINST_NORMAL,
+    ),
     Case(
         "CK504",
         config(min_period=0.04),
-        (untouched, config(device="cpu", optimizer_lr=1.0), config(use_reflow=False), config(teacher_model_path=None), edited("train_config.json", seed=7)),
+        (
+            untouched,
+            config(device="cpu", optimizer_lr=1.0),
+            config(use_reflow=False),
+            config(teacher_model_path=None),
+            edited("train_config.json", seed=7),
+        ),
         options=AGAINST_NORMAL,
     ),
     Case("CK505", noted(format="pt"), (untouched, tensors(dict, {})), options=AGAINST_NORMAL),
-    Case("CK611", noted(notes="\x1b[2J"), (untouched, noted(notes="two\nlines\tand a tab"), noted(notes="größer als 模型"))),
+    Case(
+        "CK611",
+        noted(notes="\x1b[2J"),
+        (untouched, noted(notes="two\nlines\tand a tab"), noted(notes="größer als 模型")),
+    ),
     Case("CK611", noted(notes="x" * (LIMIT + 1)), (noted(notes="x" * LIMIT),)),
     Case("CK611", tensors(dict, {"odd\u202e": ""}), (untouched,)),
     Case("CK612", noted(format="tf"), (untouched, noted(format="pt"), noted(formats="tf"))),
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=[f"{case.code}-{number}" for number, case in enumerate(CASES)])
+@pytest.mark.parametrize(
+    "case", CASES, ids=[f"{case.code}-{number}" for number, case in enumerate(CASES)]
+)
 def test_a_rule_finds_the_bad_and_leaves_the_harmless(case: Case, tmp_path: Path) -> None:
     hold(case, tmp_path)
 
 
-@pytest.mark.parametrize("change", [without_bias, with_average, retyped, longer], ids=["missing", "extra", "dtype", "shape"])
+@pytest.mark.parametrize(
+    "change",
+    [without_bias, with_average, retyped, longer],
+    ids=["missing", "extra", "dtype", "shape"],
+)
 def test_ck511_holds_a_checkpoint_to_its_lockfile(change: Any, tmp_path: Path) -> None:
     lockfile = tmp_path / "normal.spec.json"
     write_spec(spec_of(api.read(str(NORMAL))), str(lockfile))
     companions = frozenset({"CK305", "CK306", "CK307", "CK308"})
-    near = (untouched, tensors(lambda found: dict(reversed(found.items()))), config(num_steps=9), noted(format="pt"))
+    near = (
+        untouched,
+        tensors(lambda found: dict(reversed(found.items()))),
+        config(num_steps=9),
+        noted(format="pt"),
+    )
     hold(Case("CK511", tensors(change), near, companions, {"spec": str(lockfile)}), tmp_path)
 
 
-# --- words -------------------------------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------
 
 
 def of(code: str, folder: Path, **options: Any) -> list[Finding]:
@@ -107,7 +161,10 @@ def of(code: str, folder: Path, **options: Any) -> list[Finding]:
 
 def test_a_shared_vlm_stands_elsewhere_than_in_the_reference() -> None:
     (finding,) = of("CK501", FIXTURES / "shared-vlm", reference=str(NORMAL))
-    assert finding.what == "345 tensors under `model._teacher_model.` that the reference has under the model itself"
+    assert (
+        finding.what
+        == "345 tensors under `model._teacher_model.` that the reference has under the model itself"
+    )
     assert finding.severity is Severity.ERROR
 
 
@@ -115,8 +172,14 @@ def test_what_is_missing_and_what_is_too_much_are_told_apart(tmp_path: Path) -> 
     folder = changed(tmp_path / "x", tensors(lambda found: with_average(without_bias(found))))
     missing, extra = of("CK501", folder, reference=str(NORMAL))
     assert (missing.severity, missing.subject) == (Severity.ERROR, BIAS)
-    assert missing.what.startswith("1 tensor, 16 bytes of the reference missing (projections): stock LeRobot loads the checkpoint and leaves these at random")
-    assert (extra.severity, extra.what, extra.subject) == (Severity.WARNING, "1 tensor, 8 bytes that the reference does not have (other)", "ema.weight")
+    assert missing.what.startswith(
+        "1 tensor, 16 bytes of the reference missing (projections): stock LeRobot loads the checkpoint and leaves these at random"
+    )
+    assert (extra.severity, extra.what, extra.subject) == (
+        Severity.WARNING,
+        "1 tensor, 8 bytes that the reference does not have (other)",
+        "ema.weight",
+    )
 
 
 def test_what_the_loader_never_looks_for_may_be_missing() -> None:
@@ -126,40 +189,61 @@ def test_what_the_loader_never_looks_for_may_be_missing() -> None:
 
 
 def test_a_name_of_the_vlm_that_differs_is_a_warning(tmp_path: Path) -> None:
-    (finding,) = of("CK504", changed(tmp_path / "x", config(vlm_model_name="/models/" + "x" * 99)), reference=str(NORMAL))
+    (finding,) = of(
+        "CK504",
+        changed(tmp_path / "x", config(vlm_model_name="/models/" + "x" * 99)),
+        reference=str(NORMAL),
+    )
     assert finding.severity is Severity.WARNING
     assert finding.subject == "/vlm_model_name"
     assert finding.what.startswith('is "/models/xxx')
-    assert finding.what.endswith('…, and "HuggingFaceTB/SmolVLM2-500M-Video-Instruct" in the reference')
+    assert finding.what.endswith(
+        '…, and "HuggingFaceTB/SmolVLM2-500M-Video-Instruct" in the reference'
+    )
 
 
 def test_config_values_that_decide_are_told_one_by_one() -> None:
     found = of("CK504", FIXTURES / "reflow", reference=str(NORMAL))
-    assert [finding.subject for finding in found] == ["/load_vlm_weights", "/teacher_model_path", "/use_reflow"]
+    assert [finding.subject for finding in found] == [
+        "/load_vlm_weights",
+        "/teacher_model_path",
+        "/use_reflow",
+    ]
     assert found[0].what == "is false, and true in the reference"
 
 
 def test_dtypes_unlike_the_reference_are_one_finding_for_each_pair() -> None:
     (finding,) = of("CK502", FIXTURES / "f32-vlm", reference=str(NORMAL))
-    assert finding.what == "199 tensors, 9,072 bytes in F32, and BF16 in the reference (vision tower, connector, lm_head)"
+    assert (
+        finding.what
+        == "199 tensors, 9,072 bytes in F32, and BF16 in the reference (vision tower, connector, lm_head)"
+    )
 
 
 def test_aliases_are_no_metadata_of_their_own(tmp_path: Path) -> None:
     change = both(noted(**{"ema/head~": BIAS}))
     assert of("CK505", changed(tmp_path / "x", change), reference=str(NORMAL)) == []
     (finding,) = of("CK505", changed(tmp_path / "y", noted(a="1", b="2")), reference=str(NORMAL))
-    assert finding.what == "2 entries of the metadata unlike the reference's, the first '1' instead of absent"
+    assert (
+        finding.what
+        == "2 entries of the metadata unlike the reference's, the first '1' instead of absent"
+    )
     assert finding.subject == "__metadata__/a"
 
 
 def test_a_long_entry_is_shown_by_its_size_only(tmp_path: Path) -> None:
     (finding,) = of("CK611", changed(tmp_path / "x", noted(**{"k" * 500: "v" * (LIMIT + 5)})))
-    assert finding.what == "1 entry of the metadata longer than 1,048,576 characters, the longest 1,048,581"
+    assert (
+        finding.what
+        == "1 entry of the metadata longer than 1,048,576 characters, the longest 1,048,581"
+    )
     assert len(finding.subject) < 120
 
 
 def test_without_a_reference_or_a_lockfile_these_rules_are_skipped() -> None:
     verification = api.verify(str(NORMAL))
     skipped = {skip.code: skip.reason for skip in verification.skipped}
-    assert {code: skipped[code] for code in ("CK501", "CK505")} == dict.fromkeys(("CK501", "CK505"), "there is no --reference")
+    assert {code: skipped[code] for code in ("CK501", "CK505")} == dict.fromkeys(
+        ("CK501", "CK505"), "there is no --reference"
+    )
     assert skipped["CK511"] == "there is no --spec"

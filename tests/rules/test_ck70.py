@@ -9,7 +9,19 @@ import pytest
 
 from ckpt_tools import api
 from ckpt_tools.rules.remedy import quoted
-from tests.support.cases import FIXTURES, GOOD, Case, added, both, changed, config, edited, hold, removed, untouched
+from tests.support.cases import (
+    FIXTURES,
+    GOOD,
+    Case,
+    added,
+    both,
+    changed,
+    config,
+    edited,
+    hold,
+    removed,
+    untouched,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,51 +39,149 @@ def inputs(**changes: Any) -> dict[str, Any]:
 
 
 CASES = {
-    "load_vlm_weights false": Case("CK701", config(load_vlm_weights=False), (config(load_vlm_weights="true"), untouched), frozenset({"CK308", "CK314"})),
-    "load_vlm_weights left out": Case("CK701", config(load_vlm_weights=...), (untouched, config(use_cache=...)), frozenset({"CK308", "CK314"})),
-    "use_reflow": Case("CK702", config(use_reflow=False), (config(use_cache=True), edited("train_config.json", use_reflow=True))),
-    "teacher_model_path": Case("CK703", config(teacher_model_path=None), (config(pretrained_path=None), config(use_reflow=True))),
-    "solver": Case("CK703", config(solver="euler"), (config(num_steps=1), config(use_reflow=None))),
-    "a field that nobody knows": Case("CK704", config(flavour="mild"), (untouched, config(compile_mode="default"), config(solver="euler"))),
-    "a field of 0.6 for 0.5": Case(
-        "CK704", untouched, (config(pretrained_revision=...), both(config(pretrained_revision=...), config(tags=["a"]))), options=OLD
+    "load_vlm_weights false": Case(
+        "CK701",
+        config(load_vlm_weights=False),
+        (config(load_vlm_weights="true"), untouched),
+        frozenset({"CK308", "CK314"}),
     ),
-    "a field of RTC": Case("CK704", config(rtc_config={"enabled": True, "speed": 2}), (config(rtc_config={"enabled": False}), config(rtc_config=None))),
-    "the plugin's type": Case("CK705", config(type="smolvla_reflow"), (config(type="smolvla"), edited("train_config.json", type="smolvla_reflow"))),
+    "load_vlm_weights left out": Case(
+        "CK701",
+        config(load_vlm_weights=...),
+        (untouched, config(use_cache=...)),
+        frozenset({"CK308", "CK314"}),
+    ),
+    "use_reflow": Case(
+        "CK702",
+        config(use_reflow=False),
+        (config(use_cache=True), edited("train_config.json", use_reflow=True)),
+    ),
+    "teacher_model_path": Case(
+        "CK703",
+        config(teacher_model_path=None),
+        (config(pretrained_path=None), config(use_reflow=True)),
+    ),
+    "solver": Case("CK703", config(solver="euler"), (config(num_steps=1), config(use_reflow=None))),
+    "a field that nobody knows": Case(
+        "CK704",
+        config(flavour="mild"),
+        (untouched, config(compile_mode="default"), config(solver="euler")),
+    ),
+    "a field of 0.6 for 0.5": Case(
+        "CK704",
+        untouched,
+        (
+            config(pretrained_revision=...),
+            both(config(pretrained_revision=...), config(tags=["a"])),
+        ),
+        options=OLD,
+    ),
+    "a field of RTC": Case(
+        "CK704",
+        config(rtc_config={"enabled": True, "speed": 2}),
+        (config(rtc_config={"enabled": False}), config(rtc_config=None)),
+    ),
+    "the plugin's type": Case(
+        "CK705",
+        config(type="smolvla_reflow"),
+        (config(type="smolvla"), edited("train_config.json", type="smolvla_reflow")),
+    ),
     "no type": Case("CK705", config(type=...), (untouched, config(repo_id="a/b"))),
     "another type": Case("CK705", config(type="act"), (untouched, config(license="mit"))),
-    "a word for a number": Case("CK706", config(tokenizer_max_length="long"), (config(tokenizer_max_length=64), config(optimizer_lr=1))),
-    "10.0 for 10": Case("CK706", config(expert_width_multiplier=0.75, n_obs_steps=1.0), (config(expert_width_multiplier=1), config(min_period=1))),
-    "null for a boolean": Case("CK706", config(train_expert_only=None), (config(train_expert_only=True), config(private=None))),
-    "more actions than a chunk": Case("CK707", config(n_action_steps=51), (config(n_action_steps=1), config(chunk_size=100), config(n_action_steps=...))),
-    "no actions": Case("CK707", config(n_action_steps=0), (config(n_action_steps=50), config(chunk_size=50))),
+    "a word for a number": Case(
+        "CK706",
+        config(tokenizer_max_length="long"),
+        (config(tokenizer_max_length=64), config(optimizer_lr=1)),
+    ),
+    "10.0 for 10": Case(
+        "CK706",
+        config(expert_width_multiplier=0.75, n_obs_steps=1.0),
+        (config(expert_width_multiplier=1), config(min_period=1)),
+    ),
+    "null for a boolean": Case(
+        "CK706",
+        config(train_expert_only=None),
+        (config(train_expert_only=True), config(private=None)),
+    ),
+    "more actions than a chunk": Case(
+        "CK707",
+        config(n_action_steps=51),
+        (config(n_action_steps=1), config(chunk_size=100), config(n_action_steps=...)),
+    ),
+    "no actions": Case(
+        "CK707", config(n_action_steps=0), (config(n_action_steps=50), config(chunk_size=50))
+    ),
     "a chunk of nothing": Case("CK707", config(chunk_size=[]), (config(chunk_size=50), untouched)),
-    "use_cache": Case("CK708", config(use_cache=False), (config(use_cache=...), config(use_cache="true"))),
-    "no steps": Case("CK709", config(num_steps=0), (config(num_steps=1), config(num_steps=50), config(num_steps=...))),
+    "use_cache": Case(
+        "CK708", config(use_cache=False), (config(use_cache=...), config(use_cache="true"))
+    ),
+    "no steps": Case(
+        "CK709",
+        config(num_steps=0),
+        (config(num_steps=1), config(num_steps=50), config(num_steps=...)),
+    ),
     "backward steps": Case("CK709", config(num_steps=-1), (config(num_steps=4), untouched)),
     "a step of true": Case("CK709", config(num_steps=True), (config(num_steps=2), untouched)),
     "many steps": Case("CK709", config(num_steps=1000), (config(num_steps=10), untouched)),
-    "a VLM at home": Case("CK710", config(vlm_model_name="/home/robot/vlm"), (config(vlm_model_name="someone/vlm"), config(vlm_model_name="vlm"))),
+    "a VLM at home": Case(
+        "CK710",
+        config(vlm_model_name="/home/robot/vlm"),
+        (config(vlm_model_name="someone/vlm"), config(vlm_model_name="vlm")),
+    ),
     "a start at home": Case(
-        "CK710", config(pretrained_path="outputs/train/a/checkpoints/last"), (config(pretrained_path="lerobot/smolvla_base"), config(pretrained_path=None))
+        "CK710",
+        config(pretrained_path="outputs/train/a/checkpoints/last"),
+        (config(pretrained_path="lerobot/smolvla_base"), config(pretrained_path=None)),
     ),
-    "no config": Case("CK711", removed("config.json"), (untouched, added("notes.txt", "none")), frozenset({"CK305"})),
-    "a feature with names": Case("CK712", config(input_features=inputs(names=["c"])), (config(input_features=inputs(shape=[3, 480, 640])), untouched)),
+    "no config": Case(
+        "CK711",
+        removed("config.json"),
+        (untouched, added("notes.txt", "none")),
+        frozenset({"CK305"}),
+    ),
+    "a feature with names": Case(
+        "CK712",
+        config(input_features=inputs(names=["c"])),
+        (config(input_features=inputs(shape=[3, 480, 640])), untouched),
+    ),
     "no image": Case(
-        "CK712", config(input_features=STATE), (config(input_features=inputs() | {"observation.images.b": IMAGE["observation.images.top"]}), untouched)
+        "CK712",
+        config(input_features=STATE),
+        (
+            config(
+                input_features=inputs() | {"observation.images.b": IMAGE["observation.images.top"]}
+            ),
+            untouched,
+        ),
     ),
-    "no state": Case("CK712", config(input_features=IMAGE), (config(input_features=inputs()), untouched)),
-    "no action": Case("CK712", config(output_features={}), (config(output_features=ACTION), untouched)),
+    "no state": Case(
+        "CK712", config(input_features=IMAGE), (config(input_features=inputs()), untouched)
+    ),
+    "no action": Case(
+        "CK712", config(output_features={}), (config(output_features=ACTION), untouched)
+    ),
     "features of null": Case("CK712", config(input_features=None), (untouched, config(tags=None))),
-    "an image of grey": Case("CK712", config(input_features=inputs(shape=[1, 256, 256])), (config(input_features=inputs(shape=[3, 1, 1])), untouched)),
+    "an image of grey": Case(
+        "CK712",
+        config(input_features=inputs(shape=[1, 256, 256])),
+        (config(input_features=inputs(shape=[3, 1, 1])), untouched),
+    ),
     "a wide action": Case(
-        "CK712", config(output_features={"action": {"type": "ACTION", "shape": [33]}}), (untouched, config(max_action_dim=32)), frozenset({"CK727"})
+        "CK712",
+        config(output_features={"action": {"type": "ACTION", "shape": [33]}}),
+        (untouched, config(max_action_dim=32)),
+        frozenset({"CK727"}),
     ),
     "an unknown mode": Case(
-        "CK713", config(normalization_mapping=MODES | {"STATE": "ZSCORE"}), (untouched, config(normalization_mapping=MODES)), frozenset({"CK723"})
+        "CK713",
+        config(normalization_mapping=MODES | {"STATE": "ZSCORE"}),
+        (untouched, config(normalization_mapping=MODES)),
+        frozenset({"CK723"}),
     ),
     "an unknown kind": Case(
-        "CK713", config(normalization_mapping=MODES | {"SOUND": "IDENTITY"}), (config(normalization_mapping=MODES | {"ENV": "MIN_MAX"}), untouched)
+        "CK713",
+        config(normalization_mapping=MODES | {"SOUND": "IDENTITY"}),
+        (config(normalization_mapping=MODES | {"ENV": "MIN_MAX"}), untouched),
     ),
 }
 
@@ -92,50 +202,83 @@ SAID = {
 @pytest.mark.parametrize("name", [*GOOD, "f32-vlm", "sharded", "language-model", *SAID])
 def test_of_each_fixture_is_said_what_is_wrong_with_it(name: str) -> None:
     findings = api.verify(str(FIXTURES / name)).findings
-    assert {finding.code for finding in findings if "CK701" <= finding.code < "CK750"} == SAID.get(name, set())
+    assert {finding.code for finding in findings if "CK701" <= finding.code < "CK750"} == SAID.get(
+        name, set()
+    )
 
 
 def said(folder: Path, code: str, **options: Any) -> list[tuple[str, str, str, str]]:
     """Severity, sentence, place and advice of what a rule finds."""
-    found = [finding for finding in api.verify(str(folder), **options).findings if finding.code == code]
-    return [(finding.severity.value, finding.what, finding.subject, finding.next) for finding in found]
+    found = [
+        finding for finding in api.verify(str(folder), **options).findings if finding.code == code
+    ]
+    return [
+        (finding.severity.value, finding.what, finding.subject, finding.next) for finding in found
+    ]
 
 
 def test_a_value_in_quotes_is_a_warning_because_lerobot_reads_it(tmp_path: Path) -> None:
     folder = changed(tmp_path / "copy", config(optimizer_lr="0.0001", num_vlm_layers="many"))
     assert said(folder, "CK706") == [
-        ("error", 'num_vlm_layers is "many" where integer is expected', "/num_vlm_layers", f"ckpt config {folder} set num_vlm_layers VALUE"),
-        ("warning", 'optimizer_lr is "0.0001" where number is expected', "/optimizer_lr", f"ckpt config {folder} set optimizer_lr VALUE"),
+        (
+            "error",
+            'num_vlm_layers is "many" where integer is expected',
+            "/num_vlm_layers",
+            f"ckpt config {folder} set num_vlm_layers VALUE",
+        ),
+        (
+            "warning",
+            'optimizer_lr is "0.0001" where number is expected',
+            "/optimizer_lr",
+            f"ckpt config {folder} set optimizer_lr VALUE",
+        ),
     ]
 
 
 def test_negative_steps_are_said_to_send_noise(tmp_path: Path) -> None:
     folder = changed(tmp_path / "copy", config(num_steps=-3))
     what = "num_steps is -3: stock LeRobot computes nothing and sends noise to the robot"
-    assert said(folder, "CK709") == [("error", what, "/num_steps", f"ckpt config {folder} set num_steps 10")]
+    assert said(folder, "CK709") == [
+        ("error", what, "/num_steps", f"ckpt config {folder} set num_steps 10")
+    ]
 
 
 def test_a_newer_field_whose_value_matters_cannot_be_sanitized_away(tmp_path: Path) -> None:
     folder = changed(tmp_path / "copy", config(pretrained_revision="main"))
     what = 'pretrained_revision is "main": lerobot==0.5 knows no such field and refuses the file'
-    assert said(folder, "CK704", **OLD) == [("error", what, "/pretrained_revision", "publish for a newer LeRobot: its value matters")]
-    assert said(FIXTURES / "normal", "CK704", **OLD)[0][3] == f"ckpt sanitize {quoted(str(FIXTURES / 'normal'))} --target lerobot==0.5"
+    assert said(folder, "CK704", **OLD) == [
+        ("error", what, "/pretrained_revision", "publish for a newer LeRobot: its value matters")
+    ]
+    assert (
+        said(FIXTURES / "normal", "CK704", **OLD)[0][3]
+        == f"ckpt sanitize {quoted(str(FIXTURES / 'normal'))} --target lerobot==0.5"
+    )
 
 
 def test_the_tokenizer_is_a_second_place_of_the_vlm(tmp_path: Path) -> None:
     def at_home(folder: Path) -> None:
         path = folder / "policy_preprocessor.json"
-        path.write_text(path.read_text().replace("HuggingFaceTB/SmolVLM2-500M-Video-Instruct", "../vlm"))
+        path.write_text(
+            path.read_text().replace("HuggingFaceTB/SmolVLM2-500M-Video-Instruct", "../vlm")
+        )
 
     found = said(changed(tmp_path / "copy", at_home), "CK710")
-    assert [(severity, place) for severity, _, place, _ in found] == [("warning", "/steps/3/config/tokenizer_name")]
+    assert [(severity, place) for severity, _, place, _ in found] == [
+        ("warning", "/steps/3/config/tokenizer_name")
+    ]
 
 
 def test_a_fix_that_sanitizes_does(tmp_path: Path) -> None:
-    dirty = config(load_vlm_weights=False, use_reflow=True, teacher_model_path="/t", type="smolvla_reflow")
+    dirty = config(
+        load_vlm_weights=False, use_reflow=True, teacher_model_path="/t", type="smolvla_reflow"
+    )
     folder = changed(tmp_path / "copy", dirty)
-    assert {"CK701", "CK702", "CK703", "CK705"} <= {finding.code for finding in api.verify(str(folder)).findings}
+    assert {"CK701", "CK702", "CK703", "CK705"} <= {
+        finding.code for finding in api.verify(str(folder)).findings
+    }
     value = json.loads((folder / "config.json").read_text())
-    clean = {key: value[key] for key in value if key not in ("use_reflow", "teacher_model_path")} | {"load_vlm_weights": True, "type": "smolvla"}
+    clean = {
+        key: value[key] for key in value if key not in ("use_reflow", "teacher_model_path")
+    } | {"load_vlm_weights": True, "type": "smolvla"}
     (folder / "config.json").write_text(json.dumps(clean))
     assert not {finding.code for finding in api.verify(str(folder)).findings}

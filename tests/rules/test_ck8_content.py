@@ -1,4 +1,7 @@
-"""What files hold against what they say: other weights, kinds of content, names, cards, and code that is named and not brought."""
+"""What files hold against what they say.
+
+Other weights, kinds of content, names, cards, and code that is named and not brought.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,12 @@ GENERIC = {"profile": "generic"}
 
 
 def weights(name: str = "w") -> bytes:
-    header = json.dumps({"__metadata__": {"format": "pt"}, name: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    header = json.dumps(
+        {
+            "__metadata__": {"format": "pt"},
+            name: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+        }
+    ).encode()
     return struct.pack("<Q", len(header)) + header + b"\0\0\x80?"
 
 
@@ -221,26 +229,39 @@ def test_the_rule_finds_its_fault_and_no_near_miss(name: str, tmp_path: Path) ->
     ],
     ids=lambda lines: lines[0][:20],
 )
-def test_whatever_is_wrong_with_the_front_matter_is_a_finding_and_takes_no_time(lines: list[str], tmp_path: Path) -> None:
+def test_whatever_is_wrong_with_the_front_matter_is_a_finding_and_takes_no_time(
+    lines: list[str], tmp_path: Path
+) -> None:
     folder = changed(tmp_path / "it", added("README.md", front(*lines)))
     assert "CK813" in {finding.code for finding in findings(folder)}
 
 
 def test_a_picture_of_another_format_is_a_note(tmp_path: Path) -> None:
     folder = changed(tmp_path / "it", both(carded, added("a.png", b"\xff\xd8\xff\xe0" + bytes(20))))
-    assert {(finding.code, str(finding.severity), finding.what) for finding in findings(folder)} == {
-        ("CK821", "note", "is a JPEG picture, and its name says a PNG picture")
-    }
+    assert {
+        (finding.code, str(finding.severity), finding.what) for finding in findings(folder)
+    } == {("CK821", "note", "is a JPEG picture, and its name says a PNG picture")}
     assert gate(str(folder), settings=NOTHING).passes
 
 
 def test_what_the_settings_allow_may_be_what_it_says_and_nothing_else(tmp_path: Path) -> None:
     allow = Settings(allow=("*.zip", "*.gz", "*.onnx"))
-    folder = changed(tmp_path / "it", both(carded, added("a.zip", zipped()), added("a.gz", gzip.compress(b"x")), added("a.onnx", b"\x08")))
+    folder = changed(
+        tmp_path / "it",
+        both(
+            carded,
+            added("a.zip", zipped()),
+            added("a.gz", gzip.compress(b"x")),
+            added("a.onnx", b"\x08"),
+        ),
+    )
     assert gate(str(folder), settings=allow).passes
     (folder / "b.zip").write_bytes(b"\x7fELF" + bytes(60))
     (folder / "b.gz").write_bytes(gzip.compress(zipped()))
-    assert {(finding.code, finding.path) for finding in findings(folder, allow)} == {("CK821", "b.zip"), ("CK803", "b.gz")}
+    assert {(finding.code, finding.path) for finding in findings(folder, allow)} == {
+        ("CK821", "b.zip"),
+        ("CK803", "b.gz"),
+    }
 
 
 def made(folder: Path, files: dict[str, bytes | str]) -> Path:
@@ -250,35 +271,76 @@ def made(folder: Path, files: dict[str, bytes | str]) -> Path:
 
 
 def test_the_parts_of_a_pipeline_and_several_adapters_pass_as_they_are(tmp_path: Path) -> None:
-    index = {"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"]}
-    parts: dict[str, bytes | str] = {f"{part}/diffusion_pytorch_model.safetensors": weights(part) for part in ("unet", "vae")}
-    configs: dict[str, bytes | str] = {f"{part}/config.json": '{"_class_name": "X"}' for part in ("unet", "vae")}
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    }
+    parts: dict[str, bytes | str] = {
+        f"{part}/diffusion_pytorch_model.safetensors": weights(part) for part in ("unet", "vae")
+    }
+    configs: dict[str, bytes | str] = {
+        f"{part}/config.json": '{"_class_name": "X"}' for part in ("unet", "vae")
+    }
     readme = front("license: mit")
-    pipeline = made(tmp_path / "pipeline", {**parts, **configs, "model_index.json": json.dumps(index), "README.md": readme, "tokenizer/merges.txt": "a b\n"})
-    adapters = made(tmp_path / "adapters", {"one.safetensors": weights("a"), "two.safetensors": weights("b"), "README.md": readme})
+    pipeline = made(
+        tmp_path / "pipeline",
+        {
+            **parts,
+            **configs,
+            "model_index.json": json.dumps(index),
+            "README.md": readme,
+            "tokenizer/merges.txt": "a b\n",
+        },
+    )
+    adapters = made(
+        tmp_path / "adapters",
+        {"one.safetensors": weights("a"), "two.safetensors": weights("b"), "README.md": readme},
+    )
     for folder in (pipeline, adapters):
         verdict = gate(str(folder), settings=NOTHING)
-        assert (verdict.profile, verdict.passes, verdict.verification.findings) == ("generic", True, ())
+        assert (verdict.profile, verdict.passes, verdict.verification.findings) == (
+            "generic",
+            True,
+            (),
+        )
     (pipeline / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"garbage")
     assert [finding.code for finding in gate(str(pipeline), settings=NOTHING).refused] == ["CK818"]
     made(adapters, {"config.json": '{"model_type": "llama"}'})
     assert "CK816" in {finding.code for finding in gate(str(adapters), settings=NOTHING).refused}
 
 
-def test_a_module_of_sentence_transformers_is_referred_to_and_a_model_below_is_a_note(tmp_path: Path) -> None:
+def test_a_module_of_sentence_transformers_is_referred_to_and_a_model_below_is_a_note(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "it"
     shutil.copytree(FIXTURES / "language-model", folder)
-    listed = [{"path": "", "type": "sentence_transformers.models.Transformer"}, {"path": "2_Dense", "type": "sentence_transformers.models.Dense"}]
-    made(folder, {"README.md": front("license: mit", "pipeline_tag: sentence-similarity"), "modules.json": json.dumps(listed)})
+    listed = [
+        {"path": "", "type": "sentence_transformers.models.Transformer"},
+        {"path": "2_Dense", "type": "sentence_transformers.models.Dense"},
+    ]
+    made(
+        folder,
+        {
+            "README.md": front("license: mit", "pipeline_tag: sentence-similarity"),
+            "modules.json": json.dumps(listed),
+        },
+    )
     made(folder, {"2_Dense/model.safetensors": weights(), "2_Dense/config.json": "{}"})
     assert gate(str(folder), settings=NOTHING).verification.findings == ()
     made(folder, {"draft/model.safetensors": weights(), "draft/config.json": "{}"})
-    assert [(str(finding.severity), finding.path) for finding in findings(folder)] == [("note", "draft/model.safetensors")]
+    assert [(str(finding.severity), finding.path) for finding in findings(folder)] == [
+        ("note", "draft/model.safetensors")
+    ]
     made(folder, {"teacher.safetensors": weights()})
-    assert [finding.path for finding in gate(str(folder), settings=NOTHING).refused] == ["teacher.safetensors"]
+    assert [finding.path for finding in gate(str(folder), settings=NOTHING).refused] == [
+        "teacher.safetensors"
+    ]
 
 
-def test_of_one_file_alone_stock_lerobot_is_spoken_of_under_its_own_profile_only(tmp_path: Path) -> None:
+def test_of_one_file_alone_stock_lerobot_is_spoken_of_under_its_own_profile_only(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "it"
     shutil.copytree(FIXTURES / "sharded", folder)
     carded(folder)
@@ -287,17 +349,38 @@ def test_of_one_file_alone_stock_lerobot_is_spoken_of_under_its_own_profile_only
 
 
 def test_the_weights_themselves_are_not_told_twice(tmp_path: Path) -> None:
-    folder = changed(tmp_path / "it", both(carded, removed("model.safetensors"), added("model.safetensors", NORMAL_WEIGHTS + b"more")))
+    folder = changed(
+        tmp_path / "it",
+        both(
+            carded,
+            removed("model.safetensors"),
+            added("model.safetensors", NORMAL_WEIGHTS + b"more"),
+        ),
+    )
     assert {finding.code for finding in findings(folder)} >= {"CK122"}
     assert "CK819" not in {finding.code for finding in findings(folder)}
 
 
 @pytest.mark.parametrize("place", [".git", ".cache/huggingface", "sub/.git"])
-def test_a_folder_that_no_upload_takes_along_is_one_note_whatever_is_in_it(place: str, tmp_path: Path) -> None:
-    inside = ("hooks/a.sample", "HEAD", "b.pyc", "c.py", "download/config.json.metadata", "d.safetensors")
-    folder = changed(tmp_path / "it", both(carded, *(added(f"{place}/{name}", f"{zipped()!r}", 0o777) for name in inside)))
+def test_a_folder_that_no_upload_takes_along_is_one_note_whatever_is_in_it(
+    place: str, tmp_path: Path
+) -> None:
+    inside = (
+        "hooks/a.sample",
+        "HEAD",
+        "b.pyc",
+        "c.py",
+        "download/config.json.metadata",
+        "d.safetensors",
+    )
+    folder = changed(
+        tmp_path / "it",
+        both(carded, *(added(f"{place}/{name}", f"{zipped()!r}", 0o777) for name in inside)),
+    )
     found = findings(folder)
-    assert [(finding.code, finding.path, str(finding.severity)) for finding in found] == [("CK807", f"{place}/", "note")]
+    assert [(finding.code, finding.path, str(finding.severity)) for finding in found] == [
+        ("CK807", f"{place}/", "note")
+    ]
     assert "not uploaded" in found[0].what
     assert "remove" not in found[0].next
     assert gate(str(folder), settings=NOTHING).passes
@@ -305,10 +388,24 @@ def test_a_folder_that_no_upload_takes_along_is_one_note_whatever_is_in_it(place
 
 def test_what_only_resembles_a_folder_that_is_left_out_is_told_of(tmp_path: Path) -> None:
     for number, (name, told) in enumerate(
-        ((".git", ".git"), (".cache/other/a.json", ".cache/"), (".gits/a.json", ".gits/"), ("huggingface/.cache/a.json", "huggingface/.cache/"))
+        (
+            (".git", ".git"),
+            (".cache/other/a.json", ".cache/"),
+            (".gits/a.json", ".gits/"),
+            ("huggingface/.cache/a.json", "huggingface/.cache/"),
+        )
     ):
-        folder = changed(tmp_path / f"{number}", both(carded, added(name, "{}"), *([added(".cache/huggingface/x", "")] if number == 1 else [])))
-        assert (told, "note") not in {(finding.path, str(finding.severity)) for finding in findings(folder)}
+        folder = changed(
+            tmp_path / f"{number}",
+            both(
+                carded,
+                added(name, "{}"),
+                *([added(".cache/huggingface/x", "")] if number == 1 else []),
+            ),
+        )
+        assert (told, "note") not in {
+            (finding.path, str(finding.severity)) for finding in findings(folder)
+        }
         assert told in {finding.path for finding in findings(folder) if finding.code == "CK807"}
 
 

@@ -1,4 +1,7 @@
-"""What cannot be read is a finding with a code of its own: one bad checkpoint for every such code, and nothing else is found in it."""
+"""What cannot be read is a finding with a code of its own.
+
+One bad checkpoint for every such code, and nothing else is found in it.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,9 @@ def index(edit: Callable[[dict[str, str]], dict[str, str]]) -> Change:
 
     def change(folder: Path) -> None:
         document = json.loads((folder / INDEX).read_text())
-        (folder / INDEX).write_text(json.dumps(document | {"weight_map": edit(document["weight_map"])}))
+        (folder / INDEX).write_text(
+            json.dumps(document | {"weight_map": edit(document["weight_map"])})
+        )
 
     return shards(change)
 
@@ -57,8 +62,12 @@ def same_names(folder: Path) -> None:
 CASES: dict[str, Change] = {
     "index-invalid": shards(added(INDEX, '{"weight_map": 7}')),
     "shard-missing": shards(lambda folder: (folder / SHARD).unlink()),
-    "shard-orphan": index(lambda names: {name: shard for name, shard in names.items() if shard != SHARD}),
-    "shard-listed-twice": index(lambda names: names | {next(iter(names)): f"./{names[next(iter(names))]}"}),
+    "shard-orphan": index(
+        lambda names: {name: shard for name, shard in names.items() if shard != SHARD}
+    ),
+    "shard-listed-twice": index(
+        lambda names: names | {next(iter(names)): f"./{names[next(iter(names))]}"}
+    ),
     "tensor-not-in-index": index(lambda names: dict(list(names.items())[1:])),
     "tensor-not-in-shard": index(lambda names: names | {"model.ghost": SHARD}),
     "tensor-in-two-shards": shards(same_names),
@@ -100,7 +109,14 @@ def test_every_code_has_its_case() -> None:
     assert {rule.name for rule in PARSE_RULES} == tried
 
 
-@pytest.mark.parametrize("near", [untouched, shards(), both(shards(), added("config.json", (NORMAL / "config.json").read_text() + "\n"))])
+@pytest.mark.parametrize(
+    "near",
+    [
+        untouched,
+        shards(),
+        both(shards(), added("config.json", (NORMAL / "config.json").read_text() + "\n")),
+    ],
+)
 def test_what_can_be_read_has_none_of_them(near: Change, tmp_path: Path) -> None:
     found = {finding.code for finding in api.verify(str(changed(tmp_path / "it", near))).findings}
     assert not found & {rule.code for rule in PARSE_RULES}

@@ -1,4 +1,8 @@
-"""Rules and families of other distributions: found by entry points, held to the same terms, and never a reason to crash. Each in a process of its own."""
+"""Rules and families of other distributions.
+
+Found by entry points, held to the same terms, and never a reason to crash. Each in a process of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -42,19 +46,37 @@ FAMILY = """
 
 
 def distribution(folder: Path, rules: str = "", families: str = "") -> None:
-    """What `pip install --target` would leave of acme-rules 1.2: a module, and a folder that says what it is."""
+    """What `pip install --target` would leave of acme-rules 1.2.
+
+    A module, and a folder that says what it is.
+    """
     info = folder / "acme_rules-1.2.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-rules\nVersion: 1.2\n", encoding="utf-8")
-    entries = [(group, entry) for group, entry in (("ckpt_tools.rules", rules), ("ckpt_tools.families", families)) if entry]
-    (info / "entry_points.txt").write_text("".join(f"[{group}]\nacme = {entry}\n" for group, entry in entries), encoding="utf-8")
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: acme-rules\nVersion: 1.2\n", encoding="utf-8"
+    )
+    entries = [
+        (group, entry)
+        for group, entry in (("ckpt_tools.rules", rules), ("ckpt_tools.families", families))
+        if entry
+    ]
+    (info / "entry_points.txt").write_text(
+        "".join(f"[{group}]\nacme = {entry}\n" for group, entry in entries), encoding="utf-8"
+    )
     (folder / "acme_rules.py").write_text(dedent(RULES), encoding="utf-8")
     (folder / "acme_family.py").write_text(dedent(FAMILY), encoding="utf-8")
 
 
 def python(folder: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
-    return subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=environment,
+    )
 
 
 VERIFY = """
@@ -74,7 +96,9 @@ def verified(folder: Path, where: str = "fixtures/normal") -> tuple[dict[str, An
 def test_the_rules_of_another_distribution_are_asked(tmp_path: Path) -> None:
     distribution(tmp_path, "acme_rules:RULES")
     found, complaints = verified(tmp_path)
-    assert found["findings"] == [["ACME101", "warning", "is a smolvla", "config.json", "/type", "tell ACME"]]
+    assert found["findings"] == [
+        ["ACME101", "warning", "is a smolvla", "config.json", "/type", "tell ACME"]
+    ]
     assert {"ACME101", "ACME102"} <= set(found["asked"])
     assert complaints == ""
 
@@ -93,14 +117,19 @@ def test_they_are_listed_and_explained(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ("nothing_of_the_kind:RULE", "its acme (ckpt_tools.rules) cannot be loaded: ModuleNotFoundError: No module named 'nothing_of_the_kind'"),
+        (
+            "nothing_of_the_kind:RULE",
+            "its acme (ckpt_tools.rules) cannot be loaded: ModuleNotFoundError: No module named 'nothing_of_the_kind'",
+        ),
         ("acme_rules:ABSENT", "its acme (ckpt_tools.rules) cannot be loaded: AttributeError"),
         ("acme_rules:OWN", "the code CK301 starts with CK and a number, which are the tool's own"),
         ("acme_rules:NAMESAKE", "ACME103 teacher-weights has the code or the name of another rule"),
         ("acme_rules:NUMBER", "holds int where a Rule is due"),
     ],
 )
-def test_a_broken_one_is_a_warning_that_names_the_distribution(tmp_path: Path, entry: str, words: str) -> None:
+def test_a_broken_one_is_a_warning_that_names_the_distribution(
+    tmp_path: Path, entry: str, words: str
+) -> None:
     distribution(tmp_path, entry)
     found, complaints = verified(tmp_path)
     assert found["findings"] == []
@@ -109,7 +138,9 @@ def test_a_broken_one_is_a_warning_that_names_the_distribution(tmp_path: Path, e
     assert complaints.count("\n") == 1
 
 
-@pytest.mark.parametrize(("entry", "words"), [("CRASHES", "AttributeError"), ("YIELDS", "TypeError")])
+@pytest.mark.parametrize(
+    ("entry", "words"), [("CRASHES", "AttributeError"), ("YIELDS", "TypeError")]
+)
 def test_a_rule_that_fails_has_not_passed(tmp_path: Path, entry: str, words: str) -> None:
     distribution(tmp_path, f"acme_rules:{entry}")
     found, complaints = verified(tmp_path)
@@ -141,7 +172,9 @@ def test_a_broken_family_is_a_warning(tmp_path: Path, entry: str, words: str) ->
     assert words in complaints
 
 
-def test_a_family_that_fails_later_is_told_of_once_and_answers_as_the_generic_one(tmp_path: Path) -> None:
+def test_a_family_that_fails_later_is_told_of_once_and_answers_as_the_generic_one(
+    tmp_path: Path,
+) -> None:
     distribution(tmp_path, families="acme_family:HALF")
     found, complaints = verified(tmp_path, "fixtures/language-model")
     assert found["family"] == "acme"
@@ -159,17 +192,30 @@ def test_findings_of_its_rules_can_be_lived_with_by_code_and_by_name(tmp_path: P
         assert json.loads(done.stdout)["findings"] == [], done.stderr
 
 
-def test_nothing_of_another_distribution_is_loaded_before_something_is_verified(tmp_path: Path) -> None:
+def test_nothing_of_another_distribution_is_loaded_before_something_is_verified(
+    tmp_path: Path,
+) -> None:
     distribution(tmp_path, "acme_rules:RULES")
-    program = (
-        "import sys; from ckpt_tools import api; from ckpt_tools.cli.main import main; main(['show', 'fixtures/normal']); print('acme_rules' in sys.modules)"
-    )
+    program = "import sys; from ckpt_tools import api; from ckpt_tools.cli.main import main; main(['show', 'fixtures/normal']); print('acme_rules' in sys.modules)"
     assert python(tmp_path, program).stdout.endswith("False\n")
 
 
 def test_what_is_whole_and_new_has_nothing_against_it() -> None:
-    rule = Rule("ACME1", "acme", Severity.NOTE, frozenset({Need.CONFIG}), lambda _: iter(()), "A sentence.")
+    rule = Rule(
+        "ACME1", "acme", Severity.NOTE, frozenset({Need.CONFIG}), lambda _: iter(()), "A sentence."
+    )
     assert objection(rule, all_rules()) == ""
-    broken = [rule._replace(code="acme1"), rule._replace(code="A1"), rule._replace(name="Acme Rule"), rule._replace(page=" "), rule._replace(code="CK1")]
-    broken += [rule._replace(needs=frozenset({"headers"})), rule._replace(severity="error"), rule._replace(check=None)]  # type: ignore[arg-type]  # a stranger's types
+    broken = [
+        rule._replace(code="acme1"),
+        rule._replace(code="A1"),
+        rule._replace(name="Acme Rule"),
+        rule._replace(page=" "),
+        rule._replace(code="CK1"),
+    ]
+    strange: list[dict[str, Any]] = [
+        {"needs": frozenset({"headers"})},
+        {"severity": "error"},
+        {"check": None},
+    ]
+    broken += [rule._replace(**fields) for fields in strange]
     assert all(objection(one, all_rules()) for one in broken)

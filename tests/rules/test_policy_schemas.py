@@ -1,4 +1,6 @@
-"""The schemas of a policy's JSON files: what LeRobot wrote is accepted, what it refuses is not; and `departures` agrees with the jsonschema library.
+"""The schemas of a policy's JSON files: what LeRobot wrote is accepted, what it refuses is not.
+
+And `departures` agrees with the jsonschema library.
 
 And no rule about a policy ever raises, whatever its files hold.
 """
@@ -39,7 +41,9 @@ FILES = {
     "policy-postprocessor": "policy_postprocessor.json",
 }
 SCHEMAS: dict[str, dict[str, Any]] = {name: schemas.load(name) for name in FILES}
-NORMALS: dict[str, Any] = {name: json.loads((NORMAL / file).read_text()) for name, file in FILES.items()}
+NORMALS: dict[str, Any] = {
+    name: json.loads((NORMAL / file).read_text()) for name, file in FILES.items()
+}
 
 
 def valid(name: str, value: object) -> bool:
@@ -88,9 +92,20 @@ ACCEPTED: list[tuple[str, Update]] = [
     ("train-config", lambda value: value.update(use_rabc=False)),
     ("train-config", lambda value: [value.pop(key) for key in list(value) if key != "dataset"]),
     ("policy-preprocessor", lambda value: value.pop("name")),
-    ("policy-preprocessor", lambda value: value["steps"].append({"registry_name": "to_batch_processor"})),
-    ("policy-preprocessor", lambda value: value["steps"].append({"registry_name": "relative_actions_processor", "config": {"enabled": True}})),
-    ("policy-preprocessor", lambda value: last(value, normalize_observation_keys=["observation.state"])),
+    (
+        "policy-preprocessor",
+        lambda value: value["steps"].append({"registry_name": "to_batch_processor"}),
+    ),
+    (
+        "policy-preprocessor",
+        lambda value: value["steps"].append(
+            {"registry_name": "relative_actions_processor", "config": {"enabled": True}}
+        ),
+    ),
+    (
+        "policy-preprocessor",
+        lambda value: last(value, normalize_observation_keys=["observation.state"]),
+    ),
     ("policy-postprocessor", lambda value: first(value, note="kept by nobody")),
 ]
 REJECTED: list[tuple[str, Update]] = [
@@ -105,7 +120,10 @@ REJECTED: list[tuple[str, Update]] = [
     ("policy-preprocessor", lambda value: value.update(steps={})),
     ("policy-preprocessor", lambda value: first(value, registry_name="reflow_processor")),
     ("policy-preprocessor", lambda value: first(value, config=None)),
-    ("policy-preprocessor", lambda value: value["steps"].append({"class": "os.system", "config": {}})),
+    (
+        "policy-preprocessor",
+        lambda value: value["steps"].append({"class": "os.system", "config": {}}),
+    ),
     ("policy-preprocessor", lambda value: last(value, flavour="mild")),
     ("policy-preprocessor", lambda value: last(value, norm_map={"STATE": "ZSCORE"})),
     ("policy-preprocessor", lambda value: last(value, features={"action": {"type": "ACTION"}})),
@@ -124,23 +142,44 @@ def test_it_rejects(name: str, update: Update) -> None:
     assert not valid(name, updated(name, update))
 
 
-# --- departures ------------------------------------------------------------------------------------------------------------
+# --- departures -----------------------------------------------------------------------------------
 
-_scalars = st.none() | st.booleans() | st.integers(-2, 100) | st.just(0.5) | st.sampled_from(["", "STATE", "MEAN_STD", "longest", "adamw", "dataset", "mm"])
+_scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 100)
+    | st.just(0.5)
+    | st.sampled_from(["", "STATE", "MEAN_STD", "longest", "adamw", "dataset", "mm"])
+)
 _json = st.recursive(
-    _scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "shape", "a"]), inner, max_size=3), max_leaves=6
+    _scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "shape", "a"]), inner, max_size=3)
+    ),
+    max_leaves=6,
 )
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
     """Every (container, key) in a JSON value."""
-    items = list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
-    return [(value, key) for key, _ in items] + [place for _, item in items for place in places(item)]
+    items = (
+        list(value.items())
+        if isinstance(value, dict)
+        else list(enumerate(value))
+        if isinstance(value, list)
+        else []
+    )
+    return [(value, key) for key, _ in items] + [
+        place for _, item in items for place in places(item)
+    ]
 
 
 @settings(max_examples=300, deadline=None)
 @given(name=st.sampled_from(["smolvla-config", "train-config"]), data=st.data())
-def test_departures_are_those_that_the_jsonschema_library_finds(name: str, data: st.DataObject) -> None:
+def test_departures_are_those_that_the_jsonschema_library_finds(
+    name: str, data: st.DataObject
+) -> None:
     value = updated(name, lambda _: None)
     for _ in range(data.draw(st.integers(0, 3))):
         found = places(value)
@@ -157,25 +196,57 @@ def test_departures_are_those_that_the_jsonschema_library_finds(name: str, data:
 def test_an_integer_with_a_point_is_one_to_jsonschema_and_none_to_lerobot() -> None:
     value = updated("smolvla-config", lambda value: value.update(chunk_size=10.0))
     assert valid("smolvla-config", value)
-    assert [(found.pointer, found.what) for found in departures(value, SCHEMAS["smolvla-config"])] == [("/chunk_size", "is 10.0 where integer is expected")]
+    assert [
+        (found.pointer, found.what) for found in departures(value, SCHEMAS["smolvla-config"])
+    ] == [("/chunk_size", "is 10.0 where integer is expected")]
 
 
 def test_a_verification_imports_no_jsonschema() -> None:
     code = f"import sys; from ckpt_tools import api; api.verify({str(NORMAL)!r}); print([name for name in ('jsonschema', 'numpy') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout == "[]\n"
 
 
-# --- whatever stands there -------------------------------------------------------------------------------------------------
+# --- whatever stands there ------------------------------------------------------------------------
 
 _rules = tuple(rule for rule in all_rules() if "CK701" <= rule.code < "CK750")
 _words = st.sampled_from(
-    ["", "type", "shape", "STATE", "ACTION", "VISUAL", "MEAN_STD", "MIN_MAX", "action", "observation.state", "policy", "config", "steps", "/root/x", "features"]
+    [
+        "",
+        "type",
+        "shape",
+        "STATE",
+        "ACTION",
+        "VISUAL",
+        "MEAN_STD",
+        "MIN_MAX",
+        "action",
+        "observation.state",
+        "policy",
+        "config",
+        "steps",
+        "/root/x",
+        "features",
+    ]
 )
-_anything = st.none() | st.booleans() | st.integers(-3, 2**60) | st.floats() | _words | st.text(max_size=4)
-_values = st.recursive(_anything, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_words | st.text(max_size=4), inner, max_size=4), max_leaves=12)
+_anything = (
+    st.none() | st.booleans() | st.integers(-3, 2**60) | st.floats() | _words | st.text(max_size=4)
+)
+_values = st.recursive(
+    _anything,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(_words | st.text(max_size=4), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
 PRE, POST = "policy_preprocessor.json", "policy_postprocessor.json"
-STATES = ("policy_preprocessor_step_5_normalizer_processor.safetensors", "policy_postprocessor_step_0_unnormalizer_processor.safetensors")
+STATES = (
+    "policy_preprocessor_step_5_normalizer_processor.safetensors",
+    "policy_postprocessor_step_0_unnormalizer_processor.safetensors",
+)
 NAMES = ("config.json", "train_config.json", PRE, POST)
 TEXTS = {name: (NORMAL / name).read_text() for name in NAMES}
 
@@ -190,20 +261,40 @@ def documents(draw: st.DrawFn) -> tuple[Document, ...]:
             found = places(value)
             container, key = found[draw(st.integers(0, len(found) - 1))]
             container[key] = draw(_values)
-        made.append(Document(name, "", value if draw(st.integers(0, 9)) else draw(st.dictionaries(_words, _values, max_size=4))))
+        made.append(
+            Document(
+                name,
+                "",
+                value
+                if draw(st.integers(0, 9))
+                else draw(st.dictionaries(_words, _values, max_size=4)),
+            )
+        )
     return tuple(document for document in made if draw(st.integers(0, 9)))
 
 
 @st.composite
 def states(draw: st.DrawFn) -> tuple[TensorFile, ...]:
     """State files of any tensors and any bytes, also of fewer than the tensors say."""
-    keys = ["action.mean", "action.std", "observation.state.mean", "observation.state.std", "mean", "x.buffer.action.std", "observation.images.top.std"]
+    keys = [
+        "action.mean",
+        "action.std",
+        "observation.state.mean",
+        "observation.state.std",
+        "mean",
+        "x.buffer.action.std",
+        "observation.images.top.std",
+    ]
     made = []
     for path in STATES:
         tensors, at = [], 0
         for name in draw(st.lists(st.sampled_from(keys), unique=True)):
             shape = draw(st.sampled_from([(), (6,), (1,), (0,), (7,), (3, 1, 1)]))
-            dtype = draw(st.sampled_from([Dtype.F32, Dtype.F64, Dtype.I64, Dtype.BF16, Dtype.F16, Dtype.BOOL, Dtype.U8]))
+            dtype = draw(
+                st.sampled_from(
+                    [Dtype.F32, Dtype.F64, Dtype.I64, Dtype.BF16, Dtype.F16, Dtype.BOOL, Dtype.U8]
+                )
+            )
             end = at + prod(shape) * draw(st.sampled_from([dtype.bits // 8, 1, 4]))
             tensors.append(Tensor(name, dtype, shape, path, at, end))
             at = end
@@ -214,9 +305,22 @@ def states(draw: st.DrawFn) -> tuple[TensorFile, ...]:
 
 @settings(max_examples=200, deadline=None)
 @given(documents=documents(), states=states())
-def test_no_rule_raises_whatever_the_files_hold(documents: tuple[Document, ...], states: tuple[TensorFile, ...]) -> None:
+def test_no_rule_raises_whatever_the_files_hold(
+    documents: tuple[Document, ...], states: tuple[TensorFile, ...]
+) -> None:
     checkpoint = Checkpoint(where="", root="", weights=(), documents=documents, states=states)
-    entries = (Entry("config.json", "file"), Entry("wandb/", "folder"), Entry("wandb/\udc80", "file"))
-    subject = Subject(checkpoint, SMOLVLA, entries=entries, reference=checkpoint, target="lerobot==0.4", schema=schemas.load)
+    entries = (
+        Entry("config.json", "file"),
+        Entry("wandb/", "folder"),
+        Entry("wandb/\udc80", "file"),
+    )
+    subject = Subject(
+        checkpoint,
+        SMOLVLA,
+        entries=entries,
+        reference=checkpoint,
+        target="lerobot==0.4",
+        schema=schemas.load,
+    )
     findings, _, _ = ask(_rules, subject)
     assert all(finding.what for finding in findings)

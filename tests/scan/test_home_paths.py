@@ -1,4 +1,7 @@
-"""Paths into homes are found as shells, systems and clusters write them; those of web pages, images and instructions are nobody's."""
+"""Paths into homes are found as shells, systems and clusters write them.
+
+Those of web pages, images and instructions are nobody's.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Other tools as judges: what detect-secrets calls a secret by its form the gate does too, and what picklescan sees in a pickle the gate names."""
+"""Other tools as judges.
+
+What detect-secrets calls a secret by its form the gate does too, and what picklescan sees in a
+pickle the gate names.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,11 @@ BY_FORM = (
     "NpmDetector", "OpenAIDetector", "PrivateKeyDetector", "PypiTokenDetector", "SendGridDetector", "SlackDetector", "SquareOAuthDetector", "StripeDetector",
     "TelegramBotTokenDetector", "TwilioKeyDetector",
 )  # fmt: skip
-"""Its detectors of forms that an issuer gives; those that go by entropy or by a variable's name alone are left out, and so is the id of a Twilio account."""
+"""Its detectors of forms that an issuer gives.
+
+Those that go by entropy or by a variable's name alone are left out, and so is the id of a Twilio
+account.
+"""
 
 
 def drawn(generator: random.Random, length: int, alphabet: str = ALNUM) -> str:
@@ -39,8 +47,13 @@ def drawn(generator: random.Random, length: int, alphabet: str = ALNUM) -> str:
 
 
 def jwt(draw: Callable[..., str]) -> str:
-    parts = (b'{"alg": "HS256", "typ": "JWT"}', b'{"sub": "' + draw(12).encode() + b'", "admin": true}')
-    return ".".join([*(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts), draw(43)])
+    parts = (
+        b'{"alg": "HS256", "typ": "JWT"}',
+        b'{"sub": "' + draw(12).encode() + b'", "admin": true}',
+    )
+    return ".".join(
+        [*(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts), draw(43)]
+    )
 
 
 FORMS: dict[str, Callable[[Callable[..., str]], str]] = {
@@ -78,7 +91,7 @@ def test_what_detect_secrets_knows_by_its_form_is_found(name: str) -> None:
             assert secrets(sample), sample
 
 
-# --- pickles ---------------------------------------------------------------------------------------------------------------
+# --- pickles --------------------------------------------------------------------------------------
 
 
 class Evil:
@@ -88,16 +101,31 @@ class Evil:
         return eval, ("1 + 1",)
 
 
-VALUES: dict[str, object] = {"a call": Evil(), "a call inside": {"state": [1, Evil()]}, "a harmless class": OrderedDict(a=1), "a function": [len]}
-PLACES: dict[str, Callable[[bytes], bytes]] = {"bare": bytes, "zip": lambda data: packed(**{"archive__data.pkl": data})}
+VALUES: dict[str, object] = {
+    "a call": Evil(),
+    "a call inside": {"state": [1, Evil()]},
+    "a harmless class": OrderedDict(a=1),
+    "a function": [len],
+}
+PLACES: dict[str, Callable[[bytes], bytes]] = {
+    "bare": bytes,
+    "zip": lambda data: packed(**{"archive__data.pkl": data}),
+}
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("value", VALUES)
-def test_what_picklescan_sees_imported_is_named(value: str, place: str, protocol: int, tmp_path: Path) -> None:
+def test_what_picklescan_sees_imported_is_named(
+    value: str, place: str, protocol: int, tmp_path: Path
+) -> None:
     data = PLACES[place](pickle.dumps(VALUES[value], protocol=protocol))
-    judged = {f"{found.module}.{found.name}" for found in scan_bytes(io.BytesIO(data), "x.pkl", ".zip" if place == "zip" else ".pkl").globals}
+    judged = {
+        f"{found.module}.{found.name}"
+        for found in scan_bytes(
+            io.BytesIO(data), "x.pkl", ".zip" if place == "zip" else ".pkl"
+        ).globals
+    }
     assert judged, "the judge sees nothing"
     (tmp_path / "weights.png").write_bytes(data)
     (entry,) = single(str(tmp_path / "weights.png"))
@@ -107,7 +135,9 @@ def test_what_picklescan_sees_imported_is_named(value: str, place: str, protocol
 
 @pytest.mark.parametrize("value", VALUES)
 def test_in_arrays_and_archives_too(value: str, tmp_path: Path) -> None:
-    for number, data in enumerate((array(np.array([VALUES[value]], dtype=object)), tarred(pickle.dumps(VALUES[value])))):
+    for number, data in enumerate(
+        (array(np.array([VALUES[value]], dtype=object)), tarred(pickle.dumps(VALUES[value])))
+    ):
         path = tmp_path / f"{number}.png"
         path.write_bytes(data)
         (entry,) = single(str(path))

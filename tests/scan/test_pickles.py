@@ -1,4 +1,7 @@
-"""Pickles by content: each of these runs something under Python's own reader, whatever its name; words, lengths and plain values do not."""
+"""Pickles by content: each of these runs something under Python's own reader, whatever its name.
+
+Words, lengths and plain values do not.
+"""
 
 from __future__ import annotations
 
@@ -52,18 +55,28 @@ def tarred(content: bytes, *, magic: bool = True) -> bytes:
 
 
 def array(description: str) -> bytes:
-    header = f"{{'descr': {description}, 'fortran_order': False, 'shape': (1,), }}".ljust(117) + "\n"
+    header = (
+        f"{{'descr': {description}, 'fortran_order': False, 'shape': (1,), }}".ljust(117) + "\n"
+    )
     return b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header.encode() + ARRAY
 
 
 def tensors(length: int, start: bytes = b"") -> bytes:
-    header = json.dumps({"__metadata__": {"format": "pt"}, "w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    header = json.dumps(
+        {
+            "__metadata__": {"format": "pt"},
+            "w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+        }
+    ).encode()
     head = start or struct.pack("<Q", length)
     return head + header + b" " * (int.from_bytes(head, "little") - len(header)) + bytes(4)
 
 
 def polyglot() -> bytes:
-    """A file that is laid out like safetensors, and a pickle: its length is a short string, which ends inside a tensor's name."""
+    """A file that is laid out like safetensors, and a pickle.
+
+    Its length is a short string, which ends inside a tensor's name.
+    """
     length, before = 0x1455, b'\0\0\0\0\0\0{"'
     text = before.ljust(0x14, b"a") + b"0" + CALL
     header = text[6:].decode() + '": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'
@@ -83,7 +96,9 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_what_python_would_run_is_a_pickle_whatever_comes_before_it(name: str, tmp_path: Path) -> None:
+def test_what_python_would_run_is_a_pickle_whatever_comes_before_it(
+    name: str, tmp_path: Path
+) -> None:
     assert pickle.loads(RUNS[name]) == 5  # noqa: S301 - made above; it calls len
     for file in ("logo.png", "vocab.txt", "LICENSE"):
         (tmp_path / file).write_bytes(RUNS[name])
@@ -100,7 +115,9 @@ HELD = {
     "a zip in a zip": zipped("inner.png", zipped("a/data.pkl", PLAIN)),
     "behind a picture": b"\x89PNG\r\n\x1a\n" + bytes(40) + zipped("a/data.pkl", PLAIN),
     "with a comment": zipped("a/data.pkl", PLAIN)[:-2] + b"\x05\0there",
-    "in a long member": zipped("a/data", b"X" + struct.pack("<I", 2 << 20) + b"a" * (2 << 20) + b"0" + CALL),
+    "in a long member": zipped(
+        "a/data", b"X" + struct.pack("<I", 2 << 20) + b"a" * (2 << 20) + b"0" + CALL
+    ),
     "an old tar": tarred(PLAIN, magic=False),
     "LZMA": lzma.compress(PLAIN, format=lzma.FORMAT_ALONE),
     "zlib": zlib.compress(PLAIN),
@@ -114,16 +131,38 @@ HELD = {
 
 
 @pytest.mark.parametrize("name", HELD)
-def test_containers_of_pickles_are_told_and_so_is_what_lies_too_deep(name: str, tmp_path: Path) -> None:
+def test_containers_of_pickles_are_told_and_so_is_what_lies_too_deep(
+    name: str, tmp_path: Path
+) -> None:
     (tmp_path / "logo.png").write_bytes(HELD[name])
     assert single(str(tmp_path / "logo.png"))[0].pickle
 
 
 HARMLESS = {
-    "vocab.txt": (b"cat\ndog\nbird\n", b"cat\ndog\n.\n", b"cup\nplate\nRoom\n", b"cos\nsin\n(a\ntR.\n", b"c\nd\ne\n(\nR\n.\n", b"]\n}\n.", b"I\nam\n.\n"),
+    "vocab.txt": (
+        b"cat\ndog\nbird\n",
+        b"cat\ndog\n.\n",
+        b"cup\nplate\nRoom\n",
+        b"cos\nsin\n(a\ntR.\n",
+        b"c\nd\ne\n(\nR\n.\n",
+        b"]\n}\n.",
+        b"I\nam\n.\n",
+    ),
     "notes.md": (b"contents\nintroduction\nbackground\n", b"(dp0\n.", b"K.\nN.", b"].", b"x^2.\n"),
     "LICENSE": (b"I1\n0N.", b"N0N."),
-    "a.npy": tuple(map(array, ("'<f4'", "'|u1'", "'<U7'", "'<M8[ns]'", "[('a', '<f4'), ('b', '|i1', (2, 3))]", "('<f4', (2,))"))),
+    "a.npy": tuple(
+        map(
+            array,
+            (
+                "'<f4'",
+                "'|u1'",
+                "'<U7'",
+                "'<M8[ns]'",
+                "[('a', '<f4'), ('b', '|i1', (2, 3))]",
+                "('<f4', (2,))",
+            ),
+        )
+    ),
     "a.zip": (zipped("a.txt", b"text"),),
     "a.tar": (tarred(b"text"), tarred(b"text", magic=False)),
     "a.gz": (gzip.compress(b"text"),),

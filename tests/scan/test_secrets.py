@@ -1,6 +1,7 @@
 """Secrets are found wherever they stand and however they are spelled, and what is printed of them could not be used.
 
-The secrets are drawn by a seeded generator: Hypothesis shrinks to AAAA, which stands for a secret and is none.
+The secrets are drawn by a seeded generator: Hypothesis shrinks to AAAA, which stands for a secret
+and is none.
 """
 
 from __future__ import annotations
@@ -32,7 +33,15 @@ from ckpt_tools.scan.folder import single
 from ckpt_tools.scan.home_paths import hidden, homes
 from ckpt_tools.scan.redact import Known
 from ckpt_tools.scan.secrets import MOST, mask, redacted, secrets
-from ckpt_tools.scan.unescape import OVERLAP, WINDOW, decoded_variants, dense, encoded, overlapping_chunks, unescaped
+from ckpt_tools.scan.unescape import (
+    OVERLAP,
+    WINDOW,
+    decoded_variants,
+    dense,
+    encoded,
+    overlapping_chunks,
+    unescaped,
+)
 from tests.support.cases import NORMAL
 from tests.support.gated import CARD, NOTHING, with_metadata
 
@@ -49,7 +58,9 @@ def drawn(seed: int, length: int, alphabet: str = ALNUM) -> str:
     generator = random.Random(seed)  # noqa: S311 - secrets that open nothing
     while True:
         made = "".join(generator.choice(alphabet) for _ in range(length))
-        if any(map(str.isdigit, made)) and any(map(str.islower, made)) == any(map(str.islower, alphabet)):
+        if any(map(str.isdigit, made)) and any(map(str.islower, made)) == any(
+            map(str.islower, alphabet)
+        ):
             return made
 
 
@@ -72,17 +83,26 @@ KINDS: dict[str, Callable[[int], tuple[str, str]]] = {
     "Google": lambda seed: ("", f"AIza{drawn(seed, 35)}"),
     "JWT": lambda seed: ("", jwt(seed)),
     "URL": lambda seed: ("https://ada:", f"{drawn(seed, 20)}@example.com/x"),
-    "presigned": lambda seed: ("https://b.s3.amazonaws.com/x?X-Amz-Signature=", drawn(seed, 64, HEX)),
+    "presigned": lambda seed: (
+        "https://b.s3.amazonaws.com/x?X-Amz-Signature=",
+        drawn(seed, 64, HEX),
+    ),
     "SAS": lambda seed: ("https://a.blob.core.windows.net/c?sv=2024&sig=", drawn(seed, 43)),
     "assigned": lambda seed: ('"api_key": "', drawn(seed, 32)),
     "password": lambda seed: ("password: ", drawn(seed, 20)),
     "Hugging Face, OAuth": lambda seed: ("", f"hf_oauth_{drawn(seed, 60)}"),
     "Hugging Face, JWT": lambda seed: ("", f"hf_jwt_{drawn(seed, 60)}"),
     "bearer": lambda seed: ("Authorization: Bearer ", drawn(seed, 40)),
-    "basic": lambda seed: ("Authorization: Basic ", base64.b64encode(f"ada:{drawn(seed, 17)}".encode()).decode()),
+    "basic": lambda seed: (
+        "Authorization: Basic ",
+        base64.b64encode(f"ada:{drawn(seed, 17)}".encode()).decode(),
+    ),
     "Kaggle": lambda seed: ('{"username":"ada","key":"', f'{drawn(seed, 32, HEX)}"}}'),
     "netrc": lambda seed: ("machine github.com login ada password ", drawn(seed, 14)),
-    "netrc of wandb": lambda seed: ("machine api.wandb.ai\n  login user\n  password ", drawn(seed, 40, HEX)),
+    "netrc of wandb": lambda seed: (
+        "machine api.wandb.ai\n  login user\n  password ",
+        drawn(seed, 40, HEX),
+    ),
     "wandb login": lambda seed: ("wandb login ", drawn(seed, 40, HEX)),
     "wandb, assigned": lambda seed: ('wandb.login(key="', drawn(seed, 40, HEX)),
     "Groq": lambda seed: ("", f"gsk_{drawn(seed, 52)}"),
@@ -101,15 +121,23 @@ KINDS: dict[str, Callable[[int], tuple[str, str]]] = {
     "Mailgun": lambda seed: (" ", f"key-{drawn(seed, 32, HEX)}"),
     "Terraform": lambda seed: (drawn(seed + 1, 14), f".atlasv1.{drawn(seed, 64)}"),
     "Discord": lambda seed: (f"MTA{drawn(seed + 1, 23)}.G{drawn(seed + 2, 5)}.", drawn(seed, 38)),
-    "Discord, hook": lambda seed: ("https://discord.com/api/webhooks/123456789012345678/", drawn(seed, 68)),
-    "age": lambda seed: ("", f"AGE-SECRET-KEY-1{drawn(seed, 58, string.ascii_uppercase + string.digits)}"),
+    "Discord, hook": lambda seed: (
+        "https://discord.com/api/webhooks/123456789012345678/",
+        drawn(seed, 68),
+    ),
+    "age": lambda seed: (
+        "",
+        f"AGE-SECRET-KEY-1{drawn(seed, 58, string.ascii_uppercase + string.digits)}",
+    ),
     "JSON web key": lambda seed: ('{"kty":"OKP","crv":"Ed25519","d":"', f'{drawn(seed, 43)}"}}'),
     "URL, token only": lambda seed: ("https://", f"{drawn(seed, 30)}@github.com/x"),
 }
 ESCAPES: dict[str, Callable[[str], str]] = {
     "none": str,
     "JSON": lambda plain: "".join(f"\\u{ord(letter):04x}" for letter in plain),
-    "some of JSON": lambda plain: "".join(letter if ord(letter) % 3 else f"\\u{ord(letter):04X}" for letter in plain).replace("/", "\\/"),
+    "some of JSON": lambda plain: "".join(
+        letter if ord(letter) % 3 else f"\\u{ord(letter):04X}" for letter in plain
+    ).replace("/", "\\/"),
     "twice": lambda plain: "".join(f"\\\\u{ord(letter):04x}" for letter in plain),
     "URL": lambda plain: "".join(f"%{ord(letter):02X}" for letter in plain),
     "quoted": urllib.parse.quote,
@@ -117,23 +145,49 @@ ESCAPES: dict[str, Callable[[str], str]] = {
     "base64 for URLs": lambda plain: base64.urlsafe_b64encode(plain.encode()).decode().rstrip("="),
     "HTML": lambda plain: "".join(f"&#{ord(letter)};" for letter in plain),
     "HTML, padded": lambda plain: "".join(f"&#x00{ord(letter):X};" for letter in plain),
-    "HTML, named": lambda plain: plain.replace("_", "&lowbar;").replace(":", "&colon;").replace(".", "&period;").replace("=", "&equals;"),
-    "Markdown": lambda plain: "".join(f"\\{letter}" if letter in string.punctuation else letter for letter in plain),
+    "HTML, named": lambda plain: (
+        plain.replace("_", "&lowbar;")
+        .replace(":", "&colon;")
+        .replace(".", "&period;")
+        .replace("=", "&equals;")
+    ),
+    "Markdown": lambda plain: "".join(
+        f"\\{letter}" if letter in string.punctuation else letter for letter in plain
+    ),
     "long": lambda plain: "".join(f"\\U{ord(letter):08x}" for letter in plain),
     "octal": lambda plain: "".join(f"\\{ord(letter):03o}" for letter in plain),
     "braces": lambda plain: "".join(f"\\u{{{ord(letter):x}}}" for letter in plain),
 }
-AROUND = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=("L", "N", "Cs"), exclude_characters="\\%&_+=/-@.\"'"), max_size=30)
+AROUND = st.text(
+    alphabet=st.characters(
+        codec="utf-8", exclude_categories=("L", "N", "Cs"), exclude_characters="\\%&_+=/-@.\"'"
+    ),
+    max_size=30,
+)
 
 
-@given(st.sampled_from(sorted(KINDS)), st.sampled_from(sorted(ESCAPES)), st.integers(0, 10**6), AROUND, AROUND)
-def test_a_secret_is_found_in_any_text_and_spelling(kind: str, escape: str, seed: int, before: str, after: str) -> None:
+@given(
+    st.sampled_from(sorted(KINDS)),
+    st.sampled_from(sorted(ESCAPES)),
+    st.integers(0, 10**6),
+    AROUND,
+    AROUND,
+)
+def test_a_secret_is_found_in_any_text_and_spelling(
+    kind: str, escape: str, seed: int, before: str, after: str
+) -> None:
     lead, value = KINDS[kind](seed)
     spelled = f"{before} {ESCAPES[escape](lead + value)} {after}"
-    assert any(value.startswith(secret.value) or secret.value in value for secret in secrets(spelled)), spelled
+    assert any(
+        value.startswith(secret.value) or secret.value in value for secret in secrets(spelled)
+    ), spelled
 
 
-@given(st.sampled_from(sorted(KINDS)), st.integers(0, 10**6), st.text(alphabet=f"{ALNUM} \n", max_size=40))
+@given(
+    st.sampled_from(sorted(KINDS)),
+    st.integers(0, 10**6),
+    st.text(alphabet=f"{ALNUM} \n", max_size=40),
+)
 def test_what_is_masked_shows_at_most_four_characters(kind: str, seed: int, around: str) -> None:
     lead, value = KINDS[kind](seed)
     plain = value.partition("@")[0]
@@ -156,7 +210,14 @@ def test_a_secret_that_a_rule_cut_short_is_masked_too(cut: int) -> None:
     assert value[-cut:-2] not in mask(f"is …{value[-cut:]}", (value,))
 
 
-@pytest.mark.parametrize("value", ["hf_AbC7dExxxxxJ2kLmN4pQrS6tUvW8xYz1234", "hf_AbC7dEexample2kLmN4pQrS6tUvW8xYz12", "hf_AbC7dE12345678kLmN4pQrS6tUvW8xYz1"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "hf_AbC7dExxxxxJ2kLmN4pQrS6tUvW8xYz1234",
+        "hf_AbC7dEexample2kLmN4pQrS6tUvW8xYz12",
+        "hf_AbC7dE12345678kLmN4pQrS6tUvW8xYz1",
+    ],
+)
 def test_a_placeholder_inside_excuses_no_secret(value: str) -> None:
     assert [secret.value for secret in secrets(f"token: {value}")] == [value]
 
@@ -164,7 +225,9 @@ def test_a_placeholder_inside_excuses_no_secret(value: str) -> None:
 @pytest.mark.parametrize("quote", ["> ", "# ", "    "])
 def test_a_private_key_is_found_where_its_lines_are_quoted(quote: str) -> None:
     body = "\n".join(f"{quote}{drawn(line, 64)}" for line in range(4))
-    assert [secret.kind for secret in secrets(f"{quote}-----BEGIN PRIVATE KEY-----\n{body}\n")] == ["private key"]
+    assert [secret.kind for secret in secrets(f"{quote}-----BEGIN PRIVATE KEY-----\n{body}\n")] == [
+        "private key"
+    ]
 
 
 def test_a_key_of_putty_is_found() -> None:
@@ -177,12 +240,23 @@ def test_lines_are_counted_through_windows() -> None:
     lines[10], lines[60_000], lines[119_999] = value
     text = "\n".join(lines)
     assert len(text) > 3 * WINDOW
-    assert [(secret.value, secret.line) for secret in secrets(text)] == [(value[0], 11), (value[1], 60_001), (value[2], 120_000)]
+    assert [(secret.value, secret.line) for secret in secrets(text)] == [
+        (value[0], 11),
+        (value[1], 60_001),
+        (value[2], 120_000),
+    ]
 
 
-@given(st.integers(-300, 300), st.sampled_from(sorted(KINDS)), st.sampled_from(sorted(ESCAPES)), st.integers(0, 10**6))
+@given(
+    st.integers(-300, 300),
+    st.sampled_from(sorted(KINDS)),
+    st.sampled_from(sorted(ESCAPES)),
+    st.integers(0, 10**6),
+)
 @settings(max_examples=30, deadline=None)
-def test_a_secret_at_the_edge_of_a_window_is_found_once(shift: int, kind: str, escape: str, seed: int) -> None:
+def test_a_secret_at_the_edge_of_a_window_is_found_once(
+    shift: int, kind: str, escape: str, seed: int
+) -> None:
     lead, value = KINDS[kind](seed)
     before = "lorem ipsum " * (WINDOW // 12 + 2)
     found = secrets(f"{before[: WINDOW + shift]} {ESCAPES[escape](lead + value)} {before}")
@@ -191,17 +265,25 @@ def test_a_secret_at_the_edge_of_a_window_is_found_once(shift: int, kind: str, e
 
 @given(st.text(alphabet=' \\%&_/u05fx;"ab\n', max_size=400).map(lambda text: text * 40))
 def test_no_view_is_larger_than_the_text(text: str) -> None:
-    assert all(len(view) <= len(text) + text.count("\\") + text.count("%") + text.count("&") for view in unescaped(text))
+    assert all(
+        len(view) <= len(text) + text.count("\\") + text.count("%") + text.count("&")
+        for view in unescaped(text)
+    )
     assert len(encoded(text)) <= 4 * len(text)
     joined, places = dense(text, ("a",))
     assert len(joined) <= len(text) + len(places)
-    assert sum(len(part) for _, part in overlapping_chunks(text * 30)) <= 30 * len(text) * (1 + OVERLAP / WINDOW) + OVERLAP + WINDOW
+    assert (
+        sum(len(part) for _, part in overlapping_chunks(text * 30))
+        <= 30 * len(text) * (1 + OVERLAP / WINDOW) + OVERLAP + WINDOW
+    )
 
 
 @given(st.text(alphabet=' \\%&_/homeUsrsC:~.ad\n"', max_size=200))
 def test_homes_are_hidden_in_any_text(text: str) -> None:
     assert all(isinstance(home, str) for home in homes(text))
-    assert list(homes(hidden(text))) == [] or "\\" in text or "%" in text or "~" in text or ":" in text
+    assert (
+        list(homes(hidden(text))) == [] or "\\" in text or "%" in text or "~" in text or ":" in text
+    )
 
 
 def test_secrets_without_number_are_counted(tmp_path: Path) -> None:
@@ -209,14 +291,33 @@ def test_secrets_without_number_are_counted(tmp_path: Path) -> None:
     shutil.copytree(NORMAL, folder)
     (folder / "README.md").write_text(CARD)
     (folder / "vocab.txt").write_text("\n".join(f"hf_{drawn(seed, 34)}" for seed in range(57)))
-    told = [finding.what for finding in gate(str(folder), settings=NOTHING).refused if finding.code == "CK810"]
+    told = [
+        finding.what
+        for finding in gate(str(folder), settings=NOTHING).refused
+        if finding.code == "CK810"
+    ]
     assert len(told) == 21
     assert "holds 37 more secrets of this kind: Hugging Face token" in told
 
 
 def test_kinds_have_their_article() -> None:
-    spelled = {kind: ck810_secrets._a(kind) for kind in ("API key (sk-)", "AWS key", "npm token", "Hugging Face token", "secret that is assigned")}
-    assert list(spelled.values()) == ["an API key (sk-)", "an AWS key", "an npm token", "a Hugging Face token", "a secret that is assigned"]
+    spelled = {
+        kind: ck810_secrets._a(kind)
+        for kind in (
+            "API key (sk-)",
+            "AWS key",
+            "npm token",
+            "Hugging Face token",
+            "secret that is assigned",
+        )
+    }
+    assert list(spelled.values()) == [
+        "an API key (sk-)",
+        "an AWS key",
+        "an npm token",
+        "a Hugging Face token",
+        "a secret that is assigned",
+    ]
 
 
 def test_no_more_than_ten_thousand_are_looked_for() -> None:
@@ -248,7 +349,10 @@ WIDE: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "gzip": ("a.png", gzip.compress),
     "bz2": ("a.png", bz2.compress),
     "xz": ("a.png", lzma.compress),
-    "a compressed comment": ("a.png", lambda plain: b"\x89PNG\r\n\x1a\n" + bytes(17) + b"zTXtComment\0\0" + zlib.compress(plain)),
+    "a compressed comment": (
+        "a.png",
+        lambda plain: b"\x89PNG\r\n\x1a\n" + bytes(17) + b"zTXtComment\0\0" + zlib.compress(plain),
+    ),
     "sentencepiece": ("tokenizer.model", lambda plain: b"\x0a\x0e\0" + plain),
 }
 
@@ -275,20 +379,34 @@ def test_no_output_of_verify_holds_the_secret(place: str, tmp_path: Path) -> Non
         document[value] = {value: value}
         document["input_features"][value] = {"type": value, "shape": [1]}
     else:
-        document["steps" if place == "state_file" else "a"] = [{"registry_name": value, "state_file": f"{value}.safetensors"}]
+        document["steps" if place == "state_file" else "a"] = [
+            {"registry_name": value, "state_file": f"{value}.safetensors"}
+        ]
     path.write_text(json.dumps(document) + (f'"{value}": {value}' if place == "broken" else ""))
     seen = verify(str(folder), settings=NOTHING)
     assert seen.findings
     page = verdict_page.page(seen)
-    told = [text.render(page), markdown.render(page), json.dumps(findings_json.document(seen)), *(one.render(seen) for one in (junit, sarif, github))]
+    told = [
+        text.render(page),
+        markdown.render(page),
+        json.dumps(findings_json.document(seen)),
+        *(one.render(seen) for one in (junit, sarif, github)),
+    ]
     assert not any(value[5:15] in one for one in told)
 
 
 def picture(comment: str = "") -> bytes:
     """A PNG of noise with a comment."""
     generator = random.Random(7)  # noqa: S311 - noise
-    chunks = (b"IHDR", bytes(13)), (b"tEXt", b"Comment\0" + comment.encode("latin-1")), (b"IDAT", generator.randbytes(300_000)), (b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(len(data).to_bytes(4) + kind + data + bytes(4) for kind, data in chunks)
+    chunks = (
+        (b"IHDR", bytes(13)),
+        (b"tEXt", b"Comment\0" + comment.encode("latin-1")),
+        (b"IDAT", generator.randbytes(300_000)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        len(data).to_bytes(4) + kind + data + bytes(4) for kind, data in chunks
+    )
 
 
 def test_noise_and_a_plain_comment_hold_no_secret(tmp_path: Path) -> None:
@@ -300,10 +418,18 @@ def test_noise_and_a_plain_comment_hold_no_secret(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", range(len(KINDS)))
-@pytest.mark.parametrize("place", ["README.md", "config.json", "train_config.json", "metadata", "name", "picture"])
+@pytest.mark.parametrize(
+    "place", ["README.md", "config.json", "train_config.json", "metadata", "name", "picture"]
+)
 def test_no_output_of_the_gate_holds_the_secret(number: int, place: str, tmp_path: Path) -> None:
     kind = sorted(KINDS)[number]
-    if number % 3 != ["README.md", "config.json", "train_config.json", "metadata", "name", "picture"].index(place) % 3:
+    if (
+        number % 3
+        != ["README.md", "config.json", "train_config.json", "metadata", "name", "picture"].index(
+            place
+        )
+        % 3
+    ):
         return
     lead, value = KINDS[kind](number)
     folder = tmp_path / "it"
@@ -311,7 +437,9 @@ def test_no_output_of_the_gate_holds_the_secret(number: int, place: str, tmp_pat
     (folder / "README.md").write_text(CARD + (f"\n{lead}{value}" if place == "README.md" else ""))
     if place.endswith(".json"):
         document = json.loads((folder / place).read_text())
-        (folder / place).write_text(json.dumps({**document, "teacher_model_path": f"{lead}{value}"}))
+        (folder / place).write_text(
+            json.dumps({**document, "teacher_model_path": f"{lead}{value}"})
+        )
     elif place == "metadata":
         (folder / "extra.safetensors").write_bytes(with_metadata(f"{lead}{value}"))
     elif place == "picture":
@@ -320,7 +448,12 @@ def test_no_output_of_the_gate_holds_the_secret(number: int, place: str, tmp_pat
         (folder / f"{(lead + value).replace('/', '')}.md").write_text("")
     verdict = gate(str(folder), settings=NOTHING)
     page = verdict_page.page(verdict)
-    told = [text.render(page), markdown.render(page), json.dumps(findings_json.document(verdict)), *(one.render(verdict) for one in (junit, sarif, github))]
+    told = [
+        text.render(page),
+        markdown.render(page),
+        json.dumps(findings_json.document(verdict)),
+        *(one.render(verdict) for one in (junit, sarif, github)),
+    ]
     assert place == "name" or any(finding.code == "CK810" for finding in verdict.refused)
     plain = value.partition("@")[0].rpartition(".eyJ")[2]
     assert not any(plain[5 : 5 + len(plain) // 3] in one for one in told)
@@ -329,7 +462,13 @@ def test_no_output_of_the_gate_holds_the_secret(number: int, place: str, tmp_pat
 def test_a_private_key_is_found_across_lines_and_in_json() -> None:
     body = "\n".join(drawn(line, 64) for line in range(4))
     key = f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"
-    for spelled in (key, json.dumps({"key": key}), json.dumps(json.dumps(key)), key.replace("\n", "\r\n"), base64.encodebytes(key.encode()).decode()):
+    for spelled in (
+        key,
+        json.dumps({"key": key}),
+        json.dumps(json.dumps(key)),
+        key.replace("\n", "\r\n"),
+        base64.encodebytes(key.encode()).decode(),
+    ):
         assert [secret.kind for secret in secrets(spelled)] == ["private key"]
 
 

@@ -1,4 +1,7 @@
-"""Copying ranges of bytes: by whatever way the machine offers, every byte arrives, or an error says which side failed."""
+"""Copying ranges of bytes.
+
+By whatever way the machine offers, every byte arrives, or an error says which side failed.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,16 @@ if TYPE_CHECKING:
 SIZE = 3 * BUFFER + 17
 DATA = bytes(range(251)) * (SIZE // 251 + 1)
 
-UNSUPPORTED = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM, errno.ETXTBSY, errno.EOVERFLOW)
+UNSUPPORTED = (
+    errno.EXDEV,
+    errno.EINVAL,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.EBADF,
+    errno.EPERM,
+    errno.ETXTBSY,
+    errno.EOVERFLOW,
+)
 
 
 @pytest.fixture
@@ -45,10 +57,21 @@ def without(monkeypatch: pytest.MonkeyPatch, *calls: str) -> None:
         monkeypatch.setattr(os, call, failing(errno.ENOSYS))
 
 
-@pytest.mark.parametrize("unavailable", [(), ("copy_file_range",), ("copy_file_range", "sendfile")], ids=["copy_file_range", "sendfile", "by hand"])
-@pytest.mark.parametrize(("start", "end", "offset"), [(0, SIZE, 0), (5, SIZE - 3, 11), (100, 100, 0), (7, 8, BUFFER)])
+@pytest.mark.parametrize(
+    "unavailable",
+    [(), ("copy_file_range",), ("copy_file_range", "sendfile")],
+    ids=["copy_file_range", "sendfile", "by hand"],
+)
+@pytest.mark.parametrize(
+    ("start", "end", "offset"), [(0, SIZE, 0), (5, SIZE - 3, 11), (100, 100, 0), (7, 8, BUFFER)]
+)
 def test_every_way_copies_the_range_to_its_place_and_nothing_else(  # noqa: PLR0913, PLR0917 - fixtures and parameters
-    pair: tuple[int, int], unavailable: tuple[str, ...], start: int, end: int, offset: int, monkeypatch: pytest.MonkeyPatch
+    pair: tuple[int, int],
+    unavailable: tuple[str, ...],
+    start: int,
+    end: int,
+    offset: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     without(monkeypatch, *unavailable)
     seen: list[int] = []
@@ -59,7 +82,9 @@ def test_every_way_copies_the_range_to_its_place_and_nothing_else(  # noqa: PLR0
 
 
 @pytest.mark.parametrize("number", UNSUPPORTED, ids=errno.errorcode.get)
-def test_a_way_that_stops_working_half_way_is_followed_by_the_next(number: int, pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_way_that_stops_working_half_way_is_followed_by_the_next(
+    number: int, pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for call in ("copy_file_range", "sendfile"):
         monkeypatch.setattr(os, call, once_and_then(getattr(os, call), failing(number)))
     copy_range(*pair, 0, SIZE, 0)
@@ -78,8 +103,12 @@ def once_and_then(first: Callable[..., int], then: Callable[..., int]) -> Callab
 
 
 @pytest.mark.parametrize("unavailable", [(), ("copy_file_range",), ("copy_file_range", "sendfile")])
-def test_short_and_interrupted_calls_are_continued(pair: tuple[int, int], unavailable: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    originals = {name: getattr(os, name) for name in ("copy_file_range", "sendfile", "preadv", "pwrite")}
+def test_short_and_interrupted_calls_are_continued(
+    pair: tuple[int, int], unavailable: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    originals = {
+        name: getattr(os, name) for name in ("copy_file_range", "sendfile", "preadv", "pwrite")
+    }
     places = {"copy_file_range": 2, "sendfile": 3}
     for name, original in originals.items():
         monkeypatch.setattr(os, name, sluggish(original, places.get(name)))
@@ -88,7 +117,9 @@ def test_short_and_interrupted_calls_are_continued(pair: tuple[int, int], unavai
     assert os.pread(pair[1], SIZE, 0) == DATA[1:SIZE]
 
 
-def test_an_interrupted_call_is_no_reason_to_give_up_the_fastest_way(pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_call_is_no_reason_to_give_up_the_fastest_way(
+    pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "copy_file_range", sluggish(os.copy_file_range, 2))
     without(monkeypatch, "sendfile", "preadv")
     copy_range(*pair, 0, SIZE, 0)
@@ -114,20 +145,29 @@ def sluggish(original: Callable[..., int], place: int | None) -> Callable[..., i
 
 
 @pytest.mark.parametrize("unavailable", [(), ("copy_file_range",), ("copy_file_range", "sendfile")])
-def test_a_source_that_ends_early_has_changed(pair: tuple[int, int], unavailable: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_ends_early_has_changed(
+    pair: tuple[int, int], unavailable: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     without(monkeypatch, *unavailable)
-    with pytest.raises(ChangedDuringRead, match="became shorter while it was copied; something is writing to this checkpoint"):
+    with pytest.raises(
+        ChangedDuringRead,
+        match="became shorter while it was copied; something is writing to this checkpoint",
+    ):
         copy_range(*pair, 0, SIZE + 1, 0)
 
 
-def test_a_file_system_that_copies_nothing_and_says_nothing_is_not_believed(pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_that_copies_nothing_and_says_nothing_is_not_believed(
+    pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "copy_file_range", lambda *_: 0)
     monkeypatch.setattr(os, "sendfile", lambda *_: 0)
     copy_range(*pair, 0, SIZE, 0)
     assert os.pread(pair[1], SIZE, 0) == DATA[:SIZE]
 
 
-def test_a_disk_that_cannot_be_read_and_one_that_cannot_be_written_are_told_apart(pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_cannot_be_read_and_one_that_cannot_be_written_are_told_apart(
+    pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     without(monkeypatch, "copy_file_range", "sendfile")
     with monkeypatch.context() as patched:
         patched.setattr(os, "preadv", failing(errno.EIO))
@@ -138,7 +178,9 @@ def test_a_disk_that_cannot_be_read_and_one_that_cannot_be_written_are_told_apar
         copy_range(*pair, 0, SIZE, 0)
 
 
-def test_one_call_into_the_kernel_is_short_enough_to_be_interrupted(pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_call_into_the_kernel_is_short_enough_to_be_interrupted(
+    pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes: list[int] = []
     original = os.copy_file_range
 

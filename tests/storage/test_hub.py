@@ -1,4 +1,7 @@
-"""Checkpoints on the Hub, read by the real client's session from the stand-in: what is read, what it costs, how it is named, and what is never sent."""
+"""Checkpoints on the Hub, read by the real client's session from the stand-in.
+
+What is read, what it costs, how it is named, and what is never sent.
+"""
 
 from __future__ import annotations
 
@@ -43,24 +46,36 @@ VALUES = {rule.code for rule in api.known_rules() if Need.VALUES in rule.needs}
 
 
 def download(hub: HubServer, ignore: str | None = None) -> None:
-    HfApi(endpoint=hub.endpoint, token=hub.token).snapshot_download(REPO, cache_dir=constants.HF_HUB_CACHE, ignore_patterns=ignore)
+    HfApi(endpoint=hub.endpoint, token=hub.token).snapshot_download(
+        REPO, cache_dir=constants.HF_HUB_CACHE, ignore_patterns=ignore
+    )
 
 
-# --- what is read ------------------------------------------------------------------------------------------------------
+# --- what is read ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("where", [NAME, REPO, f"{NAME}@main", f"{REPO}@v1", f"hf://models/{REPO}", f"{NAME}/"])
+@pytest.mark.parametrize(
+    "where", [NAME, REPO, f"{NAME}@main", f"{REPO}@v1", f"hf://models/{REPO}", f"{NAME}/"]
+)
 def test_a_repository_reads_as_the_folder_that_was_uploaded(hub: HubServer, where: str) -> None:
     commit = hub.add_repo(REPO, NORMAL)
     hub.tag(REPO, "v1")
     found, expected = read(where), read(str(ROOT / "fixtures" / "normal"))
     assert (found.where, found.root) == (where, f"{NAME}@{commit}")
-    assert (found.weights, found.states, found.documents) == (expected.weights, expected.states, expected.documents)
+    assert (found.weights, found.states, found.documents) == (
+        expected.weights,
+        expected.states,
+        expected.documents,
+    )
     assert [other.path for other in found.others] == [".gitattributes", "README.md"]
 
 
 def test_a_folder_and_a_file_inside_can_be_named(hub: HubServer) -> None:
-    steps = {f"checkpoints/{step}/pretrained_model/{path}": data for step, files in (("000100", REFLOW), ("000200", NORMAL)) for path, data in files.items()}
+    steps = {
+        f"checkpoints/{step}/pretrained_model/{path}": data
+        for step, files in (("000100", REFLOW), ("000200", NORMAL))
+        for path, data in files.items()
+    }
     commit = hub.add_repo(REPO, steps)
     latest = f"{NAME}@{commit}/checkpoints/000200/pretrained_model"
     assert read(NAME).root == latest
@@ -68,7 +83,10 @@ def test_a_folder_and_a_file_inside_can_be_named(hub: HubServer) -> None:
     alone = read(f"{NAME}/checkpoints/000200/pretrained_model/model.safetensors")
     assert (alone.root, alone.documents, len(alone.tensors)) == (latest, (), 500)
     line = refusal(errors.PathNotFound, lambda: read(f"{NAME}/checkpoints/000300"))
-    assert f"{NAME}@{commit}/checkpoints/000300: the repository has no such file or folder at this commit; look at what it has: {hub.endpoint}/" in line
+    assert (
+        f"{NAME}@{commit}/checkpoints/000300: the repository has no such file or folder at this commit; look at what it has: {hub.endpoint}/"
+        in line
+    )
 
 
 def test_a_branch_with_a_slash_is_named_as_hf_names_it(hub: HubServer) -> None:
@@ -76,7 +94,9 @@ def test_a_branch_with_a_slash_is_named_as_hf_names_it(hub: HubServer) -> None:
     api_ = HfApi(endpoint=hub.endpoint, token=hub.token)
     for branch in ("side/track", "refs/pr/1"):
         api_.create_branch(REPO, branch=branch)
-    assert len(read(f"{NAME}@side%2Ftrack").tensors) == len(read(f"{NAME}@refs/pr/1").tensors) == 500
+    assert (
+        len(read(f"{NAME}@side%2Ftrack").tensors) == len(read(f"{NAME}@refs/pr/1").tensors) == 500
+    )
     assert len(read(f"{NAME}@refs/pr/1/model.safetensors").tensors) == 500
 
 
@@ -86,15 +106,30 @@ def shards(count: int, tensors: int) -> dict[str, bytes]:
     where: dict[str, str] = {}
     for number in range(1, count + 1):
         name = f"model-{number:05}-of-{count:05}.safetensors"
-        entries = [Tensor(f"model.layers.{number}.experts.{at}.gate_proj.weight", Dtype.F32, (8, 16), "", 0, 512) for at in range(tensors)]
+        entries = [
+            Tensor(
+                f"model.layers.{number}.experts.{at}.gate_proj.weight",
+                Dtype.F32,
+                (8, 16),
+                "",
+                0,
+                512,
+            )
+            for at in range(tensors)
+        ]
         placed = header.layout(entries)
         files[name] = header.encode(placed) + bytes(placed[-1].end)
         where |= {tensor.name: name for tensor in placed}
     index = {"metadata": {"total_size": 512 * count * tensors}, "weight_map": where}
-    return files | {"model.safetensors.index.json": json.dumps(index).encode(), "config.json": b"{}"}
+    return files | {
+        "model.safetensors.index.json": json.dumps(index).encode(),
+        "config.json": b"{}",
+    }
 
 
-def test_a_sharded_checkpoint_takes_two_requests_a_shard_and_no_more_of_it_than_its_header(hub: HubServer) -> None:
+def test_a_sharded_checkpoint_takes_two_requests_a_shard_and_no_more_of_it_than_its_header(
+    hub: HubServer,
+) -> None:
     """The index tells how long each header may be."""
     files = shards(12, 40)
     hub.add_repo(REPO, files)
@@ -129,7 +164,12 @@ def test_what_differs_is_the_same_from_afar(hub: HubServer, tmp_path: Path) -> N
 
 def test_verifying_and_gating_find_the_same_from_afar(hub: HubServer, tmp_path: Path) -> None:
     secret = b"hf_" + b"aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xYzC"
-    spoiled = REFLOW | {"notes.txt": b"token: " + secret, "optimizer.pt": b"\x80\x02}q\x00.", "wandb/run.log": b"x", "big.mp4": bytes(3 << 20)}
+    spoiled = REFLOW | {
+        "notes.txt": b"token: " + secret,
+        "optimizer.pt": b"\x80\x02}q\x00.",
+        "wandb/run.log": b"x",
+        "big.mp4": bytes(3 << 20),
+    }
     hub.add_repo(REPO, spoiled)
     for path, data in spoiled.items():
         (tmp_path / "here" / path).parent.mkdir(parents=True, exist_ok=True)
@@ -137,11 +177,21 @@ def test_verifying_and_gating_find_the_same_from_afar(hub: HubServer, tmp_path: 
         (tmp_path / "here" / path).chmod(0o644)
     for judge in (api.verify, lambda where: _gate.gate(where).verification):
         afar, here = judge(NAME), judge(str(tmp_path / "here"))
-        assert [finding._replace(next="") for finding in afar.findings] == [finding._replace(next="") for finding in here.findings]
-        assert {skip.code for skip in afar.skipped} - {skip.code for skip in here.skipped} <= {"CK745", "CK805", "CK806", "CK814", *VALUES}
+        assert [finding._replace(next="") for finding in afar.findings] == [
+            finding._replace(next="") for finding in here.findings
+        ]
+        assert {skip.code for skip in afar.skipped} - {skip.code for skip in here.skipped} <= {
+            "CK745",
+            "CK805",
+            "CK806",
+            "CK814",
+            *VALUES,
+        }
     (skipped,) = {skip.reason for skip in afar.skipped if skip.code in {"CK805", "CK806", "CK814"}}
     assert skipped == "it is about permissions and links, which files on the Hub do not have"
-    assert {skip.reason for skip in afar.skipped if skip.code in VALUES} == {"values are not read from the Hub: download the checkpoint for that"}
+    assert {skip.reason for skip in afar.skipped if skip.code in VALUES} == {
+        "values are not read from the Hub: download the checkpoint for that"
+    }
     assert any(finding.code == "CK810" for finding in afar.findings)
     assert all(secret.decode() not in str(finding) for finding in afar.findings)
 
@@ -151,10 +201,16 @@ def test_verifying_and_gating_find_the_same_from_afar(hub: HubServer, tmp_path: 
     [
         (NAME, "hf download tester/policy --local-dir policy", "policy"),
         ("tester/policy", "hf download tester/policy --local-dir policy", "policy"),
-        (f"{NAME}@main/it's", "hf download tester/policy --revision main --include 'it'\\''s*' --local-dir policy", "policy/it's"),
+        (
+            f"{NAME}@main/it's",
+            "hf download tester/policy --revision main --include 'it'\\''s*' --local-dir policy",
+            "policy/it's",
+        ),
     ],
 )
-def test_a_repair_of_what_is_on_the_hub_begins_with_its_download(hub: HubServer, where: str, fetch: str, folder: str) -> None:
+def test_a_repair_of_what_is_on_the_hub_begins_with_its_download(
+    hub: HubServer, where: str, fetch: str, folder: str
+) -> None:
     hub.add_repo(REPO, REFLOW | {f"it's/{path}": data for path, data in REFLOW.items()})
     found = {finding.code: finding.next for finding in api.verify(where).findings}
     assert found["CK301"].startswith(f"{fetch} && ckpt sanitize ")
@@ -164,22 +220,35 @@ def test_a_repair_of_what_is_on_the_hub_begins_with_its_download(hub: HubServer,
     assert not found["CK742"], "what is no command stays as it is"
 
 
-def test_a_diagnosis_of_what_is_on_the_hub_is_of_the_files_and_says_how_to_get_them(hub: HubServer) -> None:
+def test_a_diagnosis_of_what_is_on_the_hub_is_of_the_files_and_says_how_to_get_them(
+    hub: HubServer,
+) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.add_repo("tester/student", REFLOW)
     found = api.diagnose(NAME, "hf://tester/student", Wish())
-    assert (found.live, found.failed, found.not_live) == (None, False, f"{NAME} is on the Hub, and a policy acts only on this machine")
-    assert "hf://tester/student is on the Hub; to let it act, or to repair it: hf download tester/student --local-dir student" in found.notes
+    assert (found.live, found.failed, found.not_live) == (
+        None,
+        False,
+        f"{NAME} is on the Hub, and a policy acts only on this machine",
+    )
+    assert (
+        "hf://tester/student is on the Hub; to let it act, or to repair it: hf download tester/student --local-dir student"
+        in found.notes
+    )
     assert {cause.code.value for cause in found.causes} >= {"reflow-fields", "vlm-built-in-f32"}
 
 
 def test_what_cannot_be_read_is_a_finding_from_afar_too(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL | {"model.safetensors": b"\xff" * 64})
     for found in (api.verify(NAME), _gate.gate(NAME).verification):
-        assert [(finding.code, finding.path) for finding in found.findings if finding.code < "CK200"] == [("CK102", "model.safetensors")]
+        assert [
+            (finding.code, finding.path) for finding in found.findings if finding.code < "CK200"
+        ] == [("CK102", "model.safetensors")]
     hub.add_repo("tester/empty", {"README.md": CARD})
     assert not _gate.gate("hf://tester/empty").passes
-    assert "holds no .safetensors file" in refusal(errors.NotACheckpoint, lambda: api.verify("hf://tester/empty"))
+    assert "holds no .safetensors file" in refusal(
+        errors.NotACheckpoint, lambda: api.verify("hf://tester/empty")
+    )
 
 
 @pytest.mark.parametrize("tail", [b"", b"PK\x05\x06" + bytes(18)])
@@ -187,7 +256,15 @@ def test_an_archive_too_large_to_fetch_is_not_passed(hub: HubServer, tail: bytes
     tar = bytearray(512)
     tar[257:262] = b"ustar"
     large = bytes(18 << 20)
-    hub.add_repo(REPO, {"a.gif": b"PK\x03\x04" + large + tail, "b.gif": bytes(tar) + large, "c.gif": b"GIF89a" + large, "d.bin": large})
+    hub.add_repo(
+        REPO,
+        {
+            "a.gif": b"PK\x03\x04" + large + tail,
+            "b.gif": bytes(tar) + large,
+            "c.gif": b"GIF89a" + large,
+            "d.bin": large,
+        },
+    )
     with hub_session():
         found = {entry.path: entry for entry in listing(NAME)}
     assert found["a.gif"].pickle.startswith("a zip archive")
@@ -196,10 +273,12 @@ def test_an_archive_too_large_to_fetch_is_not_passed(hub: HubServer, tail: bytes
     assert sum(record.sent for record in hub.requests) < 65 << 20
 
 
-# --- what it costs -----------------------------------------------------------------------------------------------------
+# --- what it costs --------------------------------------------------------------------------------
 
 
-def test_a_diff_of_two_policies_takes_three_requests_a_file_at_the_most_and_300_kilobytes(hub: HubServer) -> None:
+def test_a_diff_of_two_policies_takes_three_requests_a_file_at_the_most_and_300_kilobytes(
+    hub: HubServer,
+) -> None:
     """The fixtures have the names of full-size checkpoints, 500 and 1,000 tensors."""
     hub.add_repo(REPO, NORMAL)
     hub.add_repo(OTHER, REFLOW)
@@ -208,7 +287,11 @@ def test_a_diff_of_two_policies_takes_three_requests_a_file_at_the_most_and_300_
     for repo, files in ((REPO, NORMAL), (OTHER, REFLOW)):
         assert len(hub.requests.of(path_contains=f"/api/models/{repo}/revision/")) == 1
         for path in files:
-            asked = [record for record in hub.requests if f"{repo}/" in record.path and f"/{path}" in record.path.partition("?")[0]]
+            asked = [
+                record
+                for record in hub.requests
+                if f"{repo}/" in record.path and f"/{path}" in record.path.partition("?")[0]
+            ]
             assert len(asked) <= 2, path
         assert len(hub.requests.of(path_contains=f"/cdn/{repo}/")) <= 3
     assert sum(record.sent for record in hub.requests) <= 300_000
@@ -222,14 +305,21 @@ def test_a_diff_of_two_policies_takes_three_requests_a_file_at_the_most_and_300_
 def test_the_pages_and_the_json_say_what_it_took(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.add_repo(OTHER, REFLOW)
-    shown, compared, verified, gated = api.show(NAME), api.diff(NAME, f"hf://{OTHER}"), api.verify(NAME), _gate.gate(NAME)
+    shown, compared, verified, gated = (
+        api.show(NAME),
+        api.diff(NAME, f"hf://{OTHER}"),
+        api.verify(NAME),
+        _gate.gate(NAME),
+    )
     for page, schema, document in (
         (show_page(shown), "show", diff_json.document(shown)),
         (diff_page(compared), "diff", diff_json.document(compared)),
         (verdict_page.page(verified), "findings", findings_json.document(verified)),
         (verdict_page.page(gated), "verdict", findings_json.document(gated)),
     ):
-        jsonschema.validate(document, json.loads((ROOT / "schemas" / f"{schema}.schema.json").read_bytes()))
+        jsonschema.validate(
+            document, json.loads((ROOT / "schemas" / f"{schema}.schema.json").read_bytes())
+        )
         took = document["transferred"]
         assert isinstance(took, dict)
         assert f"in {took['requests']} requests, of " in text.render(page)
@@ -242,7 +332,13 @@ def test_the_command_line_reads_from_the_hub(hub: HubServer, tmp_path: Path) -> 
     environment = hub.environment(tmp_path / "home") | {"PYTHONPATH": str(ROOT)}
 
     def ckpt(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "ckpt_tools", *arguments], env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, "-m", "ckpt_tools", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     done = ckpt("diff", NAME, OTHER)
     assert (done.returncode, done.stderr) == (1, "")
@@ -259,7 +355,9 @@ def test_what_both_sides_have_is_fetched_once(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.add_repo(OTHER, NORMAL)
     assert api.diff(NAME, f"hf://{OTHER}").diff.same
-    assert [record.path for record in hub.requests.of(path_contains=OTHER)] == [f"/api/models/{OTHER}/revision/main?blobs=true"]
+    assert [record.path for record in hub.requests.of(path_contains=OTHER)] == [
+        f"/api/models/{OTHER}/revision/main?blobs=true"
+    ]
 
 
 def test_a_header_longer_than_the_guess_takes_one_request_more(hub: HubServer) -> None:
@@ -267,7 +365,11 @@ def test_a_header_longer_than_the_guess_takes_one_request_more(hub: HubServer) -
     read(NAME)
     length = 8 + int.from_bytes(REFLOW["model.safetensors"][:8], "little")
     (asked,) = hub.requests.of(path_contains="/model.safetensors")
-    ranges = [record.range for record in hub.requests.of(path_contains="/cdn/") if record.range and record.sent > 10_000]
+    ranges = [
+        record.range
+        for record in hub.requests.of(path_contains="/cdn/")
+        if record.range and record.sent > 10_000
+    ]
     assert asked.range == f"bytes=0-{HEADER_GUESS - 1}"
     assert ranges == [f"bytes=0-{HEADER_GUESS - 1}", f"bytes={HEADER_GUESS}-{length - 1}"]
 
@@ -285,11 +387,15 @@ def test_one_verb_sees_one_commit(hub: HubServer) -> None:
         place = remote_storage(NAME)
         hub.push(REPO, REFLOW)
         found = read(NAME)
-    assert (found.root, len(found.tensors), place.root) == (f"{NAME}@{first}", 500, f"{NAME}@{first}")
+    assert (found.root, len(found.tensors), place.root) == (
+        f"{NAME}@{first}",
+        500,
+        f"{NAME}@{first}",
+    )
     assert len(read(NAME).tensors) == 1000
 
 
-# --- the cache, and being offline --------------------------------------------------------------------------------------
+# --- the cache, and being offline -----------------------------------------------------------------
 
 
 def test_what_the_cache_has_is_not_fetched(hub: HubServer) -> None:
@@ -303,10 +409,15 @@ def test_what_the_cache_has_is_not_fetched(hub: HubServer) -> None:
     hub.push(REPO, {"config.json": b"{}"})
     hub.requests.clear()
     read(NAME)
-    assert {record.path.partition("?")[0].rpartition("/")[2] for record in hub.requests} == {"main", "config.json"}
+    assert {record.path.partition("?")[0].rpartition("/")[2] for record in hub.requests} == {
+        "main",
+        "config.json",
+    }
 
 
-def test_offline_a_cached_snapshot_is_read_and_another_is_a_clear_error(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_a_cached_snapshot_is_read_and_another_is_a_clear_error(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commit = hub.add_repo(REPO, NORMAL)
     expected = read(NAME)
     download(hub)
@@ -314,15 +425,21 @@ def test_offline_a_cached_snapshot_is_read_and_another_is_a_clear_error(hub: Hub
     lead(monkeypatch, HF_HUB_OFFLINE=True)
     assert read(NAME) == expected
     assert read(f"{REPO}@{commit}").weights == expected.weights
-    assert {file.path: (file.size, bool(file.content)) for file in repository(NAME).files} == {path: (len(data), True) for path, data in NORMAL.items()}
+    assert {file.path: (file.size, bool(file.content)) for file in repository(NAME).files} == {
+        path: (len(data), True) for path, data in NORMAL.items()
+    }
     assert not hub.requests
     line = refusal(errors.Unreachable, lambda: read("hf://tester/none@v2"))
     words = "the Hub is not asked for it: HF_HUB_OFFLINE is set, and its cache has nothing of it; unset it, or run this while online"
     assert line == f"hf://tester/none@v2: {words}: hf download tester/none --revision v2"
-    assert "tester/none: there is nothing here, and the Hub is not asked for it" in refusal(errors.PathNotFound, lambda: read("tester/none"))
+    assert "tester/none: there is nothing here, and the Hub is not asked for it" in refusal(
+        errors.PathNotFound, lambda: read("tester/none")
+    )
 
 
-def test_offline_a_snapshot_without_its_weights_is_said_to_be_in_parts(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_a_snapshot_without_its_weights_is_said_to_be_in_parts(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hub.add_repo(REPO, shards(2, 3))
     download(hub, ignore="*-00002-*")
     lead(monkeypatch, HF_HUB_OFFLINE=True)
@@ -331,7 +448,7 @@ def test_offline_a_snapshot_without_its_weights_is_said_to_be_in_parts(hub: HubS
     assert "is not in the cache, and the Hub is not asked: HF_HUB_OFFLINE is set" in line
 
 
-# --- names -------------------------------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -350,12 +467,28 @@ def test_offline_a_snapshot_without_its_weights_is_said_to_be_in_parts(hub: HubS
         "hf:///a/b",
     ],
 )
-def test_a_name_that_names_nothing_is_refused_before_anything_is_sent(hub: HubServer, where: str) -> None:
+def test_a_name_that_names_nothing_is_refused_before_anything_is_sent(
+    hub: HubServer, where: str
+) -> None:
     assert "write hf://owner/name" in refusal(errors.HubNameInvalid, lambda: read(where))
     assert not hub.requests
 
 
-@pytest.mark.parametrize("where", ["fixtures/none", "a/b/c", "a", "./a/b", "a/b.safetensors", "/a/b", "a//b", "a/b@c@d/", "ä/b", ""])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "fixtures/none",
+        "a/b/c",
+        "a",
+        "./a/b",
+        "a/b.safetensors",
+        "/a/b",
+        "a//b",
+        "a/b@c@d/",
+        "ä/b",
+        "",
+    ],
+)
 def test_a_path_that_is_not_there_is_no_name(hub: HubServer, where: str, tmp_path: Path) -> None:
     (tmp_path / "fixtures").mkdir()
     assert "there is nothing here" in refusal(errors.PathNotFound, lambda: read(where))
@@ -377,38 +510,62 @@ def test_a_path_that_is_there_is_never_a_name(hub: HubServer, tmp_path: Path) ->
 def test_another_kind_of_repository_is_called_what_it_is(hub: HubServer) -> None:
     hub.add_repo("datasets/tester/data", {"a": b"1"})
     hub.add_repo("spaces/tester/app", {"a": b"1"})
-    assert "hf://tester/data: is a dataset; checkpoints are in model repositories" in refusal(errors.HubNameInvalid, lambda: read("hf://tester/data"))
+    assert "hf://tester/data: is a dataset; checkpoints are in model repositories" in refusal(
+        errors.HubNameInvalid, lambda: read("hf://tester/data")
+    )
     assert "is a Space" in refusal(errors.HubNameInvalid, lambda: read("hf://tester/app"))
-    assert "names a dataset" in refusal(errors.HubNameInvalid, lambda: read("hf://datasets/tester/data"))
+    assert "names a dataset" in refusal(
+        errors.HubNameInvalid, lambda: read("hf://datasets/tester/data")
+    )
 
 
-@pytest.mark.parametrize("path", ["../model.safetensors", "/etc/passwd", "a/../../b", "C:\\x", "..\\x", "a\0b", "a//b"])
-def test_a_repository_with_a_file_that_leads_out_of_it_is_refused(hub: HubServer, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["../model.safetensors", "/etc/passwd", "a/../../b", "C:\\x", "..\\x", "a\0b", "a//b"]
+)
+def test_a_repository_with_a_file_that_leads_out_of_it_is_refused(
+    hub: HubServer, path: str
+) -> None:
     hub.add_repo(REPO, NORMAL | {path: b"x"})
     assert "which leads out of the repository" in refusal(errors.PathEscapes, lambda: read(NAME))
 
 
-# --- who may read ------------------------------------------------------------------------------------------------------
+# --- who may read ---------------------------------------------------------------------------------
 
 
-def test_missing_private_and_gated_are_told_apart_as_far_as_the_hub_does(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_private_and_gated_are_told_apart_as_far_as_the_hub_does(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.add_repo("tester/private", NORMAL, private=True)
     hub.add_repo("tester/gated", NORMAL, gated=True)
     assert len(read("hf://tester/private").tensors) == 500
     missing = "no such model is on the Hub, or it is private; check the spelling"
-    assert f"hf://tester/none: {missing}, and whether your token may read it: `hf auth whoami`" in refusal(
-        errors.NoRepository, lambda: read("hf://tester/none")
+    assert (
+        f"hf://tester/none: {missing}, and whether your token may read it: `hf auth whoami`"
+        in refusal(errors.NoRepository, lambda: read("hf://tester/none"))
     )
-    assert "tester/none: there is nothing here, and no such model is on the Hub" in refusal(errors.PathNotFound, lambda: read("tester/none"))
-    assert "hf://tester/policy@v9: has no such branch, tag or commit; look at" in refusal(errors.PathNotFound, lambda: read(f"{NAME}@v9"))
+    assert "tester/none: there is nothing here, and no such model is on the Hub" in refusal(
+        errors.PathNotFound, lambda: read("tester/none")
+    )
+    assert "hf://tester/policy@v9: has no such branch, tag or commit; look at" in refusal(
+        errors.PathNotFound, lambda: read(f"{NAME}@v9")
+    )
     gated = refusal(errors.AccessRefused, lambda: read("hf://tester/gated"))
-    assert gated.endswith(f"is gated: its owner decides who may read it; ask for access on {hub.endpoint}/tester/gated")
+    assert gated.endswith(
+        f"is gated: its owner decides who may read it; ask for access on {hub.endpoint}/tester/gated"
+    )
     monkeypatch.delenv("HF_TOKEN")
-    assert f"{missing}; a private one is read after `hf auth login`" in refusal(errors.NoRepository, lambda: read("hf://tester/private"))
-    assert "then log in with `hf auth login`" in refusal(errors.AccessRefused, lambda: read("hf://tester/gated"))
+    assert f"{missing}; a private one is read after `hf auth login`" in refusal(
+        errors.NoRepository, lambda: read("hf://tester/private")
+    )
+    assert "then log in with `hf auth login`" in refusal(
+        errors.AccessRefused, lambda: read("hf://tester/gated")
+    )
     monkeypatch.setenv("HF_TOKEN", "hf_someone_elses")
-    assert "the Hub refuses it (401): Invalid credentials in Authorization header; check the token" in refusal(errors.AccessRefused, lambda: read(NAME))
+    assert (
+        "the Hub refuses it (401): Invalid credentials in Authorization header; check the token"
+        in refusal(errors.AccessRefused, lambda: read(NAME))
+    )
 
 
 @pytest.mark.parametrize(
@@ -422,7 +579,9 @@ def test_missing_private_and_gated_are_told_apart_as_far_as_the_hub_does(hub: Hu
         lambda where: api.upload("tester/x", where),
     ],
 )
-def test_what_needs_the_files_says_how_to_get_them(hub: HubServer, job: Callable[[str], object]) -> None:
+def test_what_needs_the_files_says_how_to_get_them(
+    hub: HubServer, job: Callable[[str], object]
+) -> None:
     line = refusal(errors.RemoteNotSupported, lambda: job(f"{NAME}@v1/sub"))
     get = "download it first: hf download tester/policy --revision v1 --include 'sub*' --local-dir policy"
     assert line == f"{NAME}@v1/sub: is on the Hub, and this needs it on this machine; {get}"

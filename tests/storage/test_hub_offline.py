@@ -1,4 +1,7 @@
-"""Offline the cache may hold a part of a repository: it is read, but nothing is concluded from what it lacks, and nothing is believed unseen."""
+"""Offline the cache may hold a part of a repository.
+
+It is read, but nothing is concluded from what it lacks, and nothing is believed unseen.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,24 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 REPO = "tester/policy"
-CARD = b"---\nlicense: apache-2.0\nlibrary_name: lerobot\npipeline_tag: robotics\n---\n\n# A policy\n"
-NORMAL = {path.name: path.read_bytes() for path in (ROOT / "fixtures" / "normal").iterdir()} | {"README.md": CARD}
+CARD = (
+    b"---\nlicense: apache-2.0\nlibrary_name: lerobot\npipeline_tag: robotics\n---\n\n# A policy\n"
+)
+NORMAL = {path.name: path.read_bytes() for path in (ROOT / "fixtures" / "normal").iterdir()} | {
+    "README.md": CARD
+}
 
 
 def run(hub: HubServer, home: Path, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
     environment = hub.environment(home / "home", token=hub.token) | {"PYTHONPATH": str(ROOT)} | more
-    return subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False, cwd=home, env=environment)
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=home,
+        env=environment,
+    )
 
 
 def part_of_it(hub: HubServer, home: Path) -> Path:
@@ -37,7 +51,9 @@ def part_of_it(hub: HubServer, home: Path) -> Path:
 
 
 @pytest.mark.parametrize("command", [("gate", f"hf://{REPO}"), ("hash", "here", "--remote", REPO)])
-def test_a_part_of_a_repository_passes_for_nothing(hub: HubServer, tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_a_part_of_a_repository_passes_for_nothing(
+    hub: HubServer, tmp_path: Path, command: tuple[str, ...]
+) -> None:
     part_of_it(hub, tmp_path)
     assert run(hub, tmp_path, "ckpt_tools", *command).returncode == 1
     done = run(hub, tmp_path, "ckpt_tools", *command, HF_HUB_OFFLINE="1")
@@ -45,14 +61,20 @@ def test_a_part_of_a_repository_passes_for_nothing(hub: HubServer, tmp_path: Pat
     assert "HF_HUB_OFFLINE is set, and what the cache has may be a part; unset it" in done.stderr
 
 
-def test_what_somebody_wrote_into_the_cache_is_not_the_commits(hub: HubServer, tmp_path: Path) -> None:
+def test_what_somebody_wrote_into_the_cache_is_not_the_commits(
+    hub: HubServer, tmp_path: Path
+) -> None:
     here = part_of_it(hub, tmp_path)
     (cached,) = (tmp_path / "home").rglob("snapshots/*/config.json")
     blob = cached.resolve()
     text = blob.read_text()
     config = json.loads(text)
     blob.chmod(0o644)
-    blob.write_text(text.replace(f'"num_steps": {config["num_steps"]}', f'"num_steps": {99 - config["num_steps"]}'))
+    blob.write_text(
+        text.replace(
+            f'"num_steps": {config["num_steps"]}', f'"num_steps": {99 - config["num_steps"]}'
+        )
+    )
     assert blob.read_text() != text
     done = run(hub, tmp_path, "ckpt_tools", "diff", str(here), f"hf://{REPO}")
     assert "num_steps" not in done.stdout
@@ -78,7 +100,9 @@ def test_a_path_that_the_repository_lacks_is_trouble(hub: HubServer, tmp_path: P
     assert "the repository has no such file or folder at this commit" in done.stderr
 
 
-def test_an_environment_that_the_client_does_not_understand_is_one_line(hub: HubServer, tmp_path: Path) -> None:
+def test_an_environment_that_the_client_does_not_understand_is_one_line(
+    hub: HubServer, tmp_path: Path
+) -> None:
     done = run(hub, tmp_path, "ckpt_tools", "show", f"hf://{REPO}", HF_HUB_DOWNLOAD_TIMEOUT="abc")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -1,4 +1,7 @@
-"""Checkpoints on the Hub, and every way in which reading them goes wrong: a server in trouble, answers that are none, and no way there at all."""
+"""Checkpoints on the Hub, and every way in which reading them goes wrong.
+
+A server in trouble, answers that are none, and no way there at all.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,17 @@ from tests.support.hub.server import Fault, HubServer
 pytestmark = pytest.mark.usefixtures("led")
 
 
-# --- what goes wrong on the way ----------------------------------------------------------------------------------------
+# --- what goes wrong on the way -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("fault", "words"), [(Fault.SERVER_ERROR, "500"), (Fault.UNAVAILABLE, "503"), (Fault.TOO_MANY_REQUESTS, "429")])
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [(Fault.SERVER_ERROR, "500"), (Fault.UNAVAILABLE, "503"), (Fault.TOO_MANY_REQUESTS, "429")],
+)
 @pytest.mark.parametrize("path", ["/revision/", "/resolve/", "/cdn/"])
-def test_a_server_in_trouble_is_asked_again_and_not_for_ever(hub: HubServer, waits: list[float], fault: Fault, words: str, path: str) -> None:
+def test_a_server_in_trouble_is_asked_again_and_not_for_ever(
+    hub: HubServer, waits: list[float], fault: Fault, words: str, path: str
+) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.misbehave(fault, times=storage_http.TRIES - 1, path_contains=path, seconds=7)
     assert len(read(NAME).tensors) == 500
@@ -38,13 +46,17 @@ def test_a_server_in_trouble_is_asked_again_and_not_for_ever(hub: HubServer, wai
     assert f"({words}); try again later" in line
 
 
-def test_a_server_that_asks_for_patience_gets_it_within_reason(hub: HubServer, waits: list[float]) -> None:
+def test_a_server_that_asks_for_patience_gets_it_within_reason(
+    hub: HubServer, waits: list[float]
+) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.misbehave(Fault.TOO_MANY_REQUESTS, path_contains="/revision/", seconds=7)
     read(NAME)
     assert waits == [7]
     hub.misbehave(Fault.TOO_MANY_REQUESTS, path_contains="/revision/", seconds=3600)
-    assert "it asks for 3,600 seconds of patience: try again after that" in refusal(errors.WrongAnswer, lambda: read(NAME))
+    assert "it asks for 3,600 seconds of patience: try again after that" in refusal(
+        errors.WrongAnswer, lambda: read(NAME)
+    )
     assert waits == [7]
 
 
@@ -58,7 +70,9 @@ def test_a_server_that_asks_for_patience_gets_it_within_reason(hub: HubServer, w
         (Fault.WRONG_RANGE, "to a request for bytes 0-", "/cdn/"),
     ],
 )
-def test_an_answer_that_is_not_what_was_asked_for_is_asked_for_again(hub: HubServer, fault: Fault, words: str, path: str) -> None:
+def test_an_answer_that_is_not_what_was_asked_for_is_asked_for_again(
+    hub: HubServer, fault: Fault, words: str, path: str
+) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.misbehave(fault, times=1, path_contains=path)
     assert len(read(NAME).tensors) == 500
@@ -77,7 +91,9 @@ def test_a_listing_that_breaks_off_is_asked_for_again(hub: HubServer) -> None:
 def test_bytes_that_are_not_those_of_the_commit_are_refused(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.misbehave(Fault.WRONG_BYTES, path_contains="/config.json")
-    assert "/config.json: what came is not what the Hub lists: its id in git is another" in refusal(errors.WrongAnswer, lambda: read(NAME))
+    assert "/config.json: what came is not what the Hub lists: its id in git is another" in refusal(
+        errors.WrongAnswer, lambda: read(NAME)
+    )
     hub.misbehave(Fault.WRONG_BYTES, path_contains=f"/cdn/{REPO}/d5a2c43d", times=9)
     assert "its sha256 is another" in refusal(errors.WrongAnswer, lambda: read(NAME))
 
@@ -86,7 +102,9 @@ def test_bytes_that_are_not_those_of_the_commit_are_refused(hub: HubServer) -> N
 def test_a_body_that_is_packed_unasked_is_refused(hub: HubServer, fault: Fault) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.misbehave(fault, path_contains="/cdn/")
-    assert "answered with a compressed body, which was not asked for" in refusal(errors.WrongAnswer, lambda: read(NAME))
+    assert "answered with a compressed body, which was not asked for" in refusal(
+        errors.WrongAnswer, lambda: read(NAME)
+    )
 
 
 def test_a_server_that_ignores_ranges_is_read_as_far_as_needed(hub: HubServer) -> None:
@@ -108,7 +126,10 @@ def test_a_range_far_into_a_file_is_not_got_by_downloading_what_is_before(hub: H
         place = remote_storage(NAME)
         with place.opened(f"{place.root}/far.bin") as file:
             line = refusal(errors.WrongAnswer, lambda: file.read(10, 4 << 20))
-    assert "sends the whole file where bytes 4194304-4194313 are asked for; what is on the way to the Hub serves no ranges" in line
+    assert (
+        "sends the whole file where bytes 4194304-4194313 are asked for; what is on the way to the Hub serves no ranges"
+        in line
+    )
 
 
 def test_redirects_lead_on_but_not_round_and_not_astray(hub: HubServer) -> None:
@@ -117,11 +138,15 @@ def test_redirects_lead_on_but_not_round_and_not_astray(hub: HubServer) -> None:
     assert len(read(NAME).tensors) == 500
     hub.misbehave(Fault.REDIRECT_LOOP, path_contains="/resolve/", times=9)
     hub.requests.clear()
-    assert f"leads from one place to the next more than {storage_http.HOPS} times" in refusal(errors.WrongAnswer, lambda: read(f"{NAME}/model.safetensors"))
+    assert f"leads from one place to the next more than {storage_http.HOPS} times" in refusal(
+        errors.WrongAnswer, lambda: read(f"{NAME}/model.safetensors")
+    )
     assert len(hub.requests) == 1 + storage_http.HOPS
     hub.behave()
     hub.misbehave(Fault.LEADS_ASTRAY, path_contains="/resolve/", times=9)
-    assert "leads on to file:, where nobody should follow" in refusal(errors.WrongAnswer, lambda: read(NAME))
+    assert "leads on to file:, where nobody should follow" in refusal(
+        errors.WrongAnswer, lambda: read(NAME)
+    )
 
 
 def test_a_signed_address_that_expired_is_asked_for_anew(hub: HubServer) -> None:
@@ -146,33 +171,51 @@ def test_a_page_for_people_is_no_listing(hub: HubServer, fault: Fault) -> None:
 
 def test_a_file_larger_than_its_kind_may_be_is_not_fetched(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL | {"config.json": b"[" * (5 << 20)})
-    assert "config.json: has 5,242,880 bytes, more than the 4,194,304 that a file of its kind may have" in refusal(errors.Unreadable, lambda: read(NAME))
+    assert (
+        "config.json: has 5,242,880 bytes, more than the 4,194,304 that a file of its kind may have"
+        in refusal(errors.Unreadable, lambda: read(NAME))
+    )
 
 
-def test_a_file_that_is_gone_from_the_storage_is_said_to_be(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_gone_from_the_storage_is_said_to_be(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commit = hub.add_repo(REPO, NORMAL)
-    monkeypatch.setattr("ckpt_tools.storage.hub_storage.file_url", lambda a, _b, path: f"{a.client.endpoint}/{REPO}/resolve/{commit}/{path}.gone")
-    assert f"{NAME}@{commit}/model.safetensors: is not on the Hub" in refusal(errors.PathNotFound, lambda: read(f"{NAME}/model.safetensors"))
+    monkeypatch.setattr(
+        "ckpt_tools.storage.hub_storage.file_url",
+        lambda a, _b, path: f"{a.client.endpoint}/{REPO}/resolve/{commit}/{path}.gone",
+    )
+    assert f"{NAME}@{commit}/model.safetensors: is not on the Hub" in refusal(
+        errors.PathNotFound, lambda: read(f"{NAME}/model.safetensors")
+    )
 
 
 def test_nobody_follows_from_https_to_http(hub: HubServer) -> None:
     assert hub.endpoint
     here = "https://hub.test/resolve"
-    leads_on = httpx.Response(302, headers={"Location": "http://hub.test/plain"}, request=httpx.Request("GET", here))
-    assert "leads on to http:, where nobody should follow" in refusal(errors.WrongAnswer, lambda: connect()._next(here, here, leads_on))
+    leads_on = httpx.Response(
+        302, headers={"Location": "http://hub.test/plain"}, request=httpx.Request("GET", here)
+    )
+    assert "leads on to http:, where nobody should follow" in refusal(
+        errors.WrongAnswer, lambda: connect()._next(here, here, leads_on)
+    )
 
 
 @pytest.mark.parametrize("token", ["hf_xxx\x00y", "hf_xxx\u00e4"])
-def test_a_token_that_is_none_is_not_quoted(hub: HubServer, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+def test_a_token_that_is_none_is_not_quoted(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
     hub.add_repo(REPO, NORMAL)
     monkeypatch.setattr("huggingface_hub.utils._headers.get_token", lambda: token)
     assert "check HF_" in refusal(errors.Unreachable, lambda: read(NAME))
 
 
-# --- no way to the Hub -------------------------------------------------------------------------------------------------
+# --- no way to the Hub ----------------------------------------------------------------------------
 
 
-def test_a_hub_that_does_not_answer_is_not_waited_for(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_does_not_answer_is_not_waited_for(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hub.add_repo(REPO, NORMAL)
     lead(monkeypatch, HF_HUB_DOWNLOAD_TIMEOUT=0.2)
     hub.misbehave(Fault.SLOW, times=99, seconds=600)
@@ -196,9 +239,14 @@ def closed_port() -> int:
     ],
     ids=["refused", "no such host", "no TLS", "no address", "no scheme"],
 )
-def test_no_way_to_the_hub_is_one_line(hub: HubServer, monkeypatch: pytest.MonkeyPatch, endpoint: str, words: str) -> None:
+def test_no_way_to_the_hub_is_one_line(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, endpoint: str, words: str
+) -> None:
     ports = {"closed": closed_port(), "plain": hub.endpoint.rpartition(":")[2]}
     lead(monkeypatch, ENDPOINT=endpoint.format(**ports))
     line = refusal(errors.Unreachable, lambda: read(NAME))
     assert line.startswith(f"{NAME}: {words.format(**ports)}")
-    assert "check the network, HF_ENDPOINT and the proxy settings" in line or "check HF_ENDPOINT" in line
+    assert (
+        "check the network, HF_ENDPOINT and the proxy settings" in line
+        or "check HF_ENDPOINT" in line
+    )

@@ -1,7 +1,8 @@
 """Work shared among threads. The laws, each a test below:
 
 - all tasks are done, each once, whatever the number of threads;
-- the first failure is what is raised, when all threads have ended, and nobody is told of anything after it;
+- the first failure is what is raised, when all threads have ended, and nobody is told of anything
+  after it;
 - an interruption is heard also while the calling thread only waits for the others.
 """
 
@@ -43,7 +44,9 @@ def test_the_first_failure_is_raised_when_all_have_ended() -> None:
 
     with pytest.raises(LookupError):
         team.do([(slow, ()), (slow, ()), (fail, ()), (slow, ())])
-    assert told == [-1, -1], "those at work came to where they tell, and no further; what waited was not begun"
+    assert told == [-1, -1], (
+        "those at work came to where they tell, and no further; what waited was not begun"
+    )
 
 
 def test_an_interruption_is_heard_while_the_calling_thread_waits_for_the_others() -> None:

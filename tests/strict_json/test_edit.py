@@ -1,10 +1,10 @@
 """Laws of editing JSON text, on documents as json.dumps writes them in several styles, and on documents with any blanks and spellings.
 
-set        the parsed result is the parsed document with the value set
-untouched  the text of every other value, and all text before and after the place, is as it was
-inverse    a new key or item set and removed again leaves the same bytes; a key renamed and renamed back too
-dumps      a document that json.dumps wrote is, edited, what json.dumps would have written of the edited document
-refused    a pointer that leads nowhere is refused with the nearest place, the likely key and the next step
+set        the parsed result is the parsed document with the value set untouched  the text of every
+other value, and all text before and after the place, is as it was inverse    a new key or item set
+and removed again leaves the same bytes; a key renamed and renamed back too dumps      a document
+that json.dumps wrote is, edited, what json.dumps would have written of the edited document refused
+a pointer that leads nowhere is refused with the nearest place, the likely key and the next step
 """
 
 from __future__ import annotations
@@ -25,11 +25,38 @@ from ckpt_tools.strict_json.pointer import from_words, joined, segments
 from ckpt_tools.strict_json.spans import spans
 
 ROOT = Path(__file__).parents[2]
-KEYS = ("", "a", "b", "a/b", "a~b", "~1", "0", "-", '"', "\\", "\n", "é", "\U0001f600", "{", "a b", "a.b")
+KEYS = (
+    "",
+    "a",
+    "b",
+    "a/b",
+    "a~b",
+    "~1",
+    "0",
+    "-",
+    '"',
+    "\\",
+    "\n",
+    "é",
+    "\U0001f600",
+    "{",
+    "a b",
+    "a.b",
+)
 
 keys = st.one_of(st.sampled_from(KEYS), st.text(max_size=3))
-scalars = st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=5))
-values = st.recursive(scalars, lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(keys, inner, max_size=4)), max_leaves=10)
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=5),
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(keys, inner, max_size=4)),
+    max_leaves=10,
+)
 blanks = st.sampled_from(("", "", " ", "\n", "\t", "\r\n", " \n  ", "\n\n    "))
 
 
@@ -41,14 +68,23 @@ class Look(NamedTuple):
     ascii: bool = True
 
     def dump(self, value: Any) -> str:
-        return json.dumps(value, indent=self.indent, separators=self.separators, ensure_ascii=self.ascii)
+        return json.dumps(
+            value, indent=self.indent, separators=self.separators, ensure_ascii=self.ascii
+        )
 
 
-looks = st.builds(Look, st.sampled_from((None, 0, 2, 4, "\t")), st.sampled_from((None, (",", ":"), (", ", ": "), (",", ": "))))
+looks = st.builds(
+    Look,
+    st.sampled_from((None, 0, 2, 4, "\t")),
+    st.sampled_from((None, (",", ":"), (", ", ": "), (",", ": "))),
+)
 
 
 def evident(value: Any) -> dict[str, Any]:
-    """Return `value` in a document that shows how its writer writes: two keys, and a raw character for those who write them raw."""
+    """Return `value` in a document that shows how its writer writes.
+
+    Two keys, and a raw character for those who write them raw.
+    """
     return {"first": 1, "second é": [1, 2], "value": value}
 
 
@@ -56,12 +92,23 @@ def evident(value: Any) -> dict[str, Any]:
 def spelled(draw: st.DrawFn, value: Any) -> str:
     """Draw a spelling of `value` with blanks where JSON lets them stand, but no line break in what is empty."""
     if isinstance(value, dict | list) and not value:
-        return draw(st.sampled_from(("{}", "{ }"))) if isinstance(value, dict) else draw(st.sampled_from(("[]", "[  ]")))
+        return (
+            draw(st.sampled_from(("{}", "{ }")))
+            if isinstance(value, dict)
+            else draw(st.sampled_from(("[]", "[  ]")))
+        )
     if isinstance(value, dict):
-        parts = [f"{draw(blanks)}{json.dumps(key)}{draw(blanks)}:{draw(blanks)}{draw(spelled(item))}{draw(blanks)}" for key, item in value.items()]
+        parts = [
+            f"{draw(blanks)}{json.dumps(key)}{draw(blanks)}:{draw(blanks)}{draw(spelled(item))}{draw(blanks)}"
+            for key, item in value.items()
+        ]
         return "{" + ",".join(parts) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(draw(blanks) + draw(spelled(item)) + draw(blanks) for item in value) + "]"
+        return (
+            "["
+            + ",".join(draw(blanks) + draw(spelled(item)) + draw(blanks) for item in value)
+            + "]"
+        )
     return json.dumps(value, ensure_ascii=draw(st.booleans()))
 
 
@@ -73,7 +120,13 @@ texts = st.one_of(
 
 def places(value: Any, at: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """Return the path of `value` and of every value in it."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     return [at, *(place for key, item in inner for place in places(item, (*at, str(key))))]
 
 
@@ -109,9 +162,18 @@ def draw_place(data: st.DataObject, value: Any, *, new: bool) -> tuple[str, ...]
     """Draw the path of a value, or of a key or item that is not there."""
     if not new:
         return data.draw(st.sampled_from(places(value)), label="place")
-    holder = data.draw(st.sampled_from([place for place in places(value) if isinstance(at(value, place), dict | list)]), label="holder")
+    holder = data.draw(
+        st.sampled_from(
+            [place for place in places(value) if isinstance(at(value, place), dict | list)]
+        ),
+        label="holder",
+    )
     inside = at(value, holder)
-    key = "-" if isinstance(inside, list) else data.draw(keys.filter(lambda key: key not in inside), label="key")
+    key = (
+        "-"
+        if isinstance(inside, list)
+        else data.draw(keys.filter(lambda key: key not in inside), label="key")
+    )
     return (*holder, key)
 
 
@@ -136,11 +198,23 @@ def test_setting_a_value_sets_it_and_nothing_else(text: str, new: Any, data: st.
 @example('{"a": 1}', "é", None)
 @example("{ }", 1, None)
 @example('["é"]', "ü", None)
-def test_a_new_key_is_added_at_the_end_and_removed_without_a_trace(text: str, new: Any, data: st.DataObject | None) -> None:
-    path = draw_place(data, parse(text), new=True) if data else ("-",) if text.startswith("[") else ("new",)
+def test_a_new_key_is_added_at_the_end_and_removed_without_a_trace(
+    text: str, new: Any, data: st.DataObject | None
+) -> None:
+    path = (
+        draw_place(data, parse(text), new=True)
+        if data
+        else ("-",)
+        if text.startswith("[")
+        else ("new",)
+    )
     done = set_value(text, joined(path), new)
     assert repr(parse(done)) == repr(with_value(parse(text), path, new))
-    added = path if path[-1] != "-" or isinstance(at(parse(text), path[:-1]), dict) else (*path[:-1], str(len(at(parse(text), path[:-1]))))
+    added = (
+        path
+        if path[-1] != "-" or isinstance(at(parse(text), path[:-1]), dict)
+        else (*path[:-1], str(len(at(parse(text), path[:-1]))))
+    )
     assert unset_value(done, joined(added)) == text
     before, after = spans(text), spans(done)
     for pointer, member in before.items():
@@ -156,14 +230,24 @@ def test_removing_removes_that_member_and_no_other_text(text: str, data: st.Data
     path = data.draw(st.sampled_from(inner))
     done = unset_value(text, joined(path))
     assert repr(parse(done)) == repr(without(parse(text), path))
-    left = [text[slice(*member.value)] for pointer, member in spans(text).items() if not isinstance(parse(text[slice(*member.value)]), dict | list)]
-    kept = [done[slice(*member.value)] for member in spans(done).values() if not isinstance(parse(done[slice(*member.value)]), dict | list)]
+    left = [
+        text[slice(*member.value)]
+        for pointer, member in spans(text).items()
+        if not isinstance(parse(text[slice(*member.value)]), dict | list)
+    ]
+    kept = [
+        done[slice(*member.value)]
+        for member in spans(done).values()
+        if not isinstance(parse(done[slice(*member.value)]), dict | list)
+    ]
     assert set(kept) <= set(left)
     assert len(text) > len(done)
 
 
 @given(values, looks, st.data())
-def test_without_a_key_the_text_is_what_dumps_would_have_written(value: Any, look: Look, data: st.DataObject) -> None:
+def test_without_a_key_the_text_is_what_dumps_would_have_written(
+    value: Any, look: Look, data: st.DataObject
+) -> None:
     look = look._replace(ascii=data.draw(st.booleans()))
     document = evident(value)
     path = data.draw(st.sampled_from([place for place in places(document) if place]))
@@ -171,7 +255,9 @@ def test_without_a_key_the_text_is_what_dumps_would_have_written(value: Any, loo
 
 
 @given(values, values, looks, st.data())
-def test_with_a_value_the_text_is_what_dumps_would_have_written(value: Any, new: Any, look: Look, data: st.DataObject) -> None:
+def test_with_a_value_the_text_is_what_dumps_would_have_written(
+    value: Any, new: Any, look: Look, data: st.DataObject
+) -> None:
     look = look._replace(ascii=data.draw(st.booleans()))
     document = evident(value)
     path = draw_place(data, document, new=data.draw(st.booleans()))
@@ -183,7 +269,9 @@ def test_with_a_value_the_text_is_what_dumps_would_have_written(value: Any, new:
 
 
 @given(st.lists(st.text("abé", min_size=1, max_size=4), max_size=4, unique=True), looks, st.data())
-def test_what_another_program_added_is_removed_without_a_trace(added: list[str], look: Look, data: st.DataObject) -> None:
+def test_what_another_program_added_is_removed_without_a_trace(
+    added: list[str], look: Look, data: st.DataObject
+) -> None:
     normal = json.loads((ROOT / "fixtures/normal/config.json").read_text(encoding="utf-8"))
     names = [*normal, *added]
     order = data.draw(st.permutations(names)) if data.draw(st.booleans()) else names
@@ -195,7 +283,9 @@ def test_what_another_program_added_is_removed_without_a_trace(added: list[str],
 
 
 @given(st.dictionaries(keys, values, min_size=1, max_size=4), looks, keys, st.data())
-def test_a_key_renamed_and_renamed_back_leaves_the_same_bytes(document: dict[str, Any], look: Look, to: str, data: st.DataObject) -> None:
+def test_a_key_renamed_and_renamed_back_leaves_the_same_bytes(
+    document: dict[str, Any], look: Look, to: str, data: st.DataObject
+) -> None:
     look = look._replace(ascii=data.draw(st.booleans()))
     key = data.draw(st.sampled_from(list(document)))
     document["second é"] = 1
@@ -203,13 +293,15 @@ def test_a_key_renamed_and_renamed_back_leaves_the_same_bytes(document: dict[str
     if to in document:
         return
     done = rename_key(text, joined([key]), to)
-    assert repr(parse(done)) == repr({to if name == key else name: value for name, value in document.items()})
+    assert repr(parse(done)) == repr(
+        {to if name == key else name: value for name, value in document.items()}
+    )
     assert done == look.dump(parse(done))
     assert rename_key(done, joined([to]), key) == text
     assert rename_key(text, joined([key]), key) == text
 
 
-# --- neighbours ----------------------------------------------------------------------------------------------------------
+# --- neighbours -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -220,11 +312,31 @@ def test_a_key_renamed_and_renamed_back_leaves_the_same_bytes(document: dict[str
         ("{}", "/a", 1, '{"a": 1}'),
         ("{ }\n", "/a", 1, '{ "a": 1 }\n'),
         ("[]", "/-", [], "[[]]"),
-        ('{\n\t"a": {}\n}', "/a/b", {"c": [1]}, '{\n\t"a": {\n\t\t"b": {\n\t\t\t"c": [\n\t\t\t\t1\n\t\t\t]\n\t\t}\n\t}\n}'),
-        ('{\r\n  "a": 1\r\n}\r\n', "/b", {"c": 2}, '{\r\n  "a": 1,\r\n  "b": {\r\n    "c": 2\r\n  }\r\n}\r\n'),
-        ('{\n  "a": [1, 2],\n  "b": 1e-08\n}', "/c", [3], '{\n  "a": [1, 2],\n  "b": 1e-08,\n  "c": [3]\n}'),
+        (
+            '{\n\t"a": {}\n}',
+            "/a/b",
+            {"c": [1]},
+            '{\n\t"a": {\n\t\t"b": {\n\t\t\t"c": [\n\t\t\t\t1\n\t\t\t]\n\t\t}\n\t}\n}',
+        ),
+        (
+            '{\r\n  "a": 1\r\n}\r\n',
+            "/b",
+            {"c": 2},
+            '{\r\n  "a": 1,\r\n  "b": {\r\n    "c": 2\r\n  }\r\n}\r\n',
+        ),
+        (
+            '{\n  "a": [1, 2],\n  "b": 1e-08\n}',
+            "/c",
+            [3],
+            '{\n  "a": [1, 2],\n  "b": 1e-08,\n  "c": [3]\n}',
+        ),
         ('{\n  "a": [1, 2],\n  "b": {}\n}', "/a/-", 3, '{\n  "a": [1, 2, 3],\n  "b": {}\n}'),
-        ('{\n  "a": [1, 2],\n  "b": 0\n}', "/b", [[1], [2]], '{\n  "a": [1, 2],\n  "b": [\n    [1],\n    [2]\n  ]\n}'),
+        (
+            '{\n  "a": [1, 2],\n  "b": 0\n}',
+            "/b",
+            [[1], [2]],
+            '{\n  "a": [1, 2],\n  "b": [\n    [1],\n    [2]\n  ]\n}',
+        ),
         ('{\n  "a": 1,\n\n  "b": 2\n}', "/c", 3, '{\n  "a": 1,\n\n  "b": 2,\n  "c": 3\n}'),
         ('{ "a" : 1 , "b" : 2 }', "/c", 3, '{ "a" : 1 , "b" : 2 , "c" : 3 }'),
         ('{\n    "a": 1\n  , "b": 2\n}', "/c", 3, '{\n    "a": 1\n  , "b": 2\n  , "c": 3\n}'),
@@ -239,7 +351,9 @@ def test_a_key_renamed_and_renamed_back_leaves_the_same_bytes(document: dict[str
         ('{\n  "a": {\n  }\n}', "/a/b", 1, '{\n  "a": {\n    "b": 1\n  }\n}'),
     ],
 )
-def test_what_is_added_looks_like_its_neighbours(text: str, pointer: str, value: Any, expected: str) -> None:
+def test_what_is_added_looks_like_its_neighbours(
+    text: str, pointer: str, value: Any, expected: str
+) -> None:
     assert set_value(text, pointer, value) == expected
 
 
@@ -259,13 +373,19 @@ def test_what_is_removed_leaves_no_trace(text: str, pointer: str, expected: str)
 
 
 def test_the_fixture_of_a_reflow_checkpoint_becomes_normal_by_three_edits() -> None:
-    """What this tool is for: after them the config is, byte for byte, what LeRobot writes for a normal checkpoint."""
+    """What this tool is for.
+
+    After them the config is, byte for byte, what LeRobot writes for a normal checkpoint.
+    """
     text = (ROOT / "fixtures/reflow/config.json").read_text(encoding="utf-8")
-    edited = unset_value(unset_value(set_value(text, "/load_vlm_weights", value=True), "/use_reflow"), "/teacher_model_path")
+    edited = unset_value(
+        unset_value(set_value(text, "/load_vlm_weights", value=True), "/use_reflow"),
+        "/teacher_model_path",
+    )
     assert edited == json.dumps(parse(edited), indent=4)
 
 
-# --- refusals ------------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 DOCUMENT = '{"load_vlm_weights": false, "policy": {"device": "cuda", "tags": [1, 2], "none": {}, "no": []}}'
 
@@ -273,12 +393,21 @@ DOCUMENT = '{"load_vlm_weights": false, "policy": {"device": "cuda", "tags": [1,
 @pytest.mark.parametrize(
     ("pointer", "words"),
     [
-        ("policy", "policy: is no JSON pointer: one starts with /, or is empty for the whole document; write /policy"),
+        (
+            "policy",
+            "policy: is no JSON pointer: one starts with /, or is empty for the whole document; write /policy",
+        ),
         ("policy.device", "write /policy/device"),
-        ("/lod_vlm_weights", 'there is no key "lod_vlm_weights" at the top; did you mean /load_vlm_weights?'),
+        (
+            "/lod_vlm_weights",
+            'there is no key "lod_vlm_weights" at the top; did you mean /load_vlm_weights?',
+        ),
         ("/policy/Device", 'there is no key "Device" at /policy; did you mean /policy/device?'),
         ("/policy/DEVICE", "did you mean /policy/device?"),
-        ("/policy/xyz", 'there is no key "xyz" at /policy; the keys there are device, tags, none, no'),
+        (
+            "/policy/xyz",
+            'there is no key "xyz" at /policy; the keys there are device, tags, none, no',
+        ),
         ("/policy/none/a", 'there is no key "a" at /policy/none; /policy/none is an empty object'),
         (
             "/policy/tags/2",
@@ -289,8 +418,14 @@ DOCUMENT = '{"load_vlm_weights": false, "policy": {"device": "cuda", "tags": [1,
         ("/policy/tags/\u0661", "is no index of it"),
         ("/policy/tags/1e0", "is no index of it"),
         ("/policy/tags/" + "9" * 5000, "is no index of it"),
-        ("/policy/no/0", "/policy/no is a list of 0, and '0' is no index of it; to append, set /policy/no/-"),
-        ("/policy/device/x", "/policy/device is a string, and nothing lies below it; name /policy/device itself"),
+        (
+            "/policy/no/0",
+            "/policy/no is a list of 0, and '0' is no index of it; to append, set /policy/no/-",
+        ),
+        (
+            "/policy/device/x",
+            "/policy/device is a string, and nothing lies below it; name /policy/device itself",
+        ),
         ("/a~b", "has a ~ that escapes nothing; in a JSON pointer ~0 stands for ~, and ~1 for /"),
         ("/a~", "has a ~ that escapes nothing"),
         ("/", 'there is no key "" at the top'),
@@ -301,7 +436,9 @@ DOCUMENT = '{"load_vlm_weights": false, "policy": {"device": "cuda", "tags": [1,
         ("/\udc80", "there is no key"),
     ],
 )
-def test_a_pointer_that_leads_nowhere_is_refused_with_the_next_step(pointer: str, words: str) -> None:
+def test_a_pointer_that_leads_nowhere_is_refused_with_the_next_step(
+    pointer: str, words: str
+) -> None:
     for edit in (get_value, unset_value, lambda text, at: rename_key(text, at, "b")):
         with pytest.raises(PointerInvalid) as refusal:
             edit(DOCUMENT, pointer)
@@ -311,7 +448,18 @@ def test_a_pointer_that_leads_nowhere_is_refused_with_the_next_step(pointer: str
         assert refusal.value.next
 
 
-@pytest.mark.parametrize("pointer", ["/a/b", "/policy/tags/2", "/policy/tags/-/a", "/policy/device/x", "policy", "/a~b", "/policy/tags/00"])
+@pytest.mark.parametrize(
+    "pointer",
+    [
+        "/a/b",
+        "/policy/tags/2",
+        "/policy/tags/-/a",
+        "/policy/device/x",
+        "policy",
+        "/a~b",
+        "/policy/tags/00",
+    ],
+)
 def test_setting_makes_no_parents_and_no_gaps(pointer: str) -> None:
     with pytest.raises(PointerInvalid):
         set_value(DOCUMENT, pointer, 1)
@@ -332,14 +480,40 @@ def test_a_name_that_is_taken_is_refused() -> None:
         rename_key(DOCUMENT, "/load_vlm_weights", "policy")
 
 
-UNSPEAKABLE = (float("nan"), [float("inf")], {1: 2}, {"a": (1,)}, {1, 2}, b"a", "\ud800", 10**400, 10**5000, object())
+UNSPEAKABLE = (
+    float("nan"),
+    [float("inf")],
+    {1: 2},
+    {"a": (1,)},
+    {1, 2},
+    b"a",
+    "\ud800",
+    10**400,
+    10**5000,
+    object(),
+)
 
 
 @pytest.mark.parametrize(
-    "value", [float("nan"), [float("inf")], {1: 2}, {"a": (1,)}, {1, 2}, b"a", "\ud800", 10**400, 10**5000, object()], ids=lambda value: type(value).__name__
+    "value",
+    [
+        float("nan"),
+        [float("inf")],
+        {1: 2},
+        {"a": (1,)},
+        {1, 2},
+        b"a",
+        "\ud800",
+        10**400,
+        10**5000,
+        object(),
+    ],
+    ids=lambda value: type(value).__name__,
 )
 def test_a_value_that_json_cannot_say_is_refused(value: object) -> None:
-    with pytest.raises(EditRefused, match=r"/policy: the new value is not strict JSON: .*; give null, true, false"):
+    with pytest.raises(
+        EditRefused, match=r"/policy: the new value is not strict JSON: .*; give null, true, false"
+    ):
         set_value(DOCUMENT, "/policy", value)
 
 
@@ -366,7 +540,7 @@ def test_text_that_is_not_strict_json_is_refused() -> None:
         unset_value("{'a':1}", "/a")
 
 
-# --- words ---------------------------------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -386,12 +560,17 @@ def test_text_that_is_not_strict_json_is_refused() -> None:
     ],
 )
 def test_dots_lead_to_one_place(words: str, pointer: str) -> None:
-    document: Any = {"policy": {"device": "cuda", "tags": [1, 2]}, "observation.state": {"shape": [6]}}
+    document: Any = {
+        "policy": {"device": "cuda", "tags": [1, 2]},
+        "observation.state": {"shape": [6]},
+    }
     assert from_words(document, words) == pointer
 
 
 def test_dots_that_lead_to_two_places_are_refused() -> None:
-    with pytest.raises(PointerInvalid, match=r"a\.b: can mean /a/b or /a\.b; write the one that you mean"):
+    with pytest.raises(
+        PointerInvalid, match=r"a\.b: can mean /a/b or /a\.b; write the one that you mean"
+    ):
         from_words({"a": {"b": 1}, "a.b": 2}, "a.b")
 
 

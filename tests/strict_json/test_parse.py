@@ -1,4 +1,7 @@
-"""Strict JSON: what Python's `json` lets pass and RFC 8259 (or the reference library's parser) does not, and the words that refuse it.
+"""Strict JSON.
+
+What Python's `json` lets pass and RFC 8259 (or the reference library's parser) does not, and the
+words that refuse it.
 
 subset    what parse accepts, json.loads accepts, with the same value
 whole     every value that json.dumps writes is read back, by parse and by scan
@@ -16,17 +19,54 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ckpt_tools import errors
-from ckpt_tools.strict_json.parse import DEPTH_LIMIT, Repeated, decode_utf8, kind, parse, parse_object, repeated_key, scan
+from ckpt_tools.strict_json.parse import (
+    DEPTH_LIMIT,
+    Repeated,
+    decode_utf8,
+    kind,
+    parse,
+    parse_object,
+    repeated_key,
+    scan,
+)
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
 # Fragments that, put together, are JSON now and then.
 json_like = st.lists(
-    st.sampled_from(['{"a":', '{"a":1,', '"a":2', "}", "[", "]", ",", "1", "-0", "1e5", "1e999", "NaN", "null", "true", '"\\ud800"', '"\\n"', " ", "\n", "'"]),
+    st.sampled_from(
+        [
+            '{"a":',
+            '{"a":1,',
+            '"a":2',
+            "}",
+            "[",
+            "]",
+            ",",
+            "1",
+            "-0",
+            "1e5",
+            "1e999",
+            "NaN",
+            "null",
+            "true",
+            '"\\ud800"',
+            '"\\n"',
+            " ",
+            "\n",
+            "'",
+        ]
+    ),
     max_size=8,
 ).map("".join)
 
@@ -88,7 +128,9 @@ def test_what_is_not_json_is_refused_with_its_place(text: str, words: str) -> No
 
 
 def test_a_repeated_key_is_refused_by_name_however_it_is_spelled_and_however_deep() -> None:
-    with pytest.raises(errors.JsonKeyRepeated, match='key "twice" stands more than once in one object'):
+    with pytest.raises(
+        errors.JsonKeyRepeated, match='key "twice" stands more than once in one object'
+    ):
         parse('{"a":[{"twice":1,"b":2,"\\u0074wice":1}]}')
 
 
@@ -131,7 +173,11 @@ def nested_object(depth: int) -> str:
     return '{"k":' * (depth - 1) + "{}" + "}" * (depth - 1)
 
 
-@pytest.mark.parametrize("nested", [nested_list, nested_object, lambda depth: '["\\"[",' + nested_list(depth - 1) + "]"], ids=["lists", "objects", "escapes"])
+@pytest.mark.parametrize(
+    "nested",
+    [nested_list, nested_object, lambda depth: '["\\"[",' + nested_list(depth - 1) + "]"],
+    ids=["lists", "objects", "escapes"],
+)
 def test_nesting_is_read_to_the_limit_and_refused_beyond(nested: Any) -> None:
     parse(nested(DEPTH_LIMIT))
     for depth in (DEPTH_LIMIT + 1, 1000, 200_000):
@@ -141,7 +187,13 @@ def test_nesting_is_read_to_the_limit_and_refused_beyond(nested: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['"' + "[{" * 200 + '"', '{"\\"' + "[" * 300 + '":"' + "{" * 300 + '\\\\"}', "[" + "[]," * 500 + "{}]"], ids=["value", "key", "wide"]
+    "text",
+    [
+        '"' + "[{" * 200 + '"',
+        '{"\\"' + "[" * 300 + '":"' + "{" * 300 + '\\\\"}',
+        "[" + "[]," * 500 + "{}]",
+    ],
+    ids=["value", "key", "wide"],
 )
 def test_brackets_that_do_not_nest_are_no_depth(text: str) -> None:
     assert parse(text) == json.loads(text)
@@ -180,12 +232,25 @@ def test_scan_and_parse_differ_in_repeated_keys_only(text: str) -> None:
 
 def types_in(value: Any) -> list[str]:
     """Return the class names of every container in `value`."""
-    inner = value.pairs if isinstance(value, Repeated) else value.items() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    inner = (
+        value.pairs
+        if isinstance(value, Repeated)
+        else value.items()
+        if isinstance(value, dict)
+        else value
+        if isinstance(value, list | tuple)
+        else ()
+    )
     return [type(value).__name__, *(name for item in inner for name in types_in(item))]
 
 
 @pytest.mark.parametrize(
-    ("data", "words"), [(b"\xef\xbb\xbf{}", "byte order mark"), (b'{"a":"\xff"}', "byte 6 is not UTF-8"), (b"\xff\xfe{\0}\0", "byte 0 is not")]
+    ("data", "words"),
+    [
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        (b'{"a":"\xff"}', "byte 6 is not UTF-8"),
+        (b"\xff\xfe{\0}\0", "byte 0 is not"),
+    ],
 )
 def test_bytes_that_are_not_plain_utf8_are_refused(data: bytes, words: str) -> None:
     with pytest.raises(errors.JsonNotUtf8, match=words):
@@ -198,7 +263,15 @@ def test_an_encoded_surrogate_is_not_utf8() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "name"), [("[]", "a list"), ('"a"', "a string"), ("1", "a number"), ("1.5", "a number"), ("true", "a boolean"), ("null", "null")]
+    ("text", "name"),
+    [
+        ("[]", "a list"),
+        ('"a"', "a string"),
+        ("1", "a number"),
+        ("1.5", "a number"),
+        ("true", "a boolean"),
+        ("null", "null"),
+    ],
 )
 def test_a_document_that_is_no_object_is_refused_by_what_it_is(text: str, name: str) -> None:
     assert kind(parse(text)) == name
@@ -223,10 +296,14 @@ def test_every_json_error_has_a_case() -> None:
     assert set(JSON_ERROR_CASES) == set(errors.JsonInvalid.__subclasses__())
 
 
-@pytest.mark.parametrize(("error", "text"), JSON_ERROR_CASES.items(), ids=lambda part: getattr(part, "__name__", ""))
+@pytest.mark.parametrize(
+    ("error", "text"), JSON_ERROR_CASES.items(), ids=lambda part: getattr(part, "__name__", "")
+)
 def test_each_json_error_says_what_to_do_next(error: type[errors.JsonInvalid], text: str) -> None:
     with pytest.raises(errors.JsonInvalid) as refusal:
         parse_object(decode_utf8(text.encode()))
     assert type(refusal.value) is error
     assert str(refusal.value.at("folder/config.json")).startswith("folder/config.json: ")
-    assert str(refusal.value).endswith("; repair the file or take it from the checkpoint it was copied from")
+    assert str(refusal.value).endswith(
+        "; repair the file or take it from the checkpoint it was copied from"
+    )

@@ -1,4 +1,7 @@
-"""Values of every dtype, decoded by ml_dtypes and numpy: what the tool's own decoding is held against. And checkpoints made of them."""
+"""Values of every dtype, decoded by ml_dtypes and numpy.
+
+What the tool's own decoding is held against. And checkpoints made of them.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +35,14 @@ type Array = np.ndarray[Any, Any]
 
 
 def codes_of(data: bytes, bits: int) -> Array:
-    """Return elements of fewer than 8 bits, packed from the low bit up, one a byte: by one large integer, which nobody gets wrong."""
+    """Return elements of fewer than 8 bits, packed from the low bit up, one a byte.
+
+    By one large integer, which nobody gets wrong.
+    """
     whole = int.from_bytes(data, "little")
-    codes: Array = np.array([whole >> bits * index & (1 << bits) - 1 for index in range(8 * len(data) // bits)], "u1")
+    codes: Array = np.array(
+        [whole >> bits * index & (1 << bits) - 1 for index in range(8 * len(data) // bits)], "u1"
+    )
     return codes
 
 
@@ -47,7 +55,11 @@ def decoded(data: bytes, dtype: Dtype) -> Array:
     elif dtype in NUMPY:
         values = np.frombuffer(data, NUMPY[dtype])
     else:
-        codes = codes_of(data, dtype.bits) if dtype.bits < 8 else np.frombuffer(data, f"<u{dtype.bits // 8}")
+        codes = (
+            codes_of(data, dtype.bits)
+            if dtype.bits < 8
+            else np.frombuffer(data, f"<u{dtype.bits // 8}")
+        )
         values = codes.view(JUDGES[dtype]).astype("f4")
     return values.astype(np.longdouble)
 
@@ -69,11 +81,20 @@ def sharded(folder: Path, tensors: Mapping[str, tuple[Dtype, bytes]], shards: in
     names = [f"model-{number + 1:05}-of-{shards:05}.safetensors" for number in range(shards)]
     places = {name: names[place % shards] for place, name in enumerate(tensors)}
     for shard in names:
-        make.write_safetensors(folder / shard, blobs({name: blob for name, blob in tensors.items() if places[name] == shard}))
-    index = {"metadata": {"total_size": sum(len(data) for _, data in tensors.values())}, "weight_map": places}
+        make.write_safetensors(
+            folder / shard,
+            blobs({name: blob for name, blob in tensors.items() if places[name] == shard}),
+        )
+    index = {
+        "metadata": {"total_size": sum(len(data) for _, data in tensors.values())},
+        "weight_map": places,
+    }
     (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     return api.read(str(folder))
 
 
 def blobs(tensors: Mapping[str, tuple[Dtype, bytes]]) -> Any:
-    return {name: make.Blob(dtype, (elements(data, dtype),), data) for name, (dtype, data) in tensors.items()}
+    return {
+        name: make.Blob(dtype, (elements(data, dtype),), data)
+        for name, (dtype, data) in tensors.items()
+    }

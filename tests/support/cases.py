@@ -1,4 +1,8 @@
-"""How rules are tested: a case makes a bad checkpoint out of the normal one and says which codes it must give; near misses must give none."""
+"""How rules are tested.
+
+A case makes a bad checkpoint out of the normal one and says which codes it must give; near misses
+must give none.
+"""
 
 from __future__ import annotations
 
@@ -59,10 +63,12 @@ def hold(case: Case, home: Path) -> None:
     assert case.code in found
     assert found <= {case.code} | case.companions
     for number, near in enumerate(case.near):
-        assert case.code not in codes(changed(home / f"near-{number}", near), **case.options), number
+        assert case.code not in codes(changed(home / f"near-{number}", near), **case.options), (
+            number
+        )
 
 
-# --- changes ---------------------------------------------------------------------------------------------------------------
+# --- changes --------------------------------------------------------------------------------------
 
 
 def config(**values: Any) -> Change:
@@ -85,11 +91,19 @@ def edited(name: str, **values: Any) -> Change:
     return change
 
 
-def tensors(update: Callable[[dict[str, Any]], dict[str, Any]], metadata: dict[str, str] | None = None) -> Change:
-    """Write other tensors: `update` takes what the normal checkpoint holds (make.Blob by name) and returns what the bad one does."""
+def tensors(
+    update: Callable[[dict[str, Any]], dict[str, Any]], metadata: dict[str, str] | None = None
+) -> Change:
+    """Write other tensors.
+
+    `update` takes what the normal checkpoint holds (make.Blob by name) and returns what the bad one
+    does.
+    """
 
     def change(folder: Path) -> None:
-        make.write_safetensors(folder / "model.safetensors", update(make.policy("normal")), metadata)
+        make.write_safetensors(
+            folder / "model.safetensors", update(make.policy("normal")), metadata
+        )
 
     return change
 

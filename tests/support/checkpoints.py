@@ -21,7 +21,14 @@ type Tensors = dict[str, tuple[Dtype, tuple[int, ...], bytes]]
 
 @st.composite
 def tensors(draw: Any, least: int = 1) -> Tensors:
-    names = draw(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8), unique=True, min_size=least, max_size=5))
+    names = draw(
+        st.lists(
+            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8),
+            unique=True,
+            min_size=least,
+            max_size=5,
+        )
+    )
     found: Tensors = {}
     for name in names:
         dtype = draw(st.sampled_from([Dtype.U8, Dtype.BF16, Dtype.F16, Dtype.F32]))
@@ -36,10 +43,18 @@ def weights(held: Tensors, metadata: dict[str, str] | None = None) -> bytes:
     header: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
     start = 0
     for name, (dtype, shape, payload) in held.items():
-        header[name] = {"dtype": dtype.label, "shape": shape, "data_offsets": [start, start + len(payload)]}
+        header[name] = {
+            "dtype": dtype.label,
+            "shape": shape,
+            "data_offsets": [start, start + len(payload)],
+        }
         start += len(payload)
     encoded = json.dumps(header).encode()
-    return len(encoded).to_bytes(8, "little") + encoded + b"".join(payload for _, _, payload in held.values())
+    return (
+        len(encoded).to_bytes(8, "little")
+        + encoded
+        + b"".join(payload for _, _, payload in held.values())
+    )
 
 
 def written(folder: Path, *shards: Tensors, metadata: dict[str, str] | None = None) -> str:

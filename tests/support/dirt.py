@@ -27,7 +27,10 @@ NORMAL = ROOT / "fixtures/normal"
 
 
 class Held:
-    """What a checkpoint is made from while it gets dirty: tensors by name, metadata, changes to the policy's config, shards."""
+    """What a checkpoint is made from while it gets dirty.
+
+    Tensors by name, metadata, changes to the policy's config, shards.
+    """
 
     def __init__(self) -> None:
         self.tensors: dict[str, Any] = make.policy("normal")
@@ -47,10 +50,19 @@ class Held:
         weight_map: dict[str, str] = {}
         for number in range(self.shards):
             file = f"model-{number + 1:05}-of-{self.shards:05}.safetensors"
-            members = names[number * len(names) // self.shards : (number + 1) * len(names) // self.shards]
-            make.write_safetensors(folder / file, {name: self.tensors[name] for name in members}, {"format": "pt", **(self.metadata or {})})
+            members = names[
+                number * len(names) // self.shards : (number + 1) * len(names) // self.shards
+            ]
+            make.write_safetensors(
+                folder / file,
+                {name: self.tensors[name] for name in members},
+                {"format": "pt", **(self.metadata or {})},
+            )
             weight_map |= dict.fromkeys(members, file)
-        index = {"metadata": {"total_size": sum(len(tensor.data) for tensor in self.tensors.values())}, "weight_map": weight_map}
+        index = {
+            "metadata": {"total_size": sum(len(tensor.data) for tensor in self.tensors.values())},
+            "weight_map": weight_map,
+        }
         (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
         return folder
 
@@ -65,7 +77,10 @@ def teacher(prefix: str) -> Callable[[Held], None]:
 
 
 def shared_vlm(prefix: str) -> Callable[[Held], None]:
-    """A teacher that shares the student's VLM: the file holds it under the teacher's names only, and notes the student's."""
+    """A teacher that shares the student's VLM.
+
+    The file holds it under the teacher's names only, and notes the student's.
+    """
 
     def dirty(held: Held) -> None:
         vlm = {name for name in held.tensors if component(name) in VLM}
@@ -79,7 +94,12 @@ def shared_vlm(prefix: str) -> Callable[[Held], None]:
 
 def fork_config(held: Held) -> None:
     """The fork's fields at the end of the config."""
-    held.config = {**held.config, "load_vlm_weights": False, "use_reflow": True, "teacher_model_path": make.TEACHER_PATH}
+    held.config = {
+        **held.config,
+        "load_vlm_weights": False,
+        "use_reflow": True,
+        "teacher_model_path": make.TEACHER_PATH,
+    }
 
 
 def neutral_fork_config(held: Held) -> None:
@@ -96,14 +116,20 @@ def wrapped(inside: str) -> Callable[[Held], None]:
     """A wrapper segment before every name, or inside."""
 
     def dirty(held: Held) -> None:
-        held.tensors = {inside.replace("*", name, 1) if "*" in inside else f"{inside}{name}": tensor for name, tensor in held.tensors.items()}
+        held.tensors = {
+            inside.replace("*", name, 1) if "*" in inside else f"{inside}{name}": tensor
+            for name, tensor in held.tensors.items()
+        }
 
     return dirty
 
 
 def compiled_expert(held: Held) -> None:
     """torch.compile around the expert alone."""
-    held.tensors = {name.replace(".lm_expert.", ".lm_expert._orig_mod."): tensor for name, tensor in held.tensors.items()}
+    held.tensors = {
+        name.replace(".lm_expert.", ".lm_expert._orig_mod."): tensor
+        for name, tensor in held.tensors.items()
+    }
 
 
 def f32_vlm(held: Held) -> None:
@@ -113,7 +139,10 @@ def f32_vlm(held: Held) -> None:
 
 def f32(held: Held) -> None:
     """Everything in F32, as FSDP saves it."""
-    held.tensors = {name: make.widened(tensor) if tensor.dtype is make.Dtype.BF16 else tensor for name, tensor in held.tensors.items()}
+    held.tensors = {
+        name: make.widened(tensor) if tensor.dtype is make.Dtype.BF16 else tensor
+        for name, tensor in held.tensors.items()
+    }
 
 
 def resharded(held: Held) -> None:

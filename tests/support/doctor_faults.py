@@ -16,11 +16,17 @@ if TYPE_CHECKING:
     from tests.support.cases import Change
 
 PRE, POST = "policy_preprocessor.json", "policy_postprocessor.json"
-PRE_STATE, POST_STATE = "policy_preprocessor_step_5_normalizer_processor.safetensors", "policy_postprocessor_step_0_unnormalizer_processor.safetensors"
+PRE_STATE, POST_STATE = (
+    "policy_preprocessor_step_5_normalizer_processor.safetensors",
+    "policy_postprocessor_step_0_unnormalizer_processor.safetensors",
+)
 
 
 class Fault(NamedTuple):
-    """A change, the causes it must give, and how the command that ends them starts; "" where there is none to run."""
+    """A change, the causes it must give, and how the command that ends them starts.
+
+    "" where there is none to run.
+    """
 
     change: Change
     causes: frozenset[str]
@@ -45,13 +51,19 @@ def statistics(update: Callable[[str, list[float]], list[float]], *files: str) -
             blobs = make.statistics()
             for name, blob in blobs.items():
                 count = len(blob.data) // 4
-                blobs[name] = blob._replace(data=struct.pack(f"<{count}f", *update(name, list(struct.unpack(f"<{count}f", blob.data)))))
+                blobs[name] = blob._replace(
+                    data=struct.pack(
+                        f"<{count}f", *update(name, list(struct.unpack(f"<{count}f", blob.data)))
+                    )
+                )
             make.write_safetensors(folder / file, blobs, None)
 
     return change
 
 
-def steps(file: str, update: Callable[[list[dict[str, object]]], list[dict[str, object]]]) -> Change:
+def steps(
+    file: str, update: Callable[[list[dict[str, object]]], list[dict[str, object]]]
+) -> Change:
     """Other steps of a processor."""
 
     def change(folder: Path) -> None:
@@ -97,8 +109,12 @@ def _fault(change: Change, causes: str, command: str) -> Fault:
 
 FAULTS = {
     "VLM stored in F32": _fault(fixture("f32-vlm"), "stored-dtypes", _SANITIZE),
-    "as the fork saves it": _fault(fixture("reflow"), "reflow-fields vlm-built-in-f32 teacher-inside stored-dtypes", _SANITIZE),
-    "VLM shared with the teacher": _fault(fixture("shared-vlm"), "reflow-fields weights-missing teacher-inside", _SANITIZE),
+    "as the fork saves it": _fault(
+        fixture("reflow"), "reflow-fields vlm-built-in-f32 teacher-inside stored-dtypes", _SANITIZE
+    ),
+    "VLM shared with the teacher": _fault(
+        fixture("shared-vlm"), "reflow-fields weights-missing teacher-inside", _SANITIZE
+    ),
     "shards": _fault(fixture("sharded"), "weights-not-found", _SANITIZE),
     "processors of LeRobot 0.3": _fault(fixture("lerobot-0.3"), "processors-broken", _COPY),
     "load_vlm_weights false": _fault(config(load_vlm_weights=False), "vlm-built-in-f32", _CONFIG),
@@ -110,28 +126,56 @@ FAULTS = {
     "fewer actions of a chunk": _fault(config(n_action_steps=5), "action-steps", _CONFIG),
     "compiled": _fault(config(compile_model=True), "compile-model", _CONFIG),
     "on the CPU": _fault(config(device="cpu"), "device", _CONFIG),
-    "larger pictures": _fault(config(resize_imgs_with_padding=[1024, 1024]), "more-to-compute", _CONFIG),
+    "larger pictures": _fault(
+        config(resize_imgs_with_padding=[1024, 1024]), "more-to-compute", _CONFIG
+    ),
     "longer chunks": _fault(config(chunk_size=100), "config-differs", _CONFIG),
     "another scale of time": _fault(config(min_period=0.1), "config-differs", _CONFIG),
     "a field of nobody's": _fault(config(flux_capacitor=1), "config-refused", _CONFIG),
     "the plugin's type": _fault(config(type="smolvla_reflow"), "config-refused", _SANITIZE),
-    "statistics of another dataset": _fault(statistics(_shifted, PRE_STATE, POST_STATE), "other-statistics", _COPY),
-    "statistics of another dataset on the way out": _fault(statistics(_shifted, POST_STATE), "statistics-disagree", _COPY),
-    "a joint that never moved": _fault(statistics(_flat, PRE_STATE, POST_STATE), "statistics-broken", _COPY),
+    "statistics of another dataset": _fault(
+        statistics(_shifted, PRE_STATE, POST_STATE), "other-statistics", _COPY
+    ),
+    "statistics of another dataset on the way out": _fault(
+        statistics(_shifted, POST_STATE), "statistics-disagree", _COPY
+    ),
+    "a joint that never moved": _fault(
+        statistics(_flat, PRE_STATE, POST_STATE), "statistics-broken", _COPY
+    ),
     "no denormalisation": _fault(steps(POST, lambda listed: listed[1:]), "not-denormalised", _COPY),
-    "another mode in the processors": _fault(both(steps(PRE, mode("MIN_MAX")), steps(POST, mode("MIN_MAX"))), "not-normalised", _COPY),
-    "another mode in config.json": _fault(config(normalization_mapping=_MAPPING), "config-differs", _CONFIG),
+    "another mode in the processors": _fault(
+        both(steps(PRE, mode("MIN_MAX")), steps(POST, mode("MIN_MAX"))), "not-normalised", _COPY
+    ),
+    "another mode in config.json": _fault(
+        config(normalization_mapping=_MAPPING), "config-differs", _CONFIG
+    ),
     "another mode everywhere": _fault(
-        both(config(normalization_mapping=_MAPPING), steps(PRE, mode("MIN_MAX")), steps(POST, mode("MIN_MAX"))), "other-mode config-differs", _COPY
+        both(
+            config(normalization_mapping=_MAPPING),
+            steps(PRE, mode("MIN_MAX")),
+            steps(POST, mode("MIN_MAX")),
+        ),
+        "other-mode config-differs",
+        _COPY,
     ),
     "no preprocessor": _fault(removed(PRE, PRE_STATE), "processors-broken", _COPY),
     "no statistics": _fault(removed(POST_STATE), "processors-broken", _COPY),
-    "a tensor missing": _fault(tensors(lambda held: {name: held[name] for name in list(held)[1:]}), "weights-missing", ""),
-    "a teacher inside": _fault(tensors(lambda held: held | make.under("teacher.", held)), "teacher-inside", _SANITIZE),
-    "a teacher under another name": _fault(tensors(lambda held: held | make.under("guide.", held)), "unexpected-tensors", ""),
-    "everything under a prefix": _fault(tensors(lambda held: make.under("policy.", held)), "weights-missing", ""),
+    "a tensor missing": _fault(
+        tensors(lambda held: {name: held[name] for name in list(held)[1:]}), "weights-missing", ""
+    ),
+    "a teacher inside": _fault(
+        tensors(lambda held: held | make.under("teacher.", held)), "teacher-inside", _SANITIZE
+    ),
+    "a teacher under another name": _fault(
+        tensors(lambda held: held | make.under("guide.", held)), "unexpected-tensors", ""
+    ),
+    "everything under a prefix": _fault(
+        tensors(lambda held: make.under("policy.", held)), "weights-missing", ""
+    ),
     "the type of another policy": _fault(config(type="act"), "config-refused", _CONFIG),
-    "the type of another policy, and fields of training": _fault(config(type="act", use_reflow=True), "config-refused reflow-fields", _CONFIG),
+    "the type of another policy, and fields of training": _fault(
+        config(type="act", use_reflow=True), "config-refused reflow-fields", _CONFIG
+    ),
     "cut short": _fault(_cut, "unreadable", ""),
 }
 

@@ -33,7 +33,10 @@ def hold_gated(case: Case, home: Path) -> None:
     assert case.code in found, sorted(found)
     assert found - {case.code} <= case.companions, sorted(found)
     for number, near in enumerate(case.near):
-        assert case.code not in {finding.code for finding in findings(_made(home / f"near-{number}", near), **case.options)}, number
+        assert case.code not in {
+            finding.code
+            for finding in findings(_made(home / f"near-{number}", near), **case.options)
+        }, number
 
 
 def _made(folder: Path, change: Any) -> Path:

@@ -1,4 +1,7 @@
-"""An HTML page as the standard's tokenizer reads it, and what is wrong with it: only what is on the lists below may be on a page."""
+"""An HTML page as the standard's tokenizer reads it, and what is wrong with it.
+
+Only what is on the lists below may be on a page.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,11 @@ class Element(NamedTuple):
 
 
 class Document(HTMLParser):
-    """A page read to its end. `problems` are what is wrong with it, `elements` are in order, `words` is what a reader can read."""
+    """A page read to its end.
+
+    `problems` are what is wrong with it, `elements` are in order, `words` is what a reader can
+    read.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -41,7 +48,11 @@ class Document(HTMLParser):
         self.feed(text)
         self.close()
         self.problems += [f"<{element.tag}> is not closed" for element in self._open]
-        self.problems += [problem for check in (_foreign, _linked, _headings, _landmarks, _policy) for problem in check(self)]
+        self.problems += [
+            problem
+            for check in (_foreign, _linked, _headings, _landmarks, _policy)
+            for problem in check(self)
+        ]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = {name: value or "" for name, value in attrs}
@@ -59,7 +70,9 @@ class Document(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if not self._open or self._open[-1].tag != tag:
-            self.problems.append(f"</{tag}> closes {self._open[-1].tag if self._open else 'nothing'}")
+            self.problems.append(
+                f"</{tag}> closes {self._open[-1].tag if self._open else 'nothing'}"
+            )
         else:
             self._open.pop()
 
@@ -94,31 +107,69 @@ class Document(HTMLParser):
 
 
 def _foreign(document: Document) -> list[str]:
-    """Return tags and attributes that nothing on a page may have: what runs, loads, embeds, styles or submits is not on the lists."""
+    """Return tags and attributes that nothing on a page may have.
+
+    What runs, loads, embeds, styles or submits is not on the lists.
+    """
     tags = [f"<{element.tag}>" for element in document.elements if element.tag not in TAGS]
-    return tags + [f"{element.tag}@{name}" for element in document.elements for name in element.attributes if name not in ATTRIBUTES]
+    return tags + [
+        f"{element.tag}@{name}"
+        for element in document.elements
+        for name in element.attributes
+        if name not in ATTRIBUTES
+    ]
 
 
 def _linked(document: Document) -> list[str]:
     """Return ids given twice, and links that lead anywhere but to an id of the page."""
     ids = [element.attributes["id"] for element in document.elements if "id" in element.attributes]
     twice = [f"the id {one} is given twice" for one in sorted(set(ids)) if ids.count(one) > 1]
-    places = [element.attributes["href"] for element in document.elements if "href" in element.attributes]
-    places += ["#" + element.attributes["aria-labelledby"] for element in document.elements if "aria-labelledby" in element.attributes]
-    return twice + [f"a link to {place}" for place in places if not (place.startswith("#") and place[1:] in ids)]
+    places = [
+        element.attributes["href"] for element in document.elements if "href" in element.attributes
+    ]
+    places += [
+        "#" + element.attributes["aria-labelledby"]
+        for element in document.elements
+        if "aria-labelledby" in element.attributes
+    ]
+    return twice + [
+        f"a link to {place}" for place in places if not (place.startswith("#") and place[1:] in ids)
+    ]
 
 
 def _headings(document: Document) -> list[str]:
-    levels = [HEADINGS.index(element.tag) + 1 for element in document.elements if element.tag in HEADINGS]
-    problems = [] if levels[:1] == [1] and levels.count(1) == 1 else [f"headings of levels {levels}"]
-    return problems + [f"h{after} follows h{before}" for before, after in pairwise(levels) if after > before + 1]
+    levels = [
+        HEADINGS.index(element.tag) + 1 for element in document.elements if element.tag in HEADINGS
+    ]
+    problems = (
+        [] if levels[:1] == [1] and levels.count(1) == 1 else [f"headings of levels {levels}"]
+    )
+    return problems + [
+        f"h{after} follows h{before}" for before, after in pairwise(levels) if after > before + 1
+    ]
 
 
 def _landmarks(document: Document) -> list[str]:
-    counts = {tag: len(document.all(tag)) for tag in ("html", "head", "title", "body", "header", "main", "footer")}
-    unnamed = [f"a {element.tag} without a name" for tag in ("nav", "section") for element in document.all(tag) if not _named(element)]
-    unnamed += [f"a {element.attributes['role']} without a name" for element in document.elements if "role" in element.attributes and not _named(element)]
-    scopes = [f"<th scope={element.attributes.get('scope')}>" for element in document.all("th") if element.attributes.get("scope") not in ("row", "col")]
+    counts = {
+        tag: len(document.all(tag))
+        for tag in ("html", "head", "title", "body", "header", "main", "footer")
+    }
+    unnamed = [
+        f"a {element.tag} without a name"
+        for tag in ("nav", "section")
+        for element in document.all(tag)
+        if not _named(element)
+    ]
+    unnamed += [
+        f"a {element.attributes['role']} without a name"
+        for element in document.elements
+        if "role" in element.attributes and not _named(element)
+    ]
+    scopes = [
+        f"<th scope={element.attributes.get('scope')}>"
+        for element in document.all("th")
+        if element.attributes.get("scope") not in ("row", "col")
+    ]
     return [f"{count} <{tag}>" for tag, count in counts.items() if count != 1] + unnamed + scopes
 
 
@@ -127,10 +178,21 @@ def _named(element: Element) -> bool:
 
 
 def _policy(document: Document) -> list[str]:
-    """Return what is wrong with the content security policy: nothing is allowed but the one style sheet, and that loads nothing."""
+    """Return what is wrong with the content security policy.
+
+    Nothing is allowed but the one style sheet, and that loads nothing.
+    """
     style = "".join(document.all("style")[0].text) if document.all("style") else ""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    expected = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    policies = [element.attributes["content"] for element in document.all("meta") if element.attributes.get("http-equiv") == "Content-Security-Policy"]
+    expected = (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    policies = [
+        element.attributes["content"]
+        for element in document.all("meta")
+        if element.attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
     loads = re.findall(r"url\(|@import|expression\(|//|<", style)
-    return ([] if policies == [expected] else [f"the policy {policies}"]) + [f"the style sheet has {found}" for found in loads]
+    return ([] if policies == [expected] else [f"the policy {policies}"]) + [
+        f"the style sheet has {found}" for found in loads
+    ]

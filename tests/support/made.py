@@ -23,7 +23,13 @@ def _checkpoint(named: NamedShapes, dtype: Dtype = Dtype.F32) -> Checkpoint:
         end = start + prod(shape) * dtype.bits // 8
         tensors.append(Tensor(name, dtype, shape, "model.safetensors", start, end))
         start = end
-    file = TensorFile(path="model.safetensors", size=8 + start, payload_start=8, tensors=tuple(tensors), metadata=None)
+    file = TensorFile(
+        path="model.safetensors",
+        size=8 + start,
+        payload_start=8,
+        tensors=tuple(tensors),
+        metadata=None,
+    )
     return Checkpoint(where="somewhere", root="somewhere", weights=(file,))
 
 

@@ -20,7 +20,14 @@ SCALE = (2.0, 2.0)
 def chunks(off: float = 0.0, times: float = 1.0) -> Chunks:
     """Chunks of 3 observations, 4 steps, 2 dimensions, that lie `off` normalised units from those of chunks()."""
     return tuple(
-        tuple(tuple(times * sin(7 * row + 3 * step + dimension) + off * SCALE[dimension] for dimension in range(2)) for step in range(4)) for row in range(3)
+        tuple(
+            tuple(
+                times * sin(7 * row + 3 * step + dimension) + off * SCALE[dimension]
+                for dimension in range(2)
+            )
+            for step in range(4)
+        )
+        for row in range(3)
     )
 
 
@@ -29,21 +36,41 @@ def bent(start: float) -> dict[int, Chunks]:
     return {steps: chunks(start * (10 - steps) / 9) for steps in SWEEP}
 
 
-def rounds(prefix: float = 0.1, step: float = 0.02, jitter: float = 0.01) -> dict[int, tuple[Seconds, ...]]:
+def rounds(
+    prefix: float = 0.1, step: float = 0.02, jitter: float = 0.01
+) -> dict[int, tuple[Seconds, ...]]:
     """Times by steps, each round a little different."""
     return {
-        steps: tuple(Seconds(0.001, prefix * (1 + jitter * sin(number)), step * steps * (1 + jitter * sin(number + steps)), 0.0001) for number in range(ROUNDS))
+        steps: tuple(
+            Seconds(
+                0.001,
+                prefix * (1 + jitter * sin(number)),
+                step * steps * (1 + jitter * sin(number + steps)),
+                0.0001,
+            )
+            for number in range(ROUNDS)
+        )
         for steps in SWEEP
     }
 
 
-def side(actions: Mapping[int, Chunks] | None = None, times: Mapping[int, tuple[Seconds, ...]] | None = None, num_steps: int = 10) -> Side:
+def side(
+    actions: Mapping[int, Chunks] | None = None,
+    times: Mapping[int, tuple[Seconds, ...]] | None = None,
+    num_steps: int = 10,
+) -> Side:
     return Side(num_steps, 4, 4, {"vision": ("bfloat16",)}, actions or bent(0.8), times or rounds())
 
 
 def measurement(reflow: Side, **changes: Any) -> Measurement:
     """A normal policy whose paths bend, and this one."""
-    settings: dict[str, Any] = {"device": "cpu", "threads": 1, "what": "3 frames of the dataset x", "rows": 3, "crossed": None}
+    settings: dict[str, Any] = {
+        "device": "cpu",
+        "threads": 1,
+        "what": "3 frames of the dataset x",
+        "rows": 3,
+        "crossed": None,
+    }
     return Measurement(**(settings | {"normal": side(), "reflow": reflow} | changes))
 
 

@@ -46,11 +46,20 @@ def count(size: int) -> Values:
     return Values(Dtype.U8, (np.arange(size) % 251).astype("u1").tobytes())
 
 
-def weights(path: Path, tensors: Mapping[str, Values], metadata: Iterable[tuple[str, str]] = (("format", "pt"),)) -> None:
+def weights(
+    path: Path,
+    tensors: Mapping[str, Values],
+    metadata: Iterable[tuple[str, str]] = (("format", "pt"),),
+) -> None:
     """Write a .safetensors file."""
-    loose = (Tensor(name, one.dtype, (len(one.data) * 8 // one.dtype.bits,), path.name, 0, len(one.data)) for name, one in tensors.items())
+    loose = (
+        Tensor(name, one.dtype, (len(one.data) * 8 // one.dtype.bits,), path.name, 0, len(one.data))
+        for name, one in tensors.items()
+    )
     placed = layout(loose)
-    path.write_bytes(encode(placed, metadata) + b"".join(tensors[tensor.name].data for tensor in placed))
+    path.write_bytes(
+        encode(placed, metadata) + b"".join(tensors[tensor.name].data for tensor in placed)
+    )
 
 
 def sharded(folder: Path) -> Path:
@@ -59,7 +68,9 @@ def sharded(folder: Path) -> Path:
     weights(folder / ONE, {"a": floats(1, 2.5, -3), "b": floats(*range(256)), "bytes": count(3000)})
     weights(folder / TWO, {"c": floats(0.5, 0.25), "d": count(5000), "e": floats(7)})
     weight_map = dict.fromkeys(("a", "b", "bytes"), ONE) | dict.fromkeys("cde", TWO)
-    (folder / INDEX).write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": weight_map}))
+    (folder / INDEX).write_text(
+        json.dumps({"metadata": {"total_size": 1}, "weight_map": weight_map})
+    )
     (folder / "config.json").write_text('{"type": "x"}\n')
     (folder / "policy_preprocessor.json").write_text(json.dumps({"steps": [{"state_file": STATE}]}))
     weights(folder / STATE, {"mean": floats(1, 2)})
@@ -79,31 +90,66 @@ def single(folder: Path, name: str = SINGLE) -> Path:
 
 def kept(before: Checkpoint, *paths: str) -> list[Output]:
     """Return copies of files of the checkpoint."""
-    sizes = {file.path: file.size for files in (before.weights, before.states, before.others) for file in files}
+    sizes = {
+        file.path: file.size
+        for files in (before.weights, before.states, before.others)
+        for file in files
+    }
     return [Copy(path, f"{before.root}/{path}", sizes.get(path, 0)) for path in paths]
 
 
-def file(before: Checkpoint, path: str, names: Mapping[str, str], casts: Mapping[str, Dtype] | None = None) -> Weights:
-    """Return a file of weights that holds the tensors `names` (new: old), cast where `casts` says so."""
+def file(
+    before: Checkpoint,
+    path: str,
+    names: Mapping[str, str],
+    casts: Mapping[str, Dtype] | None = None,
+) -> Weights:
+    """Return a file of weights that holds the tensors `names` (new.
+
+    Old), cast where `casts` says so.
+    """
     by_name = {tensor.name: (tensor, held) for held in before.weights for tensor in held.tensors}
     loose, sources = [], {}
     for new, old in names.items():
         tensor, held = by_name[old]
         dtype = (casts or {}).get(new, tensor.dtype)
         loose.append(Tensor(new, dtype, tensor.shape, path, 0, tensor.parameters * dtype.bits // 8))
-        sources[new] = Source(f"{before.root}/{held.path}", held.payload_start + tensor.start, held.payload_start + tensor.end, tensor.dtype)
+        sources[new] = Source(
+            f"{before.root}/{held.path}",
+            held.payload_start + tensor.start,
+            held.payload_start + tensor.end,
+            tensor.dtype,
+        )
     placed = layout(loose)
-    return Weights(path, encode(placed, (("format", "pt"),)), tuple(Piece(tensor, sources[tensor.name]) for tensor in placed))
+    return Weights(
+        path,
+        encode(placed, (("format", "pt"),)),
+        tuple(Piece(tensor, sources[tensor.name]) for tensor in placed),
+    )
 
 
 def plan(before: Checkpoint, outputs: Iterable[Output], scratch: Path) -> Plan:
-    """Return the plan that gives `outputs`; what it must give is written to the folder `scratch`."""
+    """Return the plan that gives `outputs`.
+
+    What it must give is written to the folder `scratch`.
+    """
     every = tuple(outputs)
     write_simply(every, scratch, Plan(before, before, (), (), every, (), "", "").removed)
     only = every[0].path if os.path.isfile(before.where) and len(every) == 1 else ""
     paths = [f"{before.root}/{path}" for path in before.paths if not path.endswith("/")]
-    sources = tuple(SourceFile(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in paths)
-    return Plan(before, read(os.path.join(scratch, only))._replace(where="", root=""), (), (), every, sources, "", "")
+    sources = tuple(
+        SourceFile(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in paths
+    )
+    return Plan(
+        before,
+        read(os.path.join(scratch, only))._replace(where="", root=""),
+        (),
+        (),
+        every,
+        sources,
+        "",
+        "",
+    )
 
 
 def write_simply(outputs: Iterable[Output], folder: Path, without: Iterable[str] = ()) -> None:
@@ -129,11 +175,16 @@ def payload(piece: Piece) -> bytes:
     with open(piece.source.file, "rb") as opened:
         opened.seek(piece.source.start)
         data = opened.read(piece.source.end - piece.source.start)
-    return values_cast.cast(np.frombuffer(data, "u1"), piece.source.dtype, piece.tensor.dtype).tobytes()
+    return values_cast.cast(
+        np.frombuffer(data, "u1"), piece.source.dtype, piece.tensor.dtype
+    ).tobytes()
 
 
 def merging(folder: Path, scratch: Path) -> Plan:
-    """Return the plan that makes one file of `sharded`: a tensor renamed, one dropped, one cast, the config changed, a note removed."""
+    """Return the plan that makes one file of `sharded`.
+
+    A tensor renamed, one dropped, one cast, the config changed, a note removed.
+    """
     before = read(str(folder))
     names = {"A": "a", "b": "b", "c": "c", "bytes": "bytes", "d": "d"}
     outputs = [
@@ -166,22 +217,44 @@ def shortening(path: Path, scratch: Path) -> Plan:
 def dropping(folder: Path, scratch: Path) -> Plan:
     """Return the plan that only takes files away from `sharded`: a note and a folder."""
     before = read(str(folder))
-    return plan(before, kept(before, ONE, TWO, INDEX, "config.json", "policy_preprocessor.json", STATE, "README.md"), scratch)
+    return plan(
+        before,
+        kept(
+            before, ONE, TWO, INDEX, "config.json", "policy_preprocessor.json", STATE, "README.md"
+        ),
+        scratch,
+    )
 
 
 def same(folder: Path) -> Plan:
     """Return the plan that changes nothing."""
     before = read(str(folder))
-    paths = [f"{before.root}/{path}" for path in before.paths if os.path.isfile(f"{before.root}/{path}")]
-    sources = tuple(SourceFile(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in paths)
-    return Plan(before, before._replace(where="", root=""), (), (), tuple(kept(before, *before.paths)), sources, "", "")
+    paths = [
+        f"{before.root}/{path}" for path in before.paths if os.path.isfile(f"{before.root}/{path}")
+    ]
+    sources = tuple(
+        SourceFile(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in paths
+    )
+    return Plan(
+        before,
+        before._replace(where="", root=""),
+        (),
+        (),
+        tuple(kept(before, *before.paths)),
+        sources,
+        "",
+        "",
+    )
 
 
 def dropping_again(folder: Path) -> Plan:
     """Return the plan that takes the folder of assets away."""
     made = same(folder)
     others = tuple(other for other in made.after.others if other.path != "assets/")
-    return made._replace(after=made.after._replace(others=others), outputs=tuple(output for output in made.outputs if output.path != "assets/"))
+    return made._replace(
+        after=made.after._replace(others=others),
+        outputs=tuple(output for output in made.outputs if output.path != "assets/"),
+    )
 
 
 def sparse(folder: Path, size: int) -> Path:
@@ -199,6 +272,21 @@ def halving(path: Path) -> Plan:
     """Return the plan that casts one tensor of `sparse`."""
     before = read(str(path))
     made = file(before, SINGLE, {"cast": "cast", "kept": "kept"}, {"cast": Dtype.BF16})
-    held = TensorFile(SINGLE, made.size, len(made.header), tuple(piece.tensor for piece in made.pieces), (("format", "pt"),))
+    held = TensorFile(
+        SINGLE,
+        made.size,
+        len(made.header),
+        tuple(piece.tensor for piece in made.pieces),
+        (("format", "pt"),),
+    )
     source = SourceFile(str(path), path.stat().st_size, path.stat().st_mtime_ns)
-    return Plan(before, before._replace(where="", root="", weights=(held,)), (), (), (made,), (source,), "", "")
+    return Plan(
+        before,
+        before._replace(where="", root="", weights=(held,)),
+        (),
+        (),
+        (made,),
+        (source,),
+        "",
+        "",
+    )

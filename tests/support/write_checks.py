@@ -1,4 +1,7 @@
-"""What tests of a writer hold again and again: an error of one line, a folder that did not change. And a system call that fails."""
+"""What tests of a writer hold again and again: an error of one line, a folder that did not change.
+
+And a system call that fails.
+"""
 
 from __future__ import annotations
 

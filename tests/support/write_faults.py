@@ -1,7 +1,9 @@
-"""Runs a writer again and again and lets it down at each of its system calls in turn; says what was there afterwards. A script: see `Job`.
+"""Runs a writer again and again and lets it down at each of its system calls in turn.
 
-The writer runs in a fork of this process, its calls wrapped in Python, so that a run takes milliseconds and no tool. `test_faults.py` has the same done
-by strace where CKPT_TORTURE is set.
+Says what was there afterwards. A script: see `Job`.
+
+The writer runs in a fork of this process, its calls wrapped in Python, so that a run takes
+milliseconds and no tool. `test_faults.py` has the same done by strace where CKPT_TORTURE is set.
 """
 
 from __future__ import annotations
@@ -35,18 +37,19 @@ LIMIT = 5000
 
 
 class Job(NamedTuple):
-    """What to do: `act` ("new", "place", "drop": in place without a backup, "recover") on a copy of `pristine` at `world`, by the pickled `plan`.
+    """What to do: `act` ("new", "place", "drop".
 
-    `fault` is one of
-    "once"       nothing goes wrong, in this process; prints "done"
-    "hold"       prints "holding" and stops for good while it writes
-    "log"        nothing goes wrong; prints the calls
-    "kill"       before the call; "tear": when it has done half; "power": before the call, and what was not brought to the disk is lost
-    "interrupt"  Ctrl-C
-    "short"      every write does a third
-    an errno     that one call; with a + every growing call from there on; with ask- before it one call that only asks
+    In place without a backup, "recover") on a copy of `pristine` at `world`, by the pickled `plan`.
 
-    `first` says at which call a write in place was killed before `recover`. Every `step`-th call is let down. Prints outcomes.
+    `fault` is one of "once"       nothing goes wrong, in this process; prints "done" "hold"
+    prints "holding" and stops for good while it writes "log"        nothing goes wrong; prints the
+    calls "kill"       before the call; "tear": when it has done half; "power": before the call, and
+    what was not brought to the disk is lost "interrupt"  Ctrl-C "short"      every write does a
+    third an errno     that one call; with a + every growing call from there on; with ask- before it
+    one call that only asks
+
+    `first` says at which call a write in place was killed before `recover`. Every `step`-th call is
+    let down. Prints outcomes.
     """
 
     plan: str
@@ -59,7 +62,11 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one run: the call that failed, how the writer ended, what `recover` said, and the state: "old", "new", or what is neither."""
+    """What became of one run.
+
+    The call that failed, how the writer ended, what `recover` said, and the state: "old", "new", or
+    what is neither.
+    """
 
     number: int
     call: str
@@ -92,8 +99,12 @@ class Injector:
             concerned = paths(name, args) if name not in ASKING else [str(args[0])]
             if self.fault == "short" and name in DATA:
                 return original(*shortened(name, args, 3), **named)
-            if self.count == self.number or (self.fault.endswith("+") and self.count > self.number and name in GROWING):
-                self.let_down(name, args, concerned, lambda *changed: original(*(changed or args), **named))
+            if self.count == self.number or (
+                self.fault.endswith("+") and self.count > self.number and name in GROWING
+            ):
+                self.let_down(
+                    name, args, concerned, lambda *changed: original(*(changed or args), **named)
+                )
             result = original(*args, **named)
             self.remember(name, concerned)
             return result
@@ -110,9 +121,15 @@ class Injector:
             self.unsynced.discard(concerned[0])
         elif name in {"rename", "replace", "link"}:
             old, new = concerned
-            self.unsynced |= {new + path[len(old) :] for path in self.unsynced if path == old or path.startswith(old + "/")}
+            self.unsynced |= {
+                new + path[len(old) :]
+                for path in self.unsynced
+                if path == old or path.startswith(old + "/")
+            }
 
-    def let_down(self, name: str, args: tuple[Any, ...], concerned: list[str], do: Callable[..., Any]) -> None:
+    def let_down(
+        self, name: str, args: tuple[Any, ...], concerned: list[str], do: Callable[..., Any]
+    ) -> None:
         if self.pipe >= 0:
             with open(self.pipe, "w", closefd=False) as pipe:
                 pipe.write(f"{name} {' '.join(concerned)}\n")
@@ -143,12 +160,19 @@ def paths(name: str, args: tuple[Any, ...]) -> list[str]:
     if name in {"rename", "replace", "link"}:
         return [str(Path.cwd() / args[0]), str(Path.cwd() / args[1])]
     place = {"symlink": 1, "copy_file_range": 1}.get(name, 0)
-    return [str(Path.cwd() / args[place]) if isinstance(args[place], str) else str(Path(f"/proc/self/fd/{args[place]}").readlink())]
+    return [
+        str(Path.cwd() / args[place])
+        if isinstance(args[place], str)
+        else str(Path(f"/proc/self/fd/{args[place]}").readlink())
+    ]
 
 
 def act(job: Job, name: str, progress: Callable[[int], None] | None = None) -> object:
     """Do what the job says, in this process."""
-    apply, recovery = importlib.import_module("ckpt_tools.edit.apply"), importlib.import_module("ckpt_tools.edit.journal")
+    apply, recovery = (
+        importlib.import_module("ckpt_tools.edit.apply"),
+        importlib.import_module("ckpt_tools.edit.journal"),
+    )
     if name == "recover":
         return recovery.recover(f"{job.world}/in")
     plan = pickle.loads(Path(job.plan).read_bytes())  # noqa: S301 - the test's own
@@ -169,7 +193,11 @@ def run(job: Job, name: str, injector: Injector) -> tuple[str, str, list[Any]]:
             act(job, name)
             ended = "done"
         except BaseException as error:  # noqa: BLE001 - whatever it is goes into the report
-            ended = type(error).__name__ if "ckpt_tools" in type(error).__module__ or isinstance(error, KeyboardInterrupt) else repr(error)
+            ended = (
+                type(error).__name__
+                if "ckpt_tools" in type(error).__module__ or isinstance(error, KeyboardInterrupt)
+                else repr(error)
+            )
         with open(answer, "w", closefd=False) as pipe:
             pipe.write(json.dumps([ended, injector.log]))
         os._exit(0)
@@ -225,14 +253,22 @@ def again(job: Job) -> str:
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    """Return every file and folder below `folder`, hidden ones too: its mode and what it holds, or for a link where it leads."""
+    """Return every file and folder below `folder`, hidden ones too.
+
+    Its mode and what it holds, or for a link where it leads.
+    """
     found = {}
     for path in sorted(folder.rglob("*")):
-        name, mode = str(path.relative_to(folder)), f"{stat.S_IMODE(path.lstat().st_mode):o} ".encode()
+        name, mode = (
+            str(path.relative_to(folder)),
+            f"{stat.S_IMODE(path.lstat().st_mode):o} ".encode(),
+        )
         if path.is_symlink():
             found[name] = b"-> " + os.fsencode(path.readlink())
         else:
-            found[name + "/" * path.is_dir()] = mode + (path.read_bytes() if path.is_file() else b"")
+            found[name + "/" * path.is_dir()] = mode + (
+                path.read_bytes() if path.is_file() else b""
+            )
     return found
 
 
@@ -259,7 +295,9 @@ def hold(_: int) -> None:
 
 def main() -> None:
     job = Job(**json.loads(sys.argv[1]))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore it
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell lets its background jobs ignore it
     # Loaded once, here, and not in every fork.
     for name in ("numpy", "ckpt_tools.edit.apply", "ckpt_tools.edit.journal"):
         importlib.import_module(name)

@@ -1,4 +1,7 @@
-"""`ckpt upload` with the real client against the stand-in: what arrives is what was checked, and what does not pass never leaves."""
+"""`ckpt upload` with the real client against the stand-in.
+
+What arrives is what was checked, and what does not pass never leaves.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 REPO = "tester/policy"
-CARD = "---\nlicense: apache-2.0\nlibrary_name: lerobot\npipeline_tag: robotics\n---\n\n# A policy\n"
+CARD = (
+    "---\nlicense: apache-2.0\nlibrary_name: lerobot\npipeline_tag: robotics\n---\n\n# A policy\n"
+)
 HF = str(Path(sys.executable).parent / "hf")
 
 
@@ -37,18 +42,24 @@ def out(tmp_path: Path) -> Path:
     return folder
 
 
-def ckpt(hub: HubServer, folder: Path, *arguments: str, token: str | None = "") -> subprocess.CompletedProcess[str]:
+def ckpt(
+    hub: HubServer, folder: Path, *arguments: str, token: str | None = ""
+) -> subprocess.CompletedProcess[str]:
     """Run `ckpt upload` beside the checkpoint, in an environment that knows this hub only."""
-    environment = hub.environment(folder.parent / "home", token=hub.token if token == "" else token) | {"PYTHONPATH": str(ROOT)}
+    environment = hub.environment(
+        folder.parent / "home", token=hub.token if token == "" else token
+    ) | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "ckpt_tools", "upload", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder.parent, env=environment)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=folder.parent, env=environment
+    )
 
 
 def leftovers(folder: Path) -> list[str]:
     return [name for name in os.listdir(folder.parent) if name.startswith(".ckpt")]
 
 
-# --- what passes -------------------------------------------------------------------------------------------------------
+# --- what passes ----------------------------------------------------------------------------------
 
 
 def test_exactly_the_files_arrive(hub: HubServer, out: Path) -> None:
@@ -58,14 +69,27 @@ def test_exactly_the_files_arrive(hub: HubServer, out: Path) -> None:
     there = hub.files(REPO)
     there.pop(".gitattributes")
     assert there == before == contents(out)
-    assert f"{len(before)} files are on the Hub as they were checked: {hub.endpoint}/{REPO}/commit/{hub.commits(REPO)[0].id}" in done.stdout
+    assert (
+        f"{len(before)} files are on the Hub as they were checked: {hub.endpoint}/{REPO}/commit/{hub.commits(REPO)[0].id}"
+        in done.stdout
+    )
     assert "Uploaded" in done.stdout
     assert leftovers(out) == []
     assert ckpt(hub, out, REPO, "out").returncode == 0, "the repository holds the same already"
 
 
 def test_what_stands_after_the_dashes_goes_to_the_client(hub: HubServer, out: Path) -> None:
-    done = ckpt(hub, out, REPO, "out", "--", "--commit-message", "First release", "--revision=v1", "--private")
+    done = ckpt(
+        hub,
+        out,
+        REPO,
+        "out",
+        "--",
+        "--commit-message",
+        "First release",
+        "--revision=v1",
+        "--private",
+    )
     assert done.returncode == 0, done.stderr
     assert hub.commits(REPO, "v1")[0].title == "First release"
     assert contents(out).items() <= hub.files(REPO, "v1").items()
@@ -73,7 +97,12 @@ def test_what_stands_after_the_dashes_goes_to_the_client(hub: HubServer, out: Pa
     (created,) = hub.requests.of("POST", "/api/repos/create")
     assert created.status == 200
     environment = hub.environment(out.parent / "other", token=None)
-    assert subprocess.run([HF, "download", REPO], env=environment, capture_output=True, check=False).returncode == 1
+    assert (
+        subprocess.run(
+            [HF, "download", REPO], env=environment, capture_output=True, check=False
+        ).returncode
+        == 1
+    )
 
 
 def test_a_pull_request_holds_what_was_checked_and_main_stays(hub: HubServer, out: Path) -> None:
@@ -96,12 +125,21 @@ def test_a_single_file_is_sent_alone(hub: HubServer, out: Path) -> None:
 def test_a_dry_run_prints_the_list_and_sends_nothing(hub: HubServer, out: Path) -> None:
     done = ckpt(hub, out, REPO, "out", "--dry-run")
     assert done.returncode == 0, done.stderr
-    summed = subprocess.run(["sha256sum", "--check", "--strict"], input=done.stdout, text=True, cwd=out, capture_output=True, check=True).stdout
-    assert sorted(line.removesuffix(": OK") for line in summed.splitlines()) == sorted(contents(out))
+    summed = subprocess.run(
+        ["sha256sum", "--check", "--strict"],
+        input=done.stdout,
+        text=True,
+        cwd=out,
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert sorted(line.removesuffix(": OK") for line in summed.splitlines()) == sorted(
+        contents(out)
+    )
     assert not hub.requests
 
 
-# --- what does not -----------------------------------------------------------------------------------------------------
+# --- what does not --------------------------------------------------------------------------------
 
 
 def pickled(folder: Path) -> None:
@@ -121,7 +159,9 @@ def with_teacher(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [pickled, unread, piped, with_teacher])
-def test_a_dirty_one_is_refused_without_a_request(hub: HubServer, out: Path, spoil: Callable[[Path], None]) -> None:
+def test_a_dirty_one_is_refused_without_a_request(
+    hub: HubServer, out: Path, spoil: Callable[[Path], None]
+) -> None:
     spoil(out)
     done = ckpt(hub, out, REPO, "out")
     assert done.returncode == 1, done.stderr
@@ -149,15 +189,22 @@ def test_a_wrong_token_or_none_is_one_line(hub: HubServer, out: Path, token: str
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"ckpt: {REPO}: hf upload failed: ")
     assert done.stderr.count("\n") == 1
-    assert ("Invalid username or password" if token is None else "Invalid credentials") in done.stderr
+    assert (
+        "Invalid username or password" if token is None else "Invalid credentials"
+    ) in done.stderr
     assert leftovers(out) == []
 
 
 @pytest.mark.parametrize("argument", ["--include=*.json", "--exclude", "--every"])
-def test_what_would_send_something_else_is_refused(hub: HubServer, out: Path, argument: str) -> None:
+def test_what_would_send_something_else_is_refused(
+    hub: HubServer, out: Path, argument: str
+) -> None:
     done = ckpt(hub, out, REPO, "out", "--", argument, "*.json")
     assert done.returncode == 2
-    assert "would send something else than what is checked; put what you want to send into a folder of its own" in done.stderr
+    assert (
+        "would send something else than what is checked; put what you want to send into a folder of its own"
+        in done.stderr
+    )
     assert not hub.requests
 
 
@@ -168,7 +215,7 @@ def test_an_option_that_the_client_does_not_know_is_its_error(hub: HubServer, ou
     assert done.stderr.count("\n") == 1
 
 
-# --- changes in between ------------------------------------------------------------------------------------------------
+# --- changes in between ---------------------------------------------------------------------------
 
 
 def swapped(path: Path) -> None:
@@ -188,9 +235,15 @@ def rewritten(path: Path) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-@pytest.mark.parametrize("change", [swapped, rewritten, Path.unlink, lambda path: path.write_bytes(b"{}")], ids=["swapped", "rewritten", "gone", "short"])
+@pytest.mark.parametrize(
+    "change",
+    [swapped, rewritten, Path.unlink, lambda path: path.write_bytes(b"{}")],
+    ids=["swapped", "rewritten", "gone", "short"],
+)
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
-def test_a_file_that_changes_after_the_gate_is_never_sent(out: Path, monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[Path], None]) -> None:
+def test_a_file_that_changes_after_the_gate_is_never_sent(
+    out: Path, monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[Path], None]
+) -> None:
     sent: list[str] = []
     gate = _upload._gate
 
@@ -209,18 +262,30 @@ def test_a_file_that_changes_after_the_gate_is_never_sent(out: Path, monkeypatch
     assert leftovers(out) == []
 
 
-def test_a_file_that_is_added_after_the_gate_is_not_sent(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_added_after_the_gate_is_not_sent(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     staged = snapshot.staged
-    monkeypatch.setattr(snapshot, "staged", lambda *these: [(out / "token.txt").write_text("x"), staged(*these)][1])
     monkeypatch.setattr(
-        hf_cli, "send", lambda _repo, folder, *_: pytest.fail(f"{contents(Path(folder)).keys()}") if "token.txt" in contents(Path(folder)) else None
+        snapshot, "staged", lambda *these: [(out / "token.txt").write_text("x"), staged(*these)][1]
+    )
+    monkeypatch.setattr(
+        hf_cli,
+        "send",
+        lambda _repo, folder, *_: (
+            pytest.fail(f"{contents(Path(folder)).keys()}")
+            if "token.txt" in contents(Path(folder))
+            else None
+        ),
     )
     monkeypatch.setattr(hf_cli, "compare", lambda *_: None)
     with pytest.raises(AttributeError, match="url"):
         _upload.upload(REPO, str(out))
 
 
-def test_the_copy_is_private_read_only_and_checked(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_copy_is_private_read_only_and_checked(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[tuple[int, set[int]]] = []
     gated: list[str] = []
     gate = _upload._gate
@@ -231,7 +296,12 @@ def test_the_copy_is_private_read_only_and_checked(out: Path, monkeypatch: pytes
 
     def send(_repo: str, folder: str, *_: object) -> hf_cli.Sent:
         assert gated[-1] == folder
-        seen.append((Path(folder).parent.stat().st_mode & 0o777, {path.stat().st_mode & 0o777 for path in Path(folder).rglob("*") if path.is_file()}))
+        seen.append(
+            (
+                Path(folder).parent.stat().st_mode & 0o777,
+                {path.stat().st_mode & 0o777 for path in Path(folder).rglob("*") if path.is_file()},
+            )
+        )
         assert contents(Path(folder)) == contents(out)
         return hf_cli.Sent(REPO, "model", "0" * 40, "url")
 
@@ -244,7 +314,7 @@ def test_the_copy_is_private_read_only_and_checked(out: Path, monkeypatch: pytes
     assert leftovers(out) == []
 
 
-# --- what the Hub says afterwards --------------------------------------------------------------------------------------
+# --- what the Hub says afterwards -----------------------------------------------------------------
 
 
 def frozen(out: Path) -> tuple[Frozen, ...]:
@@ -260,15 +330,25 @@ def frozen(out: Path) -> tuple[Frozen, ...]:
         ({"README.md": None}, "README.md is missing"),
     ],
 )
-def test_the_hub_is_asked_what_it_has(hub: HubServer, out: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, bytes | None], words: str) -> None:
+def test_the_hub_is_asked_what_it_has(
+    hub: HubServer,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, bytes | None],
+    words: str,
+) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    commit = hub.add_repo(REPO, {path: data for path, data in (contents(out) | change).items() if data is not None})
+    commit = hub.add_repo(
+        REPO, {path: data for path, data in (contents(out) | change).items() if data is not None}
+    )
     sent = hf_cli.Sent(REPO, "model", commit, f"{hub.endpoint}/{REPO}/commit/{commit}")
     if not words:
         hf_cli.compare(sent, frozen(out), hub.token)
         return
-    with pytest.raises(WrittenWrong, match=f"something else than what was checked: {words}; do not use this commit"):
+    with pytest.raises(
+        WrittenWrong, match=f"something else than what was checked: {words}; do not use this commit"
+    ):
         hf_cli.compare(sent, frozen(out), hub.token)
 
 
@@ -285,7 +365,12 @@ def test_a_client_that_names_no_commit_is_told_of() -> None:
 
 
 def test_the_commit_is_found_in_what_the_client_says() -> None:
-    sent = hf_cli._sent("x", "\x1b[32m✓ Uploaded\x1b[0m\n  url: http://127.0.0.1:1/datasets/me/x/commit/" + "a" * 40 + "\n")
+    sent = hf_cli._sent(
+        "x",
+        "\x1b[32m✓ Uploaded\x1b[0m\n  url: http://127.0.0.1:1/datasets/me/x/commit/"
+        + "a" * 40
+        + "\n",
+    )
     assert (sent.repo, sent.kind, sent.commit) == ("me/x", "dataset", "a" * 40)
 
 
@@ -294,7 +379,7 @@ def test_a_token_among_the_arguments_is_used_to_ask() -> None:
     assert hf_cli.token_in(("--private",)) is None
 
 
-# --- in the shell ------------------------------------------------------------------------------------------------------
+# --- in the shell ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dirty", [False, True])
@@ -303,7 +388,14 @@ def test_the_gate_guards_hf_upload_in_a_shell(hub: HubServer, out: Path, *, dirt
         with_teacher(out)
     script = f"{sys.executable} -m ckpt_tools gate out/ && {HF} upload {REPO} out/ ."
     environment = hub.environment(out.parent / "home") | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(["sh", "-c", script], cwd=out.parent, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["sh", "-c", script],
+        cwd=out.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == int(dirty), done.stdout + done.stderr
     assert bool(hub.requests) == (not dirty)
     assert dirty or contents(out).items() <= hub.files(REPO).items()

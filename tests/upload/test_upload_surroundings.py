@@ -1,4 +1,7 @@
-"""`ckpt upload` where things are not as they should be: it is told to stop, the folder's name looks like a pattern, the repository holds more."""
+"""`ckpt upload` where things are not as they should be.
+
+It is told to stop, the folder's name looks like a pattern, the repository holds more.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ from tests.support.hub.server import Fault, HubServer
 
 ROOT = Path(__file__).parents[2]
 REPO = "tester/policy"
-CARD = "---\nlicense: apache-2.0\nlibrary_name: lerobot\npipeline_tag: robotics\n---\n\n# A policy\n"
+CARD = (
+    "---\nlicense: apache-2.0\nlibrary_name: lerobot\npipeline_tag: robotics\n---\n\n# A policy\n"
+)
 
 
 def checkpoint(folder: Path) -> Path:
@@ -26,13 +31,24 @@ def checkpoint(folder: Path) -> Path:
 
 
 def start(hub: HubServer, folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    environment = hub.environment(folder.parent / "home", token=hub.token) | {"PYTHONPATH": str(ROOT)}
+    environment = hub.environment(folder.parent / "home", token=hub.token) | {
+        "PYTHONPATH": str(ROOT)
+    }
     command = [sys.executable, "-m", "ckpt_tools", "upload", REPO, folder.name, *arguments]
-    return subprocess.Popen(command, cwd=folder.parent, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        cwd=folder.parent,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.mark.parametrize("request_to_end", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_who_is_told_to_stop_leaves_no_copy_and_sends_no_more(hub: HubServer, tmp_path: Path, request_to_end: signal.Signals) -> None:
+def test_who_is_told_to_stop_leaves_no_copy_and_sends_no_more(
+    hub: HubServer, tmp_path: Path, request_to_end: signal.Signals
+) -> None:
     folder = checkpoint(tmp_path / "out")
     hub.misbehave(Fault.SLOW, path_contains="/preupload/", seconds=60)
     with start(hub, folder) as running:
@@ -42,13 +58,17 @@ def test_who_is_told_to_stop_leaves_no_copy_and_sends_no_more(hub: HubServer, tm
         running.send_signal(request_to_end)
         _, complaint = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert complaint.endswith("ckpt: interrupted; what was being written is there as a whole or not at all\n")
+    assert complaint.endswith(
+        "ckpt: interrupted; what was being written is there as a whole or not at all\n"
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "out"]
     assert set(hub.files(REPO)) == {".gitattributes"}
 
 
 @pytest.mark.parametrize("name", ["run[1]", "run*", "what?"])
-def test_a_name_that_looks_like_a_pattern_is_a_name(hub: HubServer, tmp_path: Path, name: str) -> None:
+def test_a_name_that_looks_like_a_pattern_is_a_name(
+    hub: HubServer, tmp_path: Path, name: str
+) -> None:
     folder = checkpoint(tmp_path / name)
     with start(hub, folder) as running:
         _, complaint = running.communicate(timeout=300)
@@ -61,4 +81,6 @@ def test_what_the_repository_holds_beside_is_named(hub: HubServer, tmp_path: Pat
     with start(hub, checkpoint(tmp_path / "out")) as running:
         _, complaint = running.communicate(timeout=300)
     assert running.returncode == 0, complaint
-    assert "the repository holds 1 more, which were there and were not checked: old.pkl" in complaint
+    assert (
+        "the repository holds 1 more, which were there and were not checked: old.pkl" in complaint
+    )

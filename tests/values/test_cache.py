@@ -1,4 +1,8 @@
-"""What is remembered of values: used when the very same files are looked at again, forgotten when anything is doubtful, never in the way."""
+"""What is remembered of values.
+
+Used when the very same files are looked at again, forgotten when anything is doubtful, never in the
+way.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +39,15 @@ type Facts = dict[str, PairFacts]
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give each test a cache folder of its own, and files that are old enough at once: none of them changes but on purpose."""
+    """Give each test a cache folder of its own, and files that are old enough at once.
+
+    None of them changes but on purpose.
+    """
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(value_cache, "RACY_NS", 0)
-    monkeypatch.setattr(value_cache, "TIMELESS", frozenset())  # where tests may well put their files
+    monkeypatch.setattr(
+        value_cache, "TIMELESS", frozenset()
+    )  # where tests may well put their files
     return tmp_path / "cache/ckpt-tools/values"
 
 
@@ -71,10 +80,15 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def compared(a: Checkpoint, b: Checkpoint, *, cached: bool = True) -> Facts:
     pairs, _ = comparable(a, b)
-    return {pair[1].name: facts for pair, facts in zip(pairs, compare_values(a, b, pairs, cached=cached), strict=True)}
+    return {
+        pair[1].name: facts
+        for pair, facts in zip(pairs, compare_values(a, b, pairs, cached=cached), strict=True)
+    }
 
 
-def test_the_second_look_reads_nothing_and_says_the_same(a: Checkpoint, b: Checkpoint, read: list[str]) -> None:
+def test_the_second_look_reads_nothing_and_says_the_same(
+    a: Checkpoint, b: Checkpoint, read: list[str]
+) -> None:
     first = compared(a, b)
     assert first["x"].changed == 1
     assert read
@@ -83,7 +97,9 @@ def test_the_second_look_reads_nothing_and_says_the_same(a: Checkpoint, b: Check
     assert read == []
 
 
-def test_no_cache_reads_everything_and_leaves_nothing(a: Checkpoint, b: Checkpoint, read: list[str], cache: Path) -> None:
+def test_no_cache_reads_everything_and_leaves_nothing(
+    a: Checkpoint, b: Checkpoint, read: list[str], cache: Path
+) -> None:
     compared(a, b, cached=False)
     assert not cache.exists()
     compared(a, b)
@@ -103,14 +119,18 @@ def test_a_file_that_changed_is_read_again(a: Checkpoint, b: Checkpoint, tmp_pat
     assert compared(a, b)["y"].max_abs + compared(a, b)["x"].max_abs > 5
 
 
-def test_a_file_put_in_the_place_of_another_is_read(a: Checkpoint, b: Checkpoint, tmp_path: Path) -> None:
+def test_a_file_put_in_the_place_of_another_is_read(
+    a: Checkpoint, b: Checkpoint, tmp_path: Path
+) -> None:
     compared(a, b)
     written(tmp_path / "c", {"x": floats(1.0, 7.0), "y": floats(3.0)})
     (tmp_path / "c/model.safetensors").replace(tmp_path / "b/model.safetensors")
     assert compared(a, b)["x"].max_abs == 5.0
 
 
-def test_a_file_of_this_moment_is_not_remembered(a: Checkpoint, b: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_this_moment_is_not_remembered(
+    a: Checkpoint, b: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(value_cache, "RACY_NS", 2_000_000_000)
     compared(a, b)
     measure_all(a)
@@ -121,7 +141,9 @@ def test_a_file_of_this_moment_is_not_remembered(a: Checkpoint, b: Checkpoint, c
     assert len(list(cache.iterdir())) == 1
 
 
-def test_equal_digests_are_known_without_reading(a: Checkpoint, tmp_path: Path, read: list[str]) -> None:
+def test_equal_digests_are_known_without_reading(
+    a: Checkpoint, tmp_path: Path, read: list[str]
+) -> None:
     copy = written(tmp_path / "copy", {"x": floats(1.0, 2.0), "y": floats(3.0)})
     measure_all(a)
     measure_all(copy)
@@ -130,7 +152,9 @@ def test_equal_digests_are_known_without_reading(a: Checkpoint, tmp_path: Path, 
     assert read == []
 
 
-def test_one_file_under_two_names_is_known_to_be_equal(a: Checkpoint, tmp_path: Path, read: list[str]) -> None:
+def test_one_file_under_two_names_is_known_to_be_equal(
+    a: Checkpoint, tmp_path: Path, read: list[str]
+) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "a")
     linked = a._replace(root=str(tmp_path / "link"))
     assert all(facts.same_bytes for facts in compared(a, linked, cached=False).values())
@@ -177,14 +201,18 @@ def rows(value: object) -> Callable[[dict[str, object]], object]:
         rows([["x", "x", 99, False, 1, 0, 0.5, 1.0, 1.0, 0.5, 1.0, 0.0]]),
     ],
 )
-def test_a_damaged_cache_is_as_none(damage: Callable[[dict[str, object]], object], a: Checkpoint, b: Checkpoint, cache: Path) -> None:
+def test_a_damaged_cache_is_as_none(
+    damage: Callable[[dict[str, object]], object], a: Checkpoint, b: Checkpoint, cache: Path
+) -> None:
     first = compared(a, b)
     (path,) = cache.iterdir()
     put(path, damage(held_in(path)))
     assert compared(a, b) == first
 
 
-def test_what_is_said_of_other_files_is_not_believed(a: Checkpoint, b: Checkpoint, cache: Path) -> None:
+def test_what_is_said_of_other_files_is_not_believed(
+    a: Checkpoint, b: Checkpoint, cache: Path
+) -> None:
     first = compared(a, b)
     (path,) = cache.iterdir()
     held = held_in(path)
@@ -196,27 +224,35 @@ def test_what_is_said_of_other_files_is_not_believed(a: Checkpoint, b: Checkpoin
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"key": NaN'])
-def test_a_cache_that_is_no_json_is_as_none(data: bytes, a: Checkpoint, b: Checkpoint, cache: Path) -> None:
+def test_a_cache_that_is_no_json_is_as_none(
+    data: bytes, a: Checkpoint, b: Checkpoint, cache: Path
+) -> None:
     first = compared(a, b)
     (path,) = cache.iterdir()
     path.write_bytes(data)
     assert compared(a, b) == first
 
 
-def test_a_folder_that_cannot_be_written_is_no_trouble(a: Checkpoint, b: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_no_trouble(
+    a: Checkpoint, b: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     for place in (str(tmp_path / "file"), "/proc/none"):
         monkeypatch.setenv("XDG_CACHE_HOME", place)
         assert compared(a, b)["x"].changed == 1
 
 
-def test_a_relative_cache_home_is_ignored_as_the_specification_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_cache_home_is_ignored_as_the_specification_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "here")
     monkeypatch.setenv("HOME", "/somewhere")
     assert value_cache.folder() == "/somewhere/.cache/ckpt-tools/values"
 
 
-def test_what_was_used_longest_ago_goes_first(a: Checkpoint, b: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_used_longest_ago_goes_first(
+    a: Checkpoint, b: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache.mkdir(parents=True)
     for number in range(5):
         (cache / f"{number}.json").write_text("x" * 100, encoding="utf-8")
@@ -240,7 +276,9 @@ def test_a_dtype_that_changed_under_one_name_is_another_file(a: Checkpoint, tmp_
     assert compared(a, other)["x"] == PairFacts(2, same_bytes=False, l2_a=5**0.5, l2_b=5**0.5)
 
 
-def test_no_flipped_bit_of_a_cache_file_is_believed(a: Checkpoint, b: Checkpoint, cache: Path) -> None:
+def test_no_flipped_bit_of_a_cache_file_is_believed(
+    a: Checkpoint, b: Checkpoint, cache: Path
+) -> None:
     first = compared(a, b)
     (path,) = cache.iterdir()
     whole = path.read_bytes()
@@ -249,7 +287,9 @@ def test_no_flipped_bit_of_a_cache_file_is_believed(a: Checkpoint, b: Checkpoint
         assert compared(a, b) == first
 
 
-def test_a_pipe_in_place_of_a_cache_file_is_not_waited_for(a: Checkpoint, b: Checkpoint, cache: Path) -> None:
+def test_a_pipe_in_place_of_a_cache_file_is_not_waited_for(
+    a: Checkpoint, b: Checkpoint, cache: Path
+) -> None:
     first = compared(a, b)
     (path,) = cache.iterdir()
     path.unlink()
@@ -257,7 +297,7 @@ def test_a_pipe_in_place_of_a_cache_file_is_not_waited_for(a: Checkpoint, b: Che
     assert compared(a, b) == first
 
 
-# --- files that change, or are others ------------------------------------------------------------------------------------
+# --- files that change, or are others -------------------------------------------------------------
 
 
 @pytest.fixture
@@ -274,16 +314,26 @@ def switched(a: Checkpoint, tmp_path: Path) -> Checkpoint:
     return seen
 
 
-def test_a_path_that_leads_elsewhere_since_its_header_was_read_is_refused(a: Checkpoint, b: Checkpoint, switched: Checkpoint, cache: Path) -> None:
-    for look in (lambda: compared(switched, b), lambda: compared(b, switched), lambda: measure_all(switched)):
-        with pytest.raises(ChangedDuringRead, match="is not the file any more whose header was read") as caught:
+def test_a_path_that_leads_elsewhere_since_its_header_was_read_is_refused(
+    a: Checkpoint, b: Checkpoint, switched: Checkpoint, cache: Path
+) -> None:
+    for look in (
+        lambda: compared(switched, b),
+        lambda: compared(b, switched),
+        lambda: measure_all(switched),
+    ):
+        with pytest.raises(
+            ChangedDuringRead, match="is not the file any more whose header was read"
+        ) as caught:
             look()
         assert caught.value.path == os.path.join(switched.root, "model.safetensors")
     assert not cache.exists()
     assert compared(a, b)["x"].changed == 1
 
 
-def test_it_is_refused_even_where_all_is_known_of_the_other(switched: Checkpoint, b: Checkpoint, tmp_path: Path) -> None:
+def test_it_is_refused_even_where_all_is_known_of_the_other(
+    switched: Checkpoint, b: Checkpoint, tmp_path: Path
+) -> None:
     compared(b, api.read(str(tmp_path / "other")))
     measure_all(api.read(str(tmp_path / "other")))
     for look in (lambda: compared(switched, b), lambda: measure_all(switched)):
@@ -298,7 +348,9 @@ def test_a_path_that_leads_to_no_weights_any_more_is_refused(a: Checkpoint, tmp_
         measure_all(a)
 
 
-def test_a_write_while_reading_is_seen_though_its_time_is_put_back(a: Checkpoint, b: Checkpoint, tmp_path: Path, cache: Path) -> None:
+def test_a_write_while_reading_is_seen_though_its_time_is_put_back(
+    a: Checkpoint, b: Checkpoint, tmp_path: Path, cache: Path
+) -> None:
     path = tmp_path / "a/model.safetensors"
     before = path.stat()
 
@@ -310,7 +362,10 @@ def test_a_write_while_reading_is_seen_though_its_time_is_put_back(a: Checkpoint
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     pairs, _ = comparable(a, b)
-    for look in (lambda: compare_values(a, b, pairs, progress=write), lambda: measure_all(a, progress=write)):
+    for look in (
+        lambda: compare_values(a, b, pairs, progress=write),
+        lambda: measure_all(a, progress=write),
+    ):
         with pytest.raises(ChangedDuringRead, match="changed while it was read"):
             look()
     assert not cache.exists()
@@ -326,12 +381,18 @@ def tick(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("look", ["pairs", "tensors"])
-def test_a_write_through_a_memory_map_is_seen(look: str, a: Checkpoint, b: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_through_a_memory_map_is_seen(
+    look: str, a: Checkpoint, b: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(value_cache, "RACY_NS", 0)
-    mapped = np.memmap(tmp_path / "b/model.safetensors", "<f4", "r+", offset=b.weights[0].payload_start)
-    mapped[0] = mapped[0]  # from now on the page waits to be written down, and another write to it moves no time
+    mapped = np.memmap(
+        tmp_path / "b/model.safetensors", "<f4", "r+", offset=b.weights[0].payload_start
+    )
+    mapped[0] = mapped[
+        0
+    ]  # from now on the page waits to be written down, and another write to it moves no time
 
     def first() -> float:
         return compared(a, b)["x"].max_abs if look == "pairs" else measure_all(b)[0].high
@@ -342,15 +403,22 @@ def test_a_write_through_a_memory_map_is_seen(look: str, a: Checkpoint, b: Check
     assert (before, first()) in {(0.5, 999.0), (2.5, 1000.0)}
 
 
-def test_files_where_such_a_write_moves_no_time_are_not_remembered(a: Checkpoint, b: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kinds = {line.rpartition(" - ")[2].split()[0] for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()}
+def test_files_where_such_a_write_moves_no_time_are_not_remembered(
+    a: Checkpoint, b: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = {
+        line.rpartition(" - ")[2].split()[0]
+        for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    }
     monkeypatch.setattr(value_cache, "TIMELESS", frozenset(kinds))
     compared(a, b)
     measure_all(a)
     assert not cache.exists()
 
 
-def test_files_that_the_system_cannot_write_down_are_not_remembered(a: Checkpoint, b: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_the_system_cannot_write_down_are_not_remembered(
+    a: Checkpoint, b: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(_: int) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
@@ -360,7 +428,9 @@ def test_files_that_the_system_cannot_write_down_are_not_remembered(a: Checkpoin
     assert not cache.exists()
 
 
-def test_the_age_of_a_file_is_that_when_it_was_opened(a: Checkpoint, b: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_age_of_a_file_is_that_when_it_was_opened(
+    a: Checkpoint, b: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(value_cache, "RACY_NS", 2_000_000_000)
     start = time.time_ns()
     passed = [0]
@@ -370,7 +440,10 @@ def test_the_age_of_a_file_is_that_when_it_was_opened(a: Checkpoint, b: Checkpoi
         passed[0] += 10_000_000_000
 
     pairs, _ = comparable(a, b)
-    for look in (lambda: compare_values(a, b, pairs, progress=wait), lambda: measure_all(a, progress=wait)):
+    for look in (
+        lambda: compare_values(a, b, pairs, progress=wait),
+        lambda: measure_all(a, progress=wait),
+    ):
         passed[0] = 0
         look()
     assert not cache.exists()

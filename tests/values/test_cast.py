@@ -1,4 +1,7 @@
-"""Casts, against torch as the judge: the same bits for every number, a NaN for a NaN; and whether a cast loses anything, against casting back."""
+"""Casts, against torch as the judge: the same bits for every number, a NaN for a NaN.
+
+And whether a cast loses anything, against casting back.
+"""
 
 from __future__ import annotations
 
@@ -34,20 +37,30 @@ PAIRS = list(itertools.permutations(FLOATS, 2))
 
 @cache
 def every(dtype: Dtype) -> Any:
-    """Return every value of a small type, and of a large one a million: around every value of BF16 and F16, and anywhere."""
+    """Return every value of a small type, and of a large one a million.
+
+    Around every value of BF16 and F16, and anywhere.
+    """
     random = np.random.default_rng(0)
     if dtype.bits <= 16:
         return np.arange(1 << dtype.bits, dtype=f"<u{dtype.bits // 8}").view("u1")
     halves = np.arange(65536, dtype="<u4")
     with np.errstate(all="ignore"):
-        near = [halves << 16, (halves << 16) + 0x8000, halves.astype("<u2").view("<f2").astype("<f4").view("<u4") + 0x1000]
+        near = [
+            halves << 16,
+            (halves << 16) + 0x8000,
+            halves.astype("<u2").view("<f2").astype("<f4").view("<u4") + 0x1000,
+        ]
         values = np.concatenate(
-            [bits + np.uint32(step & 0xFFFFFFFF) for bits in near for step in (-1, 0, 1)] + [random.integers(0, 1 << 32, 1 << 19, dtype="<u4")]
+            [bits + np.uint32(step & 0xFFFFFFFF) for bits in near for step in (-1, 0, 1)]
+            + [random.integers(0, 1 << 32, 1 << 19, dtype="<u4")]
         )
         if dtype is Dtype.F32:
             return values.view("u1")
         doubles = values.view("<f4").astype("<f8").view("<u8")
-        return np.concatenate([doubles - 1, doubles, doubles + 1, random.integers(0, 1 << 63, 1 << 18, dtype="<u8")]).view("u1")
+        return np.concatenate(
+            [doubles - 1, doubles, doubles + 1, random.integers(0, 1 << 63, 1 << 18, dtype="<u8")]
+        ).view("u1")
 
 
 def as_torch(data: Any, dtype: Dtype) -> torch.Tensor:
@@ -84,9 +97,14 @@ def test_a_stream_of_any_length_is_cast_to_its_place(size: int, tmp_path: Path) 
     data = np.random.default_rng(1).standard_normal(size // 4, dtype="<f4")
     piece = source(tmp_path / "source", data.tobytes(), Dtype.F32)
     seen: list[int] = []
-    read, write = os.open(piece.file, os.O_RDONLY), os.open(tmp_path / "target", os.O_RDWR | os.O_CREAT)
+    read, write = (
+        os.open(piece.file, os.O_RDONLY),
+        os.open(tmp_path / "target", os.O_RDWR | os.O_CREAT),
+    )
     assert cast_stream(read, write, piece, Dtype.BF16, 5, seen.append) == size // 2 == sum(seen)
-    assert os.pread(write, size + 9, 0)[5:] == cast(data.view("u1"), Dtype.F32, Dtype.BF16).tobytes()
+    assert (
+        os.pread(write, size + 9, 0)[5:] == cast(data.view("u1"), Dtype.F32, Dtype.BF16).tobytes()
+    )
     os.close(read)
     os.close(write)
 
@@ -100,7 +118,9 @@ def test_a_source_that_ends_early_has_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), PAIRS, ids=str)
-def test_losing_nothing_means_that_every_value_comes_back(old: Dtype, new: Dtype, tmp_path: Path) -> None:
+def test_losing_nothing_means_that_every_value_comes_back(
+    old: Dtype, new: Dtype, tmp_path: Path
+) -> None:
     data = every(old)
     values = as_torch(data, old)
     number = values[~torch.isnan(values.float())]
@@ -114,16 +134,35 @@ def test_losing_nothing_means_that_every_value_comes_back(old: Dtype, new: Dtype
     assert exact
     assert loses_nothing(source(tmp_path / "a", exact, old), new)
     for lost in number[~same][:: max(1, int((~same).sum()) // 5)]:
-        assert not loses_nothing(source(tmp_path / "a", exact + lost.reshape(1).view(torch.uint8).numpy().tobytes(), old), new)
+        assert not loses_nothing(
+            source(
+                tmp_path / "a", exact + lost.reshape(1).view(torch.uint8).numpy().tobytes(), old
+            ),
+            new,
+        )
 
 
 @pytest.mark.parametrize(
     ("bits", "lossless"),
-    [(0x7FC00000, True), (0xFFC00000, True), (0x7F810000, True), (0x7FC00001, False), (0x7F800001, False), (0x7F800000, True), (0x80000000, True)],
+    [
+        (0x7FC00000, True),
+        (0xFFC00000, True),
+        (0x7F810000, True),
+        (0x7FC00001, False),
+        (0x7F800001, False),
+        (0x7F800000, True),
+        (0x80000000, True),
+    ],
 )
-def test_a_nan_of_f32_loses_nothing_where_its_payload_fits_and_is_then_kept_bit_for_bit(bits: int, lossless: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+def test_a_nan_of_f32_loses_nothing_where_its_payload_fits_and_is_then_kept_bit_for_bit(
+    bits: int,
+    lossless: bool,
+    tmp_path: Path,
+) -> None:
     data = np.array([bits, 0x3F810001], "<u4")
-    assert loses_nothing(source(tmp_path / "a", data[:1].tobytes(), Dtype.F32), Dtype.BF16) == lossless
+    assert (
+        loses_nothing(source(tmp_path / "a", data[:1].tobytes(), Dtype.F32), Dtype.BF16) == lossless
+    )
     for length in (1, 2):  # beside a number that is rounded, too
         there = cast(data[:length].view("u1"), Dtype.F32, Dtype.BF16)
         assert (int(there[0]) << 16 == bits) == lossless
@@ -136,7 +175,9 @@ def test_what_is_lost_at_the_end_of_a_large_tensor_is_found(tmp_path: Path) -> N
     assert not loses_nothing(source(tmp_path / "a", data.tobytes(), Dtype.F32), Dtype.BF16)
 
 
-def test_looking_for_a_loss_stops_at_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_looking_for_a_loss_stops_at_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     piece = source(tmp_path / "a", b"\1" * (4 * CHUNK), Dtype.F32)
     reads: list[int] = []
     original = os.preadv
@@ -150,8 +191,18 @@ def test_looking_for_a_loss_stops_at_the_first(tmp_path: Path, monkeypatch: pyte
     assert reads == [3]
 
 
-@pytest.mark.parametrize(("old", "new"), [(Dtype.F32, Dtype.I32), (Dtype.U8, Dtype.F16), (Dtype.C64, Dtype.F32), (Dtype.F8_E8M0, Dtype.F32)])
-def test_types_that_cannot_be_cast_are_refused_by_name(old: Dtype, new: Dtype, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (Dtype.F32, Dtype.I32),
+        (Dtype.U8, Dtype.F16),
+        (Dtype.C64, Dtype.F32),
+        (Dtype.F8_E8M0, Dtype.F32),
+    ],
+)
+def test_types_that_cannot_be_cast_are_refused_by_name(
+    old: Dtype, new: Dtype, tmp_path: Path
+) -> None:
     piece = source(tmp_path / "a", bytes(8), old)
     words = f"{old} cannot be cast to {new}; these can be cast into each other: F8_E4M3, F8_E5M2, F16, BF16, F32, F64"
     with pytest.raises(EditRefused) as raised:

@@ -1,4 +1,7 @@
-"""The facts of pairs of tensors, against arithmetic that does not round; and what must not matter: pieces, threads, shards, the order of the sides."""
+"""The facts of pairs of tensors, against arithmetic that does not round; and what must not matter.
+
+Pieces, threads, shards, the order of the sides.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,10 @@ if TYPE_CHECKING:
 
 def facts_of(a: Checkpoint, b: Checkpoint) -> dict[str, PairFacts]:
     pairs, _ = comparable(a, b)
-    return {pair[1].name: facts for pair, facts in zip(pairs, compare_values(a, b, pairs, cached=False), strict=True)}
+    return {
+        pair[1].name: facts
+        for pair, facts in zip(pairs, compare_values(a, b, pairs, cached=False), strict=True)
+    }
 
 
 def compared(folder: Path, one: tuple[Dtype, bytes], two: tuple[Dtype, bytes]) -> PairFacts:
@@ -60,10 +66,23 @@ def exactly(one: tuple[Dtype, bytes], two: tuple[Dtype, bytes]) -> PairFacts:
     finite = np.isfinite(a) & np.isfinite(b)
     x, y = a[finite], b[finite]
     d = y - x
-    aa, bb, dd, ab = (float(np.sqrt((p * p).sum())) if p is q else (p * q).sum() for p, q in ((x, x), (y, y), (d, d), (x, y)))
+    aa, bb, dd, ab = (
+        float(np.sqrt((p * p).sum())) if p is q else (p * q).sum()
+        for p, q in ((x, x), (y, y), (d, d), (x, y))
+    )
     cosine = float(ab / np.longdouble(aa) / np.longdouble(bb)) if aa and bb else float(aa == bb)
     most = float(np.abs(d).max()) if d.size else 0.0
-    return PairFacts(a.size, one == two, int(differ.sum()), int((differ & ~finite).sum()), most, aa, bb, dd, cosine)
+    return PairFacts(
+        a.size,
+        one == two,
+        int(differ.sum()),
+        int((differ & ~finite).sum()),
+        most,
+        aa,
+        bb,
+        dd,
+        cosine,
+    )
 
 
 def hold(found: PairFacts, expected: PairFacts) -> None:
@@ -72,7 +91,11 @@ def hold(found: PairFacts, expected: PairFacts) -> None:
         return
     assert found[:4] == expected[:4]
     assert found.max_abs == expected.max_abs
-    for mine, theirs in ((found.l2_a, expected.l2_a), (found.l2_b, expected.l2_b), (found.l2_change, expected.l2_change)):
+    for mine, theirs in (
+        (found.l2_a, expected.l2_a),
+        (found.l2_b, expected.l2_b),
+        (found.l2_change, expected.l2_change),
+    ):
         assert isclose(mine, theirs, rel_tol=1e-12)
     assert isclose(found.cosine, expected.cosine, abs_tol=1e-12)
 
@@ -87,7 +110,10 @@ class Sides:
 
 @st.composite
 def pairs(draw: st.DrawFn) -> Sides:
-    """Draw two tensors of any bits, often equal in part: what differs by a bit is where mistakes are."""
+    """Draw two tensors of any bits, often equal in part.
+
+    What differs by a bit is where mistakes are.
+    """
     first = draw(st.sampled_from(list(Dtype)))
     second = draw(st.one_of(st.just(first), st.sampled_from(list(Dtype))))
     count = 8 * draw(st.integers(0, 6))
@@ -101,8 +127,13 @@ def pairs(draw: st.DrawFn) -> Sides:
 
 @settings(max_examples=250)
 @given(sides=pairs())
-def test_the_facts_of_any_two_tensors_are_those_of_arithmetic_without_rounding(sides: Sides, tmp_path_factory: pytest.TempPathFactory) -> None:
-    found, expected = compared(tmp_path_factory.mktemp("pair"), sides.one, sides.two), exactly(sides.one, sides.two)
+def test_the_facts_of_any_two_tensors_are_those_of_arithmetic_without_rounding(
+    sides: Sides, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    found, expected = (
+        compared(tmp_path_factory.mktemp("pair"), sides.one, sides.two),
+        exactly(sides.one, sides.two),
+    )
     mixed = {sides.one[0], sides.two[0]}
     if len(mixed) > 1 and mixed & {Dtype.I64, Dtype.U64}:
         # Compared exactly, but subtracted as doubles.
@@ -117,26 +148,45 @@ DTYPES = [Dtype.BF16, Dtype.F16, Dtype.F32, Dtype.F64, Dtype.F8_E4M3, Dtype.I32,
 def numbers_in(dtype: Dtype, count: int, seed: int, spread: float = 1.0) -> bytes:
     """Return plausible weights, of sizes from tiny to large."""
     random = np.random.default_rng(seed)
-    values: Any = np.clip(random.standard_normal(count) * np.exp(random.standard_normal(count) * 3), -6e4, 6e4) * spread
+    values: Any = (
+        np.clip(
+            random.standard_normal(count) * np.exp(random.standard_normal(count) * 3), -6e4, 6e4
+        )
+        * spread
+    )
     if dtype is Dtype.BF16:
         return bytes((values.astype("<f4").view("<u4") >> 16).astype("<u2"))
     if dtype is Dtype.F8_E4M3:
         return bytes(random.integers(0, 127, count, dtype="u1"))
-    kinds = {Dtype.F16: "<f2", Dtype.F32: "<f4", Dtype.F64: "<f8", Dtype.I32: "<i4", Dtype.I64: "<i8"}
+    kinds = {
+        Dtype.F16: "<f2",
+        Dtype.F32: "<f4",
+        Dtype.F64: "<f8",
+        Dtype.I32: "<i4",
+        Dtype.I64: "<i8",
+    }
     return bytes((values * (1000 if dtype in (Dtype.I32, Dtype.I64) else 1)).astype(kinds[dtype]))
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("spread", [1.0, 1e-4])
-def test_the_facts_of_many_values_are_those_of_arithmetic_without_rounding(dtype: Dtype, spread: float, tmp_path: Path) -> None:
-    one, two = ((dtype, numbers_in(dtype, values_dtypes.BLOCK + 12_345, seed, size)) for seed, size in ((1, 1.0), (2, spread)))
+def test_the_facts_of_many_values_are_those_of_arithmetic_without_rounding(
+    dtype: Dtype, spread: float, tmp_path: Path
+) -> None:
+    one, two = (
+        (dtype, numbers_in(dtype, values_dtypes.BLOCK + 12_345, seed, size))
+        for seed, size in ((1, 1.0), (2, spread))
+    )
     hold(compared(tmp_path, one, two), exactly(one, two))
 
 
 def test_a_small_change_is_measured_as_well_as_a_large_one(tmp_path: Path) -> None:
     one = np.random.default_rng(0).standard_normal(200_000).astype("<f4")
     two = np.nextafter(one, np.float32(9))
-    hold(compared(tmp_path, (Dtype.F32, one.tobytes()), (Dtype.F32, two.tobytes())), exactly((Dtype.F32, one.tobytes()), (Dtype.F32, two.tobytes())))
+    hold(
+        compared(tmp_path, (Dtype.F32, one.tobytes()), (Dtype.F32, two.tobytes())),
+        exactly((Dtype.F32, one.tobytes()), (Dtype.F32, two.tobytes())),
+    )
 
 
 def doubles(*values: float) -> tuple[Dtype, bytes]:
@@ -171,7 +221,12 @@ NAN, INF = float("nan"), float("inf")
     ],
 )
 def test_equal_means_equal_as_numbers(  # noqa: PLR0913, PLR0917 - one parameter a column of the table
-    one: tuple[Dtype, bytes], two: tuple[Dtype, bytes], changed: int, broken: int, max_abs: float, tmp_path: Path
+    one: tuple[Dtype, bytes],
+    two: tuple[Dtype, bytes],
+    changed: int,
+    broken: int,
+    max_abs: float,
+    tmp_path: Path,
 ) -> None:
     found = compared(tmp_path, one, two)
     assert not found.same_bytes
@@ -180,14 +235,22 @@ def test_equal_means_equal_as_numbers(  # noqa: PLR0913, PLR0917 - one parameter
 
 def test_norms_of_doubles_whose_squares_are_none(tmp_path: Path) -> None:
     large = 2.0**700
-    found = compared(tmp_path, doubles(3 * large, 4 * large), doubles(3 * large, 4 * large * (1 + 2**-30)))
+    found = compared(
+        tmp_path, doubles(3 * large, 4 * large), doubles(3 * large, 4 * large * (1 + 2**-30))
+    )
     assert isclose(found.l2_a, 5 * large, rel_tol=1e-12)
     assert isclose(found.rel_l2, 0.8 * 2**-30, rel_tol=1e-12)
-    assert isclose(compared(tmp_path, doubles(-1.0e308, 1.0e308), doubles(-1.0e308, -0.75e308)).rel_l2, 1.75 / sqrt(2), rel_tol=1e-12)
+    assert isclose(
+        compared(tmp_path, doubles(-1.0e308, 1.0e308), doubles(-1.0e308, -0.75e308)).rel_l2,
+        1.75 / sqrt(2),
+        rel_tol=1e-12,
+    )
     beyond = compared(tmp_path, doubles(-1.5e308), doubles(1.5e308))
     assert (beyond.max_abs, beyond.l2_change, beyond.rel_l2, beyond.cosine) == (INF, INF, 2.0, -1.0)
     largest = 2.0**1023
-    norms = compared(tmp_path, doubles(*[largest] * 4), doubles(*[largest] * 3, largest * (1 - 2**-20)))
+    norms = compared(
+        tmp_path, doubles(*[largest] * 4), doubles(*[largest] * 3, largest * (1 - 2**-20))
+    )
     assert (norms.l2_a, norms.max_abs, norms.rel_l2) == (INF, largest * 2**-20, 2**-21)
     assert compared(tmp_path, doubles(0.0, 0.0), doubles(1.7e308, 1.7e308)).rel_l2 == INF
     assert compared(tmp_path, doubles(5e-324, 0.0), doubles(1.7e308, 1.7e308)).rel_l2 == INF
@@ -210,23 +273,37 @@ def test_large_integers_are_compared_with_complex_numbers(integer: Dtype, tmp_pa
 
 
 def test_no_change_is_no_negative_zero(tmp_path: Path) -> None:
-    for one, two in ((floats(0.0, 0.0), floats(-0.0, -0.0)), (floats(-0.0), floats(0.0)), (doubles(0.0), doubles(-0.0)), (floats(-0.0), doubles(0.0))):
+    for one, two in (
+        (floats(0.0, 0.0), floats(-0.0, -0.0)),
+        (floats(-0.0), floats(0.0)),
+        (doubles(0.0), doubles(-0.0)),
+        (floats(-0.0), doubles(0.0)),
+    ):
         assert [str(number) for number in compared(tmp_path, one, two)[4:8]] == ["0.0"] * 4
 
 
-# --- laws ----------------------------------------------------------------------------------------------------------------
+# --- laws -----------------------------------------------------------------------------------------
 
 
 def a_model(seed: int) -> dict[str, tuple[Dtype, bytes]]:
     sizes = (1, 7, 4096, 150_001)
-    return {f"layers.{index}.{dtype.label}": (dtype, numbers_in(dtype, size, seed + index)) for index, size in enumerate(sizes) for dtype in DTYPES}
+    return {
+        f"layers.{index}.{dtype.label}": (dtype, numbers_in(dtype, size, seed + index))
+        for index, size in enumerate(sizes)
+        for dtype in DTYPES
+    }
 
 
 def changed_in_part(model: dict[str, tuple[Dtype, bytes]]) -> dict[str, tuple[Dtype, bytes]]:
     """Return a model whose tensors differ at their ends only, or not at all."""
     other = a_model(50)
-    cut = {name: (dtype, data if name.startswith("layers.1.") else data[: len(data) * 15 // 128 * 8]) for name, (dtype, data) in model.items()}
-    return {name: (dtype, data + other[name][1][len(data) :]) for name, (dtype, data) in cut.items()}
+    cut = {
+        name: (dtype, data if name.startswith("layers.1.") else data[: len(data) * 15 // 128 * 8])
+        for name, (dtype, data) in model.items()
+    }
+    return {
+        name: (dtype, data + other[name][1][len(data) :]) for name, (dtype, data) in cut.items()
+    }
 
 
 @pytest.fixture
@@ -242,7 +319,9 @@ def test_a_copy_is_identical(tmp_path: Path) -> None:
     assert all(facts == PairFacts(facts.elements, same_bytes=True) for facts in found.values())
 
 
-def test_the_number_of_threads_does_not_matter(two_models: tuple[Checkpoint, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_threads_does_not_matter(
+    two_models: tuple[Checkpoint, Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = facts_of(*two_models)
     for count in (1, 5):
         monkeypatch.setattr(values_compare, "threads", lambda count=count: count)
@@ -250,7 +329,9 @@ def test_the_number_of_threads_does_not_matter(two_models: tuple[Checkpoint, Che
 
 
 @pytest.mark.parametrize("piece", [1, 2, 64])
-def test_the_size_of_pieces_does_not_matter(piece: int, two_models: tuple[Checkpoint, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_pieces_does_not_matter(
+    piece: int, two_models: tuple[Checkpoint, Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = facts_of(*two_models)
     monkeypatch.setattr(values_compare, "PIECE", piece * values_dtypes.BLOCK)
     for name, facts in facts_of(*two_models).items():
@@ -258,7 +339,9 @@ def test_the_size_of_pieces_does_not_matter(piece: int, two_models: tuple[Checkp
 
 
 @pytest.mark.parametrize("block", [1024, 65_536])
-def test_the_size_of_blocks_does_not_matter(block: int, two_models: tuple[Checkpoint, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_blocks_does_not_matter(
+    block: int, two_models: tuple[Checkpoint, Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = facts_of(*two_models)
     monkeypatch.setattr(blocks, "BLOCK", block)
     monkeypatch.setattr(values_compare, "PIECE", 16 * block)
@@ -277,13 +360,23 @@ def test_the_sides_change_places(two_models: tuple[Checkpoint, Checkpoint]) -> N
     for name, facts in there.items():
         other = back[name]
         assert other[:5] == facts[:5]
-        assert (other.l2_a, other.l2_b, other.l2_change) == (facts.l2_b, facts.l2_a, facts.l2_change)
+        assert (other.l2_a, other.l2_b, other.l2_change) == (
+            facts.l2_b,
+            facts.l2_a,
+            facts.l2_change,
+        )
         assert isclose(other.cosine, facts.cosine, abs_tol=1e-12)
 
 
 @settings(max_examples=40)
-@given(dtype=st.sampled_from(DTYPES), place=st.integers(0), count=st.sampled_from([1, 64, 4096, values_dtypes.BLOCK + 1]))
-def test_a_single_flipped_bit_anywhere_is_found(dtype: Dtype, place: int, count: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+@given(
+    dtype=st.sampled_from(DTYPES),
+    place=st.integers(0),
+    count=st.sampled_from([1, 64, 4096, values_dtypes.BLOCK + 1]),
+)
+def test_a_single_flipped_bit_anywhere_is_found(
+    dtype: Dtype, place: int, count: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     data = numbers_in(dtype, count, 3)
     bit = place % (8 * len(data))
     flipped = bytearray(data)
@@ -312,7 +405,7 @@ def test_tensors_of_other_shapes_and_of_one_side_are_counted(tmp_path: Path) -> 
     assert uncompared == 3
 
 
-# --- memory, and files that change -----------------------------------------------------------------------------------------
+# --- memory, and files that change ----------------------------------------------------------------
 
 
 def sparse(folder: Path, nbytes: int) -> Checkpoint:
@@ -355,9 +448,14 @@ def test_a_file_that_becomes_shorter_is_named(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_named(side: int, dtype: Dtype, tmp_path: Path) -> None:
     (tmp_path / "there").write_bytes(bytes(64))
     with (tmp_path / "there").open("rb") as file:
-        there, closed = blocks.Span("there", file.fileno(), 0, dtype), blocks.Span("closed", -1, 0, dtype)
+        there, closed = (
+            blocks.Span("there", file.fileno(), 0, dtype),
+            blocks.Span("closed", -1, 0, dtype),
+        )
         with pytest.raises(Unreadable) as caught:
-            piece_sums(blocks.ScratchBuffers(), (closed, there) if side == 0 else (there, closed), range(4))
+            piece_sums(
+                blocks.ScratchBuffers(), (closed, there) if side == 0 else (there, closed), range(4)
+            )
     assert caught.value.path == "closed"
 
 

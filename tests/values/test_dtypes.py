@@ -1,5 +1,9 @@
-"""Every dtype decoded, against ml_dtypes, torch and numpy as judges: all codes of up to 16 bits, any bits of wider ones. And sums that neither drift nor
-overflow."""
+"""Every dtype decoded, against ml_dtypes, torch and numpy as judges.
+
+All codes of up to 16 bits, any bits of wider ones. And sums that neither drift nor
+
+overflow.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +63,9 @@ def same(found: Any, expected: Any) -> None:
 
 def test_every_dtype_of_the_format_is_decoded() -> None:
     for dtype in Dtype:
-        assert values(bytes(24), dtype).size == 8 * 24 // dtype.bits * (2 if dtype is Dtype.C64 else 1)
+        assert values(bytes(24), dtype).size == 8 * 24 // dtype.bits * (
+            2 if dtype is Dtype.C64 else 1
+        )
 
 
 @pytest.mark.parametrize("dtype", SMALL, ids=str)
@@ -75,10 +81,18 @@ def test_every_code_of_a_small_type_is_what_torch_says(dtype: Dtype) -> None:
         same(values(data.tobytes(), dtype), judged.astype(np.longdouble))
 
 
-@given(st.sampled_from(WIDE), st.binary(min_size=8, max_size=256).map(lambda data: data[: len(data) // 8 * 8]))
+@given(
+    st.sampled_from(WIDE),
+    st.binary(min_size=8, max_size=256).map(lambda data: data[: len(data) // 8 * 8]),
+)
 def test_any_bits_of_a_wide_type_are_what_numpy_says(dtype: Dtype, data: bytes) -> None:
     expected = decoded(data, dtype)
-    same(values(data, dtype), expected.astype("f8").astype(np.longdouble) if dtype in (Dtype.I64, Dtype.U64) else expected)
+    same(
+        values(data, dtype),
+        expected.astype("f8").astype(np.longdouble)
+        if dtype in (Dtype.I64, Dtype.U64)
+        else expected,
+    )
 
 
 @pytest.mark.parametrize("dtype", JUDGES, ids=str)
@@ -91,20 +105,37 @@ def test_the_norm_of_any_doubles_is_that_of_exact_arithmetic(items: list[float])
     with np.errstate(all="ignore"):
         found = product(np, np.array(items, "f8"), np.array(items, "f8"))
     expected = sum((Fraction(item) ** 2 for item in items), Fraction(0))
-    assert abs(Fraction(found[0]) * Fraction(2) ** found[1] - expected) <= expected * Fraction(1, 10**13)
+    assert abs(Fraction(found[0]) * Fraction(2) ** found[1] - expected) <= expected * Fraction(
+        1, 10**13
+    )
 
 
-@pytest.mark.parametrize("count", [0, 1, dtypes.ROW - 1, dtypes.ROW, dtypes.ROW + 1, 5 * dtypes.ROW + 3])
+@pytest.mark.parametrize(
+    "count", [0, 1, dtypes.ROW - 1, dtypes.ROW, dtypes.ROW + 1, 5 * dtypes.ROW + 3]
+)
 def test_a_dot_product_is_that_of_exact_sums(count: int) -> None:
     random = np.random.default_rng(count)
     x, y = random.standard_normal(count), random.standard_normal(count)
     assert isclose(dot(np, x, x), fsum(item * item for item in x.tolist()), rel_tol=1e-14)
-    assert isclose(dot(np, x, y), fsum(a * b for a, b in zip(x.tolist(), y.tolist(), strict=True)), rel_tol=1e-12, abs_tol=1e-12 * count)
+    assert isclose(
+        dot(np, x, y),
+        fsum(a * b for a, b in zip(x.tolist(), y.tolist(), strict=True)),
+        rel_tol=1e-12,
+        abs_tol=1e-12 * count,
+    )
 
 
 @pytest.mark.parametrize(
     ("parts", "expected"),
-    [([], 0.0), ([(0.0, 40), (4.0, 0)], 2.0), ([(1.0, 2000), (1.0, 2000)], sqrt(2) * 2.0**1000), ([(1.0, 4000)], float("inf")), ([(1.0, -2000)], 2.0**-1000)],
+    [
+        ([], 0.0),
+        ([(0.0, 40), (4.0, 0)], 2.0),
+        ([(1.0, 2000), (1.0, 2000)], sqrt(2) * 2.0**1000),
+        ([(1.0, 4000)], float("inf")),
+        ([(1.0, -2000)], 2.0**-1000),
+    ],
 )
-def test_scaled_numbers_are_added_and_rooted(parts: Sequence[tuple[float, int]], expected: float) -> None:
+def test_scaled_numbers_are_added_and_rooted(
+    parts: Sequence[tuple[float, int]], expected: float
+) -> None:
     assert root(total(parts)) == expected

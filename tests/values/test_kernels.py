@@ -1,4 +1,7 @@
-"""The compiled sums, in the vectors of this processor and without: of every code, against ml_dtypes and arithmetic that does not round; what missing means."""
+"""The compiled sums, in the vectors of this processor and without.
+
+Of every code, against ml_dtypes and arithmetic that does not round; what missing means.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,11 @@ if TYPE_CHECKING:
 STEP = 1 << 16
 """Bytes that the library reads at once."""
 
-KINDS = {Dtype.F32: np.dtype("<f4"), Dtype.BF16: np.dtype(ml_dtypes.bfloat16), Dtype.F16: np.dtype("<f2")}
+KINDS = {
+    Dtype.F32: np.dtype("<f4"),
+    Dtype.BF16: np.dtype(ml_dtypes.bfloat16),
+    Dtype.F16: np.dtype("<f2"),
+}
 
 
 @pytest.fixture(params=["vectors", "plain"])
@@ -54,12 +61,16 @@ def use_plain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pair(a: Any, b: Any) -> kernels.PairSums:
-    one, two = (next(kind for kind, dtype in KINDS.items() if dtype == side.dtype) for side in (a, b))
+    one, two = (
+        next(kind for kind, dtype in KINDS.items() if dtype == side.dtype) for side in (a, b)
+    )
     return kernels.pair((one, two), a.ctypes.data, b.ctypes.data, a.size)
 
 
 def one(a: Any) -> kernels.OneSums:
-    return kernels.one(next(kind for kind, dtype in KINDS.items() if dtype == a.dtype), a.ctypes.data, a.size)
+    return kernels.one(
+        next(kind for kind, dtype in KINDS.items() if dtype == a.dtype), a.ctypes.data, a.size
+    )
 
 
 def exact(values: Any) -> list[Fraction]:
@@ -78,20 +89,29 @@ def test_every_code_is_the_number_that_ml_dtypes_says(dtype: Dtype) -> None:
         values = codes.astype("<f8")
     for code, value in zip(codes, values, strict=True):
         found = one(np.array([code]))
-        assert (found.sum == value and found.low == found.high == value) if isfinite(value) else not found.squares < inf
+        assert (
+            (found.sum == value and found.low == found.high == value)
+            if isfinite(value)
+            else not found.squares < inf
+        )
         assert found.nonzero == (value != 0)
 
 
 @pytest.mark.usefixtures("level")
 def test_floats_of_every_exponent_are_read() -> None:
-    values = np.array([sign * 2.0**exponent * 1.25 for exponent in range(-147, 128) for sign in (1, -1)], "<f4")
+    values = np.array(
+        [sign * 2.0**exponent * 1.25 for exponent in range(-147, 128) for sign in (1, -1)], "<f4"
+    )
     for value in values:
         assert one(np.array([value])).sum == float(value)
 
 
 @st.composite
 def numbers(draw: st.DrawFn) -> tuple[Any, Any]:
-    """Draw two arrays of finite numbers, of any two kinds; lengths around the rows and vectors in which they are added."""
+    """Draw two arrays of finite numbers, of any two kinds.
+
+    Lengths around the rows and vectors in which they are added.
+    """
     count = draw(st.sampled_from([0, 1, 2, 3, 4, 5, 7, 8, 1023, 1024, 1025, 2051]))
     seed = draw(st.integers(0, 2**32 - 1))
     random = np.random.default_rng(seed)
@@ -112,11 +132,17 @@ def test_the_sums_of_a_pair_are_those_of_exact_arithmetic(sides: tuple[Any, Any]
     found, (a, b) = pair(*sides), map(exact, sides)
     assert found.changed == sum(x != y for x, y in zip(a, b, strict=True))
     assert found.max_abs == float(max((abs(y - x) for x, y in zip(a, b, strict=True)), default=0))
-    aa, bb, dd = sum(x * x for x in a), sum(y * y for y in b), sum((y - x) ** 2 for x, y in zip(a, b, strict=True))
+    aa, bb, dd = (
+        sum(x * x for x in a),
+        sum(y * y for y in b),
+        sum((y - x) ** 2 for x, y in zip(a, b, strict=True)),
+    )
     assert near(found.aa, Fraction(aa), Fraction(aa))
     assert near(found.bb, Fraction(bb), Fraction(bb))
     assert near(found.dd, Fraction(dd), Fraction(dd))
-    assert near(found.ab, Fraction(sum(x * y for x, y in zip(a, b, strict=True))), Fraction(aa + bb))
+    assert near(
+        found.ab, Fraction(sum(x * y for x, y in zip(a, b, strict=True))), Fraction(aa + bb)
+    )
 
 
 @pytest.mark.usefixtures("level")
@@ -125,9 +151,15 @@ def test_the_sums_of_one_are_those_of_exact_arithmetic(sides: tuple[Any, Any]) -
     a = sides[0]
     found, values = one(a), exact(a)
     assert found.nonzero == sum(value != 0 for value in values)
-    assert (found.low, found.high) == ((float(min(values)), float(max(values))) if values else (inf, -inf))
+    assert (found.low, found.high) == (
+        (float(min(values)), float(max(values))) if values else (inf, -inf)
+    )
     assert near(found.sum, Fraction(sum(values)), Fraction(sum(map(abs, values))))
-    assert near(found.squares, Fraction(sum(value * value for value in values)), Fraction(sum(value * value for value in values)))
+    assert near(
+        found.squares,
+        Fraction(sum(value * value for value in values)),
+        Fraction(sum(value * value for value in values)),
+    )
     assert found.bits == int(np.bitwise_or.reduce(a.view(f"<u{a.dtype.itemsize}"), initial=0))
 
 
@@ -135,7 +167,9 @@ def test_the_sums_of_one_are_those_of_exact_arithmetic(sides: tuple[Any, Any]) -
 @pytest.mark.parametrize("broken", [float("nan"), inf, -inf])
 @pytest.mark.parametrize("dtype", KINDS, ids=str)
 @pytest.mark.parametrize("place", [0, 3, 1024, 2050])
-def test_nan_and_infinities_are_seen_wherever_they_are(dtype: Dtype, broken: float, place: int) -> None:
+def test_nan_and_infinities_are_seen_wherever_they_are(
+    dtype: Dtype, broken: float, place: int
+) -> None:
     a, b = np.ones(2051, KINDS[dtype]), np.ones(2051, KINDS[dtype])
     b[place] = broken
     for found in (pair(a, b), pair(b, a), pair(b, b)):
@@ -171,7 +205,10 @@ def in_files(what: Callable[..., Any], folder: Path, a: Any, b: Any, count: int)
         (folder / name).write_bytes(b"?" + side.tobytes())
         descriptors.append(os.open(folder / name, os.O_RDONLY))
     try:
-        return what(*(kernels.Source(descriptor, 1, kernels.Memory(STEP)) for descriptor in descriptors), count)
+        return what(
+            *(kernels.Source(descriptor, 1, kernels.Memory(STEP)) for descriptor in descriptors),
+            count,
+        )
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
@@ -179,14 +216,21 @@ def in_files(what: Callable[..., Any], folder: Path, a: Any, b: Any, count: int)
 
 @pytest.mark.usefixtures("level")
 @pytest.mark.parametrize("count", [0, 1, 1025, STEP // 4, STEP // 4 + 1, STEP + 3])
-@pytest.mark.parametrize("dtypes", [(Dtype.F32, Dtype.F32), (Dtype.BF16, Dtype.F32), (Dtype.F16, Dtype.BF16)], ids=str)
-def test_files_have_the_sums_of_the_numbers_in_them(dtypes: tuple[Dtype, Dtype], count: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "dtypes", [(Dtype.F32, Dtype.F32), (Dtype.BF16, Dtype.F32), (Dtype.F16, Dtype.BF16)], ids=str
+)
+def test_files_have_the_sums_of_the_numbers_in_them(
+    dtypes: tuple[Dtype, Dtype], count: int, tmp_path: Path
+) -> None:
     random = np.random.default_rng(count)
     a, b = (random.standard_normal(count).astype("<f4").astype(KINDS[dtype]) for dtype in dtypes)
     done, found = in_files(partial(kernels.pair_of_files, dtypes), tmp_path, a, b, count)
     expected = pair(a, b)
     assert (done, found.changed, found.max_abs) == (count, expected.changed, expected.max_abs)
-    assert all(isclose(getattr(found, name), getattr(expected, name), rel_tol=1e-13, abs_tol=1e-12) for name in ("aa", "bb", "dd", "ab"))
+    assert all(
+        isclose(getattr(found, name), getattr(expected, name), rel_tol=1e-13, abs_tol=1e-12)
+        for name in ("aa", "bb", "dd", "ab")
+    )
 
 
 @pytest.mark.usefixtures("level")
@@ -196,11 +240,22 @@ def test_a_file_has_the_sums_of_the_numbers_in_it(dtype: Dtype, count: int, tmp_
     a = np.random.default_rng(count).standard_normal(count).astype("<f4").astype(KINDS[dtype])
     done, found = in_files(partial(one_in_the_first, dtype), tmp_path, a, a, count)
     expected = one(a)
-    assert (done, found.nonzero, found.bits, found.low, found.high) == (count, expected.nonzero, expected.bits, expected.low, expected.high)
-    assert all(isclose(getattr(found, name), getattr(expected, name), rel_tol=1e-13, abs_tol=1e-12) for name in ("sum", "squares"))
+    assert (done, found.nonzero, found.bits, found.low, found.high) == (
+        count,
+        expected.nonzero,
+        expected.bits,
+        expected.low,
+        expected.high,
+    )
+    assert all(
+        isclose(getattr(found, name), getattr(expected, name), rel_tol=1e-13, abs_tol=1e-12)
+        for name in ("sum", "squares")
+    )
 
 
-def one_in_the_first(dtype: Dtype, a: kernels.Source, _: kernels.Source, count: int) -> tuple[int, kernels.OneSums]:
+def one_in_the_first(
+    dtype: Dtype, a: kernels.Source, _: kernels.Source, count: int
+) -> tuple[int, kernels.OneSums]:
     return kernels.one_of_file(dtype, a, count)
 
 
@@ -225,17 +280,27 @@ def test_the_memory_that_files_are_read_to_is_never_left(size: int, tmp_path: Pa
 def test_files_are_added_up_to_the_block_that_cannot_be(tmp_path: Path) -> None:
     a, b = np.ones(STEP, "<f4"), np.ones(STEP, "<f4")
     b[STEP // 2 + 1] = np.nan
-    done, found = in_files(partial(kernels.pair_of_files, (Dtype.F32, Dtype.F32)), tmp_path, a, b, a.size)
+    done, found = in_files(
+        partial(kernels.pair_of_files, (Dtype.F32, Dtype.F32)), tmp_path, a, b, a.size
+    )
     assert (done, found.aa, found.bb) == (STEP // 2, STEP // 2, STEP // 2)
-    done, found = in_files(partial(kernels.pair_of_files, (Dtype.F32, Dtype.F32)), tmp_path, a, a[:-1], a.size)
+    done, found = in_files(
+        partial(kernels.pair_of_files, (Dtype.F32, Dtype.F32)), tmp_path, a, a[:-1], a.size
+    )
     assert (done, found.aa) == (STEP - STEP // 4, STEP - STEP // 4)
     done, one_side = in_files(partial(one_in_the_first, Dtype.F32), tmp_path, b, b, b.size)
     assert (done, one_side.squares, one_side.high) == (STEP // 2, STEP // 2, 1.0)
     closed = kernels.Source(-1, 0, kernels.Memory(STEP))
-    assert kernels.pair_of_files((Dtype.F32, Dtype.F32), closed, closed, 1)[0] == kernels.one_of_file(Dtype.F32, closed, 1)[0] == 0
+    assert (
+        kernels.pair_of_files((Dtype.F32, Dtype.F32), closed, closed, 1)[0]
+        == kernels.one_of_file(Dtype.F32, closed, 1)[0]
+        == 0
+    )
 
 
-def test_a_row_of_vectors_adds_to_the_same_bits_as_one_without(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_of_vectors_adds_to_the_same_bits_as_one_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     random = np.random.default_rng(0)
     a, b = (random.standard_normal(100_003).astype("<f4") for _ in range(2))
     first = bytes(pair(a, b)), bytes(one(a))
@@ -261,35 +326,59 @@ def fresh() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("fresh")
-@pytest.mark.parametrize("command", [["diff", "--values", "fixtures/normal", "fixtures/reflow"], ["show", "--values", "fixtures/normal"]], ids=lambda c: c[0])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["diff", "--values", "fixtures/normal", "fixtures/reflow"],
+        ["show", "--values", "fixtures/normal"],
+    ],
+    ids=lambda c: c[0],
+)
 def test_without_the_library_values_are_refused_with_the_way_out(
-    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    command: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setattr(kernels, "LIBRARY", str(tmp_path / "none.so"))
     assert main([*command, "--no-cache"]) == 2
-    assert "none.so: the compiled part of ckpt cannot be loaded" in (said := capsys.readouterr().err)
+    assert "none.so: the compiled part of ckpt cannot be loaded" in (
+        said := capsys.readouterr().err
+    )
     assert "install ckpt-tools again: " in said
 
 
 @pytest.mark.usefixtures("fresh")
-def test_a_library_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_library_of_another_version_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "kernels.c").write_bytes(Path(kernels.SOURCE).read_bytes() + b"\n")
     monkeypatch.setattr(kernels, "SOURCE", str(tmp_path / "kernels.c"))
-    with pytest.raises(SumsMissing, match=r"libkernels.so: the compiled part of ckpt is that of another version; install ckpt-tools again"):
+    with pytest.raises(
+        SumsMissing,
+        match=r"libkernels.so: the compiled part of ckpt is that of another version; install ckpt-tools again",
+    ):
         kernels.one(Dtype.F32, 0, 0)
 
 
 @pytest.mark.usefixtures("fresh")
 def test_a_library_that_is_another_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "LIBRARY", str(next(Path(np.__file__).parent.rglob("_multiarray_umath*.so"))))
+    monkeypatch.setattr(
+        kernels, "LIBRARY", str(next(Path(np.__file__).parent.rglob("_multiarray_umath*.so")))
+    )
     with pytest.raises(SumsMissing, match="cannot be loaded"):
         kernels.one(Dtype.F32, 0, 0)
 
 
-def test_what_does_not_compile_is_told_with_what_the_compiler_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_does_not_compile_is_told_with_what_the_compiler_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     source = tmp_path / "kernels.c"
     source.write_text("int broken(void) { return nothing; }\n", encoding="utf-8")
     monkeypatch.setattr(build_kernels, "SOURCE", source)
-    with pytest.raises(RuntimeError, match=r"kernels.c could not be compiled by Zig \(pip install ziglang\): .*nothing"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"kernels.c could not be compiled by Zig \(pip install ziglang\): .*nothing",
+    ):
         build_kernels.build(tmp_path / "libkernels.so")
     assert not (tmp_path / "libkernels.so").exists()

@@ -1,4 +1,7 @@
-"""What is measured of every dtype, against numpy and blake3; and what must not matter: blocks, threads, shards."""
+"""What is measured of every dtype, against numpy and blake3; and what must not matter.
+
+Blocks, threads, shards.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,15 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.values.model import Measurement
 
-FLOATS = {Dtype.F64: 52, Dtype.F32: 23, Dtype.C64: 23, Dtype.F16: 10, Dtype.BF16: 7, Dtype.F8_E4M3: 3, Dtype.F8_E5M2: 2}
+FLOATS = {
+    Dtype.F64: 52,
+    Dtype.F32: 23,
+    Dtype.C64: 23,
+    Dtype.F16: 10,
+    Dtype.BF16: 7,
+    Dtype.F8_E4M3: 3,
+    Dtype.F8_E5M2: 2,
+}
 
 
 def measured(checkpoint: Checkpoint) -> dict[str, Measurement]:
@@ -40,7 +51,16 @@ def expected(name: str, dtype: Dtype, data: bytes) -> tuple[Any, ...]:
     finite = values[np.isfinite(values)]
     nan, infinite = int(np.isnan(values).sum()), int(np.isinf(values).sum())
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    return name, blake3.blake3(data).hexdigest(), values.size, nan, infinite, low, high, int((values == 0).sum())
+    return (
+        name,
+        blake3.blake3(data).hexdigest(),
+        values.size,
+        nan,
+        infinite,
+        low,
+        high,
+        int((values == 0).sum()),
+    )
 
 
 def hold(found: Measurement, dtype: Dtype, data: bytes) -> None:
@@ -49,13 +69,22 @@ def hold(found: Measurement, dtype: Dtype, data: bytes) -> None:
     scale = max(map(abs, finite), default=0.0) or 1.0
     scaled = [value / scale for value in finite]
     assert isclose(found.l2 / scale, sqrt(fsum(value * value for value in scaled)), rel_tol=1e-12)
-    assert isclose(found.mean / scale, fsum(scaled) / max(len(scaled), 1), rel_tol=1e-12, abs_tol=1e-12)
+    assert isclose(
+        found.mean / scale, fsum(scaled) / max(len(scaled), 1), rel_tol=1e-12, abs_tol=1e-12
+    )
 
 
 @settings(max_examples=150)
-@given(st.sampled_from(list(Dtype)), st.binary(max_size=240).map(lambda data: data[: len(data) // 24 * 24]))
-def test_any_bits_of_any_dtype_are_measured_as_numpy_has_them(tmp_path_factory: pytest.TempPathFactory, dtype: Dtype, data: bytes) -> None:
-    hold(measured(written(tmp_path_factory.mktemp("facts"), {"x": (dtype, data)}))["x"], dtype, data)
+@given(
+    st.sampled_from(list(Dtype)),
+    st.binary(max_size=240).map(lambda data: data[: len(data) // 24 * 24]),
+)
+def test_any_bits_of_any_dtype_are_measured_as_numpy_has_them(
+    tmp_path_factory: pytest.TempPathFactory, dtype: Dtype, data: bytes
+) -> None:
+    hold(
+        measured(written(tmp_path_factory.mktemp("facts"), {"x": (dtype, data)}))["x"], dtype, data
+    )
 
 
 def test_large_tensors_are_measured_as_small_ones(tmp_path: Path) -> None:
@@ -66,20 +95,41 @@ def test_large_tensors_are_measured_as_small_ones(tmp_path: Path) -> None:
 
 
 @given(st.sampled_from(list(FLOATS)), st.integers(0, 52), st.binary(min_size=64, max_size=64))
-def test_spare_bits_are_those_that_no_value_uses(tmp_path_factory: pytest.TempPathFactory, dtype: Dtype, cut: int, data: bytes) -> None:
+def test_spare_bits_are_those_that_no_value_uses(
+    tmp_path_factory: pytest.TempPathFactory, dtype: Dtype, cut: int, data: bytes
+) -> None:
     width = 32 if dtype is Dtype.C64 else dtype.bits
     spare = min(cut, FLOATS[dtype])
-    codes = [int.from_bytes(data[start : start + width // 8], "little") >> spare << spare | 1 << spare for start in range(0, 64, width // 8)]
+    codes = [
+        int.from_bytes(data[start : start + width // 8], "little") >> spare << spare | 1 << spare
+        for start in range(0, 64, width // 8)
+    ]
     if spare == FLOATS[dtype]:
         codes = [code & ~(1 << spare) for code in codes]
     blob = b"".join(code.to_bytes(width // 8, "little") for code in codes)
-    assert measured(written(tmp_path_factory.mktemp("bits"), {"x": (dtype, blob)}))["x"].zero_low_bits == spare
+    assert (
+        measured(written(tmp_path_factory.mktemp("bits"), {"x": (dtype, blob)}))["x"].zero_low_bits
+        == spare
+    )
 
 
 def test_floats_that_fit_bf16_have_16_spare_bits_and_integers_have_none(tmp_path: Path) -> None:
     values = np.arange(-100, 100, dtype="<f4")
-    found = measured(written(tmp_path, {"x": (Dtype.F32, values.tobytes()), "n": (Dtype.I32, bytes(8)), "z": (Dtype.F32, bytes(8))}))
-    assert (found["x"].zero_low_bits, found["n"].zero_low_bits, found["z"].zero_low_bits) == (17, -1, 23)
+    found = measured(
+        written(
+            tmp_path,
+            {
+                "x": (Dtype.F32, values.tobytes()),
+                "n": (Dtype.I32, bytes(8)),
+                "z": (Dtype.F32, bytes(8)),
+            },
+        )
+    )
+    assert (found["x"].zero_low_bits, found["n"].zero_low_bits, found["z"].zero_low_bits) == (
+        17,
+        -1,
+        23,
+    )
 
 
 def test_a_bit_that_one_block_alone_uses_is_not_spare(tmp_path: Path) -> None:
@@ -87,18 +137,27 @@ def test_a_bit_that_one_block_alone_uses_is_not_spare(tmp_path: Path) -> None:
     for place in (0, dtypes.BLOCK, values.size - 1):
         values[:] = 1.0
         values[place] = 1 + 2.0**-22
-        assert measured(written(tmp_path / str(place), {"x": (Dtype.F32, values.tobytes())}))["x"].zero_low_bits == 1
+        assert (
+            measured(written(tmp_path / str(place), {"x": (Dtype.F32, values.tobytes())}))[
+                "x"
+            ].zero_low_bits
+            == 1
+        )
 
 
 def test_a_tensor_of_nothing_and_one_of_nan(tmp_path: Path) -> None:
-    found = measured(written(tmp_path, {"empty": (Dtype.F32, b""), "nan": (Dtype.F32, b"\xff" * 8)}))
+    found = measured(
+        written(tmp_path, {"empty": (Dtype.F32, b""), "nan": (Dtype.F32, b"\xff" * 8)})
+    )
     assert found["empty"][2:10] == (0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0)
     assert found["nan"][2:10] == (2, 2, 0, 0.0, 0.0, 0.0, 0.0, 0)
     assert found["nan"].finite == 0
 
 
 def test_nothing_but_negative_zeros_is_told_as_zero(tmp_path: Path) -> None:
-    found = measured(written(tmp_path, {"x": (Dtype.F32, np.array([-0.0, -0.0], "<f4").tobytes())}))["x"]
+    found = measured(
+        written(tmp_path, {"x": (Dtype.F32, np.array([-0.0, -0.0], "<f4").tobytes())})
+    )["x"]
     assert [str(number) for number in (found.low, found.high, found.mean, found.l2)] == ["0.0"] * 4
 
 
@@ -110,7 +169,9 @@ def test_threads_and_shards_do_not_matter(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("block", [1024])
-def test_the_size_of_blocks_does_not_matter(block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_blocks_does_not_matter(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = a_model(0)
     checkpoint = written(tmp_path, model)
     once = measured(checkpoint)

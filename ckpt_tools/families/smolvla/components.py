@@ -8,7 +8,13 @@ from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES
 
 VISION, CONNECTOR, TEXT, LM_HEAD = "vision", "connector", "text", "lm_head"
-EXPERT, PROJECTIONS, NORMALISATION, TEACHER, OTHER = "expert", "projections", "normalisation", "teacher", "other"
+EXPERT, PROJECTIONS, NORMALISATION, TEACHER, OTHER = (
+    "expert",
+    "projections",
+    "normalisation",
+    "teacher",
+    "other",
+)
 
 VLM = (VISION, CONNECTOR, TEXT, LM_HEAD)
 """The components of the frozen vision-language model."""
@@ -28,7 +34,10 @@ _PARTS = (
 
 @cache
 def component(name: str) -> str:
-    """Return the component that a tensor belongs to, wrapper segments in its name ignored; a teacher's tensors are all TEACHER."""
+    """Return the component that a tensor belongs to, wrapper segments in its name ignored.
+
+    A teacher's tensors are all TEACHER.
+    """
     plain = unwrapped(name)
     if plain.startswith(TEACHER_PREFIXES):
         return TEACHER

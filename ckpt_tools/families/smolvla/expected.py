@@ -1,6 +1,9 @@
-"""What stock LeRobot looks for in a SmolVLA checkpoint, by its config.json; sizes that only the VLM knows are taken from the tensors themselves.
+"""What stock LeRobot looks for in a SmolVLA checkpoint, by its config.json.
 
-A size is what most tensors say. The student's tensors are asked first, then a teacher's, which has the same VLM.
+Sizes that only the VLM knows are taken from the tensors themselves.
+
+A size is what most tensors say. The student's tensors are asked first, then a teacher's, which has
+the same VLM.
 """
 
 from __future__ import annotations
@@ -25,12 +28,19 @@ HUB_VLM = "HuggingFaceTB/SmolVLM2-500M-Video-Instruct"
 _HUB_LAYERS = 32
 _MOST_LAYERS = 512
 _LARGEST = 1 << 32
-"""No model has more layers, and none has a larger size. A config that says so would have us list them."""
+"""No model has more layers, and none has a larger size.
+
+A config that says so would have us list them.
+"""
 
 _WIDEST = 1_000
 _TRIALS = (1_000, 100_000)
 _LAYER = re.compile(r"\.layers\.(0|[1-9][0-9]{0,3})\.")
-_STACKS = {"text_layers": ".text_model.layers.", "vision_layers": ".vision_model.encoder.layers.", "expert_layers": ".lm_expert.layers."}
+_STACKS = {
+    "text_layers": ".text_model.layers.",
+    "vision_layers": ".vision_model.encoder.layers.",
+    "expert_layers": ".lm_expert.layers.",
+}
 _SYMBOLS = Dimensions(
     text_layers=1,
     text_width=1009,
@@ -93,18 +103,28 @@ def expected(checkpoint: Checkpoint) -> Expectation | Unknown:
         return Unknown(str(wrong))
     value = config.value.get("load_vlm_weights")
     loads = value is not None and value is not False and value != "false"
-    tensors = {name: Expected(_dtype(name, dimensions[0], loads=loads), _dtype(name, dimensions[0], loads=True), shape) for name, shape in _shapes(dimensions)}
+    tensors = {
+        name: Expected(
+            _dtype(name, dimensions[0], loads=loads), _dtype(name, dimensions[0], loads=True), shape
+        )
+        for name, shape in _shapes(dimensions)
+    }
     return Expectation(tensors, f"load_vlm_weights {'true' if loads else 'false'}")
 
 
-def _shapes(dimensions: tuple[Dimensions, Dimensions]) -> Iterable[tuple[str, tuple[int, ...] | None]]:
+def _shapes(
+    dimensions: tuple[Dimensions, Dimensions],
+) -> Iterable[tuple[str, tuple[int, ...] | None]]:
     """Return (name, shape); None for a shape that depends on a size which was only tried."""
     for (name, shape), (_, other) in zip(layout(dimensions[0]), layout(dimensions[1]), strict=True):
         yield name, shape if shape == other else None
 
 
 def _dtype(name: str, dimensions: Dimensions, *, loads: bool) -> Dtype:
-    """Return the dtype that LeRobot gives a tensor: in F32 are the keys and values of those layers of the expert that attend to the VLM."""
+    """Return the dtype that LeRobot gives a tensor.
+
+    In F32 are the keys and values of those layers of the expert that attend to the VLM.
+    """
     match = re.fullmatch(r".*\.lm_expert\.layers\.([0-9]+)\.self_attn\.[kv]_proj\.weight", name)
     if match is None:
         return dtype_of(name, load_vlm_weights=loads)
@@ -112,7 +132,7 @@ def _dtype(name: str, dimensions: Dimensions, *, loads: bool) -> Dtype:
     return Dtype.BF16 if every > 0 and int(match[1]) % every == 0 else Dtype.F32
 
 
-# --- what the config says ----------------------------------------------------------------------------------------------
+# --- what the config says -------------------------------------------------------------------------
 
 
 def _settings(config: Mapping[str, object]) -> _Settings:
@@ -133,8 +153,13 @@ def _settings(config: Mapping[str, object]) -> _Settings:
     )
 
 
-def _whole(config: Mapping[str, object], key: str, default: int, *, low: int, high: int = _LARGEST) -> int:
-    """Return a whole number of the config. Raises _Wrong for what is none, or none that a model can have."""
+def _whole(
+    config: Mapping[str, object], key: str, default: int, *, low: int, high: int = _LARGEST
+) -> int:
+    """Return a whole number of the config.
+
+    Raises _Wrong for what is none, or none that a model can have.
+    """
     value = config.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise _Wrong(f"config.json's {key} is no whole number that a model can have")
@@ -149,7 +174,7 @@ def _multiplier(config: Mapping[str, object]) -> float:
     return value
 
 
-# --- what the tensors say ----------------------------------------------------------------------------------------------
+# --- what the tensors say -------------------------------------------------------------------------
 
 
 def _dimensions(checkpoint: Checkpoint, settings: _Settings) -> tuple[Dimensions, Dimensions]:
@@ -161,7 +186,9 @@ def _dimensions(checkpoint: Checkpoint, settings: _Settings) -> tuple[Dimensions
     layers = {**_layers(teachers), **_layers(own)}
     text = _text_layers(settings, _layers(own), layers)
     if settings.expert_layers > 0 and text % settings.expert_layers:
-        raise _Wrong(f"config.json asks for {settings.expert_layers} layers of the expert, and the VLM's {text} are no multiple of that")
+        raise _Wrong(
+            f"config.json asks for {settings.expert_layers} layers of the expert, and the VLM's {text} are no multiple of that"
+        )
     known = {
         "text_layers": text,
         "expert_layers": settings.expert_layers if settings.expert_layers > 0 else text,
@@ -177,7 +204,9 @@ def _dimensions(checkpoint: Checkpoint, settings: _Settings) -> tuple[Dimensions
     )
 
 
-def _by_owner(tensors: Iterable[Tensor]) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+def _by_owner(
+    tensors: Iterable[Tensor],
+) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
     """Return the shapes of the student's tensors and of a teacher's, by the names that the student has for them."""
     own: dict[str, tuple[int, ...]] = {}
     teachers: dict[str, tuple[int, ...]] = {}
@@ -205,14 +234,18 @@ def _sizes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
         for field, size in zip(axes, shape, strict=False):
             if field and len(axes) == len(shape) and 0 < size < _LARGEST:
                 votes[field][size] += 1
-    return {field: max(counts, key=lambda size: (counts[size], size)) for field, counts in votes.items()}
+    return {
+        field: max(counts, key=lambda size: (counts[size], size)) for field, counts in votes.items()
+    }
 
 
 def _layers(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     """Return how many layers each stack has, by the highest number in it that follows on others."""
     found: dict[str, int] = {}
     for field, stack in _STACKS.items():
-        numbers = {int(match[1]) for name in shapes if stack in name and (match := _LAYER.search(name))}
+        numbers = {
+            int(match[1]) for name in shapes if stack in name and (match := _LAYER.search(name))
+        }
         # A layer far above the others is a stray, not the top of a model.
         most = max((number for number in numbers if number < 2 * len(numbers)), default=-1)
         if most >= 0:
@@ -221,14 +254,28 @@ def _layers(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
 
 
 def _text_layers(settings: _Settings, own: Mapping[str, int], layers: Mapping[str, int]) -> int:
-    """Return how many layers of the VLM LeRobot keeps: as many as the config says, or all that the VLM has."""
+    """Return how many layers of the VLM LeRobot keeps.
+
+    As many as the config says, or all that the VLM has.
+    """
     if settings.vlm_layers <= 0:
-        known = _HUB_LAYERS if settings.hub_vlm else layers.get("text_layers", layers.get("expert_layers", 0))
+        known = (
+            _HUB_LAYERS
+            if settings.hub_vlm
+            else layers.get("text_layers", layers.get("expert_layers", 0))
+        )
         if not known:
-            raise _Wrong("config.json keeps all layers of the VLM, and no tensor tells how many it has")
+            raise _Wrong(
+                "config.json keeps all layers of the VLM, and no tensor tells how many it has"
+            )
         return known
     text, expert = own.get("text_layers"), own.get("expert_layers")
     # A smaller VLM than SmolVLM2 has no more to keep. Then the expert has as few.
-    if not settings.hub_vlm and text is not None and text < settings.vlm_layers and (settings.expert_layers > 0 or text == expert):
+    if (
+        not settings.hub_vlm
+        and text is not None
+        and text < settings.vlm_layers
+        and (settings.expert_layers > 0 or text == expert)
+    ):
         return text
     return settings.vlm_layers

@@ -1,6 +1,9 @@
-"""SmolVLA, LeRobot's vision-language-action policy: its parts, its dtype profiles, the config keys by which a distilled checkpoint goes wrong.
+"""SmolVLA, LeRobot's vision-language-action policy.
 
-Facts of LeRobot 0.4 to 0.6.1: `lerobot/policies/smolvla/{configuration,modeling}_smolvla.py`, `smolvlm_with_expert.py`.
+Its parts, its dtype profiles, the config keys by which a distilled checkpoint goes wrong.
+
+Facts of LeRobot 0.4 to 0.6.1: `lerobot/policies/smolvla/{configuration,modeling}_smolvla.py`,
+`smolvlm_with_expert.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +12,19 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.families.family import TEACHER_PREFIXES, CleanConfig, Component, CriticalKey, Family
-from ckpt_tools.families.smolvla.components import CONNECTOR, EXPERT, LM_HEAD, NORMALISATION, OTHER, PROJECTIONS, TEACHER, TEXT, VISION, VLM, component
+from ckpt_tools.families.smolvla.components import (
+    CONNECTOR,
+    EXPERT,
+    LM_HEAD,
+    NORMALISATION,
+    OTHER,
+    PROJECTIONS,
+    TEACHER,
+    TEXT,
+    VISION,
+    VLM,
+    component,
+)
 from ckpt_tools.families.smolvla.expected import expected
 from ckpt_tools.strict_json.pointer import ABSENT
 
@@ -19,7 +34,10 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.families.family import ConfigValue
 
-_PROFILES = {Dtype.F32: "built with load_vlm_weights=false", Dtype.BF16: "built with load_vlm_weights=true"}
+_PROFILES = {
+    Dtype.F32: "built with load_vlm_weights=false",
+    Dtype.BF16: "built with load_vlm_weights=true",
+}
 """How the model was built, by the dtype of the VLM outside its text model."""
 
 REFLOW_FIELDS = (
@@ -39,7 +57,10 @@ REFLOW_FIELDS = (
     "pairs_path",
     "straightness_freq",
 )
-"""Config keys of reflow training, the plugin's and the fork's. Stock LeRobot refuses a config with any of them."""
+"""Config keys of reflow training, the plugin's and the fork's.
+
+Stock LeRobot refuses a config with any of them.
+"""
 
 _FIELDS = """
     type n_obs_steps input_features output_features device use_amp use_peft push_to_hub repo_id private tags license pretrained_path pretrained_revision
@@ -68,14 +89,19 @@ def trains(part: str, config: Mapping[str, object]) -> bool | None:
     if part in (EXPERT, PROJECTIONS):
         return True
     if part == VISION:
-        return not (config.get("freeze_vision_encoder", True) or config.get("train_expert_only", True))
+        return not (
+            config.get("freeze_vision_encoder", True) or config.get("train_expert_only", True)
+        )
     if part in (CONNECTOR, TEXT, LM_HEAD):
         return False if config.get("train_expert_only", True) or part == LM_HEAD else None
     return False if part in (TEACHER, NORMALISATION) else None
 
 
 def profile(checkpoint: Checkpoint) -> str:
-    """Return how the dtypes came about, as far as the student's tensors tell; "" for a profile that nothing is known to write."""
+    """Return how the dtypes came about, as far as the student's tensors tell.
+
+    "" for a profile that nothing is known to write.
+    """
     dtypes: dict[str, set[Dtype]] = {}
     for tensor in checkpoint.tensors:
         dtypes.setdefault(component(tensor.name), set()).add(tensor.dtype)
@@ -89,9 +115,16 @@ def profile(checkpoint: Checkpoint) -> str:
 
 
 def contradiction(checkpoint: Checkpoint) -> str:
-    """Return what config.json says that cannot be: it was relabelled true, for a model that was built with false."""
+    """Return what config.json says that cannot be.
+
+    It was relabelled true, for a model that was built with false.
+    """
     config = checkpoint.document("config.json")
-    relabelled = config is not None and config.value.get("load_vlm_weights") is True and profile(checkpoint) == _PROFILES[Dtype.F32]
+    relabelled = (
+        config is not None
+        and config.value.get("load_vlm_weights") is True
+        and profile(checkpoint) == _PROFILES[Dtype.F32]
+    )
     return "config.json says load_vlm_weights true" if relabelled else ""
 
 
@@ -111,17 +144,30 @@ def _recognises(checkpoint: Checkpoint) -> bool:
 
 def _judge_load_vlm_weights(value: ConfigValue) -> tuple[bool, str]:
     if value is True or value == "true":
-        return True, "reads the base VLM (vlm_model_name), then this checkpoint over it; the VLM runs in BF16"
+        return (
+            True,
+            "reads the base VLM (vlm_model_name), then this checkpoint over it; the VLM runs in BF16",
+        )
     spelled = next(
-        (word for meaning, word in ((False, "false"), (None, "null"), (ABSENT, "the default")) if value is meaning), "false" if value == "false" else ""
+        (
+            word
+            for meaning, word in ((False, "false"), (None, "null"), (ABSENT, "the default"))
+            if value is meaning
+        ),
+        "false" if value == "false" else "",
     )
     if spelled:
-        return False, f"builds the VLM in F32 ({spelled}), whatever the file holds: more memory, less speed"
+        return (
+            False,
+            f"builds the VLM in F32 ({spelled}), whatever the file holds: more memory, less speed",
+        )
     return False, "refuses this config.json: a boolean is expected"
 
 
 def _judge_reflow_field(value: ConfigValue) -> tuple[bool, str]:
-    return (True, "knows no such field, and there is none") if value is ABSENT else (False, _REFUSED)
+    return (
+        (True, "knows no such field, and there is none") if value is ABSENT else (False, _REFUSED)
+    )
 
 
 SMOLVLA = Family(
@@ -134,7 +180,11 @@ SMOLVLA = Family(
         Component(key=LM_HEAD, title="VLM lm_head", short="lm_head"),
         Component(key=EXPERT, title="action expert", short="action expert"),
         Component(key=PROJECTIONS, title="state and action projections", short="projections"),
-        Component(key=NORMALISATION, title="normalisation buffers (LeRobot 0.3)", short="normalisation buffers"),
+        Component(
+            key=NORMALISATION,
+            title="normalisation buffers (LeRobot 0.3)",
+            short="normalisation buffers",
+        ),
         Component(key=TEACHER, title="teacher", short="teacher"),
         Component(key=OTHER, title="other", short="other"),
     ),
@@ -148,7 +198,9 @@ SMOLVLA = Family(
     watched=(
         CriticalKey(key="load_vlm_weights", judge=_judge_load_vlm_weights),
         CriticalKey(key="use_reflow", judge=_judge_reflow_field, neutral=(ABSENT, False, None)),
-        CriticalKey(key="teacher_model_path", judge=_judge_reflow_field, neutral=(ABSENT, False, None)),
+        CriticalKey(
+            key="teacher_model_path", judge=_judge_reflow_field, neutral=(ABSENT, False, None)
+        ),
     ),
     settings=(
         "/type",

@@ -1,7 +1,10 @@
-"""Every tensor of a SmolVLA policy, by name and shape, from its dimensions; and the dtype that LeRobot gives each.
+"""Every tensor of a SmolVLA policy, by name and shape, from its dimensions.
 
-Measured on lerobot 0.6.1 (0.4.4 and 0.5.1 agree): `SmolVLAPolicy(config).state_dict()`. The defaults of `Dimensions` are SmolVLM2-500M with 16 of its layers,
-which makes 500 tensors of 450,046,176 parameters.
+And the dtype that LeRobot gives each.
+
+Measured on lerobot 0.6.1 (0.4.4 and 0.5.1 agree): `SmolVLAPolicy(config).state_dict()`. The
+defaults of `Dimensions` are SmolVLM2-500M with 16 of its layers, which makes 500 tensors of
+450,046,176 parameters.
 """
 
 from __future__ import annotations
@@ -23,7 +26,11 @@ _MULTIPLE = 256
 
 
 class Dimensions(NamedTuple):
-    """Sizes of a SmolVLA policy. Widths are features, `kv_width` is key/value heads times head size, `patches` the number of image patches."""
+    """Sizes of a SmolVLA policy.
+
+    Widths are features, `kv_width` is key/value heads times head size, `patches` the number of
+    image patches.
+    """
 
     text_layers: int = 16
     text_width: int = 960
@@ -56,7 +63,12 @@ class Dimensions(NamedTuple):
 
 def layout(dimensions: Dimensions) -> tuple[NamedShape, ...]:
     """Return (name, shape) of every tensor, in the order in which the modules stand in the policy."""
-    return (*_vision(dimensions), *_text(dimensions), *_expert(dimensions), *_projections(dimensions))
+    return (
+        *_vision(dimensions),
+        *_text(dimensions),
+        *_expert(dimensions),
+        *_projections(dimensions),
+    )
 
 
 def dtype_of(name: str, *, load_vlm_weights: bool) -> Dtype:
@@ -70,7 +82,10 @@ def dtype_of(name: str, *, load_vlm_weights: bool) -> Dtype:
 
 
 def _is_cross_attention(name: str) -> bool:
-    """Whether `name` is a key or value projection that LeRobot replaced for cross-attention: those of odd layers, with the default of every second."""
+    """Whether `name` is a key or value projection that LeRobot replaced for cross-attention.
+
+    Those of odd layers, with the default of every second.
+    """
     parts = name.removeprefix(_EXPERT).split(".")
     return parts[-2] in ("k_proj", "v_proj") and int(parts[1]) % 2 == 1
 
@@ -87,7 +102,10 @@ def _norm(name: str, width: int) -> Iterator[NamedShape]:
 
 def _vision(dimensions: Dimensions) -> Iterator[NamedShape]:
     model, width = f"{_VLM}model.vision_model.", dimensions.vision_width
-    yield f"{model}embeddings.patch_embedding.weight", (width, 3, dimensions.patch_size, dimensions.patch_size)
+    yield (
+        f"{model}embeddings.patch_embedding.weight",
+        (width, 3, dimensions.patch_size, dimensions.patch_size),
+    )
     yield f"{model}embeddings.patch_embedding.bias", (width,)
     yield f"{model}embeddings.position_embedding.weight", (dimensions.patches, width)
     for layer in range(dimensions.vision_layers):
@@ -103,10 +121,19 @@ def _vision(dimensions: Dimensions) -> Iterator[NamedShape]:
 
 def _text(dimensions: Dimensions) -> Iterator[NamedShape]:
     width = dimensions.text_width
-    yield f"{_VLM}model.connector.modality_projection.proj.weight", (width, dimensions.connector_width)
+    yield (
+        f"{_VLM}model.connector.modality_projection.proj.weight",
+        (width, dimensions.connector_width),
+    )
     yield f"{_VLM}model.text_model.embed_tokens.weight", (dimensions.vocabulary, width)
     for layer in range(dimensions.text_layers):
-        yield from _llama_layer(f"{_VLM}model.text_model.layers.{layer}.", dimensions, width, dimensions.text_hidden, width)
+        yield from _llama_layer(
+            f"{_VLM}model.text_model.layers.{layer}.",
+            dimensions,
+            width,
+            dimensions.text_hidden,
+            width,
+        )
     yield f"{_VLM}model.text_model.norm.weight", (width,)
     yield f"{_VLM}lm_head.weight", (dimensions.vocabulary, width)
 
@@ -117,11 +144,15 @@ def _expert(dimensions: Dimensions) -> Iterator[NamedShape]:
         # A layer that attends to the VLM takes its keys and values, not the expert's features.
         cross = not (every > 0 and layer % every == 0)
         kv_inputs = dimensions.kv_width if cross else width
-        yield from _llama_layer(f"{_EXPERT}layers.{layer}.", dimensions, width, dimensions.expert_hidden, kv_inputs)
+        yield from _llama_layer(
+            f"{_EXPERT}layers.{layer}.", dimensions, width, dimensions.expert_hidden, kv_inputs
+        )
     yield f"{_EXPERT}norm.weight", (width,)
 
 
-def _llama_layer(block: str, dimensions: Dimensions, width: int, hidden: int, kv_inputs: int) -> Iterator[NamedShape]:
+def _llama_layer(
+    block: str, dimensions: Dimensions, width: int, hidden: int, kv_inputs: int
+) -> Iterator[NamedShape]:
     yield f"{block}self_attn.q_proj.weight", (dimensions.query_width, width)
     yield f"{block}self_attn.k_proj.weight", (dimensions.kv_width, kv_inputs)
     yield f"{block}self_attn.v_proj.weight", (dimensions.kv_width, kv_inputs)

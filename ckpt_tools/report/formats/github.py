@@ -1,4 +1,7 @@
-"""A verification as GitHub workflow commands: what they say stands beside the files of a pull request."""
+"""A verification as GitHub workflow commands.
+
+What they say stands beside the files of a pull request.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,23 @@ _IN_PROPERTY = (*_IN_DATA, (":", "%3A"), (",", "%2C"))
 
 
 def render(judgement: Judgement, rules: Iterable[Rule] | None = None) -> str:
-    """Return one command for each finding, and a line for who reads the log; `rules` are all that may be named, by default the tool's own."""
+    """Return one command for each finding, and a line for who reads the log.
+
+    `rules` are all that may be named, by default the tool's own.
+    """
     verification, known = found_in(judgement), table(rules)
     commands = [_command(verification, finding, known) for finding in verification.findings]
-    counts = [(severity, sum(finding.severity is severity for finding in verification.findings)) for severity in Severity]
+    counts = [
+        (severity, sum(finding.severity is severity for finding in verification.findings))
+        for severity in Severity
+    ]
     told = ", ".join(f"{count:,} {severity}{'s' * (count != 1)}" for severity, count in counts)
     lived = f", {len(verification.suppressed):,} lived with" if verification.suppressed else ""
-    decided = f"; {'passes' if judgement.passes else 'refused'} as {line(judgement.profile)}" if isinstance(judgement, Verdict) else ""
+    decided = (
+        f"; {'passes' if judgement.passes else 'refused'} as {line(judgement.profile)}"
+        if isinstance(judgement, Verdict)
+        else ""
+    )
     return "\n".join([*commands, f"{told}{lived} in {line(verification.where)}{decided}"]) + "\n"
 
 

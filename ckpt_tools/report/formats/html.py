@@ -1,4 +1,7 @@
-"""Blocks as one self-contained HTML page: what it amounts to on top, a section a heading. It loads nothing, runs nothing, and works without a mouse."""
+"""Blocks as one self-contained HTML page: what it amounts to on top, a section a heading.
+
+It loads nothing, runs nothing, and works without a mouse.
+"""
 
 from __future__ import annotations
 
@@ -40,17 +43,25 @@ def render(page: Page, title: str = "ckpt") -> str:
             '<body><a class="skip" href="#content">Skip to the content</a>',
             *_top(named, sections),
             '<main id="content" tabindex="-1">',
-            *(part for section in sections if not section.conclusion for part in _section(section, anchors)),
+            *(
+                part
+                for section in sections
+                if not section.conclusion
+                for part in _section(section, anchors)
+            ),
             f"</main><footer>Written by ckpt {__version__}. The page is whole: it loads nothing.</footer></body></html>\n",
         )
     )
 
 
 def _head(title: str) -> Iterator[str]:
-    # By its hash this style sheet is the only one that takes effect: not one that got here in a name, and nothing is ever fetched.
+    # By its hash this style sheet is the only one that takes effect: not one that got here in a
+    # name, and nothing is ever fetched.
     allowed = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     yield '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-    policy = f"default-src 'none'; style-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'"
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'"
+    )
     yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>{safe(title)}</title><style>{STYLE}</style></head>"
@@ -60,10 +71,14 @@ def _sections(page: Page, anchors: Anchors) -> Iterator[_Section]:
     """Yield the page cut at its headings; a picture with a title is a section of its own."""
     current = _Section("", "", conclusion=False, blocks=[])
     for block in page:
-        heading = Heading(block.title) if isinstance(block, Bars | HeatMap) and block.title else block
+        heading = (
+            Heading(block.title) if isinstance(block, Bars | HeatMap) and block.title else block
+        )
         if isinstance(heading, Heading):
             yield current
-            current = _Section(heading.text, anchors.new(heading.text), conclusion=heading.conclusion, blocks=[])
+            current = _Section(
+                heading.text, anchors.new(heading.text), conclusion=heading.conclusion, blocks=[]
+            )
         if not isinstance(block, Heading | Title):
             current.blocks.append(block)
     yield current
@@ -71,13 +86,21 @@ def _sections(page: Page, anchors: Anchors) -> Iterator[_Section]:
 
 def _top(title: str, sections: list[_Section]) -> Iterator[str]:
     yield f"<header><h1>{safe(title)}</h1>"
-    lines = [block for section in sections if section.conclusion for block in section.blocks if isinstance(block, Line)]
+    lines = [
+        block
+        for section in sections
+        if section.conclusion
+        for block in section.blocks
+        if isinstance(block, Line)
+    ]
     for line in sorted(lines, key=lambda line: not line.mark.strip()):
         yield f'<div class="{"verdict" if line.mark.strip() else "aside"}">{marked(line)}{"".join(listed(list(map(safe, line.details)), "details"))}</div>'
     yield "</header>"
     named = [section for section in sections if section.title and not section.conclusion]
     if len(named) >= _NAVIGABLE:
-        links = "".join(f'<li><a href="#{section.anchor}">{safe(section.title)}</a></li>' for section in named)
+        links = "".join(
+            f'<li><a href="#{section.anchor}">{safe(section.title)}</a></li>' for section in named
+        )
         yield f'<nav aria-label="Sections"><ul>{links}</ul></nav>'
 
 

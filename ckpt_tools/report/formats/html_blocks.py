@@ -1,4 +1,8 @@
-"""Each block as HTML elements. Every text goes through `safe`, no element has a style of its own, and nothing names anything outside the page."""
+"""Each block as HTML elements.
+
+Every text goes through `safe`, no element has a style of its own, and nothing names anything
+outside the page.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,12 @@ WIDE = 4
 LONG = 60
 """Rows of a table that are not folded away."""
 
-_MARKS = {Status.GOOD: ("good", "good"), Status.BAD: ("bad", "bad"), Status.CHANGE: ("change", "note"), Status.NONE: ("none", "")}
+_MARKS = {
+    Status.GOOD: ("good", "good"),
+    Status.BAD: ("bad", "bad"),
+    Status.CHANGE: ("change", "note"),
+    Status.NONE: ("none", ""),
+}
 
 
 class Anchors:
@@ -46,13 +55,25 @@ class Anchors:
 
 
 def safe(text: str) -> str:
-    """Return `text` as HTML that shows it and does nothing else: markup escaped, and characters that a page obeys written out."""
-    seen = text if text.isprintable() else "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+    """Return `text` as HTML that shows it and does nothing else.
+
+    Markup escaped, and characters that a page obeys written out.
+    """
+    seen = (
+        text
+        if text.isprintable()
+        else "".join(
+            character if character.isprintable() else repr(character)[1:-1] for character in text
+        )
+    )
     return escape(seen)
 
 
 def markup(blocks: Iterable[Block], anchors: Anchors) -> Iterator[str]:
-    """Yield the elements of blocks between two headings; lines that follow each other are one list."""
+    """Yield the elements of blocks between two headings.
+
+    Lines that follow each other are one list.
+    """
     for alike, group in groupby(blocks, key=lambda block: isinstance(block, Line)):
         members = list(group)
         if alike:
@@ -76,7 +97,9 @@ def listed(items: Sequence[str], kind: str) -> Iterator[str]:
 def marked(line: Line) -> str:
     """Return a line's sentence behind its mark, which is spoken as a word."""
     kind, spoken = _MARKS[line.mark]
-    sign = f'<span class="mark" role="img" aria-label="{spoken}">{line.mark}</span> ' if spoken else ""
+    sign = (
+        f'<span class="mark" role="img" aria-label="{spoken}">{line.mark}</span> ' if spoken else ""
+    )
     return f'<span class="line {kind}">{sign}{safe(line.text)}</span>'
 
 
@@ -116,12 +139,19 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def _row(table: Table, cells: tuple[str, ...], scope: str) -> str:
-    """Return a row of cells; in the header each names its column, in another row the first names the row."""
+    """Return a row of cells.
+
+    In the header each names its column, in another row the first names the row.
+    """
     found = []
     for column, cell in enumerate(cells):
         right = ' class="right"' if column in table.right else ""
         is_name = cell and (scope == "col" or column == 0)
-        found.append(f'<th scope="{scope}"{right}>{safe(cell)}</th>' if is_name else f"<td{right}>{safe(cell)}</td>")
+        found.append(
+            f'<th scope="{scope}"{right}>{safe(cell)}</th>'
+            if is_name
+            else f"<td{right}>{safe(cell)}</td>"
+        )
     return f"<tr>{''.join(found)}</tr>"
 
 
@@ -132,12 +162,17 @@ def _verbatim(block: Verbatim) -> str:
 def _bars(block: Bars) -> Iterator[str]:
     largest = max((size for bar in block.bars for size in bar.sizes), default=0)
     yield '<ul class="bars">'
-    yield from (f'<li><span class="label">{safe(bar.label)}</span>{"".join(_sides(block, bar, largest))}</li>' for bar in block.bars)
+    yield from (
+        f'<li><span class="label">{safe(bar.label)}</span>{"".join(_sides(block, bar, largest))}</li>'
+        for bar in block.bars
+    )
     yield "</ul>"
 
 
 def _sides(block: Bars, bar: Bar, largest: int) -> Iterator[str]:
-    for number, (side, size, words) in enumerate(zip(block.sides, bar.sizes, bar.words, strict=True)):
+    for number, (side, size, words) in enumerate(
+        zip(block.sides, bar.sizes, bar.words, strict=True)
+    ):
         # What is there is seen, however small beside the largest.
         share = max(0.3, 100 * size / largest) if size > 0 else 0
         drawn = f'<rect class="track" width="100%" height="10"/><rect class="side{number}" width="{share:.4g}%" height="10"/>'
@@ -158,7 +193,11 @@ def _heat_map(block: HeatMap, anchors: Anchors) -> Iterator[str]:
 
 
 def _legend(block: HeatMap) -> str:
-    words = ["none", *(f"≤ {percent(step)}" for step in block.steps), f"> {percent(block.steps[-1])}"]
+    words = [
+        "none",
+        *(f"≤ {percent(step)}" for step in block.steps),
+        f"> {percent(block.steps[-1])}",
+    ]
     return f'<ul class="legend">{"".join(f"<li><span class='h{number}'></span>{safe(word)}</li>" for number, word in enumerate(words))}</ul>'
 
 
@@ -166,7 +205,9 @@ def _cell(cell: Cell | None, steps: tuple[float, ...]) -> str:
     if cell is None:
         return "<td></td>"
     # What is no number is beyond every step.
-    heat = next((number for number, step in enumerate((0.0, *steps)) if cell.value <= step), len(steps) + 1)
+    heat = next(
+        (number for number, step in enumerate((0.0, *steps)) if cell.value <= step), len(steps) + 1
+    )
     return f'<td class="h{heat}{" bad" * (cell.mark is Status.BAD)}" tabindex="0"><span>{safe(cell.words)}</span></td>'
 
 
@@ -189,5 +230,7 @@ def _explanation(topic: Topic) -> Iterator[str]:
 def _prose(block: Block, element: str) -> str:
     """Return a paragraph of documentation, where what stands in backticks is code."""
     if isinstance(block, Line):
-        return f"<{element}>{re.sub(r'`([^`]+)`', r'<code>\1</code>', safe(block.text))}</{element}>"
+        return (
+            f"<{element}>{re.sub(r'`([^`]+)`', r'<code>\1</code>', safe(block.text))}</{element}>"
+        )
     return _verbatim(block) if isinstance(block, Verbatim) else ""

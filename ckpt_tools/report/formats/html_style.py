@@ -1,4 +1,8 @@
-"""How an HTML page looks: one style sheet, colours as custom properties for a light and a dark theme. A test holds their contrast."""
+"""How an HTML page looks.
+
+One style sheet, colours as custom properties for a light and a dark theme. A test holds their
+contrast.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
-"""A verification as JUnit XML: one test case a rule, so that a CI's page of test results lists the rules.
+"""A verification as JUnit XML.
 
-What stands against the checkpoint is a failure: errors and warnings, or for the gate what its profile refuses. Rules that were not asked are skipped; what
-else was found, and what is lived with, is output of its case.
+One test case a rule, so that a CI's page of test results lists the rules.
+
+What stands against the checkpoint is a failure: errors and warnings, or for the gate what its
+profile refuses. Rules that were not asked are skipped; what else was found, and what is lived with,
+is output of its case.
 """
 
 from __future__ import annotations
@@ -9,7 +12,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from ckpt_tools.report.formats.findings import found_in, line, path_of, sentence, stands_against, table, title
+from ckpt_tools.report.formats.findings import (
+    found_in,
+    line,
+    path_of,
+    sentence,
+    stands_against,
+    table,
+    title,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,15 +31,26 @@ if TYPE_CHECKING:
 
 
 def render(judgement: Judgement, rules: Iterable[Rule] | None = None) -> str:
-    """Return a verification or a verdict as JUnit XML; `rules` are all that may be named, by default the tool's own."""
+    """Return a verification or a verdict as JUnit XML.
+
+    `rules` are all that may be named, by default the tool's own.
+    """
     verification, known = found_in(judgement), table(rules)
     codes = sorted({*verification.asked, *(finding.code for finding in verification.findings)})
     cases = [_case(judgement, code, known) for code in codes]
-    skipped = [_skipped(verification, skip.code, skip.reason, known) for skip in verification.skipped if skip.code not in codes]
+    skipped = [
+        _skipped(verification, skip.code, skip.reason, known)
+        for skip in verification.skipped
+        if skip.code not in codes
+    ]
     failures = sum(case.find("failure") is not None for case in cases)
     counts = {"tests": str(len(cases) + len(skipped)), "failures": str(failures), "errors": "0"}
     suites = Element("testsuites", {"name": "ckpt", **counts})
-    suite = SubElement(suites, "testsuite", {"name": line(verification.where), **counts, "skipped": str(len(skipped))})
+    suite = SubElement(
+        suites,
+        "testsuite",
+        {"name": line(verification.where), **counts, "skipped": str(len(skipped))},
+    )
     suite.extend([*cases, *skipped])
     indent(suites)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(suites, encoding="unicode")}\n'
@@ -41,23 +63,36 @@ def _case(judgement: Judgement, code: str, known: Mapping[str, Rule]) -> Element
     bad = [finding for finding in found if stands_against(judgement, finding)]
     if bad:
         more = f" (and {len(bad) - 1:,} more)" if len(bad) > 1 else ""
-        failure = SubElement(case, "failure", {"type": bad[0].severity, "message": _said(verification, bad[0]) + more})
+        failure = SubElement(
+            case,
+            "failure",
+            {"type": bad[0].severity, "message": _said(verification, bad[0]) + more},
+        )
         failure.text = "\n".join(_said(verification, finding) for finding in bad)
     told = [_said(verification, finding) for finding in found if finding not in bad]
-    told += [f"{_said(verification, lived.finding)}; lived with: {line(lived.reason)}" for lived in verification.suppressed if lived.finding.code == code]
+    told += [
+        f"{_said(verification, lived.finding)}; lived with: {line(lived.reason)}"
+        for lived in verification.suppressed
+        if lived.finding.code == code
+    ]
     if told:
         SubElement(case, "system-out").text = "\n".join(told)
     return case
 
 
-def _skipped(verification: Verification, code: str, reason: str, known: Mapping[str, Rule]) -> Element:
+def _skipped(
+    verification: Verification, code: str, reason: str, known: Mapping[str, Rule]
+) -> Element:
     case = _empty(verification, code, known)
     SubElement(case, "skipped").text = line(reason)
     return case
 
 
 def _empty(verification: Verification, code: str, known: Mapping[str, Rule]) -> Element:
-    return Element("testcase", {"classname": f"ckpt.{verification.family}", "name": line(title(code, known)), "time": "0"})
+    return Element(
+        "testcase",
+        {"classname": f"ckpt.{verification.family}", "name": line(title(code, known)), "time": "0"},
+    )
 
 
 def _said(verification: Verification, finding: Finding) -> str:

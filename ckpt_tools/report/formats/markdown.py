@@ -18,7 +18,10 @@ _LINKED = re.compile(r"@|://|www\.", re.IGNORECASE)
 
 
 def render(page: Page) -> str:
-    """Return `page` as Markdown; text from files is escaped, so that a tensor's name cannot become a link."""
+    """Return `page` as Markdown.
+
+    Text from files is escaped, so that a tensor's name cannot become a link.
+    """
     return "\n".join(_lines(page)) + "\n"
 
 
@@ -42,7 +45,13 @@ def _lines(page: Page) -> Iterator[str]:
 
 def _table(table: Table) -> Iterator[str]:
     yield _row(table.header)
-    yield "|" + "|".join("---:" if column in table.right else "---" for column in range(len(table.header))) + "|"
+    yield (
+        "|"
+        + "|".join(
+            "---:" if column in table.right else "---" for column in range(len(table.header))
+        )
+        + "|"
+    )
     yield from map(_row, table.rows)
 
 
@@ -51,7 +60,10 @@ def _row(cells: tuple[str, ...]) -> str:
 
 
 def _escape(text: str) -> str:
-    """Return text that Markdown reads as text: escaped, or as code where GitHub would link it all the same."""
+    """Return text that Markdown reads as text.
+
+    Escaped, or as code where GitHub would link it all the same.
+    """
     if not _LINKED.search(text):
         return re.sub(r"([\\`*_\[\]<>|~#])", r"\\\1", text)
     ticks = _longer_than_runs(text, 1)

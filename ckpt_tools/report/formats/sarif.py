@@ -1,11 +1,21 @@
-"""A verification as SARIF 2.1.0, the format of code scanning: rules with their pages, results with levels, places and fingerprints that stay."""
+"""A verification as SARIF 2.1.0, the format of code scanning.
+
+Rules with their pages, results with levels, places and fingerprints that stay.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ckpt_tools import __version__
-from ckpt_tools.report.formats.findings import fingerprints, found_in, line, path_of, sentence, table
+from ckpt_tools.report.formats.findings import (
+    fingerprints,
+    found_in,
+    line,
+    path_of,
+    sentence,
+    table,
+)
 from ckpt_tools.report.json.diff import dump
 
 if TYPE_CHECKING:
@@ -16,14 +26,19 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.finding import Finding, Skipped, Verification
     from ckpt_tools.rules.rule import Rule
 
-SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+SARIF_SCHEMA = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
 FINGERPRINT = "ckptFinding/v1"
 
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
 
 
 def render(judgement: Judgement, rules: Iterable[Rule] | None = None) -> str:
-    """Return a verification as SARIF; `rules` are all that may be named, by default the tool's own."""
+    """Return a verification as SARIF.
+
+    `rules` are all that may be named, by default the tool's own.
+    """
     return dump(document(judgement, rules))
 
 
@@ -31,15 +46,37 @@ def document(judgement: Judgement, rules: Iterable[Rule] | None = None) -> JsonD
     """Return a verification by the schema of SARIF 2.1.0."""
     verification, known = found_in(judgement), table(rules)
     places = {code: place for place, code in enumerate(known)}
-    lived = {len(verification.findings) + place: one.reason for place, one in enumerate(verification.suppressed)}
+    lived = {
+        len(verification.findings) + place: one.reason
+        for place, one in enumerate(verification.suppressed)
+    }
     findings = [*verification.findings, *(one.finding for one in verification.suppressed)]
     prints = fingerprints(verification, findings)
-    results = [_result(verification, finding, places) | {"partialFingerprints": {FINGERPRINT: prints[at]}} for at, finding in enumerate(findings)]
+    results = [
+        _result(verification, finding, places) | {"partialFingerprints": {FINGERPRINT: prints[at]}}
+        for at, finding in enumerate(findings)
+    ]
     for at, reason in lived.items():
-        results[at]["suppressions"] = [{"kind": "external", "status": "accepted", "justification": line(reason)}]
-    driver = {"name": "ckpt", "version": __version__, "rules": [_rule(rule) for rule in known.values()]}
-    invocation = {"executionSuccessful": True, "toolConfigurationNotifications": [_not_asked(skip, places) for skip in verification.skipped]}
-    run = {"tool": {"driver": driver}, "invocations": [invocation], "columnKind": "unicodeCodePoints", "results": results}
+        results[at]["suppressions"] = [
+            {"kind": "external", "status": "accepted", "justification": line(reason)}
+        ]
+    driver = {
+        "name": "ckpt",
+        "version": __version__,
+        "rules": [_rule(rule) for rule in known.values()],
+    }
+    invocation = {
+        "executionSuccessful": True,
+        "toolConfigurationNotifications": [
+            _not_asked(skip, places) for skip in verification.skipped
+        ],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "invocations": [invocation],
+        "columnKind": "unicodeCodePoints",
+        "results": results,
+    }
     return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
@@ -58,23 +95,39 @@ def _rule(rule: Rule) -> JsonDict:
 
 def _result(verification: Verification, finding: Finding, places: dict[str, int]) -> JsonDict:
     # A line is what code scanning asks of every place; a binary file has none, and gets the first.
-    physical = {"artifactLocation": {"uri": uri(path_of(verification, finding))}, "region": {"startLine": 1}}
+    physical = {
+        "artifactLocation": {"uri": uri(path_of(verification, finding))},
+        "region": {"startLine": 1},
+    }
     location: JsonDict = {"physicalLocation": physical}
     if finding.subject:
         location["logicalLocations"] = [{"fullyQualifiedName": line(finding.subject)}]
-    found: JsonDict = {"ruleId": finding.code, "level": str(finding.severity), "message": {"text": sentence(finding)}, "locations": [location]}
+    found: JsonDict = {
+        "ruleId": finding.code,
+        "level": str(finding.severity),
+        "message": {"text": sentence(finding)},
+        "locations": [location],
+    }
     return found | ({"ruleIndex": places[finding.code]} if finding.code in places else {})
 
 
 def _not_asked(skip: Skipped, places: dict[str, int]) -> JsonDict:
     index = {"index": places[skip.code]} if skip.code in places else {}
-    return {"level": "note", "message": {"text": f"not asked: {line(skip.reason)}"}, "associatedRule": {"id": skip.code} | index}
+    return {
+        "level": "note",
+        "message": {"text": f"not asked: {line(skip.reason)}"},
+        "associatedRule": {"id": skip.code} | index,
+    }
 
 
 def uri(path: str) -> str:
-    """Return a path as a URI reference, every byte that has a meaning there escaped; absolute paths as `file:` URIs."""
+    """Return a path as a URI reference, every byte that has a meaning there escaped.
+
+    Absolute paths as `file:` URIs.
+    """
     quoted = "".join(
-        chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in path.encode("utf-8", "surrogateescape" if _bytes(path) else "surrogatepass")
+        chr(byte) if byte in _UNRESERVED else f"%{byte:02X}"
+        for byte in path.encode("utf-8", "surrogateescape" if _bytes(path) else "surrogatepass")
     )
     if path.startswith("/"):
         return f"file:///{quoted.lstrip('/')}"
@@ -83,4 +136,6 @@ def uri(path: str) -> str:
 
 def _bytes(path: str) -> bool:
     """Whether the lone surrogates in a path all stand for bytes of a name that is no UTF-8."""
-    return all("\udc80" <= character <= "\udcff" for character in path if "\ud800" <= character <= "\udfff")
+    return all(
+        "\udc80" <= character <= "\udcff" for character in path if "\ud800" <= character <= "\udfff"
+    )

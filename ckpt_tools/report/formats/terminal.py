@@ -1,4 +1,7 @@
-"""Blocks for a terminal: colour, and tables and lines that wrap at its width. The only module that imports rich; it is loaded for terminals only."""
+"""Blocks for a terminal: colour, and tables and lines that wrap at its width.
+
+The only module that imports rich; it is loaded for terminals only.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,13 @@ _STYLES = {Status.GOOD: "green", Status.BAD: "bold red", Status.CHANGE: "yellow"
 
 def render(page: Page, width: int, *, colour: bool) -> str:
     """Return `page` for a terminal of `width` columns, with escape sequences for colour if `colour`."""
-    console = Console(width=width, force_terminal=True, color_system="standard" if colour else None, highlight=False, emoji=False)
+    console = Console(
+        width=width,
+        force_terminal=True,
+        color_system="standard" if colour else None,
+        highlight=False,
+        emoji=False,
+    )
     with console.capture() as capture:
         console.print(Group(*(_drawn(block) for block in told(page))))
     return capture.get()
@@ -50,7 +59,9 @@ def _line(line: Line) -> RenderableType:
 def _table(table: Table) -> RenderableType:
     drawn = RichTable(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     for column, title in enumerate(table.header):
-        drawn.add_column(Text(title), justify="right" if column in table.right else "left", overflow="fold")
+        drawn.add_column(
+            Text(title), justify="right" if column in table.right else "left", overflow="fold"
+        )
     for row in table.rows:
         drawn.add_row(*map(Text, row))
     return Padding(drawn, (0, 0, 0, 2))

@@ -36,5 +36,8 @@ def table_lines(table: Table) -> Iterator[str]:
     rows = (table.header, *table.rows)
     widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
     for row in rows:
-        cells = (cell.rjust(width) if column in table.right else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        cells = (
+            cell.rjust(width) if column in table.right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
         yield ("  " + "  ".join(cells)).rstrip()

@@ -1,4 +1,7 @@
-"""A diagnosis as JSON, by `schemas/diagnosis.schema.json`. Times are seconds; a number that is not finite is null."""
+"""A diagnosis as JSON, by `schemas/diagnosis.schema.json`.
+
+Times are seconds; a number that is not finite is null.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,15 @@ def document(diagnosis: Diagnosis) -> JsonDict:
         "normal": diagnosis.where[0],
         "reflow": diagnosis.where[1],
         "clean": not diagnosis.causes and not diagnosis.failed,
-        "causes": [cause._asdict() | {"because": list(cause.because)} for cause in diagnosis.causes],
+        "causes": [
+            cause._asdict() | {"because": list(cause.because)} for cause in diagnosis.causes
+        ],
         "notes": list(diagnosis.notes),
         "settings": [pair._asdict() | {"same": pair.same} for pair in diagnosis.settings],
-        "statistics": [pair._asdict() | {"normal": _numbers(pair.normal), "reflow": _numbers(pair.reflow)} for pair in diagnosis.statistics],
+        "statistics": [
+            pair._asdict() | {"normal": _numbers(pair.normal), "reflow": _numbers(pair.reflow)}
+            for pair in diagnosis.statistics
+        ],
         "live": _live(diagnosis.live) if diagnosis.live else None,
         "not_live": diagnosis.not_live,
         "failed": diagnosis.failed,
@@ -34,22 +42,41 @@ def _live(live: Live) -> JsonDict:
     return {
         "device": measured.device,
         "threads": measured.threads,
-        "observations": {"what": measured.what, "rows": measured.rows, "synthetic": measured.synthetic},
+        "observations": {
+            "what": measured.what,
+            "rows": measured.rows,
+            "synthetic": measured.synthetic,
+        },
         "normal": _side(measured.normal),
         "reflow": _side(measured.reflow),
         "sweep": [
             {
                 "steps": row.steps,
                 **{name: _interval(getattr(row, name)) for name in ("normal", "reflow", "ratio")},
-                **{name: _number(getattr(row, name)) for name in ("straight_normal", "straight_reflow", "apart")},
+                **{
+                    name: _number(getattr(row, name))
+                    for name in ("straight_normal", "straight_reflow", "apart")
+                },
             }
             for row in live.sweep
         ],
         "steps": live.steps,
-        "parts": [{"part": row.part, **{name: _interval(getattr(row, name)) for name in ("normal", "reflow", "ratio")}} for row in live.parts],
+        "parts": [
+            {
+                "part": row.part,
+                **{name: _interval(getattr(row, name)) for name in ("normal", "reflow", "ratio")},
+            }
+            for row in live.parts
+        ],
         "own": _interval(live.own),
         "dimensions": [
-            {"dimension": row.dimension, "normal": _numbers(row.normal), "reflow": _numbers(row.reflow), "apart": _number(row.apart)} for row in live.dimensions
+            {
+                "dimension": row.dimension,
+                "normal": _numbers(row.normal),
+                "reflow": _numbers(row.reflow),
+                "apart": _number(row.apart),
+            }
+            for row in live.dimensions
         ],
         "apart": _number(live.apart),
         "apart_crossed": None if live.apart_crossed is None else _number(live.apart_crossed),
@@ -58,7 +85,11 @@ def _live(live: Live) -> JsonDict:
 
 
 def _side(side: Side) -> JsonDict:
-    kept = {"num_steps": side.num_steps, "chunk_size": side.chunk_size, "n_action_steps": side.n_action_steps}
+    kept = {
+        "num_steps": side.num_steps,
+        "chunk_size": side.chunk_size,
+        "n_action_steps": side.n_action_steps,
+    }
     return {**kept, "dtypes": {part: list(dtypes) for part, dtypes in side.dtypes.items()}}
 
 
@@ -78,7 +109,12 @@ def _environment(live: Live) -> JsonDict | None:
 
 
 def _interval(interval: Interval) -> JsonDict:
-    return {"median": interval.median, "low": interval.low, "high": interval.high, "rounds": interval.rounds}
+    return {
+        "median": interval.median,
+        "low": interval.low,
+        "high": interval.high,
+        "rounds": interval.rounds,
+    }
 
 
 def _numbers(values: tuple[float, ...] | None) -> list[float | None] | None:

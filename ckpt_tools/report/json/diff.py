@@ -1,4 +1,7 @@
-"""Records as JSON, each naming the schema it follows (`schemas/`). Field names here are a promise to scripts."""
+"""Records as JSON, each naming the schema it follows (`schemas/`).
+
+Field names here are a promise to scripts.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,17 @@ from ckpt_tools.strict_json.pointer import ABSENT
 
 if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Tensor
-    from ckpt_tools.diff.model import Comparison, Diff, DifferenceGroup, FileChange, Group, Processor, Setting, ValueChange, WatchedLine
+    from ckpt_tools.diff.model import (
+        Comparison,
+        Diff,
+        DifferenceGroup,
+        FileChange,
+        Group,
+        Processor,
+        Setting,
+        ValueChange,
+        WatchedLine,
+    )
     from ckpt_tools.storage.hub_name import Transfer
 
 type JsonDict = dict[str, object]
@@ -22,7 +35,10 @@ SHOW_SCHEMA = "ckpt-tools/show.schema.json"
 
 
 def dump(document: JsonDict) -> str:
-    """Return `document` as indented JSON text in ASCII: right in every encoding, and nothing that a terminal obeys."""
+    """Return `document` as indented JSON text in ASCII.
+
+    Right in every encoding, and nothing that a terminal obeys.
+    """
     return json.dumps(document, indent=2, allow_nan=False).replace("\x7f", "\\u007f") + "\n"
 
 
@@ -38,7 +54,11 @@ def diff_document(comparison: Comparison) -> JsonDict:
         "$schema": DIFF_SCHEMA,
         "same": comparison.same,
         **transfer(comparison.transferred),
-        "compared": {"aspects": list(comparison.aspects), "select": list(comparison.select), "ignore": list(comparison.ignore)},
+        "compared": {
+            "aspects": list(comparison.aspects),
+            "select": list(comparison.select),
+            "ignore": list(comparison.ignore),
+        },
         "a": _side(comparison.a),
         "b": _side(comparison.b),
         "stories": [_story(story) for story in comparison.stories],
@@ -63,9 +83,14 @@ def show_document(summary: Summary) -> JsonDict:
         "dtypes": [_group(group) for group in summary.dtypes],
         "settings": [_setting(setting) for setting in summary.settings],
         "processors": [_processor(processor) for processor in summary.processors],
-        "metadata": {key: value for file in checkpoint.weights for key, value in file.metadata or ()},
+        "metadata": {
+            key: value for file in checkpoint.weights for key, value in file.metadata or ()
+        },
         "aliases": {alias: kept for file in checkpoint.weights for alias, kept in file.aliases},
-        "tensors": [tensor_entry(tensor) | extra for tensor, extra in zip(checkpoint.tensors, _measured(summary), strict=True)],
+        "tensors": [
+            tensor_entry(tensor) | extra
+            for tensor, extra in zip(checkpoint.tensors, _measured(summary), strict=True)
+        ],
         **_folded(summary),
         "other_files": [{"path": file.path, "size": file.size} for file in checkpoint.others],
     }
@@ -82,7 +107,12 @@ def _folded(summary: Summary) -> JsonDict:
     if summary.values is None:
         return {}
     layers, components = summary.values.layers, summary.values.components
-    return {"values": {"components": [folded_entry(row) for row in components], "layers": [folded_entry(row) for row in layers]}}
+    return {
+        "values": {
+            "components": [folded_entry(row) for row in components],
+            "layers": [folded_entry(row) for row in layers],
+        }
+    }
 
 
 def transfer(what: Transfer | None) -> JsonDict:
@@ -109,16 +139,34 @@ def _tensors(diff: Diff) -> JsonDict:
         "only_a": [tensor_entry(tensor) for tensor in diff.only_a],
         "only_b": [tensor_entry(tensor) for tensor in diff.only_b],
         "renamed": [
-            {"kind": rename.kind, "old": rename.old, "new": rename.new, "names": [[a.name, b.name] for a, b in rename.pairs]} for rename in diff.renamed
+            {
+                "kind": rename.kind,
+                "old": rename.old,
+                "new": rename.new,
+                "names": [[a.name, b.name] for a, b in rename.pairs],
+            }
+            for rename in diff.renamed
         ],
-        "dtype": [{"name_a": a.name, "name_b": b.name, "a": a.dtype.label, "b": b.dtype.label} for a, b in diff.retyped],
-        "shape": [{"name_a": a.name, "name_b": b.name, "a": list(a.shape), "b": list(b.shape)} for a, b in diff.reshaped],
+        "dtype": [
+            {"name_a": a.name, "name_b": b.name, "a": a.dtype.label, "b": b.dtype.label}
+            for a, b in diff.retyped
+        ],
+        "shape": [
+            {"name_a": a.name, "name_b": b.name, "a": list(a.shape), "b": list(b.shape)}
+            for a, b in diff.reshaped
+        ],
     }
 
 
 def tensor_entry(tensor: Tensor) -> JsonDict:
     """Return a tensor's entry as every schema has it."""
-    return {"name": tensor.name, "dtype": tensor.dtype.label, "shape": list(tensor.shape), "nbytes": tensor.nbytes, "shard": tensor.shard}
+    return {
+        "name": tensor.name,
+        "dtype": tensor.dtype.label,
+        "shape": list(tensor.shape),
+        "nbytes": tensor.nbytes,
+        "shard": tensor.shard,
+    }
 
 
 def _story(story: DifferenceGroup) -> JsonDict:
@@ -136,7 +184,10 @@ def _story(story: DifferenceGroup) -> JsonDict:
 def _watched(line: WatchedLine) -> JsonDict:
     sides = {
         side: {**_optional(value), "fine": fine, "remark": remark}
-        for side, value, fine, remark in (("a", line.a, line.fine_a, line.remark_a), ("b", line.b, line.fine_b, line.remark_b))
+        for side, value, fine, remark in (
+            ("a", line.a, line.fine_a, line.remark_a),
+            ("b", line.b, line.fine_b, line.remark_b),
+        )
     }
     return {"key": line.key, "verdict": line.verdict, **sides}
 
@@ -157,7 +208,10 @@ def _optional(value: object) -> JsonDict:
 
 
 def _strict(value: object) -> object:
-    """Return `value` without NaN and infinities, which JSON cannot say: they become the words NaN, Infinity, -Infinity."""
+    """Return `value` without NaN and infinities, which JSON cannot say.
+
+    They become the words NaN, Infinity, -Infinity.
+    """
     if isinstance(value, float) and not isfinite(value):
         return json.dumps(value)
     return [_strict(item) for item in value] if isinstance(value, list) else value
@@ -180,7 +234,12 @@ def _group(group: Group) -> JsonDict:
 
 
 def _setting(setting: Setting) -> JsonDict:
-    return {"key": setting.key, **_optional(setting.value), "fine": setting.fine, "remark": setting.remark}
+    return {
+        "key": setting.key,
+        **_optional(setting.value),
+        "fine": setting.fine,
+        "remark": setting.remark,
+    }
 
 
 def _processor(processor: Processor) -> JsonDict:

@@ -1,4 +1,7 @@
-"""Findings and verdicts as JSON, each naming the schema it follows (`schemas/`). Names are exact and in full here."""
+"""Findings and verdicts as JSON, each naming the schema it follows (`schemas/`).
+
+Names are exact and in full here.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,15 @@ VERDICT_SCHEMA = "ckpt-tools/verdict.schema.json"
 
 
 def document(record: Judgement, rules: Iterable[Rule] | None = None) -> JsonDict:
-    """Return a verification by `findings.schema.json`, a verdict by `verdict.schema.json`; `rules` are all that may be named, by default the tool's own."""
-    return verdict_document(record, rules) if isinstance(record, Verdict) else findings_document(record, rules)
+    """Return a verification by `findings.schema.json`, a verdict by `verdict.schema.json`.
+
+    `rules` are all that may be named, by default the tool's own.
+    """
+    return (
+        verdict_document(record, rules)
+        if isinstance(record, Verdict)
+        else findings_document(record, rules)
+    )
 
 
 def findings_document(verification: Verification, rules: Iterable[Rule] | None = None) -> JsonDict:
@@ -46,7 +56,10 @@ def verdict_document(verdict: Verdict, rules: Iterable[Rule] | None = None) -> J
 def _body(verification: Verification, rules: Iterable[Rule] | None) -> JsonDict:
     known = table(rules)
     findings = [*verification.findings, *(lived.finding for lived in verification.suppressed)]
-    entries = [_finding(finding, known, mark) for finding, mark in zip(findings, fingerprints(verification, findings), strict=True)]
+    entries = [
+        _finding(finding, known, mark)
+        for finding, mark in zip(findings, fingerprints(verification, findings), strict=True)
+    ]
     count = len(verification.findings)
     return {
         "where": verification.where,
@@ -54,9 +67,15 @@ def _body(verification: Verification, rules: Iterable[Rule] | None) -> JsonDict:
         "family": verification.family,
         **transfer(verification.transferred),
         "clean": verification.clean,
-        "counts": {str(severity): sum(finding.severity is severity for finding in verification.findings) for severity in Severity},
+        "counts": {
+            str(severity): sum(finding.severity is severity for finding in verification.findings)
+            for severity in Severity
+        },
         "findings": entries[:count],
-        "suppressed": [entry | {"reason": lived.reason} for entry, lived in zip(entries[count:], verification.suppressed, strict=True)],
+        "suppressed": [
+            entry | {"reason": lived.reason}
+            for entry, lived in zip(entries[count:], verification.suppressed, strict=True)
+        ],
         "asked": list(verification.asked),
         "skipped": [{"code": skip.code, "reason": skip.reason} for skip in verification.skipped],
     }
@@ -65,4 +84,12 @@ def _body(verification: Verification, rules: Iterable[Rule] | None) -> JsonDict:
 def _finding(finding: Finding, known: Mapping[str, Rule], mark: str) -> JsonDict:
     name = known[finding.code].name if finding.code in known else None
     where = {"path": finding.path, "subject": finding.subject}
-    return {"code": finding.code, "name": name, "severity": str(finding.severity), "what": finding.what, **where, "next": finding.next, "fingerprint": mark}
+    return {
+        "code": finding.code,
+        "name": name,
+        "severity": str(finding.severity),
+        "what": finding.what,
+        **where,
+        "next": finding.next,
+        "fingerprint": mark,
+    }

@@ -1,4 +1,7 @@
-"""What holding a checkpoint against a manifest, or against the Hub, told: as JSON, each naming the schema it follows."""
+"""What holding a checkpoint against a manifest, or against the Hub, told.
+
+As JSON, each naming the schema it follows.
+"""
 
 from __future__ import annotations
 

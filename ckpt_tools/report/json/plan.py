@@ -24,7 +24,14 @@ def document(plan: Plan) -> JsonDict:
         "checkpoint": _checkpoint(plan),
         "operations": recipe.document(plan.operations)["operations"],
         "steps": [
-            {"text": step.text, "safety": step.safety, "tensors": step.tensors, "nbytes": step.nbytes, "details": list(step.details)} for step in plan.steps
+            {
+                "text": step.text,
+                "safety": step.safety,
+                "tensors": step.tensors,
+                "nbytes": step.nbytes,
+                "details": list(step.details),
+            }
+            for step in plan.steps
         ],
         "remains": list(plan.remains),
         "budget": {
@@ -35,11 +42,17 @@ def document(plan: Plan) -> JsonDict:
         },
         "source": {
             "digest": plan.source_digest,
-            "files": [{"path": file.path, "size": file.size, "mtime_ns": file.mtime_ns} for file in plan.sources],
+            "files": [
+                {"path": file.path, "size": file.size, "mtime_ns": file.mtime_ns}
+                for file in plan.sources
+            ],
         },
         "result": {
             "digest": plan.result_digest,
-            "files": [{"path": output.path, "size": output.size, "how": type(output).__name__.lower()} for output in plan.outputs],
+            "files": [
+                {"path": output.path, "size": output.size, "how": type(output).__name__.lower()}
+                for output in plan.outputs
+            ],
             "removed": list(plan.removed),
             "tensors": [tensor_entry(tensor) for tensor in plan.after.tensors],
         },
@@ -47,9 +60,16 @@ def document(plan: Plan) -> JsonDict:
 
 
 def _checkpoint(plan: Plan) -> str:
-    """Return what to name to read the same checkpoint again: its folder, or the file that was named."""
+    """Return what to name to read the same checkpoint again.
+
+    Its folder, or the file that was named.
+    """
     _, _, name = plan.before.where.rpartition("/")
-    return f"{plan.before.root}/{name}" if name.endswith((".safetensors", ".json")) else plan.before.root
+    return (
+        f"{plan.before.root}/{name}"
+        if name.endswith((".safetensors", ".json"))
+        else plan.before.root
+    )
 
 
 def receipt_document(plan: Plan, written: Written, receipt: Receipt) -> JsonDict:
@@ -60,5 +80,14 @@ def receipt_document(plan: Plan, written: Written, receipt: Receipt) -> JsonDict
         "version": __version__,
         "operations": recipe.document(plan.operations)["operations"],
         "plan": {"source": plan.source_digest, "result": plan.result_digest},
-        **{side: {"root": root, "files": [{"path": path, "size": nbytes, "sha256": digest} for path, nbytes, digest in files]} for side, root, files in sides},
+        **{
+            side: {
+                "root": root,
+                "files": [
+                    {"path": path, "size": nbytes, "sha256": digest}
+                    for path, nbytes, digest in files
+                ],
+            }
+            for side, root, files in sides
+        },
     }

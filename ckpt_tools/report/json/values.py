@@ -1,4 +1,7 @@
-"""Values of tensors, and what changed in them, as JSON; members of the documents in `report/as_json.py`. null is what no number says: relative to zero."""
+"""Values of tensors, and what changed in them, as JSON.
+
+Members of the documents in `report/as_json.py`. null is what no number says: relative to zero.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,13 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ckpt_tools.values.model import LayerChange, LayerValues, Measurement, TensorChange, ValueComparison
+    from ckpt_tools.values.model import (
+        LayerChange,
+        LayerValues,
+        Measurement,
+        TensorChange,
+        ValueComparison,
+    )
 
 type JsonDict = dict[str, object]
 

@@ -1,4 +1,7 @@
-"""What was done to a config and what a schema says of one, in lines; the difference between two texts as `patch` reads it."""
+"""What was done to a config and what a schema says of one, in lines.
+
+The difference between two texts as `patch` reads it.
+"""
 
 from __future__ import annotations
 
@@ -35,27 +38,42 @@ def change_line(pointer: str, before: object, after: object, like: str = "", not
 
 
 def difference(before: str, after: str, path: str) -> str:
-    """Return the unified difference between two texts, "" where there is none; characters that a terminal obeys are escaped."""
+    """Return the unified difference between two texts, "" where there is none.
+
+    Characters that a terminal obeys are escaped.
+    """
     # Python's lines end at more characters than JSON's do.
-    unified = importlib.import_module("difflib").unified_diff(_lines(before), _lines(after), printable(path), printable(path))
+    unified = importlib.import_module("difflib").unified_diff(
+        _lines(before), _lines(after), printable(path), printable(path)
+    )
     return "".join(_patch_lines(unified))
 
 
 def comparison_page(comparison: Comparison, *, full: bool) -> Page:
     """Return the page of `ckpt diff` without what tells of weights, which nobody looked at."""
-    return tuple(block for block in diff_page(comparison, full=full) if not isinstance(block, Table | Bars | HeatMap))
+    return tuple(
+        block
+        for block in diff_page(comparison, full=full)
+        if not isinstance(block, Table | Bars | HeatMap)
+    )
 
 
 def verdict_page(path: str, problems: Sequence[tuple[str, str]]) -> Page:
     """Return the page of `ckpt config validate`."""
     if not problems:
         return (Line(text=f"{printable(path)}: valid", mark=Status.GOOD),)
-    lines = (f"{printable(path)}: {printable(pointer) or 'the whole file'}: {printable(message)}" for pointer, message in problems)
+    lines = (
+        f"{printable(path)}: {printable(pointer) or 'the whole file'}: {printable(message)}"
+        for pointer, message in problems
+    )
     return tuple(Line(text=line, mark=Status.BAD) for line in lines)
 
 
 def verdict_document(path: str, schema: str, problems: Sequence[tuple[str, str]]) -> JsonDict:
-    """Return what a schema says of a config by `schemas/config-validate.schema.json`; without a schema nothing is known to be valid."""
+    """Return what a schema says of a config by `schemas/config-validate.schema.json`.
+
+    Without a schema nothing is known to be valid.
+    """
     return {
         "$schema": VALIDATE_SCHEMA,
         "path": path,
@@ -67,7 +85,11 @@ def verdict_document(path: str, schema: str, problems: Sequence[tuple[str, str]]
 
 def _same(before: object, after: object) -> bool:
     """Whether two values are alike in type and value."""
-    return before is not ABSENT and after is not ABSENT and json.dumps(before, sort_keys=True) == json.dumps(after, sort_keys=True)
+    return (
+        before is not ABSENT
+        and after is not ABSENT
+        and json.dumps(before, sort_keys=True) == json.dumps(after, sort_keys=True)
+    )
 
 
 def _lines(text: str) -> list[str]:
@@ -78,5 +100,12 @@ def _lines(text: str) -> list[str]:
 def _patch_lines(lines: Iterator[str]) -> Iterator[str]:
     for line in lines:
         body, end = line.removesuffix("\n").removesuffix("\r"), "\r" * line.endswith("\r\n")
-        safe = "".join(character if character.isprintable() or character == "\t" else repr(character)[1:-1] for character in body)
-        yield f"{safe}{end}\n" if line.endswith("\n") else f"{safe}{end}\n\\ No newline at end of file\n"
+        safe = "".join(
+            character if character.isprintable() or character == "\t" else repr(character)[1:-1]
+            for character in body
+        )
+        yield (
+            f"{safe}{end}\n"
+            if line.endswith("\n")
+            else f"{safe}{end}\n\\ No newline at end of file\n"
+        )

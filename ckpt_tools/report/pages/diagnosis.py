@@ -17,8 +17,18 @@ if TYPE_CHECKING:
     from ckpt_tools.doctor.model import Cause, Diagnosis, Interval, Live, StatisticPair
     from ckpt_tools.report.blocks import Block, Page
 
-_MARKS = {Effect.BREAKS: Status.BAD, Effect.WRONG: Status.BAD, Effect.SLOW: Status.BAD, Effect.HEAVY: Status.CHANGE}
-_WORDS = {Effect.BREAKS: "does not run because", Effect.WRONG: "acts wrongly because", Effect.SLOW: "slow because", Effect.HEAVY: "larger than need be because"}
+_MARKS = {
+    Effect.BREAKS: Status.BAD,
+    Effect.WRONG: Status.BAD,
+    Effect.SLOW: Status.BAD,
+    Effect.HEAVY: Status.CHANGE,
+}
+_WORDS = {
+    Effect.BREAKS: "does not run because",
+    Effect.WRONG: "acts wrongly because",
+    Effect.SLOW: "slow because",
+    Effect.HEAVY: "larger than need be because",
+}
 _SOME = 4
 """Lines of evidence, and dimensions, that are shown; JSON has all."""
 
@@ -48,11 +58,17 @@ def _settings(diagnosis: Diagnosis) -> Iterator[Block]:
         return
     yield Heading(text="settings that decide")
     if differing:
-        rows = tuple((printable(pair.key), printable(pair.normal), printable(pair.reflow)) for pair in differing)
+        rows = tuple(
+            (printable(pair.key), printable(pair.normal), printable(pair.reflow))
+            for pair in differing
+        )
         yield Table(header=("setting", "NORMAL", "REFLOW"), rows=rows)
     same = len(diagnosis.settings) - len(differing)
     if same:
-        yield Line(text=f"{same} {'more ' if differing else ''}the same in both", mark=Status.GOOD if not differing else Status.NONE)
+        yield Line(
+            text=f"{same} {'more ' if differing else ''}the same in both",
+            mark=Status.GOOD if not differing else Status.NONE,
+        )
 
 
 def _statistics(diagnosis: Diagnosis) -> Iterator[Block]:
@@ -61,13 +77,18 @@ def _statistics(diagnosis: Diagnosis) -> Iterator[Block]:
     yield Heading(text="normalisation")
     differing = [pair for pair in diagnosis.statistics if not pair.same]
     if differing:
-        rows = tuple((_statistic(pair), _short(pair.normal), _short(pair.reflow)) for pair in differing)
+        rows = tuple(
+            (_statistic(pair), _short(pair.normal), _short(pair.reflow)) for pair in differing
+        )
         yield Table(header=("statistic", "NORMAL", "REFLOW"), rows=rows)
     same = len(diagnosis.statistics) - len(differing)
-    modes = ", ".join(dict.fromkeys(f"{printable(pair.feature)} {pair.mode}" for pair in diagnosis.statistics))
+    modes = ", ".join(
+        dict.fromkeys(f"{printable(pair.feature)} {pair.mode}" for pair in diagnosis.statistics)
+    )
     if same:
         yield Line(
-            text=f"{same} {'more ' if differing else ''}statistic{'s' * (same != 1)} the same in both ({modes})", mark=Status.NONE if differing else Status.GOOD
+            text=f"{same} {'more ' if differing else ''}statistic{'s' * (same != 1)} the same in both ({modes})",
+            mark=Status.NONE if differing else Status.GOOD,
         )
 
 
@@ -85,22 +106,41 @@ def _short(values: tuple[float, ...] | None) -> str:
 
 def _live(live: Live) -> Iterator[Block]:
     measured = live.measurement
-    machine = f"{measured.device}, {measured.threads} thread{'s' * (measured.threads != 1)}" if measured.device == "cpu" else measured.device
+    machine = (
+        f"{measured.device}, {measured.threads} thread{'s' * (measured.threads != 1)}"
+        if measured.device == "cpu"
+        else measured.device
+    )
     yield Heading(text="measured")
-    yield Line(text=f"{printable(measured.what)}; the same noise for both; on {machine}, in turn, without compiling")
+    yield Line(
+        text=f"{printable(measured.what)}; the same noise for both; on {machine}, in turn, without compiling"
+    )
     sides = dict.fromkeys((policy(measured.normal), policy(measured.reflow)))
     yield from (
-        Line(text=f"{name} runs in: {printable(words)}") for name, words in zip(("NORMAL", "REFLOW") if len(sides) > 1 else ("each",), sides, strict=True)
+        Line(text=f"{name} runs in: {printable(words)}")
+        for name, words in zip(
+            ("NORMAL", "REFLOW") if len(sides) > 1 else ("each",), sides, strict=True
+        )
     )
     yield Heading(text="time of one chunk, and actions, by number of Euler steps")
     yield _sweep(live)
     yield Line(
         text="straight: REFLOW's actions against its own at the most steps; apart: against NORMAL's own. 1 is a standard deviation, below 0.1 is the same"
     )
-    yield Heading(text=f"where the time goes, at REFLOW's {live.steps} step{'s' * (live.steps != 1)}")
-    rows = tuple((row.part, _ms(row.normal), _ms(row.reflow), _times(row.ratio)) for row in live.parts)
-    yield Table(header=("part", "NORMAL ms", "REFLOW ms", "ratio (95 %)"), rows=rows, right=frozenset({1, 2}))
-    yield Heading(text=f"actions, each at its own steps (NORMAL {measured.normal.num_steps}, REFLOW {measured.reflow.num_steps})")
+    yield Heading(
+        text=f"where the time goes, at REFLOW's {live.steps} step{'s' * (live.steps != 1)}"
+    )
+    rows = tuple(
+        (row.part, _ms(row.normal), _ms(row.reflow), _times(row.ratio)) for row in live.parts
+    )
+    yield Table(
+        header=("part", "NORMAL ms", "REFLOW ms", "ratio (95 %)"),
+        rows=rows,
+        right=frozenset({1, 2}),
+    )
+    yield Heading(
+        text=f"actions, each at its own steps (NORMAL {measured.normal.num_steps}, REFLOW {measured.reflow.num_steps})"
+    )
     yield _dimensions(live)
     yield from _environment(live)
 
@@ -120,16 +160,32 @@ def _sweep(live: Live) -> Table:
         )
         for row in live.sweep
     )
-    return Table(header=("steps", "NORMAL ms", "REFLOW ms", "ratio (95 %)", "straight", "apart"), rows=rows, right=frozenset({1, 2, 4, 5}))
+    return Table(
+        header=("steps", "NORMAL ms", "REFLOW ms", "ratio (95 %)", "straight", "apart"),
+        rows=rows,
+        right=frozenset({1, 2, 4, 5}),
+    )
 
 
 def _dimensions(live: Live) -> Table:
-    worst = sorted(live.dimensions, key=lambda row: -row.apart if isfinite(row.apart) else float("-inf"))
-    rows = [(str(row.dimension), _between(row.normal), _between(row.reflow), _figure(row.apart)) for row in worst[:_SOME]]
+    worst = sorted(
+        live.dimensions, key=lambda row: -row.apart if isfinite(row.apart) else float("-inf")
+    )
+    rows = [
+        (str(row.dimension), _between(row.normal), _between(row.reflow), _figure(row.apart))
+        for row in worst[:_SOME]
+    ]
     rows.append(("all", "", "", _figure(live.apart)))
     if live.apart_crossed is not None:
         rows.append(("all, in NORMAL's processors", "", "", _figure(live.apart_crossed)))
-    header = ("dimension" if len(live.dimensions) <= _SOME else f"dimension (worst {_SOME} of {len(live.dimensions)})", "NORMAL", "REFLOW", "apart")
+    header = (
+        "dimension"
+        if len(live.dimensions) <= _SOME
+        else f"dimension (worst {_SOME} of {len(live.dimensions)})",
+        "NORMAL",
+        "REFLOW",
+        "apart",
+    )
     return Table(header=header, rows=tuple(rows), right=frozenset({3}))
 
 
@@ -141,10 +197,18 @@ def _environment(live: Live) -> Iterator[Block]:
     if found:
         rows = tuple(
             (name, _seconds(sum(infer)), _seconds(sum(step)), f"{share:.0%}")
-            for name, infer, step, share in zip(("NORMAL", "REFLOW"), rollout.infer, rollout.step, found[:2], strict=True)
+            for name, infer, step, share in zip(
+                ("NORMAL", "REFLOW"), rollout.infer, rollout.step, found[:2], strict=True
+            )
         )
-        yield Table(header=("policy", "waiting for it", "in step()", "share of step()"), rows=rows, right=frozenset({1, 2, 3}))
-        yield Line(text=f"step() under REFLOW's actions takes {_times(found[2])} as long as under NORMAL's")
+        yield Table(
+            header=("policy", "waiting for it", "in step()", "share of step()"),
+            rows=rows,
+            right=frozenset({1, 2, 3}),
+        )
+        yield Line(
+            text=f"step() under REFLOW's actions takes {_times(found[2])} as long as under NORMAL's"
+        )
 
 
 def _seconds(value: float) -> str:
@@ -152,7 +216,9 @@ def _seconds(value: float) -> str:
 
 
 def _ms(interval: Interval) -> str:
-    return f"{interval.median * 1000:.3g}" if interval.median < 1 else f"{interval.median * 1000:,.0f}"
+    return (
+        f"{interval.median * 1000:.3g}" if interval.median < 1 else f"{interval.median * 1000:,.0f}"
+    )
 
 
 def _times(interval: Interval) -> str:
@@ -171,7 +237,11 @@ def _causes(diagnosis: Diagnosis) -> Iterator[Block]:
     if diagnosis.causes:
         yield Heading(text=f"causes: {len(diagnosis.causes)}")
     for cause in diagnosis.causes:
-        yield Line(text=f"{cause.code}: {printable(cause.what)}", mark=_MARKS[cause.effect], details=tuple(_details(cause)))
+        yield Line(
+            text=f"{cause.code}: {printable(cause.what)}",
+            mark=_MARKS[cause.effect],
+            details=tuple(_details(cause)),
+        )
 
 
 def _details(cause: Cause) -> Iterator[str]:
@@ -190,7 +260,10 @@ def _verdict(diagnosis: Diagnosis) -> Iterator[Block]:
     yield Heading(text="verdict")
     yield from (Line(text=printable(note)) for note in diagnosis.notes)
     if diagnosis.not_live:
-        yield Line(text=f"no live part: {printable(diagnosis.not_live)}", mark=Status.BAD if diagnosis.failed else Status.NONE)
+        yield Line(
+            text=f"no live part: {printable(diagnosis.not_live)}",
+            mark=Status.BAD if diagnosis.failed else Status.NONE,
+        )
     for effect, words in _WORDS.items():
         codes = [cause.code for cause in diagnosis.causes if cause.effect is effect]
         if codes:
@@ -205,9 +278,15 @@ def _verdict(diagnosis: Diagnosis) -> Iterator[Block]:
 def _nothing(diagnosis: Diagnosis) -> Line:
     live = diagnosis.live
     if diagnosis.failed:
-        return Line(text="nothing wrong in the files, and what was to be measured could not be", mark=Status.BAD)
+        return Line(
+            text="nothing wrong in the files, and what was to be measured could not be",
+            mark=Status.BAD,
+        )
     if live is None:
         return Line(text="nothing wrong found in the files", mark=Status.GOOD)
     few = live.sweep[0]
     said = f"REFLOW at {few.steps} step differs from its {live.sweep[-1].steps} by {_figure(few.straight_reflow)}, from NORMAL by {_figure(few.apart)}"
-    return Line(text=f"nothing wrong found: a chunk takes {_times(live.own)} as long as NORMAL's; {said}", mark=Status.GOOD)
+    return Line(
+        text=f"nothing wrong found: a chunk takes {_times(live.own)} as long as NORMAL's; {said}",
+        mark=Status.GOOD,
+    )

@@ -1,4 +1,8 @@
-"""A comparison as blocks: both sides in a table, what the tensors' differences amount to, the keys that decide, the values and files that differ."""
+"""A comparison as blocks.
+
+Both sides in a table, what the tensors' differences amount to, the keys that decide, the values and
+files that differ.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from ckpt_tools.diff.model import Comparison, Diff, DifferenceGroup, FileChange, Summary, ValueChange, WatchedLine
+    from ckpt_tools.diff.model import (
+        Comparison,
+        Diff,
+        DifferenceGroup,
+        FileChange,
+        Summary,
+        ValueChange,
+        WatchedLine,
+    )
     from ckpt_tools.report.blocks import Block, Page
 
 _SHOWN = 6
@@ -23,18 +35,29 @@ _SHOWN = 6
 
 
 def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
-    """Return the page of `ckpt diff`. `full` lists every name and value; without it each kind is cut to a few."""
+    """Return the page of `ckpt diff`.
+
+    `full` lists every name and value; without it each kind is cut to a few.
+    """
     diff = comparison.diff
     blocks = [
         Title(text=f"Diff: {_name(comparison.a)} and {_name(comparison.b)}"),
         Line(text=f"A  {_name(comparison.a)}"),
         Line(text=f"B  {_name(comparison.b)}"),
         _sides(comparison),
-        *(Line(text=f"{side}: {remark}", mark=Status.BAD) for side, one in (("A", comparison.a), ("B", comparison.b)) for remark in one.remarks),
+        *(
+            Line(text=f"{side}: {remark}", mark=Status.BAD)
+            for side, one in (("A", comparison.a), ("B", comparison.b))
+            for remark in one.remarks
+        ),
         *component_bars(comparison.a, comparison.b, title="components"),
         *_tensors(comparison, full=full),
         *change_map(comparison.changes),
-        *(_values_page().change_blocks(comparison.changes, full=full) if comparison.changes else ()),
+        *(
+            _values_page().change_blocks(comparison.changes, full=full)
+            if comparison.changes
+            else ()
+        ),
         *_watched(comparison),
         *_values("values", diff.values, {f"/{line.key}" for line in comparison.watched}, full=full),
         *_metadata(comparison, full=full),
@@ -56,8 +79,18 @@ def _sides(comparison: Comparison) -> Table:
     rows = [
         ("family", a.family, b.family, ""),
         ("tensors", f"{a.tensors:,}", f"{b.tensors:,}", signed(b.tensors - a.tensors)),
-        ("parameters", f"{a.parameters:,}", f"{b.parameters:,}", signed(b.parameters - a.parameters)),
-        ("weights", size(a.checkpoint.size), size(b.checkpoint.size), change(b.checkpoint.size - a.checkpoint.size)),
+        (
+            "parameters",
+            f"{a.parameters:,}",
+            f"{b.parameters:,}",
+            signed(b.parameters - a.parameters),
+        ),
+        (
+            "weights",
+            size(a.checkpoint.size),
+            size(b.checkpoint.size),
+            change(b.checkpoint.size - a.checkpoint.size),
+        ),
         *_file_rows(a, b),
     ]
     return Table(header=("", "A", "B", "B - A"), rows=tuple(rows), right=frozenset({1, 2, 3}))
@@ -85,7 +118,11 @@ def _told(story: DifferenceGroup, *, full: bool) -> Line:
     details = [story.remark] if story.remark else []
     names = story.names if full else story.names[:_SHOWN] if len(story.names) <= _SHOWN else ()
     details += [printable(name) for name in names]
-    return Line(text=printable(story.text) + weight, mark=Status.BAD if story.harmful else Status.CHANGE, details=tuple(details))
+    return Line(
+        text=printable(story.text) + weight,
+        mark=Status.BAD if story.harmful else Status.CHANGE,
+        details=tuple(details),
+    )
 
 
 def _watched(comparison: Comparison) -> Iterator[Block]:
@@ -96,7 +133,11 @@ def _watched(comparison: Comparison) -> Iterator[Block]:
 
 
 def _decided(line: WatchedLine) -> Line:
-    both = f"{value(line.a)} in both" if line.verdict == "same" else f"{value(line.a)} -> {value(line.b)}"
+    both = (
+        f"{value(line.a)} in both"
+        if line.verdict == "same"
+        else f"{value(line.a)} -> {value(line.b)}"
+    )
     note = "  (absent, false and null mean the same here)" if line.verdict == "equivalent" else ""
     told = ((line.fine_a, "A", line.remark_a), (line.fine_b, "B", line.remark_b))
     remarks = [f"{side}: stock LeRobot {remark}" for fine, side, remark in told if not fine]
@@ -106,8 +147,14 @@ def _decided(line: WatchedLine) -> Line:
     return Line(text=f"{line.key}: {both}{note}", mark=mark, details=tuple(remarks))
 
 
-def _values(title: str, changes: tuple[ValueChange, ...], told: set[str], *, full: bool) -> Iterator[Block]:
-    rest = [change for change in changes if not (change.path == "config.json" and change.pointer in told)]
+def _values(
+    title: str, changes: tuple[ValueChange, ...], told: set[str], *, full: bool
+) -> Iterator[Block]:
+    rest = [
+        change
+        for change in changes
+        if not (change.path == "config.json" and change.pointer in told)
+    ]
     if rest:
         yield Heading(text=title)
     for path, group in groupby(rest, key=lambda change: change.path):
@@ -121,10 +168,22 @@ def _values(title: str, changes: tuple[ValueChange, ...], told: set[str], *, ful
 
 
 def _metadata(comparison: Comparison, *, full: bool) -> Iterator[Block]:
-    """Yield the metadata entries that differ; tied names, of which there may be hundreds, as one line."""
+    """Yield the metadata entries that differ.
+
+    Tied names, of which there may be hundreds, as one line.
+    """
     diff = comparison.diff
-    tied = {f"/{escape(alias)}" for side in (diff.a, diff.b) for file in side.weights for alias, _ in file.aliases}
-    changes = diff.metadata if full else tuple(change for change in diff.metadata if change.pointer not in tied)
+    tied = {
+        f"/{escape(alias)}"
+        for side in (diff.a, diff.b)
+        for file in side.weights
+        for alias, _ in file.aliases
+    }
+    changes = (
+        diff.metadata
+        if full
+        else tuple(change for change in diff.metadata if change.pointer not in tied)
+    )
     yield from _values("metadata", changes, set(), full=full)
     if len(changes) < len(diff.metadata):
         text = f"{len(diff.metadata) - len(changes):,} names noted as tied to another tensor: safetensors keeps one name of two that share storage"
@@ -152,14 +211,26 @@ def _where(found: FileChange) -> str:
         return f"only in A ({size(found.a or 0)})"
     if found.a is None:
         return f"only in B ({size(found.b)})"
-    return f"{size(found.a)} -> {size(found.b)}" if found.a != found.b else f"other content ({size(found.a)})"
+    return (
+        f"{size(found.a)} -> {size(found.b)}"
+        if found.a != found.b
+        else f"other content ({size(found.a)})"
+    )
 
 
 def _verdict(comparison: Comparison) -> Line:
     diff = comparison.diff
-    values = _values_page().value_verdict(comparison.changes) if comparison.changes else "the tensors' values were not compared"
+    values = (
+        _values_page().value_verdict(comparison.changes)
+        if comparison.changes
+        else "the tensors' values were not compared"
+    )
     if comparison.same:
-        what = "nothing differs in what was asked for; the rest was not compared" if comparison.partial else "same structure"
+        what = (
+            "nothing differs in what was asked for; the rest was not compared"
+            if comparison.partial
+            else "same structure"
+        )
         return Line(text=f"{what}; {values}", mark=Status.GOOD)
     counts = (
         (len(diff.only_a), "tensor only in A", "tensors only in A"),

@@ -1,4 +1,8 @@
-"""Manifests as blocks: what a checkpoint holds, what holding it against a manifest told, and what holding it against the Hub did."""
+"""Manifests as blocks.
+
+What a checkpoint holds, what holding it against a manifest told, and what holding it against the
+Hub did.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +30,12 @@ def page(record: Hashed | Check | RemoteCheck, *, full: bool = False) -> Page:
     """Return the page of what `ckpt hash` has found. `full` leaves nothing out."""
     if isinstance(record, Hashed):
         return tuple(_manifest(record, full=full))
-    return tuple(_check(record, full=full) if isinstance(record, Check) else _remote(record, full=full))
+    return tuple(
+        _check(record, full=full) if isinstance(record, Check) else _remote(record, full=full)
+    )
 
 
-# --- a checkpoint --------------------------------------------------------------------------------------------------------
+# --- a checkpoint ---------------------------------------------------------------------------------
 
 
 def _manifest(hashed: Hashed, *, full: bool) -> Iterator[Block]:
@@ -38,8 +44,14 @@ def _manifest(hashed: Hashed, *, full: bool) -> Iterator[Block]:
     yield Line(text=f"content {manifest.content}")
     rows = (
         ("tensors", f"{len(manifest.tensors):,}"),
-        ("payload", f"{size(hashed.nbytes)} ({hashed.nbytes:,} bytes) in {_count(len(weights), 'file')}"),
-        ("other files", f"{len(manifest.files) - len(weights):,}" if manifest.whole else "not looked at"),
+        (
+            "payload",
+            f"{size(hashed.nbytes)} ({hashed.nbytes:,} bytes) in {_count(len(weights), 'file')}",
+        ),
+        (
+            "other files",
+            f"{len(manifest.files) - len(weights):,}" if manifest.whole else "not looked at",
+        ),
     )
     yield Table(header=("checkpoint", printable(hashed.where)), rows=rows)
     yield Heading(text="tensors" if full else "parts")
@@ -50,25 +62,45 @@ def _manifest(hashed: Hashed, *, full: bool) -> Iterator[Block]:
     yield _files(manifest.files)
     if any(file.sha256 for file in manifest.files):
         yield Heading(text="SHA-256")
-        yield Verbatim(lines=tuple(f"{file.sha256}  {printable(file.path)}" for file in manifest.files))
+        yield Verbatim(
+            lines=tuple(f"{file.sha256}  {printable(file.path)}" for file in manifest.files)
+        )
 
 
 def _parts(hashed: Hashed) -> Table:
-    rows = tuple((part.digest[:_SHORT], f"{part.tensors:,}", size(part.nbytes), printable(part.title)) for part in hashed.parts[:_ROWS])
+    rows = tuple(
+        (part.digest[:_SHORT], f"{part.tensors:,}", size(part.nbytes), printable(part.title))
+        for part in hashed.parts[:_ROWS]
+    )
     return Table(header=("content", "tensors", "size", "part"), rows=rows, right=frozenset({1, 2}))
 
 
 def _tensors(hashed: Hashed) -> Table:
-    rows = ((tensor.blake3[:_SHORT], tensor.dtype.label, str(list(tensor.shape)), printable(tensor.name)) for tensor in hashed.manifest.tensors)
+    rows = (
+        (
+            tensor.blake3[:_SHORT],
+            tensor.dtype.label,
+            str(list(tensor.shape)),
+            printable(tensor.name),
+        )
+        for tensor in hashed.manifest.tensors
+    )
     return Table(header=("BLAKE3", "dtype", "shape", "tensor"), rows=tuple(rows))
 
 
 def _files(files: Iterable[FileDigest]) -> Table:
-    rows = ((file.blake3[:_SHORT], size(file.size), f"{printable(file.path)}{' (its header)' * file.weights}") for file in files)
+    rows = (
+        (
+            file.blake3[:_SHORT],
+            size(file.size),
+            f"{printable(file.path)}{' (its header)' * file.weights}",
+        )
+        for file in files
+    )
     return Table(header=("BLAKE3", "size", "file"), rows=tuple(rows), right=frozenset({1}))
 
 
-# --- against a manifest --------------------------------------------------------------------------------------------------
+# --- against a manifest ---------------------------------------------------------------------------
 
 
 def _check(check: Check, *, full: bool) -> Iterator[Block]:
@@ -82,9 +114,14 @@ def _check(check: Check, *, full: bool) -> Iterator[Block]:
     if check.remarks:
         yield Heading(text="the same tensors, stored otherwise")
         shown = check.remarks if full else check.remarks[:_SHOWN]
-        yield from (Line(text=f"{printable(remark.subject)}: {remark.what}", mark=Status.CHANGE) for remark in shown)
+        yield from (
+            Line(text=f"{printable(remark.subject)}: {remark.what}", mark=Status.CHANGE)
+            for remark in shown
+        )
         if len(shown) < len(check.remarks):
-            yield Line(text=f"… and {len(check.remarks) - len(shown):,} more (--full)", mark=Status.CHANGE)
+            yield Line(
+                text=f"… and {len(check.remarks) - len(shown):,} more (--full)", mark=Status.CHANGE
+            )
     if check.unchecked:
         yield Heading(text="not compared")
         yield from (Line(text=sentence) for sentence in check.unchecked)
@@ -92,9 +129,15 @@ def _check(check: Check, *, full: bool) -> Iterator[Block]:
     where, against = printable(check.where), printable(check.against)
     if check.same:
         files = f" and {_count(check.files, 'other file')}" if check.files else ""
-        yield Line(text=f"{where} holds what {against} says: {_count(check.tensors, 'tensor')}{files}", mark=Status.GOOD)
+        yield Line(
+            text=f"{where} holds what {against} says: {_count(check.tensors, 'tensor')}{files}",
+            mark=Status.GOOD,
+        )
     else:
-        yield Line(text=f"{where} does not hold what {against} says: {_count(len(check.differences), 'difference')}", mark=Status.BAD)
+        yield Line(
+            text=f"{where} does not hold what {against} says: {_count(len(check.differences), 'difference')}",
+            mark=Status.BAD,
+        )
 
 
 def _grouped(differences: Iterable[Difference], *, full: bool) -> Iterator[Line]:
@@ -105,14 +148,30 @@ def _grouped(differences: Iterable[Difference], *, full: bool) -> Iterator[Line]
     for members in groups.values():
         first = members[0]
         if len(members) == 1:
-            yield Line(text=f"{printable(first.subject)}: {printable(first.what)}", mark=Status.BAD, details=(*_places(members), first.next))
+            yield Line(
+                text=f"{printable(first.subject)}: {printable(first.what)}",
+                mark=Status.BAD,
+                details=(*_places(members), first.next),
+            )
             continue
         renamed = first.kind == "renamed"
-        names = [f"{one.subject}: {one.what}" for one in members] if renamed else list(fold(one.subject for one in members))
+        names = (
+            [f"{one.subject}: {one.what}" for one in members]
+            if renamed
+            else list(fold(one.subject for one in members))
+        )
         shown = names if full else names[:_SHOWN]
-        more = (f"… and {_count(len(names) - len(shown), 'more line')} (--full)",) if len(shown) < len(names) else ()
+        more = (
+            (f"… and {_count(len(names) - len(shown), 'more line')} (--full)",)
+            if len(shown) < len(names)
+            else ()
+        )
         details = (*map(printable, shown), *more, *_places(members), first.next)
-        yield Line(text=f"{len(members):,} tensors: {'other names' if renamed else printable(first.what)}", mark=Status.BAD, details=details)
+        yield Line(
+            text=f"{len(members):,} tensors: {'other names' if renamed else printable(first.what)}",
+            mark=Status.BAD,
+            details=details,
+        )
 
 
 def _alike(difference: Difference) -> tuple[str, str]:
@@ -126,16 +185,23 @@ _OF_TENSORS = frozenset({"missing", "extra", "renamed", "dtype", "shape", "value
 
 
 def _places(members: Sequence[Difference]) -> tuple[str, ...]:
-    files = list(dict.fromkeys(member.path for member in members if member.path and member.path != member.subject))
+    files = list(
+        dict.fromkeys(
+            member.path for member in members if member.path and member.path != member.subject
+        )
+    )
     more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
     return (f"in {', '.join(map(printable, files[:_SHOWN]))}{more}",) if files else ()
 
 
-# --- against the Hub -----------------------------------------------------------------------------------------------------
+# --- against the Hub ------------------------------------------------------------------------------
 
 
 def _remote(check: RemoteCheck, *, full: bool) -> Iterator[Block]:
-    yield Table(header=("here", printable(check.root)), rows=(("there", printable(check.repository)), ("commit", check.commit)))
+    yield Table(
+        header=("here", printable(check.root)),
+        rows=(("there", printable(check.repository)), ("commit", check.commit)),
+    )
     if check.different:
         yield Heading(text="different")
         yield from _grouped(check.different, full=full)
@@ -144,10 +210,19 @@ def _remote(check: RemoteCheck, *, full: bool) -> Iterator[Block]:
     yield from _listed("the same", check.alike, Status.GOOD, full=full)
     yield Heading(text="verdict")
     if check.same:
-        yield Line(text=f"the Hub has the very same {_count(len(check.alike), 'file')}", mark=Status.GOOD)
+        yield Line(
+            text=f"the Hub has the very same {_count(len(check.alike), 'file')}", mark=Status.GOOD
+        )
     else:
-        counts = ((len(check.different), "different"), (len(check.only_here), "only here"), (len(check.only_there), "only there"))
-        yield Line(text=f"not the same: {', '.join(f'{count:,} {word}' for count, word in counts if count)}", mark=Status.BAD)
+        counts = (
+            (len(check.different), "different"),
+            (len(check.only_here), "only here"),
+            (len(check.only_there), "only there"),
+        )
+        yield Line(
+            text=f"not the same: {', '.join(f'{count:,} {word}' for count, word in counts if count)}",
+            mark=Status.BAD,
+        )
 
 
 def _listed(title: str, paths: Sequence[str], mark: Status, *, full: bool) -> Iterator[Block]:

@@ -1,4 +1,7 @@
-"""A plan as blocks: what it weighs before and after, its steps, what remains, and what became of it."""
+"""A plan as blocks.
+
+What it weighs before and after, its steps, what remains, and what became of it.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,9 @@ def _blocks(plan: Plan, written: Written | None, *, full: bool) -> Iterator[Bloc
     if plan.idle:
         yield Heading(text="found nothing to do")
         described = recipe.document(plan.idle)["operations"]
-        yield from (Line(text=value(item)) for item in (described if isinstance(described, list) else ()))
+        yield from (
+            Line(text=value(item)) for item in (described if isinstance(described, list) else ())
+        )
     if plan.remains:
         yield Heading(text="not repaired")
         yield from (Line(text=printable(sentence), mark=Status.BAD) for sentence in plan.remains)
@@ -43,28 +48,62 @@ def _budget(plan: Plan) -> Table:
     before, after = plan.before, plan.after
     kept = sum(output.size for output in plan.outputs if isinstance(output, Copy))
     numbers = [
-        ("tensors", f"{len(before.tensors):,}", f"{len(after.tensors):,}", signed(len(after.tensors) - len(before.tensors))),
+        (
+            "tensors",
+            f"{len(before.tensors):,}",
+            f"{len(after.tensors):,}",
+            signed(len(after.tensors) - len(before.tensors)),
+        ),
         ("weights", size(before.size), size(after.size), change(after.size - before.size)),
-        ("weight files", f"{len(before.weights):,}", f"{len(after.weights):,}", signed(len(after.weights) - len(before.weights))),
+        (
+            "weight files",
+            f"{len(before.weights):,}",
+            f"{len(after.weights):,}",
+            signed(len(after.weights) - len(before.weights)),
+        ),
         ("files copied as they are", "", size(kept), ""),
     ]
-    return Table(header=(printable(before.where), "before", "after", "change"), rows=tuple(numbers), right=frozenset({1, 2, 3}))
+    return Table(
+        header=(printable(before.where), "before", "after", "change"),
+        rows=tuple(numbers),
+        right=frozenset({1, 2, 3}),
+    )
 
 
 def _step(step: Step, *, full: bool) -> Line:
-    concerns = f" ({step.tensors:,} tensor{'s' * (step.tensors != 1)}, {size(step.nbytes)})" if step.tensors else ""
+    concerns = (
+        f" ({step.tensors:,} tensor{'s' * (step.tensors != 1)}, {size(step.nbytes)})"
+        if step.tensors
+        else ""
+    )
     shown = step.details if full else step.details[:_DETAILS]
-    more = (f"… and {len(step.details) - len(shown)} more lines (--full)",) if len(step.details) > len(shown) else ()
+    more = (
+        (f"… and {len(step.details) - len(shown)} more lines (--full)",)
+        if len(step.details) > len(shown)
+        else ()
+    )
     mark = Status.GOOD if step.safety is Safety.SAFE else Status.CHANGE
     loses = "" if step.safety is Safety.SAFE else "; what was there is lost"
-    return Line(text=printable(step.text) + concerns + loses, mark=mark, details=(*(printable(detail) for detail in shown), *more))
+    return Line(
+        text=printable(step.text) + concerns + loses,
+        mark=mark,
+        details=(*(printable(detail) for detail in shown), *more),
+    )
 
 
 def _verdict(plan: Plan, written: Written | None) -> Iterator[Line]:
-    left = f", and {len(plan.remains)} thing{'s' * (len(plan.remains) != 1)} not repaired" if plan.remains else ""
+    left = (
+        f", and {len(plan.remains)} thing{'s' * (len(plan.remains) != 1)} not repaired"
+        if plan.remains
+        else ""
+    )
     mark = Status.BAD if plan.remains else Status.GOOD
     if written is None:
-        what = f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)} planned, nothing written" if plan.steps else "nothing to do"
+        what = (
+            f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)} planned, nothing written"
+            if plan.steps
+            else "nothing to do"
+        )
         yield Line(text=what + left, mark=mark)
         return
     yield Line(text=f"written to {printable(written.path)}{left}", mark=mark)

@@ -23,13 +23,20 @@ _NEVER_ALONE = re.compile(r"\s|[-*|>] |```")
 
 def rules_page(rules: Sequence[Rule]) -> Page:
     """Return the page of `ckpt rules`."""
-    rows = tuple((rule.code, printable(rule.name), str(rule.severity), needs(rule), first_sentence(rule)) for rule in rules)
+    rows = tuple(
+        (rule.code, printable(rule.name), str(rule.severity), needs(rule), first_sentence(rule))
+        for rule in rules
+    )
     return (Table(header=("code", "name", "severity", "needs", "holds"), rows=rows),)
 
 
 def explain_page(rule: Rule) -> Page:
     """Return the page of `ckpt explain`."""
-    return (Heading(text=f"{rule.code} {printable(rule.name)}"), *_paragraphs(rule.page), *(Line(text=fact) for fact in _facts(rule)))
+    return (
+        Heading(text=f"{rule.code} {printable(rule.name)}"),
+        *_paragraphs(rule.page),
+        *(Line(text=fact) for fact in _facts(rule)),
+    )
 
 
 def document(rules: Sequence[Rule]) -> JsonDict:
@@ -46,7 +53,8 @@ def rule_markdown(rule: Rule) -> str:
 def index_markdown(rules: Sequence[Rule]) -> str:
     """Return the index of `docs/rules/`."""
     rows = "\n".join(
-        f"| [{rule.code}]({rule.code}.md) | {rule.name} | {rule.severity} | {needs(rule)} | {first_sentence(rule).replace('|', '\\|')} |" for rule in rules
+        f"| [{rule.code}]({rule.code}.md) | {rule.name} | {rule.severity} | {needs(rule)} | {first_sentence(rule).replace('|', '\\|')} |"
+        for rule in rules
     )
     intro = "`ckpt verify` asks these rules. `ckpt rules` lists them and `ckpt explain CODE` prints a page. A code is permanent."
     return f"# The rules\n\n{intro}\n\n| code | name | severity | needs | holds |\n|---|---|---|---|---|\n{rows}\n"

@@ -1,4 +1,8 @@
-"""A summary as blocks: what it is, its components and dtypes, the config that matters, its processors; on request its tree of keys."""
+"""A summary as blocks.
+
+What it is, its components and dtypes, the config that matters, its processors; on request its tree
+of keys.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,10 @@ _SHOWN = 6
 
 
 def show_page(summary: Summary, *, tree: bool = False, full: bool = False) -> Page:
-    """Return the page of `ckpt show`; with `tree`, the tree of keys instead of the tables. `full` cuts no list."""
+    """Return the page of `ckpt show`; with `tree`, the tree of keys instead of the tables.
+
+    `full` cuts no list.
+    """
     title = Title(text=f"Checkpoint: {printable(summary.checkpoint.where)}")
     if tree:
         return (
@@ -57,7 +64,10 @@ def _overview(summary: Summary) -> Table:
         ("tensors", f"{summary.tensors:,}"),
         ("parameters", f"{summary.parameters:,}"),
         *([("trainable", f"{trainable:,}")] if trainable is not None else []),
-        ("weights", f"{size(checkpoint.size)} ({checkpoint.size:,} bytes) in {_count(len(checkpoint.weights), 'file')}"),
+        (
+            "weights",
+            f"{size(checkpoint.size)} ({checkpoint.size:,} bytes) in {_count(len(checkpoint.weights), 'file')}",
+        ),
         *([("dtypes", summary.profile)] if summary.profile else []),
         *([("transfer", transferred(summary.transferred))] if summary.transferred else []),
     ]
@@ -67,10 +77,24 @@ def _overview(summary: Summary) -> Table:
 def _components(summary: Summary) -> Table:
     known = any(group.trains is not None for group in summary.components)
     rows = [
-        (group.title, f"{group.tensors:,}", f"{group.parameters:,}", size(group.nbytes), _dtype_counts(group), *([_trains(group)] if known else []))
+        (
+            group.title,
+            f"{group.tensors:,}",
+            f"{group.parameters:,}",
+            size(group.nbytes),
+            _dtype_counts(group),
+            *([_trains(group)] if known else []),
+        )
         for group in summary.components
     ]
-    header = ("component", "tensors", "parameters", "size", "dtypes", *(["training"] if known else []))
+    header = (
+        "component",
+        "tensors",
+        "parameters",
+        "size",
+        "dtypes",
+        *(["training"] if known else []),
+    )
     return Table(header=header, rows=tuple(rows), right=frozenset({1, 2, 3}))
 
 
@@ -85,15 +109,24 @@ def _dtype_counts(group: Group) -> str:
 
 
 def _dtypes(summary: Summary) -> Table:
-    rows = [(group.title, f"{group.tensors:,}", f"{group.parameters:,}", size(group.nbytes)) for group in summary.dtypes]
-    return Table(header=("dtype", "tensors", "parameters", "size"), rows=tuple(rows), right=frozenset({1, 2, 3}))
+    rows = [
+        (group.title, f"{group.tensors:,}", f"{group.parameters:,}", size(group.nbytes))
+        for group in summary.dtypes
+    ]
+    return Table(
+        header=("dtype", "tensors", "parameters", "size"),
+        rows=tuple(rows),
+        right=frozenset({1, 2, 3}),
+    )
 
 
 def _values(summary: Summary) -> tuple[Block, ...]:
     if summary.values is None:
         return ()
     # Imported now that somebody asked for it: nobody else waits.
-    return tuple(importlib.import_module("ckpt_tools.report.pages.values").value_blocks(summary.values))
+    return tuple(
+        importlib.import_module("ckpt_tools.report.pages.values").value_blocks(summary.values)
+    )
 
 
 def _settings(summary: Summary) -> Iterator[Block]:
@@ -107,7 +140,11 @@ def _setting(setting: Setting) -> Line:
     judged = setting.fine is not None
     remark = f" ({setting.remark})" if setting.remark and not judged else ""
     details = (f"stock LeRobot {setting.remark}",) if setting.fine is False else ()
-    return Line(text=f"{printable(setting.key)}: {value(setting.value)}{printable(remark)}", mark=_MARKS[setting.fine], details=details)
+    return Line(
+        text=f"{printable(setting.key)}: {value(setting.value)}{printable(remark)}",
+        mark=_MARKS[setting.fine],
+        details=details,
+    )
 
 
 def _processors(summary: Summary) -> Iterator[Block]:
@@ -120,31 +157,57 @@ def _processors(summary: Summary) -> Iterator[Block]:
 def _processor(processor: Processor) -> Line:
     details = [f"steps: {', '.join(map(printable, processor.steps))}"]
     if processor.modes:
-        details.append(f"normalisation: {', '.join(f'{printable(kind)} {printable(mode)}' for kind, mode in processor.modes)}")
-    details += [f"state: {printable(name)}{'' if there else ' is missing'}" for name, there in processor.states]
+        details.append(
+            f"normalisation: {', '.join(f'{printable(kind)} {printable(mode)}' for kind, mode in processor.modes)}"
+        )
+    details += [
+        f"state: {printable(name)}{'' if there else ' is missing'}"
+        for name, there in processor.states
+    ]
     bad = not all(there for _, there in processor.states)
-    return Line(text=printable(processor.path), mark=Status.BAD if bad else Status.GOOD, details=tuple(details))
+    return Line(
+        text=printable(processor.path),
+        mark=Status.BAD if bad else Status.GOOD,
+        details=tuple(details),
+    )
 
 
 def _metadata(summary: Summary, *, full: bool) -> Iterator[Block]:
     aliases = [pair for file in summary.checkpoint.weights for pair in file.aliases]
-    entries = list(dict.fromkeys(pair for file in summary.checkpoint.weights for pair in file.metadata or () if pair not in aliases))
+    entries = list(
+        dict.fromkeys(
+            pair
+            for file in summary.checkpoint.weights
+            for pair in file.metadata or ()
+            if pair not in aliases
+        )
+    )
     shown = None if full else _SHOWN
     if entries or aliases:
         yield Heading(text="safetensors metadata")
     yield from (Line(text=f"{printable(key)}: {value(entry)}") for key, entry in entries[:shown])
     if shown and len(entries) > shown:
         yield Line(text=f"… and {len(entries) - shown:,} more")
-    yield from (Line(text=f"{printable(alias)} is stored as {printable(kept)}", mark=Status.CHANGE) for alias, kept in aliases[:shown])
+    yield from (
+        Line(text=f"{printable(alias)} is stored as {printable(kept)}", mark=Status.CHANGE)
+        for alias, kept in aliases[:shown]
+    )
     if shown and len(aliases) > shown:
-        yield Line(text=f"… and {len(aliases) - shown:,} more names that share the storage of another tensor", mark=Status.CHANGE)
+        yield Line(
+            text=f"… and {len(aliases) - shown:,} more names that share the storage of another tensor",
+            mark=Status.CHANGE,
+        )
 
 
 def _files(summary: Summary) -> Iterator[Block]:
     others = summary.checkpoint.others
     if others:
         yield Heading(text="other files")
-        yield Table(header=("file", "size"), rows=tuple((printable(file.path), size(file.size)) for file in others), right=frozenset({1}))
+        yield Table(
+            header=("file", "size"),
+            rows=tuple((printable(file.path), size(file.size)) for file in others),
+            right=frozenset({1}),
+        )
 
 
 def _count(number: int, noun: str) -> str:
@@ -153,7 +216,10 @@ def _count(number: int, noun: str) -> str:
 
 @dataclass(slots=True)
 class _Node:
-    """A place in the tree: the tensor of exactly this name, if there is one, and what is below it."""
+    """A place in the tree.
+
+    The tensor of exactly this name, if there is one, and what is below it.
+    """
 
     tensor: Tensor | None = None
     children: dict[str, _Node] = field(default_factory=dict)
@@ -170,7 +236,8 @@ def tree_lines(tensors: Iterable[Tensor]) -> Iterator[str]:
     root = _Node()
     for tensor in tensors:
         node = root
-        # Past the limit the rest of a name is one segment: no model nests that deep, but a hostile name may.
+        # Past the limit the rest of a name is one segment: no model nests that deep, but a hostile
+        # name may.
         for part in tensor.name.split(".", SEGMENT_LIMIT):
             node = node.children.setdefault(part, _Node())
         node.tensor = tensor
@@ -192,10 +259,17 @@ def _described(tensor: Tensor | None, times: int) -> str:
 
 
 def _below(node: _Node) -> Iterator[tuple[str, _Node, int]]:
-    """Yield (label, node, how many it stands for): chains of single children and layer stacks each on one line."""
+    """Yield (label, node, how many it stands for).
+
+    Chains of single children and layer stacks each on one line.
+    """
     for label, child, count in _folded(node.children):
-        if child.tensor is None and (len(child.children) == 1 or all(map(is_index, child.children))):
-            yield from ((f"{label}.{rest}", below, count * times) for rest, below, times in _below(child))
+        if child.tensor is None and (
+            len(child.children) == 1 or all(map(is_index, child.children))
+        ):
+            yield from (
+                (f"{label}.{rest}", below, count * times) for rest, below, times in _below(child)
+            )
         else:
             yield label, child, count
 

@@ -1,4 +1,7 @@
-"""What was found, by severity, and what it amounts to: the page of `ckpt verify` and of `ckpt gate`."""
+"""What was found, by severity, and what it amounts to.
+
+The page of `ckpt verify` and of `ckpt gate`.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +30,27 @@ MANY = 20
 def page(judgement: Verification | Verdict) -> Page:
     """Return the page of what was found, or decided."""
     verification = judgement.verification if isinstance(judgement, Verdict) else judgement
-    return (*_findings(verification), *_lived_with(verification), *_conclusion(judgement, verification))
+    return (
+        *_findings(verification),
+        *_lived_with(verification),
+        *_conclusion(judgement, verification),
+    )
 
 
 def explained_page(judgement: Verification | Verdict, rules: Iterable[Rule]) -> Page:
-    """Return the page of what was found, or decided, for who reads it without the tool at hand: every finding, under its rule, with the rule's page."""
+    """Return the page of what was found, or decided, for who reads it without the tool at hand.
+
+    Every finding, under its rule, with the rule's page.
+    """
     verification = judgement.verification if isinstance(judgement, Verdict) else judgement
     what = "Gate" if isinstance(judgement, Verdict) else "Verification"
     known = {rule.code: rule for rule in rules}
-    blocks = (*_topics(verification, known), *_lived_with(verification, many=None), *_not_asked(verification), *_decided(judgement, verification))
+    blocks = (
+        *_topics(verification, known),
+        *_lived_with(verification, many=None),
+        *_not_asked(verification),
+        *_decided(judgement, verification),
+    )
     return (Title(text=f"{what}: {printable(verification.where)}"), *blocks)
 
 
@@ -51,12 +66,25 @@ def _topics(verification: Verification, rules: Mapping[str, Rule]) -> Iterator[B
 
 def _topic(code: str, rule: Rule | None, mark: Status, lines: tuple[Line, ...]) -> Topic:
     explanation = tuple(told(explain_page(rule)[1:])) if rule else ()
-    return Topic(key=code, text=printable(rule.name) if rule else "", mark=mark, lines=lines, explanation=explanation)
+    return Topic(
+        key=code,
+        text=printable(rule.name) if rule else "",
+        mark=mark,
+        lines=lines,
+        explanation=explanation,
+    )
 
 
 def _decided(judgement: Verification | Verdict, verification: Verification) -> Iterator[Block]:
-    """Yield the conclusion with the rules that were not asked in one line: their reasons have a section."""
-    yield from (block for block in _conclusion(judgement, verification) if not isinstance(block, Line) or block.mark is not Status.NONE)
+    """Yield the conclusion with the rules that were not asked in one line.
+
+    Their reasons have a section.
+    """
+    yield from (
+        block
+        for block in _conclusion(judgement, verification)
+        if not isinstance(block, Line) or block.mark is not Status.NONE
+    )
     if verification.skipped:
         yield Line(text=f"{_count(len(verification.skipped), 'rule')} not asked, see below")
 
@@ -66,7 +94,9 @@ def _not_asked(verification: Verification) -> Iterator[Block]:
         yield Heading(text="Not asked")
     for reason in sorted({skip.reason for skip in verification.skipped}):
         codes = [skip.code for skip in verification.skipped if skip.reason == reason]
-        yield Line(text=f"{printable(reason)}: {_count(len(codes), 'rule')}", details=(", ".join(codes),))
+        yield Line(
+            text=f"{printable(reason)}: {_count(len(codes), 'rule')}", details=(", ".join(codes),)
+        )
 
 
 def _findings(verification: Verification) -> Iterator[Block]:
@@ -91,14 +121,21 @@ def _lines(found: Sequence[Finding], mark: Status) -> Iterator[Block]:
 
 def _line(finding: Finding, mark: Status) -> Line:
     place = "".join(f"{printable(part)}: " for part in (finding.path, finding.subject) if part)
-    return Line(text=f"{place}{_safe(finding.what)}", mark=mark, details=(_safe(finding.next),) if finding.next else ())
+    return Line(
+        text=f"{place}{_safe(finding.what)}",
+        mark=mark,
+        details=(_safe(finding.next),) if finding.next else (),
+    )
 
 
 def _lived_with(verification: Verification, *, many: int | None = MANY) -> Iterator[Block]:
     if verification.suppressed:
         yield Heading(text=f"Lived with: {len(verification.suppressed):,}")
     for finding, reason in verification.suppressed[:many]:
-        yield Line(text=f"{finding.code} {printable(finding.path)}: {_safe(finding.what)}", details=(printable(reason),))
+        yield Line(
+            text=f"{finding.code} {printable(finding.path)}: {_safe(finding.what)}",
+            details=(printable(reason),),
+        )
     if many and len(verification.suppressed) > many:
         yield Line(text=f"and {len(verification.suppressed) - many:,} more")
 
@@ -134,4 +171,10 @@ def _count(number: int, noun: str) -> str:
 
 
 def _safe(text: str) -> str:
-    return text if text.isprintable() else "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(
+            character if character.isprintable() else repr(character)[1:-1] for character in text
+        )
+    )

@@ -1,7 +1,8 @@
 """No shard index lies beside a single weight file.
 
-Such an index is left over from a sharded save. Readers do not agree which of the two counts: transformers and LeRobot take model.safetensors, others take the
-index and miss its shards, or read old ones.
+Such an index is left over from a sharded save. Readers do not agree which of the two counts:
+transformers and LeRobot take model.safetensors, others take the index and miss its shards, or read
+old ones.
 
 Delete the index, or the file that it is meant to replace.
 """
@@ -25,8 +26,14 @@ def check(subject: Subject) -> Iterator[Violation]:
     checkpoint = subject.checkpoint
     if [file.path for file in checkpoint.weights] != ["model.safetensors"]:
         return
-    listed = (entry.path for entry in subject.entries or () if entry.kind != "folder" and "/" not in entry.path)
-    for path in sorted({path for path in (*checkpoint.paths, *listed) if path.endswith(INDEX_SUFFIX)}):
+    listed = (
+        entry.path
+        for entry in subject.entries or ()
+        if entry.kind != "folder" and "/" not in entry.path
+    )
+    for path in sorted(
+        {path for path in (*checkpoint.paths, *listed) if path.endswith(INDEX_SUFFIX)}
+    ):
         yield Violation("is a shard index, and model.safetensors beside it holds all weights", path)
 
 

@@ -1,7 +1,8 @@
 """The total size that a shard index claims is that of the tensors.
 
-`metadata.total_size` is the sum of the tensors' bytes. Loaders do not check it; the Hub and tools that plan memory or downloads show it. One that is wrong is
-left from before a cast, a strip or a change of shards: the index was not written with these shards.
+`metadata.total_size` is the sum of the tensors' bytes. Loaders do not check it; the Hub and tools
+that plan memory or downloads show it. One that is wrong is left from before a cast, a strip or a
+change of shards: the index was not written with these shards.
 
 `ckpt reshard` and `ckpt merge` write a right one.
 """
@@ -24,7 +25,11 @@ def check(subject: Subject) -> Iterator[Violation]:
     index = subject.checkpoint.shard_index
     nbytes = sum(tensor.nbytes for tensor in subject.checkpoint.tensors)
     if index is not None and index.total_size is not None and index.total_size != nbytes:
-        yield Violation(f"claims {index.total_size:,} bytes of tensors, and the shards hold {nbytes:,}", index.path, "/metadata/total_size")
+        yield Violation(
+            f"claims {index.total_size:,} bytes of tensors, and the shards hold {nbytes:,}",
+            index.path,
+            "/metadata/total_size",
+        )
 
 
 RULE = Rule(

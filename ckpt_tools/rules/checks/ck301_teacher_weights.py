@@ -1,7 +1,9 @@
 """No tensor stands under a teacher's name.
 
-Training code that registers its teacher as a submodule saves it with the student. Stock LeRobot loads such a file: it warns of unexpected keys in one wall
-of text, drops them, and everybody downloads twice the bytes. Worse, a student that shares its VLM with the teacher may have lost it under its own name.
+Training code that registers its teacher as a submodule saves it with the student. Stock LeRobot
+loads such a file: it warns of unexpected keys in one wall of text, drops them, and everybody
+downloads twice the bytes. Worse, a student that shares its VLM with the teacher may have lost it
+under its own name.
 
 `ckpt sanitize` drops the teacher, and first brings back what only the teacher's names hold.
 """
@@ -28,7 +30,11 @@ def check(subject: Subject) -> Iterator[Violation]:
             held = [tensor for tensor in file.tensors if unwrapped(tensor.name).startswith(prefix)]
             if held:
                 nbytes = sum(tensor.nbytes for tensor in held)
-                yield Violation(f"holds {len(held):,} tensors under `{prefix}`, {nbytes:,} bytes", file.path, held[0].name)
+                yield Violation(
+                    f"holds {len(held):,} tensors under `{prefix}`, {nbytes:,} bytes",
+                    file.path,
+                    held[0].name,
+                )
 
 
 RULE = Rule(

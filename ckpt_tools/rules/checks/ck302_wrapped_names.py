@@ -1,7 +1,8 @@
 """No name holds a wrapper's segment.
 
-torch.compile, DataParallel and FSDP wrap a module, and a state dict taken from the wrapped module has `_orig_mod`, `module` or `_fsdp_wrapped_module` in its
-names. Stock LeRobot finds none of these names: it loads the checkpoint and leaves the weights at random values, with no more than a warning.
+torch.compile, DataParallel and FSDP wrap a module, and a state dict taken from the wrapped module
+has `_orig_mod`, `module` or `_fsdp_wrapped_module` in its names. Stock LeRobot finds none of these
+names: it loads the checkpoint and leaves the weights at random values, with no more than a warning.
 
 `ckpt sanitize` removes the segments; `ckpt rename` does it for one.
 """
@@ -28,7 +29,9 @@ def check(subject: Subject) -> Iterator[Violation]:
     groups: defaultdict[tuple[str, ...], list[Tensor]] = defaultdict(list)
     for tensor in subject.checkpoint.tensors:
         if unwrapped(tensor.name) != tensor.name:
-            groups[tuple(sorted({part for part in tensor.name.split(".") if part in WRAPPERS}))].append(tensor)
+            groups[
+                tuple(sorted({part for part in tensor.name.split(".") if part in WRAPPERS}))
+            ].append(tensor)
     # A model that nobody knows may have a part of that name.
     severity = Severity.WARNING if subject.family.cleaning is None else None
     for segments, tensors in groups.items():

@@ -1,7 +1,8 @@
 """Names are made of characters that can be seen.
 
-A name with a control character, an invisible character, a blank at its ends, or one letter of another alphabet among ASCII looks like another name and is
-none: the loader does not find it, and nobody sees why. Some such characters rewrite what a terminal shows.
+A name with a control character, an invisible character, a blank at its ends, or one letter of
+another alphabet among ASCII looks like another name and is none: the loader does not find it, and
+nobody sees why. Some such characters rewrite what a terminal shows.
 
 `ckpt rename` gives the tensor the name that it looks like. Find out what wrote it.
 """
@@ -49,9 +50,17 @@ def _oddity(name: str) -> str:
 
 
 def _lone(segment: str) -> str:
-    """Return the character that is not ASCII in a segment whose other letters are; "" where more are not."""
+    """Return the character that is not ASCII in a segment whose other letters are.
+
+    "" where more are not.
+    """
     others = [character for character in segment if not character.isascii()]
-    return others[0] if len(set(others)) == 1 and any(character.isascii() and character.isalpha() for character in segment) else ""
+    return (
+        others[0]
+        if len(set(others)) == 1
+        and any(character.isascii() and character.isalpha() for character in segment)
+        else ""
+    )
 
 
 RULE = Rule(

@@ -1,7 +1,8 @@
 """No two names differ only in their letters' case.
 
-Both are tensors of their own, and a loader takes the one that it knows. Mostly one of them is a slip, and whoever exports the weights to files or columns whose
-names have no case loses one of the two.
+Both are tensors of their own, and a loader takes the one that it knows. Mostly one of them is a
+slip, and whoever exports the weights to files or columns whose names have no case loses one of the
+two.
 
 Find out which one the model has, and drop or rename the other: `ckpt strip`, `ckpt rename`.
 """
@@ -31,7 +32,11 @@ def check(subject: Subject) -> Iterator[Violation]:
     if groups:
         tensors = [tensor for members in groups for tensor in members]
         example = next(tensor.name for tensor in groups[0] if tensor.name != groups[0][0].name)
-        yield Violation(f"{amount(tensors)} with names that differ only in case, such as {example!r}", place(tensors), groups[0][0].name)
+        yield Violation(
+            f"{amount(tensors)} with names that differ only in case, such as {example!r}",
+            place(tensors),
+            groups[0][0].name,
+        )
 
 
 RULE = Rule(

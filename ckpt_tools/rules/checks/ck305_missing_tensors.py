@@ -1,10 +1,12 @@
 """Every tensor that the loader looks for is there.
 
-Stock LeRobot loads a policy with tensors missing, and leaves those at random values with no more than a warning. The robot then moves, at random. Whole parts
-go missing where a student shared its VLM with a registered teacher, since safetensors keeps one of two names, and where only what trains was saved.
+Stock LeRobot loads a policy with tensors missing, and leaves those at random values with no more
+than a warning. The robot then moves, at random. Whole parts go missing where a student shared its
+VLM with a registered teacher, since safetensors keeps one of two names, and where only what trains
+was saved.
 
-`ckpt sanitize` brings back what stands under a teacher's name. Take anything else from the run that trained the policy, or from its base: `ckpt plan` with
-`take`.
+`ckpt sanitize` brings back what stands under a teacher's name. Take anything else from the run that
+trained the policy, or from its base: `ckpt plan` with `take`.
 """
 
 from __future__ import annotations
@@ -26,16 +28,26 @@ if TYPE_CHECKING:
 
 
 def check(subject: Subject) -> Iterator[Violation]:
-    """Yield one finding for each part of the model; a note where nobody can tell what should be there."""
+    """Yield one finding for each part of the model.
+
+    A note where nobody can tell what should be there.
+    """
     expectation = subject.family.expected(subject.checkpoint)
     if isinstance(expectation, Unknown):
         yield Violation(
-            f"which tensors should be there cannot be told: {expectation.reason}", "config.json", next="correct config.json", severity=Severity.NOTE
+            f"which tensors should be there cannot be told: {expectation.reason}",
+            "config.json",
+            next="correct config.json",
+            severity=Severity.NOTE,
         )
         return
     present = {unwrapped(tensor.name) for tensor in subject.checkpoint.tensors}
     aliases = {alias for file in subject.checkpoint.weights for alias, _ in file.aliases}
-    missing = [(name, (name, wanted)) for name, wanted in expectation.tensors.items() if name not in present and name not in aliases]
+    missing = [
+        (name, (name, wanted))
+        for name, wanted in expectation.tensors.items()
+        if name not in present and name not in aliases
+    ]
     for part, members in by_part(subject.family, missing):
         names = [name for name, _ in members]
         held = any(prefix + name in present for prefix in TEACHER_PREFIXES for name in names)
@@ -50,7 +62,11 @@ def check(subject: Subject) -> Iterator[Violation]:
 
 def _bytes(missing: Sequence[Expected]) -> str:
     """Return how many bytes they would have, "" where a shape is not known."""
-    sizes = [prod(wanted.shape) * wanted.dtype.bits // 8 for wanted in missing if wanted.shape is not None]
+    sizes = [
+        prod(wanted.shape) * wanted.dtype.bits // 8
+        for wanted in missing
+        if wanted.shape is not None
+    ]
     return f", {count(sum(sizes), 'byte')}" if len(sizes) == len(missing) else ""
 
 

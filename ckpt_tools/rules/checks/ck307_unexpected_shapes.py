@@ -1,9 +1,11 @@
 """Every tensor has the shape that config.json asks for.
 
-Stock LeRobot builds the policy by config.json and refuses weights of another shape (RuntimeError: size mismatch). Mostly it is the config that is wrong, taken
-from another run: another `max_action_dim` or `expert_width_multiplier`, another VLM.
+Stock LeRobot builds the policy by config.json and refuses weights of another shape (RuntimeError:
+size mismatch). Mostly it is the config that is wrong, taken from another run: another
+`max_action_dim` or `expert_width_multiplier`, another VLM.
 
-Correct config.json, or take the weights that belong to it. Sizes that only the VLM knows are what most of the tensors say.
+Correct config.json, or take the weights that belong to it. Sizes that only the VLM knows are what
+most of the tensors say.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ def check(subject: Subject) -> Iterator[Violation]:
         tensors = [tensor for tensor, _ in members]
         tensor, shape = members[0]
         what = f"{amount(tensors)} of another shape than config.json asks for ({part}), the first {list(tensor.shape)} instead of {list(shape or ())}"
-        yield Violation(f"{what}: stock LeRobot refuses the checkpoint", place(tensors), first_of(tensors))
+        yield Violation(
+            f"{what}: stock LeRobot refuses the checkpoint", place(tensors), first_of(tensors)
+        )
 
 
 RULE = Rule(

@@ -1,10 +1,13 @@
 """Every part of the model has the dtype that a normal checkpoint has.
 
-A model built with load_vlm_weights=true has its VLM in BF16, and the weights that attend from the expert to the VLM, and the projections, in F32. Built with
-false, vision tower, connector and lm_head are F32: a student's file of 1.2 GB instead of 0.9 whose config was relabelled true afterwards. FSDP saves everything
-in F32. Stock LeRobot loads all of these without a word and rounds; integers and eight-bit floats, which stand for other numbers, it loads as they are.
+A model built with load_vlm_weights=true has its VLM in BF16, and the weights that attend from the
+expert to the VLM, and the projections, in F32. Built with false, vision tower, connector and
+lm_head are F32: a student's file of 1.2 GB instead of 0.9 whose config was relabelled true
+afterwards. FSDP saves everything in F32. Stock LeRobot loads all of these without a word and
+rounds; integers and eight-bit floats, which stand for other numbers, it loads as they are.
 
-`ckpt sanitize --reference NORMAL` gives every tensor the dtype that it has in a normal checkpoint, where that loses nothing; `ckpt cast` does so for some.
+`ckpt sanitize --reference NORMAL` gives every tensor the dtype that it has in a normal checkpoint,
+where that loses nothing; `ckpt cast` does so for some.
 """
 
 from __future__ import annotations
@@ -41,7 +44,11 @@ def check(subject: Subject) -> Iterator[Violation]:
     expectation = subject.family.expected(subject.checkpoint)
     if isinstance(expectation, Unknown):
         return
-    known = [(tensor, wanted) for tensor in subject.checkpoint.tensors if (wanted := expectation.tensors.get(unwrapped(tensor.name)))]
+    known = [
+        (tensor, wanted)
+        for tensor in subject.checkpoint.tensors
+        if (wanted := expectation.tensors.get(unwrapped(tensor.name)))
+    ]
     by_config = [_Typed(tensor, wanted.dtype) for tensor, wanted in known]
     by_normal = [_Typed(tensor, wanted.normal) for tensor, wanted in known]
     # A normal checkpoint with another config is the config's fault, and has a rule of its own.
@@ -51,7 +58,11 @@ def check(subject: Subject) -> Iterator[Violation]:
     told = _told(subject, [tensor for tensor, _ in known], wrong)
     if told:
         tensors = [tensor for tensor, _ in wrong]
-        yield Violation(f"{amount(tensors)} in F32 instead of BF16 ({_parts(subject, tensors)}): {told}", place(tensors), first_of(tensors))
+        yield Violation(
+            f"{amount(tensors)} in F32 instead of BF16 ({_parts(subject, tensors)}): {told}",
+            place(tensors),
+            first_of(tensors),
+        )
     else:
         yield from _groups(subject, wrong, expectation.because)
 
@@ -71,12 +82,18 @@ def _told(subject: Subject, known: Sequence[Tensor], wrong: Sequence[_Typed]) ->
     if all(tensor.dtype is Dtype.F32 for tensor in known):
         return "saved in F32 throughout, as FSDP does"
     contradiction = subject.family.contradiction(subject.checkpoint)
-    return f"{subject.family.profile(subject.checkpoint)}, and {contradiction} all the same" if contradiction else ""
+    return (
+        f"{subject.family.profile(subject.checkpoint)}, and {contradiction} all the same"
+        if contradiction
+        else ""
+    )
 
 
 def _groups(subject: Subject, wrong: Sequence[_Typed], because: str) -> Iterator[Violation]:
     wanted = {id(tensor): dtype for tensor, dtype in wrong}
-    totals = {part: len(tensors) for part, tensors in parts(subject.family, subject.checkpoint.tensors)}
+    totals = {
+        part: len(tensors) for part, tensors in parts(subject.family, subject.checkpoint.tensors)
+    }
     for part, members in parts(subject.family, [tensor for tensor, _ in wrong]):
         pairs: defaultdict[tuple[Dtype, Dtype], list[Tensor]] = defaultdict(list)
         for tensor in members:
@@ -84,7 +101,11 @@ def _groups(subject: Subject, wrong: Sequence[_Typed], because: str) -> Iterator
         for (dtype, normal), tensors in pairs.items():
             share = f" of {count(totals[part])}" if len(tensors) < totals[part] else ""
             severity = None if dtype in _PLAIN else Severity.ERROR
-            effect = "the loader converts them" if severity is None else "the loader takes them for numbers of another meaning"
+            effect = (
+                "the loader converts them"
+                if severity is None
+                else "the loader takes them for numbers of another meaning"
+            )
             what = f"{amount(tensors)}{share} in {dtype} instead of {normal} ({part}; {because}): {effect}"
             yield Violation(what, place(tensors), first_of(tensors), severity=severity)
 

@@ -1,8 +1,10 @@
 """No tensor that the loader looks for is stored under another's name only.
 
-safetensors keeps one name of two tensors that share storage and notes the other in the metadata. Nobody reads that note: stock LeRobot looks for the name, does
-not find it, and leaves the weights at random values with no more than a warning. It happens to the VLM of a student that shares it with a registered teacher.
-A pair that the model itself ties, such as lm_head and the embedding, is stored like that on purpose.
+safetensors keeps one name of two tensors that share storage and notes the other in the metadata.
+Nobody reads that note: stock LeRobot looks for the name, does not find it, and leaves the weights
+at random values with no more than a warning. It happens to the VLM of a student that shares it with
+a registered teacher. A pair that the model itself ties, such as lm_head and the embedding, is
+stored like that on purpose.
 
 `ckpt sanitize` gives tensors their own names again.
 """
@@ -31,7 +33,9 @@ _TIED = ("lm_head.weight", "embed_tokens.weight")
 def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each part of the model with names that are lost, and one for all others."""
     held = {unwrapped(tensor.name) for tensor in subject.checkpoint.tensors}
-    aliases = [pair for file in subject.checkpoint.weights for pair in file.aliases if pair[0] not in held]
+    aliases = [
+        pair for file in subject.checkpoint.weights for pair in file.aliases if pair[0] not in held
+    ]
     expectation = subject.family.expected(subject.checkpoint)
     needed = frozenset[str]() if isinstance(expectation, Unknown) else expectation.tensors.keys()
     lost = [pair for pair in aliases if pair[0] in needed and not _tied(pair)]
@@ -42,7 +46,13 @@ def check(subject: Subject) -> Iterator[Violation]:
     if rest:
         what = f"{count(len(rest), 'name')} noted in the metadata for a tensor stored under another, such as `{rest[0][1]}`"
         after = "nothing to do if the model ties the two itself"
-        yield Violation(what, only_file(subject.checkpoint), first(alias for alias, _ in rest), after, Severity.NOTE)
+        yield Violation(
+            what,
+            only_file(subject.checkpoint),
+            first(alias for alias, _ in rest),
+            after,
+            Severity.NOTE,
+        )
 
 
 def _tied(pair: _Alias) -> bool:

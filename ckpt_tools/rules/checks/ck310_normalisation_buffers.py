@@ -1,9 +1,11 @@
 """Normalisation is in the processor files, not among the weights.
 
-LeRobot 0.3 kept the statistics by which it normalises in the policy, as `normalize_inputs.buffer_*` and the like. Since 0.4 they are in the processors' files;
-a newer LeRobot drops the buffers with a warning, and a checkpoint that has no processors beside them acts unnormalised, or does not load.
+LeRobot 0.3 kept the statistics by which it normalises in the policy, as `normalize_inputs.buffer_*`
+and the like. Since 0.4 they are in the processors' files; a newer LeRobot drops the buffers with a
+warning, and a checkpoint that has no processors beside them acts unnormalised, or does not load.
 
-Migrate the checkpoint with LeRobot's `lerobot/processor/migrate_policy_normalization.py`. If the processors are there already, `ckpt strip` drops the buffers.
+Migrate the checkpoint with LeRobot's `lerobot/processor/migrate_policy_normalization.py`. If the
+processors are there already, `ckpt strip` drops the buffers.
 """
 
 from __future__ import annotations
@@ -23,10 +25,16 @@ if TYPE_CHECKING:
 
 def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for all buffers."""
-    tensors = [tensor for tensor in subject.checkpoint.tensors if subject.family.component(tensor.name) == NORMALISATION]
+    tensors = [
+        tensor
+        for tensor in subject.checkpoint.tensors
+        if subject.family.component(tensor.name) == NORMALISATION
+    ]
     if tensors:
         yield Violation(
-            f"{amount(tensors)} of normalisation statistics, as LeRobot 0.3 saved them: later releases drop them", place(tensors), first_of(tensors)
+            f"{amount(tensors)} of normalisation statistics, as LeRobot 0.3 saved them: later releases drop them",
+            place(tensors),
+            first_of(tensors),
         )
 
 

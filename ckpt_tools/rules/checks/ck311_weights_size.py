@@ -1,8 +1,9 @@
 """The weights take as many bytes as a normal checkpoint's.
 
-A model built with load_vlm_weights=false has vision tower, connector and lm_head in F32, and says so in its config: nothing is wrong with it, but it is a third
-larger than the normal checkpoint, 1.2 GB instead of 0.9, and slower to load and to run. What other rules find, a teacher, dtypes that do not fit the config,
-strange tensors, takes bytes too and is not counted here.
+A model built with load_vlm_weights=false has vision tower, connector and lm_head in F32, and says
+so in its config: nothing is wrong with it, but it is a third larger than the normal checkpoint, 1.2
+GB instead of 0.9, and slower to load and to run. What other rules find, a teacher, dtypes that do
+not fit the config, strange tensors, takes bytes too and is not counted here.
 
 `ckpt sanitize --reference NORMAL` narrows them where that loses nothing, and sets load_vlm_weights.
 """
@@ -30,12 +31,20 @@ def check(subject: Subject) -> Iterator[Violation]:
     expectation = subject.family.expected(subject.checkpoint)
     if isinstance(expectation, Unknown):
         return
-    known = [(tensor, wanted) for tensor in subject.checkpoint.tensors if (wanted := expectation.tensors.get(unwrapped(tensor.name)))]
+    known = [
+        (tensor, wanted)
+        for tensor in subject.checkpoint.tensors
+        if (wanted := expectation.tensors.get(unwrapped(tensor.name)))
+    ]
     unusual = [tensor for tensor, wanted in known if _is_unusual(tensor, wanted)]
     if not unusual:
         return
     now = sum(tensor.nbytes for tensor, _ in known)
-    narrowed = sum(tensor.nbytes - tensor.parameters * wanted.normal.bits // 8 for tensor, wanted in known if _is_unusual(tensor, wanted))
+    narrowed = sum(
+        tensor.nbytes - tensor.parameters * wanted.normal.bits // 8
+        for tensor, wanted in known
+        if _is_unusual(tensor, wanted)
+    )
     part = subject.family.parts(tensor.name for tensor in unusual)
     what = f"the policy's tensors take {count(now, 'byte')}, a normal checkpoint's {now - narrowed:,}: {part} as {expectation.because} builds them"
     yield Violation(what, place(unusual), first_of(unusual))

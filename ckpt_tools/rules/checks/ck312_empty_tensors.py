@@ -1,9 +1,11 @@
 """No tensor is without elements.
 
-No part of the model has a size of 0. An empty tensor is what is left where a sharded parameter was saved by a process that held none of it (FSDP, DeepSpeed):
-the weights themselves are lost. Stock LeRobot refuses it under a name that it knows, and drops it under another.
+No part of the model has a size of 0. An empty tensor is what is left where a sharded parameter was
+saved by a process that held none of it (FSDP, DeepSpeed): the weights themselves are lost. Stock
+LeRobot refuses it under a name that it knows, and drops it under another.
 
-Save the checkpoint again with the parameters gathered. If nobody needs the tensor, `ckpt strip` drops it.
+Save the checkpoint again with the parameters gathered. If nobody needs the tensor, `ckpt strip`
+drops it.
 """
 
 from __future__ import annotations
@@ -22,8 +24,12 @@ if TYPE_CHECKING:
 
 def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each part of the model."""
-    for part, members in parts(subject.family, [tensor for tensor in subject.checkpoint.tensors if not tensor.parameters]):
-        yield Violation(f"{count(len(members))} without elements ({part})", place(members), first_of(members))
+    for part, members in parts(
+        subject.family, [tensor for tensor in subject.checkpoint.tensors if not tensor.parameters]
+    ):
+        yield Violation(
+            f"{count(len(members))} without elements ({part})", place(members), first_of(members)
+        )
 
 
 RULE = Rule(

@@ -1,6 +1,7 @@
 """No weight is NaN.
 
-One NaN is enough: it spreads through every layer, and stock LeRobot loads the file without a word and acts with nothing but NaN.
+One NaN is enough: it spreads through every layer, and stock LeRobot loads the file without a word
+and acts with nothing but NaN.
 
 Publish an earlier checkpoint, from before the training diverged.
 """
@@ -23,7 +24,12 @@ def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a file."""
     for path, found in by_file(subject, lambda _, facts: facts.nan > 0):
         count = sum(facts.nan for _, facts in found)
-        yield Violation(f"holds {count:,} NaN in {some(found)}", path, found[0][0].name, "publish a checkpoint from before the training diverged")
+        yield Violation(
+            f"holds {count:,} NaN in {some(found)}",
+            path,
+            found[0][0].name,
+            "publish a checkpoint from before the training diverged",
+        )
 
 
 RULE = Rule(

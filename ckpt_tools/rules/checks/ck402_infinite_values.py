@@ -24,7 +24,9 @@ def check(subject: Subject) -> Iterator[Violation]:
     for path, found in by_file(subject, lambda _, facts: facts.infinite > 0):
         count = sum(facts.infinite for _, facts in found)
         hint = "publish a checkpoint from before the training diverged, or one that was not cast to F16"
-        yield Violation(f"holds {count:,} infinities in {some(found)}", path, found[0][0].name, hint)
+        yield Violation(
+            f"holds {count:,} infinities in {some(found)}", path, found[0][0].name, hint
+        )
 
 
 RULE = Rule(

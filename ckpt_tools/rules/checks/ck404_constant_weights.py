@@ -1,7 +1,7 @@
 """No matrix is one and the same number throughout.
 
-Training never makes such a matrix. It comes from a placeholder that was saved in the place of weights. Integers are not
-looked at: the zero points of a symmetric quantisation are all the same.
+Training never makes such a matrix. It comes from a placeholder that was saved in the place of
+weights. Integers are not looked at: the zero points of a symmetric quantisation are all the same.
 
 Look at what made the checkpoint.
 """
@@ -22,8 +22,15 @@ if TYPE_CHECKING:
 
 def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a file."""
-    for path, found in by_file(subject, lambda tensor, facts: is_matrix(tensor) and facts.constant and facts.low != 0):
-        yield Violation(f"one and the same number throughout {some(found)}", path, found[0][0].name, "look at what made them: these are placeholders")
+    for path, found in by_file(
+        subject, lambda tensor, facts: is_matrix(tensor) and facts.constant and facts.low != 0
+    ):
+        yield Violation(
+            f"one and the same number throughout {some(found)}",
+            path,
+            found[0][0].name,
+            "look at what made them: these are placeholders",
+        )
 
 
 RULE = Rule(

@@ -1,7 +1,8 @@
 """No weight is beyond all measure.
 
-Weights of a trained network are small; beyond a hundred thousand they are the trace of a training that diverged, of a wrong dtype, or of bytes that are no
-weights. F16 ends at 65,504, and BF16 has no more than three digits there.
+Weights of a trained network are small; beyond a hundred thousand they are the trace of a training
+that diverged, of a wrong dtype, or of bytes that are no weights. F16 ends at 65,504, and BF16 has
+no more than three digits there.
 
 Look at the tensors named; integers and statistics do not count.
 """
@@ -27,9 +28,17 @@ _FLOATS = frozenset({Dtype.F64, Dtype.F32, Dtype.F16, Dtype.BF16})
 
 def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a file."""
-    for path, found in by_file(subject, lambda tensor, facts: tensor.dtype in _FLOATS and max(-facts.low, facts.high) > LIMIT):
+    for path, found in by_file(
+        subject,
+        lambda tensor, facts: tensor.dtype in _FLOATS and max(-facts.low, facts.high) > LIMIT,
+    ):
         largest = max(max(-facts.low, facts.high) for _, facts in found)
-        yield Violation(f"values as large as {largest:.2g} in {some(found)}", path, found[0][0].name, "look at what wrote them: weights are smaller")
+        yield Violation(
+            f"values as large as {largest:.2g} in {some(found)}",
+            path,
+            found[0][0].name,
+            "look at what wrote them: weights are smaller",
+        )
 
 
 RULE = Rule(

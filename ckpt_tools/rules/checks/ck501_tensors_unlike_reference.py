@@ -1,9 +1,11 @@
 """The checkpoint has the tensors of the reference, under the same names.
 
-The reference is a checkpoint that is known to load. What it has and this one lacks, the loader leaves at random values; what only this one has, it drops, and
-everybody downloads in vain; what stands under another name is both.
+The reference is a checkpoint that is known to load. What it has and this one lacks, the loader
+leaves at random values; what only this one has, it drops, and everybody downloads in vain; what
+stands under another name is both.
 
-`ckpt diff REFERENCE CHECKPOINT` shows each. `ckpt sanitize` repairs what training leaves behind, `ckpt rename` names.
+`ckpt diff REFERENCE CHECKPOINT` shows each. `ckpt sanitize` repairs what training leaves behind,
+`ckpt rename` names.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 
 
 def check(subject: Subject) -> Iterator[Violation]:
-    """Yield one finding for each part that is missing or too much, and for each rename. A teacher's and wrapped names have rules of their own."""
+    """Yield one finding for each part that is missing or too much, and for each rename.
+
+    A teacher's and wrapped names have rules of their own.
+    """
     if subject.reference is None:
         return
     diff = compare(subject.reference, subject.checkpoint, aspects={Aspect.KEYS})
@@ -33,17 +38,30 @@ def check(subject: Subject) -> Iterator[Violation]:
     extra = [tensor for tensor in diff.only_b if not tensor.name.startswith(TEACHER_PREFIXES)]
     for part, members in parts(subject.family, extra):
         what = f"{amount(members)} that the reference does not have ({part})"
-        yield Violation(what, place(members), first_of(members), "ckpt strip WHERE NAME drops them, if they mean nothing", Severity.WARNING)
+        yield Violation(
+            what,
+            place(members),
+            first_of(members),
+            "ckpt strip WHERE NAME drops them, if they mean nothing",
+            Severity.WARNING,
+        )
     for rename in diff.renamed:
         if rename.kind is not RenameKind.WRAPPER:
             members = [mine for _, mine in rename.pairs]
-            old, new = (f"`{side}`" if side else "the model itself" for side in (rename.old, rename.new))
+            old, new = (
+                f"`{side}`" if side else "the model itself" for side in (rename.old, rename.new)
+            )
             what = (
                 f"{count(len(members))} under {new} that the reference has under {old}"
                 if rename.kind is RenameKind.PREFIX
                 else _renamed(len(members), old, new)
             )
-            yield Violation(what, place(members), first_of(members), "ckpt rename WHERE OLD NEW, or ckpt sanitize WHERE for a teacher's")
+            yield Violation(
+                what,
+                place(members),
+                first_of(members),
+                "ckpt rename WHERE OLD NEW, or ckpt sanitize WHERE for a teacher's",
+            )
 
 
 def _renamed(number: int, old: str, new: str) -> str:
@@ -57,9 +75,17 @@ def _missing(subject: Subject, diff: Diff) -> Iterator[Violation]:
         means = f": {subject.family.missing}" if needed and subject.family.missing else ""
         what = f"{amount(members)} of the reference missing ({part}){means}"
         after = (
-            "take them from the reference: ckpt plan WHERE RECIPE, with `take` in the recipe" if needed else "nothing to do: the loader does not look for them"
+            "take them from the reference: ckpt plan WHERE RECIPE, with `take` in the recipe"
+            if needed
+            else "nothing to do: the loader does not look for them"
         )
-        yield Violation(what, only_file(subject.checkpoint), first_of(members), after, None if needed else Severity.NOTE)
+        yield Violation(
+            what,
+            only_file(subject.checkpoint),
+            first_of(members),
+            after,
+            None if needed else Severity.NOTE,
+        )
 
 
 RULE = Rule(

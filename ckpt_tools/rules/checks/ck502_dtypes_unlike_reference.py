@@ -1,6 +1,7 @@
 """Every tensor has the dtype that it has in the reference.
 
-Another dtype is loaded without a word. A wider one makes the file larger and loses nothing, a narrower one has lost bits already.
+Another dtype is loaded without a word. A wider one makes the file larger and loses nothing, a
+narrower one has lost bits already.
 
 `ckpt sanitize --reference REFERENCE` casts back what can be cast without a loss.
 """
@@ -28,11 +29,17 @@ def check(subject: Subject) -> Iterator[Violation]:
     if subject.reference is None:
         return
     groups: defaultdict[tuple[str, str], list[Tensor]] = defaultdict(list)
-    for theirs, mine in compare(subject.reference, subject.checkpoint, aspects={Aspect.DTYPE}).retyped:
+    for theirs, mine in compare(
+        subject.reference, subject.checkpoint, aspects={Aspect.DTYPE}
+    ).retyped:
         groups[mine.dtype.label, theirs.dtype.label].append(mine)
     for (dtype, normal), tensors in groups.items():
         words = subject.family.parts(tensor.name for tensor in tensors)
-        yield Violation(f"{amount(tensors)} in {dtype}, and {normal} in the reference ({words})", place(tensors), first_of(tensors))
+        yield Violation(
+            f"{amount(tensors)} in {dtype}, and {normal} in the reference ({words})",
+            place(tensors),
+            first_of(tensors),
+        )
 
 
 RULE = Rule(

@@ -1,7 +1,8 @@
 """Every tensor has the shape that it has in the reference.
 
-Whoever loads the checkpoint with the reference's config is refused: stock LeRobot says RuntimeError, size mismatch. The two are models of another size, or one
-was trained for another robot's dimensions.
+Whoever loads the checkpoint with the reference's config is refused: stock LeRobot says
+RuntimeError, size mismatch. The two are models of another size, or one was trained for another
+robot's dimensions.
 
 Nothing repairs that. Hold the checkpoint against a reference of its own size.
 """
@@ -27,7 +28,9 @@ def check(subject: Subject) -> Iterator[Violation]:
     if subject.reference is None:
         return
     diff = compare(subject.reference, subject.checkpoint, aspects={Aspect.SHAPE})
-    for part, pairs in by_part(subject.family, ((mine.name, (theirs, mine)) for theirs, mine in diff.reshaped)):
+    for part, pairs in by_part(
+        subject.family, ((mine.name, (theirs, mine)) for theirs, mine in diff.reshaped)
+    ):
         tensors = [mine for _, mine in pairs]
         theirs, mine = pairs[0]
         what = f"{amount(tensors)} of another shape than in the reference ({part}), the first {list(mine.shape)} instead of {list(theirs.shape)}"

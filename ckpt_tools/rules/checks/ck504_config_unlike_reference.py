@@ -1,9 +1,11 @@
 """The config agrees with the reference's in every key that decides which tensors there are, or how they are loaded.
 
-Such a key makes another model of the same file: other layers, a VLM in F32, another scale of time. Keys of training, of paths and of the machine may differ,
-and values that mean the same (a reserved key absent, false or null) count as equal.
+Such a key makes another model of the same file: other layers, a VLM in F32, another scale of time.
+Keys of training, of paths and of the machine may differ, and values that mean the same (a reserved
+key absent, false or null) count as equal.
 
-`ckpt config CHECKPOINT diff REFERENCE` shows all differences, `ckpt config CHECKPOINT set` changes a value.
+`ckpt config CHECKPOINT diff REFERENCE` shows all differences, `ckpt config CHECKPOINT set` changes
+a value.
 """
 
 from __future__ import annotations
@@ -29,10 +31,17 @@ def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each value."""
     if subject.reference is None:
         return
-    keys = subject.family.decisive | set(subject.family.cleaning.reserved if subject.family.cleaning else ())
+    keys = subject.family.decisive | set(
+        subject.family.cleaning.reserved if subject.family.cleaning else ()
+    )
     # The name of the VLM is a path on one machine and an address on another.
     milder = {"vlm_model_name": Severity.WARNING}
-    for change in compare(subject.reference, subject.checkpoint, aspects={Aspect.CONFIG}, neutral=subject.family.neutral).values:
+    for change in compare(
+        subject.reference,
+        subject.checkpoint,
+        aspects={Aspect.CONFIG},
+        neutral=subject.family.neutral,
+    ).values:
         key = change.pointer.split("/")[1] if change.pointer else ""
         if change.path == "config.json" and key in keys and not change.same_because:
             what = f"is {_spelled(change.b)}, and {_spelled(change.a)} in the reference"

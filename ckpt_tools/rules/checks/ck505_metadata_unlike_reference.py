@@ -1,7 +1,8 @@
 """The metadata of the weight files says what the reference's says.
 
-Loaders make little of `__metadata__`; some refuse a file without `format`. A difference tells that something else wrote the file: LeRobot writes none, FSDP and
-transformers write `format`, training scripts write what they like.
+Loaders make little of `__metadata__`; some refuse a file without `format`. A difference tells that
+something else wrote the file: LeRobot writes none, FSDP and transformers write `format`, training
+scripts write what they like.
 
 `ckpt sanitize --reference REFERENCE` writes the reference's.
 """
@@ -26,10 +27,17 @@ _LONGEST = 60
 
 
 def check(subject: Subject) -> Iterator[Violation]:
-    """Yield one finding for all entries. Names of tensors that are stored under another name have a rule of their own."""
+    """Yield one finding for all entries.
+
+    Names of tensors that are stored under another name have a rule of their own.
+    """
     if subject.reference is None:
         return
-    aliases = {f"/{alias.replace('~', '~0').replace('/', '~1')}" for file in subject.checkpoint.weights for alias, _ in file.aliases}
+    aliases = {
+        f"/{alias.replace('~', '~0').replace('/', '~1')}"
+        for file in subject.checkpoint.weights
+        for alias, _ in file.aliases
+    }
     changes = compare(subject.reference, subject.checkpoint, aspects={Aspect.METADATA}).metadata
     changes = tuple(change for change in changes if change.pointer not in aliases)
     if changes:

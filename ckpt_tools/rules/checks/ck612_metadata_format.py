@@ -1,7 +1,8 @@
 """If the metadata names a format, it is pt.
 
-`format` says which framework the weights were saved from: pt, tf, flax, np, mlx. transformers refuses a file whose format is none of those it knows, and takes
-tf or flax for weights of another layout. LeRobot does not look.
+`format` says which framework the weights were saved from: pt, tf, flax, np, mlx. transformers
+refuses a file whose format is none of those it knows, and takes tf or flax for weights of another
+layout. LeRobot does not look.
 
 If the weights are PyTorch's, set it: `ckpt plan` with `metadata`, or `ckpt sanitize --reference`.
 """
@@ -26,7 +27,11 @@ def check(subject: Subject) -> Iterator[Violation]:
     for file in subject.checkpoint.weights:
         name = dict(file.metadata or ()).get("format", "pt")
         if name != "pt":
-            yield Violation(f"the metadata says format {name[:_LONGEST]!r}, and PyTorch's is 'pt'", file.path, "__metadata__/format")
+            yield Violation(
+                f"the metadata says format {name[:_LONGEST]!r}, and PyTorch's is 'pt'",
+                file.path,
+                "__metadata__/format",
+            )
 
 
 RULE = Rule(

@@ -1,9 +1,11 @@
 """`load_vlm_weights` is true.
 
-It is false by default and in every policy trained from scratch. LeRobot then builds the VLM in F32, whatever the file holds: more memory, and on a CPU half the
-speed. null counts as false; any other value makes it refuse the file.
+It is false by default and in every policy trained from scratch. LeRobot then builds the VLM in F32,
+whatever the file holds: more memory, and on a CPU half the speed. null counts as false; any other
+value makes it refuse the file.
 
-`ckpt sanitize` sets it. Where the weights themselves were built with false, it can bring them to the dtypes of a `--reference` too.
+`ckpt sanitize` sets it. Where the weights themselves were built with false, it can bring them to
+the dtypes of a `--reference` too.
 """
 
 from __future__ import annotations
@@ -28,7 +30,11 @@ def check(subject: Subject) -> Iterator[Violation]:
     judge = next((watched.judge for watched in subject.family.watched if watched.key == key), None)
     fine, does = judge(value) if judge else (True, "")
     if not fine:
-        yield Violation(f"{key} is {'not there' if value is ABSENT else shown(value)}: stock LeRobot {does}", CONFIG, f"/{key}")
+        yield Violation(
+            f"{key} is {'not there' if value is ABSENT else shown(value)}: stock LeRobot {does}",
+            CONFIG,
+            f"/{key}",
+        )
 
 
 RULE = Rule(

@@ -1,8 +1,10 @@
 """`use_reflow` is not in config.json.
 
-A fork of LeRobot asks for it. Stock LeRobot knows no such field and refuses the whole config.json, whatever the value: false and null are as bad as true.
+A fork of LeRobot asks for it. Stock LeRobot knows no such field and refuses the whole config.json,
+whatever the value: false and null are as bad as true.
 
-`ckpt sanitize` takes it out. A reflowed policy is an ordinary SmolVLA and needs no mark; how many steps it wants is `num_steps`.
+`ckpt sanitize` takes it out. A reflowed policy is an ordinary SmolVLA and needs no mark; how many
+steps it wants is `num_steps`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,11 @@ def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding."""
     config = value_of(subject, CONFIG)
     if "use_reflow" in config:
-        yield Violation(f"use_reflow is {shown(config['use_reflow'])}: stock LeRobot refuses a config.json that has it", CONFIG, "/use_reflow")
+        yield Violation(
+            f"use_reflow is {shown(config['use_reflow'])}: stock LeRobot refuses a config.json that has it",
+            CONFIG,
+            "/use_reflow",
+        )
 
 
 RULE = Rule(

@@ -1,7 +1,8 @@
 """No field of reflow training is in config.json.
 
-`teacher_model_path` and its like belong to training. Stock LeRobot knows none of them and refuses the whole config.json, whatever their values; and a path to
-the teacher tells everybody where it lay.
+`teacher_model_path` and its like belong to training. Stock LeRobot knows none of them and refuses
+the whole config.json, whatever their values; and a path to the teacher tells everybody where it
+lay.
 
 `ckpt sanitize` takes them out.
 """
@@ -25,7 +26,11 @@ def check(subject: Subject) -> Iterator[Violation]:
     reserved = subject.family.cleaning.reserved if subject.family.cleaning else ()
     for key, value in value_of(subject, CONFIG).items():
         if key in reserved and key != "use_reflow":
-            yield Violation(f"{key} is {shown(value)}: stock LeRobot refuses a config.json that has it", CONFIG, f"/{key}")
+            yield Violation(
+                f"{key} is {shown(value)}: stock LeRobot refuses a config.json that has it",
+                CONFIG,
+                f"/{key}",
+            )
 
 
 RULE = Rule(

@@ -1,7 +1,7 @@
 """`type` is one that stock LeRobot registers.
 
-It says which policy to build. Without it, or with one that only a plugin knows (`smolvla_reflow`), LeRobot refuses config.json; the asynchronous server loads
-no plugins at all.
+It says which policy to build. Without it, or with one that only a plugin knows (`smolvla_reflow`),
+LeRobot refuses config.json; the asynchronous server loads no plugins at all.
 
 `ckpt sanitize` writes `smolvla`.
 """
@@ -25,10 +25,20 @@ def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding. What looks like a SmolVLA by its tensors must say so."""
     value = value_of(subject, CONFIG).get("type", ABSENT)
     if value is ABSENT:
-        yield Violation("type is not there: stock LeRobot does not know what to build", CONFIG, "/type")
+        yield Violation(
+            "type is not there: stock LeRobot does not know what to build", CONFIG, "/type"
+        )
     elif value != "smolvla":
-        because = "which only a plugin registers" if value == "smolvla_reflow" else "which is not what these tensors are"
-        yield Violation(f"type is {shown(value)}, {because}: stock LeRobot refuses the checkpoint", CONFIG, "/type")
+        because = (
+            "which only a plugin registers"
+            if value == "smolvla_reflow"
+            else "which is not what these tensors are"
+        )
+        yield Violation(
+            f"type is {shown(value)}, {because}: stock LeRobot refuses the checkpoint",
+            CONFIG,
+            "/type",
+        )
 
 
 RULE = Rule(

@@ -1,8 +1,10 @@
 """At least one action of a chunk is executed, and no more than the chunk has.
 
-With `n_action_steps` above `chunk_size` LeRobot refuses config.json. With 0 it loads, and fails at the first action: there is none.
+With `n_action_steps` above `chunk_size` LeRobot refuses config.json. With 0 it loads, and fails at
+the first action: there is none.
 
-Set `n_action_steps` to what the policy was evaluated with. It changes success rates a lot, so it is worth keeping.
+Set `n_action_steps` to what the policy was evaluated with. It changes success rates a lot, so it is
+worth keeping.
 """
 
 from __future__ import annotations
@@ -27,10 +29,17 @@ def check(subject: Subject) -> Iterator[Violation]:
     chunk, steps = (config.get(key, _DEFAULT) for key in ("chunk_size", "n_action_steps"))
     for key, value in (("chunk_size", chunk), ("n_action_steps", steps)):
         if not is_integer(value) or value < 1:
-            yield Violation(f"{key} is {shown(value)} where a number from 1 is expected", CONFIG, f"/{key}", f"ckpt config WHERE set {key} VALUE")
+            yield Violation(
+                f"{key} is {shown(value)} where a number from 1 is expected",
+                CONFIG,
+                f"/{key}",
+                f"ckpt config WHERE set {key} VALUE",
+            )
     if is_integer(chunk) and is_integer(steps) and steps > chunk > 0:
         what = f"n_action_steps is {steps}, and a chunk has {chunk}: stock LeRobot refuses the file"
-        yield Violation(what, CONFIG, "/n_action_steps", "ckpt config WHERE set n_action_steps VALUE")
+        yield Violation(
+            what, CONFIG, "/n_action_steps", "ckpt config WHERE set n_action_steps VALUE"
+        )
 
 
 RULE = Rule(

@@ -1,6 +1,7 @@
 """`use_cache` is true.
 
-With false the policy loads, and crashes at the first inference: the steps of denoising read what only the cache holds.
+With false the policy loads, and crashes at the first inference: the steps of denoising read what
+only the cache holds.
 
 Set it to true: `ckpt config set use_cache true`.
 """
@@ -23,7 +24,11 @@ def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding. LeRobot reads "true" as true."""
     value = value_of(subject, CONFIG).get("use_cache", True)
     if value is not True and value != "true":
-        does = "loads the policy and crashes at the first inference" if value is False or value is None or value == "false" else "refuses the file"
+        does = (
+            "loads the policy and crashes at the first inference"
+            if value is False or value is None or value == "false"
+            else "refuses the file"
+        )
         yield Violation(f"use_cache is {shown(value)}: stock LeRobot {does}", CONFIG, "/use_cache")
 
 

@@ -1,7 +1,8 @@
 """`num_steps` is a positive integer, and not a large one.
 
-It is how often the policy is asked for one chunk. With 0 the first inference divides by zero. With a negative number nothing is computed at all: what LeRobot
-sends to the robot is noise, without a word. Above 50 there is nothing to gain, and a reflowed policy wants 1 to 4.
+It is how often the policy is asked for one chunk. With 0 the first inference divides by zero. With
+a negative number nothing is computed at all: what LeRobot sends to the robot is noise, without a
+word. Above 50 there is nothing to gain, and a reflowed policy wants 1 to 4.
 
 Set it to what the policy was evaluated with: `ckpt config set num_steps 10`.
 """
@@ -28,10 +29,18 @@ def check(subject: Subject) -> Iterator[Violation]:
     if not is_integer(value):
         yield Violation(f"num_steps is {shown(value)} where an integer is expected", *place)
     elif value < 1:
-        does = "fails at the first inference" if value == 0 else "computes nothing and sends noise to the robot"
+        does = (
+            "fails at the first inference"
+            if value == 0
+            else "computes nothing and sends noise to the robot"
+        )
         yield Violation(f"num_steps is {value}: stock LeRobot {does}", *place)
     elif value > _MANY:
-        yield Violation(f"num_steps is {value:,}: one chunk takes as long as {value:,} passes through the action expert", *place, Severity.WARNING)
+        yield Violation(
+            f"num_steps is {value:,}: one chunk takes as long as {value:,} passes through the action expert",
+            *place,
+            Severity.WARNING,
+        )
 
 
 RULE = Rule(

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding."""
     if subject.checkpoint.document(CONFIG) is None:
-        yield Violation("there is no config.json: stock LeRobot loads nothing from this folder", next="copy it from another checkpoint of the same run")
+        yield Violation(
+            "there is no config.json: stock LeRobot loads nothing from this folder",
+            next="copy it from another checkpoint of the same run",
+        )
 
 
 RULE = Rule(

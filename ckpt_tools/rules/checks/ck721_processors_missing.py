@@ -1,10 +1,12 @@
 """A policy has both processors.
 
-They hold what surrounds it: tokenizer, normalisation of what it sees, denormalisation of what it does. LeRobot since 0.4 refuses a folder without them; code
-that loads the policy alone runs it unnormalised, which looks like a robot that trembles. Policies of LeRobot 0.3 kept the statistics among their weights.
+They hold what surrounds it: tokenizer, normalisation of what it sees, denormalisation of what it
+does. LeRobot since 0.4 refuses a folder without them; code that loads the policy alone runs it
+unnormalised, which looks like a robot that trembles. Policies of LeRobot 0.3 kept the statistics
+among their weights.
 
-Copy both from another checkpoint of the same run, with their state files; a student takes its teacher's. For a policy of LeRobot 0.3 there is
-`lerobot.processor.migrate_policy_normalization`.
+Copy both from another checkpoint of the same run, with their state files; a student takes its
+teacher's. For a policy of LeRobot 0.3 there is `lerobot.processor.migrate_policy_normalization`.
 """
 
 from __future__ import annotations
@@ -25,11 +27,21 @@ if TYPE_CHECKING:
 
 def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a processor, and where both are missing one for the two."""
-    old = any(subject.family.component(tensor.name) == NORMALISATION for tensor in subject.checkpoint.tensors)
-    after = "python -m lerobot.processor.migrate_policy_normalization" if old else "copy them from another checkpoint of the same run, or from the teacher"
+    old = any(
+        subject.family.component(tensor.name) == NORMALISATION
+        for tensor in subject.checkpoint.tensors
+    )
+    after = (
+        "python -m lerobot.processor.migrate_policy_normalization"
+        if old
+        else "copy them from another checkpoint of the same run, or from the teacher"
+    )
     missing = [path for path in PROCESSORS if subject.checkpoint.document(path) is None]
     if len(missing) == len(PROCESSORS):
-        yield Violation("there are no processors: stock LeRobot refuses the folder, and the policy alone runs unnormalised", next=after)
+        yield Violation(
+            "there are no processors: stock LeRobot refuses the folder, and the policy alone runs unnormalised",
+            next=after,
+        )
         return
     for path in missing:
         yield Violation(f"there is no {path}: stock LeRobot refuses the folder", path, next=after)

@@ -1,6 +1,7 @@
 """Every state file that a processor names is there.
 
-It holds the normalisation statistics. From a folder LeRobot refuses a processor whose state file is missing, and from the Hub it fails to download it.
+It holds the normalisation statistics. From a folder LeRobot refuses a processor whose state file is
+missing, and from the Hub it fails to download it.
 
 Copy the file from another checkpoint of the same run: all of them have the same statistics.
 """
@@ -27,7 +28,12 @@ def check(subject: Subject) -> Iterator[Violation]:
         name = step.value.get("state_file", ...)
         if name is not ... and not (isinstance(name, str) and name in there):
             what = f"names the state file {shown(name)}, which is not there: stock LeRobot refuses the processor"
-            yield Violation(what, step.path, f"{step.pointer}/state_file", "copy it from another checkpoint of the same run")
+            yield Violation(
+                what,
+                step.path,
+                f"{step.pointer}/state_file",
+                "copy it from another checkpoint of the same run",
+            )
 
 
 RULE = Rule(

@@ -1,7 +1,8 @@
 """Statistics are keyed by the feature they are of.
 
-LeRobot looks for `observation.state.mean`. What stands under `so100.buffer.observation_state.mean`, `normalize_inputs.…` or `observation_state.mean` it loads
-and never reads: the feature passes through as it is, without a word. A name without a dot makes it fail.
+LeRobot looks for `observation.state.mean`. What stands under `so100.buffer.observation_state.mean`,
+`normalize_inputs.…` or `observation_state.mean` it loads and never reads: the feature passes
+through as it is, without a word. A name without a dot makes it fail.
 
 Rename the tensors of the state file, or migrate the original checkpoint again.
 """
@@ -25,11 +26,20 @@ def check(subject: Subject) -> Iterator[Violation]:
     for path in (PRE, POST):
         for normalizer in normalizers(subject, path):
             for name in normalizer.loose:
-                yield Violation(f"{name} names no feature and statistic: stock LeRobot fails to load the processor", normalizer.file, name)
+                yield Violation(
+                    f"{name} names no feature and statistic: stock LeRobot fails to load the processor",
+                    normalizer.file,
+                    name,
+                )
             for read in read_at_inference(subject, normalizer):
                 found = misnamed(normalizer, read.feature)
                 if found and not read.statistics:
-                    yield Violation(f"{found} is not read, and {read.feature} not normalised", normalizer.file, found, f"rename it to {read.feature}.…")
+                    yield Violation(
+                        f"{found} is not read, and {read.feature} not normalised",
+                        normalizer.file,
+                        found,
+                        f"rename it to {read.feature}.…",
+                    )
 
 
 RULE = Rule(

@@ -1,8 +1,10 @@
 """Statistics that are read are finite.
 
-With one NaN the policy acts with nothing but NaN; an infinite one makes zeros of what it sees, or infinity of what it does. LeRobot loads both without a word.
+With one NaN the policy acts with nothing but NaN; an infinite one makes zeros of what it sees, or
+infinity of what it does. LeRobot loads both without a word.
 
-Compute the statistics again: the dataset has a NaN in it. Copying them from a checkpoint of the same run brings the same NaN.
+Compute the statistics again: the dataset has a NaN in it. Copying them from a checkpoint of the
+same run brings the same NaN.
 """
 
 from __future__ import annotations
@@ -26,11 +28,20 @@ def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a statistic."""
     for normalizer, _, pair in pairs(subject):
         for statistic in pair:
-            bad = [number for number in statistic.numbers or () if not isfinite(number) or abs(number) > _LARGEST]
+            bad = [
+                number
+                for number in statistic.numbers or ()
+                if not isfinite(number) or abs(number) > _LARGEST
+            ]
             if bad:
                 nan = sum(number != number for number in bad)  # noqa: PLR0124 - only NaN differs from itself
                 what = f"holds {nan:,} NaN and {len(bad) - nan:,} infinite of {len(statistic.numbers or ()):,} numbers"
-                yield Violation(what, normalizer.file, statistic.name, "compute the statistics of the dataset again")
+                yield Violation(
+                    what,
+                    normalizer.file,
+                    statistic.name,
+                    "compute the statistics of the dataset again",
+                )
 
 
 RULE = Rule(

@@ -1,9 +1,12 @@
 """Statistics that are divided by are positive.
 
-A dimension that never moved in the dataset has a standard deviation of 0. LeRobot divides by it plus 1e-8: the smallest deviation on a robot becomes a hundred
-million. A negative one turns the dimension round. Of an action, 0 means that this dimension always has the same value: a warning, unless all of them have.
+A dimension that never moved in the dataset has a standard deviation of 0. LeRobot divides by it
+plus 1e-8: the smallest deviation on a robot becomes a hundred million. A negative one turns the
+dimension round. Of an action, 0 means that this dimension always has the same value: a warning,
+unless all of them have.
 
-Set the standard deviation of a dimension that never moves to 1, in both processors, or take the dimension out of the dataset.
+Set the standard deviation of a dimension that never moves to 1, in both processors, or take the
+dimension out of the dataset.
 """
 
 from __future__ import annotations
@@ -28,22 +31,36 @@ def check(subject: Subject) -> Iterator[Violation]:
         spreads = _spreads(read.mode, low, high)
         zero = [number for number, spread in enumerate(spreads) if 0 <= spread <= normalizer.eps]
         negative = [number for number, spread in enumerate(spreads) if spread < 0]
-        word = "standard deviation" if read.mode == "MEAN_STD" else f"distance from {_kind(low)} to {_kind(high)}"
+        word = (
+            "standard deviation"
+            if read.mode == "MEAN_STD"
+            else f"distance from {_kind(low)} to {_kind(high)}"
+        )
         if negative:
-            yield Violation(f"the {word} is negative in {_dimensions(negative)}", normalizer.file, high.name)
+            yield Violation(
+                f"the {word} is negative in {_dimensions(negative)}", normalizer.file, high.name
+            )
         if zero and read.feature == ACTION:
             some = len(zero) < len(spreads)
             what = f"the {word} is 0 in {_dimensions(zero)}: the policy always does the same there"
-            yield Violation(what, normalizer.file, high.name, severity=Severity.WARNING if some else None)
+            yield Violation(
+                what, normalizer.file, high.name, severity=Severity.WARNING if some else None
+            )
         elif zero:
-            yield Violation(f"the {word} is 0 in {_dimensions(zero)}: the smallest deviation becomes huge", normalizer.file, high.name)
+            yield Violation(
+                f"the {word} is 0 in {_dimensions(zero)}: the smallest deviation becomes huge",
+                normalizer.file,
+                high.name,
+            )
 
 
 def _spreads(mode: str, low: Statistic, high: Statistic) -> list[float]:
     """Return what is divided by, dimension by dimension."""
     if mode == "MEAN_STD":
         return list(high.numbers or ())
-    return [top - bottom for bottom, top in zip(low.numbers or (), high.numbers or (), strict=False)]
+    return [
+        top - bottom for bottom, top in zip(low.numbers or (), high.numbers or (), strict=False)
+    ]
 
 
 def _kind(statistic: Statistic) -> str:

@@ -1,7 +1,7 @@
 """The postprocessor denormalises the action where training normalised it.
 
-Without that step, or with the mode IDENTITY in it, the robot gets numbers of the size of one where it expects degrees or metres. LeRobot does so without a
-word.
+Without that step, or with the mode IDENTITY in it, the robot gets numbers of the size of one where
+it expects degrees or metres. LeRobot does so without a word.
 
 Copy policy_postprocessor.json and its state file from another checkpoint of the same run.
 """
@@ -29,7 +29,12 @@ def check(subject: Subject) -> Iterator[Violation]:
     own = [step for step in steps(subject, POST) if step.name == UNNORMALIZER]
     after = "copy the processor and its state file from another checkpoint of the same run"
     if not own:
-        yield Violation("no step denormalises the action: the robot gets the policy's own numbers", POST, "/steps", after)
+        yield Violation(
+            "no step denormalises the action: the robot gets the policy's own numbers",
+            POST,
+            "/steps",
+            after,
+        )
     for step in own:
         if modes(step.config.get("norm_map")).get("ACTION", "IDENTITY") == "IDENTITY":
             what = f"the action is left as it is, and was normalised with {mode}: the robot gets the policy's own numbers"

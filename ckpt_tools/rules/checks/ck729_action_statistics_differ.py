@@ -1,7 +1,7 @@
 """Preprocessor and postprocessor have the same statistics of the action.
 
-The first normalises the actions that the policy is trained on, the second undoes it. Where they differ, one of them is another dataset's, and every action is
-off by the difference.
+The first normalises the actions that the policy is trained on, the second undoes it. Where they
+differ, one of them is another dataset's, and every action is off by the difference.
 
 Copy both state files from one checkpoint.
 """
@@ -26,7 +26,9 @@ def check(subject: Subject) -> Iterator[Violation]:
     for kind in sorted(before.keys() & after.keys()):
         if not alike(before[kind], after[kind]):
             what = f"{after[kind].name} differs from the preprocessor's: actions are not brought back to where they came from"
-            yield Violation(what, POST, after[kind].name, "copy both state files from one checkpoint")
+            yield Violation(
+                what, POST, after[kind].name, "copy both state files from one checkpoint"
+            )
 
 
 RULE = Rule(

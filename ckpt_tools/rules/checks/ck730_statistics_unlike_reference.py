@@ -1,7 +1,9 @@
 """Statistics are those of the reference.
 
-A student acts in the space that its teacher was trained in. Stock `lerobot-train` replaces a pretrained policy's statistics by those of the dataset it trains
-on: a distilled student then means something else by the same numbers. Of another policy than the teacher other statistics are in order, so this is a note.
+A student acts in the space that its teacher was trained in. Stock `lerobot-train` replaces a
+pretrained policy's statistics by those of the dataset it trains on: a distilled student then means
+something else by the same numbers. Of another policy than the teacher other statistics are in
+order, so this is a note.
 
 Copy the teacher's processors and their state files.
 """
@@ -30,7 +32,12 @@ def check(subject: Subject) -> Iterator[Violation]:
         normal = {statistic.name: statistic for _, statistic in _read(other, path)}
         for file, statistic in _read(subject, path):
             if statistic.name in normal and not alike(statistic, normal[statistic.name]):
-                yield Violation("differs from the reference's", file, statistic.name, "copy the teacher's processors if the reference is the teacher")
+                yield Violation(
+                    "differs from the reference's",
+                    file,
+                    statistic.name,
+                    "copy the teacher's processors if the reference is the teacher",
+                )
 
 
 def _read(subject: Subject, path: str) -> Iterator[tuple[str, Statistic]]:

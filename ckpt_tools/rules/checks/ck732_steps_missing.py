@@ -1,8 +1,9 @@
 """The preprocessor has the steps that SmolVLA and LeRobot's own commands count on.
 
-Without a tokenizer there are no tokens and the first inference fails. `lerobot-eval` and the asynchronous server set the names of cameras and the device, and
-refuse a preprocessor without those steps. Without the newline before the tokenizer the policy reads another prompt than in training: that works, a little
-worse.
+Without a tokenizer there are no tokens and the first inference fails. `lerobot-eval` and the
+asynchronous server set the names of cameras and the device, and refuse a preprocessor without those
+steps. Without the newline before the tokenizer the policy reads another prompt than in training:
+that works, a little worse.
 
 Copy policy_preprocessor.json from another checkpoint of the same run.
 """
@@ -38,7 +39,13 @@ def check(subject: Subject) -> Iterator[Violation]:
         if name not in names:
             yield Violation(f"there is no step {name}: {why}", PRE, "/steps", after)
     if _TOKENIZER in names and _NEWLINE not in names[: names.index(_TOKENIZER)]:
-        yield Violation(f"no {_NEWLINE} comes before the tokenizer: the prompt is not the one of training", PRE, "/steps", after, Severity.WARNING)
+        yield Violation(
+            f"no {_NEWLINE} comes before the tokenizer: the prompt is not the one of training",
+            PRE,
+            "/steps",
+            after,
+            Severity.WARNING,
+        )
 
 
 RULE = Rule(

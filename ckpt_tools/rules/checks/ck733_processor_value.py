@@ -1,6 +1,7 @@
 """Every setting of a processor's step is one that the step has.
 
-LeRobot builds a step from its settings, and refuses the processor where a setting is unknown or cannot be read.
+LeRobot builds a step from its settings, and refuses the processor where a setting is unknown or
+cannot be read.
 
 Copy the processor from another checkpoint of the same run.
 """
@@ -29,18 +30,32 @@ def check(subject: Subject) -> Iterator[Violation]:
         document = subject.checkpoint.document(path)
         listed = document.value.get("steps") if document else []
         if not isinstance(listed, list):
-            yield Violation("has no list of steps: stock LeRobot refuses the processor", path, "/steps")
+            yield Violation(
+                "has no list of steps: stock LeRobot refuses the processor", path, "/steps"
+            )
             continue
         for number, step in enumerate(listed):
             if not isinstance(step, dict):
-                yield Violation(f"is {shown(step)} where a step is expected: stock LeRobot refuses the processor", path, f"/steps/{number}")
+                yield Violation(
+                    f"is {shown(step)} where a step is expected: stock LeRobot refuses the processor",
+                    path,
+                    f"/steps/{number}",
+                )
     for step in steps(subject):
         schema = subject.schema(step.path.removesuffix(".json").replace("_", "-"))
         settings = schema.get("$defs")
         part = settings.get(step.name) if isinstance(settings, dict) else None
-        for found in departures(step.value.get("config", {}), {**part, "$defs": settings} if isinstance(part, dict) else {}):
+        for found in departures(
+            step.value.get("config", {}),
+            {**part, "$defs": settings} if isinstance(part, dict) else {},
+        ):
             if not found.pointer.startswith("/norm_map"):
-                yield Violation(found.what, step.path, f"{step.pointer}/config{found.pointer}", "copy the processor from another checkpoint of the same run")
+                yield Violation(
+                    found.what,
+                    step.path,
+                    f"{step.pointer}/config{found.pointer}",
+                    "copy the processor from another checkpoint of the same run",
+                )
 
 
 RULE = Rule(

@@ -1,9 +1,11 @@
 """A processor's state file holds no model.
 
-LeRobot's normalizers keep statistics in it, whatever kinds the dataset has, the other steps nothing. Weights there are downloaded by everybody and used by
-nobody: a model saved under the wrong name, a teacher that was put aside. Steps of your own may keep what they like.
+LeRobot's normalizers keep statistics in it, whatever kinds the dataset has, the other steps
+nothing. Weights there are downloaded by everybody and used by nobody: a model saved under the wrong
+name, a teacher that was put aside. Steps of your own may keep what they like.
 
-Copy the processor and its state file from another checkpoint of the same run: all of them have the same.
+Copy the processor and its state file from another checkpoint of the same run: all of them have the
+same.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 _PARAMETERS = (".weight", ".bias")
-"""How the names of a module's parameters end, and those of no statistic. Datasets bring kinds of statistics of their own."""
+"""How the names of a module's parameters end, and those of no statistic.
+
+Datasets bring kinds of statistics of their own.
+"""
 
 _OTHERS_WITH_STATE = ("groot_", "molmoact2_masked_")
 
@@ -31,13 +36,22 @@ def check(subject: Subject) -> Iterator[Violation]:
     weights = {file.path for file in subject.checkpoint.weights}
     for file in subject.checkpoint.states:
         names = {step.name for step in steps(subject) if step.value.get("state_file") == file.path}
-        if file.path in weights or any(name not in REGISTERED or name.startswith(_OTHERS_WITH_STATE) for name in names):
+        if file.path in weights or any(
+            name not in REGISTERED or name.startswith(_OTHERS_WITH_STATE) for name in names
+        ):
             continue
         statistics = bool(names & {NORMALIZER, UNNORMALIZER})
-        more = [tensor for tensor in file.tensors if not statistics or tensor.name.endswith(_PARAMETERS)]
+        more = [
+            tensor for tensor in file.tensors if not statistics or tensor.name.endswith(_PARAMETERS)
+        ]
         if more:
             words = f"holds {amount(more)}, that no step reads"
-            yield Violation(words, file.path, more[0].name, "copy the processor and its state file from another checkpoint of the same run")
+            yield Violation(
+                words,
+                file.path,
+                more[0].name,
+                "copy the processor and its state file from another checkpoint of the same run",
+            )
 
 
 RULE = Rule(

@@ -1,9 +1,10 @@
 """train_config.json asks for nothing that stock LeRobot does not have.
 
-Nobody needs it to run the policy. Who resumes or repeats the training does: with the plugin's policy type or the fields of reflow, stock LeRobot refuses the
-file.
+Nobody needs it to run the policy. Who resumes or repeats the training does: with the plugin's
+policy type or the fields of reflow, stock LeRobot refuses the file.
 
-`ckpt sanitize` takes the fields out and writes `smolvla`. Keep the original for resuming with the plugin.
+`ckpt sanitize` takes the fields out and writes `smolvla`. Keep the original for resuming with the
+plugin.
 """
 
 from __future__ import annotations
@@ -26,12 +27,20 @@ def check(subject: Subject) -> Iterator[Violation]:
     if not isinstance(policy, dict):
         return
     if policy.get("type") == "smolvla_reflow":
-        yield Violation("the policy's type is smolvla_reflow: training resumes only with the plugin", TRAIN_CONFIG, "/policy/type")
+        yield Violation(
+            "the policy's type is smolvla_reflow: training resumes only with the plugin",
+            TRAIN_CONFIG,
+            "/policy/type",
+        )
     reserved = subject.family.cleaning.reserved if subject.family.cleaning else ()
     fields = [key for key in policy if key in reserved]
     if fields:
         names = ", ".join(f"{key} {shown(policy[key])}" for key in fields)
-        yield Violation(f"has fields of reflow training ({names}): stock LeRobot refuses to resume from it", TRAIN_CONFIG, f"/policy/{fields[0]}")
+        yield Violation(
+            f"has fields of reflow training ({names}): stock LeRobot refuses to resume from it",
+            TRAIN_CONFIG,
+            f"/policy/{fields[0]}",
+        )
 
 
 RULE = Rule(

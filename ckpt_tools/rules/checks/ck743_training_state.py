@@ -1,7 +1,8 @@
 """No training state lies among what is published.
 
-Optimizer, scheduler and random state serve resuming, and are often larger than the policy; logs of wandb and TensorBoard tell about the machine and its user.
-LeRobot keeps both beside `pretrained_model/`, not in it.
+Optimizer, scheduler and random state serve resuming, and are often larger than the policy; logs of
+wandb and TensorBoard tell about the machine and its user. LeRobot keeps both beside
+`pretrained_model/`, not in it.
 
 Publish `pretrained_model/` alone, or remove them.
 """
@@ -32,9 +33,15 @@ def check(subject: Subject) -> Iterator[Violation]:
     found: list[str] = []
     for entry in subject.entries or ():
         name = entry.path.removesuffix("/").rpartition("/")[2] + "/" * (entry.kind == "folder")
-        if _STATE.fullmatch(name) and not any(entry.path.startswith(folder) for folder in found if folder.endswith("/")):
+        if _STATE.fullmatch(name) and not any(
+            entry.path.startswith(folder) for folder in found if folder.endswith("/")
+        ):
             found.append(entry.path)
-            yield Violation("is training state or a training log: nobody who loads the policy needs it", entry.path, next="leave it out of what is published")
+            yield Violation(
+                "is training state or a training log: nobody who loads the policy needs it",
+                entry.path,
+                next="leave it out of what is published",
+            )
 
 
 RULE = Rule(

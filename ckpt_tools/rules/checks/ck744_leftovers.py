@@ -1,6 +1,7 @@
 """Nothing lies here that an interrupted write or download left.
 
-A half-written file can pass for a whole one, and nobody knows whether the others are of the same version.
+A half-written file can pass for a whole one, and nobody knows whether the others are of the same
+version.
 
 Finish what was interrupted (`ckpt recover`, or the download again), or remove the leftovers.
 """
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ckpt_tools.rules.rule import Subject
-_LEFT = re.compile(r"\.saving-.*|\.ckpt-work/?|\.ckpt-partial.*|.*\.ckpt-partial|.*\.(?:tmp|temp|partial|part|incomplete|crdownload)|.*~", re.ASCII)
+_LEFT = re.compile(
+    r"\.saving-.*|\.ckpt-work/?|\.ckpt-partial.*|.*\.ckpt-partial|.*\.(?:tmp|temp|partial|part|incomplete|crdownload)|.*~",
+    re.ASCII,
+)
 
 
 def check(subject: Subject) -> Iterator[Violation]:
@@ -25,9 +29,15 @@ def check(subject: Subject) -> Iterator[Violation]:
     found: list[str] = []
     for entry in subject.entries or ():
         name = entry.path.removesuffix("/").rpartition("/")[2]
-        if _LEFT.fullmatch(name) and not any(entry.path.startswith(folder) for folder in found if folder.endswith("/")):
+        if _LEFT.fullmatch(name) and not any(
+            entry.path.startswith(folder) for folder in found if folder.endswith("/")
+        ):
             found.append(entry.path)
-            yield Violation("is what an interrupted write left", entry.path, next="ckpt recover WHERE" if "ckpt-" in name else "remove it")
+            yield Violation(
+                "is what an interrupted write left",
+                entry.path,
+                next="ckpt recover WHERE" if "ckpt-" in name else "remove it",
+            )
 
 
 RULE = Rule(

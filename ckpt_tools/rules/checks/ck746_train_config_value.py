@@ -1,7 +1,7 @@
 """train_config.json is one that LeRobot 0.6.1 resumes from.
 
-It refuses unknown fields and values of another type. A run of an older release has fields that are gone since: nobody needs the file to run the policy, so this
-is a note.
+It refuses unknown fields and values of another type. A run of an older release has fields that are
+gone since: nobody needs the file to run the policy, so this is a note.
 
 Resume with the release that wrote it.
 """
@@ -24,7 +24,9 @@ def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding a value."""
     if subject.checkpoint.document(TRAIN_CONFIG):
         for found in departures(value_of(subject, TRAIN_CONFIG), subject.schema("train-config")):
-            yield Violation(found.what, TRAIN_CONFIG, found.pointer, "resume with the LeRobot that wrote it")
+            yield Violation(
+                found.what, TRAIN_CONFIG, found.pointer, "resume with the LeRobot that wrote it"
+            )
 
 
 RULE = Rule(

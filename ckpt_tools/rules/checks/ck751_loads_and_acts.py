@@ -1,8 +1,10 @@
 """The policy loads strictly, and acts.
 
-Everything else here reads files. This asks LeRobot itself: the policy class is built from the config, first without memory, then filled with every tensor
-and no other, its processors are made, and it acts once on a grey picture. Asked with `ckpt verify --load`, where `lerobot_policy_smolvla_reflow` is
-installed; the VLM's config and tokenizer have to be at hand, its weights do not.
+Everything else here reads files. This asks LeRobot itself: the policy class is built from the
+config, first without memory, then filled with every tensor and no other, its processors are made,
+and it acts once on a grey picture. Asked with `ckpt verify --load`, where
+`lerobot_policy_smolvla_reflow` is installed; the VLM's config and tokenizer have to be at hand, its
+weights do not.
 """
 
 from __future__ import annotations
@@ -24,4 +26,11 @@ def check(subject: Subject) -> Iterator[Violation]:
         yield Violation(sentence, next="the other findings may say why")
 
 
-RULE = Rule(code="CK751", name="loads-and-acts", severity=Severity.ERROR, needs=frozenset({Need.LIVE}), check=check, page=__doc__)
+RULE = Rule(
+    code="CK751",
+    name="loads-and-acts",
+    severity=Severity.ERROR,
+    needs=frozenset({Need.LIVE}),
+    check=check,
+    page=__doc__,
+)

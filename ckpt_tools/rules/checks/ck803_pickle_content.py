@@ -1,10 +1,12 @@
 """No file is a pickle by its content, whatever it is called.
 
-A pickle is a program. It runs when it is loaded, under any name, in a zip (PyTorch), a tar, a numpy array of objects, or compressed (joblib); scanners
-have been led past by 7z archives, by archives in archives, by long strings before the program and by pickles that break off after they have run. So an
-archive into which nobody looks counts as a pickle, and so do opcodes without end. What the opcodes import is named where it can be read, and a pickle is
-never rated safe by it: names can be put together when it runs. A text or a file of weights is one where it would import and call something: words and
-lengths are opcodes too, and a text that spells a list of numbers harms nobody.
+A pickle is a program. It runs when it is loaded, under any name, in a zip (PyTorch), a tar, a numpy
+array of objects, or compressed (joblib); scanners have been led past by 7z archives, by archives in
+archives, by long strings before the program and by pickles that break off after they have run. So
+an archive into which nobody looks counts as a pickle, and so do opcodes without end. What the
+opcodes import is named where it can be read, and a pickle is never rated safe by it: names can be
+put together when it runs. A text or a file of weights is one where it would import and call
+something: words and lengths are opcodes too, and a text that spells a list of numbers harms nobody.
 
 Leave the file out, or save its tensors as safetensors. Never load it to find out what it is.
 """
@@ -30,7 +32,11 @@ def check(subject: Subject) -> Iterator[Violation]:
         if entry.pickle:
             names = ", ".join(entry.imports[:_NAMED]) + ", …" * (len(entry.imports) > _NAMED)
             words = f"; it imports {names}" if names else ""
-            yield Violation(f"is {entry.pickle}{words}; it is never rated safe", entry.path, next="save the tensors as safetensors and leave this file out")
+            yield Violation(
+                f"is {entry.pickle}{words}; it is never rated safe",
+                entry.path,
+                next="save the tensors as safetensors and leave this file out",
+            )
 
 
 RULE = Rule(

@@ -1,8 +1,10 @@
 """Every file is of a type that the profile allows.
 
-A folder that is uploaded whole takes with it what happened to lie there: archives, logs, notebooks, optimizer state, binaries. Nobody can look into all of
-them, so the gate lists what belongs in a checkpoint and refuses the rest. Pictures in SVG and PDF are refused because they can hold scripts, and
-requirements.txt (except under generic) because it says what to install: a model card is the place for both.
+A folder that is uploaded whole takes with it what happened to lie there: archives, logs, notebooks,
+optimizer state, binaries. Nobody can look into all of them, so the gate lists what belongs in a
+checkpoint and refuses the rest. Pictures in SVG and PDF are refused because they can hold scripts,
+and requirements.txt (except under generic) because it says what to install: a model card is the
+place for both.
 
 Leave the file out, or allow its type in ckpt.toml: `[allow] files = ["*.onnx"]`.
 """
@@ -36,9 +38,15 @@ def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
     profile = choose(subject)
     for entry in subject.entries or ():
         if entry.kind in ("file", "link") and not allows(profile, entry.path):
-            why = next((words for end, words in _WHY.items() if entry.path.lower().endswith(end)), "")
+            why = next(
+                (words for end, words in _WHY.items() if entry.path.lower().endswith(end)), ""
+            )
             words = f"is of a type that the profile {profile.name} does not allow{why}"
-            yield Violation(words, entry.path, next="leave it out, or allow its type in ckpt.toml: [allow] files")
+            yield Violation(
+                words,
+                entry.path,
+                next="leave it out, or allow its type in ckpt.toml: [allow] files",
+            )
 
 
 def rule(choose: Choice) -> Rule:

@@ -1,8 +1,9 @@
 """No link leads out of the folder.
 
-What a link leads to is uploaded under the link's name: a file of this machine that nobody meant to publish, or one that changes without the checkpoint. A
-link into the folder is worth a note, since most copies and uploads make a second file of it. Snapshots in the Hugging Face cache are links to the cache's
-blobs; those are at home.
+What a link leads to is uploaded under the link's name: a file of this machine that nobody meant to
+publish, or one that changes without the checkpoint. A link into the folder is worth a note, since
+most copies and uploads make a second file of it. Snapshots in the Hugging Face cache are links to
+the cache's blobs; those are at home.
 
 Put the file itself there.
 """
@@ -26,9 +27,18 @@ def check(subject: Subject) -> Iterator[Violation]:
         if entry.kind != "link" or (not entry.leaves and "/blobs/" in entry.target):
             continue
         if entry.leaves:
-            yield Violation(f"is a link to {entry.target!r}, out of the folder", entry.path, next="put the file itself there, or leave it out")
+            yield Violation(
+                f"is a link to {entry.target!r}, out of the folder",
+                entry.path,
+                next="put the file itself there, or leave it out",
+            )
         else:
-            yield Violation(f"is a link to {entry.target!r}", entry.path, next="put the file itself there", severity=Severity.NOTE)
+            yield Violation(
+                f"is a link to {entry.target!r}",
+                entry.path,
+                next="put the file itself there",
+                severity=Severity.NOTE,
+            )
 
 
 RULE = Rule(

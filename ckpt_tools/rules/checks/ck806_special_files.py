@@ -1,6 +1,7 @@
 """There are only files, folders and links.
 
-A named pipe makes whoever opens it wait for ever; a device or a socket has no bytes to upload. None belongs in a checkpoint. The gate never opens one.
+A named pipe makes whoever opens it wait for ever; a device or a socket has no bytes to upload. None
+belongs in a checkpoint. The gate never opens one.
 
 Remove it.
 """
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
     from ckpt_tools.rules.rule import Subject
 
-_WORDS = {"pipe": "a named pipe, at which a reader waits for ever", "socket": "a socket", "device": "a device"}
+_WORDS = {
+    "pipe": "a named pipe, at which a reader waits for ever",
+    "socket": "a socket",
+    "device": "a device",
+}
 
 
 def check(subject: Subject) -> Iterator[Violation]:

@@ -1,10 +1,13 @@
 """Nothing hidden and no leftovers lie in the folder.
 
-`.env` and `.netrc` hold passwords, `wandb/` logs, configs and the command line of every run. Editors leave copies of what was deleted (`*~`, `.swp`), Python
-its caches, file managers their lists (`.DS_Store`). They are uploaded with the folder and nobody looks at them.
+`.env` and `.netrc` hold passwords, `wandb/` logs, configs and the command line of every run.
+Editors leave copies of what was deleted (`*~`, `.swp`), Python its caches, file managers their
+lists (`.DS_Store`). They are uploaded with the folder and nobody looks at them.
 
-Remove them, or copy what belongs to the checkpoint to a clean folder. `.gitattributes` and `.gitignore` are at home on the Hub. The folders `.git/` of a clone
-and `.cache/huggingface/` of a download are a note: neither `hf upload` nor `ckpt upload` sends them, and the gate does not look into them.
+Remove them, or copy what belongs to the checkpoint to a clean folder. `.gitattributes` and
+`.gitignore` are at home on the Hub. The folders `.git/` of a clone and `.cache/huggingface/` of a
+download are a note: neither `hf upload` nor `ckpt upload` sends them, and the gate does not look
+into them.
 """
 
 from __future__ import annotations
@@ -22,7 +25,17 @@ if TYPE_CHECKING:
     from ckpt_tools.scan.entry import Entry
 
 _HOME = (".gitattributes", ".gitignore")
-_SECRETIVE = (".env", ".git", ".netrc", ".ssh", ".aws", ".npmrc", ".pypirc", ".htpasswd", ".git-credentials")
+_SECRETIVE = (
+    ".env",
+    ".git",
+    ".netrc",
+    ".ssh",
+    ".aws",
+    ".npmrc",
+    ".pypirc",
+    ".htpasswd",
+    ".git-credentials",
+)
 _FOLDERS = ("wandb", "__pycache__", "__macosx", "node_modules", "lightning_logs", "mlruns")
 _ENDS = ("~", ".swp", ".swo", ".bak", ".orig", ".rej", ".tmp", ".pyc", ".pyo", ".log")
 _NAMES = ("thumbs.db", "desktop.ini", "nohup.out", "core")
@@ -37,7 +50,9 @@ def check(subject: Subject) -> Iterator[Violation]:
             continue
         if entry.kind == "folder" and is_left_out(entry.path):
             told = entry.path
-            yield Violation("is not uploaded by hf, and was not looked into", entry.path, severity=Severity.NOTE)
+            yield Violation(
+                "is not uploaded by hf, and was not looked into", entry.path, severity=Severity.NOTE
+            )
             continue
         if _only_leads_there(entry, entries):
             continue
@@ -46,15 +61,26 @@ def check(subject: Subject) -> Iterator[Violation]:
         if words:
             told = path if entry.kind == "folder" else told
             is_secretive = name.startswith(".env") or name in _SECRETIVE
-            yield Violation(words, path, next="remove it before the upload", severity=Severity.ERROR if is_secretive else None)
+            yield Violation(
+                words,
+                path,
+                next="remove it before the upload",
+                severity=Severity.ERROR if is_secretive else None,
+            )
 
 
 def _only_leads_there(folder: Entry, entries: tuple[Entry, ...]) -> bool:
     """Whether nothing is in a `.cache/` but the folder that no upload takes along."""
     if folder.kind != "folder" or not f"/{folder.path}".endswith("/.cache/"):
         return False
-    inside = [entry for entry in entries if entry.path.startswith(folder.path) and entry.path != folder.path]
-    return bool(inside) and all(entry.kind == "folder" and is_left_out(entry.path) for entry in inside)
+    inside = [
+        entry
+        for entry in entries
+        if entry.path.startswith(folder.path) and entry.path != folder.path
+    ]
+    return bool(inside) and all(
+        entry.kind == "folder" and is_left_out(entry.path) for entry in inside
+    )
 
 
 def _fault(name: str, *, is_folder: bool) -> str:
@@ -64,7 +90,11 @@ def _fault(name: str, *, is_folder: bool) -> str:
         return "is hidden"
     if is_folder:
         return "is a folder of logs or caches" if name in _FOLDERS else ""
-    return "is a leftover" if name.endswith(_ENDS) or name in _NAMES or (name.startswith("#") and name.endswith("#")) else ""
+    return (
+        "is a leftover"
+        if name.endswith(_ENDS) or name in _NAMES or (name.startswith("#") and name.endswith("#"))
+        else ""
+    )
 
 
 RULE = Rule(

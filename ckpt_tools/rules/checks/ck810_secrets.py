@@ -1,10 +1,12 @@
 """No file holds a token, a key or a password.
 
-What is on the Hub has been copied within minutes, and deleting it does not call it back. Training writes its environment into configs and cards; tokens
-end up in URLs, in metadata, in notebooks. Every text file is looked through, and every safetensors header, file name and link, and what can be read in the
-first 16 MiB and the last one of pictures and other files, also behind escapes, one level of base64 and gzip. What cannot be looked through is told as
-well. Words that stand for a secret (hf_xxx, your_token) are none, nor is a password that is the user's name. No more than the first four characters of a
-secret are ever shown, by `ckpt verify` neither.
+What is on the Hub has been copied within minutes, and deleting it does not call it back. Training
+writes its environment into configs and cards; tokens end up in URLs, in metadata, in notebooks.
+Every text file is looked through, and every safetensors header, file name and link, and what can be
+read in the first 16 MiB and the last one of pictures and other files, also behind escapes, one
+level of base64 and gzip. What cannot be looked through is told as well. Words that stand for a
+secret (hf_xxx, your_token) are none, nor is a password that is the user's name. No more than the
+first four characters of a secret are ever shown, by `ckpt verify` neither.
 
 Revoke it first, wherever it has been; then take it out.
 """
@@ -34,7 +36,12 @@ def check(subject: Subject) -> Iterator[Violation]:
         for text, place in entry.texts:
             yield from (found._replace(path=entry.path) for found in _told(secrets(text), place))
         if entry.unread:
-            yield Violation(f"was not looked through for secrets: {entry.unread}", entry.path, next=_LOOK, severity=Severity.WARNING)
+            yield Violation(
+                f"was not looked through for secrets: {entry.unread}",
+                entry.path,
+                next=_LOOK,
+                severity=Severity.WARNING,
+            )
 
 
 def _told(found: tuple[Secret, ...], place: str) -> Iterator[Violation]:
@@ -43,11 +50,19 @@ def _told(found: tuple[Secret, ...], place: str) -> Iterator[Violation]:
         counts[secret.kind] += 1
         if counts[secret.kind] <= _MANY:
             where = place or (f"on line {secret.line:,}" if secret.line else "behind escapes")
-            yield Violation(f"holds {_a(secret.kind)}, {redacted(secret.value)}, {where}", subject=secret.kind, next=_REVOKE)
+            yield Violation(
+                f"holds {_a(secret.kind)}, {redacted(secret.value)}, {where}",
+                subject=secret.kind,
+                next=_REVOKE,
+            )
     for kind, count in counts.items():
         if count > _MANY:
             least = "at least " if len(found) == MOST else ""
-            yield Violation(f"holds {least}{count - _MANY:,} more secrets of this kind: {kind}", subject=kind, next=_REVOKE)
+            yield Violation(
+                f"holds {least}{count - _MANY:,} more secrets of this kind: {kind}",
+                subject=kind,
+                next=_REVOKE,
+            )
 
 
 def _a(kind: str) -> str:

@@ -1,10 +1,12 @@
 """No file says where somebody's home is.
 
-Training writes absolute paths into train_config.json and cards: they tell a user's name and how a machine is laid out, and lead nowhere for everybody
-else. Homes are looked for under mounts (/mnt/c, /nfs) too, and /scratch/NAME, /media/NAME and ~NAME count. Names that images and instructions use (user,
-ubuntu, runner, …) are nobody's. The name is not shown here either.
+Training writes absolute paths into train_config.json and cards: they tell a user's name and how a
+machine is laid out, and lead nowhere for everybody else. Homes are looked for under mounts (/mnt/c,
+/nfs) too, and /scratch/NAME, /media/NAME and ~NAME count. Names that images and instructions use
+(user, ubuntu, runner, …) are nobody's. The name is not shown here either.
 
-Write a name on the Hub instead, or a relative path; `ckpt sanitize` removes a teacher's path. What must stay can be lived with in ckpt.toml.
+Write a name on the Hub instead, or a relative path; `ckpt sanitize` removes a teacher's path. What
+must stay can be lived with in ckpt.toml.
 """
 
 from __future__ import annotations
@@ -30,7 +32,12 @@ def check(subject: Subject) -> Iterator[Violation]:
         for text, _ in entry.texts:
             seen.update(homes(text))
         for home in sorted(seen)[:_MANY]:
-            yield Violation(f"holds a path into {hidden(home)}", entry.path, hidden(home), "write a name on the Hub or a relative path instead")
+            yield Violation(
+                f"holds a path into {hidden(home)}",
+                entry.path,
+                hidden(home),
+                "write a name on the Hub or a relative path instead",
+            )
 
 
 RULE = Rule(

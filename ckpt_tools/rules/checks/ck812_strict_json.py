@@ -1,9 +1,11 @@
 """Every JSON file is strict JSON.
 
-Python reads NaN, Infinity, repeated keys (and keeps the last), a byte order mark in some places and integers of any size. Other readers refuse the file,
-or read something else in it, and a file that two readers read differently can show one thing to a reviewer and another to a loader. Whole numbers of more
-than 64 bits are fine where a double holds them as they are, such as 1000000000000000019884624838656, which transformers writes for "no limit" as
-model_max_length: every reader reads the same.
+Python reads NaN, Infinity, repeated keys (and keeps the last), a byte order mark in some places and
+integers of any size. Other readers refuse the file, or read something else in it, and a file that
+two readers read differently can show one thing to a reviewer and another to a loader. Whole numbers
+of more than 64 bits are fine where a double holds them as they are, such as
+1000000000000000019884624838656, which transformers writes for "no limit" as model_max_length: every
+reader reads the same.
 
 Write it again with a strict writer: `json.dumps(..., allow_nan=False)`.
 """
@@ -45,7 +47,9 @@ def _fault(text: str, *, utf8: bool) -> tuple[str, str]:
     try:
         value = parse(text)
     except FormatError as error:
-        return (error.what if error.what.startswith("is ") else f"is not strict JSON: {error.what}"), ""
+        return (
+            error.what if error.what.startswith("is ") else f"is not strict JSON: {error.what}"
+        ), ""
     return _huge(value) if re.search(r"[0-9]{19}", text) else ("", "")
 
 

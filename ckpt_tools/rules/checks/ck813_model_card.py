@@ -1,9 +1,12 @@
 """The folder holds a model card that says what the profile asks for.
 
-The Hub reads the YAML front matter of README.md: without a licence nobody may use the model, without a pipeline tag or a base model nobody finds it, and
-what it was made from is not told. LeRobot's profile asks for license, library_name (lerobot) and pipeline_tag (robotics), transformers' for license and one
-of pipeline_tag and base_model, generic for license. What a template left says nothing: `???`, `[More Information Needed]`, a title `# {{ model_id }}`.
-The front matter is plain YAML without anchors: a few lines of them can stand for more than a machine holds.
+The Hub reads the YAML front matter of README.md: without a licence nobody may use the model,
+without a pipeline tag or a base model nobody finds it, and what it was made from is not told.
+LeRobot's profile asks for license, library_name (lerobot) and pipeline_tag (robotics),
+transformers' for license and one of pipeline_tag and base_model, generic for license. What a
+template left says nothing: `???`, `[More Information Needed]`, a title `# {{ model_id }}`. The
+front matter is plain YAML without anchors: a few lines of them can stand for more than a machine
+holds.
 
 Write README.md with a front matter between two lines `---`.
 """
@@ -28,7 +31,23 @@ if TYPE_CHECKING:
 _CARD = "README.md"
 _LIMIT = 64 << 10
 _DEPTH = 50
-_NOTHING = frozenset(("unset", "none", "null", "todo", "tbd", "fixme", "n/a", "na", "placeholder", "example", "license", "your-license", "xxx"))
+_NOTHING = frozenset(
+    (
+        "unset",
+        "none",
+        "null",
+        "todo",
+        "tbd",
+        "fixme",
+        "n/a",
+        "na",
+        "placeholder",
+        "example",
+        "license",
+        "your-license",
+        "xxx",
+    )
+)
 _ID = re.compile(r"[A-Za-z0-9][\w .+/@:-]*", re.ASCII)
 _MUST = {"lerobot": {"library_name": "lerobot", "pipeline_tag": "robotics"}}
 _LEFT = re.compile(r"^#+ .*\{\{.*\}\}", re.MULTILINE)
@@ -41,7 +60,11 @@ def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
         return
     text = next((entry.text for entry in subject.entries or () if entry.path == _CARD), None)
     if text is None:
-        yield Violation("is not there", _CARD, next=f"write one, with {' and '.join(profile.card)} in its front matter")
+        yield Violation(
+            "is not there",
+            _CARD,
+            next=f"write one, with {' and '.join(profile.card)} in its front matter",
+        )
         return
     front, fault = _front_matter(text)
     if fault:
@@ -50,15 +73,32 @@ def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
     for asked in profile.card:
         keys, words = asked.split("|"), " or ".join(asked.split("|"))
         if not any(front.get(key) for key in keys):
-            yield Violation(f"says no {words} in its front matter", _CARD, words, f"add it; the profile {profile.name} asks for it")
+            yield Violation(
+                f"says no {words} in its front matter",
+                _CARD,
+                words,
+                f"add it; the profile {profile.name} asks for it",
+            )
         elif not any(_says(front.get(key)) for key in keys):
-            yield Violation(f"says {_shown(front.get(keys[0]) or front.get(keys[-1]))} as {words}, which says nothing", _CARD, words, "write what is true")
+            yield Violation(
+                f"says {_shown(front.get(keys[0]) or front.get(keys[-1]))} as {words}, which says nothing",
+                _CARD,
+                words,
+                "write what is true",
+            )
     for key, value in _MUST.get(profile.name, {}).items():
         if _says(front.get(key)) and front[key] != value:
-            yield Violation(f"says {key}: {_shown(front[key])}, and a policy of LeRobot has {value}", _CARD, key, f"write {key}: {value}")
+            yield Violation(
+                f"says {key}: {_shown(front[key])}, and a policy of LeRobot has {value}",
+                _CARD,
+                key,
+                f"write {key}: {value}",
+            )
     left = _LEFT.search(text.partition("```")[0])
     if left:
-        yield Violation(f"has a title that a template left: {left[0][:60]!r}", _CARD, next="write what it is")
+        yield Violation(
+            f"has a title that a template left: {left[0][:60]!r}", _CARD, next="write what it is"
+        )
 
 
 def _shown(value: object) -> str:
@@ -72,13 +112,21 @@ def _says(value: object) -> bool:
 
 
 def _is_name(word: str) -> bool:
-    return _ID.fullmatch(word) is not None and word.lower() not in _NOTHING and "information needed" not in word.lower()
+    return (
+        _ID.fullmatch(word) is not None
+        and word.lower() not in _NOTHING
+        and "information needed" not in word.lower()
+    )
 
 
 def _front_matter(text: str) -> tuple[dict[str, object], str]:
     """Return (what the front matter says, what is wrong with it)."""
     lines = text.removeprefix("\ufeff").splitlines()
-    if not lines or lines[0].rstrip() != "---" or "---" not in (line.rstrip() for line in lines[1:]):
+    if (
+        not lines
+        or lines[0].rstrip() != "---"
+        or "---" not in (line.rstrip() for line in lines[1:])
+    ):
         return {}, "has no front matter"
     end = next(number for number, line in enumerate(lines[1:], 1) if line.rstrip() == "---")
     front = "\n".join(lines[1:end])
@@ -96,13 +144,23 @@ def _front_matter(text: str) -> tuple[dict[str, object], str]:
 
 
 def _bomb(yaml: Any, front: str) -> str:  # noqa: ANN401 - the module, which is imported late
-    """Return what in a front matter could cost a machine, "" for nothing. Reading it token by token costs nothing that its size does not say."""
+    """Return what in a front matter could cost a machine, "" for nothing.
+
+    Reading it token by token costs nothing that its size does not say.
+    """
     depth = 0
     for token in yaml.scan(front, Loader=yaml.SafeLoader):
         if isinstance(token, yaml.AnchorToken | yaml.AliasToken):
             return "has a front matter with anchors or aliases, which can stand for more than a machine holds"
-        opens = (yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken, yaml.BlockSequenceStartToken, yaml.BlockMappingStartToken)
-        depth += isinstance(token, opens) - isinstance(token, yaml.FlowSequenceEndToken | yaml.FlowMappingEndToken | yaml.BlockEndToken)
+        opens = (
+            yaml.FlowSequenceStartToken,
+            yaml.FlowMappingStartToken,
+            yaml.BlockSequenceStartToken,
+            yaml.BlockMappingStartToken,
+        )
+        depth += isinstance(token, opens) - isinstance(
+            token, yaml.FlowSequenceEndToken | yaml.FlowMappingEndToken | yaml.BlockEndToken
+        )
         if depth > _DEPTH:
             return f"has a front matter of more than {_DEPTH} lists or mappings in one another"
     return ""

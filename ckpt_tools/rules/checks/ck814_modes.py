@@ -1,7 +1,8 @@
 """No file may be run, and only its owner may write it.
 
-A checkpoint holds nothing to run: an executable file is a script somebody left or a mistake of an unpacker, and set-user-ID bits lend its owner's rights.
-What everybody may write can be changed between the check and the upload.
+A checkpoint holds nothing to run: an executable file is a script somebody left or a mistake of an
+unpacker, and set-user-ID bits lend its owner's rights. What everybody may write can be changed
+between the check and the upload.
 
 `chmod 644` the files and `chmod 755` the folders.
 """
@@ -28,12 +29,20 @@ def check(subject: Subject) -> Iterator[Violation]:
         if entry.kind not in ("file", "folder") or is_left_out(entry.path):
             continue
         faults = [
-            *(["has a set-user-ID or set-group-ID bit"] if entry.mode & _SPECIAL and entry.kind == "file" else []),
+            *(
+                ["has a set-user-ID or set-group-ID bit"]
+                if entry.mode & _SPECIAL and entry.kind == "file"
+                else []
+            ),
             *(["is executable"] if entry.mode & _RUN and entry.kind == "file" else []),
             *(["can be written by everybody"] if entry.mode & _WORLD else []),
         ]
         if faults:
-            yield Violation(f"{' and '.join(faults)} (mode {entry.mode:o})", entry.path, next=f"chmod {'755' if entry.kind == 'folder' else '644'}")
+            yield Violation(
+                f"{' and '.join(faults)} (mode {entry.mode:o})",
+                entry.path,
+                next=f"chmod {'755' if entry.kind == 'folder' else '644'}",
+            )
 
 
 RULE = Rule(

@@ -1,7 +1,7 @@
 """Files and folders are of sizes that the Hub takes.
 
-The Hub refuses files of more than 50 GB, and folders of more than 10,000 files or repositories of more than 100,000 become slow to list, to clone and to
-load.
+The Hub refuses files of more than 50 GB, and folders of more than 10,000 files or repositories of
+more than 100,000 become slow to list, to clone and to load.
 
 `ckpt reshard` splits weights into smaller files. Pack what are many small files, or leave them out.
 """
@@ -31,13 +31,24 @@ def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
         if entry.kind != "folder":
             counts[entry.path.rpartition("/")[0]] += 1
         if entry.size > profile.largest:
-            words = f"has {entry.size:,} bytes, more than the {profile.largest:,} that the Hub takes"
+            words = (
+                f"has {entry.size:,} bytes, more than the {profile.largest:,} that the Hub takes"
+            )
             yield Violation(words, entry.path, next="split it: ckpt reshard")
     for folder, count in counts.items():
         if count > profile.many:
-            yield Violation(f"holds {count:,} files, more than {profile.many:,}", f"{folder}/" * bool(folder), next=_FEWER, severity=Severity.NOTE)
+            yield Violation(
+                f"holds {count:,} files, more than {profile.many:,}",
+                f"{folder}/" * bool(folder),
+                next=_FEWER,
+                severity=Severity.NOTE,
+            )
     if counts.total() > profile.most:
-        yield Violation(f"holds {counts.total():,} files in all, more than {profile.most:,}", next=_FEWER, severity=Severity.NOTE)
+        yield Violation(
+            f"holds {counts.total():,} files in all, more than {profile.most:,}",
+            next=_FEWER,
+            severity=Severity.NOTE,
+        )
 
 
 _FEWER = "leave out what is not needed"

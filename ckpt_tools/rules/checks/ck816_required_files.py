@@ -1,8 +1,9 @@
 """Every file that the profile asks for is there.
 
-An upload without its weights or its config is an upload that nobody can use, and the gate cannot judge what is not there: LeRobot's profile asks for
-config.json and model.safetensors, transformers' for config.json and a .safetensors file, generic for a .safetensors file. That one may lie in a folder
-below, as the parts of a diffusers pipeline do.
+An upload without its weights or its config is an upload that nobody can use, and the gate cannot
+judge what is not there: LeRobot's profile asks for config.json and model.safetensors, transformers'
+for config.json and a .safetensors file, generic for a .safetensors file. That one may lie in a
+folder below, as the parts of a diffusers pipeline do.
 
 Save the checkpoint again, or name the folder that holds it.
 """
@@ -28,18 +29,32 @@ def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
     """Yield one finding for each glob that no file in the folder meets."""
     profile = choose(subject)
     is_deep = profile.name == GENERIC.name
-    files = (entry.path for entry in subject.entries or () if entry.kind in ("file", "link") and (is_deep or "/" not in entry.path))
+    files = (
+        entry.path
+        for entry in subject.entries or ()
+        if entry.kind in ("file", "link") and (is_deep or "/" not in entry.path)
+    )
     names = [path for path in files if not _is_state(path)]
     for glob in profile.required:
         if not any(matches(name, (glob,)) for name in names):
-            yield Violation("is not there", glob, next=f"the profile {profile.name} asks for it: save the checkpoint again")
+            yield Violation(
+                "is not there",
+                glob,
+                next=f"the profile {profile.name} asks for it: save the checkpoint again",
+            )
 
 
 def is_collection(subject: Subject, choose: Choice) -> bool:
-    """Whether a folder holds weights that are no one checkpoint: the parts of a pipeline, or several LoRAs. The profile generic takes it as it is."""
+    """Whether a folder holds weights that are no one checkpoint.
+
+    The parts of a pipeline, or several LoRAs. The profile generic takes it as it is.
+    """
     paths = [entry.path for entry in subject.entries or () if entry.kind in ("file", "link")]
     weights = [path for path in paths if path.endswith(".safetensors") and not _is_state(path)]
-    is_one = any("/" not in path and (path == "model.safetensors" or path.endswith(INDEX_SUFFIX)) for path in paths)
+    is_one = any(
+        "/" not in path and (path == "model.safetensors" or path.endswith(INDEX_SUFFIX))
+        for path in paths
+    )
     return bool(weights) and not is_one and choose(subject).name == GENERIC.name
 
 

@@ -1,7 +1,8 @@
 """Every suppression in the settings is needed, and none has run out.
 
-A suppression that no finding needs hides the next one that fits it; one that has run out hides nothing any more, and what it hid is a finding again. The
-gate tells both as notes, since neither is the checkpoint's fault. The settings are read by the gate, so this rule finds nothing by itself.
+A suppression that no finding needs hides the next one that fits it; one that has run out hides
+nothing any more, and what it hid is a finding again. The gate tells both as notes, since neither is
+the checkpoint's fault. The settings are read by the gate, so this rule finds nothing by itself.
 
 Take it out of ckpt.toml, or look at the finding again and write a later day.
 """

@@ -1,9 +1,11 @@
 """Every .safetensors file in the folder can be read as one.
 
-Reading a checkpoint reads the weights that belong to it. What else carries the suffix is uploaded with it and passes for weights: a download that broke
-off, a page that says "log in", a program, bytes behind the last tensor that no tool shows.
+Reading a checkpoint reads the weights that belong to it. What else carries the suffix is uploaded
+with it and passes for weights: a download that broke off, a page that says "log in", a program,
+bytes behind the last tensor that no tool shows.
 
-Leave the file out, or save it again. Of a clone without its large files, fetch them: `git lfs pull`.
+Leave the file out, or save it again. Of a clone without its large files, fetch them: `git lfs
+pull`.
 """
 
 from __future__ import annotations
@@ -31,11 +33,20 @@ def check(subject: Subject) -> Iterator[Violation]:
             decoded(entry)
         except FormatError as error:
             where = f"{error.subject}: " * bool(error.subject)
-            yield Violation(f"is no safetensors file that can be read: {where}{error.what}", entry.path, error.subject, _next(entry))
+            yield Violation(
+                f"is no safetensors file that can be read: {where}{error.what}",
+                entry.path,
+                error.subject,
+                _next(entry),
+            )
 
 
 def _next(entry: Entry) -> str:
-    return "fetch what it points to: git lfs pull" if entry.head.startswith(b"version https://git-lfs") else "leave it out, or save it again"
+    return (
+        "fetch what it points to: git lfs pull"
+        if entry.head.startswith(b"version https://git-lfs")
+        else "leave it out, or save it again"
+    )
 
 
 RULE = Rule(

@@ -1,10 +1,12 @@
 """Something refers to every weight file.
 
-A loader reads model.safetensors, the shards that an index names, the state that a processor names. Another weight file is downloaded by everybody and
-loaded by nobody: a teacher that was forgotten, weights of an earlier run, a copy under another name. LeRobot reads nothing else, so under lerobot nothing
-else counts. Under transformers an adapter beside its config does, a file that a JSON file beside it names, and the parts of a diffusers pipeline or a
-sentence-transformers model that its list names; a folder with its own config.json is a model of its own, which is worth a note. Under generic several files
-are normal, LoRAs for one; there a file beside the weights is a note.
+A loader reads model.safetensors, the shards that an index names, the state that a processor names.
+Another weight file is downloaded by everybody and loaded by nobody: a teacher that was forgotten,
+weights of an earlier run, a copy under another name. LeRobot reads nothing else, so under lerobot
+nothing else counts. Under transformers an adapter beside its config does, a file that a JSON file
+beside it names, and the parts of a diffusers pipeline or a sentence-transformers model that its
+list names; a folder with its own config.json is a model of its own, which is worth a note. Under
+generic several files are normal, LoRAs for one; there a file beside the weights is a note.
 
 Leave it out, or put it into a repository of its own.
 """
@@ -39,7 +41,12 @@ def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
             folder = entry.path.rpartition("/")[0]
             is_model = profile == "transformers" and folder and f"{folder}/config.json" in paths
             severity = Severity.NOTE if is_model or profile == "generic" else None
-            yield Violation(f"is a weight file of {entry.size:,} bytes that nothing refers to", entry.path, next=_NEXT, severity=severity)
+            yield Violation(
+                f"is a weight file of {entry.size:,} bytes that nothing refers to",
+                entry.path,
+                next=_NEXT,
+                severity=severity,
+            )
 
 
 _NEXT = "leave it out, or put it into a repository of its own"

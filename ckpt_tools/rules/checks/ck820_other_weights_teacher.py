@@ -1,7 +1,7 @@
 """No other weight file holds a teacher.
 
-CK301 finds a teacher among the checkpoint's own weights. A teacher in a file beside them, or in a folder below, goes to the Hub all the same: whoever may
-not publish it has published it.
+CK301 finds a teacher among the checkpoint's own weights. A teacher in a file beside them, or in a
+folder below, goes to the Hub all the same: whoever may not publish it has published it.
 
 Leave the file out.
 """
@@ -26,11 +26,18 @@ def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each file and prefix."""
     for entry, header in readable(subject):
         for prefix in TEACHER_PREFIXES:
-            held = [tensor for tensor in header.tensors if unwrapped(tensor.name).startswith(prefix)]
+            held = [
+                tensor for tensor in header.tensors if unwrapped(tensor.name).startswith(prefix)
+            ]
             if held:
                 nbytes = sum(tensor.nbytes for tensor in held)
                 words = f"holds {len(held):,} tensors under `{prefix}`, {nbytes:,} bytes"
-                yield Violation(words, entry.path, held[0].name, "leave it out, or take the teacher out of it: ckpt strip")
+                yield Violation(
+                    words,
+                    entry.path,
+                    held[0].name,
+                    "leave it out, or take the teacher out of it: ckpt strip",
+                )
 
 
 RULE = Rule(

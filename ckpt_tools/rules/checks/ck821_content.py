@@ -1,9 +1,10 @@
 """Every file holds what its name says.
 
-A name decides who looks at a file and how; its content decides what it does. A program called logo.png or LICENSE, an archive behind a picture, a model in
-another format called tokenizer.model pass everybody who goes by names. So what the gate knows by its suffix must start as such files do, files of text must
-be text, and a program or an archive is refused under any name but its own. A picture of another format than its suffix says is worth a note: viewers go
-by the content.
+A name decides who looks at a file and how; its content decides what it does. A program called
+logo.png or LICENSE, an archive behind a picture, a model in another format called tokenizer.model
+pass everybody who goes by names. So what the gate knows by its suffix must start as such files do,
+files of text must be text, and a program or an archive is refused under any name but its own. A
+picture of another format than its suffix says is worth a note: viewers go by the content.
 
 Give the file its own name, or leave it out.
 """
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
     from ckpt_tools.scan.entry import Entry
 
 _TEXT = "text"
-_PICTURES = {".png": magic.PNG, ".jpg": magic.JPEG, ".jpeg": magic.JPEG, ".gif": magic.GIF, ".webp": magic.WEBP}
+_PICTURES = {
+    ".png": magic.PNG,
+    ".jpg": magic.JPEG,
+    ".jpeg": magic.JPEG,
+    ".gif": magic.GIF,
+    ".webp": magic.WEBP,
+}
 _KNOWN: dict[str, tuple[str, ...]] = {
     ".mp4": (magic.MP4,),
     ".model": (magic.SENTENCEPIECE, _TEXT),
@@ -57,7 +64,12 @@ def check(subject: Subject) -> Iterator[Violation]:
         if entry.kind in ("file", "link") and entry.size and not entry.unread:
             words, severity = _fault(entry, _suffix(entry.path))
             if words:
-                yield Violation(words, entry.path, next="give it its own name, or leave it out", severity=severity)
+                yield Violation(
+                    words,
+                    entry.path,
+                    next="give it its own name, or leave it out",
+                    severity=severity,
+                )
 
 
 def _suffix(path: str) -> str:
@@ -71,14 +83,31 @@ def _suffix(path: str) -> str:
 
 def _fault(entry: Entry, suffix: str) -> tuple[str, Severity | None]:
     """Return (what is wrong, how bad that is if not as bad as the rule says), "" for nothing."""
-    held = entry.content if suffix in _PICTURES or entry.content in _KNOWN.get(suffix, ()) else _held(entry)
-    due = (_PICTURES[suffix],) if suffix in _PICTURES else (_TEXT,) if suffix in _TEXTS else _KNOWN.get(suffix, ())
+    held = (
+        entry.content
+        if suffix in _PICTURES or entry.content in _KNOWN.get(suffix, ())
+        else _held(entry)
+    )
+    due = (
+        (_PICTURES[suffix],)
+        if suffix in _PICTURES
+        else (_TEXT,)
+        if suffix in _TEXTS
+        else _KNOWN.get(suffix, ())
+    )
     if entry.is_zip and held != magic.ZIP and magic.ZIP not in (*due, *_OWN.get(suffix, ())):
         return f"is {held or 'data'}, and a zip archive behind it", None
     if due and held not in due:
         is_picture = suffix in _PICTURES and held in magic.PICTURES
-        return f"is {held or 'of a kind that is not known'}, and its name says {due[0]}", Severity.NOTE if is_picture else None
-    return (f"is {held}", None) if not due and held in magic.PROGRAMS | magic.ARCHIVES and held not in _OWN.get(suffix, ()) else ("", None)
+        return (
+            f"is {held or 'of a kind that is not known'}, and its name says {due[0]}",
+            Severity.NOTE if is_picture else None,
+        )
+    return (
+        (f"is {held}", None)
+        if not due and held in magic.PROGRAMS | magic.ARCHIVES and held not in _OWN.get(suffix, ())
+        else ("", None)
+    )
 
 
 def _held(entry: Entry) -> str:

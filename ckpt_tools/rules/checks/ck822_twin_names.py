@@ -1,7 +1,8 @@
 """No two names are one name to another file system.
 
-macOS and Windows take Config.json and config.json for one file, and macOS takes two spellings of one letter with an accent for one. Of two such files one
-is left after a download, and nobody knows which: what was checked is not what is loaded.
+macOS and Windows take Config.json and config.json for one file, and macOS takes two spellings of
+one letter with an accent for one. Of two such files one is left after a download, and nobody knows
+which: what was checked is not what is loaded.
 
 Rename one, or leave it out.
 """
@@ -30,11 +31,19 @@ def check(subject: Subject) -> Iterator[Violation]:
         alike[f"{folder}/{_folded(name)}"].append(path)
     for paths in alike.values():
         for path in paths[1:]:
-            yield Violation(f"is the same name as {paths[0]!r} to file systems that fold case or spelling", path, next="rename one, or leave it out")
+            yield Violation(
+                f"is the same name as {paths[0]!r} to file systems that fold case or spelling",
+                path,
+                next="rename one, or leave it out",
+            )
 
 
 def _folded(name: str) -> str:
-    return name.lower() if name.isascii() else unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return (
+        name.lower()
+        if name.isascii()
+        else unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    )
 
 
 RULE = Rule(

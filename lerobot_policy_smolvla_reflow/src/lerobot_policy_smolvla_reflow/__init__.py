@@ -1,8 +1,9 @@
 """A LeRobot plugin: trains reflow students of SmolVLA and saves them as normal SmolVLA checkpoints.
 
-Importing it registers the policy type `smolvla_reflow` and its optimizer, and translates the command line described in
-`command_line`; an error of this plugin then ends a command with its sentence, not a traceback. LeRobot does the import by itself. Models are
-imported only when a policy is made.
+Importing it registers the policy type `smolvla_reflow` and its optimizer, and translates the
+command line described in `command_line`; an error of this plugin then ends a command with its
+sentence, not a traceback. LeRobot does the import by itself. Models are imported only when a policy
+is made.
 """
 
 from __future__ import annotations

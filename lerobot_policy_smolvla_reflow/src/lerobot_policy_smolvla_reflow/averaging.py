@@ -16,7 +16,11 @@ class WeightAverage:
 
     def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], decay: float) -> None:
         self.decay = decay
-        self.weights = {name: weight.detach().to(torch.float32, copy=True) for name, weight in parameters if weight.requires_grad}
+        self.weights = {
+            name: weight.detach().to(torch.float32, copy=True)
+            for name, weight in parameters
+            if weight.requires_grad
+        }
 
     @torch.no_grad()
     def update(self, parameters: Iterable[tuple[str, nn.Parameter]]) -> None:

@@ -1,4 +1,7 @@
-"""The errors a person can put right, and how they end a command. Programming mistakes stay ordinary exceptions."""
+"""The errors a person can put right, and how they end a command.
+
+Programming mistakes stay ordinary exceptions.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ from draccus.utils import DecodingError
 class ReflowError(DecodingError):
     """Something the caller can put right: one sentence that names the config field and the way out.
 
-    It is a `DecodingError` because LeRobot's argument parser prints exactly that family as one line and exits with 1;
-    any other exception raised while a config is built becomes "Couldn't instantiate class" with the sentence buried below.
+    It is a `DecodingError` because LeRobot's argument parser prints exactly that family as one line
+    and exits with 1; any other exception raised while a config is built becomes "Couldn't
+    instantiate class" with the sentence buried below.
     """
 
     def __init__(self, field: str, sentence: str) -> None:
@@ -29,10 +33,15 @@ class UncleanCheckpointError(RuntimeError):
 
 
 def end_without_traceback() -> None:
-    """From here on an uncaught error of this module ends the process with its sentence alone; every other one as before."""
+    """From here on an uncaught error of this module ends the process with its sentence alone.
+
+    Every other one as before.
+    """
     otherwise = sys.excepthook
 
-    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    def report(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
         if isinstance(error, ReflowError | UncleanCheckpointError):
             sys.stderr.write(f"error: {error}\n")
         else:

@@ -1,10 +1,14 @@
-"""The mathematics of reflow: path, time sampling, ODE solver, losses, straightness. Nothing but torch; no model, no config, no I/O.
+"""The mathematics of reflow: path, time sampling, ODE solver, losses, straightness.
 
-LeRobot's convention holds throughout: t = 1 is noise, t = 0 is the action, x_t = t * z1 + (1 - t) * z0, and the velocity of that
-straight path is dx/dt = z1 - z0. Shape suffixes: B batch, T chunk steps, A action dimensions (all `max_action_dim` of them), K solver
-steps. Actions are in normalised units, time has none.
+Nothing but torch; no model, no config, no I/O.
 
-Sources: Rectified Flow, arXiv 2209.03003 (RF); Improving the Training of Rectified Flows, arXiv 2405.20320 (2-RF++).
+LeRobot's convention holds throughout: t = 1 is noise, t = 0 is the action, x_t = t * z1 + (1 - t) *
+z0, and the velocity of that straight path is dx/dt = z1 - z0. Shape suffixes: B batch, T chunk
+steps, A action dimensions (all `max_action_dim` of them), K solver steps. Actions are in normalised
+units, time has none.
+
+Sources: Rectified Flow, arXiv 2209.03003 (RF); Improving the Training of Rectified Flows, arXiv
+2405.20320 (2-RF++).
 """
 
 from __future__ import annotations
@@ -30,35 +34,48 @@ BETA_SCALE, BETA_OFFSET = 0.999, 0.001
 
 
 class Solution(NamedTuple):
-    """An ODE solved from noise to action: the end point z0_BTA and the velocity at the start of each step, velocity_KBTA."""
+    """An ODE solved from noise to action.
+
+    The end point z0_BTA and the velocity at the start of each step, velocity_KBTA.
+    """
 
     z0_BTA: Tensor
     velocity_KBTA: Tensor
 
 
 def interpolate(z0_BTA: Tensor, z1_BTA: Tensor, time_B: Tensor) -> Tensor:
-    """The point x_BTA at `time_B` on the straight path from z0 (t = 0) to z1 (t = 1); exact at both ends. RF, equation 1."""
+    """The point x_BTA at `time_B` on the straight path from z0 (t = 0) to z1 (t = 1).
+
+    Exact at both ends. RF, equation 1.
+    """
     time_B11 = time_B[:, None, None]
     return time_B11 * z1_BTA + (1 - time_B11) * z0_BTA
 
 
 def straight_velocity(z0_BTA: Tensor, z1_BTA: Tensor) -> Tensor:
-    """The velocity z1 - z0 of the straight path, constant in time: what the student regresses. RF, equation 1."""
+    """The velocity z1 - z0 of the straight path, constant in time: what the student regresses.
+
+    RF, equation 1.
+    """
     return z1_BTA - z0_BTA
 
 
-def sample_time(sampling: str, batch: int, generator: torch.Generator, *, endpoint_mass: float = 0.5) -> Tensor:
+def sample_time(
+    sampling: str, batch: int, generator: torch.Generator, *, endpoint_mass: float = 0.5
+) -> Tensor:
     """Times time_B in [0, 1], F32, on the generator's device.
 
-    `uniform`: U(0, 1), RF. `beta`: Beta(1.5, 1) * 0.999 + 0.001, what SmolVLA trains with. `u_shaped`: density proportional to
-    e^(at) + e^(a(1-t)) with a = 4, 2-RF++. `endpoint_mixture`: exactly 1 with probability `endpoint_mass`, else uniform: a one-step
-    student is only ever asked for its velocity at t = 1. Raises ValueError for another name.
+    `uniform`: U(0, 1), RF. `beta`: Beta(1.5, 1) * 0.999 + 0.001, what SmolVLA trains with.
+    `u_shaped`: density proportional to e^(at) + e^(a(1-t)) with a = 4, 2-RF++. `endpoint_mixture`:
+    exactly 1 with probability `endpoint_mass`, else uniform: a one-step student is only ever asked
+    for its velocity at t = 1. Raises ValueError for another name.
     """
     uniform_B = torch.rand(batch, generator=generator, device=generator.device)
     if sampling == "uniform":
         return uniform_B
     if sampling == "beta":
-        # The inverse of Beta(a, 1)'s distribution function t^a; torch's own Beta takes no generator.
+        # The inverse of Beta(a, 1)'s distribution function t^a; torch's own Beta takes no
+        # generator.
         return uniform_B.pow(1 / BETA_EXPONENT) * BETA_SCALE + BETA_OFFSET
     coin_B = torch.rand(batch, generator=generator, device=generator.device)
     if sampling == "u_shaped":
@@ -72,8 +89,8 @@ def sample_time(sampling: str, batch: int, generator: torch.Generator, *, endpoi
 def solve(velocity: Velocity, z1_BTA: Tensor, steps: int, solver: str = "euler") -> Solution:
     """The ODE dx/dt = velocity(x, t) solved from t = 1 at z1 down to t = 0 in equal steps.
 
-    `euler` calls the velocity `steps` times and matches LeRobot's sampling loop bit for bit. `heun` (the explicit trapezoid rule)
-    calls it 2 * steps times. Raises ValueError for another solver.
+    `euler` calls the velocity `steps` times and matches LeRobot's sampling loop bit for bit. `heun`
+    (the explicit trapezoid rule) calls it 2 * steps times. Raises ValueError for another solver.
     """
     if solver not in SOLVERS:
         raise ValueError(f"unknown solver {solver!r}; one of {', '.join(SOLVERS)}")
@@ -83,7 +100,8 @@ def solve(velocity: Velocity, z1_BTA: Tensor, steps: int, solver: str = "euler")
         v_BTA = velocity(x_BTA, _time(1.0 + step * dt, z1_BTA))
         velocities.append(v_BTA)
         if solver == "heun":
-            # The last step ends at t = 0 up to rounding; clamping keeps the time a model sees inside [0, 1].
+            # The last step ends at t = 0 up to rounding; clamping keeps the time a model sees
+            # inside [0, 1].
             ahead_BTA = velocity(x_BTA + dt * v_BTA, _time(max(1.0 + (step + 1) * dt, 0.0), z1_BTA))
             v_BTA = (v_BTA + ahead_BTA) / 2
         x_BTA = x_BTA + dt * v_BTA
@@ -91,13 +109,18 @@ def solve(velocity: Velocity, z1_BTA: Tensor, steps: int, solver: str = "euler")
 
 
 def _time(value: float, like_BTA: Tensor) -> Tensor:
-    return torch.tensor(value, dtype=torch.float32, device=like_BTA.device).expand(like_BTA.shape[0])
+    return torch.tensor(value, dtype=torch.float32, device=like_BTA.device).expand(
+        like_BTA.shape[0]
+    )
 
 
 def straightness(z1_BTA: Tensor, solution: Solution) -> Tensor:
-    """S = E ||(z1 - z0) - v||^2 over the solver's steps, per element: 0 on a straight path. A scalar, squared units. RF, equation 7.
+    """S = E ||(z1 - z0) - v||^2 over the solver's steps, per element: 0 on a straight path.
 
-    z0 is the solution's own end point, so that this measures the curvature of the model's path and not its error.
+    A scalar, squared units. RF, equation 7.
+
+    z0 is the solution's own end point, so that this measures the curvature of the model's path and
+    not its error.
     """
     chord_BTA = straight_velocity(solution.z0_BTA, z1_BTA)
     return (chord_BTA - solution.velocity_KBTA).square().mean()
@@ -109,7 +132,10 @@ def mse(squared_error_BTA: Tensor) -> Tensor:
 
 
 def pseudo_huber(squared_error_BTA: Tensor) -> Tensor:
-    """sqrt(||error||^2 + c^2) - c per sample, loss_B, with c = 0.00054 d for d = T * A. Action units. 2-RF++, section 4.2."""
+    """sqrt(||error||^2 + c^2) - c per sample, loss_B, with c = 0.00054 d for d = T * A.
+
+    Action units. 2-RF++, section 4.2.
+    """
     c = PSEUDO_HUBER_SCALE * squared_error_BTA[0].numel()
     return (squared_error_BTA.sum(dim=(1, 2)) + c * c).sqrt() - c
 
@@ -117,8 +143,9 @@ def pseudo_huber(squared_error_BTA: Tensor) -> Tensor:
 def reflow_loss(loss: str, squared_error_BTA: Tensor) -> Tensor:
     """The named loss per sample, loss_B, over every chunk step and every action dimension, padded ones too.
 
-    The padded dimensions are part of the teacher's ODE: their end points are not zero and they feed back into the real ones at the next
-    step, so the student must learn them as well. Raises ValueError for another name.
+    The padded dimensions are part of the teacher's ODE: their end points are not zero and they feed
+    back into the real ones at the next step, so the student must learn them as well. Raises
+    ValueError for another name.
     """
     if loss == "mse":
         return mse(squared_error_BTA)

@@ -1,4 +1,7 @@
-"""From squared errors to the loss of a batch that may mix reflow rows and real-data rows. Tensors only; no model."""
+"""From squared errors to the loss of a batch that may mix reflow rows and real-data rows.
+
+Tensors only; no model.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from lerobot_policy_smolvla_reflow import flow
 class RealRows:
     """Which rows regress the dataset's actions, and LeRobot's masks for them.
 
-    `is_pad_BT` marks steps after the episode's end (None when the dataset has no such mark), `dims` counts the robot's own action dimensions.
+    `is_pad_BT` marks steps after the episode's end (None when the dataset has no such mark), `dims`
+    counts the robot's own action dimensions.
     """
 
     real_B: Tensor
@@ -25,9 +29,10 @@ class RealRows:
 def batch_loss(loss: str, squared_error_BTA: Tensor, rows: RealRows, reduction: str) -> Tensor:
     """The loss of the batch: a scalar for `reduction="mean"`, loss_B for `"none"`.
 
-    A reflow row counts every step and every dimension: its target is the teacher's chunk, which has no padding. A real row keeps LeRobot's
-    masks. With `"mean"` the two kinds are reduced as LeRobot reduces them and weighted by their share of rows, so that a batch of one kind
-    has exactly that kind's loss. Raises ValueError for another reduction.
+    A reflow row counts every step and every dimension: its target is the teacher's chunk, which has
+    no padding. A real row keeps LeRobot's masks. With `"mean"` the two kinds are reduced as LeRobot
+    reduces them and weighted by their share of rows, so that a batch of one kind has exactly that
+    kind's loss. Raises ValueError for another reduction.
     """
     if reduction not in ("mean", "none"):
         raise ValueError(f"unknown reduction {reduction!r}; one of mean, none")
@@ -35,7 +40,11 @@ def batch_loss(loss: str, squared_error_BTA: Tensor, rows: RealRows, reduction: 
     if not rows.real_B.any():
         return reflow_B if reduction == "none" else reflow_B.mean()
     real_BTD = squared_error_BTA[:, :, : rows.dims]
-    counts_BT = torch.ones_like(real_BTD[:, :, 0]) if rows.is_pad_BT is None else (~rows.is_pad_BT).to(real_BTD.dtype)
+    counts_BT = (
+        torch.ones_like(real_BTD[:, :, 0])
+        if rows.is_pad_BT is None
+        else (~rows.is_pad_BT).to(real_BTD.dtype)
+    )
     sum_B = (real_BTD * counts_BT[:, :, None]).sum(dim=(1, 2))
     valid_B = counts_BT.sum(dim=1) * rows.dims
     if reduction == "none":

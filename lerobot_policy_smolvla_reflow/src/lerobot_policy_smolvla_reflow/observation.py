@@ -1,4 +1,7 @@
-"""What a policy sees, made ready for its model. No reflow in here: the same for teacher, student and stored pairs."""
+"""What a policy sees, made ready for its model.
+
+No reflow in here: the same for teacher, student and stored pairs.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ WITH_TIME = 3  # dimensions of a state (B, time, S), as LeRobot's training batch
 class Observation:
     """What the policy sees, ready for the model.
 
-    Images (B, 3, H, W) in [-1, 1], their masks (B,), language tokens and masks (B, L), and the padded state (B, max_state_dim).
+    Images (B, 3, H, W) in [-1, 1], their masks (B,), language tokens and masks (B, L), and the
+    padded state (B, max_state_dim).
     """
 
     images: list[Tensor]
@@ -28,15 +32,30 @@ class Observation:
     @property
     def parts(self) -> tuple[list[Tensor], list[Tensor], Tensor, Tensor, Tensor]:
         """The five, in the order LeRobot's model takes them."""
-        return self.images, self.image_masks, self.language_tokens_BL, self.language_masks_BL, self.state_BS
+        return (
+            self.images,
+            self.image_masks,
+            self.language_tokens_BL,
+            self.language_masks_BL,
+            self.state_BS,
+        )
 
 
 def observe(policy: SmolVLAPolicy, batch: Mapping[str, Tensor]) -> Observation:
-    """The observation in a preprocessed batch, which is not changed: images resized and padded, the newest state decoded and padded."""
+    """The observation in a preprocessed batch, which is not changed.
+
+    Images resized and padded, the newest state decoded and padded.
+    """
     images, image_masks = policy.prepare_images(batch)
     state = batch[OBS_STATE]
     state = state[:, -1] if state.ndim == WITH_TIME else state
     if policy.config.adapt_to_pi_aloha:
         state = policy._pi_aloha_decode_state(state.clone())
     state_BS = policy.prepare_state({OBS_STATE: state})
-    return Observation(images, image_masks, batch[OBS_LANGUAGE_TOKENS], batch[OBS_LANGUAGE_ATTENTION_MASK], state_BS)
+    return Observation(
+        images,
+        image_masks,
+        batch[OBS_LANGUAGE_TOKENS],
+        batch[OBS_LANGUAGE_ATTENTION_MASK],
+        state_BS,
+    )

@@ -1,8 +1,10 @@
 """AdamW with F32 masters, and its config registered with LeRobot. Nothing about models or policies.
 
-SmolVLA's expert is stored in BF16, which has 8 significant bits: at the small rates of distillation most updates are smaller than half
-a unit in the last place and plain AdamW rounds them away. Here every low-precision parameter is the rounding of an F32 master kept in
-the optimizer's state, so small updates add up while forward, backward and inference keep seeing the very weights that get saved.
+SmolVLA's expert is stored in BF16, which has 8 significant bits: at the small rates of distillation
+most updates are smaller than half a unit in the last place and plain AdamW rounds them away. Here
+every low-precision parameter is the rounding of an F32 master kept in the optimizer's state, so
+small updates add up while forward, backward and inference keep seeing the very weights that get
+saved.
 """
 
 from __future__ import annotations
@@ -21,17 +23,33 @@ _F32_STATE = ("master", "exp_avg", "exp_avg_sq")
 
 
 class MasterAdamW(torch.optim.Optimizer):
-    """AdamW (arXiv 1711.05101), in F32 for every parameter; a parameter of lower precision is the rounding of its master.
+    """AdamW (arXiv 1711.05101), in F32 for every parameter.
 
-    State per parameter: `step` (F32 scalar), `exp_avg` and `exp_avg_sq` (F32), and `master` (F32) where the parameter itself is not F32.
+    A parameter of lower precision is the rounding of its master.
+
+    State per parameter: `step` (F32 scalar), `exp_avg` and `exp_avg_sq` (F32), and `master` (F32)
+    where the parameter itself is not F32.
     """
 
-    def __init__(self, params: OptimizerParams, *, lr: float, betas: tuple[float, float], eps: float, weight_decay: float) -> None:
-        super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay})
+    def __init__(
+        self,
+        params: OptimizerParams,
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float,
+    ) -> None:
+        super().__init__(
+            params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay}
+        )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch types the two call forms as overloads
-        """One update of every parameter that has a gradient; returns the closure's loss, if one was given."""
+        """One update of every parameter that has a gradient.
+
+        Returns the closure's loss, if one was given.
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -41,11 +59,15 @@ class MasterAdamW(torch.optim.Optimizer):
         return loss
 
     def _step_group(self, group: dict[str, Any]) -> None:
-        trained: list[Tensor] = [parameter for parameter in group["params"] if parameter.grad is not None]
+        trained: list[Tensor] = [
+            parameter for parameter in group["params"] if parameter.grad is not None
+        ]
         if not trained:
             return
         states = [self._state_of(parameter) for parameter in trained]
-        masters = [state.get("master", parameter) for parameter, state in zip(trained, states, strict=True)]
+        masters = [
+            state.get("master", parameter) for parameter, state in zip(trained, states, strict=True)
+        ]
         beta1, beta2 = group["betas"]
         adamw(
             masters,
@@ -74,7 +96,8 @@ class MasterAdamW(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores a saved state in F32 and rounds the masters into their parameters.
 
-        torch casts state to the parameter's dtype when it loads, which would round the masters away.
+        torch casts state to the parameter's dtype when it loads, which would round the masters
+        away.
         """
         super().load_state_dict(state_dict)
         saved_ids = [index for group in state_dict["param_groups"] for index in group["params"]]
@@ -83,7 +106,9 @@ class MasterAdamW(torch.optim.Optimizer):
             saved = state_dict["state"].get(saved_id, {})
             for key in _F32_STATE:
                 if key in saved:
-                    self.state[parameter][key] = saved[key].to(parameter.device, torch.float32, copy=True)
+                    self.state[parameter][key] = saved[key].to(
+                        parameter.device, torch.float32, copy=True
+                    )
             if "master" in saved:
                 parameter.copy_(self.state[parameter]["master"])
 
@@ -95,4 +120,6 @@ class MasterAdamWConfig(AdamWConfig):
 
     def build(self, params: OptimizerParams) -> torch.optim.Optimizer:
         """The optimizer over `params`."""
-        return MasterAdamW(params, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay)
+        return MasterAdamW(
+            params, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay
+        )

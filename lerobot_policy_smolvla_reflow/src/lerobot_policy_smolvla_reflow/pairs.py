@@ -1,8 +1,11 @@
-"""Stored (noise, teacher action) pairs: their manifest, their shards, and the lookup a training step makes. Making them is `pairs_command`.
+"""Stored (noise, teacher action) pairs.
 
-A folder holds `manifest.json` and `pairs-00000.safetensors` onwards; shard k covers the dataset frames [k * shard_frames, (k + 1) *
-shard_frames) and holds `z1` and `z0`, F32 (frames, draws, T, A). Noise is a function of (seed, frame, draw) alone, so neither the number
-of workers nor a restart changes a pair.
+Their manifest, their shards, and the lookup a training step makes. Making them is `pairs_command`.
+
+A folder holds `manifest.json` and `pairs-00000.safetensors` onwards; shard k covers the dataset
+frames [k * shard_frames, (k + 1) * shard_frames) and holds `z1` and `z0`, F32 (frames, draws, T,
+A). Noise is a function of (seed, frame, draw) alone, so neither the number of workers nor a restart
+changes a pair.
 """
 
 from __future__ import annotations
@@ -34,7 +37,10 @@ INDEX = "index"
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a folder of pairs was made from and with; two runs with equal manifests make equal pairs."""
+    """What a folder of pairs was made from and with.
+
+    Two runs with equal manifests make equal pairs.
+    """
 
     format: str
     teacher_sha256: str
@@ -54,7 +60,9 @@ class Manifest:
 
     def frames_of(self, shard: int) -> range:
         """The dataset frames of one shard."""
-        return range(shard * self.shard_frames, min((shard + 1) * self.shard_frames, self.dataset_frames))
+        return range(
+            shard * self.shard_frames, min((shard + 1) * self.shard_frames, self.dataset_frames)
+        )
 
     def shape_of(self, shard: int) -> list[int]:
         """The shape of `z1` and of `z0` in one shard."""
@@ -76,9 +84,15 @@ def read_manifest(folder: Path) -> Manifest:
         value = json.loads((folder / MANIFEST_NAME).read_bytes())
         manifest = Manifest(**value)
     except (OSError, ValueError, TypeError) as error:
-        raise ReflowError("pairs_path", f"{folder} holds no readable {MANIFEST_NAME} ({error}); make the pairs with lerobot-reflow-pairs.") from error
+        raise ReflowError(
+            "pairs_path",
+            f"{folder} holds no readable {MANIFEST_NAME} ({error}); make the pairs with lerobot-reflow-pairs.",
+        ) from error
     if manifest.format != FORMAT:
-        raise ReflowError("pairs_path", f"{folder} has format {manifest.format}, this version reads {FORMAT}; make the pairs again.")
+        raise ReflowError(
+            "pairs_path",
+            f"{folder} has format {manifest.format}, this version reads {FORMAT}; make the pairs again.",
+        )
     return manifest
 
 
@@ -86,7 +100,10 @@ def is_complete(folder: Path, manifest: Manifest, shard: int) -> bool:
     """True when the shard is there, readable and of the right shape."""
     try:
         with safe_open(shard_path(folder, shard), framework="pt") as stored:
-            return all(stored.get_slice(name).get_shape() == manifest.shape_of(shard) for name in ("z1", "z0"))
+            return all(
+                stored.get_slice(name).get_shape() == manifest.shape_of(shard)
+                for name in ("z1", "z0")
+            )
     except (OSError, SafetensorError):
         return False
 
@@ -101,7 +118,9 @@ def noise_of(manifest: Manifest, frame: int) -> Tensor:
     """The noise of one frame, all its draws: (draws, T, A), F32, on the CPU."""
     digest = hashlib.sha256(f"{manifest.seed}/{frame}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-    return torch.randn((manifest.draws, manifest.chunk_size, manifest.max_action_dim), generator=generator)
+    return torch.randn(
+        (manifest.draws, manifest.chunk_size, manifest.max_action_dim), generator=generator
+    )
 
 
 class StoredPairs:
@@ -111,12 +130,19 @@ class StoredPairs:
         self.folder, self.manifest = folder, manifest
         self._open: dict[int, Any] = {}
 
-    def lookup(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def lookup(
+        self, batch: Mapping[str, Tensor], generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
         """(z0_BTA, z1_BTA), F32 on the generator's device, for the batch's frames, one of each frame's draws at random."""
         if INDEX not in batch:
-            raise ReflowError("pairs_path", f"the batch has no {INDEX!r}, so its pairs cannot be found; train on a LeRobotDataset or leave pairs_path out.")
+            raise ReflowError(
+                "pairs_path",
+                f"the batch has no {INDEX!r}, so its pairs cannot be found; train on a LeRobotDataset or leave pairs_path out.",
+            )
         frames = batch[INDEX].reshape(-1).tolist()
-        draws = torch.randint(self.manifest.draws, (len(frames),), generator=generator, device=generator.device).tolist()
+        draws = torch.randint(
+            self.manifest.draws, (len(frames),), generator=generator, device=generator.device
+        ).tolist()
         found = [self._pair(frame, draw) for frame, draw in zip(frames, draws, strict=True)]
         z0, z1 = (torch.stack(part).to(generator.device) for part in zip(*found, strict=True))
         return z0, z1
@@ -124,7 +150,8 @@ class StoredPairs:
     def _pair(self, frame: int, draw: int) -> tuple[Tensor, Tensor]:
         if not 0 <= frame < self.manifest.dataset_frames:
             raise ReflowError(
-                "pairs_path", f"{self.folder} covers frames 0 to {self.manifest.dataset_frames - 1} and the batch holds {frame}; make pairs of this dataset."
+                "pairs_path",
+                f"{self.folder} covers frames 0 to {self.manifest.dataset_frames - 1} and the batch holds {frame}; make pairs of this dataset.",
             )
         shard, row = divmod(frame, self.manifest.shard_frames)
         if shard not in self._open:
@@ -136,22 +163,38 @@ class StoredPairs:
 def open_pairs(config: SmolVLAReflowConfig, dataset: Any) -> StoredPairs:
     """The pairs at `config.pairs_path`, checked against the config, its teacher and the dataset's metadata (None: not checked).
 
-    Raises ReflowError when they were made from another teacher or dataset, with other settings, or are not complete.
+    Raises ReflowError when they were made from another teacher or dataset, with other settings, or
+    are not complete.
     """
     folder = Path(str(config.pairs_path)).expanduser()
     manifest = read_manifest(folder)
     for name, stored in {"teacher_num_steps": manifest.steps, "solver": manifest.solver}.items():
         if getattr(config, name) != stored:
-            raise ReflowError(name, f"{getattr(config, name)!r} differs from {stored!r}, with which {folder} was made; pass --policy.{name}={stored}.")
-    if sha256_of(teacher_file(str(config.teacher_model_path), config.teacher_revision, WEIGHTS_NAME)) != manifest.teacher_sha256:
-        raise ReflowError("pairs_path", f"{folder} was made by another teacher than {config.teacher_model_path}; make the pairs again or pass that teacher.")
+            raise ReflowError(
+                name,
+                f"{getattr(config, name)!r} differs from {stored!r}, with which {folder} was made; pass --policy.{name}={stored}.",
+            )
+    if (
+        sha256_of(
+            teacher_file(str(config.teacher_model_path), config.teacher_revision, WEIGHTS_NAME)
+        )
+        != manifest.teacher_sha256
+    ):
+        raise ReflowError(
+            "pairs_path",
+            f"{folder} was made by another teacher than {config.teacher_model_path}; make the pairs again or pass that teacher.",
+        )
     if dataset is not None and dataset.total_frames != manifest.dataset_frames:
         raise ReflowError(
-            "pairs_path", f"{folder} covers {manifest.dataset_frames} frames and the dataset has {dataset.total_frames}; make pairs of this dataset."
+            "pairs_path",
+            f"{folder} covers {manifest.dataset_frames} frames and the dataset has {dataset.total_frames}; make pairs of this dataset.",
         )
-    missing = [shard for shard in range(manifest.shards) if not is_complete(folder, manifest, shard)]
+    missing = [
+        shard for shard in range(manifest.shards) if not is_complete(folder, manifest, shard)
+    ]
     if missing:
         raise ReflowError(
-            "pairs_path", f"{folder} lacks {len(missing)} of {manifest.shards} shards, such as {missing[0]}; run lerobot-reflow-pairs again, it continues."
+            "pairs_path",
+            f"{folder} lacks {len(missing)} of {manifest.shards} shards, such as {missing[0]}; run lerobot-reflow-pairs again, it continues.",
         )
     return StoredPairs(folder, manifest)

@@ -1,7 +1,10 @@
-"""`lerobot-reflow-pairs`: computes every frame's (noise, teacher action) pairs once, before training. Restartable; one process or many.
+"""`lerobot-reflow-pairs`.
 
-lerobot-reflow-pairs --teacher TEACHER --dataset-repo-id user/set --out PAIRS
-accelerate launch --num_processes 4 -m lerobot_policy_smolvla_reflow.pairs_command --teacher … (the same arguments)
+Computes every frame's (noise, teacher action) pairs once, before training. Restartable; one process
+or many.
+
+lerobot-reflow-pairs --teacher TEACHER --dataset-repo-id user/set --out PAIRS accelerate launch
+--num_processes 4 -m lerobot_policy_smolvla_reflow.pairs_command --teacher … (the same arguments)
 """
 
 from __future__ import annotations
@@ -44,7 +47,10 @@ DONE, REFUSED = 0, 2
 
 
 def main() -> int:
-    """The command; 0 when every pair of this process is stored, 2 with one line on stderr when it cannot be."""
+    """The command.
+
+    0 when every pair of this process is stored, 2 with one line on stderr when it cannot be.
+    """
     given = _arguments().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -56,15 +62,28 @@ def main() -> int:
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lerobot-reflow-pairs", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--teacher", required=True, help="folder or Hub repository of a SmolVLA checkpoint")
+    parser = argparse.ArgumentParser(
+        prog="lerobot-reflow-pairs",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--teacher", required=True, help="folder or Hub repository of a SmolVLA checkpoint"
+    )
     parser.add_argument("--revision", help="the repository's revision")
     parser.add_argument("--dataset-repo-id", required=True)
     parser.add_argument("--dataset-root", type=Path, help="the dataset's local folder")
-    parser.add_argument("--out", type=Path, required=True, help="the folder of pairs; an unfinished one is continued")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="the folder of pairs; an unfinished one is continued",
+    )
     parser.add_argument("--steps", type=int, default=10, help="solver steps (10)")
     parser.add_argument("--solver", choices=SOLVERS, default="euler")
-    parser.add_argument("--draws", type=int, default=1, help="pairs per frame, each from its own noise (1)")
+    parser.add_argument(
+        "--draws", type=int, default=1, help="pairs per frame, each from its own noise (1)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
     parser.add_argument("--batch-size", type=int, default=16, help="frames per teacher pass (16)")
     parser.add_argument("--shard-frames", type=int, default=1024, help="frames per file (1024)")
@@ -88,8 +107,15 @@ def run(given: argparse.Namespace, state: PartialState) -> None:
     for shard in range(state.process_index, manifest.shards, state.num_processes):
         if is_complete(given.out, manifest, shard):
             continue
-        batches = (preprocess(batch) for batch in _batches(dataset, manifest.frames_of(shard), given.batch_size))
-        _write(given.out, shard, *_solve_shard(teacher, manifest, manifest.frames_of(shard), batches, device))
+        batches = (
+            preprocess(batch)
+            for batch in _batches(dataset, manifest.frames_of(shard), given.batch_size)
+        )
+        _write(
+            given.out,
+            shard,
+            *_solve_shard(teacher, manifest, manifest.frames_of(shard), batches, device),
+        )
         logging.info("shard %d of %d stored", shard + 1, manifest.shards)
     state.wait_for_everyone()
 
@@ -108,7 +134,8 @@ def _agree(folder: Path, manifest: Manifest) -> None:
         started = read_manifest(folder)
         if started != manifest:
             raise ReflowError(
-                "pairs_path", f"{folder} was started with other settings or another teacher; pass another --out, or the same settings to continue."
+                "pairs_path",
+                f"{folder} was started with other settings or another teacher; pass another --out, or the same settings to continue.",
             )
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,10 +149,21 @@ def _agree(folder: Path, manifest: Manifest) -> None:
 def _batches(dataset: LeRobotDataset, frames: range, batch_size: int) -> Iterator[dict[str, Any]]:
     for batch in DataLoader(Subset(dataset, frames), batch_size=batch_size):
         # LeRobot's training loop makes images F32 in [0, 1] the same way.
-        yield {key: value.float() / 255 if isinstance(value, Tensor) and value.dtype == torch.uint8 else value for key, value in batch.items()}
+        yield {
+            key: value.float() / 255
+            if isinstance(value, Tensor) and value.dtype == torch.uint8
+            else value
+            for key, value in batch.items()
+        }
 
 
-def _solve_shard(teacher: Teacher, manifest: Manifest, frames: range, batches: Iterator[dict[str, Any]], device: torch.device) -> tuple[Tensor, Tensor]:
+def _solve_shard(
+    teacher: Teacher,
+    manifest: Manifest,
+    frames: range,
+    batches: Iterator[dict[str, Any]],
+    device: torch.device,
+) -> tuple[Tensor, Tensor]:
     """(z1, z0) of a shard's frames, (frames, draws, T, A)."""
     z1 = torch.stack([noise_of(manifest, frame) for frame in frames])
     z0, done = torch.empty_like(z1), 0
@@ -133,7 +171,13 @@ def _solve_shard(teacher: Teacher, manifest: Manifest, frames: range, batches: I
         observation = observe(teacher.policy, batch)
         rows = slice(done, done + len(observation.state_BS))
         for draw in range(manifest.draws):
-            solution = solve_ode(teacher.model, observation, z1[rows, draw].to(device), manifest.steps, manifest.solver)
+            solution = solve_ode(
+                teacher.model,
+                observation,
+                z1[rows, draw].to(device),
+                manifest.steps,
+                manifest.solver,
+            )
             z0[rows, draw] = solution.z0_BTA.cpu()
         done = rows.stop
     return z1, z0

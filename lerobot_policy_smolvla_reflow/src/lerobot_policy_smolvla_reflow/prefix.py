@@ -1,8 +1,9 @@
 """The image and language prefix, computed once without gradient and reused by the teacher's steps and the student.
 
-SmolVLA's attention mask is block-causal: image and language tokens never see the state token or the actions. So their keys and values
-depend on the frozen VLM alone. The state token comes through `state_proj`, which trains, and is run on its own with gradient; from its
-keys and values on, everything is LeRobot's own cached denoising step.
+SmolVLA's attention mask is block-causal: image and language tokens never see the state token or the
+actions. So their keys and values depend on the frozen VLM alone. The state token comes through
+`state_proj`, which trains, and is run on its own with gradient; from its keys and values on,
+everything is LeRobot's own cached denoising step.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Context(NamedTuple):
 def encode_prefix(model: VLAFlowMatching, observation: Observation) -> Prefix:
     """One pass of images and language through `model`'s VLM, without gradient."""
     embedded, real, blocks = model.embed_prefix(*observation.parts[:4], state=observation.state_BS)
-    # The state token is the first that opens a new attention block; padding up to prefix_length comes after it and is never seen.
+    # The state token is the first that opens a new attention block; padding up to prefix_length
+    # comes after it and is never seen.
     length = int(blocks[0].to(torch.uint8).argmax())
     embedded_BPH, real_BP = embedded[:, :length], real[:, :length]
     _, cache = model.vlm_with_expert.forward(
@@ -55,7 +57,11 @@ def encode_prefix(model: VLAFlowMatching, observation: Observation) -> Prefix:
         use_cache=True,
     )
     assert cache is not None
-    return Prefix(tuple(layer.keys for layer in cache.layers), tuple(layer.values for layer in cache.layers), real_BP)
+    return Prefix(
+        tuple(layer.keys for layer in cache.layers),
+        tuple(layer.values for layer in cache.layers),
+        real_BP,
+    )
 
 
 def append_state(model: VLAFlowMatching, prefix: Prefix, state_BS: Tensor) -> Context:
@@ -66,7 +72,9 @@ def append_state(model: VLAFlowMatching, prefix: Prefix, state_BS: Tensor) -> Co
     for layer, (keys, values) in enumerate(zip(prefix.keys, prefix.values, strict=True)):
         cache.update(keys, values, layer)
     state_real_BN = torch.ones(batch, 1, dtype=torch.bool, device=state_BNH.device)
-    attention_BNP = torch.cat([prefix.real_BP[:, None, :].expand(batch, 1, length), state_real_BN[:, :, None]], dim=2)
+    attention_BNP = torch.cat(
+        [prefix.real_BP[:, None, :].expand(batch, 1, length), state_real_BN[:, :, None]], dim=2
+    )
     with _self_attention_everywhere(model.vlm_with_expert):
         model.vlm_with_expert.forward(
             attention_mask=attention_BNP,
@@ -80,13 +88,25 @@ def append_state(model: VLAFlowMatching, prefix: Prefix, state_BS: Tensor) -> Co
 
 def velocity(model: VLAFlowMatching, context: Context, x_BTA: Tensor, time_B: Tensor) -> Tensor:
     """`model`'s velocity at x_BTA and time_B: LeRobot's denoising step on the context's cache."""
-    result: Tensor = model.denoise_step(prefix_pad_masks=context.real_BP, past_key_values=context.cache, x_t=x_BTA, timestep=time_B)
+    result: Tensor = model.denoise_step(
+        prefix_pad_masks=context.real_BP, past_key_values=context.cache, x_t=x_BTA, timestep=time_B
+    )
     return result
 
 
 @torch.no_grad()
-def solve_ode(model: VLAFlowMatching, observation: Observation, z1_BTA: Tensor, steps: int, solver: str, prefix: Prefix | None = None) -> flow.Solution:
-    """`model`'s ODE from noise z1_BTA to z0_BTA in `steps` steps, without gradient; `prefix` saves its image and language pass."""
+def solve_ode(
+    model: VLAFlowMatching,
+    observation: Observation,
+    z1_BTA: Tensor,
+    steps: int,
+    solver: str,
+    prefix: Prefix | None = None,
+) -> flow.Solution:
+    """`model`'s ODE from noise z1_BTA to z0_BTA in `steps` steps, without gradient.
+
+    `prefix` saves its image and language pass.
+    """
     context = append_state(model, prefix or encode_prefix(model, observation), observation.state_BS)
     return flow.solve(partial(velocity, model, context), z1_BTA, steps, solver)
 
@@ -95,8 +115,8 @@ def solve_ode(model: VLAFlowMatching, observation: Observation, z1_BTA: Tensor, 
 def _self_attention_everywhere(vlm_with_expert: SmolVLMWithExpertModel) -> Iterator[None]:
     """Within it, a pass with a filled cache runs every VLM layer as self-attention over the cache.
 
-    LeRobot's cross-attention layers expect action tokens beside a filled cache; for a prefix it uses self-attention in all layers too,
-    but only when it fills the cache from nothing.
+    LeRobot's cross-attention layers expect action tokens beside a filled cache; for a prefix it
+    uses self-attention in all layers too, but only when it fills the cache from nothing.
     """
     mode = vlm_with_expert.attention_mode
     vlm_with_expert.attention_mode = "self_attn"
@@ -134,4 +154,7 @@ def equal_weights(one: nn.Module, other: nn.Module) -> bool:
     """True when both hold the same names, dtypes and values."""
     theirs = dict(other.named_parameters())
     mine = dict(one.named_parameters())
-    return mine.keys() == theirs.keys() and all(value.dtype == theirs[name].dtype and torch.equal(value, theirs[name]) for name, value in mine.items())
+    return mine.keys() == theirs.keys() and all(
+        value.dtype == theirs[name].dtype and torch.equal(value, theirs[name])
+        for name, value in mine.items()
+    )

@@ -1,6 +1,9 @@
-"""The student's processors: the teacher's own, with the teacher's statistics. Nothing of the dataset's statistics enters.
+"""The student's processors: the teacher's own, with the teacher's statistics.
 
-The student imitates its teacher in the teacher's normalised space, so other statistics would change what every action means.
+Nothing of the dataset's statistics enters.
+
+The student imitates its teacher in the teacher's normalised space, so other statistics would change
+what every action means.
 """
 
 from __future__ import annotations
@@ -10,7 +13,10 @@ from typing import Any
 import torch
 from lerobot.policies.factory import make_pre_post_processors
 from lerobot.processor import PolicyAction, PolicyProcessorPipeline
-from lerobot.utils.constants import POLICY_POSTPROCESSOR_DEFAULT_NAME, POLICY_PREPROCESSOR_DEFAULT_NAME
+from lerobot.utils.constants import (
+    POLICY_POSTPROCESSOR_DEFAULT_NAME,
+    POLICY_PREPROCESSOR_DEFAULT_NAME,
+)
 
 from lerobot_policy_smolvla_reflow.configuration_smolvla_reflow import SmolVLAReflowConfig
 from lerobot_policy_smolvla_reflow.errors import ReflowError
@@ -20,7 +26,10 @@ from lerobot_policy_smolvla_reflow.teacher_config import teacher_file
 def make_smolvla_reflow_pre_post_processors(
     config: SmolVLAReflowConfig,
     dataset_stats: dict[str, dict[str, torch.Tensor]] | None = None,  # noqa: ARG001 - LeRobot passes it by name; see the module's first lines
-) -> tuple[PolicyProcessorPipeline[dict[str, Any], dict[str, Any]], PolicyProcessorPipeline[PolicyAction, PolicyAction]]:
+) -> tuple[
+    PolicyProcessorPipeline[dict[str, Any], dict[str, Any]],
+    PolicyProcessorPipeline[PolicyAction, PolicyAction],
+]:
     """The teacher's pre- and postprocessor, placed on the student's device.
 
     Raises ReflowError when the teacher's checkpoint holds no processor files.
@@ -36,6 +45,9 @@ def make_smolvla_reflow_pre_post_processors(
                 "migrate an old one with lerobot's migrate_policy_normalization.",
             ) from error
     pre, post = make_pre_post_processors(
-        config, pretrained_path=path, pretrained_revision=revision, preprocessor_overrides={"device_processor": {"device": config.device}}
+        config,
+        pretrained_path=path,
+        pretrained_revision=revision,
+        preprocessor_overrides={"device_processor": {"device": config.device}},
     )
     return pre, post

@@ -23,16 +23,25 @@ def check_surroundings(config: SmolVLAReflowConfig) -> None:
     if not under_fsdp():
         return
     if config.share_vlm:
-        raise ReflowError("share_vlm", "FSDP shards the student's VLM away from the teacher, which is outside its wrapper; leave share_vlm out.")
+        raise ReflowError(
+            "share_vlm",
+            "FSDP shards the student's VLM away from the teacher, which is outside its wrapper; leave share_vlm out.",
+        )
     if config.ema_decay:
-        raise ReflowError("ema_decay", "an average of FSDP's shards cannot be saved by one process; train with DDP or leave ema_decay out.")
+        raise ReflowError(
+            "ema_decay",
+            "an average of FSDP's shards cannot be saved by one process; train with DDP or leave ema_decay out.",
+        )
 
 
 def check_dataset_fits(config: SmolVLAReflowConfig, teacher: SmolVLAConfig) -> None:
     """Raises ReflowError when the dataset's action is not of the teacher's size, or one of the two has no action at all."""
     theirs, ours = teacher.action_feature, config.action_feature
     if theirs is None:
-        raise ReflowError("teacher_model_path", f"{config.teacher_model_path}/config.json names no action in output_features; pass a trained checkpoint.")
+        raise ReflowError(
+            "teacher_model_path",
+            f"{config.teacher_model_path}/config.json names no action in output_features; pass a trained checkpoint.",
+        )
     if ours is None:
         config.output_features = dict(teacher.output_features or {})
     elif tuple(ours.shape) != tuple(theirs.shape):

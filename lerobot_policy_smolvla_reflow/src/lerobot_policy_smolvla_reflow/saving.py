@@ -1,7 +1,10 @@
-"""Writes a student as a normal SmolVLA checkpoint and proves it before anything is put in place. Also what only --resume needs.
+"""Writes a student as a normal SmolVLA checkpoint and proves it before anything is put in place.
 
-Two files make the checkpoint, config.json and model.safetensors. They are written aside, checked by `verify_saved`, and moved in by rename,
-so a checkpoint that is wrong, or half written, never appears under its name.
+Also what only --resume needs.
+
+Two files make the checkpoint, config.json and model.safetensors. They are written aside, checked by
+`verify_saved`, and moved in by rename, so a checkpoint that is wrong, or half written, never
+appears under its name.
 """
 
 from __future__ import annotations
@@ -30,16 +33,32 @@ STUDENT_STATE = "reflow_student.safetensors"
 SHOWN_FAULTS = 5
 
 
-def in_profile(tensors: Mapping[str, Tensor], profile: Mapping[str, torch.dtype]) -> dict[str, Tensor]:
-    """`tensors` on the CPU, contiguous, in the dtypes of `profile`; a name without a profile keeps its own.
+def in_profile(
+    tensors: Mapping[str, Tensor], profile: Mapping[str, torch.dtype]
+) -> dict[str, Tensor]:
+    """`tensors` on the CPU, contiguous, in the dtypes of `profile`.
 
-    Under FSDP everything arrives in F32. Narrowing weights that were BF16 before is exact; what trained is rounded once.
+    A name without a profile keeps its own.
+
+    Under FSDP everything arrives in F32. Narrowing weights that were BF16 before is exact; what
+    trained is rounded once.
     """
-    return {name: tensor.detach().to("cpu", profile.get(name, tensor.dtype)).contiguous() for name, tensor in tensors.items()}
+    return {
+        name: tensor.detach().to("cpu", profile.get(name, tensor.dtype)).contiguous()
+        for name, tensor in tensors.items()
+    }
 
 
-def save_clean(directory: Path, config: SmolVLAConfig, tensors: Mapping[str, Tensor], expected: verify_saved.Expected) -> None:
-    """Puts a checked checkpoint in `directory`. Raises UncleanCheckpointError, and leaves `directory` as it was, when it is not clean."""
+def save_clean(
+    directory: Path,
+    config: SmolVLAConfig,
+    tensors: Mapping[str, Tensor],
+    expected: verify_saved.Expected,
+) -> None:
+    """Puts a checked checkpoint in `directory`.
+
+    Raises UncleanCheckpointError, and leaves `directory` as it was, when it is not clean.
+    """
     diverged = next((name for name, tensor in tensors.items() if not all_finite(tensor)), None)
     if diverged is not None:
         raise UncleanCheckpointError(
@@ -48,7 +67,9 @@ def save_clean(directory: Path, config: SmolVLAConfig, tensors: Mapping[str, Ten
     with tempfile.TemporaryDirectory(prefix=".saving-", dir=directory) as aside:
         staged = Path(aside)
         save_file(dict(tensors), staged / WEIGHTS_NAME)  # no metadata: LeRobot writes none
-        (staged / CONFIG_NAME).write_text(json.dumps(draccus.encode(config, PreTrainedConfig), indent=4))
+        (staged / CONFIG_NAME).write_text(
+            json.dumps(draccus.encode(config, PreTrainedConfig), indent=4)
+        )
         found = verify_saved.faults(staged, expected)
         if found:
             more = f" and {len(found) - SHOWN_FAULTS} more" if len(found) > SHOWN_FAULTS else ""
@@ -77,18 +98,28 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def save_student_state(directory: Path, trained: Mapping[str, Tensor], average: Mapping[str, Tensor]) -> None:
-    """Keeps what a resume needs beside the checkpoint: the weights that train as they are in training, and their F32 average if there is one.
+def save_student_state(
+    directory: Path, trained: Mapping[str, Tensor], average: Mapping[str, Tensor]
+) -> None:
+    """Keeps what a resume needs beside the checkpoint.
 
-    Written into the run's training_state folder, where LeRobot keeps the optimizer; nothing is written when `directory` is not a training
-    checkpoint's pretrained_model folder, as for a push to the Hub.
+    The weights that train as they are in training, and their F32 average if there is one.
+
+    Written into the run's training_state folder, where LeRobot keeps the optimizer; nothing is
+    written when `directory` is not a training checkpoint's pretrained_model folder, as for a push
+    to the Hub.
     """
     if directory.name != PRETRAINED_MODEL_DIR:
         return
     folder = directory.parent / TRAINING_STATE_DIR
     folder.mkdir(exist_ok=True)
-    state = {f"trained.{name}": tensor for name, tensor in trained.items()} | {f"average.{name}": tensor for name, tensor in average.items()}
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, folder / STUDENT_STATE)
+    state = {f"trained.{name}": tensor for name, tensor in trained.items()} | {
+        f"average.{name}": tensor for name, tensor in average.items()
+    }
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()},
+        folder / STUDENT_STATE,
+    )
 
 
 def load_student_state(directory: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]] | None:
@@ -105,6 +136,9 @@ def load_student_state(directory: Path) -> tuple[dict[str, Tensor], dict[str, Te
 
 
 def steps_done(directory: Path) -> int:
-    """The training steps behind the checkpoint whose pretrained_model is `directory`; 0 when it is not a training checkpoint."""
+    """The training steps behind the checkpoint whose pretrained_model is `directory`.
+
+    0 when it is not a training checkpoint.
+    """
     folder = directory.parent / TRAINING_STATE_DIR
     return int(load_training_step(folder)) if (folder / TRAINING_STEP).is_file() else 0

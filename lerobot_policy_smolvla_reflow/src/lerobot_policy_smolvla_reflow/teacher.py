@@ -1,7 +1,10 @@
-"""Loads the teacher once, freezes it, and holds it outside the student's module tree. Knows weights and models, not objectives.
+"""Loads the teacher once, freezes it, and holds it outside the student's module tree.
 
-A model is built without memory for its parameters and then given the checkpoint's tensors, so that no weight is drawn at random only to
-be overwritten and the base VLM is never read: the teacher's checkpoint holds all of it.
+Knows weights and models, not objectives.
+
+A model is built without memory for its parameters and then given the checkpoint's tensors, so that
+no weight is drawn at random only to be overwritten and the base VLM is never read: the teacher's
+checkpoint holds all of it.
 """
 
 from __future__ import annotations
@@ -27,8 +30,8 @@ VLM_PREFIX = "model.vlm_with_expert.vlm."
 class Teacher:
     """A frozen SmolVLA policy in eval mode, and the dtypes its checkpoint stores.
 
-    Not an `nn.Module`, so a policy that holds one has none of it in its `state_dict`, parameters, optimizer, DDP or FSDP wrapper.
-    Copying a policy does not copy its teacher.
+    Not an `nn.Module`, so a policy that holds one has none of it in its `state_dict`, parameters,
+    optimizer, DDP or FSDP wrapper. Copying a policy does not copy its teacher.
     """
 
     def __init__(self, policy: SmolVLAPolicy, profile: Mapping[str, torch.dtype]) -> None:
@@ -50,7 +53,10 @@ class Teacher:
         self.policy._apply(convert)
 
     def share_vlm(self, student: VLAFlowMatching) -> None:
-        """Drops the teacher's VLM for the student's, one module and one storage from here on. Both must hold equal weights."""
+        """Drops the teacher's VLM for the student's, one module and one storage from here on.
+
+        Both must hold equal weights.
+        """
         self.model.vlm_with_expert.vlm = student.vlm_with_expert.vlm
 
     def __deepcopy__(self, memo: dict[int, object]) -> Teacher:
@@ -61,17 +67,25 @@ class Teacher:
 def load_teacher(path: str, revision: str | None, vlm_model_name: str | None = None) -> Teacher:
     """The teacher of a checkpoint folder or Hub repository, on the CPU, as stock LeRobot would run it.
 
-    `vlm_model_name` says where the VLM's config and tokenizer lie when that is not where the checkpoint says. Raises ReflowError when they
-    are not there, and when the checkpoint is incomplete, holds tensors that are not a SmolVLA's, or holds NaN or infinity.
+    `vlm_model_name` says where the VLM's config and tokenizer lie when that is not where the
+    checkpoint says. Raises ReflowError when they are not there, and when the checkpoint is
+    incomplete, holds tensors that are not a SmolVLA's, or holds NaN or infinity.
     """
     config = read_teacher_config(path, revision)
     config.vlm_model_name = vlm_model_name or config.vlm_model_name
     logging.info("[Reflow] Loading teacher model from %s", path)
     # A compiled or RTC-guided teacher would not give the plain ODE.
-    config.compile_model, config.rtc_config, config.use_cache, config.device = False, None, True, "cpu"
+    config.compile_model, config.rtc_config, config.use_cache, config.device = (
+        False,
+        None,
+        True,
+        "cpu",
+    )
     try:
         policy = build_empty(config, lambda: SmolVLAPolicy(config))
-    except OSError as error:  # what transformers raises for a model folder or repository it cannot read
+    except (
+        OSError
+    ) as error:  # what transformers raises for a model folder or repository it cannot read
         raise ReflowError(
             "vlm_model_name",
             f"the config, tokenizer and processor of {config.vlm_model_name} cannot be read ({str(error).splitlines()[0]}); "
@@ -96,7 +110,8 @@ def build_empty[M: nn.Module](config: SmolVLAConfig, make: Callable[[], M]) -> M
     if loads_vlm:
         model = module if isinstance(module, VLAFlowMatching) else module.get_submodule("model")
         for parameter in model.get_submodule("vlm_with_expert.vlm").parameters():
-            # What LeRobot reads as a pretrained VLM is BF16 throughout; one built from its config alone is partly F32.
+            # What LeRobot reads as a pretrained VLM is BF16 throughout; one built from its config
+            # alone is partly F32.
             parameter.data = parameter.data.to(torch.bfloat16)
     return module
 
@@ -115,7 +130,10 @@ def _fill(policy: SmolVLAPolicy, path: str, file: Path) -> dict[str, torch.dtype
                 profile[name] = tensor.dtype
                 tensors[name] = tensor.to(expected[name].dtype)
     except SafetensorError as error:
-        raise ReflowError("teacher_model_path", f"{file} is not a safetensors file ({error}); pass an intact checkpoint.") from error
+        raise ReflowError(
+            "teacher_model_path",
+            f"{file} is not a safetensors file ({error}); pass an intact checkpoint.",
+        ) from error
     policy.load_state_dict(tensors, strict=True, assign=True)
     return profile
 
@@ -136,7 +154,9 @@ def _check_names(path: str, expected: object, stored: object) -> None:
         )
 
 
-def _check_tensor(path: str, name: str, tensor: Tensor, expected: Tensor, config: SmolVLAConfig) -> None:
+def _check_tensor(
+    path: str, name: str, tensor: Tensor, expected: Tensor, config: SmolVLAConfig
+) -> None:
     if tensor.shape != expected.shape:
         raise ReflowError(
             "vlm_model_name",
@@ -144,11 +164,17 @@ def _check_tensor(path: str, name: str, tensor: Tensor, expected: Tensor, config
             f"{list(tensor.shape)}; pass the VLM the teacher was built on.",
         )
     if not all_finite(tensor):
-        raise ReflowError("teacher_model_path", f"{path} holds NaN or infinity in {name}; pass a checkpoint from before its training diverged.")
+        raise ReflowError(
+            "teacher_model_path",
+            f"{path} holds NaN or infinity in {name}; pass a checkpoint from before its training diverged.",
+        )
 
 
 def all_finite(tensor: Tensor) -> bool:
-    """True when the tensor holds neither NaN nor infinity. Its extremes tell: a NaN anywhere makes them NaN, and they are 20 times cheaper than a mask."""
+    """True when the tensor holds neither NaN nor infinity.
+
+    Its extremes tell: a NaN anywhere makes them NaN, and they are 20 times cheaper than a mask.
+    """
     return tensor.numel() == 0 or all(bool(torch.isfinite(extreme)) for extreme in tensor.aminmax())
 
 

@@ -1,4 +1,7 @@
-"""Finds a teacher's files, judges its config.json, and says which of its fields the student adopts. JSON only: no weights, no model."""
+"""Finds a teacher's files, judges its config.json, and says which of its fields the student adopts.
+
+JSON only: no weights, no model.
+"""
 
 from __future__ import annotations
 
@@ -30,17 +33,27 @@ ADOPTED = (
 """Fields that fix tensor shapes or what a tensor means: the student's must be the teacher's."""
 
 DEFAULTED = ("n_action_steps", "num_steps", "vlm_model_name")
-"""Fields whose default is the teacher's and that a student may set otherwise: how it acts, and where its copy of the VLM's files lies."""
+"""Fields whose default is the teacher's and that a student may set otherwise.
+
+How it acts, and where its copy of the VLM's files lies.
+"""
 
 
 def teacher_file(path: str, revision: str | None, name: str) -> Path:
-    """The local path of one file of the teacher, fetched from the Hub when `path` is not a folder. Raises ReflowError when there is none."""
+    """The local path of one file of the teacher, fetched from the Hub when `path` is not a folder.
+
+    Raises ReflowError when there is none.
+    """
     folder = Path(path).expanduser()
     if folder.is_dir():
         if (folder / name).is_file():
             return folder / name
         nested = folder / "pretrained_model"
-        hint = f"its subfolder holds one: pass {nested}" if nested.is_dir() else "pass the folder that save_pretrained wrote"
+        hint = (
+            f"its subfolder holds one: pass {nested}"
+            if nested.is_dir()
+            else "pass the folder that save_pretrained wrote"
+        )
         raise ReflowError("teacher_model_path", f"the folder {path} holds no {name}; {hint}.")
     try:
         return Path(hf_hub_download(path, name, revision=revision))
@@ -53,7 +66,11 @@ def teacher_file(path: str, revision: str | None, name: str) -> Path:
 
 
 def read_teacher_config(path: str, revision: str | None) -> SmolVLAConfig:
-    """The teacher's config. Raises ReflowError when it is missing, unreadable, not a SmolVLA's, or that of an unfinished reflow run."""
+    """The teacher's config.
+
+    Raises ReflowError when it is missing, unreadable, not a SmolVLA's, or that of an unfinished
+    reflow run.
+    """
     raw = _read_json(path, teacher_file(path, revision, CONFIG_NAME))
     kind = raw.get("type")
     dirty = [key for key in RESERVED_KEYS if key in raw]
@@ -64,7 +81,10 @@ def read_teacher_config(path: str, revision: str | None) -> SmolVLAConfig:
             f"run `ckpt sanitize {path}` and pass the folder it writes.",
         )
     if kind != "smolvla":
-        raise ReflowError("teacher_model_path", f"{path} holds a policy of type {kind!r}; pass a checkpoint of type 'smolvla'.")
+        raise ReflowError(
+            "teacher_model_path",
+            f"{path} holds a policy of type {kind!r}; pass a checkpoint of type 'smolvla'.",
+        )
     try:
         config = PreTrainedConfig.from_pretrained(path, revision=revision)
     except Exception as error:
@@ -80,14 +100,23 @@ def _read_json(path: str, file: Path) -> dict[str, Any]:
     try:
         value = json.loads(file.read_bytes())
     except ValueError as error:
-        raise ReflowError("teacher_model_path", f"{path}/{file.name} is not JSON ({error}); pass an intact checkpoint.") from error
+        raise ReflowError(
+            "teacher_model_path",
+            f"{path}/{file.name} is not JSON ({error}); pass an intact checkpoint.",
+        ) from error
     if not isinstance(value, dict):
-        raise ReflowError("teacher_model_path", f"{path}/{file.name} is not a JSON object; pass an intact checkpoint.")
+        raise ReflowError(
+            "teacher_model_path",
+            f"{path}/{file.name} is not a JSON object; pass an intact checkpoint.",
+        )
     return value
 
 
 def adopt(config: SmolVLAReflowConfig, teacher: SmolVLAConfig) -> None:
-    """Sets `config`'s architecture to the teacher's, in place. Raises ReflowError that names the first field given another value."""
+    """Sets `config`'s architecture to the teacher's, in place.
+
+    Raises ReflowError that names the first field given another value.
+    """
     for name in (*ADOPTED, *DEFAULTED):
         theirs = getattr(teacher, name)
         if not _given(config, name):
@@ -100,11 +129,17 @@ def adopt(config: SmolVLAReflowConfig, teacher: SmolVLAConfig) -> None:
 
 
 def _given(config: SmolVLAReflowConfig, name: str) -> bool:
-    """True when the field was set by the caller: it differs from its default, or the command line names it."""
+    """True when the field was set by the caller.
+
+    It differs from its default, or the command line names it.
+    """
     field = next(field for field in dataclasses.fields(config) if field.name == name)
     factory = field.default_factory
     default = field.default if factory is dataclasses.MISSING else factory()
-    return _plain(getattr(config, name)) != _plain(default) or parser.parse_arg(f"policy.{name}") is not None
+    return (
+        _plain(getattr(config, name)) != _plain(default)
+        or parser.parse_arg(f"policy.{name}") is not None
+    )
 
 
 def _plain(value: object) -> object:

@@ -1,4 +1,7 @@
-"""Everything the training core asks of ckpt_tools: whether a folder just written is a clean SmolVLA checkpoint."""
+"""Everything the training core asks of ckpt_tools.
+
+Whether a folder just written is a clean SmolVLA checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +23,22 @@ Expected = Mapping[str, tuple[torch.dtype, tuple[int, ...]]]
 def faults(folder: Path, expected: Expected) -> list[str]:
     """What is wrong with the checkpoint in `folder`, as phrases; empty for a clean one.
 
-    Compares names, dtypes and shapes with `expected`, wants type smolvla, and lets the family judge the config keys by which a distilled
-    checkpoint goes wrong. Reads headers and configs only. Raises a CkptError when the folder cannot be read at all.
+    Compares names, dtypes and shapes with `expected`, wants type smolvla, and lets the family judge
+    the config keys by which a distilled checkpoint goes wrong. Reads headers and configs only.
+    Raises a CkptError when the folder cannot be read at all.
     """
     checkpoint = api.read(str(folder))
-    stored = {tensor.name: (str(tensor.dtype), tuple(tensor.shape)) for tensor in checkpoint.tensors}
+    stored = {
+        tensor.name: (str(tensor.dtype), tuple(tensor.shape)) for tensor in checkpoint.tensors
+    }
     wanted = {name: (_LABELS[dtype], tuple(shape)) for name, (dtype, shape) in expected.items()}
     found = [f"tensor {name} is not a SmolVLA's" for name in sorted(stored.keys() - wanted.keys())]
     found += [f"tensor {name} is missing" for name in sorted(wanted.keys() - stored.keys())]
     for name in sorted(stored.keys() & wanted.keys()):
         if stored[name] != wanted[name]:
-            found.append(f"tensor {name} is {_spell(stored[name])} and should be {_spell(wanted[name])}")
+            found.append(
+                f"tensor {name} is {_spell(stored[name])} and should be {_spell(wanted[name])}"
+            )
     return found + _config_faults(checkpoint.document("config.json"))
 
 
@@ -38,7 +46,9 @@ def _config_faults(document: object) -> list[str]:
     config = getattr(document, "value", None)
     if config is None:
         return ["config.json is missing"]
-    found = [] if config.get("type") == "smolvla" else [f"config.json has type {config.get('type')!r}"]
+    found = (
+        [] if config.get("type") == "smolvla" else [f"config.json has type {config.get('type')!r}"]
+    )
     for watched in SMOLVLA.watched:
         fine, consequence = watched.judge(config.get(watched.key, ABSENT))
         if not fine:

@@ -1,6 +1,9 @@
-"""`ckpt doctor` on living policies: the same inputs for both, the differences that are there and none else, and what they are due to.
+"""`ckpt doctor` on living policies.
 
-No test looks at a clock: what is to be slow is made slow by a delay that is large beside everything else.
+The same inputs for both, the differences that are there and none else, and what they are due to.
+
+No test looks at a clock: what is to be slow is made slow by a delay that is large beside everything
+else.
 """
 
 from __future__ import annotations
@@ -34,7 +37,10 @@ from tests.core.doctor.test_probe import config, weights
 from tests.core.surroundings import ACTION_DIMS, CAMERA, CHUNK, ROOT, STATE_DIMS
 
 SCALE = (3.0,) * ACTION_DIMS
-STATES = ("policy_preprocessor_step_5_normalizer_processor.safetensors", "policy_postprocessor_step_0_unnormalizer_processor.safetensors")
+STATES = (
+    "policy_preprocessor_step_5_normalizer_processor.safetensors",
+    "policy_postprocessor_step_0_unnormalizer_processor.safetensors",
+)
 
 
 def late(seconds: float, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,7 +54,14 @@ def late(seconds: float, call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def request(normal: Path, reflow: Path, **changes: Any) -> dict[str, Any]:
-    made = {"protocol": 1, "normal": str(normal), "reflow": str(reflow), "observations": 3, "seed": 0, "repeats": 1}
+    made = {
+        "protocol": 1,
+        "normal": str(normal),
+        "reflow": str(reflow),
+        "observations": 3,
+        "seed": 0,
+        "repeats": 1,
+    }
     return made | changes
 
 
@@ -60,10 +73,17 @@ def without_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The probe in this process: importing LeRobot in another takes longer than all else. The command's own test has the real one."""
+    """The probe in this process: importing LeRobot in another takes longer than all else.
 
-    def ask(_family: str, asked: dict[str, Any], progress: Callable[[int, int], None]) -> Measurement | dict[str, str]:
-        answer = json.loads(json.dumps(compare.diagnose({"protocol": 1, **asked}, progress), allow_nan=False))
+    The command's own test has the real one.
+    """
+
+    def ask(
+        _family: str, asked: dict[str, Any], progress: Callable[[int, int], None]
+    ) -> Measurement | dict[str, str]:
+        answer = json.loads(
+            json.dumps(compare.diagnose({"protocol": 1, **asked}, progress), allow_nan=False)
+        )
         return answer["problems"] or measurement(answer)
 
     monkeypatch.setattr("ckpt_tools.api._doctor.ask_probe", ask)
@@ -79,7 +99,9 @@ def measured(normal: Path, reflow: Path, **changes: Any) -> Measurement:
 
 def judged(found: Measurement) -> dict[str, Cause]:
     checkpoint = api.read("fixtures/normal")
-    causes = with_measurements(Observed(figures(found, SCALE, SCALE), (), (), Repairs("n", "r", checkpoint, checkpoint)))
+    causes = with_measurements(
+        Observed(figures(found, SCALE, SCALE), (), (), Repairs("n", "r", checkpoint, checkpoint))
+    )
     return {str(cause.code): cause for cause in causes}
 
 
@@ -91,7 +113,9 @@ def changed(teacher: Path, folder: Path, change: Callable[[Path], object]) -> Pa
 
 def other_statistics(folder: Path) -> None:
     for name in STATES:
-        save_file({key: value * 2 + 1 for key, value in load_file(folder / name).items()}, folder / name)
+        save_file(
+            {key: value * 2 + 1 for key, value in load_file(folder / name).items()}, folder / name
+        )
 
 
 def batch_file(path: Path, *, metadata: dict[str, str] | None = None, **changes: Any) -> Path:
@@ -102,11 +126,15 @@ def batch_file(path: Path, *, metadata: dict[str, str] | None = None, **changes:
         "observation.state": torch.randn(2, STATE_DIMS, generator=random),
         "noise": torch.randn(2, CHUNK, 8, generator=random),
     }
-    save_file({name: value for name, value in (tensors | changes).items() if value is not None}, path, metadata)
+    save_file(
+        {name: value for name, value in (tensors | changes).items() if value is not None},
+        path,
+        metadata,
+    )
     return path
 
 
-# --- the same inputs ---------------------------------------------------------------------------------------------------
+# --- the same inputs ------------------------------------------------------------------------------
 
 
 def test_a_policy_and_itself_act_alike_at_every_number_of_steps(teacher_folder: Path) -> None:
@@ -121,7 +149,9 @@ def test_a_policy_and_itself_act_alike_at_every_number_of_steps(teacher_folder: 
             assert len(side.times[steps]) == 6
             assert all(value > 0 for times in side.times[steps] for value in times)
     assert found.what == "3 synthetic observations, drawn from NORMAL's statistics with seed 0"
-    assert distance(found.normal.actions[1], found.normal.actions[10], SCALE) > 0.1, "the teacher bends, or nothing is shown"
+    assert distance(found.normal.actions[1], found.normal.actions[10], SCALE) > 0.1, (
+        "the teacher bends, or nothing is shown"
+    )
     assert judged(found) == {}
 
 
@@ -130,13 +160,21 @@ def test_another_seed_shows_other_observations_and_noise(teacher_folder: Path) -
     assert one.normal.actions != other.normal.actions
 
 
-def test_noise_of_its_own_for_each_would_be_seen(teacher_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loaded_policy.Contender, "_noise", lambda _self, noise: torch.randn_like(noise[:, :CHUNK, :8]))
+def test_noise_of_its_own_for_each_would_be_seen(
+    teacher_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        loaded_policy.Contender,
+        "_noise",
+        lambda _self, noise: torch.randn_like(noise[:, :CHUNK, :8]),
+    )
     found = measured(teacher_folder, teacher_folder)
     assert distance(found.normal.actions[10], found.reflow.actions[10], SCALE) > 0.1
 
 
-def test_observations_that_a_policy_writes_into_are_copies(teacher_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_observations_that_a_policy_writes_into_are_copies(
+    teacher_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     load = loaded_policy.load
 
     def scribbling(folder: str, device: str) -> loaded_policy.Contender:
@@ -153,12 +191,19 @@ def test_observations_that_a_policy_writes_into_are_copies(teacher_folder: Path,
         return loaded_policy.Contender(loaded.policy, Scribbler(), loaded.postprocess, device)
 
     monkeypatch.setattr(compare, "load", scribbling)
-    assert measured(teacher_folder, teacher_folder).normal.actions == measured(teacher_folder, teacher_folder).reflow.actions
+    assert (
+        measured(teacher_folder, teacher_folder).normal.actions
+        == measured(teacher_folder, teacher_folder).reflow.actions
+    )
     monkeypatch.setattr(loaded_policy, "_copied", dict)
-    assert not compare.diagnose(request(teacher_folder, teacher_folder), lambda *_: None)["inputs"]["unchanged"]
+    assert not compare.diagnose(request(teacher_folder, teacher_folder), lambda *_: None)["inputs"][
+        "unchanged"
+    ]
 
 
-def test_a_shorter_chunk_gets_the_first_part_of_the_same_noise(teacher_folder: Path, tmp_path: Path) -> None:
+def test_a_shorter_chunk_gets_the_first_part_of_the_same_noise(
+    teacher_folder: Path, tmp_path: Path
+) -> None:
     short = changed(teacher_folder, tmp_path / "short", config(chunk_size=4, n_action_steps=4))
     found = measured(teacher_folder, short)
     assert len(found.reflow.actions[1][0]) == 4
@@ -167,21 +212,33 @@ def test_a_shorter_chunk_gets_the_first_part_of_the_same_noise(teacher_folder: P
 
 def test_the_number_of_steps_is_the_policys_own_again(teacher_folder: Path) -> None:
     loaded = loaded_policy.load(str(teacher_folder))
-    frames = {CAMERA: torch.rand(1, 3, 64, 64), "observation.state": torch.zeros(1, STATE_DIMS), "task": ["go"]}
+    frames = {
+        CAMERA: torch.rand(1, 3, 64, 64),
+        "observation.state": torch.zeros(1, STATE_DIMS),
+        "task": ["go"],
+    }
     loaded.timed(frames, torch.zeros(1, CHUNK, 8), 3)
     assert loaded.policy.config.num_steps == 10
     assert "denoise_step" not in vars(loaded.policy.model)
 
 
-# --- where observations come from --------------------------------------------------------------------------------------
+# --- where observations come from -----------------------------------------------------------------
 
 
-def test_a_batch_is_acted_on_with_its_own_noise_and_task(teacher_folder: Path, tmp_path: Path) -> None:
+def test_a_batch_is_acted_on_with_its_own_noise_and_task(
+    teacher_folder: Path, tmp_path: Path
+) -> None:
     path = batch_file(tmp_path / "batch.safetensors", metadata={"task": "reach the cube"})
     found = measured(teacher_folder, teacher_folder, batch=str(path))
     assert (found.rows, found.synthetic, found.what) == (2, False, f"2 observations of {path}")
-    other_noise = measured(teacher_folder, teacher_folder, batch=str(batch_file(tmp_path / "b.safetensors", noise=torch.zeros(2, CHUNK, 8))))
-    other_task = measured(teacher_folder, teacher_folder, batch=str(batch_file(tmp_path / "c.safetensors")))
+    other_noise = measured(
+        teacher_folder,
+        teacher_folder,
+        batch=str(batch_file(tmp_path / "b.safetensors", noise=torch.zeros(2, CHUNK, 8))),
+    )
+    other_task = measured(
+        teacher_folder, teacher_folder, batch=str(batch_file(tmp_path / "c.safetensors"))
+    )
     assert found.normal.actions != other_noise.normal.actions
     assert found.normal.actions != other_task.normal.actions
 
@@ -189,18 +246,30 @@ def test_a_batch_is_acted_on_with_its_own_noise_and_task(teacher_folder: Path, t
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"observation.state": None}, "has no observation.state; it holds noise, observation.images.top"),
+        (
+            {"observation.state": None},
+            "has no observation.state; it holds noise, observation.images.top",
+        ),
         ({"observation.state": torch.zeros(3, STATE_DIMS)}, "have 2 and 3 rows"),
         ({CAMERA: torch.zeros(2, 64, 64, 3)}, "colours come first"),
         ({CAMERA: torch.zeros(64, 64)}, "has the shape [64, 64] where"),
     ],
 )
-def test_a_batch_that_does_not_fit_is_refused(changes: dict[str, Any], words: str, teacher_folder: Path, tmp_path: Path) -> None:
+def test_a_batch_that_does_not_fit_is_refused(
+    changes: dict[str, Any], words: str, teacher_folder: Path, tmp_path: Path
+) -> None:
     path = batch_file(tmp_path / "batch.safetensors", **changes)
-    assert words in compare.diagnose(request(teacher_folder, teacher_folder, batch=str(path)), lambda *_: None)["refused"]
+    assert (
+        words
+        in compare.diagnose(
+            request(teacher_folder, teacher_folder, batch=str(path)), lambda *_: None
+        )["refused"]
+    )
 
 
-def test_frames_of_a_dataset_come_with_its_statistics(teacher_folder: Path, dataset_root: Path) -> None:
+def test_frames_of_a_dataset_come_with_its_statistics(
+    teacher_folder: Path, dataset_root: Path
+) -> None:
     found = measured(teacher_folder, teacher_folder, dataset=str(dataset_root))
     assert found.what == f"3 frames of the dataset {dataset_root}"
     assert found.action_statistics is not None
@@ -212,16 +281,26 @@ def test_frames_of_a_dataset_come_with_its_statistics(teacher_folder: Path, data
     [
         ({"batch": "absent.safetensors"}, "absent.safetensors cannot be read as safetensors"),
         ({"dataset": "docs"}, "the dataset docs cannot be read"),
-        ({"env": "nowhere"}, "the environment nowhere is not known: ValueError: Environment type 'nowhere' is not registered."),
+        (
+            {"env": "nowhere"},
+            "the environment nowhere is not known: ValueError: Environment type 'nowhere' is not registered.",
+        ),
         ({"env": "toy_world", "env_package": "nobody"}, "is not known: ModuleNotFoundError"),
         ({"protocol": 2}, "of protocol 2, and this probe speaks 1"),
     ],
 )
-def test_what_a_probe_cannot_follow_it_refuses(changes: dict[str, Any], words: str, teacher_folder: Path) -> None:
-    assert words in compare.diagnose(request(teacher_folder, teacher_folder, **changes), lambda *_: None)["refused"]
+def test_what_a_probe_cannot_follow_it_refuses(
+    changes: dict[str, Any], words: str, teacher_folder: Path
+) -> None:
+    assert (
+        words
+        in compare.diagnose(request(teacher_folder, teacher_folder, **changes), lambda *_: None)[
+            "refused"
+        ]
+    )
 
 
-# --- what is wrong is found --------------------------------------------------------------------------------------------
+# --- what is wrong is found -----------------------------------------------------------------------
 
 
 def test_a_slow_prefix_is_told(teacher_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,11 +320,17 @@ def test_a_slow_prefix_is_told(teacher_folder: Path, monkeypatch: pytest.MonkeyP
     assert "most of it in its prefix" in found["slower"].what
 
 
-def test_an_environment_that_takes_the_time_is_told(teacher_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_that_takes_the_time_is_told(
+    teacher_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tests.core import toy_world  # noqa: PLC0415 - registers itself when it is imported
 
     monkeypatch.setattr(toy_world.ToyWorld, "step", late(0.3, toy_world.ToyWorld.step))
-    monkeypatch.setattr(gymnasium.envs.registration.registry["gym_toy_world/Reach"], "entry_point", toy_world.ToyWorld)
+    monkeypatch.setattr(
+        gymnasium.envs.registration.registry["gym_toy_world/Reach"],
+        "entry_point",
+        toy_world.ToyWorld,
+    )
     found = measured(teacher_folder, teacher_folder, env="toy_world")
     assert found.environment is not None
     assert [len(side) for side in (*found.environment.infer, *found.environment.step)] == [20] * 4
@@ -268,12 +353,27 @@ def test_a_statistic_changed_is_found_and_attributed(teacher_folder: Path, tmp_p
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
-        (weights(lambda tensors: tensors["model.action_in_proj.bias"].fill_(torch.nan)), "weights-not-finite", "in model.action_in_proj.bias"),
-        (lambda folder: save_file({k: v * torch.nan for k, v in load_file(folder / STATES[1]).items()}, folder / STATES[1]), "statistics-broken", "100%"),
+        (
+            weights(lambda tensors: tensors["model.action_in_proj.bias"].fill_(torch.nan)),
+            "weights-not-finite",
+            "in model.action_in_proj.bias",
+        ),
+        (
+            lambda folder: save_file(
+                {k: v * torch.nan for k, v in load_file(folder / STATES[1]).items()},
+                folder / STATES[1],
+            ),
+            "statistics-broken",
+            "100%",
+        ),
     ],
 )
-def test_nan_is_found(change: Any, code: str, words: str, teacher_folder: Path, tmp_path: Path) -> None:
-    found = api.diagnose(str(teacher_folder), str(changed(teacher_folder, tmp_path / "bad", change)), Wish(repeats=6))
+def test_nan_is_found(
+    change: Any, code: str, words: str, teacher_folder: Path, tmp_path: Path
+) -> None:
+    found = api.diagnose(
+        str(teacher_folder), str(changed(teacher_folder, tmp_path / "bad", change)), Wish(repeats=6)
+    )
     causes = {str(cause.code): f"{cause.what} {cause.measured}" for cause in found.causes}
     assert words in causes[code]
 
@@ -281,8 +381,21 @@ def test_nan_is_found(change: Any, code: str, words: str, teacher_folder: Path, 
 @pytest.mark.lerobot
 def test_the_command_measures_acts_and_draws(teacher_folder: Path, tmp_path: Path) -> None:
     copy = changed(teacher_folder, tmp_path / "copy", lambda _: None)
-    command = ["doctor", str(teacher_folder), str(copy), "--repeats", "6", "--env", "toy_world", "--env-package", "toy_world"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "tests/core"), os.environ.get("PYTHONPATH", ""))), "OMP_NUM_THREADS": "1"}
+    command = [
+        "doctor",
+        str(teacher_folder),
+        str(copy),
+        "--repeats",
+        "6",
+        "--env",
+        "toy_world",
+        "--env-package",
+        "toy_world",
+    ]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join((str(ROOT / "tests/core"), os.environ.get("PYTHONPATH", ""))),
+        "OMP_NUM_THREADS": "1",
+    }
     done = subprocess.run(
         [sys.executable, "-m", "ckpt_tools", *command, "--plot", str(tmp_path / "x.png"), "--format", "json"],
         capture_output=True, text=True, check=False, env=environment,
@@ -295,18 +408,26 @@ def test_the_command_measures_acts_and_draws(teacher_folder: Path, tmp_path: Pat
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_checkpoint_of_a_gpu_acts_where_there_is_none(teacher_folder: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_of_a_gpu_acts_where_there_is_none(
+    teacher_folder: Path, tmp_path: Path
+) -> None:
     def on_cuda(folder: Path) -> None:
         path = folder / "policy_preprocessor.json"
         document = json.loads(path.read_text())
-        next(step for step in document["steps"] if step["registry_name"] == "device_processor")["config"]["device"] = "cuda"
+        next(step for step in document["steps"] if step["registry_name"] == "device_processor")[
+            "config"
+        ]["device"] = "cuda"
         path.write_text(json.dumps(document))
 
     assert probe.problems(str(changed(teacher_folder, tmp_path / "gpu", on_cuda))) == []
 
 
-def test_synthetic_states_are_drawn_from_the_normal_checkpoints_statistics(teacher_folder: Path) -> None:
+def test_synthetic_states_are_drawn_from_the_normal_checkpoints_statistics(
+    teacher_folder: Path,
+) -> None:
     loaded = loaded_policy.load(str(teacher_folder))
-    drawn = inputs.shared_inputs(request(teacher_folder, teacher_folder, observations=400), (loaded, loaded)).frames["observation.state"]
+    drawn = inputs.shared_inputs(
+        request(teacher_folder, teacher_folder, observations=400), (loaded, loaded)
+    ).frames["observation.state"]
     assert torch.allclose(drawn.mean(dim=0), torch.full((STATE_DIMS,), 2.0), atol=0.6)
     assert torch.allclose(drawn.std(dim=0), torch.full((STATE_DIMS,), 3.0), atol=0.5)

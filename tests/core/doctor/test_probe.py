@@ -27,7 +27,10 @@ def weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Pa
 
 
 def statistics(folder: Path) -> None:
-    save_file({name: tensor * torch.nan for name, tensor in load_file(folder / STATISTICS).items()}, folder / STATISTICS)
+    save_file(
+        {name: tensor * torch.nan for name, tensor in load_file(folder / STATISTICS).items()},
+        folder / STATISTICS,
+    )
 
 
 def config(**values: object) -> Callable[[Path], None]:
@@ -39,10 +42,19 @@ def config(**values: object) -> Callable[[Path], None]:
 
 
 BAD = {
-    "a tensor missing": (weights(lambda tensors: tensors.pop("model.action_in_proj.bias")), "lacks 1 of"),
-    "NaN": (weights(lambda tensors: tensors["model.action_in_proj.bias"].fill_(torch.nan)), "holds NaN or infinity in model.action_in_proj.bias"),
+    "a tensor missing": (
+        weights(lambda tensors: tensors.pop("model.action_in_proj.bias")),
+        "lacks 1 of",
+    ),
+    "NaN": (
+        weights(lambda tensors: tensors["model.action_in_proj.bias"].fill_(torch.nan)),
+        "holds NaN or infinity in model.action_in_proj.bias",
+    ),
     "a field that stock LeRobot refuses": (config(flux_capacitor=1), "flux_capacitor"),
-    "processors gone": (lambda folder: (folder / "policy_preprocessor.json").unlink(), "loads, and cannot act: FileNotFoundError"),
+    "processors gone": (
+        lambda folder: (folder / "policy_preprocessor.json").unlink(),
+        "loads, and cannot act: FileNotFoundError",
+    ),
     "statistics of NaN": (statistics, "acts with NaN or infinity"),
     "another action dimension": (config(max_action_dim=9), "shape"),
 }
@@ -65,5 +77,9 @@ def test_verify_loads_the_policy_and_lets_it_act(teacher_folder: Path, tmp_path:
     assert [finding for finding in asked.findings if finding.code == "CK751"] == []
     shutil.copytree(teacher_folder, tmp_path / "bad")
     statistics(tmp_path / "bad")
-    found = [finding for finding in api.verify(str(tmp_path / "bad"), load=True).findings if finding.code == "CK751"]
+    found = [
+        finding
+        for finding in api.verify(str(tmp_path / "bad"), load=True).findings
+        if finding.code == "CK751"
+    ]
     assert [finding.what for finding in found] == ["acts with NaN or infinity"]

@@ -1,4 +1,6 @@
-"""An environment for LeRobot's commands that needs no simulator: a camera, six joints, and a reward for moving.
+"""An environment for LeRobot's commands that needs no simulator.
+
+A camera, six joints, and a reward for moving.
 
 Found as users' environments are: `--env.discover_packages_path=toy_world --env.type=toy_world`.
 """
@@ -29,20 +31,32 @@ class ToyWorld(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._joints: NDArray[np.float64] = np.zeros(JOINTS)
         pixels = gymnasium.spaces.Box(0, 255, (EDGE, EDGE, 3), np.uint8)
         joints = gymnasium.spaces.Box(-np.inf, np.inf, (JOINTS,), np.float64)
-        self.observation_space: gymnasium.Space[Observation] = gymnasium.spaces.Dict({"pixels": gymnasium.spaces.Dict({"top": pixels}), "agent_pos": joints})
+        self.observation_space: gymnasium.Space[Observation] = gymnasium.spaces.Dict(
+            {"pixels": gymnasium.spaces.Dict({"top": pixels}), "agent_pos": joints}
+        )
         self.action_space = gymnasium.spaces.Box(-np.inf, np.inf, (JOINTS,), np.float32)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
         """The joints at a random place."""
         super().reset(seed=seed, options=options)
         self._joints = self.np_random.normal(size=JOINTS)
         return self._observe(), {"is_success": False}
 
-    def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(
+        self, action: NDArray[np.float32]
+    ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Moves by `action`; a success when that is a move."""
         assert np.isfinite(action).all(), "the policy acted with NaN or infinity"
         self._joints = self._joints + action
-        return self._observe(), float(np.abs(action).sum()), False, False, {"is_success": bool(action.any())}
+        return (
+            self._observe(),
+            float(np.abs(action).sum()),
+            False,
+            False,
+            {"is_success": bool(action.any())},
+        )
 
     def render(self) -> NDArray[np.uint8]:  # type: ignore[override]  # gymnasium types a frame as any render result
         """A grey picture."""
@@ -70,7 +84,13 @@ class ToyWorldConfig(EnvConfig):
             "pixels/top": PolicyFeature(type=FeatureType.VISUAL, shape=(EDGE, EDGE, 3)),
         }
     )
-    features_map: dict[str, str] = field(default_factory=lambda: {"action": "action", "agent_pos": "observation.state", "pixels/top": "observation.images.top"})
+    features_map: dict[str, str] = field(
+        default_factory=lambda: {
+            "action": "action",
+            "agent_pos": "observation.state",
+            "pixels/top": "observation.images.top",
+        }
+    )
 
     @property
     def gym_kwargs(self) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""A small repository, and plain requests for what is in it: what tests of the stand-in itself ask."""
+"""A small repository, and plain requests for what is in it.
+
+What tests of the stand-in itself ask.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,21 @@ if TYPE_CHECKING:
 REPO = "tester/model"
 WEIGHTS = bytes(range(256)) * 40
 TEXT = b'{"type": "smolvla"}'
-FILES = {"config.json": TEXT, "model.safetensors": WEIGHTS, "notes/a b.txt": b"hello", "notes/empty.txt": b""}
+FILES = {
+    "config.json": TEXT,
+    "model.safetensors": WEIGHTS,
+    "notes/a b.txt": b"hello",
+    "notes/empty.txt": b"",
+}
 SUM = hashlib.sha256(WEIGHTS).hexdigest()
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def ask(hub: HubServer, path: str, method: str = "GET", **headers: str) -> httpx.Response:
     """What one plain request is answered; redirects are not followed."""
-    return httpx.request(method, httpx.URL(hub.endpoint).join(path), headers=headers, trust_env=False, verify=NO_TLS)
+    return httpx.request(
+        method, httpx.URL(hub.endpoint).join(path), headers=headers, trust_env=False, verify=NO_TLS
+    )
 
 
 def cdn(hub: HubServer, path: str = "model.safetensors") -> str:

@@ -40,7 +40,9 @@ class Fault(Enum):
 STATUS = {Fault.TOO_MANY_REQUESTS: 429, Fault.SERVER_ERROR: 500, Fault.UNAVAILABLE: 503}
 INSTEAD = {
     Fault.LEADS_ASTRAY: redirect("file:///etc/hostname"),
-    Fault.HTML: Answer(200, {"Content-Type": "text/html"}, b"<!doctype html><title>Sign in</title>"),
+    Fault.HTML: Answer(
+        200, {"Content-Type": "text/html"}, b"<!doctype html><title>Sign in</title>"
+    ),
     Fault.OTHER_JSON: answer_json({"sha": "main", "siblings": []}),
 }
 BEFORE = {*STATUS, *INSTEAD, Fault.REDIRECT_LOOP, Fault.EXTRA_REDIRECTS, Fault.SLOW}
@@ -58,9 +60,20 @@ class Armed:
     seconds: float
 
     def meets(self, request: Request) -> bool:
-        """Whether the fault is for this request. Who arrives after a detour is not sent on another."""
-        arrived = "detoured" in request.query and self.fault in {Fault.REDIRECT_LOOP, Fault.EXTRA_REDIRECTS}
-        return self.left > 0 and self.path_contains in request.target and self.method in ("", request.method) and not arrived
+        """Whether the fault is for this request.
+
+        Who arrives after a detour is not sent on another.
+        """
+        arrived = "detoured" in request.query and self.fault in {
+            Fault.REDIRECT_LOOP,
+            Fault.EXTRA_REDIRECTS,
+        }
+        return (
+            self.left > 0
+            and self.path_contains in request.target
+            and self.method in ("", request.method)
+            and not arrived
+        )
 
 
 class Faults:
@@ -82,13 +95,19 @@ class Faults:
     def take(self, request: Request, *faults: Fault) -> Armed | None:
         """The first of these faults that is armed for this request, which uses it up once."""
         with self._lock:
-            found = next((armed for armed in self._armed if armed.fault in faults and armed.meets(request)), None)
+            found = next(
+                (armed for armed in self._armed if armed.fault in faults and armed.meets(request)),
+                None,
+            )
             if found:
                 found.left -= 1
             return found
 
     def instead(self, request: Request) -> Answer | None:
-        """What is answered before the request is served, or None to serve it. Being slow comes on top of any other fault."""
+        """What is answered before the request is served, or None to serve it.
+
+        Being slow comes on top of any other fault.
+        """
         if slow := self.take(request, Fault.SLOW):
             self.stopped.wait(slow.seconds)
         armed = detour(request) or self.take(request, *BEFORE - {Fault.SLOW})
@@ -100,7 +119,11 @@ class Faults:
             return redirect("/detour/loop")
         if armed.fault is Fault.EXTRA_REDIRECTS:
             return redirect(f"/detour/{HOPS - 1}?to={quote(request.target, safe='')}")
-        wait = {"Retry-After": str(int(armed.seconds))} if armed.fault is Fault.TOO_MANY_REQUESTS else {}
+        wait = (
+            {"Retry-After": str(int(armed.seconds))}
+            if armed.fault is Fault.TOO_MANY_REQUESTS
+            else {}
+        )
         return Refused(STATUS[armed.fault], armed.fault.value, headers=wait).answer
 
     def spoil(self, request: Request, whole: Answer, right: Answer) -> Answer:
@@ -110,9 +133,15 @@ class Faults:
         if right.status not in {200, 206} or not right.body or request.method == "HEAD":
             return right
         if right.status == 206 and self.take(request, Fault.WRONG_RANGE):
-            start, end, size = right.headers["Content-Range"].removeprefix("bytes ").replace("-", "/").split("/")
-            return right.with_header("Content-Range", f"bytes {int(start) + 1}-{int(end) + 1}/{size}")
-        armed = self.take(request, Fault.SHORT_READ, Fault.WRONG_LENGTH, Fault.WRONG_BYTES, Fault.COMPRESSED)
+            start, end, size = (
+                right.headers["Content-Range"].removeprefix("bytes ").replace("-", "/").split("/")
+            )
+            return right.with_header(
+                "Content-Range", f"bytes {int(start) + 1}-{int(end) + 1}/{size}"
+            )
+        armed = self.take(
+            request, Fault.SHORT_READ, Fault.WRONG_LENGTH, Fault.WRONG_BYTES, Fault.COMPRESSED
+        )
         return spoiled(right, armed.fault) if armed else right
 
 
@@ -120,12 +149,19 @@ def spoiled(right: Answer, fault: Fault) -> Answer:
     """An answer whose body is not what it should be."""
     middle = len(right.body) // 2
     if fault is Fault.SHORT_READ:
-        return replace(right, body=right.body[:middle], closes=True).with_header("Content-Length", str(len(right.body)))
+        return replace(right, body=right.body[:middle], closes=True).with_header(
+            "Content-Length", str(len(right.body))
+        )
     if fault is Fault.COMPRESSED:
-        return replace(right, body=gzip.compress(right.body)).with_header("Content-Encoding", "gzip")
+        return replace(right, body=gzip.compress(right.body)).with_header(
+            "Content-Encoding", "gzip"
+        )
     if fault is Fault.WRONG_LENGTH:
         return replace(right, body=right.body[:-1])
-    return replace(right, body=right.body[:middle] + bytes([right.body[middle] ^ 255]) + right.body[middle + 1 :])
+    return replace(
+        right,
+        body=right.body[:middle] + bytes([right.body[middle] ^ 255]) + right.body[middle + 1 :],
+    )
 
 
 def detour(request: Request) -> Answer | None:

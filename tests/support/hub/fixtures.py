@@ -1,4 +1,7 @@
-"""What tests with the stand-in for the Hub share: the stand-in, and this process' client as one that knows no other hub."""
+"""What tests with the stand-in for the Hub share.
+
+The stand-in, and this process' client as one that knows no other hub.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ def hub(request: pytest.FixtureRequest) -> Iterator[HubServer]:
 
 @pytest.fixture
 def client(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HfApi]:
-    """The real client in this process: what it has read from the environment when it was imported is said anew."""
+    """The real client in this process.
+
+    What it has read from the environment when it was imported is said anew.
+    """
     settings: dict[str, object] = {
         "ENDPOINT": hub.endpoint, "HUGGINGFACE_CO_URL_TEMPLATE": hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}",
         "HF_URL_HOSTS": frozenset({"127.0.0.1"}), "HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True, "HF_HUB_DISABLE_TELEMETRY": True,
@@ -51,14 +57,20 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def led(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Iterator[None]:
+def led(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: list[float]
+) -> Iterator[None]:
     """This process' client led to the stand-in, with a token, an empty cache and nobody waiting."""
     assert waits == []
     for name in [*os.environ]:
         if name.upper().startswith(("HF_", "HUGGING")) or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(
+        constants,
+        "HUGGINGFACE_CO_URL_TEMPLATE",
+        hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}",
+    )
     lead(
         monkeypatch,
         ENDPOINT=hub.endpoint,

@@ -1,4 +1,7 @@
-"""What goes over the wire: requests, answers, parts of files by Range, and the record of every exchange."""
+"""What goes over the wire.
+
+Requests, answers, parts of files by Range, and the record of every exchange.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,20 @@ NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Refused(Exception):
-    """What is answered instead: a status, a sentence, and the code from which the client makes its exception."""
+    """What is answered instead.
 
-    def __init__(self, status: int, message: str, code: str = "", headers: Mapping[str, str] = NONE) -> None:
+    A status, a sentence, and the code from which the client makes its exception.
+    """
+
+    def __init__(
+        self, status: int, message: str, code: str = "", headers: Mapping[str, str] = NONE
+    ) -> None:
         super().__init__(message)
-        self.answer = answer_json({"error": message}, status, {"X-Error-Message": message, **({"X-Error-Code": code} if code else {}), **headers})
+        self.answer = answer_json(
+            {"error": message},
+            status,
+            {"X-Error-Message": message, **({"X-Error-Code": code} if code else {}), **headers},
+        )
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,11 @@ def parse(text: bytes) -> Any:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer. `file`: its body is a file's content, of which Range may ask a part. `closes`: the connection ends after `sent` of the body."""
+    """An answer.
+
+    `file`: its body is a file's content, of which Range may ask a part. `closes`: the connection
+    ends after `sent` of the body.
+    """
 
     status: int = 200
     headers: Mapping[str, str] = NONE
@@ -77,16 +93,27 @@ class Answer:
 
 def answer_json(value: Any, status: int = 200, headers: Mapping[str, str] = NONE) -> Answer:
     """An answer in JSON."""
-    return Answer(status, {"Content-Type": "application/json; charset=utf-8", **headers}, json.dumps(value).encode())
+    return Answer(
+        status,
+        {"Content-Type": "application/json; charset=utf-8", **headers},
+        json.dumps(value).encode(),
+    )
 
 
 def redirect(where: str, status: int = 302, headers: Mapping[str, str] = NONE) -> Answer:
     """A redirect, with the few words that the Hub sends along."""
-    return Answer(status, {"Content-Type": "text/plain; charset=utf-8", "Location": where, **headers}, f"Redirecting to {where}".encode())
+    return Answer(
+        status,
+        {"Content-Type": "text/plain; charset=utf-8", "Location": where, **headers},
+        f"Redirecting to {where}".encode(),
+    )
 
 
 def part(whole: Answer, asked: str | None) -> Answer:
-    """The part of a file that a Range header asks for: 206, or 416 outside of the file, or the whole where the header asks for nothing that is served."""
+    """The part of a file that a Range header asks for.
+
+    206, or 416 outside of the file, or the whole where the header asks for nothing that is served.
+    """
     size = len(whole.body)
     found = re.fullmatch(r"bytes=(\d*)-(\d*)", asked.strip()) if asked else None
     if not whole.file or whole.status != 200 or not found or not any(found.groups()):
@@ -97,8 +124,14 @@ def part(whole: Answer, asked: str | None) -> Answer:
     if first and last and int(last) < start:
         return whole
     if start >= size:
-        return Answer(416, {"Content-Type": "application/xml", "Content-Range": f"bytes */{size}"}, b"<Error><Code>InvalidRange</Code></Error>")
-    return replace(whole, status=206, body=whole.body[start : end + 1]).with_header("Content-Range", f"bytes {start}-{end}/{size}")
+        return Answer(
+            416,
+            {"Content-Type": "application/xml", "Content-Range": f"bytes */{size}"},
+            b"<Error><Code>InvalidRange</Code></Error>",
+        )
+    return replace(whole, status=206, body=whole.body[start : end + 1]).with_header(
+        "Content-Range", f"bytes {start}-{end}/{size}"
+    )
 
 
 @dataclass
@@ -147,4 +180,8 @@ class Records(Sequence[Record]):
 
     def of(self, method: str = "", path_contains: str = "") -> list[Record]:
         """The exchanges with this method, where one is given, whose path and query contain this."""
-        return [record for record in self if method in ("", record.method) and path_contains in record.path]
+        return [
+            record
+            for record in self
+            if method in ("", record.method) and path_contains in record.path
+        ]

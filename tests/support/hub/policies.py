@@ -16,20 +16,37 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[3]
 REPO, OTHER = "tester/policy", "tester/reflow"
 NAME = f"hf://{REPO}"
-CARD = b"---\nlicense: apache-2.0\nlibrary_name: lerobot\npipeline_tag: robotics\n---\n\n# A policy\n"
+CARD = (
+    b"---\nlicense: apache-2.0\nlibrary_name: lerobot\npipeline_tag: robotics\n---\n\n# A policy\n"
+)
 
 
 def contents(folder: str | Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in Path(folder).rglob("*")
+        if path.is_file()
+    }
 
 
-NORMAL = contents(ROOT / "fixtures" / "normal") | {"README.md": CARD, ".gitattributes": b"*.safetensors filter=lfs\n"}
-REFLOW = contents(ROOT / "fixtures" / "reflow") | {"README.md": b"# other\n", ".gitattributes": b"*.safetensors filter=lfs\n"}
+NORMAL = contents(ROOT / "fixtures" / "normal") | {
+    "README.md": CARD,
+    ".gitattributes": b"*.safetensors filter=lfs\n",
+}
+REFLOW = contents(ROOT / "fixtures" / "reflow") | {
+    "README.md": b"# other\n",
+    ".gitattributes": b"*.safetensors filter=lfs\n",
+}
 
 
 def lead(monkeypatch: pytest.MonkeyPatch, **settings: object) -> None:
     """Say anew what the client read from the environment when it was imported."""
-    for name, value in {"HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True, "HF_HUB_DISABLE_PROGRESS_BARS": True, **settings}.items():
+    for name, value in {
+        "HF_HUB_OFFLINE": False,
+        "HF_HUB_DISABLE_XET": True,
+        "HF_HUB_DISABLE_PROGRESS_BARS": True,
+        **settings,
+    }.items():
         monkeypatch.setattr(constants, name, value)
     close_session()
 

@@ -1,4 +1,7 @@
-"""How the Hub finds its answers: endpoints by method and path, and who may do what with which repository."""
+"""How the Hub finds its answers.
+
+Endpoints by method and path, and who may do what with which repository.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,10 @@ class Limits:
 
 @dataclass
 class Protocol:
-    """The Hub without its wires: from a request to an answer. A ticket in an upload's address stands for the signature of a storage's URL."""
+    """The Hub without its wires: from a request to an answer.
+
+    A ticket in an upload's address stands for the signature of a storage's URL.
+    """
 
     endpoint: str
     storage: str
@@ -67,23 +73,39 @@ class Protocol:
             found = path.fullmatch(request.path)
             if found and expected == method:
                 try:
-                    return function(self, request, {name: unquote(value or "") for name, value in found.groupdict().items()})
+                    return function(
+                        self,
+                        request,
+                        {name: unquote(value or "") for name, value in found.groupdict().items()},
+                    )
                 except Refused as refused:
                     return refused.answer
         return Refused(404, f"The stand-in knows no {request.method} {request.path}").answer
 
-    def open(self, request: Request, at: At, *, files: bool = False, write: bool = False) -> Repository:
+    def open(
+        self, request: Request, at: At, *, files: bool = False, write: bool = False
+    ) -> Repository:
         """The repository that a request is about, or why it may not be seen, read (`files`) or written."""
         known = signed_in(request)
         kind = at["kind"].rstrip("/")
-        repository = self.repositories.get(at["name"] if kind in {"", "models"} else f"{kind}/{at['name']}")
+        repository = self.repositories.get(
+            at["name"] if kind in {"", "models"} else f"{kind}/{at['name']}"
+        )
         if repository is None or (repository.private and not known):
             raise Refused(404 if known else 401, "Repository not found", "RepoNotFound")
         if write:
             checked(request)
         if files and repository.gated:
-            why = "you are not in the authorized list" if known else "you must be authenticated to access it"
-            raise Refused(403 if known else 401, f"Access to model {repository.name} is restricted and {why}.", "GatedRepo")
+            why = (
+                "you are not in the authorized list"
+                if known
+                else "you must be authenticated to access it"
+            )
+            raise Refused(
+                403 if known else 401,
+                f"Access to model {repository.name} is restricted and {why}.",
+                "GatedRepo",
+            )
         return repository
 
 

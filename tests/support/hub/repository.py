@@ -18,7 +18,9 @@ LFS_SUFFIXES = (
     "7z", "arrow", "bin", "bz2", "ckpt", "ftz", "gz", "h5", "joblib", "mlmodel", "model", "msgpack", "npy", "npz", "onnx", "ot", "parquet", "pb", "pickle",
     "pkl", "pt", "pth", "rar", "safetensors", "tar", "tflite", "tgz", "wasm", "xz", "zip", "zst",
 )  # fmt: skip
-GITATTRIBUTES = "".join(f"*.{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
+GITATTRIBUTES = "".join(
+    f"*.{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES
+).encode()
 
 PULL_REQUESTS = "refs/pr/"
 """How the branch of a pull request is called, with its number."""
@@ -92,16 +94,25 @@ class Commit:
 
     def below(self, folder: str) -> dict[str, Blob]:
         """The files below a folder, or all for the folder ''."""
-        return {path: blob for path, blob in self.files.items() if path.startswith(f"{folder}/") or not folder}
+        return {
+            path: blob
+            for path, blob in self.files.items()
+            if path.startswith(f"{folder}/") or not folder
+        }
 
     def folders(self) -> list[str]:
         """Every folder, however deep, in order."""
-        return sorted({path[:at] for path in self.files for at, letter in enumerate(path) if letter == "/"})
+        return sorted(
+            {path[:at] for path in self.files for at, letter in enumerate(path) if letter == "/"}
+        )
 
 
 @dataclass
 class Repository:
-    """One repository with its history. `objects` are the LFS contents that it was ever given, by sha256."""
+    """One repository with its history.
+
+    `objects` are the LFS contents that it was ever given, by sha256.
+    """
 
     name: str
     private: bool = False
@@ -114,7 +125,11 @@ class Repository:
     def resolve(self, revision: str) -> Commit:
         """The commit that a branch, a tag, or a commit id (or its first seven letters or more) means, or the client's RevisionNotFoundError."""
         wanted = self.branches.get(revision) or self.tags.get(revision) or revision
-        found = [commit for commit in self.history.values() if commit.id == wanted or (len(wanted) >= 7 and commit.id.startswith(wanted))]
+        found = [
+            commit
+            for commit in self.history.values()
+            if commit.id == wanted or (len(wanted) >= 7 and commit.id.startswith(wanted))
+        ]
         if len(found) != 1:
             raise Refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         return found[0]
@@ -131,12 +146,27 @@ class Repository:
         self.branches[f"{PULL_REQUESTS}{number}"] = parent.id
         return number
 
-    def commit(self, files: Mapping[str, Blob], title: str, *, description: str = "", branch: str = "main") -> Commit:
-        """A new commit that holds exactly these files; never the id of another, even with the same content."""
+    def commit(
+        self, files: Mapping[str, Blob], title: str, *, description: str = "", branch: str = "main"
+    ) -> Commit:
+        """A new commit that holds exactly these files.
+
+        Never the id of another, even with the same content.
+        """
         parent = self.branches.get(branch)
         tree = "".join(f"{path} {files[path].oid}\n" for path in sorted(files))
-        oid = git_oid(f"{self.name} {len(self.history)} {parent} {title}\n{description}\n{tree}".encode(), "commit")
-        self.history[oid] = Commit(oid, parent, title, description, EPOCH + timedelta(seconds=len(self.history)), {path: files[path] for path in sorted(files)})
+        oid = git_oid(
+            f"{self.name} {len(self.history)} {parent} {title}\n{description}\n{tree}".encode(),
+            "commit",
+        )
+        self.history[oid] = Commit(
+            oid,
+            parent,
+            title,
+            description,
+            EPOCH + timedelta(seconds=len(self.history)),
+            {path: files[path] for path in sorted(files)},
+        )
         self.branches[branch] = oid
         self.objects |= {blob.sha256: blob.data for blob in files.values() if blob.lfs}
         return self.history[oid]
@@ -161,7 +191,10 @@ class Upload:
     def finish(self, data: bytes) -> None:
         """Keep the content, if it is what was announced."""
         if len(data) != self.size:
-            raise Refused(400, f"EntityTooSmall or EntityTooLarge: {len(data)} bytes came, {self.size} were announced")
+            raise Refused(
+                400,
+                f"EntityTooSmall or EntityTooLarge: {len(data)} bytes came, {self.size} were announced",
+            )
         if hashlib.sha256(data).hexdigest() != self.oid:
             raise Refused(400, f"BadDigest: the sha256 of what came is not {self.oid}")
         self.repository.objects[self.oid] = data

@@ -1,4 +1,7 @@
-"""A stand-in for the Hugging Face Hub: a web server on this machine that the real client takes for the Hub, keeps count, and misbehaves when told to.
+"""A stand-in for the Hugging Face Hub.
+
+A web server on this machine that the real client takes for the Hub, keeps count, and misbehaves
+when told to.
 
     with HubServer() as hub:
         first = hub.add_repo("owner/name", {"config.json": b"{}"})
@@ -6,8 +9,9 @@
         assert hub.files("owner/name", first) == {"config.json": b"{}"}
         assert not hub.requests.of("PUT")
 
-The client reads its environment when it is imported: lead it here from a subprocess, or by `endpoint=` and `token=`. Contents of LFS files are served from
-another host name, as on the Hub, so that a client's token stays behind.
+The client reads its environment when it is imported: lead it here from a subprocess, or by
+`endpoint=` and `token=`. Contents of LFS files are served from another host name, as on the Hub, so
+that a client's token stays behind.
 """
 
 from __future__ import annotations
@@ -48,7 +52,9 @@ class Handler(BaseHTTPRequestHandler):
     def serve(self) -> None:
         """Answer one request, on record before the client has the answer."""
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.command, self.path, headers, self.rfile.read(int(headers.get("content-length", 0))))
+        request = Request(
+            self.command, self.path, headers, self.rfile.read(int(headers.get("content-length", 0)))
+        )
         if "transfer-encoding" in headers:
             answer = replace(Refused(411, "A body needs a Content-Length").answer, closes=True)
         else:
@@ -113,9 +119,18 @@ class Listener(ThreadingHTTPServer):
 
 
 class HubServer:
-    """The stand-in, running while its context lasts. Leaving it raises what went wrong inside, so that no failure of its own passes for the Hub's."""
+    """The stand-in, running while its context lasts.
 
-    def __init__(self, *, lfs_threshold: int = 10 * MEBIBYTE, part_size: int = 20_000_000, page_size: int = 1000) -> None:
+    Leaving it raises what went wrong inside, so that no failure of its own passes for the Hub's.
+    """
+
+    def __init__(
+        self,
+        *,
+        lfs_threshold: int = 10 * MEBIBYTE,
+        part_size: int = 20_000_000,
+        page_size: int = 1000,
+    ) -> None:
         self.token = TOKEN
         self.requests = Records()
         self.failures: list[Exception] = []
@@ -125,7 +140,12 @@ class HubServer:
         port = self._listener.server_port
         self.endpoint = f"http://127.0.0.1:{port}"
         limits = Limits(lfs_threshold, part_size, page_size)
-        self._protocol = Protocol(self.endpoint, f"http://localhost:{port}", limits, [*reading.ENDPOINTS, *writing.ENDPOINTS])
+        self._protocol = Protocol(
+            self.endpoint,
+            f"http://localhost:{port}",
+            limits,
+            [*reading.ENDPOINTS, *writing.ENDPOINTS],
+        )
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.02,))
 
     def __enter__(self) -> Self:
@@ -146,13 +166,27 @@ class HubServer:
                 return instead
             with self._lock:
                 whole = self._protocol.answer(request)
-            return self._faults.spoil(request, whole, part(whole, request.headers.get("range") if request.method == "GET" else None))
+            return self._faults.spoil(
+                request,
+                whole,
+                part(whole, request.headers.get("range") if request.method == "GET" else None),
+            )
         except Exception as error:  # noqa: BLE001 - raised when the hub is left
             self.failures.append(error)
             return Refused(501, f"The stand-in failed: {error!r}").answer
 
-    def add_repo(self, name: str, files: Mapping[str, bytes] | None = None, *, private: bool = False, gated: bool = False) -> str:
-        """The id of the first commit of a new repository: of a model, or of a dataset by the name 'datasets/owner/name'."""
+    def add_repo(
+        self,
+        name: str,
+        files: Mapping[str, bytes] | None = None,
+        *,
+        private: bool = False,
+        gated: bool = False,
+    ) -> str:
+        """The id of the first commit of a new repository.
+
+        Of a model, or of a dataset by the name 'datasets/owner/name'.
+        """
         with self._lock:
             if name in self._protocol.repositories:
                 message = f"{name} exists already"
@@ -160,33 +194,67 @@ class HubServer:
             self._protocol.repositories[name] = Repository(name, private=private, gated=gated)
             return self._commit(name, files or {}, "initial commit")
 
-    def push(self, name: str, files: Mapping[str, bytes], *, title: str = "push", delete: Iterable[str] = ()) -> str:
+    def push(
+        self,
+        name: str,
+        files: Mapping[str, bytes],
+        *,
+        title: str = "push",
+        delete: Iterable[str] = (),
+    ) -> str:
         """The id of a new commit on main, with these files added or changed, and without those deleted."""
         with self._lock:
             there = self.files(name)
-            return self._commit(name, {path: data for path, data in (there | dict(files)).items() if path not in set(delete)}, title)
+            return self._commit(
+                name,
+                {
+                    path: data
+                    for path, data in (there | dict(files)).items()
+                    if path not in set(delete)
+                },
+                title,
+            )
 
     def _commit(self, name: str, files: Mapping[str, bytes], title: str) -> str:
-        blobs = {path: Blob(data, is_lfs(path, len(data), self._protocol.limits.lfs_threshold)) for path, data in files.items()}
+        blobs = {
+            path: Blob(data, is_lfs(path, len(data), self._protocol.limits.lfs_threshold))
+            for path, data in files.items()
+        }
         return self._protocol.repositories[name].commit(blobs, title).id
 
     def tag(self, name: str, tag: str, revision: str = "main") -> None:
         """Give a revision a name that stays."""
         with self._lock:
-            self._protocol.repositories[name].tags[tag] = self._protocol.repositories[name].resolve(revision).id
+            self._protocol.repositories[name].tags[tag] = (
+                self._protocol.repositories[name].resolve(revision).id
+            )
 
     def files(self, name: str, revision: str = "main") -> dict[str, bytes]:
         """Every file at a revision."""
         with self._lock:
-            return {path: blob.data for path, blob in self._protocol.repositories[name].resolve(revision).files.items()}
+            return {
+                path: blob.data
+                for path, blob in self._protocol.repositories[name].resolve(revision).files.items()
+            }
 
     def commits(self, name: str, revision: str = "main") -> list[Commit]:
         """The commits that led to a revision, latest first."""
         with self._lock:
             return list(self._protocol.repositories[name].log(revision))
 
-    def misbehave(self, fault: Fault, *, times: int = 1, path_contains: str = "", method: str = "", seconds: float = 0) -> None:
-        """Have the next `times` requests that the fault can befall suffer it. `seconds`: how slow, or what Retry-After says."""
+    def misbehave(
+        self,
+        fault: Fault,
+        *,
+        times: int = 1,
+        path_contains: str = "",
+        method: str = "",
+        seconds: float = 0,
+    ) -> None:
+        """Have the next `times` requests that the fault can befall suffer it.
+
+        `seconds`: how slow, or what Retry-After says.
+        """
         self._faults.arm(Armed(fault, times, path_contains, method, seconds))
 
     def behave(self) -> None:
@@ -195,7 +263,11 @@ class HubServer:
 
     def environment(self, home: Path, *, token: str | None = TOKEN) -> dict[str, str]:
         """The whole environment of a subprocess whose client knows this hub only, keeps everything under `home`, and has this token."""
-        kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(FOREIGN)}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.upper().startswith(FOREIGN)
+        }
         settings = {
             "HF_ENDPOINT": self.endpoint, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_HUB_DISABLE_UPDATE_CHECK": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "localhost,127.0.0.1",

@@ -1,4 +1,7 @@
-"""The real client takes the stand-in for the Hub: uploads, downloads, refusals; and every exchange is on record."""
+"""The real client takes the stand-in for the Hub: uploads, downloads, refusals.
+
+And every exchange is on record.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,14 @@ from pathlib import Path
 import httpx
 import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile
-from huggingface_hub.errors import BadRequestError, EntryNotFoundError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import (
+    BadRequestError,
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from tests.support.hub.asking import FILES, NO_TLS, REPO, SUM, TEXT, WEIGHTS, ask, cdn
 from tests.support.hub.policies import contents
@@ -34,21 +44,34 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
 
 def run(hub: HubServer, home: Path, *command: object) -> str:
     """The output of a command that knows this hub only; the test fails if the command does."""
-    done = subprocess.run([str(word) for word in command], env=hub.environment(home), capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [str(word) for word in command],
+        env=hub.environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-# --- uploads -----------------------------------------------------------------------------------------------------------
+# --- uploads --------------------------------------------------------------------------------------
 
 
 def test_hf_upload_brings_every_byte_and_nothing_twice(hub: HubServer, tmp_path: Path) -> None:
     folder = write(tmp_path / "folder", FILES | {"README.md": b"---\nlicense: mit\n---\n# hello\n"})
     out = run(hub, tmp_path / "home", HF, "upload", REPO, folder)
-    assert {path: data for path, data in hub.files(REPO).items() if path != ".gitattributes"} == contents(folder)
+    assert {
+        path: data for path, data in hub.files(REPO).items() if path != ".gitattributes"
+    } == contents(folder)
     latest, first = hub.commits(REPO)
     assert f"/{REPO}/commit/{latest.id}" in out
-    assert (latest.parent, first.title, list(first.files)) == (first.id, "initial commit", [".gitattributes"])
+    assert (latest.parent, first.title, list(first.files)) == (
+        first.id,
+        "initial commit",
+        [".gitattributes"],
+    )
     assert [record.received for record in hub.requests.of("PUT")] == [len(WEIGHTS)]
     assert len(hub.requests.of("POST", "/verify")) == 1
 
@@ -74,7 +97,10 @@ print(Thing().push_to_hub("tester/thing", private=True))
 @pytest.mark.lerobot
 def test_lerobot_pushes_what_it_saves(hub: HubServer, tmp_path: Path) -> None:
     assert hub.endpoint in run(hub, tmp_path, sys.executable, "-c", LEROBOT)
-    assert hub.files("tester/thing").items() >= {"config.json": b"{}", "model.safetensors": b"weights"}.items()
+    assert (
+        hub.files("tester/thing").items()
+        >= {"config.json": b"{}", "model.safetensors": b"weights"}.items()
+    )
     assert ask(hub, "/api/models/tester/thing").status_code == 401
 
 
@@ -83,7 +109,11 @@ def test_lerobot_pushes_what_it_saves(hub: HubServer, tmp_path: Path) -> None:
 def test_a_large_file_comes_in_parts(hub: HubServer, client: HfApi, tmp_path: Path) -> None:
     client.create_repo(REPO)
     client.upload_folder(repo_id=REPO, folder_path=write(tmp_path, FILES))
-    assert [record.received for record in hub.requests.of("PUT")] == [4000, 4000, len(WEIGHTS) - 8000]
+    assert [record.received for record in hub.requests.of("PUT")] == [
+        4000,
+        4000,
+        len(WEIGHTS) - 8000,
+    ]
     assert hub.files(REPO)["model.safetensors"] == WEIGHTS
 
 
@@ -91,14 +121,28 @@ def test_a_large_file_comes_in_parts(hub: HubServer, client: HfApi, tmp_path: Pa
 @pytest.mark.parametrize("hub", [{"lfs_threshold": 100}], indirect=True)
 def test_a_file_is_lfs_by_suffix_or_size(hub: HubServer, client: HfApi, tmp_path: Path) -> None:
     client.create_repo(REPO)
-    client.upload_folder(repo_id=REPO, folder_path=write(tmp_path, {"small.txt": b"a" * 99, "large.txt": b"a" * 100, "small.pt": b"a", "empty.pt": b""}))
+    client.upload_folder(
+        repo_id=REPO,
+        folder_path=write(
+            tmp_path,
+            {"small.txt": b"a" * 99, "large.txt": b"a" * 100, "small.pt": b"a", "empty.pt": b""},
+        ),
+    )
     kept = {path: blob.lfs for path, blob in hub.commits(REPO)[0].files.items()}
-    assert kept == {".gitattributes": False, "small.txt": False, "large.txt": True, "small.pt": True, "empty.pt": False}
+    assert kept == {
+        ".gitattributes": False,
+        "small.txt": False,
+        "large.txt": True,
+        "small.pt": True,
+        "empty.pt": False,
+    }
 
 
 @pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 @pytest.mark.parametrize("now", [WEIGHTS[::-1], WEIGHTS[:-1]], ids=["bytes", "size"])
-def test_a_corrupt_lfs_upload_is_refused(hub: HubServer, client: HfApi, tmp_path: Path, now: bytes) -> None:
+def test_a_corrupt_lfs_upload_is_refused(
+    hub: HubServer, client: HfApi, tmp_path: Path, now: bytes
+) -> None:
     hub.add_repo(REPO)
     (tmp_path / "model.safetensors").write_bytes(WEIGHTS)
     operation = CommitOperationAdd("model.safetensors", tmp_path / "model.safetensors")
@@ -122,11 +166,26 @@ def test_a_commit_needs_its_lfs_contents(hub: HubServer, client: HfApi) -> None:
 def test_a_commit_adds_deletes_and_knows_its_parent(hub: HubServer, client: HfApi) -> None:
     first = hub.add_repo(REPO, FILES)
     deleted = [CommitOperationDelete("notes/"), CommitOperationDelete("config.json")]
-    done = client.create_commit(REPO, [*deleted, CommitOperationAdd("new.txt", b"new")], commit_message="change", commit_description="why", parent_commit=first)
+    done = client.create_commit(
+        REPO,
+        [*deleted, CommitOperationAdd("new.txt", b"new")],
+        commit_message="change",
+        commit_description="why",
+        parent_commit=first,
+    )
     assert hub.files(REPO) == {"new.txt": b"new", "model.safetensors": WEIGHTS}
-    assert (hub.files(REPO, first), hub.commits(REPO)[0].id, hub.commits(REPO)[0].description) == (FILES, done.oid, "why")
+    assert (hub.files(REPO, first), hub.commits(REPO)[0].id, hub.commits(REPO)[0].description) == (
+        FILES,
+        done.oid,
+        "why",
+    )
     with pytest.raises(HfHubHTTPError, match="412"):
-        client.create_commit(REPO, [CommitOperationAdd("late.txt", b"late")], commit_message="late", parent_commit=first)
+        client.create_commit(
+            REPO,
+            [CommitOperationAdd("late.txt", b"late")],
+            commit_message="late",
+            parent_commit=first,
+        )
     with pytest.raises(EntryNotFoundError):
         client.create_commit(REPO, [CommitOperationDelete("never.txt")], commit_message="gone")
 
@@ -136,19 +195,30 @@ def test_branches_and_tags_are_made_and_read(hub: HubServer, client: HfApi) -> N
     client.create_tag(REPO, tag="v1")
     client.create_branch(REPO, branch="side/track")
     client.create_branch(REPO, branch="side/track", exist_ok=True)
-    client.upload_file(path_or_fileobj=b"side", path_in_repo="side.txt", repo_id=REPO, revision="side/track")
+    client.upload_file(
+        path_or_fileobj=b"side", path_in_repo="side.txt", repo_id=REPO, revision="side/track"
+    )
     second = hub.push(REPO, {"config.json": b"{}"}, delete=["notes/empty.txt"])
-    assert [client.model_info(REPO, revision=name).sha for name in ("main", "v1", first[:7], second)] == [second, first, first, second]
+    assert [
+        client.model_info(REPO, revision=name).sha for name in ("main", "v1", first[:7], second)
+    ] == [second, first, first, second]
     refs = client.list_repo_refs(REPO)
-    assert {ref.name: ref.target_commit for ref in refs.branches} == {"main": second, "side/track": hub.commits(REPO, "side/track")[0].id}
+    assert {ref.name: ref.target_commit for ref in refs.branches} == {
+        "main": second,
+        "side/track": hub.commits(REPO, "side/track")[0].id,
+    }
     assert [(ref.name, ref.target_commit) for ref in refs.tags] == [("v1", first)]
     assert [commit.commit_id for commit in client.list_repo_commits(REPO)] == [second, first]
     assert "side.txt" in hub.files(REPO, "side/track")
-    assert hub.files(REPO) == {"config.json": b"{}", "model.safetensors": WEIGHTS, "notes/a b.txt": b"hello"}
+    assert hub.files(REPO) == {
+        "config.json": b"{}",
+        "model.safetensors": WEIGHTS,
+        "notes/a b.txt": b"hello",
+    }
 
 
 @pytest.mark.parametrize("token", [False, "hf_someone_elses"], ids=["none", "wrong"])
-def test_writing_needs_the_token(hub: HubServer, client: HfApi, token: bool | str) -> None:  # noqa: FBT001 - as the client takes it
+def test_writing_needs_the_token(hub: HubServer, client: HfApi, token: bool | str) -> None:
     hub.add_repo(REPO)
     other = HfApi(endpoint=hub.endpoint, token=token)
     for write_something in (
@@ -163,35 +233,77 @@ def test_writing_needs_the_token(hub: HubServer, client: HfApi, token: bool | st
     assert client.whoami()["name"] == "tester"
 
 
-# --- downloads ---------------------------------------------------------------------------------------------------------
+# --- downloads ------------------------------------------------------------------------------------
 
 
-def test_downloads_bring_the_bytes_of_their_revision(hub: HubServer, client: HfApi, tmp_path: Path) -> None:
+def test_downloads_bring_the_bytes_of_their_revision(
+    hub: HubServer, client: HfApi, tmp_path: Path
+) -> None:
     first = hub.add_repo(REPO, FILES)
     hub.tag(REPO, "v1")
-    hub.push(REPO, {"config.json": b"{}", "model.safetensors": WEIGHTS[::-1]}, delete=["notes/empty.txt"])
+    hub.push(
+        REPO, {"config.json": b"{}", "model.safetensors": WEIGHTS[::-1]}, delete=["notes/empty.txt"]
+    )
     for revision in ("main", "v1", first):
         folder = client.snapshot_download(REPO, revision=revision, cache_dir=tmp_path / "all")
-        assert (contents(folder), Path(folder).name) == (hub.files(REPO, revision), hub.commits(REPO, revision)[0].id)
+        assert (contents(folder), Path(folder).name) == (
+            hub.files(REPO, revision),
+            hub.commits(REPO, revision)[0].id,
+        )
         for path, data in hub.files(REPO, revision).items():
-            assert Path(client.hf_hub_download(REPO, path, revision=revision, cache_dir=tmp_path / "one")).read_bytes() == data
+            assert (
+                Path(
+                    client.hf_hub_download(
+                        REPO, path, revision=revision, cache_dir=tmp_path / "one"
+                    )
+                ).read_bytes()
+                == data
+            )
 
 
-def test_a_subprocess_downloads_with_nothing_but_its_environment(hub: HubServer, tmp_path: Path) -> None:
+def test_a_subprocess_downloads_with_nothing_but_its_environment(
+    hub: HubServer, tmp_path: Path
+) -> None:
     hub.add_repo(REPO, FILES, private=True)
     out = run(hub, tmp_path / "home", HF, "download", REPO, "--local-dir", tmp_path / "here")
     assert str(tmp_path / "here") in out
-    assert {path: data for path, data in contents(tmp_path / "here").items() if not path.startswith(".cache/")} == FILES
-    assert all(record.authorized == ("/cdn/" not in record.path) for record in hub.requests.of(path_contains=REPO))
+    assert {
+        path: data
+        for path, data in contents(tmp_path / "here").items()
+        if not path.startswith(".cache/")
+    } == FILES
+    assert all(
+        record.authorized == ("/cdn/" not in record.path)
+        for record in hub.requests.of(path_contains=REPO)
+    )
 
 
-def test_a_download_asks_first_and_leaves_its_token_with_the_hub(hub: HubServer, client: HfApi) -> None:
-    """A small file of a public repository is a redirect and a cache away; an LFS file is elsewhere; the rest is where it is asked for."""
+def test_a_download_asks_first_and_leaves_its_token_with_the_hub(
+    hub: HubServer, client: HfApi
+) -> None:
+    """A small file of a public repository is a redirect and a cache away.
+
+    An LFS file is elsewhere; the rest is where it is asked for.
+    """
     sha = hub.add_repo(REPO, FILES)
     for path in ("config.json", "model.safetensors", "notes/empty.txt"):
         client.hf_hub_download(REPO, path)
-    seen = [(record.method, record.path.split("?")[0], record.status, record.sent, record.host.split(":")[0], record.authorized) for record in hub.requests]
-    cached, asked, here = f"/api/resolve-cache/models/{REPO}/{sha}/config.json", f"/{REPO}/resolve/main", "127.0.0.1"
+    seen = [
+        (
+            record.method,
+            record.path.split("?")[0],
+            record.status,
+            record.sent,
+            record.host.split(":")[0],
+            record.authorized,
+        )
+        for record in hub.requests
+    ]
+    cached, asked, here = (
+        f"/api/resolve-cache/models/{REPO}/{sha}/config.json",
+        f"/{REPO}/resolve/main",
+        "127.0.0.1",
+    )
     assert seen == [
         ("HEAD", f"{asked}/config.json", 307, 0, here, True),
         ("HEAD", cached, 200, 0, here, True),
@@ -206,10 +318,14 @@ def test_a_file_is_announced_with_its_commit_sum_and_size(hub: HubServer) -> Non
     sha = hub.add_repo(REPO, FILES, private=True)
     token = {"Authorization": f"Bearer {hub.token}"}
     large = ask(hub, f"/{REPO}/resolve/main/model.safetensors", "HEAD", **token)
-    assert [large.headers[name] for name in ("X-Linked-ETag", "X-Linked-Size", "X-Repo-Commit")] == [f'"{SUM}"', str(len(WEIGHTS)), sha]
+    assert [
+        large.headers[name] for name in ("X-Linked-ETag", "X-Linked-Size", "X-Repo-Commit")
+    ] == [f'"{SUM}"', str(len(WEIGHTS)), sha]
     small = ask(hub, f"/{REPO}/resolve/{sha}/config.json", "HEAD", **token)
     oid = hashlib.sha1(b"blob %d\0%s" % (len(TEXT), TEXT), usedforsecurity=False).hexdigest()
-    assert [small.headers[name] for name in ("ETag", "Content-Length", "X-Repo-Commit", "Accept-Ranges")] == [f'"{oid}"', str(len(TEXT)), sha, "bytes"]
+    assert [
+        small.headers[name] for name in ("ETag", "Content-Length", "X-Repo-Commit", "Accept-Ranges")
+    ] == [f'"{oid}"', str(len(TEXT)), sha, "bytes"]
     signed = large.headers["Location"]
     assert ask(hub, signed, "HEAD").headers["Content-Length"] == str(len(WEIGHTS))
     assert ask(hub, signed.split("?")[0]).status_code == 403
@@ -219,14 +335,25 @@ def test_what_a_repository_holds_is_told(hub: HubServer, client: HfApi) -> None:
     sha = hub.add_repo(REPO, FILES)
     info = client.model_info(REPO, files_metadata=True)
     assert (info.id, info.sha, info.private, info.gated) == (REPO, sha, False, False)
-    assert {file.rfilename: file.size for file in info.siblings or ()} == {path: len(data) for path, data in FILES.items()}
+    assert {file.rfilename: file.size for file in info.siblings or ()} == {
+        path: len(data) for path, data in FILES.items()
+    }
     (lfs,) = (file.lfs for file in info.siblings or () if file.lfs)
     assert (lfs.sha256, lfs.size) == (SUM, len(WEIGHTS))
     assert [file.size for file in client.model_info(REPO).siblings or ()] == [None] * 4
     assert client.list_repo_files(REPO, revision=sha) == sorted(FILES)
-    assert [entry.path for entry in client.list_repo_tree(REPO)] == ["config.json", "model.safetensors", "notes"]
-    assert [entry.path for entry in client.list_repo_tree(REPO, "notes")] == ["notes/a b.txt", "notes/empty.txt"]
-    assert [entry.path for entry in client.get_paths_info(REPO, ["notes", "config.json", "nothing"])] == ["notes", "config.json"]
+    assert [entry.path for entry in client.list_repo_tree(REPO)] == [
+        "config.json",
+        "model.safetensors",
+        "notes",
+    ]
+    assert [entry.path for entry in client.list_repo_tree(REPO, "notes")] == [
+        "notes/a b.txt",
+        "notes/empty.txt",
+    ]
+    assert [
+        entry.path for entry in client.get_paths_info(REPO, ["notes", "config.json", "nothing"])
+    ] == ["notes", "config.json"]
     (weights,) = client.get_paths_info(REPO, "model.safetensors")
     assert isinstance(weights, RepoFile)
     assert weights.lfs == {"size": len(WEIGHTS), "sha256": SUM, "pointer_size": 130}
@@ -242,9 +369,13 @@ def test_a_tree_comes_in_pages(hub: HubServer, client: HfApi) -> None:
 def test_a_dataset_is_a_repository_of_its_own(hub: HubServer, client: HfApi) -> None:
     hub.add_repo(REPO, FILES)
     client.create_repo(REPO, repo_type="dataset")
-    client.upload_file(path_or_fileobj=b"data", path_in_repo="data.txt", repo_id=REPO, repo_type="dataset")
+    client.upload_file(
+        path_or_fileobj=b"data", path_in_repo="data.txt", repo_id=REPO, repo_type="dataset"
+    )
     assert hub.files(f"datasets/{REPO}")["data.txt"] == b"data"
-    assert Path(client.hf_hub_download(REPO, "data.txt", repo_type="dataset")).read_bytes() == b"data"
+    assert (
+        Path(client.hf_hub_download(REPO, "data.txt", repo_type="dataset")).read_bytes() == b"data"
+    )
     assert client.dataset_info(REPO).sha == hub.commits(f"datasets/{REPO}")[0].id
     assert hub.files(REPO) == FILES
 
@@ -267,7 +398,13 @@ def test_a_dataset_is_a_repository_of_its_own(hub: HubServer, client: HfApi) -> 
         ("lines=1-2", 200, None, WEIGHTS),
     ],
 )
-def test_a_range_is_exactly_what_it_says(hub: HubServer, asked: str | None, status: int, content_range: str | None, expected: bytes | None) -> None:
+def test_a_range_is_exactly_what_it_says(
+    hub: HubServer,
+    asked: str | None,
+    status: int,
+    content_range: str | None,
+    expected: bytes | None,
+) -> None:
     hub.add_repo(REPO, {"model.safetensors": WEIGHTS, "weights.txt": WEIGHTS})
     headers = {"Range": asked} if asked else {}
     for where in (cdn(hub), ask(hub, f"/{REPO}/resolve/main/weights.txt").headers["Location"]):
@@ -279,7 +416,7 @@ def test_a_range_is_exactly_what_it_says(hub: HubServer, asked: str | None, stat
         assert (record.range, record.status, record.sent) == (asked, status, len(answer.content))
 
 
-# --- refusals ----------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -295,13 +432,17 @@ def test_a_range_is_exactly_what_it_says(hub: HubServer, asked: str | None, stat
         ("tester tester/model main nothing.json", EntryNotFoundError, 404),
     ],
 )
-def test_a_refusal_is_the_clients_own_error(hub: HubServer, client: HfApi, asked: str, error: type[HfHubHTTPError], status: int) -> None:
+def test_a_refusal_is_the_clients_own_error(
+    hub: HubServer, client: HfApi, asked: str, error: type[HfHubHTTPError], status: int
+) -> None:
     hub.add_repo("tester/model", FILES)
     hub.add_repo("tester/private", FILES, private=True)
     hub.add_repo("tester/gated", FILES, gated=True)
     who, repo, revision, path = asked.split()
     with pytest.raises(error) as raised:
-        (client if who == "tester" else anonymous(hub)).hf_hub_download(repo, path, revision=revision)
+        (client if who == "tester" else anonymous(hub)).hf_hub_download(
+            repo, path, revision=revision
+        )
     assert raised.value.response.status_code == status
 
 
@@ -311,7 +452,10 @@ def test_who_sees_what(hub: HubServer, client: HfApi) -> None:
     hub.add_repo("tester/gated", FILES, gated=True)
     assert anonymous(hub).model_info("tester/gated").gated == "manual"
     assert client.model_info("tester/private").private
-    for api, repo, error in ((anonymous(hub), "tester/private", RepositoryNotFoundError), (client, "tester/gated", GatedRepoError)):
+    for api, repo, error in (
+        (anonymous(hub), "tester/private", RepositoryNotFoundError),
+        (client, "tester/gated", GatedRepoError),
+    ):
         with pytest.raises(error):
             api.snapshot_download(repo)
         with pytest.raises(error):
@@ -321,7 +465,7 @@ def test_who_sees_what(hub: HubServer, client: HfApi) -> None:
     assert contents(client.snapshot_download("tester/private")) == FILES
 
 
-# --- the stand-in itself -----------------------------------------------------------------------------------------------
+# --- the stand-in itself --------------------------------------------------------------------------
 
 
 def test_a_connection_serves_many_requests_and_its_end_is_clean() -> None:
@@ -337,7 +481,11 @@ def test_a_connection_serves_many_requests_and_its_end_is_clean() -> None:
             connection.request(method, path, body)
             answer = connection.getresponse()
             answer.read()
-        assert (answer.status, connection.sock is not None, len({*threading.enumerate()} - before)) == (401, True, 2)
+        assert (
+            answer.status,
+            connection.sock is not None,
+            len({*threading.enumerate()} - before),
+        ) == (401, True, 2)
         assert [record.status for record in hub.requests[:2]] == [404, 200]
         assert [record.agent for record in hub.requests] == [""] * 3
         hub.requests.clear()
@@ -356,21 +504,41 @@ def test_the_same_files_make_another_commit(hub: HubServer) -> None:
 
 
 def test_a_body_without_a_length_is_refused(hub: HubServer) -> None:
-    answer = httpx.put(f"{hub.endpoint}/storage/0", content=iter([b"x"]), trust_env=False, verify=NO_TLS)
+    answer = httpx.put(
+        f"{hub.endpoint}/storage/0", content=iter([b"x"]), trust_env=False, verify=NO_TLS
+    )
     assert answer.status_code == 411
 
 
 def test_its_own_failure_is_not_the_hubs() -> None:
     with pytest.raises(KeyError, match="name"), HubServer() as hub:  # noqa: PT012 - leaving the hub raises
-        answer = httpx.post(f"{hub.endpoint}/api/repos/create", json={}, headers={"Authorization": f"Bearer {hub.token}"}, trust_env=False, verify=NO_TLS)
+        answer = httpx.post(
+            f"{hub.endpoint}/api/repos/create",
+            json={},
+            headers={"Authorization": f"Bearer {hub.token}"},
+            trust_env=False,
+            verify=NO_TLS,
+        )
         assert answer.status_code == 501
 
 
-def test_an_environment_leaves_no_setting_of_the_callers(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_OFFLINE", "https_proxy", "HF_TOKEN"):
+def test_an_environment_leaves_no_setting_of_the_callers(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (
+        "HF_HUB_CACHE",
+        "HUGGINGFACE_HUB_CACHE",
+        "TRANSFORMERS_OFFLINE",
+        "https_proxy",
+        "HF_TOKEN",
+    ):
         monkeypatch.setenv(name, "/elsewhere")
     monkeypatch.setenv("KEPT", "kept")
     environment = hub.environment(tmp_path)
     assert "/elsewhere" not in environment.values()
-    assert (environment["KEPT"], environment["HF_HOME"], environment["HF_TOKEN"]) == ("kept", str(tmp_path), hub.token)
+    assert (environment["KEPT"], environment["HF_HOME"], environment["HF_TOKEN"]) == (
+        "kept",
+        str(tmp_path),
+        hub.token,
+    )
     assert "HF_TOKEN" not in hub.environment(tmp_path, token=None)

@@ -1,7 +1,9 @@
-"""Measures two checkpoints side by side: actions on the same inputs, times in turn. What `ckpt doctor` asks for; it judges nothing.
+"""Measures two checkpoints side by side: actions on the same inputs, times in turn.
 
-A request and an answer are JSON objects; docs/doctor.md says what is in them. Everything runs in one process and in turn, so that whatever else the machine
-does falls on both.
+What `ckpt doctor` asks for; it judges nothing.
+
+A request and an answer are JSON objects; docs/doctor.md says what is in them. Everything runs in
+one process and in turn, so that whatever else the machine does falls on both.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ Tell = Callable[[int, int], None]
 def diagnose(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     """The answer to a request."""
     if request.get("protocol") != PROTOCOL:
-        return _answer(refused=f"the request is of protocol {request.get('protocol')}, and this probe speaks {PROTOCOL}: install releases that belong together")
+        return _answer(
+            refused=f"the request is of protocol {request.get('protocol')}, and this probe speaks {PROTOCOL}: install releases that belong together"
+        )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     problems: dict[str, str] = {}
     contenders: dict[str, Contender] = {}
@@ -52,11 +56,17 @@ def diagnose(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
 
 
 def _answer(**fields: Any) -> dict[str, Any]:
-    machine = {"threads": torch.get_num_threads(), "torch": torch.__version__, "machine": platform.machine()}
+    machine = {
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+    }
     return {"protocol": PROTOCOL, "refused": "", "problems": {}, "device": "", **machine, **fields}
 
 
-def _measure(request: Mapping[str, Any], both: tuple[Contender, Contender], tell: Tell, device: str) -> dict[str, Any]:
+def _measure(
+    request: Mapping[str, Any], both: tuple[Contender, Contender], tell: Tell, device: str
+) -> dict[str, Any]:
     inputs = shared_inputs(request, both)
     before = inputs.digest()
     sweep = sorted({*SWEEP, *(contender.policy.config.num_steps for contender in both)})
@@ -69,22 +79,52 @@ def _measure(request: Mapping[str, Any], both: tuple[Contender, Contender], tell
         done += 1
         tell(done, total)
 
-    actions = {side: _actions(side, contender, inputs, sweep, advance) for side, contender in zip(SIDES, both, strict=True)}
+    actions = {
+        side: _actions(side, contender, inputs, sweep, advance)
+        for side, contender in zip(SIDES, both, strict=True)
+    }
     crossed, why = _crossed(both, inputs)
     advance()
     times = _times(both, inputs, sweep, repeats, advance)
     environment = roll_out(both, request, advance) if request.get("env") else None
-    sides = {side: {**_settings(contender), "actions": actions[side], "times": times[side]} for side, contender in zip(SIDES, both, strict=True)}
-    seen = {"what": inputs.what, "rows": inputs.rows, "unchanged": inputs.digest() == before, "action_statistics": inputs.action_statistics}
-    return _answer(device=device, inputs=seen, sweep=sweep, crossed=crossed, not_crossed=why, environment=environment, **sides)
+    sides = {
+        side: {**_settings(contender), "actions": actions[side], "times": times[side]}
+        for side, contender in zip(SIDES, both, strict=True)
+    }
+    seen = {
+        "what": inputs.what,
+        "rows": inputs.rows,
+        "unchanged": inputs.digest() == before,
+        "action_statistics": inputs.action_statistics,
+    }
+    return _answer(
+        device=device,
+        inputs=seen,
+        sweep=sweep,
+        crossed=crossed,
+        not_crossed=why,
+        environment=environment,
+        **sides,
+    )
 
 
 def _settings(contender: Contender) -> dict[str, Any]:
     config = contender.policy.config
-    return {"num_steps": config.num_steps, "chunk_size": config.chunk_size, "n_action_steps": config.n_action_steps, "dtypes": contender.dtypes()}
+    return {
+        "num_steps": config.num_steps,
+        "chunk_size": config.chunk_size,
+        "n_action_steps": config.n_action_steps,
+        "dtypes": contender.dtypes(),
+    }
 
 
-def _actions(side: str, contender: Contender, inputs: SharedInputs, sweep: list[int], advance: Callable[[], None]) -> dict[str, Any]:
+def _actions(
+    side: str,
+    contender: Contender,
+    inputs: SharedInputs,
+    sweep: list[int],
+    advance: Callable[[], None],
+) -> dict[str, Any]:
     """Chunks (N, T, dimensions) by number of steps. Raises CannotAct, the side first."""
     found = {}
     for steps in sweep:
@@ -97,17 +137,35 @@ def _actions(side: str, contender: Contender, inputs: SharedInputs, sweep: list[
 
 
 def _crossed(both: tuple[Contender, Contender], inputs: SharedInputs) -> tuple[Any, str]:
-    """The chunks of REFLOW's weights between NORMAL's processors, at REFLOW's own number of steps; None and why where they do not fit."""
+    """The chunks of REFLOW's weights between NORMAL's processors, at REFLOW's own number of steps.
+
+    None and why where they do not fit.
+    """
     normal, reflow = both
     try:
-        return _plain(reflow.act(inputs.frames, inputs.noise_NTA, reflow.policy.config.num_steps, processors=normal)), ""
+        return _plain(
+            reflow.act(
+                inputs.frames, inputs.noise_NTA, reflow.policy.config.num_steps, processors=normal
+            )
+        ), ""
     except Exception as error:  # noqa: BLE001 - two policies need not fit each other's processors
         return None, sentence(error)
 
 
-def _times(both: tuple[Contender, Contender], inputs: SharedInputs, sweep: list[int], repeats: int, advance: Callable[[], None]) -> dict[str, Any]:
-    """Seconds of every part of a chunk for one observation, by number of steps. The two go in turn, and each is first half of the time."""
-    found: dict[str, dict[str, list[Any]]] = {side: {str(steps): [] for steps in sweep} for side in SIDES}
+def _times(
+    both: tuple[Contender, Contender],
+    inputs: SharedInputs,
+    sweep: list[int],
+    repeats: int,
+    advance: Callable[[], None],
+) -> dict[str, Any]:
+    """Seconds of every part of a chunk for one observation, by number of steps.
+
+    The two go in turn, and each is first half of the time.
+    """
+    found: dict[str, dict[str, list[Any]]] = {
+        side: {str(steps): [] for steps in sweep} for side in SIDES
+    }
     pairs = list(zip(SIDES, both, strict=True))
     for round_ in range(WARM_UP + repeats):
         for steps in sweep:

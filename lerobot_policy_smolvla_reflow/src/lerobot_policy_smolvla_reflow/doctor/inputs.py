@@ -1,4 +1,8 @@
-"""What two policies are compared on: the same raw observations and the same noise, from a file, a dataset, or drawn from statistics with a fixed seed."""
+"""What two policies are compared on.
+
+The same raw observations and the same noise, from a file, a dataset, or drawn from statistics with
+a fixed seed.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,10 @@ class InputsInvalid(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SharedInputs:
-    """N raw observations, noise (N, T, A), in words where they come from; of a dataset also the statistics of its actions."""
+    """N raw observations, noise (N, T, A), in words where they come from.
+
+    Of a dataset also the statistics of its actions.
+    """
 
     frames: Frames
     noise_NTA: Tensor
@@ -49,12 +56,18 @@ class SharedInputs:
         """SHA-256 of everything that the policies are shown."""
         found = hashlib.sha256()
         for name, value in sorted({**self.frames, NOISE: self.noise_NTA}.items()):
-            content = value.contiguous().cpu().numpy().tobytes() if isinstance(value, Tensor) else json.dumps(value).encode()
+            content = (
+                value.contiguous().cpu().numpy().tobytes()
+                if isinstance(value, Tensor)
+                else json.dumps(value).encode()
+            )
             found.update(name.encode() + b"\0" + content)
         return found.hexdigest()
 
 
-def shared_inputs(request: Mapping[str, Any], contenders: tuple[Contender, Contender]) -> SharedInputs:
+def shared_inputs(
+    request: Mapping[str, Any], contenders: tuple[Contender, Contender]
+) -> SharedInputs:
     """The inputs that a request asks for. Raises InputsInvalid."""
     rows, seed = int(request["observations"]), int(request["seed"])
     features: dict[str, PolicyFeature] = {}
@@ -63,69 +76,132 @@ def shared_inputs(request: Mapping[str, Any], contenders: tuple[Contender, Conte
     if request.get("batch"):
         frames, noise = _of_file(Path(request["batch"]), features)
         rows = len(frames["task"])
-        return SharedInputs(frames, _noise(contenders, rows, seed) if noise is None else noise, f"{rows} observations of {request['batch']}")
+        return SharedInputs(
+            frames,
+            _noise(contenders, rows, seed) if noise is None else noise,
+            f"{rows} observations of {request['batch']}",
+        )
     if request.get("dataset"):
         return _of_dataset(str(request["dataset"]), features, contenders, rows, seed)
     frames = _drawn(features, contenders[0], rows, torch.Generator().manual_seed(seed))
-    return SharedInputs(frames, _noise(contenders, rows, seed), f"{rows} synthetic observations, drawn from NORMAL's statistics with seed {seed}")
+    return SharedInputs(
+        frames,
+        _noise(contenders, rows, seed),
+        f"{rows} synthetic observations, drawn from NORMAL's statistics with seed {seed}",
+    )
 
 
 def _noise(contenders: tuple[Contender, Contender], rows: int, seed: int) -> Tensor:
-    """Noise as long and wide as the larger of the two needs; the other takes the first part of it."""
+    """Noise as long and wide as the larger of the two needs.
+
+    The other takes the first part of it.
+    """
     configs = [contender.policy.config for contender in contenders]
-    shape = (rows, max(config.chunk_size for config in configs), max(config.max_action_dim for config in configs))
+    shape = (
+        rows,
+        max(config.chunk_size for config in configs),
+        max(config.max_action_dim for config in configs),
+    )
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed + 1))
 
 
-def _of_file(path: Path, features: Mapping[str, PolicyFeature]) -> tuple[dict[str, Any], Tensor | None]:
+def _of_file(
+    path: Path, features: Mapping[str, PolicyFeature]
+) -> tuple[dict[str, Any], Tensor | None]:
     try:
         with safe_open(path, framework="pt") as stored:
             names, metadata = set(stored.keys()), stored.metadata() or {}
             missing = sorted(features.keys() - names)
             if missing:
-                raise InputsInvalid(f"{path} has no {missing[0]}; it holds {', '.join(sorted(names))}")
-            tensors = {name: _ready(stored.get_tensor(name), feature, name) for name, feature in features.items()}
+                raise InputsInvalid(
+                    f"{path} has no {missing[0]}; it holds {', '.join(sorted(names))}"
+                )
+            tensors = {
+                name: _ready(stored.get_tensor(name), feature, name)
+                for name, feature in features.items()
+            }
             noise = stored.get_tensor(NOISE).float() if NOISE in names else None
     except (OSError, SafetensorError) as error:
         raise InputsInvalid(f"{path} cannot be read as safetensors: {error}") from error
     rows = {tensor.shape[0] for tensor in (*tensors.values(), *(() if noise is None else (noise,)))}
     if len(rows) != 1:
-        raise InputsInvalid(f"the tensors of {path} have {' and '.join(map(str, sorted(rows)))} rows; each observation is one row of all of them")
+        raise InputsInvalid(
+            f"the tensors of {path} have {' and '.join(map(str, sorted(rows)))} rows; each observation is one row of all of them"
+        )
     return {**tensors, "task": [metadata.get("task", TASK)] * rows.pop()}, noise
 
 
 def _ready(tensor: Tensor, feature: PolicyFeature, name: str) -> Tensor:
-    """A stored observation as LeRobot hands it on: F32, pictures (N, 3, height, width) between 0 and 1."""
+    """A stored observation as LeRobot hands it on.
+
+    F32, pictures (N, 3, height, width) between 0 and 1.
+    """
     if tensor.ndim == len(feature.shape):
         tensor = tensor[None]
     if tensor.ndim != len(feature.shape) + 1:
-        raise InputsInvalid(f"{name} has the shape {list(tensor.shape)} where {['N', *feature.shape]} is expected")
+        raise InputsInvalid(
+            f"{name} has the shape {list(tensor.shape)} where {['N', *feature.shape]} is expected"
+        )
     if feature.type is FeatureType.VISUAL:
         tensor = tensor.float() / 255 if tensor.dtype is torch.uint8 else tensor.float()
         if tensor.shape[1] != feature.shape[0]:
-            raise InputsInvalid(f"{name} has the shape {list(tensor.shape)}: colours come first, as in {['N', *feature.shape]}")
+            raise InputsInvalid(
+                f"{name} has the shape {list(tensor.shape)}: colours come first, as in {['N', *feature.shape]}"
+            )
     return tensor.float()
 
 
-def _of_dataset(where: str, features: Mapping[str, PolicyFeature], contenders: tuple[Contender, Contender], rows: int, seed: int) -> SharedInputs:
+def _of_dataset(
+    where: str,
+    features: Mapping[str, PolicyFeature],
+    contenders: tuple[Contender, Contender],
+    rows: int,
+    seed: int,
+) -> SharedInputs:
     folder = Path(where).expanduser()
     try:
-        dataset = LeRobotDataset("local/dataset", root=folder) if folder.is_dir() else LeRobotDataset(where)
-        frames = [dataset[index] for index in torch.linspace(0, len(dataset) - 1, min(rows, len(dataset))).long().tolist()]
+        dataset = (
+            LeRobotDataset("local/dataset", root=folder)
+            if folder.is_dir()
+            else LeRobotDataset(where)
+        )
+        frames = [
+            dataset[index]
+            for index in torch.linspace(0, len(dataset) - 1, min(rows, len(dataset)))
+            .long()
+            .tolist()
+        ]
     except Exception as error:  # whatever LeRobot raises, the dataset cannot be read
-        raise InputsInvalid(f"the dataset {where} cannot be read: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}") from error
+        raise InputsInvalid(
+            f"the dataset {where} cannot be read: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        ) from error
     missing = sorted(features.keys() - frames[0].keys())
     if missing:
-        raise InputsInvalid(f"the dataset {where} has no {missing[0]}; its features are {', '.join(sorted(dataset.features))}")
+        raise InputsInvalid(
+            f"the dataset {where} has no {missing[0]}; its features are {', '.join(sorted(dataset.features))}"
+        )
     tensors = {name: torch.stack([frame[name] for frame in frames]) for name in features}
     found = dataset.meta.stats.get("action", {}) if dataset.meta.stats else {}
-    statistics = {kind: torch.as_tensor(found[kind]).flatten().tolist() for kind in STATISTICS if kind in found}
+    statistics = {
+        kind: torch.as_tensor(found[kind]).flatten().tolist()
+        for kind in STATISTICS
+        if kind in found
+    }
     shown = {**tensors, "task": [str(frame.get("task", TASK)) for frame in frames]}
-    return SharedInputs(shown, _noise(contenders, len(frames), seed), f"{len(frames)} frames of the dataset {where}", statistics or None)
+    return SharedInputs(
+        shown,
+        _noise(contenders, len(frames), seed),
+        f"{len(frames)} frames of the dataset {where}",
+        statistics or None,
+    )
 
 
-def _drawn(features: Mapping[str, PolicyFeature], normal: Contender, rows: int, generator: torch.Generator) -> dict[str, Any]:
-    statistics: Mapping[str, Any] = next((step.stats for step in normal.preprocess.steps if getattr(step, "stats", None)), {})
+def _drawn(
+    features: Mapping[str, PolicyFeature], normal: Contender, rows: int, generator: torch.Generator
+) -> dict[str, Any]:
+    statistics: Mapping[str, Any] = next(
+        (step.stats for step in normal.preprocess.steps if getattr(step, "stats", None)), {}
+    )
     frames: dict[str, Any] = {}
     for name, feature in sorted(features.items()):
         if feature.type is FeatureType.VISUAL:
@@ -134,6 +210,12 @@ def _drawn(features: Mapping[str, PolicyFeature], normal: Contender, rows: int, 
         else:
             own = statistics.get(name, {})
             drawn = torch.randn((rows, *feature.shape), generator=generator)
-            fits = {kind: torch.as_tensor(own[kind]).float() for kind in ("mean", "std") if kind in own and tuple(own[kind].shape) == tuple(feature.shape)}
-            frames[name] = drawn * fits.get("std", torch.ones(())) + fits.get("mean", torch.zeros(()))
+            fits = {
+                kind: torch.as_tensor(own[kind]).float()
+                for kind in ("mean", "std")
+                if kind in own and tuple(own[kind].shape) == tuple(feature.shape)
+            }
+            frames[name] = drawn * fits.get("std", torch.ones(())) + fits.get(
+                "mean", torch.zeros(())
+            )
     return {**frames, "task": [TASK] * rows}

@@ -1,6 +1,9 @@
-"""A checkpoint ready to act: the policy as stock LeRobot builds it, and its processors. What `probe` and `compare` act and time with.
+"""A checkpoint ready to act: the policy as stock LeRobot builds it, and its processors.
 
-It runs eagerly and without real-time chunking, whatever its config says: both of two that are compared run in the same way.
+What `probe` and `compare` act and time with.
+
+It runs eagerly and without real-time chunking, whatever its config says: both of two that are
+compared run in the same way.
 """
 
 from __future__ import annotations
@@ -28,7 +31,10 @@ class CannotAct(Exception):
 
 
 class Seconds(NamedTuple):
-    """Where the time of one chunk went. `prefix` is the pass through the VLM, `denoise` all steps through the action expert."""
+    """Where the time of one chunk went.
+
+    `prefix` is the pass through the VLM, `denoise` all steps through the action expert.
+    """
 
     preprocess: float
     prefix: float
@@ -45,8 +51,13 @@ class Contender:
     postprocess: Any
     device: str
 
-    def act(self, frames: Frames, noise_NTA: Tensor, steps: int, processors: Contender | None = None) -> Tensor:
-        """Chunks (N, T, action dimensions) for the robot, on the CPU; `processors` lends another's."""
+    def act(
+        self, frames: Frames, noise_NTA: Tensor, steps: int, processors: Contender | None = None
+    ) -> Tensor:
+        """Chunks (N, T, action dimensions) for the robot, on the CPU.
+
+        `processors` lends another's.
+        """
         around = processors or self
         with torch.no_grad(), self._steps(steps):
             batch = around.preprocess(_copied(frames))
@@ -69,14 +80,25 @@ class Contender:
         return Seconds(prepared - start, first[0] - prepared, acted - first[0], done - acted)
 
     def dtypes(self) -> dict[str, list[str]]:
-        """The dtypes that the parts run in, by part: what the config decides, whatever the file stores."""
+        """The dtypes that the parts run in, by part.
+
+        What the config decides, whatever the file stores.
+        """
         inner = self.policy.model.vlm_with_expert
         vlm = inner.get_vlm_model()
         parts = {"vision": vlm.vision_model, "text": vlm.text_model, "expert": inner.lm_expert}
-        return {part: sorted({str(parameter.dtype).removeprefix("torch.") for parameter in module.parameters()}) for part, module in parts.items()}
+        return {
+            part: sorted(
+                {str(parameter.dtype).removeprefix("torch.") for parameter in module.parameters()}
+            )
+            for part, module in parts.items()
+        }
 
     def _noise(self, noise_NTA: Tensor) -> Tensor:
-        """The noise as far as this policy has chunk steps and action dimensions; a copy, on its device."""
+        """The noise as far as this policy has chunk steps and action dimensions.
+
+        A copy, on its device.
+        """
         config = self.policy.config
         return noise_NTA[:, : config.chunk_size, : config.max_action_dim].clone().to(self.device)
 
@@ -125,7 +147,9 @@ def load(folder: str, device: str = "cpu") -> Contender:
         policy.to(device)
         # As lerobot-eval does: a checkpoint trained on a GPU has to act where there is none.
         where = {"device_processor": {"device": device}}
-        preprocess, postprocess = make_pre_post_processors(policy.config, pretrained_path=folder, preprocessor_overrides=where)
+        preprocess, postprocess = make_pre_post_processors(
+            policy.config, pretrained_path=folder, preprocessor_overrides=where
+        )
     except Exception as error:
         raise CannotAct(f"loads, and cannot act: {sentence(error)}") from error
     return Contender(policy, preprocess, postprocess, device)
@@ -138,4 +162,7 @@ def sentence(error: BaseException) -> str:
 
 def _copied(frames: Frames) -> dict[str, Any]:
     """Frames that a processor may change in place without changing what the other policy sees."""
-    return {name: value.clone() if isinstance(value, Tensor) else list(value) for name, value in frames.items()}
+    return {
+        name: value.clone() if isinstance(value, Tensor) else list(value)
+        for name, value in frames.items()
+    }

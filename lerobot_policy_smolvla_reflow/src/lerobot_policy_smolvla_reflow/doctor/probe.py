@@ -1,10 +1,15 @@
-"""Loads SmolVLA checkpoints as LeRobot would and lets them act. What `ckpt verify --load` and `ckpt doctor` run, in a process of its own.
+"""Loads SmolVLA checkpoints as LeRobot would and lets them act.
 
-    python -m lerobot_policy_smolvla_reflow.doctor.probe FOLDER        prints {"problems": [...]}: what went wrong
-    python -m lerobot_policy_smolvla_reflow.doctor.probe --diagnose    reads a request on standard input; prints lines of progress, then the answer (`compare`)
+What `ckpt verify --load` and `ckpt doctor` run, in a process of its own.
 
-The policy is built on the meta device first, so that names and shapes are judged before a byte of weights is read, then filled strictly. The base VLM's
-weights are not needed: the checkpoint holds all of it. Its config and tokenizer are.
+    python -m lerobot_policy_smolvla_reflow.doctor.probe FOLDER        prints {"problems": [...]}:
+    what went wrong
+    python -m lerobot_policy_smolvla_reflow.doctor.probe --diagnose    reads a request on standard
+    input; prints lines of progress, then the answer (`compare`)
+
+The policy is built on the meta device first, so that names and shapes are judged before a byte of
+weights is read, then filled strictly. The base VLM's weights are not needed: the checkpoint holds
+all of it. Its config and tokenizer are.
 """
 
 from __future__ import annotations
@@ -38,10 +43,16 @@ def problems(folder: str) -> list[str]:
 
 
 def act(policy: SmolVLAPolicy, preprocess: Any) -> torch.Tensor:
-    """One action on a grey picture and a state of zeros, before it is denormalised; the same at every call."""
+    """One action on a grey picture and a state of zeros, before it is denormalised.
+
+    The same at every call.
+    """
     torch.manual_seed(0)
     features = policy.config.input_features or {}
-    observation = {name: torch.full(tuple(feature.shape), 0.5 * (feature.type.name == "VISUAL")) for name, feature in features.items()}
+    observation = {
+        name: torch.full(tuple(feature.shape), 0.5 * (feature.type.name == "VISUAL"))
+        for name, feature in features.items()
+    }
     action: torch.Tensor = policy.select_action(preprocess({**observation, "task": TASK}))
     return action
 
@@ -52,7 +63,9 @@ def _wrong_with(action: torch.Tensor, policy: SmolVLAPolicy) -> list[str]:
     if not bool(torch.isfinite(action).all()):
         found.append("acts with NaN or infinity")
     if feature is not None and action.shape[-1] != feature.shape[0]:
-        found.append(f"acts in {action.shape[-1]} dimensions, and its config says {feature.shape[0]}")
+        found.append(
+            f"acts in {action.shape[-1]} dimensions, and its config says {feature.shape[0]}"
+        )
     return found
 
 
@@ -66,7 +79,9 @@ def main() -> None:
 
     with contextlib.redirect_stdout(sys.stderr):
         if sys.argv[1] == "--diagnose":
-            answer = diagnose(json.load(sys.stdin), lambda done, total: say({"progress": [done, total]}))
+            answer = diagnose(
+                json.load(sys.stdin), lambda done, total: say({"progress": [done, total]})
+            )
         else:
             answer = {"problems": problems(sys.argv[1])}
     say(answer)

@@ -1,4 +1,7 @@
-"""Two policies in two copies of one environment, step by step in turn: how long each waits for its policy, and how long for the environment."""
+"""Two policies in two copies of one environment, step by step in turn.
+
+How long each waits for its policy, and how long for the environment.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,16 @@ class EnvironmentInvalid(Exception):
 
 
 class _Rollout:
-    """A policy in its own copy of the environment. `infer` and `step` are seconds, one each a step."""
+    """A policy in its own copy of the environment.
+
+    `infer` and `step` are seconds, one each a step.
+    """
 
     def __init__(self, contender: Contender, config: EnvConfig, seed: int) -> None:
         self.contender, self.seed = contender, seed
-        self.env = next(env for tasks in make_env(config, n_envs=1).values() for env in tasks.values())
+        self.env = next(
+            env for tasks in make_env(config, n_envs=1).values() for env in tasks.values()
+        )
         self.before, self.after = make_env_pre_post_processors(config, contender.policy.config)
         self.infer: list[float] = []
         self.step: list[float] = []
@@ -71,13 +79,20 @@ class _Rollout:
         return [""]
 
 
-def roll_out(contenders: tuple[Contender, Contender], request: Mapping[str, Any], tell: Callable[[], None]) -> dict[str, Any]:
-    """Seconds of inference and of the environment's step() for both, or the problem that ended it. Raises EnvironmentInvalid."""
+def roll_out(
+    contenders: tuple[Contender, Contender], request: Mapping[str, Any], tell: Callable[[], None]
+) -> dict[str, Any]:
+    """Seconds of inference and of the environment's step() for both, or the problem that ended it.
+
+    Raises EnvironmentInvalid.
+    """
     config = _config(request)
     try:
         rollouts = [_Rollout(contender, config, int(request["seed"])) for contender in contenders]
     except Exception as error:  # whatever the simulator raises
-        raise EnvironmentInvalid(f"the environment {request['env']} cannot be made: {sentence(error)}") from error
+        raise EnvironmentInvalid(
+            f"the environment {request['env']} cannot be made: {sentence(error)}"
+        ) from error
     problem = ""
     try:
         for _ in range(steps_of(contenders)):
@@ -93,13 +108,19 @@ def roll_out(contenders: tuple[Contender, Contender], request: Mapping[str, Any]
     finally:
         for rollout in rollouts:
             rollout.env.close()
-    sides = {name: {"infer": rollout.infer, "step": rollout.step} for name, rollout in zip(("normal", "reflow"), rollouts, strict=True)}
+    sides = {
+        name: {"infer": rollout.infer, "step": rollout.step}
+        for name, rollout in zip(("normal", "reflow"), rollouts, strict=True)
+    }
     return {"type": str(request["env"]), "problem": problem, **sides}
 
 
 def steps_of(contenders: tuple[Contender, Contender]) -> int:
     """How many steps a rollout takes: two chunks of the policy that executes more of each."""
-    return min(MOST, max(LEAST, 2 * max(contender.policy.config.n_action_steps for contender in contenders)))
+    return min(
+        MOST,
+        max(LEAST, 2 * max(contender.policy.config.n_action_steps for contender in contenders)),
+    )
 
 
 def _config(request: Mapping[str, Any]) -> EnvConfig:
@@ -110,5 +131,7 @@ def _config(request: Mapping[str, Any]) -> EnvConfig:
             importlib.import_module(str(request["env_package"]))
         made: EnvConfig = make_env_config(kind, **({"task": task} if task else {}))
     except Exception as error:
-        raise EnvironmentInvalid(f"the environment {request['env']} is not known: {sentence(error)}") from error
+        raise EnvironmentInvalid(
+            f"the environment {request['env']} is not known: {sentence(error)}"
+        ) from error
     return made
