@@ -75,6 +75,14 @@ def test_a_shell_block_runs(document: str, block: str) -> None:
         assert done.returncode == 0, f"{document}: {command}\n{done.stdout}"
 
 
+@pytest.mark.parametrize(("document", "block"), blocks("python"))
+def test_a_python_block_runs(document: str, block: str, tmp_path: Path) -> None:
+    (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
+    command = [sys.executable, "-W", "error", "-c", block]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, f"{document}: {done.stderr}"
+
+
 def test_the_readme_shows_a_diff_and_the_two_commands() -> None:
     assert ("README.md", "make demo\nmake test\n") in blocks("sh")
     assert any(
