@@ -16,7 +16,7 @@ export HF_HUB_OFFLINE := 1
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
-install: $(STAMP) ## make .venv with the tool, the LeRobot plugin, LeRobot and the test tools (once; some minutes and 6 GB)
+install: $(STAMP) ## install the tool, the plugin, LeRobot and the test tools into .venv (some minutes, 6 GB)
 
 $(STAMP): pyproject.toml lerobot_policy_smolvla_reflow/pyproject.toml ckpt_tools/values/kernels.c tools/build_kernels.py $(VENV)/.dependencies
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable lerobot_policy_smolvla_reflow
@@ -27,37 +27,37 @@ $(VENV)/.dependencies: requirements.lock tools/install.sh
 	@tools/install.sh $(VENV)
 	@touch $@
 
-demo: $(STAMP) ## show and diff fixtures, then train a teacher and its reflow student and diff those (two minutes)
+demo: $(STAMP) ## show, compare and repair fixtures, then train a teacher and its student (two minutes)
 	@tools/demo.sh $(VENV)/bin
 
 # A file's tests stay in one process: they share what is slow to make.
-test: check ## everything that .ci/run runs: format, lint, types, contracts, tests
+test: check ## run all checks and tests, as .ci/run does
 	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-torture: $(STAMP) ## let writes down at every system call, with strace (a quarter of an hour; apt-get install strace)
+torture: $(STAMP) ## inject faults at every system call of a write (15 minutes; needs strace)
 	CKPT_TORTURE=1 $(PY) -m pytest --numprocesses auto --maxprocesses 4 -rP tests/edit/test_faults.py
 
-browser: $(STAMP) ## look at the HTML pages in a headless Chromium (a minute; apt-get install chromium)
+browser: $(STAMP) ## test the HTML pages in a headless Chromium (a minute; needs chromium)
 	CKPT_BROWSER=required $(PY) -m pytest -q tests/report/test_html_browser.py
 
-check: $(STAMP) ## the quick part of test: format, lint, types, contracts
+check: $(STAMP) ## run the quick part of test: format, lint, types, import contracts
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-format: $(STAMP) ## format the code and apply the safe lint fixes
+format: $(STAMP) ## format the code and apply safe lint fixes
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-fixtures: $(STAMP) ## make the fixtures again (the same bytes, or the tests say what changed)
+fixtures: $(STAMP) ## regenerate the fixtures
 	$(PY) fixtures/make.py
 
-golden: $(STAMP) ## accept what the tool prints now, in tests and documents; then read the difference
+golden: $(STAMP) ## regenerate expected output in tests and documents; review the diff afterwards
 	CKPT_GOLDEN=write $(PY) -m pytest -q tests/report/test_golden.py tests/cli/test_contract.py tests/project/test_documents.py \
 		tests/project/test_rule_pages.py
 
-bench: $(STAMP) ## measure against other tools, side by side (many minutes; 7 GB of disk)
+bench: $(STAMP) ## run the benchmarks against other tools (many minutes, 7 GB of disk)
 	$(PY) -m benchmarks.diff
 	$(PY) -m benchmarks.surgery
 	$(PY) -m benchmarks.verify
@@ -67,7 +67,7 @@ bench: $(STAMP) ## measure against other tools, side by side (many minutes; 7 GB
 	$(PY) -m benchmarks.training_startup
 	$(PY) -m benchmarks.training_step
 
-lock: ## pin the dependencies again (needs uv)
+lock: ## update the pinned dependencies (needs uv)
 	uv pip compile pyproject.toml --extra train --extra plot --group dev --generate-hashes --universal --python-version 3.12 --no-annotate --no-header --quiet --output-file requirements.lock
 
 clean: ## remove .venv and caches

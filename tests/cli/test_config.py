@@ -471,7 +471,7 @@ def test_a_normal_config_is_valid_and_a_reflow_config_is_not(
     done = config(FIXTURES / "reflow", "validate")
     assert done.code == 1
     assert [line.partition("config.json: ")[2] for line in done.out.splitlines()] == [
-        "/load_vlm_weights: is false where true is expected: false builds the VLM in F32, whatever the file holds",
+        "/load_vlm_weights: is false where true is expected: false builds the VLM in F32 regardless of the stored dtype",
         "/teacher_model_path: is no field of this config, whatever its value",
         "/use_reflow: is no field of this config, whatever its value",
     ]
