@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Distils a fine-tuned SmolVLA into a student that acts in one or a few steps, checks the checkpoint, and says how to publish it.
+# Distill a fine-tuned SmolVLA into a student that acts in one or a few steps, check the checkpoint, and print the upload command.
 #
 #   examples/train_reflow_smolvla.sh TEACHER DATASET [OUT]
 #
@@ -11,12 +11,12 @@
 #   lerobot-train --policy.path=lerobot/smolvla_base --policy.push_to_hub=false --dataset.repo_id=DATASET --steps=20000 --batch_size=64
 #
 # Environment:
-#   GPUS=4         trains on several GPUs: `accelerate launch --num_processes 4`. Batch size is per GPU; every rank draws noise of its own.
-#   STEPS, BATCH   steps (20000) and batch size (64)
-#   SHARE_VLM=true student and teacher use one VLM in memory (about 0.7 GB less in BF16). What is saved is the same, byte for byte.
-#   EXTRA="…"      more arguments for lerobot-train, split at blanks
+#   GPUS=4         train on several GPUs with `accelerate launch --num_processes 4`; the batch size is per GPU, and every rank draws its own noise
+#   STEPS, BATCH   number of steps (20000) and batch size (64)
+#   SHARE_VLM=true keep one VLM in memory for student and teacher (saves about 0.7 GB in BF16); the saved files are identical
+#   EXTRA="…"      more arguments for lerobot-train, separated by spaces
 #
-# Exit status: that of `ckpt verify` for the student, 0 or 1; anything else where a step could not run, which ends the script there.
+# Exit status: that of `ckpt verify` on the student, 0 or 1. If a step could not run, the script ends there with another status.
 set -euo pipefail
 
 if [[ $# -lt 2 ]]; then
@@ -31,11 +31,11 @@ if [[ ${GPUS:-1} -gt 1 ]]; then
     launch=(accelerate launch --num_processes "$GPUS" --multi_gpu "$(command -v lerobot-train)")
 fi
 
-# --policy.type and --policy.use_reflow   select the reflow policy; the same as --policy.type=smolvla_reflow
-# --policy.teacher_num_steps              Euler steps of the teacher per target; more is slower and closer to its true path
-# --policy.time_sampling                  half of the times at exactly t = 1, pure noise: that is where a one-step student is asked
-# --policy.num_steps                      steps that the saved policy takes when it acts
-# --policy.optimizer_lr                   distillation wants a smaller rate than fine-tuning; weights have F32 masters, so it takes effect
+# --policy.type and --policy.use_reflow   select the reflow policy; same as --policy.type=smolvla_reflow
+# --policy.teacher_num_steps              the teacher's Euler steps per target; more steps are slower and more accurate
+# --policy.time_sampling                  half of the times are exactly t = 1, pure noise, where a one-step student starts
+# --policy.num_steps                      the saved policy's number of Euler steps
+# --policy.optimizer_lr                   smaller than for fine-tuning; F32 master weights keep such small updates effective
 "${launch[@]}" \
     --policy.type=smolvla \
     --policy.use_reflow=True \
@@ -54,23 +54,23 @@ fi
 
 student=$out/checkpoints/last/pretrained_model
 
-# Runs a look at the student. What it finds (exit code 1) is printed and does not end the script; that it could not run (2) does.
-look() {
+# Run a check. Findings (exit status 1) do not end the script; a check that could not run (exit status 2) does.
+check() {
     found=0
     "$@" || found=$?
     [[ $found -le 1 ]] || exit "$found"
 }
 
-# Same names, shapes, dtypes and config as the teacher; only the expert's values may differ. Exit code 1 says that something differs.
+# Names, shapes, dtypes and config must equal the teacher's; only the tensor values of the action expert may differ. 1 means different.
 if [[ -d $teacher ]]; then
-    look ckpt diff "$teacher" "$student"
+    check ckpt diff "$teacher" "$student"
 fi
 
-# What stock LeRobot would make of it: 0 is clean.
-look ckpt verify --values "$student"
+# Check whether stock LeRobot can load and run it.
+check ckpt verify --values "$student"
 verified=$found
 
-# What stands between it and an upload: a model card, paths of this machine in train_config.json. Exit code 1 says that something does.
-look ckpt gate "$student"
-echo "When the gate has nothing to say: ckpt upload <user>/<repository> $student"
+# Check what is missing for an upload: usually a model card, and local paths in train_config.json.
+check ckpt gate "$student"
+echo "When the gate passes, upload the student: ckpt upload <user>/<repository> $student"
 exit "$verified"

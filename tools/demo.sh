@@ -1,5 +1,5 @@
 #!/bin/sh
-# Show what the tool does, on fixtures that it makes first. $1 is the folder of the commands.
+# Demonstrate the tool on fixtures that it generates first. $1 is the folder of the commands.
 set -eu
 cd "$(dirname "$0")/.."
 bin=${1:-.venv/bin}
@@ -11,16 +11,16 @@ run() {
     "$bin/$command" "$@"
 }
 
-printf 'Making the fixtures: small checkpoints with the real SmolVLA key layout.\n'
+printf 'Generate the fixtures, small checkpoints with the real SmolVLA layout:\n'
 run python fixtures/make.py
-printf '\nWhat a checkpoint is:\n'
+printf '\nSummarize a checkpoint:\n'
 run ckpt show fixtures/normal
-printf '\nWhat is wrong with a reflow checkpoint that was saved as it was trained (exit status 1 says: different):\n'
+printf '\nCompare a reflow checkpoint, saved as it was trained, with a normal one (exit status 1 means different):\n'
 run ckpt diff fixtures/normal fixtures/reflow || [ $? -eq 1 ]
-printf '\nThe same checkpoint repaired, in a new folder, and compared again:\n'
+printf '\nRepair it into a new folder and compare again:\n'
 rm -rf outputs/demo
 mkdir -p outputs/demo
 run ckpt sanitize fixtures/reflow --reference fixtures/normal --output outputs/demo/clean
 run ckpt diff fixtures/normal outputs/demo/clean --ignore 'train_config.**'
-printf '\nA whole reflow training, offline and at toy size: a teacher, its student, a baseline, what differs, and what one step is worth.\n'
+printf '\nTrain a reflow student offline, at toy size: a teacher, its student and a baseline, with their differences and their results by number of steps:\n'
 run python examples/quickstart/run.py
