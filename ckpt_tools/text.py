@@ -29,11 +29,16 @@ def size(nbytes: int) -> str:
     return f"{'-' * (nbytes < 0)}{number} {unit}"
 
 
+def count(number: int, noun: str) -> str:
+    """Return a number of things: "1 tensor", "1,000 tensors"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def transferred(what: Transfer) -> str:
     """Return what reading from the Hub took, in words."""
     if not what.requests:
         return "read from the cache, nothing from the Hub: what the cache lacks, if anything, counts as missing"
-    return f"read {size(what.received)} in {what.requests:,} request{'s' * (what.requests != 1)}, of {size(what.total)} on the Hub"
+    return f"read {size(what.received)} in {count(what.requests, 'request')}, of {size(what.total)} on the Hub"
 
 
 def change(nbytes: int) -> str:

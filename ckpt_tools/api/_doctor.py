@@ -24,6 +24,7 @@ from ckpt_tools.families.registry import family_of
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.storage.hub_name import download, parse
 from ckpt_tools.storage.session import is_remote
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -281,11 +282,11 @@ def _notes(
     notes = []
     if others:
         notes.append(
-            f"{_count(others)} in REFLOW beside, about neither speed nor actions; `ckpt verify` lists all"
+            f"{count(others, 'finding')} in REFLOW beside, about neither speed nor actions; `ckpt verify` lists all"
         )
     if shared:
         notes.append(
-            f"{_count(len(shared))} in both, which cannot make the difference; `ckpt verify` lists all"
+            f"{count(len(shared), 'finding')} in both, which cannot make the difference; `ckpt verify` lists all"
         )
     if live and live.measurement.synthetic:
         notes.append(
@@ -294,7 +295,3 @@ def _notes(
     if live and live.measurement.environment and live.measurement.environment.problem:
         notes.append(f"the rollout ended early: {live.measurement.environment.problem}")
     return tuple(notes)
-
-
-def _count(number: int) -> str:
-    return f"{number} finding{'s' * (number != 1)}"

@@ -13,6 +13,7 @@ from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.manifest import format as manifest_format
 from ckpt_tools.manifest.model import Hashed
 from ckpt_tools.report.pages.manifest import page
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from ckpt_tools.manifest.model import Check, RemoteCheck
@@ -103,9 +104,7 @@ def _written(found: Hashed, output: str | None, output_format: str, *, full: boo
         write_report(found, lambda: page(found, full=full), output_format)
     if output is not None:
         tensors, files = len(found.manifest.tensors), len(found.manifest.files)
-        complain(
-            f"{output}: {tensors:,} tensor{'s' * (tensors != 1)}, {files:,} file{'s' * (files != 1)}"
-        )
+        complain(f"{output}: {count(tensors, 'tensor')}, {count(files, 'file')}")
     return CLEAN
 
 

@@ -14,6 +14,7 @@ from ckpt_tools.diff.renames import prefix_ends
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.strict_json.pointer import ABSENT
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -114,10 +115,6 @@ def _story(
     )
 
 
-def _count(tensors: int) -> str:
-    return f"{tensors:,} tensor{'s' * (tensors != 1)}"
-
-
 def _folded(tensors: Iterable[Tensor]) -> tuple[str, ...]:
     return tuple(fold(tensor.name for tensor in tensors))
 
@@ -158,7 +155,7 @@ def _copy(
     whole = all(name in copied for name in elsewhere if family.needs(name))
     return _story(
         StoryKind.COPY,
-        f"{_count(len(tensors))} under `{prefix}` only in {side}: a copy of {'the model' if whole else f'a part of the model ({family.parts(copied)})'}",
+        f"{count(len(tensors), 'tensor')} under `{prefix}` only in {side}: a copy of {'the model' if whole else f'a part of the model ({family.parts(copied)})'}",
         [(None, tensor) if side == "B" else (tensor, None) for tensor in tensors],
         family.copied if side == "B" and prefix in family.copy_prefixes else "",
         harmful=side == "B",
@@ -171,7 +168,7 @@ def _missing(tensors: Sequence[Tensor], family: Family, b: Checkpoint) -> Iterat
     for needed in (True, False):
         members = [tensor for tensor in tensors if family.needs(tensor.name) is needed]
         if members:
-            text = f"{_count(len(members))} missing in B ({family.parts(tensor.name for tensor in members)})"
+            text = f"{count(len(members), 'tensor')} missing in B ({family.parts(tensor.name for tensor in members)})"
             remark = family.missing if needed and wanted else ""
             yield _story(
                 StoryKind.MISSING,
@@ -184,15 +181,13 @@ def _missing(tensors: Sequence[Tensor], family: Family, b: Checkpoint) -> Iterat
 
 def _extra(tensors: Sequence[Tensor], family: Family) -> Iterator[DifferenceGroup]:
     if tensors:
-        text = (
-            f"{_count(len(tensors))} only in B ({family.parts(tensor.name for tensor in tensors)})"
-        )
+        text = f"{count(len(tensors), 'tensor')} only in B ({family.parts(tensor.name for tensor in tensors)})"
         yield _story(StoryKind.EXTRA, text, [(None, tensor) for tensor in tensors], "")
 
 
 def _renamed(rename: Rename, family: Family) -> DifferenceGroup:
     parts = family.parts(a.name for a, _ in rename.pairs)
-    text = f"{_count(len(rename.pairs))} {_renaming(rename)} ({parts})"
+    text = f"{count(len(rename.pairs), 'tensor')} {_renaming(rename)} ({parts})"
     lost = any(family.needs(a.name) and not family.needs(b.name) for a, b in rename.pairs)
     wrapped = any(unwrapped(b.name) != b.name for _, b in rename.pairs)
     remark = (
@@ -258,13 +253,13 @@ def _retyped(diff: Diff, family: Family) -> Iterator[DifferenceGroup]:
     if remark and contradiction:
         remark += f"; B's {contradiction} all the same"
     for (old, new), pairs in sorted(groups.items(), key=lambda group: -len(group[1])):
-        text = f"{_count(len(pairs))} {new} instead of {old} ({family.parts(a.name for a, _ in pairs)})"
+        text = f"{count(len(pairs), 'tensor')} {new} instead of {old} ({family.parts(a.name for a, _ in pairs)})"
         yield _story(StoryKind.DTYPE, text, pairs, remark)
 
 
 def _reshaped(diff: Diff, family: Family) -> Iterator[DifferenceGroup]:
     if diff.reshaped:
-        text = f"{_count(len(diff.reshaped))} of another shape ({family.parts(a.name for a, _ in diff.reshaped)})"
+        text = f"{count(len(diff.reshaped), 'tensor')} of another shape ({family.parts(a.name for a, _ in diff.reshaped)})"
         names = [f"{a.name} {list(a.shape)} -> {list(b.shape)}" for a, b in diff.reshaped]
         # The bytes of a tensor that has another dtype too are counted there.
         nbytes = sum(b.nbytes - a.nbytes for a, b in diff.reshaped if a.dtype == b.dtype)

@@ -16,11 +16,11 @@ from ckpt_tools.doctor.model import Cause, CauseCode, Effect
 from ckpt_tools.doctor.setting_causes import KEYS, of_setting
 from ckpt_tools.doctor.side_by_side import modes, setting
 from ckpt_tools.rules.finding import Severity
-from ckpt_tools.rules.grouping import count
 from ckpt_tools.rules.parse_rules import PARSE_RULES
 from ckpt_tools.rules.policy_config import shown
 from ckpt_tools.rules.processors import POST, PRE
 from ckpt_tools.strict_json.pointer import ABSENT
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -246,9 +246,7 @@ def _said(findings: list[Finding], reflow: Subject) -> str:
         and names
         and {finding.code for finding in findings} <= {"CK305", "CK501"}
     ):
-        return (
-            f"{count(len(names))} missing ({reflow.family.parts(names)}): {reflow.family.missing}"
-        )
+        return f"{count(len(names), 'tensor')} missing ({reflow.family.parts(names)}): {reflow.family.missing}"
     key = f"{key_of(first)} " if first.code == "CK504" else ""
     others = f" (and {count(alike - 1, 'finding')} more of the kind)" if alike > 1 else ""
     return f"{key}{first.what.replace('the reference', 'NORMAL')}{others}"

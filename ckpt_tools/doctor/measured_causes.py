@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools.doctor.causes import PROCESSOR_CAUSES, in_order
 from ckpt_tools.doctor.model import Cause, CauseCode, Effect
 from ckpt_tools.doctor.statistics import not_finite, out_of
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,7 +189,7 @@ def _many_steps(seen: Observed) -> Iterator[Cause]:
         Effect.SLOW,
         what,
         seen.repairs.set("num_steps", fewer.steps),
-        measured=f"at {fewer.steps} step{'s' * (fewer.steps > 1)} {how}",
+        measured=f"at {count(fewer.steps, 'step')} {how}",
     )
 
 
@@ -228,7 +229,7 @@ def _speed(seen: Observed) -> Iterator[Cause]:
     codes = [cause.code for cause in seen.told if cause.code in _TIMED]
     slower = row.ratio.low > SLOWER and all(one.ratio.median > SLOWER for one in live.sweep)
     worst = max(live.parts, key=lambda part: part.reflow.median - part.normal.median)
-    said = f"a chunk of {row.steps} step{'s' * (row.steps > 1)} takes {times(row.ratio)} as long as NORMAL's, {_of_part(worst)}"
+    said = f"a chunk of {count(row.steps, 'step')} takes {times(row.ratio)} as long as NORMAL's, {_of_part(worst)}"
     if codes:
         measured = (
             said

@@ -12,6 +12,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from ckpt_tools.errors import OutputInside, PlotMissing, Unwritable
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from ckpt_tools.doctor.model import Live
@@ -121,7 +122,7 @@ def _where(panel: Any, live: Live) -> None:  # noqa: ANN401 - matplotlib is impo
                 )
             left += width
     panel.set(
-        title=f"where it goes, at {live.steps} step{'s' * (live.steps != 1)}",
+        title=f"where it goes, at {count(live.steps, 'step')}",
         xlabel="ms (medians)",
         yticks=(0, 1),
         yticklabels=("NORMAL", "REFLOW"),
@@ -167,9 +168,7 @@ def _trace(panel: Any, live: Live, dimension: int) -> None:  # noqa: ANN401 - ma
         for number, chunk in enumerate(side.actions[side.num_steps]):
             values = [step[dimension] for step in chunk]
             label = (
-                f"{name}, {side.num_steps} step{'s' * (side.num_steps != 1)}"
-                if not number and not dimension
-                else None
+                f"{name}, {count(side.num_steps, 'step')}" if not number and not dimension else None
             )
             panel.plot(
                 range(len(values)),

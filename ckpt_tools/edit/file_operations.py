@@ -15,6 +15,7 @@ from ckpt_tools.edit.model import Safety, Step
 from ckpt_tools.errors import RecipeInvalid
 from ckpt_tools.storage.paths import leaves_folder
 from ckpt_tools.strict_json import edit as strict_json_edit
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,10 +111,10 @@ def merge(draft: PlanDraft, _operation: Merge, _lookup: Lookup) -> Step | None:
     """Put all weights into one file."""
     if draft.index is None and list(draft.metadata) == [SINGLE_FILE]:
         return None
-    count = len(draft.metadata)
+    files = count(len(draft.metadata), "weight file")
     lost = _place(draft, dict.fromkeys(draft.tensors, SINGLE_FILE))
     draft.index = None
-    text = f"put {count} weight file{'s' * (count > 1)} into one, {SINGLE_FILE}"
+    text = f"put {files} into one, {SINGLE_FILE}"
     return Step(
         text,
         Safety.UNSAFE if lost else Safety.SAFE,
@@ -222,7 +223,7 @@ def drop_file(draft: PlanDraft, operation: DropFile, _lookup: Lookup) -> Step | 
         draft.files.pop(path, None)
         draft.texts.pop(path, None)
     return (
-        Step(f"drop {len(gone)} file{'s' * (len(gone) > 1)}", Safety.UNSAFE, details=tuple(gone))
+        Step(f"drop {count(len(gone), 'file')}", Safety.UNSAFE, details=tuple(gone))
         if gone
         else None
     )

@@ -17,6 +17,7 @@ from ckpt_tools.edit.operations import Cast, Merge, SetMetadata, SetValue, Unset
 from ckpt_tools.edit.teachers import with_plain_names, without_prefixes, without_teacher
 from ckpt_tools.errors import RecipeInvalid
 from ckpt_tools.families.family import TEACHER_PREFIXES, Unknown
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -259,4 +260,6 @@ def _fields(after: Checkpoint, family: Family, target: str) -> Iterator[str]:
 
 def _some(names: list[str]) -> str:
     """Return how many tensors, and of which name the first is."""
-    return f"{len(names):,} tensor{'s' * (len(names) != 1)}, {'such as ' * (len(names) > 1)}{next(iter(fold(names)))}"
+    return (
+        f"{count(len(names), 'tensor')}, {'such as ' * (len(names) > 1)}{next(iter(fold(names)))}"
+    )

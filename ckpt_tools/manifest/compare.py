@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
 from ckpt_tools.manifest.model import Check, Difference, RemoteCheck
 from ckpt_tools.storage.hub_name import HUB_ADDED_FILES
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -233,11 +234,11 @@ def _sums(expected: Manifest, found: Manifest, *, same_tensors: bool) -> Iterato
 
 def _unchecked(expected: Manifest, found: Manifest) -> Iterator[str]:
     others = len(_by_path(expected if expected.whole else found, layout=False))
-    count = f"{others:,} other file{'s' * (others != 1)}"
+    unchecked = count(others, "other file")
     if expected.whole and not found.whole:
-        yield f"{count} of the manifest: a single file was named, and nothing beside it is read"
+        yield f"{unchecked} of the manifest: a single file was named, and nothing beside it is read"
     elif found.whole and not expected.whole:
-        yield f"{count} here: the manifest was written of a single file"
+        yield f"{unchecked} here: the manifest was written of a single file"
     if any(file.sha256 for file in expected.files) and not any(file.sha256 for file in found.files):
         yield "the SHA-256 that the manifest names: --sha256 compares them too"
 

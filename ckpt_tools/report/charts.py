@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.names import natural_key
 from ckpt_tools.report.blocks import Bar, Bars, Cell, HeatMap, Status
-from ckpt_tools.text import percent, size
+from ckpt_tools.text import count, percent, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ def change_map(changes: ValueComparison | None) -> Iterator[Block]:
 
 def _cell(row: LayerChange) -> Cell:
     layer = "outside the layers" if row.layer == _OTHER else f"layer {row.layer}"
-    counted = f"{row.changed:,} of {row.tensors:,} tensor{'s' * (row.tensors != 1)} changed"
+    counted = f"{row.changed:,} of {count(row.tensors, 'tensor')} changed"
     close = f", {row.close:,} within the tolerance" if row.close else ""
     frozen = " although frozen" if row.moved else ""
     spread = (

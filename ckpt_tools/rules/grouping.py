@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.dtype import FLOATS
 from ckpt_tools.checkpoint.names import fold
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,14 +36,9 @@ def parts(family: Family, tensors: Iterable[Tensor]) -> Iterator[tuple[str, list
     return by_part(family, ((tensor.name, tensor) for tensor in tensors))
 
 
-def count(number: int, word: str = "tensor") -> str:
-    """Return a number of things in words."""
-    return f"{number:,} {word}{'s' * (number != 1)}"
-
-
 def amount(tensors: Sequence[Tensor]) -> str:
     """Return how many tensors of how many bytes."""
-    return f"{count(len(tensors))}, {count(sum(tensor.nbytes for tensor in tensors), 'byte')}"
+    return f"{count(len(tensors), 'tensor')}, {count(sum(tensor.nbytes for tensor in tensors), 'byte')}"
 
 
 def first(names: Iterable[str]) -> str:
@@ -92,4 +88,4 @@ def is_matrix(tensor: Tensor) -> bool:
 def some(found: list[tuple[Tensor, Facts]]) -> str:
     """Return how many tensors, and which the first are."""
     names = list(fold(tensor.name for tensor, _ in found))
-    return f"{len(found):,} tensor{'s' * (len(found) != 1)} ({names[0]}{', …' * (len(names) > 1)})"
+    return f"{count(len(found), 'tensor')} ({names[0]}{', …' * (len(names) > 1)})"

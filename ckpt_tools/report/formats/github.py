@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.gate.verdict import Verdict
 from ckpt_tools.report.formats.findings import found_in, line, path_of, sentence, table, title
 from ckpt_tools.rules.finding import Severity
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,7 +35,7 @@ def render(judgement: Judgement, rules: Iterable[Rule] | None = None) -> str:
         (severity, sum(finding.severity is severity for finding in verification.findings))
         for severity in Severity
     ]
-    told = ", ".join(f"{count:,} {severity}{'s' * (count != 1)}" for severity, count in counts)
+    told = ", ".join(count(number, severity) for severity, number in counts)
     lived = f", {len(verification.suppressed):,} lived with" if verification.suppressed else ""
     decided = (
         f"; {'passes' if judgement.passes else 'refused'} as {line(judgement.profile)}"

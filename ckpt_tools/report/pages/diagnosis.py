@@ -9,7 +9,7 @@ from ckpt_tools.doctor.model import Effect
 from ckpt_tools.doctor.repairs import commands, is_command
 from ckpt_tools.doctor.statistics import policy
 from ckpt_tools.report.blocks import Heading, Line, Status, Table
-from ckpt_tools.text import printable
+from ckpt_tools.text import count, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ def _statistics(diagnosis: Diagnosis) -> Iterator[Block]:
     )
     if same:
         yield Line(
-            text=f"{same} {'more ' if differing else ''}statistic{'s' * (same != 1)} the same in both ({modes})",
+            text=f"{count(same, 'more statistic' if differing else 'statistic')} the same in both ({modes})",
             mark=Status.NONE if differing else Status.GOOD,
         )
 
@@ -107,7 +107,7 @@ def _short(values: tuple[float, ...] | None) -> str:
 def _live(live: Live) -> Iterator[Block]:
     measured = live.measurement
     machine = (
-        f"{measured.device}, {measured.threads} thread{'s' * (measured.threads != 1)}"
+        f"{measured.device}, {count(measured.threads, 'thread')}"
         if measured.device == "cpu"
         else measured.device
     )
@@ -127,9 +127,7 @@ def _live(live: Live) -> Iterator[Block]:
     yield Line(
         text="straight: REFLOW's actions against its own at the most steps; apart: against NORMAL's own. 1 is a standard deviation, below 0.1 is the same"
     )
-    yield Heading(
-        text=f"where the time goes, at REFLOW's {live.steps} step{'s' * (live.steps != 1)}"
-    )
+    yield Heading(text=f"where the time goes, at REFLOW's {count(live.steps, 'step')}")
     rows = tuple(
         (row.part, _ms(row.normal), _ms(row.reflow), _times(row.ratio)) for row in live.parts
     )

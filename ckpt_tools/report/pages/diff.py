@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title
 from ckpt_tools.report.charts import change_map, component_bars
 from ckpt_tools.strict_json.parse import escape
-from ckpt_tools.text import change, printable, signed, size, transferred, value
+from ckpt_tools.text import change, count, printable, signed, size, transferred, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,8 +163,11 @@ def _values(
         details = [_changed(change) for change in shown]
         if len(members) > len(shown):
             details.append(f"… and {len(members) - len(shown):,} more (--full lists them)")
-        count = f"{len(members):,} value{'s' * (len(members) != 1)}"
-        yield Line(text=f"{printable(path)}: {count}", mark=Status.CHANGE, details=tuple(details))
+        yield Line(
+            text=f"{printable(path)}: {count(len(members), 'value')}",
+            mark=Status.CHANGE,
+            details=tuple(details),
+        )
 
 
 def _metadata(comparison: Comparison, *, full: bool) -> Iterator[Block]:

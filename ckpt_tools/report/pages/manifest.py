@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.names import fold
 from ckpt_tools.manifest.model import Check, Hashed
 from ckpt_tools.report.blocks import Heading, Line, Status, Table, Verbatim
-from ckpt_tools.text import printable, size
+from ckpt_tools.text import count, printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -46,7 +46,7 @@ def _manifest(hashed: Hashed, *, full: bool) -> Iterator[Block]:
         ("tensors", f"{len(manifest.tensors):,}"),
         (
             "payload",
-            f"{size(hashed.nbytes)} ({hashed.nbytes:,} bytes) in {_count(len(weights), 'file')}",
+            f"{size(hashed.nbytes)} ({hashed.nbytes:,} bytes) in {count(len(weights), 'file')}",
         ),
         (
             "other files",
@@ -128,14 +128,14 @@ def _check(check: Check, *, full: bool) -> Iterator[Block]:
     yield Heading(text="verdict")
     where, against = printable(check.where), printable(check.against)
     if check.same:
-        files = f" and {_count(check.files, 'other file')}" if check.files else ""
+        files = f" and {count(check.files, 'other file')}" if check.files else ""
         yield Line(
-            text=f"{where} holds what {against} says: {_count(check.tensors, 'tensor')}{files}",
+            text=f"{where} holds what {against} says: {count(check.tensors, 'tensor')}{files}",
             mark=Status.GOOD,
         )
     else:
         yield Line(
-            text=f"{where} does not hold what {against} says: {_count(len(check.differences), 'difference')}",
+            text=f"{where} does not hold what {against} says: {count(len(check.differences), 'difference')}",
             mark=Status.BAD,
         )
 
@@ -162,7 +162,7 @@ def _grouped(differences: Iterable[Difference], *, full: bool) -> Iterator[Line]
         )
         shown = names if full else names[:_SHOWN]
         more = (
-            (f"… and {_count(len(names) - len(shown), 'more line')} (--full)",)
+            (f"… and {count(len(names) - len(shown), 'more line')} (--full)",)
             if len(shown) < len(names)
             else ()
         )
@@ -211,7 +211,7 @@ def _remote(check: RemoteCheck, *, full: bool) -> Iterator[Block]:
     yield Heading(text="verdict")
     if check.same:
         yield Line(
-            text=f"the Hub has the very same {_count(len(check.alike), 'file')}", mark=Status.GOOD
+            text=f"the Hub has the very same {count(len(check.alike), 'file')}", mark=Status.GOOD
         )
     else:
         counts = (
@@ -232,7 +232,3 @@ def _listed(title: str, paths: Sequence[str], mark: Status, *, full: bool) -> It
     yield from (Line(text=printable(path), mark=mark) for path in shown)
     if len(shown) < len(paths):
         yield Line(text=f"… and {len(paths) - len(shown):,} more (--full)")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.edit import recipe
 from ckpt_tools.edit.model import Copy, Safety
 from ckpt_tools.report.blocks import Heading, Line, Status, Table
-from ckpt_tools.text import change, printable, signed, size, value
+from ckpt_tools.text import change, count, printable, signed, size, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,11 +71,7 @@ def _budget(plan: Plan) -> Table:
 
 
 def _step(step: Step, *, full: bool) -> Line:
-    concerns = (
-        f" ({step.tensors:,} tensor{'s' * (step.tensors != 1)}, {size(step.nbytes)})"
-        if step.tensors
-        else ""
-    )
+    concerns = f" ({count(step.tensors, 'tensor')}, {size(step.nbytes)})" if step.tensors else ""
     shown = step.details if full else step.details[:_DETAILS]
     more = (
         (f"… and {len(step.details) - len(shown)} more lines (--full)",)
@@ -92,15 +88,11 @@ def _step(step: Step, *, full: bool) -> Line:
 
 
 def _verdict(plan: Plan, written: Written | None) -> Iterator[Line]:
-    left = (
-        f", and {len(plan.remains)} thing{'s' * (len(plan.remains) != 1)} not repaired"
-        if plan.remains
-        else ""
-    )
+    left = f", and {count(len(plan.remains), 'thing')} not repaired" if plan.remains else ""
     mark = Status.BAD if plan.remains else Status.GOOD
     if written is None:
         what = (
-            f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)} planned, nothing written"
+            f"{count(len(plan.steps), 'step')} planned, nothing written"
             if plan.steps
             else "nothing to do"
         )

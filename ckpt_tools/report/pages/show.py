@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.names import SEGMENT_LIMIT, is_index, natural_key, ranges
 from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title, Verbatim
 from ckpt_tools.report.charts import component_bars
-from ckpt_tools.text import printable, size, transferred, value
+from ckpt_tools.text import count, printable, size, transferred, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,7 +66,7 @@ def _overview(summary: Summary) -> Table:
         *([("trainable", f"{trainable:,}")] if trainable is not None else []),
         (
             "weights",
-            f"{size(checkpoint.size)} ({checkpoint.size:,} bytes) in {_count(len(checkpoint.weights), 'file')}",
+            f"{size(checkpoint.size)} ({checkpoint.size:,} bytes) in {count(len(checkpoint.weights), 'file')}",
         ),
         *([("dtypes", summary.profile)] if summary.profile else []),
         *([("transfer", transferred(summary.transferred))] if summary.transferred else []),
@@ -210,10 +210,6 @@ def _files(summary: Summary) -> Iterator[Block]:
         )
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
 @dataclass(slots=True)
 class _Node:
     """A place in the tree.
@@ -245,8 +241,8 @@ def tree_lines(tensors: Iterable[Tensor]) -> Iterator[str]:
 
 
 def _lines(node: _Node, indent: str, times: int) -> Iterator[str]:
-    for label, child, count in _below(node):
-        total = times * count
+    for label, child, number in _below(node):
+        total = times * number
         yield f"{indent}{printable(label)}{_described(child.tensor, total)}"
         yield from _lines(child, f"{indent}  ", total)
 
@@ -263,15 +259,15 @@ def _below(node: _Node) -> Iterator[tuple[str, _Node, int]]:
 
     Chains of single children and layer stacks each on one line.
     """
-    for label, child, count in _folded(node.children):
+    for label, child, number in _folded(node.children):
         if child.tensor is None and (
             len(child.children) == 1 or all(map(is_index, child.children))
         ):
             yield from (
-                (f"{label}.{rest}", below, count * times) for rest, below, times in _below(child)
+                (f"{label}.{rest}", below, number * times) for rest, below, times in _below(child)
             )
         else:
-            yield label, child, count
+            yield label, child, number
 
 
 def _folded(children: dict[str, _Node]) -> Iterator[tuple[str, _Node, int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.report.blocks import Heading, Line, Status, Table
-from ckpt_tools.text import percent, printable
+from ckpt_tools.text import count, percent, printable
 from ckpt_tools.values.model import Sameness
 
 if TYPE_CHECKING:
@@ -146,11 +146,11 @@ def value_verdict(changes: ValueComparison) -> str:
             if changes.moved
             else ""
         )
-        return f"values of {changed:,} tensor{'s' * (changed != 1)} changed{tolerance}{moved}"
+        return f"values of {count(changed, 'tensor')} changed{tolerance}{moved}"
     compared = sum(row.tensors for row in changes.components)
     if not compared:
         return "no tensors had values to compare"
-    return f"no values changed{tolerance} ({compared:,} tensor{'s' * (compared != 1)})"
+    return f"no values changed{tolerance} ({count(compared, 'tensor')})"
 
 
 def value_blocks(values: ValueSummary) -> Iterator[Block]:

@@ -12,7 +12,7 @@ from ckpt_tools.gate.verdict import Verdict
 from ckpt_tools.report.blocks import Heading, Line, Status, Title, Topic, told
 from ckpt_tools.report.pages.rules import explain_page
 from ckpt_tools.rules.finding import Severity
-from ckpt_tools.text import printable, transferred
+from ckpt_tools.text import count, printable, transferred
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -86,7 +86,7 @@ def _decided(judgement: Verification | Verdict, verification: Verification) -> I
         if not isinstance(block, Line) or block.mark is not Status.NONE
     )
     if verification.skipped:
-        yield Line(text=f"{_count(len(verification.skipped), 'rule')} not asked, see below")
+        yield Line(text=f"{count(len(verification.skipped), 'rule')} not asked, see below")
 
 
 def _not_asked(verification: Verification) -> Iterator[Block]:
@@ -95,7 +95,7 @@ def _not_asked(verification: Verification) -> Iterator[Block]:
     for reason in sorted({skip.reason for skip in verification.skipped}):
         codes = [skip.code for skip in verification.skipped if skip.reason == reason]
         yield Line(
-            text=f"{printable(reason)}: {_count(len(codes), 'rule')}", details=(", ".join(codes),)
+            text=f"{printable(reason)}: {count(len(codes), 'rule')}", details=(", ".join(codes),)
         )
 
 
@@ -143,12 +143,12 @@ def _lived_with(verification: Verification, *, many: int | None = MANY) -> Itera
 def _conclusion(judgement: Verification | Verdict, verification: Verification) -> Iterator[Block]:
     yield Heading(text="Verdict", conclusion=True)
     reasons = Counter(skip.reason for skip in verification.skipped)
-    for reason, count in sorted(reasons.items()):
-        yield Line(text=f"{_count(count, 'rule')} not asked: {printable(reason)}")
+    for reason, number in sorted(reasons.items()):
+        yield Line(text=f"{count(number, 'rule')} not asked: {printable(reason)}")
     if verification.transferred:
         yield Line(text=transferred(verification.transferred))
     where = printable(verification.where)
-    asked = f"{_count(len(verification.asked), 'rule')} asked"
+    asked = f"{count(len(verification.asked), 'rule')} asked"
     if not verification.asked:
         yield Line(text=f"{where}: nothing was checked, which is not a pass", mark=Status.BAD)
     elif isinstance(judgement, Verdict):
@@ -164,10 +164,6 @@ def _verdict(verdict: Verdict, subject: str) -> Line:
         return Line(text=f"{subject}: passes", mark=Status.GOOD)
     codes = sorted({finding.code for finding in verdict.refused})
     return Line(text=f"{subject}: refused, by {', '.join(codes)}", mark=Status.BAD)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _safe(text: str) -> str:

@@ -13,9 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.grouping import count
 from ckpt_tools.rules.profiles import LEROBOT, profile_of
 from ckpt_tools.rules.rule import Rule, Violation
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

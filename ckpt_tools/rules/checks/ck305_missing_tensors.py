@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES, Unknown
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.grouping import by_part, count, first, only_file
+from ckpt_tools.rules.grouping import by_part, first, only_file
 from ckpt_tools.rules.rule import Rule, Violation
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,7 +52,7 @@ def check(subject: Subject) -> Iterator[Violation]:
     for part, members in by_part(subject.family, missing):
         names = [name for name, _ in members]
         held = any(prefix + name in present for prefix in TEACHER_PREFIXES for name in names)
-        what = f"{count(len(names))} missing ({part}){_bytes([wanted for _, wanted in members])}: {subject.family.missing}"
+        what = f"{count(len(names), 'tensor')} missing ({part}){_bytes([wanted for _, wanted in members])}: {subject.family.missing}"
         after = (
             "ckpt sanitize WHERE brings them back from the teacher's names"
             if held

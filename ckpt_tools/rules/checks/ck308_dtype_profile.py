@@ -19,8 +19,9 @@ from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import Unknown
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.grouping import amount, count, first_of, parts, place
+from ckpt_tools.rules.grouping import amount, first_of, parts, place
 from ckpt_tools.rules.rule import Rule, Violation
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,7 +100,7 @@ def _groups(subject: Subject, wrong: Sequence[_Typed], because: str) -> Iterator
         for tensor in members:
             pairs[tensor.dtype, wanted[id(tensor)]].append(tensor)
         for (dtype, normal), tensors in pairs.items():
-            share = f" of {count(totals[part])}" if len(tensors) < totals[part] else ""
+            share = f" of {count(totals[part], 'tensor')}" if len(tensors) < totals[part] else ""
             severity = None if dtype in _PLAIN else Severity.ERROR
             effect = (
                 "the loader converts them"

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import Unknown
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.grouping import by_part, count, first, only_file
+from ckpt_tools.rules.grouping import by_part, first, only_file
 from ckpt_tools.rules.rule import Rule, Violation
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,7 @@ def check(subject: Subject) -> Iterator[Violation]:
     needed = frozenset[str]() if isinstance(expectation, Unknown) else expectation.tensors.keys()
     lost = [pair for pair in aliases if pair[0] in needed and not _tied(pair)]
     for part, members in by_part(subject.family, ((pair[0], pair) for pair in lost)):
-        what = f"{count(len(members))} stored only under another name, such as `{members[0][1]}` ({part}): {subject.family.missing}"
+        what = f"{count(len(members), 'tensor')} stored only under another name, such as `{members[0][1]}` ({part}): {subject.family.missing}"
         yield Violation(what, only_file(subject.checkpoint), first(alias for alias, _ in members))
     rest = [pair for pair in aliases if pair not in set(lost)]
     if rest:

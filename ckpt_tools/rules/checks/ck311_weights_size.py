@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import Unknown
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.grouping import count, first_of, place
+from ckpt_tools.rules.grouping import first_of, place
 from ckpt_tools.rules.rule import Rule, Violation
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

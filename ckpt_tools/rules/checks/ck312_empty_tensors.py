@@ -13,8 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.grouping import count, first_of, parts, place
+from ckpt_tools.rules.grouping import first_of, parts, place
 from ckpt_tools.rules.rule import Rule, Violation
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,9 @@ def check(subject: Subject) -> Iterator[Violation]:
         subject.family, [tensor for tensor in subject.checkpoint.tensors if not tensor.parameters]
     ):
         yield Violation(
-            f"{count(len(members))} without elements ({part})", place(members), first_of(members)
+            f"{count(len(members), 'tensor')} without elements ({part})",
+            place(members),
+            first_of(members),
         )
 
 

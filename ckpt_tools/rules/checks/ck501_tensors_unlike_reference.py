@@ -16,8 +16,9 @@ from ckpt_tools.diff.compare import compare
 from ckpt_tools.diff.model import Aspect, RenameKind
 from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.grouping import amount, count, first_of, only_file, parts, place
+from ckpt_tools.rules.grouping import amount, first_of, only_file, parts, place
 from ckpt_tools.rules.rule import Rule, Violation
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,7 @@ def check(subject: Subject) -> Iterator[Violation]:
                 f"`{side}`" if side else "the model itself" for side in (rename.old, rename.new)
             )
             what = (
-                f"{count(len(members))} under {new} that the reference has under {old}"
+                f"{count(len(members), 'tensor')} under {new} that the reference has under {old}"
                 if rename.kind is RenameKind.PREFIX
                 else _renamed(len(members), old, new)
             )
@@ -65,7 +66,7 @@ def check(subject: Subject) -> Iterator[Violation]:
 
 
 def _renamed(number: int, old: str, new: str) -> str:
-    return f"{count(number)} called {new} and in the reference {old}"
+    return f"{count(number, 'tensor')} called {new} and in the reference {old}"
 
 
 def _missing(subject: Subject, diff: Diff) -> Iterator[Violation]:

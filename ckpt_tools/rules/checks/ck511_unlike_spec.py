@@ -11,17 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.grouping import (
-    amount,
-    by_part,
-    count,
-    first,
-    first_of,
-    only_file,
-    parts,
-    place,
-)
+from ckpt_tools.rules.grouping import amount, by_part, first, first_of, only_file, parts, place
 from ckpt_tools.rules.rule import Rule, Violation
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,7 +35,7 @@ def check(subject: Subject) -> Iterator[Violation]:
         subject.family, ((name, name) for name in promised if name not in held)
     ):
         yield Violation(
-            f"{count(len(names))} that the lockfile lists missing ({part})",
+            f"{count(len(names), 'tensor')} that the lockfile lists missing ({part})",
             only_file(subject.checkpoint),
             first(names),
         )
