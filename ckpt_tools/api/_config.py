@@ -9,6 +9,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ckpt_tools.api._paths import as_text
 from ckpt_tools.checkpoint.documents import DOCUMENTS
 from ckpt_tools.checkpoint.locate import WORK, candidates
 from ckpt_tools.checkpoint.model import Checkpoint, Document
@@ -32,6 +33,7 @@ from ckpt_tools.strict_json.pointer import ABSENT, from_words, joined, nearest, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.strict_json.parse import Json
 
 CONFIG = "config.json"
@@ -89,7 +91,7 @@ class Verdict(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-def get(where: str, words: str = "", *, file: str | None = None) -> Json:
+def get(where: AnyPath, words: str = "", *, file: AnyPath | None = None) -> Json:
     """Return the value that `words` (a JSON pointer, or keys with dots between them) name in the JSON file at `where`."""
     path = find(where, file)
     document = _checked(path, lambda: parse(_text(path)))
@@ -97,7 +99,7 @@ def get(where: str, words: str = "", *, file: str | None = None) -> Json:
 
 
 def set_value(
-    where: str, words: str, value: object, *, file: str | None = None, dry_run: bool = False
+    where: AnyPath, words: str, value: object, *, file: AnyPath | None = None, dry_run: bool = False
 ) -> Edit:
     """Set a value in the JSON file at `where`; a new key goes to the end of its object.
 
@@ -126,7 +128,7 @@ def set_value(
 
 
 def unset_values(
-    where: str, words: Sequence[str], *, file: str | None = None, dry_run: bool = False
+    where: AnyPath, words: Sequence[str], *, file: AnyPath | None = None, dry_run: bool = False
 ) -> Edit:
     """Remove values from the JSON file at `where`, all named as the file is now.
 
@@ -156,7 +158,7 @@ def unset_values(
     return _written(_checked(path, edited), dry_run=dry_run)
 
 
-def diff(a: str, b: str, *, file: str | None = None) -> Comparison:
+def diff(a: AnyPath, b: AnyPath, *, file: AnyPath | None = None) -> Comparison:
     """Return what differs between two JSON files, as `ckpt diff` tells it of two checkpoints.
 
     A checkpoint's weights are not looked at.
@@ -182,7 +184,7 @@ def diff(a: str, b: str, *, file: str | None = None) -> Comparison:
     )
 
 
-def validate(where: str, *, file: str | None = None) -> Verdict:
+def validate(where: AnyPath, *, file: AnyPath | None = None) -> Verdict:
     """Return what the schema of the file's kind, of config.json in its family, does not allow."""
     path = find(where, file)
     name = _name(path)
@@ -207,11 +209,12 @@ def value_of(text: str) -> tuple[Json, bool]:
         return text, False
 
 
-def find(where: str, file: str | None = None) -> str:
+def find(where: AnyPath, file: AnyPath | None = None) -> str:
     """Return the path of the JSON file that `where` names.
 
     Itself, or `file` (config.json) of a checkpoint's folder. Raises a UsageError.
     """
+    where, file = as_text(where), as_text(file)
     if file is not None and leaves_folder(file):
         raise UnknownSelection(
             f"--file {file} leads out of the folder",

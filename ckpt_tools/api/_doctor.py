@@ -9,6 +9,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.api._paths import as_text
 from ckpt_tools.api._verify import verify
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.doctor.attribution import swapped
@@ -29,6 +30,7 @@ from ckpt_tools.text import count
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.doctor.model import Live, Measurement
     from ckpt_tools.rules.finding import Finding, Verification
@@ -65,8 +67,8 @@ class Wish(NamedTuple):
     An environment as TYPE or TYPE:TASK, and the package that registers it.
     """
 
-    batch: str = ""
-    dataset: str = ""
+    batch: AnyPath = ""
+    dataset: AnyPath = ""
     env: str = ""
     env_package: str = ""
     repeats: int = REPEATS
@@ -86,8 +88,8 @@ class _Outcome(NamedTuple):
 
 
 def diagnose(
-    normal: str,
-    reflow: str,
+    normal: AnyPath,
+    reflow: AnyPath,
     wish: Wish | None = None,
     *,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -99,8 +101,9 @@ def diagnose(
     `progress` is called with what is done of the live part and what there is to do. Raises a
     CkptError where NORMAL cannot be read, or what the wish names.
     """
+    normal, reflow = as_text(normal), as_text(reflow)
     if wish and wish.batch:
-        _check_batch(wish.batch)
+        _check_batch(as_text(wish.batch))
     here = read(normal)
     verification = verify(reflow, reference=normal)
     there = verification.checkpoint
@@ -209,7 +212,7 @@ def _live(
     if away := [side.where for side in (here, there) if is_remote(side.root)]:
         return _Outcome(why=f"{away[0]} is on the Hub, and a policy acts only on this machine")
     request = {
-        **wish._asdict(),
+        **{name: as_text(value) for name, value in wish._asdict().items()},
         "normal": here.root,
         "reflow": there.root,
         "observations": OBSERVATIONS if wish.dataset else DRAWN,

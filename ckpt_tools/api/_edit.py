@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ckpt_tools import __version__
+from ckpt_tools.api._paths import as_text
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.checkpoint.shard_index import shard_family
 from ckpt_tools.edit import apply, recipe
@@ -39,6 +40,7 @@ from ckpt_tools.strict_json.parse import decode_utf8, parse_object
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.edit.model import Plan
     from ckpt_tools.edit.operations import Operation
 
@@ -47,14 +49,14 @@ RECORD_KEY = "ckpt_tools"
 _CHUNK = 1 << 22
 
 
-def plan(where: str, operations: Iterable[Operation], *, record: bool = False) -> Plan:
+def plan(where: AnyPath, operations: Iterable[Operation], *, record: bool = False) -> Plan:
     """Return what `operations` make of the checkpoint at `where`.
 
     With `record` they are written into its metadata. Nothing is written.
     """
     lookup = LocalLookup()
     return planning.plan(
-        lookup.read(where),
+        lookup.read(as_text(where)),
         _recorded([_placed(operation) for operation in operations], record=record),
         lookup,
     )
@@ -71,10 +73,10 @@ def _placed(operation: Operation) -> Operation:
 
 
 def sanitize(
-    where: str,
+    where: AnyPath,
     *,
     target: str = sanitizing.LEROBOT,
-    reference: str | None = None,
+    reference: AnyPath | None = None,
     allow_lossy: bool = False,
     record: bool = False,
 ) -> Plan:
@@ -84,8 +86,8 @@ def sanitize(
     names a normal checkpoint whose dtypes are restored.
     """
     lookup = LocalLookup()
-    checkpoint = lookup.read(where)
-    normal = read(reference) if reference else None
+    checkpoint = lookup.read(as_text(where))
+    normal = read(as_text(reference)) if reference else None
     family = family_of(checkpoint)
     if normal and family_of(normal) is not family:
         raise RecipeInvalid(
@@ -112,12 +114,13 @@ def _recorded(operations: list[Operation], *, record: bool) -> list[Operation]:
     ]
 
 
-def load_plan(path: str) -> Plan:
+def load_plan(path: AnyPath) -> Plan:
     """Return the plan that the file at `path` holds, made again from the checkpoint it names.
 
     Raises PlanStale when a file it reads is not what it was, and RecipeInvalid for a file that is
     no plan.
     """
+    path = as_text(path)
     try:
         document = parse_object(decode_utf8(read_whole(path, PLAN_LIMIT)))
         where, source, result = (
@@ -177,12 +180,12 @@ def _refuse_changed(file: object) -> None:
         raise PlanStale("has changed since the plan was made", path=path)
 
 
-def save_plan(made: Plan, path: str) -> None:
+def save_plan(made: Plan, path: AnyPath) -> None:
     """Write a plan to the new file `path`, for `load_plan`.
 
     Raises OutputExists where there is one.
     """
-    _write_new(path, plan_json.document(made))
+    _write_new(as_text(path), plan_json.document(made))
 
 
 def _refuse_taken(path: str) -> None:
@@ -219,11 +222,11 @@ def _write_new(path: str, document: diff_json.JsonDict) -> None:
 
 def write(  # noqa: PLR0913 - options by keyword
     made: Plan,
-    output: str | None = None,
+    output: AnyPath | None = None,
     *,
     in_place: bool = False,
     backup: bool = True,
-    receipt: str | None = None,
+    receipt: AnyPath | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Written:
     """Apply a plan.
@@ -235,6 +238,7 @@ def write(  # noqa: PLR0913 - options by keyword
     reading of all. `progress` is called with bytes written. Raises a CkptError, and then nothing
     has changed.
     """
+    output, receipt = as_text(output), as_text(receipt)
     if in_place or output is None:
         _refuse_in_place(made, output, in_place=in_place)
     if receipt:
@@ -301,9 +305,9 @@ def _sha256(path: str) -> str:
     return digest.hexdigest()
 
 
-def recover(where: str) -> str:
+def recover(where: AnyPath) -> str:
     """Finish or undo an interrupted write to the folder `where`.
 
     Return 'finished', 'undone' or 'nothing'.
     """
-    return recovery.recover(where)
+    return recovery.recover(as_text(where))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from ckpt_tools.api._paths import as_text
 from ckpt_tools.api._verify import LOCAL_ONLY_RULES, known_rules, verify
 from ckpt_tools.checkpoint.locate import locate
 from ckpt_tools.checkpoint.model import Checkpoint, Document
@@ -42,6 +43,7 @@ from ckpt_tools.strict_json.parse import parse_object
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.gate.verdict import Verdict
     from ckpt_tools.rules.profiles import Choice
     from ckpt_tools.rules.rule import Rule
@@ -63,12 +65,12 @@ _SECRET, _REQUIRED = "CK810", "CK816"
 
 @hub_session()
 def gate(  # noqa: PLR0913 - options by keyword
-    where: str,
+    where: AnyPath,
     *,
     profile: str | None = None,
-    settings: str | Settings | None = None,
-    reference: str | None = None,
-    spec: str | None = None,
+    settings: AnyPath | Settings | None = None,
+    reference: AnyPath | None = None,
+    spec: AnyPath | None = None,
     values: bool = True,
     target: str = "",
     progress: Callable[[int], None] = no_progress,
@@ -82,6 +84,7 @@ def gate(  # noqa: PLR0913 - options by keyword
     checkpoint deeper down does not stand for it. No secret that was found is in what is returned.
     Raises a CkptError where there is nothing, or the machine does not let it.
     """
+    where, settings, reference = as_text(where), as_text(settings), as_text(reference)
     if reference:
         read(reference)  # what is wrong with it is no finding
     if is_remote(where):

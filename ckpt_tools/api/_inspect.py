@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from ckpt_tools.api._paths import as_text
+from ckpt_tools.checkpoint import read as reader
 from ckpt_tools.checkpoint.names import Selection
-from ckpt_tools.checkpoint.read import read
 from ckpt_tools.diff.compare import ALL_ASPECTS, addresses, comparable, compare
 from ckpt_tools.diff.model import Aspect, Comparison
 from ckpt_tools.diff.stories import group_differences, shared_family, watched_lines
@@ -21,16 +22,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from types import ModuleType
 
+    from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.diff.model import Summary
     from ckpt_tools.values.model import ValueComparison
 
-__all__ = ["diff", "read", "show"]
+
+def read(where: AnyPath, *, lenient: bool = False) -> Checkpoint:
+    """Read the checkpoint at `where`: headers, index and small text files only.
+
+    Arguments and errors are those of `checkpoint.read.read`.
+    """
+    return reader.read(as_text(where), lenient=lenient)
 
 
 @hub_session()
 def show(  # noqa: PLR0913 - options by keyword
-    where: str,
+    where: AnyPath,
     *,
     lenient: bool = False,
     values: bool = False,
@@ -47,6 +55,7 @@ def show(  # noqa: PLR0913 - options by keyword
     is called with the bytes read since the last call, `expect` before with how many there are in
     all.
     """
+    where = as_text(where)
     if values and is_remote(where):
         raise remote_not_supported(where)
     checkpoint = read(where, lenient=lenient)
@@ -62,8 +71,8 @@ def show(  # noqa: PLR0913 - options by keyword
 
 @hub_session()
 def diff(  # noqa: PLR0913 - options by keyword
-    a: str,
-    b: str,
+    a: AnyPath,
+    b: AnyPath,
     *,
     aspects: Collection[Aspect] = ALL_ASPECTS,
     select: tuple[str, ...] = (),
@@ -83,6 +92,7 @@ def diff(  # noqa: PLR0913 - options by keyword
     the relative L2 norm up to which a tensor's values count as equal. `cached`, `progress` and
     `expect` are as for `show`. Raises a CkptError that names the file, or UnknownSelection.
     """
+    a, b = as_text(a), as_text(b)
     afar = next((where for where in (a, b) if values and is_remote(where)), "")
     if afar:
         raise remote_not_supported(afar)

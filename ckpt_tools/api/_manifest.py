@@ -9,6 +9,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
+from ckpt_tools.api._paths import as_text
 from ckpt_tools.errors import Unwritable
 from ckpt_tools.families.components import parts
 from ckpt_tools.manifest import build
@@ -20,6 +21,7 @@ from ckpt_tools.storage.hub_name import SCHEME, is_hub_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.manifest.model import Check, Manifest, RemoteCheck
 
@@ -27,10 +29,10 @@ if TYPE_CHECKING:
 
 
 def manifest(  # noqa: PLR0913 - options by keyword
-    where: str,
+    where: AnyPath,
     *,
     sha256: bool = False,
-    write: str | None = None,
+    write: AnyPath | None = None,
     threads: int | None = None,
     progress: Progress = no_progress,
     expect: Progress = no_progress,
@@ -44,6 +46,7 @@ def manifest(  # noqa: PLR0913 - options by keyword
     to the file `write`, a new one or an older manifest, which is no part of the checkpoint where it
     lies inside. Raises a CkptError that names the file; then nothing was written.
     """
+    where, write = as_text(where), as_text(write)
     if write is not None:
         _refuse_unwritable(write)
     checkpoint, found = build.manifest_of(
@@ -55,8 +58,8 @@ def manifest(  # noqa: PLR0913 - options by keyword
 
 
 def check_manifest(  # noqa: PLR0913 - options by keyword
-    where: str,
-    against: str,
+    where: AnyPath,
+    against: AnyPath,
     *,
     sha256: bool = False,
     exact_files: bool = False,
@@ -71,6 +74,7 @@ def check_manifest(  # noqa: PLR0913 - options by keyword
     With `exact_files` the weight files have to be the same byte for byte. Raises ManifestInvalid,
     or a CkptError that names the file.
     """
+    where, against = as_text(where), as_text(against)
     expected = build.read_manifest(against)
     checkpoint, found = build.manifest_of(
         where, sha256=sha256, without=against, threads=threads, progress=progress, expect=expect
@@ -79,7 +83,7 @@ def check_manifest(  # noqa: PLR0913 - options by keyword
 
 
 def check_remote(
-    where: str,
+    where: AnyPath,
     repository: str,
     *,
     threads: int | None = None,
@@ -93,6 +97,7 @@ def check_remote(
     The Hub tells the SHA-256 of a file that it stores with LFS, and git's id of any other. Raises a
     CkptError that names the file or the repository.
     """
+    where = as_text(where)
     hub = importlib.import_module("ckpt_tools.storage.hub_api")
     remote = hub.repository(repository if is_hub_name(repository) else f"{SCHEME}{repository}")
     hub.refuse_cached(remote)

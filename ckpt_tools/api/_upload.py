@@ -6,6 +6,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from ckpt_tools.api._paths import as_text
 from ckpt_tools.checkpoint.locate import locate
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.errors import ChangedDuringRead, CkptError
@@ -16,6 +17,7 @@ from ckpt_tools.upload import hf_cli, snapshot
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.gate.verdict import Settings, Verdict
     from ckpt_tools.upload.snapshot import Frozen, Seen
 
@@ -38,10 +40,10 @@ class Upload(NamedTuple):
 
 def upload(  # noqa: PLR0913 - options by keyword
     repo: str,
-    where: str,
+    where: AnyPath,
     *,
     profile: str | None = None,
-    settings: str | Settings | None = None,
+    settings: AnyPath | Settings | None = None,
     arguments: tuple[str, ...] = (),
     dry_run: bool = False,
     say: Callable[[str], None] = lambda _: None,
@@ -54,6 +56,7 @@ def upload(  # noqa: PLR0913 - options by keyword
     changes in between is never sent: ChangedDuringRead. Raises WriteFailed where the client fails,
     WrittenWrong where the Hub has something else afterwards.
     """
+    where, settings = as_text(where), as_text(settings)
     hf_cli.refuse_choosing(arguments)
     if is_remote(where):
         raise remote_not_supported(where)

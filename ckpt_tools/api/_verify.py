@@ -6,6 +6,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
+from ckpt_tools.api._paths import as_text
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.doctor.probe import probe
 from ckpt_tools.errors import FormatError, UnknownSelection
@@ -29,6 +30,7 @@ from ckpt_tools.storage.session import hub_session, is_folder, is_remote, root_o
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.families.family import Family
     from ckpt_tools.rules.finding import Finding
@@ -77,14 +79,14 @@ def _family_of(checkpoint: Checkpoint) -> Family:
 
 @hub_session()
 def verify(  # noqa: PLR0913 - options by keyword
-    where: str,
+    where: AnyPath,
     *,
-    reference: str | None = None,
-    spec: str | None = None,
+    reference: AnyPath | None = None,
+    spec: AnyPath | None = None,
     values: bool = False,
     load: bool = False,
     target: str = "",
-    settings: str | Settings | None = None,
+    settings: AnyPath | Settings | None = None,
     rules: Iterable[Rule] | None = None,
     progress: Callable[[int], None] = no_progress,
     expect: Callable[[int], None] = no_progress,
@@ -99,6 +101,7 @@ def verify(  # noqa: PLR0913 - options by keyword
     instead of `ckpt.toml` in the current folder. Raises a CkptError where there is nothing to
     verify, or the machine does not let it.
     """
+    where, settings = as_text(where), as_text(settings)
     if (values or load) and is_remote(where):
         raise remote_not_supported(where)
     chosen = (
@@ -107,9 +110,11 @@ def verify(  # noqa: PLR0913 - options by keyword
         else tuple(rule for rule in known_rules() if not rule.supply_chain)
     )
     _check_target(target)
-    normal = read(reference) if reference else None
+    normal = read(as_text(reference)) if reference else None
     promised = (
-        importlib.import_module("ckpt_tools.checkpoint.spec").read_spec(spec) if spec else None
+        importlib.import_module("ckpt_tools.checkpoint.spec").read_spec(as_text(spec))
+        if spec
+        else None
     )
     try:
         checkpoint = read(where)
