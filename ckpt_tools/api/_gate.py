@@ -16,6 +16,7 @@ from ckpt_tools.gate.decide import decide, in_order
 from ckpt_tools.gate.masking import telling
 from ckpt_tools.gate.settings import read_settings
 from ckpt_tools.gate.verdict import Settings
+from ckpt_tools.progress import ignore
 from ckpt_tools.rules.checks import (
     ck208_single_file,
     ck804_file_type,
@@ -29,7 +30,6 @@ from ckpt_tools.rules.finding import Finding, Severity, Skipped, Verification
 from ckpt_tools.rules.profiles import PROFILES, Profile, profile_of
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.scan.folder import listing, single
-from ckpt_tools.storage.copy import no_progress
 from ckpt_tools.storage.session import (
     hub_session,
     is_folder,
@@ -73,8 +73,8 @@ def gate(  # noqa: PLR0913 - options by keyword
     spec: AnyPath | None = None,
     values: bool = True,
     target: str = "",
-    progress: Callable[[int], None] = no_progress,
-    expect: Callable[[int], None] = no_progress,
+    progress: Callable[[int], None] = ignore,
+    expect: Callable[[int], None] = ignore,
 ) -> Verdict:
     """Return whether what lies at `where` may be uploaded under a profile ("lerobot", "transformers", "generic"; by its config if none is named).
 

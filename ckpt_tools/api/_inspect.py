@@ -14,7 +14,7 @@ from ckpt_tools.diff.stories import group_differences, shared_family, watched_li
 from ckpt_tools.diff.summary import summarise
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.families.registry import family_of
-from ckpt_tools.storage.copy import no_progress
+from ckpt_tools.progress import Progress, ignore
 from ckpt_tools.storage.files import remote_not_supported
 from ckpt_tools.storage.session import hub_session, is_remote, transfer_stats
 
@@ -43,8 +43,8 @@ def show(  # noqa: PLR0913 - options by keyword
     lenient: bool = False,
     values: bool = False,
     cached: bool = True,
-    progress: Callable[[int], None] = no_progress,
-    expect: Callable[[int], None] = no_progress,
+    progress: Callable[[int], None] = ignore,
+    expect: Callable[[int], None] = ignore,
 ) -> Summary:
     """Return what the checkpoint at `where` is.
 
@@ -62,8 +62,9 @@ def show(  # noqa: PLR0913 - options by keyword
     summary = summarise(checkpoint)._replace(transferred=transfer_stats())
     if not values:
         return summary
-    expect(sum(tensor.nbytes for tensor in checkpoint.tensors))
-    measured = _late("values.measure").measure_all(checkpoint, cached=cached, progress=progress)
+    measured = _late("values.measure").measure_all(
+        checkpoint, cached=cached, progress=Progress(progress, expect)
+    )
     return summary._replace(
         values=_late("diff.value_changes").value_summary(measured, family_of(checkpoint))
     )
@@ -81,8 +82,8 @@ def diff(  # noqa: PLR0913 - options by keyword
     values: bool = False,
     tolerance: float = 0.0,
     cached: bool = True,
-    progress: Callable[[int], None] = no_progress,
-    expect: Callable[[int], None] = no_progress,
+    progress: Callable[[int], None] = ignore,
+    expect: Callable[[int], None] = ignore,
 ) -> Comparison:
     """Return what differs between the checkpoints at `a` and `b`, and what that amounts to.
 
@@ -122,7 +123,7 @@ def diff(  # noqa: PLR0913 - options by keyword
         select=select,
         ignore=ignore,
         changes=_changes(
-            left, right, selection, tolerance, cached=cached, progress=progress, expect=expect
+            left, right, selection, tolerance, cached=cached, progress=Progress(progress, expect)
         )
         if values
         else None,
@@ -137,8 +138,7 @@ def _changes(  # noqa: PLR0913 - options by keyword
     tolerance: float,
     *,
     cached: bool,
-    progress: Callable[[int], None],
-    expect: Callable[[int], None],
+    progress: Progress,
 ) -> ValueComparison:
     pairs, uncompared = comparable(a, b, selection)
     if not 0 <= tolerance < float("inf"):
@@ -146,7 +146,6 @@ def _changes(  # noqa: PLR0913 - options by keyword
             f"a tolerance of {tolerance} is none",
             hint="it is a relative L2 norm, 0 or more: 0.01 lets a tensor change by one percent",
         )
-    expect(sum(left.nbytes + right.nbytes for left, right in pairs))
     facts = _late("values.compare").compare_values(a, b, pairs, cached=cached, progress=progress)
     measured = [(left, right, found) for (left, right), found in zip(pairs, facts, strict=True)]
     # B is what was trained; its config says what was to stay as it was.

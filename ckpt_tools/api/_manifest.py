@@ -15,7 +15,7 @@ from ckpt_tools.families.components import parts
 from ckpt_tools.manifest import build
 from ckpt_tools.manifest import compare as comparison
 from ckpt_tools.manifest.model import Hashed, Part
-from ckpt_tools.storage.copy import no_progress
+from ckpt_tools.progress import Progress, ignore
 from ckpt_tools.storage.hub_name import SCHEME, is_hub_name
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.manifest.model import Check, Manifest, RemoteCheck
 
-    type Progress = Callable[[int], None]
-
 
 def manifest(  # noqa: PLR0913 - options by keyword
     where: AnyPath,
@@ -34,8 +32,8 @@ def manifest(  # noqa: PLR0913 - options by keyword
     sha256: bool = False,
     write: AnyPath | None = None,
     threads: int | None = None,
-    progress: Progress = no_progress,
-    expect: Progress = no_progress,
+    progress: Callable[[int], None] = ignore,
+    expect: Callable[[int], None] = ignore,
 ) -> Hashed:
     """Return the checkpoint at `where` with its manifest: digests of every tensor and every file.
 
@@ -50,7 +48,11 @@ def manifest(  # noqa: PLR0913 - options by keyword
     if write is not None:
         _refuse_unwritable(write)
     checkpoint, found = build.manifest_of(
-        where, sha256=sha256, without=write or "", threads=threads, progress=progress, expect=expect
+        where,
+        sha256=sha256,
+        without=write or "",
+        threads=threads,
+        progress=Progress(progress, expect),
     )
     if write is not None:
         build.write_manifest(found, write)
@@ -64,8 +66,8 @@ def check_manifest(  # noqa: PLR0913 - options by keyword
     sha256: bool = False,
     exact_files: bool = False,
     threads: int | None = None,
-    progress: Progress = no_progress,
-    expect: Progress = no_progress,
+    progress: Callable[[int], None] = ignore,
+    expect: Callable[[int], None] = ignore,
 ) -> Check:
     """Return in what the checkpoint at `where` differs from the manifest in the file `against`.
 
@@ -77,7 +79,7 @@ def check_manifest(  # noqa: PLR0913 - options by keyword
     where, against = as_text(where), as_text(against)
     expected = build.read_manifest(against)
     checkpoint, found = build.manifest_of(
-        where, sha256=sha256, without=against, threads=threads, progress=progress, expect=expect
+        where, sha256=sha256, without=against, threads=threads, progress=Progress(progress, expect)
     )
     return comparison.check(_hashed(checkpoint, found), expected, against, exact_files=exact_files)
 
@@ -87,8 +89,8 @@ def check_remote(
     repository: str,
     *,
     threads: int | None = None,
-    progress: Progress = no_progress,
-    expect: Progress = no_progress,
+    progress: Callable[[int], None] = ignore,
+    expect: Callable[[int], None] = ignore,
 ) -> RemoteCheck:
     """Return in what the files at `where` differ from those of `repository` on the Hub.
 
@@ -102,7 +104,9 @@ def check_remote(
     remote = hub.repository(repository if is_hub_name(repository) else f"{SCHEME}{repository}")
     hub.refuse_cached(remote)
     hub.refuse_empty(remote)
-    local = build.sums_like(where, remote.below, threads=threads, progress=progress, expect=expect)
+    local = build.sums_like(
+        where, remote.below, threads=threads, progress=Progress(progress, expect)
+    )
     return comparison.check_remote(where, local, remote)
 
 

@@ -16,6 +16,7 @@ from ckpt_tools.gate.decide import apply_suppressions
 from ckpt_tools.gate.masking import masked
 from ckpt_tools.gate.settings import read_settings
 from ckpt_tools.gate.verdict import Settings
+from ckpt_tools.progress import Progress, ignore
 from ckpt_tools.rules import plugins
 from ckpt_tools.rules.engine import ask
 from ckpt_tools.rules.finding import Need, Skipped, Verification
@@ -23,7 +24,6 @@ from ckpt_tools.rules.parse_rules import finding_of
 from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.scan.folder import listing, single
-from ckpt_tools.storage.copy import no_progress
 from ckpt_tools.storage.files import remote_not_supported
 from ckpt_tools.storage.session import hub_session, is_folder, is_remote, root_of, transfer_stats
 
@@ -88,8 +88,8 @@ def verify(  # noqa: PLR0913 - options by keyword
     target: str = "",
     settings: AnyPath | Settings | None = None,
     rules: Iterable[Rule] | None = None,
-    progress: Callable[[int], None] = no_progress,
-    expect: Callable[[int], None] = no_progress,
+    progress: Callable[[int], None] = ignore,
+    expect: Callable[[int], None] = ignore,
 ) -> Verification:
     """Return what is wrong with the checkpoint at `where`.
 
@@ -145,7 +145,7 @@ def verify(  # noqa: PLR0913 - options by keyword
         entries=listing(checkpoint.root, contents=any(rule.supply_chain for rule in chosen))
         if is_folder(where)
         else None,
-        facts=_measured(checkpoint, progress, expect) if values else None,
+        facts=_measured(checkpoint, Progress(progress, expect)) if values else None,
         reference=normal,
         spec=promised,
         live=probe(family.name, checkpoint.root) if load else None,
@@ -225,14 +225,11 @@ def _said(settings: str | Settings | None, where: str) -> Settings:
     return settings if isinstance(settings, Settings) else read_settings(settings, folder)
 
 
-def _measured(
-    checkpoint: Checkpoint, progress: Callable[[int], None], expect: Callable[[int], None]
-) -> dict[str, Facts]:
+def _measured(checkpoint: Checkpoint, progress: Progress) -> dict[str, Facts]:
     """Measure with what is imported only for this.
 
     Numpy costs more than the rest of a verification.
     """
-    expect(sum(tensor.nbytes for tensor in checkpoint.tensors))
     facts: dict[str, Facts] = importlib.import_module("ckpt_tools.values.measure").measure(
         checkpoint, progress
     )

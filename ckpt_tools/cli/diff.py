@@ -99,7 +99,7 @@ def diff(  # noqa: PLR0913 - one parameter an option
             values=values,
             tolerance=tolerance or 0.0,
             cached=not no_cache,
-            progress=progress,
+            progress=progress.advance,
             expect=progress.expect,
         )
     write_report(

@@ -116,7 +116,7 @@ def carry_out(plan: Plan, wishes: WriteOptions, *, suffix: str) -> int:
                 in_place=wishes.in_place,
                 backup=wishes.backup,
                 receipt=wishes.receipt,
-                progress=progress,
+                progress=progress.advance,
             )
     write_report(
         plan,

@@ -68,7 +68,7 @@ def gate(  # noqa: PLR0913 - one parameter an option
             spec=spec,
             values=not no_values,
             target=target,
-            progress=progress,
+            progress=progress.advance,
             expect=progress.expect,
         )
     write_judgement(verdict, output_format)

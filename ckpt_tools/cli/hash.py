@@ -77,19 +77,25 @@ def hash(  # noqa: A001, PLR0913 - the command's name; one parameter an option
     with progress_of("hashing", None, wanted=True) as progress:
         done: Hashed | Check | RemoteCheck
         if remote is not None:
-            done = api.check_remote(where, remote, progress=progress, expect=progress.expect)
+            done = api.check_remote(
+                where, remote, progress=progress.advance, expect=progress.expect
+            )
         elif against is not None:
             done = api.check_manifest(
                 where,
                 against,
                 sha256=sha256,
                 exact_files=exact_files,
-                progress=progress,
+                progress=progress.advance,
                 expect=progress.expect,
             )
         else:
             done = api.manifest(
-                where, sha256=sha256, write=output, progress=progress, expect=progress.expect
+                where,
+                sha256=sha256,
+                write=output,
+                progress=progress.advance,
+                expect=progress.expect,
             )
     if isinstance(done, Hashed):
         return _written(done, output, output_format, full=full)

@@ -11,6 +11,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ckpt_tools.progress import SILENT, Progress
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
@@ -88,29 +90,14 @@ def open_what_is_closed() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - a device, open until the end
 
 
-class Progress:
-    """Whom to tell of bytes.
-
-    Called with those done since the last call, `expect` with how many there will be in all, once
-    that is known.
-    """
-
-    def __init__(self, advance: Callable[[int], None], expect: Callable[[int], None]) -> None:
-        self.advance, self.expect = advance, expect
-
-    def __call__(self, nbytes: int) -> None:
-        """Tell of bytes done."""
-        self.advance(nbytes)
-
-
 @contextmanager
 def progress_of(what: str, total: int | None, *, wanted: bool) -> Iterator[Progress]:
-    """Yield whom to tell of bytes done, `total` in all where that is known from the start.
+    """Yield a progress bar, silent unless `wanted` and standard error is a terminal.
 
-    Shown on a terminal, where `wanted`.
+    `total` is the number of bytes in all, None where it is not known from the start.
     """
     if not wanted or not sys.stderr.isatty():
-        yield Progress(lambda _: None, lambda _: None)
+        yield SILENT
         return
     rich = importlib.import_module("rich.progress")
     console = importlib.import_module("rich.console").Console(stderr=True)

@@ -58,7 +58,7 @@ def show(  # noqa: PLR0913 - one parameter an option
             lenient=lenient,
             values=values,
             cached=not no_cache,
-            progress=progress,
+            progress=progress.advance,
             expect=progress.expect,
         )
     write_report(

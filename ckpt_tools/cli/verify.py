@@ -64,7 +64,7 @@ def verify(  # noqa: PLR0913 - one parameter an option
             load=load,
             target=target,
             settings=settings,
-            progress=progress,
+            progress=progress.advance,
             expect=progress.expect,
         )
     write_judgement(verification, output_format)

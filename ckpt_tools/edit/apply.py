@@ -29,7 +29,7 @@ from ckpt_tools.errors import (
     WriteFailed,
     WriteInterrupted,
 )
-from ckpt_tools.storage.copy import no_progress
+from ckpt_tools.progress import ignore
 from ckpt_tools.storage.durable import (
     ensure_space,
     make_folder,
@@ -69,7 +69,7 @@ def write_new(plan: Plan, destination: str, progress: Callable[[int], None] | No
     folder = os.path.dirname(target)
     ensure_space(folder, (output.size for output in plan.outputs))
     with replaced(partial(target)) as space:
-        place = Target(space.new, plan.removed, progress or no_progress)
+        place = Target(space.new, plan.removed, progress or ignore)
         for output in ordered(plan):
             write_output(output, place)
         check_sources(plan, ChangedDuringRead)
@@ -112,7 +112,7 @@ def write_in_place(
     )
     with seized(os.path.join(root, WORK), new=True) as space:
         try:
-            _stage(plan, writes, space, progress or no_progress)
+            _stage(plan, writes, space, progress or ignore)
         except BaseException:
             with uninterrupted(), suppress(WriteFailed):
                 journal.undo(space)

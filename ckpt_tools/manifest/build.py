@@ -19,7 +19,7 @@ from ckpt_tools.errors import (
 from ckpt_tools.manifest import format as codec
 from ckpt_tools.manifest.digests import Wanted, blake3, digest_files
 from ckpt_tools.manifest.model import FileDigest, LocalSums, Manifest, TensorDigest
-from ckpt_tools.storage.copy import no_progress
+from ckpt_tools.progress import SILENT, Progress
 from ckpt_tools.storage.durable import put_text, there
 from ckpt_tools.storage.files import read_whole, remote_not_supported
 from ckpt_tools.storage.hub_name import RemoteFile, is_hub_name
@@ -27,7 +27,7 @@ from ckpt_tools.storage.identity import identity_of
 from ckpt_tools.strict_json.parse import decode_utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from ckpt_tools.checkpoint.model import Checkpoint, Tensor, TensorFile
     from ckpt_tools.manifest.digests import Digests
@@ -51,14 +51,13 @@ def content_of(tensors: Iterable[TensorDigest]) -> str:
 # --- made -----------------------------------------------------------------------------------------
 
 
-def manifest_of(  # noqa: PLR0913 - options by keyword
+def manifest_of(
     where: str,
     *,
     sha256: bool = False,
     without: str = "",
     threads: int | None = None,
-    progress: Callable[[int], None] = no_progress,
-    expect: Callable[[int], None] = no_progress,
+    progress: Progress = SILENT,
 ) -> tuple[Checkpoint, Manifest]:
     """Return the checkpoint at `where` and its manifest. Every byte of its files is read, once.
 
@@ -76,7 +75,7 @@ def manifest_of(  # noqa: PLR0913 - options by keyword
     found = dict(
         zip(
             wanted,
-            digest_files(wanted.values(), threads=threads, progress=progress, expect=expect),
+            digest_files(wanted.values(), threads=threads, progress=progress),
             strict=True,
         )
     )
@@ -102,8 +101,7 @@ def sums_like(
     files: Iterable[RemoteFile],
     *,
     threads: int | None = None,
-    progress: Callable[[int], None] = no_progress,
-    expect: Callable[[int], None] = no_progress,
+    progress: Progress = SILENT,
 ) -> LocalSums:
     """Return the files of the checkpoint at `where`, each with the sum that is known of the one of `files` with its path and size. Raises as `manifest_of`."""
     known = {(file.path, file.size): file for file in files}
@@ -121,7 +119,7 @@ def sums_like(
         )
     found = zip(
         wanted.items(),
-        digest_files(wanted.values(), threads=threads, progress=progress, expect=expect),
+        digest_files(wanted.values(), threads=threads, progress=progress),
         strict=True,
     )
     sums = tuple(

@@ -14,7 +14,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ckpt_tools.storage.copy import no_progress, read_into
+from ckpt_tools.progress import SILENT, Progress, ignore
+from ckpt_tools.storage.copy import read_into
 from ckpt_tools.storage.identity import open_unchanged
 from ckpt_tools.storage.threads import WorkerPool
 
@@ -35,8 +36,6 @@ BIG_CHUNK = 1 << 21
 
 _AHEAD = 4
 """Steps that SHA-256 may be ahead of BLAKE3, and as many buffers a file."""
-
-type _Progress = Callable[[int], None]
 
 
 class Wanted(NamedTuple):
@@ -73,7 +72,7 @@ def digest_of(
     descriptor: int,
     offset: int,
     length: int,
-    progress: _Progress = no_progress,
+    progress: Callable[[int], None] = ignore,
     *,
     all_cores: bool = False,
 ) -> bytes:
@@ -99,8 +98,7 @@ def digest_files(
     files: Iterable[Wanted],
     *,
     threads: int | None = None,
-    progress: _Progress = no_progress,
-    expect: _Progress = no_progress,
+    progress: Progress = SILENT,
 ) -> tuple[Digests, ...]:
     """Return what is wanted of each file, in order.
 
@@ -111,8 +109,8 @@ def digest_files(
     what its mark says; PathNotFound, NotAFile, Unreadable.
     """
     wanted = tuple(files)
-    expect(sum(_bytes_of(file) for file in wanted))
-    team = WorkerPool(threads, progress)
+    progress.expect(sum(_bytes_of(file) for file in wanted))
+    team = WorkerPool(threads, progress.advance)
     ranges = [[b""] * len(file.ranges) for file in wanted]
     wholes: dict[int, Digests] = {}
     lanes = sum(file.mark.size >= BIG for file in wanted) < team.size
@@ -170,7 +168,7 @@ def _runs(ranges: tuple[tuple[int, int], ...]) -> Iterator[list[int]]:
         yield run
 
 
-def _streamed(file: Wanted, progress: _Progress, *, lanes: bool) -> Digests:
+def _streamed(file: Wanted, progress: Callable[[int], None], *, lanes: bool) -> Digests:
     """Return all that is wanted of a file from one reading in order.
 
     With `lanes`, another thread does BLAKE3: the cores have nothing else to do.

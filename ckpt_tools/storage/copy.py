@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import ChangedDuringRead, Unreadable
+from ckpt_tools.progress import ignore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,17 +17,13 @@ STEP = 64 << 20
 BUFFER = 1 << 20
 
 
-def no_progress(_: int) -> None:
-    """Tell nobody."""
-
-
 def copy_range(  # noqa: PLR0913, PLR0917 - two places and what goes between them
     source: int,
     target: int,
     start: int,
     end: int,
     offset: int,
-    progress: Callable[[int], None] = no_progress,
+    progress: Callable[[int], None] = ignore,
 ) -> None:
     """Copy bytes `start` to `end` (exclusive) of descriptor `source` to `offset` of `target`.
 

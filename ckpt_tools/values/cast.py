@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
 from ckpt_tools.errors import CkptError, EditRefused
-from ckpt_tools.storage.copy import no_progress, read_into, write_at
+from ckpt_tools.progress import ignore
+from ckpt_tools.storage.copy import read_into, write_at
 from ckpt_tools.storage.files import open_regular
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def cast_stream(  # noqa: PLR0913, PLR0917 - two places and what goes between th
     piece: Source,
     dtype: Dtype,
     offset: int,
-    progress: Callable[[int], None] = no_progress,
+    progress: Callable[[int], None] = ignore,
 ) -> int:
     """Write the payload `piece` of descriptor `source`, cast to `dtype`, to `offset` of `target`, and return how many bytes these are.
 

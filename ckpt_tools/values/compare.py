@@ -15,7 +15,7 @@ from math import inf, sqrt
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.read import refuse_other
-from ckpt_tools.storage.copy import no_progress
+from ckpt_tools.progress import SILENT, Progress
 from ckpt_tools.storage.files import open_regular
 from ckpt_tools.storage.threads import WorkerPool
 from ckpt_tools.values import cache as value_cache
@@ -39,7 +39,7 @@ def compare_values(
     pairs: Sequence[Pair],
     *,
     cached: bool = True,
-    progress: Callable[[int], None] = no_progress,
+    progress: Progress = SILENT,
 ) -> tuple[PairFacts, ...]:
     """Return the facts of each pair of tensors, A's and B's of equal shape.
 
@@ -56,6 +56,7 @@ def compare_values(
     for pair in pairs:
         groups.setdefault((pair[0].shard, pair[1].shard), []).append(pair)
     found: dict[Pair, PairFacts] = {}
+    progress.expect(sum(left.nbytes + right.nbytes for left, right in pairs))
     for (shard_a, shard_b), members in groups.items():
         sides = (_Side(a, files_a[shard_a]), _Side(b, files_b[shard_b]))
         found |= _compare_files(sides, members, progress, cached=cached)
@@ -100,7 +101,7 @@ class _Job:
 def _compare_files(
     sides: tuple[_Side, _Side],
     pairs: Sequence[Pair],
-    progress: Callable[[int], None],
+    progress: Progress,
     *,
     cached: bool,
 ) -> dict[Pair, PairFacts]:
@@ -119,7 +120,7 @@ def _compare_files(
                 watch.settle()
             refuse_other(side.file, watch.descriptor, side.path)
         for a, b in found:
-            progress(a.nbytes + b.nbytes)
+            progress.advance(a.nbytes + b.nbytes)
         new = _measured(sides, (one, two), rest, progress) if rest else {}
         for watch in watches:
             watch.check_unchanged()
@@ -131,7 +132,7 @@ def _measured(
     sides: tuple[_Side, _Side],
     descriptors: tuple[int, int],
     pairs: Sequence[Pair],
-    progress: Callable[[int], None],
+    progress: Progress,
 ) -> dict[Pair, PairFacts]:
     """Return the facts of each pair. Threads share the pieces of all, in this order."""
     (one, two), (left, right) = descriptors, sides
@@ -145,7 +146,7 @@ def _measured(
         )
         for a, b in pairs
     ]
-    team, benches = WorkerPool(threads(), progress), BufferPool()
+    team, benches = WorkerPool(threads(), progress.advance), BufferPool()
     team.do(
         (job.look, (index, benches, team.tell)) for job in jobs for index in range(len(job.pieces))
     )

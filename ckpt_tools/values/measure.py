@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.read import refuse_other
-from ckpt_tools.storage.copy import no_progress
+from ckpt_tools.progress import SILENT, Progress
 from ckpt_tools.storage.files import open_regular
 from ckpt_tools.storage.threads import WorkerPool
 from ckpt_tools.values import kernels
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def measure_all(
-    checkpoint: Checkpoint, *, cached: bool = True, progress: Callable[[int], None] = no_progress
+    checkpoint: Checkpoint, *, cached: bool = True, progress: Progress = SILENT
 ) -> tuple[Measurement, ...]:
     """Return what is told of every tensor, in the order of `checkpoint.tensors`.
 
@@ -46,6 +46,7 @@ def measure_all(
     `cached` takes and leaves what is known in the user's cache folder. Raises ChangedDuringRead or
     Unreadable with the path of the file.
     """
+    progress.expect(sum(tensor.nbytes for tensor in checkpoint.tensors))
     found = {
         measured.name: measured
         for file in checkpoint.weights
@@ -55,7 +56,7 @@ def measure_all(
 
 
 def _measured(
-    checkpoint: Checkpoint, file: TensorFile, progress: Callable[[int], None], *, cached: bool
+    checkpoint: Checkpoint, file: TensorFile, progress: Progress, *, cached: bool
 ) -> list[Measurement]:
     """Return what is told of the tensors of one file, from the cache where it knows all of them."""
     path = os.path.join(checkpoint.root, file.path)
@@ -70,7 +71,7 @@ def _measured(
             watch.settle()
         refuse_other(file, descriptor, path)
         if complete:
-            progress(sum(tensor.nbytes for tensor in file.tensors))
+            progress.advance(sum(tensor.nbytes for tensor in file.tensors))
             return [known[tensor.name] for tensor in file.tensors]
         found = _looked_at(file, path, descriptor, progress)
         watch.check_unchanged()
@@ -79,10 +80,14 @@ def _measured(
 
 
 def _looked_at(
-    file: TensorFile, path: str, descriptor: int, progress: Callable[[int], None]
+    file: TensorFile, path: str, descriptor: int, progress: Progress
 ) -> list[Measurement]:
     """Return what is told of each tensor. Threads share them, the largest first."""
-    team, benches, found = WorkerPool(threads(), progress), BufferPool(), dict[str, Measurement]()
+    team, benches, found = (
+        WorkerPool(threads(), progress.advance),
+        BufferPool(),
+        dict[str, Measurement](),
+    )
 
     def look(tensor: Tensor) -> None:
         with benches.one() as bench:
@@ -226,16 +231,15 @@ MEASURED = frozenset((*_NATIVE, *_CODED))
 """The dtypes whose values are understood; tensors of others are left out."""
 
 
-def measure(
-    checkpoint: Checkpoint, progress: Callable[[int], None] = no_progress
-) -> dict[str, Facts]:
+def measure(checkpoint: Checkpoint, progress: Progress = SILENT) -> dict[str, Facts]:
     """Return the facts of every tensor whose dtype is understood, by name.
 
     `progress` is called with the bytes read since the last call.
 
     Raises Unreadable or ChangedDuringRead with the path of the file.
     """
-    team, benches = WorkerPool(threads(), progress), BufferPool()
+    progress.expect(sum(tensor.nbytes for tensor in checkpoint.tensors))
+    team, benches = WorkerPool(threads(), progress.advance), BufferPool()
     found: dict[str, Facts] = {}
 
     def look(tensor: Tensor, span: Span) -> None:

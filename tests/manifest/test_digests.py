@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from ckpt_tools.errors import ChangedDuringRead, NotAFile, PathNotFound
 from ckpt_tools.manifest import digests
 from ckpt_tools.manifest.digests import Digests, Wanted, digest_files, digest_of
+from ckpt_tools.progress import Progress
 from ckpt_tools.storage import copy
 from ckpt_tools.storage.files import open_regular
 from ckpt_tools.storage.identity import identity_of
@@ -148,7 +149,7 @@ def test_every_byte_is_read_once_and_told_of(
         return read[-1]
 
     monkeypatch.setattr(digests, "read_into", counting)
-    digest_files(files, threads=threads, progress=told.append)
+    digest_files(files, threads=threads, progress=Progress(told.append))
     assert sum(read) == sum(told) == 3 * len(DATA)
 
 
@@ -172,7 +173,7 @@ def test_a_file_that_is_written_to_meanwhile_is_told(
         ChangedDuringRead,
         match=r"/5: changed while it was read; something is writing to this checkpoint",
     ):
-        digest_files(files, threads=threads, progress=write_once)
+        digest_files(files, threads=threads, progress=Progress(write_once))
 
 
 def test_a_file_that_is_written_to_while_it_is_open_is_told(
@@ -196,7 +197,7 @@ def test_a_file_that_is_cut_short_meanwhile_is_told(
     monkeypatch.setattr(digests, "CHUNK", 1000)
     file = wanted(tmp_path / "file", DATA, [])
     with pytest.raises(ChangedDuringRead, match=r"/file: changed while it was read"):
-        digest_files([file], progress=lambda _: os.truncate(file.path, 10))
+        digest_files([file], progress=Progress(lambda _: os.truncate(file.path, 10)))
 
 
 def test_a_file_that_goes_away_and_what_takes_its_place(tmp_path: Path) -> None:
@@ -241,7 +242,7 @@ def test_the_first_failure_stops_all_threads(
     monkeypatch.setattr(digests, "CHUNK", 10)
     monkeypatch.setattr(digests, "read_into", read)
     with pytest.raises(KeyboardInterrupt):
-        digest_files(files, threads=4, progress=interrupt)
+        digest_files(files, threads=4, progress=Progress(interrupt))
     assert after == [], "who was not interrupted ends with its next step, untold"
 
 
@@ -251,5 +252,5 @@ def test_a_file_that_has_changed_is_not_even_read(tmp_path: Path) -> None:
     os.utime(file.path, ns=(0, 0))
     told: list[int] = []
     with pytest.raises(ChangedDuringRead):
-        digest_files([file], progress=told.append)
+        digest_files([file], progress=Progress(told.append))
     assert told == []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ckpt_tools import api
 from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.progress import Progress
 from ckpt_tools.values import measure as module
 from ckpt_tools.values.blocks import STEP
 from ckpt_tools.values.measure import measure
@@ -186,5 +187,5 @@ def test_a_large_tensor_is_told_of_in_parts_so_that_an_interruption_is_heard(
 ) -> None:
     monkeypatch.setattr(module, "PIECE", 1024)
     size, told = dtype.bits // 8, list[int]()
-    measure(api.read(written(tmp_path, dtype, bytes(size * 5000), (5000,))), told.append)
+    measure(api.read(written(tmp_path, dtype, bytes(size * 5000), (5000,))), Progress(told.append))
     assert told == [1024 * size] * 4 + [904 * size]

@@ -21,6 +21,7 @@ from ckpt_tools import api
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.diff.compare import comparable
 from ckpt_tools.errors import ChangedDuringRead
+from ckpt_tools.progress import Progress
 from ckpt_tools.values import blocks
 from ckpt_tools.values import cache as value_cache
 from ckpt_tools.values.compare import compare_values
@@ -363,8 +364,8 @@ def test_a_write_while_reading_is_seen_though_its_time_is_put_back(
 
     pairs, _ = comparable(a, b)
     for look in (
-        lambda: compare_values(a, b, pairs, progress=write),
-        lambda: measure_all(a, progress=write),
+        lambda: compare_values(a, b, pairs, progress=Progress(write)),
+        lambda: measure_all(a, progress=Progress(write)),
     ):
         with pytest.raises(ChangedDuringRead, match="changed while it was read"):
             look()
@@ -441,8 +442,8 @@ def test_the_age_of_a_file_is_that_when_it_was_opened(
 
     pairs, _ = comparable(a, b)
     for look in (
-        lambda: compare_values(a, b, pairs, progress=wait),
-        lambda: measure_all(a, progress=wait),
+        lambda: compare_values(a, b, pairs, progress=Progress(wait)),
+        lambda: measure_all(a, progress=Progress(wait)),
     ):
         passed[0] = 0
         look()

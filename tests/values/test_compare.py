@@ -22,6 +22,7 @@ from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.model import Tensor
 from ckpt_tools.diff.compare import comparable
 from ckpt_tools.errors import ChangedDuringRead, Unreadable
+from ckpt_tools.progress import Progress
 from ckpt_tools.values import blocks
 from ckpt_tools.values import compare as values_compare
 from ckpt_tools.values import dtypes as values_dtypes
@@ -470,13 +471,13 @@ def test_a_file_that_is_written_to_meanwhile_is_named(tmp_path: Path) -> None:
 
     pairs, _ = comparable(a, b)
     with pytest.raises(ChangedDuringRead, match="changed while it was read") as caught:
-        compare_values(a, b, pairs, cached=False, progress=write)
+        compare_values(a, b, pairs, cached=False, progress=Progress(write))
     assert caught.value.path == str(path)
 
 
 def test_progress_is_told_every_byte(two_models: tuple[Checkpoint, Checkpoint]) -> None:
     told: list[int] = []
     pairs, _ = comparable(*two_models)
-    compare_values(*two_models, pairs, cached=False, progress=told.append)
+    compare_values(*two_models, pairs, cached=False, progress=Progress(told.append))
     assert sum(told) == sum(tensor.nbytes for side in two_models for tensor in side.tensors)
     assert sqrt(len(told)) > 1
