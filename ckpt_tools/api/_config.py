@@ -166,7 +166,7 @@ def diff(a: AnyPath, b: AnyPath, *, file: AnyPath | None = None) -> Comparison:
     # What compares is not for those who set a value.
     compare, registry = (
         importlib.import_module("ckpt_tools.diff.compare"),
-        importlib.import_module("ckpt_tools.diff.stories"),
+        importlib.import_module("ckpt_tools.diff.groups"),
     )
     summarise = importlib.import_module("ckpt_tools.diff.summary").summarise
     path_a, path_b = find(a, file), find(b, file)

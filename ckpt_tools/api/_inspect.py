@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.checkpoint import read as reader
 from ckpt_tools.checkpoint.names import Selection
 from ckpt_tools.diff.compare import ALL_ASPECTS, addresses, comparable, compare
+from ckpt_tools.diff.groups import group_differences, shared_family, watched_lines
 from ckpt_tools.diff.model import Aspect, Comparison
-from ckpt_tools.diff.stories import group_differences, shared_family, watched_lines
 from ckpt_tools.diff.summary import summarise
+from ckpt_tools.diff.value_changes import value_comparison, value_summary
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.progress import Progress, ignore
 from ckpt_tools.storage.files import remote_not_supported
 from ckpt_tools.storage.session import hub_session, is_remote, transfer_stats
+from ckpt_tools.values.compare import compare_values
+from ckpt_tools.values.measure import measure_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from types import ModuleType
 
     from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.checkpoint.model import Checkpoint
@@ -62,12 +63,8 @@ def show(  # noqa: PLR0913 - options by keyword
     summary = summarise(checkpoint)._replace(transferred=transfer_stats())
     if not values:
         return summary
-    measured = _late("values.measure").measure_all(
-        checkpoint, cached=cached, progress=Progress(progress, expect)
-    )
-    return summary._replace(
-        values=_late("diff.value_changes").value_summary(measured, family_of(checkpoint))
-    )
+    measured = measure_all(checkpoint, cached=cached, progress=Progress(progress, expect))
+    return summary._replace(values=value_summary(measured, family_of(checkpoint)))
 
 
 @hub_session()
@@ -146,11 +143,11 @@ def _changes(  # noqa: PLR0913 - options by keyword
             f"a tolerance of {tolerance} is none",
             hint="it is a relative L2 norm, 0 or more: 0.01 lets a tensor change by one percent",
         )
-    facts = _late("values.compare").compare_values(a, b, pairs, cached=cached, progress=progress)
+    facts = compare_values(a, b, pairs, cached=cached, progress=progress)
     measured = [(left, right, found) for (left, right), found in zip(pairs, facts, strict=True)]
     # B is what was trained; its config says what was to stay as it was.
     config = b.document("config.json") or a.document("config.json")
-    found: ValueComparison = _late("diff.value_changes").value_comparison(
+    found: ValueComparison = value_comparison(
         measured,
         shared_family(a, b),
         config.value if config else {},
@@ -158,11 +155,3 @@ def _changes(  # noqa: PLR0913 - options by keyword
         uncompared=uncompared,
     )
     return found
-
-
-def _late(name: str) -> ModuleType:
-    """Import what only those wait for who ask for values.
-
-    Numpy alone costs more than a whole diff.
-    """
-    return importlib.import_module(f"ckpt_tools.{name}")

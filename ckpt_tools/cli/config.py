@@ -129,7 +129,10 @@ def diff(where: str, *, other: str, file: str | None, full: bool, output_format:
     """
     comparison = _config.diff(where, other, file=file)
     write_report(
-        comparison, lambda: config_page.comparison_page(comparison, full=full), output_format
+        comparison,
+        lambda: config_page.comparison_page(comparison, full=full),
+        output_format,
+        diff_json.document,
     )
     return CLEAN if comparison.diff.same else FINDINGS
 

@@ -9,6 +9,7 @@ from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, FINDINGS, progress_of, write_report
 from ckpt_tools.diff.model import Aspect
 from ckpt_tools.errors import UnknownSelection
+from ckpt_tools.report.json.diff import document
 from ckpt_tools.report.pages.diff import diff_page
 
 
@@ -106,5 +107,6 @@ def diff(  # noqa: PLR0913 - one parameter an option
         comparison,
         lambda: diff_page(comparison, full=full or output_format == "html"),
         output_format,
+        document,
     )
     return CLEAN if comparison.same else FINDINGS

@@ -13,6 +13,7 @@ from ckpt_tools.api import _doctor
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, FINDINGS, TROUBLE, complain, write_report
 from ckpt_tools.doctor.statistics import LEAST
+from ckpt_tools.report.json.diagnosis import document
 from ckpt_tools.report.pages.diagnosis import page
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def doctor(  # noqa: PLR0913 - one parameter an option
         importlib.import_module("ckpt_tools.doctor.plot").draw(diagnosis.live, plot)
     elif plot:
         complain(f"nothing was measured, so {plot} was not drawn")
-    write_report(diagnosis, lambda: page(diagnosis), output_format, json="json.diagnosis")
+    write_report(diagnosis, lambda: page(diagnosis), output_format, document)
     if diagnosis.causes:
         return FINDINGS
     return TROUBLE if diagnosis.failed else CLEAN

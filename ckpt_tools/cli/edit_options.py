@@ -14,6 +14,7 @@ from ckpt_tools import api
 from ckpt_tools.cli.options import output_format
 from ckpt_tools.cli.output import CLEAN, FINDINGS, progress_of, write_report
 from ckpt_tools.errors import UnknownSelection
+from ckpt_tools.report.json.plan import document
 from ckpt_tools.report.pages.plan import plan_page
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def carry_out(plan: Plan, wishes: WriteOptions, *, suffix: str) -> int:
         plan,
         lambda: plan_page(plan, written, full=wishes.full),
         wishes.output_format,
-        json="json.plan",
+        document,
     )
     return FINDINGS if plan.remains or (wishes.dry_run and plan.steps) else CLEAN
 

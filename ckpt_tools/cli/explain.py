@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import click
 
 from ckpt_tools.api import _verify
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, write, write_report
-from ckpt_tools.report.pages.rules import explain_page, rule_markdown
+from ckpt_tools.report.pages.rules import document, explain_page, rule_markdown
 
 
 @click.command(short_help="Say what a rule holds, why, and what to do.")
@@ -29,7 +27,5 @@ def explain(code: str, *, output_format: str) -> int:
         # A page is Markdown already.
         write(rule_markdown(rule))
     else:
-        write_report(
-            cast("Any", (rule,)), lambda: explain_page(rule), output_format, json="pages.rules"
-        )
+        write_report((rule,), lambda: explain_page(rule), output_format, document)
     return CLEAN

@@ -12,6 +12,7 @@ from ckpt_tools.cli.output import CLEAN, FINDINGS, complain, progress_of, write,
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.manifest import format as manifest_format
 from ckpt_tools.manifest.model import Hashed
+from ckpt_tools.report.json.manifest import document
 from ckpt_tools.report.pages.manifest import page
 from ckpt_tools.text import count
 
@@ -99,7 +100,7 @@ def hash(  # noqa: A001, PLR0913 - the command's name; one parameter an option
             )
     if isinstance(done, Hashed):
         return _written(done, output, output_format, full=full)
-    write_report(done, lambda: page(done, full=full), output_format, json="json.manifest")
+    write_report(done, lambda: page(done, full=full), output_format, document)
     return CLEAN if done.same else FINDINGS
 
 
@@ -107,7 +108,9 @@ def _written(found: Hashed, output: str | None, output_format: str, *, full: boo
     if output_format == "json":
         write(manifest_format.text(found.manifest))
     else:
-        write_report(found, lambda: page(found, full=full), output_format)
+        write_report(
+            found, lambda: page(found, full=full), output_format, lambda one: one._asdict()
+        )
     if output is not None:
         tensors, files = len(found.manifest.tensors), len(found.manifest.files)
         complain(f"{output}: {count(tensors, 'tensor')}, {count(files, 'file')}")

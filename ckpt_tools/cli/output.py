@@ -5,44 +5,41 @@ Colour and wrapped tables on a terminal only.
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ckpt_tools.progress import SILENT, Progress
+from ckpt_tools.report.formats import html, markdown, text
+from ckpt_tools.report.json.diff import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import ModuleType
+    from collections.abc import Callable, Iterator, Mapping
     from typing import TextIO
 
     from ckpt_tools.report.blocks import Page
 
 
-def write_report(
-    record: object, page: Callable[[], Page], output_format: str, *, json: str = "json.diff"
+def write_report[R](
+    record: R,
+    page: Callable[[], Page],
+    output_format: str,
+    document: Callable[[R], Mapping[str, object]],
 ) -> None:
-    """Write `record` as JSON (by the module `json` of the report room), or its page as Markdown, as HTML or as text fit for what standard output is."""
+    """Write `record` to standard output: as JSON by `document`, or its `page` in another format."""
     if output_format == "json":
-        write(_report("json.diff").dump(_report(json).document(record)))
+        write(dump(document(record)))
     elif output_format == "markdown":
-        write(_report("formats.markdown").render(page()))
+        write(markdown.render(page()))
     elif output_format == "html":
-        write(_whole(_report("formats.html").render(page())))
+        write(_for_encoding(html.render(page())))
     elif sys.stdout.isatty():
-        write(_report("formats.terminal").render(page(), _columns(), colour=_wants_colour()))
+        from ckpt_tools.report.formats import terminal  # noqa: PLC0415 - loads rich, for terminals only
+
+        write(terminal.render(page(), _columns(), color=_wants_color()))
     else:
-        write(_report("formats.text").render(page()))
-
-
-def _report(name: str) -> ModuleType:
-    """Import a renderer now that it is wanted.
-
-    Rich alone costs more than a whole diff, and only a terminal needs it.
-    """
-    return importlib.import_module(f"ckpt_tools.report.{name}")
+        write(text.render(page()))
 
 
 def write(result: str) -> None:
@@ -52,11 +49,8 @@ def write(result: str) -> None:
     sys.stdout.flush()
 
 
-def _whole(document: str) -> str:
-    """Return an HTML document for an encoding that may not be the UTF-8 which it declares.
-
-    Then in ASCII, with character references.
-    """
+def _for_encoding(document: str) -> str:
+    """Return an HTML document as it is for UTF-8, with character references for other encodings."""
     utf_8 = (sys.stdout.encoding or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
     return document if utf_8 else document.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
@@ -99,16 +93,20 @@ def progress_of(what: str, total: int | None, *, wanted: bool) -> Iterator[Progr
     if not wanted or not sys.stderr.isatty():
         yield SILENT
         return
-    rich = importlib.import_module("rich.progress")
-    console = importlib.import_module("rich.console").Console(stderr=True)
+    import rich.console  # noqa: PLC0415 - as rich.progress
+    import rich.progress  # noqa: PLC0415 - for terminals only: it costs more than a whole diff
+
     columns = (
-        rich.TextColumn(what),
-        rich.BarColumn(),
-        rich.DownloadColumn(),
-        rich.TransferSpeedColumn(),
-        rich.TimeRemainingColumn(),
+        rich.progress.TextColumn(what),
+        rich.progress.BarColumn(),
+        rich.progress.DownloadColumn(),
+        rich.progress.TransferSpeedColumn(),
+        rich.progress.TimeRemainingColumn(),
     )
-    with rich.Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
+    console = rich.console.Console(stderr=True)
+    with rich.progress.Progress(
+        *columns, console=console, transient=True, redirect_stdout=False
+    ) as bar:
         task = bar.add_task(what, total=total)
         yield Progress(
             lambda nbytes: bar.advance(task, nbytes), lambda nbytes: bar.update(task, total=nbytes)
@@ -125,8 +123,8 @@ def _columns() -> int:
     )
 
 
-def _wants_colour() -> bool:
-    """Whether colour is welcome, by the conventions of no-color.org and TERM."""
+def _wants_color() -> bool:
+    """Whether to use color, by the conventions of NO_COLOR and TERM."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 

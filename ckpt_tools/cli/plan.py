@@ -8,6 +8,7 @@ from ckpt_tools import api
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, FINDINGS, write_report
 from ckpt_tools.edit.recipe_file import read_recipe
+from ckpt_tools.report.json.plan import document
 from ckpt_tools.report.pages.plan import plan_page
 
 
@@ -30,5 +31,5 @@ def plan(where: str, recipe: str, *, output: str | None, full: bool, output_form
     made = api.plan(where, read_recipe(recipe))
     if output:
         api.save_plan(made, output)
-    write_report(made, lambda: plan_page(made, full=full), output_format, json="json.plan")
+    write_report(made, lambda: plan_page(made, full=full), output_format, document)
     return FINDINGS if made.steps else CLEAN

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import click
 
 from ckpt_tools.api import _verify
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, write_report
-from ckpt_tools.report.pages.rules import rules_page
+from ckpt_tools.report.pages.rules import document, rules_page
 
 
 @click.command(short_help="List the rules that checkpoints are held against.")
@@ -26,5 +24,5 @@ def rules(*, output_format: str) -> int:
     ckpt rules --format json
     """
     known = _verify.known_rules()
-    write_report(cast("Any", known), lambda: rules_page(known), output_format, json="pages.rules")
+    write_report(known, lambda: rules_page(known), output_format, document)
     return CLEAN

@@ -8,6 +8,7 @@ from ckpt_tools import api
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, progress_of, write_report
 from ckpt_tools.errors import UnknownSelection
+from ckpt_tools.report.json.diff import document
 from ckpt_tools.report.pages.show import show_page
 
 
@@ -62,6 +63,9 @@ def show(  # noqa: PLR0913 - one parameter an option
             expect=progress.expect,
         )
     write_report(
-        summary, lambda: show_page(summary, tree=tree, full=output_format == "html"), output_format
+        summary,
+        lambda: show_page(summary, tree=tree, full=output_format == "html"),
+        output_format,
+        document,
     )
     return CLEAN

@@ -1,12 +1,13 @@
-"""What a report is made of, whatever it is rendered to.
+"""Blocks: what a report consists of, whatever it is rendered to.
 
-Headings, marked lines, tables and verbatim lines of plain strings; pictures for who can draw.
+Headings, lines with a status, tables and verbatim lines, as plain strings; charts for formats that
+draw. Sentences are made in `pages`, markup in `formats`.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,63 +22,84 @@ class Status(StrEnum):
     CHANGE = "~"
 
 
-class Heading(NamedTuple):
-    """The title of what follows.
+def nominal[T: type[Any]](cls: T) -> T:
+    """Make a named tuple equal to those of its own type only.
 
-    Under a `conclusion` stands what it all amounts to: last on a terminal, first on a page that is
-    read from the top.
+    `Heading("a", False) == Line("a", False)` would be true otherwise. A frozen dataclass says the
+    same, but importing `dataclasses` costs more than the rest of a report.
+    """
+
+    def equal(self: tuple[object, ...], other: object) -> bool:
+        return type(other) is cls and tuple.__eq__(self, other)
+
+    def unequal(self: tuple[object, ...], other: object) -> bool:
+        return not equal(self, other)
+
+    def hashed(self: tuple[object, ...]) -> int:
+        return hash((cls, *self))
+
+    for name, method in (("__eq__", equal), ("__ne__", unequal), ("__hash__", hashed)):
+        setattr(cls, name, method)
+    return cls
+
+
+@nominal
+class Heading(NamedTuple):
+    """The title of the blocks that follow.
+
+    The section under a `conclusion` sums the report up: it comes last on a terminal and first on a
+    web page.
     """
 
     text: str
     conclusion: bool = False
 
 
+@nominal
 class Line(NamedTuple):
-    """One sentence, with what belongs under it."""
+    """One sentence, with `details` below it."""
 
     text: str
     mark: Status = Status.NONE
     details: tuple[str, ...] = ()
 
 
+@nominal
 class Table(NamedTuple):
-    """Rows of cells under a header. `right` are the columns that hold numbers."""
+    """Rows of cells under a header. `right` holds the indexes of right-aligned columns."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     right: frozenset[int] = frozenset()
 
 
+@nominal
 class Verbatim(NamedTuple):
-    """Lines that keep their shape: a tree, a listing."""
+    """Preformatted lines: a tree, a listing."""
 
     lines: tuple[str, ...]
 
 
+@nominal
 class Title(NamedTuple):
-    """What the whole page is about, for a page that travels alone.
-
-    On a terminal the command stands above it.
-    """
+    """The title of a page that is read on its own. Terminals omit it."""
 
     text: str
 
 
 class Bar(NamedTuple):
-    """One thing's `sizes`, one a side, with the `words` for each.
-
-    -1 where a side does not have it.
-    """
+    """The `sizes` of one item, one for each side, and their `words`. -1 where a side lacks it."""
 
     label: str
     sizes: tuple[int, ...]
     words: tuple[str, ...]
 
 
+@nominal
 class Bars(NamedTuple):
-    """Sizes as proportional bars, each side (A, B) in its colour.
+    """Sizes as proportional bars, one color for each side (A, B).
 
-    The title is a heading of its own, "" under another's.
+    The title becomes a heading; "" for none.
     """
 
     title: str
@@ -86,20 +108,18 @@ class Bars(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A number of a heat map, and the sentence that says it.
-
-    The row's and column's names are in it. The mark is for what should not be.
-    """
+    """One value of a heat map and the sentence that describes it, row and column included."""
 
     value: float
     words: str
     mark: Status = Status.NONE
 
 
+@nominal
 class HeatMap(NamedTuple):
-    """Ratios as colours: one of `steps` a colour, upper bounds in rising order.
+    """Ratios as colors. `steps` are the colors' upper bounds in ascending order.
 
-    0 and what has no cell (None) have none. `note` says what is shown.
+    0 and missing cells (None) stay blank. `note` describes what is shown.
     """
 
     title: str
@@ -109,31 +129,26 @@ class HeatMap(NamedTuple):
     steps: tuple[float, ...]
 
 
+@nominal
 class Topic(NamedTuple):
-    """Lines about one and the same thing.
-
-    A `key` by which people know it, what it is, and the `explanation` for who wants to know more.
-    """
+    """Lines about one subject: its `key` (a rule's code), its title, and an `explanation` to unfold."""
 
     key: str
     text: str
     mark: Status
     lines: tuple[Line, ...]
-    explanation: tuple[Told, ...] = ()
+    explanation: tuple[TextBlock, ...] = ()
 
 
-type Told = Heading | Line | Table | Verbatim
-"""What every renderer tells."""
+type TextBlock = Heading | Line | Table | Verbatim
+"""A block that every format renders."""
 
-type Block = Told | Title | Bars | HeatMap | Topic
+type Block = TextBlock | Title | Bars | HeatMap | Topic
 type Page = tuple[Block, ...]
 
 
-def told(page: Page) -> Iterator[Told]:
-    """Yield what is left of `page` in lines of text.
-
-    No title, no pictures, and of a topic its name and its lines.
-    """
+def text_blocks(page: Page) -> Iterator[TextBlock]:
+    """Yield the blocks of `page` as a text format shows them: no titles, no charts, topics as lines."""
     for block in page:
         if isinstance(block, Topic):
             yield Line(text=f"{block.key} {block.text}", mark=block.mark)

@@ -18,7 +18,6 @@ HEAVY = (
     "lerobot",
     "transformers",
     "numpy",
-    "ctypes",
     "huggingface_hub",
     "jsonschema",
     "rich",

@@ -341,7 +341,7 @@ def test_a_stack_of_fifty_thousand_layers_is_shifted_as_one(diff: Compared) -> N
 
 LONG_NAME = """
 from ckpt_tools.diff.renames import match
-from ckpt_tools.diff.stories import tell
+from ckpt_tools.diff.groups import tell
 from ckpt_tools.diff.compare import compare
 from ckpt_tools.checkpoint.model import Checkpoint, Tensor, TensorFile
 from ckpt_tools.checkpoint.dtype import Dtype

@@ -198,7 +198,7 @@ def test_no_control_character_of_a_file_reaches_markdown(pages: dict[str, Page],
 def test_no_control_character_of_a_file_reaches_a_terminal(
     pages: dict[str, Page], page: str, *, colour: bool
 ) -> None:
-    output = terminal.render(pages[page], WIDTH, colour=colour)
+    output = terminal.render(pages[page], WIDTH, color=colour)
     assert obeyed(uncoloured(output)) == []
     assert ("\x1b[" in output) is (colour and page != "tree")
 
@@ -206,7 +206,7 @@ def test_no_control_character_of_a_file_reaches_a_terminal(
 @pytest.mark.parametrize("width", [20, 40, WIDTH, 200])
 @pytest.mark.parametrize("page", PAGES)
 def test_no_line_is_wider_than_the_terminal(pages: dict[str, Page], page: str, width: int) -> None:
-    lines = uncoloured(terminal.render(pages[page], width, colour=True)).split("\n")
+    lines = uncoloured(terminal.render(pages[page], width, color=True)).split("\n")
     assert [line for line in lines if cell_len(line) > width] == []
 
 
@@ -215,7 +215,7 @@ def test_a_name_of_ten_thousand_characters_does_not_flood_a_terminal(tmp_path: P
         write(tmp_path / "a", ["a"], hostile_config=False),
         write(tmp_path / "b", ["x" * 10_000], hostile_config=False),
     )
-    assert len(terminal.render(diff_page(api.diff(a, b)), WIDTH, colour=True).split("\n")) < 60
+    assert len(terminal.render(diff_page(api.diff(a, b)), WIDTH, color=True).split("\n")) < 60
 
 
 # --- Markdown -------------------------------------------------------------------------------------
@@ -439,7 +439,7 @@ def test_a_terminal_that_wants_no_colour_gets_none(environment: dict[str, str]) 
 def test_a_terminal_says_all_that_a_pipe_says() -> None:
     comparison = diff_page(api.diff(str(ROOT / "fixtures/normal"), str(ROOT / "fixtures/reflow")))
     words = text.render(comparison).split()
-    assert uncoloured(terminal.render(comparison, 1000, colour=True)).split() == words
+    assert uncoloured(terminal.render(comparison, 1000, color=True)).split() == words
 
 
 def test_json_on_a_terminal_is_plain_json() -> None:

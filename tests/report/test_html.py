@@ -36,7 +36,7 @@ from ckpt_tools.report.blocks import (
     Title,
     Topic,
     Verbatim,
-    told,
+    text_blocks,
 )
 from ckpt_tools.report.charts import STEPS
 from ckpt_tools.report.formats import html, html_blocks, markdown, text
@@ -137,7 +137,7 @@ def test_nothing_is_wrong_with_the_page(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in PAGES if name != "empty"])
 def test_the_page_says_all_that_text_says(name: str) -> None:
     said = " ".join(Document(html.render(page(name))).words)
-    for block in told(page(name)):
+    for block in text_blocks(page(name)):
         sentences = {
             Heading: lambda block: [block.text] if not block.conclusion else [],
             Line: lambda block: [block.text, *block.details],

@@ -1,6 +1,6 @@
 """How an HTML page looks.
 
-One style sheet, colours as custom properties for a light and a dark theme. A test holds their
+One style sheet, colors as custom properties for a light and a dark theme. A test holds their
 contrast.
 """
 

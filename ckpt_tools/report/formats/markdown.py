@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ckpt_tools.report.blocks import Heading, Line, Table, told
+from ckpt_tools.report.blocks import Heading, Line, Table, text_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def render(page: Page) -> str:
 
 def _lines(page: Page) -> Iterator[str]:
     previous: object = None
-    for block in told(page):
+    for block in text_blocks(page):
         if previous is not None and not (isinstance(block, Line) and isinstance(previous, Line)):
             yield ""
         if isinstance(block, Heading):

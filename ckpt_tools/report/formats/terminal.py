@@ -1,4 +1,4 @@
-"""Blocks for a terminal: colour, and tables and lines that wrap at its width.
+"""Blocks for a terminal: color, and tables and lines that wrap at its width.
 
 The only module that imports rich; it is loaded for terminals only.
 """
@@ -12,31 +12,31 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ckpt_tools.report.blocks import Heading, Line, Status, Table, told
+from ckpt_tools.report.blocks import Heading, Line, Status, Table, text_blocks
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ckpt_tools.report.blocks import Page, Told
+    from ckpt_tools.report.blocks import Page, TextBlock
 
 _STYLES = {Status.GOOD: "green", Status.BAD: "bold red", Status.CHANGE: "yellow", Status.NONE: ""}
 
 
-def render(page: Page, width: int, *, colour: bool) -> str:
-    """Return `page` for a terminal of `width` columns, with escape sequences for colour if `colour`."""
+def render(page: Page, width: int, *, color: bool) -> str:
+    """Return `page` for a terminal of `width` columns, with escape sequences for color if `color`."""
     console = Console(
         width=width,
         force_terminal=True,
-        color_system="standard" if colour else None,
+        color_system="standard" if color else None,
         highlight=False,
         emoji=False,
     )
     with console.capture() as capture:
-        console.print(Group(*(_drawn(block) for block in told(page))))
+        console.print(Group(*(_drawn(block) for block in text_blocks(page))))
     return capture.get()
 
 
-def _drawn(block: Told) -> RenderableType:
+def _drawn(block: TextBlock) -> RenderableType:
     if isinstance(block, Heading):
         return Padding(Text(block.text, style="bold"), (1, 0, 0, 0))
     if isinstance(block, Line):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.report.blocks import Heading, Line, Table, told
+from ckpt_tools.report.blocks import Heading, Line, Table, text_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def render(page: Page) -> str:
-    """Return `page` as lines without colour; columns are as wide as they need to be."""
+    """Return `page` as lines without color; columns are as wide as they need to be."""
     return "\n".join(_lines(page)) + "\n"
 
 
 def _lines(page: Page) -> Iterator[str]:
-    for position, block in enumerate(told(page)):
+    for position, block in enumerate(text_blocks(page)):
         if isinstance(block, Heading):
             yield from ([""] if position else [])
             yield block.text

@@ -14,6 +14,8 @@ from ckpt_tools.report.json.values import changes_entry, folded_entry, measured_
 from ckpt_tools.strict_json.pointer import ABSENT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ckpt_tools.checkpoint.model import Tensor
     from ckpt_tools.diff.model import (
         Comparison,
@@ -34,7 +36,7 @@ DIFF_SCHEMA = "ckpt-tools/diff.schema.json"
 SHOW_SCHEMA = "ckpt-tools/show.schema.json"
 
 
-def dump(document: JsonDict) -> str:
+def dump(document: Mapping[str, object]) -> str:
     """Return `document` as indented JSON text in ASCII.
 
     Right in every encoding, and nothing that a terminal obeys.

@@ -6,18 +6,17 @@ files that differ.
 
 from __future__ import annotations
 
-import importlib
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title
 from ckpt_tools.report.charts import change_map, component_bars
+from ckpt_tools.report.pages.values import change_blocks, value_verdict
 from ckpt_tools.strict_json.parse import escape
 from ckpt_tools.text import change, count, printable, signed, size, transferred, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import ModuleType
 
     from ckpt_tools.diff.model import (
         Comparison,
@@ -53,11 +52,7 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
         *component_bars(comparison.a, comparison.b, title="components"),
         *_tensors(comparison, full=full),
         *change_map(comparison.changes),
-        *(
-            _values_page().change_blocks(comparison.changes, full=full)
-            if comparison.changes
-            else ()
-        ),
+        *(change_blocks(comparison.changes, full=full) if comparison.changes else ()),
         *_watched(comparison),
         *_values("values", diff.values, {f"/{line.key}" for line in comparison.watched}, full=full),
         *_metadata(comparison, full=full),
@@ -67,11 +62,6 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
         _verdict(comparison),
     ]
     return tuple(blocks)
-
-
-def _values_page() -> ModuleType:
-    """Import what tells of values now that somebody asked for them: nobody else waits for it."""
-    return importlib.import_module("ckpt_tools.report.pages.values")
 
 
 def _sides(comparison: Comparison) -> Table:
@@ -224,7 +214,7 @@ def _where(found: FileChange) -> str:
 def _verdict(comparison: Comparison) -> Line:
     diff = comparison.diff
     values = (
-        _values_page().value_verdict(comparison.changes)
+        value_verdict(comparison.changes)
         if comparison.changes
         else "the tensors' values were not compared"
     )

@@ -6,13 +6,13 @@ of keys.
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.names import SEGMENT_LIMIT, is_index, natural_key, ranges
 from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title, Verbatim
 from ckpt_tools.report.charts import component_bars
+from ckpt_tools.report.pages.values import value_blocks
 from ckpt_tools.text import count, printable, size, transferred, value
 
 if TYPE_CHECKING:
@@ -123,10 +123,7 @@ def _dtypes(summary: Summary) -> Table:
 def _values(summary: Summary) -> tuple[Block, ...]:
     if summary.values is None:
         return ()
-    # Imported now that somebody asked for it: nobody else waits.
-    return tuple(
-        importlib.import_module("ckpt_tools.report.pages.values").value_blocks(summary.values)
-    )
+    return tuple(value_blocks(summary.values))
 
 
 def _settings(summary: Summary) -> Iterator[Block]:

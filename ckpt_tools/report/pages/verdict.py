@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ckpt_tools.gate.verdict import Verdict
-from ckpt_tools.report.blocks import Heading, Line, Status, Title, Topic, told
+from ckpt_tools.report.blocks import Heading, Line, Status, Title, Topic, text_blocks
 from ckpt_tools.report.pages.rules import explain_page
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.text import count, printable, transferred
@@ -65,7 +65,7 @@ def _topics(verification: Verification, rules: Mapping[str, Rule]) -> Iterator[B
 
 
 def _topic(code: str, rule: Rule | None, mark: Status, lines: tuple[Line, ...]) -> Topic:
-    explanation = tuple(told(explain_page(rule)[1:])) if rule else ()
+    explanation = tuple(text_blocks(explain_page(rule)[1:])) if rule else ()
     return Topic(
         key=code,
         text=printable(rule.name) if rule else "",
@@ -108,14 +108,14 @@ def _findings(verification: Verification) -> Iterator[Block]:
 
 
 def _lines(found: Sequence[Finding], mark: Status) -> Iterator[Block]:
-    told: Counter[str] = Counter()
+    text_blocks: Counter[str] = Counter()
     counts = Counter(finding.code for finding in found)
     for finding in found:
-        told[finding.code] += 1
-        if told[finding.code] <= MANY:
+        text_blocks[finding.code] += 1
+        if text_blocks[finding.code] <= MANY:
             line = _line(finding, mark)
             yield line._replace(text=f"{finding.code} {line.text}")
-        elif told[finding.code] == counts[finding.code]:
+        elif text_blocks[finding.code] == counts[finding.code]:
             yield Line(text=f"{finding.code} and {counts[finding.code] - MANY:,} more", mark=mark)
 
 

@@ -28,8 +28,8 @@ from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.model import Checkpoint, Document, Tensor, TensorFile
 from ckpt_tools.checkpoint.names import fold
 from ckpt_tools.diff.compare import compare
+from ckpt_tools.diff.groups import group_differences, watched_lines
 from ckpt_tools.diff.model import StoryKind
-from ckpt_tools.diff.stories import group_differences, watched_lines
 from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.families.smolvla.layout import Dimensions, dtype_of, layout
 from ckpt_tools.strict_json.pointer import ABSENT
