@@ -17,17 +17,10 @@ from ckpt_tools.gate.masking import telling
 from ckpt_tools.gate.settings import read_settings
 from ckpt_tools.gate.verdict import Settings
 from ckpt_tools.progress import ignore
-from ckpt_tools.rules.checks import (
-    ck208_single_file,
-    ck804_file_type,
-    ck813_model_card,
-    ck815_files_too_large,
-    ck816_required_files,
-    ck819_other_weights,
-)
-from ckpt_tools.rules.engine import ask
+from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.finding import Finding, Severity, Skipped, Verification
-from ckpt_tools.rules.profiles import PROFILES, Profile, profile_of
+from ckpt_tools.rules.profiles import PROFILES, Profile, is_collection, profile_of
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.scan.folder import listing, single
 from ckpt_tools.storage.session import (
@@ -45,21 +38,9 @@ if TYPE_CHECKING:
 
     from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.gate.verdict import Verdict
-    from ckpt_tools.rules.profiles import Choice
     from ckpt_tools.rules.rule import Rule
     from ckpt_tools.scan.entry import Entry
 
-_BY_PROFILE = {
-    module.RULE.code: module.rule
-    for module in (
-        ck208_single_file,
-        ck804_file_type,
-        ck813_model_card,
-        ck815_files_too_large,
-        ck816_required_files,
-        ck819_other_weights,
-    )
-}
 _SECRET, _REQUIRED = "CK810", "CK816"
 
 
@@ -92,10 +73,7 @@ def gate(  # noqa: PLR0913 - options by keyword
     root = where if is_folder(where) else os.path.split(where)[0] or "."
     said = settings if isinstance(settings, Settings) else read_settings(settings, root)
     choose = _choice(profile or said.profile, said, is_folder=is_folder(where))
-    rules = tuple(
-        _BY_PROFILE[rule.code](choose) if rule.code in _BY_PROFILE else rule
-        for rule in known_rules()
-    )
+    rules = known_rules()
     try:
         _refuse_deeper(where)
         seen = verify(
@@ -106,6 +84,7 @@ def gate(  # noqa: PLR0913 - options by keyword
             target=target,
             settings=Settings(),
             rules=rules,
+            choose=choose,
             progress=progress,
             expect=expect,
         )
@@ -115,7 +94,7 @@ def gate(  # noqa: PLR0913 - options by keyword
             Severity.ERROR,
             error.what,
             error.path.removeprefix(where).lstrip("/"),
-            next=error.next,
+            remedy=Remedy(text=error.next),
         )
         seen = Verification(where, None, GENERIC.name, (found,), ())
     verification, chosen = _completed(seen, root, rules, choose)
@@ -149,11 +128,8 @@ def _deeper(where: str) -> str:
     )
 
 
-def _choice(name: str, settings: Settings, *, is_folder: bool) -> Choice:
-    """Return how the profile is chosen.
-
-    Of a single file neither a card nor other files are asked.
-    """
+def _choice(name: str, settings: Settings, *, is_folder: bool) -> Callable[[Subject], Profile]:
+    """Return how the profile is chosen. A single file needs neither a card nor other files."""
     if name and name not in PROFILES:
         raise UnknownSelection(
             f"there is no profile {name!r}", hint=f"name one of {', '.join(PROFILES)}"
@@ -168,7 +144,7 @@ def _choice(name: str, settings: Settings, *, is_folder: bool) -> Choice:
 
 
 def _completed(
-    seen: Verification, root: str, rules: tuple[Rule, ...], choose: Choice
+    seen: Verification, root: str, rules: tuple[Rule, ...], choose: Callable[[Subject], Profile]
 ) -> tuple[Verification, str]:
     """Return what all rules find and the name of the profile.
 
@@ -183,17 +159,15 @@ def _completed(
         GENERIC,
         entries=entries,
     )
+    profile = choose(subject)
     if not entries:
-        return seen._replace(findings=()), choose(subject).name
-    if (
-        seen.checkpoint is None
-        and ck816_required_files.is_collection(subject, choose)
-        and not _deeper(where)
-    ):
+        return seen._replace(findings=()), profile.name
+    subject = subject._replace(profile=profile)
+    if seen.checkpoint is None and is_collection(subject) and not _deeper(where):
         seen = seen._replace(
             findings=tuple(finding for finding in seen.findings if finding.code != _REQUIRED)
         )
-    findings, asked, _ = ask(
+    findings, checked, _ = check_rules(
         (
             rule
             for rule in rules
@@ -207,14 +181,14 @@ def _completed(
     rest = tuple(
         Skipped(code, reason)
         for code, reason in sorted(reasons.items())
-        if code not in {*asked, *seen.asked}
+        if code not in {*checked, *seen.checked}
     )
     whole = seen._replace(
         findings=in_order((*seen.findings, *findings)),
-        asked=tuple(sorted({*seen.asked, *asked})),
+        checked=tuple(sorted({*seen.checked, *checked})),
         skipped=rest,
     )
-    return whole, choose(subject).name
+    return whole, profile.name
 
 
 def _config(entries: tuple[Entry, ...]) -> Iterator[Document]:

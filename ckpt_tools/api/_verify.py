@@ -18,9 +18,10 @@ from ckpt_tools.gate.settings import read_settings
 from ckpt_tools.gate.verdict import Settings
 from ckpt_tools.progress import Progress, ignore
 from ckpt_tools.rules import plugins
-from ckpt_tools.rules.engine import ask
+from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.finding import Need, Skipped, Verification
 from ckpt_tools.rules.parse_rules import finding_of
+from ckpt_tools.rules.profiles import profile_of
 from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.scan.folder import listing, single
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.families.family import Family
     from ckpt_tools.rules.finding import Finding
+    from ckpt_tools.rules.profiles import Profile
     from ckpt_tools.rules.rule import Rule
     from ckpt_tools.strict_json.parse import JsonObject
     from ckpt_tools.values.model import Facts
@@ -88,6 +90,7 @@ def verify(  # noqa: PLR0913 - options by keyword
     target: str = "",
     settings: AnyPath | Settings | None = None,
     rules: Iterable[Rule] | None = None,
+    choose: Callable[[Subject], Profile] = profile_of,
     progress: Callable[[int], None] = ignore,
     expect: Callable[[int], None] = ignore,
 ) -> Verification:
@@ -98,8 +101,8 @@ def verify(  # noqa: PLR0913 - options by keyword
     `reference` is a normal checkpoint, `spec` a lockfile to hold it against. `values` reads every
     tensor; `expect` is called with how many bytes, then `progress` with those read. `load` lets the
     family's probe load it and act once. `settings` say what is lived with: given, or a file to read
-    instead of `ckpt.toml` in the current folder. Raises a CkptError where there is nothing to
-    verify, or the machine does not let it.
+    instead of `ckpt.toml` in the current folder. `choose` gives the profile that rules go by. Raises
+    a CkptError where there is nothing to verify, or the machine does not let it.
     """
     where, settings = as_text(where), as_text(settings)
     if (values or load) and is_remote(where):
@@ -152,8 +155,9 @@ def verify(  # noqa: PLR0913 - options by keyword
         target=target,
         schema=_schema,
     )
+    subject = subject._replace(profile=choose(subject))
     apart = tuple(_apart(chosen)) if is_remote(where) else ()
-    findings, asked, skipped = ask(
+    findings, checked, skipped = check_rules(
         (rule for rule in chosen if rule.code not in {skip.code for skip in apart}), subject
     )
     seen = Verification(
@@ -161,7 +165,7 @@ def verify(  # noqa: PLR0913 - options by keyword
         checkpoint,
         family.name,
         findings,
-        asked,
+        checked,
         tuple(sorted((*skipped, *apart))),
         transferred=transfer_stats(),
     )

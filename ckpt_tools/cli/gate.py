@@ -72,6 +72,6 @@ def gate(  # noqa: PLR0913 - one parameter an option
             expect=progress.expect,
         )
     write_judgement(verdict, output_format)
-    if not verdict.verification.asked:
+    if not verdict.verification.checked:
         return NOTHING_CHECKED
     return CLEAN if verdict.passes else FINDINGS

@@ -68,7 +68,7 @@ def upload(  # noqa: PLR0913 - one parameter an option
     if not done.verdict.passes:
         write_judgement(done.verdict, "text")
         complain(f"{printable(where)}: refused by the gate, nothing was sent")
-        return FINDINGS if done.verdict.verification.asked else NOTHING_CHECKED
+        return FINDINGS if done.verdict.verification.checked else NOTHING_CHECKED
     if dry_run:
         write("".join(_line(file) for file in done.files))
     else:

@@ -68,6 +68,6 @@ def verify(  # noqa: PLR0913 - one parameter an option
             expect=progress.expect,
         )
     write_judgement(verification, output_format)
-    if not verification.asked:
+    if not verification.checked:
         return NOTHING_CHECKED
     return CLEAN if verification.clean else FINDINGS

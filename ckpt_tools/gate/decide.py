@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.gate.verdict import Verdict
 from ckpt_tools.rules.finding import Finding, Severity, Suppressed
 from ckpt_tools.rules.profiles import matches
+from ckpt_tools.rules.remedy import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,7 +28,7 @@ def decide(verification: Verification, profile: str, settings: Settings) -> Verd
     """Return the verdict on what was found, by the severities and suppressions of `settings`."""
     judged = apply_suppressions(verification, settings)
     refused = tuple(finding for finding in judged.findings if finding.severity is not Severity.NOTE)
-    return Verdict(profile, judged, refused, passes=bool(verification.asked) and not refused)
+    return Verdict(profile, judged, refused, passes=bool(verification.checked) and not refused)
 
 
 def apply_suppressions(verification: Verification, settings: Settings) -> Verification:
@@ -39,7 +40,7 @@ def apply_suppressions(verification: Verification, settings: Settings) -> Verifi
     active = [one for one in settings.suppress if not _has_expired(one, settings)]
     lived_with = [(finding, _reason(finding, active)) for finding in findings]
     standing = [finding for finding, reason in lived_with if reason is None]
-    notes = _notes(settings, findings, frozenset(verification.asked))
+    notes = _notes(settings, findings, frozenset(verification.checked))
     return verification._replace(
         findings=in_order((*standing, *notes)),
         suppressed=(
@@ -109,5 +110,5 @@ def _notes(settings: Settings, findings: list[Finding], asked: frozenset[str]) -
             what,
             settings.source,
             one.place,
-            "take it out of the settings, or look at the finding again",
+            Remedy(text="take it out of the settings, or look at the finding again"),
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.scan.home_paths import hidden
 from ckpt_tools.scan.redact import Known
 from ckpt_tools.scan.secrets import mask, secrets
@@ -33,10 +34,14 @@ def telling(texts: Iterable[str], *, homes: bool = False) -> Callable[[Finding],
     known = Known(secret.value for text in texts for secret in secrets(text))
 
     def told(finding: Finding) -> Finding:
-        words = (mask(text, known) for text in (finding.what, finding.subject, finding.next))
-        what, subject, after = (hidden(text) if homes else text for text in words)
+        argv, text, safe = finding.remedy
+        words = (mask(text, known) for text in (finding.what, finding.subject, text, *argv))
+        what, subject, text, *command = (hidden(text) if homes else text for text in words)
         return finding._replace(
-            what=what, path=mask(finding.path, known), subject=subject, next=after
+            what=what,
+            path=mask(finding.path, known),
+            subject=subject,
+            remedy=Remedy(tuple(command), text, safe),
         )
 
     return told

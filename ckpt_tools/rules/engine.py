@@ -1,14 +1,15 @@
-"""Asking the rules.
+"""Checks rules against a checkpoint.
 
-The order of rules does not matter, and neither does that of what they yield.
+The order of the rules does not matter, and neither does that of what they yield.
 """
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Finding, Need, Severity, Skipped
-from ckpt_tools.rules.remedy import pasteable
+from ckpt_tools.rules.remedy import Remedy, addressed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,58 +19,66 @@ if TYPE_CHECKING:
 _ORDER = {severity: place for place, severity in enumerate(Severity)}
 _ABSENT = {
     Need.FILES: "the folder was not listed",
-    Need.VALUES: "the values were not read (`ckpt verify --values` does)",
-    Need.BASELINE: "there is no --reference",
-    Need.SPEC: "there is no --spec",
-    Need.LIVE: "no policy was loaded (`ckpt verify --load` does)",
+    Need.VALUES: "tensor values were not read (use `--values`)",
+    Need.BASELINE: "no reference checkpoint (use `--reference`)",
+    Need.SPEC: "no lockfile (use `--spec`)",
+    Need.LIVE: "the policy was not loaded (use `--load`)",
     Need.CONFIG: "there is no config.json",
 }
 
 
-def ask(
+def check_rules(
     rules: Iterable[Rule], subject: Subject
 ) -> tuple[tuple[Finding, ...], tuple[str, ...], tuple[Skipped, ...]]:
-    """Return (findings, codes of the rules asked, rules not asked and why), each in the order of severity and code."""
+    """Return (findings, codes of the rules checked, rules skipped and why), each in order."""
     findings: list[Finding] = []
-    asked: list[str] = []
+    checked: list[str] = []
     skipped: list[Skipped] = []
     for rule in rules:
         reason = _reason_against(rule, subject)
         if reason:
             skipped.append(Skipped(rule.code, reason))
             continue
-        asked.append(rule.code)
+        checked.append(rule.code)
         findings += _findings(rule, subject)
-    return tuple(sorted(findings, key=_place)), tuple(sorted(asked)), tuple(sorted(skipped))
+    return in_order(findings), tuple(sorted(checked)), tuple(sorted(skipped))
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Sort findings: the worst first, then by code, file, subject, text and remedy."""
+    return tuple(
+        sorted(
+            findings,
+            key=lambda finding: (
+                _ORDER[finding.severity],
+                finding.code,
+                finding.path,
+                finding.subject,
+                finding.what,
+                finding.remedy,
+            ),
+        )
+    )
 
 
 def _findings(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    fix = Remedy(tuple(shlex.split(rule.fix)), safe=rule.safe)
     for found in rule.check(subject):
+        after = Remedy(text=found.next) if isinstance(found.next, str) else found.next
         yield Finding(
             rule.code,
             found.severity or rule.severity,
             found.what,
             found.path,
             found.subject,
-            pasteable(found.next or rule.fix, subject),
+            addressed(after if found.next else fix, subject),
         )
 
 
-def _place(finding: Finding) -> tuple[object, ...]:
-    return (
-        _ORDER[finding.severity],
-        finding.code,
-        finding.path,
-        finding.subject,
-        finding.what,
-        finding.next,
-    )
-
-
 def _reason_against(rule: Rule, subject: Subject) -> str:
-    """Return why a rule is not asked, "" when it is."""
+    """Return why a rule is skipped, "" when it is not."""
     if rule.families and subject.family.name not in rule.families:
-        return f"it is about {' and '.join(sorted(rule.families))}"
+        return f"only for {' and '.join(sorted(rule.families))}"
     return next((_ABSENT[need] for need in sorted(rule.needs) if _is_absent(need, subject)), "")
 
 

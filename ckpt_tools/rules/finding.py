@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.rules.remedy import Remedy
+
 if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.storage.hub_name import Transfer
@@ -34,49 +36,47 @@ class Need(StrEnum):
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong.
-
-    `what` is wrong with `subject` (a tensor, a JSON pointer, "" for the whole) of the file `path`,
-    and what to do `next`.
-    """
+    """One problem: `what` is wrong with `subject` (a tensor, a JSON pointer, "" for all) of `path`."""
 
     code: str
     severity: Severity
     what: str
     path: str = ""
     subject: str = ""
-    next: str = ""
+    remedy: Remedy = Remedy()
+
+    @property
+    def next(self) -> str:
+        """The remedy as a sentence or command, ready to be shown."""
+        return str(self.remedy)
 
 
 class Skipped(NamedTuple):
-    """A rule that was not asked, and why."""
+    """A rule that was not checked, and why."""
 
     code: str
     reason: str
 
 
 class Suppressed(NamedTuple):
-    """A finding that the settings say to live with, and why."""
+    """A finding that the settings accept, and why."""
 
     finding: Finding
     reason: str
 
 
 class Verification(NamedTuple):
-    """The outcome.
+    """The findings, the codes of the rules that were checked, those skipped, what was suppressed.
 
-    What was found, by which rules that were asked (`asked`, codes), what was not asked and why,
-    what is lived with.
-
-    `checkpoint` is None for one that cannot be read; then its error is the finding. `transferred`
-    is what reading took, where something is on the Hub.
+    `checkpoint` is None for one that cannot be read; its error is the finding. `transferred` is
+    what was read from the Hub, where something was.
     """
 
     where: str
     checkpoint: Checkpoint | None
     family: str
     findings: tuple[Finding, ...]
-    asked: tuple[str, ...]
+    checked: tuple[str, ...]
     skipped: tuple[Skipped, ...] = ()
     suppressed: tuple[Suppressed, ...] = ()
     transferred: Transfer | None = None

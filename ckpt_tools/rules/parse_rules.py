@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools import errors
 from ckpt_tools.rules.finding import Finding, Need, Severity
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Rule
 
 if TYPE_CHECKING:
@@ -66,7 +67,12 @@ _CODES: dict[type[errors.FormatError], str] = {
 def finding_of(error: errors.FormatError) -> Finding:
     """Return the finding that an error of reading is."""
     return Finding(
-        _code_of(type(error)), Severity.ERROR, error.what, error.path, error.subject, error.next
+        _code_of(type(error)),
+        Severity.ERROR,
+        error.what,
+        error.path,
+        error.subject,
+        Remedy(text=error.next),
     )
 
 

@@ -10,8 +10,10 @@ from fnmatch import translate
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from ckpt_tools.rules.rule import Subject
 
@@ -34,9 +36,6 @@ class Profile(NamedTuple):
     many: int = 10_000
     most: int = 100_000
 
-
-type Choice = Callable[[Subject], Profile]
-"""Says which profile a checkpoint is held against."""
 
 _PAGES = ("*.md", ".gitattributes", ".gitignore")
 _PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.mp4")
@@ -86,10 +85,12 @@ PROFILES = {profile.name: profile for profile in (LEROBOT, TRANSFORMERS, GENERIC
 
 
 def profile_of(subject: Subject) -> Profile:
-    """Return the profile that a checkpoint's config asks for.
+    """Return the profile that the gate chose, or else the one that the config implies.
 
-    A policy of LeRobot has a `type` and features, a transformers model a `model_type`.
+    A LeRobot policy has a `type` and features, a transformers model a `model_type`.
     """
+    if subject.profile:
+        return subject.profile
     config = subject.checkpoint.document("config.json")
     value = config.value if config else {}
     if subject.family.name.startswith("smolvla") or (
@@ -97,6 +98,25 @@ def profile_of(subject: Subject) -> Profile:
     ):
         return LEROBOT
     return TRANSFORMERS if "model_type" in value or "architectures" in value else GENERIC
+
+
+def is_collection(subject: Subject) -> bool:
+    """Whether a folder has weights that are no single checkpoint: a pipeline's parts, several LoRAs.
+
+    The profile generic accepts it as it is.
+    """
+    paths = [entry.path for entry in subject.entries or () if entry.kind in ("file", "link")]
+    weights = [path for path in paths if path.endswith(".safetensors") and not is_state(path)]
+    is_one = any(
+        "/" not in path and (path == "model.safetensors" or path.endswith(INDEX_SUFFIX))
+        for path in paths
+    )
+    return bool(weights) and not is_one and profile_of(subject).name == GENERIC.name
+
+
+def is_state(path: str) -> bool:
+    """Whether a file is the state of a processor, by its name, and not a model's weights."""
+    return path.startswith(("policy_preprocessor_", "policy_postprocessor_"))
 
 
 def allows(profile: Profile, path: str) -> bool:

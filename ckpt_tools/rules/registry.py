@@ -3,20 +3,103 @@
 A code is permanent: it is never given to another rule, and a rule never gets another.
 
 CK1xx container, CK2xx shards, CK3xx names, dtypes and shapes, CK4xx values, CK5xx against a
-baseline, CK6xx metadata, CK7xx policy checkpoint, CK8xx supply chain. A rule is a module
-`checks/ckNNN_name.py` with a RULE; its docstring is its page. Other distributions bring rules too
-(`store.plugins` finds them); their codes are theirs to choose, but for CK and a digit.
+reference, CK6xx metadata, CK7xx policy checkpoint, CK8xx supply chain. Other distributions bring
+rules too (`plugins` finds them), under codes that do not start with CK and a digit.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ckpt_tools.rules import checks
+from ckpt_tools.rules.checks import (
+    ck208_single_file,
+    ck209_index_beside_single_file,
+    ck210_index_total_size,
+    ck301_teacher_weights,
+    ck302_wrapped_names,
+    ck303_odd_names,
+    ck304_names_differing_in_case,
+    ck305_missing_tensors,
+    ck306_unexpected_tensors,
+    ck307_unexpected_shapes,
+    ck308_dtype_profile,
+    ck309_aliased_names,
+    ck310_normalisation_buffers,
+    ck311_weights_size,
+    ck312_empty_tensors,
+    ck401_nan_values,
+    ck402_infinite_values,
+    ck403_zero_weights,
+    ck404_constant_weights,
+    ck405_vlm_never_loaded,
+    ck406_huge_values,
+    ck501_tensors_unlike_reference,
+    ck502_dtypes_unlike_reference,
+    ck503_shapes_unlike_reference,
+    ck504_config_unlike_reference,
+    ck505_metadata_unlike_reference,
+    ck511_unlike_spec,
+    ck611_odd_metadata,
+    ck612_metadata_format,
+    ck701_load_vlm_weights,
+    ck702_use_reflow,
+    ck703_reflow_fields,
+    ck704_unknown_field,
+    ck705_policy_type,
+    ck706_config_value,
+    ck707_action_steps,
+    ck708_use_cache,
+    ck709_num_steps,
+    ck710_local_model_path,
+    ck711_no_config,
+    ck712_features,
+    ck713_normalization_mode,
+    ck721_processors_missing,
+    ck722_state_file,
+    ck723_not_normalised,
+    ck724_statistics_keys,
+    ck725_statistics_finite,
+    ck726_statistics_spread,
+    ck727_statistics_shape,
+    ck728_action_not_denormalised,
+    ck729_action_statistics_differ,
+    ck730_statistics_unlike_reference,
+    ck731_step_runs_code,
+    ck732_steps_missing,
+    ck733_processor_value,
+    ck734_state_holds_more,
+    ck741_train_config_reflow,
+    ck742_train_config_paths,
+    ck743_training_state,
+    ck744_leftovers,
+    ck745_unreadable_by_others,
+    ck746_train_config_value,
+    ck751_loads_and_acts,
+    ck802_pickle_name,
+    ck803_pickle_content,
+    ck804_file_type,
+    ck805_links,
+    ck806_special_files,
+    ck807_leftovers,
+    ck808_remote_code,
+    ck809_processor_code,
+    ck810_secrets,
+    ck811_personal_paths,
+    ck812_strict_json,
+    ck813_model_card,
+    ck814_modes,
+    ck815_files_too_large,
+    ck816_required_files,
+    ck817_suppressions,
+    ck818_other_weights_unreadable,
+    ck819_other_weights,
+    ck820_other_weights_teacher,
+    ck821_content,
+    ck822_twin_names,
+    ck823_odd_file_names,
+)
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.parse_rules import PARSE_RULES
 from ckpt_tools.rules.rule import Rule, Violation
@@ -33,16 +116,102 @@ _CODE = re.compile(r"[A-Z]{2,}[0-9]+")
 _OWN = re.compile(r"CK[0-9]")
 
 
+_TOPICS = (
+    ck208_single_file,
+    ck209_index_beside_single_file,
+    ck210_index_total_size,
+    ck301_teacher_weights,
+    ck302_wrapped_names,
+    ck303_odd_names,
+    ck304_names_differing_in_case,
+    ck305_missing_tensors,
+    ck306_unexpected_tensors,
+    ck307_unexpected_shapes,
+    ck308_dtype_profile,
+    ck309_aliased_names,
+    ck310_normalisation_buffers,
+    ck311_weights_size,
+    ck312_empty_tensors,
+    ck401_nan_values,
+    ck402_infinite_values,
+    ck403_zero_weights,
+    ck404_constant_weights,
+    ck405_vlm_never_loaded,
+    ck406_huge_values,
+    ck501_tensors_unlike_reference,
+    ck502_dtypes_unlike_reference,
+    ck503_shapes_unlike_reference,
+    ck504_config_unlike_reference,
+    ck505_metadata_unlike_reference,
+    ck511_unlike_spec,
+    ck611_odd_metadata,
+    ck612_metadata_format,
+    ck701_load_vlm_weights,
+    ck702_use_reflow,
+    ck703_reflow_fields,
+    ck704_unknown_field,
+    ck705_policy_type,
+    ck706_config_value,
+    ck707_action_steps,
+    ck708_use_cache,
+    ck709_num_steps,
+    ck710_local_model_path,
+    ck711_no_config,
+    ck712_features,
+    ck713_normalization_mode,
+    ck721_processors_missing,
+    ck722_state_file,
+    ck723_not_normalised,
+    ck724_statistics_keys,
+    ck725_statistics_finite,
+    ck726_statistics_spread,
+    ck727_statistics_shape,
+    ck728_action_not_denormalised,
+    ck729_action_statistics_differ,
+    ck730_statistics_unlike_reference,
+    ck731_step_runs_code,
+    ck732_steps_missing,
+    ck733_processor_value,
+    ck734_state_holds_more,
+    ck741_train_config_reflow,
+    ck742_train_config_paths,
+    ck743_training_state,
+    ck744_leftovers,
+    ck745_unreadable_by_others,
+    ck746_train_config_value,
+    ck751_loads_and_acts,
+    ck802_pickle_name,
+    ck803_pickle_content,
+    ck804_file_type,
+    ck805_links,
+    ck806_special_files,
+    ck807_leftovers,
+    ck808_remote_code,
+    ck809_processor_code,
+    ck810_secrets,
+    ck811_personal_paths,
+    ck812_strict_json,
+    ck813_model_card,
+    ck814_modes,
+    ck815_files_too_large,
+    ck816_required_files,
+    ck817_suppressions,
+    ck818_other_weights_unreadable,
+    ck819_other_weights,
+    ck820_other_weights_teacher,
+    ck821_content,
+    ck822_twin_names,
+    ck823_odd_file_names,
+)
+"""The modules of rules: one a topic, every Rule at their top level is one of the tool's."""
+
+
 @cache
 def all_rules() -> tuple[Rule, ...]:
     """Return every rule, by code."""
-    names = (
-        module.name
-        for module in pkgutil.iter_modules(checks.__path__)
-        if module.name.startswith("ck")
-    )
-    own = tuple(importlib.import_module(f"{checks.__name__}.{name}").RULE for name in names)
-    return tuple(sorted((*own, *PARSE_RULES), key=lambda rule: rule.code))
+    own = (value for module in _TOPICS for value in vars(module).values())
+    rules = (*PARSE_RULES, *(value for value in own if isinstance(value, Rule)))
+    return tuple(sorted(rules, key=lambda rule: rule.code))
 
 
 def rule_of(code: str) -> Rule | None:
@@ -100,7 +269,7 @@ def guarded(rule: Rule, origin: str, warn: Callable[[str], None]) -> Rule:
             found = (
                 Violation(
                     what,
-                    next=f"tell who makes {origin}, or uninstall it",
+                    next=f"report it to the maintainers of {origin}, or uninstall it",
                     severity=Severity.WARNING,
                 ),
             )

@@ -1,63 +1,64 @@
-"""The commands that findings tell, as a shell takes them.
+"""What to do about a finding: a command, a sentence, or a sentence around a command.
 
-The names in them are the checkpoint author's, and must not be obeyed.
+Names in commands come from the checkpoint's author: they are words of `argv`, quoted when shown, and
+never part of a sentence that a shell reads.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+import shlex
+from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.storage.hub_name import download, is_hub_name, parse
 
 if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
-_PLAIN = r"[A-Za-z0-9_./][A-Za-z0-9_./=@-]*"
-_QUOTED = r"'(?:[^']|'\\'')*'"
+WHERE, REFERENCE = "WHERE", "NORMAL"
+"""Words of a command that stand for the checkpoint (`WHERE/FILE`: a file in it) and its reference."""
 
 
-def pasteable(words: str, subject: Subject) -> str:
-    """Return what to do next with WHERE and NORMAL replaced by what the checkpoint and its reference are called, WHERE/FILE by one word for a file in it.
+class Remedy(NamedTuple):
+    """The next step: `argv` is a command, `text` the sentence around it, with `{}` for the command.
 
-    A command about a checkpoint on the Hub begins with its download: what changes one needs it on
-    this machine.
+    Without `text` the command is all; without `argv` the sentence is. `safe`: the command loses
+    nothing.
     """
-    there = subject.checkpoint
+
+    argv: tuple[str, ...] = ()
+    text: str = ""
+    safe: bool = False
+
+    def __str__(self) -> str:
+        """Return the sentence with the command quoted for a shell."""
+        command = shlex.join(self.argv)
+        return (
+            self.text.replace("{}", command, 1) if command and self.text else self.text or command
+        )
+
+
+def addressed(remedy: Remedy, subject: Subject) -> Remedy:
+    """Return a remedy with WHERE and NORMAL replaced by the names of the checkpoint and its reference.
+
+    A command about a checkpoint on the Hub begins with its download, since changing one needs local
+    files.
+    """
+    there, reference = subject.checkpoint, subject.reference
     fetch, where = download(parse(there.where)) if is_hub_name(there.root) else ("", there.where)
-    names = {"WHERE": _as_path(where)} | (
-        {"NORMAL": _as_path(subject.reference.where)} if subject.reference else {}
-    )
-
-    def replaced(match: re.Match[str]) -> str:
-        inside = match["inside"]
-        if inside and match["place"] == "WHERE":
-            return quoted(
-                f"{_as_path(where if fetch else there.root or '.').rstrip('/')}/{_meant(inside)}"
-            )
-        return quoted(names.get(match["place"], match["place"])) + (f"/{inside}" if inside else "")
-
-    pasted = re.sub(
-        rf"(?<= )(?P<place>WHERE|NORMAL)\b(?:/(?P<inside>{_QUOTED}|{_PLAIN}))?", replaced, words
-    )
-    return pasted.replace("ckpt ", f"{fetch} && ckpt ", 1) if fetch and pasted != words else pasted
+    words = list(remedy.argv)
+    named = next((at for at, word in enumerate(words) if word.partition("/")[0] == WHERE), None)
+    if named is not None:
+        folder = _as_path(where if fetch or words[named] == WHERE else there.root or ".")
+        inside = words[named].removeprefix(WHERE)
+        words[named] = f"{folder.rstrip('/')}{inside}" if inside else folder
+    if reference and REFERENCE in words:
+        words[words.index(REFERENCE)] = _as_path(reference.where)
+    text = remedy.text
+    if fetch and words != list(remedy.argv):
+        text = (text or "{}").replace("{}", f"{fetch} && {{}}", 1)
+    return Remedy(tuple(words), text, remedy.safe)
 
 
 def _as_path(where: str) -> str:
     """Return a path that no command takes for an option."""
     return f"./{where}" if where.startswith("-") else where
-
-
-def inside(path: str) -> str:
-    """Return what stands in a command for a file in the checkpoint's folder."""
-    return f"WHERE/{quoted(path)}"
-
-
-def _meant(word: str) -> str:
-    """Return the word that `quoted` gave."""
-    return word[1:-1].replace("'\\''", "'") if word.startswith("'") else word
-
-
-def quoted(word: str) -> str:
-    """Return `word` as one word of a shell's command."""
-    return word if re.fullmatch(_PLAIN, word) else "'" + word.replace("'", "'\\''") + "'"

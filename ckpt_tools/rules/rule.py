@@ -1,29 +1,32 @@
-"""What a rule is, and what it may look at."""
+"""What a rule is, what it is given, and the decorator that makes one of a function."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.rules.finding import Need
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.checkpoint.spec import Spec
     from ckpt_tools.families.family import Family
-    from ckpt_tools.rules.finding import Need, Severity
+    from ckpt_tools.rules.finding import Severity
+    from ckpt_tools.rules.profiles import Profile
+    from ckpt_tools.rules.remedy import Remedy
     from ckpt_tools.scan.entry import Entry
     from ckpt_tools.values.model import Facts
 
 
 class Subject(NamedTuple):
-    """Everything that rules may look at.
+    """Everything that a rule is given. What was not requested is None; rules that need it are skipped.
 
-    What was not asked for is None, and rules that need it are skipped.
-
-    `entries` is everything in the folder and below. `facts` are the values' by tensor name.
-    `reference` is a normal checkpoint, `spec` a lockfile, `live` the sentences of a load probe.
+    `entries` is everything in the folder and below. `facts` are the tensor values' by tensor name.
+    `reference` is a reference checkpoint, `spec` a lockfile, `live` the sentences of a load probe.
     `target` is the LeRobot release the checkpoint is meant for, "" for the newest known. `schema`
-    returns a shipped JSON Schema by its name, an empty one where there are none.
+    returns a shipped JSON Schema by its name, an empty one where there are none. `profile` is the
+    gate's; `profiles.profile_of` derives one from the config where it is None.
     """
 
     checkpoint: Checkpoint
@@ -35,40 +38,74 @@ class Subject(NamedTuple):
     live: tuple[str, ...] | None = None
     target: str = ""
     schema: Callable[[str], Mapping[str, object]] = lambda _: {}
+    profile: Profile | None = None
 
 
 class Violation(NamedTuple):
-    """What a check yields: what is wrong, where, what to do.
+    """What a check yields: what is wrong, in which file, with what in it, and what to do next.
 
-    `severity` only where it differs from the rule's.
+    `next` is a sentence or a Remedy; without one it is the rule's `fix`. `severity` only where it
+    differs from the rule's.
     """
 
     what: str
     path: str = ""
     subject: str = ""
-    next: str = ""
+    next: str | Remedy = ""
     severity: Severity | None = None
 
 
+type Check = Callable[[Subject], Iterator[Violation]]
+
+
 class Rule(NamedTuple):
-    """A rule.
+    """A rule: a permanent code, a name in lower case with hyphens, a severity, its needs, its check.
 
-    Its permanent code, its name in lower case with hyphens, how bad what it finds is, what it looks
-    at, and how it looks.
-
-    `fix` is the command that repairs what it finds, "" for none, in which WHERE and NORMAL stand
-    for the checkpoint and its reference; `safe` says that it loses nothing. `families` limits it to
-    families by name, empty for all. `page` is the docstring of its module: first line the sentence,
-    then why it matters, what to do.
+    `page` explains it: the first line is the fault as a title; then why it matters, what to do, and
+    a bad and a good example. `fix` is the command that repairs what the rule finds, "" for none, in
+    which WHERE and NORMAL stand for the checkpoint and its reference; `safe`: it loses nothing.
+    `families` limits the rule to families by name, empty for all. `supply_chain`: only the gate
+    checks it.
     """
 
     code: str
     name: str
     severity: Severity
     needs: frozenset[Need]
-    check: Callable[[Subject], Iterator[Violation]]
+    check: Check
     page: str
     fix: str = ""
     safe: bool = False
     families: frozenset[str] = frozenset()
     supply_chain: bool = False
+
+
+def rule(  # noqa: PLR0913 - the fields of a rule, by keyword
+    code: str,
+    name: str,
+    severity: Severity,
+    *,
+    needs: Need | Iterable[Need],
+    fix: str = "",
+    safe: bool = False,
+    families: Iterable[str] = (),
+    supply_chain: bool = False,
+) -> Callable[[Check], Rule]:
+    """Make a Rule of the decorated check, whose docstring is the rule's page."""
+
+    def decorate(check: Check) -> Rule:
+        lines = (check.__doc__ or "").splitlines()
+        return Rule(
+            code=code,
+            name=name,
+            severity=severity,
+            needs=frozenset((needs,) if isinstance(needs, Need) else needs),
+            check=check,
+            page="\n".join(line.removeprefix("    ") for line in lines).strip() + "\n",
+            fix=fix,
+            safe=safe,
+            families=frozenset(families),
+            supply_chain=supply_chain,
+        )
+
+    return decorate

@@ -15,7 +15,7 @@ from ckpt_tools.families.family import Expectation, Unknown
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.families.smolvla import components
 from ckpt_tools.families.smolvla.layout import Dimensions, layout
-from ckpt_tools.rules.engine import ask
+from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.rule import Subject
 from tests.support.policies import BIAS, RULES, VLM, checkpoint_of, policy, said
 
@@ -37,7 +37,7 @@ def test_the_full_size_policy_is_as_expected(*, loads: bool) -> None:
 
 
 def test_the_size_of_a_policy_built_with_false_is_told_in_bytes() -> None:
-    found, _, _ = ask(
+    found, _, _ = check_rules(
         RULES, Subject(checkpoint := policy(Dimensions(), {}, loads=False), family_of(checkpoint))
     )
     assert "1,197,7" in found[0].what

@@ -47,6 +47,7 @@ from ckpt_tools.report.pages.show import show_page
 from ckpt_tools.report.pages.verdict import explained_page
 from ckpt_tools.rules.finding import Finding, Severity, Skipped, Suppressed, Verification
 from ckpt_tools.rules.registry import all_rules
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.text import printable
 from tests.report.test_hostile_names import HOSTILE, obeyed, on_a_terminal, write
 from tests.support.changed_values import CHANGES, layer, values
@@ -212,7 +213,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
         hostile_config=True,
     )
     findings = tuple(
-        Finding(f"CK30{number % 3}", Severity.ERROR, name, name, name, name)
+        Finding(f"CK30{number % 3}", Severity.ERROR, name, name, name, Remedy(text=name))
         for number, name in enumerate(names)
     )
     lived = tuple(Suppressed(finding, name) for finding, name in zip(findings, names, strict=True))
@@ -338,7 +339,7 @@ def test_what_was_not_asked_is_named() -> None:
     said = " ".join(Document(html.render(page("verify"))).words)
     assert "14 rules not asked, see below" in said
     assert (
-        "the values were not read (`ckpt verify --values` does): 6 rules CK401, CK402, CK403, CK404, CK405, CK406"
+        "tensor values were not read (use `--values`): 6 rules CK401, CK402, CK403, CK404, CK405, CK406"
         in said
     )
 
@@ -361,7 +362,7 @@ def test_ten_thousand_findings_make_a_page_of_bounded_size() -> None:
             "holds 3 NaN",
             "model.safetensors",
             name.format(number),
-            "train again",
+            Remedy(text="train again"),
         )
         for number in range(10_000)
     )

@@ -21,6 +21,7 @@ from ckpt_tools.report.pages.show import show_page
 from ckpt_tools.report.pages.verdict import explained_page
 from ckpt_tools.rules.finding import Finding, Severity, Verification
 from ckpt_tools.rules.registry import all_rules
+from ckpt_tools.rules.remedy import Remedy
 from tests.report.test_hostile_names import HOSTILE, write
 from tests.report.test_html import MARKUP
 from tests.report.test_html_style import themes
@@ -55,7 +56,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     )
     normal, reflow = str(ROOT / "fixtures/normal"), str(ROOT / "fixtures/reflow")
     findings = tuple(
-        Finding(f"CK3{number:02}", Severity.ERROR, name, name, name, name)
+        Finding(f"CK3{number:02}", Severity.ERROR, name, name, name, Remedy(text=name))
         for number, name in enumerate(names)
     )
     made = {

@@ -31,6 +31,7 @@ from ckpt_tools.report.json import findings as findings_json
 from ckpt_tools.report.json.diff import dump
 from ckpt_tools.rules.finding import Finding, Severity, Skipped, Suppressed, Verification
 from ckpt_tools.rules.registry import all_rules
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.storage import schemas
 
 if TYPE_CHECKING:
@@ -41,7 +42,12 @@ if TYPE_CHECKING:
 DATA = Path(__file__).parents[1] / "data"
 XS = "{http://www.w3.org/2001/XMLSchema}"
 TEACHER = Finding(
-    "CK301", Severity.ERROR, "holds 2 tensors", "model.safetensors", "teacher.w", "ckpt sanitize"
+    "CK301",
+    Severity.ERROR,
+    "holds 2 tensors",
+    "model.safetensors",
+    "teacher.w",
+    Remedy(("ckpt", "sanitize")),
 )
 WORDS = Finding("CK307", Severity.WARNING, "is odd", "config.json", "/a/b")
 SMALL = Finding("CK310", Severity.NOTE, "worth knowing")
@@ -252,7 +258,7 @@ def test_sarif_says_where_and_which_and_what_is_lived_with() -> None:
 
 
 def test_github_commands_are_escaped() -> None:
-    odd = Finding("CK301", Severity.ERROR, "100% of\r\nit::error::", "a,b:c%.json", "x", "")
+    odd = Finding("CK301", Severity.ERROR, "100% of\r\nit::error::", "a,b:c%.json", "x")
     assert github.render(verification(odd)).split("\n")[0] == (
         "::error file=out/a%2Cb%3Ac%25.json,title=CK301 teacher-weights::x: 100%25 of\\r\\nit::error::"
     )
@@ -375,7 +381,9 @@ RENDERERS: list[Callable[[Any], str]] = [junit.render, sarif.render, github.rend
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: repr(name[:8]))
 def test_nothing_is_sent_that_a_terminal_obeys(render: Callable[[Any], str], name: str) -> None:
     output = render(
-        verification(Finding("CK301", Severity.ERROR, name, name, name, name), root=name)
+        verification(
+            Finding("CK301", Severity.ERROR, name, name, name, Remedy(text=name)), root=name
+        )
     )
     assert [
         character for character in output if not (character.isprintable() or character == "\n")

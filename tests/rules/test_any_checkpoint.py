@@ -14,7 +14,7 @@ from ckpt_tools.checkpoint.spec import Spec
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.families.smolvla import facts
 from ckpt_tools.families.smolvla.layout import Dimensions, layout
-from ckpt_tools.rules.engine import ask
+from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.rule import Subject
 from tests.support.cases import NORMAL, make
@@ -91,7 +91,7 @@ def test_no_rule_fails_whatever_a_checkpoint_holds(
         "x", tuple((tensor.name, tensor.dtype, tensor.shape) for tensor in reference.tensors)
     )
     for family in (family_of(checkpoint), facts.SMOLVLA):
-        found, _, _ = ask(
+        found, _, _ = check_rules(
             RULES, Subject(checkpoint, family, entries=(), reference=reference, spec=spec)
         )
         assert all(
@@ -103,7 +103,7 @@ def test_no_rule_fails_whatever_a_checkpoint_holds(
 @given(CONFIGS)
 def test_no_rule_fails_whatever_a_config_says_of_a_policy(values: dict[str, Any] | None) -> None:
     checkpoint = checkpoint_of(policy(make.TOY, {}).tensors, values)
-    found, _, _ = ask(
+    found, _, _ = check_rules(
         RULES, Subject(checkpoint, facts.SMOLVLA, entries=(), reference=api.read(str(NORMAL)))
     )
     assert {finding.code for finding in found} <= {
@@ -121,7 +121,7 @@ def test_against_itself_a_checkpoint_is_as_it_should_be(checkpoint: Checkpoint) 
     spec = Spec(
         "x", tuple((tensor.name, tensor.dtype, tensor.shape) for tensor in checkpoint.tensors)
     )
-    found, _, _ = ask(
+    found, _, _ = check_rules(
         RULES, Subject(checkpoint, family_of(checkpoint), reference=checkpoint, spec=spec)
     )
     assert not [finding.code for finding in found if finding.code.startswith("CK5")]

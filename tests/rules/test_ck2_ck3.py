@@ -6,6 +6,7 @@ Each on a bad checkpoint and near misses, all on the fixtures.
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,6 @@ from ckpt_tools import api
 from ckpt_tools.checkpoint import header
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.rules.finding import Severity
-from ckpt_tools.rules.remedy import quoted
 from tests.support.cases import (
     FIXTURES,
     GOOD,
@@ -322,7 +322,9 @@ def test_an_f32_vlm_is_called_what_it_is() -> None:
         "199 tensors, 9,072 bytes in F32 instead of BF16 (vision tower, connector, lm_head): built with load_vlm_weights=false, and"
     )
     assert finding.what.endswith("config.json says load_vlm_weights true all the same")
-    assert finding.next == f"ckpt sanitize {quoted(str(FIXTURES / 'f32-vlm'))} --reference NORMAL"
+    assert (
+        finding.next == f"ckpt sanitize {shlex.quote(str(FIXTURES / 'f32-vlm'))} --reference NORMAL"
+    )
 
 
 def test_an_fsdp_save_is_called_what_it_is(tmp_path: Path) -> None:
@@ -371,7 +373,7 @@ def test_a_missing_vlm_that_the_teacher_has_can_be_brought_back(tmp_path: Path) 
     change = tensors(lambda found: without(VLM)(found) | make.under("teacher.", found))
     found = of("CK305", changed(tmp_path / "x", change))
     assert len(found) == 4
-    assert all("brings them back" in finding.next and " byte" in finding.what for finding in found)
+    assert all("restores them" in finding.next and " byte" in finding.what for finding in found)
 
 
 def test_a_lost_name_is_an_error_and_a_tied_one_a_note(tmp_path: Path) -> None:

@@ -112,12 +112,12 @@ def test_nothing_is_found_in_good_checkpoints() -> None:
         assert [
             finding for finding in verification.findings if finding.code.startswith("CK4")
         ] == []
-        assert {"CK401", "CK406"} <= set(verification.asked)
+        assert {"CK401", "CK406"} <= set(verification.checked)
 
 
 def test_values_are_not_read_unless_asked_for() -> None:
     skipped = dict(api.verify(str(FIXTURES / "normal")).skipped)
-    assert skipped["CK401"] == "the values were not read (`ckpt verify --values` does)"
+    assert skipped["CK401"] == "tensor values were not read (use `--values`)"
 
 
 NUMPY = {Dtype.F64: "<f8", Dtype.F32: "<f4", Dtype.F16: "<f2", Dtype.I64: "<i8", Dtype.U8: "u1"}

@@ -244,6 +244,6 @@ def test_without_a_reference_or_a_lockfile_these_rules_are_skipped() -> None:
     verification = api.verify(str(NORMAL))
     skipped = {skip.code: skip.reason for skip in verification.skipped}
     assert {code: skipped[code] for code in ("CK501", "CK505")} == dict.fromkeys(
-        ("CK501", "CK505"), "there is no --reference"
+        ("CK501", "CK505"), "no reference checkpoint (use `--reference`)"
     )
-    assert skipped["CK511"] == "there is no --spec"
+    assert skipped["CK511"] == "no lockfile (use `--spec`)"

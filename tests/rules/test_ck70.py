@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.rules.remedy import quoted
 from tests.support.cases import (
     FIXTURES,
     GOOD,
@@ -251,7 +251,7 @@ def test_a_newer_field_whose_value_matters_cannot_be_sanitized_away(tmp_path: Pa
     ]
     assert (
         said(FIXTURES / "normal", "CK704", **OLD)[0][3]
-        == f"ckpt sanitize {quoted(str(FIXTURES / 'normal'))} --target lerobot==0.5"
+        == f"ckpt sanitize {shlex.quote(str(FIXTURES / 'normal'))} --target lerobot==0.5"
     )
 
 

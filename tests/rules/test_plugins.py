@@ -23,10 +23,10 @@ from ckpt_tools.rules.rule import Rule
 ROOT = Path(__file__).parents[2]
 RULES = """
     from ckpt_tools.rules.finding import Need, Severity
-    from ckpt_tools.rules.rule import Found, Rule
+    from ckpt_tools.rules.rule import Rule, Violation
 
     def check(subject):
-        yield Found(f"is a {subject.family.name}", "config.json", "/type", "tell ACME")
+        yield Violation(f"is a {subject.family.name}", "config.json", "/type", "tell ACME")
 
     RULE = Rule("ACME101", "acme-policy", Severity.WARNING, frozenset({Need.HEADERS}), check, "No policy is ACME's.")
     RULES = [RULE, RULE._replace(code="ACME102", name="acme-other", check=lambda subject: ())]
@@ -83,7 +83,7 @@ VERIFY = """
 import json, sys
 from ckpt_tools import api
 found = api.verify(sys.argv[1])
-print(json.dumps({"family": found.family, "asked": found.asked, "findings": [finding for finding in found.findings if finding.code.startswith("ACME")]}))
+print(json.dumps({"family": found.family, "asked": found.checked, "findings": [finding for finding in found.findings if finding.code.startswith("ACME")]}))
 """
 
 
@@ -97,7 +97,7 @@ def test_the_rules_of_another_distribution_are_asked(tmp_path: Path) -> None:
     distribution(tmp_path, "acme_rules:RULES")
     found, complaints = verified(tmp_path)
     assert found["findings"] == [
-        ["ACME101", "warning", "is a smolvla", "config.json", "/type", "tell ACME"]
+        ["ACME101", "warning", "is a smolvla", "config.json", "/type", [[], "tell ACME", False]]
     ]
     assert {"ACME101", "ACME102"} <= set(found["asked"])
     assert complaints == ""
@@ -145,7 +145,8 @@ def test_a_rule_that_fails_has_not_passed(tmp_path: Path, entry: str, words: str
     distribution(tmp_path, f"acme_rules:{entry}")
     found, complaints = verified(tmp_path)
     ((code, severity, what, _, _, after),) = found["findings"]
-    assert (severity, after) == ("warning", "tell who makes acme-rules 1.2, or uninstall it")
+    assert severity == "warning"
+    assert after == [[], "report it to the maintainers of acme-rules 1.2, or uninstall it", False]
     assert what.startswith(f"the rule failed: {words}")
     assert complaints.startswith(f"ckpt: acme-rules 1.2: {code} ")
 

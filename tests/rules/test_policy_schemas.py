@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.model import Checkpoint, Document, Tensor, TensorFile
 from ckpt_tools.families.smolvla.facts import REFLOW_FIELDS, SMOLVLA
-from ckpt_tools.rules.engine import ask
+from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.policy_config import departures
 from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.rule import Subject
@@ -322,5 +322,5 @@ def test_no_rule_raises_whatever_the_files_hold(
         target="lerobot==0.4",
         schema=schemas.load,
     )
-    findings, _, _ = ask(_rules, subject)
+    findings, _, _ = check_rules(_rules, subject)
     assert all(finding.what for finding in findings)

@@ -1,4 +1,4 @@
-"""What a finding says to do next can be pasted into a shell, whatever the checkpoint and its author's names are."""
+"""The command of a finding can be pasted into a shell, whatever names the checkpoint's author chose."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ckpt_tools import api
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.model import Checkpoint
 from ckpt_tools.families.family import GENERIC
-from ckpt_tools.rules.remedy import inside, pasteable, quoted
+from ckpt_tools.rules.remedy import Remedy, addressed
 from ckpt_tools.rules.rule import Subject
 from tests.support.cases import FIXTURES, added, both, changed, config, make, tensors
 from tests.support.gated import findings
@@ -31,26 +31,31 @@ def as_path(where: str) -> str:
     return f"./{where}" if where.startswith("-") else where
 
 
-@given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1))
-def test_any_word_is_one_word_for_a_shell(word: str) -> None:
-    assert shlex.split(quoted(word)) == [word]
-    done = pasteable(
-        "ckpt sanitize WHERE --reference NORMAL",
-        Subject(Checkpoint(word, word, ()), GENERIC, reference=Checkpoint("a b", "a b", ())),
+def on_disk(where: str, root: str = "", reference: str = "") -> Subject:
+    return Subject(
+        Checkpoint(where, root or where, ()),
+        GENERIC,
+        reference=Checkpoint(reference, reference, ()) if reference else None,
     )
-    assert shlex.split(done) == ["ckpt", "sanitize", as_path(word), "--reference", "a b"]
+
+
+SANITIZE = Remedy(("ckpt", "sanitize", "WHERE", "--reference", "NORMAL"))
+
+
+@given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1))
+def test_a_checkpoint_of_any_name_is_one_word_of_the_command(word: str) -> None:
+    done = addressed(SANITIZE, on_disk(word, reference="a b"))
+    assert done.argv == ("ckpt", "sanitize", as_path(word), "--reference", "a b")
+    assert tuple(shlex.split(str(done))) == done.argv
 
 
 @given(
     st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1),
     st.text(st.characters(exclude_characters="\0/", codec="utf-8"), min_size=1),
 )
-def test_a_file_inside_is_one_word_for_a_shell(folder: str, name: str) -> None:
-    done = pasteable(
-        f"ckpt config {inside(name)} unset {quoted('/WHERE x')}",
-        Subject(Checkpoint("x", folder, ()), GENERIC),
-    )
-    assert shlex.split(done) == [
+def test_a_file_in_the_checkpoint_is_one_word_of_the_command(folder: str, name: str) -> None:
+    remedy = Remedy(("ckpt", "config", f"WHERE/{name}", "unset", "/WHERE x"))
+    assert shlex.split(str(addressed(remedy, on_disk("x", folder)))) == [
         "ckpt",
         "config",
         f"{as_path(folder).rstrip('/')}/{name}",
@@ -59,29 +64,40 @@ def test_a_file_inside_is_one_word_for_a_shell(folder: str, name: str) -> None:
     ]
 
 
-def test_also_a_command_after_words_begins_with_the_download_of_what_is_on_the_hub() -> None:
-    afar = Subject(Checkpoint("hf://me/policy@v1", f"hf://me/policy@{'0' * 40}", ()), GENERIC)
+def test_a_sentence_around_a_command_keeps_its_words() -> None:
+    remedy = Remedy(("ckpt", "strip", "WHERE", "a {} b"), "{} removes them, {} and WHERE stay")
+    assert str(addressed(remedy, on_disk("x"))) == (
+        "ckpt strip x 'a {} b' removes them, {} and WHERE stay"
+    )
+    assert str(addressed(Remedy(text="remove WHERE and {}"), on_disk("x"))) == "remove WHERE and {}"
+    assert str(Remedy()) == ""
+
+
+def test_a_command_for_a_checkpoint_on_the_hub_begins_with_its_download() -> None:
+    afar = on_disk("hf://me/policy@v1", f"hf://me/policy@{'0' * 40}")
     fetch = "hf download me/policy --revision v1 --local-dir policy"
-    assert (
-        pasteable(f"remove the key: ckpt config {inside('a.json')} unset k", afar)
-        == f"remove the key: {fetch} && ckpt config policy/a.json unset k"
+    keyed = Remedy(("ckpt", "config", "WHERE/a.json", "unset", "k"), "remove the key: {}")
+    assert str(addressed(keyed, afar)) == (
+        f"remove the key: {fetch} && ckpt config policy/a.json unset k"
     )
     assert (
-        pasteable("ckpt rename WHERE A B, or ckpt sanitize WHERE", afar)
-        == f"{fetch} && ckpt rename policy A B, or ckpt sanitize policy"
+        str(addressed(Remedy(("ckpt", "strip", "WHERE")), afar)) == f"{fetch} && ckpt strip policy"
     )
-    assert (
-        pasteable("leave it out, or take it out: ckpt strip", afar)
-        == "leave it out, or take it out: ckpt strip"
-    )
+    fixed = Remedy(("ckpt", "strip", "x"), "or remove it: {}")
+    assert addressed(fixed, afar) == fixed
 
 
 def test_a_folder_that_is_called_like_an_option_is_named_as_a_folder() -> None:
-    done = pasteable(
-        "ckpt sanitize WHERE --reference NORMAL",
-        Subject(Checkpoint("-r", "-r", ()), GENERIC, reference=Checkpoint("--x", "--x", ())),
+    done = addressed(SANITIZE, on_disk("-r", reference="--x"))
+    assert str(done) == "ckpt sanitize ./-r --reference ./--x"
+
+
+def test_only_the_first_word_of_a_kind_is_replaced() -> None:
+    remedy = Remedy(("ckpt", "config", "WHERE", "unset", "WHERE"), safe=True)
+    assert addressed(remedy, on_disk("x")) == remedy._replace(
+        argv=("ckpt", "config", "x", "unset", "WHERE")
     )
-    assert done == "ckpt sanitize ./-r --reference ./--x"
+    assert addressed(SANITIZE, on_disk("x")).argv[-1] == "NORMAL"
 
 
 def pasted(command: str, home: Path) -> subprocess.CompletedProcess[str]:
@@ -128,13 +144,6 @@ def test_the_command_for_unexpected_tensors_leaves_them_out_and_no_others(tmp_pa
             assert done.returncode == 0, (commands[0], done.stderr)
     assert before - {tensor.name for tensor in api.read(str(folder)).tensors} == set(extra)
     assert api.verify(str(folder)).clean
-
-
-def test_words_that_only_look_like_places_stay() -> None:
-    subject = Subject(Checkpoint("here", "here", ()), GENERIC)
-    assert pasteable(
-        "NORMAL is written, see WHEREVER, or ckpt sanitize WHERE --reference NORMAL", subject
-    ) == ("NORMAL is written, see WHEREVER, or ckpt sanitize here --reference NORMAL")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from ckpt_tools.report.pages import verdict as verdict_page
 from ckpt_tools.report.pages.diff import diff_page
 from ckpt_tools.report.pages.show import show_page
 from ckpt_tools.rules.finding import Need
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.scan.folder import listing
 from ckpt_tools.storage.hub_api import repository
 from ckpt_tools.storage.session import hub_session, remote_storage
@@ -177,8 +178,8 @@ def test_verifying_and_gating_find_the_same_from_afar(hub: HubServer, tmp_path: 
         (tmp_path / "here" / path).chmod(0o644)
     for judge in (api.verify, lambda where: _gate.gate(where).verification):
         afar, here = judge(NAME), judge(str(tmp_path / "here"))
-        assert [finding._replace(next="") for finding in afar.findings] == [
-            finding._replace(next="") for finding in here.findings
+        assert [finding._replace(remedy=Remedy()) for finding in afar.findings] == [
+            finding._replace(remedy=Remedy()) for finding in here.findings
         ]
         assert {skip.code for skip in afar.skipped} - {skip.code for skip in here.skipped} <= {
             "CK745",

@@ -12,7 +12,7 @@ from ckpt_tools.checkpoint import header
 from ckpt_tools.checkpoint.model import Checkpoint, Document, Tensor, TensorFile
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.families.smolvla.layout import dtype_of, layout
-from ckpt_tools.rules.engine import ask
+from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.registry import rule_of
 from ckpt_tools.rules.rule import Subject
 
@@ -73,5 +73,5 @@ def checkpoint_of(
 
 
 def said(checkpoint: Checkpoint) -> list[str]:
-    found, _, _ = ask(RULES, Subject(checkpoint, family_of(checkpoint)))
+    found, _, _ = check_rules(RULES, Subject(checkpoint, family_of(checkpoint)))
     return [finding.code for finding in found]

@@ -36,7 +36,7 @@ def render(judgement: Judgement, rules: Iterable[Rule] | None = None) -> str:
     `rules` are all that may be named, by default the tool's own.
     """
     verification, known = found_in(judgement), table(rules)
-    codes = sorted({*verification.asked, *(finding.code for finding in verification.findings)})
+    codes = sorted({*verification.checked, *(finding.code for finding in verification.findings)})
     cases = [_case(judgement, code, known) for code in codes]
     skipped = [
         _skipped(verification, skip.code, skip.reason, known)

@@ -76,7 +76,7 @@ def _body(verification: Verification, rules: Iterable[Rule] | None) -> JsonDict:
             entry | {"reason": lived.reason}
             for entry, lived in zip(entries[count:], verification.suppressed, strict=True)
         ],
-        "asked": list(verification.asked),
+        "asked": list(verification.checked),
         "skipped": [{"code": skip.code, "reason": skip.reason} for skip in verification.skipped],
     }
 

@@ -148,8 +148,8 @@ def _conclusion(judgement: Verification | Verdict, verification: Verification) -
     if verification.transferred:
         yield Line(text=transferred(verification.transferred))
     where = printable(verification.where)
-    asked = f"{count(len(verification.asked), 'rule')} asked"
-    if not verification.asked:
+    asked = f"{count(len(verification.checked), 'rule')} asked"
+    if not verification.checked:
         yield Line(text=f"{where}: nothing was checked, which is not a pass", mark=Status.BAD)
     elif isinstance(judgement, Verdict):
         yield _verdict(judgement, f"{where} (profile {judgement.profile}, {asked})")

@@ -9,7 +9,6 @@ What the gate is told to judge by another profile is not meant for LeRobot.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
@@ -20,20 +19,24 @@ from ckpt_tools.text import count
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.rules.profiles import Choice
     from ckpt_tools.rules.rule import Subject
 
 ONLY_FILE = "model.safetensors"
 
 
-def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield a finding for a folder whose weights lie elsewhere.
 
     A file that was named by itself has the name that it has.
     """
     paths = [file.path for file in subject.checkpoint.weights]
     is_folder = bool(subject.checkpoint.documents) or subject.entries is not None
-    if not is_folder or not paths or paths == [ONLY_FILE] or choose(subject).name != LEROBOT.name:
+    if (
+        not is_folder
+        or not paths
+        or paths == [ONLY_FILE]
+        or profile_of(subject).name != LEROBOT.name
+    ):
         return
     if len(paths) == 1:
         yield Violation(
@@ -47,19 +50,14 @@ def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
         )
 
 
-def rule(choose: Choice) -> Rule:
-    """Return the rule for the profile that `choose` says."""
-    return Rule(
-        code="CK208",
-        name="single-file",
-        severity=Severity.ERROR,
-        needs=frozenset({Need.HEADERS}),
-        check=partial(check, choose=choose),
-        page=__doc__,
-        fix="ckpt sanitize WHERE",
-        safe=True,
-        families=frozenset({"smolvla"}),
-    )
-
-
-RULE = rule(profile_of)
+RULE = Rule(
+    code="CK208",
+    name="single-file",
+    severity=Severity.ERROR,
+    needs=frozenset({Need.HEADERS}),
+    check=check,
+    page=__doc__,
+    fix="ckpt sanitize WHERE",
+    safe=True,
+    families=frozenset({"smolvla"}),
+)

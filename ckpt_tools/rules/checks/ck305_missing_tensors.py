@@ -18,6 +18,7 @@ from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES, Unknown
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import by_part, first, only_file
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.text import count
 
@@ -54,9 +55,12 @@ def check(subject: Subject) -> Iterator[Violation]:
         held = any(prefix + name in present for prefix in TEACHER_PREFIXES for name in names)
         what = f"{count(len(names), 'tensor')} missing ({part}){_bytes([wanted for _, wanted in members])}: {subject.family.missing}"
         after = (
-            "ckpt sanitize WHERE brings them back from the teacher's names"
+            Remedy(("ckpt", "sanitize", "WHERE"), "{} restores them from the teacher's names")
             if held
-            else "take them from where it was trained: ckpt plan WHERE RECIPE, with `take` in the recipe"
+            else Remedy(
+                ("ckpt", "plan", "WHERE", "RECIPE"),
+                "take them from where it was trained: {}, with `take` in the recipe",
+            )
         )
         yield Violation(what, only_file(subject.checkpoint), first(names), after)
 

@@ -17,7 +17,7 @@ from ckpt_tools.families.family import TEACHER_PREFIXES, Unknown
 from ckpt_tools.families.smolvla.components import NORMALISATION
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, first_of, parts, place
-from ckpt_tools.rules.remedy import quoted
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
@@ -54,14 +54,12 @@ def check(subject: Subject) -> Iterator[Violation]:
         )
 
 
-def _strip(names: list[str], every: list[str]) -> str:
+def _strip(names: list[str], every: list[str]) -> Remedy:
     """Return the command that leaves those tensors out and no others.
 
     Of many that have nothing in common, the first.
     """
-    return " ".join(
-        ("ckpt strip WHERE", *(quoted(glob) for glob in covering(names, every)[:_GLOBS]))
-    )
+    return Remedy(("ckpt", "strip", "WHERE", *covering(names, every)[:_GLOBS]))
 
 
 _GLOBS = 8

@@ -17,6 +17,7 @@ from ckpt_tools.diff.model import Aspect, RenameKind
 from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount, first_of, only_file, parts, place
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.text import count
 
@@ -43,7 +44,7 @@ def check(subject: Subject) -> Iterator[Violation]:
             what,
             place(members),
             first_of(members),
-            "ckpt strip WHERE NAME drops them, if they mean nothing",
+            Remedy(("ckpt", "strip", "WHERE", "NAME"), "{} removes them if nothing uses them"),
             Severity.WARNING,
         )
     for rename in diff.renamed:
@@ -61,7 +62,10 @@ def check(subject: Subject) -> Iterator[Violation]:
                 what,
                 place(members),
                 first_of(members),
-                "ckpt rename WHERE OLD NEW, or ckpt sanitize WHERE for a teacher's",
+                Remedy(
+                    ("ckpt", "rename", "WHERE", "OLD", "NEW"),
+                    "{}, or ckpt sanitize for a teacher's",
+                ),
             )
 
 
@@ -76,9 +80,12 @@ def _missing(subject: Subject, diff: Diff) -> Iterator[Violation]:
         means = f": {subject.family.missing}" if needed and subject.family.missing else ""
         what = f"{amount(members)} of the reference missing ({part}){means}"
         after = (
-            "take them from the reference: ckpt plan WHERE RECIPE, with `take` in the recipe"
+            Remedy(
+                ("ckpt", "plan", "WHERE", "RECIPE"),
+                "take them from the reference: {}, with `take` in the recipe",
+            )
             if needed
-            else "nothing to do: the loader does not look for them"
+            else Remedy(text="nothing to do: the loader does not read them")
         )
         yield Violation(
             what,

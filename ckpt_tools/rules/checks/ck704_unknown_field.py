@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA, shown, value_of
-from ckpt_tools.rules.remedy import quoted
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.strict_json.parse import escape
 
@@ -43,9 +43,9 @@ def check(subject: Subject) -> Iterator[Violation]:
     for key, value in config.items():
         if key in newer:
             after = (
-                f"ckpt sanitize WHERE --target {subject.target}"
+                Remedy(("ckpt", "sanitize", "WHERE", "--target", subject.target))
                 if value == newer[key]
-                else "publish for a newer LeRobot: its value matters"
+                else Remedy(text="publish for a newer LeRobot: its value matters")
             )
             yield Violation(
                 f"{key} is {shown(value)}: {subject.target} knows no such field and refuses the file",
@@ -55,7 +55,9 @@ def check(subject: Subject) -> Iterator[Violation]:
             )
         elif key not in cleaning.known and key not in cleaning.reserved:
             pointer = f"/{escape(key)}"
-            after = f"ckpt config WHERE unset {quoted(key if key.isidentifier() else pointer)}"
+            after = Remedy(
+                ("ckpt", "config", "WHERE", "unset", key if key.isidentifier() else pointer)
+            )
             yield Violation(
                 f"stock LeRobot knows no field {shown(key)} and refuses the file",
                 CONFIG,

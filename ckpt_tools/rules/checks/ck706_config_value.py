@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA, departures, value_of
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def check(subject: Subject) -> Iterator[Violation]:
                 f"{key} {found.what}",
                 CONFIG,
                 found.pointer,
-                f"ckpt config WHERE set {key} VALUE",
+                Remedy(("ckpt", "config", "WHERE", "set", key, "VALUE")),
                 read,
             )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA, is_integer, shown, value_of
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
@@ -33,12 +34,15 @@ def check(subject: Subject) -> Iterator[Violation]:
                 f"{key} is {shown(value)} where a number from 1 is expected",
                 CONFIG,
                 f"/{key}",
-                f"ckpt config WHERE set {key} VALUE",
+                Remedy(("ckpt", "config", "WHERE", "set", key, "VALUE")),
             )
     if is_integer(chunk) and is_integer(steps) and steps > chunk > 0:
         what = f"n_action_steps is {steps}, and a chunk has {chunk}: stock LeRobot refuses the file"
         yield Violation(
-            what, CONFIG, "/n_action_steps", "ckpt config WHERE set n_action_steps VALUE"
+            what,
+            CONFIG,
+            "/n_action_steps",
+            Remedy(("ckpt", "config", "WHERE", "set", "n_action_steps", "VALUE")),
         )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA, is_integer, shown, value_of
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _DEFAULT, _MANY = 10, 50
 def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding."""
     value = value_of(subject, CONFIG).get("num_steps", _DEFAULT)
-    place = (CONFIG, "/num_steps", "ckpt config WHERE set num_steps 10")
+    place = (CONFIG, "/num_steps", Remedy(("ckpt", "config", "WHERE", "set", "num_steps", "10")))
     if not is_integer(value):
         yield Violation(f"num_steps is {shown(value)} where an integer is expected", *place)
     elif value < 1:

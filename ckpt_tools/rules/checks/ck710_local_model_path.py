@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA, is_local_model, shown, value_of
 from ckpt_tools.rules.processors import steps
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def check(subject: Subject) -> Iterator[Violation]:
                 f"{key} is the path {shown(config[key])}: {why}",
                 CONFIG,
                 f"/{key}",
-                f"ckpt config WHERE set {key} VALUE",
+                Remedy(("ckpt", "config", "WHERE", "set", key, "VALUE")),
             )
     for step in steps(subject):
         name = step.config.get("tokenizer_name")

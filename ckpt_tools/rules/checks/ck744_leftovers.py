@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Rule, Violation
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def check(subject: Subject) -> Iterator[Violation]:
             yield Violation(
                 "is what an interrupted write left",
                 entry.path,
-                next="ckpt recover WHERE" if "ckpt-" in name else "remove it",
+                next=Remedy(("ckpt", "recover", "WHERE")) if "ckpt-" in name else "remove it",
             )
 
 

@@ -11,7 +11,6 @@ Leave the file out, or allow its type in ckpt.toml: `[allow] files = ["*.onnx"]`
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
@@ -21,7 +20,6 @@ from ckpt_tools.rules.rule import Rule, Violation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.rules.profiles import Choice
     from ckpt_tools.rules.rule import Subject
 
 
@@ -33,9 +31,9 @@ _WHY = {
 }
 
 
-def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each file."""
-    profile = choose(subject)
+    profile = profile_of(subject)
     for entry in subject.entries or ():
         if entry.kind in ("file", "link") and not allows(profile, entry.path):
             why = next(
@@ -49,17 +47,12 @@ def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
             )
 
 
-def rule(choose: Choice) -> Rule:
-    """Return the rule for the profile that `choose` says."""
-    return Rule(
-        code="CK804",
-        name="file-type",
-        severity=Severity.ERROR,
-        needs=frozenset({Need.FILES}),
-        check=partial(check, choose=choose),
-        page=__doc__,
-        supply_chain=True,
-    )
-
-
-RULE = rule(profile_of)
+RULE = Rule(
+    code="CK804",
+    name="file-type",
+    severity=Severity.ERROR,
+    needs=frozenset({Need.FILES}),
+    check=check,
+    page=__doc__,
+    supply_chain=True,
+)

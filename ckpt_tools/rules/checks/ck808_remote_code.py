@@ -20,7 +20,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.remedy import inside, quoted
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Rule, Violation
 from ckpt_tools.scan import chat_templates
 from ckpt_tools.scan.json_files import keys, members
@@ -104,11 +104,12 @@ def check(subject: Subject) -> Iterator[Violation]:
 _PLAINLY = "do not use this template: write one that reads messages and nothing else"
 
 
-def _remove(entry: Entry, pointer: str) -> str:
+def _remove(entry: Entry, pointer: str) -> Remedy:
+    argv = ("ckpt", "config", f"WHERE/{entry.path}", "unset", pointer)
     return (
-        f"remove the key: ckpt config {inside(entry.path)} unset {quoted(pointer)}"
+        Remedy(argv, "remove the key: {}")
         if pointer
-        else "mend the JSON, and remove the key"
+        else Remedy(text="repair the JSON, and remove the key")
     )
 
 

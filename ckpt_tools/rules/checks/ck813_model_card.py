@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import importlib
 import re
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ckpt_tools.rules.finding import Need, Severity
@@ -25,7 +24,6 @@ from ckpt_tools.rules.rule import Rule, Violation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.rules.profiles import Choice
     from ckpt_tools.rules.rule import Subject
 
 _CARD = "README.md"
@@ -53,9 +51,9 @@ _MUST = {"lerobot": {"library_name": "lerobot", "pipeline_tag": "robotics"}}
 _LEFT = re.compile(r"^#+ .*\{\{.*\}\}", re.MULTILINE)
 
 
-def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for a card that is missing or cannot be read, or one for each key that it lacks."""
-    profile = choose(subject)
+    profile = profile_of(subject)
     if not profile.card:
         return
     text = next((entry.text for entry in subject.entries or () if entry.path == _CARD), None)
@@ -166,17 +164,12 @@ def _bomb(yaml: Any, front: str) -> str:  # noqa: ANN401 - the module, which is 
     return ""
 
 
-def rule(choose: Choice) -> Rule:
-    """Return the rule for the profile that `choose` says."""
-    return Rule(
-        code="CK813",
-        name="model-card",
-        severity=Severity.WARNING,
-        needs=frozenset({Need.FILES}),
-        check=partial(check, choose=choose),
-        page=__doc__,
-        supply_chain=True,
-    )
-
-
-RULE = rule(profile_of)
+RULE = Rule(
+    code="CK813",
+    name="model-card",
+    severity=Severity.WARNING,
+    needs=frozenset({Need.FILES}),
+    check=check,
+    page=__doc__,
+    supply_chain=True,
+)

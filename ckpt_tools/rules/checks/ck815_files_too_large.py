@@ -9,7 +9,6 @@ more than 100,000 become slow to list, to clone and to load.
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
@@ -19,13 +18,12 @@ from ckpt_tools.rules.rule import Rule, Violation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.rules.profiles import Choice
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield an error for each file that is too large, and notes on folders of very many files."""
-    profile, entries = choose(subject), subject.entries or ()
+    profile, entries = profile_of(subject), subject.entries or ()
     counts: Counter[str] = Counter()
     for entry in entries:
         if entry.kind != "folder":
@@ -54,17 +52,12 @@ def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
 _FEWER = "leave out what is not needed"
 
 
-def rule(choose: Choice) -> Rule:
-    """Return the rule for the profile that `choose` says."""
-    return Rule(
-        code="CK815",
-        name="files-too-large",
-        severity=Severity.ERROR,
-        needs=frozenset({Need.FILES}),
-        check=partial(check, choose=choose),
-        page=__doc__,
-        supply_chain=True,
-    )
-
-
-RULE = rule(profile_of)
+RULE = Rule(
+    code="CK815",
+    name="files-too-large",
+    severity=Severity.ERROR,
+    needs=frozenset({Need.FILES}),
+    check=check,
+    page=__doc__,
+    supply_chain=True,
+)

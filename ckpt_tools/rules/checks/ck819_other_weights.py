@@ -13,7 +13,6 @@ Leave it out, or put it into a repository of its own.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
@@ -24,14 +23,13 @@ from ckpt_tools.rules.rule import Rule, Violation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.rules.profiles import Choice
     from ckpt_tools.rules.rule import Subject
 
 
-def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
+def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each file."""
     extra = list(others(subject))
-    profile = choose(subject).name
+    profile = profile_of(subject).name
     if not extra or (profile == "generic" and not subject.checkpoint.weights):
         return
     known = referred(subject, profile)
@@ -52,17 +50,12 @@ def check(subject: Subject, choose: Choice = profile_of) -> Iterator[Violation]:
 _NEXT = "leave it out, or put it into a repository of its own"
 
 
-def rule(choose: Choice) -> Rule:
-    """Return the rule for the profile that `choose` says."""
-    return Rule(
-        code="CK819",
-        name="other-weights",
-        severity=Severity.WARNING,
-        needs=frozenset({Need.FILES}),
-        check=partial(check, choose=choose),
-        page=__doc__,
-        supply_chain=True,
-    )
-
-
-RULE = rule(profile_of)
+RULE = Rule(
+    code="CK819",
+    name="other-weights",
+    severity=Severity.WARNING,
+    needs=frozenset({Need.FILES}),
+    check=check,
+    page=__doc__,
+    supply_chain=True,
+)

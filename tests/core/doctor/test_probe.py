@@ -73,7 +73,7 @@ def test_what_goes_wrong_is_said(case: str, teacher_folder: Path, tmp_path: Path
 @pytest.mark.lerobot
 def test_verify_loads_the_policy_and_lets_it_act(teacher_folder: Path, tmp_path: Path) -> None:
     asked = api.verify(str(teacher_folder), load=True)
-    assert "CK751" in asked.asked
+    assert "CK751" in asked.checked
     assert [finding for finding in asked.findings if finding.code == "CK751"] == []
     shutil.copytree(teacher_folder, tmp_path / "bad")
     statistics(tmp_path / "bad")
