@@ -5,7 +5,6 @@ Planning reads; only `write` and `recover` write.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from typing import TYPE_CHECKING
@@ -34,7 +33,8 @@ from ckpt_tools.families.registry import family_of
 from ckpt_tools.report.json import diff as diff_json
 from ckpt_tools.report.json import plan as plan_json
 from ckpt_tools.storage import durable
-from ckpt_tools.storage.files import open_regular, read_at, read_whole
+from ckpt_tools.storage.digests import sums_of_file
+from ckpt_tools.storage.files import open_regular, read_whole
 from ckpt_tools.strict_json.parse import decode_utf8, parse_object
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 PLAN_LIMIT = 256 << 20
 RECORD_KEY = "ckpt_tools"
-_CHUNK = 1 << 22
 
 
 def plan(where: AnyPath, operations: Iterable[Operation], *, record: bool = False) -> Plan:
@@ -298,11 +297,8 @@ def _digests(root: str, paths: Iterable[str]) -> tuple[tuple[str, int, str], ...
 
 
 def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
     with open_regular(path) as (descriptor, size):
-        for start in range(0, size, _CHUNK):
-            digest.update(read_at(descriptor, min(_CHUNK, size - start), start, path))
-    return digest.hexdigest()
+        return sums_of_file(descriptor, size, path, git=False).sha256
 
 
 def recover(where: AnyPath) -> str:

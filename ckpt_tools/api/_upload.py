@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.gate.verdict import Settings, Verdict
-    from ckpt_tools.upload.snapshot import Frozen, Seen
+    from ckpt_tools.storage.identity import FileIdentity
+    from ckpt_tools.upload.snapshot import Frozen
 
 
 class Upload(NamedTuple):
@@ -88,7 +89,7 @@ def _refuse_other(where: str, folder: str, profile: str, settings: str | Setting
         )
 
 
-def _looked_at(where: str) -> tuple[str, tuple[Seen, ...], CkptError | None]:
+def _looked_at(where: str) -> tuple[str, dict[str, FileIdentity], CkptError | None]:
     """Return the folder, its files as they are before the gate looks, and what keeps one from being sent; the gate may have more to say of that."""
     try:
         location = locate(where)
@@ -106,7 +107,7 @@ def _looked_at(where: str) -> tuple[str, tuple[Seen, ...], CkptError | None]:
             None,
         )
     except CkptError as error:
-        return where, (), error
+        return where, {}, error
 
 
 def _gate(

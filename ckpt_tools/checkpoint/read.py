@@ -6,7 +6,6 @@ state.
 
 from __future__ import annotations
 
-import importlib
 import os
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from ckpt_tools.checkpoint.documents import DOCUMENTS, state_names
 from ckpt_tools.checkpoint.locate import Location, locate
 from ckpt_tools.checkpoint.model import Checkpoint, Document, OtherFile, TensorFile
 from ckpt_tools.errors import ChangedDuringRead, CkptError, FormatError, PathNotFound, ShardMissing
+from ckpt_tools.storage.digests import sums_of
 from ckpt_tools.storage.paths import LENGTH_BYTES
 from ckpt_tools.storage.storage import HEADER_GUESS, LOCAL, LocalFile
 from ckpt_tools.strict_json.parse import decode_utf8, parse_object
@@ -238,7 +238,4 @@ def other_file(root: str, name: str, place: Storage = LOCAL) -> OtherFile:
         data = place.whole(path, SMALL_FILE)
     except CkptError:
         return OtherFile(path=name, size=size)
-    # hashlib loads OpenSSL; most checkpoints have no other files and should not wait for it.
-    hashlib = importlib.import_module("hashlib")
-    named = hashlib.sha1(b"blob %d\0%s" % (len(data), data), usedforsecurity=False).hexdigest()
-    return OtherFile(path=name, size=size, sha256=hashlib.sha256(data).hexdigest(), git_id=named)
+    return OtherFile(name, size, *sums_of(data))

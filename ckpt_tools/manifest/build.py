@@ -17,13 +17,13 @@ from ckpt_tools.errors import (
     Unreadable,
 )
 from ckpt_tools.manifest import format as codec
-from ckpt_tools.manifest.digests import Wanted, blake3, digest_files
+from ckpt_tools.manifest.digests import DigestRequest, blake3, digest_files
 from ckpt_tools.manifest.model import FileDigest, LocalSums, Manifest, TensorDigest
 from ckpt_tools.progress import SILENT, Progress
 from ckpt_tools.storage.durable import put_text, there
 from ckpt_tools.storage.files import read_whole, remote_not_supported
 from ckpt_tools.storage.hub_name import RemoteFile, is_hub_name
-from ckpt_tools.storage.identity import identity_of
+from ckpt_tools.storage.identity import identity_at
 from ckpt_tools.strict_json.parse import decode_utf8
 
 if TYPE_CHECKING:
@@ -65,12 +65,14 @@ def manifest_of(
     is left out. Raises a CkptError that names the file: ChangedDuringRead where somebody wrote to
     one meanwhile.
     """
-    marks = _marks(where, without)
+    identities = _identities(where, without)
     checkpoint = _read(where)
-    weights = _weights(checkpoint, marks)
+    weights = _weights(checkpoint, identities)
     wanted = {
-        path: _wanted(os.path.join(checkpoint.root, path), mark, weights.get(path), sha256=sha256)
-        for path, mark in sorted(marks.items())
+        path: _wanted(
+            os.path.join(checkpoint.root, path), identity, weights.get(path), sha256=sha256
+        )
+        for path, identity in sorted(identities.items())
     }
     found = dict(
         zip(
@@ -87,7 +89,11 @@ def manifest_of(
     )
     files = tuple(
         FileDigest(
-            path, one.mark.size, found[path].ranges[0].hex(), found[path].sha256, path in weights
+            path,
+            one.identity.size,
+            found[path].ranges[0].hex(),
+            found[path].sha256,
+            path in weights,
         )
         for path, one in wanted.items()
     )
@@ -105,15 +111,15 @@ def sums_like(
 ) -> LocalSums:
     """Return the files of the checkpoint at `where`, each with the sum that is known of the one of `files` with its path and size. Raises as `manifest_of`."""
     known = {(file.path, file.size): file for file in files}
-    marks = _marks(where, "")
+    identities = _identities(where, "")
     checkpoint = _read(where)
-    _weights(checkpoint, marks)
+    _weights(checkpoint, identities)
     wanted = {}
-    for path, mark in sorted(marks.items()):
-        like = known.get((path, mark.size), RemoteFile(path, mark.size))
-        wanted[path] = Wanted(
+    for path, identity in sorted(identities.items()):
+        like = known.get((path, identity.size), RemoteFile(path, identity.size))
+        wanted[path] = DigestRequest(
             os.path.join(checkpoint.root, path),
-            mark,
+            identity,
             sha256=bool(like.sha256),
             git=bool(like.blob_id and not like.sha256),
         )
@@ -123,13 +129,13 @@ def sums_like(
         strict=True,
     )
     sums = tuple(
-        RemoteFile(path, one.mark.size, digests.sha256, digests.git)
+        RemoteFile(path, one.identity.size, digests.sha256, digests.git_id)
         for (path, one), digests in found
     )
     return LocalSums(checkpoint.root, os.path.isdir(where), sums)
 
 
-def _marks(where: str, without: str) -> dict[str, FileIdentity]:
+def _identities(where: str, without: str) -> dict[str, FileIdentity]:
     """Return the files to hash as they are before anything is read of them.
 
     All of a folder, or the one that was named.
@@ -147,7 +153,7 @@ def _marks(where: str, without: str) -> dict[str, FileIdentity]:
     full = {path: os.path.join(location.root, path) for path in paths}
     left_out = os.path.realpath(without) if without else ""
     return {
-        path: identity_of(name)
+        path: identity_at(name)
         for path, name in full.items()
         if not left_out or os.path.realpath(name) != left_out
     }
@@ -215,21 +221,23 @@ def _read(where: str) -> Checkpoint:
         return read(os.path.join(location.root, named) if named else where)._replace(where=where)
 
 
-def _weights(checkpoint: Checkpoint, marks: dict[str, FileIdentity]) -> dict[str, TensorFile]:
+def _weights(checkpoint: Checkpoint, identities: dict[str, FileIdentity]) -> dict[str, TensorFile]:
     """Return the weight files by path, those that only the index names marked too."""
     weights = {os.path.normpath(file.path): file for file in checkpoint.weights}
-    for path in weights.keys() - marks.keys():
+    for path in weights.keys() - identities.keys():
         full = os.path.join(checkpoint.root, path)
-        marks[path] = identity_of(full)
+        identities[path] = identity_at(full)
         if tensor_file(checkpoint.root, weights[path].path) != weights[path]:
             raise ChangedDuringRead("changed while it was read", path=full)
     return weights
 
 
-def _wanted(full: str, mark: FileIdentity, file: TensorFile | None, *, sha256: bool) -> Wanted:
-    start = file.payload_start if file else mark.size
+def _wanted(
+    full: str, identity: FileIdentity, file: TensorFile | None, *, sha256: bool
+) -> DigestRequest:
+    start = file.payload_start if file else identity.size
     tensors = ((start + tensor.start, tensor.nbytes) for tensor in _in_order(file))
-    return Wanted(full, mark, ((0, start), *tensors), sha256=sha256)
+    return DigestRequest(full, identity, ((0, start), *tensors), sha256=sha256)
 
 
 def _in_order(file: TensorFile | None) -> list[Tensor]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ckpt_tools.progress import SILENT, Progress, ignore
 from ckpt_tools.storage.copy import read_into
+from ckpt_tools.storage.digests import ContentHasher
 from ckpt_tools.storage.identity import open_unchanged
 from ckpt_tools.storage.threads import WorkerPool
 
@@ -38,14 +39,14 @@ _AHEAD = 4
 """Steps that SHA-256 may be ahead of BLAKE3, and as many buffers a file."""
 
 
-class Wanted(NamedTuple):
+class DigestRequest(NamedTuple):
     """A file as it was when it was looked at, and what is wanted of it.
 
     The BLAKE3 of `ranges` (offset, length), which follow each other, and more.
     """
 
     path: str
-    mark: FileIdentity
+    identity: FileIdentity
     ranges: tuple[tuple[int, int], ...] = ()
     sha256: bool = False
     git: bool = False
@@ -59,7 +60,7 @@ class Digests(NamedTuple):
 
     ranges: tuple[bytes, ...]
     sha256: str = ""
-    git: str = ""
+    git_id: str = ""
 
 
 def blake3(data: bytes) -> bytes:
@@ -95,7 +96,7 @@ def digest_of(
 
 
 def digest_files(
-    files: Iterable[Wanted],
+    files: Iterable[DigestRequest],
     *,
     threads: int | None = None,
     progress: Progress = SILENT,
@@ -106,21 +107,21 @@ def digest_files(
 
     Each byte is read once. `progress` is called by one at a time with the bytes done since the last
     call, `expect` before with all. Raises ChangedDuringRead for a file that is not, or no longer,
-    what its mark says; PathNotFound, NotAFile, Unreadable.
+    the one that was requested; PathNotFound, NotAFile, Unreadable.
     """
     wanted = tuple(files)
     progress.expect(sum(_bytes_of(file) for file in wanted))
     team = WorkerPool(threads, progress.advance)
     ranges = [[b""] * len(file.ranges) for file in wanted]
     wholes: dict[int, Digests] = {}
-    lanes = sum(file.mark.size >= BIG for file in wanted) < team.size
+    lanes = sum(file.identity.size >= BIG for file in wanted) < team.size
 
     def stream(position: int) -> None:
         wholes[position] = _streamed(wanted[position], team.tell, lanes=lanes)
 
     def run(position: int, indexes: list[int]) -> None:
         file = wanted[position]
-        with open_unchanged(file.path, file.mark) as descriptor:
+        with open_unchanged(file.path, file.identity) as descriptor:
             for index in indexes:
                 ranges[position][index] = digest_of(
                     descriptor,
@@ -141,7 +142,7 @@ def digest_files(
         for indexes in _runs(file.ranges)
     ]
     # What takes long starts first. The rest goes in the order in which it lies on the disk.
-    streams.sort(key=lambda position: -wanted[position].mark.size)
+    streams.sort(key=lambda position: -wanted[position].identity.size)
     runs.sort(key=lambda run: -max(nbytes(run), RUN))
     team.do((*((stream, (position,)) for position in streams), *((run, found) for found in runs)))
     return tuple(
@@ -149,9 +150,11 @@ def digest_files(
     )
 
 
-def _bytes_of(file: Wanted) -> int:
+def _bytes_of(file: DigestRequest) -> int:
     """Return how many bytes are read of a file."""
-    return file.mark.size if file.sha256 or file.git else sum(length for _, length in file.ranges)
+    return (
+        file.identity.size if file.sha256 or file.git else sum(length for _, length in file.ranges)
+    )
 
 
 def _runs(ranges: tuple[tuple[int, int], ...]) -> Iterator[list[int]]:
@@ -168,28 +171,22 @@ def _runs(ranges: tuple[tuple[int, int], ...]) -> Iterator[list[int]]:
         yield run
 
 
-def _streamed(file: Wanted, progress: Callable[[int], None], *, lanes: bool) -> Digests:
+def _streamed(file: DigestRequest, progress: Callable[[int], None], *, lanes: bool) -> Digests:
     """Return all that is wanted of a file from one reading in order.
 
     With `lanes`, another thread does BLAKE3: the cores have nothing else to do.
     """
-    hashlib = importlib.import_module("hashlib")
-    sha256 = hashlib.sha256() if file.sha256 else None
-    git = hashlib.sha1(b"blob %d\0" % file.mark.size, usedforsecurity=False) if file.git else None
+    whole = ContentHasher(file.identity.size, sha256=file.sha256, git=file.git)
     ranges = _Ranges(file.ranges)
     with (
-        open_unchanged(file.path, file.mark) as descriptor,
-        _lane(ranges, wanted=lanes and file.mark.size >= BIG) as update,
+        open_unchanged(file.path, file.identity) as descriptor,
+        _lane(ranges, wanted=lanes and file.identity.size >= BIG) as update,
     ):
-        for part, offset in _parts(descriptor, file.mark.size):
+        for part, offset in _parts(descriptor, file.identity.size):
             update(part, offset)
-            for hasher in (sha256, git):
-                if hasher:
-                    hasher.update(part)
+            whole.update(part)
             progress(len(part))
-    return Digests(
-        ranges.digests(), sha256.hexdigest() if sha256 else "", git.hexdigest() if git else ""
-    )
+    return Digests(ranges.digests(), *whole.sums())
 
 
 def _parts(descriptor: int, size: int) -> Iterator[tuple[memoryview, int]]:

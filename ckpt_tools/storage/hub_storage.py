@@ -5,13 +5,13 @@ Ranges of files, fetched once, several at a time, and from this machine's cache 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import PathNotFound, StoreError, WrongAnswer
+from ckpt_tools.storage.digests import sums_of
 from ckpt_tools.storage.files import open_regular, read_at, too_large
 from ckpt_tools.storage.http import Refusal, Wire
 from ckpt_tools.storage.hub_api import (
@@ -247,13 +247,7 @@ class HubRepository:
         """Raise WrongAnswer for a whole file that is not what the repository's list says."""
         if len(window) < file.size or not file.content:
             return
-        hashlib = importlib.import_module("hashlib")
-        found = (
-            hashlib.sha256(window)
-            if file.sha256
-            else hashlib.sha1(b"blob %d\0%s" % (len(window), window), usedforsecurity=False)
-        )
-        if found.hexdigest() != file.content:
+        if file.content not in sums_of(window):
             raise WrongAnswer(
                 f"what came is not what the Hub lists: its {'sha256' if file.sha256 else 'id in git'} is another",
                 path=path,
@@ -299,9 +293,4 @@ def _is(place: str, file: RemoteFile) -> bool:
         if size != file.size or size > _SMALL or not file.content:
             return size == file.size
         data = read_at(descriptor, size, 0, place)
-    digest = (
-        hashlib.sha256(data)
-        if file.sha256
-        else hashlib.sha1(b"blob %d\0" % size + data, usedforsecurity=False)
-    )
-    return digest.hexdigest() == file.content
+    return file.content in sums_of(data)

@@ -1,4 +1,4 @@
-"""Whether a file is still the one that was looked at, told by what the system says of it."""
+"""Whether a file is still the one that was opened before, by its inode, size and times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class FileIdentity(NamedTuple):
-    """What changes whenever anybody writes to a file, or puts another in its place."""
+    """What changes whenever a file is written to or replaced."""
 
     device: int
     inode: int
@@ -23,40 +23,40 @@ class FileIdentity(NamedTuple):
     ctime_ns: int
 
 
-def identity_of(path: str) -> FileIdentity:
-    """Return the mark of the regular file at `path`, links followed.
-
-    Raises PathNotFound, NotAFile (a pipe is never waited for) or Unreadable.
-    """
-    with open_regular(path) as (descriptor, _):
-        return _mark(descriptor)
-
-
-@contextmanager
-def open_unchanged(path: str, mark: FileIdentity) -> Iterator[int]:
-    """Yield a descriptor of the file at `path`.
-
-    Raises ChangedDuringRead, before or after the block, unless it is what `mark` says; errors get
-    the path.
-    """
-    try:
-        with open_regular(path) as (descriptor, _):
-            _refuse_other(descriptor, mark)
-            yield descriptor
-            _refuse_other(descriptor, mark)
-    except ChangedDuringRead:
-        raise ChangedDuringRead("changed while it was read", path=path) from None
-    except CkptError as error:
-        raise error.at(path) from None
-
-
-def _refuse_other(descriptor: int, mark: FileIdentity) -> None:
-    if _mark(descriptor) != mark:
-        raise ChangedDuringRead("is another file")
-
-
-def _mark(descriptor: int) -> FileIdentity:
+def identity_of(descriptor: int) -> FileIdentity:
+    """Return the identity of an open file."""
     status = os.fstat(descriptor)
     return FileIdentity(
         status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
     )
+
+
+def identity_at(path: str) -> FileIdentity:
+    """Return the identity of the regular file at `path`, links followed.
+
+    Raises PathNotFound, NotAFile (a pipe is never waited for) or Unreadable.
+    """
+    with open_regular(path) as (descriptor, _):
+        return identity_of(descriptor)
+
+
+def check_unchanged(descriptor: int, expected: FileIdentity, path: str) -> None:
+    """Raise ChangedDuringRead, which names `path`, unless the open file has this identity."""
+    if identity_of(descriptor) != expected:
+        raise ChangedDuringRead("changed while it was read", path=path)
+
+
+@contextmanager
+def open_unchanged(path: str, expected: FileIdentity) -> Iterator[int]:
+    """Yield a descriptor of the file at `path`; errors in the block get the path.
+
+    Raises ChangedDuringRead, before or after the block, unless the file has this identity.
+    """
+    with open_regular(path) as (descriptor, _):
+        check_unchanged(descriptor, expected, path)
+        try:
+            yield descriptor
+        except CkptError as error:
+            check_unchanged(descriptor, expected, path)
+            raise error.at(path) from None
+        check_unchanged(descriptor, expected, path)

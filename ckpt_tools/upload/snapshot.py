@@ -6,33 +6,23 @@ file system can share blocks, the copy costs as little.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.errors import ChangedDuringRead, NotAFile
+from ckpt_tools.errors import NotAFile
 from ckpt_tools.scan.entry import is_left_out
 from ckpt_tools.storage.copy import copy_range
+from ckpt_tools.storage.digests import sums_of_file
 from ckpt_tools.storage.durable import remove, writing
-from ckpt_tools.storage.files import open_regular, read_at
+from ckpt_tools.storage.files import open_regular
+from ckpt_tools.storage.identity import identity_at, open_unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-_STEP = 1 << 20
-
-
-class Seen(NamedTuple):
-    """A file as it was when it was listed.
-
-    `mark` changes whenever anybody writes to it or puts another in its place.
-    """
-
-    path: str
-    size: int
-    mark: tuple[int, int, int, int]
+    from ckpt_tools.storage.identity import FileIdentity
 
 
 class Frozen(NamedTuple):
@@ -44,14 +34,12 @@ class Frozen(NamedTuple):
     git_oid: str
 
 
-def look(root: str, paths: Iterable[str]) -> tuple[Seen, ...]:
-    """Return the files as they are now. Raises PathNotFound, NotAFile or Unreadable."""
-    return tuple(_seen(root, path) for path in sorted(paths))
+def look(root: str, paths: Iterable[str]) -> dict[str, FileIdentity]:
+    """Return the files as they are now, by path.
 
-
-def _seen(root: str, path: str) -> Seen:
-    with open_regular(os.path.join(root, path)) as (descriptor, size):
-        return Seen(path, size, _mark(descriptor))
+    Raises PathNotFound, NotAFile or Unreadable.
+    """
+    return {path: identity_at(os.path.join(root, path)) for path in sorted(paths)}
 
 
 def files_below(root: str) -> tuple[str, ...]:
@@ -82,25 +70,22 @@ def _refuse_special(path: str) -> None:
         pass
 
 
-def frozen(root: str, seen: Iterable[Seen]) -> tuple[Frozen, ...]:
-    """Return what the bytes of files are.
+def frozen(root: str, seen: Mapping[str, FileIdentity]) -> tuple[Frozen, ...]:
+    """Return the sums of the bytes of files.
 
-    Raises ChangedDuringRead where one is no longer what was seen.
+    Raises ChangedDuringRead where a file is no longer the one that was looked at.
     """
-    return tuple(_digested(root, one) for one in seen)
+    return tuple(_digested(root, path, identity) for path, identity in seen.items())
 
 
-def _digested(root: str, one: Seen) -> Frozen:
-    full = os.path.join(root, one.path)
-    with open_regular(full) as (descriptor, _):
-        _same(descriptor, one, full)
-        digest = _digest(descriptor, one, full)
-        _same(descriptor, one, full)
-    return digest
+def _digested(root: str, path: str, identity: FileIdentity) -> Frozen:
+    full = os.path.join(root, path)
+    with open_unchanged(full, identity) as descriptor:
+        return Frozen(path, identity.size, *sums_of_file(descriptor, identity.size, full))
 
 
 @contextmanager
-def staged(root: str, seen: Iterable[Seen]) -> Iterator[tuple[str, tuple[Frozen, ...]]]:
+def staged(root: str, seen: Mapping[str, FileIdentity]) -> Iterator[tuple[str, tuple[Frozen, ...]]]:
     """Yield (a private folder that holds a read-only copy of exactly these files, what their bytes are); it is gone afterwards.
 
     Raises ChangedDuringRead where a file is no longer what was seen, NoSpace or Unwritable where
@@ -109,7 +94,7 @@ def staged(root: str, seen: Iterable[Seen]) -> Iterator[tuple[str, tuple[Frozen,
     home = _private_folder(root)
     try:
         folder = os.path.join(home, os.path.basename(os.path.realpath(root)) or "checkpoint")
-        yield folder, tuple(_copied(root, one, folder) for one in seen)
+        yield folder, tuple(_copied(root, *one, folder) for one in seen.items())
     finally:
         remove(home)
 
@@ -127,39 +112,15 @@ def _private_folder(root: str) -> str:
             return tempfile.mkdtemp(prefix="ckpt-upload-")
 
 
-def _copied(root: str, one: Seen, folder: str) -> Frozen:
-    source, target = os.path.join(root, one.path), os.path.join(folder, one.path)
-    with open_regular(source) as (descriptor, _), writing(target):
-        _same(descriptor, one, source)
+def _copied(root: str, path: str, identity: FileIdentity, folder: str) -> Frozen:
+    target = os.path.join(folder, path)
+    with writing(target):
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
         copy = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            copy_range(descriptor, copy, 0, one.size, 0)
-            _same(descriptor, one, source)
+            with open_unchanged(os.path.join(root, path), identity) as descriptor:
+                copy_range(descriptor, copy, 0, identity.size, 0)
             os.fchmod(copy, 0o400)
-            return _digest(copy, one, target)
+            return Frozen(path, identity.size, *sums_of_file(copy, identity.size, target))
         finally:
             os.close(copy)
-
-
-def _digest(descriptor: int, one: Seen, full: str) -> Frozen:
-    sha256, git = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % one.size, usedforsecurity=False)
-    for start in range(0, one.size, _STEP):
-        chunk = read_at(descriptor, min(_STEP, one.size - start), start, full)
-        sha256.update(chunk)
-        git.update(chunk)
-    return Frozen(one.path, one.size, sha256.hexdigest(), git.hexdigest())
-
-
-def _same(descriptor: int, one: Seen, full: str) -> None:
-    if os.fstat(descriptor).st_size != one.size or _mark(descriptor) != one.mark:
-        raise ChangedDuringRead(
-            "changed after it was looked at",
-            path=full,
-            hint="nothing was uploaded; wait until nobody writes there, and try again",
-        )
-
-
-def _mark(descriptor: int) -> tuple[int, int, int, int]:
-    status = os.fstat(descriptor)
-    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns

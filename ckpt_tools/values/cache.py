@@ -11,17 +11,18 @@ with the cache - no folder, no permission, a damaged file - is as if there were 
 
 from __future__ import annotations
 
-import importlib
+import hashlib
 import json
 import os
 import time
 from contextlib import suppress
 from math import isfinite
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.dtype import Dtype
-from ckpt_tools.errors import ChangedDuringRead, CkptError
+from ckpt_tools.errors import CkptError
 from ckpt_tools.storage.files import read_whole
+from ckpt_tools.storage.identity import check_unchanged, identity_of
 from ckpt_tools.values.model import Measurement, PairFacts
 
 if TYPE_CHECKING:
@@ -41,30 +42,6 @@ MOST_FILES = 2_000
 
 TIMELESS = frozenset({"tmpfs", "ramfs"})
 """File systems in memory, where a write through a memory map moves no time."""
-
-
-class Identity(NamedTuple):
-    """What tells one state of a file from another."""
-
-    path: str
-    device: int
-    inode: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-
-def identity(path: str, descriptor: int) -> Identity:
-    """Return the identity of an open file."""
-    status = os.fstat(descriptor)
-    return Identity(
-        os.path.realpath(path),
-        status.st_dev,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    )
 
 
 def folder() -> str:
@@ -89,7 +66,11 @@ class Known:
     def __init__(self, kind: str, files: tuple[Watch, ...], *, use: bool) -> None:
         self.files = files
         self.usable = use and bool(folder()) and not any(file.young for file in files)
-        self.key = [kind, FORMAT, *(list(file.identity) for file in files)]
+        self.key = [
+            kind,
+            FORMAT,
+            *([os.path.realpath(file.path), *file.identity] for file in files),
+        ]
         self.path = os.path.join(folder(), f"{_digest(json.dumps(self.key).encode())}.json")
         self.rows = self._load() if self.usable else []
 
@@ -129,8 +110,7 @@ class Known:
 
 
 def _digest(data: bytes) -> str:
-    digest: str = importlib.import_module("hashlib").blake2b(data, digest_size=20).hexdigest()
-    return digest
+    return hashlib.blake2b(data, digest_size=20).hexdigest()
 
 
 def evict() -> None:
@@ -161,7 +141,7 @@ class Watch:
     def __init__(self, path: str, descriptor: int) -> None:
         self.path, self.descriptor = path, descriptor
         now = time.time_ns()
-        self.identity = identity(path, descriptor)
+        self.identity = identity_of(descriptor)
         self.young = now - max(self.identity.mtime_ns, self.identity.ctime_ns) < RACY_NS
         self.settled = False
 
@@ -180,8 +160,7 @@ class Watch:
 
         A change time cannot be put back.
         """
-        if identity(self.path, self.descriptor)[1:] != self.identity[1:]:
-            raise ChangedDuringRead("changed while it was read", path=self.path)
+        check_unchanged(self.descriptor, self.identity, self.path)
 
 
 def _is_timeless(device: int) -> bool:

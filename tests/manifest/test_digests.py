@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 
 from ckpt_tools.errors import ChangedDuringRead, NotAFile, PathNotFound
 from ckpt_tools.manifest import digests
-from ckpt_tools.manifest.digests import Digests, Wanted, digest_files, digest_of
+from ckpt_tools.manifest.digests import DigestRequest, Digests, digest_files, digest_of
 from ckpt_tools.progress import Progress
 from ckpt_tools.storage import copy
 from ckpt_tools.storage.files import open_regular
-from ckpt_tools.storage.identity import identity_of
+from ckpt_tools.storage.identity import identity_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,19 +44,19 @@ def _steps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(digests, "BIG", 2 * request.param)
 
 
-def wanted(path: Path, data: bytes, cuts: list[int], **more: bool) -> Wanted:
+def wanted(path: Path, data: bytes, cuts: list[int], **more: bool) -> DigestRequest:
     """Write `data`, and ask for the ranges between `cuts`."""
     path.write_bytes(data)
     bounds = [0, *sorted(cuts), len(data)]
-    return Wanted(
+    return DigestRequest(
         str(path),
-        identity_of(str(path)),
+        identity_at(str(path)),
         tuple((start, end - start) for start, end in pairwise(bounds)),
         **more,
     )
 
 
-def expected(file: Wanted, data: bytes) -> Digests:
+def expected(file: DigestRequest, data: bytes) -> Digests:
     return Digests(
         tuple(blake3(data[start : start + length]).digest() for start, length in file.ranges),
         hashlib.sha256(data).hexdigest() if file.sha256 else "",
@@ -128,7 +128,7 @@ def test_git_agrees(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert digest_files([file])[0].git == done.stdout.strip()
+    assert digest_files([file])[0].git_id == done.stdout.strip()
 
 
 # --- how it is read -------------------------------------------------------------------------------
