@@ -1,7 +1,4 @@
-"""What lies in a checkpoint's folder, whatever it is.
-
-Files, folders, links, pipes, and of text files the text.
-"""
+"""The record of one file, folder, link or special file in a checkpoint's folder."""
 
 from __future__ import annotations
 
@@ -11,21 +8,20 @@ from typing import NamedTuple
 class Entry(NamedTuple):
     """One name in the folder or below it, relative to the root and with `/`.
 
-    Links are not followed.
+    `kind` is file, folder, link, pipe, socket or device; `mode` holds the permission bits. Links
+    are not followed into folders: `target` is the text of a link, `leaves` says that it leads out
+    of the folder, and the other fields describe the file it leads to.
 
-    `kind` is file, folder, link, pipe, socket or device. `mode` are the permission bits. `target`
-    is where a link leads, as it is written, and `leaves` says that it leads out of the folder.
-    `head` are the first bytes of a file (of what a link leads to), `text` all of a text file, None
-    for others and for large ones. `header` is the header of a safetensors file, as text. `utf8` is
-    false for a text, or a header, that had to be patched to be read. `strings` are the runs of
-    printable characters near the start and the end of any other file, a line each, and those of two
-    or four bytes a character in a text.
+    `head` holds the first bytes. `text` is the text of a text file, None for other files and for
+    large ones; `header` is the header of a safetensors file; `utf8` is false if one of them is not
+    UTF-8. `strings` are the runs of printable characters near the start and the end of any other
+    file, one per line, and those of two or four bytes a character in a text.
 
-    `pickle` says in words what kind of pickle, or container of pickles, a file is by its content,
-    "" for none that was recognised; `imports` are the names that it imports, as far as they can be
-    read without running it. `unread` says why a file was not looked into, or not completely, ""
-    where it was. `content` is what a file is by its first bytes, "" where they do not say (text has
-    no such bytes); `is_zip` says that a zip archive ends where it does, whatever it starts with.
+    `pickle` describes the pickle that a file is or contains by its content, "" for none, and
+    `imports` what it imports, as far as that can be read without running it. `file_type` is what
+    the first bytes say, "" where they do not (text has no such bytes); `is_zip` says that the file
+    ends as a zip archive, whatever it starts with. `unread` is why a file was not inspected in
+    full, "" where it was.
     """
 
     path: str
@@ -42,29 +38,36 @@ class Entry(NamedTuple):
     pickle: str = ""
     imports: tuple[str, ...] = ()
     unread: str = ""
-    content: str = ""
+    file_type: str = ""
     is_zip: bool = False
 
     @property
     def texts(self) -> tuple[tuple[str, str], ...]:
-        """Everything here that can be read, as (text, where it stands.
-
-        "" for the text of a text file).
-        """
-        places = (
+        """All readable text with its location, which is "" for the text of a text file."""
+        located = (
             (self.text, ""),
             (self.header, "in its header"),
             (self.strings, "inside"),
             (self.path, "in its name"),
             (self.target, "in the link"),
         )
-        return tuple((text, place) for text, place in places if text)
+        return tuple((text, location) for text, location in located if text)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether this is a file, or a link, which uploads and loaders follow."""
+        return self.kind in ("file", "link")
+
+    @property
+    def held(self) -> int:
+        """Number of characters of content kept in memory."""
+        return sum(len(text or "") for text in (self.text, self.header, self.strings))
 
 
-IGNORED = (".git/", ".cache/huggingface/")
-"""Folders that the Hub's client leaves out of every upload, wherever they lie."""
+NOT_UPLOADED = (".git/", ".cache/huggingface/")
+"""Folders that the Hub's client never uploads, at any depth."""
 
 
-def is_left_out(folder: str) -> bool:
-    """Whether an upload leaves the folder of that path, which ends with `/`, out with all that is in it."""
-    return f"/{folder}".endswith(tuple(f"/{ignored}" for ignored in IGNORED))
+def is_never_uploaded(folder: str) -> bool:
+    """Whether an upload skips the folder with this path, which ends with `/`, and its contents."""
+    return f"/{folder}".endswith(tuple(f"/{name}" for name in NOT_UPLOADED))

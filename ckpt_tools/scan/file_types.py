@@ -1,6 +1,6 @@
-"""What a file is by its first bytes, in words.
+"""Detects the type of a file by its first bytes.
 
-No I/O; nothing is unpacked, and a name plays no part.
+No I/O. Nothing is unpacked, and the file's name does not matter.
 """
 
 from __future__ import annotations
@@ -9,62 +9,32 @@ from typing import NamedTuple
 
 
 class Magic(NamedTuple):
-    """Bytes by which a kind of file is known, `offset` bytes from its start.
+    """The bytes that identify a type of file, `offset` bytes from its start.
 
-    A second place, `also`, must fit as well where there is one.
+    `also` is a second (offset, bytes) that must match.
     """
 
-    kind: str
+    file_type: str
     start: bytes
     offset: int = 0
     also: tuple[int, bytes] = (0, b"")
 
 
-PNG, JPEG, GIF, WEBP, MP4 = (
-    "a PNG picture",
-    "a JPEG picture",
-    "a GIF picture",
-    "a WebP picture",
-    "an MP4 film",
-)
-PICTURES = frozenset((PNG, JPEG, GIF, WEBP))
-SENTENCEPIECE, PDF, NUMPY, GGUF, HDF5, SQLITE = (
-    "a SentencePiece model",
-    "a PDF",
-    "a numpy array",
-    "a GGUF model",
-    "an HDF5 file",
-    "an SQLite database",
-)
-ZIP, TAR, GZIP, BZ2, XZ, LZMA = (
-    "a zip archive",
-    "a tar archive",
-    "a gzip file",
-    "a bzip2 file",
-    "an xz file",
-    "an LZMA file",
-)
-ZSTD, LZ4, SEVEN, RAR, CABINET, AR = (
-    "a Zstandard file",
-    "an LZ4 file",
-    "a 7z archive",
-    "a RAR archive",
-    "a cabinet archive",
-    "an ar archive",
-)
-ELF, PE, MACHO, WASM, SCRIPT = (
-    "an ELF program",
-    "a Windows program",
-    "a Mach-O program or a Java class",
-    "a WebAssembly program",
-    "a script",
-)
+PNG, JPEG, GIF, WEBP = "a PNG image", "a JPEG image", "a GIF image", "a WebP image"
+MP4, PDF, NUMPY, SQLITE = "an MP4 video", "a PDF", "a NumPy array", "an SQLite database"
+SENTENCEPIECE, GGUF, HDF5 = "a SentencePiece model", "a GGUF model", "an HDF5 file"
+ZIP, TAR, GZIP, BZ2 = "a zip archive", "a tar archive", "a gzip file", "a bzip2 file"
+XZ, LZMA, ZSTD, LZ4 = "an xz file", "an LZMA file", "a Zstandard file", "an LZ4 file"
+SEVEN, RAR, CABINET, AR = "a 7z archive", "a RAR archive", "a cabinet archive", "an ar archive"
+ELF, PE, MACHO = "an ELF program", "a Windows program", "a Mach-O program or a Java class"
+WASM, SCRIPT = "a WebAssembly program", "a script"
 
+IMAGES = frozenset((PNG, JPEG, GIF, WEBP))
 ARCHIVES = frozenset((ZIP, TAR, GZIP, BZ2, XZ, LZMA, ZSTD, LZ4, SEVEN, RAR, CABINET, AR))
 PROGRAMS = frozenset((ELF, PE, MACHO, WASM, SCRIPT))
 
 BLOCK = 512
-"""Bytes that `named` wants: the header of a file in a tar archive."""
+"""Bytes that `detect` takes: the header of a file in a tar archive."""
 
 _MAGIC = (
     Magic(PNG, b"\x89PNG\r\n\x1a\n"),
@@ -72,7 +42,6 @@ _MAGIC = (
     Magic(GIF, b"GIF87a"),
     Magic(GIF, b"GIF89a"),
     Magic(WEBP, b"RIFF", also=(8, b"WEBP")),
-    Magic(MP4, b"ftyp", 4),
     Magic(PDF, b"%PDF-"),
     Magic(NUMPY, b"\x93NUMPY"),
     Magic(GGUF, b"GGUF"),
@@ -90,7 +59,6 @@ _MAGIC = (
     Magic(RAR, b"Rar!\x1a\x07"),
     Magic(CABINET, b"MSCF\0\0\0\0"),
     Magic(AR, b"!<arch>\n"),
-    Magic(TAR, b"ustar", 257),
     Magic(ELF, b"\x7fELF"),
     Magic(PE, b"MZ"),
     Magic(MACHO, b"\xfe\xed\xfa\xce"),
@@ -101,41 +69,36 @@ _MAGIC = (
     Magic(WASM, b"\0asm"),
     Magic(SCRIPT, b"#!/"),
     Magic(SCRIPT, b"#! /"),
+    Magic(MP4, b"ftyp", 4),
+    Magic(TAR, b"ustar", 257),
 )
+"""In order of precedence: what starts at the start of the file comes first."""
 
-_BY_BYTE = {
-    first: tuple(magic for magic in _MAGIC if not magic.offset and magic.start[:1] == first)
-    for first in {magic.start[:1] for magic in _MAGIC}
-}
-_LATER = tuple(magic for magic in _MAGIC if magic.offset)
 _CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r\f\x1b")
 
 
-def named(head: bytes) -> str:
-    """Return what a file is by its first BLOCK bytes (all, where it has fewer), "" where they say nothing."""
-    for magic in (*_BY_BYTE.get(head[:1], ()), *_LATER):
+def detect(head: bytes) -> str:
+    """Return the type of a file by its first BLOCK bytes, "" where they do not tell."""
+    for magic in _MAGIC:
         at, also = magic.also
         if head.startswith(magic.start, magic.offset) and head.startswith(also, at):
-            return magic.kind
+            return magic.file_type
     if _is_old_tar(head):
         return TAR
     return SENTENCEPIECE if head[:1] == b"\n" and _is_sentencepiece(head) else ""
 
 
 def is_text(start: bytes) -> bool:
-    """Whether bytes from the start of a file are text.
+    """Whether the start of a file is UTF-8 without control characters.
 
-    UTF-8 (but for a character that is cut at the end) without control characters.
+    A character may be cut at the end.
     """
     text = start.decode("utf-8", "replace")
     return "\ufffd" not in text[:-4] and start.translate(None, _CONTROLS) == start
 
 
 def _is_old_tar(head: bytes) -> bool:
-    """Whether `head` is the header of a file in a tar archive from before archives said so.
-
-    Its bytes add up to what it says.
-    """
+    """Whether `head` is a tar header without a magic number: its bytes add up to its checksum."""
     if len(head) < BLOCK or not head[0]:
         return False
     field = head[148:156].strip(b"\0 ")
@@ -145,9 +108,9 @@ def _is_old_tar(head: bytes) -> bool:
 
 
 def _is_sentencepiece(head: bytes) -> bool:
-    """Whether `head` starts as SentencePiece's models do.
+    """Whether `head` starts as a SentencePiece model does.
 
-    A list of pieces (field 1), each of which starts with its text (field 1 again).
+    That is a list of pieces (field 1), each of which starts with its text (field 1 again).
     """
     at = pieces = 0
     while at + 2 < len(head):
@@ -159,7 +122,7 @@ def _is_sentencepiece(head: bytes) -> bool:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return (number, where it ends) of the protocol buffers' number at `at`."""
+    """Return the Protocol Buffers varint at `at`, and where it ends."""
     value = shift = 0
     while at < len(data):
         value |= (data[at] & 0x7F) << shift

@@ -1,10 +1,7 @@
-"""What lies in a repository on the Hub, as `store.listing` tells it of a folder.
+"""Lists a repository on the Hub with its content, as `scan.folder` lists a folder on disk.
 
-Every text in full, of other files as much as is looked at on the disk.
-
-Each file's bytes are looked at by the very code that looks at files on the disk: what was fetched
-lies in a temporary file that reads as zeros elsewhere. A repository has neither modes nor links,
-and folders only by the files in them.
+What was fetched is put into a temporary file that reads as zeros elsewhere, so that the same code
+inspects it. A repository has neither modes nor links, and folders only by the files in them.
 """
 
 from __future__ import annotations
@@ -18,28 +15,22 @@ from ckpt_tools.scan.content import (
     STRINGS_LIMIT,
     TEXT_LIMIT,
     TOTAL_LIMIT,
-    Content,
-    is_text_by_name,
-    seen,
+    has_text_name,
+    inspect,
+    looks_like_text,
 )
 from ckpt_tools.scan.entry import Entry
 from ckpt_tools.scan.pickles import SNIFF
-from ckpt_tools.scan.printable_text import looks_like_text
 from ckpt_tools.storage.paths import LENGTH_BYTES
 from ckpt_tools.storage.session import remote_storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ckpt_tools.storage.storage import RemoteStorage
 
 WHOLE = 1 << 20
-"""Files up to this size are fetched whole, several at a time.
+"""Files up to this size are fetched whole, several at a time; of larger ones first the start."""
 
-Of larger ones first what tells whether they are text.
-"""
-
-_TAR = "a tar archive, which is not fetched to look into it"
+_TAR = "a tar archive, which is not fetched for inspection"
 
 
 def entries(where: str, *, contents: bool) -> tuple[Entry, ...]:
@@ -47,76 +38,65 @@ def entries(where: str, *, contents: bool) -> tuple[Entry, ...]:
 
     Without `contents`, names and sizes only. Raises a StoreError.
     """
-    place = remote_storage(where)
-    paths = _files_below(place)
-    base = place.root if place.is_folder(place.root) else place.root.rpartition("/")[0]
-    found = [
-        Entry(path=folder, kind="folder")
-        for folder in _folders(path.removeprefix(f"{base}/") for path in paths)
-    ]
+    storage = remote_storage(where)
+    paths = _files_below(storage)
+    is_folder = storage.is_folder(storage.root)
+    base = storage.root if is_folder else storage.root.rpartition("/")[0]
+    names = [path.removeprefix(f"{base}/") for path in paths]
+    folders = {name[: at + 1] for name in names for at, sign in enumerate(name) if sign == "/"}
     if contents:
-        place.expect((path, _first(place, path)) for path in paths)
-        place.expect((path, enough) for path in paths if (enough := _enough(place, path)) <= WHOLE)
+        storage.expect((path, _first(storage, path)) for path in paths)
+        needed = ((path, _needed(storage, path)) for path in paths)
+        storage.expect((path, length) for path, length in needed if length <= WHOLE)
     held = 0
-    for path in paths:
-        name, size = path.removeprefix(f"{base}/"), place.size(path)
-        content = _look(place, path, TOTAL_LIMIT - held) if contents else Content(size=size)
-        held += len(content.text or "") + len(content.header or "") + len(content.strings or "")
-        found.append(Entry(path=name, kind="file", **content._asdict()))
+    found = [Entry(folder, "folder") for folder in folders]
+    for path, name in zip(paths, names, strict=True):
+        entry = Entry(name, "file", storage.size(path))
+        found.append(_inspected(storage, path, name, TOTAL_LIMIT - held) if contents else entry)
+        held += found[-1].held
     return tuple(sorted(found, key=lambda entry: entry.path))
 
 
-def _files_below(place: RemoteStorage) -> list[str]:
-    if place.is_file(place.root):
-        return [place.root]
+def _files_below(storage: RemoteStorage) -> list[str]:
+    if storage.is_file(storage.root):
+        return [storage.root]
     found: list[str] = []
-    waiting = [place.root]
+    waiting = [storage.root]
     while waiting:
         folder = waiting.pop()
-        for name in place.names(folder):
+        for name in storage.names(folder):
             (waiting if name.endswith("/") else found).append(f"{folder}/{name.removesuffix('/')}")
     return found
 
 
-def _folders(names: Iterator[str]) -> list[str]:
-    return sorted(
-        {name[: at + 1] for name in names for at, letter in enumerate(name) if letter == "/"}
-    )
-
-
-def _first(place: RemoteStorage, path: str) -> int:
-    """Return how much of a file is fetched before anything is known of it."""
-    size = place.size(path)
+def _first(storage: RemoteStorage, path: str) -> int:
+    """Return how much of a file is fetched before its first bytes are known."""
+    size = storage.size(path)
     if path.lower().endswith(".safetensors"):
         return min(SNIFF, size)
-    return (
-        size if size <= WHOLE or (is_text_by_name(path.lower()) and size <= TEXT_LIMIT) else SNIFF
-    )
+    return size if size <= WHOLE or (has_text_name(path) and size <= TEXT_LIMIT) else SNIFF
 
 
-def _enough(place: RemoteStorage, path: str) -> int:
-    """Return how much of a file tells what it is, now that its first bytes are known."""
-    size = place.size(path)
-    with place.opened(path) as file:
+def _needed(storage: RemoteStorage, path: str) -> int:
+    """Return how much of a file is inspected, given its first bytes."""
+    size = storage.size(path)
+    with storage.opened(path) as file:
         head = file.read(min(SNIFF, size), 0)
-        if path.lower().endswith(".safetensors"):
-            length = LENGTH_BYTES + int.from_bytes(head[:LENGTH_BYTES], "little")
-            return min(length if length <= size else WHOLE, TEXT_LIMIT, size)
-    if (is_text_by_name(path.lower()) or looks_like_text(head[:HEAD])) and size <= TEXT_LIMIT:
+    if path.lower().endswith(".safetensors"):
+        length = LENGTH_BYTES + int.from_bytes(head[:LENGTH_BYTES], "little")
+        return min(length if length <= size else WHOLE, TEXT_LIMIT, size)
+    if (has_text_name(path) or looks_like_text(head[:HEAD])) and size <= TEXT_LIMIT:
         return size
     return min(STRINGS_LIMIT, size)
 
 
-def _look(place: RemoteStorage, path: str, budget: int) -> Content:
-    size, enough = place.size(path), _enough(place, path)
-    with place.opened(path) as opened, tempfile.TemporaryFile() as file:
-        file.write(opened.read(enough, 0))
+def _inspected(storage: RemoteStorage, path: str, name: str, budget: int) -> Entry:
+    size, needed = storage.size(path), _needed(storage, path)
+    with storage.opened(path) as opened, tempfile.TemporaryFile() as file:
+        file.write(opened.read(needed, 0))
         file.truncate(size)
         file.flush()
-        content = seen(file.fileno(), size, path, path.lower(), budget)
+        entry = inspect(file.fileno(), size, path, path, budget)._replace(path=name)
         is_tar = os.pread(file.fileno(), 5, 257) == b"ustar"
-    return (
-        content._replace(pickle=_TAR)
-        if is_tar and enough < size and not content.pickle
-        else content
-    )
+    is_partial = is_tar and needed < size and not entry.pickle
+    return entry._replace(pickle=_TAR) if is_partial else entry

@@ -1,56 +1,52 @@
-"""Pickles as the programs they are.
+"""Interprets the opcodes of a pickle: what it would import, and whether it would call any of it.
 
-Which opcodes a reader would come by, what they would import, whether they would call it. Nothing is
-imported or called.
-
-The machine keeps the stack, the marks and the memo that Python's own has, with kinds instead of
-values, so it stops where Python's would: words in a text may look like opcodes, but they take from
-an empty stack what a pickle has put there. Specification: `pickletools` in Python's library.
+Nothing is imported or called. The interpreter keeps the stack, the marks and the memo of CPython's
+unpickler, with kinds in place of values, so it stops where CPython's would: words of a text may
+look like opcodes, but they take from an empty stack what a pickle has put there. The table of
+opcodes is `pickletools`'.
 """
 
 from __future__ import annotations
 
+import pickle
+import pickletools
+import re
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import BinaryIO
 
 OPCODES = 200_000
-"""How many opcodes are followed. Plain text never comes near it."""
+"""Number of opcodes that are followed. Plain text never comes near it."""
 
-LINE = 64 << 10
-"""The longest line that an opcode may read, and how much is read at once.
+ASSEMBLED = "a name that is assembled at run time"
 
-Names of modules and numbers are shorter; longer texts stand in binary opcodes.
-"""
+_LINE = 64 << 10
+"""Longest line that an opcode may read: names and numbers are shorter, longer texts are binary."""
 
-ASSEMBLED = "a name that is put together when it runs"
-
-_IMPORTS = 50
 _KEPT = 512
-_HIGHEST = 5
-_FIXED = {
-    ord(code): size
-    for size, codes in ((1, "Kqh\x80\x82"), (2, "M\x83"), (4, "Jrj\x84"), (8, "G\x95"))
-    for code in codes
+_MAX_IMPORTS = 50
+_TABLE = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
+_LENGTH_BYTES = {
+    pickletools.TAKEN_FROM_ARGUMENT1: 1,
+    pickletools.TAKEN_FROM_ARGUMENT4: 4,
+    pickletools.TAKEN_FROM_ARGUMENT4U: 4,
+    pickletools.TAKEN_FROM_ARGUMENT8U: 8,
 }
-_COUNTED = {
-    ord(code): size
-    for size, codes in ((1, "UC\x8c\x8a"), (4, "TXB\x8b"), (8, "\x8d\x8e\x96"))
-    for code in codes
-}
-_LINES = {ord(code): count for count, codes in ((1, "ILFSVPpg"), (2, "ci")) for code in codes}
-_BARE = frozenset(
-    b"(.012NQRabd}eloit)]su\x85\x86\x87\x81\x88\x89\x8f\x90\x91\x92\x93\x94\x97\x98"
-) - frozenset(b"i")
+_TEXTS = (pickletools.pyunicode, pickletools.pybytes_or_str)
+_IMPORTS = frozenset(("GLOBAL", "INST", "STACK_GLOBAL"))
+_CALLS = frozenset(("REDUCE", "BUILD", "NEWOBJ", "NEWOBJ_EX", "OBJ"))
+_LIVE = frozenset(("PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4"))
+_PUTS = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
+_GETS = frozenset(("GET", "BINGET", "LONG_BINGET"))
+_KEEPS = frozenset(("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "MEMOIZE", "DUP"))
+_OCTAL = re.compile(rb"\s*[+-]?0[0-7]+")
+_STRING = re.compile(rb"""\s*(['"])(?P<text>.*)\1\s*""", re.DOTALL)
 
 
 class Kind(Enum):
-    """What a value on the machine's stack is, where it is no text.
-
-    Plain, or something that was imported or made by what was.
-    """
+    """A value on the stack that is not text: plain, or imported or made by what was imported."""
 
     PLAIN = 0
     LIVE = 1
@@ -60,12 +56,10 @@ PLAIN, LIVE = Kind.PLAIN, Kind.LIVE
 
 
 class Scan(NamedTuple):
-    """What opcodes say.
+    """The opcodes that were run, where the last complete pickle ends, its imports and calls.
 
-    How many were run, whether a pickle came to its end and where, what is imported, whether
-    anything imported is called.
-
-    `overrun` says that they go on after as many as are followed, or after what can be read.
+    `calls` is true if anything imported is called. `overrun` is true if opcodes continue after
+    OPCODES of them, or after the bytes at hand.
     """
 
     opcodes: int
@@ -75,225 +69,158 @@ class Scan(NamedTuple):
     overrun: bool = False
 
 
-def scan(read: Callable[[int, int], bytes], size: int) -> Scan:
-    """Return what the opcodes at the start say, up to the first at which Python would stop.
+def scan(file: BinaryIO, size: int) -> Scan:
+    """Run the opcodes of `file` up to the first at which CPython's unpickler would stop.
 
-    Several pickles may follow each other.
-
-    `read` returns so many bytes (fewer at the end) from a place, `size` is where the end is,
-    whether or not `read` goes so far.
+    Pickles may follow each other. `size` is the size of the whole, of which `file` may hold only
+    the start.
     """
-    tape, imports, count, end, calls = _Tape(read, size), dict[str, None](), 0, 0, False
-    machine = _Machine(imports)
+    interpreter, count, end, overrun = _Interpreter(), 0, 0, False
     try:
-        while tape.at < size:
+        while code := file.read(1):
             if count >= OPCODES:
-                return Scan(count, end, tuple(imports)[:_IMPORTS], calls, overrun=True)
-            code = tape.byte()
-            machine.step(code, *_argument(tape, code))
-            calls = calls or machine.calls
+                overrun = True
+                break
+            opcode = _TABLE[code]
+            interpreter.step(opcode, _arguments(file, size, opcode))
             count += 1
-            if code == ord("."):
-                end, machine = tape.at, _Machine(imports)
+            if opcode.name == "STOP":
+                end = file.tell()
+                interpreter.start()
+        else:
+            overrun = file.tell() < size
+    except EOFError:
+        overrun = True
     except (ValueError, IndexError, KeyError):
-        # What Python's machine stumbles over: the pickle has ended for us, and what came before
-        # would have run.
-        pass
-    return Scan(count, end, tuple(imports)[:_IMPORTS], calls, overrun=tape.is_short)
+        pass  # CPython fails here too, after it has run everything before
+    imports = tuple(interpreter.imports)[:_MAX_IMPORTS]
+    return Scan(count, end, imports, interpreter.calls, overrun)
 
 
-def _argument(tape: _Tape, code: int) -> tuple[bytes, bytes]:
-    """Return what follows an opcode: up to two lines, or bytes.
+def _arguments(file: BinaryIO, size: int, opcode: pickletools.OpcodeInfo) -> tuple[bytes, ...]:
+    """Read the arguments of an opcode: one or two lines, or bytes, of which the start is kept.
 
-    Raises ValueError for no opcode, or where there is less than it asks for.
+    Raises ValueError where the whole is too short, EOFError where only the bytes at hand are.
     """
-    if code in _BARE:
-        return b"", b""
-    if code in _LINES:
-        return tape.line(), tape.line() if _LINES[code] > 1 else b""
-    if code in _FIXED:
-        return tape.take(_FIXED[code]), b""
-    if code in _COUNTED:
-        return tape.take(int.from_bytes(tape.take(_COUNTED[code]), "little")), b""
-    raise ValueError
+    if opcode.arg is None:
+        return ()
+    length = opcode.arg.n
+    if length == pickletools.UP_TO_NEWLINE:
+        return tuple(_line(file, size) for _ in range(1 + opcode.arg.name.endswith("_pair")))
+    if length < 0:
+        length = int.from_bytes(file.read(_LENGTH_BYTES[length]), "little")
+    if length > size - file.tell():
+        raise ValueError
+    data = file.read(min(length, _KEPT))
+    if length > _KEPT:
+        file.seek(length - _KEPT, 1)
+    return (data,)
 
 
-class _Tape:
-    """Bytes that are read once, in order, a chunk at a time.
-
-    Of long ones only the start is kept.
-    """
-
-    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
-        self._read, self._size = read, size
-        self._chunk, self._start = b"", 0
-        self.at, self.is_short = 0, False
-
-    def byte(self) -> int:
-        place = self.at - self._start
-        if not 0 <= place < len(self._chunk):
-            self._load()
-            place = 0
-        self.at += 1
-        return self._chunk[place]
-
-    def take(self, count: int) -> bytes:
-        if count > self._size - self.at:
-            raise ValueError
-        kept = min(count, _KEPT)
-        if self.at - self._start + kept > len(self._chunk):
-            self._load()
-        place = self.at - self._start
-        self.at += count
-        return self._chunk[place : place + kept]
-
-    def line(self) -> bytes:
-        place = self.at - self._start
-        end = self._chunk.find(b"\n", place)
-        if end < 0:
-            self._load()
-            place, end = 0, self._chunk.find(b"\n")
-        if end < 0:
-            self.is_short = len(self._chunk) < min(LINE, self._size - self.at)
-            raise ValueError
-        self.at += end - place + 1
-        return self._chunk[place:end]
-
-    def _load(self) -> None:
-        self._chunk, self._start = self._read(self.at, LINE), self.at
-        self.is_short = not self._chunk and self.at < self._size
+def _line(file: BinaryIO, size: int) -> bytes:
+    line = file.readline(_LINE)
+    if not line.endswith(b"\n"):
+        raise EOFError if len(line) < _LINE and file.tell() < size else ValueError
+    return line[:-1]
 
 
-class _Machine:
-    """Python's machine for pickles, with kinds in the place of values.
+class _Interpreter:
+    """Raises IndexError, KeyError or ValueError where CPython's unpickler fails."""
 
-    Raises IndexError, KeyError or ValueError where Python's stops.
-    """
-
-    def __init__(self, imports: dict[str, None]) -> None:
-        self.stack: list[str | Kind] = []
-        self.below: list[list[str | Kind]] = []
-        self.memo: dict[int, str | Kind] = {}
-        self.imports = imports
+    def __init__(self) -> None:
+        self.imports: dict[str, None] = {}
         self.calls = False
+        self.start()
 
-    def step(self, code: int, argument: bytes, second: bytes) -> None:
-        letter = chr(code)
-        if letter in _PUSH:
-            self.stack.append(_pushed(letter, argument))
-        elif letter in _MEMO:
-            self._remember(letter, argument)
-        elif letter in _MARKED:
-            self._to_mark(letter, argument, second)
-        elif letter in _CALLS:
-            self._call(letter)
+    def start(self) -> None:
+        """Forget the stack and the memo: another pickle starts."""
+        self._stack: list[str | Kind] = []
+        self._marked: list[list[str | Kind]] = []
+        self._memo: dict[int, str | Kind] = {}
+
+    def step(self, opcode: pickletools.OpcodeInfo, arguments: tuple[bytes, ...]) -> None:
+        """Run one opcode."""
+        if opcode.name == "MARK":
+            self._marked.append(self._stack)
+            self._stack = []
+        elif opcode.name == "POP" and not self._stack:
+            self._stack = self._marked.pop()
+        elif opcode.name in _PUTS:
+            self._memo[_index(arguments[0], opcode)] = self._stack[-1]
         else:
-            self._other(letter, argument, second)
+            operands = self._operands(opcode.stack_before)
+            self._stack += self._results(opcode, operands, arguments)
 
-    def _remember(self, letter: str, argument: bytes) -> None:
-        if letter == "\x94":
-            self.memo[len(self.memo)] = self.stack[-1]
-            return
-        key = int(argument) if letter in "pg" else int.from_bytes(argument, "little")
-        if letter in "pqr":
-            self.memo[key] = self.stack[-1]
-        else:
-            self.stack.append(self.memo[key])
-
-    def _to_mark(self, letter: str, argument: bytes, second: bytes) -> None:
-        """Run an opcode that takes everything down to the last mark."""
-        items, self.stack = self.stack, self.below.pop()
-        if letter in "tld\x91":
-            self.stack.append(PLAIN)
-        elif letter in "eu\x90":
-            self._need_one()
-        elif letter == "i":
-            self._import(_text(argument), _text(second))
-            self.calls = True
-        elif letter == "o":
-            self.calls = self.calls or items[0] is LIVE
-            self.stack.append(LIVE)
-
-    def _call(self, letter: str) -> None:
-        """Run an opcode that calls what lies under its arguments.
-
-        What was never imported cannot be called.
-        """
-        for _ in range(2 if letter == "\x92" else 1):
-            self.stack.pop()
-        if self.stack[-1] is not LIVE:
-            raise ValueError
-        self.calls = True
-
-    def _take(self, letter: str) -> None:
-        """Run an opcode that takes one to three values, and makes a tuple of them or puts them into what lies under them."""
-        for _ in range(_TAKEN[letter]):
-            self.stack.pop()
-        if letter in "as":
-            self._need_one()
-        elif letter not in ".0":
-            self.stack.append(PLAIN)
-
-    def _need_one(self) -> None:
-        if not self.stack:
+    def _operands(self, before: list[pickletools.StackObject]) -> list[str | Kind]:
+        """Take the operands of an opcode from the stack, down to the last mark where it says so."""
+        items: list[str | Kind] = []
+        count = len(before)
+        if pickletools.markobject in before:
+            items, self._stack = self._stack, self._marked.pop()
+            count = before.index(pickletools.markobject)
+        if count > len(self._stack):
             raise IndexError
+        start = len(self._stack) - count
+        taken = self._stack[start:] + items
+        del self._stack[start:]
+        return taken
 
-    def _other(self, letter: str, argument: bytes, second: bytes) -> None:
-        if letter == "(":
-            self.below.append(self.stack)
-            self.stack = []
-        elif letter == "0" and not self.stack:
-            self.stack = self.below.pop()
-        elif letter in _TAKEN:
-            self._take(letter)
-        elif letter == "2":
-            self.stack.append(self.stack[-1])
-        elif letter == "Q":
-            self.stack[-1] = LIVE
-        elif letter == "c":
-            self._import(_text(argument), _text(second))
-        elif letter == "\x93":
-            self._import_from_stack()
-        elif letter == "\x80" and argument[0] > _HIGHEST:
+    def _results(
+        self,
+        opcode: pickletools.OpcodeInfo,
+        operands: list[str | Kind],
+        arguments: tuple[bytes, ...],
+    ) -> list[str | Kind]:
+        """Return what an opcode puts on the stack."""
+        if opcode.name in _IMPORTS:
+            self.calls |= opcode.name == "INST"
+            return [self._import(*(map(_text, arguments) if arguments else operands))]
+        if opcode.name in _CALLS:
+            if operands[0] is not LIVE and opcode.name != "OBJ":
+                raise ValueError
+            self.calls |= operands[0] is LIVE
+            return [LIVE]
+        if opcode.name in _GETS:
+            return [self._memo[_index(arguments[0], opcode)]]
+        if opcode.name in _KEEPS:
+            if opcode.name == "MEMOIZE":
+                self._memo[len(self._memo)] = operands[0]
+            return operands[:1] * len(opcode.stack_after)
+        if opcode.name == "PROTO" and arguments[0][0] > pickle.HIGHEST_PROTOCOL:
             raise ValueError
+        return [_value(opcode, arguments) for _ in opcode.stack_after]
 
-    def _import_from_stack(self) -> None:
-        name, module = self.stack.pop(), self.stack.pop()
-        if PLAIN in (name, module):
+    def _import(self, module: str | Kind, name: str | Kind) -> Kind:
+        if PLAIN in (module, name):
             raise ValueError
-        self._import(module, name)
-
-    def _import(self, module: str | Kind, name: str | Kind) -> None:
-        self.imports[
-            f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else ASSEMBLED
-        ] = None
-        self.stack.append(LIVE)
+        is_known = isinstance(module, str) and isinstance(name, str)
+        self.imports[f"{module}.{name}" if is_known else ASSEMBLED] = None
+        return LIVE
 
 
-_PUSH = frozenset("IJKMLNFGSTUVXBCP)]}\x82\x83\x84\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x96\x97")
-_MEMO = frozenset("pqrghj\x94")
-_MARKED = frozenset("1tlde\x91u\x90io")
-_CALLS = frozenset("Rb\x81\x92")
-_TAKEN = {".": 1, "0": 1, "a": 1, "s": 2, "\x85": 1, "\x86": 2, "\x87": 3}
-
-
-def _pushed(letter: str, argument: bytes) -> str | Kind:
-    """Return what an opcode puts on the stack.
-
-    Raises ValueError for a text or a number that Python does not read.
-    """
-    if letter in "TUVX\x8c\x8d":
-        return _text(argument)
-    if letter == "S":
-        quoted = argument.strip()
-        if len(quoted) < 2 or quoted[:1] != quoted[-1:] or quoted[:1] not in (b"'", b'"'):  # noqa: PLR2004 - two quotes
+def _value(opcode: pickletools.OpcodeInfo, arguments: tuple[bytes, ...]) -> str | Kind:
+    """Return what an opcode makes of its argument. Raises ValueError where CPython rejects it."""
+    if opcode.name in _LIVE:
+        return LIVE
+    if opcode.name == "STRING":
+        quoted = _STRING.fullmatch(arguments[0])
+        if quoted is None:
             raise ValueError
-        return _text(quoted[1:-1])
-    if letter in "IL":
-        int(argument.removesuffix(b"L"), 0)
-    elif letter == "F":
-        float(argument)
-    return LIVE if letter in "P\x82\x83\x84" else PLAIN
+        return _text(quoted["text"])
+    if opcode.stack_after[0] in _TEXTS:
+        return _text(arguments[0])
+    if opcode.name in ("INT", "LONG", "FLOAT"):
+        number = arguments[0].partition(b"\0")[0]  # C reads no further
+        if opcode.name == "FLOAT":
+            float(number)
+        elif not (opcode.name == "INT" and _OCTAL.fullmatch(number)):
+            int(number.removesuffix(b"L"), 0)
+    return PLAIN
+
+
+def _index(argument: bytes, opcode: pickletools.OpcodeInfo) -> int:
+    is_text = opcode.name in ("PUT", "GET")
+    return int(argument.partition(b"\0")[0]) if is_text else int.from_bytes(argument, "little")
 
 
 def _text(data: bytes) -> str:

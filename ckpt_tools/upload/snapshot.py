@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import NotAFile
-from ckpt_tools.scan.entry import is_left_out
+from ckpt_tools.scan.entry import is_never_uploaded
 from ckpt_tools.storage.copy import copy_range
 from ckpt_tools.storage.digests import sums_of_file
 from ckpt_tools.storage.durable import remove, writing
@@ -51,7 +51,7 @@ def files_below(root: str) -> tuple[str, ...]:
     for folder, names, files in os.walk(root):
         below = os.path.relpath(folder, root)
         prefix = "" if below == "." else f"{below}/"
-        names[:] = sorted(name for name in names if not is_left_out(f"{prefix}{name}/"))
+        names[:] = sorted(name for name in names if not is_never_uploaded(f"{prefix}{name}/"))
         for name in files:
             _refuse_special(os.path.join(folder, name))
             found.append(f"{prefix}{name}")

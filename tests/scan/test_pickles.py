@@ -91,6 +91,9 @@ RUNS = {
     "after a bytearray": b"\x96\x01\0\0\0\0\0\0\0x0" + CALL,
     "after two megabytes": b"X" + struct.pack("<I", 2 << 20) + b"a" * (2 << 20) + b"0" + CALL,
     "after many opcodes": b"I1\n0" * 150_000 + CALL,
+    "after a truth": b"I01\n0" + CALL,
+    "after an octal number": b"I017\n0" + CALL,
+    "after a number that C reads up to a NUL": b"I1\0x\n0" + CALL,
     "by its memo": b"\x8c\x08builtins\x94\x8c\x03len\x940h\x00h\x01\x93(S'pwned'\ntR.",
 }
 
@@ -188,4 +191,4 @@ def test_a_file_of_weights_may_be_a_pickle_too(tmp_path: Path) -> None:
 
 def test_a_compressed_file_cannot_ask_for_all_memory(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x5d\0\0\0\xff" + b"\xff" * 8 + bytes(100))
-    assert single(str(tmp_path / "a.png"))[0].content == "an LZMA file"
+    assert single(str(tmp_path / "a.png"))[0].file_type == "an LZMA file"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.rule import Rule, Violation
-from ckpt_tools.scan.entry import is_left_out
+from ckpt_tools.scan.entry import is_never_uploaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def check(subject: Subject) -> Iterator[Violation]:
     for entry in sorted(entries, key=lambda entry: entry.path):
         if told and entry.path.startswith(told):
             continue
-        if entry.kind == "folder" and is_left_out(entry.path):
+        if entry.kind == "folder" and is_never_uploaded(entry.path):
             told = entry.path
             yield Violation(
                 "is not uploaded by hf, and was not looked into", entry.path, severity=Severity.NOTE
@@ -79,7 +79,7 @@ def _only_leads_there(folder: Entry, entries: tuple[Entry, ...]) -> bool:
         if entry.path.startswith(folder.path) and entry.path != folder.path
     ]
     return bool(inside) and all(
-        entry.kind == "folder" and is_left_out(entry.path) for entry in inside
+        entry.kind == "folder" and is_never_uploaded(entry.path) for entry in inside
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.rule import Rule, Violation
-from ckpt_tools.scan.entry import is_left_out
+from ckpt_tools.scan.entry import is_never_uploaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ _SPECIAL, _RUN, _WORLD = 0o6000, 0o111, 0o002
 def check(subject: Subject) -> Iterator[Violation]:
     """Yield one finding for each file or folder."""
     for entry in subject.entries or ():
-        if entry.kind not in ("file", "folder") or is_left_out(entry.path):
+        if entry.kind not in ("file", "folder") or is_never_uploaded(entry.path):
             continue
         faults = [
             *(

@@ -84,8 +84,8 @@ def _suffix(path: str) -> str:
 def _fault(entry: Entry, suffix: str) -> tuple[str, Severity | None]:
     """Return (what is wrong, how bad that is if not as bad as the rule says), "" for nothing."""
     held = (
-        entry.content
-        if suffix in _PICTURES or entry.content in _KNOWN.get(suffix, ())
+        entry.file_type
+        if suffix in _PICTURES or entry.file_type in _KNOWN.get(suffix, ())
         else _held(entry)
     )
     due = (
@@ -98,7 +98,7 @@ def _fault(entry: Entry, suffix: str) -> tuple[str, Severity | None]:
     if entry.is_zip and held != magic.ZIP and magic.ZIP not in (*due, *_OWN.get(suffix, ())):
         return f"is {held or 'data'}, and a zip archive behind it", None
     if due and held not in due:
-        is_picture = suffix in _PICTURES and held in magic.PICTURES
+        is_picture = suffix in _PICTURES and held in magic.IMAGES
         return (
             f"is {held or 'of a kind that is not known'}, and its name says {due[0]}",
             Severity.NOTE if is_picture else None,
@@ -112,9 +112,9 @@ def _fault(entry: Entry, suffix: str) -> tuple[str, Severity | None]:
 
 def _held(entry: Entry) -> str:
     """Return what a file is by its content, "" where nobody knows."""
-    if entry.text is not None and entry.content != magic.SCRIPT and _is_text(entry):
+    if entry.text is not None and entry.file_type != magic.SCRIPT and _is_text(entry):
         return _TEXT
-    return entry.content
+    return entry.file_type
 
 
 def _is_text(entry: Entry) -> bool:
