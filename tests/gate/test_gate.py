@@ -333,7 +333,7 @@ def test_depth_is_no_matter_and_what_cannot_be_read_is_told(tmp_path: Path) -> N
     (folder / "gone.md").symlink_to("nothing")
     found = {(finding.code, finding.what) for finding in findings(folder)}
     assert ("CK808", "is code") in found
-    assert ("CK810", "was not looked through for secrets: it leads nowhere") in found
+    assert ("CK810", "was not scanned for secrets: the link leads nowhere") in found
 
 
 def test_a_checkpoint_further_down_does_not_stand_for_the_folder(

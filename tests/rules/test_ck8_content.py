@@ -240,7 +240,7 @@ def test_a_picture_of_another_format_is_a_note(tmp_path: Path) -> None:
     folder = changed(tmp_path / "it", both(carded, added("a.png", b"\xff\xd8\xff\xe0" + bytes(20))))
     assert {
         (finding.code, str(finding.severity), finding.what) for finding in findings(folder)
-    } == {("CK821", "note", "is a JPEG image, and its name says a PNG image")}
+    } == {("CK821", "note", "is a JPEG image, but its name says a PNG image")}
     assert gate(str(folder), settings=NOTHING).passes
 
 

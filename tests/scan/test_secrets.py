@@ -28,7 +28,7 @@ from ckpt_tools.api._verify import verify
 from ckpt_tools.report.formats import github, junit, markdown, sarif, text
 from ckpt_tools.report.json import findings as findings_json
 from ckpt_tools.report.pages import verdict as verdict_page
-from ckpt_tools.rules.checks import ck810_secrets
+from ckpt_tools.rules.checks import file_content
 from ckpt_tools.scan.folder import single
 from ckpt_tools.scan.home_paths import hidden, homes
 from ckpt_tools.scan.redact import Known
@@ -297,12 +297,12 @@ def test_secrets_without_number_are_counted(tmp_path: Path) -> None:
         if finding.code == "CK810"
     ]
     assert len(told) == 21
-    assert "holds 37 more secrets of this kind: Hugging Face token" in told
+    assert "contains 37 more secrets of this kind: Hugging Face token" in told
 
 
 def test_kinds_have_their_article() -> None:
     spelled = {
-        kind: ck810_secrets._a(kind)
+        kind: file_content._with_article(kind)
         for kind in (
             "API key (sk-)",
             "AWS key",

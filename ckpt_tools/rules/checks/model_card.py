@@ -1,0 +1,136 @@
+"""The rule about the model card: README.md and its YAML front matter."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ckpt_tools.rules.finding import Need, Severity
+from ckpt_tools.rules.profiles import profile_of
+from ckpt_tools.rules.rule import Violation, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from ckpt_tools.rules.profiles import Profile
+    from ckpt_tools.rules.rule import Subject
+
+_CARD = "README.md"
+_MAX_LENGTH = 64 << 10
+_MAX_DEPTH = 50
+_PLACEHOLDERS = frozenset(
+    (
+        *("unset", "none", "null", "todo", "tbd", "fixme", "n/a", "na", "placeholder", "example"),
+        *("license", "your-license", "xxx"),
+    )
+)
+_ID = re.compile(r"[A-Za-z0-9][\w .+/@:-]*", re.ASCII)
+_EXACT = {"lerobot": {"library_name": "lerobot", "pipeline_tag": "robotics"}}
+_UNFILLED_TITLE = re.compile(r"^#+ .*\{\{.*\}\}", re.MULTILINE)
+
+
+@rule("CK813", "model-card", Severity.WARNING, needs=Need.FILES, supply_chain=True)
+def model_card(subject: Subject) -> Iterator[Violation]:
+    """The model card is missing, or lacks what the profile requires.
+
+    The Hub reads the YAML front matter of README.md: without a license nobody may use the model,
+    without a pipeline tag or a base model it cannot be found, and its origin is unknown. LeRobot's
+    profile requires license, library_name (lerobot) and pipeline_tag (robotics), transformers'
+    license and one of pipeline_tag and base_model, generic license. Placeholders that a template
+    left do not count: `???`, `[More Information Needed]`, a title `# {{ model_id }}`. The front
+    matter is plain YAML without anchors: a few lines of them can expand beyond all memory.
+
+    Write README.md with a front matter between two lines `---`.
+
+    - bad: a README.md without front matter, `license: "???"`
+    - good: `license: apache-2.0`, `library_name: lerobot`, `pipeline_tag: robotics`
+    """
+    profile = profile_of(subject)
+    if not profile.card:
+        return
+    text = next((entry.text for entry in subject.entries or () if entry.path == _CARD), None)
+    if text is None:
+        remedy = f"write one, with {' and '.join(profile.card)} in its front matter"
+        yield Violation("is missing", _CARD, next=remedy)
+        return
+    front, fault = _front_matter(text)
+    if fault:
+        yield Violation(fault, _CARD, next="start it with a line ---, YAML, and a line ---")
+        return
+    yield from _key_faults(front, profile)
+    unfilled = _UNFILLED_TITLE.search(text.partition("```")[0])
+    if unfilled:
+        what = f"has the title of a template: {unfilled[0][:60]!r}"
+        yield Violation(what, _CARD, next="write the model's name")
+
+
+def _key_faults(front: dict[str, object], profile: Profile) -> Iterator[Violation]:
+    for item in profile.card:
+        keys, name = item.split("|"), item.replace("|", " or ")
+        given = [front[key] for key in keys if front.get(key)]
+        if not given:
+            remedy = f'add it: profile "{profile.name}" requires it'
+            yield Violation(f"has no {name} in its front matter", _CARD, name, remedy)
+        elif not any(map(_is_filled, given)):
+            what = f"has a placeholder as {name}: {_shown(given[0])}"
+            yield Violation(what, _CARD, name, "write the real value")
+    for key, value in _EXACT.get(profile.name, {}).items():
+        if _is_filled(front.get(key)) and front[key] != value:
+            what = f"has {key}: {_shown(front[key])}, but a LeRobot policy has {value}"
+            yield Violation(what, _CARD, key, f"write {key}: {value}")
+
+
+def _shown(value: object) -> str:
+    return repr(value[:60]) if isinstance(value, str) else f"a {type(value).__name__}"
+
+
+def _is_filled(value: object) -> bool:
+    """Whether a value is a name, or a list of names, and not a placeholder."""
+    values = value if isinstance(value, list) else [value]
+    return bool(values) and all(isinstance(one, str) and _is_name(one) for one in values)
+
+
+def _is_name(word: str) -> bool:
+    is_placeholder = word.lower() in _PLACEHOLDERS or "information needed" in word.lower()
+    return _ID.fullmatch(word) is not None and not is_placeholder
+
+
+def _front_matter(text: str) -> tuple[dict[str, object], str]:
+    """Return the front matter and what is wrong with it, "" for nothing."""
+    import yaml  # noqa: PLC0415 - the only use, and slow to import
+
+    first, *lines = (line.rstrip() for line in text.removeprefix("\ufeff").splitlines() or ("",))
+    if first != "---" or "---" not in lines:
+        return {}, "has no front matter"
+    front = "\n".join(lines[: lines.index("---")])
+    if len(front) > _MAX_LENGTH:
+        return {}, "has a front matter of more than 64 kB"
+    try:
+        fault = _bomb(front, yaml)
+        value = {} if fault else yaml.load(front, Loader=yaml.SafeLoader)
+    except Exception:  # noqa: BLE001 - the library raises a dozen kinds of errors on tags and values that do not fit
+        return {}, "has a front matter that is not valid YAML"
+    if not isinstance(value, dict):
+        return {}, "has a front matter that is not a mapping"
+    return value, fault
+
+
+def _bomb(front: str, yaml: ModuleType) -> str:
+    """Return what would make the front matter expensive to load, "" for nothing.
+
+    Reading it token by token takes time that is linear in its size.
+    """
+    opening = (
+        *(yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken),
+        *(yaml.BlockSequenceStartToken, yaml.BlockMappingStartToken),
+    )
+    closing = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
+    depth = 0
+    for token in yaml.scan(front, Loader=yaml.SafeLoader):
+        if isinstance(token, yaml.AnchorToken | yaml.AliasToken):
+            return "has a front matter with anchors or aliases, which can expand beyond all memory"
+        depth += isinstance(token, opening) - isinstance(token, closing)
+        if depth > _MAX_DEPTH:
+            return f"has a front matter with more than {_MAX_DEPTH} levels of nesting"
+    return ""

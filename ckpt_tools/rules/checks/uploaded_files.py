@@ -1,0 +1,336 @@
+"""Rules about the files that an upload would include: their types, names, modes, sizes, links."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ckpt_tools.rules.finding import Need, Severity
+from ckpt_tools.rules.profiles import GENERIC, allows, is_state, matches, profile_of
+from ckpt_tools.rules.remedy import Remedy
+from ckpt_tools.rules.rule import Violation, rule
+from ckpt_tools.scan.entry import is_never_uploaded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ckpt_tools.rules.rule import Subject
+    from ckpt_tools.scan.entry import Entry
+
+_supply_chain = partial(rule, needs=Need.FILES, supply_chain=True)
+
+_WHY_NOT = {
+    ".svg": ": it can contain scripts, which a browser runs",
+    ".html": ": it can contain scripts, which a browser runs",
+    ".pdf": ": it can contain scripts and files",
+    "requirements.txt": ": it says what to install, which runs code",
+}
+_SPECIAL = {
+    "pipe": "a named pipe, on which a reader blocks forever",
+    "socket": "a socket",
+    "device": "a device",
+}
+_HUB_FILES = (".gitattributes", ".gitignore")
+_PRIVATE = (
+    *(".env", ".git", ".netrc", ".ssh", ".aws", ".npmrc", ".pypirc", ".htpasswd"),
+    ".git-credentials",
+)
+_LEFTOVER_FOLDERS = ("wandb", "__pycache__", "__macosx", "node_modules", "lightning_logs", "mlruns")
+_LEFTOVER_ENDS = ("~", ".swp", ".swo", ".bak", ".orig", ".rej", ".tmp", ".pyc", ".pyo", ".log")
+_LEFTOVER_NAMES = ("thumbs.db", "desktop.ini", "nohup.out", "core")
+_SET_ID, _EXECUTABLE, _WORLD_WRITABLE = 0o6000, 0o111, 0o002
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0]")
+"""Letters and marks that Unicode has and nothing shows. Emoji need variation selectors."""
+
+
+@_supply_chain("CK804", "file-type", Severity.ERROR)
+def file_type(subject: Subject) -> Iterator[Violation]:
+    """The profile does not allow this type of file.
+
+    Uploading a whole folder also uploads what happens to be in it: archives, logs, notebooks,
+    optimizer state, binaries. Not all of them can be inspected, so the gate lists what belongs in a
+    checkpoint and rejects the rest. SVG and PDF are rejected because they can contain scripts, and
+    requirements.txt (except under generic) because it says what to install: both belong in a model
+    card.
+
+    Leave the file out, or allow its type in ckpt.toml: `[allow] files = ["*.onnx"]`.
+
+    - bad: `model.onnx`, `images/plot.svg`, `notebook.ipynb`
+    - good: `model.safetensors`, `images/plot.png`, `LICENSE`
+    """
+    profile = profile_of(subject)
+    for entry in _files(subject):
+        if not allows(profile, entry.path):
+            path = entry.path.lower()
+            why = next((reason for end, reason in _WHY_NOT.items() if path.endswith(end)), "")
+            yield Violation(
+                f'file type not allowed by profile "{profile.name}"{why}',
+                entry.path,
+                next="leave it out, or allow its type in ckpt.toml: [allow] files",
+            )
+
+
+@_supply_chain("CK805", "link", Severity.ERROR)
+def link(subject: Subject) -> Iterator[Violation]:
+    """A link leads out of the folder.
+
+    The file behind a link is uploaded under the link's name: a file of this machine that was not
+    meant to be published, or one that changes independently of the checkpoint. A link to a file in
+    the folder is a note, since most copies and uploads make a second file of it. Snapshots in the
+    Hugging Face cache consist of links to the cache's blobs; these are allowed.
+
+    Replace the link with the file.
+
+    - bad: `host.md -> /etc/hostname`
+    - good: `host.md` as a file
+    """
+    for entry in subject.entries or ():
+        if entry.kind != "link" or (not entry.leaves and "/blobs/" in entry.target):
+            continue
+        yield Violation(
+            f"is a link to {entry.target!r}{', outside the folder' * entry.leaves}",
+            entry.path,
+            next=f"replace the link with the file{', or leave it out' * entry.leaves}",
+            severity=None if entry.leaves else Severity.NOTE,
+        )
+
+
+@_supply_chain("CK806", "special-file", Severity.ERROR)
+def special_file(subject: Subject) -> Iterator[Violation]:
+    """The folder contains a pipe, a socket or a device.
+
+    A reader of a named pipe blocks forever; a device or a socket has no bytes to upload. None
+    belongs in a checkpoint. The gate never opens one.
+
+    Remove it.
+
+    - bad: `mkfifo out/pipe`
+    - good: files, folders and links only
+    """
+    for entry in subject.entries or ():
+        if entry.kind in _SPECIAL:
+            yield Violation(f"is {_SPECIAL[entry.kind]}", entry.path, next="remove it")
+
+
+@_supply_chain("CK807", "leftover", Severity.WARNING)
+def leftover(subject: Subject) -> Iterator[Violation]:
+    """The folder contains hidden files or leftovers.
+
+    `.env` and `.netrc` contain passwords, `wandb/` logs, configs and the command line of every run.
+    Editors leave copies of what was deleted (`*~`, `.swp`), Python its caches, file managers their
+    lists (`.DS_Store`). They are uploaded with the folder, unnoticed.
+
+    Remove them, or copy what belongs to the checkpoint to a clean folder. `.gitattributes` and
+    `.gitignore` are allowed. The folders `.git/` of a clone and `.cache/huggingface/` of a download
+    are a note: neither `hf upload` nor `ckpt upload` sends them, and the gate does not inspect
+    their contents.
+
+    - bad: `.env`, `wandb/`, `config.json~`
+    - good: `.gitattributes`
+    """
+    reported = ""
+    entries = sorted(subject.entries or (), key=lambda entry: entry.path)
+    for entry in entries:
+        if reported and entry.path.startswith(reported):
+            continue
+        is_folder = entry.kind == "folder"
+        name = entry.path.removesuffix("/").rpartition("/")[2].lower()
+        is_private = name in _PRIVATE or name.startswith(".env")
+        severity = Severity.ERROR if is_private else None
+        if is_folder and is_never_uploaded(entry.path):
+            fault, severity = "is not uploaded by hf, and was not inspected", Severity.NOTE
+        elif is_folder and name == ".cache" and _has_only_hub_cache(entry, entries):
+            fault = ""
+        elif is_private:
+            fault = "can contain passwords or a history"
+        elif name.startswith(".") and name not in _HUB_FILES:
+            fault = "is hidden"
+        else:
+            fault = "is a leftover" if _is_leftover(name, is_folder=is_folder) else ""
+        if fault:
+            reported = entry.path if is_folder else reported
+            remedy = "" if severity is Severity.NOTE else "remove it before the upload"
+            yield Violation(fault, entry.path, next=remedy, severity=severity)
+
+
+def _has_only_hub_cache(folder: Entry, entries: list[Entry]) -> bool:
+    """Whether a `.cache/` contains only the folder that no upload includes."""
+    below = [entry for entry in entries if entry.path.startswith(folder.path) and entry != folder]
+    hub_caches = [
+        entry for entry in below if entry.kind == "folder" and is_never_uploaded(entry.path)
+    ]
+    return bool(below) and below == hub_caches
+
+
+def _is_leftover(name: str, *, is_folder: bool) -> bool:
+    if is_folder:
+        return name in _LEFTOVER_FOLDERS
+    is_autosave = name.startswith("#") and name.endswith("#")
+    return name.endswith(_LEFTOVER_ENDS) or name in _LEFTOVER_NAMES or is_autosave
+
+
+@_supply_chain("CK814", "mode", Severity.WARNING)
+def mode(subject: Subject) -> Iterator[Violation]:
+    """A file is executable, or writable by all users.
+
+    A checkpoint contains nothing to run: an executable file is a stray script, or a mistake made
+    when unpacking, and set-user-ID bits lend the rights of the owner. What all users may write can
+    be changed between the check and the upload.
+
+    `chmod 644` the files and `chmod 755` the folders.
+
+    - bad: `-rwxrwxrwx config.json`
+    - good: `-rw-r--r-- config.json`
+    """
+    for entry in subject.entries or ():
+        if entry.kind not in ("file", "folder") or is_never_uploaded(entry.path):
+            continue
+        is_file = entry.kind == "file"
+        faults = {
+            "has a set-user-ID or set-group-ID bit": entry.mode & _SET_ID and is_file,
+            "is executable": entry.mode & _EXECUTABLE and is_file,
+            "is writable by all users": entry.mode & _WORLD_WRITABLE,
+        }
+        if any(faults.values()):
+            yield Violation(
+                f"{' and '.join(fault for fault, has in faults.items() if has)} "
+                f"(mode {entry.mode:o})",
+                entry.path,
+                next=Remedy(("chmod", "644" if is_file else "755", f"WHERE/{entry.path}")),
+            )
+
+
+@_supply_chain("CK815", "files-too-large", Severity.ERROR)
+def files_too_large(subject: Subject) -> Iterator[Violation]:
+    """A file is larger than the Hub accepts, or there are very many files.
+
+    The Hub rejects files of more than 50 GB. Folders of more than 10,000 files and repositories of
+    more than 100,000 are slow to list, to clone and to load; that is a note.
+
+    `ckpt reshard` splits weights into smaller files. Pack many small files, or leave them out.
+
+    - bad: `model.safetensors` of 60 GB
+    - good: 12 shards of 5 GB and their index
+    """
+    profile = profile_of(subject)
+    counts: Counter[str] = Counter()
+    fewer = "leave out what is not needed"
+    for entry in subject.entries or ():
+        if entry.kind != "folder":
+            counts[entry.path.rpartition("/")[0]] += 1
+        if entry.size > profile.largest:
+            yield Violation(
+                f"has {entry.size:,} bytes; the Hub accepts {profile.largest:,} at most",
+                entry.path,
+                next="split it: ckpt reshard",
+            )
+    for folder, count in counts.items():
+        if count > profile.many:
+            what = f"contains {count:,} files, more than {profile.many:,}"
+            yield Violation(what, f"{folder}/" * bool(folder), "", fewer, Severity.NOTE)
+    if counts.total() > profile.most:
+        what = f"contains {counts.total():,} files in all, more than {profile.most:,}"
+        yield Violation(what, next=fewer, severity=Severity.NOTE)
+
+
+@_supply_chain("CK816", "required-file", Severity.ERROR)
+def required_file(subject: Subject) -> Iterator[Violation]:
+    """A file that the profile requires is missing.
+
+    An upload without its weights or its config is useless, and the gate cannot check what is
+    missing. LeRobot's profile requires config.json and model.safetensors, transformers' config.json
+    and a .safetensors file, generic a .safetensors file, which may be in a subfolder, as the parts
+    of a diffusers pipeline are.
+
+    Save the checkpoint again, or name the folder that contains it.
+
+    - bad: `config.json` alone
+    - good: `config.json` and `model.safetensors`
+    """
+    profile = profile_of(subject)
+    names = [
+        entry.path
+        for entry in _files(subject)
+        if (profile.name == GENERIC.name or "/" not in entry.path) and not is_state(entry.path)
+    ]
+    for glob in profile.required:
+        if not any(matches(name, (glob,)) for name in names):
+            remedy = f'save the checkpoint again: profile "{profile.name}" requires this file'
+            yield Violation("is missing", glob, next=remedy)
+
+
+@_supply_chain("CK817", "stale-suppression", Severity.NOTE)
+def stale_suppression(_subject: Subject) -> Iterator[Violation]:
+    """A suppression in the settings matches nothing, or has expired.
+
+    A suppression that matches no finding hides the next one that it matches; one that has expired
+    hides nothing any more, and what it hid is reported again. The gate reports both as notes, since
+    neither is the checkpoint's fault. It is the gate that reads the settings, so this rule reports
+    nothing by itself.
+
+    Remove it from ckpt.toml, or review the finding and set a later date.
+
+    - bad: `expires = 2020-01-01`
+    - good: no entry for what was repaired
+    """
+    yield from ()
+
+
+@_supply_chain("CK822", "twin-names", Severity.WARNING)
+def twin_names(subject: Subject) -> Iterator[Violation]:
+    """Two names are the same on another file system.
+
+    On macOS and Windows, Config.json and config.json are the same file, and on macOS so are two
+    spellings of an accented letter. After a download only one of the two is left, and which one is
+    undefined: the loaded file may not be the checked one.
+
+    Rename one, or leave it out. Names in a folder whose own name is a twin are not reported.
+
+    - bad: `Config.json` beside `config.json`
+    - good: `config.json`
+    """
+    alike: defaultdict[str, list[str]] = defaultdict(list)
+    for entry in subject.entries or ():
+        path = entry.path.removesuffix("/")
+        folder, _, name = path.rpartition("/")
+        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+        alike[f"{folder}/{folded}"].append(path)
+    for first, *twins in alike.values():
+        for path in twins:
+            yield Violation(
+                f"has the same name as {first!r} on file systems that ignore case or spelling",
+                path,
+                next="rename one, or leave it out",
+            )
+
+
+@_supply_chain("CK823", "odd-file-names", Severity.ERROR)
+def odd_file_names(subject: Subject) -> Iterator[Violation]:
+    """A file name contains an invisible character.
+
+    A control character in a name changes what a terminal or a log shows: a line break and a color
+    make a name look like a verdict. A character that reverses the writing direction shows
+    `gnp.exe.md` as another type, and one of no width makes two names look the same. No tool writes
+    such names.
+
+    Rename the file, and find out what wrote it.
+
+    - bad: `a.md` with an escape sequence in its name
+    - good: `a.md`, also `é.md` and `模型.md`
+    """
+    for entry in subject.entries or ():
+        name = entry.path.removesuffix("/").rpartition("/")[2]
+        hidden = [sign for sign in name if not sign.isprintable() or _BLANK.match(sign)]
+        if hidden:
+            yield Violation(
+                f"has an invisible character (U+{ord(hidden[0]):04X}) in its name",
+                entry.path,
+                next="rename it, or leave it out",
+            )
+
+
+def _files(subject: Subject) -> Iterator[Entry]:
+    return (entry for entry in subject.entries or () if entry.is_file)
