@@ -1,7 +1,7 @@
-"""Secrets in text: tokens, keys, passwords; and text with the secrets in it made unreadable.
+"""Finds secrets in text: tokens, keys, passwords; and redacts them.
 
-What is shown of a secret are its first four characters at most, and never more than a third. Time
-is linear in the text, and in the number of secrets.
+At most the first four characters of a secret are shown, and never more than a third. Time is linear
+in the text, and in the number of secrets.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.scan.redact import SHOWN, Known, redacted
-from ckpt_tools.scan.secret_patterns import KINDS, Hit, Kind, compiled, is_real
+from ckpt_tools.scan.secret_patterns import Match, Pattern, compiled, patterns
 from ckpt_tools.scan.unescape import dense, encoded, overlapping_chunks, unescaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MOST = 10_000
-"""Secrets that are looked for in one text; who has so many looks at the text."""
+"""Secrets that are reported of one text."""
 
 _SHORT = ("://", "passw", "machine", "private key", "private-lines")
-"""Words of kinds whose secrets can be short, or stand on other lines."""
+"""Words of patterns whose secrets can be short, or continue on other lines."""
 
 __all__ = ["MOST", "SHOWN", "Secret", "mask", "redacted", "secrets"]
 
 
 class Secret(NamedTuple):
-    """A secret of some kind ("GitHub token") and the line it stands on, 0 where it is hidden in an escape."""
+    """A secret of some kind ("GitHub token") and its line, 0 where it is behind an escape."""
 
     kind: str
     value: str
@@ -37,19 +37,17 @@ class Secret(NamedTuple):
 
 
 def secrets(text: str) -> tuple[Secret, ...]:
-    """Return the secrets in `text`, each once, also those behind escapes and one level of base64.
-
-    Not more than MOST.
-    """
+    """Return at most MOST secrets in `text`, each once, also behind escapes and in base64."""
     found: dict[str, Secret] = {}
     line, counted = 1, 0
     for offset, part in overlapping_chunks(text):
-        line, counted = line + text.count("\n", counted, offset), offset
         for start, kind, value in sorted(_in(part), key=itemgetter(0)):
-            line, counted = line + text.count("\n", counted, offset + start), offset + start
+            at = offset + start
+            # Chunks overlap, so lines are counted backwards too.
+            line += text.count("\n", counted, at) - text.count("\n", at, counted)
+            counted = at
             found.setdefault(value, Secret(kind, value, line))
-        line, counted = line - text.count("\n", offset, counted), offset
-        for view in _behind(part):
+        for view in (encoded(part), *_unescaped(part)):
             for _, kind, value in _in(view):
                 found.setdefault(value, Secret(kind, value))
         if len(found) >= MOST:
@@ -58,7 +56,7 @@ def secrets(text: str) -> tuple[Secret, ...]:
 
 
 def mask(text: str, known: Iterable[str] | Known = ()) -> str:
-    """Return `text` with its secrets redacted, and every piece of the secrets `known` that is longer than may be shown."""
+    """Return `text` with its secrets redacted, and the longer pieces of the secrets `known`."""
     text = (known if isinstance(known, Known) else Known(known)).cut(text)
     found = secrets(text)
     for secret in found:
@@ -66,37 +64,33 @@ def mask(text: str, known: Iterable[str] | Known = ()) -> str:
     return f"(redacted, {len(text):,} characters)" if found and secrets(text) else text
 
 
-def _behind(text: str) -> Iterator[str]:
-    """Yield what `text` holds behind escapes and base64."""
-    yield encoded(text)
+def _unescaped(text: str) -> Iterator[str]:
+    """Yield what `text` contains behind escapes, and in base64 there."""
     for view in unescaped(text):
         yield view
         yield encoded(view)
 
 
 def _in(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yield (where it starts, kind, secret) of what stands in `text` as it is."""
-    text, places = dense(text, _SHORT)
-    plain = text.encode("ascii", "replace").decode(
-        "ascii"
-    )  # of the same length, and fast to search
-    folded = plain.lower()
-    for kind in _possible(folded):
-        for match in _matches(kind, folded if kind.folded else plain):
+    """Yield (start, kind, secret) of the secrets in `text` as it is."""
+    text, starts = dense(text, _SHORT)
+    plain = text.encode("ascii", "replace").decode("ascii")  # of the same length, fast to search
+    lower = plain.lower()
+    for pattern in _possible(lower):
+        for match in _matches(pattern, lower if pattern.lower else plain):
             start, end = match.span("s" if "s" in match.re.groupindex else 0)
-            hit = Hit(text, match.start(), start, end)
-            if kind.holds(hit) and is_real(hit.value):
-                there, here = places[bisect_right(places, (start, len(text) * 2)) - 1]
-                yield start - there + here, kind.name, hit.value
+            found = Match(text, match.start(), start, end)
+            if pattern.accepts(found):
+                there, here = starts[bisect_right(starts, (start, len(text) * 2)) - 1]
+                yield start - there + here, pattern.name, found.value
 
 
-def _matches(kind: Kind, text: str) -> Iterator[re.Match[str]]:
-    """Yield the matches of a kind; of one that starts with its words, where they stand."""
-    expression = compiled(kind.expression)
-    if not kind.leads:
+def _matches(pattern: Pattern, text: str) -> Iterator[re.Match[str]]:
+    expression = compiled(pattern.pattern)
+    if not pattern.anchored:
         yield from expression.finditer(text)
         return
-    for word in kind.words:
+    for word in pattern.words:
         at = text.find(word)
         while at >= 0:
             match = expression.match(text, at)
@@ -105,19 +99,19 @@ def _matches(kind: Kind, text: str) -> Iterator[re.Match[str]]:
             at = text.find(word, match.end() if match else at + len(word))
 
 
-def _possible(folded: str) -> tuple[Kind, ...]:
-    """Return the kinds whose words occur: by their first letters in one search, then each."""
-    first = set(_hints().findall(folded))
-    words = {word for kind in KINDS for word in kind.words if word[0] in first}
-    there = {word for word in words if word in folded}
-    return tuple(kind for kind in KINDS if not there.isdisjoint(kind.words))
+def _possible(lower: str) -> Iterator[Pattern]:
+    """Yield the patterns whose words occur: by their first letters in one search, then each."""
+    first = set(_first_letters().findall(lower))
+    words = {word for pattern in patterns() for word in pattern.words if word[0] in first}
+    present = {word for word in words if word in lower}
+    return (pattern for pattern in patterns() if not present.isdisjoint(pattern.words))
 
 
 @cache
-def _hints() -> re.Pattern[str]:
-    """Return what finds the first letter of every word of a kind, of several in one place only once."""
+def _first_letters() -> re.Pattern[str]:
+    """Return an expression for the first letter of every word; no letter is matched twice."""
     rests: dict[str, list[str]] = {}
-    for word in sorted({word for kind in KINDS for word in kind.words}):
+    for word in sorted({word for pattern in patterns() for word in pattern.words}):
         rests.setdefault(word[0], []).append(re.escape(word[1:]))
     return re.compile(
         "|".join(f"{re.escape(letter)}(?={'|'.join(rest)})" for letter, rest in rests.items())
