@@ -1,4 +1,4 @@
-"""Numbers and values in words: sizes, counts, JSON values cut to a line."""
+"""Text for people: sizes, counts, ratios, JSON values on one line, escaped names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_IN_PERCENT = 1e4
 
 
 def size(nbytes: int) -> str:
-    """Return bytes as people and the Hub write them, in powers of 1000: 906.7 MB, 1.2 GB."""
+    """Return a size in powers of 1000, as the Hub writes it: 906.7 MB, 1.2 GB."""
     value = float(abs(nbytes))
     unit = "B"
     for unit in ("B", "kB", "MB", "GB", "TB"):  # noqa: B007 - the unit it stops at is the result
@@ -35,10 +35,11 @@ def count(number: int, noun: str) -> str:
 
 
 def transferred(what: Transfer) -> str:
-    """Return what reading from the Hub took, in words."""
+    """Return a sentence on what was read from the Hub."""
     if not what.requests:
-        return "read from the cache, nothing from the Hub: what the cache lacks, if anything, counts as missing"
-    return f"read {size(what.received)} in {count(what.requests, 'request')}, of {size(what.total)} on the Hub"
+        return "read from the cache only: files that the cache lacks count as missing"
+    requests = count(what.requests, "request")
+    return f"read {size(what.received)} of {size(what.total)} from the Hub in {requests}"
 
 
 def change(nbytes: int) -> str:
@@ -52,7 +53,10 @@ def signed(number: int) -> str:
 
 
 def percent(ratio: float) -> str:
-    """Return a ratio in percent with two digits that count, beyond a million percent as a multiple; what is relative to zero has none."""
+    """Return a ratio in percent with two significant digits, a multiple beyond a million percent.
+
+    A ratio to zero is "from zero".
+    """
     if ratio == inf:
         return "from zero"
     if ratio > _MOST_IN_PERCENT:
@@ -69,17 +73,18 @@ def value(item: object, width: int = _VALUE_WIDTH) -> str:
 
 
 def printable(text: str) -> str:
-    """Return `text` with control characters escaped and the middle of a very long one left out.
+    """Return a name from a file with control characters escaped and a very long middle left out.
 
-    Names come from files; a terminal obeys what it is sent, and a person reads no name of ten
-    thousand characters. JSON output has names in full.
+    A terminal obeys what it is sent, and nobody reads ten thousand characters; JSON output has
+    names in full.
     """
     if len(text) > _NAME_WIDTH:
         text = f"{text[: _NAME_WIDTH // 2]}…{text[-_NAME_WIDTH // 2 :]}"
-    return (
-        text
-        if text.isprintable()
-        else "".join(
-            character if character.isprintable() else repr(character)[1:-1] for character in text
-        )
-    )
+    return escaped(text)
+
+
+def escaped(text: str) -> str:
+    """Return `text` with control characters escaped."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

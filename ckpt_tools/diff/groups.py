@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from ckpt_tools.families.family import Family
 
 
-_WRAPPED = "saved from a wrapped model (torch.compile, DataParallel, FSDP): a loader finds none of these names"
+_WRAPPED = (
+    "saved from a wrapped model (torch.compile, DataParallel, FSDP): a loader finds none of"
+    " these names"
+)
 
 
 def shared_family(a: Checkpoint, b: Checkpoint) -> Family:
@@ -155,7 +158,10 @@ def _copy(
     whole = all(name in copied for name in elsewhere if family.needs(name))
     return _story(
         StoryKind.COPY,
-        f"{count(len(tensors), 'tensor')} under `{prefix}` only in {side}: a copy of {'the model' if whole else f'a part of the model ({family.parts(copied)})'}",
+        (
+            f"{count(len(tensors), 'tensor')} under `{prefix}` only in {side}: a copy of"
+            f" {'the model' if whole else f'a part of the model ({family.parts(copied)})'}"
+        ),
         [(None, tensor) if side == "B" else (tensor, None) for tensor in tensors],
         family.copied if side == "B" and prefix in family.copy_prefixes else "",
         harmful=side == "B",
@@ -168,7 +174,10 @@ def _missing(tensors: Sequence[Tensor], family: Family, b: Checkpoint) -> Iterat
     for needed in (True, False):
         members = [tensor for tensor in tensors if family.needs(tensor.name) is needed]
         if members:
-            text = f"{count(len(members), 'tensor')} missing in B ({family.parts(tensor.name for tensor in members)})"
+            text = (
+                f"{count(len(members), 'tensor')} missing in B"
+                f" ({family.parts(tensor.name for tensor in members)})"
+            )
             remark = family.missing if needed and wanted else ""
             yield _story(
                 StoryKind.MISSING,
@@ -181,7 +190,10 @@ def _missing(tensors: Sequence[Tensor], family: Family, b: Checkpoint) -> Iterat
 
 def _extra(tensors: Sequence[Tensor], family: Family) -> Iterator[DifferenceGroup]:
     if tensors:
-        text = f"{count(len(tensors), 'tensor')} only in B ({family.parts(tensor.name for tensor in tensors)})"
+        text = (
+            f"{count(len(tensors), 'tensor')} only in B"
+            f" ({family.parts(tensor.name for tensor in tensors)})"
+        )
         yield _story(StoryKind.EXTRA, text, [(None, tensor) for tensor in tensors], "")
 
 
@@ -253,13 +265,19 @@ def _retyped(diff: Diff, family: Family) -> Iterator[DifferenceGroup]:
     if remark and contradiction:
         remark += f"; B's {contradiction} all the same"
     for (old, new), pairs in sorted(groups.items(), key=lambda group: -len(group[1])):
-        text = f"{count(len(pairs), 'tensor')} {new} instead of {old} ({family.parts(a.name for a, _ in pairs)})"
+        text = (
+            f"{count(len(pairs), 'tensor')} {new} instead of {old}"
+            f" ({family.parts(a.name for a, _ in pairs)})"
+        )
         yield _story(StoryKind.DTYPE, text, pairs, remark)
 
 
 def _reshaped(diff: Diff, family: Family) -> Iterator[DifferenceGroup]:
     if diff.reshaped:
-        text = f"{count(len(diff.reshaped), 'tensor')} of another shape ({family.parts(a.name for a, _ in diff.reshaped)})"
+        text = (
+            f"{count(len(diff.reshaped), 'tensor')} of another shape"
+            f" ({family.parts(a.name for a, _ in diff.reshaped)})"
+        )
         names = [f"{a.name} {list(a.shape)} -> {list(b.shape)}" for a, b in diff.reshaped]
         # The bytes of a tensor that has another dtype too are counted there.
         nbytes = sum(b.nbytes - a.nbytes for a, b in diff.reshaped if a.dtype == b.dtype)

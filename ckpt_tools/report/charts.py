@@ -78,7 +78,10 @@ def change_map(changes: ValueComparison | None) -> Iterator[Block]:
             if any(row.moved or row.broken for row in changes.layers)
             else ""
         )
-        note = f"The largest change of a tensor in each layer: its L2 norm relative to the tensor's own in A.{framed}"
+        note = (
+            "The largest change of a tensor in each layer: its L2 norm relative to the tensor's"
+            f" own in A.{framed}"
+        )
         yield HeatMap(
             title="change by layer", note=note, columns=tuple(columns), rows=rows, steps=STEPS
         )

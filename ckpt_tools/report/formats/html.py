@@ -49,7 +49,10 @@ def render(page: Page, title: str = "ckpt") -> str:
                 if not section.conclusion
                 for part in _section(section, anchors)
             ),
-            f"</main><footer>Written by ckpt {__version__}. The page is whole: it loads nothing.</footer></body></html>\n",
+            (
+                f"</main><footer>Written by ckpt {__version__}. The page is whole: it loads"
+                " nothing.</footer></body></html>\n"
+            ),
         )
     )
 
@@ -106,7 +109,10 @@ def _top(title: str, sections: list[_Section]) -> Iterator[str]:
 
 def _section(section: _Section, anchors: Anchors) -> Iterator[str]:
     if section.title:
-        yield f'<section aria-labelledby="{section.anchor}"><h2 id="{section.anchor}">{safe(section.title)}</h2>'
+        yield (
+            f'<section aria-labelledby="{section.anchor}"><h2'
+            f' id="{section.anchor}">{safe(section.title)}</h2>'
+        )
     yield from markup(section.blocks, anchors)
     if section.title:
         yield "</section>"

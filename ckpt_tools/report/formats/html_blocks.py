@@ -127,7 +127,10 @@ def _element(block: Block, anchors: Anchors) -> Iterator[str]:
 def _table(table: Table) -> Iterator[str]:
     wide, long = len(table.header) > WIDE, len(table.rows) > LONG
     if long:
-        yield f"<details><summary>{len(table.rows):,} rows: {safe(', '.join(filter(None, table.header)))}</summary>"
+        yield (
+            f"<details><summary>{len(table.rows):,} rows:"
+            f" {safe(', '.join(filter(None, table.header)))}</summary>"
+        )
     if wide:
         yield '<div class="scroll" role="region" aria-label="table" tabindex="0">'
     yield f"<table><thead>{_row(table, table.header, 'col')}</thead><tbody>"
@@ -175,18 +178,29 @@ def _sides(block: Bars, bar: Bar, largest: int) -> Iterator[str]:
     ):
         # What is there is seen, however small beside the largest.
         share = max(0.3, 100 * size / largest) if size > 0 else 0
-        drawn = f'<rect class="track" width="100%" height="10"/><rect class="side{number}" width="{share:.4g}%" height="10"/>'
+        drawn = (
+            f'<rect class="track" width="100%" height="10"/><rect class="side{number}"'
+            f' width="{share:.4g}%" height="10"/>'
+        )
         picture = f'<svg width="100%" height="10" aria-hidden="true">{drawn}</svg>'
-        yield f'<span class="side">{safe(side)}</span>{picture}<span class="words">{safe(words)}</span>'
+        yield (
+            f'<span class="side">{safe(side)}</span>{picture}<span'
+            f' class="words">{safe(words)}</span>'
+        )
 
 
 def _heat_map(block: HeatMap, anchors: Anchors) -> Iterator[str]:
     after = anchors.new("after the map")
     yield f"<p>{safe(block.note)}</p>{_legend(block)}"
     yield f'<a class="skip" href="#{after}">Skip the cells of the map</a>'
-    yield '<div class="map"><p class="hint" aria-hidden="true">Point at a cell, or go there with the tab key, for its number.</p>'
+    yield (
+        '<div class="map"><p class="hint" aria-hidden="true">Point at a cell, or go there with'
+        " the tab key, for its number.</p>"
+    )
     columns = "".join(f'<th scope="col">{safe(column)}</th>' for column in block.columns)
-    yield f'<div class="scroll"><table class="heat"><thead><tr><td></td>{columns}</tr></thead><tbody>'
+    yield (
+        f'<div class="scroll"><table class="heat"><thead><tr><td></td>{columns}</tr></thead><tbody>'
+    )
     for label, cells in block.rows:
         yield f'<tr><th scope="row">{safe(label)}</th>{"".join(_cell(cell, block.steps) for cell in cells)}</tr>'
     yield f'</tbody></table></div></div><span id="{after}" tabindex="-1"></span>'
@@ -208,13 +222,19 @@ def _cell(cell: Cell | None, steps: tuple[float, ...]) -> str:
     heat = next(
         (number for number, step in enumerate((0.0, *steps)) if cell.value <= step), len(steps) + 1
     )
-    return f'<td class="h{heat}{" bad" * (cell.mark is Status.BAD)}" tabindex="0"><span>{safe(cell.words)}</span></td>'
+    return (
+        f'<td class="h{heat}{" bad" * (cell.mark is Status.BAD)}"'
+        f' tabindex="0"><span>{safe(cell.words)}</span></td>'
+    )
 
 
 def _topic(topic: Topic, anchors: Anchors) -> Iterator[str]:
     anchor = anchors.new(topic.key)
     kind, spoken = _MARKS[topic.mark]
-    yield f'<article class="topic {kind}" id="{anchor}"><h3><a href="#{anchor}">{safe(topic.key)}</a> {safe(topic.text)}'
+    yield (
+        f'<article class="topic {kind}" id="{anchor}"><h3><a'
+        f' href="#{anchor}">{safe(topic.key)}</a> {safe(topic.text)}'
+    )
     yield f'<span class="hidden"> ({spoken})</span></h3>' if spoken else "</h3>"
     yield from listed([_item(line) for line in topic.lines], "lines")
     yield from _explanation(topic)
@@ -224,7 +244,10 @@ def _topic(topic: Topic, anchors: Anchors) -> Iterator[str]:
 def _explanation(topic: Topic) -> Iterator[str]:
     if topic.explanation:
         first, *rest = topic.explanation
-        yield f"<details><summary>The rule: {_prose(first, 'b')}</summary>{''.join(_prose(block, 'p') for block in rest)}</details>"
+        yield (
+            "<details><summary>The rule:"
+            f" {_prose(first, 'b')}</summary>{''.join(_prose(block, 'p') for block in rest)}</details>"
+        )
 
 
 def _prose(block: Block, element: str) -> str:

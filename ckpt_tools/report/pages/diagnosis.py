@@ -87,7 +87,10 @@ def _statistics(diagnosis: Diagnosis) -> Iterator[Block]:
     )
     if same:
         yield Line(
-            text=f"{count(same, 'more statistic' if differing else 'statistic')} the same in both ({modes})",
+            text=(
+                f"{count(same, 'more statistic' if differing else 'statistic')} the same in"
+                f" both ({modes})"
+            ),
             mark=Status.NONE if differing else Status.GOOD,
         )
 
@@ -113,7 +116,10 @@ def _live(live: Live) -> Iterator[Block]:
     )
     yield Heading(text="measured")
     yield Line(
-        text=f"{printable(measured.what)}; the same noise for both; on {machine}, in turn, without compiling"
+        text=(
+            f"{printable(measured.what)}; the same noise for both; on {machine}, in turn,"
+            " without compiling"
+        )
     )
     sides = dict.fromkeys((policy(measured.normal), policy(measured.reflow)))
     yield from (
@@ -125,7 +131,10 @@ def _live(live: Live) -> Iterator[Block]:
     yield Heading(text="time of one chunk, and actions, by number of Euler steps")
     yield _sweep(live)
     yield Line(
-        text="straight: REFLOW's actions against its own at the most steps; apart: against NORMAL's own. 1 is a standard deviation, below 0.1 is the same"
+        text=(
+            "straight: REFLOW's actions against its own at the most steps; apart: against"
+            " NORMAL's own. 1 is a standard deviation, below 0.1 is the same"
+        )
     )
     yield Heading(text=f"where the time goes, at REFLOW's {count(live.steps, 'step')}")
     rows = tuple(
@@ -137,7 +146,10 @@ def _live(live: Live) -> Iterator[Block]:
         right=frozenset({1, 2}),
     )
     yield Heading(
-        text=f"actions, each at its own steps (NORMAL {measured.normal.num_steps}, REFLOW {measured.reflow.num_steps})"
+        text=(
+            f"actions, each at its own steps (NORMAL {measured.normal.num_steps}, REFLOW"
+            f" {measured.reflow.num_steps})"
+        )
     )
     yield _dimensions(live)
     yield from _environment(live)
@@ -283,7 +295,10 @@ def _nothing(diagnosis: Diagnosis) -> Line:
     if live is None:
         return Line(text="nothing wrong found in the files", mark=Status.GOOD)
     few = live.sweep[0]
-    said = f"REFLOW at {few.steps} step differs from its {live.sweep[-1].steps} by {_figure(few.straight_reflow)}, from NORMAL by {_figure(few.apart)}"
+    said = (
+        f"REFLOW at {few.steps} step differs from its {live.sweep[-1].steps} by"
+        f" {_figure(few.straight_reflow)}, from NORMAL by {_figure(few.apart)}"
+    )
     return Line(
         text=f"nothing wrong found: a chunk takes {_times(live.own)} as long as NORMAL's; {said}",
         mark=Status.GOOD,

@@ -1,7 +1,7 @@
-"""A comparison as blocks.
+"""The page of `ckpt diff`.
 
-Both sides in a table, what the tensors' differences amount to, the keys that decide, the values and
-files that differ.
+Both sides in a table, groups of tensor differences, config keys that affect loading, other config
+values, metadata, files, and the verdict.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ckpt_tools.report.blocks import Block, Page
 
 _SHOWN = 6
-"""How many names or values of one kind fit the first screen."""
+"""Names or values of one kind that are listed without --full."""
 
 
 def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
@@ -49,15 +49,20 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
             for side, one in (("A", comparison.a), ("B", comparison.b))
             for remark in one.remarks
         ),
-        *component_bars(comparison.a, comparison.b, title="components"),
+        *component_bars(comparison.a, comparison.b, title="Components"),
         *_tensors(comparison, full=full),
         *change_map(comparison.changes),
         *(change_blocks(comparison.changes, full=full) if comparison.changes else ()),
         *_watched(comparison),
-        *_values("values", diff.values, {f"/{line.key}" for line in comparison.watched}, full=full),
+        *_config_values(
+            "Other config values",
+            diff.values,
+            {f"/{line.key}" for line in comparison.watched},
+            full=full,
+        ),
         *_metadata(comparison, full=full),
         *_files(diff, full=full),
-        Heading(text="verdict", conclusion=True),
+        Heading(text="Verdict", conclusion=True),
         *([Line(text=transferred(comparison.transferred))] if comparison.transferred else []),
         _verdict(comparison),
     ]
@@ -98,52 +103,52 @@ def _file_rows(a: Summary, b: Summary) -> Iterator[tuple[str, str, str, str]]:
 
 def _tensors(comparison: Comparison, *, full: bool) -> Iterator[Block]:
     if comparison.stories:
-        yield Heading(text="tensors")
-    for story in comparison.stories:
-        yield _told(story, full=full)
+        yield Heading(text="Tensors")
+    for group in comparison.stories:
+        yield _group(group, full=full)
 
 
-def _told(story: DifferenceGroup, *, full: bool) -> Line:
-    weight = f" ({change(story.nbytes)})" if story.nbytes else ""
-    details = [story.remark] if story.remark else []
-    names = story.names if full else story.names[:_SHOWN] if len(story.names) <= _SHOWN else ()
-    details += [printable(name) for name in names]
+def _group(group: DifferenceGroup, *, full: bool) -> Line:
+    nbytes = f" ({change(group.nbytes)})" if group.nbytes else ""
+    details = [group.remark] if group.remark else []
+    if full or len(group.names) <= _SHOWN:
+        details += map(printable, group.names)
     return Line(
-        text=printable(story.text) + weight,
-        mark=Status.BAD if story.harmful else Status.CHANGE,
+        text=printable(group.text) + nbytes,
+        mark=Status.BAD if group.harmful else Status.CHANGE,
         details=tuple(details),
     )
 
 
 def _watched(comparison: Comparison) -> Iterator[Block]:
     if comparison.watched:
-        yield Heading(text="config.json, the keys that decide how it loads")
+        yield Heading(text="config.json: keys that affect loading")
     for line in comparison.watched:
-        yield _decided(line)
+        yield _watched_line(line)
 
 
-def _decided(line: WatchedLine) -> Line:
+def _watched_line(line: WatchedLine) -> Line:
     both = (
         f"{value(line.a)} in both"
         if line.verdict == "same"
         else f"{value(line.a)} -> {value(line.b)}"
     )
-    note = "  (absent, false and null mean the same here)" if line.verdict == "equivalent" else ""
-    told = ((line.fine_a, "A", line.remark_a), (line.fine_b, "B", line.remark_b))
-    remarks = [f"{side}: stock LeRobot {remark}" for fine, side, remark in told if not fine]
+    note = "  (absent, false and null are equivalent)" if line.verdict == "equivalent" else ""
+    sides = ((line.fine_a, "A", line.remark_a), (line.fine_b, "B", line.remark_b))
+    remarks = [f"{side}: stock LeRobot {remark}" for fine, side, remark in sides if not fine]
     if line.verdict == "same":
         remarks = [f"stock LeRobot {line.remark_b}"] * (not line.fine_b)
     mark = Status.GOOD if not remarks else Status.CHANGE if line.fine_b else Status.BAD
     return Line(text=f"{line.key}: {both}{note}", mark=mark, details=tuple(remarks))
 
 
-def _values(
-    title: str, changes: tuple[ValueChange, ...], told: set[str], *, full: bool
+def _config_values(
+    title: str, changes: tuple[ValueChange, ...], listed: set[str], *, full: bool
 ) -> Iterator[Block]:
     rest = [
         change
         for change in changes
-        if not (change.path == "config.json" and change.pointer in told)
+        if not (change.path == "config.json" and change.pointer in listed)
     ]
     if rest:
         yield Heading(text=title)
@@ -161,10 +166,7 @@ def _values(
 
 
 def _metadata(comparison: Comparison, *, full: bool) -> Iterator[Block]:
-    """Yield the metadata entries that differ.
-
-    Tied names, of which there may be hundreds, as one line.
-    """
+    """Yield the metadata entries that differ; the names of tied tensors as one line."""
     diff = comparison.diff
     tied = {
         f"/{escape(alias)}"
@@ -177,10 +179,14 @@ def _metadata(comparison: Comparison, *, full: bool) -> Iterator[Block]:
         if full
         else tuple(change for change in diff.metadata if change.pointer not in tied)
     )
-    yield from _values("metadata", changes, set(), full=full)
+    yield from _config_values("Metadata", changes, set(), full=full)
     if len(changes) < len(diff.metadata):
-        text = f"{len(diff.metadata) - len(changes):,} names noted as tied to another tensor: safetensors keeps one name of two that share storage"
-        yield from () if changes else (Heading(text="metadata"),)
+        text = (
+            f"{len(diff.metadata) - len(changes):,} names of tied tensors: safetensors"
+            " keeps one name"
+            " of two that share storage"
+        )
+        yield from () if changes else (Heading(text="Metadata"),)
         yield Line(text=text, mark=Status.CHANGE)
 
 
@@ -191,7 +197,7 @@ def _changed(found: ValueChange) -> str:
 
 def _files(diff: Diff, *, full: bool) -> Iterator[Block]:
     if diff.files:
-        yield Heading(text="files")
+        yield Heading(text="Files")
     shown = diff.files if full else diff.files[: 2 * _SHOWN]
     for found in shown:
         yield Line(text=f"{printable(found.path)}: {_where(found)}", mark=Status.CHANGE)
@@ -207,7 +213,7 @@ def _where(found: FileChange) -> str:
     return (
         f"{size(found.a)} -> {size(found.b)}"
         if found.a != found.b
-        else f"other content ({size(found.a)})"
+        else f"different content ({size(found.a)})"
     )
 
 
@@ -216,11 +222,11 @@ def _verdict(comparison: Comparison) -> Line:
     values = (
         value_verdict(comparison.changes)
         if comparison.changes
-        else "the tensors' values were not compared"
+        else "tensor values were not compared"
     )
     if comparison.same:
         what = (
-            "nothing differs in what was asked for; the rest was not compared"
+            "no differences in the selected aspects; others were not compared"
             if comparison.partial
             else "same structure"
         )

@@ -135,7 +135,10 @@ def _check(check: Check, *, full: bool) -> Iterator[Block]:
         )
     else:
         yield Line(
-            text=f"{where} does not hold what {against} says: {count(len(check.differences), 'difference')}",
+            text=(
+                f"{where} does not hold what {against} says:"
+                f" {count(len(check.differences), 'difference')}"
+            ),
             mark=Status.BAD,
         )
 

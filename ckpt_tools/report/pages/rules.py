@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RULES_SCHEMA = "ckpt-tools/rules.schema.json"
 
 _NEVER_ALONE = re.compile(r"\s|[-*|>] |```")
-"""How a line starts that keeps its shape: code, a list, a table, a quote."""
+"""The start of a line that is not wrapped: code, a list, a table, a quote."""
 
 
 def rules_page(rules: Sequence[Rule]) -> Page:
@@ -27,7 +27,7 @@ def rules_page(rules: Sequence[Rule]) -> Page:
         (rule.code, printable(rule.name), str(rule.severity), needs(rule), first_sentence(rule))
         for rule in rules
     )
-    return (Table(header=("code", "name", "severity", "needs", "holds"), rows=rows),)
+    return (Table(header=("code", "name", "severity", "needs", "finds"), rows=rows),)
 
 
 def explain_page(rule: Rule) -> Page:
@@ -53,20 +53,25 @@ def rule_markdown(rule: Rule) -> str:
 def index_markdown(rules: Sequence[Rule]) -> str:
     """Return the index of `docs/rules/`."""
     rows = "\n".join(
-        f"| [{rule.code}]({rule.code}.md) | {rule.name} | {rule.severity} | {needs(rule)} | {first_sentence(rule).replace('|', '\\|')} |"
+        f"| [{rule.code}]({rule.code}.md) | {rule.name} | {rule.severity} | {needs(rule)}"
+        f" | {first_sentence(rule).replace('|', '\\|')} |"
         for rule in rules
     )
-    intro = "`ckpt verify` asks these rules. `ckpt rules` lists them and `ckpt explain CODE` prints a page. A code is permanent."
-    return f"# The rules\n\n{intro}\n\n| code | name | severity | needs | holds |\n|---|---|---|---|---|\n{rows}\n"
+    intro = (
+        "`ckpt verify` and `ckpt gate` check these rules. `ckpt rules` lists them, and\n"
+        "`ckpt explain CODE` prints a rule's page. Codes and names are permanent."
+    )
+    header = "| code | name | severity | needs | finds |\n|---|---|---|---|---|"
+    return f"# Rules\n\n{intro}\n\n{header}\n{rows}\n"
 
 
 def first_sentence(rule: Rule) -> str:
-    """Return what a rule holds: the first line of its page."""
+    """Return a rule's title, the first line of its page: the fault that it finds."""
     return rule.page.strip().partition("\n")[0].strip()
 
 
 def needs(rule: Rule) -> str:
-    """Return what a rule looks at, in words."""
+    """Return what a rule reads, as a list of words."""
     return ", ".join(sorted(rule.needs))
 
 
@@ -76,13 +81,13 @@ def _facts(rule: Rule) -> Iterator[str]:
     if rule.families:
         yield f"families: {', '.join(sorted(rule.families))}"
     if rule.supply_chain:
-        yield "about the supply chain: asked by the gate only"
+        yield "checked by: `ckpt gate` only"
     if rule.fix:
-        yield f"repaired by: `{rule.fix}`{', which loses nothing' if rule.safe else ''}"
+        yield f"repair: `{rule.fix}`{' (safe: no data is lost)' if rule.safe else ''}"
 
 
 def _paragraphs(page: str) -> Iterator[Block]:
-    """Yield a paragraph as one line, which a terminal wraps; code and lists as they are."""
+    """Yield each paragraph as one line, which a terminal wraps; code and lists verbatim."""
     for paragraph in re.split(r"\n\s*\n", page.strip("\n")):
         lines = paragraph.split("\n")
         if any(_NEVER_ALONE.match(line) for line in lines):

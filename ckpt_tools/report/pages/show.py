@@ -1,8 +1,4 @@
-"""A summary as blocks.
-
-What it is, its components and dtypes, the config that matters, its processors; on request its tree
-of keys.
-"""
+"""The page of `ckpt show`: components, dtypes, config, processors; or the tree of keys."""
 
 from __future__ import annotations
 
@@ -41,10 +37,10 @@ def show_page(summary: Summary, *, tree: bool = False, full: bool = False) -> Pa
         title,
         _overview(summary),
         *(Line(text=remark, mark=Status.BAD) for remark in summary.remarks),
-        Heading(text="components"),
+        Heading(text="Components"),
         *component_bars(summary),
         _components(summary),
-        Heading(text="dtypes"),
+        Heading(text="Dtypes"),
         _dtypes(summary),
         *_values(summary),
         *_settings(summary),
@@ -66,7 +62,8 @@ def _overview(summary: Summary) -> Table:
         *([("trainable", f"{trainable:,}")] if trainable is not None else []),
         (
             "weights",
-            f"{size(checkpoint.size)} ({checkpoint.size:,} bytes) in {count(len(checkpoint.weights), 'file')}",
+            f"{size(checkpoint.size)} ({checkpoint.size:,} bytes) in "
+            + count(len(checkpoint.weights), "file"),
         ),
         *([("dtypes", summary.profile)] if summary.profile else []),
         *([("transfer", transferred(summary.transferred))] if summary.transferred else []),
@@ -99,7 +96,7 @@ def _components(summary: Summary) -> Table:
 
 
 def _trains(group: Group) -> str:
-    return {True: "trains", False: "frozen", None: "in part"}[group.trains]
+    return {True: "trains", False: "frozen", None: "partly"}[group.trains]
 
 
 def _dtype_counts(group: Group) -> str:
@@ -146,7 +143,7 @@ def _setting(setting: Setting) -> Line:
 
 def _processors(summary: Summary) -> Iterator[Block]:
     if summary.processors:
-        yield Heading(text="processors")
+        yield Heading(text="Processors")
     for processor in summary.processors:
         yield _processor(processor)
 
@@ -155,7 +152,8 @@ def _processor(processor: Processor) -> Line:
     details = [f"steps: {', '.join(map(printable, processor.steps))}"]
     if processor.modes:
         details.append(
-            f"normalisation: {', '.join(f'{printable(kind)} {printable(mode)}' for kind, mode in processor.modes)}"
+            "normalization: "
+            + ", ".join(f"{printable(kind)} {printable(mode)}" for kind, mode in processor.modes)
         )
     details += [
         f"state: {printable(name)}{'' if there else ' is missing'}"
@@ -181,7 +179,7 @@ def _metadata(summary: Summary, *, full: bool) -> Iterator[Block]:
     )
     shown = None if full else _SHOWN
     if entries or aliases:
-        yield Heading(text="safetensors metadata")
+        yield Heading(text="Safetensors metadata")
     yield from (Line(text=f"{printable(key)}: {value(entry)}") for key, entry in entries[:shown])
     if shown and len(entries) > shown:
         yield Line(text=f"… and {len(entries) - shown:,} more")
@@ -191,7 +189,7 @@ def _metadata(summary: Summary, *, full: bool) -> Iterator[Block]:
     )
     if shown and len(aliases) > shown:
         yield Line(
-            text=f"… and {len(aliases) - shown:,} more names that share the storage of another tensor",
+            text=f"… and {len(aliases) - shown:,} more names of tied tensors",
             mark=Status.CHANGE,
         )
 
@@ -199,7 +197,7 @@ def _metadata(summary: Summary, *, full: bool) -> Iterator[Block]:
 def _files(summary: Summary) -> Iterator[Block]:
     others = summary.checkpoint.others
     if others:
-        yield Heading(text="other files")
+        yield Heading(text="Other files")
         yield Table(
             header=("file", "size"),
             rows=tuple((printable(file.path), size(file.size)) for file in others),
@@ -209,27 +207,24 @@ def _files(summary: Summary) -> Iterator[Block]:
 
 @dataclass(slots=True)
 class _Node:
-    """A place in the tree.
-
-    The tensor of exactly this name, if there is one, and what is below it.
-    """
+    """A node of the tree: the tensor of exactly this name, if there is one, and its children."""
 
     tensor: Tensor | None = None
     children: dict[str, _Node] = field(default_factory=dict)
 
     @property
     def build(self) -> object:
-        """What numbered siblings must have alike to be one line."""
+        """What numbered siblings must have in common to be folded into one line."""
         own = self.tensor and (self.tensor.dtype, self.tensor.shape)
         return own, tuple((name, child.build) for name, child in sorted(self.children.items()))
 
 
 def tree_lines(tensors: Iterable[Tensor]) -> Iterator[str]:
-    """Yield one line a node, indented by depth; tensors with dtype, shape and size."""
+    """Yield a line per node, indented by depth; tensors with dtype, shape and size."""
     root = _Node()
     for tensor in tensors:
         node = root
-        # Past the limit the rest of a name is one segment: no model nests that deep, but a hostile
+        # Beyond the limit the rest of a name is one segment: no model nests that deep, but a hostile
         # name may.
         for part in tensor.name.split(".", SEGMENT_LIMIT):
             node = node.children.setdefault(part, _Node())
@@ -252,10 +247,7 @@ def _described(tensor: Tensor | None, times: int) -> str:
 
 
 def _below(node: _Node) -> Iterator[tuple[str, _Node, int]]:
-    """Yield (label, node, how many it stands for).
-
-    Chains of single children and layer stacks each on one line.
-    """
+    """Yield (label, node, multiplicity); chains of single children and layer stacks are folded."""
     for label, child, number in _folded(node.children):
         if child.tensor is None and (
             len(child.children) == 1 or all(map(is_index, child.children))
@@ -268,7 +260,7 @@ def _below(node: _Node) -> Iterator[tuple[str, _Node, int]]:
 
 
 def _folded(children: dict[str, _Node]) -> Iterator[tuple[str, _Node, int]]:
-    """Yield (label, node, how many it stands for), siblings with numbers for names and the same build as one."""
+    """Yield (label, node, multiplicity); numbered siblings of the same build are folded."""
     groups: dict[object, list[str]] = {}
     for name in sorted(children, key=natural_key):
         groups.setdefault(children[name].build if is_index(name) else name, []).append(name)

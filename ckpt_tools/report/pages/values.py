@@ -1,7 +1,4 @@
-"""Values of tensors as blocks.
-
-What changed between two checkpoints, the most changed first, and what the values of one are.
-"""
+"""Tensor values as blocks: changes between two checkpoints, largest first; values of one."""
 
 from __future__ import annotations
 
@@ -24,31 +21,27 @@ if TYPE_CHECKING:
     )
 
 _SHOWN = 4
-"""How many layers of a component fit the first screen."""
+"""Layers of a component that are listed without --full."""
 
 
 def change_blocks(changes: ValueComparison, *, full: bool) -> Iterator[Block]:
-    """Yield what changed in the values.
+    """Yield what changed in the tensor values.
 
     `full` lists every layer, and every tensor that is not identical.
     """
     if not (changes.components or changes.uncompared):
         return
-    yield Heading(text="values of the tensors")
+    yield Heading(text="Tensor values")
     for row in sorted(
         changes.components, key=lambda row: (not row.moved, not row.changed, -row.high)
     ):
         layers = [layer for layer in changes.layers if layer.component == row.component]
         yield Line(
-            text=_told(row), mark=_mark(row), details=tuple(_details(row, layers, full=full))
+            text=_component(row), mark=_mark(row), details=tuple(_details(row, layers, full=full))
         )
     if changes.uncompared:
-        what = (
-            "1 tensor has"
-            if changes.uncompared == 1
-            else f"{changes.uncompared:,} tensors of either side have"
-        )
-        yield Line(text=f"{what} no partner of the same shape, and no change to tell")
+        uncompared = count(changes.uncompared, "tensor")
+        yield Line(text=f"{uncompared} without a counterpart of the same shape; not compared")
     if full:
         yield from _tensors(changes.tensors)
 
@@ -59,20 +52,23 @@ def _mark(row: LayerChange) -> Status:
     return Status.CHANGE if row.changed else Status.GOOD
 
 
-def _told(row: LayerChange) -> str:
-    """Return one sentence on a component."""
+def _component(row: LayerChange) -> str:
+    """Return a sentence on a component."""
     if row.identical == row.tensors:
         return f"{row.title}: identical ({row.tensors:,} of {row.tensors:,})"
     if not row.changed:
         return f"{row.title}: unchanged ({', '.join(_counts(row))})"
-    frozen = "frozen, and yet changed" if row.moved else "changed"
-    return f"{row.title}: {frozen} ({row.changed:,} of {row.tensors:,}), rel. L2 {_range(row)}, largest |B - A| {row.max_abs:.3g}"
+    changed = "frozen but changed" if row.moved else "changed"
+    return (
+        f"{row.title}: {changed} ({row.changed:,} of {row.tensors:,}), rel. L2 {_range(row)},"
+        f" largest |B - A| {row.max_abs:.3g}"
+    )
 
 
 def _counts(row: LayerChange) -> Iterator[str]:
     kinds = (
-        (row.identical, "the same bytes"),
-        (row.equal, "the same values in other bits"),
+        (row.identical, "identical"),
+        (row.equal, "equal values, different bit patterns"),
         (
             row.close,
             "within the tolerance"
@@ -80,15 +76,14 @@ def _counts(row: LayerChange) -> Iterator[str]:
             else f"within the tolerance, rel. L2 {_range(row)}",
         ),
     )
-    yield from (f"{count:,} of {row.tensors:,} {words}" for count, words in kinds if count)
+    yield from (f"{number:,} of {row.tensors:,} {words}" for number, words in kinds if number)
 
 
 def _details(row: LayerChange, layers: Sequence[LayerChange], *, full: bool) -> Iterator[str]:
     if row.moved:
-        yield "the config of B does not let this part train: something else wrote these values"
+        yield "B's config freezes this component, so training did not change it"
     if row.broken:
-        values = "1 value is" if row.broken == 1 else f"{row.broken:,} values are"
-        yield f"{values} NaN or infinite on one side and something else on the other"
+        yield f"{count(row.broken, 'value')} NaN or infinite on one side only"
     if row.changed and row.changed < row.tensors and (row.identical or row.equal or row.close):
         yield f"unchanged: {', '.join(_counts(row))}"
     moved = sorted((layer for layer in layers if layer.changed), key=lambda layer: -layer.high)
@@ -99,11 +94,12 @@ def _details(row: LayerChange, layers: Sequence[LayerChange], *, full: bool) -> 
             for layer in shown
         )
         if len(moved) > len(shown):
-            yield f"… and {len(moved) - len(shown):,} more layers that changed less (--full lists them)"
+            rest = len(moved) - len(shown)
+            yield f"… and {count(rest, 'more layer')} with smaller changes (--full lists them)"
 
 
 def _layer(row: LayerChange | LayerValues) -> str:
-    return f"layer {row.layer}" if row.layer.isdecimal() else "in no layer"
+    return f"layer {row.layer}" if row.layer.isdecimal() else "outside numbered layers"
 
 
 def _range(row: LayerChange) -> str:
@@ -136,26 +132,26 @@ def _tensors(changes: Sequence[TensorChange]) -> Iterator[Block]:
 
 
 def value_verdict(changes: ValueComparison) -> str:
-    """Return what the verdict says of the values."""
+    """Return the verdict on the tensor values."""
     changed = sum(row.changed for row in changes.components)
     broken = ", or to NaN or infinity" * any(row.broken for row in changes.components)
     tolerance = f" by more than {percent(changes.tolerance)}{broken}" if changes.tolerance else ""
     if changed:
         moved = (
-            f", frozen ones among them ({', '.join(row.title for row in changes.moved)})"
+            f", including frozen ones ({', '.join(row.title for row in changes.moved)})"
             if changes.moved
             else ""
         )
         return f"values of {count(changed, 'tensor')} changed{tolerance}{moved}"
     compared = sum(row.tensors for row in changes.components)
     if not compared:
-        return "no tensors had values to compare"
-    return f"no values changed{tolerance} ({count(compared, 'tensor')})"
+        return "no tensor values to compare"
+    return f"no tensor values changed{tolerance} ({count(compared, 'tensor')})"
 
 
 def value_blocks(values: ValueSummary) -> Iterator[Block]:
-    """Yield the values of one checkpoint, layer by layer under their component."""
-    yield Heading(text="values")
+    """Yield the tensor values of one checkpoint, layer by layer under their component."""
+    yield Heading(text="Tensor values")
     rows = []
     for component in values.components:
         layers = [layer for layer in values.layers if layer.component == component.component]
@@ -176,10 +172,12 @@ def value_blocks(values: ValueSummary) -> Iterator[Block]:
     )
     if not any(row.nan or row.infinite for row in values.components):
         header, rows = header[:-2], [row[:-2] for row in rows]
-        yield Line(text="no NaN and no infinity", mark=Status.GOOD)
+        yield Line(text="no NaN or infinity", mark=Status.GOOD)
     yield Table(header=header, rows=tuple(rows), right=frozenset(range(1, len(header))))
     yield Line(
-        text="spare bits: last bits of the mantissa that are zero in every value; F32 with 16 fits BF16"
+        text=(
+            "spare bits: trailing mantissa bits that are zero in every value; F32 with 16 fits BF16"
+        )
     )
 
 

@@ -1,7 +1,4 @@
-"""What was found, by severity, and what it amounts to.
-
-The page of `ckpt verify` and of `ckpt gate`.
-"""
+"""The page of `ckpt verify` and `ckpt gate`: findings by severity, suppressions, the verdict."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from ckpt_tools.gate.verdict import Verdict
 from ckpt_tools.report.blocks import Heading, Line, Status, Title, Topic, text_blocks
 from ckpt_tools.report.pages.rules import explain_page
 from ckpt_tools.rules.finding import Severity
-from ckpt_tools.text import count, printable, transferred
+from ckpt_tools.text import count, escaped, printable, transferred
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,32 +21,32 @@ if TYPE_CHECKING:
 _MARKS = {Severity.ERROR: Status.BAD, Severity.WARNING: Status.CHANGE, Severity.NOTE: Status.NONE}
 _TITLES = {Severity.ERROR: "Errors", Severity.WARNING: "Warnings", Severity.NOTE: "Notes"}
 MANY = 20
-"""Findings of one rule that are listed; JSON has all."""
+"""Findings of one rule that are listed; JSON lists all."""
 
 
 def page(judgement: Verification | Verdict) -> Page:
-    """Return the page of what was found, or decided."""
+    """Return the page of a verification or a verdict."""
     verification = judgement.verification if isinstance(judgement, Verdict) else judgement
     return (
         *_findings(verification),
-        *_lived_with(verification),
+        *_suppressed(verification),
         *_conclusion(judgement, verification),
     )
 
 
 def explained_page(judgement: Verification | Verdict, rules: Iterable[Rule]) -> Page:
-    """Return the page of what was found, or decided, for who reads it without the tool at hand.
+    """Return the page of a verification or a verdict for readers without a terminal.
 
-    Every finding, under its rule, with the rule's page.
+    Every finding, grouped by rule, with the rule's page.
     """
     verification = judgement.verification if isinstance(judgement, Verdict) else judgement
     what = "Gate" if isinstance(judgement, Verdict) else "Verification"
     known = {rule.code: rule for rule in rules}
     blocks = (
         *_topics(verification, known),
-        *_lived_with(verification, many=None),
-        *_not_asked(verification),
-        *_decided(judgement, verification),
+        *_suppressed(verification, many=None),
+        *_skipped(verification),
+        *_short_conclusion(judgement, verification),
     )
     return (Title(text=f"{what}: {printable(verification.where)}"), *blocks)
 
@@ -75,23 +72,22 @@ def _topic(code: str, rule: Rule | None, mark: Status, lines: tuple[Line, ...]) 
     )
 
 
-def _decided(judgement: Verification | Verdict, verification: Verification) -> Iterator[Block]:
-    """Yield the conclusion with the rules that were not asked in one line.
-
-    Their reasons have a section.
-    """
+def _short_conclusion(
+    judgement: Verification | Verdict, verification: Verification
+) -> Iterator[Block]:
+    """Yield the conclusion with one line for all skipped rules, which have a section."""
     yield from (
         block
         for block in _conclusion(judgement, verification)
         if not isinstance(block, Line) or block.mark is not Status.NONE
     )
     if verification.skipped:
-        yield Line(text=f"{count(len(verification.skipped), 'rule')} not asked, see below")
+        yield Line(text=f"{count(len(verification.skipped), 'rule')} skipped, see below")
 
 
-def _not_asked(verification: Verification) -> Iterator[Block]:
+def _skipped(verification: Verification) -> Iterator[Block]:
     if verification.skipped:
-        yield Heading(text="Not asked")
+        yield Heading(text="Skipped rules")
     for reason in sorted({skip.reason for skip in verification.skipped}):
         codes = [skip.code for skip in verification.skipped if skip.reason == reason]
         yield Line(
@@ -108,32 +104,32 @@ def _findings(verification: Verification) -> Iterator[Block]:
 
 
 def _lines(found: Sequence[Finding], mark: Status) -> Iterator[Block]:
-    text_blocks: Counter[str] = Counter()
+    listed: Counter[str] = Counter()
     counts = Counter(finding.code for finding in found)
     for finding in found:
-        text_blocks[finding.code] += 1
-        if text_blocks[finding.code] <= MANY:
+        listed[finding.code] += 1
+        if listed[finding.code] <= MANY:
             line = _line(finding, mark)
             yield line._replace(text=f"{finding.code} {line.text}")
-        elif text_blocks[finding.code] == counts[finding.code]:
+        elif listed[finding.code] == counts[finding.code]:
             yield Line(text=f"{finding.code} and {counts[finding.code] - MANY:,} more", mark=mark)
 
 
 def _line(finding: Finding, mark: Status) -> Line:
     place = "".join(f"{printable(part)}: " for part in (finding.path, finding.subject) if part)
     return Line(
-        text=f"{place}{_safe(finding.what)}",
+        text=f"{place}{escaped(finding.what)}",
         mark=mark,
-        details=(_safe(finding.next),) if finding.next else (),
+        details=(escaped(finding.next),) if finding.next else (),
     )
 
 
-def _lived_with(verification: Verification, *, many: int | None = MANY) -> Iterator[Block]:
+def _suppressed(verification: Verification, *, many: int | None = MANY) -> Iterator[Block]:
     if verification.suppressed:
-        yield Heading(text=f"Lived with: {len(verification.suppressed):,}")
+        yield Heading(text=f"Suppressed: {len(verification.suppressed):,}")
     for finding, reason in verification.suppressed[:many]:
         yield Line(
-            text=f"{finding.code} {printable(finding.path)}: {_safe(finding.what)}",
+            text=f"{finding.code} {printable(finding.path)}: {escaped(finding.what)}",
             details=(printable(reason),),
         )
     if many and len(verification.suppressed) > many:
@@ -144,33 +140,31 @@ def _conclusion(judgement: Verification | Verdict, verification: Verification) -
     yield Heading(text="Verdict", conclusion=True)
     reasons = Counter(skip.reason for skip in verification.skipped)
     for reason, number in sorted(reasons.items()):
-        yield Line(text=f"{count(number, 'rule')} not asked: {printable(reason)}")
+        yield Line(text=f"{count(number, 'rule')} skipped: {printable(reason)}")
     if verification.transferred:
         yield Line(text=transferred(verification.transferred))
     where = printable(verification.where)
-    asked = f"{count(len(verification.checked), 'rule')} asked"
+    checked = f"{count(len(verification.checked), 'rule')} checked"
     if not verification.checked:
-        yield Line(text=f"{where}: nothing was checked, which is not a pass", mark=Status.BAD)
+        yield Line(
+            text=f"{where}: no rules were checked; this does not count as a pass", mark=Status.BAD
+        )
     elif isinstance(judgement, Verdict):
-        yield _verdict(judgement, f"{where} (profile {judgement.profile}, {asked})")
+        yield _verdict(judgement, f"{where} (profile {judgement.profile}, {checked})")
     elif verification.clean:
-        yield Line(text=f"{where}: clean ({asked})", mark=Status.GOOD)
+        yield Line(text=f"{where}: clean ({checked})", mark=Status.GOOD)
     else:
-        yield Line(text=f"{where}: not clean ({asked})", mark=Status.BAD)
+        yield Line(text=f"{where}: {_severities(verification)} ({checked})", mark=Status.BAD)
 
 
 def _verdict(verdict: Verdict, subject: str) -> Line:
     if verdict.passes:
         return Line(text=f"{subject}: passes", mark=Status.GOOD)
     codes = sorted({finding.code for finding in verdict.refused})
-    return Line(text=f"{subject}: refused, by {', '.join(codes)}", mark=Status.BAD)
+    return Line(text=f"{subject}: failed: {', '.join(codes)}", mark=Status.BAD)
 
 
-def _safe(text: str) -> str:
-    return (
-        text
-        if text.isprintable()
-        else "".join(
-            character if character.isprintable() else repr(character)[1:-1] for character in text
-        )
-    )
+def _severities(verification: Verification) -> str:
+    """Return "2 errors, 1 warning"."""
+    counts = Counter(finding.severity for finding in verification.findings)
+    return ", ".join(count(counts[severity], severity) for severity in Severity if counts[severity])
