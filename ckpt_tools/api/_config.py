@@ -168,7 +168,7 @@ def diff(a: AnyPath, b: AnyPath, *, file: AnyPath | None = None) -> Comparison:
         importlib.import_module("ckpt_tools.diff.compare"),
         importlib.import_module("ckpt_tools.diff.groups"),
     )
-    summarise = importlib.import_module("ckpt_tools.diff.summary").summarise
+    summarize = importlib.import_module("ckpt_tools.diff.summary").summarize
     path_a, path_b = find(a, file), find(b, file)
     name = _name(path_a)
     left, right = _alone(path_a, name), _alone(path_b, name)
@@ -176,8 +176,8 @@ def diff(a: AnyPath, b: AnyPath, *, file: AnyPath | None = None) -> Comparison:
         diff=compare.compare(
             left, right, aspects=ASPECTS, neutral=registry.shared_family(left, right).neutral
         ),
-        a=summarise(left)._replace(remarks=()),
-        b=summarise(right)._replace(remarks=()),
+        a=summarize(left)._replace(remarks=()),
+        b=summarize(right)._replace(remarks=()),
         watched=registry.watched_lines(left, right),
         stories=(),
         aspects=ASPECTS,

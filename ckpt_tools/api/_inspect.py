@@ -10,7 +10,7 @@ from ckpt_tools.checkpoint.names import Selection
 from ckpt_tools.diff.compare import ALL_ASPECTS, addresses, comparable, compare
 from ckpt_tools.diff.groups import group_differences, shared_family, watched_lines
 from ckpt_tools.diff.model import Aspect, Comparison
-from ckpt_tools.diff.summary import summarise
+from ckpt_tools.diff.summary import summarize
 from ckpt_tools.diff.value_changes import value_comparison, value_summary
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.families.registry import family_of
@@ -60,7 +60,7 @@ def show(  # noqa: PLR0913 - options by keyword
     if values and is_remote(where):
         raise remote_not_supported(where)
     checkpoint = read(where, lenient=lenient)
-    summary = summarise(checkpoint)._replace(transferred=transfer_stats())
+    summary = summarize(checkpoint)._replace(transferred=transfer_stats())
     if not values:
         return summary
     measured = measure_all(checkpoint, cached=cached, progress=Progress(progress, expect))
@@ -112,8 +112,8 @@ def diff(  # noqa: PLR0913 - options by keyword
         )
     return Comparison(
         diff=found,
-        a=summarise(left),
-        b=summarise(right),
+        a=summarize(left),
+        b=summarize(right),
         watched=watched_lines(left, right),
         stories=group_differences(found),
         aspects=tuple(aspect for aspect in Aspect if aspect in aspects),

@@ -1,7 +1,4 @@
-"""Two checkpoints to the Diff between them, aspect by aspect.
-
-Pure: both sides have been read before.
-"""
+"""Comparing two checkpoints that have been read, aspect by aspect, into a Diff. No I/O."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ _DOCUMENT_ASPECTS = {
 _ARRAY_CODES = {Dtype.F32: "f", Dtype.F64: "d", Dtype.I32: "i", Dtype.I64: "q", Dtype.U8: "B"}
 
 type Neutral = Mapping[str, Collection[object]]
-"""Addresses of config keys, each with the values that mean the same there."""
+"""Addresses of config keys, each with the values that are equivalent there."""
 
 
 def compare(
@@ -45,12 +42,10 @@ def compare(
     selection: Selection = EVERYTHING,
     neutral: Neutral | None = None,
 ) -> Diff:
-    """Return what differs between `a` and `b` in `aspects`, for addresses in `selection`.
+    """Return the differences between `a` and `b` in `aspects`, for addresses in `selection`.
 
-    `compare(b, a)` is its inverse.
-
-    `neutral` names keys at which several values mean the same; such a change is listed with its
-    reason and counts as no difference.
+    `compare(b, a)` is the inverse. `neutral` lists equivalent values of config keys; such a change
+    is listed with its reason and does not count as a difference.
     """
     only_a, only_b, renamed, pairs = _tensors(a, b, aspects, selection)
     values = (*_documents(a, b, aspects, neutral or {}), *_states(a, b, aspects))
@@ -75,10 +70,7 @@ def compare(
 
 
 def addresses(checkpoint: Checkpoint) -> Iterator[str]:
-    """Yield the address of everything that a selection can name in `checkpoint`.
-
-    Tensors, metadata, values, files.
-    """
+    """Yield the address of every tensor, metadata entry, config value and file in `checkpoint`."""
     yield from (tensor.name for tensor in checkpoint.tensors)
     yield from _listing(checkpoint)[0]
     trees = {"__metadata__": _all_metadata(checkpoint)}
@@ -91,7 +83,10 @@ def addresses(checkpoint: Checkpoint) -> Iterator[str]:
 def comparable(
     a: Checkpoint, b: Checkpoint, selection: Selection = EVERYTHING
 ) -> tuple[tuple[tuple[Tensor, Tensor], ...], int]:
-    """Return (A's, B's) tensors of one shape that are in both, under one name or renamed, in B's order; and how many of either side have no such partner."""
+    """Return pairs of tensors of equal shape, renamed ones included, and the number without a pair.
+
+    Pairs are (A's, B's), in B's order; the number counts tensors of both sides.
+    """
     pairs = [
         pair for pair in _tensors(a, b, ALL_ASPECTS, selection)[3] if pair[0].shape == pair[1].shape
     ]
@@ -136,7 +131,7 @@ def _documents(
             for pointer, left, right in differences(in_a[path], in_b[path]):
                 alike = neutral.get(value_address(path, pointer), ())
                 same = (
-                    "absent, false and null mean the same here"
+                    "absent, false and null are equivalent"
                     if _in(left, alike) and _in(right, alike)
                     else ""
                 )
@@ -144,12 +139,12 @@ def _documents(
 
 
 def _in(value: object, values: Collection[object]) -> bool:
-    """Whether `values` holds `value` itself: 0 is not False here."""
+    """Whether `value` is in `values` by identity: 0 is not False."""
     return any(value is other for other in values)
 
 
 def _states(a: Checkpoint, b: Checkpoint, aspects: Collection[Aspect]) -> Iterator[ValueChange]:
-    """Yield the tensors of processor state that differ, as values; they are small."""
+    """Yield differing tensors of processor state as values; they are small."""
     if Aspect.PROCESSORS not in aspects:
         return
     in_a = {file.path: _state_values(file) for file in a.states}
@@ -164,10 +159,7 @@ def _state_values(file: TensorFile) -> dict[str, object]:
 
 
 def _state_value(file: TensorFile, tensor: Tensor) -> list[object]:
-    """Return a state tensor as [dtype, shape, elements].
-
-    The elements in hexadecimal where Python has no such numbers.
-    """
+    """Return a state tensor as [dtype, shape, elements], in hexadecimal for dtypes Python lacks."""
     head: list[object] = [tensor.dtype.label, list(tensor.shape)]
     if file.payload is None:
         return head
@@ -177,10 +169,7 @@ def _state_value(file: TensorFile, tensor: Tensor) -> list[object]:
 
 
 def _metadata(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[ValueChange]:
-    """Yield `__metadata__` entries that differ.
-
-    Of a sharded checkpoint, the entries of all shards together.
-    """
+    """Yield differing `__metadata__` entries; those of all shards are taken together."""
     in_a, in_b = _all_metadata(a), _all_metadata(b)
     for pointer, left, right in differences(in_a, in_b):
         if value_address("__metadata__", pointer) in selection:
@@ -192,9 +181,9 @@ def _all_metadata(checkpoint: Checkpoint) -> dict[str, object]:
 
 
 def _files(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[FileChange]:
-    """Yield files that are in one only, and files that are not understood and differ.
+    """Yield files that only one side has, and differing files of unknown formats.
 
-    What a file that is understood holds is compared elsewhere.
+    The contents of known formats are compared as tensors, config values and metadata.
     """
     (in_a, others_a), (in_b, others_b) = _listing(a), _listing(b)
     of_the_hub = {HUB_ADDED_FILES} if is_hub_name(a.root) != is_hub_name(b.root) else set()
@@ -209,7 +198,7 @@ def _files(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[FileC
 
 
 def _listing(checkpoint: Checkpoint) -> tuple[dict[str, int], dict[str, OtherFile]]:
-    """Return every file's size in bytes by path, and those that are not understood."""
+    """Return every file's size in bytes by path, and the files of unknown formats."""
     sizes = {file.path: file.size for file in (*checkpoint.weights, *checkpoint.states)}
     sizes |= {document.path: len(document.text.encode()) for document in checkpoint.documents}
     if checkpoint.shard_index is not None:
@@ -219,9 +208,9 @@ def _listing(checkpoint: Checkpoint) -> tuple[dict[str, int], dict[str, OtherFil
 
 
 def differences(a: object, b: object, pointer: str = "") -> Iterator[tuple[str, object, object]]:
-    """Yield (pointer, in A, in B) for every value that differs, ABSENT where there is none.
+    """Yield (pointer, A's, B's) for every differing JSON value, ABSENT where a side lacks it.
 
-    Lists differ as a whole, 1 and 1.0 and true do too.
+    Lists are compared as a whole; 1, 1.0 and true all differ.
     """
     if isinstance(a, dict) and isinstance(b, dict):
         for key in sorted(a.keys() | b.keys()):
@@ -233,20 +222,14 @@ def differences(a: object, b: object, pointer: str = "") -> Iterator[tuple[str, 
 
 
 def pointers(value: object, pointer: str = "") -> Iterator[str]:
-    """Yield the pointer of every value that `differences` can name in `value`.
-
-    The root, and whatever objects hold at any depth.
-    """
+    """Yield the pointer of every value that `differences` can report in `value`, root included."""
     yield pointer
     for key, item in value.items() if isinstance(value, dict) else ():
         yield from pointers(item, f"{pointer}/{escape(key)}")
 
 
 def _equal(a: object, b: object) -> bool:
-    """Whether two values are alike in type and value.
-
-    NaN, which processor state can hold, is like NaN.
-    """
+    """Whether two values are equal in type and value; NaN equals NaN."""
     if type(a) is not type(b):
         return False
     if isinstance(a, list) and isinstance(b, list):

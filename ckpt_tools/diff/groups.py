@@ -1,6 +1,6 @@
-"""What a Diff amounts to, in sentences that name components, causes and consequences.
+"""Grouping the differences in tensors by component, cause and consequence, a sentence each.
 
-The same Diff always tells the same stories in the same order.
+The same Diff always gives the same groups in the same order.
 """
 
 from __future__ import annotations
@@ -31,18 +31,15 @@ _WRAPPED = (
 
 
 def shared_family(a: Checkpoint, b: Checkpoint) -> Family:
-    """Return the family in whose words two checkpoints are compared.
-
-    B's, or A's where B is of none.
-    """
+    """Return the family whose components name the differences: B's, or A's where B's is unknown."""
     family = family_of(b)
     return family_of(a) if family is GENERIC else family
 
 
 def watched_lines(a: Checkpoint, b: Checkpoint) -> tuple[WatchedLine, ...]:
-    """Return the lines of the keys that decide whether the checkpoints load, differing or not.
+    """Return a line for each config key that affects loading, whether it differs or not.
 
-    None for a pair of two families or without configs.
+    There are none for two families or without configs.
     """
     config_a, config_b = a.document("config.json"), b.document("config.json")
     family = family_of(a)
@@ -78,10 +75,7 @@ def watched_lines(a: Checkpoint, b: Checkpoint) -> tuple[WatchedLine, ...]:
 
 
 def group_differences(diff: Diff) -> tuple[DifferenceGroup, ...]:
-    """Return what differs in the tensors, grouped by how they differ.
-
-    Every tensor in `diff` is in a story.
-    """
+    """Return the differences in tensors by kind; every tensor in `diff` is in a group."""
     family = shared_family(diff.a, diff.b)
     copies_a, rest_a = _split_copies(diff.a, diff.only_a)
     copies_b, rest_b = _split_copies(diff.b, diff.only_b)
@@ -101,7 +95,7 @@ _HARMLESS = frozenset({StoryKind.EXTRA, StoryKind.DTYPE})
 type _Sides = tuple[Tensor | None, Tensor | None]
 
 
-def _story(
+def _difference(
     kind: StoryKind, text: str, pairs: Sequence[_Sides], remark: str, *, harmful: bool | None = None
 ) -> DifferenceGroup:
     nbytes = sum((b.nbytes if b else 0) - (a.nbytes if a else 0) for a, b in pairs)
@@ -125,7 +119,7 @@ def _folded(tensors: Iterable[Tensor]) -> tuple[str, ...]:
 def _split_copies(
     checkpoint: Checkpoint, only: Sequence[Tensor]
 ) -> tuple[dict[str, list[Tensor]], list[Tensor]]:
-    """Return those of `only` that are, under a prefix, copies of other tensors of the same checkpoint, by prefix; and the rest."""
+    """Return the tensors of `only` that copy others under a prefix, by prefix, and the rest."""
     shapes = {tensor.name: tensor.shape for tensor in checkpoint.tensors}
     copies: defaultdict[str, list[Tensor]] = defaultdict(list)
     rest: list[Tensor] = []
@@ -156,7 +150,7 @@ def _copy(
         if not tensor.name.startswith(prefix)
     )
     whole = all(name in copied for name in elsewhere if family.needs(name))
-    return _story(
+    return _difference(
         StoryKind.COPY,
         (
             f"{count(len(tensors), 'tensor')} under `{prefix}` only in {side}: a copy of"
@@ -169,7 +163,7 @@ def _copy(
 
 
 def _missing(tensors: Sequence[Tensor], family: Family, b: Checkpoint) -> Iterator[DifferenceGroup]:
-    """Tell apart what B's loader will look for and what it never loads."""
+    """Yield what B's loader needs apart from what it never loads."""
     wanted = family_of(b) is family
     for needed in (True, False):
         members = [tensor for tensor in tensors if family.needs(tensor.name) is needed]
@@ -179,7 +173,7 @@ def _missing(tensors: Sequence[Tensor], family: Family, b: Checkpoint) -> Iterat
                 f" ({family.parts(tensor.name for tensor in members)})"
             )
             remark = family.missing if needed and wanted else ""
-            yield _story(
+            yield _difference(
                 StoryKind.MISSING,
                 text,
                 [(tensor, None) for tensor in members],
@@ -194,7 +188,7 @@ def _extra(tensors: Sequence[Tensor], family: Family) -> Iterator[DifferenceGrou
             f"{count(len(tensors), 'tensor')} only in B"
             f" ({family.parts(tensor.name for tensor in tensors)})"
         )
-        yield _story(StoryKind.EXTRA, text, [(None, tensor) for tensor in tensors], "")
+        yield _difference(StoryKind.EXTRA, text, [(None, tensor) for tensor in tensors], "")
 
 
 def _renamed(rename: Rename, family: Family) -> DifferenceGroup:
@@ -209,7 +203,7 @@ def _renamed(rename: Rename, family: Family) -> DifferenceGroup:
         if wrapped
         else ""
     )
-    # Bytes change only with the dtype, and that is a story of its own.
+    # Bytes change only with the dtype, which is a group of its own.
     return DifferenceGroup(
         kind=StoryKind.RENAMED,
         text=text,
@@ -222,7 +216,7 @@ def _renamed(rename: Rename, family: Family) -> DifferenceGroup:
 
 
 def _renamed_names(rename: Rename) -> tuple[str, ...]:
-    """Return the names as old -> new: folded where both sides fold alike, else one by one."""
+    """Return the names as old -> new, folded where both sides fold alike."""
     old, new = fold(a.name for a, _ in rename.pairs), fold(b.name for _, b in rename.pairs)
     pairs = (
         zip(old, new, strict=True)
@@ -257,10 +251,10 @@ def _retyped(diff: Diff, family: Family) -> Iterator[DifferenceGroup]:
     for a, b in diff.retyped:
         groups[a.dtype.label, b.dtype.label].append((a, b))
     profile_a, profile_b = family.profile(diff.a), family.profile(diff.b)
-    told = [
+    profiles = [
         f"{side} was {profile}" for side, profile in (("B", profile_b), ("A", profile_a)) if profile
     ]
-    remark = "; ".join(told) if profile_a != profile_b else ""
+    remark = "; ".join(profiles) if profile_a != profile_b else ""
     contradiction = family.contradiction(diff.b)
     if remark and contradiction:
         remark += f"; B's {contradiction} all the same"
@@ -269,7 +263,7 @@ def _retyped(diff: Diff, family: Family) -> Iterator[DifferenceGroup]:
             f"{count(len(pairs), 'tensor')} {new} instead of {old}"
             f" ({family.parts(a.name for a, _ in pairs)})"
         )
-        yield _story(StoryKind.DTYPE, text, pairs, remark)
+        yield _difference(StoryKind.DTYPE, text, pairs, remark)
 
 
 def _reshaped(diff: Diff, family: Family) -> Iterator[DifferenceGroup]:
@@ -279,9 +273,9 @@ def _reshaped(diff: Diff, family: Family) -> Iterator[DifferenceGroup]:
             f" ({family.parts(a.name for a, _ in diff.reshaped)})"
         )
         names = [f"{a.name} {list(a.shape)} -> {list(b.shape)}" for a, b in diff.reshaped]
-        # The bytes of a tensor that has another dtype too are counted there.
+        # The bytes of a tensor whose dtype differs too are counted there.
         nbytes = sum(b.nbytes - a.nbytes for a, b in diff.reshaped if a.dtype == b.dtype)
-        remark = "the loader refuses another shape"
+        remark = "the loader rejects a mismatched shape"
         yield DifferenceGroup(
             kind=StoryKind.SHAPE,
             text=text,

@@ -1,8 +1,6 @@
-"""What differs between two checkpoints, A and B, structurally.
+"""Records of a comparison: the structural Diff of two checkpoints A and B, groups, summaries.
 
-A noun that can be inverted, filtered and rendered.
-
-Empty tuples everywhere mean that nothing differs. Values of tensors are not part of it, except
+Empty tuples everywhere mean that nothing differs. Tensor values are not part of a Diff, except
 those of processor state.
 """
 
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Aspect(StrEnum):
-    """What can be compared; `ckpt diff --only` takes these names."""
+    """An aspect to compare; `ckpt diff --only` takes these names."""
 
     KEYS = "keys"
     DTYPE = "dtype"
@@ -31,7 +29,7 @@ class Aspect(StrEnum):
 
 
 class RenameKind(StrEnum):
-    """How names on the two sides of a rename are related."""
+    """The relation between the names of a rename."""
 
     PREFIX = "prefix"
     WRAPPER = "wrapper"
@@ -40,9 +38,9 @@ class RenameKind(StrEnum):
 
 
 class Rename(NamedTuple):
-    """Tensors that are in both under different names.
+    """Tensors that both checkpoints have under different names, as (A's, B's) pairs.
 
-    `old` is what A has where B has `new` (either may be empty), pairs as (A's, B's).
+    `old` is the part of A's names that is `new` in B; either may be empty.
     """
 
     kind: RenameKind
@@ -58,12 +56,10 @@ class Rename(NamedTuple):
 
 
 class ValueChange(NamedTuple):
-    """One value that differs: in `path` at the JSON pointer `pointer`, `a` in A and `b` in B.
+    """A differing JSON value: in file `path` at `pointer`, `a` in A and `b` in B, or ABSENT.
 
-    ABSENT where there is none.
-
-    `same_because` says why the two mean the same (absent, false and null of a reserved key); such a
-    change is no difference.
+    `same_because` is the reason why the two are equivalent (absent, false and null of a reserved
+    key); such a change does not count as a difference.
     """
 
     path: str
@@ -74,10 +70,7 @@ class ValueChange(NamedTuple):
 
 
 class FileChange(NamedTuple):
-    """A file that is in one only (None for the other's size) or that differs in size or content.
-
-    Sizes in bytes.
-    """
+    """A file that one side lacks (size None), or that differs. Sizes in bytes."""
 
     path: str
     a: int | None
@@ -85,10 +78,7 @@ class FileChange(NamedTuple):
 
 
 class Diff(NamedTuple):
-    """Everything that differs.
-
-    `retyped` and `reshaped` hold (A's, B's) tensors, renamed ones included.
-    """
+    """All structural differences; `retyped` and `reshaped` are (A's, B's) pairs, renamed included."""
 
     a: Checkpoint
     b: Checkpoint

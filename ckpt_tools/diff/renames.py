@@ -1,11 +1,9 @@
-"""Tensors that two checkpoints hold under different names.
-
-Which of A's is which of B's, and by what rule.
+"""Matching tensors that two checkpoints store under different names.
 
 Four rules, each a way in which names go wrong in practice: a wrapper segment (`_orig_mod`,
 `module`) anywhere, a prefix added or removed, layer numbers shifted, a subtree renamed. Every rule
-proposes pairs; `match` keeps, largest group first, those whose tensors are still free. Shapes
-always agree. The outcome does not depend on which side is called A.
+proposes pairs; `match` accepts groups of them, largest first, as long as their tensors are
+unmatched. Shapes always agree. The result does not depend on which side is called A.
 """
 
 from __future__ import annotations
@@ -79,7 +77,7 @@ def either_way(pair: tuple[Tensor, Tensor]) -> list[str]:
 
 
 def _groups(pairs: Iterable[_Pair]) -> list[list[_Pair]]:
-    """Group `pairs` by rule, drop those that compete inside their group, and sort by what A and B see alike."""
+    """Group pairs by old and new name part, without ambiguous ones, in an order symmetric in A and B."""
     groups: defaultdict[tuple[str, str], list[_Pair]] = defaultdict(list)
     for pair in pairs:
         groups[pair.old, pair.new].append(pair)
@@ -106,10 +104,7 @@ def _wrappers(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterator[_P
 
 
 def _by_plain_name(tensors: Iterable[Tensor]) -> dict[str, Tensor]:
-    """Return tensors by their names without wrappers, those left out that share one.
-
-    Which of them is meant cannot be known.
-    """
+    """Return tensors by name without wrapper segments; ambiguous names are left out."""
     found: defaultdict[str, list[Tensor]] = defaultdict(list)
     for tensor in tensors:
         found[unwrapped(tensor.name)].append(tensor)
@@ -130,7 +125,10 @@ def _prefixes(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterator[_P
 def _suffix_pairs(
     longer: Sequence[Tensor], shorter: Sequence[Tensor]
 ) -> Iterator[tuple[Tensor, str, Tensor]]:
-    """Yield (tensor, prefix with its dot, other) where the tensor's name is prefix + the other's name. The shortest prefix wins."""
+    """Yield (tensor, prefix, other) where the tensor's name is `prefix` plus the other's name.
+
+    The prefix ends with a dot; the shortest one wins.
+    """
     by_name = {tensor.name: tensor for tensor in shorter}
     for tensor in longer:
         for end in prefix_ends(tensor.name):
@@ -141,10 +139,7 @@ def _suffix_pairs(
 
 
 def prefix_ends(name: str) -> Iterator[int]:
-    """Yield where the prefixes of `name` end, dots included, shortest first.
-
-    No more than a model can have.
-    """
+    """Yield the end of each dotted prefix of `name`, shortest first, up to SEGMENT_LIMIT."""
     end = 0
     for _ in range(SEGMENT_LIMIT):
         end = name.find(".", end) + 1
@@ -154,7 +149,7 @@ def prefix_ends(name: str) -> Iterator[int]:
 
 
 def _layer_offsets(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterator[_Pair]:
-    """Propose pairs whose names differ in one number, by an offset that is constant for all tensors of the same layer stack."""
+    """Propose pairs whose layer numbers differ by one offset for the whole layer stack."""
     stacks_a, stacks_b = _stacks(only_a), _stacks(only_b)
     for stem in stacks_a.keys() & stacks_b.keys():
         a_by_slot, b_by_slot = stacks_a[stem], stacks_b[stem]
@@ -172,7 +167,7 @@ def _layer_offsets(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterat
 
 
 def _stacks(tensors: Iterable[Tensor]) -> dict[str, dict[tuple[int, str], Tensor]]:
-    """Return, by what stands before the first number in the name, the tensors by (number, what stands after it)."""
+    """Return {name before the first number: {(number, name after it): tensor}}."""
     stacks: defaultdict[str, dict[tuple[int, str], Tensor]] = defaultdict(dict)
     for tensor in tensors:
         parts = tensor.name.split(".", SEGMENT_LIMIT)
@@ -185,7 +180,10 @@ def _stacks(tensors: Iterable[Tensor]) -> dict[str, dict[tuple[int, str], Tensor
 
 
 def _subtrees(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterator[_Pair]:
-    """Propose pairs from subtrees that hold the same shapes and dtypes in the same order, and stand alone in doing so on both sides; largest first."""
+    """Propose pairs from subtrees with equal shapes and dtypes in order, unique on both sides.
+
+    The largest subtrees come first.
+    """
     rest_a, rest_b = (
         {tensor.name: tensor for tensor in only_a},
         {tensor.name: tensor for tensor in only_b},
@@ -200,10 +198,7 @@ def _subtrees(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterator[_P
 
 
 def _in_order(tensors_a: Sequence[Tensor], tensors_b: Sequence[Tensor]) -> Iterator[_Pair]:
-    """Propose the pairs, in order, of two subtrees.
-
-    None where their names share too little to call it a rename.
-    """
+    """Propose the pairs of two subtrees in order, none where their names have too little in common."""
     pairs = [
         _Pair(RenameKind.SUBTREE, *_differing_part(a.name, b.name), a, b)
         for a, b in zip(tensors_a, tensors_b, strict=True)
@@ -215,7 +210,7 @@ def _in_order(tensors_a: Sequence[Tensor], tensors_b: Sequence[Tensor]) -> Itera
 
 
 def _differing_part(old: str, new: str) -> tuple[str, str]:
-    """Return what is left of two names without the segments that they share at the front and at the back."""
+    """Return two names without the leading and trailing segments that they share."""
     a, b = old.split("."), new.split(".")
     shorter = min(len(a), len(b))
     front = next((place for place in range(shorter) if a[place] != b[place]), shorter)
@@ -230,7 +225,7 @@ type _Signature = tuple[tuple[object, ...], ...]
 
 
 def _trees(tensors: Iterable[Tensor], depth: int) -> dict[_Signature, list[list[Tensor]]]:
-    """Return the subtrees whose roots have `depth` segments, by the shapes and dtypes in them in natural order of their names."""
+    """Return the subtrees at `depth`, by the shapes and dtypes of their tensors in natural order."""
     by_root: defaultdict[tuple[str, ...], list[Tensor]] = defaultdict(list)
     for tensor in tensors:
         by_root[tuple(tensor.name.split(".", depth)[:depth])].append(tensor)
@@ -244,4 +239,4 @@ def _trees(tensors: Iterable[Tensor], depth: int) -> dict[_Signature, list[list[
 type _Rule = Callable[[Sequence[Tensor], Sequence[Tensor]], Iterator[_Pair]]
 
 _RULES: tuple[_Rule, ...] = (_wrappers, _prefixes, _layer_offsets, _subtrees)
-"""In the order in which they are believed where they explain equally many tensors."""
+"""In order of preference where they explain equally many tensors."""

@@ -1,8 +1,4 @@
-"""A checkpoint to its Summary.
-
-Components by the family's names, settings with the family's verdicts, processors as LeRobot writes
-them.
-"""
+"""Summarizing a checkpoint: components and settings by its family, processors, dtypes."""
 
 from __future__ import annotations
 
@@ -20,11 +16,11 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint, Document, Tensor
     from ckpt_tools.families.family import Family
 
-_NORMALISERS = ("normalizer_processor", "unnormalizer_processor")
+_NORMALIZERS = ("normalizer_processor", "unnormalizer_processor")
 
 
-def summarise(checkpoint: Checkpoint) -> Summary:
-    """Return what `checkpoint` is: everything that headers and configs tell."""
+def summarize(checkpoint: Checkpoint) -> Summary:
+    """Return the summary of `checkpoint`, from headers and configs alone."""
     family = family_of(checkpoint)
     config = checkpoint.document("config.json")
     return Summary(
@@ -114,9 +110,9 @@ def _processors(checkpoint: Checkpoint) -> Iterator[Processor]:
 
 
 def _modes(step: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Yield (kind of feature, normalisation mode) of a normalising step."""
+    """Yield (kind of feature, normalization mode) of a normalizing step."""
     config = step.get("config")
-    if step.get("registry_name") in _NORMALISERS and isinstance(config, dict):
+    if step.get("registry_name") in _NORMALIZERS and isinstance(config, dict):
         modes = config.get("norm_map")
         yield from (
             ((kind, str(mode)) for kind, mode in modes.items()) if isinstance(modes, dict) else ()

@@ -1,4 +1,4 @@
-"""Tensors' values and what changed in them, told by the parts of the model and their layers.
+"""Tensor values and their changes by component and layer.
 
 The same facts always give the same rows in the same order.
 """
@@ -28,14 +28,11 @@ if TYPE_CHECKING:
     from ckpt_tools.families.family import Component, Family
 
 OTHER = "other"
-"""The layer of a tensor that belongs to none."""
+"""The layer of tensors outside numbered layers."""
 
 
 def layer_of(name: str) -> str:
-    """Return the number of the layer that a tensor belongs to.
-
-    The first whole number among the segments of its name.
-    """
+    """Return a tensor's layer: the first whole number among the segments of its name."""
     return next((segment for segment in name.split(".") if is_index(segment)), OTHER)
 
 
@@ -47,9 +44,9 @@ def value_comparison(
     tolerance: float = 0.0,
     uncompared: int = 0,
 ) -> ValueComparison:
-    """Return what changed, in the family's words.
+    """Return the changes by the family's components.
 
-    `config` is that of the side that was trained, B. `tolerance` is a relative L2 norm.
+    `config` is B's, the trained side's. `tolerance` is a relative L2 norm.
     """
     members: defaultdict[str, list[TensorChange]] = defaultdict(list)
     for a, b, facts in measured:
@@ -77,9 +74,9 @@ def value_comparison(
 
 
 def sameness(a: Tensor, b: Tensor, facts: PairFacts, tolerance: float) -> Sameness:
-    """Return how alike two tensors are.
+    """Return how equal two tensors are.
 
-    One in which a number became NaN or infinite, or was, has changed whatever the tolerance.
+    One with NaN or infinity on one side only has changed, whatever the tolerance.
     """
     if facts.same_bytes and a.dtype is b.dtype:
         return Sameness.IDENTICAL
@@ -95,7 +92,7 @@ def _layers(
     changes: Sequence[TensorChange],
     trains: bool | None,  # noqa: FBT001 - as in the record
 ) -> Iterable[LayerChange]:
-    """Yield a row a layer, numbers in order and what is in no layer after them."""
+    """Yield a row per layer, in order, tensors outside numbered layers last."""
     layers: defaultdict[str, list[TensorChange]] = defaultdict(list)
     for change in changes:
         layers[change.layer].append(change)
@@ -136,7 +133,7 @@ def _row(
 
 
 def value_summary(measured: Sequence[Measurement], family: Family) -> ValueSummary:
-    """Return measurements, tensor by tensor and folded."""
+    """Return measurements by tensor, layer and component."""
     members: defaultdict[str, defaultdict[str, list[Measurement]]] = defaultdict(
         lambda: defaultdict(list)
     )

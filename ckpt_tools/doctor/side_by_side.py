@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from ckpt_tools.diff.summary import summarise
+from ckpt_tools.diff.summary import summarize
 from ckpt_tools.doctor.model import SettingPair, StatisticPair
 from ckpt_tools.rules.policy_config import CONFIG, value_of
 from ckpt_tools.rules.processors import POST, PRE, WANTED, alike, normalizers, read_at_inference
@@ -62,7 +62,7 @@ def settings(normal: Checkpoint, reflow: Checkpoint) -> Iterator[SettingPair]:
         if any(value is not ABSENT for value in values):
             yield SettingPair(key, *map(_spelled, values))
     stored = [
-        {group.title: _dtypes(group.dtypes) for group in summarise(side).components}
+        {group.title: _dtypes(group.dtypes) for group in summarize(side).components}
         for side in (normal, reflow)
     ]
     for title in dict.fromkeys((*stored[0], *stored[1])):

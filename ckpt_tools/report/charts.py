@@ -1,8 +1,4 @@
-"""What is told better in a picture.
-
-The components' sizes as bars, where values changed as a heat map. For renderers that draw; others
-leave it out.
-"""
+"""Charts: component sizes as bars, changes by layer as a heat map. Text formats omit them."""
 
 from __future__ import annotations
 
@@ -20,19 +16,16 @@ if TYPE_CHECKING:
     from ckpt_tools.values.model import LayerChange, ValueComparison
 
 STEPS = (0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-"""Where one colour ends and the next begins.
-
-The same in every report, so that two can be compared.
-"""
+"""Upper bounds of the colors, the same in every report so that two can be compared."""
 _OTHER = "other"
 _COLUMNS = 256
-"""More layers than any model has."""
+"""More layers than any model has; beyond it there is no heat map."""
 
 
 def component_bars(*sides: Summary, title: str = "") -> Iterator[Block]:
-    """Yield the bytes of each component as bars, of one checkpoint or of two.
+    """Yield bars with the bytes of each component, for one or two checkpoints.
 
-    Nothing where there is only one component.
+    Yields nothing where there is only one component.
     """
     found = [{group.key: group for group in side.components} for side in sides]
     titles = {group.key: group.title for side in sides for group in side.components}
@@ -74,7 +67,7 @@ def change_map(changes: ValueComparison | None) -> Iterator[Block]:
             for component, title in titles.items()
         )
         framed = (
-            " Framed: frozen and yet changed, or not finite."
+            " Framed: frozen but changed, or not finite."
             if any(row.moved or row.broken for row in changes.layers)
             else ""
         )
@@ -83,12 +76,12 @@ def change_map(changes: ValueComparison | None) -> Iterator[Block]:
             f" own in A.{framed}"
         )
         yield HeatMap(
-            title="change by layer", note=note, columns=tuple(columns), rows=rows, steps=STEPS
+            title="Change by layer", note=note, columns=tuple(columns), rows=rows, steps=STEPS
         )
 
 
 def _cell(row: LayerChange) -> Cell:
-    layer = "outside the layers" if row.layer == _OTHER else f"layer {row.layer}"
+    layer = "outside numbered layers" if row.layer == _OTHER else f"layer {row.layer}"
     counted = f"{row.changed:,} of {count(row.tensors, 'tensor')} changed"
     close = f", {row.close:,} within the tolerance" if row.close else ""
     frozen = " although frozen" if row.moved else ""

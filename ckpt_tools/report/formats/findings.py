@@ -1,7 +1,4 @@
-"""What the formats for machines have in common.
-
-Where a finding is, in words and as a path, and how its words are kept from being obeyed.
-"""
+"""What the machine-readable formats share: paths, one-line sentences, fingerprints of findings."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.gate.verdict import Verdict
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.registry import all_rules
-from ckpt_tools.text import printable
+from ckpt_tools.text import escaped, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,22 +18,19 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Rule
 
 type Judgement = Verification | Verdict
-"""What `ckpt verify` found, or what `ckpt gate` decided."""
+"""The result of `ckpt verify` or `ckpt gate`."""
 
 _SENTENCE = 2_000
-"""How many characters of a sentence a report for machines keeps: what is longer is no sentence."""
+"""Characters of a sentence that are kept; the middle of a longer one is left out."""
 
 
 def found_in(judgement: Judgement) -> Verification:
-    """Return what was found."""
+    """Return the verification of either result."""
     return judgement.verification if isinstance(judgement, Verdict) else judgement
 
 
-def stands_against(judgement: Judgement, finding: Finding) -> bool:
-    """Whether a finding fails the checkpoint.
-
-    For the gate by its profile, else if it is worse than a note.
-    """
+def fails(judgement: Judgement, finding: Finding) -> bool:
+    """Whether a finding fails the checkpoint: by the gate's profile, or if it is not a note."""
     return (
         finding in judgement.refused
         if isinstance(judgement, Verdict)
@@ -45,7 +39,7 @@ def stands_against(judgement: Judgement, finding: Finding) -> bool:
 
 
 def path_of(verification: Verification, finding: Finding) -> str:
-    """Return the path of the file that a finding is about as one can open it, or of the checkpoint where it is about the whole."""
+    """Return the path of a finding's file, as it can be opened, or the checkpoint's."""
     if verification.checkpoint is None:
         return finding.path or verification.where
     return (
@@ -56,28 +50,21 @@ def path_of(verification: Verification, finding: Finding) -> str:
 
 
 def sentence(finding: Finding) -> str:
-    """Return a finding as one line without its place: `subject: what.
-
-    Next`, characters that something obeys escaped.
-    """
-    said = (
-        f"{printable(finding.subject)}: {_safe(finding.what)}"
-        if finding.subject
-        else _safe(finding.what)
-    )
-    return f"{said}; {_safe(finding.next)}" if finding.next else said
+    """Return a finding as one escaped line without its path: `subject: what; next`."""
+    subject = f"{printable(finding.subject)}: " if finding.subject else ""
+    remedy = f"; {line(finding.next)}" if finding.next else ""
+    return f"{subject}{line(finding.what)}{remedy}"
 
 
 def line(text: str) -> str:
-    """Return any text as a line of a report.
-
-    Escaped, and cut where it is longer than a sentence.
-    """
-    return _safe(text)
+    """Return `text` as one escaped line, in characters that XML allows, shortened if very long."""
+    if len(text) > _SENTENCE:
+        text = f"{text[: _SENTENCE // 2]}…{text[-_SENTENCE // 2 :]}"
+    return escaped(text)
 
 
 def title(code: str, rules: Mapping[str, Rule]) -> str:
-    """Return a code with its rule's name."""
+    """Return a code and its rule's name."""
     return f"{code} {rules[code].name}" if code in rules else code
 
 
@@ -87,9 +74,9 @@ def table(rules: Iterable[Rule] | None) -> dict[str, Rule]:
 
 
 def fingerprints(verification: Verification, findings: Iterable[Finding]) -> list[str]:
-    """Return what stays the same for each finding from run to run and place to place.
+    """Return a digest for each finding that is the same from run to run, wherever the checkpoint is.
 
-    Rule, file in the checkpoint, part of it, and which of several.
+    It covers the rule, the file, the subject, and the number among equal ones.
     """
     seen: Counter[tuple[str, str, str]] = Counter()
     found: list[str] = []
@@ -105,25 +92,9 @@ def fingerprints(verification: Verification, findings: Iterable[Finding]) -> lis
 
 
 def _below(verification: Verification, path: str) -> str:
-    """Return a path relative to the checkpoint: errors of reading have it as it was opened."""
+    """Return a path relative to the checkpoint; parse errors have it as it was opened."""
     return (
         path.removeprefix(verification.where).lstrip("/")
         if verification.checkpoint is None
         else path
-    )
-
-
-def _safe(text: str) -> str:
-    """Return `text` in printable characters, each of which XML allows too.
-
-    The middle left out of what is too long.
-    """
-    if len(text) > _SENTENCE:
-        text = f"{text[: _SENTENCE // 2]}…{text[-_SENTENCE // 2 :]}"
-    return (
-        text
-        if text.isprintable()
-        else "".join(
-            character if character.isprintable() else repr(character)[1:-1] for character in text
-        )
     )

@@ -1,7 +1,4 @@
-"""A verification as GitHub workflow commands.
-
-What they say stands beside the files of a pull request.
-"""
+"""A verification or verdict as GitHub workflow commands, which annotate a pull request."""
 
 from __future__ import annotations
 
@@ -25,9 +22,9 @@ _IN_PROPERTY = (*_IN_DATA, (":", "%3A"), (",", "%2C"))
 
 
 def render(judgement: Judgement, rules: Iterable[Rule] | None = None) -> str:
-    """Return one command for each finding, and a line for who reads the log.
+    """Return a workflow command for each finding and a summary line for the log.
 
-    `rules` are all that may be named, by default the tool's own.
+    `rules` give the names; the default is the tool's own.
     """
     verification, known = found_in(judgement), table(rules)
     commands = [_command(verification, finding, known) for finding in verification.findings]
@@ -35,14 +32,17 @@ def render(judgement: Judgement, rules: Iterable[Rule] | None = None) -> str:
         (severity, sum(finding.severity is severity for finding in verification.findings))
         for severity in Severity
     ]
-    told = ", ".join(count(number, severity) for severity, number in counts)
-    lived = f", {len(verification.suppressed):,} lived with" if verification.suppressed else ""
+    severities = ", ".join(count(number, severity) for severity, number in counts)
+    suppressed = f", {len(verification.suppressed):,} suppressed" if verification.suppressed else ""
     decided = (
-        f"; {'passes' if judgement.passes else 'refused'} as {line(judgement.profile)}"
+        f"; {'passes' if judgement.passes else 'fails'} profile {line(judgement.profile)}"
         if isinstance(judgement, Verdict)
         else ""
     )
-    return "\n".join([*commands, f"{told}{lived} in {line(verification.where)}{decided}"]) + "\n"
+    return (
+        "\n".join([*commands, f"{severities}{suppressed} in {line(verification.where)}{decided}"])
+        + "\n"
+    )
 
 
 def _command(verification: Verification, finding: Finding, known: Mapping[str, Rule]) -> str:

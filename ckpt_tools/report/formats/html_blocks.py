@@ -1,7 +1,6 @@
-"""Each block as HTML elements.
+"""Blocks as HTML elements.
 
-Every text goes through `safe`, no element has a style of its own, and nothing names anything
-outside the page.
+Every text goes through `safe`, no element has inline style, and nothing refers outside the page.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ckpt_tools.report.blocks import Bars, HeatMap, Line, Status, Table, Topic, Verbatim
-from ckpt_tools.text import percent
+from ckpt_tools.text import escaped, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,14 +19,14 @@ if TYPE_CHECKING:
     from ckpt_tools.report.blocks import Bar, Block, Cell
 
 SHOWN = {"lines": 30, "details": 6}
-"""Lines of a list that are open; where there are only a few more, they are open too."""
+"""Visible lines of a list; with at most A_FEW_MORE beyond that, all are visible."""
 A_FEW_MORE = 2
 LISTED = 1_000
-"""Lines of a list, or rows of a table, that a page holds: nobody reads more, and JSON has all."""
+"""Lines of a list or rows of a table on a page; JSON has all."""
 WIDE = 4
-"""Columns that fit a telephone."""
+"""Columns that fit a phone."""
 LONG = 60
-"""Rows of a table that are not folded away."""
+"""Rows of a table that are not collapsed."""
 
 _MARKS = {
     Status.GOOD: ("good", "good"),
@@ -55,25 +54,12 @@ class Anchors:
 
 
 def safe(text: str) -> str:
-    """Return `text` as HTML that shows it and does nothing else.
-
-    Markup escaped, and characters that a page obeys written out.
-    """
-    seen = (
-        text
-        if text.isprintable()
-        else "".join(
-            character if character.isprintable() else repr(character)[1:-1] for character in text
-        )
-    )
-    return escape(seen)
+    """Return `text` as inert HTML: markup and control characters escaped."""
+    return escape(escaped(text))
 
 
 def markup(blocks: Iterable[Block], anchors: Anchors) -> Iterator[str]:
-    """Yield the elements of blocks between two headings.
-
-    Lines that follow each other are one list.
-    """
+    """Yield the elements of the blocks between two headings; consecutive lines form one list."""
     for alike, group in groupby(blocks, key=lambda block: isinstance(block, Line)):
         members = list(group)
         if alike:
@@ -83,7 +69,7 @@ def markup(blocks: Iterable[Block], anchors: Anchors) -> Iterator[str]:
 
 
 def listed(items: Sequence[str], kind: str) -> Iterator[str]:
-    """Yield a list of items, with what is more than a few folded away."""
+    """Yield a list of items; more than a few are collapsed."""
     shown = len(items) if len(items) <= SHOWN[kind] + A_FEW_MORE else SHOWN[kind]
     if items:
         yield f'<ul class="{kind}">{"".join(f"<li>{item}</li>" for item in items[:shown])}</ul>'
@@ -95,7 +81,7 @@ def listed(items: Sequence[str], kind: str) -> Iterator[str]:
 
 
 def marked(line: Line) -> str:
-    """Return a line's sentence behind its mark, which is spoken as a word."""
+    """Return a line's text after its mark, which screen readers speak as a word."""
     kind, spoken = _MARKS[line.mark]
     sign = (
         f'<span class="mark" role="img" aria-label="{spoken}">{line.mark}</span> ' if spoken else ""

@@ -1,10 +1,7 @@
-"""A verification as JUnit XML.
+"""A verification or verdict as JUnit XML, one test case per rule.
 
-One test case a rule, so that a CI's page of test results lists the rules.
-
-What stands against the checkpoint is a failure: errors and warnings, or for the gate what its
-profile refuses. Rules that were not asked are skipped; what else was found, and what is lived with,
-is output of its case.
+A finding that fails the checkpoint is a failure: errors and warnings, or for the gate what its
+profile refuses. Skipped rules are skipped cases; other and suppressed findings are a case's output.
 """
 
 from __future__ import annotations
@@ -13,11 +10,11 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from ckpt_tools.report.formats.findings import (
+    fails,
     found_in,
     line,
     path_of,
     sentence,
-    stands_against,
     table,
     title,
 )
@@ -60,23 +57,23 @@ def _case(judgement: Judgement, code: str, known: Mapping[str, Rule]) -> Element
     verification = found_in(judgement)
     case = _empty(verification, code, known)
     found = [finding for finding in verification.findings if finding.code == code]
-    bad = [finding for finding in found if stands_against(judgement, finding)]
+    bad = [finding for finding in found if fails(judgement, finding)]
     if bad:
         more = f" (and {len(bad) - 1:,} more)" if len(bad) > 1 else ""
         failure = SubElement(
             case,
             "failure",
-            {"type": bad[0].severity, "message": _said(verification, bad[0]) + more},
+            {"type": bad[0].severity, "message": _sentence(verification, bad[0]) + more},
         )
-        failure.text = "\n".join(_said(verification, finding) for finding in bad)
-    told = [_said(verification, finding) for finding in found if finding not in bad]
-    told += [
-        f"{_said(verification, lived.finding)}; lived with: {line(lived.reason)}"
-        for lived in verification.suppressed
-        if lived.finding.code == code
+        failure.text = "\n".join(_sentence(verification, finding) for finding in bad)
+    output = [_sentence(verification, finding) for finding in found if finding not in bad]
+    output += [
+        f"{_sentence(verification, accepted.finding)}; suppressed: {line(accepted.reason)}"
+        for accepted in verification.suppressed
+        if accepted.finding.code == code
     ]
-    if told:
-        SubElement(case, "system-out").text = "\n".join(told)
+    if output:
+        SubElement(case, "system-out").text = "\n".join(output)
     return case
 
 
@@ -95,5 +92,5 @@ def _empty(verification: Verification, code: str, known: Mapping[str, Rule]) -> 
     )
 
 
-def _said(verification: Verification, finding: Finding) -> str:
+def _sentence(verification: Verification, finding: Finding) -> str:
     return f"{line(path_of(verification, finding))}: {sentence(finding)}"

@@ -1,7 +1,4 @@
-"""Records as JSON, each naming the schema it follows (`schemas/`).
-
-Field names here are a promise to scripts.
-"""
+"""Diffs and summaries as JSON documents that name their schema. Keys never change."""
 
 from __future__ import annotations
 
@@ -37,15 +34,12 @@ SHOW_SCHEMA = "ckpt-tools/show.schema.json"
 
 
 def dump(document: Mapping[str, object]) -> str:
-    """Return `document` as indented JSON text in ASCII.
-
-    Right in every encoding, and nothing that a terminal obeys.
-    """
+    """Return `document` as indented ASCII JSON, safe in every encoding and on a terminal."""
     return json.dumps(document, indent=2, allow_nan=False).replace("\x7f", "\\u007f") + "\n"
 
 
 def document(record: Comparison | Summary) -> JsonDict:
-    """Return a record by the schema it follows."""
+    """Return the document of a comparison or a summary."""
     return show_document(record) if isinstance(record, Summary) else diff_document(record)
 
 

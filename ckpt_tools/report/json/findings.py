@@ -1,7 +1,4 @@
-"""Findings and verdicts as JSON, each naming the schema it follows (`schemas/`).
-
-Names are exact and in full here.
-"""
+"""Findings and verdicts as JSON documents that name their schema. Names are exact and complete."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ VERDICT_SCHEMA = "ckpt-tools/verdict.schema.json"
 def document(record: Judgement, rules: Iterable[Rule] | None = None) -> JsonDict:
     """Return a verification by `findings.schema.json`, a verdict by `verdict.schema.json`.
 
-    `rules` are all that may be named, by default the tool's own.
+    `rules` give the names; the default is the tool's own.
     """
     return (
         verdict_document(record, rules)
@@ -37,12 +34,12 @@ def document(record: Judgement, rules: Iterable[Rule] | None = None) -> JsonDict
 
 
 def findings_document(verification: Verification, rules: Iterable[Rule] | None = None) -> JsonDict:
-    """Return what `ckpt verify` found."""
+    """Return the document of `ckpt verify`."""
     return {"$schema": FINDINGS_SCHEMA, **_body(verification, rules)}
 
 
 def verdict_document(verdict: Verdict, rules: Iterable[Rule] | None = None) -> JsonDict:
-    """Return what `ckpt gate` decided, with everything it decided on."""
+    """Return the document of `ckpt gate`: the verdict and its verification."""
     refused = sorted({finding.code for finding in verdict.refused})
     return {
         "$schema": VERDICT_SCHEMA,
@@ -55,7 +52,7 @@ def verdict_document(verdict: Verdict, rules: Iterable[Rule] | None = None) -> J
 
 def _body(verification: Verification, rules: Iterable[Rule] | None) -> JsonDict:
     known = table(rules)
-    findings = [*verification.findings, *(lived.finding for lived in verification.suppressed)]
+    findings = [*verification.findings, *(accepted.finding for accepted in verification.suppressed)]
     entries = [
         _finding(finding, known, mark)
         for finding, mark in zip(findings, fingerprints(verification, findings), strict=True)
@@ -73,8 +70,8 @@ def _body(verification: Verification, rules: Iterable[Rule] | None) -> JsonDict:
         },
         "findings": entries[:count],
         "suppressed": [
-            entry | {"reason": lived.reason}
-            for entry, lived in zip(entries[count:], verification.suppressed, strict=True)
+            entry | {"reason": accepted.reason}
+            for entry, accepted in zip(entries[count:], verification.suppressed, strict=True)
         ],
         "asked": list(verification.checked),
         "skipped": [{"code": skip.code, "reason": skip.reason} for skip in verification.skipped],
