@@ -14,7 +14,7 @@ from ckpt_tools.report.pages.diff import diff_page
 
 
 @click.command(
-    short_help="Say what differs between two checkpoints.",
+    short_help="Compare two checkpoints.",
     epilog=options.ANYWHERE_HELP.replace("WHERE is", "A and B are each"),
 )
 @options.where("a")
@@ -25,37 +25,33 @@ from ckpt_tools.report.pages.diff import diff_page
     default=frozenset(Aspect),
     show_default="everything",
     metavar="ASPECT,…",
-    help=f"Compare these aspects only: {', '.join(Aspect)}.",
+    help=f"Compare only these aspects: {', '.join(Aspect)}.",
 )
 @click.option(
     "--select",
     multiple=True,
     metavar="GLOB",
-    help="Compare only what GLOB names, such as 'model.**.weight' or 'config.*'. Repeatable.",
+    help="Compare only what matches GLOB, such as 'model.**.weight' or 'config.*'. Repeatable.",
 )
 @click.option(
     "--ignore",
     multiple=True,
     metavar="GLOB",
-    help="Leave out what GLOB names, such as 'train_config.**'. Repeatable.",
+    help="Ignore what matches GLOB, such as 'train_config.**'. Repeatable.",
 )
 @click.option(
     "--values",
     is_flag=True,
-    help="Compare the tensors' values too: what changed, by component and layer.",
+    help="Compare tensor values too, by component and layer.",
 )
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
     metavar="REL",
-    help="With --values: a tensor whose change has at most this L2 norm, relative to its own in A, counts as equal. 0 unless given: exactly equal.",
+    help="With --values: largest relative L2 change that counts as equal (default 0: exact).",
 )
-@click.option(
-    "--no-cache", is_flag=True, help="With --values: read every value, and remember nothing."
-)
-@click.option(
-    "--full", is_flag=True, help="List every name and value instead of folding and cutting."
-)
+@click.option("--no-cache", is_flag=True, help="With --values: do not use or write the cache.")
+@click.option("--full", is_flag=True, help="List every name and value instead of a selection.")
 @options.output_format("text", "json", "markdown", "html")
 @options.lenient
 def diff(  # noqa: PLR0913 - one parameter an option
@@ -74,10 +70,9 @@ def diff(  # noqa: PLR0913 - one parameter an option
 ) -> int:
     """Compare checkpoints A and B: names, dtypes, shapes, configs, processors, metadata, files.
 
-    Differences are told in groups, with what they come from and what stock LeRobot makes of them.
-    Headers and configs are read, tensor values only with --values. In a GLOB, * stands for a part
-    of one dotted segment and ** for any number of segments. Exit status: 0 same, 1 different, 2
-    trouble.
+    Differences are grouped by cause, with their effect in stock LeRobot. Reads headers and configs
+    only, unless --values is given. In a GLOB, * matches within one dotted segment and ** matches
+    any number of segments. Exit status: 0 same, 1 different, 2 could not run.
 
     \b
     ckpt diff normal/ reflow/
@@ -86,7 +81,7 @@ def diff(  # noqa: PLR0913 - one parameter an option
     """
     if not values and (tolerance is not None or no_cache):
         raise UnknownSelection(
-            f"{'--no-cache' if no_cache else '--tolerance'} is about values, which are not compared",
+            f"{'--no-cache' if no_cache else '--tolerance'} needs --values",
             hint="add --values",
         )
     with progress_of("comparing", None, wanted=values) as progress:

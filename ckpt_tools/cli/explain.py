@@ -10,13 +10,13 @@ from ckpt_tools.cli.output import CLEAN, write, write_report
 from ckpt_tools.report.pages.rules import document, explain_page, rule_markdown
 
 
-@click.command(short_help="Say what a rule holds, why, and what to do.")
+@click.command(short_help="Explain a rule and how to fix what it finds.")
 @click.argument("code")
 @options.output_format("text", "json", "markdown")
 def explain(code: str, *, output_format: str) -> int:
-    """Print the page of the rule CODE, which is a code or a name.
+    """Explain the rule CODE (a code or a name): what it finds, why it matters, how to fix it.
 
-    Exit status: 0, or 2 where there is no such rule.
+    Exit status: 0, or 2 if there is no such rule.
 
     \b
     ckpt explain CK301

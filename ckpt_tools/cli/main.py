@@ -1,7 +1,4 @@
-"""The command group, and what becomes of errors.
-
-One line on standard error and an exit code, never a traceback.
-"""
+"""The `ckpt` command group. Errors become one line on standard error and an exit code."""
 
 from __future__ import annotations
 
@@ -11,7 +8,14 @@ import sys
 import click
 
 from ckpt_tools import __version__
-from ckpt_tools.cli.output import INTERRUPTED, TROUBLE, complain, open_what_is_closed, silence, tell
+from ckpt_tools.cli.output import (
+    INTERRUPTED,
+    TROUBLE,
+    complain,
+    open_what_is_closed,
+    silence,
+    write_error,
+)
 from ckpt_tools.errors import CkptError
 
 COMMANDS = (
@@ -30,17 +34,11 @@ COMMANDS = (
         "recover",
     ),
 )
-"""Each is the command of that name in the module of that name in this package.
-
-In the order of `ckpt --help`.
-"""
+"""Commands in the order of `ckpt --help`; each is in the module of its name in this package."""
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command's module when the command is wanted.
-
-    Start-up must not pay for commands that do not run.
-    """
+    """A group that imports a command's module when the command runs, to start up fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of the commands."""
@@ -65,8 +63,7 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Diff, repair, verify and gate safetensors checkpoints before they are uploaded.
 
-    Exit status: 0 clean or same, 1 findings or differences, 2 could not do the job, 3 nothing was
-    checked.
+    Exit status: 0 clean or same, 1 findings or differences, 2 could not run, 3 nothing was checked.
     """
 
 
@@ -78,15 +75,15 @@ def main(arguments: list[str] | None = None) -> int:
     except CkptError as error:
         complain(str(error))
     except click.exceptions.NoArgsIsHelpError as error:
-        tell(f"{error.format_message()}\n")
+        write_error(f"{error.format_message()}\n")
     except click.ClickException as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "ckpt")
         complain(f"{error.format_message().rstrip('.')}; see `{command} --help`")
     except (click.Abort, KeyboardInterrupt):
-        complain("interrupted; what was being written is there as a whole or not at all")
+        complain("interrupted; no partial output was left behind")
         return INTERRUPTED
     except BrokenPipeError:
-        # Who read our output has gone, as `head` does. Python would complain once more when it
+        # The reader of our output is gone, as with `head`. Python would complain again when it
         # closes standard output.
         silence(sys.stdout)
     except OSError as error:
@@ -94,7 +91,5 @@ def main(arguments: list[str] | None = None) -> int:
             f"{error.filename or 'the system'}: {(error.strerror or str(error)).lower()}; check the path and the disk"
         )
     except MemoryError:
-        complain(
-            "there is not enough memory; close other programs, or raise the limit (`ulimit -v`)"
-        )
+        complain("not enough memory; close other programs or raise the limit (`ulimit -v`)")
     return TROUBLE

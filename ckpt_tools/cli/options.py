@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and the types they parse to."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ if TYPE_CHECKING:
 
 type Decorator = Callable[[Callable[..., int]], Callable[..., int]]
 
-WHERE_HELP = """WHERE is a folder with model.safetensors or with shards and their index, a single .safetensors file, a LeRobot run or step
-folder, or a snapshot in the Hugging Face cache."""
+WHERE_HELP = (
+    "WHERE is a folder with model.safetensors or with shards and their index, a single .safetensors"
+    " file, a LeRobot run or step folder, or a snapshot in the Hugging Face cache."
+)
 
-ANYWHERE_HELP = f"""{WHERE_HELP} Or it is hf://owner/name[@revision][/path], a model repository on the Hub, which is read without
-downloading it."""
+ANYWHERE_HELP = (
+    f"{WHERE_HELP} Or it is hf://owner/name[@revision][/path], a model repository on the Hub, which"
+    " is read without downloading it."
+)
 
 
 def where(name: str) -> Decorator:
-    """Return the argument for a checkpoint.
-
-    Existence is the store's to judge: it says what to do next.
-    """
+    """Return the argument for a checkpoint; reading it reports whether it exists."""
     return click.argument(name, metavar=name.upper(), type=click.STRING)
 
 
@@ -36,19 +37,22 @@ def output_format(*formats: str) -> Decorator:
         type=click.Choice(formats),
         default=formats[0],
         show_default=True,
-        help="What to print on standard output.",
+        help="Output format.",
     )
 
 
 lenient: Decorator = click.option(
     "--lenient",
     is_flag=True,
-    help="Read what the safetensors library reads against its own specification, and an index that disagrees with its shards.",
+    help=(
+        "Accept files that the safetensors library accepts although they violate its specification,"
+        " and indexes that disagree with their shards."
+    ),
 )
 
 
 settings: Decorator = click.option(
-    "--settings", metavar="FILE", help="Read this file instead of ckpt.toml in the current folder."
+    "--settings", metavar="FILE", help="Settings file (default: ckpt.toml in the current folder)."
 )
 
 
@@ -60,11 +64,15 @@ class AspectList(click.ParamType[frozenset[Aspect]]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> frozenset[Aspect]:
-        """Return the aspects that `value` names."""
+        """Return the aspects listed in `value`."""
         if isinstance(value, frozenset):
             return value
         names = [name.strip() for name in str(value).split(",")]
         unknown = [name for name in names if name not in list(Aspect)]
         if unknown:
-            self.fail(f"{', '.join(unknown)} is none of {', '.join(Aspect)}", param, ctx)
+            self.fail(
+                f"{', '.join(unknown)} is not an aspect; choose from {', '.join(Aspect)}",
+                param,
+                ctx,
+            )
         return frozenset(map(Aspect, names))

@@ -1,6 +1,6 @@
-"""Writing results: data to standard output, everything else to standard error.
+"""Output of the commands: data to standard output, everything else to standard error.
 
-Colour and wrapped tables on a terminal only.
+Color and wrapped tables on a terminal only.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def write_report[R](
 
 
 def write(result: str) -> None:
-    """Write `result` to standard output; characters that its encoding lacks come out as escapes."""
+    """Write `result` to standard output, with escapes for characters that its encoding lacks."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(result.encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()
@@ -57,11 +57,11 @@ def _for_encoding(document: str) -> str:
 
 def complain(message: str) -> None:
     """Write one line to standard error."""
-    tell(f"ckpt: {message}\n")
+    write_error(f"ckpt: {message}\n")
 
 
-def tell(text: str) -> None:
-    """Write `text` to standard error; where nobody can hear it, the exit code still says it."""
+def write_error(text: str) -> None:
+    """Write `text` to standard error; if that fails, the exit code remains."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -70,15 +70,12 @@ def tell(text: str) -> None:
 
 
 def silence(stream: TextIO) -> None:
-    """Have what is written to `stream` go nowhere, also what Python writes when it ends."""
+    """Redirect `stream` to the null device, for what Python writes at exit too."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def open_what_is_closed() -> None:
-    """Have a standard stream that was closed before the start, as by `>&-`, go nowhere.
-
-    Who closed it wants the exit code only.
-    """
+    """Redirect standard streams that were closed before the start (`>&-`) to the null device."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - a device, open until the end
@@ -129,16 +126,16 @@ def _wants_color() -> bool:
 
 
 CLEAN = 0
-"""Nothing to complain about: equal, or no findings."""
+"""Equal, or no findings."""
 
 FINDINGS = 1
 """Differences or findings."""
 
 TROUBLE = 2
-"""The job could not be done."""
+"""The command could not run."""
 
 NOTHING_CHECKED = 3
-"""Nothing was checked, which is not a pass."""
+"""Nothing was checked; this does not count as a pass."""
 
 INTERRUPTED = 130
-"""Somebody pressed Ctrl-C: what shells say of a command that SIGINT ended."""
+"""Ctrl-C, as shells report a command that SIGINT ended."""

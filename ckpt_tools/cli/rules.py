@@ -10,14 +10,12 @@ from ckpt_tools.cli.output import CLEAN, write_report
 from ckpt_tools.report.pages.rules import document, rules_page
 
 
-@click.command(short_help="List the rules that checkpoints are held against.")
+@click.command(short_help="List all rules.")
 @options.output_format("text", "json", "markdown")
 def rules(*, output_format: str) -> int:
-    """List the rules: code, name, severity, what they look at, what they hold.
+    """List all rules, installed plugins' included: code, name, severity, needs, what they find.
 
-    Those of installed plugins are among them.
-
-    `ckpt explain` prints the page of one. Exit status: 0.
+    `ckpt explain CODE` prints a rule's page. Exit status: 0.
 
     \b
     ckpt rules

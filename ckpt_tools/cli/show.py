@@ -12,30 +12,29 @@ from ckpt_tools.report.json.diff import document
 from ckpt_tools.report.pages.show import show_page
 
 
-@click.command(short_help="Say what a checkpoint is.", epilog=options.ANYWHERE_HELP)
+@click.command(short_help="Summarize a checkpoint.", epilog=options.ANYWHERE_HELP)
 @options.where("where")
 @click.option(
     "--tree",
     is_flag=True,
-    help="Print the tree of tensor names, numbered layers folded, instead of the tables.",
+    help="Print the tree of tensor names, with numbered layers folded, instead of tables.",
 )
 @click.option(
     "--values",
     is_flag=True,
-    help="Read every tensor: range, norm, zeros, NaN by component and layer; digests with --format json.",
+    help="Read every tensor value: range, norm, zeros, NaN by component and layer.",
 )
-@click.option(
-    "--no-cache", is_flag=True, help="With --values: read every value, and remember nothing."
-)
+@click.option("--no-cache", is_flag=True, help="With --values: do not use or write the cache.")
 @options.output_format("text", "json", "markdown", "html")
 @options.lenient
 def show(  # noqa: PLR0913 - one parameter an option
     where: str, *, tree: bool, values: bool, no_cache: bool, output_format: str, lenient: bool
 ) -> int:
-    """Say what the checkpoint at WHERE is.
+    """Summarize the checkpoint at WHERE.
 
-    Family, parameters, tensors and bytes by component and by dtype, the config values that matter,
-    processors and how they normalise. Reads headers and configs only, unless --values are wanted.
+    Prints its family, its tensors, parameters and bytes by component and dtype, important config
+    values, and processors with their normalization. Reads headers and configs only, unless
+    --values is given.
 
     \b
     ckpt show outputs/train/run
@@ -44,15 +43,15 @@ def show(  # noqa: PLR0913 - one parameter an option
     """
     if tree and output_format == "json":
         raise UnknownSelection(
-            "--tree is for reading: it goes with text, markdown and html",
-            hint="the JSON lists every tensor anyway: leave --tree out",
+            "--tree does not go with --format json",
+            hint="leave --tree out: the JSON lists every tensor",
         )
     if values and tree:
-        raise UnknownSelection("--tree prints names, and no --values", hint="leave one of them out")
-    if no_cache and not values:
         raise UnknownSelection(
-            "--no-cache is about values, which are not read", hint="add --values"
+            "--tree and --values exclude each other", hint="leave one of them out"
         )
+    if no_cache and not values:
+        raise UnknownSelection("--no-cache needs --values", hint="add --values")
     with progress_of("reading", None, wanted=values) as progress:
         summary = api.show(
             where,

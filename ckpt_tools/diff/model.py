@@ -233,12 +233,11 @@ class Processor(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """A checkpoint with what its family says of it.
+    """A checkpoint summarized by its family.
 
-    `profile` is how its dtypes came about, "" if unknown; `remarks` are what keeps it from loading.
-
-    `values` is what was measured, None where nobody asked. `transferred` is what reading it took,
-    where it is on the Hub.
+    `profile` says how its dtypes came about, "" if unknown; `remarks` say what keeps it from
+    loading. `sums` are totals over several components. `values` are the measured tensor values,
+    None unless requested; `transferred` is what was read from the Hub.
     """
 
     checkpoint: Checkpoint
@@ -249,6 +248,7 @@ class Summary(NamedTuple):
     dtypes: tuple[Group, ...]
     settings: tuple[Setting, ...]
     processors: tuple[Processor, ...]
+    sums: tuple[Group, ...] = ()
     values: ValueSummary | None = None
     transferred: Transfer | None = None
 

@@ -23,12 +23,14 @@ def summarize(checkpoint: Checkpoint) -> Summary:
     """Return the summary of `checkpoint`, from headers and configs alone."""
     family = family_of(checkpoint)
     config = checkpoint.document("config.json")
+    components = tuple(_components(checkpoint, family, config.value if config else {}))
     return Summary(
         checkpoint=checkpoint,
         family=family.name,
         profile=family.profile(checkpoint),
         remarks=family.remarks(checkpoint),
-        components=tuple(_components(checkpoint, family, config.value if config else {})),
+        components=components,
+        sums=tuple(_sums(components, family)),
         dtypes=tuple(_dtypes(checkpoint)),
         settings=tuple(_settings(config, family)) if config else (),
         processors=tuple(_processors(checkpoint)),
@@ -48,6 +50,26 @@ def _components(
                 component.title,
                 members[component.key],
                 trains=family.trains(component.key, config),
+            )
+
+
+def _sums(components: Sequence[Group], family: Family) -> Iterator[Group]:
+    """Yield the totals over several components that the family names, where two or more exist."""
+    for title, keys in family.sums:
+        parts = [group for group in components if group.key in keys]
+        if len(parts) > 1:
+            dtypes: Counter[str] = Counter()
+            for group in parts:
+                dtypes.update(dict(group.dtypes))
+            trains = {group.trains for group in parts}
+            yield Group(
+                key=title,
+                title=title,
+                tensors=sum(group.tensors for group in parts),
+                parameters=sum(group.parameters for group in parts),
+                nbytes=sum(group.nbytes for group in parts),
+                dtypes=tuple(dtypes.most_common()),
+                trains=trains.pop() if len(trains) == 1 else None,
             )
 
 

@@ -122,7 +122,8 @@ class Family(NamedTuple):
     worth showing. `missing` says what the loader does without a component, except those in
     `needless`, which it never loads. `cleaning` is None where nothing is known of a clean
     checkpoint. `expected` says which tensors the loader looks for, `decisive` which keys of
-    config.json decide that, or how they are loaded.
+    config.json decide that, or how they are loaded. `sums` are titles of groups of components
+    (by key) whose totals a summary shows.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Family(NamedTuple):
     cleaning: CleanConfig | None = None
     expected: Callable[[Checkpoint], Expectation | Unknown] = nothing_expected
     decisive: frozenset[str] = frozenset()
+    sums: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def parts(self, names: Iterable[str]) -> str:
         """Return the components that tensors of these names belong to, in the family's order, in words."""

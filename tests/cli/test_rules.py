@@ -61,7 +61,7 @@ def test_a_page_is_found_by_code_and_name(named: str) -> None:
     assert done.stdout.startswith(
         "CK301 teacher-weights\n    No tensor stands under a teacher's name.\n"
     )
-    assert "repaired by: `ckpt sanitize WHERE`, which loses nothing" in done.stdout
+    assert "repair: `ckpt sanitize WHERE` (safe: no data is lost)" in done.stdout
     assert "\x1b" not in done.stdout
 
 

@@ -363,7 +363,7 @@ def test_reshaped_projections_name_both_shapes_and_that_the_loader_refuses() -> 
     assert (story.kind, story.tensors) == (SHAPE, 2)
     assert story.text == "2 tensors of another shape (projections)"
     assert "model.action_out_proj.bias [32] -> [64]" in story.names
-    assert "refuses" in story.remark
+    assert "rejects" in story.remark
 
 
 def test_bytes_of_a_tensor_of_another_dtype_and_shape_are_counted_once() -> None:

@@ -226,7 +226,7 @@ def test_junit_has_a_case_for_each_rule_asked() -> None:
     assert (
         failure.get("message") == "out/model.safetensors: teacher.w: holds 2 tensors; ckpt sanitize"
     )
-    assert (cases["CK301"][1].text or "").endswith("lived with: known, #12")
+    assert (cases["CK301"][1].text or "").endswith("suppressed: known, #12")
 
 
 def test_junit_of_a_gate_fails_what_the_gate_refuses() -> None:
@@ -265,11 +265,11 @@ def test_github_commands_are_escaped() -> None:
 
 
 def test_github_says_what_a_gate_decided() -> None:
-    assert github.render(ONE).split("\n")[-2] == "1 error, 1 warning, 1 note, 1 lived with in out"
+    assert github.render(ONE).split("\n")[-2] == "1 error, 1 warning, 1 note, 1 suppressed in out"
     assert (
         github.render(Verdict("release", ONE, (TEACHER,), passes=False))
         .split("\n")[-2]
-        .endswith("in out; refused as release")
+        .endswith("in out; fails profile release")
     )
 
 

@@ -231,4 +231,5 @@ SMOLVLA = Family(
     ),
     expected=expected,
     decisive=frozenset(_DECISIVE.split()),
+    sums=(("VLM in total", VLM),),
 )

@@ -76,6 +76,7 @@ def show_document(summary: Summary) -> JsonDict:
         **transfer(summary.transferred),
         "trainable": summary.trainable,
         "components": [_group(group) for group in summary.components],
+        **({"sums": [_group(group) for group in summary.sums]} if summary.sums else {}),
         "dtypes": [_group(group) for group in summary.dtypes],
         "settings": [_setting(setting) for setting in summary.settings],
         "processors": [_processor(processor) for processor in summary.processors],

@@ -82,7 +82,7 @@ def _components(summary: Summary) -> Table:
             _dtype_counts(group),
             *([_trains(group)] if known else []),
         )
-        for group in summary.components
+        for group in (*summary.components, *summary.sums)
     ]
     header = (
         "component",
