@@ -125,7 +125,7 @@ def test_a_tolerance_lets_small_changes_pass_and_is_recorded(tmp_path: Path) -> 
         "✓ action expert: unchanged (144 of 145 identical, 1 of 145 within the tolerance, rel. L2"
         in done.stdout
     )
-    assert "no values changed by more than 1 % (500 tensors)" in done.stdout
+    assert "no tensor values changed by more than 1 % (500 tensors)" in done.stdout
     document = valid(
         ckpt("diff", NORMAL, folder, "--values", "--tolerance", "0.01", "--format", "json").stdout,
         "diff",
@@ -183,11 +183,11 @@ def test_full_lists_the_tensors_that_changed(tmp_path: Path) -> None:
     [
         (
             ["diff", NORMAL, NORMAL, "--tolerance", "0.1"],
-            "--tolerance is about values, which are not compared; add --values",
+            "--tolerance needs --values; add --values",
         ),
         (
             ["diff", NORMAL, NORMAL, "--no-cache"],
-            "--no-cache is about values, which are not compared; add --values",
+            "--no-cache needs --values; add --values",
         ),
         (
             ["diff", NORMAL, NORMAL, "--values", "--tolerance", "-1"],
@@ -199,11 +199,11 @@ def test_full_lists_the_tensors_that_changed(tmp_path: Path) -> None:
         ),
         (
             ["show", NORMAL, "--no-cache"],
-            "--no-cache is about values, which are not read; add --values",
+            "--no-cache needs --values; add --values",
         ),
         (
             ["show", NORMAL, "--values", "--tree"],
-            "--tree prints names, and no --values; leave one of them out",
+            "--tree and --values exclude each other; leave one of them out",
         ),
     ],
 )
