@@ -1,18 +1,15 @@
-"""Checkpoints on the Hugging Face Hub.
+"""Repositories on the Hugging Face Hub: a name resolved to a commit and its list of files.
 
-From what a person names to a repository at one commit, with its list of files.
-
-huggingface_hub is imported here and nowhere else in what reads, when the first name on the Hub is
-met: its session, token, endpoint, cache and offline mode are what counts. One request tells the
-commit and every file's size and sums.
+One request returns the commit and every file's size and hashes. In offline mode the list is that
+of the local cache.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from ckpt_tools.errors import (
     AccessRefused,
@@ -22,11 +19,10 @@ from ckpt_tools.errors import (
     PathEscapes,
     PathNotFound,
     StoreError,
-    UnknownSelection,
     Unreachable,
     WrongAnswer,
 )
-from ckpt_tools.storage.http import Client, Refusal, Wire
+from ckpt_tools.storage.hub_client import HubClient, Refusal
 from ckpt_tools.storage.hub_name import (
     HubName,
     RemoteFile,
@@ -42,8 +38,6 @@ if TYPE_CHECKING:
 
     from ckpt_tools.strict_json.parse import JsonObject
 
-__all__ = ["RemoteFile", "Repository", "cache_of", "connect", "file_url", "refused", "repository"]
-
 LISTING_LIMIT = 64 << 20
 """Bytes of JSON. A repository of 100,000 files has 25 MB."""
 
@@ -51,54 +45,53 @@ _COMMIT = "[0-9a-f]{40}"
 _SHA256 = "[0-9a-f]{64}"
 
 
-def repository(where: str, wire: Wire | None = None) -> Repository:
-    """Return the repository that `where` names, at the commit that its revision means now.
+def repository(where: str, client: HubClient | None = None) -> Repository:
+    """Return the repository that `where` names, at the commit its revision stands for now.
 
     Raises HubNameInvalid, PathNotFound (no such repository or revision), AccessRefused,
-    Unreachable, WrongAnswer, or PathEscapes for a file name that no repository should hold.
+    Unreachable, WrongAnswer, or PathEscapes for a file path that leads outside the repository.
     """
+    name, client = parse(where), client or HubClient()
     try:
-        return _repository(where, parse(where), wire or connect())
+        if client.offline:
+            return _from_cache(where, name, client.cache_of(name.repository))
+        return _from_hub(where, name, client)
     except (NoRepository, Unreachable) as error:
         if is_hub_name(where):
             raise
         raise PathNotFound(
-            f"there is nothing here, and {error.what}", path=where, hint=error.next
+            f"no such file or directory, and {error.what}", path=where, hint=error.next
         ) from None
 
 
-def _repository(where: str, name: HubName, wire: Wire) -> Repository:
-    if _constants().HF_HUB_OFFLINE:
-        return _from_cache(where, name)
-    url = f"{wire.client.endpoint}/api/models/{name.repository}/revision/{_quoted(name.revision or 'main')}?blobs=true"
+def _from_hub(where: str, name: HubName, client: HubClient) -> Repository:
+    revision = quote(name.revision or "main", safe="")
+    url = f"{client.endpoint}/api/models/{name.repository}/revision/{revision}?blobs=true"
     try:
-        listing = _json(wire, url)
+        listing = _json(client, url)
     except Refusal as refusal:
-        raise _not_found(wire, where, name, refusal) from None
+        raise _not_found(client, where, name, refusal) from None
     except StoreError as error:
         error.path = where
         raise
-    commit = listing.get("sha")
-    if not isinstance(commit, str) or not re.fullmatch(_COMMIT, commit):
-        raise WrongAnswer("the Hub names no commit", path=where)
+    commit = _matching(listing.get("sha"), _COMMIT)
+    if not commit:
+        raise WrongAnswer("the Hub's answer names no commit", path=where)
     return Repository(name.repository, commit, tuple(sorted(_files(where, listing))), name.path)
 
 
 def refuse_cached(found: Repository) -> None:
-    """Raise Unreachable where the files are those of the cache.
-
-    It may have a part of them, and nobody can say what the Hub has.
-    """
+    """Raise Unreachable if the list of files is the cache's, which may be incomplete."""
     if found.cached:
         raise Unreachable(
-            "the Hub is not asked: HF_HUB_OFFLINE is set, and what the cache has may be a part",
+            "offline mode is enabled (HF_HUB_OFFLINE is set), and the cache may be incomplete",
             path=found.root,
-            hint="unset it",
+            hint="unset HF_HUB_OFFLINE",
         )
 
 
 def refuse_empty(found: Repository) -> None:
-    """Raise PathNotFound where what was named inside is not there."""
+    """Raise PathNotFound if the path inside the repository does not exist."""
     if found.path and not found.below:
         raise PathNotFound(
             "the repository has no such file or folder at this commit",
@@ -107,107 +100,70 @@ def refuse_empty(found: Repository) -> None:
         )
 
 
-def connect() -> Wire:
-    """Return a wire through huggingface_hub's own session, with the token that its client would send."""
-    constants = _constants()
-    utils, httpx = (
-        importlib.import_module("huggingface_hub.utils"),
-        importlib.import_module("httpx"),
-    )
-    errors, version = (
-        importlib.import_module("huggingface_hub.errors"),
-        importlib.import_module("ckpt_tools").__version__,
-    )
-    headers = utils.build_hf_headers(library_name="ckpt-tools", library_version=version)
-    seconds = float(constants.HF_HUB_DOWNLOAD_TIMEOUT)
-    return Wire(
-        Client(
-            utils.get_session(),
-            httpx,
-            errors.OfflineModeIsEnabled,
-            constants.ENDPOINT.rstrip("/"),
-            headers,
-            seconds,
-        )
-    )
+def file_url(client: HubClient, found: Repository, path: str) -> str:
+    """Return the address of the file at `path`, at the commit."""
+    return f"{client.endpoint}/{found.name}/resolve/{found.commit}/{quote(path)}"
 
 
-def file_url(wire: Wire, found: Repository, path: str) -> str:
-    """Return where the Hub has the file at `path`, at the commit."""
-    return f"{wire.client.endpoint}/{found.name}/resolve/{found.commit}/{_quoted(path, safe='/')}"
-
-
-def cache_of(name: str) -> str:
-    """Return the folder in which huggingface_hub keeps what it has downloaded of the repository `name`."""
-    return os.path.join(_constants().HF_HUB_CACHE, "--".join(("models", *name.split("/"))))
-
-
-def refused(wire: Wire, where: str, refusal: Refusal) -> AccessRefused | PathNotFound | WrongAnswer:
-    """Return what a refusal to give a file or a listing of an existing repository means."""
+def refused(
+    client: HubClient, where: str, refusal: Refusal
+) -> AccessRefused | PathNotFound | WrongAnswer:
+    """Return the error for a file, or the list of files, that the Hub refuses to send."""
+    page = f"{client.endpoint}/{parse(where).repository}"
+    detail = f": {refusal.message}" * bool(refusal.message)
     if refusal.code == "GatedRepo":
-        msg = "is gated: its owner decides who may read it"
-        asking = f"ask for access on {wire.client.endpoint}/{parse(where).repository}"
+        log_in = ", then log in with `hf auth login`" * (not client.has_token)
         return AccessRefused(
-            msg,
+            "is gated: its owner decides who may read it",
             path=where,
-            hint=asking if wire.client.has_token else f"{asking}, then log in with `hf auth login`",
+            hint=f"request access at {page}{log_in}",
         )
-    if refusal.status in (401, 403):
+    if refusal.status in {401, 403}:
         return AccessRefused(
-            f"the Hub refuses it ({refusal.status}){f': {refusal.said}' * bool(refusal.said)}",
+            f"the Hub denied access ({refusal.status}){detail}",
             path=where,
-            hint="check the token: `hf auth whoami`" if wire.client.has_token else "",
+            hint="check the token: `hf auth whoami`" if client.has_token else "",
         )
-    if refusal.status == 404 and refusal.code == "RevisionNotFound":  # noqa: PLR2004 - Not Found
+    if refusal.code == "RevisionNotFound":
         return PathNotFound(
-            "has no such branch, tag or commit",
-            path=where,
-            hint=f"look at {wire.client.endpoint}/{parse(where).repository}/branches",
+            "no such branch, tag or commit", path=where, hint=f"branches: {page}/branches"
         )
-    if refusal.status in (404, 410):
-        return PathNotFound("is not on the Hub", path=where, hint="check the spelling")
-    return WrongAnswer(
-        f"the Hub answered {refusal.status}{f': {refusal.said}' * bool(refusal.said)}", path=where
-    )
+    if refusal.status in {404, 410}:
+        return PathNotFound("does not exist on the Hub", path=where, hint="check the spelling")
+    return WrongAnswer(f"the Hub answered {refusal.status}{detail}", path=where)
 
 
 def _not_found(
-    wire: Wire, where: str, name: HubName, refusal: Refusal
-) -> StoreError | AccessRefused | PathNotFound | HubNameInvalid:
-    """Return what it means that the Hub gives no listing.
-
-    Another kind of repository, none at all, or one that who asks may not see.
-    """
+    client: HubClient, where: str, name: HubName, refusal: Refusal
+) -> AccessRefused | PathNotFound | HubNameInvalid | WrongAnswer:
+    """Return the error for a model that the Hub does not list: if possible, what it is instead."""
     if refusal.code != "RepoNotFound":
-        return refused(wire, where, refusal)
-    for kind, words in (("datasets", "a dataset"), ("spaces", "a Space")):
+        return refused(client, where, refusal)
+    for kind, title in (("datasets", "a dataset"), ("spaces", "a Space")):
         try:
-            _json(wire, f"{wire.client.endpoint}/api/{kind}/{name.repository}")
+            _json(client, f"{client.endpoint}/api/{kind}/{name.repository}")
         except (Refusal, WrongAnswer):
             continue
         return HubNameInvalid(
-            f"is {words}; checkpoints are in model repositories",
+            f"is {title}; checkpoints are in model repositories",
             path=where,
-            hint=f"check the name: {wire.client.endpoint}/{kind}/{name.repository} is no model",
+            hint=f"check the name: {client.endpoint}/{kind}/{name.repository} is not a model",
         )
-    msg = "no such model is on the Hub, or it is private"
-    known = "check the spelling, and whether your token may read it: `hf auth whoami`"
     return NoRepository(
-        msg,
+        "no such model on the Hub, or it is private",
         path=where,
-        hint=known
-        if wire.client.has_token
-        else "check the spelling; a private one is read after `hf auth login`",
+        hint="check the spelling, and that your token can read it: `hf auth whoami`"
+        if client.has_token
+        else "check the spelling; to read a private one, log in with `hf auth login`",
     )
 
 
-def _json(wire: Wire, url: str) -> JsonObject:
+def _json(client: HubClient, url: str) -> JsonObject:
     try:
-        return parse_object(decode_utf8(wire.whole(url, LISTING_LIMIT)))
+        return parse_object(decode_utf8(client.whole(url, LISTING_LIMIT)))
     except FormatError as error:
         raise WrongAnswer(
-            f"{wire.named(url)} answered with something that is not the Hub's JSON: {error.what}",
-            path=url,
+            f"the Hub's answer is not the expected JSON: {error.what}", path=url
         ) from None
 
 
@@ -217,73 +173,58 @@ def _files(where: str, listing: JsonObject) -> Iterator[RemoteFile]:
         file: dict[str, Any] = sibling if isinstance(sibling, dict) else {}
         path, size, lfs = file.get("rfilename"), file.get("size"), file.get("lfs")
         if not isinstance(path, str) or not isinstance(size, int) or size < 0:
-            raise WrongAnswer("the Hub lists a file without its name or size", path=where)
+            raise WrongAnswer("the Hub lists a file without a name or size", path=where)
         if is_strange(path):
             raise PathEscapes(
-                f"the Hub lists a file called {path!r}, which leads out of the repository",
-                path=where,
+                f"the Hub lists the file {path!r}, which is outside the repository", path=where
             )
         sha256 = lfs.get("sha256") if isinstance(lfs, dict) else None
-        yield RemoteFile(path, size, _id(sha256, _SHA256), _id(file.get("blobId"), _COMMIT))
+        yield RemoteFile(
+            path, size, _matching(sha256, _SHA256), _matching(file.get("blobId"), _COMMIT)
+        )
 
 
-def _id(value: object, form: str) -> str:
-    return value if isinstance(value, str) and re.fullmatch(form, value) else ""
+def _matching(value: object, pattern: str) -> str:
+    return value if isinstance(value, str) and re.fullmatch(pattern, value) else ""
 
 
-# --- what this machine has ------------------------------------------------------------------------
+# --- offline --------------------------------------------------------------------------------------
 
 
-def _from_cache(where: str, name: HubName) -> Repository:
-    """Return the repository as the cache has it.
-
-    Raises Unreachable where it has nothing of that revision.
-    """
-    folder, revision = cache_of(name.repository), name.revision or "main"
-    reference = os.path.join(folder, "refs", *revision.split("/"))
-    commit = revision
-    if not is_strange(revision) and os.path.isfile(reference):
+def _from_cache(where: str, name: HubName, folder: str) -> Repository:
+    """Return the repository as the cache has it. Raises Unreachable if it lacks the revision."""
+    commit = name.revision or "main"
+    reference = os.path.join(folder, "refs", *commit.split("/"))
+    if not is_strange(commit) and os.path.isfile(reference):
         with open(reference, encoding="ascii", errors="replace") as file:
             commit = file.read(1024).strip()
     snapshot = os.path.join(folder, "snapshots", commit)
     if not re.fullmatch(_COMMIT, commit) or not os.path.isdir(snapshot):
-        msg = "the Hub is not asked for it: HF_HUB_OFFLINE is set, and its cache has nothing of it"
-        at = f" --revision {name.revision}" * bool(name.revision)
-        raise Unreachable(
-            msg,
-            path=where,
-            hint=f"unset it, or run this while online: hf download {name.repository}{at}",
+        command = (
+            f"hf download {name.repository}{f' --revision {name.revision}' * bool(name.revision)}"
         )
-    return Repository(
-        name.repository, commit, tuple(sorted(_cached_files(snapshot))), name.path, snapshot
-    )
+        raise Unreachable(
+            "offline mode is enabled (HF_HUB_OFFLINE is set), and the cache has no such revision",
+            path=where,
+            hint=f"unset HF_HUB_OFFLINE, or run this while online: {command}",
+        )
+    files = tuple(sorted(_cached_files(snapshot)))
+    return Repository(name.repository, commit, files, name.path, snapshot)
 
 
 def _cached_files(snapshot: str) -> Iterator[RemoteFile]:
-    """Yield the files of a snapshot.
+    """Yield the files of a snapshot: links to blobs whose names are their hashes.
 
-    A blob's name is its sha256 or git's id; where files are no links, neither is known.
+    On file systems without links they are copies, whose hashes are unknown.
     """
     for folder, _, names in os.walk(snapshot):
         for name in names:
             path = os.path.join(folder, name)
             blob = os.path.basename(os.readlink(path)) if os.path.islink(path) else ""
-            relative = os.path.relpath(path, snapshot).replace(os.sep, "/")
             if os.path.isfile(path):
                 yield RemoteFile(
-                    relative, os.stat(path).st_size, _id(blob, _SHA256), _id(blob, _COMMIT)
+                    os.path.relpath(path, snapshot).replace(os.sep, "/"),
+                    os.stat(path).st_size,
+                    _matching(blob, _SHA256),
+                    _matching(blob, _COMMIT),
                 )
-
-
-def _quoted(text: str, safe: str = "") -> str:
-    return str(importlib.import_module("urllib.parse").quote(text, safe=safe))
-
-
-def _constants() -> Any:  # noqa: ANN401 - the module huggingface_hub.constants, imported late
-    try:
-        return importlib.import_module("huggingface_hub.constants")
-    except ValueError as error:  # it reads its variables when it is imported
-        raise UnknownSelection(
-            f"huggingface_hub does not understand its environment: {error}",
-            hint="look at the variables that start with HF_",
-        ) from None

@@ -5,26 +5,20 @@ Ranges of files, fetched once, several at a time, and from this machine's cache 
 
 from __future__ import annotations
 
-import importlib
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import PathNotFound, StoreError, WrongAnswer
+from ckpt_tools.progress import ignore
 from ckpt_tools.storage.digests import sums_of
 from ckpt_tools.storage.files import open_regular, read_at, too_large
-from ckpt_tools.storage.http import Refusal, Wire
-from ckpt_tools.storage.hub_api import (
-    cache_of,
-    connect,
-    file_url,
-    refuse_cached,
-    refused,
-    repository,
-)
+from ckpt_tools.storage.hub_api import file_url, refuse_cached, refused, repository
+from ckpt_tools.storage.hub_client import HubClient, Refusal
 from ckpt_tools.storage.hub_name import Transfer, parse
 from ckpt_tools.storage.paths import LENGTH_BYTES
 from ckpt_tools.storage.storage import HEADER_GUESS, LocalFile
+from ckpt_tools.storage.threads import WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,7 +43,7 @@ def open_repository(where: str, others: tuple[RemoteStorage, ...] = ()) -> HubRe
 
     What was fetched for `others` is not fetched again.
     """
-    wire, name = connect(), parse(where)
+    client, name = HubClient(), parse(where)
     known = [other for other in others if isinstance(other, HubRepository)]
     same = next(
         (
@@ -59,8 +53,8 @@ def open_repository(where: str, others: tuple[RemoteStorage, ...] = ()) -> HubRe
         ),
         None,
     )
-    found = same._replace(path=name.path) if same else repository(where, wire)
-    return HubRepository(where, found, wire, known[0].windows if known else {})
+    found = same._replace(path=name.path) if same else repository(where, client)
+    return HubRepository(where, found, client, known[0].windows if known else {})
 
 
 class _Remote(NamedTuple):
@@ -92,12 +86,16 @@ class HubRepository:
     """
 
     def __init__(
-        self, where: str, found: Repository, wire: Wire, windows: dict[tuple[str, int], bytes]
+        self,
+        where: str,
+        found: Repository,
+        client: HubClient,
+        windows: dict[tuple[str, int], bytes],
     ) -> None:
         self.where = where
         self.found = found
         self.windows = windows
-        self._wire = wire
+        self._client = client
         self._files = {file.path: file for file in found.files}
         self._folders: dict[str, set[str]] = {"": set()}
         for path in self._files:
@@ -127,7 +125,9 @@ class HubRepository:
     def spent(self) -> Transfer:
         """What reading took so far, of the size of what was named."""
         return Transfer(
-            self._wire.requests, self._wire.received, sum(file.size for file in self.found.below)
+            self._client.requests,
+            self._client.received,
+            sum(file.size for file in self.found.below),
         )
 
     def refuse_cached(self) -> None:
@@ -196,19 +196,9 @@ class HubRepository:
         )  # the same content is fetched once
         if len(wanted) <= 1:
             return  # nothing is gained over reading it when it is wanted
-        with importlib.import_module("concurrent.futures").ThreadPoolExecutor(
-            min(THREADS, len(wanted))
-        ) as pool:
-            tasks = [
-                pool.submit(self.part, file, path, 0, min(least, file.size))
-                for file, path, least in wanted
-            ]
-            try:
-                for task in tasks:
-                    task.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        WorkerPool(THREADS, ignore).do(
+            [(self.part, (file, path, 0, min(least, file.size))) for file, path, least in wanted]
+        )
 
     def part(self, file: RemoteFile, path: str, start: int, end: int) -> bytes:
         """Return the bytes of `file` from `start` to `end`, of which those that were fetched before are not fetched again."""
@@ -232,11 +222,11 @@ class HubRepository:
 
     def _fetched(self, file: RemoteFile, path: str, start: int, end: int) -> bytes:
         try:
-            return self._wire.range(
-                file_url(self._wire, self.found, file.path), start, end, file.size
+            return self._client.range(
+                file_url(self._client, self.found, file.path), start, end, file.size
             )
         except Refusal as refusal:
-            error = refused(self._wire, self.where, refusal)
+            error = refused(self._client, self.where, refusal)
             error.path = path
             raise error from None
         except StoreError as error:
@@ -255,7 +245,7 @@ class HubRepository:
 
     def _cached(self, file: RemoteFile) -> str:
         """Return where this machine has the file already, "" for nowhere."""
-        folder = cache_of(self.found.name)
+        folder = self._client.cache_of(self.found.name)
         places = [os.path.join(folder, "snapshots", self.found.commit, *file.path.split("/"))]
         if file.content:
             places.append(os.path.join(folder, "blobs", file.content))
@@ -280,7 +270,7 @@ class HubRepository:
         return PathNotFound(
             "the repository has no such file or folder at this commit",
             path=path,
-            hint=f"look at what it has: {self._wire.client.endpoint}/{self.found.name}/tree/{self.found.commit}",
+            hint=f"look at what it has: {self._client.endpoint}/{self.found.name}/tree/{self.found.commit}",
         )
 
 

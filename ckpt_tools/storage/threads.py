@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable, Iterator
 
-type Task = tuple[Callable[..., None], tuple[object, ...]]
+type Task = tuple[Callable[..., object], tuple[object, ...]]
 """A function and its arguments."""
 
 

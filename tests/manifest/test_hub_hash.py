@@ -180,7 +180,7 @@ def no_checkpoint(hub: HubServer, here: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "repository", "words"),
     [
-        (missing, REPO, "no such model is on the Hub, or it is private; "),
+        (missing, REPO, "no such model on the Hub, or it is private; "),
         (missing, "policy", "hf://policy: is no name on the Hub; write hf://owner/name"),
         (missing, "../policy", "is no name on the Hub; "),
         (missing, f"{REPO}@", "names no branch, tag or commit after the @; "),

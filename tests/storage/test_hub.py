@@ -431,9 +431,10 @@ def test_offline_a_cached_snapshot_is_read_and_another_is_a_clear_error(
     }
     assert not hub.requests
     line = refusal(errors.Unreachable, lambda: read("hf://tester/none@v2"))
-    words = "the Hub is not asked for it: HF_HUB_OFFLINE is set, and its cache has nothing of it; unset it, or run this while online"
-    assert line == f"hf://tester/none@v2: {words}: hf download tester/none --revision v2"
-    assert "tester/none: there is nothing here, and the Hub is not asked for it" in refusal(
+    words = "offline mode is enabled (HF_HUB_OFFLINE is set), and the cache has no such revision"
+    advice = "unset HF_HUB_OFFLINE, or run this while online"
+    assert line == f"hf://tester/none@v2: {words}; {advice}: hf download tester/none --revision v2"
+    assert "tester/none: no such file or directory, and offline mode is enabled" in refusal(
         errors.PathNotFound, lambda: read("tester/none")
     )
 
@@ -527,7 +528,7 @@ def test_a_repository_with_a_file_that_leads_out_of_it_is_refused(
     hub: HubServer, path: str
 ) -> None:
     hub.add_repo(REPO, NORMAL | {path: b"x"})
-    assert "which leads out of the repository" in refusal(errors.PathEscapes, lambda: read(NAME))
+    assert "which is outside the repository" in refusal(errors.PathEscapes, lambda: read(NAME))
 
 
 # --- who may read ---------------------------------------------------------------------------------
@@ -540,23 +541,23 @@ def test_missing_private_and_gated_are_told_apart_as_far_as_the_hub_does(
     hub.add_repo("tester/private", NORMAL, private=True)
     hub.add_repo("tester/gated", NORMAL, gated=True)
     assert len(read("hf://tester/private").tensors) == 500
-    missing = "no such model is on the Hub, or it is private; check the spelling"
+    missing = "no such model on the Hub, or it is private; check the spelling"
     assert (
-        f"hf://tester/none: {missing}, and whether your token may read it: `hf auth whoami`"
+        f"hf://tester/none: {missing}, and that your token can read it: `hf auth whoami`"
         in refusal(errors.NoRepository, lambda: read("hf://tester/none"))
     )
-    assert "tester/none: there is nothing here, and no such model is on the Hub" in refusal(
+    assert "tester/none: no such file or directory, and no such model on the Hub" in refusal(
         errors.PathNotFound, lambda: read("tester/none")
     )
-    assert "hf://tester/policy@v9: has no such branch, tag or commit; look at" in refusal(
+    assert "hf://tester/policy@v9: no such branch, tag or commit; branches: " in refusal(
         errors.PathNotFound, lambda: read(f"{NAME}@v9")
     )
     gated = refusal(errors.AccessRefused, lambda: read("hf://tester/gated"))
     assert gated.endswith(
-        f"is gated: its owner decides who may read it; ask for access on {hub.endpoint}/tester/gated"
+        f"is gated: its owner decides who may read it; request access at {hub.endpoint}/tester/gated"
     )
     monkeypatch.delenv("HF_TOKEN")
-    assert f"{missing}; a private one is read after `hf auth login`" in refusal(
+    assert f"{missing}; to read a private one, log in with `hf auth login`" in refusal(
         errors.NoRepository, lambda: read("hf://tester/private")
     )
     assert "then log in with `hf auth login`" in refusal(
@@ -564,7 +565,7 @@ def test_missing_private_and_gated_are_told_apart_as_far_as_the_hub_does(
     )
     monkeypatch.setenv("HF_TOKEN", "hf_someone_elses")
     assert (
-        "the Hub refuses it (401): Invalid credentials in Authorization header; check the token"
+        "the Hub denied access (401): Invalid credentials in Authorization header; check the token"
         in refusal(errors.AccessRefused, lambda: read(NAME))
     )
 

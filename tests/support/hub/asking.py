@@ -9,7 +9,7 @@ import hashlib
 import ssl
 from typing import TYPE_CHECKING
 
-import httpx
+from huggingface_hub.utils import httpx
 
 if TYPE_CHECKING:
     from tests.support.hub.server import HubServer

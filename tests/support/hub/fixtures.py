@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from huggingface_hub import HfApi, close_session, constants
 
-from ckpt_tools.storage import http
+from ckpt_tools.storage import hub_client
 from tests.support.hub.policies import lead
 from tests.support.hub.server import HubServer
 
@@ -52,7 +52,7 @@ def client(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that were waited between attempts, none of which pass."""
     waited: list[float] = []
-    monkeypatch.setattr(http, "pause", waited.append)
+    monkeypatch.setattr(hub_client, "pause", waited.append)
     return waited
 
 

@@ -12,7 +12,6 @@ import sys
 import threading
 from pathlib import Path
 
-import httpx
 import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile
 from huggingface_hub.errors import (
@@ -23,6 +22,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import httpx
 
 from tests.support.hub.asking import FILES, NO_TLS, REPO, SUM, TEXT, WEIGHTS, ask, cdn
 from tests.support.hub.policies import contents

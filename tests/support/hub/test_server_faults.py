@@ -7,10 +7,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import pytest
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import httpx
 
 from tests.support.hub.asking import FILES, NO_TLS, REPO, WEIGHTS, ask, cdn
 from tests.support.hub.server import Fault, HubServer
