@@ -269,7 +269,7 @@ def test_an_archive_too_large_to_fetch_is_not_passed(hub: HubServer, tail: bytes
     with hub_session():
         found = {entry.path: entry for entry in listing(NAME)}
     assert found["a.gif"].pickle.startswith("a zip archive")
-    assert found["b.gif"].pickle == "a tar archive, which is not fetched to look into it"
+    assert found["b.gif"].pickle == "a tar archive, which is not fetched for inspection"
     assert found["c.gif"].pickle == found["d.bin"].pickle == ""
     assert sum(record.sent for record in hub.requests) < 65 << 20
 
