@@ -78,7 +78,7 @@ class FileChange(NamedTuple):
 
 
 class Diff(NamedTuple):
-    """All structural differences; `retyped` and `reshaped` are (A's, B's) pairs, renamed included."""
+    """All structural differences; `retyped` and `reshaped` are (A's, B's), renamed ones too."""
 
     a: Checkpoint
     b: Checkpoint

@@ -77,7 +77,7 @@ def either_way(pair: tuple[Tensor, Tensor]) -> list[str]:
 
 
 def _groups(pairs: Iterable[_Pair]) -> list[list[_Pair]]:
-    """Group pairs by old and new name part, without ambiguous ones, in an order symmetric in A and B."""
+    """Group pairs by (old, new) without ambiguous ones, in an order symmetric in A and B."""
     groups: defaultdict[tuple[str, str], list[_Pair]] = defaultdict(list)
     for pair in pairs:
         groups[pair.old, pair.new].append(pair)
@@ -198,7 +198,7 @@ def _subtrees(only_a: Sequence[Tensor], only_b: Sequence[Tensor]) -> Iterator[_P
 
 
 def _in_order(tensors_a: Sequence[Tensor], tensors_b: Sequence[Tensor]) -> Iterator[_Pair]:
-    """Propose the pairs of two subtrees in order, none where their names have too little in common."""
+    """Propose the pairs of two subtrees, none where their names have too little in common."""
     pairs = [
         _Pair(RenameKind.SUBTREE, *_differing_part(a.name, b.name), a, b)
         for a, b in zip(tensors_a, tensors_b, strict=True)
@@ -225,7 +225,7 @@ type _Signature = tuple[tuple[object, ...], ...]
 
 
 def _trees(tensors: Iterable[Tensor], depth: int) -> dict[_Signature, list[list[Tensor]]]:
-    """Return the subtrees at `depth`, by the shapes and dtypes of their tensors in natural order."""
+    """Return the subtrees at `depth` by their tensors' shapes and dtypes, in natural order."""
     by_root: defaultdict[tuple[str, ...], list[Tensor]] = defaultdict(list)
     for tensor in tensors:
         by_root[tuple(tensor.name.split(".", depth)[:depth])].append(tensor)

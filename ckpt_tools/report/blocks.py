@@ -131,7 +131,7 @@ class HeatMap(NamedTuple):
 
 @nominal
 class Topic(NamedTuple):
-    """Lines about one subject: its `key` (a rule's code), its title, and an `explanation` to unfold."""
+    """Lines about one subject: its `key` (a rule's code), its title, a collapsed `explanation`."""
 
     key: str
     text: str
@@ -148,7 +148,7 @@ type Page = tuple[Block, ...]
 
 
 def text_blocks(page: Page) -> Iterator[TextBlock]:
-    """Yield the blocks of `page` as a text format shows them: no titles, no charts, topics as lines."""
+    """Yield the blocks that a text format shows: no titles, no charts, topics as lines."""
     for block in page:
         if isinstance(block, Topic):
             yield Line(text=f"{block.key} {block.text}", mark=block.mark)

@@ -74,7 +74,7 @@ def table(rules: Iterable[Rule] | None) -> dict[str, Rule]:
 
 
 def fingerprints(verification: Verification, findings: Iterable[Finding]) -> list[str]:
-    """Return a digest for each finding that is the same from run to run, wherever the checkpoint is.
+    """Return a digest for each finding that does not depend on the run or the checkpoint's path.
 
     It covers the rule, the file, the subject, and the number among equal ones.
     """

@@ -1,4 +1,4 @@
-"""Blocks as one self-contained HTML page: what it amounts to on top, a section a heading.
+"""Blocks as one self-contained HTML page: the conclusion on top, a section for each heading.
 
 It loads nothing, runs nothing, and works without a mouse.
 """
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from ckpt_tools.report.blocks import Block, Page
 
 _NAVIGABLE = 3
-"""Sections from which on a list of them helps."""
+"""Minimum number of sections for a table of contents."""
 
 
 class _Section(NamedTuple):
-    """What stands under one heading; before the first there is none."""
+    """The blocks under one heading; those before the first have no title."""
 
     title: str
     anchor: str
@@ -33,7 +33,7 @@ class _Section(NamedTuple):
 
 
 def render(page: Page, title: str = "ckpt") -> str:
-    """Return `page` as an HTML document; `title` is for a page that has none."""
+    """Return `page` as an HTML document; `title` is the default title."""
     named = next((block.text for block in page if isinstance(block, Title)), title)
     anchors = Anchors("content")
     sections = list(_sections(page, anchors))
@@ -58,8 +58,8 @@ def render(page: Page, title: str = "ckpt") -> str:
 
 
 def _head(title: str) -> Iterator[str]:
-    # By its hash this style sheet is the only one that takes effect: not one that got here in a
-    # name, and nothing is ever fetched.
+    # Only the style sheet with this hash takes effect, not one smuggled in by a name, and nothing
+    # is ever fetched.
     allowed = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     yield '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
     policy = (
@@ -71,7 +71,7 @@ def _head(title: str) -> Iterator[str]:
 
 
 def _sections(page: Page, anchors: Anchors) -> Iterator[_Section]:
-    """Yield the page cut at its headings; a picture with a title is a section of its own."""
+    """Yield the page's sections; a chart with a title is a section of its own."""
     current = _Section("", "", conclusion=False, blocks=[])
     for block in page:
         heading = (
@@ -97,7 +97,9 @@ def _top(title: str, sections: list[_Section]) -> Iterator[str]:
         if isinstance(block, Line)
     ]
     for line in sorted(lines, key=lambda line: not line.mark.strip()):
-        yield f'<div class="{"verdict" if line.mark.strip() else "aside"}">{marked(line)}{"".join(listed(list(map(safe, line.details)), "details"))}</div>'
+        details = "".join(listed(list(map(safe, line.details)), "details"))
+        kind = "verdict" if line.mark.strip() else "aside"
+        yield f'<div class="{kind}">{marked(line)}{details}</div>'
     yield "</header>"
     named = [section for section in sections if section.title and not section.conclusion]
     if len(named) >= _NAVIGABLE:

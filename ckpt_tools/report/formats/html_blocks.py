@@ -128,10 +128,7 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def _row(table: Table, cells: tuple[str, ...], scope: str) -> str:
-    """Return a row of cells.
-
-    In the header each names its column, in another row the first names the row.
-    """
+    """Return a row of cells; header cells name columns, the first cell of other rows the row."""
     found = []
     for column, cell in enumerate(cells):
         right = ' class="right"' if column in table.right else ""
@@ -151,10 +148,9 @@ def _verbatim(block: Verbatim) -> str:
 def _bars(block: Bars) -> Iterator[str]:
     largest = max((size for bar in block.bars for size in bar.sizes), default=0)
     yield '<ul class="bars">'
-    yield from (
-        f'<li><span class="label">{safe(bar.label)}</span>{"".join(_sides(block, bar, largest))}</li>'
-        for bar in block.bars
-    )
+    for bar in block.bars:
+        sides = "".join(_sides(block, bar, largest))
+        yield f'<li><span class="label">{safe(bar.label)}</span>{sides}</li>'
     yield "</ul>"
 
 
@@ -162,7 +158,7 @@ def _sides(block: Bars, bar: Bar, largest: int) -> Iterator[str]:
     for number, (side, size, words) in enumerate(
         zip(block.sides, bar.sizes, bar.words, strict=True)
     ):
-        # What is there is seen, however small beside the largest.
+        # A size above zero stays visible, however small next to the largest.
         share = max(0.3, 100 * size / largest) if size > 0 else 0
         drawn = (
             f'<rect class="track" width="100%" height="10"/><rect class="side{number}"'
@@ -180,7 +176,7 @@ def _heat_map(block: HeatMap, anchors: Anchors) -> Iterator[str]:
     yield f"<p>{safe(block.note)}</p>{_legend(block)}"
     yield f'<a class="skip" href="#{after}">Skip the cells of the map</a>'
     yield (
-        '<div class="map"><p class="hint" aria-hidden="true">Point at a cell, or go there with'
+        '<div class="map"><p class="hint" aria-hidden="true">Point at a cell, or go to it with'
         " the tab key, for its number.</p>"
     )
     columns = "".join(f'<th scope="col">{safe(column)}</th>' for column in block.columns)
@@ -188,7 +184,8 @@ def _heat_map(block: HeatMap, anchors: Anchors) -> Iterator[str]:
         f'<div class="scroll"><table class="heat"><thead><tr><td></td>{columns}</tr></thead><tbody>'
     )
     for label, cells in block.rows:
-        yield f'<tr><th scope="row">{safe(label)}</th>{"".join(_cell(cell, block.steps) for cell in cells)}</tr>'
+        row = "".join(_cell(cell, block.steps) for cell in cells)
+        yield f'<tr><th scope="row">{safe(label)}</th>{row}</tr>'
     yield f'</tbody></table></div></div><span id="{after}" tabindex="-1"></span>'
 
 
@@ -198,13 +195,16 @@ def _legend(block: HeatMap) -> str:
         *(f"≤ {percent(step)}" for step in block.steps),
         f"> {percent(block.steps[-1])}",
     ]
-    return f'<ul class="legend">{"".join(f"<li><span class='h{number}'></span>{safe(word)}</li>" for number, word in enumerate(words))}</ul>'
+    steps = (
+        f"<li><span class='h{heat}'></span>{safe(word)}</li>" for heat, word in enumerate(words)
+    )
+    return f'<ul class="legend">{"".join(steps)}</ul>'
 
 
 def _cell(cell: Cell | None, steps: tuple[float, ...]) -> str:
     if cell is None:
         return "<td></td>"
-    # What is no number is beyond every step.
+    # NaN is beyond every step.
     heat = next(
         (number for number, step in enumerate((0.0, *steps)) if cell.value <= step), len(steps) + 1
     )
@@ -231,13 +231,13 @@ def _explanation(topic: Topic) -> Iterator[str]:
     if topic.explanation:
         first, *rest = topic.explanation
         yield (
-            "<details><summary>The rule:"
-            f" {_prose(first, 'b')}</summary>{''.join(_prose(block, 'p') for block in rest)}</details>"
+            f"<details><summary>The rule: {_prose(first, 'b')}</summary>"
+            f"{''.join(_prose(block, 'p') for block in rest)}</details>"
         )
 
 
 def _prose(block: Block, element: str) -> str:
-    """Return a paragraph of documentation, where what stands in backticks is code."""
+    """Return a paragraph of documentation, with backticks as code."""
     if isinstance(block, Line):
         return (
             f"<{element}>{re.sub(r'`([^`]+)`', r'<code>\1</code>', safe(block.text))}</{element}>"

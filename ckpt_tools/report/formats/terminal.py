@@ -23,7 +23,7 @@ _STYLES = {Status.GOOD: "green", Status.BAD: "bold red", Status.CHANGE: "yellow"
 
 
 def render(page: Page, width: int, *, color: bool) -> str:
-    """Return `page` for a terminal of `width` columns, with escape sequences for color if `color`."""
+    """Return `page` for a terminal of `width` columns, in color if `color`."""
     console = Console(
         width=width,
         force_terminal=True,

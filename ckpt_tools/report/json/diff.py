@@ -113,7 +113,7 @@ def _folded(summary: Summary) -> JsonDict:
 
 
 def transfer(what: Transfer | None) -> JsonDict:
-    """Return the member for what reading from the Hub took, none where nothing was read from there."""
+    """Return the member `transferred`, or none if nothing was read from the Hub."""
     return {"transferred": what._asdict()} if what else {}
 
 

@@ -224,8 +224,7 @@ def tree_lines(tensors: Iterable[Tensor]) -> Iterator[str]:
     root = _Node()
     for tensor in tensors:
         node = root
-        # Beyond the limit the rest of a name is one segment: no model nests that deep, but a hostile
-        # name may.
+        # Beyond the limit the rest of a name is one segment: a hostile name may nest that deep.
         for part in tensor.name.split(".", SEGMENT_LIMIT):
             node = node.children.setdefault(part, _Node())
         node.tensor = tensor
