@@ -9,7 +9,7 @@ import torch
 from lerobot.configs.types import FeatureType, PolicyFeature
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
-from lerobot_policy_smolvla_reflow.teacher import build_empty
+from lerobot_policy_smolvla_reflow.loading import build_empty
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, SmolVLMForConditionalGeneration

@@ -26,8 +26,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+from lerobot_policy_smolvla_reflow.loading import load_policy
 from lerobot_policy_smolvla_reflow.modeling_smolvla_reflow import SmolVLAReflowPolicy
-from lerobot_policy_smolvla_reflow.teacher import load_teacher
 
 from benchmarks.full_size import batch, make_teacher, make_vlm
 from lerobot_policy_smolvla_reflow import SmolVLAReflowConfig
@@ -62,7 +62,7 @@ def ways(
             teacher_model_path=str(teacher), device="cpu", share_vlm=True, straightness_freq=0
         )
     )
-    stock = load_teacher(str(teacher), None).policy
+    stock = load_policy(str(teacher))[0]
     assert isinstance(stock, SmolVLAPolicy)
     stock.requires_grad_(True)
     stock.model.vlm_with_expert.set_requires_grad()

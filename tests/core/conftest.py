@@ -1,8 +1,6 @@
-"""What the training core's tests stand on.
+"""Fixtures of the training core: a tiny VLM, dataset, teacher and students.
 
-A tiny VLM folder, a tiny dataset, a teacher, students, an environment without the plugin.
-
-Everything is made once per session in a temporary folder, offline and on the CPU.
+Each is made once per session in a temporary folder, offline and on the CPU.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot_policy_smolvla_reflow.modeling_smolvla_reflow import SmolVLAReflowPolicy
 
 from lerobot_policy_smolvla_reflow import SmolVLAReflowConfig
-from tests.core.surroundings import (
+from tests.core.support import (
     ACTION_DIMS,
     CAMERA,
     JOINTS,
@@ -36,7 +34,7 @@ from tests.core.surroundings import (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Warnings of LeRobot, transformers and torch are theirs to act on.
+    """Allow warnings, which come from LeRobot, transformers and torch.
 
     Elsewhere in the project a warning is an error.
     """
@@ -91,7 +89,7 @@ def teacher_folder(tiny_vlm: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def make_student(teacher_folder: Path) -> Callable[..., SmolVLAReflowPolicy]:
-    """Makes a student of `teacher_folder` (or of `teacher=`) with the given config fields."""
+    """Make a student of `teacher_folder` (or of `teacher=`) with the given config fields."""
 
     def make(
         teacher: Path = teacher_folder, *, f32: bool = False, **fields: Any
@@ -107,7 +105,7 @@ def make_student(teacher_folder: Path) -> Callable[..., SmolVLAReflowPolicy]:
 
 @pytest.fixture
 def batch() -> dict[str, torch.Tensor]:
-    """A preprocessed batch of three rows with instructions of different lengths and steps after an episode's end."""
+    """A preprocessed batch of three rows, with padded instructions and actions."""
     return make_batch()
 
 

@@ -1,7 +1,7 @@
 """`lerobot-train` under FSDP on the CPU: run it with torchrun in place of `lerobot-train`.
 
-accelerate offers FSDP for accelerators only, and torch's offloading of what it gathers expects it
-on one. What is changed here makes up for those two; sharding, training, gathering and saving are
+accelerate supports FSDP only on accelerators, and torch's offloading of gathered tensors expects
+one. The patches here work around these two; sharding, training, gathering and saving are
 accelerate's, torch's and LeRobot's own.
 """
 
@@ -17,8 +17,10 @@ from accelerate.utils import DistributedType
 from torch.distributed import fsdp
 
 SETTINGS = {
-    "ACCELERATE_USE_CPU": "true", "ACCELERATE_USE_FSDP": "true", "ACCELERATE_MIXED_PRECISION": "bf16", "FSDP_VERSION": "1",
-    "FSDP_USE_ORIG_PARAMS": "true", "FSDP_SHARDING_STRATEGY": "FULL_SHARD", "FSDP_AUTO_WRAP_POLICY": "NO_WRAP", "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
+    "ACCELERATE_USE_CPU": "true", "ACCELERATE_USE_FSDP": "true",
+    "ACCELERATE_MIXED_PRECISION": "bf16", "FSDP_VERSION": "1",
+    "FSDP_USE_ORIG_PARAMS": "true", "FSDP_SHARDING_STRATEGY": "FULL_SHARD",
+    "FSDP_AUTO_WRAP_POLICY": "NO_WRAP", "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
 }  # fmt: skip
 
 Wrapper = fsdp.FullyShardedDataParallel
@@ -38,9 +40,8 @@ def _choose_fsdp(
 
 
 def _wrap_on_the_cpu(self: Wrapper, module: torch.nn.Module, **named: Any) -> None:
-    _init_wrapper(
-        self, module, **{**named, "device_id": torch.device("cpu")}
-    )  # accelerate calls it cpu:0
+    # accelerate calls it cpu:0.
+    _init_wrapper(self, module, **{**named, "device_id": torch.device("cpu")})
 
 
 def _without_offload[C](config: Callable[..., C]) -> Callable[..., C]:

@@ -1,4 +1,4 @@
-"""The translation of the command line touches one combination and nothing else."""
+"""The translation of the command line changes one combination and nothing else."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_smolvla_with_the_flag_becomes_the_reflow_type(value: str) -> None:
     assert translate(given_arguments) == [REFLOW, *given_arguments[1:]]
 
 
-def test_values_may_stand_apart() -> None:
+def test_values_may_be_separate_arguments() -> None:
     assert translate(
         ["--policy.use_reflow", "true", "--steps", "3", "--policy.type", "smolvla"]
     ) == ["--policy.use_reflow", "true", "--steps", "3", REFLOW]
@@ -48,7 +48,7 @@ def test_a_false_flag_is_dropped_and_the_standard_policy_stays(flag: list[str]) 
         ["--policy.types=smolvla", "--policy.use_reflow=True"],
     ],
 )
-def test_every_other_command_line_is_left_as_it_is(untouched: list[str]) -> None:
+def test_every_other_command_line_is_unchanged(untouched: list[str]) -> None:
     assert translate(untouched) == untouched
 
 

@@ -1,7 +1,4 @@
-"""The student's config.
-
-What it adopts from its teacher, and the sentence for each thing that cannot work.
-"""
+"""The student's config: what it adopts from its teacher, and a message for each invalid field."""
 
 from __future__ import annotations
 
@@ -15,12 +12,12 @@ from typing import Any
 
 import pytest
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+from lerobot_policy_smolvla_reflow.configuration_smolvla_reflow import ADOPTED, DEFAULTED
 from lerobot_policy_smolvla_reflow.optimizer import MasterAdamWConfig
-from lerobot_policy_smolvla_reflow.teacher_config import ADOPTED, DEFAULTED
 
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from lerobot_policy_smolvla_reflow import ReflowError, SmolVLAReflowConfig
-from tests.core.surroundings import CHUNK, smolvla_config
+from tests.core.support import CHUNK, smolvla_config
 
 
 def student(teacher: Path, **fields: Any) -> SmolVLAReflowConfig:
@@ -35,17 +32,20 @@ def changed_teacher(teacher: Path, out: Path, change: dict[str, Any]) -> Path:
 
 
 def test_the_architecture_is_the_teachers(teacher_folder: Path, tiny_vlm: Path) -> None:
-    theirs, ours = smolvla_config(tiny_vlm), student(teacher_folder)
+    teacher, adopted = smolvla_config(tiny_vlm), student(teacher_folder)
     for name in (*ADOPTED, *DEFAULTED):
-        assert getattr(ours, name) == getattr(theirs, name), name
+        assert getattr(adopted, name) == getattr(teacher, name), name
 
 
 def test_every_smolvla_field_is_either_adopted_or_the_students_own() -> None:
     # A field that a newer LeRobot adds must be put in one of the lists on purpose.
     own = {
-        "output_features", "device", "use_amp", "use_peft", "push_to_hub", "repo_id", "private", "tags", "license", "pretrained_path",
-        "pretrained_revision", "use_cache", "freeze_vision_encoder", "train_expert_only", "train_state_proj", "optimizer_lr", "optimizer_betas",
-        "optimizer_eps", "optimizer_weight_decay", "optimizer_grad_clip_norm", "scheduler_warmup_steps", "scheduler_decay_steps",
+        "output_features", "device", "use_amp", "use_peft", "push_to_hub", "repo_id", "private",
+        "tags", "license", "pretrained_path",
+        "pretrained_revision", "use_cache", "freeze_vision_encoder", "train_expert_only",
+        "train_state_proj", "optimizer_lr", "optimizer_betas",
+        "optimizer_eps", "optimizer_weight_decay", "optimizer_grad_clip_norm",
+        "scheduler_warmup_steps", "scheduler_decay_steps",
         "scheduler_decay_lr", "load_vlm_weights", "rtc_config", "compile_model", "compile_mode",
     }  # fmt: skip
     assert {field.name for field in dataclasses.fields(SmolVLAConfig)} == own | set(ADOPTED) | set(
@@ -63,7 +63,7 @@ def test_a_field_given_on_the_command_line_conflicts_even_at_its_default(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["lerobot-train", "--policy.chunk_size=50"])
     with pytest.raises(
-        ReflowError, match=r"`policy.chunk_size`: 50 was given, but the teacher was built with 10"
+        ReflowError, match=r"`policy.chunk_size`: is 50, but the teacher was built with 10"
     ):
         student(teacher_folder, chunk_size=50)
 
@@ -93,39 +93,39 @@ WRONG_FIELDS = [
         "use one of endpoint_mixture, uniform, beta, u_shaped",
     ),
     ({"real_time_sampling": "cosine"}, "real_time_sampling", "use one of"),
-    ({"teacher_num_steps": 0}, "teacher_num_steps", "use 1 or more"),
-    ({"straightness_freq": -1}, "straightness_freq", "use 0 to turn"),
-    ({"endpoint_mass": 1.5}, "endpoint_mass", "from 0 to 1"),
-    ({"mix_real_data": -0.1}, "mix_real_data", "from 0 to 1"),
+    ({"teacher_num_steps": 0}, "teacher_num_steps", "must be at least 1"),
+    ({"straightness_freq": -1}, "straightness_freq", "must be 0 (off) or positive"),
+    ({"endpoint_mass": 1.5}, "endpoint_mass", "between 0 and 1"),
+    ({"mix_real_data": -0.1}, "mix_real_data", "between 0 and 1"),
     ({"ema_decay": 1.0}, "ema_decay", "below 1"),
     ({"use_reflow": False}, "use_reflow", "--policy.type=smolvla"),
-    ({"use_peft": True}, "use_peft", "leave --peft"),
+    ({"use_peft": True}, "use_peft", "remove use_peft and --peft"),
     ({"compile_model": True}, "compile_model", "leave it false"),
     ({"use_cache": False}, "use_cache", "leave it true"),
-    ({"share_vlm": True, "train_expert_only": False}, "share_vlm", "leave one of the two out"),
-    ({"chunk_size": 20, "n_action_steps": 20}, "chunk_size", "leave policy.chunk_size out"),
+    ({"share_vlm": True, "train_expert_only": False}, "share_vlm", "remove one of them"),
+    ({"chunk_size": 20, "n_action_steps": 20}, "chunk_size", "remove policy.chunk_size"),
     ({"max_action_dim": 16}, "max_action_dim", "built with 8"),
     ({"num_vlm_layers": 2}, "num_vlm_layers", "built with 4"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("fields", "name", "way_out"), WRONG_FIELDS, ids=[name for _, name, _ in WRONG_FIELDS]
+    ("fields", "name", "fix"), WRONG_FIELDS, ids=[name for _, name, _ in WRONG_FIELDS]
 )
-def test_a_wrong_field_is_named_with_the_way_out(
-    teacher_folder: Path, fields: dict[str, Any], name: str, way_out: str
+def test_an_invalid_field_is_named_with_the_fix(
+    teacher_folder: Path, fields: dict[str, Any], name: str, fix: str
 ) -> None:
     with pytest.raises(ReflowError) as caught:
         student(teacher_folder, **fields)
     assert str(caught.value).startswith(f"`policy.{name}`: ")
-    assert way_out in str(caught.value)
+    assert fix in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_teacher_is_required() -> None:
     with pytest.raises(
         ReflowError,
-        match=r"`policy.teacher_model_path`: reflow needs a teacher; pass --policy.teacher_model_path=",
+        match=r"`policy.teacher_model_path`: reflow needs a teacher; pass --policy.teacher_model",
     ):
         SmolVLAReflowConfig(device="cpu")
 
@@ -134,21 +134,21 @@ def test_a_teacher_is_required() -> None:
 def test_a_missing_teacher_is_named(path: str) -> None:
     with pytest.raises(
         ReflowError,
-        match=rf"{path} is neither a folder nor a Hub repository from which config.json can be fetched",
+        match=rf"{path} is neither a folder nor a Hub repository from which config.json can be",
     ):
         SmolVLAReflowConfig(teacher_model_path=path, device="cpu")
 
 
-def test_the_checkpoint_folder_above_the_right_one_is_recognised(teacher_folder: Path) -> None:
+def test_the_parent_of_a_checkpoint_folder_is_recognized(teacher_folder: Path) -> None:
     with pytest.raises(
-        ReflowError, match=rf"holds no config.json; its subfolder holds one: pass {teacher_folder}"
+        ReflowError, match=rf"has no config.json; its subfolder has one: pass {teacher_folder}"
     ):
         student(teacher_folder.parent)
 
 
 def test_a_teacher_of_another_type_is_refused(teacher_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        ReflowError, match="holds a policy of type 'act'; pass a checkpoint of type 'smolvla'"
+        ReflowError, match="contains a policy of type 'act'; pass a checkpoint of type 'smolvla'"
     ):
         student(changed_teacher(teacher_folder, tmp_path / "t", {"type": "act"}))
 

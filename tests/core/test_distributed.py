@@ -1,7 +1,4 @@
-"""Two CPU processes under accelerate (gloo), with DDP and with FSDP.
-
-A clean checkpoint, equal weights, different noise.
-"""
+"""Two CPU processes with DDP and FSDP: clean checkpoints, equal weights, different noise."""
 
 from __future__ import annotations
 
@@ -14,22 +11,22 @@ import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from safetensors.torch import load_file
 
-from tests.core.surroundings import python, train_arguments
+from tests.core.support import python, train_arguments
 
 FSDP_ON_CPU = Path(__file__).with_name("fsdp_on_cpu.py")
 WEIGHTS = "000004/pretrained_model/model.safetensors"
 
 pytestmark = pytest.mark.lerobot
 
-TRAIN_AND_TELL = """
+TRAIN_AND_REPORT = """
 import hashlib, json, os, sys
 from pathlib import Path
 from lerobot.scripts import lerobot_train
 from lerobot.utils.import_utils import register_third_party_plugins
 from lerobot_policy_smolvla_reflow import modeling_smolvla_reflow as modeling
 
-folder, seen = Path(os.environ["TELL"]), {"noise": []}
-inner_update, inner_draw = lerobot_train.update_policy, modeling.draw
+folder, seen = Path(os.environ["REPORT"]), {"noise": []}
+inner_update, inner_draw = lerobot_train.update_policy, modeling.sample_step
 
 def update_policy(metrics, policy, *rest, **named):
     seen["policy"] = policy
@@ -40,20 +37,21 @@ def draw(*arguments):
     seen["noise"].append(hashlib.sha256(drawn.z1_BTA.numpy().tobytes()).hexdigest())
     return drawn
 
-lerobot_train.update_policy, modeling.draw = update_policy, draw
+lerobot_train.update_policy, modeling.sample_step = update_policy, draw
 lerobot_train.main()
 rank = int(os.environ["RANK"])
 digest = hashlib.sha256()
 for name, tensor in sorted(seen["policy"].module.state_dict().items()):
     digest.update(name.encode() + tensor.float().numpy().tobytes())
-(folder / f"{rank}.json").write_text(json.dumps({"weights": digest.hexdigest(), "noise": seen["noise"], "kind": type(seen["policy"]).__name__}))
+kind = type(seen["policy"]).__name__
+report = {"weights": digest.hexdigest(), "noise": seen["noise"], "kind": kind}
+(folder / f"{rank}.json").write_text(json.dumps(report))
 """
 
 
 def two_processes(script: Path, *arguments: str, env: dict[str, str]) -> str:
-    """Runs a training script in two processes; returns its log."""
-    # `accelerate launch` starts several processes for GPUs only; on the CPU torch's own launcher
-    # does what it would do.
+    """Run a training script in two processes. Returns its log."""
+    # `accelerate launch` starts several processes only on GPUs; torch's launcher does on CPUs.
     launch = [
         "-m",
         "torch.distributed.run",
@@ -69,12 +67,13 @@ def test_two_processes_train_one_student(
     teacher_folder: Path, dataset_root: Path, tmp_path: Path
 ) -> None:
     script = tmp_path / "train.py"
-    script.write_text(TRAIN_AND_TELL)
+    script.write_text(TRAIN_AND_REPORT)
     arguments = train_arguments(
         dataset_root, tmp_path / "run", "--policy.type=smolvla", "--policy.use_reflow=True",
-        f"--policy.teacher_model_path={teacher_folder}", "--policy.mix_real_data=0.3", "--policy.ema_decay=0.9",
+        f"--policy.teacher_model_path={teacher_folder}", "--policy.mix_real_data=0.3",
+        "--policy.ema_decay=0.9",
     )  # fmt: skip
-    two_processes(script, *arguments, env={"TELL": str(tmp_path)})
+    two_processes(script, *arguments, env={"REPORT": str(tmp_path)})
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert first["kind"] == "DistributedDataParallel"
     assert first["weights"] == second["weights"]

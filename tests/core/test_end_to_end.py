@@ -1,7 +1,4 @@
-"""Stock LeRobot commands, run as a user runs them.
-
-Subprocess, offline, CPU, a dataset of 40 frames.
-"""
+"""Stock LeRobot commands as a user runs them, offline, on the CPU, with 40 frames of data."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from ckpt_tools import api
 from ckpt_tools.rules.finding import Severity
-from tests.core.surroundings import lerobot_train, make_batch, python, train_arguments
+from tests.core.support import lerobot_train, make_batch, python, train_arguments
 
 pytestmark = pytest.mark.lerobot
 
@@ -31,8 +28,10 @@ STUDENT_STATE = "training_state/reflow_student.safetensors"
 
 def smolvla_arguments(vlm: Path) -> list[str]:
     return [
-        "--policy.type=smolvla", f"--policy.vlm_model_name={vlm}", "--policy.load_vlm_weights=true", "--policy.num_vlm_layers=4",
-        "--policy.resize_imgs_with_padding=[64,64]", "--policy.chunk_size=10", "--policy.n_action_steps=10",
+        "--policy.type=smolvla", f"--policy.vlm_model_name={vlm}", "--policy.load_vlm_weights=true",
+        "--policy.num_vlm_layers=4",
+        "--policy.resize_imgs_with_padding=[64,64]", "--policy.chunk_size=10",
+        "--policy.n_action_steps=10",
     ]  # fmt: skip
 
 
@@ -55,7 +54,7 @@ def trained_teacher(
 def reflow_run(
     teacher_folder: Path, dataset_root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, str]:
-    """(run folder, log) of the command line that the first users wrote."""
+    """(run folder, log) of a run with `--policy.type=smolvla --policy.use_reflow=True`."""
     out = tmp_path_factory.mktemp("runs") / "student"
     done = lerobot_train(
         *train_arguments(
@@ -80,14 +79,14 @@ def test_standard_training_is_bit_identical_with_the_plugin_installed(
             "--policy.use_reflow=False",
         )
     )
-    ours = tmp_path / "run/checkpoints/000004"
+    saved = tmp_path / "run/checkpoints/000004"
     for name in (
         MODEL,
         OPTIMIZER,
         "pretrained_model/config.json",
         f"pretrained_model/{NORMALISER}",
     ):
-        assert (ours / name).read_bytes() == (trained_teacher / name).read_bytes(), name
+        assert (saved / name).read_bytes() == (trained_teacher / name).read_bytes(), name
 
 
 def test_the_log_says_what_happened_and_no_vlm_is_loaded_twice(
@@ -181,7 +180,7 @@ def test_an_environment_without_the_plugin_loads_it_strictly_and_acts_like_the_s
 
 
 def resumed(run: Path, out: Path) -> Path:
-    """`run` stopped after 2 of 4 steps and resumed; returns its last checkpoint."""
+    """Stop `run` after 2 of 4 steps and resume it. Returns the last checkpoint."""
     shutil.copytree(run / "checkpoints/000002", out / "checkpoints/000002")
     config = out / "checkpoints/000002/pretrained_model/train_config.json"
     lerobot_train(f"--config_path={config}", "--resume=true", f"--output_dir={out}")
@@ -247,18 +246,16 @@ REFUSED = {
             "--policy.teacher_model_path={teacher}",
             "--peft.method_type=LORA",
         ],
-        "use_peft`: reflow trains the expert itself",
+        "use_peft`: reflow trains the whole action expert",
     ),
     "another action": (
         ["--policy.type=smolvla_reflow", "--policy.teacher_model_path={other}"],
-        "acts in 3 dimensions and the dataset's action has 6",
+        "the teacher's actions have 3 dimensions, but the dataset's have 6",
     ),
 }
 
 
-def test_the_tool_finds_nothing_in_it_but_what_is_true_of_the_tiny_vlm(
-    reflow_run: tuple[Path, str],
-) -> None:
+def test_verify_reports_only_what_is_true_of_the_tiny_vlm(reflow_run: tuple[Path, str]) -> None:
     found = api.verify(
         str(reflow_run[0] / "checkpoints/last/pretrained_model"), values=True
     ).findings
@@ -270,7 +267,7 @@ def test_the_tool_finds_nothing_in_it_but_what_is_true_of_the_tiny_vlm(
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_work_is_refused_before_any_training_step(
+def test_invalid_settings_are_refused_before_any_training_step(
     case: str, teacher_folder: Path, dataset_root: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"

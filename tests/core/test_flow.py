@@ -30,10 +30,7 @@ def gaussian_to_point(x: Tensor, time: Tensor) -> Tensor:
 
 
 def gaussian_to_two_modes(x: Tensor, time: Tensor) -> Tensor:
-    """E[z1 - z0 | x_t = x] when z0 is MODES or -MODES with equal chance.
-
-    The paths bend towards one of them.
-    """
+    """E[z1 - z0 | x_t = x] when z0 is MODES or -MODES with equal chance: the paths bend."""
     t = time[:, None, None].clamp_min(1e-4)
     expected_z0 = MODES * torch.tanh((1 - t) * MODES * x / t**2)
     return (x - expected_z0) / t
@@ -76,9 +73,8 @@ def test_two_modes_need_many_steps_and_one_step_lands_between_them() -> None:
 
 def test_reflow_of_two_modes_is_right_in_one_step() -> None:
     z1, z0 = noise(), MODES * noise().sign()  # the coupling that the two-mode ODE makes
-    velocity_at_noise = flow.straight_velocity(
-        z0, z1
-    )  # at t = 1 the noise is known, so this is the regression's optimum
+    # At t = 1 the noise is known, so this is the regression's optimum.
+    velocity_at_noise = flow.straight_velocity(z0, z1)
     solution = flow.solve(lambda _x, _t: velocity_at_noise, z1, 1)
     torch.testing.assert_close(solution.z0_BTA, z0)
 
@@ -108,16 +104,16 @@ def test_heun_converges_faster_than_euler() -> None:
     assert errors["heun", 10] / errors["heun", 20] == pytest.approx(4, rel=0.15)
 
 
-def test_heun_asks_for_times_inside_the_unit_interval_only() -> None:
-    asked: list[float] = []
+def test_heun_evaluates_only_times_in_the_unit_interval() -> None:
+    times: list[float] = []
 
     def velocity(x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-        asked.append(float(time[0]))
+        times.append(float(time[0]))
         return x
 
     flow.solve(velocity, noise(), 7, "heun")
-    assert min(asked) >= 0
-    assert max(asked) == 1
+    assert min(times) >= 0
+    assert max(times) == 1
 
 
 @pytest.mark.parametrize("sampling", flow.TIME_SAMPLINGS)
@@ -134,9 +130,8 @@ def test_time_samplings_have_their_distributions() -> None:
     )
     assert uniform.mean() == pytest.approx(0.5, abs=0.005)
     assert beta.mean() == pytest.approx(0.6 * 0.999 + 0.001, abs=0.005)  # Beta(1.5, 1) has mean 0.6
-    assert beta.var() == pytest.approx(
-        0.0686 * 0.999**2, abs=0.003
-    )  # and variance 1.5 / (2.5^2 * 3.5)
+    # And variance 1.5 / (2.5^2 * 3.5).
+    assert beta.var() == pytest.approx(0.0686 * 0.999**2, abs=0.003)
     a = flow.U_SHAPE_STEEPNESS
     below_tenth = (math.expm1(0.1 * a) + math.exp(a) - math.exp(0.9 * a)) / (2 * math.expm1(a))
     assert (u_shaped < 0.1).float().mean() == pytest.approx(below_tenth, abs=0.005)

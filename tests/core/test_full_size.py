@@ -1,4 +1,4 @@
-"""Full-size SmolVLA with random weights: the counts that a checkpoint is known by."""
+"""A full-size SmolVLA with random weights has the documented counts and file size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lerobot_policy_smolvla_reflow.modeling_smolvla_reflow import SmolVLAReflowP
 from safetensors import safe_open
 
 from lerobot_policy_smolvla_reflow import SmolVLAReflowConfig
-from tests.core.surroundings import ROOT
+from tests.core.support import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -1,7 +1,4 @@
-"""What the student regresses: the teacher's whole chunk in every dimension.
-
-And LeRobot's own loss on real-data rows.
-"""
+"""The target is the teacher's whole chunk; rows of real data have LeRobot's own loss."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from lerobot_policy_smolvla_reflow.prefix import solve_ode
 from torch import Tensor
 
 from lerobot_policy_smolvla_reflow import flow
-from tests.core.surroundings import ACTION_DIMS, CHUNK, make_batch, save_teacher, smolvla_config
+from tests.core.support import ACTION_DIMS, CHUNK, make_batch, save_teacher, smolvla_config
 
 MakeStudent = Callable[..., SmolVLAReflowPolicy]
 PADDED = slice(ACTION_DIMS, None)
@@ -47,7 +44,7 @@ def test_padded_output_rows_are_trained(
 def test_noise_in_padded_dimensions_reaches_the_real_ones(
     make_student: MakeStudent, batch: dict[str, Tensor]
 ) -> None:
-    # This is why the noise may not be zeroed there: the teacher would end elsewhere.
+    # So the noise must not be zero there: the teacher's result would change.
     student = make_student(f32=True)
     observation, noise = observe(student, batch), inputs()["noise"]
     zeroed = noise.clone()
@@ -82,7 +79,7 @@ def test_the_loss_is_the_error_to_the_teachers_own_end_point(
     student = make_student(f32=True, teacher_num_steps=4, solver="heun")
     assert student._teacher is not None
     observation, given = observe(student, batch), inputs()
-    z0 = solve_ode(student._teacher.model, observation, given["noise"], 4, "heun").z0_BTA
+    z0 = solve_ode(student._teacher.policy.model, observation, given["noise"], 4, "heun").z0_BTA
     expected = student.model.forward(
         *observation.parts, z0, noise=given["noise"], time=given["time"]
     )
@@ -124,7 +121,7 @@ def test_a_one_step_teacher_is_matched_from_the_start(
     assert measured["straightness_teacher"] < 1e-10
 
 
-def test_straightness_is_reported_at_every_step_and_takes_no_randomness(
+def test_straightness_is_reported_at_every_step_and_uses_no_randomness(
     make_student: MakeStudent, batch: dict[str, Tensor]
 ) -> None:
     losses = []
@@ -201,7 +198,7 @@ def test_an_unknown_reduction_is_named() -> None:
         batch_loss("mse", torch.zeros(1, 1, 1), rows, "sum")
 
 
-def test_a_robot_in_alohas_space_is_decoded_once_and_the_batch_is_left_alone(
+def test_an_aloha_state_is_decoded_once_and_the_batch_is_unchanged(
     tiny_vlm: Path, tmp_path: Path, make_student: MakeStudent
 ) -> None:
     features = {

@@ -1,7 +1,4 @@
-"""F32 masters.
-
-Small updates add up, a saved state continues exactly, and F32 parameters see torch's own AdamW.
-"""
+"""F32 masters: small updates add up, and a saved state continues exactly."""
 
 from __future__ import annotations
 
@@ -86,12 +83,12 @@ def test_masters_follow_f32_training_exactly() -> None:
 
 
 def test_f32_parameters_are_trained_as_by_torchs_adamw_and_have_no_master() -> None:
-    ours, theirs = weights(torch.float32), weights(torch.float32)
-    optimizer = MasterAdamW(ours, **SETTINGS)
-    train(ours, optimizer, 5)
-    train(theirs, torch.optim.AdamW(theirs, **SETTINGS), 5)
-    assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
-    assert all("master" not in optimizer.state[parameter] for parameter in ours)
+    with_masters, stock = weights(torch.float32), weights(torch.float32)
+    optimizer = MasterAdamW(with_masters, **SETTINGS)
+    train(with_masters, optimizer, 5)
+    train(stock, torch.optim.AdamW(stock, **SETTINGS), 5)
+    assert all(torch.equal(one, other) for one, other in zip(with_masters, stock, strict=True))
+    assert all("master" not in optimizer.state[parameter] for parameter in with_masters)
 
 
 def test_a_state_saved_by_lerobot_continues_exactly(tmp_path: Path) -> None:

@@ -1,8 +1,4 @@
-"""Stored pairs.
-
-The loss of the same pairs online, the same pairs however they were made, and the sentence for each
-folder that does not fit.
-"""
+"""Stored pairs: the same loss as online, and the same pairs for any number of processes."""
 
 from __future__ import annotations
 
@@ -19,9 +15,8 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot_policy_smolvla_reflow.modeling_smolvla_reflow import SmolVLAReflowPolicy
 from lerobot_policy_smolvla_reflow.pairs import (
     MANIFEST_NAME,
-    Manifest,
+    PairsManifest,
     StoredPairs,
-    noise_of,
     open_pairs,
     read_manifest,
     shard_path,
@@ -32,7 +27,7 @@ from lerobot_policy_smolvla_reflow.processor_smolvla_reflow import (
 from safetensors.torch import load_file
 
 from lerobot_policy_smolvla_reflow import ReflowError, SmolVLAReflowConfig
-from tests.core.surroundings import lerobot_train, make_batch, python, train_arguments
+from tests.core.support import lerobot_train, make_batch, python, train_arguments
 
 pytestmark = pytest.mark.lerobot
 
@@ -43,7 +38,8 @@ FRAMES, SHARD = 40, 16
 
 def arguments(teacher: Path, dataset: Path, out: Path, *more: str) -> list[str]:
     return [
-        f"--teacher={teacher}", "--dataset-repo-id=local/tiny", f"--dataset-root={dataset}", f"--out={out}", "--draws=2",
+        f"--teacher={teacher}", "--dataset-repo-id=local/tiny", f"--dataset-root={dataset}",
+        f"--out={out}", "--draws=2",
         "--batch-size=8", f"--shard-frames={SHARD}", "--device=cpu", *more,
     ]  # fmt: skip
 
@@ -74,7 +70,7 @@ def test_shards_cover_the_dataset_and_hold_the_manifests_noise(pairs: Path) -> N
         stored = load_file(shard_path(pairs, number))
         assert torch.equal(
             stored["z1"],
-            torch.stack([noise_of(manifest, frame) for frame in manifest.frames_of(number)]),
+            torch.stack([manifest.noise_of(frame) for frame in manifest.frames_of(number)]),
         )
     assert torch.isfinite(stored["z0"]).all()
 
@@ -140,9 +136,10 @@ def test_the_loss_of_stored_pairs_is_the_loss_of_the_same_pairs_online(
 
     offline.model.squared_error = spy  # type: ignore[method-assign, assignment]  # a spy
     stored, measured = offline.forward(batch, time=time)
+    # The pairs were made in other batches, in BF16.
     torch.testing.assert_close(
         stored, online.forward(batch, noise=seen[0], time=time)[0], rtol=2e-3, atol=0
-    )  # the pairs were made in other batches, in BF16
+    )
     assert "straightness_teacher" not in measured
 
 
@@ -156,7 +153,7 @@ def test_every_draw_of_a_frame_is_used(pairs: Path) -> None:
         stored.lookup({"index": torch.tensor([5])}, generator)[1].numpy().tobytes()
         for _ in range(20)
     }
-    assert found == {draw.numpy().tobytes() for draw in noise_of(stored.manifest, 5)}
+    assert found == {draw.numpy().tobytes() for draw in stored.manifest.noise_of(5)}
 
 
 def test_lerobot_train_runs_on_stored_pairs(
@@ -190,12 +187,18 @@ class Metadata:
     [
         (
             {"steps": 50},
-            "`policy.teacher_num_steps`: 10 differs from 50, with which .* pass --policy.teacher_num_steps=50",
+            (
+                "`policy.teacher_num_steps`: is 10, but .* was made with 50; pass "
+                "--policy.teacher_num_steps=50"
+            ),
         ),
-        ({"solver": "heun"}, "`policy.solver`: 'euler' differs from 'heun'"),
-        ({"teacher_sha256": "0"}, "was made by another teacher"),
+        ({"solver": "heun"}, "`policy.solver`: is 'euler', but .* was made with 'heun'"),
+        ({"teacher_sha256": "0"}, "was made with another teacher"),
         ({"format": "2"}, "this version reads"),
-        ({"dataset_frames": 100}, "lacks 5 of 7 shards, such as 2; run lerobot-reflow-pairs again"),
+        (
+            {"dataset_frames": 100},
+            "is missing 5 of 7 shards, such as 2; run lerobot-reflow-pairs again",
+        ),
     ],
 )
 def test_pairs_made_otherwise_are_refused(
@@ -215,7 +218,7 @@ def test_pairs_of_another_dataset_are_refused(pairs: Path, teacher_folder: Path)
         teacher_model_path=str(teacher_folder), device="cpu", pairs_path=str(pairs)
     )
     with pytest.raises(
-        ReflowError, match="covers 40 frames and the dataset has 41; make pairs of this dataset"
+        ReflowError, match="covers 40 frames, but the dataset has 41; make pairs of this dataset"
     ):
         open_pairs(config, Metadata())
 
@@ -226,7 +229,7 @@ def test_a_folder_without_a_manifest_is_refused(tmp_path: Path, text: str | None
         (tmp_path / MANIFEST_NAME).write_text(text)
     with pytest.raises(
         ReflowError,
-        match=f"holds no readable {MANIFEST_NAME} .* make the pairs with lerobot-reflow-pairs",
+        match=f"has no readable {MANIFEST_NAME} .* make the pairs with lerobot-reflow-pairs",
     ):
         read_manifest(tmp_path)
 
@@ -235,7 +238,7 @@ def test_a_batch_that_cannot_be_looked_up_is_refused(
     pairs: Path, make_student: MakeStudent
 ) -> None:
     student, batch = make_student(pairs_path=str(pairs)), make_batch()
-    with pytest.raises(ReflowError, match="covers frames 0 to 39 and the batch holds 40"):
+    with pytest.raises(ReflowError, match="covers frames 0 to 39, but the batch has frame 40"):
         student.forward(batch | {"index": torch.tensor([0, 1, 40])})
     del batch["index"]
     with pytest.raises(ReflowError, match="the batch has no 'index'"):
@@ -244,5 +247,5 @@ def test_a_batch_that_cannot_be_looked_up_is_refused(
 
 def test_a_manifest_survives_its_text(pairs: Path) -> None:
     manifest = read_manifest(pairs)
-    assert Manifest(**json.loads(manifest.to_json())) == manifest
+    assert PairsManifest(**json.loads(manifest.to_json())) == manifest
     assert not [path for path in pairs.iterdir() if path.name.startswith((".", "tmp"))]

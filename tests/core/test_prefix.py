@@ -1,7 +1,4 @@
-"""One shared prefix gives what separate passes give: same loss, same gradients.
-
-And it is shared only where that is true.
-"""
+"""A shared prefix gives the loss and gradients of separate passes, or it is not shared."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from lerobot_policy_smolvla_reflow.prefix import encode_prefix, solve_ode
 from torch import Tensor
 
 from lerobot_policy_smolvla_reflow import flow
-from tests.core.surroundings import (
+from tests.core.support import (
     ACTION_DIMS,
     CAMERA,
     STATE_DIMS,
@@ -59,10 +56,7 @@ def assert_equal_to(
 def stock_loss_and_gradients(
     student: SmolVLAReflowPolicy, batch: dict[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The same step with nothing but LeRobot's own passes.
-
-    `sample_actions` for the teacher, the training pass for the student.
-    """
+    """The same step with only LeRobot's passes: `sample_actions` and the training pass."""
     torch.manual_seed(3)
     student.zero_grad()
     parts = observe(student, batch).parts
@@ -70,7 +64,7 @@ def stock_loss_and_gradients(
     time = torch.tensor([1.0, 0.6, 0.2])
     assert student._teacher is not None
     with torch.no_grad():
-        z0 = student._teacher.model.sample_actions(*parts, noise=noise)
+        z0 = student._teacher.policy.model.sample_actions(*parts, noise=noise)
     loss = student.model.forward(*parts, z0, noise=noise, time=time).mean()
     loss.backward()
     gradients = {
@@ -171,7 +165,7 @@ def test_the_prefix_carries_no_gradient_and_the_state_does(
     }
 
 
-def test_the_attention_mode_is_put_back(
+def test_the_attention_mode_is_restored(
     make_student: MakeStudent, batch: dict[str, Tensor]
 ) -> None:
     student = make_student()
@@ -179,7 +173,7 @@ def test_the_attention_mode_is_put_back(
     assert student._teacher is not None
     assert (
         student.model.vlm_with_expert.attention_mode
-        == student._teacher.model.vlm_with_expert.attention_mode
+        == student._teacher.policy.model.vlm_with_expert.attention_mode
         == "cross_attn"
     )
 
@@ -188,7 +182,7 @@ def separate(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if "prefix" in record.getMessage()]
 
 
-def test_a_trained_vlm_is_not_shared_and_says_so(
+def test_a_trained_vlm_is_not_shared_and_the_log_says_so(
     make_student: MakeStudent, batch: dict[str, Tensor], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -200,7 +194,7 @@ def test_a_trained_vlm_is_not_shared_and_says_so(
     ]
 
 
-def test_a_differing_vlm_is_not_shared_and_says_so_once(
+def test_a_different_vlm_is_not_shared_and_the_log_says_so_once(
     make_student: MakeStudent, batch: dict[str, Tensor], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -210,7 +204,11 @@ def test_a_differing_vlm_is_not_shared_and_says_so_once(
     student.forward(batch)
     student.forward(batch)
     assert separate(caplog) == [
-        "[Reflow] Student and teacher run the prefix separately: the VLMs of student and teacher differ"
+        (
+            "[Reflow] Student and teacher run the prefix separately: the VLMs of student and "
+            "teacher "
+            "differ"
+        )
     ]
 
 
@@ -236,7 +234,7 @@ def test_targets_come_from_the_teachers_own_vlm_when_it_differs(
     student = make_student(f32=True)
     assert student._teacher is not None
     observation = observe(student, batch)
-    expected = solve_ode(student._teacher.model, observation, noise, 10, "euler").z0_BTA
+    expected = solve_ode(student._teacher.policy.model, observation, noise, 10, "euler").z0_BTA
     with torch.no_grad():
         for parameter in student.model.vlm_with_expert.vlm.parameters():
             parameter.add_(0.05)

@@ -1,7 +1,4 @@
-"""A real policy made dirty, then sanitized.
-
-The very files again, and stock LeRobot loads and runs them strictly.
-"""
+"""A policy with reflow leftovers, sanitized: the original files, which stock LeRobot loads."""
 
 from __future__ import annotations
 
@@ -15,13 +12,11 @@ from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from safetensors.torch import load_file, save_file
 
 from ckpt_tools import api
-from tests.core.surroundings import make_batch
+from tests.core.support import make_batch
 
 
 @pytest.mark.lerobot
-def test_a_dirty_reflow_checkpoint_comes_clean_and_acts_as_before(
-    teacher_folder: Path, tmp_path: Path
-) -> None:
+def test_a_sanitized_reflow_checkpoint_acts_as_before(teacher_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(teacher_folder, tmp_path / "dirty")
     tensors = load_file(teacher_folder / "model.safetensors")
     vlm = {name for name in tensors if ".vlm." in name}

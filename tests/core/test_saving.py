@@ -1,4 +1,4 @@
-"""What is saved is a normal SmolVLA checkpoint, byte for byte the same in every mode, or nothing at all."""
+"""The saved checkpoint is a normal SmolVLA one, the same bytes in every mode, or none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lerobot_policy_smolvla_reflow import ReflowError, verify_saved
-from tests.core.surroundings import make_batch, save_teacher, smolvla_config
+from tests.core.support import make_batch, save_teacher, smolvla_config
 
 MakeStudent = Callable[..., SmolVLAReflowPolicy]
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -52,11 +52,11 @@ def test_names_dtypes_shapes_and_config_keys_are_the_teachers(
 ) -> None:
     trained(make_student()).save_pretrained(tmp_path)
     assert profile(tmp_path) == profile(teacher_folder)
-    theirs, ours = (
+    expected, saved = (
         json.loads((folder / CONFIG).read_text()) for folder in (teacher_folder, tmp_path)
     )
-    assert list(ours) == list(theirs)
-    assert ours == theirs
+    assert list(saved) == list(expected)
+    assert saved == expected
     assert {path.name for path in tmp_path.iterdir()} == {WEIGHTS, CONFIG}
     assert (tmp_path / WEIGHTS).stat().st_size == (teacher_folder / WEIGHTS).stat().st_size
 
@@ -148,10 +148,14 @@ def broken(student: SmolVLAReflowPolicy, how: str) -> dict[str, Tensor]:
     [
         (
             "nan",
-            "model.state_proj.weight holds NaN or infinity, so training has diverged; resume from an earlier checkpoint",
+            (
+                "model.state_proj.weight holds NaN or infinity, so training has diverged; resume "
+                "from "
+                "an earlier checkpoint"
+            ),
         ),
-        ("missing", "tensor model.state_proj.weight is missing"),
-        ("extra", "tensor teacher.model.state_proj.weight is not a SmolVLA's"),
+        ("missing", "missing tensor model.state_proj.weight"),
+        ("extra", "unexpected tensor teacher.model.state_proj.weight"),
         ("vlm", "and [0-9]+ more"),
     ],
 )
@@ -172,7 +176,7 @@ def test_a_teacher_registered_by_mistake_is_caught(
     student = make_student()
     assert student._teacher is not None
     student.teacher = student._teacher.policy
-    with pytest.raises(UncleanCheckpointError, match=r"tensor teacher\..* is not a SmolVLA's"):
+    with pytest.raises(UncleanCheckpointError, match=r"unexpected tensor teacher\."):
         student.save_pretrained(tmp_path)
 
 
@@ -183,7 +187,8 @@ def test_an_unclean_config_is_not_saved(
     monkeypatch.setattr(type(student.config), "saved_config", lambda self: self)
     with pytest.raises(
         UncleanCheckpointError,
-        match=r"config.json has type 'smolvla_reflow'; config.json use_reflow: refuse.*; config.json teacher_model_path: refuse",
+        match=r"config.json has type 'smolvla_reflow'; config.json use_reflow: refuse.*; "
+        r"config.json teacher_model_path: refuse",
     ):
         student.save_pretrained(tmp_path)
     assert not list(tmp_path.iterdir())
@@ -196,7 +201,7 @@ def test_a_wrong_dtype_is_a_fault(make_student: MakeStudent, tmp_path: Path) -> 
         name: (torch.float32, tuple(tensor.shape)) for name, tensor in student.state_dict().items()
     }
     assert any(
-        "is BF16" in fault and "should be F32" in fault
+        "is BF16" in fault and "instead of F32" in fault
         for fault in verify_saved.faults(tmp_path, expected)
     )
 
@@ -208,7 +213,7 @@ def test_files_are_readable_like_any_other(make_student: MakeStudent, tmp_path: 
 
 
 def test_peft_is_refused(make_student: MakeStudent) -> None:
-    with pytest.raises(ReflowError, match=r"`policy.use_peft`: .* leave --peft.\* out"):
+    with pytest.raises(ReflowError, match=r"`policy.use_peft`: .* remove --peft.\*"):
         make_student().wrap_with_peft(peft_cli_overrides={})
 
 

@@ -1,7 +1,4 @@
-"""LeRobot's other commands and services on a reflow run, as a user runs them.
-
-Evaluation in an environment, wandb, the Hub.
-"""
+"""A reflow run with LeRobot's services: evaluation in an environment, wandb, the Hub."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.surroundings import lerobot_train, python, train_arguments
+from tests.core.support import lerobot_train, python, train_arguments
 from tests.support.hub.server import HubServer
 
 pytestmark = pytest.mark.lerobot

@@ -1,7 +1,4 @@
-"""The teacher: loaded once, frozen, outside the module tree.
-
-And the sentence for each teacher that cannot be used.
-"""
+"""The teacher: loaded once, frozen, outside the module tree; a message for each unusable one."""
 
 from __future__ import annotations
 
@@ -13,13 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+from lerobot_policy_smolvla_reflow.loading import all_finite, load_policy
 from lerobot_policy_smolvla_reflow.modeling_smolvla_reflow import SmolVLAReflowPolicy
-from lerobot_policy_smolvla_reflow.teacher import VLM_PREFIX, all_finite, load_teacher
+from lerobot_policy_smolvla_reflow.teacher import VLM_PREFIX
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lerobot_policy_smolvla_reflow import ReflowError
-from tests.core.surroundings import make_batch, save_teacher, smolvla_config, vlm_folder
+from tests.core.support import make_batch, save_teacher, smolvla_config, vlm_folder
 
 MakeStudent = Callable[..., SmolVLAReflowPolicy]
 
@@ -35,18 +33,18 @@ def rewritten(teacher: Path, out: Path, change: Callable[[dict[str, Tensor]], No
 def test_teacher_and_stock_policy_are_equal_in_weights_dtypes_and_actions(
     teacher_folder: Path,
 ) -> None:
-    stock, ours = (
+    stock, loaded = (
         SmolVLAPolicy.from_pretrained(teacher_folder),
-        load_teacher(str(teacher_folder), None).policy,
+        load_policy(str(teacher_folder))[0],
     )
     expected = stock.state_dict()
-    assert ours.state_dict().keys() == expected.keys()
-    for name, tensor in ours.state_dict().items():
+    assert loaded.state_dict().keys() == expected.keys()
+    for name, tensor in loaded.state_dict().items():
         assert tensor.dtype == expected[name].dtype, name
         assert torch.equal(tensor, expected[name]), name
     noise = torch.randn(3, 10, 8)
     assert torch.equal(
-        ours.predict_action_chunk(make_batch(), noise),
+        loaded.predict_action_chunk(make_batch(), noise),
         stock.predict_action_chunk(make_batch(), noise),
     )
 
@@ -55,8 +53,8 @@ def test_a_teacher_built_without_vlm_weights_runs_in_the_dtypes_it_was_trained_i
     tiny_vlm: Path, tmp_path: Path
 ) -> None:
     folder = save_teacher(tmp_path / "t", smolvla_config(tiny_vlm, load_vlm_weights=False))
-    stock, ours = SmolVLAPolicy.from_pretrained(folder), load_teacher(str(folder), None).policy
-    assert {name: tensor.dtype for name, tensor in ours.state_dict().items()} == {
+    stock, loaded = SmolVLAPolicy.from_pretrained(folder), load_policy(str(folder))[0]
+    assert {name: tensor.dtype for name, tensor in loaded.state_dict().items()} == {
         name: tensor.dtype for name, tensor in stock.state_dict().items()
     }
 
@@ -66,21 +64,21 @@ def test_the_student_starts_with_the_teachers_weights_in_storage_of_its_own(
 ) -> None:
     student = make_student()
     assert student._teacher is not None
-    theirs = student._teacher.policy.state_dict()
+    teacher = student._teacher.policy.state_dict()
     for name, tensor in student.state_dict().items():
-        assert torch.equal(tensor, theirs[name]), name
-        assert tensor.data_ptr() != theirs[name].data_ptr(), name
+        assert torch.equal(tensor, teacher[name]), name
+        assert tensor.data_ptr() != teacher[name].data_ptr(), name
 
 
 def test_sharing_the_vlm_shares_its_storage_and_nothing_else(make_student: MakeStudent) -> None:
     student = make_student(share_vlm=True)
     assert student._teacher is not None
-    theirs = student._teacher.policy.state_dict()
+    teacher = student._teacher.policy.state_dict()
     for name, tensor in student.state_dict().items():
-        assert (tensor.data_ptr() == theirs[name].data_ptr()) == name.startswith(VLM_PREFIX), name
+        assert (tensor.data_ptr() == teacher[name].data_ptr()) == name.startswith(VLM_PREFIX), name
 
 
-def test_no_vlm_weights_are_read_but_the_teachers(
+def test_only_the_teachers_vlm_weights_are_read(
     teacher_folder: Path,
     tiny_vlm: Path,
     tmp_path: Path,
@@ -94,9 +92,7 @@ def test_no_vlm_weights_are_read_but_the_teachers(
     assert "Loading" not in capfd.readouterr().out
 
 
-def test_making_a_student_takes_nothing_from_the_random_generator(
-    make_student: MakeStudent,
-) -> None:
+def test_creating_a_student_does_not_use_the_random_generator(make_student: MakeStudent) -> None:
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
     make_student()
@@ -130,7 +126,7 @@ def test_the_teacher_is_frozen_and_stays_in_eval_mode(make_student: MakeStudent)
     assert any(module.training for module in student.modules())
 
 
-def test_training_leaves_the_teacher_and_the_vlm_alone(
+def test_training_does_not_change_the_teacher_or_the_vlm(
     make_student: MakeStudent, batch: dict[str, Tensor]
 ) -> None:
     student = make_student()
@@ -169,12 +165,12 @@ def test_copying_a_student_does_not_copy_its_teacher(make_student: MakeStudent) 
     assert copied.model.state_proj.weight.data_ptr() != student.model.state_proj.weight.data_ptr()
 
 
-def test_stored_dtypes_are_the_profile(teacher_folder: Path) -> None:
+def test_the_stored_dtypes_are_known(teacher_folder: Path) -> None:
     stored = {
         name: tensor.dtype
         for name, tensor in load_file(teacher_folder / "model.safetensors").items()
     }
-    assert load_teacher(str(teacher_folder), None).profile == stored
+    assert load_policy(str(teacher_folder))[1] == stored
 
 
 # --- teachers that cannot be used -----------------------------------------------------------------
@@ -190,7 +186,7 @@ def test_a_teacher_inside_the_teacher_is_refused(
 
     with pytest.raises(
         ReflowError,
-        match=r"`policy.teacher_model_path`: .* holds 3 tensors that are not a SmolVLA's.*teacher inside the teacher.*ckpt sanitize",
+        match=r"`policy.teacher_model_path`: .* has 3 unexpected tensors.*another teacher",
     ):
         make_student(rewritten(teacher_folder, tmp_path / "t", add))
 
@@ -204,7 +200,8 @@ def test_a_teacher_without_its_vlm_is_refused(
 
     with pytest.raises(
         ReflowError,
-        match=r"`policy.teacher_model_path`: .* lacks \d+ of \d+ tensors, such as model.vlm_with_expert.vlm.* pass a whole checkpoint",
+        match=r"`policy.teacher_model_path`: .* is missing \d+ of \d+ tensors, such as "
+        r"model.vlm_with_expert.vlm.* pass a complete checkpoint",
     ):
         make_student(rewritten(teacher_folder, tmp_path / "t", drop))
 
@@ -255,7 +252,8 @@ def test_a_teacher_on_another_vlm_is_refused(
 def test_a_vlm_that_cannot_be_found_is_named(make_student: MakeStudent) -> None:
     with pytest.raises(
         ReflowError,
-        match=r"`policy.vlm_model_name`: the config, tokenizer and processor of /no/such/vlm cannot be read .* pass --policy.vlm_model_name=",
+        match=r"`policy.vlm_model_name`: the config, tokenizer and processor of /no/such/vlm "
+        r"cannot be read .* pass --policy.vlm_model_name=",
     ):
         make_student(vlm_model_name="/no/such/vlm")
 
@@ -278,7 +276,7 @@ def test_a_teacher_without_weights_is_refused(
     shutil.copytree(teacher_folder, tmp_path / "t")
     (tmp_path / "t/model.safetensors").unlink()
     with pytest.raises(
-        ReflowError, match=r"holds no model.safetensors; pass the folder that save_pretrained wrote"
+        ReflowError, match=r"has no model.safetensors; pass the folder that save_pretrained wrote"
     ):
         make_student(tmp_path / "t")
 
@@ -287,6 +285,6 @@ def test_a_vlm_that_would_run_in_another_dtype_cannot_be_shared(
     tiny_vlm: Path, tmp_path: Path, make_student: MakeStudent
 ) -> None:
     folder = save_teacher(tmp_path / "t", smolvla_config(tiny_vlm, load_vlm_weights=False))
-    with pytest.raises(ReflowError, match=r"`policy.share_vlm`: .* leave share_vlm out"):
+    with pytest.raises(ReflowError, match=r"`policy.share_vlm`: .* remove share_vlm"):
         make_student(folder, share_vlm=True)
     assert make_student(folder)._teacher is not None

@@ -1,9 +1,8 @@
-"""A LeRobot plugin: trains reflow students of SmolVLA and saves them as normal SmolVLA checkpoints.
+"""A LeRobot plugin that trains reflow students of SmolVLA and saves normal SmolVLA checkpoints.
 
-Importing it registers the policy type `smolvla_reflow` and its optimizer, and translates the
-command line described in `command_line`; an error of this plugin then ends a command with its
-sentence, not a traceback. LeRobot does the import by itself. Models are imported only when a policy
-is made.
+LeRobot imports it. The import registers the policy type `smolvla_reflow` and its optimizer,
+translates the command line (see `command_line`), and makes this plugin's errors end a command
+without a traceback. Models are imported only when a policy is built.
 """
 
 from __future__ import annotations

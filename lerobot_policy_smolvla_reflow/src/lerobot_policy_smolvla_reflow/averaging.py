@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights that train, kept in F32 outside the module tree."""
+"""An exponential moving average of the trained weights, kept in F32 outside the module tree."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """average <- decay * average + (1 - decay) * weight, once per optimizer step, starting at the weights it is made from.
+    """average <- decay * average + (1 - decay) * weight after every optimizer step.
 
-    Rectified flow evaluates such an average with decay 0.9999 (arXiv 2209.03003, appendix).
+    It starts at the weights themselves. Rectified flow evaluates such an average with decay 0.9999
+    (arXiv 2209.03003, appendix).
     """
 
     def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], decay: float) -> None:
@@ -24,12 +25,12 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, parameters: Iterable[tuple[str, nn.Parameter]]) -> None:
-        """Moves the average towards `parameters`, on their device."""
+        """Move the average towards `parameters`, on their device."""
         for name, weight in parameters:
             if name in self.weights:
                 average = self.weights[name].to(weight.device)
                 self.weights[name] = average.lerp_(weight.detach().float(), 1 - self.decay)
 
     def restore(self, weights: Mapping[str, Tensor]) -> None:
-        """Continues from saved F32 weights; KeyError when one is missing."""
+        """Continue from saved F32 weights. Raises KeyError when one is missing."""
         self.weights = {name: weights[name].to(torch.float32, copy=True) for name in self.weights}

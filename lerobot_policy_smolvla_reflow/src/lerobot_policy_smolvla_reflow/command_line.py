@@ -1,8 +1,7 @@
-"""Translates one combination of `lerobot-train` arguments, and nothing else.
+"""Translate one combination of `lerobot-train` arguments, and nothing else.
 
-    --policy.type=smolvla --policy.use_reflow=True    becomes    --policy.type=smolvla_reflow
-    --policy.use_reflow=True
-    --policy.type=smolvla --policy.use_reflow=False   becomes    --policy.type=smolvla
+    --policy.type=smolvla --policy.use_reflow=True     the type becomes smolvla_reflow
+    --policy.type=smolvla --policy.use_reflow=False    the flag is removed
 
 LeRobot imports plugins before it reads its arguments, so a plugin can still change them. Every
 other command line is left as it is.
@@ -10,41 +9,38 @@ other command line is left as it is.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 TYPE, FLAG = "--policy.type", "--policy.use_reflow"
-_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 
 def translate(arguments: list[str]) -> list[str]:
-    """The arguments with the combination above translated.
-
-    An equal list for any other command line.
-    """
-    type_at, flag_at = _find(arguments, TYPE), _find(arguments, FLAG)
-    if type_at is None or flag_at is None or type_at.value != "smolvla":
-        return list(arguments)
-    wanted = flag_at.value.lower()
-    if wanted in _TRUE:
-        return [*arguments[: type_at.start], f"{TYPE}=smolvla_reflow", *arguments[type_at.end :]]
-    if wanted in _FALSE:
-        # The standard config has no such field and would refuse the flag.
-        return [*arguments[: flag_at.start], *arguments[flag_at.end :]]
+    """The translated arguments; an equal list for any other command line."""
+    policy_type, flag = _find(arguments, TYPE), _find(arguments, FLAG)
+    if policy_type is not None and flag is not None and policy_type.value == "smolvla":
+        match flag.value.lower():
+            case "true" | "1" | "yes":
+                return [
+                    *arguments[: policy_type.start],
+                    f"{TYPE}=smolvla_reflow",
+                    *arguments[policy_type.end :],
+                ]
+            case "false" | "0" | "no":
+                # The standard config has no such field and would refuse the flag.
+                return [*arguments[: flag.start], *arguments[flag.end :]]
     return list(arguments)
 
 
-class _Option:
-    """Where one option stands: arguments[start:end], and the value it was given."""
+class _Option(NamedTuple):
+    """An option and its value: they are `arguments[start:end]`."""
 
-    __slots__ = ("end", "start", "value")
-
-    def __init__(self, start: int, end: int, value: str) -> None:
-        self.start, self.end, self.value = start, end, value
+    start: int
+    end: int
+    value: str
 
 
 def _find(arguments: list[str], name: str) -> _Option | None:
-    """The last occurrence of `--name=value` or `--name value`; None when absent.
-
-    argparse lets the last one win.
-    """
+    """The last `--name=value` or `--name value`, as in argparse; None when absent."""
     found = None
     for index, argument in enumerate(arguments):
         if argument.startswith(f"{name}="):

@@ -1,15 +1,11 @@
-"""The config of a reflow student.
+"""The config of a reflow student: SmolVLA's fields and those of reflow, checked before loading.
 
-SmolVLA's own fields and those of reflow, checked before anything is loaded.
-
-No `from __future__ import annotations`: the argument parser needs the real types. No field may be
-called `dtype`: LeRobot would take it for the run's mixed precision.
+No field may be called `dtype`: LeRobot would take it for the run's mixed precision.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import MISSING, dataclass, fields
 
 from lerobot.configs import PreTrainedConfig, parser
 from lerobot.optim import AdamWConfig
@@ -18,7 +14,18 @@ from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from lerobot_policy_smolvla_reflow.errors import ReflowError
 from lerobot_policy_smolvla_reflow.flow import LOSSES, SOLVERS, TIME_SAMPLINGS
 from lerobot_policy_smolvla_reflow.optimizer import MasterAdamWConfig
-from lerobot_policy_smolvla_reflow.teacher_config import adopt, read_teacher_config
+from lerobot_policy_smolvla_reflow.teacher_config import read_teacher_config
+
+# Fields that determine tensor shapes or the meaning of a tensor: they must equal the teacher's.
+ADOPTED = (
+    "n_obs_steps", "input_features", "normalization_mapping", "chunk_size", "max_state_dim",
+    "max_action_dim", "resize_imgs_with_padding", "empty_cameras", "adapt_to_pi_aloha",
+    "use_delta_joint_actions_aloha", "tokenizer_max_length", "add_image_special_tokens",
+    "attention_mode", "prefix_length", "pad_language_to", "num_expert_layers", "num_vlm_layers",
+    "self_attn_every_n_layers", "expert_width_multiplier", "min_period", "max_period",
+)  # fmt: skip
+# Fields that default to the teacher's values: how the student acts, and where the VLM's files are.
+DEFAULTED = ("n_action_steps", "num_steps", "vlm_model_name")
 
 
 @PreTrainedConfig.register_subclass("smolvla_reflow")
@@ -26,137 +33,165 @@ from lerobot_policy_smolvla_reflow.teacher_config import adopt, read_teacher_con
 class SmolVLAReflowConfig(SmolVLAConfig):
     """SmolVLA's config with the fields of reflow.
 
-    Its architecture is the teacher's: fields that are left out are adopted, and one that differs is
-    an error naming it. Raises ReflowError for a teacher that is missing or unusable and for a value
-    out of range.
+    The architecture is the teacher's: omitted fields take its values, and a conflicting one is an
+    error. Raises ReflowError for a teacher that is missing or unusable and for an invalid value.
     """
 
-    # The teacher: the folder of a SmolVLA checkpoint, or a Hub repository with an optional
-    # revision.
+    # The teacher: a SmolVLA checkpoint folder, or a Hub repository with an optional revision.
     teacher_model_path: str | None = None
     teacher_revision: str | None = None
     # How the teacher's ODE is solved to make a target.
     teacher_num_steps: int = 10
     solver: str = "euler"  # euler, heun
-    # When and how the student is compared with the straight path.
+    # Where on the straight path the student is trained, and with which loss.
     time_sampling: str = "endpoint_mixture"  # endpoint_mixture, uniform, beta, u_shaped
     endpoint_mass: float = (
         0.5  # endpoint_mixture: the share of times that are exactly 1, pure noise
     )
     loss: str = "mse"  # mse, pseudo_huber
-    # The share of the batch trained by plain flow matching on the dataset's own actions, and its
-    # time sampling.
+    # The share of rows trained by plain flow matching on the dataset's actions, and their times.
     mix_real_data: float = 0.0
     real_time_sampling: str = "beta"
-    # The decay of an exponential moving average of what trains; the average is what gets saved. 0
-    # turns it off.
+    # Decay of an exponential moving average of the trained weights, which is saved. 0: off.
     ema_decay: float = 0.0
-    # One VLM in memory for student and teacher. What is saved is the same either way.
+    # Keep one VLM in memory for student and teacher. The saved files are the same either way.
     share_vlm: bool = False
-    # One pass over images and language for all of the teacher's steps and the student.
+    # Run images and language once for all of the teacher's steps and the student.
     share_prefix: bool = True
-    # A folder made by lerobot-reflow-pairs; training then makes no teacher pass.
+    # A folder made by lerobot-reflow-pairs; training then needs no teacher pass.
     pairs_path: str | None = None
-    # Solve the student's own ODE at every so-many-th training step and log its straightness. 0
-    # turns it off.
+    # Measure the straightness of the student's own ODE every this many steps. 0: never.
     straightness_freq: int = 100
-    # Kept for the command line --policy.type=smolvla --policy.use_reflow=true; see command_line.py.
+    # For the command line --policy.type=smolvla --policy.use_reflow=true; see command_line.py.
     use_reflow: bool = True
 
     def __post_init__(self) -> None:
-        """Check this config's own fields, then adopt the teacher's architecture, then let SmolVLA check the sum."""
-        self._check_names()
-        self._check_numbers()
-        self._check_refused()
-        if not self.teacher_model_path:
-            raise ReflowError(
-                "teacher_model_path",
-                "reflow needs a teacher; pass --policy.teacher_model_path=<SmolVLA checkpoint folder or Hub repository>.",
-            )
-        adopt(self, read_teacher_config(self.teacher_model_path, self.teacher_revision))
+        """Check the fields of reflow, adopt the teacher's architecture, run SmolVLA's checks."""
+        for field, invalid, message in (*self._invalid_values(), *self._conflicts()):
+            if invalid:
+                raise ReflowError(field, message)
+        self._adopt(read_teacher_config(str(self.teacher_model_path), self.teacher_revision))
         super().__post_init__()
 
-    def _check_names(self) -> None:
+    def _invalid_values(self) -> list[tuple[str, bool, str]]:
+        """(field, whether its value is invalid, message) for names and numbers."""
         choices = {
             "solver": SOLVERS,
             "time_sampling": TIME_SAMPLINGS,
             "real_time_sampling": TIME_SAMPLINGS,
             "loss": LOSSES,
         }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
+        return [
+            *(
+                (
+                    field,
+                    getattr(self, field) not in known,
+                    f"unknown value {getattr(self, field)!r}; use one of {', '.join(known)}.",
+                )
+                for field, known in choices.items()
+            ),
+            (
+                "teacher_num_steps",
+                self.teacher_num_steps < 1,
+                f"must be at least 1, not {self.teacher_num_steps}; 10 is usual.",
+            ),
+            (
+                "straightness_freq",
+                self.straightness_freq < 0,
+                f"must be 0 (off) or positive, not {self.straightness_freq}.",
+            ),
+            (
+                "endpoint_mass",
+                not 0 <= self.endpoint_mass <= 1,
+                f"must be between 0 and 1, not {self.endpoint_mass}.",
+            ),
+            (
+                "mix_real_data",
+                not 0 <= self.mix_real_data <= 1,
+                f"must be between 0 and 1, not {self.mix_real_data}.",
+            ),
+            (
+                "ema_decay",
+                not 0 <= self.ema_decay < 1,
+                f"must be 0 (off) or a number below 1 such as 0.999, not {self.ema_decay}.",
+            ),
+        ]
+
+    def _conflicts(self) -> list[tuple[str, bool, str]]:
+        """The same for settings that reflow cannot train with."""
+        return [
+            (
+                "use_reflow",
+                not self.use_reflow,
+                "must be true; use --policy.type=smolvla to train without reflow.",
+            ),
+            (
+                "use_peft",
+                self.use_peft or bool(parser.get_cli_overrides("peft")),
+                "reflow trains the whole action expert; remove use_peft and --peft.*.",
+            ),
+            (
+                "compile_model",
+                self.compile_model,
+                "has no effect on reflow training; leave it false and set it in the saved config.",
+            ),
+            (
+                "use_cache",
+                not self.use_cache,
+                "SmolVLA cannot sample without its key/value cache; leave it true.",
+            ),
+            (
+                "share_vlm",
+                self.share_vlm and not self.train_expert_only,
+                "requires a frozen VLM, but train_expert_only=false trains it; remove one of them.",
+            ),
+            (
+                "pretrained_path",
+                parser.parse_arg("policy.pretrained_path") is not None,
+                "the student starts from teacher_model_path; remove pretrained_path.",
+            ),
+            (
+                "teacher_model_path",
+                not self.teacher_model_path,
+                "reflow needs a teacher; pass --policy.teacher_model_path=<checkpoint>.",
+            ),
+        ]
+
+    def _adopt(self, teacher: SmolVLAConfig) -> None:
+        """Take the teacher's architecture.
+
+        Raises ReflowError for the first field that was set to another value.
+        """
+        for name in (*ADOPTED, *DEFAULTED):
+            value = getattr(teacher, name)
+            if not self._was_set(name):
+                setattr(self, name, value)
+            elif name in ADOPTED and _as_list(getattr(self, name)) != _as_list(value):
                 raise ReflowError(
-                    name, f"{getattr(self, name)!r} is unknown; use one of {', '.join(known)}."
+                    name,
+                    f"is {getattr(self, name)!r}, but the teacher was built with {value!r} and its "
+                    f"student must match; remove policy.{name}.",
                 )
 
-    def _check_numbers(self) -> None:
-        if self.teacher_num_steps < 1:
-            raise ReflowError(
-                "teacher_num_steps",
-                f"{self.teacher_num_steps} steps solve nothing; use 1 or more (10 is usual).",
-            )
-        if self.straightness_freq < 0:
-            raise ReflowError(
-                "straightness_freq",
-                f"{self.straightness_freq} is negative; use 0 to turn the measurement off.",
-            )
-        for name, share in {
-            "endpoint_mass": self.endpoint_mass,
-            "mix_real_data": self.mix_real_data,
-        }.items():
-            if not 0 <= share <= 1:
-                raise ReflowError(name, f"{share} is not a share; use a number from 0 to 1.")
-        if not 0 <= self.ema_decay < 1:
-            raise ReflowError(
-                "ema_decay",
-                f"{self.ema_decay} is not a decay; use 0 (off) or a number below 1 such as 0.999.",
-            )
-
-    def _check_refused(self) -> None:
-        if not self.use_reflow:
-            raise ReflowError(
-                "use_reflow",
-                "is false for type smolvla_reflow; use --policy.type=smolvla to train without reflow.",
-            )
-        if self.use_peft or parser.get_cli_overrides("peft"):
-            raise ReflowError(
-                "use_peft",
-                "reflow trains the expert itself and saves a whole checkpoint; leave --peft.* and use_peft out.",
-            )
-        if self.compile_model:
-            raise ReflowError(
-                "compile_model",
-                "compiles SmolVLA's own passes, which reflow does not run; leave it false and set it in the saved config.",
-            )
-        if not self.use_cache:
-            raise ReflowError(
-                "use_cache",
-                "is false, and SmolVLA cannot sample without its key/value cache; leave it true.",
-            )
-        if self.share_vlm and not self.train_expert_only:
-            raise ReflowError(
-                "share_vlm",
-                "needs a frozen VLM, and train_expert_only=false trains it; leave one of the two out.",
-            )
-        if parser.parse_arg("policy.pretrained_path") is not None:
-            raise ReflowError(
-                "pretrained_path",
-                "does not go with reflow: the student starts from teacher_model_path; leave it out.",
-            )
+    def _was_set(self, name: str) -> bool:
+        """True when the field differs from its default or is given on the command line."""
+        field = next(field for field in fields(self) if field.name == name)
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        return (
+            _as_list(getattr(self, name)) != _as_list(default)
+            or parser.parse_arg(f"policy.{name}") is not None
+        )
 
     def get_optimizer_preset(self) -> AdamWConfig:
-        """SmolVLA's AdamW with F32 masters for what is stored in BF16."""
+        """SmolVLA's AdamW, with F32 masters for the weights that are stored in BF16."""
         preset = super().get_optimizer_preset()
         return MasterAdamWConfig(
             **{field.name: getattr(preset, field.name) for field in fields(preset)}
         )
 
     def saved_config(self) -> SmolVLAConfig:
-        """The config of the checkpoint.
-
-        Type smolvla, `load_vlm_weights` true, no reflow field, no path of this machine's run.
-        """
-        shared: dict[str, Any] = {
+        """The config of the saved checkpoint: type smolvla, no reflow field, no local path."""
+        shared = {
             field.name: getattr(self, field.name) for field in fields(SmolVLAConfig) if field.init
         }
         return SmolVLAConfig(
@@ -167,3 +202,8 @@ class SmolVLAReflowConfig(SmolVLAConfig):
                 "pretrained_revision": None,
             }
         )
+
+
+def _as_list(value: object) -> object:
+    """A tuple as a list, for comparison: JSON has only lists."""
+    return list(value) if isinstance(value, tuple) else value

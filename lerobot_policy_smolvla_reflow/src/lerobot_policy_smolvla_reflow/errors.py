@@ -1,6 +1,6 @@
-"""The errors a person can put right, and how they end a command.
+"""Errors that the user can correct, and how they end a command.
 
-Programming mistakes stay ordinary exceptions.
+Programming errors stay ordinary exceptions.
 """
 
 from __future__ import annotations
@@ -12,32 +12,28 @@ from draccus.utils import DecodingError
 
 
 class ReflowError(DecodingError):
-    """Something the caller can put right: one sentence that names the config field and the way out.
+    """A setting or file that the user can correct: one line with the config field and the fix.
 
-    It is a `DecodingError` because LeRobot's argument parser prints exactly that family as one line
+    It is a `DecodingError` because LeRobot's argument parser prints exactly that family on one line
     and exits with 1; any other exception raised while a config is built becomes "Couldn't
-    instantiate class" with the sentence buried below.
+    instantiate class" with the message buried below.
     """
 
-    def __init__(self, field: str, sentence: str) -> None:
-        self.field = field
-        super().__init__(("policy", field), sentence)
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(("policy", field), message)
 
     def __reduce__(self) -> tuple[type[ReflowError], tuple[str, str]]:
         """Rebuild from the two arguments, so that the error survives a process boundary."""
-        return type(self), (self.field, self.message)
+        return type(self), (self.key_path[-1], self.message)
 
 
 class UncleanCheckpointError(RuntimeError):
-    """What would have been saved is not a normal SmolVLA checkpoint; nothing was put in place."""
+    """The checkpoint to save is not a normal SmolVLA checkpoint. Nothing was written."""
 
 
 def end_without_traceback() -> None:
-    """From here on an uncaught error of this module ends the process with its sentence alone.
-
-    Every other one as before.
-    """
-    otherwise = sys.excepthook
+    """Make an uncaught error of this module end the process with its message and no traceback."""
+    default_hook = sys.excepthook
 
     def report(
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
@@ -45,6 +41,6 @@ def end_without_traceback() -> None:
         if isinstance(error, ReflowError | UncleanCheckpointError):
             sys.stderr.write(f"error: {error}\n")
         else:
-            otherwise(kind, error, trace)
+            default_hook(kind, error, trace)
 
     sys.excepthook = report

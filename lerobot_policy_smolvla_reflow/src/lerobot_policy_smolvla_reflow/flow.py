@@ -1,11 +1,9 @@
 """The mathematics of reflow: path, time sampling, ODE solver, losses, straightness.
 
-Nothing but torch; no model, no config, no I/O.
-
-LeRobot's convention holds throughout: t = 1 is noise, t = 0 is the action, x_t = t * z1 + (1 - t) *
-z0, and the velocity of that straight path is dx/dt = z1 - z0. Shape suffixes: B batch, T chunk
-steps, A action dimensions (all `max_action_dim` of them), K solver steps. Actions are in normalised
-units, time has none.
+Only torch; no model, no config, no I/O. LeRobot's convention throughout: t = 1 is noise, t = 0 is
+the action, x_t = t * z1 + (1 - t) * z0, and the velocity of that straight path is dx/dt = z1 - z0.
+Shape suffixes: B batch, T chunk steps, A action dimensions (all `max_action_dim` of them), K solver
+steps. Actions are in normalized units, time has none.
 
 Sources: Rectified Flow, arXiv 2209.03003 (RF); Improving the Training of Rectified Flows, arXiv
 2405.20320 (2-RF++).
@@ -20,12 +18,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-Velocity = Callable[[Tensor, Tensor], Tensor]
-"""(x_BTA, time_B) -> velocity_BTA"""
+Velocity = Callable[[Tensor, Tensor], Tensor]  # (x_BTA, time_B) -> velocity_BTA
 
 SOLVERS = ("euler", "heun")
 TIME_SAMPLINGS = ("endpoint_mixture", "uniform", "beta", "u_shaped")
-LOSSES = ("mse", "pseudo_huber")
 
 U_SHAPE_STEEPNESS = 4.0  # `a` in 2-RF++, section 4.1
 PSEUDO_HUBER_SCALE = 0.00054  # c / d in 2-RF++, section 4.2
@@ -34,26 +30,23 @@ BETA_SCALE, BETA_OFFSET = 0.999, 0.001
 
 
 class Solution(NamedTuple):
-    """An ODE solved from noise to action.
-
-    The end point z0_BTA and the velocity at the start of each step, velocity_KBTA.
-    """
+    """The end point z0_BTA of a solved ODE, and the velocity at the start of each step."""
 
     z0_BTA: Tensor
     velocity_KBTA: Tensor
 
 
 def interpolate(z0_BTA: Tensor, z1_BTA: Tensor, time_B: Tensor) -> Tensor:
-    """The point x_BTA at `time_B` on the straight path from z0 (t = 0) to z1 (t = 1).
+    """The point x_BTA at `time_B` on the straight path from z0 to z1, exact at both ends.
 
-    Exact at both ends. RF, equation 1.
+    RF, equation 1.
     """
     time_B11 = time_B[:, None, None]
     return time_B11 * z1_BTA + (1 - time_B11) * z0_BTA
 
 
 def straight_velocity(z0_BTA: Tensor, z1_BTA: Tensor) -> Tensor:
-    """The velocity z1 - z0 of the straight path, constant in time: what the student regresses.
+    """The velocity z1 - z0 of the straight path, constant in time: the student's target.
 
     RF, equation 1.
     """
@@ -63,19 +56,18 @@ def straight_velocity(z0_BTA: Tensor, z1_BTA: Tensor) -> Tensor:
 def sample_time(
     sampling: str, batch: int, generator: torch.Generator, *, endpoint_mass: float = 0.5
 ) -> Tensor:
-    """Times time_B in [0, 1], F32, on the generator's device.
+    """Sample times time_B in [0, 1], F32, on the generator's device.
 
-    `uniform`: U(0, 1), RF. `beta`: Beta(1.5, 1) * 0.999 + 0.001, what SmolVLA trains with.
-    `u_shaped`: density proportional to e^(at) + e^(a(1-t)) with a = 4, 2-RF++. `endpoint_mixture`:
-    exactly 1 with probability `endpoint_mass`, else uniform: a one-step student is only ever asked
-    for its velocity at t = 1. Raises ValueError for another name.
+    `uniform`: U(0, 1), RF. `beta`: Beta(1.5, 1) * 0.999 + 0.001, as SmolVLA trains. `u_shaped`:
+    density proportional to e^(at) + e^(a(1-t)) with a = 4, 2-RF++. `endpoint_mixture`: exactly 1
+    with probability `endpoint_mass`, else uniform: a one-step student is only ever evaluated at t =
+    1. Raises ValueError for another name.
     """
     uniform_B = torch.rand(batch, generator=generator, device=generator.device)
     if sampling == "uniform":
         return uniform_B
     if sampling == "beta":
-        # The inverse of Beta(a, 1)'s distribution function t^a; torch's own Beta takes no
-        # generator.
+        # The inverse of Beta(a, 1)'s distribution function t^a; torch's Beta takes no generator.
         return uniform_B.pow(1 / BETA_EXPONENT) * BETA_SCALE + BETA_OFFSET
     coin_B = torch.rand(batch, generator=generator, device=generator.device)
     if sampling == "u_shaped":
@@ -87,10 +79,11 @@ def sample_time(
 
 
 def solve(velocity: Velocity, z1_BTA: Tensor, steps: int, solver: str = "euler") -> Solution:
-    """The ODE dx/dt = velocity(x, t) solved from t = 1 at z1 down to t = 0 in equal steps.
+    """Solve the ODE dx/dt = velocity(x, t) from t = 1 at z1 down to t = 0 in equal steps.
 
-    `euler` calls the velocity `steps` times and matches LeRobot's sampling loop bit for bit. `heun`
-    (the explicit trapezoid rule) calls it 2 * steps times. Raises ValueError for another solver.
+    `euler` evaluates the velocity `steps` times and matches LeRobot's sampling loop bit for bit.
+    `heun` (the explicit trapezoid rule) evaluates it 2 * steps times. Raises ValueError for another
+    solver.
     """
     if solver not in SOLVERS:
         raise ValueError(f"unknown solver {solver!r}; one of {', '.join(SOLVERS)}")
@@ -100,10 +93,9 @@ def solve(velocity: Velocity, z1_BTA: Tensor, steps: int, solver: str = "euler")
         v_BTA = velocity(x_BTA, _time(1.0 + step * dt, z1_BTA))
         velocities.append(v_BTA)
         if solver == "heun":
-            # The last step ends at t = 0 up to rounding; clamping keeps the time a model sees
-            # inside [0, 1].
-            ahead_BTA = velocity(x_BTA + dt * v_BTA, _time(max(1.0 + (step + 1) * dt, 0.0), z1_BTA))
-            v_BTA = (v_BTA + ahead_BTA) / 2
+            # The last step ends at t = 0 up to rounding; clamping keeps the time inside [0, 1].
+            end_BTA = velocity(x_BTA + dt * v_BTA, _time(max(1.0 + (step + 1) * dt, 0.0), z1_BTA))
+            v_BTA = (v_BTA + end_BTA) / 2
         x_BTA = x_BTA + dt * v_BTA
     return Solution(x_BTA, torch.stack(velocities))
 
@@ -117,13 +109,10 @@ def _time(value: float, like_BTA: Tensor) -> Tensor:
 def straightness(z1_BTA: Tensor, solution: Solution) -> Tensor:
     """S = E ||(z1 - z0) - v||^2 over the solver's steps, per element: 0 on a straight path.
 
-    A scalar, squared units. RF, equation 7.
-
-    z0 is the solution's own end point, so that this measures the curvature of the model's path and
-    not its error.
+    A scalar, squared units. RF, equation 7. z0 is the solution's own end point: this measures the
+    curvature of the model's path, not its error.
     """
-    chord_BTA = straight_velocity(solution.z0_BTA, z1_BTA)
-    return (chord_BTA - solution.velocity_KBTA).square().mean()
+    return (straight_velocity(solution.z0_BTA, z1_BTA) - solution.velocity_KBTA).square().mean()
 
 
 def mse(squared_error_BTA: Tensor) -> Tensor:
@@ -140,15 +129,16 @@ def pseudo_huber(squared_error_BTA: Tensor) -> Tensor:
     return (squared_error_BTA.sum(dim=(1, 2)) + c * c).sqrt() - c
 
 
-def reflow_loss(loss: str, squared_error_BTA: Tensor) -> Tensor:
-    """The named loss per sample, loss_B, over every chunk step and every action dimension, padded ones too.
+LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"mse": mse, "pseudo_huber": pseudo_huber}
 
-    The padded dimensions are part of the teacher's ODE: their end points are not zero and they feed
-    back into the real ones at the next step, so the student must learn them as well. Raises
+
+def reflow_loss(loss: str, squared_error_BTA: Tensor) -> Tensor:
+    """The named loss per sample, loss_B, over every chunk step and every action dimension.
+
+    The padded dimensions are part of the teacher's ODE: their end points are not zero, and they
+    affect the real dimensions at the next step, so the student must learn them as well. Raises
     ValueError for another name.
     """
-    if loss == "mse":
-        return mse(squared_error_BTA)
-    if loss == "pseudo_huber":
-        return pseudo_huber(squared_error_BTA)
-    raise ValueError(f"unknown loss {loss!r}; one of {', '.join(LOSSES)}")
+    if loss not in LOSSES:
+        raise ValueError(f"unknown loss {loss!r}; one of {', '.join(LOSSES)}")
+    return LOSSES[loss](squared_error_BTA)

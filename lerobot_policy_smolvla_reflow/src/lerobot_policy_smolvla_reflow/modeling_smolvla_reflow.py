@@ -1,9 +1,7 @@
-"""The reflow student: SmolVLA with another training pass and another way to be saved.
+"""The reflow student: SmolVLA with a different training pass and a different way to save.
 
-Inference is SmolVLA's own, untouched.
-
-The mathematics is in `flow` and `objective`, the prefix in `prefix`, the teacher in `teacher`,
-files in `saving`; this module joins them.
+Inference is SmolVLA's own, unchanged. The mathematics is in `flow` and `objective`, the prefix in
+`prefix`, the teacher in `teacher`, files in `saving`; this module connects them.
 """
 
 from __future__ import annotations
@@ -24,35 +22,37 @@ from lerobot_policy_smolvla_reflow import flow
 from lerobot_policy_smolvla_reflow.averaging import WeightAverage
 from lerobot_policy_smolvla_reflow.configuration_smolvla_reflow import SmolVLAReflowConfig
 from lerobot_policy_smolvla_reflow.errors import ReflowError
+from lerobot_policy_smolvla_reflow.loading import build_empty
 from lerobot_policy_smolvla_reflow.objective import RealRows, batch_loss
 from lerobot_policy_smolvla_reflow.observation import Observation, observe
 from lerobot_policy_smolvla_reflow.pairs import open_pairs
 from lerobot_policy_smolvla_reflow.prefix import (
     Prefix,
-    SharingCheck,
+    PrefixSharing,
     append_state,
     encode_prefix,
     solve_ode,
     velocity,
 )
-from lerobot_policy_smolvla_reflow.run_checks import (
-    check_dataset_fits,
-    check_surroundings,
-    under_fsdp,
+from lerobot_policy_smolvla_reflow.run_checks import check_actions, check_environment, under_fsdp
+from lerobot_policy_smolvla_reflow.sampling import (
+    StepSample,
+    sample_step,
+    step_generator,
+    this_rank,
 )
-from lerobot_policy_smolvla_reflow.sampling import Draw, draw, step_generator, this_rank
 from lerobot_policy_smolvla_reflow.saving import (
-    in_profile,
     load_student_state,
     save_clean,
     save_student_state,
     steps_done,
+    with_dtypes,
 )
-from lerobot_policy_smolvla_reflow.teacher import build_empty, copy_of_teacher, load_teacher
+from lerobot_policy_smolvla_reflow.teacher import copy_weights, load_teacher
 
 
 class VLAFlowMatchingReflow(VLAFlowMatching):
-    """SmolVLA's flow-matching model with the pass that reflow trains with.
+    """SmolVLA's flow-matching model with reflow's training pass.
 
     Its parameters and its inference are the parent's.
     """
@@ -67,56 +67,54 @@ class VLAFlowMatchingReflow(VLAFlowMatching):
     ) -> Tensor:
         """(z1 - z0 - velocity at x_t)^2 per element, BTA, with gradient. Squared action units.
 
-        With a `prefix`, only the state token and the actions are run with gradient; without one,
-        LeRobot's full training pass is.
+        With a `prefix`, only the state token and the actions run, with gradient; without one,
+        LeRobot's full training pass does.
         """
         if prefix is None:
-            full: Tensor = self.forward(*observation.parts, z0_BTA, noise=z1_BTA, time=time_B)
-            return full
+            return self.forward(*observation.parts, z0_BTA, noise=z1_BTA, time=time_B)
         context = append_state(self, prefix, observation.state_BS)
         predicted_BTA = velocity(self, context, flow.interpolate(z0_BTA, z1_BTA, time_B), time_B)
         return (flow.straight_velocity(z0_BTA, z1_BTA) - predicted_BTA).square()
 
 
 class SmolVLAReflowPolicy(SmolVLAPolicy):
-    """A SmolVLA policy that trains on its teacher's noise-to-action pairs and saves itself as a normal SmolVLA checkpoint."""
+    """A SmolVLA policy that trains on its teacher's noise-to-action pairs.
+
+    It saves itself as a normal SmolVLA checkpoint.
+    """
 
     config_class = SmolVLAReflowConfig
     name = "smolvla_reflow"
     config: SmolVLAReflowConfig
 
     def __init__(self, config: SmolVLAReflowConfig, **kwargs: Any) -> None:
-        # Not SmolVLAPolicy's own constructor: it would draw a whole model at random, only for it to
-        # be overwritten.
+        # Not SmolVLAPolicy's constructor: it would initialize a whole model, only to overwrite it.
         PreTrainedPolicy.__init__(self, config)
-        check_surroundings(config)
+        check_environment(config)
         config.validate_features()
         self.init_rtc_processor()
         teacher = load_teacher(
             str(config.teacher_model_path), config.teacher_revision, config.vlm_model_name
         )
-        check_dataset_fits(config, teacher.config)
+        check_actions(config, teacher.policy.config)
         config.load_vlm_weights = (
-            True  # the saved student's VLM runs in BF16 like any pretrained one's; so does this one
+            True  # the VLM runs in BF16, as a pretrained one's: so will the saved student's
         )
         logging.info("[Reflow] Creating student model (copying weights from teacher)")
         self.model = build_empty(
             config, lambda: VLAFlowMatchingReflow(config, rtc_processor=self.rtc_processor)
         )
-        copy_of_teacher(teacher, self, share_vlm=config.share_vlm)
+        copy_weights(teacher, self, share_vlm=config.share_vlm)
         if under_fsdp():
-            self.model.float()  # FSDP flattens tensors of one dtype only; what is saved has the teacher's dtypes
+            self.model.float()  # FSDP flattens tensors of one dtype only; saving restores dtypes
         self.reset()
-        self._profile = teacher.profile
-        self._sharing = SharingCheck()
-        self._reported: str | None = None
-        self._step = 0  # training passes so far in the whole run, those before a resume included
+        self._stored_dtypes = teacher.stored_dtypes
+        self._sharing = PrefixSharing(enabled=config.share_prefix)
+        self._step = 0  # training passes so far in the whole run, including those before a resume
         self._student_straightness = 0.0
         self._pairs = open_pairs(config, kwargs.get("dataset_meta")) if config.pairs_path else None
-        # Stored pairs need no teacher any more: its memory is given back.
+        # Stored pairs need no teacher: its memory is released.
         self._teacher = None if self._pairs else teacher
-        if self._teacher is not None and config.share_vlm:
-            self._teacher.share_vlm(self.model)
         self._trained = [
             name for name, parameter in self.named_parameters() if parameter.requires_grad
         ]
@@ -145,126 +143,99 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         time: Tensor | None = None,
         reduction: str = "mean",
     ) -> tuple[Tensor, dict[str, float]]:
-        """The reflow loss of a preprocessed batch and what to log.
+        """The reflow loss of a preprocessed batch, and the values to log.
 
-        `noise` (B, T, max_action_dim) and `time` (B,) replace this step's draw. `reduction="none"`
-        gives loss_B. `batch` is not changed.
+        `noise` (B, T, max_action_dim) and `time` (B,) replace this step's random ones.
+        `reduction="none"` gives loss_B. `batch` is not changed.
         """
         observation = observe(self, batch)
-        device = observation.state_BS.device
         generator = step_generator(
-            device, step=self._step, rank=this_rank(), training=self.training
+            observation.state_BS.device, step=self._step, rank=this_rank(), training=self.training
         )
-        drawn = draw(self.config, len(observation.state_BS), generator)
-        drawn = Draw(
-            drawn.z1_BTA if noise is None else noise,
-            drawn.time_B if time is None else time,
-            drawn.real_B,
+        sample = sample_step(self.config, len(observation.state_BS), generator)
+        sample = StepSample(
+            sample.z1_BTA if noise is None else noise,
+            sample.time_B if time is None else time,
+            sample.real_B,
         )
         prefix = self._own_prefix(observation)
-        z0_BTA, z1_BTA, measured = self._couple(batch, observation, drawn, generator, prefix)
-        rows = RealRows(drawn.real_B, batch.get("action_is_pad"), self._action_dims())
+        z0_BTA, z1_BTA, logged = self._couple(batch, observation, sample, generator, prefix)
+        rows = RealRows(
+            sample.real_B, batch.get("action_is_pad"), self.config.action_feature.shape[0]
+        )
         if self.config.mix_real_data:
-            z0_BTA = torch.where(drawn.real_B[:, None, None], self._real_actions(batch), z0_BTA)
+            z0_BTA = torch.where(sample.real_B[:, None, None], self._real_actions(batch), z0_BTA)
         squared_error_BTA = self.model.squared_error(
-            observation, z0_BTA, z1_BTA, drawn.time_B, prefix
+            observation, z0_BTA, z1_BTA, sample.time_B, prefix
         )
         loss = batch_loss(self.config.loss, squared_error_BTA, rows, reduction)
-        measured["loss"] = loss.detach().mean().item()
-        measured.update(self._measure_student(observation, z1_BTA, prefix))
+        logged |= {
+            "loss": loss.detach().mean().item(),
+            **self._measure_student(observation, z1_BTA, prefix),
+        }
         self._step += self.training
-        return loss, measured
+        return loss, logged
 
     def _real_actions(self, batch: dict[str, Tensor]) -> Tensor:
         actions = batch[ACTION]
         if self.config.adapt_to_pi_aloha:
             actions = self._pi_aloha_encode_actions_inv(actions.clone())  # it writes in place
-        padded: Tensor = self.prepare_action({ACTION: actions})
-        return padded
-
-    def _action_dims(self) -> int:
-        feature = self.config.action_feature
-        assert feature is not None  # check_dataset_fits has seen it
-        return int(feature.shape[0])
+        return self.prepare_action({ACTION: actions})
 
     def _own_prefix(self, observation: Observation) -> Prefix | None:
-        """The student's prefix when its VLM is frozen and one pass may serve several; else None."""
-        vlm = self.model.vlm_with_expert.vlm
-        frozen = not any(parameter.requires_grad for parameter in vlm.parameters())
-        return (
-            encode_prefix(self.model, observation) if frozen and self.config.share_prefix else None
-        )
+        """The student's prefix, when its VLM is frozen and prefixes may be shared; else None."""
+        if not self.config.share_prefix or any(
+            parameter.requires_grad for parameter in self.model.vlm_with_expert.vlm.parameters()
+        ):
+            return None
+        return encode_prefix(self.model, observation)
 
     def _couple(
         self,
         batch: dict[str, Tensor],
         observation: Observation,
-        drawn: Draw,
+        sample: StepSample,
         generator: torch.Generator,
         prefix: Prefix | None,
     ) -> tuple[Tensor, Tensor, dict[str, float]]:
-        """(z0_BTA, z1_BTA, what to log).
-
-        The teacher's end points for this step's noise, or a stored pair.
-        """
+        """(z0_BTA, z1_BTA, values to log): the teacher's end points for noise, or stored pairs."""
         if self._pairs is not None:
-            z0_BTA, z1_BTA = self._pairs.lookup(batch, generator)
-            return z0_BTA, z1_BTA, {}
+            return *self._pairs.lookup(batch, generator), {}
         if self.config.mix_real_data == 1:
-            return (
-                torch.zeros_like(drawn.z1_BTA),
-                drawn.z1_BTA,
-                {},
-            )  # every row is replaced by real actions: no teacher pass
-        assert self._teacher is not None  # only stored pairs do without one
-        config = self.config
-        shared = prefix if self._may_share(prefix) else None
+            # Every row gets real actions: no teacher pass.
+            return torch.zeros_like(sample.z1_BTA), sample.z1_BTA, {}
+        assert self._teacher is not None  # only stored pairs need none
+        teacher = self._teacher.policy.model
+        shared = (
+            prefix
+            if self._sharing.allowed(self.model.vlm_with_expert.vlm, teacher.vlm_with_expert.vlm)
+            else None
+        )
         solution = solve_ode(
-            self._teacher.model,
+            teacher,
             observation,
-            drawn.z1_BTA,
-            config.teacher_num_steps,
-            config.solver,
+            sample.z1_BTA,
+            self.config.teacher_num_steps,
+            self.config.solver,
             shared,
         )
         return (
             solution.z0_BTA,
-            drawn.z1_BTA,
-            {"straightness_teacher": flow.straightness(drawn.z1_BTA, solution).item()},
+            sample.z1_BTA,
+            {"straightness_teacher": flow.straightness(sample.z1_BTA, solution).item()},
         )
-
-    def _may_share(self, prefix: Prefix | None) -> bool:
-        assert self._teacher is not None  # asked only when there is one
-        reason = "share_prefix is false"
-        if self.config.share_prefix:
-            reason = (
-                self._sharing.reason_against(
-                    self.model.vlm_with_expert.vlm, self._teacher.model.vlm_with_expert.vlm
-                )
-                or ""
-            )
-        if reason != self._reported:
-            self._reported = reason
-            logging.info(
-                "[Reflow] Student and teacher %s",
-                f"run the prefix separately: {reason}"
-                if reason
-                else "share one image and language prefix",
-            )
-        return prefix is not None and not reason
 
     def _measure_student(
         self, observation: Observation, z1_BTA: Tensor, prefix: Prefix | None
     ) -> dict[str, float]:
-        """The straightness of the student's own path, measured now and then and reported at every step.
+        """The straightness of the student's own path, to log at every step.
 
-        Every rank reports the same keys at every step: LeRobot reduces them across ranks in one
-        tensor.
+        It is measured every `straightness_freq` steps. Every rank reports the same keys at every
+        step: LeRobot reduces them across ranks in one tensor.
         """
-        frequency = self.config.straightness_freq
-        if not frequency:
+        if not self.config.straightness_freq:
             return {}
-        if self._step % frequency == 0:
+        if self._step % self.config.straightness_freq == 0:
             solution = solve_ode(
                 self.model,
                 observation,
@@ -277,7 +248,7 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         return {"straightness_student": self._student_straightness}
 
     def update(self) -> None:
-        """Moves the weight average; LeRobot calls it after every optimizer step."""
+        """Update the weight average. LeRobot calls it after every optimizer step."""
         if self._average is not None:
             self._average.update(self.named_parameters())
 
@@ -287,33 +258,30 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         self,
         save_directory: Path,
         state_dict: dict[str, Tensor] | None = None,
-        **kwargs: Any,  # noqa: ARG002 - more arguments come with newer LeRobot versions
+        **kwargs: Any,  # noqa: ARG002 - newer LeRobot versions pass more arguments
     ) -> None:
-        """Writes a normal SmolVLA checkpoint in the teacher's dtypes.
+        """Write a normal SmolVLA checkpoint in the teacher's dtypes.
 
-        UncleanCheckpointError when it would be anything else.
-
-        `state_dict` is the gathered one under FSDP. With a weight average, the average is what the
-        checkpoint holds.
+        Raises UncleanCheckpointError when it would be anything else. `state_dict` is the gathered
+        one under FSDP. With a weight average, the checkpoint contains the average.
         """
         live = self.state_dict() if state_dict is None else state_dict
-        shapes = {
-            name: (dtype, tuple(live[name].shape))
-            for name, dtype in self._profile.items()
-            if name in live
-        }
-        expected = shapes | {
-            name: (dtype, ()) for name, dtype in self._profile.items() if name not in live
+        # A tensor that the student lacks is expected too: verification reports it as missing.
+        expected = {
+            name: (dtype, tuple(live[name].shape) if name in live else ())
+            for name, dtype in self._stored_dtypes.items()
         }
         averages = self._average.weights if self._average else {}
-        tensors = in_profile({**live, **averages}, self._profile)
-        save_clean(Path(save_directory), self.config.saved_config(), tensors, expected)
-        if (
-            self._average or state_dict is not None
-        ):  # the checkpoint holds neither the weights behind an average nor FSDP's F32
-            save_student_state(
-                Path(save_directory), {name: live[name] for name in self._trained}, averages
-            )
+        save_clean(
+            Path(save_directory),
+            self.config.saved_config(),
+            with_dtypes({**live, **averages}, self._stored_dtypes),
+            expected,
+        )
+        # The checkpoint has neither the weights behind an average nor FSDP's F32.
+        if self._average or state_dict is not None:
+            trained = {name: live[name] for name in self._trained}
+            save_student_state(Path(save_directory), trained, averages)
 
     @classmethod
     def _load_as_safetensor(
@@ -323,42 +291,39 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         map_location: str,
         strict: bool,  # noqa: ARG003 - always strict
     ) -> SmolVLAReflowPolicy:
-        """Loads a checkpoint over the student made from the teacher: what --resume does."""
+        """Load a checkpoint over the student made from the teacher, as --resume does."""
         loaded: SmolVLAReflowPolicy = super()._load_as_safetensor(
             model, model_file, map_location, strict=True
         )
         loaded._step = steps_done(Path(model_file).parent)
-        state = load_student_state(Path(model_file).parent)
-        if state is not None:
-            trained, average = state
-            loaded.load_state_dict(trained, strict=False)
-            if loaded._average is not None and average:
-                loaded._average.restore(average)
+        trained, average = load_student_state(Path(model_file).parent)
+        loaded.load_state_dict(trained, strict=False)
+        if loaded._average is not None and average:
+            loaded._average.restore(average)
         return loaded
 
     def generate_model_card(
         self,
         dataset_repo_id: str,
-        model_type: str,  # noqa: ARG002 - always smolvla
+        model_type: str,  # noqa: ARG002 - it is always smolvla
         *args: Any,
         **kwargs: Any,
     ) -> ModelCard:
-        """SmolVLA's card: what is published is a normal SmolVLA, whatever trained it."""
-        card: ModelCard = super().generate_model_card(dataset_repo_id, "smolvla", *args, **kwargs)
-        return card
+        """SmolVLA's card: the published checkpoint is a normal SmolVLA, however it was trained."""
+        return super().generate_model_card(dataset_repo_id, "smolvla", *args, **kwargs)
 
-    # --- what torch and LeRobot do to a policy ----------------------------------------------------
+    # --- hooks of torch and LeRobot ---------------------------------------------------------------
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SmolVLAReflowPolicy:
-        """`.to()` and its kin, for the teacher too: torch does not see it."""
+        """`.to()` and the like, for the teacher too, which torch does not see."""
         super()._apply(fn, recurse)
         if self._teacher is not None:
-            self._teacher.apply(fn)
+            self._teacher.policy._apply(fn)
         return self
 
     def wrap_with_peft(self, *args: Any, **kwargs: Any) -> PreTrainedPolicy:  # noqa: ARG002 - refused whatever the arguments
-        """Always raises ReflowError: an adapter's checkpoint is not a normal SmolVLA's."""
+        """Raise ReflowError: an adapter's checkpoint is not a normal SmolVLA's."""
         raise ReflowError(
             "use_peft",
-            "reflow trains the expert itself and saves a whole checkpoint; leave --peft.* out.",
+            "reflow trains the whole action expert and saves a full checkpoint; remove --peft.*.",
         )

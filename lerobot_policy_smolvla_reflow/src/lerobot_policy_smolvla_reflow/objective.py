@@ -1,4 +1,4 @@
-"""From squared errors to the loss of a batch that may mix reflow rows and real-data rows.
+"""The loss of a batch that may mix reflow rows and real-data rows, from squared errors.
 
 Tensors only; no model.
 """
@@ -15,10 +15,10 @@ from lerobot_policy_smolvla_reflow import flow
 
 @dataclass(frozen=True, slots=True)
 class RealRows:
-    """Which rows regress the dataset's actions, and LeRobot's masks for them.
+    """Which rows train on the dataset's actions, and LeRobot's masks for them.
 
-    `is_pad_BT` marks steps after the episode's end (None when the dataset has no such mark), `dims`
-    counts the robot's own action dimensions.
+    `is_pad_BT` marks steps after the end of the episode (None when the dataset has no such mask);
+    `dims` is the number of the robot's own action dimensions.
     """
 
     real_B: Tensor
@@ -30,9 +30,9 @@ def batch_loss(loss: str, squared_error_BTA: Tensor, rows: RealRows, reduction: 
     """The loss of the batch: a scalar for `reduction="mean"`, loss_B for `"none"`.
 
     A reflow row counts every step and every dimension: its target is the teacher's chunk, which has
-    no padding. A real row keeps LeRobot's masks. With `"mean"` the two kinds are reduced as LeRobot
-    reduces them and weighted by their share of rows, so that a batch of one kind has exactly that
-    kind's loss. Raises ValueError for another reduction.
+    no padding. A real row keeps LeRobot's masks. With `"mean"`, each kind is reduced as LeRobot
+    reduces it and weighted by its share of the rows, so a batch of one kind has exactly that kind's
+    loss. Raises ValueError for another reduction.
     """
     if reduction not in ("mean", "none"):
         raise ValueError(f"unknown reduction {reduction!r}; one of mean, none")
@@ -51,5 +51,4 @@ def batch_loss(loss: str, squared_error_BTA: Tensor, rows: RealRows, reduction: 
         return torch.where(rows.real_B, sum_B / valid_B.clamp_min(1), reflow_B)
     share = rows.real_B.to(sum_B.dtype)
     real = (sum_B * share).sum() / (valid_B * share).sum().clamp_min(1)
-    reflow_sum = (reflow_B * (1 - share)).sum()
-    return (reflow_sum + real * share.sum()) / len(share)
+    return ((reflow_B * (1 - share)).sum() + real * share.sum()) / len(share)

@@ -1,6 +1,6 @@
-"""What a policy sees, made ready for its model.
+"""Prepare a policy's inputs for its model.
 
-No reflow in here: the same for teacher, student and stored pairs.
+Independent of reflow: the same for teacher, student and stored pairs.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from lerobot.utils.constants import OBS_LANGUAGE_ATTENTION_MASK, OBS_LANGUAGE_TOKENS, OBS_STATE
 from torch import Tensor
 
-WITH_TIME = 3  # dimensions of a state (B, time, S), as LeRobot's training batches have it
-
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the policy sees, ready for the model.
+    """A policy's inputs, ready for the model.
 
     Images (B, 3, H, W) in [-1, 1], their masks (B,), language tokens and masks (B, L), and the
     padded state (B, max_state_dim).
@@ -31,7 +29,7 @@ class Observation:
 
     @property
     def parts(self) -> tuple[list[Tensor], list[Tensor], Tensor, Tensor, Tensor]:
-        """The five, in the order LeRobot's model takes them."""
+        """The five inputs, in the order of LeRobot's model."""
         return (
             self.images,
             self.image_masks,
@@ -42,13 +40,14 @@ class Observation:
 
 
 def observe(policy: SmolVLAPolicy, batch: Mapping[str, Tensor]) -> Observation:
-    """The observation in a preprocessed batch, which is not changed.
+    """Prepare a preprocessed batch: resize and pad images, decode and pad the latest state.
 
-    Images resized and padded, the newest state decoded and padded.
+    `batch` is not changed.
     """
     images, image_masks = policy.prepare_images(batch)
     state = batch[OBS_STATE]
-    state = state[:, -1] if state.ndim == WITH_TIME else state
+    # (B, time, S), as in LeRobot's training batches.
+    state = state[:, -1] if state.ndim == 3 else state
     if policy.config.adapt_to_pi_aloha:
         state = policy._pi_aloha_decode_state(state.clone())
     state_BS = policy.prepare_state({OBS_STATE: state})

@@ -1,10 +1,10 @@
-"""AdamW with F32 masters, and its config registered with LeRobot. Nothing about models or policies.
+"""AdamW with F32 masters, and its config, registered with LeRobot. Knows no models or policies.
 
-SmolVLA's expert is stored in BF16, which has 8 significant bits: at the small rates of distillation
-most updates are smaller than half a unit in the last place and plain AdamW rounds them away. Here
-every low-precision parameter is the rounding of an F32 master kept in the optimizer's state, so
-small updates add up while forward, backward and inference keep seeing the very weights that get
-saved.
+SmolVLA's expert is stored in BF16, which has 8 significant bits: at the low learning rates of
+distillation most updates are smaller than half a unit in the last place, and plain AdamW rounds
+them away. Here every low-precision parameter is the rounding of an F32 master in the optimizer's
+state, so small updates add up while forward, backward and inference use exactly the weights that
+are saved.
 """
 
 from __future__ import annotations
@@ -19,16 +19,13 @@ from lerobot.optim.optimizers import OptimizerParams
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-_F32_STATE = ("master", "exp_avg", "exp_avg_sq")
-
 
 class MasterAdamW(torch.optim.Optimizer):
-    """AdamW (arXiv 1711.05101), in F32 for every parameter.
+    """AdamW (arXiv 1711.05101) in F32 for every parameter.
 
-    A parameter of lower precision is the rounding of its master.
-
-    State per parameter: `step` (F32 scalar), `exp_avg` and `exp_avg_sq` (F32), and `master` (F32)
-    where the parameter itself is not F32.
+    A parameter of lower precision is the rounding of its master. State per parameter: `step` (F32
+    scalar), `exp_avg` and `exp_avg_sq` (F32), and `master` (F32) where the parameter itself is not
+    F32.
     """
 
     def __init__(
@@ -46,9 +43,9 @@ class MasterAdamW(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch types the two call forms as overloads
-        """One update of every parameter that has a gradient.
+        """Update every parameter that has a gradient.
 
-        Returns the closure's loss, if one was given.
+        Returns the closure's loss, if there is a closure.
         """
         loss = None
         if closure is not None:
@@ -76,7 +73,8 @@ class MasterAdamW(torch.optim.Optimizer):
             [state["exp_avg_sq"] for state in states],
             [],
             [state["step"] for state in states],
-            amsgrad=False, beta1=beta1, beta2=beta2, lr=group["lr"], weight_decay=group["weight_decay"], eps=group["eps"], maximize=False,
+            amsgrad=False, beta1=beta1, beta2=beta2, lr=group["lr"],
+            weight_decay=group["weight_decay"], eps=group["eps"], maximize=False,
         )  # fmt: skip
         for parameter, master in zip(trained, masters, strict=True):
             if master is not parameter:
@@ -94,17 +92,16 @@ class MasterAdamW(torch.optim.Optimizer):
 
     @torch.no_grad()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores a saved state in F32 and rounds the masters into their parameters.
+        """Restore a saved state in F32 and round the masters into their parameters.
 
-        torch casts state to the parameter's dtype when it loads, which would round the masters
-        away.
+        torch casts a loaded state to the parameter's dtype, which would round the masters away.
         """
         super().load_state_dict(state_dict)
         saved_ids = [index for group in state_dict["param_groups"] for index in group["params"]]
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         for saved_id, parameter in zip(saved_ids, parameters, strict=True):
             saved = state_dict["state"].get(saved_id, {})
-            for key in _F32_STATE:
+            for key in ("master", "exp_avg", "exp_avg_sq"):
                 if key in saved:
                     self.state[parameter][key] = saved[key].to(
                         parameter.device, torch.float32, copy=True
@@ -119,7 +116,7 @@ class MasterAdamWConfig(AdamWConfig):
     """LeRobot's AdamW fields; builds a `MasterAdamW`."""
 
     def build(self, params: OptimizerParams) -> torch.optim.Optimizer:
-        """The optimizer over `params`."""
+        """Build the optimizer of `params`."""
         return MasterAdamW(
             params, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay
         )

@@ -1,11 +1,9 @@
-"""Stored (noise, teacher action) pairs.
+"""Stored (noise, teacher action) pairs: manifest, shards, and the lookup in a training step.
 
-Their manifest, their shards, and the lookup a training step makes. Making them is `pairs_command`.
-
-A folder holds `manifest.json` and `pairs-00000.safetensors` onwards; shard k covers the dataset
-frames [k * shard_frames, (k + 1) * shard_frames) and holds `z1` and `z0`, F32 (frames, draws, T,
-A). Noise is a function of (seed, frame, draw) alone, so neither the number of workers nor a restart
-changes a pair.
+`pairs_command` makes them. A folder contains `manifest.json` and `pairs-00000.safetensors` onwards.
+Shard k covers the dataset frames [k * shard_frames, (k + 1) * shard_frames) and contains `z1` and
+`z0`, F32 (frames, draws, T, A). Noise is a function of (seed, frame, draw) alone, so neither the
+number of processes nor a restart changes a pair.
 """
 
 from __future__ import annotations
@@ -16,31 +14,25 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from lerobot_policy_smolvla_reflow.configuration_smolvla_reflow import SmolVLAReflowConfig
 from lerobot_policy_smolvla_reflow.errors import ReflowError
-from lerobot_policy_smolvla_reflow.teacher import WEIGHTS_NAME
+from lerobot_policy_smolvla_reflow.loading import WEIGHTS_NAME
 from lerobot_policy_smolvla_reflow.teacher_config import teacher_file
-
-if TYPE_CHECKING:
-    from lerobot_policy_smolvla_reflow.configuration_smolvla_reflow import SmolVLAReflowConfig
 
 MANIFEST_NAME = "manifest.json"
 FORMAT = "smolvla-reflow-pairs-1"
-INDEX = "index"
-"""LeRobot's batch key for the frame's number in the whole dataset."""
+INDEX = "index"  # LeRobot's batch key for the frame's number in the whole dataset
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """What a folder of pairs was made from and with.
-
-    Two runs with equal manifests make equal pairs.
-    """
+class PairsManifest:
+    """The origin and settings of a folder of pairs. Runs with equal manifests make equal pairs."""
 
     format: str
     teacher_sha256: str
@@ -55,7 +47,7 @@ class Manifest:
 
     @property
     def shards(self) -> int:
-        """How many shards the folder holds when it is complete."""
+        """The number of shards in a complete folder."""
         return -(-self.dataset_frames // self.shard_frames)
 
     def frames_of(self, shard: int) -> range:
@@ -68,36 +60,43 @@ class Manifest:
         """The shape of `z1` and of `z0` in one shard."""
         return [len(self.frames_of(shard)), self.draws, self.chunk_size, self.max_action_dim]
 
+    def noise_of(self, frame: int) -> Tensor:
+        """The noise of one frame, all its draws: (draws, T, A), F32, on the CPU."""
+        digest = hashlib.sha256(f"{self.seed}/{frame}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        return torch.randn((self.draws, self.chunk_size, self.max_action_dim), generator=generator)
+
     def to_json(self) -> str:
-        """The manifest's text."""
+        """The manifest as the text of its file."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
 
 def shard_path(folder: Path, shard: int) -> Path:
-    """Where a shard lies."""
+    """The path of a shard."""
     return folder / f"pairs-{shard:05d}.safetensors"
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a folder of pairs. Raises ReflowError when there is none or it is not one."""
+def read_manifest(folder: Path) -> PairsManifest:
+    """Read the manifest of a folder of pairs. Raises ReflowError when it is missing or invalid."""
     try:
-        value = json.loads((folder / MANIFEST_NAME).read_bytes())
-        manifest = Manifest(**value)
+        manifest = PairsManifest(**json.loads((folder / MANIFEST_NAME).read_bytes()))
     except (OSError, ValueError, TypeError) as error:
         raise ReflowError(
             "pairs_path",
-            f"{folder} holds no readable {MANIFEST_NAME} ({error}); make the pairs with lerobot-reflow-pairs.",
+            f"{folder} has no readable {MANIFEST_NAME} ({error}); make the pairs with "
+            "lerobot-reflow-pairs.",
         ) from error
     if manifest.format != FORMAT:
         raise ReflowError(
             "pairs_path",
-            f"{folder} has format {manifest.format}, this version reads {FORMAT}; make the pairs again.",
+            f"{folder} has format {manifest.format}, but this version reads {FORMAT}; make the "
+            "pairs again.",
         )
     return manifest
 
 
-def is_complete(folder: Path, manifest: Manifest, shard: int) -> bool:
-    """True when the shard is there, readable and of the right shape."""
+def is_complete(folder: Path, manifest: PairsManifest, shard: int) -> bool:
+    """True when the shard exists, is readable and has the right shape."""
     try:
         with safe_open(shard_path(folder, shard), framework="pt") as stored:
             return all(
@@ -108,63 +107,58 @@ def is_complete(folder: Path, manifest: Manifest, shard: int) -> bool:
         return False
 
 
-def sha256_of(file: Path) -> str:
-    """The file's digest in hexadecimal."""
-    with file.open("rb") as stream:
+def weights_sha256(teacher: str, revision: str | None) -> str:
+    """The digest of a teacher's weights file, in hexadecimal."""
+    with teacher_file(teacher, revision, WEIGHTS_NAME).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def noise_of(manifest: Manifest, frame: int) -> Tensor:
-    """The noise of one frame, all its draws: (draws, T, A), F32, on the CPU."""
-    digest = hashlib.sha256(f"{manifest.seed}/{frame}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-    return torch.randn(
-        (manifest.draws, manifest.chunk_size, manifest.max_action_dim), generator=generator
-    )
 
 
 class StoredPairs:
     """A complete folder of pairs, open for reading."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: PairsManifest) -> None:
         self.folder, self.manifest = folder, manifest
         self._open: dict[int, Any] = {}
 
     def lookup(
         self, batch: Mapping[str, Tensor], generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """(z0_BTA, z1_BTA), F32 on the generator's device, for the batch's frames, one of each frame's draws at random."""
+        """(z0_BTA, z1_BTA) of a batch's frames, one random draw each, on the generator's device."""
         if INDEX not in batch:
             raise ReflowError(
                 "pairs_path",
-                f"the batch has no {INDEX!r}, so its pairs cannot be found; train on a LeRobotDataset or leave pairs_path out.",
+                f"the batch has no {INDEX!r}, so its pairs are unknown; train on a LeRobotDataset "
+                "or remove pairs_path.",
             )
         frames = batch[INDEX].reshape(-1).tolist()
         draws = torch.randint(
             self.manifest.draws, (len(frames),), generator=generator, device=generator.device
         ).tolist()
-        found = [self._pair(frame, draw) for frame, draw in zip(frames, draws, strict=True)]
-        z0, z1 = (torch.stack(part).to(generator.device) for part in zip(*found, strict=True))
-        return z0, z1
+        pairs = [self._pair(frame, draw) for frame, draw in zip(frames, draws, strict=True)]
+        z0_BTA, z1_BTA = (
+            torch.stack(part).to(generator.device) for part in zip(*pairs, strict=True)
+        )
+        return z0_BTA, z1_BTA
 
     def _pair(self, frame: int, draw: int) -> tuple[Tensor, Tensor]:
         if not 0 <= frame < self.manifest.dataset_frames:
             raise ReflowError(
                 "pairs_path",
-                f"{self.folder} covers frames 0 to {self.manifest.dataset_frames - 1} and the batch holds {frame}; make pairs of this dataset.",
+                f"{self.folder} covers frames 0 to {self.manifest.dataset_frames - 1}, but the "
+                f"batch has frame {frame}; make pairs of this dataset.",
             )
         shard, row = divmod(frame, self.manifest.shard_frames)
         if shard not in self._open:
             self._open[shard] = safe_open(shard_path(self.folder, shard), framework="pt")
-        stored = self._open[shard]
-        return stored.get_slice("z0")[row][draw], stored.get_slice("z1")[row][draw]
+        z0, z1 = (self._open[shard].get_slice(name)[row][draw] for name in ("z0", "z1"))
+        return z0, z1
 
 
 def open_pairs(config: SmolVLAReflowConfig, dataset: Any) -> StoredPairs:
-    """The pairs at `config.pairs_path`, checked against the config, its teacher and the dataset's metadata (None: not checked).
+    """Open the pairs at `config.pairs_path`, checked against the config and its teacher.
 
-    Raises ReflowError when they were made from another teacher or dataset, with other settings, or
-    are not complete.
+    `dataset` is the dataset's metadata, or None to skip that check. Raises ReflowError when they
+    belong to another teacher or dataset, were made with other settings, or are incomplete.
     """
     folder = Path(str(config.pairs_path)).expanduser()
     manifest = read_manifest(folder)
@@ -172,29 +166,30 @@ def open_pairs(config: SmolVLAReflowConfig, dataset: Any) -> StoredPairs:
         if getattr(config, name) != stored:
             raise ReflowError(
                 name,
-                f"{getattr(config, name)!r} differs from {stored!r}, with which {folder} was made; pass --policy.{name}={stored}.",
+                f"is {getattr(config, name)!r}, but {folder} was made with {stored!r}; pass "
+                f"--policy.{name}={stored}.",
             )
     if (
-        sha256_of(
-            teacher_file(str(config.teacher_model_path), config.teacher_revision, WEIGHTS_NAME)
-        )
+        weights_sha256(str(config.teacher_model_path), config.teacher_revision)
         != manifest.teacher_sha256
     ):
         raise ReflowError(
             "pairs_path",
-            f"{folder} was made by another teacher than {config.teacher_model_path}; make the pairs again or pass that teacher.",
+            f"{folder} was made with another teacher than {config.teacher_model_path}; make the "
+            "pairs again or pass that teacher.",
         )
     if dataset is not None and dataset.total_frames != manifest.dataset_frames:
         raise ReflowError(
             "pairs_path",
-            f"{folder} covers {manifest.dataset_frames} frames and the dataset has {dataset.total_frames}; make pairs of this dataset.",
+            f"{folder} covers {manifest.dataset_frames} frames, but the dataset has "
+            f"{dataset.total_frames}; make pairs of this dataset.",
         )
-    missing = [
+    if missing := [
         shard for shard in range(manifest.shards) if not is_complete(folder, manifest, shard)
-    ]
-    if missing:
+    ]:
         raise ReflowError(
             "pairs_path",
-            f"{folder} lacks {len(missing)} of {manifest.shards} shards, such as {missing[0]}; run lerobot-reflow-pairs again, it continues.",
+            f"{folder} is missing {len(missing)} of {manifest.shards} shards, such as "
+            f"{missing[0]}; run lerobot-reflow-pairs again to continue.",
         )
     return StoredPairs(folder, manifest)

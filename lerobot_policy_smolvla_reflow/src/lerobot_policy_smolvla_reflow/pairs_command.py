@@ -1,10 +1,9 @@
-"""`lerobot-reflow-pairs`.
+"""Compute every frame's (noise, teacher action) pairs once, before training.
 
-Computes every frame's (noise, teacher action) pairs once, before training. Restartable; one process
-or many.
+An interrupted run continues when it is started again.
 
-lerobot-reflow-pairs --teacher TEACHER --dataset-repo-id user/set --out PAIRS accelerate launch
---num_processes 4 -m lerobot_policy_smolvla_reflow.pairs_command --teacher … (the same arguments)
+    lerobot-reflow-pairs --teacher TEACHER --dataset-repo-id user/set --out PAIRS
+    accelerate launch -m lerobot_policy_smolvla_reflow.pairs_command …    (several processes)
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ import argparse
 import logging
 import os
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,36 +31,30 @@ from lerobot_policy_smolvla_reflow.observation import observe
 from lerobot_policy_smolvla_reflow.pairs import (
     FORMAT,
     MANIFEST_NAME,
-    Manifest,
+    PairsManifest,
     is_complete,
-    noise_of,
     read_manifest,
-    sha256_of,
     shard_path,
+    weights_sha256,
 )
 from lerobot_policy_smolvla_reflow.prefix import solve_ode
-from lerobot_policy_smolvla_reflow.teacher import WEIGHTS_NAME, Teacher, load_teacher
-from lerobot_policy_smolvla_reflow.teacher_config import teacher_file
-
-DONE, REFUSED = 0, 2
+from lerobot_policy_smolvla_reflow.saving import flush
+from lerobot_policy_smolvla_reflow.teacher import Teacher, load_teacher
 
 
 def main() -> int:
-    """The command.
-
-    0 when every pair of this process is stored, 2 with one line on stderr when it cannot be.
-    """
-    given = _arguments().parse_args()
+    """Run the command: 0 when this process stored all of its pairs, 2 after an error."""
+    options = _parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        run(given, PartialState(cpu=given.device == "cpu"))
+        run(options, PartialState(cpu=options.device == "cpu"))
     except ReflowError as error:
         sys.stderr.write(f"error: {error}\n")
-        return REFUSED
-    return DONE
+        return 2
+    return 0
 
 
-def _arguments() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lerobot-reflow-pairs",
         description=__doc__,
@@ -70,85 +63,86 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--teacher", required=True, help="folder or Hub repository of a SmolVLA checkpoint"
     )
-    parser.add_argument("--revision", help="the repository's revision")
-    parser.add_argument("--dataset-repo-id", required=True)
-    parser.add_argument("--dataset-root", type=Path, help="the dataset's local folder")
+    parser.add_argument("--revision", help="revision of the Hub repository")
+    parser.add_argument("--dataset-repo-id", required=True, help="the LeRobot dataset")
+    parser.add_argument("--dataset-root", type=Path, help="local folder of the dataset")
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
-        help="the folder of pairs; an unfinished one is continued",
+        help="folder of the pairs; an unfinished one is continued",
     )
-    parser.add_argument("--steps", type=int, default=10, help="solver steps (10)")
-    parser.add_argument("--solver", choices=SOLVERS, default="euler")
+    parser.add_argument("--steps", type=int, default=10, help="solver steps (default: 10)")
     parser.add_argument(
-        "--draws", type=int, default=1, help="pairs per frame, each from its own noise (1)"
+        "--solver", choices=SOLVERS, default="euler", help="ODE solver (default: euler)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
-    parser.add_argument("--batch-size", type=int, default=16, help="frames per teacher pass (16)")
-    parser.add_argument("--shard-frames", type=int, default=1024, help="frames per file (1024)")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--draws", type=int, default=1, help="pairs per frame, each with its own noise (default: 1)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default: 0)")
+    parser.add_argument(
+        "--batch-size", type=int, default=16, help="frames per teacher pass (default: 16)"
+    )
+    parser.add_argument(
+        "--shard-frames", type=int, default=1024, help="frames per file (default: 1024)"
+    )
+    parser.add_argument(
+        "--device",
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="device of the teacher (default: cuda if available)",
+    )
     return parser
 
 
-def run(given: argparse.Namespace, state: PartialState) -> None:
-    """Makes this process's share of the shards that are not there yet."""
-    teacher = load_teacher(given.teacher, given.revision)
-    dataset = LeRobotDataset(given.dataset_repo_id, root=given.dataset_root)
-    manifest = _manifest(given, teacher, dataset.num_frames)
+def run(options: argparse.Namespace, state: PartialState) -> None:
+    """Compute this process's share of the missing shards."""
+    teacher = load_teacher(options.teacher, options.revision)
+    dataset = LeRobotDataset(options.dataset_repo_id, root=options.dataset_root)
+    config = teacher.policy.config
+    manifest = PairsManifest(
+        format=FORMAT, teacher_sha256=weights_sha256(options.teacher, options.revision),
+        dataset_frames=dataset.num_frames, steps=options.steps, solver=options.solver,
+        seed=options.seed, draws=options.draws, chunk_size=config.chunk_size,
+        max_action_dim=config.max_action_dim, shard_frames=options.shard_frames,
+    )  # fmt: skip
     with state.main_process_first():
-        _agree(given.out, manifest)
-    device = torch.device(given.device) if given.device == "cpu" else state.device
+        _start_or_continue(options.out, manifest)
+    device = torch.device(options.device) if options.device == "cpu" else state.device
     teacher.policy.to(device)
     preprocess, _ = make_pre_post_processors(
-        teacher.config, pretrained_path=given.teacher, pretrained_revision=given.revision,
+        config, pretrained_path=options.teacher, pretrained_revision=options.revision,
         preprocessor_overrides={"device_processor": {"device": device.type}},
     )  # fmt: skip
     for shard in range(state.process_index, manifest.shards, state.num_processes):
-        if is_complete(given.out, manifest, shard):
-            continue
-        batches = (
-            preprocess(batch)
-            for batch in _batches(dataset, manifest.frames_of(shard), given.batch_size)
-        )
-        _write(
-            given.out,
-            shard,
-            *_solve_shard(teacher, manifest, manifest.frames_of(shard), batches, device),
-        )
-        logging.info("shard %d of %d stored", shard + 1, manifest.shards)
+        if not is_complete(options.out, manifest, shard):
+            batches = map(
+                preprocess, _batches(dataset, manifest.frames_of(shard), options.batch_size)
+            )
+            solved = _solve_shard(teacher, manifest, shard, batches)
+            _write(shard_path(options.out, shard), partial(save_file, solved))
+            logging.info("shard %d of %d stored", shard + 1, manifest.shards)
     state.wait_for_everyone()
 
 
-def _manifest(given: argparse.Namespace, teacher: Teacher, frames: int) -> Manifest:
-    return Manifest(
-        format=FORMAT, teacher_sha256=sha256_of(teacher_file(given.teacher, given.revision, WEIGHTS_NAME)), dataset_frames=frames,
-        steps=given.steps, solver=given.solver, seed=given.seed, draws=given.draws, chunk_size=teacher.config.chunk_size,
-        max_action_dim=teacher.config.max_action_dim, shard_frames=given.shard_frames,
-    )  # fmt: skip
+def _start_or_continue(folder: Path, manifest: PairsManifest) -> None:
+    """Write the manifest into a new folder.
 
-
-def _agree(folder: Path, manifest: Manifest) -> None:
-    """Starts the folder, or makes sure that it was started with the same settings."""
-    if (folder / MANIFEST_NAME).exists():
-        started = read_manifest(folder)
-        if started != manifest:
-            raise ReflowError(
-                "pairs_path",
-                f"{folder} was started with other settings or another teacher; pass another --out, or the same settings to continue.",
-            )
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as aside:
-        aside.write(manifest.to_json())
-        aside.flush()
-        os.fsync(aside.fileno())
-    os.replace(aside.name, folder / MANIFEST_NAME)
+    Raises ReflowError when the folder has a different one.
+    """
+    if not (folder / MANIFEST_NAME).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / MANIFEST_NAME, lambda file: file.write_text(manifest.to_json()))
+    elif read_manifest(folder) != manifest:
+        raise ReflowError(
+            "pairs_path",
+            f"{folder} was started with other settings or another teacher; pass another --out, or "
+            "the same settings to continue.",
+        )
 
 
 def _batches(dataset: LeRobotDataset, frames: range, batch_size: int) -> Iterator[dict[str, Any]]:
     for batch in DataLoader(Subset(dataset, frames), batch_size=batch_size):
-        # LeRobot's training loop makes images F32 in [0, 1] the same way.
+        # As LeRobot's training loop does: images become F32 in [0, 1].
         yield {
             key: value.float() / 255
             if isinstance(value, Tensor) and value.dtype == torch.uint8
@@ -158,37 +152,29 @@ def _batches(dataset: LeRobotDataset, frames: range, batch_size: int) -> Iterato
 
 
 def _solve_shard(
-    teacher: Teacher,
-    manifest: Manifest,
-    frames: range,
-    batches: Iterator[dict[str, Any]],
-    device: torch.device,
-) -> tuple[Tensor, Tensor]:
-    """(z1, z0) of a shard's frames, (frames, draws, T, A)."""
-    z1 = torch.stack([noise_of(manifest, frame) for frame in frames])
+    teacher: Teacher, manifest: PairsManifest, shard: int, batches: Iterator[dict[str, Any]]
+) -> dict[str, Tensor]:
+    """`z1` and `z0` of a shard's frames, (frames, draws, T, A)."""
+    z1 = torch.stack([manifest.noise_of(frame) for frame in manifest.frames_of(shard)])
     z0, done = torch.empty_like(z1), 0
     for batch in batches:
         observation = observe(teacher.policy, batch)
         rows = slice(done, done + len(observation.state_BS))
         for draw in range(manifest.draws):
-            solution = solve_ode(
-                teacher.model,
-                observation,
-                z1[rows, draw].to(device),
-                manifest.steps,
-                manifest.solver,
-            )
-            z0[rows, draw] = solution.z0_BTA.cpu()
+            noise_BTA = z1[rows, draw].to(observation.state_BS.device)
+            z0[rows, draw] = solve_ode(
+                teacher.policy.model, observation, noise_BTA, manifest.steps, manifest.solver
+            ).z0_BTA.cpu()
         done = rows.stop
-    return z1, z0
+    return {"z1": z1, "z0": z0}
 
 
-def _write(folder: Path, shard: int, z1: Tensor, z0: Tensor) -> None:
-    aside = folder / f".{shard_path(folder, shard).name}.{os.getpid()}"
-    save_file({"z1": z1, "z0": z0}, aside)
-    with aside.open("rb") as stream:
-        os.fsync(stream.fileno())
-    os.replace(aside, shard_path(folder, shard))
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file, flush it to disk and rename it to `path`."""
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    write(staged)
+    flush(staged)
+    os.replace(staged, path)
 
 
 if __name__ == "__main__":

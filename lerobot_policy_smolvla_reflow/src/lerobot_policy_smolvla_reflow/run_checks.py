@@ -1,16 +1,16 @@
-"""What is checked once a run's dataset and surroundings are known, before any weight is loaded or trained. No model, no mathematics."""
+"""Checks that need the run's dataset and process environment, before any weight is trained.
+
+No model, no mathematics.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
+from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+
+from lerobot_policy_smolvla_reflow.configuration_smolvla_reflow import SmolVLAReflowConfig
 from lerobot_policy_smolvla_reflow.errors import ReflowError
-
-if TYPE_CHECKING:
-    from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
-
-    from lerobot_policy_smolvla_reflow.configuration_smolvla_reflow import SmolVLAReflowConfig
 
 
 def under_fsdp() -> bool:
@@ -18,35 +18,40 @@ def under_fsdp() -> bool:
     return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("true", "1")
 
 
-def check_surroundings(config: SmolVLAReflowConfig) -> None:
-    """Raises ReflowError for an option that FSDP's sharding would break."""
-    if not under_fsdp():
-        return
-    if config.share_vlm:
+def check_environment(config: SmolVLAReflowConfig) -> None:
+    """Raise ReflowError for an option that does not work under FSDP, when the run uses it."""
+    if under_fsdp() and config.share_vlm:
         raise ReflowError(
             "share_vlm",
-            "FSDP shards the student's VLM away from the teacher, which is outside its wrapper; leave share_vlm out.",
+            "not supported under FSDP, which shards the student's VLM but not the teacher; remove "
+            "share_vlm.",
         )
-    if config.ema_decay:
+    if under_fsdp() and config.ema_decay:
         raise ReflowError(
             "ema_decay",
-            "an average of FSDP's shards cannot be saved by one process; train with DDP or leave ema_decay out.",
+            "not supported under FSDP: one process cannot save an average of shards; train with "
+            "DDP or remove ema_decay.",
         )
 
 
-def check_dataset_fits(config: SmolVLAReflowConfig, teacher: SmolVLAConfig) -> None:
-    """Raises ReflowError when the dataset's action is not of the teacher's size, or one of the two has no action at all."""
-    theirs, ours = teacher.action_feature, config.action_feature
-    if theirs is None:
+def check_actions(config: SmolVLAReflowConfig, teacher: SmolVLAConfig) -> None:
+    """Raise ReflowError when the teacher's actions have another size than the dataset's, or none.
+
+    Without an action feature in `config`, the teacher's output features are adopted.
+    """
+    taught, own = teacher.action_feature, config.action_feature
+    if taught is None:
         raise ReflowError(
             "teacher_model_path",
-            f"{config.teacher_model_path}/config.json names no action in output_features; pass a trained checkpoint.",
+            f"{config.teacher_model_path}/config.json has no action in output_features; pass a "
+            "trained checkpoint.",
         )
-    if ours is None:
+    if own is None:
         config.output_features = dict(teacher.output_features or {})
-    elif tuple(ours.shape) != tuple(theirs.shape):
+    elif tuple(own.shape) != tuple(taught.shape):
         raise ReflowError(
             "teacher_model_path",
-            f"the teacher acts in {theirs.shape[0]} dimensions and the dataset's action has {ours.shape[0]}; "
+            f"the teacher's actions have {taught.shape[0]} dimensions, but the dataset's have "
+            f"{own.shape[0]}; "
             "pass a teacher trained on this robot, or the dataset it was trained on.",
         )

@@ -1,12 +1,13 @@
-"""Everything the training core asks of ckpt_tools.
+"""Check that a folder just written is a clean SmolVLA checkpoint.
 
-Whether a folder just written is a clean SmolVLA checkpoint.
+The only use of ckpt_tools in training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,46 +17,40 @@ from ckpt_tools.strict_json.pointer import ABSENT
 
 _LABELS = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32", torch.float64: "F64"}
 
-Expected = Mapping[str, tuple[torch.dtype, tuple[int, ...]]]
-"""Tensor name -> (dtype, shape)."""
+Expected = Mapping[str, tuple[torch.dtype, tuple[int, ...]]]  # tensor name -> (dtype, shape)
 
 
 def faults(folder: Path, expected: Expected) -> list[str]:
-    """What is wrong with the checkpoint in `folder`, as phrases; empty for a clean one.
+    """What is wrong with the checkpoint in `folder`, as phrases; empty when it is clean.
 
-    Compares names, dtypes and shapes with `expected`, wants type smolvla, and lets the family judge
-    the config keys by which a distilled checkpoint goes wrong. Reads headers and configs only.
-    Raises a CkptError when the folder cannot be read at all.
+    Compares names, dtypes and shapes with `expected`, requires type smolvla, and applies the
+    family's criteria to the config keys that break a distilled checkpoint. Reads only headers and
+    configs. Raises CkptError when the folder cannot be read.
     """
     checkpoint = api.read(str(folder))
-    stored = {
-        tensor.name: (str(tensor.dtype), tuple(tensor.shape)) for tensor in checkpoint.tensors
-    }
-    wanted = {name: (_LABELS[dtype], tuple(shape)) for name, (dtype, shape) in expected.items()}
-    found = [f"tensor {name} is not a SmolVLA's" for name in sorted(stored.keys() - wanted.keys())]
-    found += [f"tensor {name} is missing" for name in sorted(wanted.keys() - stored.keys())]
-    for name in sorted(stored.keys() & wanted.keys()):
-        if stored[name] != wanted[name]:
-            found.append(
-                f"tensor {name} is {_spell(stored[name])} and should be {_spell(wanted[name])}"
-            )
-    return found + _config_faults(checkpoint.document("config.json"))
+    saved = {tensor.name: f"{tensor.dtype} {list(tensor.shape)}" for tensor in checkpoint.tensors}
+    wanted = {name: f"{_LABELS[dtype]} {list(shape)}" for name, (dtype, shape) in expected.items()}
+    return [
+        *(f"unexpected tensor {name}" for name in sorted(saved.keys() - wanted.keys())),
+        *(f"missing tensor {name}" for name in sorted(wanted.keys() - saved.keys())),
+        *(
+            f"tensor {name} is {saved[name]} instead of {wanted[name]}"
+            for name in sorted(saved.keys() & wanted.keys())
+            if saved[name] != wanted[name]
+        ),
+        *_config_faults(
+            document.value if (document := checkpoint.document("config.json")) else None
+        ),
+    ]
 
 
-def _config_faults(document: object) -> list[str]:
-    config = getattr(document, "value", None)
+def _config_faults(config: Mapping[str, Any] | None) -> Iterator[str]:
     if config is None:
-        return ["config.json is missing"]
-    found = (
-        [] if config.get("type") == "smolvla" else [f"config.json has type {config.get('type')!r}"]
-    )
+        yield "config.json is missing"
+        return
+    if config.get("type") != "smolvla":
+        yield f"config.json has type {config.get('type')!r}"
     for watched in SMOLVLA.watched:
         fine, consequence = watched.judge(config.get(watched.key, ABSENT))
         if not fine:
-            found.append(f"config.json {watched.key}: {consequence}")
-    return found
-
-
-def _spell(tensor: tuple[str, tuple[int, ...]]) -> str:
-    dtype, shape = tensor
-    return f"{dtype} {list(shape)}"
+            yield f"config.json {watched.key}: {consequence}"

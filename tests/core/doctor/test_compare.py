@@ -1,9 +1,6 @@
-"""`ckpt doctor` on living policies.
+"""`ckpt doctor` on running policies: shared inputs, real differences, and their causes.
 
-The same inputs for both, the differences that are there and none else, and what they are due to.
-
-No test looks at a clock: what is to be slow is made slow by a delay that is large beside everything
-else.
+No test depends on the clock: slow parts are delayed by far more than everything else takes.
 """
 
 from __future__ import annotations
@@ -34,7 +31,7 @@ from ckpt_tools.doctor.repairs import Repairs
 from ckpt_tools.doctor.statistics import distance, figures
 from ckpt_tools.storage import schemas
 from tests.core.doctor.test_probe import config, weights
-from tests.core.surroundings import ACTION_DIMS, CAMERA, CHUNK, ROOT, STATE_DIMS
+from tests.core.support import ACTION_DIMS, CAMERA, CHUNK, ROOT, STATE_DIMS
 
 SCALE = (3.0,) * ACTION_DIMS
 STATES = (
@@ -44,11 +41,11 @@ STATES = (
 
 
 def late(seconds: float, call: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, after a while."""
+    """`call` after a delay."""
 
-    def waiting(*given: Any, **named: Any) -> Any:
+    def waiting(*args: Any, **kwargs: Any) -> Any:
         time.sleep(seconds)
-        return call(*given, **named)
+        return call(*args, **kwargs)
 
     return waiting
 
@@ -67,37 +64,37 @@ def request(normal: Path, reflow: Path, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def without_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test looks at a clock."""
+    """Times are not compared unless a delay is added."""
     monkeypatch.setattr(compare, "WARM_UP", 0)
 
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The probe in this process: importing LeRobot in another takes longer than all else.
+    """Run the probe in this process: importing LeRobot in another takes most of the time.
 
-    The command's own test has the real one.
+    The test of the command runs the real one.
     """
 
-    def ask(
-        _family: str, asked: dict[str, Any], progress: Callable[[int, int], None]
+    def run(
+        _family: str, options: dict[str, Any], progress: Callable[[int, int], None]
     ) -> Measurement | dict[str, str]:
         answer = json.loads(
-            json.dumps(compare.diagnose({"protocol": 1, **asked}, progress), allow_nan=False)
+            json.dumps(compare.diagnose({"protocol": 1, **options}, progress), allow_nan=False)
         )
         return answer["problems"] or measurement(answer)
 
-    monkeypatch.setattr("ckpt_tools.api._doctor.ask_probe", ask)
+    monkeypatch.setattr("ckpt_tools.api._doctor.ask_probe", run)
 
 
 def measured(normal: Path, reflow: Path, **changes: Any) -> Measurement:
-    """What the probe brings, in this process, through JSON as it travels."""
+    """The probe's answer, in this process, converted to JSON and back."""
     answer = compare.diagnose(request(normal, reflow, **changes), lambda _done, _total: None)
     assert answer["refused"] == ""
     assert answer["problems"] == {}
     return measurement(json.loads(json.dumps(answer, allow_nan=False)))
 
 
-def judged(found: Measurement) -> dict[str, Cause]:
+def causes_of(found: Measurement) -> dict[str, Cause]:
     checkpoint = api.read("fixtures/normal")
     causes = with_measurements(
         Observed(figures(found, SCALE, SCALE), (), (), Repairs("n", "r", checkpoint, checkpoint))
@@ -137,7 +134,7 @@ def batch_file(path: Path, *, metadata: dict[str, str] | None = None, **changes:
 # --- the same inputs ------------------------------------------------------------------------------
 
 
-def test_a_policy_and_itself_act_alike_at_every_number_of_steps(teacher_folder: Path) -> None:
+def test_a_policy_compared_with_itself_acts_the_same(teacher_folder: Path) -> None:
     found = measured(teacher_folder, teacher_folder, repeats=6)
     assert found.sweep == (1, 2, 4, 10)
     assert found.normal.actions == found.reflow.actions
@@ -150,21 +147,21 @@ def test_a_policy_and_itself_act_alike_at_every_number_of_steps(teacher_folder: 
             assert all(value > 0 for times in side.times[steps] for value in times)
     assert found.what == "3 synthetic observations, drawn from NORMAL's statistics with seed 0"
     assert distance(found.normal.actions[1], found.normal.actions[10], SCALE) > 0.1, (
-        "the teacher bends, or nothing is shown"
+        "the teacher's paths must bend, or the test shows nothing"
     )
-    assert judged(found) == {}
+    assert causes_of(found) == {}
 
 
-def test_another_seed_shows_other_observations_and_noise(teacher_folder: Path) -> None:
+def test_the_seed_determines_observations_and_noise(teacher_folder: Path) -> None:
     one, other = (measured(teacher_folder, teacher_folder, seed=seed) for seed in (0, 1))
     assert one.normal.actions != other.normal.actions
 
 
-def test_noise_of_its_own_for_each_would_be_seen(
+def test_different_noise_would_change_the_actions(
     teacher_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        loaded_policy.Contender,
+        loaded_policy.LoadedPolicy,
         "_noise",
         lambda _self, noise: torch.randn_like(noise[:, :CHUNK, :8]),
     )
@@ -172,30 +169,32 @@ def test_noise_of_its_own_for_each_would_be_seen(
     assert distance(found.normal.actions[10], found.reflow.actions[10], SCALE) > 0.1
 
 
-def test_observations_that_a_policy_writes_into_are_copies(
+def test_a_processor_that_changes_its_input_does_not_affect_the_other_policy(
     teacher_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load = loaded_policy.load
 
-    def scribbling(folder: str, device: str) -> loaded_policy.Contender:
+    def load_with_changing_processor(folder: str, device: str) -> loaded_policy.LoadedPolicy:
         loaded = load(folder, device)
         inner = loaded.preprocess
 
-        class Scribbler:
+        class ChangingProcessor:
             steps = inner.steps
 
             def __call__(self, frames: dict[str, Any]) -> Any:
                 frames["observation.state"].add_(1)
                 return inner(frames)
 
-        return loaded_policy.Contender(loaded.policy, Scribbler(), loaded.postprocess, device)
+        return loaded_policy.LoadedPolicy(
+            loaded.policy, ChangingProcessor(), loaded.postprocess, device
+        )
 
-    monkeypatch.setattr(compare, "load", scribbling)
+    monkeypatch.setattr(compare, "load", load_with_changing_processor)
     assert (
         measured(teacher_folder, teacher_folder).normal.actions
         == measured(teacher_folder, teacher_folder).reflow.actions
     )
-    monkeypatch.setattr(loaded_policy, "_copied", dict)
+    monkeypatch.setattr(loaded_policy, "_copy", dict)
     assert not compare.diagnose(request(teacher_folder, teacher_folder), lambda *_: None)["inputs"][
         "unchanged"
     ]
@@ -210,14 +209,14 @@ def test_a_shorter_chunk_gets_the_first_part_of_the_same_noise(
     assert found.reflow.n_action_steps == 4
 
 
-def test_the_number_of_steps_is_the_policys_own_again(teacher_folder: Path) -> None:
+def test_timing_restores_the_number_of_steps(teacher_folder: Path) -> None:
     loaded = loaded_policy.load(str(teacher_folder))
     frames = {
         CAMERA: torch.rand(1, 3, 64, 64),
         "observation.state": torch.zeros(1, STATE_DIMS),
         "task": ["go"],
     }
-    loaded.timed(frames, torch.zeros(1, CHUNK, 8), 3)
+    loaded.time_chunk(frames, torch.zeros(1, CHUNK, 8), 3)
     assert loaded.policy.config.num_steps == 10
     assert "denoise_step" not in vars(loaded.policy.model)
 
@@ -225,9 +224,7 @@ def test_the_number_of_steps_is_the_policys_own_again(teacher_folder: Path) -> N
 # --- where observations come from -----------------------------------------------------------------
 
 
-def test_a_batch_is_acted_on_with_its_own_noise_and_task(
-    teacher_folder: Path, tmp_path: Path
-) -> None:
+def test_a_batch_provides_its_noise_and_task(teacher_folder: Path, tmp_path: Path) -> None:
     path = batch_file(tmp_path / "batch.safetensors", metadata={"task": "reach the cube"})
     found = measured(teacher_folder, teacher_folder, batch=str(path))
     assert (found.rows, found.synthetic, found.what) == (2, False, f"2 observations of {path}")
@@ -248,11 +245,11 @@ def test_a_batch_is_acted_on_with_its_own_noise_and_task(
     [
         (
             {"observation.state": None},
-            "has no observation.state; it holds noise, observation.images.top",
+            "has no observation.state, only noise, observation.images.top",
         ),
         ({"observation.state": torch.zeros(3, STATE_DIMS)}, "have 2 and 3 rows"),
-        ({CAMERA: torch.zeros(2, 64, 64, 3)}, "colours come first"),
-        ({CAMERA: torch.zeros(64, 64)}, "has the shape [64, 64] where"),
+        ({CAMERA: torch.zeros(2, 64, 64, 3)}, "color channels first"),
+        ({CAMERA: torch.zeros(64, 64)}, "has the shape [64, 64]; expected"),
     ],
 )
 def test_a_batch_that_does_not_fit_is_refused(
@@ -283,13 +280,19 @@ def test_frames_of_a_dataset_come_with_its_statistics(
         ({"dataset": "docs"}, "the dataset docs cannot be read"),
         (
             {"env": "nowhere"},
-            "the environment nowhere is not known: ValueError: Environment type 'nowhere' is not registered.",
+            (
+                "unknown environment nowhere: ValueError: Environment type 'nowhere' is not "
+                "registered."
+            ),
         ),
-        ({"env": "toy_world", "env_package": "nobody"}, "is not known: ModuleNotFoundError"),
-        ({"protocol": 2}, "of protocol 2, and this probe speaks 1"),
+        (
+            {"env": "toy_world", "env_package": "nobody"},
+            "unknown environment toy_world: ModuleNotFoundError",
+        ),
+        ({"protocol": 2}, "protocol 2, but this probe supports 1"),
     ],
 )
-def test_what_a_probe_cannot_follow_it_refuses(
+def test_an_invalid_request_is_refused(
     changes: dict[str, Any], words: str, teacher_folder: Path
 ) -> None:
     assert (
@@ -303,10 +306,10 @@ def test_what_a_probe_cannot_follow_it_refuses(
 # --- what is wrong is found -----------------------------------------------------------------------
 
 
-def test_a_slow_prefix_is_told(teacher_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load, loaded = loaded_policy.load, list[loaded_policy.Contender]()
+def test_a_slow_prefix_is_reported(teacher_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load, loaded = loaded_policy.load, list[loaded_policy.LoadedPolicy]()
 
-    def slow_second(folder: str, device: str) -> loaded_policy.Contender:
+    def slow_second(folder: str, device: str) -> loaded_policy.LoadedPolicy:
         loaded.append(load(folder, device))
         if len(loaded) == 2:
             model = loaded[1].policy.model
@@ -315,12 +318,12 @@ def test_a_slow_prefix_is_told(teacher_folder: Path, monkeypatch: pytest.MonkeyP
         return loaded[-1]
 
     monkeypatch.setattr(compare, "load", slow_second)
-    found = judged(measured(teacher_folder, teacher_folder, repeats=6))
+    found = causes_of(measured(teacher_folder, teacher_folder, repeats=6))
     assert set(found) == {"slower"}
     assert "most of it in its prefix" in found["slower"].what
 
 
-def test_an_environment_that_takes_the_time_is_told(
+def test_a_slow_environment_is_reported(
     teacher_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tests.core import toy_world  # noqa: PLC0415 - registers itself when it is imported
@@ -334,11 +337,11 @@ def test_an_environment_that_takes_the_time_is_told(
     found = measured(teacher_folder, teacher_folder, env="toy_world")
     assert found.environment is not None
     assert [len(side) for side in (*found.environment.infer, *found.environment.step)] == [20] * 4
-    assert set(judged(found)) == {"environment-slow"}
+    assert set(causes_of(found)) == {"environment-slow"}
 
 
 @pytest.mark.usefixtures("here")
-def test_a_statistic_changed_is_found_and_attributed(teacher_folder: Path, tmp_path: Path) -> None:
+def test_changed_statistics_are_reported_as_the_cause(teacher_folder: Path, tmp_path: Path) -> None:
     bad = changed(teacher_folder, tmp_path / "bad", other_statistics)
     found = api.diagnose(str(teacher_folder), str(bad), Wish(repeats=6))
     assert found.live is not None
@@ -368,7 +371,7 @@ def test_a_statistic_changed_is_found_and_attributed(teacher_folder: Path, tmp_p
         ),
     ],
 )
-def test_nan_is_found(
+def test_nan_is_reported(
     change: Any, code: str, words: str, teacher_folder: Path, tmp_path: Path
 ) -> None:
     found = api.diagnose(
@@ -379,38 +382,33 @@ def test_nan_is_found(
 
 
 @pytest.mark.lerobot
-def test_the_command_measures_acts_and_draws(teacher_folder: Path, tmp_path: Path) -> None:
+def test_the_command_measures_and_plots(teacher_folder: Path, tmp_path: Path) -> None:
     copy = changed(teacher_folder, tmp_path / "copy", lambda _: None)
+    plot = tmp_path / "x.png"
     command = [
-        "doctor",
-        str(teacher_folder),
-        str(copy),
-        "--repeats",
-        "6",
-        "--env",
-        "toy_world",
-        "--env-package",
-        "toy_world",
-    ]
+        "doctor", teacher_folder, copy, "--repeats=6", "--env=toy_world",
+        "--env-package=toy_world", f"--plot={plot}", "--format=json",
+    ]  # fmt: skip
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join((str(ROOT / "tests/core"), os.environ.get("PYTHONPATH", ""))),
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "ckpt_tools", *command, "--plot", str(tmp_path / "x.png"), "--format", "json"],
-        capture_output=True, text=True, check=False, env=environment,
-    )  # fmt: skip
+        [sys.executable, "-m", "ckpt_tools", *map(str, command)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)
     jsonschema.Draft202012Validator(schemas.load("diagnosis")).validate(document)
     assert document["live"]["apart"] == 0
     assert document["live"]["environment"]["steps"] == 20
-    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+    assert plot.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_checkpoint_of_a_gpu_acts_where_there_is_none(
-    teacher_folder: Path, tmp_path: Path
-) -> None:
+def test_a_checkpoint_from_a_gpu_runs_without_one(teacher_folder: Path, tmp_path: Path) -> None:
     def on_cuda(folder: Path) -> None:
         path = folder / "policy_preprocessor.json"
         document = json.loads(path.read_text())
@@ -426,8 +424,9 @@ def test_synthetic_states_are_drawn_from_the_normal_checkpoints_statistics(
     teacher_folder: Path,
 ) -> None:
     loaded = loaded_policy.load(str(teacher_folder))
-    drawn = inputs.shared_inputs(
-        request(teacher_folder, teacher_folder, observations=400), (loaded, loaded)
+    drawn = inputs.make_inputs(
+        request(teacher_folder, teacher_folder, observations=400),
+        {"normal": loaded, "reflow": loaded},
     ).frames["observation.state"]
     assert torch.allclose(drawn.mean(dim=0), torch.full((STATE_DIMS,), 2.0), atol=0.6)
     assert torch.allclose(drawn.std(dim=0), torch.full((STATE_DIMS,), 3.0), atol=0.5)

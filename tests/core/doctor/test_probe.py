@@ -1,4 +1,4 @@
-"""`ckpt verify --load` asks LeRobot itself, in a process of its own, and repeats what it says."""
+"""`ckpt verify --load` loads and runs the policy with LeRobot and reports its problems."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def config(**values: object) -> Callable[[Path], None]:
 BAD = {
     "a tensor missing": (
         weights(lambda tensors: tensors.pop("model.action_in_proj.bias")),
-        "lacks 1 of",
+        "is missing 1 of",
     ),
     "NaN": (
         weights(lambda tensors: tensors["model.action_in_proj.bias"].fill_(torch.nan)),
@@ -53,7 +53,7 @@ BAD = {
     "a field that stock LeRobot refuses": (config(flux_capacitor=1), "flux_capacitor"),
     "processors gone": (
         lambda folder: (folder / "policy_preprocessor.json").unlink(),
-        "loads, and cannot act: FileNotFoundError",
+        "loads, but cannot act: FileNotFoundError",
     ),
     "statistics of NaN": (statistics, "acts with NaN or infinity"),
     "another action dimension": (config(max_action_dim=9), "shape"),
@@ -61,7 +61,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_goes_wrong_is_said(case: str, teacher_folder: Path, tmp_path: Path) -> None:
+def test_a_broken_checkpoint_gives_one_problem(
+    case: str, teacher_folder: Path, tmp_path: Path
+) -> None:
     shutil.copytree(teacher_folder, tmp_path / "bad")
     change, words = BAD[case]
     change(tmp_path / "bad")
@@ -71,10 +73,10 @@ def test_what_goes_wrong_is_said(case: str, teacher_folder: Path, tmp_path: Path
 
 
 @pytest.mark.lerobot
-def test_verify_loads_the_policy_and_lets_it_act(teacher_folder: Path, tmp_path: Path) -> None:
-    asked = api.verify(str(teacher_folder), load=True)
-    assert "CK751" in asked.checked
-    assert [finding for finding in asked.findings if finding.code == "CK751"] == []
+def test_verify_loads_and_runs_the_policy(teacher_folder: Path, tmp_path: Path) -> None:
+    checked = api.verify(str(teacher_folder), load=True)
+    assert "CK751" in checked.checked
+    assert [finding for finding in checked.findings if finding.code == "CK751"] == []
     shutil.copytree(teacher_folder, tmp_path / "bad")
     statistics(tmp_path / "bad")
     found = [

@@ -1,8 +1,7 @@
-"""An environment for LeRobot's commands that needs no simulator.
+"""An environment without a simulator: a camera, six joints, and a reward for moving.
 
-A camera, six joints, and a reward for moving.
-
-Found as users' environments are: `--env.discover_packages_path=toy_world --env.type=toy_world`.
+LeRobot finds it as it finds a user's: `--env.discover_packages_path=toy_world
+--env.type=toy_world`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Observation = dict[str, Any]
 
 
 class ToyWorld(gymnasium.Env[Observation, NDArray[np.float32]]):
-    """Six joints that go where the action says; what they did is in the observation."""
+    """Six joints that the actions move; the observation shows them."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 - gymnasium declares it on the instance
     task_description = "reach the cube"
@@ -39,7 +38,7 @@ class ToyWorld(gymnasium.Env[Observation, NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """The joints at a random place."""
+        """Start with random joints."""
         super().reset(seed=seed, options=options)
         self._joints = self.np_random.normal(size=JOINTS)
         return self._observe(), {"is_success": False}
@@ -47,7 +46,7 @@ class ToyWorld(gymnasium.Env[Observation, NDArray[np.float32]]):
     def step(
         self, action: NDArray[np.float32]
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Moves by `action`; a success when that is a move."""
+        """Move by `action`; success when it is not zero."""
         assert np.isfinite(action).all(), "the policy acted with NaN or infinity"
         self._joints = self._joints + action
         return (
@@ -59,7 +58,7 @@ class ToyWorld(gymnasium.Env[Observation, NDArray[np.float32]]):
         )
 
     def render(self) -> NDArray[np.uint8]:  # type: ignore[override]  # gymnasium types a frame as any render result
-        """A grey picture."""
+        """A gray image."""
         return np.full((EDGE, EDGE, 3), 90, np.uint8)
 
     def _observe(self) -> Observation:
@@ -94,5 +93,5 @@ class ToyWorldConfig(EnvConfig):
 
     @property
     def gym_kwargs(self) -> dict[str, Any]:
-        """What `gymnasium.make` gets."""
+        """Arguments of `gymnasium.make`."""
         return {"max_episode_steps": self.episode_length}

@@ -1,6 +1,3 @@
-"""What `ckpt verify --load` and `ckpt doctor` run, in a process of its own.
-
-Loaded policies, their actions and their times.
-"""
+"""The probe of `ckpt verify --load` and `ckpt doctor`: load checkpoints, run and time them."""
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""A checkpoint ready to act: the policy as stock LeRobot builds it, and its processors.
+"""A loaded checkpoint: the policy as stock LeRobot builds it, and its processors.
 
-What `probe` and `compare` act and time with.
-
-It runs eagerly and without real-time chunking, whatever its config says: both of two that are
+It runs eagerly and without real-time chunking, whatever its config says: two policies that are
 compared run in the same way.
 """
 
@@ -20,18 +18,21 @@ from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from torch import Tensor
 
 from lerobot_policy_smolvla_reflow.errors import ReflowError
-from lerobot_policy_smolvla_reflow.teacher import load_teacher
+from lerobot_policy_smolvla_reflow.loading import load_policy
 
-Frames = Mapping[str, Any]
-"""Raw observations by feature, (N, ...) each, and `task`: N sentences."""
-
-
-class CannotAct(Exception):
-    """What keeps a checkpoint from loading, or from acting, as a sentence."""
+Frames = Mapping[str, Any]  # raw observations by feature, (N, ...) each, and `task`: N sentences
 
 
-class Seconds(NamedTuple):
-    """Where the time of one chunk went.
+class InvalidRequest(Exception):
+    """A request that the probe cannot follow."""
+
+
+class UnusablePolicy(Exception):
+    """A checkpoint that cannot be loaded, or a policy that cannot act."""
+
+
+class ChunkTimes(NamedTuple):
+    """Seconds spent on the parts of one chunk.
 
     `prefix` is the pass through the VLM, `denoise` all steps through the action expert.
     """
@@ -43,8 +44,8 @@ class Seconds(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
-    """A loaded policy with what surrounds it."""
+class LoadedPolicy:
+    """A policy, its processors and its device."""
 
     policy: SmolVLAPolicy
     preprocess: Any
@@ -52,38 +53,35 @@ class Contender:
     device: str
 
     def act(
-        self, frames: Frames, noise_NTA: Tensor, steps: int, processors: Contender | None = None
+        self, frames: Frames, noise_NTA: Tensor, steps: int, processors: LoadedPolicy | None = None
     ) -> Tensor:
         """Chunks (N, T, action dimensions) for the robot, on the CPU.
 
-        `processors` lends another's.
+        `processors` lends those of another policy.
         """
         around = processors or self
-        with torch.no_grad(), self._steps(steps):
-            batch = around.preprocess(_copied(frames))
+        with torch.no_grad(), self._num_steps(steps):
+            batch = around.preprocess(_copy(frames))
             chunk = self.policy.predict_action_chunk(batch, noise=self._noise(noise_NTA))
-            done: Tensor = around.postprocess(chunk)
-        return done.float().cpu()
+            return around.postprocess(chunk).float().cpu()
 
-    def timed(self, frames: Frames, noise_NTA: Tensor, steps: int) -> Seconds:
-        """How long each part of one chunk took."""
-        raw, noise = _copied(frames), self._noise(noise_NTA)
-        with torch.no_grad(), self._steps(steps), self._first_step() as first:
-            times = [self._now()]
+    def time_chunk(self, frames: Frames, noise_NTA: Tensor, steps: int) -> ChunkTimes:
+        """Time the parts of one chunk."""
+        raw, noise = _copy(frames), self._noise(noise_NTA)
+        with torch.no_grad(), self._num_steps(steps), self._first_step() as denoising:
+            started = self._now()
             batch = self.preprocess(raw)
-            times.append(self._now())
+            prepared = self._now()
             chunk = self.policy.predict_action_chunk(batch, noise=noise)
-            times.append(self._now())
+            acted = self._now()
             self.postprocess(chunk)
-            times.append(self._now())
-        start, prepared, acted, done = times
-        return Seconds(prepared - start, first[0] - prepared, acted - first[0], done - acted)
+            done = self._now()
+        return ChunkTimes(
+            prepared - started, denoising[0] - prepared, acted - denoising[0], done - acted
+        )
 
     def dtypes(self) -> dict[str, list[str]]:
-        """The dtypes that the parts run in, by part.
-
-        What the config decides, whatever the file stores.
-        """
+        """The dtypes that each part runs in: determined by the config, not by the stored dtypes."""
         inner = self.policy.model.vlm_with_expert
         vlm = inner.get_vlm_model()
         parts = {"vision": vlm.vision_model, "text": vlm.text_model, "expert": inner.lm_expert}
@@ -95,10 +93,7 @@ class Contender:
         }
 
     def _noise(self, noise_NTA: Tensor) -> Tensor:
-        """The noise as far as this policy has chunk steps and action dimensions.
-
-        A copy, on its device.
-        """
+        """A copy of the noise on the policy's device, cut to its chunk and action dimensions."""
         config = self.policy.config
         return noise_NTA[:, : config.chunk_size, : config.max_action_dim].clone().to(self.device)
 
@@ -108,10 +103,9 @@ class Contender:
         return time.perf_counter()
 
     @contextmanager
-    def _steps(self, steps: int) -> Iterator[None]:
+    def _num_steps(self, steps: int) -> Iterator[None]:
         config = self.policy.config
-        before = config.num_steps
-        config.num_steps = steps
+        before, config.num_steps = config.num_steps, steps
         self.policy.reset()
         try:
             yield
@@ -120,48 +114,53 @@ class Contender:
 
     @contextmanager
     def _first_step(self) -> Iterator[list[float]]:
-        """Yields a list that gets the moment at which the first denoising step began."""
-        model, moments = self.policy.model, list[float]()
+        """Yield a list that receives the time at which the first denoising step begins."""
+        model, begun = self.policy.model, list[float]()
         step = model.denoise_step
 
-        def noting(*arguments: Any, **named: Any) -> Tensor:
-            if not moments:
-                moments.append(self._now())
-            return step(*arguments, **named)
+        def record(*args: Any, **kwargs: Any) -> Tensor:
+            if not begun:
+                begun.append(self._now())
+            return step(*args, **kwargs)
 
-        model.denoise_step = noting  # type: ignore[method-assign]  # only while one chunk is timed
+        model.denoise_step = record  # type: ignore[method-assign]  # only while one chunk is timed
         try:
-            yield moments
+            yield begun
         finally:
             del model.denoise_step
 
 
-def load(folder: str, device: str = "cpu") -> Contender:
-    """The checkpoint in `folder`, loaded strictly. Raises CannotAct."""
+def load(folder: str, device: str = "cpu") -> LoadedPolicy:
+    """Load the checkpoint in `folder`, strictly. Raises UnusablePolicy."""
     try:
-        policy = load_teacher(folder, None).policy
+        policy, _ = load_policy(folder)
     except ReflowError as error:
-        raise CannotAct(f"does not load: {error.message}") from error
+        raise UnusablePolicy(f"does not load: {error.message}") from error
     try:
         policy.config.device = device
         policy.to(device)
-        # As lerobot-eval does: a checkpoint trained on a GPU has to act where there is none.
-        where = {"device_processor": {"device": device}}
+        # As lerobot-eval does: a checkpoint trained on a GPU must also run without one.
+        overrides = {"device_processor": {"device": device}}
         preprocess, postprocess = make_pre_post_processors(
-            policy.config, pretrained_path=folder, preprocessor_overrides=where
+            policy.config, pretrained_path=folder, preprocessor_overrides=overrides
         )
     except Exception as error:
-        raise CannotAct(f"loads, and cannot act: {sentence(error)}") from error
-    return Contender(policy, preprocess, postprocess, device)
+        raise UnusablePolicy(cannot_act(error)) from error
+    return LoadedPolicy(policy, preprocess, postprocess, device)
 
 
-def sentence(error: BaseException) -> str:
-    """An exception on one line."""
+def cannot_act(error: Exception) -> str:
+    """The problem of a policy that loads, but raised `error` afterwards."""
+    return f"loads, but cannot act: {one_line(error)}"
+
+
+def one_line(error: Exception) -> str:
+    """The type of an exception and the first line of its message."""
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
 
 
-def _copied(frames: Frames) -> dict[str, Any]:
-    """Frames that a processor may change in place without changing what the other policy sees."""
+def _copy(frames: Frames) -> dict[str, Any]:
+    """A copy, because a processor may change its input in place."""
     return {
         name: value.clone() if isinstance(value, Tensor) else list(value)
         for name, value in frames.items()

@@ -1,7 +1,4 @@
-"""Two policies in two copies of one environment, step by step in turn.
-
-How long each waits for its policy, and how long for the environment.
-"""
+"""Run two policies in two copies of an environment, in turn, and time both."""
 
 from __future__ import annotations
 
@@ -17,60 +14,58 @@ from lerobot.envs.factory import make_env, make_env_config, make_env_pre_post_pr
 from lerobot.envs.utils import preprocess_observation
 from lerobot.utils.import_utils import register_third_party_plugins
 
-from lerobot_policy_smolvla_reflow.doctor.loaded_policy import Contender, sentence
+from lerobot_policy_smolvla_reflow.doctor.loaded_policy import (
+    InvalidRequest,
+    LoadedPolicy,
+    one_line,
+)
 
-LEAST, MOST = 20, 100
-"""Steps in the environment: at least, at most; between them two chunks."""
-
-
-class EnvironmentInvalid(Exception):
-    """An environment that LeRobot cannot make."""
+MIN_STEPS, MAX_STEPS = 20, 100  # steps in the environment
 
 
 class _Rollout:
     """A policy in its own copy of the environment.
 
-    `infer` and `step` are seconds, one each a step.
+    `infer` and `step` are the seconds of each step.
     """
 
-    def __init__(self, contender: Contender, config: EnvConfig, seed: int) -> None:
-        self.contender, self.seed = contender, seed
+    def __init__(self, side: str, loaded: LoadedPolicy, config: EnvConfig, seed: int) -> None:
+        self.side, self.loaded, self.seed = side, loaded, seed
         self.env = next(
             env for tasks in make_env(config, n_envs=1).values() for env in tasks.values()
         )
-        self.before, self.after = make_env_pre_post_processors(config, contender.policy.config)
+        self.before, self.after = make_env_pre_post_processors(config, loaded.policy.config)
         self.infer: list[float] = []
         self.step: list[float] = []
         self.reset()
 
     def reset(self) -> None:
-        """A new episode, with the same seed for both policies."""
-        self.contender.policy.reset()
+        """Start a new episode, with the same seed for both policies."""
+        self.loaded.policy.reset()
         torch.manual_seed(self.seed)
         self.observation, _ = self.env.reset(seed=[self.seed + len(self.step)])
 
     def advance(self) -> None:
-        """One action, one step."""
+        """Execute one action."""
         started = time.perf_counter()
         action = self._action()
         acted = time.perf_counter()
         self.observation, _, terminated, truncated, _ = self.env.step(action)
-        done = time.perf_counter()
+        self.step.append(time.perf_counter() - acted)
         self.infer.append(acted - started)
-        self.step.append(done - acted)
         if np.any(terminated) or np.any(truncated):
             self.reset()
 
     def _action(self) -> Any:
         observation = preprocess_observation(self.observation)
         observation["task"] = self._task()
-        batch = self.contender.preprocess(self.before(observation))
+        batch = self.loaded.preprocess(self.before(observation))
         with torch.inference_mode():
-            action = self.contender.postprocess(self.contender.policy.select_action(batch))
+            action = self.loaded.postprocess(self.loaded.policy.select_action(batch))
         return self.after({"action": action})["action"].to("cpu").numpy()
 
     def _task(self) -> list[str]:
-        """The instruction, looked for where lerobot-eval does."""
+        """The instruction, from the same attributes as in lerobot-eval."""
         for name in ("task_description", "task"):
             try:
                 return [str(task) for task in self.env.call(name)]
@@ -79,59 +74,59 @@ class _Rollout:
         return [""]
 
 
-def roll_out(
-    contenders: tuple[Contender, Contender], request: Mapping[str, Any], tell: Callable[[], None]
+def run_rollouts(
+    policies: Mapping[str, LoadedPolicy], request: Mapping[str, Any], advance: Callable[[], None]
 ) -> dict[str, Any]:
-    """Seconds of inference and of the environment's step() for both, or the problem that ended it.
+    """Seconds of inference and of the environment's step() by side. Raises InvalidRequest.
 
-    Raises EnvironmentInvalid.
+    `problem` is what ended the rollout early.
     """
     config = _config(request)
     try:
-        rollouts = [_Rollout(contender, config, int(request["seed"])) for contender in contenders]
-    except Exception as error:  # whatever the simulator raises
-        raise EnvironmentInvalid(
-            f"the environment {request['env']} cannot be made: {sentence(error)}"
+        rollouts = [
+            _Rollout(side, loaded, config, int(request["seed"]))
+            for side, loaded in policies.items()
+        ]
+    except Exception as error:  # any exception of the simulator
+        raise InvalidRequest(
+            f"the environment {request['env']} cannot be created: {one_line(error)}"
         ) from error
     problem = ""
     try:
-        for _ in range(steps_of(contenders)):
-            for name, rollout in zip(("NORMAL", "REFLOW"), rollouts, strict=True):
-                try:
-                    rollout.advance()
-                except Exception as error:  # noqa: BLE001 - whatever the simulator raises is what is to be told
-                    problem = f"{name} in {request['env']}, step {len(rollout.step) + 1}: {sentence(error)}"
-                    break
-            tell()
-            if problem:
-                break
+        for _ in range(rollout_steps(policies)):
+            for rollout in rollouts:
+                rollout.advance()
+            advance()
+    except Exception as error:  # noqa: BLE001 - any exception of the simulator or the policy is reported
+        problem = (
+            f"{rollout.side.upper()} in {request['env']}, step {len(rollout.step) + 1}: "
+            f"{one_line(error)}"
+        )
     finally:
         for rollout in rollouts:
             rollout.env.close()
-    sides = {
-        name: {"infer": rollout.infer, "step": rollout.step}
-        for name, rollout in zip(("normal", "reflow"), rollouts, strict=True)
+    return {"type": str(request["env"]), "problem": problem} | {
+        rollout.side: {"infer": rollout.infer, "step": rollout.step} for rollout in rollouts
     }
-    return {"type": str(request["env"]), "problem": problem, **sides}
 
 
-def steps_of(contenders: tuple[Contender, Contender]) -> int:
-    """How many steps a rollout takes: two chunks of the policy that executes more of each."""
+def rollout_steps(policies: Mapping[str, LoadedPolicy]) -> int:
+    """The steps of a rollout: two chunks of the policy that executes more of each chunk."""
     return min(
-        MOST,
-        max(LEAST, 2 * max(contender.policy.config.n_action_steps for contender in contenders)),
+        MAX_STEPS,
+        max(
+            MIN_STEPS, 2 * max(loaded.policy.config.n_action_steps for loaded in policies.values())
+        ),
     )
 
 
 def _config(request: Mapping[str, Any]) -> EnvConfig:
-    kind, _, task = str(request["env"]).partition(":")
+    env_type, _, task = str(request["env"]).partition(":")
     try:
         register_third_party_plugins()
         if request.get("env_package"):
+            # The user's package, named on the command line.
             importlib.import_module(str(request["env_package"]))
-        made: EnvConfig = make_env_config(kind, **({"task": task} if task else {}))
+        return make_env_config(env_type, **({"task": task} if task else {}))
     except Exception as error:
-        raise EnvironmentInvalid(
-            f"the environment {request['env']} is not known: {sentence(error)}"
-        ) from error
-    return made
+        raise InvalidRequest(f"unknown environment {request['env']}: {one_line(error)}") from error

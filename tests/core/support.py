@@ -1,7 +1,6 @@
-"""What the training core's tests build with.
+"""Tiny configs, teachers and batches, and LeRobot's commands in a subprocess.
 
-Tiny configs, teachers, batches, and a way to run LeRobot's commands. The fixtures are in
-conftest.py.
+The fixtures are in conftest.py.
 """
 
 from __future__ import annotations
@@ -17,18 +16,14 @@ import pytest
 import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-sys.argv[
-    1:
-] = []  # the plugin and LeRobot's parser read the command line, and pytest's is not theirs
+sys.argv[1:] = []  # the plugin and LeRobot's parser read the command line; pytest's is not for them
 
 from lerobot.configs.types import FeatureType, PolicyFeature
 from lerobot.policies.factory import make_pre_post_processors
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 
-torch.set_num_threads(
-    1
-)  # tiny tensors: a second thread only waits, and on a busy machine it waits long
+torch.set_num_threads(1)  # tiny tensors: a second thread only waits
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTION_DIMS, STATE_DIMS, CHUNK = 6, 6, 10
@@ -47,8 +42,10 @@ _spec.loader.exec_module(vlm_folder)
 def smolvla_config(vlm: Path, **changes: Any) -> SmolVLAConfig:
     """The config of a tiny SmolVLA with one camera."""
     settings: dict[str, Any] = {
-        "vlm_model_name": str(vlm), "load_vlm_weights": True, "num_vlm_layers": 4, "chunk_size": CHUNK, "n_action_steps": CHUNK,
-        "max_action_dim": 8, "max_state_dim": 8, "resize_imgs_with_padding": (64, 64), "device": "cpu", "push_to_hub": False,
+        "vlm_model_name": str(vlm), "load_vlm_weights": True, "num_vlm_layers": 4,
+        "chunk_size": CHUNK, "n_action_steps": CHUNK,
+        "max_action_dim": 8, "max_state_dim": 8, "resize_imgs_with_padding": (64, 64),
+        "device": "cpu", "push_to_hub": False,
         "input_features": {
             CAMERA: PolicyFeature(type=FeatureType.VISUAL, shape=(3, 64, 64)),
             "observation.state": PolicyFeature(type=FeatureType.STATE, shape=(STATE_DIMS,)),
@@ -59,7 +56,10 @@ def smolvla_config(vlm: Path, **changes: Any) -> SmolVLAConfig:
 
 
 def save_teacher(folder: Path, config: SmolVLAConfig) -> Path:
-    """A checkpoint of a random SmolVLA whose velocity bends enough for ten steps and one to differ, with processors."""
+    """Save a random SmolVLA with processors.
+
+    Its paths bend enough for one step and ten to differ.
+    """
     torch.manual_seed(1)
     policy = SmolVLAPolicy(config)
     with torch.no_grad():
@@ -107,7 +107,10 @@ sys.meta_path.insert(0, Refuse())
 def python(
     *arguments: object, env: dict[str, str] | None = None, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Runs Python with its output captured; fails the test with that output when it fails."""
+    """Run Python and capture its output.
+
+    With `check`, a failure fails the test and shows the output.
+    """
     done = subprocess.run(
         [sys.executable, *map(str, arguments)],
         env={
@@ -124,7 +127,8 @@ def python(
     )
     if check and done.returncode:
         pytest.fail(
-            f"{arguments} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+            f"{arguments} ended with "
+            f"{done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
         )
     return done
 
@@ -132,8 +136,10 @@ def python(
 def train_arguments(dataset: Path, out: Path, *more: str, steps: int = 4) -> list[str]:
     """The arguments of a short offline `lerobot-train` run on the CPU."""
     return [
-        "--policy.push_to_hub=false", "--policy.device=cpu", "--dataset.repo_id=local/tiny", f"--dataset.root={dataset}",
-        f"--steps={steps}", "--batch_size=4", "--save_freq=2", "--log_freq=1", "--num_workers=0", "--wandb.enable=false",
+        "--policy.push_to_hub=false", "--policy.device=cpu", "--dataset.repo_id=local/tiny",
+        f"--dataset.root={dataset}",
+        f"--steps={steps}", "--batch_size=4", "--save_freq=2", "--log_freq=1", "--num_workers=0",
+        "--wandb.enable=false",
         f"--output_dir={out}", *more,
     ]  # fmt: skip
 
@@ -141,5 +147,5 @@ def train_arguments(dataset: Path, out: Path, *more: str, steps: int = 4) -> lis
 def lerobot_train(
     *arguments: str, env: dict[str, str] | None = None, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Runs stock `lerobot-train`."""
+    """Run stock `lerobot-train`."""
     return python("-m", "lerobot.scripts.lerobot_train", *arguments, env=env, check=check)
