@@ -1,12 +1,10 @@
-"""Makes the quickstart's dataset: a point robot that may drive to either of two goals.
-
-Neither the picture nor the state says which.
+"""Make the quickstart's dataset: a point robot that drives to one of two goals.
 
     python make_dataset.py OUT
 
-An action is the displacement of one time step. One observation with several right answers is what
-makes a flow's paths bend: from any noise the first Euler step of the teacher points near the mean
-of the goals, where no demonstration ever goes.
+Neither the image nor the state shows which goal. An action is the displacement in one time step. A
+flow's paths bend where an observation has several valid actions: from any noise, the teacher's
+first Euler step points near the mean of the goals, where no demonstration goes.
 """
 
 from __future__ import annotations
@@ -30,16 +28,13 @@ FEATURES = {
 
 
 def make_dataset(root: Path) -> None:
-    """Writes the dataset.
-
-    Per episode one start and one goal, and a steady drive from one to the other.
-    """
+    """Write the dataset: each episode has one start, one goal and a steady drive between them."""
     dataset = LeRobotDataset.create(
         "local/two-goals", fps=10, features=FEATURES, root=root, use_videos=False
     )
     random = np.random.default_rng(0)
-    picture = np.full((EDGE, EDGE, 3), 40, dtype=np.uint8)
-    picture[28:36, 28:36] = 220
+    image = np.full((EDGE, EDGE, 3), 40, dtype=np.uint8)
+    image[28:36, 28:36] = 220
     for episode in range(EPISODES_PER_GOAL * len(GOALS)):
         start = random.normal(0, 0.05, 2)
         goal = GOALS[episode % len(GOALS)] + random.normal(0, 0.03, 2)
@@ -47,7 +42,7 @@ def make_dataset(root: Path) -> None:
         for _ in range(FRAMES):
             dataset.add_frame(
                 {
-                    CAMERA: picture,
+                    CAMERA: image,
                     "observation.state": start.astype(np.float32),
                     "action": step,
                     "task": "go to a goal",
@@ -58,7 +53,7 @@ def make_dataset(root: Path) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

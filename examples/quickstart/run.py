@@ -1,11 +1,9 @@
-"""The whole way in two minutes on a CPU, offline.
-
-A teacher, its reflow student, a baseline, the checkpoints' difference, and a table.
+"""A complete run in two minutes on a CPU, offline: teacher, student, baseline, diff, table.
 
     python examples/quickstart/run.py [--out DIR]
 
-Every training is stock `lerobot-train`. The student and the baseline have the same start (the
-teacher) and the same number of steps.
+All training is stock `lerobot-train`. The student and the baseline start from the teacher and train
+for the same number of steps.
 """
 
 from __future__ import annotations
@@ -26,16 +24,17 @@ ENVIRONMENT = {
     **os.environ,
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
-    "OMP_NUM_THREADS": "1",  # the model is tiny; threads would only wait for each other
+    "OMP_NUM_THREADS": "1",  # the model is tiny: more threads would only wait for each other
     "PYTHONWARNINGS": "ignore",
 }
 
 
 def train(out: Path, data: Path, steps: int, *options: str) -> subprocess.Popen[bytes]:
-    """Starts stock `lerobot-train`; its log goes to a file beside the run."""
+    """Start stock `lerobot-train`, with its log in a file next to the run's folder."""
     command = [
-        sys.executable, "-m", "lerobot.scripts.lerobot_train", "--dataset.repo_id=local/two-goals", f"--dataset.root={data}",
-        f"--output_dir={out}", f"--steps={steps}", f"--batch_size={BATCH}", "--save_freq=0", "--log_freq=50", "--num_workers=1",
+        sys.executable, "-m", "lerobot.scripts.lerobot_train", "--dataset.repo_id=local/two-goals",
+        f"--dataset.root={data}", f"--output_dir={out}", f"--steps={steps}",
+        f"--batch_size={BATCH}", "--save_freq=0", "--log_freq=50", "--num_workers=1",
         "--dataloader_multiprocessing_context=fork", "--wandb.enable=false",
         "--policy.push_to_hub=false", "--policy.device=cpu", *options,
     ]  # fmt: skip
@@ -44,9 +43,9 @@ def train(out: Path, data: Path, steps: int, *options: str) -> subprocess.Popen[
 
 
 def finish(name: str, run: subprocess.Popen[bytes], out: Path) -> Path:
-    """Waits for a training and returns its checkpoint.
+    """Wait for a training run and return its checkpoint.
 
-    Shows the end of its log and stops when it failed.
+    When it failed, print the end of its log and exit.
     """
     if run.wait():
         sys.exit(f"training the {name} failed:\n{out.with_suffix('.log').read_text()[-2000:]}")
@@ -54,39 +53,59 @@ def finish(name: str, run: subprocess.Popen[bytes], out: Path) -> Path:
 
 
 def python(*arguments: object, stderr: BinaryIO | None = None) -> int:
-    """Runs this Python in the foreground."""
+    """Run a script with this Python. Returns its exit status."""
     return subprocess.run(
         [sys.executable, *map(str, arguments)], env=ENVIRONMENT, check=False, stderr=stderr
     ).returncode
 
 
 def quickstart(out: Path) -> None:
-    """Does it all in the new folder `out`."""
+    """Run everything in the new folder `out`."""
     started = time.monotonic()
 
-    def say(what: str) -> None:
-        print(f"[{time.monotonic() - started:4.0f} s] {what}", flush=True)
+    def report(step: str) -> None:
+        print(f"[{time.monotonic() - started:4.0f} s] {step}", flush=True)
 
     out.mkdir(parents=True)
-    say("a tiny VLM folder and a dataset of drives to two goals")
-    making = [subprocess.Popen([sys.executable, str(HERE / name), str(out / made)], env=ENVIRONMENT, stderr=subprocess.DEVNULL)
-              for name, made in (("vlm_folder.py", "vlm"), ("make_dataset.py", "data"))]  # fmt: skip
-    if any(process.wait() for process in making):
-        sys.exit(
-            "making the VLM folder or the dataset failed; run vlm_folder.py and make_dataset.py by hand to see why"
+    report("making a tiny VLM folder and a dataset of drives to two goals")
+    scripts = {"vlm_folder.py": out / "vlm", "make_dataset.py": out / "data"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(HERE / name), str(folder)],
+            env=ENVIRONMENT,
+            stderr=subprocess.DEVNULL,
         )
-    say(f"the teacher: stock lerobot-train --policy.type=smolvla, {TEACHER_STEPS} steps")
-    architecture = ("--policy.type=smolvla", f"--policy.vlm_model_name={out / 'vlm'}", "--policy.load_vlm_weights=true", "--policy.num_vlm_layers=2",
-                    "--policy.resize_imgs_with_padding=[64,64]", "--policy.chunk_size=4", "--policy.n_action_steps=4", "--policy.max_action_dim=4",
-                    "--policy.optimizer_lr=8e-3", "--policy.scheduler_decay_lr=2e-4")  # fmt: skip
+        for name, folder in scripts.items()
+    ]
+    if any(process.wait() for process in processes):
+        sys.exit(
+            "making the VLM folder or the dataset failed; run vlm_folder.py and make_dataset.py to "
+            "see the error"
+        )
+    report(
+        f"training the teacher: stock lerobot-train --policy.type=smolvla, {TEACHER_STEPS} steps"
+    )
+    architecture = (
+        "--policy.type=smolvla", f"--policy.vlm_model_name={out / 'vlm'}",
+        "--policy.load_vlm_weights=true", "--policy.num_vlm_layers=2",
+        "--policy.resize_imgs_with_padding=[64,64]", "--policy.chunk_size=4",
+        "--policy.n_action_steps=4", "--policy.max_action_dim=4",
+        "--policy.optimizer_lr=8e-3", "--policy.scheduler_decay_lr=2e-4",
+    )  # fmt: skip
     teacher = finish(
         "teacher",
         train(out / "teacher", out / "data", TEACHER_STEPS, *architecture),
         out / "teacher",
     )
-    say(f"the student and the teacher-free baseline, {STUDENT_STEPS} steps each, side by side")
-    reflow = ("--policy.type=smolvla", "--policy.use_reflow=True", f"--policy.teacher_model_path={teacher}", "--policy.endpoint_mass=0.75",
-              "--policy.optimizer_lr=5e-3", "--policy.scheduler_decay_lr=1e-4")  # fmt: skip
+    report(
+        f"training the student and a baseline without a teacher, {STUDENT_STEPS} steps each, in "
+        "parallel"
+    )
+    reflow = (
+        "--policy.type=smolvla", "--policy.use_reflow=True",
+        f"--policy.teacher_model_path={teacher}", "--policy.endpoint_mass=0.75",
+        "--policy.optimizer_lr=5e-3", "--policy.scheduler_decay_lr=1e-4",
+    )  # fmt: skip
     student_run = train(out / "student", out / "data", STUDENT_STEPS, *reflow)
     high_noise = (
         "--policy.mix_real_data=1",
@@ -98,30 +117,22 @@ def quickstart(out: Path) -> None:
         finish("student", student_run, out / "student"),
         finish("baseline", baseline_run, out / "baseline"),
     )
-    say("what differs between the two checkpoints: ckpt diff teacher student")
+    report("comparing the checkpoints: ckpt diff teacher student")
     if python("-m", "ckpt_tools", "diff", os.path.relpath(teacher), os.path.relpath(student)) > 1:
         sys.exit("ckpt diff could not compare the two checkpoints")
-    say("the same observations and the same noise for all three")
+    report("evaluating all three on the same observations and noise")
     compared = (
-        "--teacher",
-        teacher,
-        "--student",
-        student,
-        "--baseline",
-        baseline,
-        "--dataset-root",
-        out / "data",
-        "--out",
-        out,
-    )
+        f"--teacher={teacher}", f"--student={student}", f"--baseline={baseline}",
+        f"--dataset-root={out / 'data'}", f"--out={out}",
+    )  # fmt: skip
     with (out / "evaluate.log").open("wb") as log:
         if python(HERE / "evaluate.py", *compared, stderr=log):
             sys.exit(f"the evaluation failed:\n{(out / 'evaluate.log').read_text()[-2000:]}")
-    say("done")
+    report("done")
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -129,7 +140,7 @@ def main() -> None:
         "--out",
         type=Path,
         default=Path("outputs/quickstart"),
-        help="replaced if it is an earlier quickstart (outputs/quickstart)",
+        help="output folder; an earlier quickstart in it is replaced (default: outputs/quickstart)",
     )
     out = parser.parse_args().out.resolve()
     if (out / "vlm/config.json").exists():

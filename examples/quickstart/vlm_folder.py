@@ -1,10 +1,8 @@
-"""Makes a SmolVLM folder that `--policy.vlm_model_name` accepts, offline.
-
-Config, tokenizer, image processor, random weights.
+"""Make a SmolVLM folder for `--policy.vlm_model_name`, offline, with random weights.
 
     python vlm_folder.py OUT [--size tiny|real] [--no-weights]
 
-`tiny` has every part of a SmolVLM at toy width; `real` has the architecture of
+`tiny` has all parts of a SmolVLM, very small; `real` has the architecture of
 SmolVLM2-500M-Video-Instruct. The tokenizer works on bytes.
 """
 
@@ -31,17 +29,21 @@ _STANDARD = ("unk_token", "bos_token", "pad_token")
 
 TEXT: dict[str, dict[str, Any]] = {
     "tiny": {
-        "vocab_size": 320, "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 4, "num_attention_heads": 3,
+        "vocab_size": 320, "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 4,
+        "num_attention_heads": 3,
         "num_key_value_heads": 1, "head_dim": 16, "max_position_embeddings": 512,
     },
     "real": {
-        "vocab_size": 49280, "hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32, "num_attention_heads": 15,
-        "num_key_value_heads": 5, "head_dim": 64, "max_position_embeddings": 8192, "rope_theta": 100000,
+        "vocab_size": 49280, "hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32,
+        "num_attention_heads": 15,
+        "num_key_value_heads": 5, "head_dim": 64, "max_position_embeddings": 8192,
+        "rope_theta": 100000,
     },
 }  # fmt: skip
 VISION: dict[str, dict[str, Any]] = {
     "tiny": {
-        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 64, "patch_size": 8,
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "image_size": 64, "patch_size": 8,
     },
     "real": {"hidden_size": 768, "num_attention_heads": 12, "image_size": 512, "patch_size": 16},
 }  # fmt: skip
@@ -50,7 +52,7 @@ IMAGE_TOKENS = {"tiny": 4, "real": 64}
 
 
 def make_vlm_folder(out: Path, size: str = "tiny", *, weights: bool = True) -> Path:
-    """The folder `out`, filled; the weights are drawn with seed 0 and stored in BF16."""
+    """Fill the folder `out` and return it. The weights are random with seed 0, in BF16."""
     out.mkdir(parents=True, exist_ok=True)
     _write_tokenizer(out)
     _write_processors(out, size)
@@ -120,17 +122,16 @@ def _write_processors(out: Path, size: str) -> None:
 
 
 def _write_weights(out: Path) -> None:
-    # Imported here because the folder without weights needs neither, and both take seconds.
+    # Imported here because both take seconds, and a folder without weights needs neither.
     import torch
     from transformers import AutoConfig, SmolVLMForConditionalGeneration
 
-    kept = (out / "config.json").read_text()
+    config = (out / "config.json").read_text()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        SmolVLMForConditionalGeneration(AutoConfig.from_pretrained(out)).to(
-            torch.bfloat16
-        ).save_pretrained(out)  # type: ignore[arg-type]  # transformers wraps nn.Module.to without its overloads
-    (out / "config.json").write_text(kept)  # saving rewrites it with this library's own defaults
+        vlm = SmolVLMForConditionalGeneration(AutoConfig.from_pretrained(out))
+        vlm.to(torch.bfloat16).save_pretrained(out)  # type: ignore[arg-type]  # has no overloads
+    (out / "config.json").write_text(config)  # save_pretrained replaced it with its defaults
 
 
 def _write_json(path: Path, value: object) -> None:
@@ -138,19 +139,21 @@ def _write_json(path: Path, value: object) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--size", choices=sorted(TEXT), default="tiny")
+    parser.add_argument("out", type=Path, help="output folder")
+    parser.add_argument(
+        "--size", choices=sorted(TEXT), default="tiny", help="size of the model (default: tiny)"
+    )
     parser.add_argument(
         "--no-weights",
         action="store_true",
-        help="leave the weights out: enough where load_vlm_weights is false",
+        help="write no weights; enough if load_vlm_weights is false",
     )
-    given = parser.parse_args()
-    make_vlm_folder(given.out, given.size, weights=not given.no_weights)
+    options = parser.parse_args()
+    make_vlm_folder(options.out, options.size, weights=not options.no_weights)
 
 
 if __name__ == "__main__":
