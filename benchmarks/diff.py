@@ -25,14 +25,23 @@ if TYPE_CHECKING:
 BLOCK = 1 << 24
 MANY = 100_000
 
-LOAD = "import sys; from safetensors.torch import load_file; loaded = [load_file(path) for path in sys.argv[1:]]"
-KEYS = "import sys; from safetensors import safe_open; file = safe_open(sys.argv[1], 'np'); print(len(file.keys()))"
-JSON = "import json, sys; file = open(sys.argv[1], 'rb'); print(len(json.loads(file.read(int.from_bytes(file.read(8), 'little')))))"
+LOAD = (
+    "import sys; from safetensors.torch import load_file; loaded = [load_file(path) for path in"
+    " sys.argv[1:]]"
+)
+KEYS = (
+    "import sys; from safetensors import safe_open; file = safe_open(sys.argv[1], 'np');"
+    " print(len(file.keys()))"
+)
+JSON = (
+    "import json, sys; file = open(sys.argv[1], 'rb');"
+    " print(len(json.loads(file.read(int.from_bytes(file.read(8), 'little')))))"
+)
 PARSE = "import sys; from ckpt_tools.api import read; print(len(read(sys.argv[1]).tensors))"
 
 
 def full_size(folder: Path, prefixes: tuple[str, ...]) -> Path:
-    """Return a file with the tensors of a full-size SmolVLA policy in the profile of load_vlm_weights=false, once under every prefix."""
+    """Return a file with a full-size SmolVLA's tensors (load_vlm_weights=false) under every prefix."""
     shapes = [
         (prefix + name, dtype_of(name, load_vlm_weights=False), shape)
         for prefix in prefixes
@@ -84,7 +93,8 @@ def main() -> None:
     )
     both = [str(normal), str(reflow)]
     print(
-        f"\n### Diff of two full-size checkpoints ({normal.stat().st_size / 1e9:.1f} and {reflow.stat().st_size / 1e9:.1f} GB, 500 and 1000 tensors)\n"
+        f"\n### Diff of two full-size checkpoints ({normal.stat().st_size / 1e9:.1f} and"
+        f" {reflow.stat().st_size / 1e9:.1f} GB, 500 and 1000 tensors)\n"
     )
     compete(
         [

@@ -1,4 +1,7 @@
-"""Makes a full-size SmolVLA checkpoint and VLM folder with random weights, in seconds and without a download. For benchmarks and slow tests."""
+"""Make a full-size SmolVLA checkpoint and VLM folder with random weights, without a download.
+
+For benchmarks and slow tests; it takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,8 @@ def config(vlm: Path, cameras: int = 1) -> SmolVLAConfig:
     }
     features["observation.state"] = PolicyFeature(type=FeatureType.STATE, shape=(ACTION_DIMS,))
     return SmolVLAConfig(
-        vlm_model_name=str(vlm), load_vlm_weights=True, device="cpu", push_to_hub=False, input_features=features,
+        vlm_model_name=str(vlm), load_vlm_weights=True, device="cpu", push_to_hub=False,
+        input_features=features,
         output_features={"action": PolicyFeature(type=FeatureType.ACTION, shape=(ACTION_DIMS,))},
     )  # fmt: skip
 

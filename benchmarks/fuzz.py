@@ -161,7 +161,8 @@ def main() -> None:
             slowest = max(slowest, time.perf_counter() - start)
     total = sum(outcomes.values())
     print(
-        f"{total:,} inputs, slowest {slowest:.2f} s, peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
+        f"{total:,} inputs, slowest {slowest:.2f} s, peak memory"
+        f" {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
     )
     for outcome, count in outcomes.most_common():
         print(f"{count:>9,}  {outcome}")

@@ -82,12 +82,14 @@ def main() -> None:
     for folder in (one, two, sharded(two, BUILD / "reflow-sharded", ckpt)):
         files = sorted(folder.glob("model*.safetensors"))
         print(
-            f"\n### {sum(path.stat().st_size for path in files):,} bytes of weights, {len(files)} file{'s' * (len(files) > 1)}, {os.cpu_count()} cores\n"
+            f"\n### {sum(path.stat().st_size for path in files):,} bytes of weights,"
+            f" {len(files)} file{'s' * (len(files) > 1)}, {os.cpu_count()} cores\n"
         )
         racing = contenders(folder, ckpt, python)
         compete(racing, rounds)
         print(
-            f"\nof it the process's own: {', '.join(f'{contender.name} {own_memory(contender):.0f} MB' for contender in racing)}"
+            "\nof it the process's own:"
+            f" {', '.join(f'{contender.name} {own_memory(contender):.0f} MB' for contender in racing)}"
         )
 
 

@@ -26,7 +26,8 @@ LAUNCH = """
 import os, sys, time
 null = os.open(os.devnull, os.O_WRONLY)
 start = time.perf_counter()
-pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, null, 1), (os.POSIX_SPAWN_DUP2, null, 2)])
+actions = [(os.POSIX_SPAWN_DUP2, null, 1), (os.POSIX_SPAWN_DUP2, null, 2)]
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=actions)
 _, status, usage = os.wait4(pid, 0)
 wall = time.perf_counter() - start
 print(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, os.waitstatus_to_exitcode(status))
@@ -64,7 +65,10 @@ class Contender:
 
 
 def compete(contenders: list[Contender], rounds: int) -> None:
-    """Run every contender once to warm the caches, then `rounds` times in turns, and print a Markdown table. Ratios are to the first."""
+    """Run every contender once to warm up, then `rounds` times in turns; print a Markdown table.
+
+    Ratios are to the first.
+    """
     for contender in contenders:
         contender.run()
         contender.wall.clear()
@@ -82,12 +86,13 @@ def compete(contenders: list[Contender], rounds: int) -> None:
         )
         wall = f"{statistics.median(contender.wall):.3f} s ({min(contender.wall):.3f})"
         print(
-            f"| {contender.name} | {wall} | {statistics.median(contender.cpu):.3f} s | {max(contender.peak):.0f} MB | {ratio:.1f} |"
+            f"| {contender.name} | {wall} | {statistics.median(contender.cpu):.3f} s |"
+            f" {max(contender.peak):.0f} MB | {ratio:.1f} |"
         )
 
 
 def installed(command: str, what: str) -> str:
-    """Return the path of a command in the environment that the benchmark makes for all that it compares, this checkout included."""
+    """Return the path of a command in the environment with all contenders, this checkout included."""
     python = ENVIRONMENT / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)

@@ -38,9 +38,13 @@ DOWNLOAD = """
 import subprocess, sys
 from huggingface_hub import snapshot_download
 folders = [snapshot_download(name) for name in sys.argv[1:]]
-sys.exit(subprocess.run([sys.executable, "-m", "ckpt_tools", "diff", *folders], stdout=subprocess.DEVNULL).returncode - 1)
+command = [sys.executable, "-m", "ckpt_tools", "diff", *folders]
+sys.exit(subprocess.run(command, stdout=subprocess.DEVNULL).returncode - 1)
 """
-HEADERS = "import sys; from huggingface_hub import get_safetensors_metadata as ask; print([len(ask(name).weight_map) for name in sys.argv[1:]])"
+HEADERS = (
+    "import sys; from huggingface_hub import get_safetensors_metadata as ask;"
+    " print([len(ask(name).weight_map) for name in sys.argv[1:]])"
+)
 
 
 class Run(NamedTuple):
@@ -125,7 +129,8 @@ def main() -> None:
             hub.add_repo(name, held)
         run(hub, contenders["`ckpt diff hf://… hf://…`"])  # the stand-in has its own sums to make
         print(
-            f"\n### Diff of two full-size checkpoints on the Hub ({total / 1e9:.1f} GB, 500 and 1000 tensors)\n"
+            f"\n### Diff of two full-size checkpoints on the Hub ({total / 1e9:.1f} GB, 500"
+            " and 1000 tensors)\n"
         )
         runs: dict[str, list[Run]] = {name: [] for name in contenders}
         for _ in range(rounds):
@@ -133,13 +138,16 @@ def main() -> None:
                 runs[name].append(run(hub, command))
     first = next(iter(runs.values()))[0].received
     print(
-        "| | requests | for one file, at most | bytes | bytes, times the first | time on localhost, median |"
+        "| | requests | for one file, at most | bytes | bytes, times the first | time on"
+        " localhost, median |"
     )
     print("|---|---:|---:|---:|---:|---:|")
     for name, measured in runs.items():
         seconds = statistics.median(one.seconds for one in measured)
         print(
-            f"| {name} | {measured[0].requests} | {measured[0].most} | {measured[0].received:,} | {measured[0].received / first:,.1f} | {seconds:.1f} s |"
+            f"| {name} | {measured[0].requests} | {measured[0].most} |"
+            f" {measured[0].received:,} | {measured[0].received / first:,.1f} |"
+            f" {seconds:.1f} s |"
         )
 
 

@@ -29,13 +29,15 @@ PREFIX = "teacher."
 FILTER = f"""
 import os, sys
 from safetensors.torch import load_file, save_file
-save_file({{name: tensor for name, tensor in load_file(sys.argv[1]).items() if not name.startswith({PREFIX!r})}}, sys.argv[2])
+tensors = load_file(sys.argv[1])
+save_file({{name: tensors[name] for name in tensors if not name.startswith({PREFIX!r})}}, sys.argv[2])
 os.fsync(os.open(sys.argv[2], os.O_RDONLY))
 """
 NARROW = """
 import os, sys, torch
 from safetensors.torch import load_file, save_file
-save_file({name: tensor.to(torch.bfloat16) for name, tensor in load_file(sys.argv[1]).items()}, sys.argv[2])
+tensors = load_file(sys.argv[1])
+save_file({name: tensors[name].to(torch.bfloat16) for name in tensors}, sys.argv[2])
 os.fsync(os.open(sys.argv[2], os.O_RDONLY))
 """
 
@@ -88,7 +90,8 @@ def main() -> None:
     remove, file = ["rm", "-rf", str(out)], str(out / "model.safetensors")
     begin = (remove, ["mkdir", str(out)])
     print(
-        f"\n### Sanitize {dirty.stat().st_size / 1e9:.1f} GB, of which {normal.stat().st_size / 1e9:.1f} GB stay\n"
+        f"\n### Sanitize {dirty.stat().st_size / 1e9:.1f} GB, of which"
+        f" {normal.stat().st_size / 1e9:.1f} GB stay\n"
     )
     compete(
         [

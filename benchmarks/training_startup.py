@@ -31,7 +31,8 @@ from lerobot_policy_smolvla_reflow import SmolVLAReflowConfig
 from lerobot_policy_smolvla_reflow.modeling_smolvla_reflow import SmolVLAReflowPolicy
 from benchmarks import full_size
 teacher, vlm = sys.argv[1:3]
-status = lambda key: int(open('/proc/self/status').read().partition(key + ':')[2].split()[0]) / 1024  # ru_maxrss would include the parent's
+# ru_maxrss would include the parent's.
+status = lambda key: int(open('/proc/self/status').read().partition(key + ':')[2].split()[0]) / 1024
 anonymous = [status('RssAnon')]
 def watch():
     while True:
@@ -47,16 +48,24 @@ student = SmolVLAPolicy(config)
 teacher = SmolVLAPolicy.from_pretrained(teacher)
 student.load_state_dict(teacher.state_dict())
 """,
-    "now": "student = SmolVLAReflowPolicy(SmolVLAReflowConfig(teacher_model_path=teacher, device='cpu'))",
-    "now, share_vlm": "student = SmolVLAReflowPolicy(SmolVLAReflowConfig(teacher_model_path=teacher, device='cpu', share_vlm=True))",
+    "now": (
+        "student = SmolVLAReflowPolicy(SmolVLAReflowConfig(teacher_model_path=teacher,"
+        " device='cpu'))"
+    ),
+    "now, share_vlm": (
+        "student = SmolVLAReflowPolicy(SmolVLAReflowConfig(teacher_model_path=teacher,"
+        " device='cpu', share_vlm=True))"
+    ),
 }
 TELL = """
-print(json.dumps({'seconds': time.perf_counter() - start, 'resident': status('VmHWM') - before, 'anonymous': max(anonymous) - anonymous[0]}))
+seconds, resident = time.perf_counter() - start, status('VmHWM') - before
+anonymous = max(anonymous) - anonymous[0]
+print(json.dumps({'seconds': seconds, 'resident': resident, 'anonymous': anonymous}))
 """
 
 
 def run(way: str, teacher: Path, vlm: Path) -> dict[str, float]:
-    """Wall seconds, and growth of the resident and of the anonymous peak in MiB, of one start-up in a fresh process."""
+    """Wall seconds, and growth of the resident and anonymous peaks in MiB, of one fresh start-up."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(HERE.parent),

@@ -1,4 +1,6 @@
-"""A full-size reflow step with and without the shared prefix, and a step on stored pairs against plain LeRobot training. One process.
+"""A full-size reflow step with and without the shared prefix, and on stored pairs.
+
+Against plain LeRobot training, in one process.
 
     python -m benchmarks.training_step [--cameras 1 3] [--rows 1] [--rounds 3] [--threads 2] [--f32]
 
@@ -129,21 +131,28 @@ def measure(cameras: int, given: argparse.Namespace, folder: Path) -> None:
             step()
             seconds[way].append(time.perf_counter() - start)
     print(
-        f"\n{cameras} camera{'s' if cameras > 1 else ''}, {given.rows} rows, {'F32' if given.f32 else 'BF16 as trained'}"
+        f"\n{cameras} camera{'s' if cameras > 1 else ''}, {given.rows} rows,"
+        f" {'F32' if given.f32 else 'BF16 as trained'}"
     )
     for way, taken in seconds.items():
         print(f"  {way:<38}{median(taken):>8.2f} s   ({min(taken):.2f} to {max(taken):.2f})")
     print(
-        f"  shared prefix is faster by             {median(seconds[separate]) / median(seconds[shared]):>8.2f} times"
+        "  shared prefix is faster by            "
+        f" {median(seconds[separate]) / median(seconds[shared]):>8.2f} times"
     )
     print(
-        f"  stored pairs, time of a plain step     {median(seconds[stored]) / median(seconds[plain]):>8.2f} times"
+        "  stored pairs, time of a plain step    "
+        f" {median(seconds[stored]) / median(seconds[plain]):>8.2f} times"
     )
     print(
-        f"  loss apart {abs(float(losses[shared] / losses[separate]) - 1):.1e}, gradients apart {apart:.1e} (largest of all tensors, relative)"
+        f"  loss apart {abs(float(losses[shared] / losses[separate]) - 1):.1e}, gradients"
+        f" apart {apart:.1e} (largest of all tensors, relative)"
     )
     print(
-        f"  peak resident set so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB",
+        (
+            "  peak resident set so far"
+            f" {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
+        ),
         flush=True,
     )
 

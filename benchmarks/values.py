@@ -1,4 +1,6 @@
-"""What comparing all values of two full-size checkpoints costs, against `sft diff --delta` and against reading both once on all cores.
+"""The cost of comparing all values of two full-size checkpoints.
+
+Against `sft diff --delta` and against reading both once on all cores.
 
     python -m benchmarks.values [ROUNDS]
 
@@ -50,7 +52,7 @@ def drop(folder: Path) -> None:
 
 
 def trained(normal: Path, folder: Path) -> Path:
-    """Return a checkpoint like `normal` in which the last bits of every number, those of the mantissa's end, are others."""
+    """Return a checkpoint like `normal` with other trailing mantissa bits in every number."""
     path = folder / "model.safetensors"
     checkpoint = read(str(normal))
     file = checkpoint.weights[0]
@@ -128,7 +130,8 @@ def cold(racers: list[Contender], folders: tuple[Path, ...], rounds: int) -> Non
             mine / base for mine, base in zip(racer.wall, racers[0].wall, strict=True)
         )
         print(
-            f"| {racer.name} | {statistics.median(racer.wall):.3f} s ({min(racer.wall):.3f}) | {ratio:.1f} |"
+            f"| {racer.name} | {statistics.median(racer.wall):.3f} s ({min(racer.wall):.3f})"
+            f" | {ratio:.1f} |"
         )
 
 
@@ -141,7 +144,8 @@ def main() -> None:
     size = sum((folder / "model.safetensors").stat().st_size for folder in (a, b))
     racers = contenders(a, b)
     print(
-        f"\n### Values of two full-size checkpoints, {size:,} bytes, all of 500 tensors changed; in the page cache\n"
+        f"\n### Values of two full-size checkpoints, {size:,} bytes, all of 500 tensors"
+        " changed; in the page cache\n"
     )
     compete(racers, rounds)
     print("\n### The same from the disk\n")

@@ -35,7 +35,7 @@ while count := os.preadv(descriptor, [buffer], at):
 
 
 def policy(folder: Path) -> Path:
-    """Return a full-size policy in the profile of load_vlm_weights=true, 0.9 GB of plausible numbers, with the configs and processors of a fixture."""
+    """Return a full-size policy (load_vlm_weights=true, 0.9 GB) with a fixture's other files."""
     path = folder / "model.safetensors"
     placed = header.layout(
         Tensor(name, dtype, shape, "", 0, header.nbytes(dtype, shape))

@@ -1,4 +1,6 @@
-"""Compile `ckpt_tools/values/kernels.c` to `libkernels.so` beside it, when the package is built or installed. Or: python tools/build_kernels.py.
+"""Compile `ckpt_tools/values/kernels.c` to `libkernels.so` beside it.
+
+Runs when the package is built or installed, or by hand: python tools/build_kernels.py.
 
 The compiler is Zig's, which pip brings for every system: none has to be there, and every system's
 sums come from one compiler. Nothing is kept in caches.
@@ -72,7 +74,8 @@ def build(library: Path = LIBRARY, *flags: str) -> None:
         )
         if done.returncode:
             raise RuntimeError(
-                f"{SOURCE} could not be compiled by Zig (pip install ziglang): {done.stderr.strip()}"
+                f"{SOURCE} could not be compiled by Zig (pip install ziglang):"
+                f" {done.stderr.strip()}"
             )
         aside = library.with_suffix(f".{os.getpid()}")
         try:
@@ -83,7 +86,7 @@ def build(library: Path = LIBRARY, *flags: str) -> None:
 
 
 def _target() -> list[str]:
-    """Return the flags for any processor of this kind, on systems as old as the wheel's tag says."""
+    """Return the flags for any processor of this kind and systems as old as the wheel's tag."""
     architecture = _ARCHITECTURES.get(platform.machine().lower())
     system = "macos.11.0" if sys.platform == "darwin" else "linux"
     return ["-target", f"{architecture}-{system}"] if architecture else []
@@ -91,7 +94,8 @@ def _target() -> list[str]:
 
 def tag() -> str:
     """Return the tag of a wheel for any Python on this kind of machine."""
-    return f"py3-none-{'macosx_11_0' if sys.platform == 'darwin' else 'linux'}_{platform.machine().lower()}"
+    system = "macosx_11_0" if sys.platform == "darwin" else "linux"
+    return f"py3-none-{system}_{platform.machine().lower()}"
 
 
 class SumsHook(BuildHookInterface[Any]):

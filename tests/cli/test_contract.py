@@ -82,7 +82,10 @@ def test_differences_that_are_ignored_are_no_differences() -> None:
         ),
         (
             ["show", NORMAL, "--tree", "--format", "json"],
-            "--tree is for reading: it goes with text, markdown and html; the JSON lists every tensor anyway",
+            (
+                "--tree is for reading: it goes with text, markdown and html; the JSON lists"
+                " every tensor anyway"
+            ),
         ),
         (["show", "fixtures/absent"], "fixtures/absent: there is nothing here; check the spelling"),
         (

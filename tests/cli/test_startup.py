@@ -49,7 +49,10 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
 
 
 def test_a_whole_diff_into_a_pipe_loads_nothing_heavy() -> None:
-    statement = "from ckpt_tools.cli.main import main; main(['diff', 'fixtures/normal', 'fixtures/reflow']); print()"
+    statement = (
+        "from ckpt_tools.cli.main import main; main(['diff', 'fixtures/normal',"
+        " 'fixtures/reflow']); print()"
+    )
     assert heavy_modules_after(statement) == []
 
 

@@ -57,7 +57,7 @@ SEGMENTS = (
     "teacher",
     "",
 )
-"""Wrappers, layer numbers, a number in a second spelling, words, and the empty segment that dots at the ends make."""
+"""Wrappers, layer numbers, a second spelling of a number, words, empty segments."""
 
 names = st.lists(st.sampled_from(SEGMENTS), min_size=1, max_size=6).map(".".join)
 shapes = st.sampled_from([(), (2,), (3,), (2, 3)])

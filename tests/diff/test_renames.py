@@ -37,7 +37,7 @@ HOURS_IF_QUADRATIC = 300
 
 @pytest.fixture
 def diff(made: Make) -> Callable[[NamedShapes, NamedShapes], Diff]:
-    """Return a function that compares two lists of (name, shape), and checks on the way that the other way round is the inverse."""
+    """Return a function that compares two lists of (name, shape) and checks the inverse too."""
 
     def compared(a: NamedShapes, b: NamedShapes) -> Diff:
         left, right = made(a), made(b)
@@ -312,7 +312,11 @@ from ckpt_tools.checkpoint.dtype import Dtype
 
 gc.disable()
 def tensors(*names):
-    return [Tensor(name.format(number), Dtype.F32, (4,), "m", 0, 16) for name in names for number in range(25_000)]
+    return [
+        Tensor(name.format(number), Dtype.F32, (4,), "m", 0, 16)
+        for name in names
+        for number in range(25_000)
+    ]
 old = tensors("moved.p{}.w", "wrapped.p{}.w", "alone{}.w", "left.q{}.w")
 new = tensors("teacher.moved.p{}.w", "wrapped.module.p{}.w", "alone{}.v.w", "right.q{}.w")
 for rename in match(old, new):
@@ -347,8 +351,12 @@ from ckpt_tools.checkpoint.model import Checkpoint, Tensor, TensorFile
 from ckpt_tools.checkpoint.dtype import Dtype
 
 def checkpoint(*names):
-    tensors = tuple(Tensor(name, Dtype.F32, (1,), "m", 4 * number, 4 * number + 4) for number, name in enumerate(names))
-    return Checkpoint(where="", root="", weights=(TensorFile(path="m", size=8, payload_start=4, tensors=tensors, metadata=None),))
+    tensors = tuple(
+        Tensor(name, Dtype.F32, (1,), "m", 4 * number, 4 * number + 4)
+        for number, name in enumerate(names)
+    )
+    file = TensorFile(path="m", size=8, payload_start=4, tensors=tensors, metadata=None)
+    return Checkpoint(where="", root="", weights=(file,))
 diff = compare(checkpoint("x"), checkpoint("a." * 500_000, "0." * 200_000))
 print(len(tell(diff)))
 """

@@ -1,4 +1,4 @@
-"""Golden outputs of `ckpt show`, `ckpt diff` and `ckpt sanitize --dry-run` for the fixtures, byte for byte, in `golden/`.
+"""Golden outputs of `ckpt show`, `ckpt diff` and `ckpt sanitize --dry-run`, in `golden/`.
 
 After a change that is meant to change them:
 

@@ -1,4 +1,4 @@
-"""Names and values come from files, and a terminal, a web page and a script obey what they are sent.
+"""Names and values from files that a terminal, a web page or a script would obey.
 
 control     no control, format or line-separating character of a file reaches text, Markdown or a
 terminal width       no line on a terminal is wider than the terminal, whatever it says markup
@@ -93,7 +93,7 @@ HOSTILE = (
 
 
 def write(folder: Path, names: Iterable[str], *, hostile_config: bool) -> str:
-    """Write a checkpoint with tensors of these names, and with the same strings in its metadata, config, processors and file names."""
+    """Write a checkpoint with these strings as tensor names, metadata, config and file names."""
     folder.mkdir(parents=True)
     placed = header.layout(Tensor(name, Dtype.F32, (1,), "", 0, 4) for name in dict.fromkeys(names))
     metadata = [(f"m{name}", name) for name in HOSTILE] if hostile_config else None
@@ -166,7 +166,7 @@ PAGES = ("diff", "full", "back", "show", "tree")
 
 
 def obeyed(output: str) -> list[str]:
-    """Return the lines with characters that a terminal or an editor acts upon instead of showing."""
+    """Return the lines with characters that a terminal or an editor acts upon."""
     bad = re.compile("[^\n]")
     return [
         line

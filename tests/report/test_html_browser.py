@@ -204,7 +204,8 @@ def test_a_cell_of_the_map_says_its_number_with_the_focus_and_under_the_pointer(
     )
     assert (
         browser.value(
-            "[...document.querySelectorAll('.heat td span')].filter(one => getComputedStyle(one).opacity == 1).length"
+            "[...document.querySelectorAll('.heat td span')].filter(one =>"
+            " getComputedStyle(one).opacity == 1).length"
         )
         == 1
     )

@@ -260,7 +260,8 @@ def test_sarif_says_where_and_which_and_what_is_lived_with() -> None:
 def test_github_commands_are_escaped() -> None:
     odd = Finding("CK301", Severity.ERROR, "100% of\r\nit::error::", "a,b:c%.json", "x")
     assert github.render(verification(odd)).split("\n")[0] == (
-        "::error file=out/a%2Cb%3Ac%25.json,title=CK301 teacher-weights::x: 100%25 of\\r\\nit::error::"
+        "::error file=out/a%2Cb%3Ac%25.json,title=CK301 teacher-weights::x: 100%25"
+        " of\\r\\nit::error::"
     )
 
 

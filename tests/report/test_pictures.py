@@ -134,9 +134,9 @@ def test_values_that_became_nan_are_framed_however_little_the_rest_changed() -> 
     (block,) = change_map(values(broken, layer("a", "1", 0)))
     assert isinstance(block, HeatMap)
     assert [kind for kind, _ in cells(block)] == ["h0 bad", "h0"]
-    assert (
-        cells(block)[0][1]
-        == "a, layer 0: 1 of 9 tensors changed: rel. L2 0 %, largest |B - A| 0, 2 values not finite on one side"
+    assert cells(block)[0][1] == (
+        "a, layer 0: 1 of 9 tensors changed: rel. L2 0 %, largest |B - A| 0, 2 values not"
+        " finite on one side"
     )
 
 
@@ -144,9 +144,9 @@ def test_what_is_within_the_tolerance_is_said_to_be() -> None:
     close = layer("a", "0", 0.02)._replace(close=5)
     (block,) = change_map(values(close, layer("a", "1", 0)))
     assert isinstance(block, HeatMap)
-    assert (
-        cells(block)[0][1]
-        == "a, layer 0: 0 of 9 tensors changed, 5 within the tolerance: rel. L2 0.67 % … 2 %, largest |B - A| 0.0004"
+    assert cells(block)[0][1] == (
+        "a, layer 0: 0 of 9 tensors changed, 5 within the tolerance: rel. L2 0.67 % … 2 %,"
+        " largest |B - A| 0.0004"
     )
 
 
