@@ -41,7 +41,7 @@ PARSE = "import sys; from ckpt_tools.api import read; print(len(read(sys.argv[1]
 
 
 def full_size(folder: Path, prefixes: tuple[str, ...]) -> Path:
-    """Return a file with a full-size SmolVLA's tensors (load_vlm_weights=false) under every prefix."""
+    """Return a file with the tensors of a full-size SmolVLA under every prefix."""
     shapes = [
         (prefix + name, dtype_of(name, load_vlm_weights=False), shape)
         for prefix in prefixes

@@ -87,10 +87,8 @@ def main() -> None:
         )
         racing = contenders(folder, ckpt, python)
         compete(racing, rounds)
-        print(
-            "\nof it the process's own:"
-            f" {', '.join(f'{contender.name} {own_memory(contender):.0f} MB' for contender in racing)}"
-        )
+        memory = (f"{contender.name} {own_memory(contender):.0f} MB" for contender in racing)
+        print(f"\nof it the process's own: {', '.join(memory)}")
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def compete(contenders: list[Contender], rounds: int) -> None:
 
 
 def installed(command: str, what: str) -> str:
-    """Return the path of a command in the environment with all contenders, this checkout included."""
+    """Return a command's path in the environment with all contenders and this checkout."""
     python = ENVIRONMENT / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)

@@ -30,7 +30,8 @@ FILTER = f"""
 import os, sys
 from safetensors.torch import load_file, save_file
 tensors = load_file(sys.argv[1])
-save_file({{name: tensors[name] for name in tensors if not name.startswith({PREFIX!r})}}, sys.argv[2])
+kept = {{name: tensors[name] for name in tensors if not name.startswith({PREFIX!r})}}
+save_file(kept, sys.argv[2])
 os.fsync(os.open(sys.argv[2], os.O_RDONLY))
 """
 NARROW = """

@@ -65,7 +65,7 @@ print(json.dumps({'seconds': seconds, 'resident': resident, 'anonymous': anonymo
 
 
 def run(way: str, teacher: Path, vlm: Path) -> dict[str, float]:
-    """Wall seconds, and growth of the resident and anonymous peaks in MiB, of one fresh start-up."""
+    """Wall seconds and growth of the resident and anonymous peaks in MiB of one start-up."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(HERE.parent),

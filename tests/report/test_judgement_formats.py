@@ -123,9 +123,13 @@ def disallowed(element: Element) -> list[str]:
         if use == "required" and element.get(name) is None
     ]
     parts = kind.findall(f"{XS}sequence/{XS}element") if kind is not None else []
-    expected = "".join(
-        f"(<{part.get('ref')}>){{{part.get('minOccurs', '1')},{part.get('maxOccurs', '1').replace('unbounded', '')}}}"
+    bounds = [
+        (part.get("minOccurs", "1"), part.get("maxOccurs", "1").replace("unbounded", ""))
         for part in parts
+    ]
+    expected = "".join(
+        f"(<{part.get('ref')}>){{{low},{high}}}"
+        for part, (low, high) in zip(parts, bounds, strict=True)
     )
     children = "".join(f"<{child.tag}>" for child in element)
     wrong += [] if re.fullmatch(expected, children) else [f"{element.tag}: {children}"]
