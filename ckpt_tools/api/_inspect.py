@@ -18,7 +18,7 @@ from ckpt_tools.progress import Progress, ignore
 from ckpt_tools.storage.files import remote_not_supported
 from ckpt_tools.storage.session import hub_session, is_remote, transfer_stats
 from ckpt_tools.values.compare import compare_values
-from ckpt_tools.values.measure import measure_all
+from ckpt_tools.values.measure import measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -63,7 +63,7 @@ def show(  # noqa: PLR0913 - options by keyword
     summary = summarize(checkpoint)._replace(transferred=transfer_stats())
     if not values:
         return summary
-    measured = measure_all(checkpoint, cached=cached, progress=Progress(progress, expect))
+    measured = measure(checkpoint, cached=cached, progress=Progress(progress, expect))
     return summary._replace(values=value_summary(measured, family_of(checkpoint)))
 
 

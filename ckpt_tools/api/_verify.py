@@ -27,6 +27,7 @@ from ckpt_tools.rules.rule import Subject
 from ckpt_tools.scan.folder import listing, single
 from ckpt_tools.storage.files import remote_not_supported
 from ckpt_tools.storage.session import hub_session, is_folder, is_remote, root_of, transfer_stats
+from ckpt_tools.values.measure import measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.profiles import Profile
     from ckpt_tools.rules.rule import Rule
     from ckpt_tools.strict_json.parse import JsonObject
-    from ckpt_tools.values.model import Facts
 
 
 LOCAL_ONLY_RULES = frozenset(("CK745", "CK805", "CK806", "CK814"))
@@ -148,7 +148,12 @@ def verify(  # noqa: PLR0913 - options by keyword
         entries=listing(checkpoint.root, contents=any(rule.supply_chain for rule in chosen))
         if is_folder(where)
         else None,
-        facts=_measured(checkpoint, Progress(progress, expect)) if values else None,
+        facts={
+            measured.name: measured
+            for measured in measure(checkpoint, digests=False, progress=Progress(progress, expect))
+        }
+        if values
+        else None,
         reference=normal,
         spec=promised,
         live=probe(family.name, checkpoint.root) if load else None,
@@ -227,17 +232,6 @@ def _said(settings: str | Settings | None, where: str) -> Settings:
     """Return the settings for judging what lies at `where`."""
     folder = where if is_folder(where) else os.path.split(where)[0] or "."
     return settings if isinstance(settings, Settings) else read_settings(settings, folder)
-
-
-def _measured(checkpoint: Checkpoint, progress: Progress) -> dict[str, Facts]:
-    """Measure with what is imported only for this.
-
-    Numpy costs more than the rest of a verification.
-    """
-    facts: dict[str, Facts] = importlib.import_module("ckpt_tools.values.measure").measure(
-        checkpoint, progress
-    )
-    return facts
 
 
 def _schema(name: str) -> JsonObject:

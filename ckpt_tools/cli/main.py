@@ -59,12 +59,28 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     no_args_is_help=True,
 )
-@click.version_option(__version__, message="ckpt %(version)s (safetensors format 0.8)")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, _, given: _print_version(ctx) if given else None,
+    help="Show the version and exit.",
+)
 def cli() -> None:
     """Diff, repair, verify and gate safetensors checkpoints before they are uploaded.
 
     Exit status: 0 clean or same, 1 findings or differences, 2 could not run, 3 nothing was checked.
     """
+
+
+def _print_version(ctx: click.Context) -> None:
+    """Print the version of this tool and of the format, and whether the kernel is missing."""
+    from ckpt_tools.values import kernels  # noqa: PLC0415 - ctypes would slow every other start
+
+    slow = "; without the compiled kernel: tensor values are read more slowly"
+    click.echo(f"ckpt {__version__} (safetensors format 0.8{slow * (not kernels.reads())})")
+    ctx.exit()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,7 +20,6 @@ No I/O, no imports of this package.
     │   ├── InputsRefused                    observations or an environment that the policies cannot
     be shown
     │   ├── PlotMissing                      nothing is installed that could draw
-    │   ├── SumsMissing                      the package's compiled part is not there
     │   └── EditRefused                   a change that is not made
     │       └── RecipeInvalid, NameTaken, NothingLeft, CastLossy, PatternTooSlow, PointerInvalid,
     OutputExists,
@@ -154,7 +153,6 @@ from ckpt_tools.errors.usage import (
     RemoteNotSupported,
     SettingsInvalid,
     SpecInvalid,
-    SumsMissing,
     UnknownSelection,
     UsageError,
 )
@@ -233,7 +231,6 @@ __all__ = [
     "SpecInvalid",
     "SpecificationError",
     "StoreError",
-    "SumsMissing",
     "TensorInTwoShards",
     "TensorNotInIndex",
     "TensorNotInShard",

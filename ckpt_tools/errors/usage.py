@@ -73,12 +73,6 @@ class PlotMissing(UsageError):
     hint = "pip install 'ckpt-tools[plot]', or leave --plot out"
 
 
-class SumsMissing(UsageError):
-    """Values are compared and measured by a library that is compiled when the package is installed."""
-
-    hint = "install ckpt-tools again: pip install --force-reinstall --no-deps ckpt-tools, or `make install` in a checkout"
-
-
 class SpecInvalid(UsageError):
     """A lockfile lists a dtype and a shape for every tensor, as `schemas/spec.schema.json` says."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint, Tensor
     from ckpt_tools.families.family import Family
     from ckpt_tools.rules.rule import Subject
-    from ckpt_tools.values.model import Facts
+    from ckpt_tools.values.model import Measurement
 
 
 def by_part[T](family: Family, named: Iterable[tuple[str, T]]) -> Iterator[tuple[str, list[T]]]:
@@ -63,8 +63,8 @@ def only_file(checkpoint: Checkpoint) -> str:
 
 
 def by_file(
-    subject: Subject, wrong: Callable[[Tensor, Facts], bool]
-) -> Iterator[tuple[str, list[tuple[Tensor, Facts]]]]:
+    subject: Subject, wrong: Callable[[Tensor, Measurement], bool]
+) -> Iterator[tuple[str, list[tuple[Tensor, Measurement]]]]:
     """Yield (file, its tensors of which `wrong` is true with their facts) for every weight file that has any."""
     facts = subject.facts or {}
     for file in subject.checkpoint.weights:
@@ -85,7 +85,7 @@ def is_matrix(tensor: Tensor) -> bool:
     return tensor.dtype in FLOATS and sum(size > 1 for size in tensor.shape) > 1
 
 
-def some(found: list[tuple[Tensor, Facts]]) -> str:
+def some(found: list[tuple[Tensor, Measurement]]) -> str:
     """Return how many tensors, and which the first are."""
     names = list(fold(tensor.name for tensor, _ in found))
     return f"{count(len(found), 'tensor')} ({names[0]}{', …' * (len(names) > 1)})"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.profiles import Profile
     from ckpt_tools.rules.remedy import Remedy
     from ckpt_tools.scan.entry import Entry
-    from ckpt_tools.values.model import Facts
+    from ckpt_tools.values.model import Measurement
 
 
 class Subject(NamedTuple):
@@ -32,7 +32,7 @@ class Subject(NamedTuple):
     checkpoint: Checkpoint
     family: Family
     entries: tuple[Entry, ...] | None = None
-    facts: Mapping[str, Facts] | None = None
+    facts: Mapping[str, Measurement] | None = None
     reference: Checkpoint | None = None
     spec: Spec | None = None
     live: tuple[str, ...] | None = None

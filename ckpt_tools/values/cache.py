@@ -1,12 +1,10 @@
-"""What is known of tensors' values from an earlier look, by the identity of their files.
-
-In the user's cache folder, so that a second look is instant.
+"""Measurements and comparisons of earlier runs, in the user's cache folder, by file identity.
 
 A file is the same while its path, device, inode, size and times are. One that was written within
 two seconds before it was opened is not remembered: it could be written again without its time
-showing it. Nor is one whose pages the system would not write down before they were read: of a page
-that waits to be written down, the next write through a memory map moves no time. Whatever is wrong
-with the cache - no folder, no permission, a damaged file - is as if there were none.
+showing it. Nor is one whose pages the system would not flush before they were read: while a page
+waits to be flushed, a further write through a memory map does not change the file's times. A cache
+that cannot be used - no folder, no permission, a damaged file - is treated as empty.
 """
 
 from __future__ import annotations
@@ -31,17 +29,16 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Tensor
 
 FORMAT = 3
-"""Raised when what is remembered, or how it is computed, changes."""
+"""Raised when what is remembered, or the way it is computed, changes."""
 
 RACY_NS = 2_000_000_000
 
 MOST_BYTES = 64_000_000
 MOST_FILES = 2_000
-"""Beyond either, what was used longest ago goes."""
-
+"""Beyond either, the files that were used longest ago are removed."""
 
 TIMELESS = frozenset({"tmpfs", "ramfs"})
-"""File systems in memory, where a write through a memory map moves no time."""
+"""File systems in memory, where a write through a memory map does not change a file's times."""
 
 
 def folder() -> str:
@@ -56,9 +53,7 @@ def folder() -> str:
 
 
 class Known:
-    """The rows that one cache file holds, for these files.
-
-    JSON lists whose first items name what they are about.
+    """The rows of one cache file: JSON lists whose first items name the tensors.
 
     A cache file is the digest of its second line, and that line: the identities and the rows.
     """
@@ -87,10 +82,7 @@ class Known:
         return [row for row in rows if isinstance(row, list)] if isinstance(rows, list) else []
 
     def save(self, rows: list[list[object]]) -> None:
-        """Remember these rows and no others.
-
-        Others read the old file or the new one, never a half.
-        """
+        """Replace the rows, atomically."""
         if not self.usable or not all(file.settled for file in self.files):
             return
         temporary = f"{self.path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
@@ -114,7 +106,7 @@ def _digest(data: bytes) -> str:
 
 
 def evict() -> None:
-    """Remove what was used longest ago, until the folder is as small as it must be.
+    """Remove the files that were used longest ago, until the folder is within its limits.
 
     Raises OSError.
     """
@@ -132,10 +124,9 @@ def evict() -> None:
 
 
 class Watch:
-    """A file that is read.
+    """An open file, its identity when it was opened, and whether it can be remembered.
 
-    Who it was when it was opened, and whether it was too young to be remembered. `settled` once
-    every write shows in its times.
+    Not if it is too `young`, and not before it is `settled`: every write shows in its times.
     """
 
     def __init__(self, path: str, descriptor: int) -> None:
@@ -146,25 +137,19 @@ class Watch:
         self.settled = False
 
     def settle(self) -> None:
-        """Have the system write the file's pages down, before they are read.
-
-        Whoever writes to one from then on, in whatever way, moves the file's times.
-        """
+        """Flush the file's pages before they are read: any later write changes its times."""
         if not self.young and not _is_timeless(self.identity.device):
             with suppress(OSError):
                 os.fsync(self.descriptor)
                 self.settled = True
 
     def check_unchanged(self) -> None:
-        """Raise ChangedDuringRead if the file has been written to since it was opened.
-
-        A change time cannot be put back.
-        """
+        """Raise ChangedDuringRead if the file was written to since: a ctime cannot be put back."""
         check_unchanged(self.descriptor, self.identity, self.path)
 
 
 def _is_timeless(device: int) -> bool:
-    """Whether a device is a file system in memory, as far as the system tells."""
+    """Whether a device is a file system in memory, by /proc."""
     number = f"{os.major(device)}:{os.minor(device)}"
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
@@ -177,7 +162,7 @@ def _is_timeless(device: int) -> bool:
 
 
 class KnownPairs:
-    """What is known of pairs of tensors in two open files."""
+    """The remembered facts of pairs of tensors in two open files."""
 
     def __init__(self, a: Watch, b: Watch, *, use: bool) -> None:
         self._one_file = a.identity == b.identity
@@ -190,7 +175,7 @@ class KnownPairs:
         self._a, self._b = (known_measurements(watch, use=use) for watch in (a, b))
 
     def get(self, a: Tensor, b: Tensor) -> PairFacts | None:
-        """Return the facts of a pair, None where they are not known."""
+        """Return the facts of a pair, None if unknown."""
         if a.dtype is b.dtype and (
             (self._one_file and a.start == b.start) or self._same_digest(a, b)
         ):
@@ -214,23 +199,23 @@ class KnownPairs:
 
 
 def known_measurements(watch: Watch, *, use: bool) -> dict[str, Measurement]:
-    """Return what is known of the tensors of an open file, by name."""
+    """Return the remembered measurements of the tensors of an open file, by name."""
     found = (_measurement(row) for row in Known("tensors", (watch,), use=use).rows)
     return {measured.name: measured for measured in found if measured is not None}
 
 
 def remember_measurements(watch: Watch, found: list[Measurement], *, use: bool) -> None:
-    """Remember what was measured of the tensors of an open file."""
+    """Remember the measurements of the tensors of an open file."""
     Known("tensors", (watch,), use=use).save([list(measured) for measured in found])
 
 
 def numbers_in(tensor: Tensor) -> int:
-    """Return how many numbers a tensor holds: a complex one is two."""
+    """Return the number of numbers in a tensor: a complex one is two."""
     return tensor.parameters * (1 + (tensor.dtype is Dtype.C64))
 
 
 def _pair_facts(row: list[object]) -> PairFacts | None:
-    """Return a row that is what it must be as facts."""
+    """Return a well-formed row as facts."""
     kinds = (int, bool, int, int, float, float, float, float, float, float)
     return PairFacts(*row) if _fits(row, kinds) else None  # type: ignore[arg-type] # checked by _fits
 

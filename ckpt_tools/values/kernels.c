@@ -1,4 +1,4 @@
-/* The sums that comparing and measuring checkpoints come down to, each in one pass over the numbers. `sums.py` calls this and says what it is for.
+/* The sums that comparing and measuring checkpoints come down to, each in one pass over the numbers. `kernels.py` calls this, and numpy does the same where this is not installed.
 
    The same to the last bit on every machine: numbers become doubles without loss, and are added up in a fixed order, LANES at a time, in vectors where
    the processor has them. A product is fused with a sum only where it is exact by itself. No state, no memory of its own, no library. */
@@ -326,7 +326,7 @@ ALL(, , 1)
 ALL(, , 0)
 #endif
 
-/* The checksum of this file, by which `sums.py` sees that the library is that of its own version. */
+/* The checksum of this file, by which `kernels.py` checks that the library is that of its own version. */
 uint32_t source_sum(void) { return SOURCE_SUM; }
 
 #ifdef __x86_64__

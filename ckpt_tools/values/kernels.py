@@ -1,9 +1,8 @@
 """The compiled sums of `kernels.c`, over the numbers of one tensor or of two, each in one pass.
 
-Ctypes only. Other threads run while one adds.
-
-They are right where all numbers are finite. NaN and infinities make the sums of squares NaN or
-infinite, by which they are seen.
+An accelerator: `reads` is false where it is not installed, and numpy then does the same, slower.
+Other threads run while it works. Its sums are right where all numbers are finite; NaN and
+infinities make the sums of squares NaN or infinite, by which they are detected.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from zlib import crc32
 
 from ckpt_tools.checkpoint.dtype import Dtype
-from ckpt_tools.errors import SumsMissing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +21,11 @@ if TYPE_CHECKING:
 LIBRARY = os.path.join(os.path.dirname(__file__), "libkernels.so")
 SOURCE = os.path.join(os.path.dirname(__file__), "kernels.c")
 
+SWITCH = "CKPT_NO_KERNEL"
+"""The environment variable that, if set, keeps the library from being used or compiled."""
+
 KINDS = {Dtype.F32: "f32", Dtype.BF16: "bf16", Dtype.F16: "f16"}
-"""The dtypes that are understood, and what the library calls them."""
+"""The dtypes that the library reads, and its names for them."""
 
 
 class Memory:
@@ -37,7 +38,7 @@ class Memory:
 
 
 class Source(ctypes.Structure):
-    """Bytes of a file from an offset on, and where blocks of them are looked at."""
+    """Bytes of a file from an offset on, and the memory that blocks of them are read to."""
 
     _fields_: ClassVar[Sequence[tuple[str, Any]]] = [
         ("read", ctypes.c_void_p),
@@ -53,7 +54,7 @@ class Source(ctypes.Structure):
 
 
 class PairSums(ctypes.Structure):
-    """How many numbers of a and b differ, the largest size of b - a, and sums.
+    """How many numbers of a and b differ, the largest |b - a|, and sums.
 
     Of the squares of a, of b, of b - a, and of the products of a and b.
     """
@@ -71,7 +72,10 @@ class PairSums(ctypes.Structure):
 
 
 class OneSums(ctypes.Structure):
-    """How many numbers are not zero, the bits that are set in any, the least and the largest (inf and -inf of none), and sums: theirs, their squares'."""
+    """How many numbers are not zero, the bits that are set in any, and the range and sums.
+
+    The range is (inf, -inf) of no numbers; the sums are of the numbers and of their squares.
+    """
 
     _fields_: ClassVar[Sequence[tuple[str, Any]]] = [
         ("nonzero", ctypes.c_int64),
@@ -86,10 +90,15 @@ class OneSums(ctypes.Structure):
     squares: float
 
 
+def reads(*dtypes: Dtype) -> bool:
+    """Whether the library is installed and reads all these dtypes; the functions below need it."""
+    return all(dtype in KINDS for dtype in dtypes) and library() is not None
+
+
 def pair_of_files(
     dtypes: tuple[Dtype, Dtype], a: Source, b: Source, count: int
 ) -> tuple[int, PairSums]:
-    """Return how many of `count` numbers of a and of b, of dtypes in KINDS, were added up, and their sums. Raises SumsMissing.
+    """Return how many of `count` numbers of a and of b were added up, and their sums.
 
     It ends before a block that could not be read, or holds numbers that are not finite.
     """
@@ -100,38 +109,29 @@ def pair_of_files(
 
 
 def one_of_file(dtype: Dtype, a: Source, count: int) -> tuple[int, OneSums]:
-    """Return how many of `count` numbers of a, of a dtype in KINDS, were added up, and their sums.
+    """Return how many of `count` numbers of a were added up, and their sums.
 
-    Raises SumsMissing. It ends as `pair_of_files` does.
+    It ends as `pair_of_files` does.
     """
     sums = OneSums()
     return _function("one_of_file", dtype)(ctypes.byref(a), count, ctypes.byref(sums)), sums
 
 
 def same_in_files(a: Source, b: Source, count: int) -> bool | None:
-    """Return whether `count` bytes of a and b are the same, None where some could not be read.
-
-    Raises SumsMissing.
-    """
+    """Return whether `count` bytes of a and b are the same, None if some could not be read."""
     found = _function("same_in_files")(ctypes.byref(a), ctypes.byref(b), count)
     return None if found < 0 else bool(found)
 
 
 def pair(dtypes: tuple[Dtype, Dtype], a: int, b: int, count: int) -> PairSums:
-    """Return the sums over `count` numbers at address a, and as many at b, of dtypes in KINDS.
-
-    Raises SumsMissing.
-    """
+    """Return the sums over `count` numbers at address a, and as many at b."""
     sums = PairSums()
     _function("pair", *dtypes)(a, b, count, ctypes.byref(sums))
     return sums
 
 
 def one(dtype: Dtype, a: int, count: int) -> OneSums:
-    """Return the sums over `count` numbers at address a, of a dtype in KINDS.
-
-    Raises SumsMissing.
-    """
+    """Return the sums over `count` numbers at address a."""
     sums = OneSums()
     _function("one", dtype)(a, count, ctypes.byref(sums))
     return sums
@@ -145,16 +145,16 @@ _TYPES = {
     "pair": (None, (_POINTER, _POINTER, _COUNT, _POINTER)),
     "one": (None, (_POINTER, _COUNT, _POINTER)),
 }
-"""Of each function what it returns, and what it takes."""
+"""The return type and the parameter types of each function."""
 
 
 @cache
 def _function(name: str, *dtypes: Dtype) -> Any:  # noqa: ANN401 - ctypes' own type of functions is private
-    """Return a function of the library for these dtypes, and for the vectors that this processor has."""
-    library = _library()
-    function = library[
+    """Return a function of the library for these dtypes and this processor's vectors."""
+    found: Any = library()  # callers check `reads`
+    function = found[
         "_".join((name, *(KINDS[dtype] for dtype in dtypes)))
-        + ("_wide" if library.has_wide() else "")
+        + ("_wide" if found.has_wide() else "")
     ]
     function.restype, function.argtypes = _TYPES[name]
     return function
@@ -162,22 +162,23 @@ def _function(name: str, *dtypes: Dtype) -> Any:  # noqa: ANN401 - ctypes' own t
 
 @cache
 def _pread() -> int | None:
-    """Return the address of the system's function that reads at a place, with offsets of 64 bits."""
+    """Return the address of the system's positional read, with offsets of 64 bits."""
     system = ctypes.CDLL(None)
     return ctypes.cast(getattr(system, "pread64", None) or system.pread, ctypes.c_void_p).value
 
 
 @cache
-def _library() -> ctypes.CDLL:
-    """Return the library. One of another version would take its arguments for something else."""
+def library() -> ctypes.CDLL | None:
+    """Return the library, None if it is not installed, does not load, or is of another source.
+
+    One of another source might take its arguments for something else.
+    """
+    if os.environ.get(SWITCH):
+        return None
     try:
-        library = ctypes.CDLL(LIBRARY)
-        made_from = ctypes.c_uint32(library.source_sum()).value
-    except (OSError, AttributeError) as error:
-        raise SumsMissing(
-            f"the compiled part of ckpt cannot be loaded ({error})", path=LIBRARY
-        ) from None
-    with open(SOURCE, "rb") as file:
-        if made_from != crc32(file.read()):
-            raise SumsMissing("the compiled part of ckpt is that of another version", path=LIBRARY)
-    return library
+        found = ctypes.CDLL(LIBRARY)
+        source = ctypes.c_uint32(found.source_sum()).value
+        with open(SOURCE, "rb") as file:
+            return found if source == crc32(file.read()) else None
+    except (OSError, AttributeError):
+        return None

@@ -1,16 +1,16 @@
-"""One pass over all values of a checkpoint that tells everything.
+"""One pass over all values of a checkpoint: digests, counts, range, mean, norm.
 
-Digests, counts, range, mean, norm; in bounded memory, on all cores.
-
-`ckpt verify --values` asks for less and is faster: see `store/measure.py`.
+In bounded memory, on all cores. `ckpt verify --values` needs no digests and is faster: the kernel
+then reads the files itself.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
 
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.read import refuse_other
@@ -20,46 +20,48 @@ from ckpt_tools.storage.threads import WorkerPool
 from ckpt_tools.values import kernels
 from ckpt_tools.values.blocks import PIECE, BufferPool, Span, blocks, threads
 from ckpt_tools.values.cache import Watch, known_measurements, numbers_in, remember_measurements
-from ckpt_tools.values.cast import cast
-from ckpt_tools.values.dtypes import MANTISSA, product, root, total, unpacked
-from ckpt_tools.values.kernels import KINDS, one
-from ckpt_tools.values.model import Facts, Measurement
+from ckpt_tools.values.dtypes import MANTISSA, decode, product, root, total, unpacked
+from ckpt_tools.values.lazy import np
+from ckpt_tools.values.model import Measurement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable
 
     from ckpt_tools.checkpoint.model import Checkpoint, Tensor, TensorFile
-    from ckpt_tools.values.blocks import ScratchBuffers
     from ckpt_tools.values.dtypes import Array, Scaled
-    from ckpt_tools.values.kernels import OneSums
+    from ckpt_tools.values.kernels import Memory, OneSums
 
 
-def measure_all(
-    checkpoint: Checkpoint, *, cached: bool = True, progress: Progress = SILENT
+def measure(
+    checkpoint: Checkpoint,
+    *,
+    digests: bool = True,
+    cached: bool = True,
+    progress: Progress = SILENT,
 ) -> tuple[Measurement, ...]:
-    """Return what is told of every tensor, in the order of `checkpoint.tensors`.
+    """Measure every tensor, in the order of `checkpoint.tensors`.
 
-    `progress` is called with the bytes done since the last call.
-
-    `cached` takes and leaves what is known in the user's cache folder. Raises ChangedDuringRead or
-    Unreadable with the path of the file.
+    `cached` uses and updates the user's cache folder, which holds measurements with digests only.
+    Raises ChangedDuringRead or Unreadable with the path of the file.
     """
     progress.expect(sum(tensor.nbytes for tensor in checkpoint.tensors))
-    found = {
-        measured.name: measured
+    return tuple(
+        measured
         for file in checkpoint.weights
-        for measured in _measured(checkpoint, file, progress, cached=cached)
-    }
-    return tuple(found[tensor.name] for tensor in checkpoint.tensors)
+        for measured in _measure_file(
+            file,
+            os.path.join(checkpoint.root, file.path),
+            progress,
+            digests=digests,
+            cached=cached and digests,
+        )
+    )
 
 
-def _measured(
-    checkpoint: Checkpoint, file: TensorFile, progress: Progress, *, cached: bool
+def _measure_file(
+    file: TensorFile, path: str, progress: Progress, *, digests: bool, cached: bool
 ) -> list[Measurement]:
-    """Return what is told of the tensors of one file, from the cache where it knows all of them."""
-    path = os.path.join(checkpoint.root, file.path)
+    """Measure the tensors of one file, or take them from a cache that has all of them."""
     with open_regular(path) as (descriptor, _):
         watch = Watch(path, descriptor)
         known = known_measurements(watch, use=cached)
@@ -73,33 +75,53 @@ def _measured(
         if complete:
             progress.advance(sum(tensor.nbytes for tensor in file.tensors))
             return [known[tensor.name] for tensor in file.tensors]
-        found = _looked_at(file, path, descriptor, progress)
+        found = _measure_tensors(file, path, descriptor, progress, digests=digests)
         watch.check_unchanged()
         remember_measurements(watch, found, use=cached)
     return found
 
 
-def _looked_at(
-    file: TensorFile, path: str, descriptor: int, progress: Progress
+def _measure_tensors(
+    file: TensorFile, path: str, descriptor: int, progress: Progress, *, digests: bool
 ) -> list[Measurement]:
-    """Return what is told of each tensor. Threads share them, the largest first."""
-    team, benches, found = (
-        WorkerPool(threads(), progress.advance),
-        BufferPool(),
-        dict[str, Measurement](),
-    )
+    """Measure each tensor. Threads share them, the largest first."""
+    workers, pool = WorkerPool(threads(), progress.advance), BufferPool()
+    found: dict[str, Measurement] = {}
 
-    def look(tensor: Tensor) -> None:
-        with benches.one() as bench:
-            found[tensor.name] = _measure(
-                bench,
-                tensor,
-                Span(path, descriptor, file.payload_start + tensor.start, tensor.dtype),
-                team.tell,
-            )
+    def work(tensor: Tensor) -> None:
+        span = Span(path, descriptor, file.payload_start + tensor.start, tensor.dtype)
+        with pool.borrow() as (memory, _):
+            found[tensor.name] = _measure(memory, tensor, span, workers.tell, digest=digests)
 
-    team.do((look, (tensor,)) for tensor in sorted(file.tensors, key=lambda tensor: -tensor.nbytes))
+    workers.do((work, (tensor,)) for tensor in sorted(file.tensors, key=lambda one: -one.nbytes))
     return [found[tensor.name] for tensor in file.tensors]
+
+
+def _measure(
+    memory: Memory, tensor: Tensor, span: Span, advance: Callable[[int], None], *, digest: bool
+) -> Measurement:
+    """Measure one tensor.
+
+    Without a digest the kernel reads the file as far as numbers are finite; all else is read and
+    added up block by block.
+    """
+    running, hasher, rest = _Running(tensor.dtype), blake3(), range(tensor.parameters)
+    while rest:
+        piece, done = rest[:PIECE], 0
+        if not digest and kernels.reads(tensor.dtype):
+            source = span.source(memory, rest.start)
+            done, found = kernels.one_of_file(tensor.dtype, source, len(piece))
+            running.add(found, done)
+        if done < len(piece):
+            block = next(blocks(piece[done:], tensor.dtype))
+            data = span.read(memory, block)
+            if digest:
+                hasher.update(data)
+            running.add_block(memory, data, len(block))
+            done += len(block)
+        advance(done * tensor.dtype.bits // 8)
+        rest = rest[done:]
+    return running.measurement(tensor, hasher.hexdigest() if digest else "")
 
 
 class _Running:
@@ -113,201 +135,81 @@ class _Running:
         self.squares: list[Scaled] = []
 
     def add(self, found: OneSums, count: int) -> None:
-        """Take a block of `count` numbers, all of them finite."""
+        """Add the kernel's sums over `count` numbers, all of them finite."""
         self.zeros += count - found.nonzero
         self.bits |= found.bits
         self.low, self.high = min(self.low, found.low), max(self.high, found.high)
         self.sums.append((found.sum, 0))
         self.squares.append((found.squares, 0))
 
-    def decode(self, bench: ScratchBuffers, data: memoryview) -> None:
-        """Take a block of any numbers, NaN and infinities among them."""
-        np, space, stored = bench.np, bench.spaces[0], bench.np.frombuffer(data, "u1")
-        self.bits |= _bits(np, stored, self.dtype)
-        (nan, infinite), values = _finite(np, space.values(stored, self.dtype))
-        self.nan, self.infinite, self.zeros = (
-            self.nan + nan,
-            self.infinite + infinite,
-            self.zeros + int(np.count_nonzero(values == 0)),
-        )
-        if values.size:
-            self.low, self.high = (
-                min(self.low, float(values.min())),
-                max(self.high, float(values.max())),
-            )
-            doubles = space.widened(values)
-            self.sums.append(_sum(np, doubles))
-            self.squares.append(product(np, doubles, doubles))
+    def add_block(self, memory: Memory, data: memoryview, count: int) -> None:
+        """Add a block of `count` elements, `data` at the start of `memory`."""
+        if kernels.reads(self.dtype):
+            found = kernels.one(self.dtype, memory.address, count)
+            if found.squares < inf:
+                self.add(found, count)
+                return
+        with np.errstate(all="ignore"):
+            self._decode(np.frombuffer(data, "u1"))
 
-    def told(self, tensor: Tensor, digest: str) -> Measurement:
-        """Return what is told of the tensor, all of whose blocks were taken."""
+    def _decode(self, stored: Array) -> None:
+        """Add any numbers, NaN and infinities among them."""
+        self.bits |= _bits(stored, self.dtype)
+        values = decode(stored, self.dtype)
+        finite = np.isfinite(values)
+        if not finite.all():
+            nan = int(np.count_nonzero(np.isnan(values)))
+            self.nan += nan
+            self.infinite += values.size - nan - int(np.count_nonzero(finite))
+            values = values[finite]
+        self.zeros += values.size - int(np.count_nonzero(values))
+        if values.size:
+            self.low = min(self.low, float(values.min()))
+            self.high = max(self.high, float(values.max()))
+            doubles = values.astype("<f8", copy=False)
+            self.sums.append(_sum(doubles))
+            self.squares.append(product(doubles, doubles))
+
+    def measurement(self, tensor: Tensor, digest: str) -> Measurement:
+        """Return the measurement of the tensor, all of whose blocks were added."""
         elements = numbers_in(tensor)
         finite = elements - self.nan - self.infinite
-        low, high = (self.low + 0.0, self.high + 0.0) if finite else (0.0, 0.0)  # -0.0 becomes 0.0
-        mean, l2 = _scaled_mean(total(self.sums), finite), root(total(self.squares))
-        spare = _zero_low_bits(self.bits, self.dtype)
+        mean, exponent = total(self.sums)
         return Measurement(
             tensor.name,
             digest,
             elements,
             self.nan,
             self.infinite,
-            low,
-            high,
-            mean,
-            l2,
+            self.low + 0.0 if finite else 0.0,  # -0.0 becomes 0.0
+            self.high + 0.0 if finite else 0.0,
+            mean / finite * 2.0**exponent if finite else 0.0,
+            root(total(self.squares)),
             self.zeros,
-            spare,
+            _zero_low_bits(self.bits, self.dtype),
         )
 
 
-def _measure(
-    bench: ScratchBuffers, tensor: Tensor, span: Span, tell: Callable[[int], None]
-) -> Measurement:
-    """Return what is told of one tensor, block by block, as its digest needs it."""
-    running, digest = _Running(tensor.dtype), importlib.import_module("blake3").blake3()
-    memory = bench.memories[0]
-    for block in blocks(range(tensor.parameters), tensor.dtype):
-        data = span.read(memory, block)
-        digest.update(data)
-        found = one(tensor.dtype, memory.address, len(block)) if tensor.dtype in KINDS else None
-        if found and found.squares < inf:
-            running.add(found, len(block))
-        else:
-            with bench.np.errstate(all="ignore"):
-                running.decode(bench, data)
-        tell(len(data))
-    return running.told(tensor, digest.hexdigest())
-
-
-def _finite(np: Any, values: Array) -> tuple[tuple[int, int], Array]:  # noqa: ANN401 - numpy, imported late
-    """Return how many values are NaN and how many infinite, and the others."""
-    if (
-        -inf < values.min() and values.max() < inf
-    ):  # false where one of them is NaN, which both are if there is one
-        return (0, 0), values
-    nan = int(np.count_nonzero(np.isnan(values)))
-    finite = np.isfinite(values)
-    return (nan, values.size - nan - int(np.count_nonzero(finite))), values[finite]
-
-
-def _sum(np: Any, doubles: Array) -> Scaled:  # noqa: ANN401 - as above
-    """Return a sum of doubles, which is computed at a quarter of a millionth of their size where it would leave their range."""
+def _sum(doubles: Array) -> Scaled:
+    """Return a sum of doubles, scaled down by 2^22 where it would leave their range."""
     value = float(np.add.reduce(doubles))
     if -inf < value < inf:
         return value, 0
     return float(np.add.reduce(doubles * 2.0**-22)), 22
 
 
-def _scaled_mean(whole: Scaled, count: int) -> float:
-    value, exponent = whole
-    return value / count * 2.0**exponent if count else 0.0
-
-
-def _bits(np: Any, data: Array, dtype: Dtype) -> int:  # noqa: ANN401 - as above
+def _bits(data: Array, dtype: Dtype) -> int:
     """Return the bits that are set in any element of a float type."""
     if dtype not in MANTISSA or not data.size:
         return 0
     width = 32 if dtype is Dtype.C64 else dtype.bits
-    codes = unpacked(np, data, dtype) if width < 8 else data.view(f"<u{width // 8}")  # noqa: PLR2004 - bits of a byte
+    codes = unpacked(data, dtype) if width < 8 else data.view(f"<u{width // 8}")  # noqa: PLR2004 - bits of a byte
     return int(np.bitwise_or.reduce(codes))
 
 
 def _zero_low_bits(bits: int, dtype: Dtype) -> int:
-    """Return how many of the last bits of the mantissa are set nowhere, -1 for what has none."""
+    """Return how many of the last bits of the mantissa are zero in every value, -1 for integers."""
     if dtype not in MANTISSA:
         return -1
     mantissa = bits & (1 << MANTISSA[dtype]) - 1
     return (mantissa & -mantissa).bit_length() - 1 if mantissa else MANTISSA[dtype]
-
-
-_NATIVE = {
-    Dtype.F64: "<f8", Dtype.F32: "<f4", Dtype.F16: "<f2", Dtype.U8: "u1", Dtype.I8: "i1", Dtype.U16: "<u2", Dtype.I16: "<i2", Dtype.U32: "<u4",
-    Dtype.I32: "<i4", Dtype.U64: "<u8", Dtype.I64: "<i8",
-}  # fmt: skip
-_CODED = (Dtype.BF16, Dtype.F8_E4M3, Dtype.F8_E5M2)
-
-MEASURED = frozenset((*_NATIVE, *_CODED))
-"""The dtypes whose values are understood; tensors of others are left out."""
-
-
-def measure(checkpoint: Checkpoint, progress: Progress = SILENT) -> dict[str, Facts]:
-    """Return the facts of every tensor whose dtype is understood, by name.
-
-    `progress` is called with the bytes read since the last call.
-
-    Raises Unreadable or ChangedDuringRead with the path of the file.
-    """
-    progress.expect(sum(tensor.nbytes for tensor in checkpoint.tensors))
-    team, benches = WorkerPool(threads(), progress.advance), BufferPool()
-    found: dict[str, Facts] = {}
-
-    def look(tensor: Tensor, span: Span) -> None:
-        with benches.one() as bench:
-            found[tensor.name] = _facts(bench, tensor, span, team.tell)
-
-    for file in checkpoint.weights:
-        path = os.path.join(checkpoint.root, file.path)
-        largest_first = sorted(
-            (tensor for tensor in file.tensors if tensor.dtype in MEASURED),
-            key=lambda tensor: -tensor.nbytes,
-        )
-        with open_regular(path) as (descriptor, _):
-            team.do(
-                (
-                    look,
-                    (
-                        tensor,
-                        Span(path, descriptor, file.payload_start + tensor.start, tensor.dtype),
-                    ),
-                )
-                for tensor in largest_first
-            )
-    return found
-
-
-type _Seen = tuple[int, int, float, float]
-"""NaN, infinities, and the range of the finite values, (inf, -inf) where there is none."""
-
-
-def _facts(bench: ScratchBuffers, tensor: Tensor, span: Span, tell: Callable[[int], None]) -> Facts:
-    nan, infinite, low, high = 0, 0, inf, -inf
-    for lost, endless, least, most in _seen(bench, tensor, span, tell):
-        nan, infinite, low, high = nan + lost, infinite + endless, min(low, least), max(high, most)
-    empty = low > high
-    return Facts(
-        tensor.parameters, nan, infinite, 0.0 if empty else low + 0.0, 0.0 if empty else high + 0.0
-    )  # -0.0 becomes 0.0
-
-
-def _seen(
-    bench: ScratchBuffers, tensor: Tensor, span: Span, tell: Callable[[int], None]
-) -> Iterator[_Seen]:
-    """Yield what is seen in each part.
-
-    Compiled as far as numbers are finite, then in a block that numpy looks at, and so on.
-    """
-    memory, rest = bench.memories[0], range(tensor.parameters)
-    while rest:
-        asked, done = rest[:PIECE], 0
-        if tensor.dtype in kernels.KINDS:
-            done, found = kernels.one_of_file(
-                tensor.dtype, span.source(memory, rest.start), len(asked)
-            )
-            yield 0, 0, found.low, found.high
-        if done < len(asked):
-            block = next(blocks(asked[done:], tensor.dtype))
-            yield _look(bench.np, bench.np.frombuffer(span.read(memory, block), "u1"), tensor.dtype)
-            done += len(block)
-        tell(done * tensor.dtype.bits // 8)
-        rest = rest[done:]
-
-
-def _look(np: Any, data: NDArray[Any], dtype: Dtype) -> _Seen:  # noqa: ANN401 - numpy, imported late
-    values = data.view(_NATIVE[dtype]) if dtype in _NATIVE else cast(data, dtype, Dtype.F32)
-    low, high = values.min(), values.max()
-    if -inf < low and high < inf:  # false where one of them is NaN, which both are if there is one
-        return 0, 0, float(low), float(high)
-    lost, endless = int(np.isnan(values).sum()), int(np.isinf(values).sum())
-    finite = values[np.isfinite(values)]
-    return lost, endless, float(finite.min(initial=inf)), float(finite.max(initial=-inf))

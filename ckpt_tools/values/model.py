@@ -1,7 +1,4 @@
-"""What one pass over a tensor's values tells.
-
-`Facts` is what the rules ask for, `Measurement` everything.
-"""
+"""What one pass over the values of tensors finds, of one checkpoint or of two."""
 
 from __future__ import annotations
 
@@ -13,28 +10,14 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Tensor
 
 
-class Facts(NamedTuple):
-    """Counts, and the range of the finite values; `low` and `high` are 0 where there is none."""
-
-    elements: int
-    nan: int
-    infinite: int
-    low: float
-    high: float
-
-    @property
-    def constant(self) -> bool:
-        """Whether all of several values are one and the same number."""
-        return self.elements > 1 and not self.nan and not self.infinite and self.low == self.high
-
-
 class Measurement(NamedTuple):
-    """Everything that is told of one tensor. `digest` is the BLAKE3 of its bytes, in hexadecimal.
+    """The values of one tensor. A complex number counts as two.
 
-    `low`, `high`, `mean` and `l2`, the Euclidean norm, are those of the finite values, 0 where
-    there is none. `zeros` counts zeros of either sign. A complex number counts as two.
-    `zero_low_bits` is how many of the last bits of the mantissa are zero in every value: as many
-    can be cut off without a change, 16 of F32 that fits BF16. It is -1 for what is no float.
+    `digest` is the BLAKE3 of its bytes, in hexadecimal, "" where it was not computed. `low`,
+    `high`, `mean` and `l2`, the Euclidean norm, are those of the finite values, 0 without any.
+    `zeros` counts zeros of either sign. `zero_low_bits` is how many of the last bits of the
+    mantissa are zero in every value: as many can be cut off without a change, 16 of F32 that fits
+    BF16. It is -1 for dtypes that are not floats.
     """
 
     name: str
@@ -54,13 +37,17 @@ class Measurement(NamedTuple):
         """Number of values that are neither NaN nor infinite."""
         return self.elements - self.nan - self.infinite
 
+    @property
+    def constant(self) -> bool:
+        """Whether all of several values are one and the same finite number."""
+        return self.finite == self.elements > 1 and self.low == self.high
+
 
 class LayerValues(NamedTuple):
     """Measurements of one layer of a component together, or of a whole component (`layer` "").
 
-    `rms` is the root of the mean square of the finite values.
-
-    `zero_low_bits` is the smallest of its float tensors, -1 where it has none.
+    `rms` is the root of the mean square of the finite values. `zero_low_bits` is the smallest of
+    the float tensors', -1 without any.
     """
 
     component: str
@@ -78,10 +65,7 @@ class LayerValues(NamedTuple):
 
 
 class ValueSummary(NamedTuple):
-    """What was measured.
-
-    Of every tensor in the checkpoint's order, and folded, in the model's order.
-    """
+    """Measurements of every tensor, in the checkpoint's order, and folded, in the model's order."""
 
     tensors: tuple[Measurement, ...]
     layers: tuple[LayerValues, ...]
@@ -89,27 +73,26 @@ class ValueSummary(NamedTuple):
 
 
 class Sameness(StrEnum):
-    """How alike the values of a tensor in A and of its partner in B are."""
+    """How the values of a tensor in A compare with those of its counterpart in B."""
 
     IDENTICAL = "identical"
     """The same bytes, of the same dtype."""
     EQUAL = "equal"
-    """The same values in other bits: another dtype, -0.0 for 0.0, another NaN."""
+    """Equal values, different bit patterns: another dtype, -0.0 for 0.0, another NaN."""
     CLOSE = "close"
-    """Other values, by no more than the tolerance."""
+    """Different by no more than the tolerance."""
     CHANGED = "changed"
 
 
 class PairFacts(NamedTuple):
-    """What one pass over two tensors of one shape tells.
+    """How the values of two tensors of one shape differ.
 
-    `same_bytes` is also true of tensors whose bytes are known to be equal without a look.
-
+    `same_bytes` is also true of tensors whose bytes are known to be equal without reading them.
     `changed` counts the elements whose values differ, `broken` those among them where a side is NaN
     or infinite. `max_abs` is the largest |b - a|, `l2_a`, `l2_b` and `l2_change` are the norms of
     a, b and b - a, `cosine` that of the angle between a and b, all over the elements that are
-    finite on both sides. The norms are 0 where the bytes are the same: nobody looked. A norm that
-    no double holds is infinite; `rel_l2_of_huge` then is what it was needed for.
+    finite on both sides. The norms are 0 where the bytes are the same: they were not computed. A
+    norm beyond the largest double is infinite; `rel_l2_of_huge` is then the relative norm.
     """
 
     elements: int
@@ -134,10 +117,7 @@ class PairFacts(NamedTuple):
 
 
 class TensorChange(NamedTuple):
-    """A tensor in A and its partner in B, of the same shape.
-
-    The part of the model and the layer they belong to, and how they differ.
-    """
+    """A tensor in A and its counterpart in B, of the same shape, and how they differ."""
 
     a: Tensor
     b: Tensor
@@ -150,15 +130,14 @@ class TensorChange(NamedTuple):
 class LayerChange(NamedTuple):
     """What changed in one layer of a component, or in a whole component (`layer` "").
 
-    `layer` is a number, or "other" for tensors of no layer.
-
-    `tensors` were compared. Of these `identical` have the same bytes, `equal` the same values in
-    other bits, `close` values within the tolerance; the rest changed. `low` and `high` are the
-    smallest and the largest relative L2 norm of the change, ||b - a|| / ||a||, and `max_abs` the
-    largest |b - a|, of the tensors that changed (where none did, of those that are close), 0 where
-    there is none. `high` is infinite where a tensor of zeros has become something else. `broken`
-    counts values that are NaN or infinite on one side and something else on the other. `trains`
-    says whether the config lets the component train, None where that is unknown.
+    `layer` is a number, or "other" for tensors outside numbered layers. `tensors` were compared: of
+    these `identical` have the same bytes, `equal` the same values in different bit patterns,
+    `close` values within the tolerance; the rest changed. `low` and `high` are the smallest and the
+    largest relative L2 norm of the change, ||b - a|| / ||a||, and `max_abs` the largest |b - a|, of
+    the tensors that changed (if none did, of those that are close), 0 without any. `high` is
+    infinite where a tensor of zeros has changed. `broken` counts values that are NaN or infinite on
+    one side and something else on the other. `trains` is whether the config lets the component
+    train, None if unknown.
     """
 
     component: str
@@ -186,10 +165,10 @@ class LayerChange(NamedTuple):
 
 
 class ValueComparison(NamedTuple):
-    """What changed in the values, tensor by tensor and folded. Everything is in the model's order.
+    """What changed in the values, tensor by tensor and folded, in the model's order.
 
-    `tolerance` is the relative L2 norm up to which a change is none. `uncompared` counts tensors of
-    either side that have no partner of their shape.
+    `tolerance` is the relative L2 norm up to which a tensor counts as unchanged. `uncompared`
+    counts tensors of either side without a counterpart of the same shape.
     """
 
     tolerance: float

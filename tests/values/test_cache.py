@@ -25,7 +25,7 @@ from ckpt_tools.progress import Progress
 from ckpt_tools.values import blocks
 from ckpt_tools.values import cache as value_cache
 from ckpt_tools.values.compare import compare_values
-from ckpt_tools.values.measure import measure_all
+from ckpt_tools.values.measure import measure
 from ckpt_tools.values.model import PairFacts
 from tests.support.blobs import written
 from tests.values.test_compare import floats
@@ -134,7 +134,7 @@ def test_a_file_of_this_moment_is_not_remembered(
 ) -> None:
     monkeypatch.setattr(value_cache, "RACY_NS", 2_000_000_000)
     compared(a, b)
-    measure_all(a)
+    measure(a)
     assert not cache.exists()
     later = time.time_ns() + 3_000_000_000
     monkeypatch.setattr(time, "time_ns", lambda: later)
@@ -146,8 +146,8 @@ def test_equal_digests_are_known_without_reading(
     a: Checkpoint, tmp_path: Path, read: list[str]
 ) -> None:
     copy = written(tmp_path / "copy", {"x": floats(1.0, 2.0), "y": floats(3.0)})
-    measure_all(a)
-    measure_all(copy)
+    measure(a)
+    measure(copy)
     read.clear()
     assert all(facts.same_bytes for facts in compared(a, copy).values())
     assert read == []
@@ -163,12 +163,12 @@ def test_one_file_under_two_names_is_known_to_be_equal(
 
 
 def test_measurements_are_remembered(a: Checkpoint, read: list[str]) -> None:
-    first = measure_all(a)
+    first = measure(a)
     assert read
     read.clear()
-    assert measure_all(a) == first
+    assert measure(a) == first
     assert read == []
-    assert measure_all(a, cached=False) == first
+    assert measure(a, cached=False) == first
     assert read
 
 
@@ -263,7 +263,7 @@ def test_what_was_used_longest_ago_goes_first(
     assert {path.name for path in cache.iterdir()} >= {"3.json", "4.json"}
     assert len(list(cache.iterdir())) == 3
     monkeypatch.setattr(value_cache, "MOST_BYTES", 10)
-    measure_all(a)
+    measure(a)
     assert list(cache.iterdir()) == []
 
 
@@ -321,7 +321,7 @@ def test_a_path_that_leads_elsewhere_since_its_header_was_read_is_refused(
     for look in (
         lambda: compared(switched, b),
         lambda: compared(b, switched),
-        lambda: measure_all(switched),
+        lambda: measure(switched),
     ):
         with pytest.raises(
             ChangedDuringRead, match="is not the file any more whose header was read"
@@ -336,8 +336,8 @@ def test_it_is_refused_even_where_all_is_known_of_the_other(
     switched: Checkpoint, b: Checkpoint, tmp_path: Path
 ) -> None:
     compared(b, api.read(str(tmp_path / "other")))
-    measure_all(api.read(str(tmp_path / "other")))
-    for look in (lambda: compared(switched, b), lambda: measure_all(switched)):
+    measure(api.read(str(tmp_path / "other")))
+    for look in (lambda: compared(switched, b), lambda: measure(switched)):
         with pytest.raises(ChangedDuringRead):
             look()
 
@@ -346,7 +346,7 @@ def test_a_path_that_leads_to_no_weights_any_more_is_refused(a: Checkpoint, tmp_
     path = tmp_path / "a/model.safetensors"
     path.write_bytes(b"x" * path.stat().st_size)
     with pytest.raises(ChangedDuringRead, match="is not the file any more"):
-        measure_all(a)
+        measure(a)
 
 
 def test_a_write_while_reading_is_seen_though_its_time_is_put_back(
@@ -365,7 +365,7 @@ def test_a_write_while_reading_is_seen_though_its_time_is_put_back(
     pairs, _ = comparable(a, b)
     for look in (
         lambda: compare_values(a, b, pairs, progress=Progress(write)),
-        lambda: measure_all(a, progress=Progress(write)),
+        lambda: measure(a, progress=Progress(write)),
     ):
         with pytest.raises(ChangedDuringRead, match="changed while it was read"):
             look()
@@ -396,7 +396,7 @@ def test_a_write_through_a_memory_map_is_seen(
     ]  # from now on the page waits to be written down, and another write to it moves no time
 
     def first() -> float:
-        return compared(a, b)["x"].max_abs if look == "pairs" else measure_all(b)[0].high
+        return compared(a, b)["x"].max_abs if look == "pairs" else measure(b)[0].high
 
     before = first()
     tick(tmp_path)
@@ -413,7 +413,7 @@ def test_files_where_such_a_write_moves_no_time_are_not_remembered(
     }
     monkeypatch.setattr(value_cache, "TIMELESS", frozenset(kinds))
     compared(a, b)
-    measure_all(a)
+    measure(a)
     assert not cache.exists()
 
 
@@ -425,7 +425,7 @@ def test_files_that_the_system_cannot_write_down_are_not_remembered(
 
     monkeypatch.setattr(os, "fsync", refuse)
     assert compared(a, b)["x"].changed == 1
-    assert measure_all(a)[0].high == 2.0
+    assert measure(a)[0].high == 2.0
     assert not cache.exists()
 
 
@@ -443,7 +443,7 @@ def test_the_age_of_a_file_is_that_when_it_was_opened(
     pairs, _ = comparable(a, b)
     for look in (
         lambda: compare_values(a, b, pairs, progress=Progress(wait)),
-        lambda: measure_all(a, progress=Progress(wait)),
+        lambda: measure(a, progress=Progress(wait)),
     ):
         passed[0] = 0
         look()

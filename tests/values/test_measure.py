@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.errors import ChangedDuringRead
 from ckpt_tools.values import blocks as values_blocks
-from ckpt_tools.values import dtypes, measure
-from ckpt_tools.values.measure import measure_all
+from ckpt_tools.values import dtypes
+from ckpt_tools.values import measure as values_measure
+from ckpt_tools.values.measure import measure
 from tests.support.blobs import decoded, sharded, written
 from tests.values.test_compare import a_model, sparse
 
@@ -41,7 +42,7 @@ FLOATS = {
 
 
 def measured(checkpoint: Checkpoint) -> dict[str, Measurement]:
-    return {found.name: found for found in measure_all(checkpoint, cached=False)}
+    return {found.name: found for found in measure(checkpoint, cached=False)}
 
 
 @np.errstate(all="ignore")
@@ -164,7 +165,7 @@ def test_nothing_but_negative_zeros_is_told_as_zero(tmp_path: Path) -> None:
 def test_threads_and_shards_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = measured(written(tmp_path / "a", a_model(0)))
     assert measured(sharded(tmp_path / "b", a_model(0), 3)) == found
-    monkeypatch.setattr(measure, "threads", lambda: 5)
+    monkeypatch.setattr(values_measure, "threads", lambda: 5)
     assert measured(written(tmp_path / "c", a_model(0))) == found
 
 
