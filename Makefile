@@ -10,6 +10,9 @@ export PYTHONUNBUFFERED := 1
 # Nothing here talks to a model hub.
 export HF_HUB_OFFLINE := 1
 
+# The tests that read tensor values run once more without the compiled kernel, which numpy then stands in for.
+READ_VALUES := tests/values/test_compare.py tests/values/test_measure.py tests/cli/test_values.py tests/rules/test_ck4.py tests/gate
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test torture browser check format fixtures bench lock clean
 
@@ -33,6 +36,7 @@ demo: $(STAMP) ## show, compare and repair fixtures, then train a teacher and it
 # A file's tests stay in one process: they share what is slow to make.
 test: check ## run all checks and tests, as .ci/run does
 	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	CKPT_NO_KERNEL=1 $(PY) -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile $(READ_VALUES)
 
 torture: $(STAMP) ## inject faults at every system call of a write (15 minutes; needs strace)
 	CKPT_TORTURE=1 $(PY) -m pytest --numprocesses auto --maxprocesses 4 -rP tests/edit/test_faults.py

@@ -23,6 +23,7 @@ from ckpt_tools import api
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.storage import schemas
 from ckpt_tools.values import cache as value_cache
+from ckpt_tools.values import kernels
 from tests.cli.test_startup import heavy_modules_after
 from tests.support.cases import make
 
@@ -253,7 +254,8 @@ def test_numpy_is_loaded_only_for_values_that_must_be_decoded(tmp_path: Path) ->
     arguments = ["diff", str(NORMAL), str(folder)]
     run = "from ckpt_tools.cli.main import main; main({}); print()"
     assert heavy_modules_after(run.format(arguments)) == []
-    assert heavy_modules_after(run.format([*arguments, "--values", "--no-cache"])) == []
+    decoded = [] if kernels.reads() else ["numpy"]
+    assert heavy_modules_after(run.format([*arguments, "--values", "--no-cache"])) == decoded
     with (folder / "model.safetensors").open("r+b") as file:
         file.seek(-4, os.SEEK_END)
         file.write(b"\xff" * 4)  # NaN
