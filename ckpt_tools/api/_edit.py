@@ -1,6 +1,6 @@
-"""The verbs that change: plan, sanitize, write, recover.
+"""The verbs that change checkpoints: plan, sanitize, write, recover.
 
-Planning reads; only `write` and `recover` write.
+Planning reads; only `write`, `save_plan` and `recover` write.
 """
 
 from __future__ import annotations
@@ -10,65 +10,36 @@ import os
 from typing import TYPE_CHECKING
 
 from ckpt_tools import __version__
-from ckpt_tools.api._paths import as_text
+from ckpt_tools.api._paths import AnyPath, as_text
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.checkpoint.shard_index import shard_family
-from ckpt_tools.edit import apply, recipe
-from ckpt_tools.edit import journal as recovery
+from ckpt_tools.edit import apply, journal, plan_file, recipe
 from ckpt_tools.edit import plan as planning
 from ckpt_tools.edit import sanitize as sanitizing
-from ckpt_tools.edit.lookup import LocalLookup
-from ckpt_tools.edit.model import Receipt, Written
-from ckpt_tools.edit.operations import CopyFile, SetMetadata, Take
-from ckpt_tools.errors import (
-    EditRefused,
-    JsonInvalid,
-    OutputExists,
-    PathNotFound,
-    PlanStale,
-    RecipeInvalid,
-    Unwritable,
-)
+from ckpt_tools.edit.model import Plan, Receipt, Written
+from ckpt_tools.edit.operations import Operation, SetMetadata, with_local_source
+from ckpt_tools.errors import EditRefused, RecipeInvalid, Unwritable
 from ckpt_tools.families.registry import family_of
-from ckpt_tools.report.json import diff as diff_json
 from ckpt_tools.report.json import plan as plan_json
-from ckpt_tools.storage import durable
+from ckpt_tools.report.json.diff import dump
 from ckpt_tools.storage.digests import sums_of_file
-from ckpt_tools.storage.files import open_regular, read_whole
-from ckpt_tools.strict_json.parse import decode_utf8, parse_object
+from ckpt_tools.storage.files import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
-    from ckpt_tools.api._paths import AnyPath
-    from ckpt_tools.edit.model import Plan
-    from ckpt_tools.edit.operations import Operation
-
-PLAN_LIMIT = 256 << 20
 RECORD_KEY = "ckpt_tools"
 
 
 def plan(where: AnyPath, operations: Iterable[Operation], *, record: bool = False) -> Plan:
-    """Return what `operations` make of the checkpoint at `where`.
+    """Plan `operations` on the checkpoint at `where`; nothing is written.
 
-    With `record` they are written into its metadata. Nothing is written.
+    `record` adds them to its metadata.
     """
-    lookup = LocalLookup()
-    return planning.plan(
-        lookup.read(as_text(where)),
-        _recorded([_placed(operation) for operation in operations], record=record),
-        lookup,
-    )
-
-
-def _placed(operation: Operation) -> Operation:
-    """Return an operation whose source, a path, is absolute.
-
-    A plan may be applied from another folder.
-    """
-    if isinstance(operation, Take | CopyFile) and "://" not in operation.source:
-        return operation._replace(source=os.path.abspath(operation.source))
-    return operation
+    lookup = plan_file.LocalLookup()
+    # Absolute sources: a plan may be applied from another folder.
+    listed = [with_local_source(operation, os.path.abspath) for operation in operations]
+    return planning.plan(lookup.read(as_text(where)), _recorded(listed, record=record), lookup)
 
 
 def sanitize(
@@ -79,20 +50,22 @@ def sanitize(
     allow_lossy: bool = False,
     record: bool = False,
 ) -> Plan:
-    """Return the plan that makes the checkpoint at `where` clean, and in its `remains` what no operation repairs. Nothing is written.
+    """Plan the conversion of the checkpoint at `where` to a standard one; nothing is written.
 
-    `target` is lerobot, an older release of it (lerobot==0.4, lerobot==0.5) or fork. `reference`
-    names a normal checkpoint whose dtypes are restored.
+    `target` is lerobot, an older release of it (lerobot==0.4, lerobot==0.5) or fork. The dtypes and
+    the metadata of the reference checkpoint `reference` are restored. `remains` of the plan
+    describes problems that no operation repairs.
     """
-    lookup = LocalLookup()
+    lookup = plan_file.LocalLookup()
     checkpoint = lookup.read(as_text(where))
     normal = read(as_text(reference)) if reference else None
     family = family_of(checkpoint)
     if normal and family_of(normal) is not family:
         raise RecipeInvalid(
-            f"the reference is {family_of(normal).name}, and the checkpoint is {family.name}",
+            f"the reference is a {family_of(normal).name} model,"
+            f" but the checkpoint is a {family.name} model",
             path=normal.where,
-            hint="name a normal checkpoint of the same kind of model",
+            hint="give a reference checkpoint of the same model family",
         )
     operations = sanitizing.operations(
         checkpoint, family, target=target, reference=normal, lossy=allow_lossy
@@ -106,117 +79,23 @@ def sanitize(
 def _recorded(operations: list[Operation], *, record: bool) -> list[Operation]:
     if not record or not operations:
         return operations
-    said = {"version": __version__, **recipe.document(operations)}
-    return [
-        *operations,
-        SetMetadata(RECORD_KEY, json.dumps(said, separators=(",", ":"), ensure_ascii=False)),
-    ]
+    recorded = {"version": __version__, **recipe.document(operations)}
+    text = json.dumps(recorded, separators=(",", ":"), ensure_ascii=False)
+    return [*operations, SetMetadata(RECORD_KEY, text)]
 
 
 def load_plan(path: AnyPath) -> Plan:
-    """Return the plan that the file at `path` holds, made again from the checkpoint it names.
+    """Load the plan file at `path`, and plan its operations again.
 
-    Raises PlanStale when a file it reads is not what it was, and RecipeInvalid for a file that is
-    no plan.
+    Raises PlanStale if a file that the plan reads has changed, and RecipeInvalid for a file that is
+    not a plan.
     """
-    path = as_text(path)
-    try:
-        document = parse_object(decode_utf8(read_whole(path, PLAN_LIMIT)))
-        where, source, result = (
-            str(document["checkpoint"]),
-            _part(document, "source"),
-            _part(document, "result"),
-        )
-        operations = recipe.operations({"operations": document["operations"]})
-        remains = tuple(map(str, _list(document["remains"])))
-        promised = (source["digest"], result["digest"])
-        for file in _list(source["files"]):
-            _refuse_changed(file)
-    except PathNotFound as error:
-        raise PathNotFound(error.what, path=path, hint=_MAKE_ONE) from None
-    except (JsonInvalid, KeyError, TypeError) as error:
-        raise RecipeInvalid(
-            f"is no plan: {error.what if isinstance(error, JsonInvalid) else f'{error} is missing, or not what it is in a plan'}",
-            path=path,
-            hint=_MAKE_ONE,
-        ) from None
-    made = plan(where, operations)
-    if (made.source_digest, made.result_digest) != promised:
-        raise PlanStale(
-            "the plan was edited, or made by another version of this tool: what it would make now is not what it says",
-            path=path,
-        )
-    return made._replace(remains=remains)
-
-
-_MAKE_ONE = "make one with `ckpt plan WHERE RECIPE --output FILE`"
-
-
-def _part(document: Mapping[str, object], key: str) -> Mapping[str, object]:
-    part = document[key]
-    if not isinstance(part, dict):
-        raise TypeError(key)
-    return part
-
-
-def _list(value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise TypeError(value)
-    return value
-
-
-def _refuse_changed(file: object) -> None:
-    """Raise PlanStale unless a file of a plan is as it was."""
-    if not isinstance(file, dict):
-        raise TypeError(file)
-    path = str(file["path"])
-    try:
-        found = os.stat(path)
-        same = (found.st_size, found.st_mtime_ns) == (file["size"], file["mtime_ns"])
-    except OSError:
-        same = False
-    if not same:
-        raise PlanStale("has changed since the plan was made", path=path)
+    return plan_file.load(as_text(path))
 
 
 def save_plan(made: Plan, path: AnyPath) -> None:
-    """Write a plan to the new file `path`, for `load_plan`.
-
-    Raises OutputExists where there is one.
-    """
-    _write_new(as_text(path), plan_json.document(made))
-
-
-def _refuse_taken(path: str) -> None:
-    if os.path.lexists(path):
-        raise OutputExists(
-            "is there already", path=path, hint="name another file, or move the old one away"
-        )
-
-
-def _refuse_unwritable(path: str) -> None:
-    """Raise before anything is changed what writing the new file `path` would raise after."""
-    _refuse_taken(path)
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        raise Unwritable(
-            "cannot be written: its folder is not there, or does not let you",
-            path=path,
-            hint="name another file",
-        )
-
-
-def _is_one_shard(made: Plan) -> bool:
-    return (
-        not os.path.isdir(made.before.where)
-        and made.before.shard_index is None
-        and shard_family(made.before.weights[0].path) is not None
-    )
-
-
-def _write_new(path: str, document: diff_json.JsonDict) -> None:
-    _refuse_taken(path)
-    durable.write_file(path, diff_json.dump(document).encode())
+    """Write a plan to the new file `path`, for `load_plan`. Raises OutputExists."""
+    plan_file.write_new(as_text(path), dump(plan_json.document(made)))
 
 
 def write(  # noqa: PLR0913 - options by keyword
@@ -228,14 +107,13 @@ def write(  # noqa: PLR0913 - options by keyword
     receipt: AnyPath | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Written:
-    """Apply a plan.
+    """Apply a plan to the new folder (or file) `output`, or `in_place` with a backup beside it.
 
-    To the new folder (or file) `output`, or `in_place`, with a backup beside the checkpoint.
     Exactly one of the two is required.
 
-    `receipt` is a new file for the SHA-256 of every file before and after, which costs one more
-    reading of all. `progress` is called with bytes written. Raises a CkptError, and then nothing
-    has changed.
+    `receipt` is a new file for the SHA-256 of every file before and after; all files are read once
+    more for it. `progress` is called with the bytes written since the last call. Raises a
+    CkptError; nothing has changed then.
     """
     output, receipt = as_text(output), as_text(receipt)
     if in_place or output is None:
@@ -243,28 +121,31 @@ def write(  # noqa: PLR0913 - options by keyword
     if receipt:
         _refuse_unwritable(receipt)
     before = _digests(made.before.root, made.before.paths) if receipt else ()
-    detached: tuple[str, ...] = ()
-    kept = None
     if output is None:
         detached = apply.hard_linked(made)
         kept = apply.write_in_place(made, backup=backup, progress=progress)
+        written = Written(made.before.root, kept, detached)
     else:
         apply.write_new(made, output, progress=progress)
-    written = Written(
-        path=made.before.root if output is None else output, backup=kept, detached=detached
-    )
+        written = Written(output)
     if receipt:
-        _write_new(
-            receipt,
-            plan_json.receipt_document(
-                made, written, Receipt(before, _digests(written.path, made.after.paths))
-            ),
-        )
+        digests = Receipt(before, _digests(written.path, made.after.paths))
+        plan_file.write_new(receipt, dump(plan_json.receipt_document(made, written, digests)))
     return written
 
 
+def _refuse_unwritable(path: str) -> None:
+    """Raise before anything changes the error that writing the new file `path` would raise."""
+    plan_file.refuse_existing(path)
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        raise Unwritable(
+            "its folder does not exist or is not writable", path=path, hint="give another path"
+        )
+
+
 def _refuse_in_place(made: Plan, output: str | None, *, in_place: bool) -> None:
-    """Raise EditRefused unless in-place writing is possible and the only destination."""
+    """Raise EditRefused unless writing in place is possible and the only destination."""
     if not in_place:
         raise EditRefused(
             "no destination given for the changed checkpoint",
@@ -277,11 +158,13 @@ def _refuse_in_place(made: Plan, output: str | None, *, in_place: bool) -> None:
             path=made.before.where,
             hint="pass either output= or in_place=True, not both",
         )
-    if _is_one_shard(made):
+    before = made.before
+    is_file = not os.path.isdir(before.where) and before.shard_index is None
+    if is_file and shard_family(before.weights[0].path) is not None:
         raise EditRefused(
-            "is one shard of a checkpoint, and the index and the other shards would not agree with it any more",
-            path=made.before.where,
-            hint="name the folder, or write elsewhere with --output",
+            "is one shard of a checkpoint; its index and other shards would no longer match",
+            path=before.where,
+            hint="give the folder instead, or write elsewhere with --output",
         )
 
 
@@ -302,8 +185,8 @@ def _sha256(path: str) -> str:
 
 
 def recover(where: AnyPath) -> str:
-    """Finish or undo an interrupted write to the folder `where`.
+    """Complete or roll back an interrupted write to the folder `where`.
 
-    Return 'finished', 'undone' or 'nothing'.
+    Return 'finished', 'undone', or 'nothing' if none was interrupted.
     """
-    return recovery.recover(as_text(where))
+    return journal.recover(as_text(where))

@@ -30,7 +30,7 @@ def spelled(glob: str) -> str | None:
     tokens = TOKENS.findall(glob)
     return (
         None
-        if any(token in _TOKENS for token in tokens)
+        if any(token in WILDCARDS for token in tokens)
         else "".join(plain(token) for token in tokens)
     )
 
@@ -41,17 +41,24 @@ def plain(token: str) -> str:
 
 
 def glob_to_regex(glob: str) -> re.Pattern[str]:
-    """Return the expression that a full address must match.
+    """Return the expression that a full address must match, with a group for each wildcard.
 
     `**` at the start or end also matches no segment at all.
     """
     return re.compile(
-        "".join(_TOKENS.get(token) or re.escape(plain(token)) for token in TOKENS.findall(glob)),
+        "".join(WILDCARDS.get(token) or re.escape(plain(token)) for token in TOKENS.findall(glob)),
         re.DOTALL,
     )
 
 
-_TOKENS = {"**.": r"(?:.*\.)?", ".**": r"(?:\..*)?", "**": ".*", "*": r"[^.]*", "?": r"[^.]"}
+WILDCARDS = {
+    "**.": r"(?:(.*)\.)?",
+    ".**": r"(?:\.(.*))?",
+    "**": "(.*)",
+    "*": r"([^.]*)",
+    "?": r"([^.])",
+}
+"""The tokens that match more than themselves, as expressions with one group each."""
 
 
 class Selection:
@@ -179,6 +186,35 @@ def _run(run: list[int]) -> str:
     if len(run) > 2:  # noqa: PLR2004 - 3,4 is shorter than 3..4
         return f"{run[0]}..{run[-1]}"
     return ",".join(map(str, run))
+
+
+def covering(wanted: Iterable[str], every: Iterable[str]) -> list[str]:
+    """Return few globs that match `wanted` and no other name of `every`.
+
+    Subtrees where all names in them are wanted, single names elsewhere.
+    """
+    chosen, universe = set(wanted), set(every) | set(wanted)
+    found: list[str] = []
+    stack: list[tuple[str, list[str]]] = [("", list(universe))]
+    while stack:
+        stem, names = stack.pop()
+        left = [name for name in names if name in chosen]
+        if len(left) == len(names) and stem and (stem[:-1] not in universe or stem[:-1] in chosen):
+            found.append(f"{literal(stem)}**")
+        elif stem.count(".") >= SEGMENT_LIMIT:
+            found += map(literal, left)
+        elif left:
+            stack += _subtrees(stem, names)
+            found += [literal(name) for name in left if "." not in name[len(stem) :]]
+    return sorted(found)
+
+
+def _subtrees(stem: str, names: Iterable[str]) -> Iterable[tuple[str, list[str]]]:
+    trees: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        if end := name.find(".", len(stem)) + 1:
+            trees[name[:end]].append(name)
+    return trees.items()
 
 
 WRAPPERS = frozenset({"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})

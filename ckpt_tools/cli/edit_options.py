@@ -1,10 +1,8 @@
-"""What the commands that change a checkpoint share.
-
-Their options, and carrying a plan out or showing it.
-"""
+"""The options of all commands that change a checkpoint, and applying or printing their plan."""
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,11 +22,11 @@ if TYPE_CHECKING:
     from ckpt_tools.edit.model import Plan
 
 _LONG = 256 << 20
-"""Writing less than this takes no longer than reading about it."""
+"""Bytes from which on writing takes long enough to show progress."""
 
 
 class WriteOptions(NamedTuple):
-    """How a plan is to be carried out: the options that `changing` adds to a command."""
+    """How to apply a plan: the options that `with_write_options` adds to a command."""
 
     output: str | None
     in_place: bool
@@ -49,7 +47,7 @@ _OPTIONS = (
     click.option(
         "--in-place",
         is_flag=True,
-        help="Change the checkpoint itself; what is replaced is kept in a folder beside it.",
+        help="Change the checkpoint itself; replaced files are kept in a backup folder beside it.",
     ),
     click.option(
         "--no-backup",
@@ -57,33 +55,33 @@ _OPTIONS = (
         is_flag=True,
         flag_value=False,
         default=True,
-        help="With --in-place: keep nothing of what is replaced.",
+        help="With --in-place, keep no backup.",
     ),
     click.option(
         "--dry-run",
         is_flag=True,
-        help="Print the plan and write nothing. Exit status 1 if there is something to do.",
+        help="Print the plan and write nothing. Exit status 1 if there are changes.",
     ),
     click.option(
         "--receipt",
         metavar="FILE",
         help="Write the SHA-256 of every file before and after to FILE, as JSON.",
     ),
-    click.option("--full", is_flag=True, help="List every detail of a step."),
+    click.option("--full", is_flag=True, help="Show all details."),
     output_format("text", "json", "markdown"),
 )
 
 
-def changing(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options of `Wishes` to a command; it gets them as one argument, `wishes`."""
+def with_write_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of WriteOptions to a command, which gets them as one argument."""
 
-    def with_wishes(**arguments: object) -> int:
-        wishes = WriteOptions(**{name: arguments.pop(name) for name in WriteOptions._fields})  # type: ignore[arg-type]  # click has checked them against the options
-        return command(wishes=wishes, **arguments)
+    @functools.wraps(command)
+    def with_options(**arguments: object) -> int:
+        options = {name: arguments.pop(name) for name in WriteOptions._fields}
+        write_options = WriteOptions(**options)  # type: ignore[arg-type]  # click has checked them
+        return command(write_options=write_options, **arguments)
 
-    with_wishes.__doc__, with_wishes.__name__ = command.__doc__, command.__name__
-    with_wishes.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]  # where click keeps what its decorators add
-    decorated: Callable[..., int] = with_wishes
+    decorated: Callable[..., int] = with_options
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
     return decorated
@@ -92,80 +90,69 @@ def changing(command: Callable[..., int]) -> Callable[..., int]:
 record: Decorator = click.option(
     "--record",
     is_flag=True,
-    help="Record the operations in the weight files' metadata; without it the result is byte for byte normal.",
+    help="Record the operations in the metadata of the weight files.",
 )
 
 
-def carry_out(plan: Plan, wishes: WriteOptions, *, suffix: str) -> int:
-    """Write what `plan` says where `wishes` say, by default a new folder beside the old with `suffix`; print the page; return the exit code."""
-    _refuse_contradictions(plan, wishes)
-    idle = not plan.steps and wishes.output is None
+def apply_plan(plan: Plan, write_options: WriteOptions, *, suffix: str) -> int:
+    """Apply `plan`, by default to a new folder with `suffix` beside the checkpoint.
+
+    Prints the page and returns the exit code.
+    """
+    output, in_place, backup, dry_run, receipt, full, output_format = write_options
+    _refuse_contradictions(plan, write_options)
     written = None
-    if not (wishes.dry_run or idle):
+    if not dry_run and (plan.steps or output is not None):
         total = sum(output.size for output in plan.outputs)
+        if output is None and not in_place:
+            output = _beside(plan, suffix)
         with progress_of("writing", total, wanted=total >= _LONG) as progress:
-            output = (
-                None
-                if wishes.in_place
-                else _beside(plan, suffix)
-                if wishes.output is None
-                else wishes.output
-            )
             written = api.write(
                 plan,
                 output,
-                in_place=wishes.in_place,
-                backup=wishes.backup,
-                receipt=wishes.receipt,
+                in_place=in_place,
+                backup=backup,
+                receipt=receipt,
                 progress=progress.advance,
             )
-    write_report(
-        plan,
-        lambda: plan_page(plan, written, full=wishes.full),
-        wishes.output_format,
-        document,
-    )
-    return FINDINGS if plan.remains or (wishes.dry_run and plan.steps) else CLEAN
+    page = functools.partial(plan_page, plan, written, full=full, backup=in_place and backup)
+    write_report(plan, page, output_format, document)
+    return FINDINGS if plan.remains or (dry_run and plan.steps) else CLEAN
 
 
-def _refuse_contradictions(plan: Plan, wishes: WriteOptions) -> None:
-    """Raise for options that say two things, or nothing."""
-    cached = (
-        plan.steps
-        and not wishes.dry_run
-        and wishes.output is None
-        and _in_hub_cache(plan.before.root)
-    )
+def _refuse_contradictions(plan: Plan, options: WriteOptions) -> None:
+    output, in_place, backup, dry_run = options[:4]
+    cached = plan.steps and not dry_run and output is None and _in_hub_cache(plan.before.root)
     contradictions = (
         (
-            wishes.output is not None and wishes.in_place,
-            "--output and --in-place are two ways to say where",
-            "leave one of the two out",
+            output is not None and in_place,
+            "--output and --in-place exclude each other",
+            "omit one of them",
         ),
         (
-            not (wishes.backup or wishes.in_place),
-            "--no-backup says nothing without --in-place",
-            "a new folder replaces nothing: leave it out",
+            not (backup or in_place),
+            "--no-backup has no effect without --in-place",
+            "omit it: a new folder replaces nothing",
         ),
         (
-            wishes.receipt is not None and wishes.dry_run,
-            "--receipt says nothing with --dry-run",
-            "nothing is written: leave one of the two out",
+            options.receipt is not None and dry_run,
+            "--receipt has no effect with --dry-run",
+            "omit one of them",
         ),
         (
-            (wishes.output or "").endswith(".safetensors") and len(plan.outputs) > 1,
-            "--output names a file, and the result is a folder",
-            "name a folder",
+            (output or "").endswith(".safetensors") and len(plan.outputs) > 1,
+            "--output is a file name, but the result is a folder",
+            "give the name of a folder",
         ),
         (
-            cached and (wishes.backup or not wishes.in_place),
-            f"{plan.before.where} lies in the Hugging Face cache, where nothing else belongs",
-            "say where with --output, or --in-place --no-backup",
+            cached and (backup or not in_place),
+            f"{plan.before.where} is in the Hugging Face cache, to which nothing should be added",
+            "write elsewhere with --output, or use --in-place --no-backup",
         ),
     )
-    for wrong, msg, hint in contradictions:
-        if wrong:
-            raise UnknownSelection(msg, hint=hint)
+    for applies, what, hint in contradictions:
+        if applies:
+            raise UnknownSelection(what, hint=hint)
 
 
 def _in_hub_cache(root: str) -> bool:
@@ -176,9 +163,9 @@ def _in_hub_cache(root: str) -> bool:
 
 
 def _beside(plan: Plan, suffix: str) -> str:
-    """Return the path of a new folder, or file, beside the checkpoint.
+    """Return the path of a new folder or file beside the checkpoint.
 
-    Not through a link such as a run's `last`, which moves on.
+    Links such as a run's `last`, which change, are resolved.
     """
     root = os.path.realpath(plan.before.root)
     if plan.before.where.endswith(".safetensors"):

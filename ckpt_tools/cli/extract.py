@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.edit_options import carry_out, changing, record
-from ckpt_tools.edit.operations import Keep, Rename
-
-if TYPE_CHECKING:
-    from ckpt_tools.cli.edit_options import WriteOptions
-    from ckpt_tools.edit.operations import Operation
+from ckpt_tools.cli.edit_options import WriteOptions, apply_plan, record, with_write_options
+from ckpt_tools.edit.operations import Keep, Operation, RenameTensors
 
 
 @click.command(short_help="Keep only some tensors.", epilog=options.WHERE_HELP)
 @options.where("where")
 @click.argument("globs", metavar="GLOB...", nargs=-1, required=True)
-@click.option("--strip-prefix", metavar="PREFIX", help="Take PREFIX off the names of what is kept.")
+@click.option(
+    "--strip-prefix", metavar="PREFIX", help="Remove PREFIX from the names of the kept tensors."
+)
 @record
-@changing
+@with_write_options
 def extract(
     where: str,
     *,
     globs: tuple[str, ...],
     strip_prefix: str | None,
     record: bool,
-    wishes: WriteOptions,
+    write_options: WriteOptions,
 ) -> int:
-    """Keep only the tensors that a GLOB names.
+    """Keep only the tensors that match a GLOB.
 
-    In a GLOB, * stands for a part of one dotted segment and ** for any number of segments.
+    In a GLOB, * matches a part of one dotted segment and ** any number of segments.
 
     \b
     ckpt extract policy/ 'model.vlm_with_expert.vlm.**' --strip-prefix model.vlm_with_expert.vlm. -o
@@ -40,5 +36,5 @@ def extract(
     """
     operations: list[Operation] = [Keep(globs)]
     if strip_prefix:
-        operations.append(Rename(f"{strip_prefix}**", "**"))
-    return carry_out(api.plan(where, operations, record=record), wishes, suffix="extract")
+        operations.append(RenameTensors(f"{strip_prefix}**", "**"))
+    return apply_plan(api.plan(where, operations, record=record), write_options, suffix="extract")

@@ -12,17 +12,17 @@ from ckpt_tools.report.json.plan import document
 from ckpt_tools.report.pages.plan import plan_page
 
 
-@click.command(short_help="Say what a recipe makes of a checkpoint.", epilog=options.WHERE_HELP)
+@click.command(short_help="Plan the changes a recipe would make.", epilog=options.WHERE_HELP)
 @options.where("where")
 @options.where("recipe")
 @click.option("-o", "--output", metavar="FILE", help="Write the plan to FILE, for `ckpt apply`.")
-@click.option("--full", is_flag=True, help="List every detail of a step.")
+@click.option("--full", is_flag=True, help="Show all details.")
 @options.output_format("text", "json", "markdown")
 def plan(where: str, recipe: str, *, output: str | None, full: bool, output_format: str) -> int:
-    """Say what the operations in RECIPE make of the checkpoint at WHERE, and write nothing but the plan.
+    """Preview a recipe on the checkpoint at WHERE; write nothing but the plan.
 
-    RECIPE is a YAML or JSON file with a list of operations. Exit status: 0 nothing to do, 1 there
-    are steps, 2 trouble.
+    RECIPE is a YAML or JSON file with a list of operations. Exit status: 0 no changes, 1 changes
+    planned, 2 could not run.
 
     \b
     ckpt plan reflow/ recipe.yaml -o plan.json

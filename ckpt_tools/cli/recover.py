@@ -8,20 +8,20 @@ from ckpt_tools import api
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, write
 
-_WORDS = {
-    "finished": "finished what was interrupted: the checkpoint is the new one",
-    "undone": "undid what was interrupted: the checkpoint is the old one",
-    "nothing": "nothing was interrupted here",
+_OUTCOMES = {
+    "finished": "completed the interrupted change; the checkpoint is the new one",
+    "undone": "rolled back the interrupted change; the checkpoint is the old one",
+    "nothing": "no interrupted change found",
 }
 
 
-@click.command(short_help="Finish or undo an interrupted change.")
+@click.command(short_help="Complete or roll back an interrupted change.")
 @options.where("where")
 def recover(where: str) -> int:
-    """Finish or undo a change to the folder WHERE that was interrupted, by a crash or a power cut.
+    """Complete or roll back a change to WHERE that was interrupted by a crash or a power cut.
 
-    Past the point at which a change is decided it is finished, before it is undone. Can itself be
-    interrupted, and run again.
+    A committed change is completed; an uncommitted one is rolled back. Safe to interrupt and run
+    again. Exit status: 0, or 2 if it could not run.
     """
-    write(f"{where}: {_WORDS[api.recover(where)]}\n")
+    write(f"{where}: {_OUTCOMES[api.recover(where)]}\n")
     return CLEAN

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.edit_options import carry_out, changing, record
-from ckpt_tools.edit.operations import Rename
-
-if TYPE_CHECKING:
-    from ckpt_tools.cli.edit_options import WriteOptions
+from ckpt_tools.cli.edit_options import WriteOptions, apply_plan, record, with_write_options
+from ckpt_tools.edit.operations import RenameTensors
 
 
 @click.command(short_help="Rename tensors.", epilog=options.WHERE_HELP)
@@ -22,22 +17,24 @@ if TYPE_CHECKING:
 @click.option(
     "--regex",
     is_flag=True,
-    help="MATCH is a regular expression for the whole name, and TO may say \\1.",
+    help="MATCH is a regular expression for the whole name; TO may contain \\1.",
 )
 @record
-@changing
+@with_write_options
 def rename(  # noqa: PLR0913 - one parameter an option
-    where: str, match: str, to: str, *, regex: bool, record: bool, wishes: WriteOptions
+    where: str, match: str, to: str, *, regex: bool, record: bool, write_options: WriteOptions
 ) -> int:
-    """Give the tensors whose names MATCH the names that TO says.
+    """Rename the tensors that match MATCH to TO.
 
-    * stands for a part of one dotted segment and ** for any number of segments; in TO they stand,
-      in turn, for what they stood for in MATCH.
+    * matches a part of one dotted segment and ** any number of segments; those of TO are filled in
+    order with what those of MATCH matched.
 
     \b
     ckpt rename ckpt/ 'policy.**' '**' -o renamed/
     ckpt rename ckpt/ --regex '(.*)layers(.*)' '\\1blocks\\2' --dry-run
     """
-    return carry_out(
-        api.plan(where, [Rename(match, to, regex=regex)], record=record), wishes, suffix="renamed"
+    return apply_plan(
+        api.plan(where, [RenameTensors(match, to, regex=regex)], record=record),
+        write_options,
+        suffix="renamed",
     )

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.edit_options import carry_out, changing, record
-
-if TYPE_CHECKING:
-    from ckpt_tools.cli.edit_options import WriteOptions
+from ckpt_tools.cli.edit_options import WriteOptions, apply_plan, record, with_write_options
 
 
 @click.command(
-    short_help="Make a checkpoint clean, and say what cannot be repaired.",
+    short_help="Convert a checkpoint to a standard one.",
     epilog=options.WHERE_HELP,
 )
 @options.where("where")
@@ -24,20 +19,21 @@ if TYPE_CHECKING:
     default="lerobot",
     show_default=True,
     metavar="TARGET",
-    help="Whose checkpoint it is to be: lerobot, lerobot==0.4, lerobot==0.5 (keys they do not know are left out), fork (keys with neutral values).",
+    help="Target format: lerobot, lerobot==0.4, lerobot==0.5 (without keys that these reject) or fork "
+    "(keys with neutral values).",
 )
 @click.option(
     "--reference",
     metavar="NORMAL",
-    help="A normal checkpoint: its dtypes are restored, and what differs from it is reported.",
+    help="Reference checkpoint: restore its dtypes and report differences from it.",
 )
 @click.option(
     "--allow-lossy",
     is_flag=True,
-    help="With --reference: round where a cast loses bits, instead of leaving the dtype.",
+    help="With --reference, round where a cast loses bits instead of keeping the dtype.",
 )
 @record
-@changing
+@with_write_options
 def sanitize(  # noqa: PLR0913 - one parameter an option
     where: str,
     *,
@@ -45,14 +41,14 @@ def sanitize(  # noqa: PLR0913 - one parameter an option
     reference: str | None,
     allow_lossy: bool,
     record: bool,
-    wishes: WriteOptions,
+    write_options: WriteOptions,
 ) -> int:
-    """Make the checkpoint at WHERE one that nobody can tell from a normal one, in a new folder WHERE-clean.
+    """Convert WHERE into a standard SmolVLA checkpoint, in a new folder WHERE-clean.
 
-    Teacher weights and wrapper names go, a VLM that survives only under the teacher's names is
-    brought back, the configs say what stock LeRobot expects. A tensor that nobody knows is kept and
-    reported, and so is what cannot be repaired. Exit status: 0 clean, 1 something remains, 2
-    trouble.
+    Removes teacher weights and wrapper names, restores a VLM that is only stored under the
+    teacher's names, and sets the configs to what stock LeRobot expects. Unknown tensors are kept
+    and reported, as are problems that cannot be repaired. Exit status: 0 clean, 1 some problems
+    remain, 2 could not run.
 
     \b
     ckpt sanitize outputs/train/reflow --dry-run
@@ -61,4 +57,4 @@ def sanitize(  # noqa: PLR0913 - one parameter an option
     plan = api.sanitize(
         where, target=target, reference=reference, allow_lossy=allow_lossy, record=record
     )
-    return carry_out(plan, wishes, suffix="clean")
+    return apply_plan(plan, write_options, suffix="clean")

@@ -1,14 +1,14 @@
-"""`ckpt spec`: lockfiles. Checking against one is `ckpt verify --spec`."""
+"""`ckpt spec`: write lockfiles, which `ckpt verify --spec` checks."""
 
 from __future__ import annotations
 
 import click
 
 from ckpt_tools import api
-from ckpt_tools.checkpoint import spec as checkpoint_spec
-from ckpt_tools.checkpoint.spec import write_spec
+from ckpt_tools.checkpoint.spec import spec_of, text, write_spec
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, complain, write
+from ckpt_tools.text import count
 
 
 @click.group(
@@ -16,7 +16,7 @@ from ckpt_tools.cli.output import CLEAN, complain, write
     subcommand_metavar="COMMAND [ARGS]...",
 )
 def spec() -> None:
-    """Write down which tensors a checkpoint has, so that `ckpt verify --spec` can hold it to that later.
+    """Write a lockfile of the tensors of a checkpoint, for `ckpt verify --spec` to check.
 
     \b
     ckpt spec write outputs/train/run -o smolvla.spec.json
@@ -30,17 +30,17 @@ def spec() -> None:
     "-o",
     "--output",
     metavar="FILE",
-    help="Write it to FILE, a new file or an older lockfile, instead of to standard output.",
+    help="Write to FILE, a new file or an older lockfile, instead of standard output.",
 )
 def write_(where: str, *, output: str | None) -> int:
-    """Write the names, dtypes and shapes of the tensors at WHERE as JSON, one tensor a line.
+    """Write the names, dtypes and shapes of the tensors at WHERE as JSON, one tensor per line.
 
-    Exit status: 0, or 2 for trouble.
+    Exit status: 0, or 2 if it could not run.
     """
-    found = checkpoint_spec.spec_of(api.read(where))
+    found = spec_of(api.read(where))
     if output is None:
-        write(checkpoint_spec.text(found))
+        write(text(found))
     else:
         write_spec(found, output)
-        complain(f"{output}: {len(found.tensors):,} tensors")
+        complain(f"{output}: {count(len(found.tensors), 'tensor')}")
     return CLEAN

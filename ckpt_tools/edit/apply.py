@@ -1,12 +1,13 @@
-"""Carrying out a plan: into a new folder or file, or in place.
+"""Applying a plan: to a new folder or file, or in place.
 
-Either way the result is there whole and proved, or nothing has changed.
+Either the complete, verified result is written, or nothing changes.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 from contextlib import suppress
 from itertools import count
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.locate import WORK
 from ckpt_tools.edit import journal
-from ckpt_tools.edit.model import Copy, Weights
+from ckpt_tools.edit.model import Copy, Output, Plan, SourceFile, Weights
 from ckpt_tools.edit.read_back import verify
-from ckpt_tools.edit.workspace import partial, replaced, seized
+from ckpt_tools.edit.workspace import Workspace, locked, partial, replaced
 from ckpt_tools.edit.write import Target, ordered, write_output
 from ckpt_tools.errors import (
     ChangedDuringRead,
@@ -47,32 +48,28 @@ from ckpt_tools.storage.paths import leaves_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ckpt_tools.edit.model import Output, Plan
-    from ckpt_tools.edit.workspace import Workspace
-
-
-_THERE = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
+_EXISTS = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
 
 def write_new(plan: Plan, destination: str, progress: Callable[[int], None] | None = None) -> None:
-    """Write the result of `plan` to `destination`, which is not there or an empty folder.
+    """Write the result of `plan` to `destination`, which does not exist or is an empty folder.
 
-    A file where the result is one and it ends in .safetensors.
+    A file if the result is a single file and `destination` ends in .safetensors.
 
     `progress` is called with the bytes written since the last call. Raises OutputExists,
-    OutputInside, PlanStale, ChangedDuringRead, a WriteFailed, or what reading raises; then nothing
-    is there.
+    OutputInside, PlanStale, ChangedDuringRead, a WriteFailed, or what reading raises; nothing has
+    been written then.
     """
-    target = _free_place(plan, destination)
+    target = _free_target(plan, destination)
     _check_paths(plan)
-    check_sources(plan, PlanStale)
+    check_sources(plan.sources, PlanStale)
     folder = os.path.dirname(target)
     ensure_space(folder, (output.size for output in plan.outputs))
     with replaced(partial(target)) as space:
-        place = Target(space.new, plan.removed, progress or ignore)
+        into = Target(space.new, plan.removed, progress or ignore)
         for output in ordered(plan):
-            write_output(output, place)
-        check_sources(plan, ChangedDuringRead)
+            write_output(output, into)
+        check_sources(plan.sources, ChangedDuringRead)
         verify(plan, space.new)
         sync_tree(space.new)
         with uninterrupted():
@@ -87,17 +84,17 @@ def write_new(plan: Plan, destination: str, progress: Callable[[int], None] | No
 def write_in_place(
     plan: Plan, *, backup: bool = True, progress: Callable[[int], None] | None = None
 ) -> str | None:
-    """Turn the checkpoint of `plan` into the result.
+    """Change the checkpoint of `plan` to the result.
 
-    Return the folder that holds the files that were replaced or removed, None where there is none.
+    Return the folder with the replaced and removed files, None if there is none.
 
     `progress` is called with the bytes written since the last call. Raises PlanStale,
-    ChangedDuringRead, Busy and other WriteFailed, or what reading raises; then nothing has changed,
-    except for WriteInterrupted: then the change is decided on, and `recover` finishes it.
+    ChangedDuringRead, LockedByOther and other WriteFailed, or what reading raises; nothing has
+    changed then, except after WriteInterrupted: the change is committed, and `recover` completes it.
     """
     root = os.path.realpath(plan.before.root)
     _check_paths(plan)
-    check_sources(plan, PlanStale)
+    check_sources(plan.sources, PlanStale)
     writes = tuple(output for output in ordered(plan) if not _stays(plan, output))
     removed = _removed(plan)
     paths = tuple(output.path.rstrip("/") for output in writes)
@@ -110,7 +107,7 @@ def write_in_place(
     entry = journal.Journal(
         paths, removed, os.path.basename(_free_backup(root)) if backup and old else None
     )
-    with seized(os.path.join(root, WORK), new=True) as space:
+    with locked(os.path.join(root, WORK), new=True) as space:
         try:
             _stage(plan, writes, space, progress or ignore)
         except BaseException:
@@ -123,9 +120,9 @@ def write_in_place(
 
 
 def hard_linked(plan: Plan) -> tuple[str, ...]:
-    """Return the files that a write in place replaces and that have other names.
+    """Return the files that a write in place replaces and that have other hard links.
 
-    Those keep the old bytes.
+    The other names keep the old bytes.
     """
     found = []
     for output in plan.outputs:
@@ -137,21 +134,23 @@ def hard_linked(plan: Plan) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def check_sources(plan: Plan, error: type[PlanStale | ChangedDuringRead]) -> None:
-    """Raise `error` where a file that the plan reads is not the one it was made for."""
-    for path, size, mtime_ns in plan.sources:
+def check_sources(
+    sources: Iterable[SourceFile], error: type[PlanStale | ChangedDuringRead]
+) -> None:
+    """Raise `error` for a file that has changed since the plan was made."""
+    for path, size, mtime_ns in sources:
         try:
             found = os.stat(path)
         except OSError:
-            raise error("is not there any more", path=path) from None
+            raise error("no longer exists", path=path) from None
         if (found.st_size, found.st_mtime_ns) != (size, mtime_ns):
             raise error("has changed since the plan was made", path=path)
 
 
 def _carry_out(plan: Plan, space: Workspace, entry: journal.Journal) -> None:
-    """Commit to the staged files and put them in place.
+    """Commit to the staged files and move them into place.
 
-    What fails before the commit is undone; what fails after it waits for `recover`.
+    A failure before the commit is rolled back; after it, `recover` completes the change.
     """
     committed = False
     try:
@@ -166,36 +165,32 @@ def _carry_out(plan: Plan, space: Workspace, entry: journal.Journal) -> None:
         if not isinstance(error, CkptError):
             raise
         raise WriteInterrupted(
-            f"the change is decided on, and could not be finished: {error.path}: {error.what}",
+            f"the change is committed but could not be completed: {error.path}: {error.what}",
             path=plan.before.root,
-            hint="put that right, then finish it: ckpt recover",
+            hint=f"correct that, then run: ckpt recover {shlex.quote(plan.before.root)}",
         ) from None
 
 
 def _stage(
     plan: Plan, writes: Iterable[Output], space: Workspace, progress: Callable[[int], None]
 ) -> None:
-    """Write the new files beside the old ones, and prove that both together are the result."""
+    """Write the new files beside the old ones, and verify that together they are the result."""
     root = plan.before.root
     make_folder(space.new)
-    place = Target(space.new, plan.removed, progress)
+    into = Target(space.new, plan.removed, progress)
     for output in writes:
-        path = os.path.join(root, output.path)
-        write_output(output, place, _status(path))
+        write_output(output, into, _status(os.path.join(root, output.path)))
     make_folder(space.view)
     for output in plan.outputs:
         _show(plan, output, space)
     verify(plan, space.view)
     sync_tree(space.new)
     sync_folder(os.path.dirname(space.path))
-    check_sources(plan, ChangedDuringRead)
+    check_sources(plan.sources, ChangedDuringRead)
 
 
 def _status(path: str) -> os.stat_result | None:
-    """Return what is known of the file that a new one replaces, through a link.
-
-    None where there is none.
-    """
+    """Return the status of the file that a new one replaces, links followed; None without one."""
     with writing(path):
         try:
             return os.stat(path)
@@ -204,9 +199,9 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def _show(plan: Plan, output: Output, space: Workspace) -> None:
-    """Link to an output in the view, where it lies now.
+    """Link from the view to an output where it is now.
 
-    What is in a folder is not looked at, except for what is written by name.
+    The contents of a folder are not shown, except for outputs of their own.
     """
     path = os.path.join(space.view, output.path)
     if output.path.endswith("/"):
@@ -219,14 +214,14 @@ def _show(plan: Plan, output: Output, space: Workspace) -> None:
 
 
 def _publish(new: str, target: str) -> None:
-    """Give the finished file or folder its name, which nothing else may have got meanwhile."""
+    """Give the finished file or folder its name, unless that was taken meanwhile."""
     empty = os.path.isdir(target)
     try:
         if empty:
             os.chmod(new, stat.S_IMODE(os.stat(target).st_mode))
         _name(new, target)
     except OSError as error:
-        raise _taken(target) if error.errno in _THERE else refused(target, error) from None
+        raise _exists(target) if error.errno in _EXISTS else refused(target, error) from None
     try:
         sync_folder(os.path.dirname(target))
     except WriteFailed:
@@ -247,42 +242,44 @@ def _name(new: str, target: str) -> None:
     except FileExistsError:
         raise
     except OSError:
-        # No hard links here: then there is a moment between looking and renaming.
+        # Without hard links there is a moment between the check and the rename.
         if there(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
         os.rename(new, target)
 
 
-def _free_place(plan: Plan, destination: str) -> str:
+def _free_target(plan: Plan, destination: str) -> str:
     """Return the real path of the destination.
 
-    Raises OutputExists and OutputInside; Unwritable where its folder is not there.
+    Raises OutputExists, OutputInside, or Unwritable if its folder does not exist.
     """
     if "\0" in destination or not destination:
-        raise Unwritable("is no path", path=destination, hint="name a place with --output")
+        raise Unwritable(f"invalid path {destination!r}", hint="give another path with --output")
     target, root = os.path.realpath(destination), os.path.realpath(plan.before.root)
-    whole = os.path.isdir(plan.before.where)
-    if (whole and _within(target, root)) or _within(root, target):
+    if _within(root, target) or (os.path.isdir(plan.before.where) and _within(target, root)):
         raise OutputInside(
             f"overlaps with the checkpoint that is read, {plan.before.root}", path=destination
         )
-    if os.path.islink(destination) and not os.path.isdir(destination):
-        raise _taken(destination)
-    if there(target) and not (
-        os.path.isdir(target) and not list_folder(target) and not _is_file(plan, target)
-    ):
-        raise _taken(destination)
-    if not os.path.isdir(os.path.dirname(target)):
+    is_folder = os.path.isdir(target)
+    is_empty = is_folder and not list_folder(target) and not _is_file(plan, target)
+    if (os.path.islink(destination) and not is_folder) or (there(target) and not is_empty):
+        raise _exists(destination)
+    folder = os.path.dirname(target)
+    if there(folder) and not os.path.isdir(folder):
         raise Unwritable(
-            "its folder is not there",
+            f"{folder} is not a folder", path=destination, hint="give another path with --output"
+        )
+    if not there(folder):
+        raise Unwritable(
+            "its folder does not exist",
             path=destination,
-            hint=f"make it first: {os.path.dirname(target)}",
+            hint=f"create it first: mkdir -p {shlex.quote(folder)}",
         )
     return target
 
 
-def _taken(path: str) -> OutputExists:
-    return OutputExists("is there already", path=path)
+def _exists(path: str) -> OutputExists:
+    return OutputExists("already exists", path=path)
 
 
 def _within(path: str, folder: str) -> bool:
@@ -290,7 +287,7 @@ def _within(path: str, folder: str) -> bool:
 
 
 def _is_file(plan: Plan, target: str) -> bool:
-    """Whether the result is written as a file of its own instead of a folder."""
+    """Whether the result is written as a single file instead of a folder."""
     return (
         len(plan.outputs) == 1
         and isinstance(plan.outputs[0], Weights | Copy)
@@ -307,7 +304,7 @@ def _check_paths(plan: Plan) -> None:
 
 
 def _stays(plan: Plan, output: Output) -> bool:
-    """Whether a write in place leaves a file or folder alone: it is a copy of itself."""
+    """Whether a write in place leaves a file or folder unchanged: it is a copy of itself."""
     path = os.path.join(plan.before.root, output.path.rstrip("/"))
     if not isinstance(output, Copy) or not there(path):
         return False
@@ -318,9 +315,9 @@ def _stays(plan: Plan, output: Output) -> bool:
 
 
 def _removed(plan: Plan) -> tuple[str, ...]:
-    """Return what a write in place takes away.
+    """Return the paths that a write in place removes.
 
-    Nothing twice, and no folder into which it writes.
+    None inside another one, and no folder into which it writes.
     """
     paths = [path.rstrip("/") for path in plan.removed]
     kept = {output.path.rstrip("/") for output in plan.outputs}
@@ -334,21 +331,21 @@ def _removed(plan: Plan) -> tuple[str, ...]:
 
 
 def _refuse_unfinished(root: str) -> None:
-    """Raise Busy where another process writes to the folder, and WriteInterrupted where one was interrupted."""
+    """Raise LockedByOther during another write to the folder, WriteInterrupted after one."""
     work = os.path.join(root, WORK)
     if there(work):
-        with seized(work):
+        with locked(work):
             raise WriteInterrupted("a write to this folder was interrupted", path=root)
 
 
 def _free_backup(root: str) -> str:
-    """Return the first path of <root>.backup, <root>.backup-2 and so on at which there is nothing."""
+    """Return the first free path of <root>.backup, <root>.backup-2 and so on."""
     names = (f"{root}.backup" if number == 1 else f"{root}.backup-{number}" for number in count(1))
     return next(name for name in names if not there(name))
 
 
 def _beside(root: str, name: str) -> str:
-    """Return the path of a folder beside `root`, spelled as `root` is where that leads there."""
+    """Return the path of a folder beside `root`, spelled as `root` if that leads to it."""
     plain = os.path.join(os.path.dirname(root.rstrip("/")), name)
     real = os.path.join(os.path.dirname(os.path.realpath(root)), name)
     with suppress(OSError):

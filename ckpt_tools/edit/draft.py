@@ -1,7 +1,4 @@
-"""A checkpoint on its way from one state to the next.
-
-What operations change, and what a plan is made of in the end. No I/O.
-"""
+"""A checkpoint between operations: what they change, and what the plan is made from. No I/O."""
 
 from __future__ import annotations
 
@@ -9,19 +6,21 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ckpt_tools.checkpoint.header import nbytes
 from ckpt_tools.checkpoint.model import Source
+from ckpt_tools.checkpoint.names import fold
+from ckpt_tools.edit.model import PlanStep, Safety
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from ckpt_tools.checkpoint.dtype import Dtype
-    from ckpt_tools.checkpoint.model import Checkpoint, OtherFile, TensorFile
+    from ckpt_tools.checkpoint.model import Checkpoint, OtherFile, Tensor, TensorFile
     from ckpt_tools.edit.model import SourceFile
 
 type Metadata = tuple[tuple[str, str], ...] | None
 
 
 class Lookup(Protocol):
-    """What planning asks of the world. The store answers; tests answer from memory."""
+    """What planning needs to read; `plan_file.LocalLookup` reads it from this machine."""
 
     def read(self, where: str) -> Checkpoint:
         """Return the checkpoint at `where`."""
@@ -30,7 +29,7 @@ class Lookup(Protocol):
         """Whether every value in `source` survives being stored as `dtype`, bit for bit."""
 
     def identity(self, path: str) -> SourceFile | None:
-        """Return what tells whether the file at `path` is still the same, None for a link that leads nowhere."""
+        """Return size and time of the file at `path`; None for a broken link."""
 
     def text(self, path: str) -> str:
         """Return the text of the JSON file at `path`."""
@@ -39,14 +38,11 @@ class Lookup(Protocol):
         """Return the file of processor state at `path`."""
 
     def other(self, path: str) -> OtherFile:
-        """Return the file at `path` as one that is not understood."""
+        """Return the file at `path`, whose format is not read."""
 
 
 class DraftTensor(NamedTuple):
-    """A tensor of the draft.
-
-    Its shape, the dtype and the weight file it will have, and where its payload lies now.
-    """
+    """A tensor of the draft: its new dtype, shape and weight file, and its present payload."""
 
     dtype: Dtype
     shape: tuple[int, ...]
@@ -55,60 +51,67 @@ class DraftTensor(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of payload that it will have."""
+        """Bytes of the new payload."""
         return nbytes(self.dtype, self.shape)
 
 
 class PlanDraft:
-    """The state between operations. Operations write to it; `checkpoint` is what it began as.
+    """The state between operations, which they modify; `checkpoint` is the state before the first.
 
-    `tensors` by name. `metadata` and `shards` by weight file; a shard in `intact` is copied as it
-    is. `texts` are the JSON files by path, `files` the paths from which the other files are copied.
-    `index` is the index file's path, None for a checkpoint without.
+    `tensors` by name. `metadata` and `shards` by weight file; a shard in `intact` is copied
+    unchanged. `texts` are the JSON files by path, `files` the paths from which the other files are
+    copied. `index` is the index file's path, None for a checkpoint without.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        root = checkpoint.root
         self.checkpoint = checkpoint
         self.tensors: dict[str, DraftTensor] = {}
-        self.metadata: dict[str, Metadata] = {}
-        self.intact: set[str] = {file.path for file in checkpoint.weights}
-        self.add(root, checkpoint.weights)
-        self.index = checkpoint.shard_index.path if checkpoint.shard_index else None
-        self.texts: dict[str, str] = {
-            document.path: document.text for document in checkpoint.documents
+        self.metadata: dict[str, Metadata] = {
+            file.path: file.metadata for file in checkpoint.weights
         }
-        self.files: dict[str, str] = {
-            file.path: f"{root}/{file.path}"
+        self.intact = set(self.metadata)
+        for file in checkpoint.weights:
+            for tensor in file.tensors:
+                self.take(checkpoint.root, file, tensor, file.path)
+        self.index = checkpoint.shard_index.path if checkpoint.shard_index else None
+        self.texts = {document.path: document.text for document in checkpoint.documents}
+        self.files = {
+            file.path: f"{checkpoint.root}/{file.path}"
             for files in (checkpoint.states, checkpoint.others)
             for file in files
         }
 
-    def add(self, root: str, files: Iterable[TensorFile]) -> None:
-        """Hold the tensors and metadata of weight files in the folder `root`."""
-        for file in files:
-            self.metadata[file.path] = file.metadata
-            for tensor in file.tensors:
-                self.tensors[tensor.name] = DraftTensor(
-                    tensor.dtype,
-                    tensor.shape,
-                    file.path,
-                    source_of(root, file, tensor.start, tensor.end, tensor.dtype),
-                )
+    def take(self, root: str, file: TensorFile, tensor: Tensor, shard: str) -> None:
+        """Add a tensor of a weight file in the folder `root`, to be written to `shard`."""
+        start, end = file.payload_start + tensor.start, file.payload_start + tensor.end
+        source = Source(f"{root}/{file.path}", start, end, tensor.dtype)
+        self.tensors[tensor.name] = DraftTensor(tensor.dtype, tensor.shape, shard, source)
 
     def touch(self, *shards: str) -> None:
-        """Note that these weight files will be written anew."""
+        """Mark these weight files to be written anew."""
         self.intact.difference_update(shards)
 
-    def nbytes(self, names: Iterable[str]) -> int:
-        """Bytes of payload that tensors have now."""
-        return sum(
-            self.tensors[name].source.end - self.tensors[name].source.start for name in names
+    def step(
+        self,
+        text: str,
+        names: Collection[str],
+        *,
+        unsafe: bool = False,
+        details: Iterable[str] | None = None,
+    ) -> PlanStep:
+        """Describe a change to the tensors `names`, whose folded names are the default details."""
+        sources = [self.tensors[name].source for name in names]
+        return PlanStep(
+            text,
+            Safety.UNSAFE if unsafe else Safety.SAFE,
+            len(names),
+            sum(source.end - source.start for source in sources),
+            _folded(names) if details is None else tuple(details),
         )
 
 
-def source_of(root: str, file: TensorFile, start: int, end: int, dtype: Dtype) -> Source:
-    """Return where payload bytes `start` to `end` of a file in the folder `root` lie."""
-    return Source(
-        f"{root}/{file.path}", file.payload_start + start, file.payload_start + end, dtype
+def _folded(names: Iterable[str]) -> tuple[str, ...]:
+    """Return a line for each group of names that differ in numbers only."""
+    return tuple(
+        f"{name} ({count:,})" if count > 1 else name for name, count in fold(names).items()
     )

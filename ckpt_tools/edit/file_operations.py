@@ -1,25 +1,22 @@
 """Operations on files: config values, metadata, shards, other files.
 
-Each changes a draft and tells what it did, None for nothing.
+Each modifies a draft and returns the step that it made, None if it changed nothing. No I/O.
 """
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import DOCUMENTS
 from ckpt_tools.checkpoint.names import Selection, natural_key
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX, shard_family
-from ckpt_tools.edit.model import Safety, Step
+from ckpt_tools.edit.model import PlanStep, Safety
 from ckpt_tools.errors import RecipeInvalid
 from ckpt_tools.storage.paths import leaves_folder
-from ckpt_tools.strict_json import edit as strict_json_edit
-from ckpt_tools.text import count
+from ckpt_tools.strict_json import edit
+from ckpt_tools.text import count, value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ckpt_tools.edit.draft import Lookup, Metadata, PlanDraft
     from ckpt_tools.edit.operations import (
         CopyFile,
@@ -35,167 +32,144 @@ if TYPE_CHECKING:
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = f"model{INDEX_SUFFIX}"
 _WORK = ".ckpt-work"
-_WIDTH = 60
 
 
-def set_value(draft: PlanDraft, operation: SetValue, _lookup: Lookup) -> Step | None:
+def set_value(draft: PlanDraft, operation: SetValue, _lookup: Lookup) -> PlanStep | None:
     """Set a value in a JSON file."""
-    edit = lambda text: strict_json_edit.set_value(text, operation.pointer, operation.value)  # noqa: E731 - said twice it would be longer
-    return _edit(
-        draft, operation.path, edit, f"set {operation.pointer} to {_spelled(operation.value)}"
+    text = edit.set_value(_text(draft, operation.file), operation.pointer, operation.value)
+    return _edited(
+        draft, operation.file, text, f"set {operation.pointer} to {value(operation.value)}"
     )
 
 
-def _spelled(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
-
-
-def unset_value(draft: PlanDraft, operation: UnsetValue, _lookup: Lookup) -> Step | None:
+def unset_value(draft: PlanDraft, operation: UnsetValue, _lookup: Lookup) -> PlanStep | None:
     """Remove a value from a JSON file."""
-    return _edit(
-        draft,
-        operation.path,
-        lambda text: strict_json_edit.unset_value(text, operation.pointer),
-        f"remove {operation.pointer}",
-    )
+    text = edit.unset_value(_text(draft, operation.file), operation.pointer)
+    return _edited(draft, operation.file, text, f"remove {operation.pointer}")
 
 
-def rename_key(draft: PlanDraft, operation: RenameKey, _lookup: Lookup) -> Step | None:
+def rename_key(draft: PlanDraft, operation: RenameKey, _lookup: Lookup) -> PlanStep | None:
     """Rename a key in a JSON file."""
-    edit = lambda text: strict_json_edit.rename_key(text, operation.pointer, operation.to)  # noqa: E731 - said twice it would be longer
-    return _edit(draft, operation.path, edit, f"rename {operation.pointer} to {operation.to}")
+    text = edit.rename_key(_text(draft, operation.file), operation.pointer, operation.to)
+    return _edited(draft, operation.file, text, f"rename {operation.pointer} to {operation.to}")
 
 
-def _edit(draft: PlanDraft, path: str, edit: Callable[[str], str], what: str) -> Step | None:
+def _text(draft: PlanDraft, path: str) -> str:
     if path not in draft.texts:
         raise RecipeInvalid(
-            "is no JSON file of the checkpoint that can be edited",
+            "not an editable JSON file of the checkpoint",
             subject=path,
-            hint=f"it has {', '.join(sorted(draft.texts)) or 'none'}",
+            hint=f"editable files: {', '.join(sorted(draft.texts)) or 'none'}",
         )
-    text = edit(draft.texts[path])
+    return draft.texts[path]
+
+
+def _edited(draft: PlanDraft, path: str, text: str, change: str) -> PlanStep | None:
     if text == draft.texts[path]:
         return None
     draft.texts[path] = text
-    return Step(f"{path}: {what}", Safety.SAFE)
+    return PlanStep(f"{path}: {change}", Safety.SAFE)
 
 
-def set_metadata(draft: PlanDraft, operation: SetMetadata, _lookup: Lookup) -> Step | None:
+def set_metadata(draft: PlanDraft, operation: SetMetadata, _lookup: Lookup) -> PlanStep | None:
     """Set or remove a key of the weight files' metadata."""
-    changed = False
-    for shard, metadata in draft.metadata.items():
-        found = _with(metadata, operation.key, operation.value)
-        if found != metadata:
-            draft.metadata[shard] = found
-            draft.touch(shard)
-            changed = True
-    what = (
-        f"set the metadata {operation.key} to {_spelled(operation.value)}"
-        if operation.value is not None
-        else f"remove the metadata {operation.key}"
+    key, new = operation.key, operation.value
+    changed = {
+        shard: found
+        for shard, metadata in draft.metadata.items()
+        if (found := _with(metadata, key, new)) != metadata
+    }
+    draft.metadata |= changed
+    draft.touch(*changed)
+    change = f"remove metadata {key}" if new is None else f"set metadata {key} to {value(new)}"
+    return PlanStep(change, Safety.SAFE) if changed else None
+
+
+def _with(metadata: Metadata, key: str, new: str | None) -> Metadata:
+    pairs = dict(metadata or ())
+    if new is not None:
+        return tuple((pairs | {key: new}).items())
+    return (
+        tuple(pair for pair in pairs.items() if pair[0] != key) or None
+        if key in pairs
+        else metadata
     )
-    return Step(what, Safety.SAFE) if changed else None
 
 
-def _with(metadata: Metadata, key: str, wanted: str | None) -> Metadata:
-    if wanted is None:
-        left = tuple(pair for pair in metadata or () if pair[0] != key)
-        return metadata if left == (metadata or ()) else left or None
-    if any(name == key for name, _ in metadata or ()):
-        return tuple((name, wanted if name == key else old) for name, old in metadata or ())
-    return (*(metadata or ()), (key, wanted))
-
-
-def merge(draft: PlanDraft, _operation: Merge, _lookup: Lookup) -> Step | None:
-    """Put all weights into one file."""
+def merge(draft: PlanDraft, _operation: Merge, _lookup: Lookup) -> PlanStep | None:
+    """Merge all weights into one file."""
     if draft.index is None and list(draft.metadata) == [SINGLE_FILE]:
         return None
-    files = count(len(draft.metadata), "weight file")
-    lost = _place(draft, dict.fromkeys(draft.tensors, SINGLE_FILE))
-    draft.index = None
-    text = f"put {files} into one, {SINGLE_FILE}"
-    return Step(
-        text,
-        Safety.UNSAFE if lost else Safety.SAFE,
-        len(draft.tensors),
-        draft.nbytes(draft.tensors),
-        lost,
-    )
+    text = f"merge {count(len(draft.metadata), 'weight file')} into {SINGLE_FILE}"
+    return _place(draft, dict.fromkeys(draft.tensors, SINGLE_FILE), None, text)
 
 
-def reshard(draft: PlanDraft, operation: Reshard, _lookup: Lookup) -> Step | None:
-    """Split the weights into files of at most so many bytes."""
-    groups = _split(draft, operation.max_bytes)
-    shards = (
-        [SINGLE_FILE]
-        if len(groups) == 1
-        else [
-            f"model-{number:05}-of-{len(groups):05}.safetensors"
-            for number in range(1, len(groups) + 1)
-        ]
-    )
+def reshard(draft: PlanDraft, operation: Reshard, _lookup: Lookup) -> PlanStep | None:
+    """Split the weights into shards of at most so many bytes."""
+    groups = _split(draft, operation.max_size)
+    total = len(groups)
+    shards = [shard_name("model", number, total) for number in range(1, total + 1)]
+    shards, index = (shards, INDEX_FILE) if total > 1 else ([SINGLE_FILE], None)
     placed = {name: shard for shard, group in zip(shards, groups, strict=True) for name in group}
-    index = INDEX_FILE if len(groups) > 1 else None
     if index == draft.index and all(
         draft.tensors[name].shard == shard for name, shard in placed.items()
     ):
         return None
-    lost = _place(draft, placed)
-    draft.index = index
-    text = f"split the weights into {len(groups)} of at most {operation.max_bytes:,} bytes"
-    return Step(
-        text,
-        Safety.UNSAFE if lost else Safety.SAFE,
-        len(draft.tensors),
-        draft.nbytes(draft.tensors),
-        lost,
+    text = (
+        f"split the weights into {count(total, 'file')}"
+        f" of at most {count(operation.max_size, 'byte')}"
     )
+    return _place(draft, placed, index, text)
 
 
-def _split(draft: PlanDraft, max_bytes: int) -> list[list[str]]:
-    """Return groups of names in natural order, each as full as it gets."""
+def shard_name(stem: str, number: int, total: int) -> str:
+    """Return the name of a shard as the Hub spells it; numbers start at 1."""
+    return f"{stem}-{number:05}-of-{total:05}.safetensors"
+
+
+def _split(draft: PlanDraft, max_size: int) -> list[list[str]]:
+    """Return groups of names in natural order, each as full as possible."""
     groups: list[list[str]] = []
-    room = 0
+    free = 0
     for name in sorted(draft.tensors, key=natural_key):
-        held = draft.tensors[name]
-        nbytes = held.nbytes
-        if not groups or nbytes > room:
+        nbytes = draft.tensors[name].nbytes
+        if not groups or nbytes > free:
             groups.append([])
-            room = max_bytes
+            free = max_size
         groups[-1].append(name)
-        room -= nbytes
+        free -= nbytes
     return groups
 
 
-def _place(draft: PlanDraft, placed: dict[str, str]) -> tuple[str, ...]:
-    """Assign tensors to weight files; every file gets the metadata of all that there were.
+def _place(draft: PlanDraft, placed: dict[str, str], index: str | None, text: str) -> PlanStep:
+    """Assign tensors to weight files; each gets the metadata of all former files.
 
-    Return what of it is lost: a key has one value.
+    Where these have several values for a key, the first is kept and the step is unsafe.
     """
+    every = [dict(metadata or ()) for metadata in draft.metadata.values()]
     union: dict[str, str] = {}
-    values: dict[str, set[str]] = {}
-    for metadata in draft.metadata.values():
-        for key, one in metadata or ():
-            values.setdefault(key, set()).add(one)
-    for metadata in draft.metadata.values():
-        union = {**dict(metadata or ()), **union}
-    before = set(draft.metadata)
-    draft.metadata = dict.fromkeys(dict.fromkeys(placed.values()), tuple(union.items()) or None)
-    draft.touch(*before, *draft.metadata)
-    draft.tensors = {
-        name: held._replace(shard=placed[name]) for name, held in draft.tensors.items()
-    }
-    return tuple(
-        f"metadata {key}: {_spelled(union[key])} is kept of {len(found)} values"
+    for metadata in every:
+        union = metadata | union
+    values = {key: {one[key] for one in every if key in one} for key in union}
+    lost = [
+        f"metadata {key}: {value(union[key])} is kept of {len(found)} values"
         for key, found in values.items()
         if len(found) > 1
-    )
+    ]
+    step = draft.step(text, draft.tensors, unsafe=bool(lost), details=lost)
+    before = tuple(draft.metadata)
+    draft.metadata = dict.fromkeys(placed.values(), tuple(union.items()) or None)
+    draft.touch(*before, *draft.metadata)
+    draft.tensors = {
+        name: tensor._replace(shard=placed[name]) for name, tensor in draft.tensors.items()
+    }
+    draft.index = index
+    return step
 
 
 def renumber(draft: PlanDraft) -> None:
-    """Leave out weight files that operations have emptied, and close the gaps in the names of the others, which say how many there are."""
-    filled = {held.shard for held in draft.tensors.values()} | draft.intact
+    """Remove weight files that have become empty, and renumber the others without a gap."""
+    filled = {tensor.shard for tensor in draft.tensors.values()} | draft.intact
     left = [shard for shard in draft.metadata if shard in filled]
     if len(left) == len(draft.metadata):
         return
@@ -205,60 +179,56 @@ def renumber(draft: PlanDraft) -> None:
         names, draft.index = {left[0]: SINGLE_FILE}, None
     elif family:
         names = {
-            shard: f"{family[0]}-{number:05}-of-{len(left):05}.safetensors"
-            for number, shard in enumerate(left, 1)
+            shard: shard_name(family[0], number, len(left)) for number, shard in enumerate(left, 1)
         }
     draft.touch(*(name for pair in names.items() if pair[0] != pair[1] for name in pair))
     draft.metadata = {names[shard]: draft.metadata[shard] for shard in left}
     draft.tensors = {
-        name: held._replace(shard=names[held.shard]) for name, held in draft.tensors.items()
+        name: tensor._replace(shard=names[tensor.shard]) for name, tensor in draft.tensors.items()
     }
 
 
-def drop_file(draft: PlanDraft, operation: DropFile, _lookup: Lookup) -> Step | None:
-    """Leave out other files."""
+def drop_file(draft: PlanDraft, operation: DropFile, _lookup: Lookup) -> PlanStep | None:
+    """Remove other files."""
     selection = Selection(operation.select)
     gone = sorted(path for path in (*draft.files, *draft.texts) if path.rstrip("/") in selection)
     for path in gone:
-        draft.files.pop(path, None)
-        draft.texts.pop(path, None)
-    return (
-        Step(f"drop {count(len(gone), 'file')}", Safety.UNSAFE, details=tuple(gone))
-        if gone
-        else None
-    )
+        _forget(draft, path)
+    text = f"drop {count(len(gone), 'file')}"
+    return PlanStep(text, Safety.UNSAFE, details=tuple(gone)) if gone else None
 
 
-def copy_file(draft: PlanDraft, operation: CopyFile, lookup: Lookup) -> Step:
-    """Put a file into the checkpoint."""
+def copy_file(draft: PlanDraft, operation: CopyFile, lookup: Lookup) -> PlanStep:
+    """Copy a file into the checkpoint."""
     path = operation.path
     if leaves_folder(path) or "/" in path or path in ("", ".", _WORK):
         raise RecipeInvalid(
-            "does not name a file in the checkpoint's folder",
+            "not the name of a file in the checkpoint's folder",
             subject=path,
-            hint="a plain name such as README.md is expected",
+            hint="give a plain name such as README.md",
         )
     if path.endswith((".safetensors", INDEX_SUFFIX)):
         raise RecipeInvalid(
-            "would be a weight file or an index",
+            "copy-file cannot add a weight file or an index",
             subject=path,
             hint="`take` takes tensors from another checkpoint",
         )
-    there = path in draft.files or path in draft.texts
-    draft.files.pop(path, None)
-    draft.texts.pop(path, None)
+    replaced = _forget(draft, path)
     if path in DOCUMENTS:
         draft.texts[path] = lookup.text(operation.source)
     else:
         source = lookup.identity(operation.source)
         if source is None:
             raise RecipeInvalid(
-                "is a link that leads nowhere",
-                subject=operation.source,
-                hint="name the file itself",
+                "broken link", subject=operation.source, hint="give the path of the file itself"
             )
         draft.files[path] = source.path
-    return Step(
-        f"{'replace' if there else 'add'} {path} from {operation.source}",
-        Safety.UNSAFE if there else Safety.SAFE,
+    return PlanStep(
+        f"{'replace' if replaced else 'add'} {path} from {operation.source}",
+        Safety.UNSAFE if replaced else Safety.SAFE,
     )
+
+
+def _forget(draft: PlanDraft, path: str) -> bool:
+    """Remove a file that is not a weight file from the draft; return whether there was one."""
+    return any([draft.files.pop(path, None) is not None, draft.texts.pop(path, None) is not None])

@@ -1,6 +1,16 @@
-"""The journal of a write in place: once it is there the write takes place, step by step.
+"""The journal of a write in place, and recovery.
 
-However often that is interrupted it can be taken up again.
+The protocol:
+
+1. All new files are written to the workspace (`.ckpt-work/new`), verified and flushed to disk.
+2. `commit`: the journal is written as a draft and flushed; renaming it is the commit. Before, the
+   backup folder is created, empty.
+3. `roll_forward`: each old file gets a second name in the backup folder, then each new file is
+   renamed over it, then removed files are unlinked, then the workspace is removed.
+
+A crash before the rename of 2 is rolled back (`undo`): nothing has changed. A crash after it is
+completed (`recover`): every step of 3 is skipped where it has been done, so it can be interrupted
+and repeated any number of times.
 """
 
 from __future__ import annotations
@@ -12,7 +22,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.locate import WORK, candidates
-from ckpt_tools.edit.workspace import Workspace, discard, partial, seized
+from ckpt_tools.edit.workspace import Workspace, discard, locked, partial
 from ckpt_tools.errors import CkptError, PathEscapes, WriteInterrupted
 from ckpt_tools.storage.durable import (
     make_folder,
@@ -30,19 +40,15 @@ from ckpt_tools.storage.paths import leaves_folder
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ckpt_tools.edit.workspace import Workspace
-
 VERSION = 1
 _LIMIT = 64 << 20
 
 
 class Journal(NamedTuple):
-    """What a write in place does.
+    """The changes of a write in place.
 
-    Paths that are put in place from the workspace, paths that go, and the folder beside the root
-    (its name) that keeps them.
-
-    Nothing is kept where `backup` is None.
+    Paths to replace with files of the workspace, paths to remove, and the name of the backup folder
+    beside the root, None for no backup.
     """
 
     replace: tuple[str, ...]
@@ -51,17 +57,17 @@ class Journal(NamedTuple):
 
 
 def commit(space: Workspace, journal: Journal) -> None:
-    """Make the journal count: from here on the write takes place, whatever happens.
+    """Commit: from here on the write will be completed.
 
-    Before, the folder in which old files are kept is made.
+    Before, the backup folder is created.
     """
     root = os.path.dirname(space.path)
     document = {"version": VERSION, **journal._asdict()}
     write_file(space.draft, json.dumps(document, indent=1).encode() + b"\n")
     if journal.backup is not None:
         kept = os.path.join(os.path.dirname(root), journal.backup)
-        # Made here and moved there: where that cannot be done, on two disks for example, old files
-        # could not be moved there either.
+        # Created here and moved there: if that fails, on two disks for example, old files could
+        # not be moved there either.
         make_folder(space.old)
         rename(space.old, kept)
         sync_folder(os.path.dirname(root))
@@ -71,7 +77,7 @@ def commit(space: Workspace, journal: Journal) -> None:
 
 
 def undo(space: Workspace) -> None:
-    """Remove a workspace whose journal does not count, and the empty folder that was made for old files."""
+    """Remove a workspace that was not committed, and its empty backup folder."""
     root = os.path.dirname(space.path)
     with suppress(CkptError, OSError):
         draft = read(space.draft)
@@ -81,7 +87,7 @@ def undo(space: Workspace) -> None:
 
 
 def roll_forward(space: Workspace, journal: Journal) -> None:
-    """Do what the journal says and has not been done yet, then remove the workspace.
+    """Do the rest of the changes in the journal, then remove the workspace.
 
     Raises WriteFailed or PathEscapes; it can be called again.
     """
@@ -110,9 +116,9 @@ def roll_forward(space: Workspace, journal: Journal) -> None:
 
 
 def read(path: str) -> Journal:
-    """Return the journal at `path`.
+    """Read the journal at `path`.
 
-    Raises WriteInterrupted for one that is damaged: it is written so that no crash can damage it.
+    Raises WriteInterrupted for a damaged one; no crash can damage it.
     """
     data = read_whole(path, _LIMIT)
     try:
@@ -120,22 +126,22 @@ def read(path: str) -> Journal:
         journal = Journal(tuple(document["replace"]), tuple(document["remove"]), document["backup"])
         sound = (
             document["version"] == VERSION
-            and all(_stays(path) for path in (*journal.replace, *journal.remove))
+            and all(_is_inside(path) for path in (*journal.replace, *journal.remove))
             and _is_name(journal.backup)
         )
     except (ValueError, TypeError, KeyError, RecursionError):
         sound = False
     if not sound:
         raise WriteInterrupted(
-            "is not a journal that ckpt wrote",
+            "not a valid journal of ckpt",
             path=path,
-            hint="look at the folder, put right what is wrong, and remove .ckpt-work",
+            hint="check the files of the folder, then remove its subfolder .ckpt-work",
         )
     return journal
 
 
 def check_inside(root: str, paths: Iterable[str]) -> None:
-    """Refuse paths that lead out of `root` through a linked folder, and a `root` that is itself a link."""
+    """Refuse paths that lead out of `root` through a linked folder, and a linked `root`."""
     top = os.path.join(os.path.realpath(os.path.dirname(root)), os.path.basename(root), "")
     for folder in {os.path.dirname(path) for path in paths}:
         real = os.path.join(os.path.realpath(os.path.join(root, folder)), "")
@@ -147,24 +153,16 @@ def check_inside(root: str, paths: Iterable[str]) -> None:
             )
 
 
-def _stays(path: object) -> bool:
+def _is_inside(path: object) -> bool:
     return isinstance(path, str) and path != "" and not leaves_folder(path)
 
 
 def _is_name(name: object) -> bool:
-    return name is None or (
-        isinstance(name, str)
-        and name not in {"", ".", ".."}
-        and "/" not in name
-        and "\0" not in name
-    )
+    return name is None or (_is_inside(name) and name != "." and "/" not in str(name))
 
 
 def _keep(old: str, kept: str) -> None:
-    """Make sure that what is at `old` has a name among the files that are kept.
-
-    A link is kept as a link.
-    """
+    """Give the file at `old` a name in the backup folder; a link is kept as a link."""
     if there(kept) or not there(old):
         return
     make_folder(os.path.dirname(kept))
@@ -174,13 +172,13 @@ def _keep(old: str, kept: str) -> None:
     try:
         os.link(old, kept, follow_symlinks=False)
     except OSError:
-        # A file system without hard links, or a file of another user: for a moment there is nothing
-        # at the old place, but the journal says what comes.
+        # A file system without hard links, or a file of another user: for a moment no file has the
+        # old name, but the journal is committed.
         rename(old, kept)
 
 
 def _put(new: str, path: str, kept: str) -> None:
-    """Put the new file in place; where there is none, take the old one away."""
+    """Move the new file into place; without one, remove the old file."""
     if there(new):
         make_folder(os.path.dirname(path))
         rename(new, path)
@@ -200,30 +198,31 @@ def _folders(root: str, paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def recover(where: str) -> str:
-    """Return what became of an interrupted write to `where`.
+    """Complete or roll back an interrupted write to `where`.
 
-    "finished", "undone", or "nothing" where none was interrupted.
+    Return "finished", "undone", or "nothing" if none was interrupted.
 
-    Raises LockedByOther for one that is still going on, WriteInterrupted for a damaged journal,
-    PathNotFound, and what the machine refuses. Can be interrupted and called again itself.
+    Raises LockedByOther during a write, WriteInterrupted for a damaged journal, PathNotFound, and
+    errors of reading and writing. Can be interrupted and called again.
     """
-    place = where.rstrip("/") or "/"
-    beside = partial(os.path.realpath(place))
-    work = next((path for path in _works(place) if there(path)), None)
-    if work is None and not there(place) and not there(beside):
+    path = where.rstrip("/") or "/"
+    beside = partial(os.path.realpath(path))
+    work = next((work for work in _workspaces(path) if there(work)), None)
+    if work is None and not there(path) and not there(beside):
         raise path_not_found(where)
-    outcomes = []
+    outcome = "nothing"
     if work is not None:
-        with seized(work) as space:
-            outcomes.append(_in_place(space))
+        with locked(work) as space:
+            outcome = _in_place(space)
     if there(beside):
-        with seized(beside) as space:
-            outcomes.append(_beside(space, os.path.realpath(place)))
-    return next((outcome for outcome in outcomes if outcome != "nothing"), "nothing")
+        with locked(beside) as space:
+            discarded = _beside(space, os.path.realpath(path))
+        outcome = discarded if outcome == "nothing" else outcome
+    return outcome
 
 
-def _works(where: str) -> Iterator[str]:
-    """Yield the paths at which the workspace of a write in place can lie."""
+def _workspaces(where: str) -> Iterator[str]:
+    """Yield the possible paths of the workspace of a write in place."""
     if os.path.isdir(where):
         for folder in candidates(where):
             yield os.path.join(os.path.realpath(folder), WORK)

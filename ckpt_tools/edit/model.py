@@ -1,11 +1,11 @@
-"""A plan.
+"""The nouns of a plan: its steps, the files it writes, the files it reads, and the result.
 
-What will be done to a checkpoint, what it will be then, and where each byte of it comes from.
-Nothing here does it.
+No I/O. Outputs are types of their own: a `Text` never equals a `Copy`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 class Safety(StrEnum):
-    """SAFE.
+    """Whether a step removes data.
 
-    The surviving payload stays as it is and nothing unique is lost, or a cast was proved to lose
-    nothing. UNSAFE: values or unique data go.
+    SAFE: the remaining payload is unchanged and no unique data is removed, or a cast was proved
+    lossless. UNSAFE: tensor values or unique data are removed.
     """
 
     SAFE = "safe"
     UNSAFE = "unsafe"
 
 
-class Step(NamedTuple):
-    """One thing that a plan does, in words.
+class PlanStep(NamedTuple):
+    """One change of a plan, described for a reader.
 
-    `tensors` and `nbytes` (as they are now) say how much it concerns; `details` are lines of it.
+    `tensors` and `nbytes` count the tensors concerned and their present bytes; `details` are lines.
     """
 
     text: str
@@ -39,16 +39,17 @@ class Step(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A tensor to be written, and where its payload comes from. A cast where the dtypes differ."""
+    """A tensor to write and the source of its payload; a cast where the dtypes differ."""
 
     tensor: Tensor
     source: Source
 
 
-class Weights(NamedTuple):
-    """A .safetensors file to be written.
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A .safetensors file to write.
 
-    `header` as bytes (length prefix and padding included), then the pieces, in payload order
+    `header` is its bytes (length prefix and padding included); the pieces follow in payload order
     without a gap.
     """
 
@@ -62,8 +63,9 @@ class Weights(NamedTuple):
         return len(self.header) + sum(piece.tensor.nbytes for piece in self.pieces)
 
 
-class Text(NamedTuple):
-    """A text file to be written in UTF-8."""
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text file to write in UTF-8."""
 
     path: str
     text: str
@@ -74,10 +76,11 @@ class Text(NamedTuple):
         return len(self.text.encode())
 
 
-class Copy(NamedTuple):
-    """A file to be copied as it is from `source`.
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A file to copy unchanged from `source`.
 
-    A folder and all in it where `path` ends in `/` (then `size` counts nothing).
+    A folder and its contents if `path` ends in `/`; its size is then 0.
     """
 
     path: str
@@ -89,7 +92,7 @@ type Output = Weights | Text | Copy
 
 
 class SourceFile(NamedTuple):
-    """A file that a plan reads, and what tells that it is still the same. `path` is absolute."""
+    """A file that a plan reads, with the size and time that show a change. `path` is absolute."""
 
     path: str
     size: int
@@ -97,19 +100,20 @@ class SourceFile(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What turns `before` into `after`.
+    """The change that turns `before` into `after`.
 
     `outputs` are all files of the result, by path relative to its root; a file of `before` that is
-    not among them goes. `steps` is empty when nothing is to be done. `remains` are sentences on
-    what is wrong and no operation repairs. `sources` are the files that must not change before and
-    while the plan is applied. `source_digest` and `result_digest` are BLAKE2b in hexadecimal, over
-    names, sizes, times and headers, and over names, headers and texts.
+    not among them is removed. `steps` is empty if nothing changes. `remains` describes problems
+    that no operation repairs. `sources` are the files that must not change before the plan has been
+    applied. `source_digest` and `result_digest` are BLAKE2b in hexadecimal, over names, sizes,
+    times and headers, and over names, headers and texts. `idle` are the operations that matched
+    nothing.
     """
 
     before: Checkpoint
     after: Checkpoint
     operations: tuple[Operation, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[PlanStep, ...]
     outputs: tuple[Output, ...]
     sources: tuple[SourceFile, ...]
     source_digest: str
@@ -119,25 +123,22 @@ class Plan(NamedTuple):
 
     @property
     def removed(self) -> tuple[str, ...]:
-        """Paths of the files that go, relative to the root."""
+        """Paths of the removed files, relative to the root."""
         return tuple(sorted(set(self.before.paths) - {output.path for output in self.outputs}))
 
 
 class Receipt(NamedTuple):
-    """What a write read and wrote, file by file.
-
-    (path relative to the root, size in bytes, SHA-256 in hexadecimal).
-    """
+    """The files that a write read and wrote, each as (relative path, bytes, SHA-256 in hex)."""
 
     before: tuple[tuple[str, int, str], ...]
     after: tuple[tuple[str, int, str], ...]
 
 
 class Written(NamedTuple):
-    """What became of a plan.
+    """The outcome of applying a plan.
 
-    Where the result is, where the backup of what it replaced is, and files that were hard links and
-    are files of their own now.
+    `path` is the result, `backup` the folder of replaced files, `detached` the files that were hard
+    links and are files of their own now.
     """
 
     path: str

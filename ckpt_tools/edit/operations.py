@@ -1,16 +1,20 @@
-"""What can be done to a checkpoint, one noun an operation; a recipe is a list of them.
+"""The operations on a checkpoint; a recipe is a list of them.
 
-Nothing here does anything.
+Each operation is a type of its own: two operations of different types are never equal, whatever
+their fields hold. What an operation does is in `tensor_operations` and `file_operations`.
 
-Globs are those of `compare.selection`: `*` stands for a part of one dotted segment, `**` for any
-number of segments.
+Globs are those of `checkpoint.names`: `*` matches a part of one dotted segment, `**` any number of
+segments.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ckpt_tools.checkpoint.dtype import Dtype
 
 type Globs = tuple[str, ...]
@@ -18,24 +22,27 @@ type Globs = tuple[str, ...]
 EVERY: Globs = ("**",)
 
 
-class Drop(NamedTuple):
-    """Leave out the tensors that one of the globs names."""
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Remove the tensors that match any of the globs."""
 
     select: Globs
 
 
-class Keep(NamedTuple):
-    """Leave out every tensor that none of the globs names."""
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Remove every tensor that matches none of the globs."""
 
     select: Globs
 
 
-class Rename(NamedTuple):
-    r"""Give tensors other names: what `match` names becomes `to`.
+@dataclass(frozen=True, slots=True)
+class RenameTensors:
+    r"""Rename the tensors whose names match `match` to `to`.
 
-    In a glob's `to`, `*` and `**` stand in turn for what those of `match` stood for; in a regular
-    expression's, \1 and \g<name> do. A name that is taken is an error, or with `if_free` a reason
-    to leave the tensor as it is.
+    The `*` and `**` of a glob are carried over to those of `to` in order; the groups of a regular
+    expression are \1 and \g<name>. A name that is taken is an error, or with `if_free` the tensor
+    keeps its name.
     """
 
     match: str
@@ -44,18 +51,20 @@ class Rename(NamedTuple):
     if_free: bool = False
 
 
-class Unwrap(NamedTuple):
-    """Remove the segments from names that torch.compile, DataParallel and FSDP put there.
+@dataclass(frozen=True, slots=True)
+class Unwrap:
+    """Remove the name segments that torch.compile, DataParallel and FSDP add.
 
-    A name that is taken is left as it is.
+    A tensor whose plain name is taken keeps its name.
     """
 
 
-class Cast(NamedTuple):
-    """Store tensors as `dtype`.
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Store tensors as `dtype` if that is lossless.
 
-    Where that loses nothing, or with `lossy` rounded to the nearest, ties to even. With `skip`,
-    leave the others alone.
+    `lossy` rounds to the nearest, ties to even; `skip` leaves the tensors that would lose bits
+    unchanged.
     """
 
     dtype: Dtype
@@ -64,64 +73,79 @@ class Cast(NamedTuple):
     skip: bool = False
 
 
-class Take(NamedTuple):
-    """Take tensors from the checkpoint at `source`, in place of those of the same name or beside the others."""
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Take tensors from the checkpoint at `source`; they replace tensors of the same name."""
 
     source: str
     select: Globs = EVERY
 
 
-class SetValue(NamedTuple):
-    """Set the value at the JSON pointer `pointer` in the JSON file `path`.
+@dataclass(frozen=True, slots=True)
+class SetValue:
+    """Set the value at the JSON pointer `pointer` in the JSON file `file`.
 
-    A key that is not there is added at the end of its object.
+    A new key is added at the end of its object.
     """
 
-    path: str
+    file: str
     pointer: str
     value: object
 
 
-class UnsetValue(NamedTuple):
-    """Remove the value at the JSON pointer `pointer` in the JSON file `path`, its key with it."""
+@dataclass(frozen=True, slots=True)
+class UnsetValue:
+    """Remove the value at the JSON pointer `pointer` in the JSON file `file`, and its key."""
 
-    path: str
+    file: str
     pointer: str
 
 
-class RenameKey(NamedTuple):
-    """Give the key at the JSON pointer `pointer` in the JSON file `path` the name `to`, at its place and with its value."""
+@dataclass(frozen=True, slots=True)
+class RenameKey:
+    """Rename the key at the JSON pointer `pointer` in the JSON file `file` to `to`.
 
-    path: str
+    Its position and its value stay.
+    """
+
+    file: str
     pointer: str
     to: str
 
 
-class SetMetadata(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SetMetadata:
     """Set a key of every weight file's `__metadata__`; None removes it."""
 
     key: str
     value: str | None
 
 
-class Reshard(NamedTuple):
-    """Split the weights into files of at most `max_bytes` of payload with an index, named as the Hub names them; a larger tensor gets its own."""
+@dataclass(frozen=True, slots=True)
+class Reshard:
+    """Split the weights into shards of at most `max_size` bytes of payload, with an index.
 
-    max_bytes: int
+    The files are named as the Hub names them. A larger tensor gets a shard of its own.
+    """
+
+    max_size: int
 
 
-class Merge(NamedTuple):
-    """Put all weights into one model.safetensors, without an index."""
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Merge all weights into one model.safetensors, without an index."""
 
 
-class DropFile(NamedTuple):
-    """Leave out the other files (neither weights nor index) that one of the globs names."""
+@dataclass(frozen=True, slots=True)
+class DropFile:
+    """Remove the files, except weights and index, that match any of the globs."""
 
     select: Globs
 
 
-class CopyFile(NamedTuple):
-    """Put the file at `source` into the checkpoint as `path`, in place of what has that name."""
+@dataclass(frozen=True, slots=True)
+class CopyFile:
+    """Copy the file at `source` into the checkpoint as `path`, replacing a file of that name."""
 
     source: str
     path: str
@@ -130,7 +154,7 @@ class CopyFile(NamedTuple):
 type Operation = (
     Drop
     | Keep
-    | Rename
+    | RenameTensors
     | Unwrap
     | Cast
     | Take
@@ -143,3 +167,13 @@ type Operation = (
     | DropFile
     | CopyFile
 )
+
+
+def with_local_source(operation: Operation, resolve: Callable[[str], str]) -> Operation:
+    """Apply `resolve` to the path that an operation reads from, if it has one.
+
+    Addresses such as hf://owner/name stay as they are.
+    """
+    if isinstance(operation, Take | CopyFile) and "://" not in operation.source:
+        return replace(operation, source=resolve(operation.source))
+    return operation

@@ -1,17 +1,13 @@
-"""Reading what was written, and holding it against what was planned."""
+"""Reading the written files back, and comparing them with the plan."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.read import read
-from ckpt_tools.edit.model import Weights
+from ckpt_tools.edit.model import Plan, Weights
 from ckpt_tools.errors import CkptError, WrittenWrong
 from ckpt_tools.storage.files import open_regular, read_at
-
-if TYPE_CHECKING:
-    from ckpt_tools.edit.model import Plan
 
 
 def verify(plan: Plan, folder: str) -> None:
@@ -52,10 +48,7 @@ def _verify_header(output: Weights, path: str) -> None:
 
 
 def _named(plan: Plan) -> str:
-    """Return what to read in the result's folder.
-
-    The file that stands for a checkpoint that was named by a file, or the whole folder ("").
-    """
+    """Return what to read in the result's folder: "" for all, or a file if one was named."""
     if os.path.isdir(plan.before.where):
         return ""
     if plan.after.shard_index is not None:

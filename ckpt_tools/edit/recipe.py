@@ -1,15 +1,15 @@
-"""Recipes: a list of operations as JSON or YAML says them, to operations and back.
+"""Recipes: operations from and to the JSON values that a recipe holds. No I/O.
 
-`schemas/recipe.schema.json` says the same to editors.
-
-An operation is an object with one key, its name. What a schema cannot say is checked here too: that
-an expression compiles, that a value is strict JSON.
+`schemas/recipe.schema.json` describes the same format to editors. An operation is an object with
+one key, its name; its fields are those of its type in `operations`, with `-` for `_`. Also checked
+here, because a schema cannot express it: regular expressions compile, and values are strict JSON.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any, cast
 
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.edit import operations as nouns
@@ -20,7 +20,7 @@ from ckpt_tools.strict_json.parse import kind
 from ckpt_tools.strict_json.pointer import nearest, segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ckpt_tools.edit.operations import Operation
 
@@ -31,34 +31,12 @@ _UNITS = {"B": 1, **_DECIMAL, "KB": 1000} | {
 _SIZE = re.compile(rf"([1-9][0-9]{{0,14}}) ?({'|'.join(_UNITS)})?")
 
 
-class _Field(NamedTuple):
-    """A field of an operation as a recipe spells it.
-
-    The attribute that it is, how it is read (value, place), how it is written.
-    """
-
-    attribute: str
-    read: Callable[[Any, str], object]
-    write: Callable[[Any], object] = lambda value: value
-
-
-class _Shape(NamedTuple):
-    """What stands under an operation's name: an object of `fields`; the one field itself, `bare`.
-
-    Or true where there are none.
-    """
-
-    noun: Callable[..., Operation]
-    fields: Mapping[str, _Field]
-    bare: bool = False
-
-
 def operations(document: object) -> tuple[Operation, ...]:
-    """Return the operations that a parsed recipe lists, in its order.
+    """Read the operations of a parsed recipe, in order.
 
-    Raises RecipeInvalid with the place, such as `operations[2].cast.dtype`.
+    Raises RecipeInvalid with the location, such as `operations[2].cast.dtype`.
     """
-    recipe = _object(document, "", {"operations": True, "$schema": False})
+    recipe = _object(document, "", ("operations", "$schema"), required={"operations"})
     _text(recipe.get("$schema", ""), "$schema")
     return tuple(
         _operation(item, f"operations[{index}]")
@@ -66,8 +44,8 @@ def operations(document: object) -> tuple[Operation, ...]:
     )
 
 
-def document(listed: Sequence[Operation]) -> dict[str, object]:
-    """Return the recipe of operations; what has its default is left out.
+def document(listed: Sequence[Operation]) -> dict[str, list[dict[str, object]]]:
+    """Convert operations to a recipe; fields with their default value are left out.
 
     `operations(document(listed)) == tuple(listed)`.
     """
@@ -75,7 +53,7 @@ def document(listed: Sequence[Operation]) -> dict[str, object]:
 
 
 def size(text: str) -> int:
-    """Return the bytes that `5GB`, `200 MB`, `1GiB` or `1000` say; 0 for anything else.
+    """Parse `5GB`, `200 MB`, `1GiB` or `1000` to bytes; 0 for anything else.
 
     kB to TB are powers of 1000, KiB to TiB of 1024.
     """
@@ -86,81 +64,70 @@ def size(text: str) -> int:
 def _operation(item: object, place: str) -> Operation:
     names = _mapping(item, place)
     if len(names) != 1:
-        what = f"has {len(names)} keys, and an operation has one, its name"
         raise RecipeInvalid(
-            what,
+            f"expected one key, the name of an operation, but found {len(names)}",
             subject=place,
-            hint="make each an item of its own"
+            hint="make each operation an item of its own"
             if names
-            else f"the operations are {', '.join(_SHAPES)}",
+            else f"the operations are {', '.join(_OPERATIONS)}",
         )
     ((name, value),) = names.items()
-    if name not in _SHAPES:
-        raise _unknown(name, tuple(_SHAPES), place, "operation")
-    shape = _SHAPES[name]
-    at = f"{place}.{name}"
-    if shape.bare:
-        (field,) = shape.fields.values()
-        return shape.noun(**{field.attribute: field.read(value, at)})
-    if not shape.fields:
+    if name not in _OPERATIONS:
+        raise _unknown(name, _OPERATIONS, place, "operation")
+    noun, readers = _OPERATIONS[name]
+    place = f"{place}.{name}"
+    if noun in _BARE:
+        return cast("Operation", noun(_globs(value, place)))
+    if not readers:
         if value is not True:
-            raise _wrong(at, value, "true")
-        return shape.noun()
-    given = _object(
-        value,
-        at,
-        {field: spec.attribute not in _defaults(shape) for field, spec in shape.fields.items()},
-    )
-    made = shape.noun(
+            raise _wrong(place, value, "true")
+        return cast("Operation", noun())
+    required = {_key(field.name) for field in fields(noun) if field.default is MISSING}
+    given = _object(value, place, readers, required)
+    made = noun(
         **{
-            shape.fields[field].attribute: shape.fields[field].read(part, f"{at}.{field}")
-            for field, part in given.items()
+            key.replace("-", "_"): readers[key](part, f"{place}.{key}")
+            for key, part in given.items()
         }
     )
-    _check_expression(made, at)
-    return made
+    _check_expression(made, place)
+    return cast("Operation", made)
 
 
 def _described(item: Operation) -> dict[str, object]:
-    name, shape = next((name, shape) for name, shape in _SHAPES.items() if shape.noun is type(item))
-    if not shape.fields:
-        return {name: True}
-    spelled = {
-        key: field.write(getattr(item, field.attribute)) for key, field in shape.fields.items()
-    }
-    if shape.bare:
-        return {name: next(iter(spelled.values()))}
-    defaults = _defaults(shape)
+    name = next(name for name, (noun, _) in _OPERATIONS.items() if noun is type(item))
+    if isinstance(item, _BARE):
+        return {name: list(item.select)}
+    values = {field: getattr(item, field.name) for field in fields(item)}
     return {
         name: {
-            key: value
-            for key, value in spelled.items()
-            if not _is_default(item, shape.fields[key].attribute, defaults)
+            _key(field.name): _WRITERS[field.name](value) if field.name in _WRITERS else value
+            for field, value in values.items()
+            if value != field.default
         }
+        if values
+        else True
     }
 
 
-def _is_default(item: Operation, attribute: str, defaults: Mapping[str, object]) -> bool:
-    return attribute in defaults and getattr(item, attribute) == defaults[attribute]
-
-
-def _defaults(shape: _Shape) -> Mapping[str, object]:
-    return cast("Mapping[str, object]", getattr(shape.noun, "_field_defaults", {}))
+def _key(attribute: str) -> str:
+    return attribute.replace("_", "-")
 
 
 def _check_expression(made: Operation, place: str) -> None:
-    """Refuse a rename whose regular expression, or what it becomes, does not compile."""
-    if isinstance(made, nouns.Rename) and made.regex:
+    """Refuse a rename whose regular expression or replacement does not compile."""
+    if isinstance(made, nouns.RenameTensors) and made.regex:
         try:
             re.compile(made.match).sub(made.to, "")
         except (re.error, IndexError, RecursionError, OverflowError) as error:
-            what = f"is no regular expression with its replacement: {error}"
             raise RecipeInvalid(
-                what, subject=place, hint="see Python's re; for globs leave `regex` out"
+                f"invalid regular expression or replacement: {error}",
+                subject=place,
+                hint="see the documentation of Python's re; for globs omit `regex`",
             ) from None
 
 
-# --- what may stand in a recipe -------------------------------------------------------------------
+# --- readers of fields: a value and its location to the value of the field -------------------------
 
 
 def _mapping(value: object, place: str) -> dict[str, object]:
@@ -168,22 +135,28 @@ def _mapping(value: object, place: str) -> dict[str, object]:
         raise _wrong(place, value, "an object", "" if place else 'write {"operations": [\u2026]}')
     for key in value:
         if not isinstance(key, str):
-            what = f"the key {key!r} is no text"
-            raise RecipeInvalid(what, subject=place or "the recipe", hint="put it in quotes")
+            raise RecipeInvalid(
+                f"the key {key!r} is not text",
+                subject=place or "the recipe",
+                hint="put it in quotes",
+            )
     return value
 
 
-def _object(value: object, place: str, fields: Mapping[str, bool]) -> dict[str, object]:
-    """Return `value`, an object with no fields but `fields`, and all those that are required (True)."""
+def _object(
+    value: object, place: str, known: Collection[str], required: Collection[str]
+) -> dict[str, object]:
+    """Check that `value` is an object with no keys but `known`, and with all `required` ones."""
     given = _mapping(value, place)
     for name in given:
-        if name not in fields:
-            raise _unknown(name, tuple(fields), place, "field")
-    lacking = [name for name, required in fields.items() if required and name not in given]
-    if lacking:
-        what = f"lacks {' and '.join(lacking)}"
+        if name not in known:
+            raise _unknown(name, known, place, "field")
+    missing = [name for name in known if name in required and name not in given]
+    if missing:
         raise RecipeInvalid(
-            what, subject=place or "the recipe", hint=f"it takes {', '.join(fields)}"
+            f"missing {' and '.join(missing)}",
+            subject=place or "the recipe",
+            hint=f"the fields are {', '.join(known)}",
         )
     return given
 
@@ -201,10 +174,10 @@ def _text(value: object, place: str) -> str:
 
 
 def _some_text(value: object, place: str) -> str:
-    if not _text(value, place):
-        what = "is empty"
-        raise RecipeInvalid(what, subject=place, hint="say something there")
-    return cast("str", value)
+    text = _text(value, place)
+    if not text:
+        raise RecipeInvalid("is empty", subject=place, hint="write some text there")
+    return text
 
 
 def _text_or_null(value: object, place: str) -> str | None:
@@ -218,44 +191,38 @@ def _flag(value: object, place: str) -> bool:
 
 
 def _globs(value: object, place: str) -> tuple[str, ...]:
-    if not _list(value, place):
-        what = "is an empty list, and names nothing"
-        raise RecipeInvalid(what, subject=place, hint='list globs such as "model.**"')
-    return tuple(
-        _some_text(glob, f"{place}[{index}]")
-        for index, glob in enumerate(cast("list[object]", value))
-    )
+    items = _list(value, place)
+    if not items:
+        raise RecipeInvalid("is an empty list", subject=place, hint='list globs such as "model.**"')
+    return tuple(_some_text(glob, f"{place}[{index}]") for index, glob in enumerate(items))
 
 
 def _dtype(value: object, place: str) -> Dtype:
     labels = {dtype.label: dtype for dtype in Dtype}
-    if _text(value, place) not in labels:
-        like = nearest(cast("str", value), tuple(labels))
-        what = f"{value!r} is no dtype"
-        raise RecipeInvalid(
-            what,
-            subject=place,
-            hint=f"did you mean {like}?" if like else f"the dtypes are {', '.join(labels)}",
-        )
-    return labels[cast("str", value)]
+    label = _text(value, place)
+    if label not in labels:
+        raise _unknown(label, labels, place, "dtype")
+    return labels[label]
 
 
 def _inside(value: object, place: str) -> str:
-    if leaves_folder(_some_text(value, place)):
-        what = f"{value!r} leads out of the checkpoint's folder"
+    path = _some_text(value, place)
+    if leaves_folder(path):
         raise RecipeInvalid(
-            what, subject=place, hint="name a file by its path in the folder, such as config.json"
+            f"{path!r} leads out of the checkpoint's folder",
+            subject=place,
+            hint="give a path relative to the folder, such as config.json",
         )
-    return cast("str", value)
+    return path
 
 
 def _pointer(value: object, place: str) -> str:
+    pointer = _text(value, place)
     try:
-        segments(_text(value, place))
+        segments(pointer)
     except CkptError as error:
-        what = f"{value!r} {error.what}"
-        raise RecipeInvalid(what, subject=place, hint=error.next) from None
-    return cast("str", value)
+        raise RecipeInvalid(f"{pointer!r} {error.what}", subject=place, hint=error.next) from None
+    return pointer
 
 
 def _value(value: object, place: str) -> object:
@@ -266,91 +233,73 @@ def _value(value: object, place: str) -> object:
 
 
 def _bytes(value: object, place: str) -> int:
-    whole = (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and value >= 1
-        and value == value // 1
-    )
-    found = int(cast("int", value)) if whole else size(value) if isinstance(value, str) else 0
-    if found < 1:
+    if isinstance(value, str):
+        nbytes = size(value)
+    else:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        number = cast("float", value) if is_number else 0
+        nbytes = int(number) if number >= 1 and number == number // 1 else 0
+    if not nbytes:
         raise _wrong(
             place,
             value,
             "a size",
             'write a whole number of bytes, or one with a unit: "5GB", "200MB", "1GiB"',
         )
-    return found
+    return nbytes
 
 
 def _spelled_bytes(value: int) -> object:
-    """Return a size with the largest unit that divides it."""
+    """Spell a size with the largest unit that divides it."""
     unit = next((unit for unit in reversed(_DECIMAL) if value % _UNITS[unit] == 0), "")
     text = f"{value // _UNITS[unit]}{unit}" if unit else ""
     return text if size(text) == value else value
 
 
-def _wrong(place: str, value: object, wanted: str, hint: str = "") -> RecipeInvalid:
+def _wrong(place: str, value: object, expected: str, hint: str = "") -> RecipeInvalid:
     is_json = value is None or isinstance(value, bool | int | float | str | list | dict)
-    found = (
-        f"a value of the kind {type(value).__name__}" if not is_json else kind(cast("Any", value))
-    )
+    found = kind(cast("Any", value)) if is_json else f"a {type(value).__name__}"
     spelled = f" ({value!r})" if isinstance(value, str | bool | int | float) else ""
     return RecipeInvalid(
-        f"is {found}{spelled} where {wanted} is expected",
+        f"expected {expected}, found {found}{spelled}",
         subject=place or "the recipe",
-        hint=hint or f"write {wanted} there",
+        hint=hint or f"write {expected} there",
     )
 
 
-def _unknown(name: str, known: tuple[str, ...], place: str, what: str) -> RecipeInvalid:
-    like = nearest(name, known)
+def _unknown(name: str, known: Collection[str], place: str, what: str) -> RecipeInvalid:
+    like = nearest(name, tuple(known))
     hint = f"did you mean {like}?" if like else f"the {what}s are {', '.join(known)}"
-    return RecipeInvalid(f"{name!r} is no {what}", subject=place or "the recipe", hint=hint)
+    return RecipeInvalid(f"unknown {what} {name!r}", subject=place or "the recipe", hint=hint)
 
 
-_GLOBS = _Field("select", _globs, list)
-_FILE, _POINTER, _SOURCE = (
-    _Field("path", _inside),
-    _Field("pointer", _pointer),
-    _Field("source", _some_text),
-)
-
-_SHAPES: Mapping[str, _Shape] = {
-    "drop": _Shape(nouns.Drop, {"": _GLOBS}, bare=True),
-    "keep": _Shape(nouns.Keep, {"": _GLOBS}, bare=True),
-    "rename": _Shape(
-        nouns.Rename,
-        {
-            "match": _Field("match", _some_text),
-            "to": _Field("to", _text),
-            "regex": _Field("regex", _flag),
-            "if-free": _Field("if_free", _flag),
-        },
+_OPERATIONS: Mapping[str, tuple[type[Any], Mapping[str, Callable[[Any, str], object]]]] = {
+    "drop": (nouns.Drop, {"select": _globs}),
+    "keep": (nouns.Keep, {"select": _globs}),
+    "rename": (
+        nouns.RenameTensors,
+        {"match": _some_text, "to": _text, "regex": _flag, "if-free": _flag},
     ),
-    "unwrap": _Shape(nouns.Unwrap, {}),
-    "cast": _Shape(
-        nouns.Cast,
-        {
-            "dtype": _Field("dtype", _dtype, str),
-            "select": _GLOBS,
-            "lossy": _Field("lossy", _flag),
-            "skip": _Field("skip", _flag),
-        },
-    ),
-    "take": _Shape(nouns.Take, {"source": _SOURCE, "select": _GLOBS}),
-    "set": _Shape(
-        nouns.SetValue, {"file": _FILE, "pointer": _POINTER, "value": _Field("value", _value)}
-    ),
-    "unset": _Shape(nouns.UnsetValue, {"file": _FILE, "pointer": _POINTER}),
-    "rename-key": _Shape(
-        nouns.RenameKey, {"file": _FILE, "pointer": _POINTER, "to": _Field("to", _text)}
-    ),
-    "metadata": _Shape(
-        nouns.SetMetadata, {"key": _Field("key", _text), "value": _Field("value", _text_or_null)}
-    ),
-    "reshard": _Shape(nouns.Reshard, {"max-size": _Field("max_bytes", _bytes, _spelled_bytes)}),
-    "merge": _Shape(nouns.Merge, {}),
-    "drop-files": _Shape(nouns.DropFile, {"": _GLOBS}, bare=True),
-    "copy-file": _Shape(nouns.CopyFile, {"source": _SOURCE, "path": _FILE}),
+    "unwrap": (nouns.Unwrap, {}),
+    "cast": (nouns.Cast, {"dtype": _dtype, "select": _globs, "lossy": _flag, "skip": _flag}),
+    "take": (nouns.Take, {"source": _some_text, "select": _globs}),
+    "set": (nouns.SetValue, {"file": _inside, "pointer": _pointer, "value": _value}),
+    "unset": (nouns.UnsetValue, {"file": _inside, "pointer": _pointer}),
+    "rename-key": (nouns.RenameKey, {"file": _inside, "pointer": _pointer, "to": _text}),
+    "metadata": (nouns.SetMetadata, {"key": _text, "value": _text_or_null}),
+    "reshard": (nouns.Reshard, {"max-size": _bytes}),
+    "merge": (nouns.Merge, {}),
+    "drop-files": (nouns.DropFile, {"select": _globs}),
+    "copy-file": (nouns.CopyFile, {"source": _some_text, "path": _inside}),
 }
+"""By name: the operation's type, and how each field is read."""
+
+_BARE = (nouns.Drop, nouns.Keep, nouns.DropFile)
+"""Operations that are written as the list of globs itself."""
+
+_WRITERS: Mapping[str, Callable[[Any], object]] = {
+    "dtype": str,
+    "select": list,
+    "max_size": _spelled_bytes,
+}
+"""By attribute: how a value is written that is not JSON, or not as a person would write it."""

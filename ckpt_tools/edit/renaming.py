@@ -8,43 +8,37 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.names import TOKENS, plain
+from ckpt_tools.checkpoint.names import TOKENS, WILDCARDS, glob_to_regex, plain
 from ckpt_tools.errors import PatternTooSlow, RecipeInvalid
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ckpt_tools.edit.operations import Rename
+    from ckpt_tools.edit.operations import RenameTensors
 
 type Renamer = Callable[[str], str | None]
 
 SECONDS = 5
-"""What a regular expression may take for all names of a checkpoint.
+"""Time limit for matching a regular expression with all names of a checkpoint.
 
-A sane one takes milliseconds.
+A reasonable one takes milliseconds.
 """
 
-_CAPTURES = {
-    "**.": r"(?:(.*)\.)?",
-    ".**": r"(?:\.(.*))?",
-    "**": "(.*)",
-    "*": r"([^.]*)",
-    "?": r"([^.])",
-}
 
-
-def renamer(rename: Rename) -> Renamer:
+def renamer(rename: RenameTensors) -> Renamer:
     """Return the function from a name to its new name, None for a name that does not match.
 
     Raises RecipeInvalid.
     """
-    return _by_regex(rename.match, rename.to) if rename.regex else _by_glob(rename.match, rename.to)
+    by = _by_regex if rename.regex else _by_glob
+    return by(rename.match, rename.to)
 
 
 def _by_regex(match: str, to: str) -> Renamer:
     try:
         pattern = re.compile(match)
-        pattern.sub(to, "")  # refuses a group that is not there
+        pattern.sub(to, "")  # raises for a group that does not exist
     except (re.error, IndexError) as error:
         raise RecipeInvalid(
             str(error),
@@ -60,49 +54,41 @@ def _by_regex(match: str, to: str) -> Renamer:
 
 
 def _by_glob(match: str, to: str) -> Renamer:
-    pattern = re.compile(
-        "".join(_CAPTURES.get(token) or re.escape(plain(token)) for token in TOKENS.findall(match)),
-        re.DOTALL,
-    )
+    pattern = glob_to_regex(match)
     tokens = TOKENS.findall(to)
-    wanted = sum(token in _CAPTURES for token in tokens)
-    if wanted > pattern.groups:
+    wildcards = sum(token in WILDCARDS for token in tokens)
+    if wildcards > pattern.groups:
         raise RecipeInvalid(
-            f"{to!r} has {wanted} wildcards, and {match!r} only {pattern.groups} to fill them from",
+            f"{to!r} has {count(wildcards, 'wildcard')}, but {match!r} has only {pattern.groups}",
             hint="wildcards are carried over in order",
         )
 
     def rename(name: str) -> str | None:
         found = pattern.fullmatch(name)
-        return _fill(tokens, [group or "" for group in found.groups()]) if found else None
+        if found is None:
+            return None
+        captured = (group or "" for group in found.groups())
+        return "".join(
+            _filled(token, next(captured)) if token in WILDCARDS else plain(token)
+            for token in tokens
+        )
 
     return rename
 
 
-def _fill(tokens: list[str], captured: list[str]) -> str:
-    parts = iter(captured)
-    return "".join(
-        _part(token, next(parts)) if token in _CAPTURES else plain(token) for token in tokens
-    )
+def _filled(wildcard: str, captured: str) -> str:
+    """Return the replacement of a wildcard.
 
-
-def _part(wildcard: str, captured: str) -> str:
-    """Return what stands for a wildcard.
-
-    One for any number of segments takes its dot along, and leaves it out with the segments.
+    The dot of `**.` and `.**` stays only if the wildcard matched a segment.
     """
-    if not captured:
-        return ""
-    return (
-        f"{captured}." if wildcard == "**." else f".{captured}" if wildcard == ".**" else captured
-    )
+    return wildcard.replace("**", captured, 1) if captured and "**" in wildcard else captured
 
 
 @contextmanager
 def time_limit(subject: str) -> Iterator[None]:
-    """Within it PatternTooSlow ends what takes longer than SECONDS.
+    """Raise PatternTooSlow if the block takes longer than SECONDS.
 
-    Works in the main thread, where Python handles signals; elsewhere nothing is limited.
+    Works in the main thread, where Python handles signals; elsewhere there is no limit.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

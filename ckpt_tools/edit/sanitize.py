@@ -1,13 +1,12 @@
-"""What makes a checkpoint clean.
+"""Sanitizing: the operations that repair a checkpoint, and the problems that remain. No I/O.
 
-The operations that repair what can be repaired, and sentences on what cannot. No I/O.
-
-Only what is known to be wrong is taken out. A tensor that nobody knows stays, and is reported.
+Only what is known to be wrong is removed. An unknown tensor is kept and reported.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.names import fold, literal, unwrapped
@@ -17,6 +16,7 @@ from ckpt_tools.edit.operations import Cast, Merge, SetMetadata, SetValue, Unset
 from ckpt_tools.edit.teachers import with_plain_names, without_prefixes, without_teacher
 from ckpt_tools.errors import RecipeInvalid
 from ckpt_tools.families.family import TEACHER_PREFIXES, Unknown
+from ckpt_tools.strict_json.pointer import joined, named_few
 from ckpt_tools.text import count
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 LEROBOT, FORK = "lerobot", "fork"
 POLICIES = (("config.json", ""), ("train_config.json", "/policy"))
-"""Where a policy's config stands: the file, and the JSON pointer in it."""
+"""Location of a policy's config: the file, and the JSON pointer in it."""
+
+_TAKE = "`ckpt plan WHERE RECIPE` with the operation `take` adds them from another checkpoint"
 
 
 def operations(
@@ -40,46 +42,37 @@ def operations(
     reference: Checkpoint | None = None,
     lossy: bool = False,
 ) -> list[Operation]:
-    """Return what makes `checkpoint` clean for `target`.
+    """Return the operations that convert `checkpoint` to a standard one for `target`.
 
-    Tensors, files, configs, and with `reference`, a normal checkpoint, its dtypes.
+    They repair tensors, files and configs, and with `reference` also dtypes and metadata.
 
-    Raises RecipeInvalid for a target that the family does not know.
+    Raises RecipeInvalid for a target that the family does not have.
     """
-    _check_target(family.cleaning, target)
+    cleaning = family.cleaning
+    known = (LEROBOT, FORK, *(cleaning.newer if cleaning else ()))
+    if target not in known:
+        raise RecipeInvalid(f"unknown target {target!r}", hint=f"use one of {', '.join(known)}")
     plain = with_plain_names(checkpoint)
     found: list[Operation] = [Unwrap()] if plain is not checkpoint else []
     found += without_teacher(plain, family)
-    if (
-        family.cleaning
-        and family.cleaning.single_file
-        and [file.path for file in checkpoint.weights] != [SINGLE_FILE]
-        and checkpoint.documents
-    ):
-        found.append(Merge())
-    if family.cleaning:
-        found += _configs(checkpoint, family.cleaning, target)
+    if cleaning:
+        files = [file.path for file in checkpoint.weights]
+        if cleaning.single_file and files != [SINGLE_FILE] and checkpoint.documents:
+            found.append(Merge())
+        found += _configs(checkpoint, cleaning, target)
     return [*found, *_dtypes(plain, reference, lossy=lossy), *_metadata(plain, reference)]
 
 
-def _check_target(cleaning: CleanConfig | None, target: str) -> None:
-    known = (LEROBOT, FORK, *(cleaning.newer if cleaning else ()))
-    if target not in known:
-        raise RecipeInvalid(
-            f"the target {target!r} is unknown", hint=f"use one of {', '.join(known)}"
-        )
-
-
 def _configs(checkpoint: Checkpoint, cleaning: CleanConfig, target: str) -> Iterator[Operation]:
+    required = dict(cleaning.values) | (dict(cleaning.neutral) if target == FORK else {})
     for path, base, config in policies(checkpoint):
         if not is_ours(config, base, cleaning):
             continue
-        wanted = dict(cleaning.values) | (dict(cleaning.neutral) if target == FORK else {})
-        for key, value in wanted.items():
+        for key, value in required.items():
             if key not in config or type(config[key]) is not type(value) or config[key] != value:
                 yield SetValue(path, f"{base}/{key}", value)
         for key in config:
-            if key in cleaning.reserved and key not in wanted:
+            if key in cleaning.reserved and key not in required:
                 yield UnsetValue(path, f"{base}/{key}")
         for key, value in cleaning.newer.get(target, ()):
             if key in config and config[key] == value:
@@ -87,76 +80,64 @@ def _configs(checkpoint: Checkpoint, cleaning: CleanConfig, target: str) -> Iter
 
 
 def is_ours(config: Mapping[str, object], base: str, cleaning: CleanConfig) -> bool:
-    """Whether a config is one of the family's policy: by its type, or in config.json without one.
+    """Whether a config belongs to the family's policy: by its type, or if config.json has none.
 
-    Another policy's is nobody's to relabel.
+    The type of another policy is never changed.
     """
     return config.get("type") in cleaning.types if "type" in config else not base
 
 
 def policies(checkpoint: Checkpoint) -> Iterator[tuple[str, str, Mapping[str, object]]]:
-    """Yield (file, JSON pointer, config) of every place where the policy's config stands."""
+    """Yield (file, JSON pointer, config) for each location of the policy's config."""
     for path, base in POLICIES:
         document = checkpoint.document(path)
-        config = (
-            document.value.get(base.removeprefix("/"))
-            if document and base
-            else document.value
-            if document
-            else None
-        )
-        if isinstance(config, dict):
+        value = document.value if document else {}
+        config = value.get(base.removeprefix("/")) if base else value
+        if document and isinstance(config, dict):
             yield path, base, config
 
 
 def _dtypes(plain: Checkpoint, reference: Checkpoint | None, *, lossy: bool) -> list[Operation]:
-    """Return casts to the dtypes of `reference`.
-
-    What would lose bits is left alone unless `lossy`.
-    """
-    wanted: dict[Dtype, list[str]] = {}
-    normal = {tensor.name: tensor for tensor in reference.tensors} if reference else {}
+    """Return casts to the dtypes of `reference`; without `lossy`, only lossless ones."""
+    selected: dict[Dtype, dict[str, None]] = {}
+    expected = {tensor.name: tensor for tensor in reference.tensors} if reference else {}
     for tensor in plain.tensors:
         name = without_prefixes(tensor.name)
-        if (
-            name in normal
-            and normal[name].shape == tensor.shape
-            and normal[name].dtype is not tensor.dtype
-        ):
-            wanted.setdefault(normal[name].dtype, []).append(literal(name))
+        other = expected.get(name)
+        if other and other.shape == tensor.shape and other.dtype is not tensor.dtype:
+            selected.setdefault(other.dtype, {})[literal(name)] = None
     return [
-        Cast(dtype, tuple(dict.fromkeys(chosen)), lossy=lossy, skip=not lossy)
-        for dtype, chosen in wanted.items()
+        Cast(dtype, tuple(globs), lossy=lossy, skip=not lossy) for dtype, globs in selected.items()
     ]
 
 
 def _metadata(plain: Checkpoint, reference: Checkpoint | None) -> Iterator[Operation]:
-    """Yield what gives every weight file the metadata of `reference`, where its files agree on one."""
-    normal = {file.metadata or () for file in reference.weights} if reference else set()
-    if len(normal) != 1:
+    """Yield operations that restore the metadata of `reference`, if its files agree on it."""
+    agreed = {file.metadata or () for file in reference.weights} if reference else set()
+    if len(agreed) != 1:
         return
-    wanted = dict(normal.pop())
+    expected = dict(agreed.pop())
     aliases = {alias for file in plain.weights for alias, _ in file.aliases}
-    mine = [dict(file.metadata or ()) for file in plain.weights]
-    for key in dict.fromkeys(
-        key for metadata in mine for key in metadata if key not in wanted and key not in aliases
-    ):
-        yield SetMetadata(key, None)
-    for key, value in wanted.items():
-        if any(metadata.get(key) != value for metadata in mine):
+    present = [dict(file.metadata or ()) for file in plain.weights]
+    keys = dict.fromkeys(key for metadata in present for key in metadata)
+    yield from (
+        SetMetadata(key, None) for key in keys if key not in expected and key not in aliases
+    )
+    for key, value in expected.items():
+        if any(metadata.get(key) != value for metadata in present):
             yield SetMetadata(key, value)
 
 
 def remaining(
     after: Checkpoint, family: Family, *, target: str = LEROBOT, reference: Checkpoint | None = None
 ) -> tuple[str, ...]:
-    """Return sentences on what is still wrong with a sanitized checkpoint, the most harmful first."""
+    """Describe the problems of a sanitized checkpoint that remain, the most harmful first."""
     return (
         *_missing(after, family, reference),
         *_teacher_left(after),
         *_unlike(after, reference),
-        *_relabelled(after, family),
-        *_stale(after),
+        *_contradictory_dtypes(after, family),
+        *_other_weights(after),
         *_unknown(after, family, reference),
         *_fields(after, family, target),
     )
@@ -164,81 +145,89 @@ def remaining(
 
 def _missing(after: Checkpoint, family: Family, reference: Checkpoint | None) -> Iterator[str]:
     names = {tensor.name for tensor in after.tensors}
-    if reference is not None:
-        lacking = [tensor.name for tensor in reference.tensors if tensor.name not in names]
-        if lacking:
-            means = family.missing or "take them from elsewhere: ckpt plan with `take`"
-            yield f"missing against the reference, and cannot be made up: {_some(lacking)}; {means}"
-        return
     expected = family.expected(after)
-    if not isinstance(expected, Unknown):
-        lacking = [name for name in expected.tensors if name not in names]
-        if lacking:
-            yield f"missing, and cannot be made up: {_some(lacking)}; {family.missing}"
+    if reference is not None:
+        missing = [tensor.name for tensor in reference.tensors if tensor.name not in names]
+        why, means = "missing, unlike in the reference", family.missing or _TAKE
+    elif not isinstance(expected, Unknown):
+        missing = [name for name in expected.tensors if name not in names]
+        why, means = "missing", family.missing
+    else:
+        present = {family.component(name) for name in names}
+        absent = [
+            component.short
+            for component in family.components
+            if component.key not in present and component.key not in family.needless
+        ]
+        if absent and len(family.components) > 1:
+            yield f"missing components that cannot be restored: {', '.join(absent)}; {family.missing}"
         return
-    present = {family.component(name) for name in names}
-    absent = [
-        component.short
-        for component in family.components
-        if component.key not in present and component.key not in family.needless
-    ]
-    if absent and len(family.components) > 1:
-        yield f"missing, and cannot be made up: {', '.join(absent)}; {family.missing}"
+    if missing:
+        yield f"{why}, and cannot be restored: {_some(missing)}; {means}"
 
 
-def _relabelled(after: Checkpoint, family: Family) -> Iterator[str]:
+def _contradictory_dtypes(after: Checkpoint, family: Family) -> Iterator[str]:
     contradiction = family.contradiction(after)
     if contradiction:
-        yield f"dtypes of a model that was {family.profile(after)}, and {contradiction}; `--reference NORMAL` restores them"
+        yield (
+            f"dtypes of a model that was {family.profile(after)}, and {contradiction};"
+            " `ckpt sanitize WHERE --reference NORMAL` restores them"
+        )
 
 
 def _teacher_left(after: Checkpoint) -> Iterator[str]:
     left = [tensor.name for tensor in after.tensors if tensor.name.startswith(TEACHER_PREFIXES)]
     if left:
-        yield f"kept under a teacher's name, because the student has no counterpart: {_some(left)}; `ckpt strip` drops them"
+        yield (
+            "kept under a teacher's prefix, because the student has no counterpart: "
+            f"{_some(left)}; `ckpt strip WHERE` removes them"
+        )
     wrapped = [tensor.name for tensor in after.tensors if unwrapped(tensor.name) != tensor.name]
     if wrapped:
         yield f"kept with wrapper segments, because the plain names are taken: {_some(wrapped)}"
 
 
 def _unlike(after: Checkpoint, reference: Checkpoint | None) -> Iterator[str]:
-    normal = {tensor.name: tensor for tensor in reference.tensors} if reference else {}
-    pairs = [(tensor, normal[tensor.name]) for tensor in after.tensors if tensor.name in normal]
-    reshaped = [mine.name for mine, other in pairs if mine.shape != other.shape]
+    expected = {tensor.name: tensor for tensor in reference.tensors} if reference else {}
+    pairs = [(tensor, expected[tensor.name]) for tensor in after.tensors if tensor.name in expected]
+    reshaped = [tensor.name for tensor, other in pairs if tensor.shape != other.shape]
     if reshaped:
-        yield f"of another shape than in the reference: {_some(reshaped)}"
-    retyped = [
-        (mine, other)
-        for mine, other in pairs
-        if mine.shape == other.shape and mine.dtype is not other.dtype
-    ]
+        yield f"shape differs from the reference: {_some(reshaped)}"
+    retyped = {
+        tensor.name: f"{tensor.dtype} instead of {other.dtype}"
+        for tensor, other in pairs
+        if tensor.shape == other.shape and tensor.dtype is not other.dtype
+    }
     if retyped:
-        kinds = ", ".join(
-            sorted({f"{mine.dtype} instead of {other.dtype}" for mine, other in retyped})
+        yield (
+            f"still {', '.join(sorted(set(retyped.values())))}, because a cast would lose bits"
+            f" (--allow-lossy rounds): {_some(list(retyped))}"
         )
-        yield f"still {kinds}, because a cast would lose bits (--allow-lossy rounds): {_some([mine.name for mine, _ in retyped])}"
 
 
-def _stale(after: Checkpoint) -> Iterator[str]:
-    named = [
+def _other_weights(after: Checkpoint) -> Iterator[str]:
+    paths = [
         file.path for file in after.others if file.path.endswith((".safetensors", INDEX_SUFFIX))
     ]
-    if named:
-        yield f"other weights lie beside {after.weights[0].path} and are copied as they are: {', '.join(named[:3])}{', …' * (len(named) > 3)}"  # noqa: PLR2004 - three fit a line
+    if paths:
+        yield f"other weights beside {after.weights[0].path}, copied unchanged: {named_few(paths)}"
 
 
 def _unknown(after: Checkpoint, family: Family, reference: Checkpoint | None) -> Iterator[str]:
-    strange: list[str] = []
-    if reference is not None:
-        normal = {tensor.name for tensor in reference.tensors}
-        strange = [tensor.name for tensor in after.tensors if tensor.name not in normal]
-    elif family.cleaning:
-        strange = [
-            tensor.name for tensor in after.tensors if family.component(tensor.name) == "other"
-        ]
-    strange = [name for name in strange if not name.startswith(TEACHER_PREFIXES)]
-    if strange:
-        yield f"kept, although {'the reference does not have' if reference else 'nobody knows'} them: {_some(strange)}"
+    expected = {tensor.name for tensor in reference.tensors} if reference else set()
+    unknown = [
+        tensor.name
+        for tensor in after.tensors
+        if not tensor.name.startswith(TEACHER_PREFIXES)
+        and (
+            tensor.name not in expected
+            if reference
+            else family.cleaning and family.component(tensor.name) == "other"
+        )
+    ]
+    if unknown:
+        why = "not in the reference" if reference else f"unknown to {family.name}"
+        yield f"kept, although {why}: {_some(unknown)}"
 
 
 def _fields(after: Checkpoint, family: Family, target: str) -> Iterator[str]:
@@ -249,17 +238,25 @@ def _fields(after: Checkpoint, family: Family, target: str) -> Iterator[str]:
     for path, base, config in policies(after):
         place = f"{path} ({base[1:]})" if base else path
         if not is_ours(config, base, family.cleaning):
-            yield f"{place} is of the type {json.dumps(config.get('type'))}, not {family.name}, and is left alone"
+            yield (
+                f"{place} has the type {json.dumps(config.get('type'))}, not {family.name},"
+                " and is left unchanged"
+            )
             continue
-        strange = [key for key in config if key not in allowed]
-        if strange:
-            yield f"{place} has fields that stock LeRobot refuses: {', '.join(strange)}; remove them with `ckpt config unset` if they mean nothing"
-        for key in newer.keys() & config.keys():
-            yield f"{place} says {key}, which {target} does not know, and its value matters"
+        rejected = [key for key in config if key not in allowed]
+        if rejected:
+            pointers = " ".join(shlex.quote(f"{base}{joined([key])}") for key in rejected)
+            file = f" --file {path}" if base else ""
+            yield (
+                f"{place} has fields that stock LeRobot rejects: {', '.join(rejected)}; if the"
+                f" model does not need them, remove them: ckpt config WHERE unset {pointers}{file}"
+            )
+        for key in (key for key in newer if key in config):
+            yield f"{place} sets {key}, which {target} does not support, to a value that matters"
 
 
 def _some(names: list[str]) -> str:
-    """Return how many tensors, and of which name the first is."""
+    """Return the number of tensors and the folded name of the first."""
     return (
         f"{count(len(names), 'tensor')}, {'such as ' * (len(names) > 1)}{next(iter(fold(names)))}"
     )

@@ -1,10 +1,12 @@
-"""Taking a teacher out of a checkpoint without losing what only its names hold. No I/O.
+"""Removing a teacher from a checkpoint without losing what only its names hold. No I/O.
 
-Every tensor under a teacher's name is judged by the name that the student would have it under. The
-student has it: the teacher's is a copy, and goes. The student was never meant to have it: it goes.
-The file says that the two were one (an alias in its metadata), or a whole part that the two may
-have shared is gone from the student: it is brought back. Anything else stays, for somebody to look
-at.
+Every tensor under a teacher's prefix is judged by the name that the student would have it under:
+
+- the student has that name: the teacher's tensor is a copy and is dropped;
+- the student does not need that name: it is dropped;
+- the file records that student and teacher shared it (an alias in the metadata), or the student
+  lacks the whole component, which the two may have shared: it is restored under the student's name;
+- anything else is kept and reported.
 """
 
 from __future__ import annotations
@@ -12,12 +14,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.names import SEGMENT_LIMIT, literal, unwrapped
-from ckpt_tools.edit.operations import Drop, Rename
+from ckpt_tools.checkpoint.names import covering, literal, unwrapped
+from ckpt_tools.edit.operations import Drop, RenameTensors
 from ckpt_tools.families.family import TEACHER_PREFIXES, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.edit.operations import Operation
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 def with_plain_names(checkpoint: Checkpoint) -> Checkpoint:
     """Return the checkpoint with the names that Unwrap gives its tensors and their aliases.
 
-    The very same where it changes none.
+    The same object if none changes.
     """
     plain = {tensor.name: unwrapped(tensor.name) for tensor in checkpoint.tensors}
     counts = Counter(plain.values())
@@ -47,34 +49,33 @@ def with_plain_names(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def without_prefixes(name: str) -> str:
-    """Return `name` without the teacher's prefix, and without that of the teacher's own teacher."""
-    prefix = next((prefix for prefix in TEACHER_PREFIXES if name.startswith(prefix)), "")
-    while prefix:
+    """Return `name` without the prefixes of the teacher and of its own teachers."""
+    while prefix := next((prefix for prefix in TEACHER_PREFIXES if name.startswith(prefix)), ""):
         name = name.removeprefix(prefix)
-        prefix = next((prefix for prefix in TEACHER_PREFIXES if name.startswith(prefix)), "")
     return name
 
 
 def without_teacher(plain: Checkpoint, family: Family) -> Iterator[Operation]:
-    """Yield what brings back weights that only the teacher's names hold, and then drops the teacher."""
+    """Yield operations that restore weights that only the teacher's names hold, then drop it."""
     copies: dict[str, list[str]] = {}
+    own: set[str] = set()
     for tensor in plain.tensors:
         rest = without_prefixes(tensor.name)
-        if rest != tensor.name:
+        if rest == tensor.name:
+            own.add(rest)
+        else:
             copies.setdefault(rest, []).append(tensor.name)
-    own = {tensor.name for tensor in plain.tensors} - {
-        name for names in copies.values() for name in names
-    }
-    meant = _meant(plain, family, own)
-    lost = _lost(plain, family, copies, own, meant)
-    restored = {rest: min(copies[rest], key=_shallow) for rest in lost}
-    taken = {name for names in copies.values() for name in names}
-    yield from _renames(restored, taken)
-    foreign = {rest for rest in copies if rest not in meant} if meant is not None else set()
-    kept = {
-        name for rest, names in copies.items() if rest not in own | lost | foreign for name in names
-    }
-    dropped = taken - kept - set(restored.values())
+    expected = _expected(plain, family, own)
+    lost = _lost(plain, family, copies, own, expected)
+    restored = {rest: min(copies[rest], key=lambda name: (name.count("."), name)) for rest in lost}
+    under_teacher = {name for names in copies.values() for name in names}
+    yield from _renames(restored, under_teacher)
+    dropped = {
+        name
+        for rest, names in copies.items()
+        if rest in own or rest in lost or (expected is not None and rest not in expected)
+        for name in names
+    } - set(restored.values())
     aliases = {
         alias
         for file in plain.weights
@@ -82,16 +83,15 @@ def without_teacher(plain: Checkpoint, family: Family) -> Iterator[Operation]:
         if alias.startswith(TEACHER_PREFIXES)
     }
     if dropped or aliases:
-        yield Drop(
-            tuple(covering(dropped | aliases, taken - set(restored.values()) | own | aliases))
-        )
+        left = under_teacher - set(restored.values())
+        yield Drop(tuple(covering(dropped | aliases, left | own | aliases)))
 
 
-def _meant(plain: Checkpoint, family: Family, own: set[str]) -> set[str] | None:
-    """Return the names that the student is meant to have, None where that is not known.
+def _expected(plain: Checkpoint, family: Family, own: set[str]) -> set[str] | None:
+    """Return the names that the student should have, None if unknown.
 
-    What student and teacher hold together tells the sizes, as if it were one model: the student
-    alone may have lost whole layers.
+    The sizes are read from student and teacher as if they were one model, because the student alone
+    may have lost whole layers.
     """
     files = []
     seen = set(own)
@@ -112,66 +112,28 @@ def _lost(
     family: Family,
     copies: dict[str, list[str]],
     own: set[str],
-    meant: set[str] | None,
+    expected: set[str] | None,
 ) -> set[str]:
-    """Return the student's names of tensors that it shared with its teacher and that only the teacher's names hold."""
+    """Return the student's names of shared tensors that only the teacher's names hold."""
     if family.cleaning is None:
         return set()
-    said = {alias for file in plain.weights for alias, _ in file.aliases}
+    aliases = {alias for file in plain.weights for alias, _ in file.aliases}
     present = {family.component(name) for name in own}
-    shared = (
-        rest
-        for rest in copies
-        if rest not in own and family.component(rest) in family.cleaning.shared
-    )
     return {
         rest
-        for rest in shared
-        if (rest in said or family.component(rest) not in present)
-        and (meant is None or rest in meant)
+        for rest in copies
+        if rest not in own
+        and family.component(rest) in family.cleaning.shared
+        and (rest in aliases or family.component(rest) not in present)
+        and (expected is None or rest in expected)
     }
 
 
-def _shallow(name: str) -> tuple[int, str]:
-    return (name.count("."), name)
-
-
-def _renames(restored: dict[str, str], taken: set[str]) -> Iterator[Operation]:
-    """Yield renames from the teacher's names, of whole subtrees where they go as a whole."""
+def _renames(restored: dict[str, str], under_teacher: set[str]) -> Iterator[Operation]:
+    """Yield renames from the teacher's names, of whole subtrees where possible."""
     by_prefix: dict[str, set[str]] = {}
     for rest, name in restored.items():
         by_prefix.setdefault(name.removesuffix(rest), set()).add(rest)
     for prefix, rests in sorted(by_prefix.items()):
-        under = {name.removeprefix(prefix) for name in taken if name.startswith(prefix)}
-        yield from (Rename(literal(prefix) + glob, glob) for glob in covering(rests, under))
-
-
-def covering(wanted: Iterable[str], every: Iterable[str]) -> list[str]:
-    """Return few globs that name `wanted` and nothing else of `every`.
-
-    Subtrees where all in them is wanted, single names elsewhere.
-    """
-    chosen, universe = set(wanted), set(every) | set(wanted)
-    found: list[str] = []
-    stack: list[tuple[str, list[str]]] = [("", list(universe))]
-    while stack:
-        stem, names = stack.pop()
-        left = [name for name in names if name in chosen]
-        if len(left) == len(names) and stem and (stem[:-1] not in universe or stem[:-1] in chosen):
-            found.append(f"{literal(stem)}**")
-        elif stem.count(".") >= SEGMENT_LIMIT:
-            found += map(literal, left)
-        elif left:
-            stack += _below(stem, names)
-            found += [literal(name) for name in left if "." not in name[len(stem) :]]
-    return sorted(found)
-
-
-def _below(stem: str, names: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """Return the subtrees below `stem`, each with its names."""
-    trees: dict[str, list[str]] = {}
-    for name in names:
-        end = name.find(".", len(stem)) + 1
-        if end:
-            trees.setdefault(name[:end], []).append(name)
-    return list(trees.items())
+        under = {name.removeprefix(prefix) for name in under_teacher if name.startswith(prefix)}
+        yield from (RenameTensors(literal(prefix) + glob, glob) for glob in covering(rests, under))

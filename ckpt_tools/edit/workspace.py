@@ -1,13 +1,14 @@
-"""The hidden folder in which a write is prepared.
+"""The hidden folder in which a write is prepared, by one process at a time.
 
-One writer at a time, and what a dead writer left is recognised by its lock, which died with it.
+Its lock is an flock, which the kernel releases when the process dies: leftovers of a dead writer
+are those that can be locked.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import LockedByOther, Unwritable, WriteFailed
@@ -20,37 +21,34 @@ _LOCK = "lock"
 
 
 class Workspace(NamedTuple):
-    """A folder of this process alone while `lock`, a descriptor, is open.
-
-    Finished files are prepared in `new`.
-    """
+    """A folder that only this process uses while the descriptor `lock` is open."""
 
     path: str
     lock: int
 
     @property
     def new(self) -> str:
-        """The folder of files that are about to be published."""
+        """The folder of finished files that are about to be published."""
         return os.path.join(self.path, "new")
 
     @property
     def view(self) -> str:
-        """The folder in which the result of a write in place is looked at before it is one."""
+        """The folder of links in which the result of a write in place is verified before it."""
         return os.path.join(self.path, "view")
 
     @property
     def old(self) -> str:
-        """The folder of files that are about to be dropped."""
+        """The folder of files that are about to be removed."""
         return os.path.join(self.path, "old")
 
     @property
     def journal(self) -> str:
-        """The file whose being there decides that the write takes place."""
+        """The file whose existence commits the write."""
         return os.path.join(self.path, "journal.json")
 
     @property
     def draft(self) -> str:
-        """The journal before it counts."""
+        """The journal before the commit."""
         return os.path.join(self.path, "journal.draft")
 
 
@@ -61,21 +59,21 @@ def partial(destination: str) -> str:
 
 
 @contextmanager
-def seized(path: str, *, new: bool = False) -> Iterator[Workspace]:
-    """Yield the workspace at `path` while it is locked; `new` makes it.
+def locked(path: str, *, new: bool = False) -> Iterator[Workspace]:
+    """Yield the workspace at `path` while it is locked; `new` creates it.
 
-    Raises LockedByOther while another process holds it or was as quick to make it, Unwritable where
-    it is not what ckpt makes or cannot be locked.
+    Raises LockedByOther while another process has it or has just created it, Unwritable if it is
+    not a workspace or cannot be locked.
     """
     if new:
-        _make(path)
+        _create(path)
     elif os.path.islink(path) or (
         os.path.isdir(path) and os.listdir(path) and not there(os.path.join(path, _LOCK))
     ):
         raise Unwritable(
-            "has the name of a folder that ckpt makes, and is something else",
+            "has the name of a folder that ckpt creates, but was not created by it",
             path=path,
-            hint="move it away",
+            hint="rename or move it",
         )
     try:
         lock = _lock(path)
@@ -92,7 +90,7 @@ def seized(path: str, *, new: bool = False) -> Iterator[Workspace]:
         os.close(lock)
 
 
-def _make(path: str) -> None:
+def _create(path: str) -> None:
     try:
         os.mkdir(path)
     except FileExistsError:
@@ -102,64 +100,52 @@ def _make(path: str) -> None:
 
 
 def _lock(path: str) -> int:
+    """Return the locked descriptor of the workspace's lock file.
+
+    The former owner may have removed that file between open and lock: then it is not the file that
+    is there now.
+    """
     name = os.path.join(path, _LOCK)
-    try:
-        lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-    except FileNotFoundError:
-        raise _busy(path) from None
-    except OSError as error:
-        raise refused(name, error) from None
-    try:
-        _hold(lock, name, path)
-    except BaseException:
-        os.close(lock)
-        raise
+    with ExitStack() as stack:
+        try:
+            lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+            stack.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            current = os.stat(name, follow_symlinks=False)
+        except (BlockingIOError, FileNotFoundError):
+            raise _busy(path) from None
+        except OSError as error:
+            raise refused(name, error) from None
+        if not os.path.samestat(current, os.fstat(lock)):
+            raise _busy(path)
+        stack.pop_all()
     return lock
 
 
-def _hold(lock: int, name: str, path: str) -> None:
-    """Lock, and make sure that what is locked still lies where it was opened.
-
-    The one who held it before may have removed it.
-    """
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        there = os.stat(name, follow_symlinks=False)
-    except (BlockingIOError, FileNotFoundError):
-        raise _busy(path) from None
-    except OSError as error:
-        raise refused(name, error) from None
-    if not os.path.samestat(there, os.fstat(lock)):
-        raise _busy(path)
-
-
 def _busy(path: str) -> LockedByOther:
-    return LockedByOther("another process is writing here", path=os.path.dirname(path))
+    return LockedByOther("another process is writing to this folder", path=os.path.dirname(path))
 
 
 @contextmanager
 def replaced(path: str) -> Iterator[Workspace]:
-    """Yield an empty workspace at `path`, what a dead writer left there removed.
+    """Yield an empty workspace at `path`, without the leftovers of a dead writer.
 
-    Remove it however the block ends.
+    It is removed however the block ends.
     """
-    with seized(path, new=not there(path)) as space:
+    with locked(path, new=not there(path)) as space:
         try:
             clear(space)
             make_folder(space.new)
             yield space
         finally:
-            # Either the write is done or its error is being told; leftovers that cannot be removed
-            # change neither, and the next writer removes them.
+            # The write is done or has raised its error. Leftovers that cannot be removed change
+            # neither; the next writer removes them.
             with uninterrupted(), suppress(WriteFailed):
                 discard(space)
 
 
 def clear(space: Workspace) -> None:
-    """Remove everything but the lock.
-
-    The journal last, because it alone tells what the rest means.
-    """
+    """Remove everything but the lock; the journal last, because it gives meaning to the rest."""
     with writing(space.path):
         names = set(os.listdir(space.path)) - {_LOCK, os.path.basename(space.journal)}
     for name in sorted(names):
@@ -168,6 +154,6 @@ def clear(space: Workspace) -> None:
 
 
 def discard(space: Workspace) -> None:
-    """Remove the workspace; the lock last, which stays held until the process lets go of it."""
+    """Remove the workspace; its lock file last, which stays locked until it is closed."""
     clear(space)
     remove(space.path)

@@ -1,6 +1,6 @@
-"""Writing the files of a plan into a folder: headers, ranges of bytes, casts, texts, copies.
+"""Writing the outputs of a plan to a folder: headers, ranges of bytes, casts, texts, copies.
 
-Each file is on the disk when it has been written.
+Each file is flushed to disk when it has been written.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.edit.model import Copy, Weights
+from ckpt_tools.edit.model import Copy, Output, Plan, Weights
 from ckpt_tools.errors import ChangedDuringRead, CkptError
 from ckpt_tools.storage.copy import copy_range
 from ckpt_tools.storage.durable import create, make_folder, refused, sync, there, write_all, writing
@@ -23,24 +23,20 @@ if TYPE_CHECKING:
 
     from ckpt_tools.checkpoint.dtype import Dtype
     from ckpt_tools.checkpoint.model import Source
-    from ckpt_tools.edit.model import Output, Plan
 
 
 class Run(NamedTuple):
-    """Payload that lies together in one file and stays together.
-
-    To be cast to `dtype`, or copied where it is None.
-    """
+    """Contiguous payload of one file, to cast to `dtype`, or to copy if that is None."""
 
     source: Source
     dtype: Dtype | None
 
 
 class Target(NamedTuple):
-    """A place to write.
+    """Where outputs are written.
 
-    The folder, paths to leave out of the folders that are copied, and whom to tell how many bytes
-    were written since the last call.
+    The folder, the paths to omit from copied folders, and a function that is called with the bytes
+    written since the last call.
     """
 
     folder: str
@@ -49,18 +45,12 @@ class Target(NamedTuple):
 
 
 def ordered(plan: Plan) -> tuple[Output, ...]:
-    """Return the outputs of `plan`, folders last.
-
-    What was written by name is there by then, and stays.
-    """
+    """Return the outputs of `plan`, folders last: they do not replace files written before."""
     return tuple(sorted(plan.outputs, key=lambda output: output.path.endswith("/")))
 
 
 def write_output(output: Output, target: Target, like: os.stat_result | None = None) -> None:
-    """Write one file of a plan, or one folder.
-
-    `like` is the file that it will replace, whose mode it gets.
-    """
+    """Write one file or folder of a plan, with the mode of `like`, the file that it will replace."""
     path = os.path.join(target.folder, output.path.rstrip("/"))
     make_folder(os.path.dirname(path))
     if isinstance(output, Copy):
@@ -76,28 +66,26 @@ def write_output(output: Output, target: Target, like: os.stat_result | None = N
 
 
 def runs(weights: Weights) -> Iterator[Run]:
-    """Yield the pieces of a file of weights.
-
-    Those that need no cast and follow each other in one file as one.
-    """
-    held: Source | None = None
+    """Yield the payload of a weight file, merging contiguous pieces that need no cast."""
+    pending: Source | None = None
     for piece in weights.pieces:
         source, dtype = piece.source, piece.tensor.dtype
-        if held and source.dtype is dtype and (held.file, held.end) == (source.file, source.start):
-            held = held._replace(end=source.end)
+        same = source.dtype is dtype
+        if pending and same and (pending.file, pending.end) == (source.file, source.start):
+            pending = pending._replace(end=source.end)
             continue
-        if held:
-            yield Run(held, None)
-        held = source if source.dtype is dtype else None
-        if held is None:
+        if pending:
+            yield Run(pending, None)
+        pending = source if same else None
+        if not same:
             yield Run(source, dtype)
-    if held:
-        yield Run(held, None)
+    if pending:
+        yield Run(pending, None)
 
 
 @contextmanager
 def _new_file(path: str, like: os.stat_result | None) -> Iterator[int]:
-    """Yield a descriptor of a new file; bring it to the disk when the block has filled it."""
+    """Yield a descriptor of a new file, and flush it to disk after the block."""
     descriptor = create(path)
     try:
         yield descriptor
@@ -108,7 +96,7 @@ def _new_file(path: str, like: os.stat_result | None) -> Iterator[int]:
 
 
 def _take_after(descriptor: int, like: os.stat_result | None, path: str) -> None:
-    """Give a new file the mode of the one it replaces, and its owner where that is allowed."""
+    """Give a new file the mode of the one it replaces, and its owner if permitted."""
     if like is None:
         return
     with writing(path):
@@ -124,7 +112,7 @@ def _fill_weights(descriptor: int, output: Weights, path: str, target: Target) -
     target.progress(len(output.header))
     offset = len(output.header)
     for piece, cast in runs(output):
-        with open_regular(piece.file) as (opened, _), _placed(piece.file, path):
+        with open_regular(piece.file) as (opened, _), _naming(piece.file, path):
             if cast is None:
                 copy_range(opened, descriptor, piece.start, piece.end, offset, target.progress)
                 offset += piece.end - piece.start
@@ -133,7 +121,7 @@ def _fill_weights(descriptor: int, output: Weights, path: str, target: Target) -
 
 
 def _fill_copy(descriptor: int, source: str, path: str, progress: Callable[[int], None]) -> None:
-    with open_regular(source) as (opened, size), _placed(source, path):
+    with open_regular(source) as (opened, size), _naming(source, path):
         before = os.fstat(opened)
         copy_range(opened, descriptor, 0, size, 0, progress)
         after = os.fstat(opened)
@@ -142,8 +130,8 @@ def _fill_copy(descriptor: int, source: str, path: str, progress: Callable[[int]
 
 
 @contextmanager
-def _placed(source: str, path: str) -> Iterator[None]:
-    """Give errors of reading the path `source`, and those of writing `path`."""
+def _naming(source: str, path: str) -> Iterator[None]:
+    """Add the path `source` to errors of reading, and `path` to those of writing."""
     try:
         yield
     except CkptError as error:
@@ -160,22 +148,20 @@ def _copy_entry(
     *,
     inside: bool = False,
 ) -> None:
-    """Copy a file, or a folder and all in it. What is at `path` already stays.
+    """Copy a file, or a folder and its contents, but not over a file that was written before.
 
-    A link to a file is followed; one to a folder, which may be anywhere and hold anything, stays a
-    link to that folder; one that leads nowhere stays as it is.
+    A link to a file is followed; a link to a folder, which may be anywhere, stays a link to that
+    folder; a broken link is copied as it is.
     """
     if inside and (
         os.path.relpath(path, target.folder) in target.skip
         or (there(path) and not os.path.isdir(source))
     ):
         return
-    if _leads_nowhere(source):
+    target_of_link = _target_of_link(source)
+    if target_of_link is not None:
         with writing(path):
-            os.symlink(os.readlink(source), path)
-    elif os.path.islink(source) and os.path.isdir(source):
-        with writing(path):
-            os.symlink(os.path.realpath(source), path)
+            os.symlink(target_of_link, path)
     elif os.path.isdir(source):
         _copy_folder(source, path, target)
     else:
@@ -183,24 +169,22 @@ def _copy_entry(
             _fill_copy(descriptor, source, path, target.progress)
 
 
-def _leads_nowhere(path: str) -> bool:
-    """Whether there is a link that leads nowhere or to itself.
+def _target_of_link(path: str) -> str | None:
+    """Return the target of a link that stays one: broken, to itself, or to a folder.
 
-    A link that only cannot be followed now is none.
+    A link that only cannot be followed now is not broken.
     """
+    if not os.path.islink(path):
+        return None
     try:
-        os.stat(path)
+        mode = os.stat(path).st_mode
     except OSError as error:
-        return error.errno in {errno.ENOENT, errno.ELOOP} and os.path.islink(path)
-    return False
+        return os.readlink(path) if error.errno in {errno.ENOENT, errno.ELOOP} else None
+    return os.path.realpath(path) if stat.S_ISDIR(mode) else None
 
 
 def _copy_folder(source: str, path: str, target: Target) -> None:
     make_folder(path)
-    for name in list_folder(source):
-        _copy_entry(
-            os.path.join(source, name.removesuffix("/")),
-            os.path.join(path, name.removesuffix("/")),
-            target,
-            inside=True,
-        )
+    for entry in list_folder(source):
+        name = entry.removesuffix("/")
+        _copy_entry(os.path.join(source, name), os.path.join(path, name), target, inside=True)

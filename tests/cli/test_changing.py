@@ -104,7 +104,7 @@ def test_in_place_keeps_a_backup_unless_told_otherwise(tmp_path: Path) -> None:
     before = snapshot(tmp_path / "r")
     done = ckpt("sanitize", tmp_path / "r", "--in-place", "--reference", NORMAL)
     assert done.returncode == 0
-    assert f"what it replaced is in {tmp_path}/r.backup" in done.stdout
+    assert f"backup of the replaced files: {tmp_path}/r.backup" in done.stdout
     after = snapshot(tmp_path / "r")
     assert after["config.json"] == (NORMAL / "config.json").read_bytes()
     kept = snapshot(tmp_path / "r.backup")
@@ -134,7 +134,7 @@ def test_what_is_not_repaired_makes_the_exit_code_1(tmp_path: Path) -> None:
         "sanitize", ROOT / "fixtures/lerobot-0.3", "--reference", NORMAL, "-o", tmp_path / "out"
     )
     assert done.returncode == 1
-    assert "kept, although the reference does not have them: 6 tensors" in done.stdout
+    assert "kept, although not in the reference: 6 tensors" in done.stdout
     assert "written to" in done.stdout
 
 
@@ -170,7 +170,10 @@ def test_a_plan_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(json.dumps(document))
     done = ckpt("apply", tmp_path / "plan.json", "-o", tmp_path / "out")
     assert done.returncode == 2
-    assert "the plan was edited, or made by another version of this tool" in done.stderr
+    assert (
+        "the plan was edited or made by another version of ckpt: its result would be different"
+        in done.stderr
+    )
 
 
 def test_a_plan_is_applied_from_anywhere_and_remembers_what_it_could_not_repair(
@@ -217,7 +220,7 @@ def test_a_plan_is_applied_from_anywhere_and_remembers_what_it_could_not_repair(
 def test_a_glob_that_names_nothing_is_said(tmp_path: Path) -> None:
     done = ckpt("strip", MODEL, "typo.**", "-o", tmp_path / "out")
     assert done.returncode == 0
-    assert 'found nothing to do\n    {"drop": ["typo.**"]}' in done.stdout
+    assert 'operations that matched nothing\n    {"drop": ["typo.**"]}' in done.stdout
 
 
 def test_the_hub_cache_gets_nothing_beside_its_snapshots(tmp_path: Path) -> None:
@@ -227,7 +230,7 @@ def test_the_hub_cache_gets_nothing_beside_its_snapshots(tmp_path: Path) -> None
         done = ckpt("sanitize", tmp_path / "models--o--n", *how)
         assert done.returncode == 2
         assert (
-            "lies in the Hugging Face cache, where nothing else belongs; say where with --output, or --in-place --no-backup"
+            "is in the Hugging Face cache, to which nothing should be added; write elsewhere with --output, or use --in-place --no-backup"
             in done.stderr
         )
     assert (
@@ -242,7 +245,7 @@ def test_the_hub_cache_gets_nothing_beside_its_snapshots(tmp_path: Path) -> None
 def test_a_vlm_that_stays_in_f32_is_not_called_clean(tmp_path: Path) -> None:
     done = ckpt("sanitize", REFLOW, "-o", tmp_path / "out")
     assert done.returncode == 1
-    assert "`--reference NORMAL` restores them" in done.stdout
+    assert "`ckpt sanitize WHERE --reference NORMAL` restores them" in done.stdout
 
 
 def test_a_dry_run_in_json_can_be_applied(tmp_path: Path) -> None:
@@ -287,24 +290,24 @@ def test_a_receipt_has_the_sha256_of_everything(tmp_path: Path) -> None:
 REFUSED = {
     "a rename onto one name": (["rename", "{m}", "model.**", "x"], "model.embed_tokens.weight and model.layers.0.input_layernorm.weight would both be x"),
     "a broken expression": (["rename", "{m}", "--regex", "(", "x"], "missing ), unterminated subpattern"),
-    "a wildcard too many": (["rename", "{m}", "model.*", "*.*"], "'*.*' has 2 wildcards, and 'model.*' only 1 to fill them from"),
+    "a wildcard too many": (["rename", "{m}", "model.*", "*.*"], "'*.*' has 2 wildcards, but 'model.*' has only 1"),
     "dropping everything": (["strip", "{m}", "**"], "drop ** would leave none of the 21 tensors; check the globs"),
     "a lossy cast": (["cast", "{m}", "BF16"], "would lose bits, such as"),
-    "a size that is none": (["reshard", "{m}", "--max-size", "lots"], "--max-size 'lots' is no size; write 5GB"),
+    "a size that is none": (["reshard", "{m}", "--max-size", "lots"], "invalid --max-size 'lots'; write 5GB"),
     "an output inside the input": (["strip", "{m}", "lm_head.*", "-o", "{m}/out"], "overlaps with the checkpoint that is read"),
-    "an output that is there": (["strip", "{m}", "lm_head.*", "-o", "{t}"], "is there already; name another place"),
-    "two places": (["strip", "{m}", "lm_head.*", "-o", "{t}/x", "--in-place"], "--output and --in-place are two ways to say where"),
-    "a reference of another kind": (["sanitize", "{m}", "--reference", str(NORMAL)], "the reference is smolvla, and the checkpoint is generic; name a normal"),
-    "an unknown target": (["sanitize", "{m}", "--target", "torch"], "the target 'torch' is unknown; use one of lerobot, fork"),
+    "an output that is there": (["strip", "{m}", "lm_head.*", "-o", "{t}"], "already exists; name another place"),
+    "two places": (["strip", "{m}", "lm_head.*", "-o", "{t}/x", "--in-place"], "--output and --in-place exclude each other"),
+    "a reference of another kind": (["sanitize", "{m}", "--reference", str(NORMAL)], "the reference is a smolvla model, but the checkpoint is a generic model; give a reference"),
+    "an unknown target": (["sanitize", "{m}", "--target", "torch"], "unknown target 'torch'; use one of lerobot, fork"),
     "a recipe that is not there": (["plan", "{m}", "{t}/none.yaml"], "none.yaml: there is nothing here"),
-    "a recipe that is none": (["plan", "{m}", "{m}/README.md"], "is no recipe by its name; name a file that ends in .json, .yaml or .yml"),
-    "a plan that is none": (["apply", "{m}/config.json"], "is no plan: 'checkpoint' is missing, or not what it is in a plan; make one with `ckpt plan"),
-    "a receipt without a folder": (["strip", "{m}", "lm_head.*", "--in-place", "--receipt", "{t}/no/r.json"], "its folder is not there, or does not let you"),
-    "no backup of nothing": (["strip", "{m}", "lm_head.*", "--no-backup"], "--no-backup says nothing without --in-place"),
-    "an output without a name": (["strip", "{m}", "lm_head.*", "-o", ""], "is no path"),
-    "a file for a folder": (["strip", "{m}", "lm_head.*", "-o", "{t}/x.safetensors"], "--output names a file, and the result is a folder"),
+    "a recipe that is none": (["plan", "{m}", "{m}/README.md"], "not a recipe: its name does not end in .json, .yaml or .yml; rename it"),
+    "a plan that is none": (["apply", "{m}/config.json"], "not a plan: 'checkpoint' is missing or invalid; make one with `ckpt plan"),
+    "a receipt without a folder": (["strip", "{m}", "lm_head.*", "--in-place", "--receipt", "{t}/no/r.json"], "its folder does not exist or is not writable"),
+    "no backup of nothing": (["strip", "{m}", "lm_head.*", "--no-backup"], "--no-backup has no effect without --in-place"),
+    "an output without a name": (["strip", "{m}", "lm_head.*", "-o", ""], "invalid path ''; give another path with --output"),
+    "a file for a folder": (["strip", "{m}", "lm_head.*", "-o", "{t}/x.safetensors"], "--output is a file name, but the result is a folder"),
     "the whole config": (["config", "{m}", "set", "", "true"], "an empty pointer stands for the whole file"),
-    "a receipt that is there": (["strip", "{m}", "lm_head.*", "-o", "{t}/x", "--receipt", "{m}/config.json"], "config.json: is there already"),
+    "a receipt that is there": (["strip", "{m}", "lm_head.*", "-o", "{t}/x", "--receipt", "{m}/config.json"], "config.json: already exists"),
 }  # fmt: skip
 
 
@@ -328,12 +331,12 @@ def test_what_cannot_be_done_is_one_line_exit_2_and_nothing_changed(
 
 def test_recover_says_what_it_did(tmp_path: Path) -> None:
     shutil.copytree(MODEL, tmp_path / "m")
-    assert ckpt("recover", tmp_path / "m").stdout == f"{tmp_path}/m: nothing was interrupted here\n"
+    assert ckpt("recover", tmp_path / "m").stdout == f"{tmp_path}/m: no interrupted change found\n"
     (tmp_path / "m/.ckpt-work/new").mkdir(parents=True)
     (tmp_path / "m/.ckpt-work/lock").touch()
     assert "finish or undo it: ckpt recover" in ckpt("show", tmp_path / "m").stderr
     assert (
         ckpt("recover", tmp_path / "m").stdout
-        == f"{tmp_path}/m: undid what was interrupted: the checkpoint is the old one\n"
+        == f"{tmp_path}/m: rolled back the interrupted change; the checkpoint is the old one\n"
     )
     assert snapshot(tmp_path / "m") == snapshot(MODEL)

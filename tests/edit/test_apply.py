@@ -109,7 +109,7 @@ def test_what_is_there_already_is_not_written_over(
         line = refusal(errors.OutputExists, lambda: write_new(merge, str(tmp_path / "out")))
     assert (
         line
-        == f"{tmp_path}/out: is there already; name another place with --output, or move the old one away"
+        == f"{tmp_path}/out: already exists; name another place with --output, or move the old one away"
     )
 
 
@@ -151,9 +151,9 @@ def test_a_place_whose_name_only_begins_like_the_checkpoint_is_not_inside_it(
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        ("a/b/out", "its folder is not there; make it first: {}/a/b"),
-        ("a\0b", "is no path; "),
-        ("notes/out", "its folder is"),
+        ("a/b/out", "its folder does not exist; create it first: mkdir -p {}/a/b"),
+        ("a\0b", "; give another path with --output"),
+        ("notes/out", "{}/notes is not a folder; give another path with --output"),
     ],
 )
 def test_a_place_that_cannot_be_is_refused(

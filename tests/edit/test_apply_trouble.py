@@ -58,7 +58,7 @@ def writers(
             "has changed since the plan was made; make the plan again: ckpt plan",
         ),
         (lambda path: path.write_text("{}"), "has changed since the plan was made; "),
-        (Path.unlink, "is not there any more; "),
+        (Path.unlink, "no longer exists; "),
     ],
     ids=["time", "size", "gone"],
 )
@@ -315,7 +315,8 @@ def test_of_two_writers_to_one_new_folder_the_second_is_refused_and_a_dead_one_i
         with unchanged(tmp_path):
             line = refusal(errors.LockedByOther, lambda: write_new(merge, str(tmp_path / "out")))
             assert (
-                line == f"{tmp_path}: another process is writing here; wait until it has finished"
+                line
+                == f"{tmp_path}: another process is writing to this folder; wait until it has finished"
             )
             refusal(errors.LockedByOther, lambda: recover(str(tmp_path / "out")))
         process.kill()
@@ -334,7 +335,7 @@ def test_of_two_writers_in_place_the_second_is_refused_and_a_dead_one_must_be_re
         with unchanged(tmp_path):
             assert (
                 refusal(errors.LockedByOther, lambda: write_in_place(plan))
-                == f"{old}: another process is writing here; wait until it has finished"
+                == f"{old}: another process is writing to this folder; wait until it has finished"
             )
             refusal(errors.LockedByOther, lambda: recover(str(old)))
             refusal(errors.WriteInterrupted, lambda: read(str(old)))

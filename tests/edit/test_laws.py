@@ -27,8 +27,8 @@ from ckpt_tools.edit.operations import (
     DropFile,
     Keep,
     Merge,
-    Rename,
     RenameKey,
+    RenameTensors,
     Reshard,
     SetMetadata,
     SetValue,
@@ -155,13 +155,13 @@ class Surgery(RuleBasedStateMachine):
         free=st.booleans(),
     )
     def rename(self, match: str, to: str, free: bool) -> None:
-        self.operate(Rename(match, to, if_free=free))
+        self.operate(RenameTensors(match, to, if_free=free))
 
     @rule(
         match=st.sampled_from([r"(.*)\.(\d+)(.*)", r"a(.*)"]), to=st.sampled_from([r"\1_", r"\1.n"])
     )
     def rename_by_expression(self, match: str, to: str) -> None:
-        self.operate(Rename(match, to, regex=True))
+        self.operate(RenameTensors(match, to, regex=True))
 
     @rule()
     def unwrap(self) -> None:
@@ -272,8 +272,8 @@ def test_a_rename_and_its_inverse_are_nothing(
     with tempfile.TemporaryDirectory() as home:
         write(Path(home) / "a", held, None, 1)
         for source, target, operation in (
-            ("a", "b", Rename("**", f"{prefix}**")),
-            ("b", "c", Rename(f"{prefix}**", "**")),
+            ("a", "b", RenameTensors("**", f"{prefix}**")),
+            ("b", "c", RenameTensors(f"{prefix}**", "**")),
         ):
             api.write(api.plan(f"{home}/{source}", [operation]), f"{home}/{target}")
         assert (Path(home) / "c/model.safetensors").read_bytes() == (

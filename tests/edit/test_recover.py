@@ -39,7 +39,7 @@ def committed(merge: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
             write_in_place(merge)
     root = merge.before.root
     assert str(raised.value) == (
-        f"{root}: the change is decided on, and could not be finished: {root}/x: no; put that right, then finish it: ckpt recover"
+        f"{root}: the change is committed but could not be completed: {root}/x: no; correct that, then run: ckpt recover {root}"
     )
     return merge
 
@@ -168,7 +168,7 @@ def test_a_lock_that_is_held_is_busy_and_one_that_is_not_is_dead_whatever_it_say
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert refusal(errors.LockedByOther, lambda: recover(str(old))).endswith(
-            ": another process is writing here; wait until it has finished"
+            ": another process is writing to this folder; wait until it has finished"
         )
     recover(str(old))
     assert names(tmp_path) == ["in"]
@@ -218,7 +218,7 @@ def test_what_only_has_the_name_of_a_workspace_is_not_removed(
         (tmp_path / name / "precious").touch()
     before = snapshot(tmp_path)
     assert (
-        "has the name of a folder that ckpt makes, and is something else; move it away"
+        "has the name of a folder that ckpt creates, but was not created by it; rename or move it"
         in refusal(errors.Unwritable, lambda: recover(str(old)))
     )
     assert snapshot(tmp_path) == before
@@ -256,7 +256,7 @@ def test_a_journal_that_is_damaged_or_leads_elsewhere_is_not_carried_out(
     before = snapshot(tmp_path)
     line = refusal(errors.WriteInterrupted, lambda: recover(str(old)))
     assert line.startswith(
-        f"{old}/.ckpt-work/journal.json: is not a journal that ckpt wrote; look at the folder"
+        f"{old}/.ckpt-work/journal.json: not a valid journal of ckpt; check the files of the folder"
     )
     assert snapshot(tmp_path) == before
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from ckpt_tools.edit import renaming
-from ckpt_tools.edit.operations import Rename
+from ckpt_tools.edit.operations import RenameTensors
 from ckpt_tools.edit.renaming import renamer, time_limit
 from ckpt_tools.errors import PatternTooSlow, RecipeInvalid
 
@@ -30,7 +30,7 @@ from ckpt_tools.errors import PatternTooSlow, RecipeInvalid
     ],
 )
 def test_wildcards_carry_over(match: str, to: str, name: str, expected: str | None) -> None:
-    assert renamer(Rename(match, to))(name) == expected
+    assert renamer(RenameTensors(match, to))(name) == expected
 
 
 @pytest.mark.parametrize(
@@ -44,18 +44,18 @@ def test_wildcards_carry_over(match: str, to: str, name: str, expected: str | No
 def test_an_expression_matches_the_whole_name(
     match: str, to: str, name: str, expected: str | None
 ) -> None:
-    assert renamer(Rename(match, to, regex=True))(name) == expected
+    assert renamer(RenameTensors(match, to, regex=True))(name) == expected
 
 
 @pytest.mark.parametrize(("match", "to"), [("(", "x"), ("a", r"\1"), ("a", r"\g<no>")])
 def test_a_broken_expression_is_refused(match: str, to: str) -> None:
     with pytest.raises(RecipeInvalid, match="see the syntax of Python's re"):
-        renamer(Rename(match, to, regex=True))
+        renamer(RenameTensors(match, to, regex=True))
 
 
 def test_an_expression_that_explodes_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renaming, "SECONDS", 0.2)
-    rename = renamer(Rename("(a+)+b", "x", regex=True))
+    rename = renamer(RenameTensors("(a+)+b", "x", regex=True))
     with (
         pytest.raises(
             PatternTooSlow,

@@ -134,10 +134,10 @@ def test_what_nobody_knows_is_kept_and_said(tmp_path: Path) -> None:
     held.tensors["model.extra_head.weight"] = dirt.make.blob("extra", dirt.make.Dtype.F32, (4, 4))
     held.tensors["ema.weight"] = dirt.make.blob("ema", dirt.make.Dtype.F32, (2,))
     folder = held.write(tmp_path / "strange")
-    for reference, who in ((None, "nobody knows"), (str(NORMAL), "the reference does not have")):
+    for reference, who in ((None, "unknown to smolvla"), (str(NORMAL), "not in the reference")):
         plan = api.sanitize(str(folder), reference=reference)
         assert plan.steps == ()
-        assert plan.remains == (f"kept, although {who} them: 2 tensors, such as ema.weight",)
+        assert plan.remains == (f"kept, although {who}: 2 tensors, such as ema.weight",)
 
 
 def test_a_missing_part_is_said_and_not_made_up(tmp_path: Path) -> None:
@@ -150,11 +150,11 @@ def test_a_missing_part_is_said_and_not_made_up(tmp_path: Path) -> None:
         api.sanitize(str(folder))
         .remains[0]
         .startswith(
-            "missing, and cannot be made up: 197 tensors, such as model.vlm_with_expert.vlm.model.vision_model."
+            "missing, and cannot be restored: 197 tensors, such as model.vlm_with_expert.vlm.model.vision_model."
         )
     )
     assert (
-        "missing against the reference, and cannot be made up: 197 tensors, such as"
+        "missing, unlike in the reference, and cannot be restored: 197 tensors, such as"
         in api.sanitize(str(folder), reference=str(NORMAL)).remains[0]
     )
 
@@ -173,11 +173,11 @@ def test_the_teachers_expert_is_never_taken_for_the_students(tmp_path: Path) -> 
         for name in (tensor.name for tensor in plan.after.tensors)
     )
     assert any(
-        sentence.startswith("missing, and cannot be made up: 145 tensors")
+        sentence.startswith("missing, and cannot be restored: 145 tensors")
         for sentence in plan.remains
     )
     assert any(
-        "kept under a teacher's name, because the student has no counterpart: 145 tensors"
+        "kept under a teacher's prefix, because the student has no counterpart: 145 tensors"
         in sentence
         for sentence in plan.remains
     )
@@ -209,7 +209,7 @@ def test_a_part_that_is_only_partly_there_is_never_dropped_with_the_teacher(tmp_
     plan = api.sanitize(str(held.write(tmp_path / "partial")))
     assert {f"teacher.{name}" for name in lost} <= {tensor.name for tensor in plan.after.tensors}
     assert any(f"no counterpart: {len(lost)} tensors" in sentence for sentence in plan.remains)
-    assert any(f"cannot be made up: {len(lost)} tensors" in sentence for sentence in plan.remains)
+    assert any(f"cannot be restored: {len(lost)} tensors" in sentence for sentence in plan.remains)
 
 
 def test_aliases_tell_what_was_shared_even_in_part_and_under_a_wrapper(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_another_policys_config_is_left_alone_and_said(tmp_path: Path) -> None:
     plan = api.sanitize(str(folder))
     assert not any("train_config" in step.text for step in plan.steps)
     assert plan.remains == (
-        'train_config.json (policy) is of the type "act", not smolvla, and is left alone',
+        'train_config.json (policy) has the type "act", not smolvla, and is left unchanged',
     )
 
 
@@ -273,7 +273,7 @@ def test_weights_that_lie_beside_are_said(tmp_path: Path) -> None:
         (NORMAL / "model.safetensors").read_bytes()
     )
     assert api.sanitize(str(tmp_path / "mixed")).remains == (
-        "other weights lie beside model.safetensors and are copied as they are: old-00001-of-00002.safetensors",
+        "other weights beside model.safetensors, copied unchanged: old-00001-of-00002.safetensors",
     )
 
 
@@ -281,8 +281,8 @@ def test_a_field_that_nobody_knows_is_said(tmp_path: Path) -> None:
     held = Held()
     held.config = {"flux_capacitor": 1.21}
     assert api.sanitize(str(held.write(tmp_path / "odd"))).remains == (
-        "config.json has fields that stock LeRobot refuses: flux_capacitor; remove them with `ckpt config unset` if they mean nothing",
-        "train_config.json (policy) has fields that stock LeRobot refuses: flux_capacitor; remove them with `ckpt config unset` if they mean nothing",
+        "config.json has fields that stock LeRobot rejects: flux_capacitor; if the model does not need them, remove them: ckpt config WHERE unset /flux_capacitor",
+        "train_config.json (policy) has fields that stock LeRobot rejects: flux_capacitor; if the model does not need them, remove them: ckpt config WHERE unset /policy/flux_capacitor --file train_config.json",
     )
 
 
@@ -300,7 +300,7 @@ def test_a_newer_field_whose_value_matters_is_said(tmp_path: Path) -> None:
     plan = api.sanitize(str(held.write(tmp_path / "new")), target="lerobot==0.4")
     assert (
         plan.remains[0]
-        == "config.json says pretrained_revision, which lerobot==0.4 does not know, and its value matters"
+        == "config.json sets pretrained_revision, which lerobot==0.4 does not support, to a value that matters"
     )
 
 
@@ -322,7 +322,7 @@ def test_the_fork_gets_neutral_values(tmp_path: Path) -> None:
 def test_an_unknown_target_is_refused() -> None:
     with pytest.raises(
         RecipeInvalid,
-        match=r"the target 'pytorch' is unknown; use one of lerobot, fork, lerobot==0\.4, lerobot==0\.5",
+        match=r"unknown target 'pytorch'; use one of lerobot, fork, lerobot==0\.4, lerobot==0\.5",
     ):
         api.sanitize(str(NORMAL), target="pytorch")
 
@@ -347,7 +347,7 @@ def test_a_model_that_is_no_robot_keeps_a_teacher_without_counterpart(tmp_path: 
         "neck.weight",
     }
     assert plan.remains[0] == (
-        "kept under a teacher's name, because the student has no counterpart: 1 tensor, teacher.backbone.weight; `ckpt strip` drops them"
+        "kept under a teacher's prefix, because the student has no counterpart: 1 tensor, teacher.backbone.weight; `ckpt strip WHERE` removes them"
     )
 
 

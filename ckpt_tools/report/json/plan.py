@@ -1,4 +1,4 @@
-"""Plans and receipts as JSON, each naming the schema it follows (`schemas/`)."""
+"""Plans and receipts as JSON documents, each with the name of its schema (`schemas/`)."""
 
 from __future__ import annotations
 
@@ -17,22 +17,13 @@ RECEIPT_SCHEMA = "ckpt-tools/receipt.schema.json"
 
 
 def document(plan: Plan) -> JsonDict:
-    """Return a plan by `schemas/plan.schema.json`: for people to review, and for `ckpt apply`."""
+    """Return the document of a plan, for review and for `ckpt apply`."""
     return {
         "$schema": PLAN_SCHEMA,
         "where": plan.before.where,
         "checkpoint": _checkpoint(plan),
         "operations": recipe.document(plan.operations)["operations"],
-        "steps": [
-            {
-                "text": step.text,
-                "safety": step.safety,
-                "tensors": step.tensors,
-                "nbytes": step.nbytes,
-                "details": list(step.details),
-            }
-            for step in plan.steps
-        ],
+        "steps": [{**step._asdict(), "details": list(step.details)} for step in plan.steps],
         "remains": list(plan.remains),
         "budget": {
             "before": plan.before.size,
@@ -42,10 +33,7 @@ def document(plan: Plan) -> JsonDict:
         },
         "source": {
             "digest": plan.source_digest,
-            "files": [
-                {"path": file.path, "size": file.size, "mtime_ns": file.mtime_ns}
-                for file in plan.sources
-            ],
+            "files": [file._asdict() for file in plan.sources],
         },
         "result": {
             "digest": plan.result_digest,
@@ -60,10 +48,7 @@ def document(plan: Plan) -> JsonDict:
 
 
 def _checkpoint(plan: Plan) -> str:
-    """Return what to name to read the same checkpoint again.
-
-    Its folder, or the file that was named.
-    """
+    """Return the absolute path of the checkpoint: its folder, or the file that was given."""
     _, _, name = plan.before.where.rpartition("/")
     return (
         f"{plan.before.root}/{name}"
@@ -73,7 +58,7 @@ def _checkpoint(plan: Plan) -> str:
 
 
 def receipt_document(plan: Plan, written: Written, receipt: Receipt) -> JsonDict:
-    """Return what a write read and wrote, with the SHA-256 of every file, by `schemas/receipt.schema.json`."""
+    """Return the document of the files that a write read and wrote, with their SHA-256."""
     sides = (("before", plan.before.root, receipt.before), ("after", written.path, receipt.after))
     return {
         "$schema": RECEIPT_SCHEMA,

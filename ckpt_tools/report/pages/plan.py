@@ -1,42 +1,42 @@
-"""A plan as blocks.
-
-What it weighs before and after, its steps, what remains, and what became of it.
-"""
+"""The page of a plan: sizes before and after, steps, remaining problems, and the outcome."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ckpt_tools.edit import recipe
-from ckpt_tools.edit.model import Copy, Safety
+from ckpt_tools.edit.model import Copy, Plan, PlanStep, Safety, Written
 from ckpt_tools.report.blocks import Heading, Line, Status, Table
 from ckpt_tools.text import change, count, printable, signed, size, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.edit.model import Plan, Step, Written
     from ckpt_tools.report.blocks import Block, Page
 
 _DETAILS = 3
 
 
-def plan_page(plan: Plan, written: Written | None = None, *, full: bool = False) -> Page:
-    """Return the page of a plan, carried out or not; `full` leaves out no detail."""
-    return tuple(_blocks(plan, written, full=full))
+def plan_page(
+    plan: Plan, written: Written | None = None, *, full: bool = False, backup: bool = False
+) -> Page:
+    """Return the page of a plan, applied or not; `full` shows all details.
+
+    `backup`: replaced files are, or would be, kept in a backup.
+    """
+    return tuple(_blocks(plan, written, full=full, backup=backup))
 
 
-def _blocks(plan: Plan, written: Written | None, *, full: bool) -> Iterator[Block]:
+def _blocks(plan: Plan, written: Written | None, *, full: bool, backup: bool) -> Iterator[Block]:
     yield _budget(plan)
     if plan.steps:
         yield Heading(text="steps")
-        yield from (_step(step, full=full) for step in plan.steps)
+        loss = "; kept in the backup" if backup else "; removes data"
+        yield from (_step(step, loss, full=full) for step in plan.steps)
     if plan.idle:
-        yield Heading(text="found nothing to do")
-        described = recipe.document(plan.idle)["operations"]
-        yield from (
-            Line(text=value(item)) for item in (described if isinstance(described, list) else ())
-        )
+        yield Heading(text="operations that matched nothing")
+        operations = recipe.document(plan.idle)["operations"]
+        yield from (Line(text=value(item)) for item in operations)
     if plan.remains:
         yield Heading(text="not repaired")
         yield from (Line(text=printable(sentence), mark=Status.BAD) for sentence in plan.remains)
@@ -61,7 +61,7 @@ def _budget(plan: Plan) -> Table:
             f"{len(after.weights):,}",
             signed(len(after.weights) - len(before.weights)),
         ),
-        ("files copied as they are", "", size(kept), ""),
+        ("files copied unchanged", "", size(kept), ""),
     ]
     return Table(
         header=(printable(before.where), "before", "after", "change"),
@@ -70,36 +70,29 @@ def _budget(plan: Plan) -> Table:
     )
 
 
-def _step(step: Step, *, full: bool) -> Line:
+def _step(step: PlanStep, loss: str, *, full: bool) -> Line:
+    is_safe = step.safety is Safety.SAFE
     concerns = f" ({count(step.tensors, 'tensor')}, {size(step.nbytes)})" if step.tensors else ""
-    shown = step.details if full else step.details[:_DETAILS]
-    more = (
-        (f"… and {len(step.details) - len(shown)} more lines (--full)",)
-        if len(step.details) > len(shown)
-        else ()
-    )
-    mark = Status.GOOD if step.safety is Safety.SAFE else Status.CHANGE
-    loses = "" if step.safety is Safety.SAFE else "; what was there is lost"
+    details = [printable(detail) for detail in (step.details if full else step.details[:_DETAILS])]
+    if hidden := len(step.details) - len(details):
+        details.append(f"… and {count(hidden, 'more line')} (--full)")
     return Line(
-        text=printable(step.text) + concerns + loses,
-        mark=mark,
-        details=(*(printable(detail) for detail in shown), *more),
+        text=printable(step.text) + concerns + ("" if is_safe else loss),
+        mark=Status.GOOD if is_safe else Status.CHANGE,
+        details=tuple(details),
     )
 
 
 def _verdict(plan: Plan, written: Written | None) -> Iterator[Line]:
-    left = f", and {count(len(plan.remains), 'thing')} not repaired" if plan.remains else ""
-    mark = Status.BAD if plan.remains else Status.GOOD
-    if written is None:
-        what = (
-            f"{count(len(plan.steps), 'step')} planned, nothing written"
-            if plan.steps
-            else "nothing to do"
-        )
-        yield Line(text=what + left, mark=mark)
-        return
-    yield Line(text=f"written to {printable(written.path)}{left}", mark=mark)
-    if written.backup:
-        yield Line(text=f"what it replaced is in {printable(written.backup)}")
-    for path in written.detached:
-        yield Line(text=f"{printable(path)} was a hard link; the other names keep the old content")
+    if written is not None:
+        outcome = f"written to {printable(written.path)}"
+    else:
+        steps = f"{count(len(plan.steps), 'step')} planned, nothing written"
+        outcome = steps if plan.steps else "no changes needed"
+    if plan.remains:
+        outcome += f"; {count(len(plan.remains), 'problem')} could not be repaired"
+    yield Line(text=outcome, mark=Status.BAD if plan.remains else Status.GOOD)
+    if written and written.backup:
+        yield Line(text=f"backup of the replaced files: {printable(written.backup)}")
+    for path in written.detached if written else ():
+        yield Line(text=f"{printable(path)} was a hard link; its other names keep the old content")

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.names import unwrapped
-from ckpt_tools.edit.teachers import covering
+from ckpt_tools.checkpoint.names import covering, unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES, Unknown
 from ckpt_tools.families.smolvla.components import NORMALISATION
 from ckpt_tools.rules.finding import Need, Severity
