@@ -1,4 +1,4 @@
-"""The verb that decides whether something may be uploaded."""
+"""The verb that decides whether a folder or a file may be uploaded."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import os
 from typing import TYPE_CHECKING
 
 from ckpt_tools.api._paths import as_text
-from ckpt_tools.api._verify import LOCAL_ONLY_RULES, known_rules, verify
+from ckpt_tools.api._verify import LOCAL_ONLY_RULES, Checks, check, folder_of, known_rules
 from ckpt_tools.checkpoint.locate import locate
 from ckpt_tools.checkpoint.model import Checkpoint, Document
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.errors import FormatError, NotACheckpoint, NotAFile, UnknownSelection
 from ckpt_tools.families.family import GENERIC
-from ckpt_tools.gate.decide import decide, in_order
-from ckpt_tools.gate.masking import telling
+from ckpt_tools.gate.decide import decide
+from ckpt_tools.gate.masking import masked
 from ckpt_tools.gate.settings import read_settings
-from ckpt_tools.gate.verdict import Settings
-from ckpt_tools.progress import ignore
-from ckpt_tools.rules.engine import check_rules
+from ckpt_tools.gate.verdict import Settings, Verdict
+from ckpt_tools.progress import Progress, ignore
+from ckpt_tools.rules.engine import check_rules, in_order
 from ckpt_tools.rules.finding import Finding, Severity, Skipped, Verification
-from ckpt_tools.rules.profiles import PROFILES, Profile, is_collection, profile_of
+from ckpt_tools.rules.profiles import PROFILES, is_collection
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.scan.folder import listing, single
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ckpt_tools.api._paths import AnyPath
-    from ckpt_tools.gate.verdict import Verdict
-    from ckpt_tools.rules.rule import Rule
     from ckpt_tools.scan.entry import Entry
 
 _SECRET, _REQUIRED = "CK810", "CK816"
@@ -57,182 +55,141 @@ def gate(  # noqa: PLR0913 - options by keyword
     progress: Callable[[int], None] = ignore,
     expect: Callable[[int], None] = ignore,
 ) -> Verdict:
-    """Return whether what lies at `where` may be uploaded under a profile ("lerobot", "transformers", "generic"; by its config if none is named).
+    """Decide whether what is at `where` may be uploaded under a profile.
 
+    `profile` is "lerobot", "transformers" or "generic"; by default the settings' or the config's.
     `settings` are given, or a file to read instead of `ckpt.toml` in the current folder. All rules
-    are asked (those about numbers unless `values` is false), and those of the supply chain also
-    where the checkpoint cannot be read, or is none. A folder is judged as it would be uploaded: a
-    checkpoint deeper down does not stand for it. No secret that was found is in what is returned.
-    Raises a CkptError where there is nothing, or the machine does not let it.
+    are checked, except those about tensor values unless `values`; those of the supply chain also if
+    the checkpoint is missing or cannot be read. A folder is checked as it would be uploaded: a
+    checkpoint in a subfolder does not count. The verdict contains no secret that was found. Raises
+    a CkptError if nothing is there, or on I/O errors.
     """
     where, settings, reference = as_text(where), as_text(settings), as_text(reference)
     if reference:
-        read(reference)  # what is wrong with it is no finding
+        read(reference)  # what is wrong with the reference is not a finding
     if is_remote(where):
         remote_storage(where).refuse_cached()
-    root = where if is_folder(where) else os.path.split(where)[0] or "."
-    said = settings if isinstance(settings, Settings) else read_settings(settings, root)
-    choose = _choice(profile or said.profile, said, is_folder=is_folder(where))
-    rules = known_rules()
-    try:
-        _refuse_deeper(where)
-        seen = verify(
-            where,
-            reference=reference,
-            spec=spec,
-            values=values and not is_remote(where),
-            target=target,
-            settings=Settings(),
-            rules=rules,
-            choose=choose,
-            progress=progress,
-            expect=expect,
-        )
-    except (NotACheckpoint, NotAFile) as error:
-        found = Finding(
-            _REQUIRED,
-            Severity.ERROR,
-            error.what,
-            error.path.removeprefix(where).lstrip("/"),
-            remedy=Remedy(text=error.next),
-        )
-        seen = Verification(where, None, GENERIC.name, (found,), ())
-    verification, chosen = _completed(seen, root, rules, choose)
-    return _masked(decide(verification, chosen, said), where, root)
-
-
-def _refuse_deeper(where: str) -> None:
-    """Raise NotACheckpoint where the checkpoint is not in the folder itself.
-
-    What is uploaded is the folder.
-    """
-    inner = _deeper(where)
-    if inner:
-        raise NotACheckpoint(
-            f"holds its checkpoint further down, in {os.path.relpath(inner, root_of(where))}, where nobody looks for it once it is uploaded",
-            path=where,
-            hint=f"name the folder that you upload: {inner}",
-        )
-
-
-def _deeper(where: str) -> str:
-    """Return the folder below `where` that its checkpoint is in, as training and caches lay it out, "" where it is in the folder itself, or nowhere."""
-    try:
-        inner = locate(where).root
-    except (NotACheckpoint, NotAFile):
-        return ""
-    return (
-        inner
-        if is_folder(where) and os.path.normpath(inner) != os.path.normpath(root_of(where))
-        else ""
-    )
-
-
-def _choice(name: str, settings: Settings, *, is_folder: bool) -> Callable[[Subject], Profile]:
-    """Return how the profile is chosen. A single file needs neither a card nor other files."""
+    if not isinstance(settings, Settings):
+        settings = read_settings(settings, folder_of(where))
+    name = profile or settings.profile
     if name and name not in PROFILES:
         raise UnknownSelection(
             f"there is no profile {name!r}", hint=f"name one of {', '.join(PROFILES)}"
         )
-
-    def choose(subject: Subject) -> Profile:
-        found = PROFILES[name] if name else profile_of(subject)
-        found = found._replace(allowed=(*found.allowed, *settings.allow))
-        return found if is_folder else found._replace(required=(), card=())
-
-    return choose
-
-
-def _completed(
-    seen: Verification, root: str, rules: tuple[Rule, ...], choose: Callable[[Subject], Profile]
-) -> tuple[Verification, str]:
-    """Return what all rules find and the name of the profile.
-
-    Where the checkpoint cannot be read, what the rules of the supply chain find in the folder.
-    """
-    where = seen.where
-    if seen.checkpoint is not None and is_folder(where):
-        return seen, choose(Subject(seen.checkpoint, GENERIC._replace(name=seen.family))).name
-    entries = _entries(where, root, seen.checkpoint)
-    subject = Subject(
-        seen.checkpoint or Checkpoint(where, root, (), documents=tuple(_config(entries))),
-        GENERIC,
-        entries=entries,
+    checks = Checks(
+        rules=known_rules(),
+        reference=reference,
+        spec=spec,
+        values=values and not is_remote(where),
+        target=target,
+        profile=name,
+        allow=settings.allow,
+        progress=Progress(progress, expect),
     )
-    profile = choose(subject)
-    if not entries:
-        return seen._replace(findings=()), profile.name
-    subject = subject._replace(profile=profile)
-    if seen.checkpoint is None and is_collection(subject) and not _deeper(where):
-        seen = seen._replace(
-            findings=tuple(finding for finding in seen.findings if finding.code != _REQUIRED)
+    inner = _inner_checkpoint(where)
+    found = _checked(where, inner, checks)
+    if found.checkpoint is not None and is_folder(where):
+        subject = Subject(found.checkpoint, GENERIC._replace(name=found.family))
+        chosen = checks.profile_of(subject, where).name
+    else:
+        found, chosen = _completed(found, checks, is_inside=bool(inner))
+    verdict = decide(found, chosen, settings)
+    clean = masked(verdict.verification, _quoted(verdict.verification), homes=True)
+    refused = tuple(one for one in clean.findings if one.severity is not Severity.NOTE)
+    return verdict._replace(
+        verification=clean._replace(transferred=transfer_stats()), refused=refused
+    )
+
+
+def _inner_checkpoint(where: str) -> str:
+    """Return the subfolder of `where` that has its checkpoint, "" if it is in `where` or missing.
+
+    Training and caches lay checkpoints out that way; loaders of a repository do not look there.
+    """
+    try:
+        inner = locate(where).root
+    except (NotACheckpoint, NotAFile):
+        return ""
+    is_inside = os.path.normpath(inner) != os.path.normpath(root_of(where))
+    return inner if is_folder(where) and is_inside else ""
+
+
+def _checked(where: str, inner: str, checks: Checks) -> Verification:
+    """Check all rules; if the folder itself has no checkpoint, that is the only finding."""
+    error: NotACheckpoint | NotAFile
+    if inner:
+        below = os.path.relpath(inner, root_of(where))
+        error = NotACheckpoint(
+            f"the checkpoint is in the subfolder {below}; loaders only look in the top folder",
+            path=where,
+            hint=f"name the folder that you upload: {inner}",
         )
-    findings, checked, _ = check_rules(
-        (
-            rule
-            for rule in rules
-            if rule.supply_chain and not (rule.code in LOCAL_ONLY_RULES and is_remote(where))
-        ),
+    else:
+        try:
+            return check(where, checks)
+        except (NotACheckpoint, NotAFile) as caught:
+            error = caught
+    path, remedy = error.path.removeprefix(where).lstrip("/"), Remedy(text=error.next)
+    finding = Finding(_REQUIRED, Severity.ERROR, error.what, path, remedy=remedy)
+    return Verification(where, None, GENERIC.name, (finding,), ())
+
+
+def _completed(found: Verification, checks: Checks, *, is_inside: bool) -> tuple[Verification, str]:
+    """Add what the supply chain's rules find without a readable checkpoint, or in a single file.
+
+    Returns the name of the profile too.
+    """
+    where, root = found.where, folder_of(found.where)
+    entries = _uploaded(where, found.checkpoint)
+    checkpoint = found.checkpoint or Checkpoint(where, root, (), documents=tuple(_config(entries)))
+    subject = Subject(checkpoint, GENERIC, entries=entries)
+    profile = checks.profile_of(subject, where)
+    if not entries:
+        return found._replace(findings=()), profile.name
+    subject = subject._replace(profile=profile)
+    findings = found.findings
+    if found.checkpoint is None and is_collection(subject) and not is_inside:
+        findings = tuple(finding for finding in findings if finding.code != _REQUIRED)
+    not_applicable = LOCAL_ONLY_RULES if is_remote(where) else ()
+    more, checked, _ = check_rules(
+        (rule for rule in checks.rules if rule.supply_chain and rule.code not in not_applicable),
         subject,
     )
-    reasons = {rule.code: "there is no checkpoint that can be read" for rule in rules} | dict(
-        seen.skipped
-    )
-    rest = tuple(
-        Skipped(code, reason)
-        for code, reason in sorted(reasons.items())
-        if code not in {*checked, *seen.checked}
-    )
-    whole = seen._replace(
-        findings=in_order((*seen.findings, *findings)),
-        checked=tuple(sorted({*seen.checked, *checked})),
-        skipped=rest,
+    checked = tuple(sorted({*found.checked, *checked}))
+    reasons = dict.fromkeys((rule.code for rule in checks.rules), "no readable checkpoint")
+    reasons |= dict(found.skipped)
+    skipped = (Skipped(*item) for item in sorted(reasons.items()) if item[0] not in checked)
+    whole = found._replace(
+        findings=in_order((*findings, *more)), checked=checked, skipped=tuple(skipped)
     )
     return whole, profile.name
 
 
 def _config(entries: tuple[Entry, ...]) -> Iterator[Document]:
-    """Yield config.json, by which a profile is chosen, also where there is no checkpoint around it."""
-    text = next((entry.text for entry in entries if entry.path == "config.json"), None)
-    try:
-        yield from (
-            () if text is None else (Document("config.json", text, dict(parse_object(text))),)
-        )
-    except FormatError:
-        return
+    """Yield config.json, which implies a profile even without a checkpoint around it."""
+    for entry in entries:
+        if entry.path == "config.json" and entry.text is not None:
+            try:
+                yield Document(entry.path, entry.text, dict(parse_object(entry.text)))
+            except FormatError:
+                return
 
 
-def _entries(where: str, root: str, checkpoint: Checkpoint | None) -> tuple[Entry, ...]:
+def _uploaded(where: str, checkpoint: Checkpoint | None) -> tuple[Entry, ...]:
     """Return what is uploaded: all of a folder, or a file, with an index its shards too."""
     if is_folder(where):
-        return listing(root)
+        return listing(where)
     shards = checkpoint.weights if checkpoint and checkpoint.shard_index else ()
-    return (
-        *single(where),
-        *(entry for file in shards for entry in single(os.path.join(root, file.path))),
-    )
+    paths = (where, *(os.path.join(folder_of(where), file.path) for file in shards))
+    return tuple(entry for path in paths for entry in single(path))
 
 
-def _masked(verdict: Verdict, where: str, root: str) -> Verdict:
-    """Return the verdict without the secrets that were found, and without names in paths into homes, wherever a rule quotes them."""
-    found = verdict.verification
-    everything = (*found.findings, *(lived.finding for lived in found.suppressed))
-    places = {finding.path for finding in everything if finding.code == _SECRET}
-    quoted = (
-        text
-        for entry in (_entries(where, root, found.checkpoint) if places else ())
-        if entry.path in places
-        for text, _ in entry.texts
-    )
-    told = telling(quoted, homes=True)
-    masked = {finding: told(finding) for finding in everything}
-    verification = found._replace(
-        findings=tuple(masked[finding] for finding in found.findings),
-        suppressed=tuple(
-            lived._replace(finding=masked[lived.finding]) for lived in found.suppressed
-        ),
-        transferred=transfer_stats(),
-    )
-    return verdict._replace(
-        verification=verification, refused=tuple(masked[finding] for finding in verdict.refused)
-    )
+def _quoted(found: Verification) -> Iterator[str]:
+    """Yield the texts of files with secrets, which any rule may have quoted."""
+    findings = (*found.findings, *(one.finding for one in found.suppressed))
+    paths = {finding.path for finding in findings if finding.code == _SECRET}
+    if found.checkpoint:
+        yield from (document.text for document in found.checkpoint.documents)
+    for entry in _uploaded(found.where, found.checkpoint) if paths else ():
+        if entry.path in paths:
+            yield from (text for text, _ in entry.texts)

@@ -1,13 +1,14 @@
-"""The verbs that judge: verify and explain; `gating` decides."""
+"""The verbs verify and explain, and what the gate shares with them."""
 
 from __future__ import annotations
 
-import importlib
+import difflib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.checkpoint.read import read
+from ckpt_tools.checkpoint.spec import read_spec
 from ckpt_tools.doctor.probe import probe
 from ckpt_tools.errors import FormatError, UnknownSelection
 from ckpt_tools.families.family import GENERIC
@@ -21,10 +22,11 @@ from ckpt_tools.rules import plugins
 from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.finding import Need, Skipped, Verification
 from ckpt_tools.rules.parse_rules import finding_of
-from ckpt_tools.rules.profiles import profile_of
+from ckpt_tools.rules.profiles import PROFILES, Profile, profile_of
 from ckpt_tools.rules.registry import all_rules
-from ckpt_tools.rules.rule import Subject
+from ckpt_tools.rules.rule import Rule, Subject
 from ckpt_tools.scan.folder import listing, single
+from ckpt_tools.storage import schemas
 from ckpt_tools.storage.files import remote_not_supported
 from ckpt_tools.storage.session import hub_session, is_folder, is_remote, root_of, transfer_stats
 from ckpt_tools.values.measure import measure
@@ -35,48 +37,53 @@ if TYPE_CHECKING:
     from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.families.family import Family
-    from ckpt_tools.rules.finding import Finding
-    from ckpt_tools.rules.profiles import Profile
-    from ckpt_tools.rules.rule import Rule
-    from ckpt_tools.strict_json.parse import JsonObject
 
 
 LOCAL_ONLY_RULES = frozenset(("CK745", "CK805", "CK806", "CK814"))
-"""Rules about permissions and links, of which files on the Hub have none."""
+"""Rules about permissions and links, which files on the Hub do not have."""
+
+_LOCAL_ONLY = "about permissions and links, which files on the Hub do not have"
+_NO_VALUES = "tensor values are not read from the Hub; download the checkpoint"
 
 
 def known_rules() -> tuple[Rule, ...]:
-    """Return every rule by code: the tool's own, and those that other distributions bring."""
+    """Return every rule by code, the tool's own and those of plugins."""
     return tuple(sorted((*all_rules(), *plugins.load().rules), key=lambda rule: rule.code))
 
 
 def explain(code: str) -> Rule:
-    """Return the rule of that code or name. Raises UnknownSelection, with what is close to it."""
-    rules = known_rules()
-    found = next(
-        (rule for rule in rules if code.upper() == rule.code or code.lower() == rule.name), None
-    )
-    if found is None:
-        names = {name.lower(): name for rule in rules for name in (rule.code, rule.name)}
-        close = importlib.import_module("difflib").get_close_matches(code.lower(), names, n=1)
-        raise UnknownSelection(
-            f"there is no rule {code}{f', did you mean {names[close[0]]}?' if close else ''}",
-            hint="`ckpt rules` lists them",
-        )
-    return found
+    """Return the rule with this code or name. Raises UnknownSelection with the closest one."""
+    rule = plugins.rule_of(code)
+    if rule is None:
+        names = {name.lower(): name for rule in known_rules() for name in (rule.code, rule.name)}
+        close = difflib.get_close_matches(code.lower(), names, n=1)
+        guess = f", did you mean {names[close[0]]}?" if close else ""
+        raise UnknownSelection(f"there is no rule {code}{guess}", hint="`ckpt rules` lists them")
+    return rule
 
 
-def _family_of(checkpoint: Checkpoint) -> Family:
-    """Return the family of a checkpoint.
+class Checks(NamedTuple):
+    """What is checked, and against what: the options that `verify` and `gate` share.
 
-    One that another distribution brings where the tool knows none.
+    `profile` is a name, "" to choose by the config; `allow` are globs of files allowed in addition.
     """
-    known = family_of(checkpoint)
-    if known is not GENERIC:
-        return known
-    return next(
-        (family for family in plugins.load().families if family.recognises(checkpoint)), GENERIC
-    )
+
+    rules: tuple[Rule, ...]
+    reference: AnyPath | None = None
+    spec: AnyPath | None = None
+    values: bool = False
+    load: bool = False
+    lenient: bool = False
+    target: str = ""
+    profile: str = ""
+    allow: tuple[str, ...] = ()
+    progress: Progress = Progress()
+
+    def profile_of(self, subject: Subject, where: str) -> Profile:
+        """Return the profile for what is at `where`: a single file needs no card and no others."""
+        found = PROFILES[self.profile] if self.profile else profile_of(subject)
+        found = found._replace(allowed=(*found.allowed, *self.allow))
+        return found if is_folder(where) else found._replace(required=(), card=())
 
 
 @hub_session()
@@ -87,154 +94,145 @@ def verify(  # noqa: PLR0913 - options by keyword
     spec: AnyPath | None = None,
     values: bool = False,
     load: bool = False,
+    lenient: bool = False,
     target: str = "",
     settings: AnyPath | Settings | None = None,
-    rules: Iterable[Rule] | None = None,
-    choose: Callable[[Subject], Profile] = profile_of,
     progress: Callable[[int], None] = ignore,
     expect: Callable[[int], None] = ignore,
 ) -> Verification:
-    """Return what is wrong with the checkpoint at `where`.
+    """Check the checkpoint at `where`. A file that cannot be parsed becomes a finding.
 
-    A file that cannot be read as what it is becomes a finding.
-
-    `reference` is a normal checkpoint, `spec` a lockfile to hold it against. `values` reads every
-    tensor; `expect` is called with how many bytes, then `progress` with those read. `load` lets the
-    family's probe load it and act once. `settings` say what is lived with: given, or a file to read
-    instead of `ckpt.toml` in the current folder. `choose` gives the profile that rules go by. Raises
-    a CkptError where there is nothing to verify, or the machine does not let it.
+    `reference` is a reference checkpoint, `spec` a lockfile. `values` reads every tensor; `expect`
+    is called with the number of bytes, then `progress` with those read. `load` makes the family's
+    probe load the policy and act once. `lenient` accepts files that the safetensors library accepts
+    although they violate its specification. `settings` are given, or a file to read instead of
+    `ckpt.toml` in the current folder. Raises a CkptError if there is nothing to check, or on I/O
+    errors.
     """
     where, settings = as_text(where), as_text(settings)
     if (values or load) and is_remote(where):
         raise remote_not_supported(where)
-    chosen = (
-        tuple(rules)
-        if rules is not None
-        else tuple(rule for rule in known_rules() if not rule.supply_chain)
+    checks = Checks(
+        rules=tuple(rule for rule in known_rules() if not rule.supply_chain),
+        reference=reference,
+        spec=spec,
+        values=values,
+        load=load,
+        lenient=lenient,
+        target=target,
+        progress=Progress(progress, expect),
     )
-    _check_target(target)
-    normal = read(as_text(reference)) if reference else None
-    promised = (
-        importlib.import_module("ckpt_tools.checkpoint.spec").read_spec(as_text(spec))
-        if spec
+    found = check(where, checks)
+    if not isinstance(settings, Settings):
+        settings = read_settings(settings, folder_of(where))
+    result = apply_suppressions(found, settings)
+    return masked(result, _quoted(found))
+
+
+def check(where: str, checks: Checks) -> Verification:
+    """Check rules against the checkpoint at `where`, without settings.
+
+    Findings may contain secrets: mask them before they are shown.
+    """
+    _check_target(checks.target)
+    reference = (
+        read(as_text(checks.reference), lenient=checks.lenient) if checks.reference else None
+    )
+    spec = read_spec(as_text(checks.spec)) if checks.spec else None
+    try:
+        checkpoint = read(where, lenient=checks.lenient)
+    except FormatError as error:
+        return _unreadable(where, error, checks.rules)
+    family = _family_of(checkpoint)
+    needs_contents = any(rule.supply_chain for rule in checks.rules)
+    is_whole = is_folder(where)
+    facts = (
+        {one.name: one for one in measure(checkpoint, digests=False, progress=checks.progress)}
+        if checks.values
         else None
     )
-    try:
-        checkpoint = read(where)
-    except FormatError as error:
-        finding = _placed(finding_of(error), where)
-        skipped = tuple(
-            Skipped(rule.code, "the checkpoint cannot be read")
-            for rule in chosen
-            if rule.code != finding.code
-        )
-        seen = Verification(
-            where,
-            None,
-            GENERIC.name,
-            (finding,),
-            (finding.code,),
-            skipped,
-            transferred=transfer_stats(),
-        )
-        return masked(
-            apply_suppressions(seen, _said(settings, where)),
-            _quoted(where if os.path.isdir(where) else os.path.split(where)[0], (finding,)),
-        )
-    family = _family_of(checkpoint)
     subject = Subject(
         checkpoint,
         family,
-        entries=listing(checkpoint.root, contents=any(rule.supply_chain for rule in chosen))
-        if is_folder(where)
-        else None,
-        facts={
-            measured.name: measured
-            for measured in measure(checkpoint, digests=False, progress=Progress(progress, expect))
-        }
-        if values
-        else None,
-        reference=normal,
-        spec=promised,
-        live=probe(family.name, checkpoint.root) if load else None,
-        target=target,
-        schema=_schema,
+        entries=listing(checkpoint.root, contents=needs_contents) if is_whole else None,
+        facts=facts,
+        reference=reference,
+        spec=spec,
+        live=probe(family.name, checkpoint.root) if checks.load else None,
+        target=checks.target,
+        schema=schemas.load,
     )
-    subject = subject._replace(profile=choose(subject))
-    apart = tuple(_apart(chosen)) if is_remote(where) else ()
-    findings, checked, skipped = check_rules(
-        (rule for rule in chosen if rule.code not in {skip.code for skip in apart}), subject
-    )
-    seen = Verification(
+    subject = subject._replace(profile=checks.profile_of(subject, where))
+    remote = {skip.code: skip for skip in _skipped_remotely(where, checks.rules)}
+    local = (rule for rule in checks.rules if rule.code not in remote)
+    findings, checked, skipped = check_rules(local, subject)
+    return Verification(
         where,
         checkpoint,
         family.name,
         findings,
         checked,
-        tuple(sorted((*skipped, *apart))),
+        tuple(sorted((*skipped, *remote.values()))),
         transferred=transfer_stats(),
     )
-    texts = (
-        (*(document.text for document in checkpoint.documents), *_quoted(checkpoint.root, findings))
-        if findings
-        else ()
+
+
+def _unreadable(where: str, error: FormatError, rules: Iterable[Rule]) -> Verification:
+    """Return the verification of a checkpoint that cannot be read: the error is the finding."""
+    finding = finding_of(error)
+    if is_remote(where):
+        path = finding.path.removeprefix(root_of(where)).lstrip("/")
+        finding = finding._replace(path=path)
+    skipped = tuple(
+        Skipped(rule.code, "the checkpoint cannot be read")
+        for rule in rules
+        if rule.code != finding.code
     )
-    return masked(apply_suppressions(seen, _said(settings, where)), texts)
+    checked = (finding.code,)
+    return Verification(
+        where, None, GENERIC.name, (finding,), checked, skipped, transferred=transfer_stats()
+    )
 
 
-def _quoted(root: str, findings: Iterable[Finding]) -> Iterator[str]:
-    """Yield what can be read in the files that findings are about, which they may quote."""
-    for path in sorted({finding.path for finding in findings}):
-        if os.path.isfile(os.path.join(root, path)):
-            yield from (
-                text for entry in single(os.path.join(root, path)) for text, _ in entry.texts
-            )
+def _family_of(checkpoint: Checkpoint) -> Family:
+    """Return the family of a checkpoint, which may be a plugin's."""
+    known = family_of(checkpoint)
+    if known is not GENERIC:
+        return known
+    return next(
+        (family for family in plugins.load().families if family.recognises(checkpoint)), GENERIC
+    )
 
 
-def _apart(rules: Iterable[Rule]) -> Iterator[Skipped]:
-    """Yield the rules that are not asked about what is on the Hub, and why."""
-    for rule in rules:
+def _quoted(found: Verification) -> Iterator[str]:
+    """Yield the texts that findings may quote: the documents, and the files they are about."""
+    if found.checkpoint:
+        yield from (document.text for document in found.checkpoint.documents)
+    root = found.checkpoint.root if found.checkpoint else ""
+    for path in sorted({finding.path for finding in found.findings}):
+        full = os.path.join(root, path)
+        if os.path.isfile(full):
+            yield from (text for entry in single(full) for text, _ in entry.texts)
+
+
+def folder_of(where: str) -> str:
+    """Return the folder that `where` is, or is in."""
+    return where if is_folder(where) else os.path.split(where)[0] or "."
+
+
+def _skipped_remotely(where: str, rules: Iterable[Rule]) -> Iterator[Skipped]:
+    for rule in rules if is_remote(where) else ():
         if rule.code in LOCAL_ONLY_RULES:
-            yield Skipped(
-                rule.code, "it is about permissions and links, which files on the Hub do not have"
-            )
+            yield Skipped(rule.code, _LOCAL_ONLY)
         elif Need.VALUES in rule.needs:
-            yield Skipped(
-                rule.code, "values are not read from the Hub: download the checkpoint for that"
-            )
-
-
-def _placed(finding: Finding, where: str) -> Finding:
-    """Return a finding about what cannot be read with its path from where a reader would look.
-
-    On the Hub, within what was named.
-    """
-    return (
-        finding._replace(path=finding.path.removeprefix(root_of(where)).lstrip("/"))
-        if is_remote(where)
-        else finding
-    )
+            yield Skipped(rule.code, _NO_VALUES)
 
 
 def _check_target(target: str) -> None:
-    known = sorted(
-        {"lerobot"}
-        | {release for family in FAMILIES if family.cleaning for release in family.cleaning.newer}
-    )
+    newer = (release for family in FAMILIES if family.cleaning for release in family.cleaning.newer)
+    known = sorted({"lerobot", *newer})
     if target and target not in known:
         raise UnknownSelection(
-            f"the release {target!r} is unknown",
-            hint=f"use one of {', '.join(known)}, or leave --target out for the newest",
+            f"unknown release {target!r}",
+            hint=f"use one of {', '.join(known)}, or omit --target for the newest",
         )
-
-
-def _said(settings: str | Settings | None, where: str) -> Settings:
-    """Return the settings for judging what lies at `where`."""
-    folder = where if is_folder(where) else os.path.split(where)[0] or "."
-    return settings if isinstance(settings, Settings) else read_settings(settings, folder)
-
-
-def _schema(name: str) -> JsonObject:
-    """Load a shipped schema with what is imported only for this."""
-    schema: JsonObject = importlib.import_module("ckpt_tools.storage.schemas").load(name)
-    return schema

@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import click
 
-from ckpt_tools.api import _gate
+from ckpt_tools import api
 from ckpt_tools.cli import options
 from ckpt_tools.cli.findings_output import FORMATS, write_judgement
 from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, progress_of
 
 
-@click.command(short_help="Say whether a checkpoint may be uploaded.", epilog=options.ANYWHERE_HELP)
+@click.command(short_help="Check whether a folder is safe to upload.", epilog=options.ANYWHERE_HELP)
 @options.where("where")
-@click.option(
-    "--profile",
-    metavar="NAME",
-    help="lerobot, transformers or generic; by default what ckpt.toml says, or what the config asks for.",
-)
-@click.option("--reference", metavar="NORMAL", help="Hold it against this normal checkpoint too.")
-@click.option(
-    "--target",
-    default="",
-    metavar="RELEASE",
-    help="The LeRobot release it is meant for, such as lerobot==0.4; the newest otherwise.",
-)
+@options.profile
+@options.reference
+@options.target
 @options.settings
-@click.option(
-    "--spec",
-    metavar="FILE",
-    help="Hold its names, dtypes and shapes against this lockfile (see `ckpt spec`).",
-)
+@options.spec
 @click.option(
     "--no-values",
     is_flag=True,
-    help="Do not read the tensors: faster, and blind to NaN, zeros and placeholders.",
+    help="Do not read the tensors: faster, but NaN, zeros and placeholders are not detected.",
 )
 @options.output_format(*FORMATS)
 def gate(  # noqa: PLR0913 - one parameter an option
@@ -47,20 +34,20 @@ def gate(  # noqa: PLR0913 - one parameter an option
     no_values: bool,
     output_format: str,
 ) -> int:
-    """Say whether what lies at WHERE may be uploaded.
+    """Check whether WHERE is safe to upload.
 
-    All that `ckpt verify --values` looks at, and pickles, code, secrets, links, leftovers, the
-    model card.
+    Checks everything that `ckpt verify --values` does, and every file in the folder for pickles,
+    code, secrets, links, leftovers and the model card.
 
-    Every file of the folder is judged. Errors and warnings refuse, notes do not; ckpt.toml says
-    what is lived with, and why. Exit status: 0 passes, 1 refused, 2 trouble, 3 nothing was checked.
+    Errors and warnings fail, notes do not. Suppressions and their reasons are read from ckpt.toml.
+    Exit status: 0 passed, 1 failed, 2 could not run, 3 nothing was checked.
 
     \b
     ckpt gate upload/
     ckpt gate upload/ --profile lerobot --reference normal/
     """
     with progress_of("reading", None, wanted=not no_values) as progress:
-        verdict = _gate.gate(
+        verdict = api.gate(
             where,
             profile=profile,
             settings=settings,

@@ -56,6 +56,30 @@ settings: Decorator = click.option(
 )
 
 
+profile: Decorator = click.option(
+    "--profile",
+    metavar="NAME",
+    help="lerobot, transformers or generic (default: from ckpt.toml, or by the config).",
+)
+
+reference: Decorator = click.option(
+    "--reference", metavar="NORMAL", help="Compare with this reference checkpoint too."
+)
+
+spec: Decorator = click.option(
+    "--spec",
+    metavar="FILE",
+    help="Compare names, dtypes and shapes with this lockfile (see `ckpt spec`).",
+)
+
+target: Decorator = click.option(
+    "--target",
+    default="",
+    metavar="RELEASE",
+    help="LeRobot release that loads it, such as lerobot==0.4 (default: the newest).",
+)
+
+
 class AspectList(click.ParamType[frozenset[Aspect]]):
     """A comma-separated list of aspects."""
 

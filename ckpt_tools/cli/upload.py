@@ -7,34 +7,29 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ckpt_tools.api import _upload
+from ckpt_tools import api
 from ckpt_tools.cli import options
 from ckpt_tools.cli.findings_output import write_judgement
 from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, complain, write
-from ckpt_tools.text import printable
+from ckpt_tools.text import count, printable
 
 if TYPE_CHECKING:
-    from ckpt_tools.upload.snapshot import Frozen
+    from ckpt_tools.upload.snapshot import UploadedFile
 
 
-_NAMED = 5
-"""Names that fit a line."""
+_MAX_NAMES = 5
 
 
 @click.command(
-    short_help="Gate a checkpoint and upload exactly what was checked.", epilog=options.WHERE_HELP
+    short_help="Check a checkpoint and upload exactly what was checked.", epilog=options.WHERE_HELP
 )
 @click.argument("repo", metavar="REPO")
 @options.where("where")
 @click.argument("arguments", metavar="[-- HF-UPLOAD-OPTIONS]...", nargs=-1)
-@click.option(
-    "--profile",
-    metavar="NAME",
-    help="lerobot, transformers or generic; by default what ckpt.toml says, or what the config asks for.",
-)
+@options.profile
 @options.settings
 @click.option(
-    "--dry-run", is_flag=True, help="Print what would be sent, with its SHA-256, and send nothing."
+    "--dry-run", is_flag=True, help="Print the files that would be sent with their SHA-256."
 )
 def upload(  # noqa: PLR0913 - one parameter an option
     repo: str,
@@ -45,18 +40,18 @@ def upload(  # noqa: PLR0913 - one parameter an option
     settings: str | None,
     dry_run: bool,
 ) -> int:
-    """Hold the checkpoint at WHERE against the gate, and send it to REPO on the Hugging Face Hub with `hf upload` if it passes.
+    """Run the gate on WHERE and, if it passes, upload it to REPO on the Hub with `hf upload`.
 
     A private copy is made, checked and sent, so that what arrives is what was checked; afterwards
-    the Hub is asked what it has. What stands after -- goes to `hf upload`. Exit status: 0 sent, 1
-    refused by the gate, 2 trouble, 3 nothing was checked.
+    it is compared with the files on the Hub. Options after -- go to `hf upload`. Exit status: 0
+    sent, 1 failed the gate, 2 could not run, 3 nothing was checked.
 
     \b
     ckpt upload me/policy out/
     ckpt upload me/policy out/ --profile lerobot -- --revision v1 --commit-message "First release"
     """
-    _stop_as_interrupted()
-    done = _upload.upload(
+    _end_as_interrupted()
+    done = api.upload(
         repo,
         where,
         profile=profile,
@@ -67,31 +62,32 @@ def upload(  # noqa: PLR0913 - one parameter an option
     )
     if not done.verdict.passes:
         write_judgement(done.verdict, "text")
-        complain(f"{printable(where)}: refused by the gate, nothing was sent")
+        complain(f"{printable(where)}: failed the gate; nothing was sent")
         return FINDINGS if done.verdict.verification.checked else NOTHING_CHECKED
     if dry_run:
         write("".join(_line(file) for file in done.files))
     else:
-        write(f"{len(done.files):,} files are on the Hub as they were checked: {done.url}\n")
+        write(f"uploaded and compared {count(len(done.files), 'file')}: {done.url}\n")
     if done.beside:
-        names = ", ".join(map(printable, done.beside[:_NAMED]))
-        complain(
-            f"the repository holds {len(done.beside):,} more, which were there and were not checked: {names}{', …' * (len(done.beside) > _NAMED)}"
-        )
+        names = ", ".join(map(printable, done.beside[:_MAX_NAMES]))
+        more = ", …" * (len(done.beside) > _MAX_NAMES)
+        others = count(len(done.beside), "other file")
+        complain(f"the repository already had {others}, not checked: {names}{more}")
     return CLEAN
 
 
-def _stop_as_interrupted() -> None:
-    """Let a request to end, as a closed terminal or a scheduler sends it, remove the copy and stop the client as Ctrl-C does; one that is ignored stays so."""
+def _end_as_interrupted() -> None:
+    """Treat requests to end, as by a closed terminal or a scheduler, like Ctrl-C.
+
+    So the copy is removed and the client stopped. A signal that is ignored stays ignored.
+    """
     for request in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(request) is signal.SIG_DFL:
             signal.signal(request, signal.default_int_handler)
 
 
-def _line(file: Frozen) -> str:
-    """Return a file as `sha256sum` prints it.
-
-    With a backslash before a line whose name has one, or an end of line.
-    """
-    escaped = file.path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-    return f"{'\\' if escaped != file.path else ''}{file.sha256}  {escaped if escaped.isprintable() else printable(escaped)}\n"
+def _line(file: UploadedFile) -> str:
+    """Return a file as `sha256sum` prints it: a backslash marks a line with an escaped name."""
+    name = file.path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    mark = "\\" if name != file.path else ""
+    return f"{mark}{file.sha256}  {name if name.isprintable() else printable(name)}\n"

@@ -10,27 +10,21 @@ from ckpt_tools.cli.findings_output import FORMATS, write_judgement
 from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, progress_of
 
 
-@click.command(short_help="Say what is wrong with a checkpoint.", epilog=options.ANYWHERE_HELP)
+@click.command(short_help="Check a checkpoint for problems.", epilog=options.ANYWHERE_HELP)
 @options.where("where")
-@click.option("--reference", metavar="NORMAL", help="Hold it against this normal checkpoint too.")
-@click.option(
-    "--spec",
-    metavar="FILE",
-    help="Hold its names, dtypes and shapes against this lockfile (see `ckpt spec`).",
-)
+@options.reference
+@options.spec
 @click.option(
     "--values",
     is_flag=True,
-    help="Read every tensor too: NaN, infinities, zeros, placeholders, a VLM that was never loaded.",
+    help=(
+        "Also read every tensor: NaN, infinities, zeros, placeholders, a VLM that was never loaded."
+    ),
 )
-@click.option("--load", is_flag=True, help="Let the training core load the policy and act once.")
-@click.option(
-    "--target",
-    default="",
-    metavar="RELEASE",
-    help="The LeRobot release it is meant for, such as lerobot==0.4; the newest otherwise.",
-)
+@click.option("--load", is_flag=True, help="Load the policy with the training core and act once.")
+@options.target
 @options.settings
+@options.lenient
 @options.output_format(*FORMATS)
 def verify(  # noqa: PLR0913 - one parameter an option
     where: str,
@@ -41,15 +35,14 @@ def verify(  # noqa: PLR0913 - one parameter an option
     load: bool,
     target: str,
     settings: str | None,
+    lenient: bool,
     output_format: str,
 ) -> int:
-    """Say what is wrong with the checkpoint at WHERE.
+    """Check the checkpoint at WHERE: files, names, dtypes, shapes, configs, processors.
 
-    Files, names, dtypes, shapes, configs, processors.
-
-    Headers and configs are read; with --values every tensor too. Each finding has a code: `ckpt
-    explain CK301` says why it matters. ckpt.toml says what is lived with, and why. Exit status: 0
-    clean, 1 findings, 2 trouble, 3 nothing was checked.
+    Headers and configs are read, and with --values every tensor. Each finding has a code: `ckpt
+    explain CK301` explains it. Suppressions and their reasons are read from ckpt.toml. Exit status:
+    0 clean, 1 findings, 2 could not run, 3 nothing was checked.
 
     \b
     ckpt verify outputs/train/reflow
@@ -62,6 +55,7 @@ def verify(  # noqa: PLR0913 - one parameter an option
             spec=spec,
             values=values,
             load=load,
+            lenient=lenient,
             target=target,
             settings=settings,
             progress=progress.advance,

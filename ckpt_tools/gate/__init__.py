@@ -1,1 +1,1 @@
-"""From findings to a verdict: settings, suppressions, masking."""
+"""Settings, suppressions, masking of secrets, and the verdict."""

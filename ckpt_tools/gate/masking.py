@@ -1,6 +1,6 @@
-"""What rules found, told without the secrets that stand in the files.
+"""Removes secrets, and on request user names, from findings.
 
-A rule quotes what it complains about, and the log of a CI is public.
+A rule quotes what it reports, and the logs of CI systems are public.
 """
 
 from __future__ import annotations
@@ -13,35 +13,33 @@ from ckpt_tools.scan.redact import Known
 from ckpt_tools.scan.secrets import mask, secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from ckpt_tools.rules.finding import Finding, Verification
 
 
-def masked(seen: Verification, texts: Iterable[str]) -> Verification:
-    """Return a verification with no secret in what it tells, nor a piece of one that stands in `texts`, which rules may have quoted."""
-    if not seen.findings and not seen.suppressed:
-        return seen
-    told = telling(texts)
-    return seen._replace(
-        findings=tuple(told(finding) for finding in seen.findings),
-        suppressed=tuple(lived._replace(finding=told(lived.finding)) for lived in seen.suppressed),
-    )
+def masked(
+    verification: Verification, texts: Iterable[str], *, homes: bool = False
+) -> Verification:
+    """Return a verification whose findings show no secret, nor a piece of one in `texts`.
 
-
-def telling(texts: Iterable[str], *, homes: bool = False) -> Callable[[Finding], Finding]:
-    """Return what tells a finding without the secrets in `texts` and its own, and on request without names in paths into homes."""
+    `texts` are what rules may have quoted. With `homes`, user names in paths are hidden too.
+    """
+    if not verification.findings and not verification.suppressed:
+        return verification
     known = Known(secret.value for text in texts for secret in secrets(text))
 
-    def told(finding: Finding) -> Finding:
+    def clean(finding: Finding) -> Finding:
         argv, text, safe = finding.remedy
-        words = (mask(text, known) for text in (finding.what, finding.subject, text, *argv))
-        what, subject, text, *command = (hidden(text) if homes else text for text in words)
-        return finding._replace(
-            what=what,
-            path=mask(finding.path, known),
-            subject=subject,
-            remedy=Remedy(tuple(command), text, safe),
-        )
+        parts = (mask(part, known) for part in (finding.what, finding.subject, text, *argv))
+        what, subject, text, *command = (hidden(part) if homes else part for part in parts)
+        remedy = Remedy(tuple(command), text, safe)
+        path = mask(finding.path, known)
+        return finding._replace(what=what, path=path, subject=subject, remedy=remedy)
 
-    return told
+    return verification._replace(
+        findings=tuple(map(clean, verification.findings)),
+        suppressed=tuple(
+            one._replace(finding=clean(one.finding)) for one in verification.suppressed
+        ),
+    )

@@ -1,14 +1,14 @@
-"""The settings of the gate: `ckpt.toml` in the current folder, or the file that is named.
+"""Reads the settings of the gate: `ckpt.toml` in the current folder, or a named file.
 
-They are never read from inside the checkpoint that is judged: whoever wrote the checkpoint would
-otherwise write the verdict on it, and one that was downloaded could bring the suppressions that it
-needs.
+Settings inside the checkpoint are never read: otherwise its author would decide the verdict, and a
+downloaded checkpoint could bring the suppressions that it needs.
 """
 
 from __future__ import annotations
 
-import importlib
+import datetime as dt
 import os
+import tomllib
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ckpt_tools.errors import SettingsInvalid
@@ -19,147 +19,152 @@ from ckpt_tools.rules.profiles import PROFILES
 from ckpt_tools.storage.files import read_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
 NAME = "ckpt.toml"
 LIMIT = 1 << 20
 
 _KEYS = ("profile", "suppress", "severity", "allow")
-_SUPPRESS = ("code", "path", "subject", "reason", "expires")
+_SUPPRESSION_KEYS = ("code", "path", "subject", "reason", "expires")
 
 
 def read_settings(named: str | None, root: str) -> Settings:
-    """Return the settings in the file `named`, or in `ckpt.toml` of the current folder, or none, for judging the checkpoint in the folder `root`.
+    """Return the settings for checking the folder `root`, from the file `named` or `ckpt.toml`.
 
-    Raises SettingsInvalid with line or key, also for a file inside `root` that is named; one that
-    merely lies there is not looked at.
+    Without a name, a missing file and one inside `root` are ignored. Raises SettingsInvalid with
+    the line or key, also for a named file inside `root`.
     """
     path = named if named is not None else os.path.join(os.getcwd(), NAME)
-    if named is None and not os.path.lexists(path):
+    is_inside = _is_inside(path, root)
+    if named is None and (is_inside or not os.path.lexists(path)):
         return Settings(today=_today())
-    if _is_inside(path, root):
-        if named is None:
-            return Settings(today=_today())
+    if is_inside:
         raise SettingsInvalid(
-            "lies inside the checkpoint that it would judge",
+            "is inside the checkpoint that it would be applied to",
             path=path,
-            hint="keep the settings outside, where the checkpoint's author cannot write them",
+            hint="move the settings outside, where the checkpoint's author cannot write them",
         )
     try:
-        value = importlib.import_module("tomllib").loads(
-            read_whole(path, LIMIT, "a ckpt.toml").decode()
-        )
+        value = tomllib.loads(read_whole(path, LIMIT, "a ckpt.toml").decode())
     except ValueError as error:
-        raise SettingsInvalid(
-            f"is no TOML: {str(error)[:1].lower()}{str(error)[1:]}", path=path
-        ) from None
+        what = f"is not valid TOML: {str(error)[:1].lower()}{str(error)[1:]}"
+        raise SettingsInvalid(what, path=path) from None
     except RecursionError:
-        raise SettingsInvalid("is nested too deep", path=path) from None
+        raise SettingsInvalid("is nested too deeply", path=path) from None
     return settings_of(value, path)
 
 
 def settings_of(value: dict[str, Any], path: str) -> Settings:
-    """Return the settings that a TOML document spells. Raises SettingsInvalid with the key."""
-    _only(value, _KEYS, "", path)
-    profile = _text(value.get("profile", ""), "profile", path, empty=True)
-    if profile and profile not in PROFILES:
-        _refuse(
-            f"there is no profile {profile!r}; there are {', '.join(PROFILES)}", "profile", path
-        )
-    allow = _table(value.get("allow", {}), "allow", path)
-    _only(allow, ("files",), "allow.", path)
-    return Settings(
-        profile=profile,
-        suppress=tuple(_suppressions(value.get("suppress", []), path)),
-        severity=dict(_severities(_table(value.get("severity", {}), "severity", path), path)),
-        allow=tuple(
-            _text(glob, f"allow.files[{number}]", path)
-            for number, glob in enumerate(_list(allow.get("files", []), "allow.files", path))
-        ),
-        today=_today(),
-        source=path,
-    )
+    """Return the settings in a TOML document. Raises SettingsInvalid with the key."""
+    return _Reader(path).settings(value)
 
 
 def _today() -> str:
-    return str(importlib.import_module("datetime").date.today().isoformat())
+    return dt.date.today().isoformat()  # noqa: DTZ011 - the user's day
 
 
 def _is_inside(path: str, root: str) -> bool:
-    homes = (os.path.join(os.path.realpath(root), ""), os.path.join(os.path.abspath(root), ""))
-    return any(place.startswith(homes) for place in (os.path.realpath(path), os.path.abspath(path)))
+    roots = tuple(
+        os.path.join(resolve(root), "") for resolve in (os.path.realpath, os.path.abspath)
+    )
+    return os.path.realpath(path).startswith(roots) or os.path.abspath(path).startswith(roots)
 
 
-def _suppressions(value: object, path: str) -> Iterator[Suppression]:
-    for number, item in enumerate(_list(value, "suppress", path)):
-        place = f"suppress[{number}]"
-        one = _table(item, place, path)
-        _only(one, _SUPPRESS, f"{place}.", path)
-        for key in ("code", "reason"):
-            if key not in one:
-                _refuse("is missing", f"{place}.{key}", path)
-        yield Suppression(
-            code=_code(_text(one["code"], f"{place}.code", path), f"{place}.code", path),
-            reason=_text(one["reason"], f"{place}.reason", path),
-            path=_text(one.get("path", "*"), f"{place}.path", path),
-            subject=_text(one.get("subject", "*"), f"{place}.subject", path),
-            expires=_day(one["expires"], f"{place}.expires", path) if "expires" in one else "",
-            place=place,
+class _Reader:
+    """Checks the types of values and names the key of what is wrong."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def settings(self, value: dict[str, Any]) -> Settings:
+        self._check_keys(value, _KEYS, "")
+        profile = self._text(value.get("profile", ""), "profile", empty=True)
+        if profile and profile not in PROFILES:
+            self._fail(f'unknown profile "{profile}"; expected {_either(PROFILES)}', "profile")
+        severity = self._table(value.get("severity", {}), "severity")
+        allow = self._table(value.get("allow", {}), "allow")
+        self._check_keys(allow, ("files",), "allow")
+        return Settings(
+            profile=profile,
+            suppress=tuple(
+                self._suppression(item, f"suppress[{number}]")
+                for number, item in enumerate(self._list(value.get("suppress", []), "suppress"))
+            ),
+            severity={
+                self._code(code, f"severity.{code}"): self._severity(word, f"severity.{code}")
+                for code, word in severity.items()
+            },
+            allow=tuple(
+                self._text(glob, f"allow.files[{number}]")
+                for number, glob in enumerate(self._list(allow.get("files", []), "allow.files"))
+            ),
+            today=_today(),
+            source=self._path,
         )
 
+    def _suppression(self, value: object, key: str) -> Suppression:
+        table = self._table(value, key)
+        self._check_keys(table, _SUPPRESSION_KEYS, key)
+        for required in ("code", "reason"):
+            if required not in table:
+                self._fail("is missing", f"{key}.{required}")
+        texts = {
+            name: self._text(item, f"{key}.{name}")
+            for name, item in table.items()
+            if name != "expires"
+        }
+        texts["code"] = self._code(texts["code"], f"{key}.code")
+        if "expires" in table:
+            texts["expires"] = self._day(table["expires"], f"{key}.expires")
+        return Suppression(**texts, key=key)
 
-def _severities(value: dict[str, Any], path: str) -> Iterator[tuple[str, Severity]]:
-    for key, word in value.items():
+    def _severity(self, word: object, key: str) -> Severity:
         if word not in list(Severity):
-            _refuse(f"{word!r} is none of {', '.join(Severity)}", f"severity.{key}", path)
-        yield _code(key, f"severity.{key}", path), Severity(word)
+            self._fail(f'unknown severity "{word}"; expected {_either(Severity)}', key)
+        return Severity(str(word))
+
+    def _code(self, word: str, key: str) -> str:
+        """Return the code of a rule. One of a distribution that is not installed is kept as is."""
+        rule = rule_of(word)
+        if rule is None and word.upper().startswith("CK"):
+            self._fail(f'unknown rule "{word}"', key, "list all rules: ckpt rules")
+        return rule.code if rule else word
+
+    def _day(self, value: object, key: str) -> str:
+        """Return a TOML date, or a string with one, as 2027-01-31."""
+        try:
+            text = str(value) if type(value) is dt.date else value
+            return dt.date.fromisoformat(text).isoformat()  # type: ignore[arg-type]  # the TypeError is caught
+        except (TypeError, ValueError):
+            self._fail(f'"{value}" is not a date', key, "write it as 2027-01-31")
+
+    def _text(self, value: object, key: str, *, empty: bool = False) -> str:
+        if not isinstance(value, str):
+            self._fail("expected a string", key)
+        if not (value.strip() or empty):
+            self._fail("is empty", key)
+        return value
+
+    def _table(self, value: object, key: str) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            self._fail("expected a table", key)
+        return value
+
+    def _list(self, value: object, key: str) -> list[Any]:
+        if not isinstance(value, list):
+            self._fail("expected a list", key)
+        return value
+
+    def _check_keys(self, value: dict[str, Any], known: tuple[str, ...], table: str) -> None:
+        for key in value:
+            if key not in known:
+                self._fail(f'unknown key "{key}"; expected {_either(known)}', table)
+
+    def _fail(self, what: str, key: str, hint: str = "") -> NoReturn:
+        raise SettingsInvalid(what, subject=key, path=self._path, hint=hint)
 
 
-def _code(word: str, key: str, path: str) -> str:
-    """Return the code of the rule of that code or name.
-
-    One of a distribution that is not installed here as it is.
-    """
-    rule = rule_of(word)
-    if rule is None and word.upper().startswith("CK"):
-        _refuse(f"there is no rule {word}", key, path, "`ckpt rules` lists them")
-    return rule.code if rule else word
-
-
-def _day(value: object, key: str, path: str) -> str:
-    """Return a TOML date, or a string that spells one, as 2027-01-31."""
-    dates: Any = importlib.import_module("datetime")
-    try:
-        return str(
-            dates.date.fromisoformat(str(value) if type(value) is dates.date else value).isoformat()
-        )
-    except (TypeError, ValueError):
-        _refuse(f"{value!r} is no day", key, path, "write it as 2027-01-31")
-
-
-def _text(value: object, key: str, path: str, *, empty: bool = False) -> str:
-    if not isinstance(value, str) or not (value.strip() or empty):
-        _refuse("is no text" if not isinstance(value, str) else "is empty", key, path)
-    return value
-
-
-def _table(value: object, key: str, path: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        _refuse("is no table", key, path)
-    return value
-
-
-def _list(value: object, key: str, path: str) -> list[Any]:
-    if not isinstance(value, list):
-        _refuse("is no list", key, path)
-    return value
-
-
-def _only(value: dict[str, Any], known: tuple[str, ...], before: str, path: str) -> None:
-    unknown = next((key for key in value if key not in known), None)
-    if unknown is not None:
-        _refuse(f"is none of {', '.join(known)}", f"{before}{unknown}", path)
-
-
-def _refuse(what: str, key: str, path: str, hint: str = "") -> NoReturn:
-    raise SettingsInvalid(what, subject=key, path=path, hint=hint)
+def _either(words: Iterable[str]) -> str:
+    """Join words as `a, b or c`."""
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last

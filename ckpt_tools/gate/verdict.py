@@ -1,4 +1,4 @@
-"""What the gate was told to live with, and what it says in the end. Nothing here decides."""
+"""Settings, suppressions and the verdict of the gate. Nothing here decides."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class Suppression(NamedTuple):
-    """Findings of the rule `code` on files that the glob `path` names and on subjects that `subject` does are lived with, for a reason.
+    """Accepts the findings of a rule on matching files and subjects, for a reason.
 
-    `expires` is the last day on which they are, as 2027-01-31, "" for ever. `place` is where it
-    stands in the settings: `suppress[0]`.
+    `path` and `subject` are globs. `expires` is the last day, as 2027-01-31, "" for none. `key` is
+    where the settings have it: `suppress[0]`.
     """
 
     code: str
@@ -22,14 +22,14 @@ class Suppression(NamedTuple):
     path: str = "*"
     subject: str = "*"
     expires: str = ""
-    place: str = ""
+    key: str = ""
 
 
 class Settings(NamedTuple):
-    """What `ckpt.toml` says.
+    """The content of `ckpt.toml`.
 
-    `today` is the day on which it was read, by which suppressions expire; `source` the file, "" for
-    none.
+    `today` is the day on which it was read, which decides what has expired; `source` is the file,
+    "" for none.
     """
 
     profile: str = ""
@@ -43,7 +43,7 @@ class Settings(NamedTuple):
 class Verdict(NamedTuple):
     """Whether a checkpoint may be uploaded under a profile.
 
-    `refused` are the findings that stand against it; nothing asked is not a pass.
+    `refused` are the findings that fail it. It does not pass if no rules were checked.
     """
 
     profile: str

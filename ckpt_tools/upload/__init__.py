@@ -1,1 +1,1 @@
-"""Staging a snapshot of what passed the gate, and handing it to `hf upload`."""
+"""Stages a snapshot of what passed the gate, and sends it with `hf upload`."""

@@ -1,8 +1,7 @@
-"""Sending a folder to the Hugging Face Hub with its own client, and asking the Hub what it has."""
+"""Runs `hf upload`, and compares the new commit with what was sent."""
 
 from __future__ import annotations
 
-import importlib
 import re
 import subprocess
 import sys
@@ -14,23 +13,24 @@ from ckpt_tools.storage.hub_name import HUB_ADDED_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
-    from typing import IO, Any
+    from typing import Any
 
-    from ckpt_tools.upload.snapshot import Frozen
+    from ckpt_tools.upload.snapshot import UploadedFile
 
 _CLIENT = (sys.executable, "-m", "huggingface_hub.cli.hf")
-_CHOOSING = ("--include", "--exclude", "--every")
-"""What would have the client send something else than all that was checked, or send it again later."""
+_SELECTING = ("--include", "--exclude", "--every")
+"""Options with which the client would send something else, or send it again later."""
 
 _COMMIT = re.compile(
-    r"https?://\S+?/(?:(?P<kind>datasets|spaces)/)?(?P<repo>[^/\s]+/[^/\s]+)/commit/(?P<commit>[0-9a-f]{40})"
+    r"https?://\S+?/(?:(?P<kind>datasets|spaces)/)?(?P<repo>[^/\s]+/[^/\s]+)"
+    r"/commit/(?P<commit>[0-9a-f]{40})"
 )
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_ASIDE = ("Hint:", "For more information check:")
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_NOT_ERRORS = ("Hint:", "For more information check:")
 
 
-class Sent(NamedTuple):
-    """Where the Hub says that a folder is now."""
+class Commit(NamedTuple):
+    """The commit that `hf upload` made."""
 
     repo: str
     kind: str
@@ -38,102 +38,100 @@ class Sent(NamedTuple):
     url: str
 
 
-def refuse_choosing(arguments: Iterable[str]) -> None:
-    """Raise UnknownSelection for arguments of `hf upload` under which something else would be sent than what was checked."""
+def check_arguments(arguments: Iterable[str]) -> None:
+    """Raise UnknownSelection for options of `hf upload` that would not send what was checked."""
     for argument in arguments:
-        if argument.partition("=")[0] in _CHOOSING:
+        option = argument.partition("=")[0]
+        if option in _SELECTING:
             raise UnknownSelection(
-                f"{argument.partition('=')[0]} would send something else than what is checked",
-                hint="put what you want to send into a folder of its own, and upload that",
+                f"{option} would send something other than what is checked",
+                hint="copy what you want to send to a separate folder, and upload that",
             )
 
 
-def send(repo: str, folder: str, arguments: Iterable[str], say: Callable[[str], None]) -> Sent:
-    """Run `hf upload` on all of `folder`, its output passed on to `say`.
+def send(repo: str, folder: str, arguments: Iterable[str], say: Callable[[str], None]) -> Commit:
+    """Run `hf upload` on all of `folder`; `say` is called with its output.
 
-    Raises WriteFailed with the client's own words.
+    Raises WriteFailed with the client's error.
     """
-    # From inside the folder: a path with `*`, `?` or `[` in it would be taken for a pattern.
+    # From inside the folder: a path with `*`, `?` or `[` would be taken for a pattern.
     command = (*_CLIENT, "upload", repo, ".", ".", *arguments)
-    heard: list[str] = []
-    with tempfile.TemporaryFile() as aside:
-        # On a terminal progress is shown as it goes; elsewhere a failure is one line, so what the
-        # client says is held until it has ended.
-        held = None if sys.stderr.isatty() else aside
+    lines: list[str] = []
+    with tempfile.TemporaryFile() as captured:
+        # A terminal shows the progress. Elsewhere a failure is one line, so standard error is
+        # captured until the client has ended.
+        errors = None if sys.stderr.isatty() else captured
         with subprocess.Popen(  # noqa: S603 - this very Python
-            command, stdout=subprocess.PIPE, stderr=held, text=True, errors="replace", cwd=folder
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace", cwd=folder
         ) as client:
             try:
                 for line in client.stdout or ():
-                    heard.append(line)
+                    lines.append(line)
                     say(line)
             except BaseException:
-                client.terminate()  # who was told to stop must not leave it uploading
+                client.terminate()  # an interrupted command must not go on uploading
                 raise
-        _end(repo, client.returncode, aside, heard)
-    return _sent(repo, "".join(heard))
+        captured.seek(0)
+        complaint = captured.read().decode("utf-8", "replace")
+    output = "".join(lines)
+    if client.returncode:
+        error = _error_in(complaint + output)
+        raise WriteFailed(f"hf upload failed{f': {error}' if error else ''}", path=repo)
+    sys.stderr.write(complaint)
+    return _commit(repo, output)
 
 
-def _end(repo: str, status: int, aside: IO[bytes], heard: Iterable[str]) -> None:
-    aside.seek(0)
-    said = aside.read().decode("utf-8", "replace")
-    if status:
-        lines = [line.strip() for line in _COLOUR.sub("", said + "".join(heard)).splitlines()]
-        # Its error is a paragraph that starts with the word, somewhere among how to use it and
-        # hints.
-        start = next((place for place, line in enumerate(lines) if line.startswith("Error:")), 0)
-        told = [line for line in lines[start:] if not line.startswith(_ASIDE)]
-        words = " ".join(line for line in told if line).removeprefix("Error: ")
-        raise WriteFailed(
-            f"hf upload failed: {words}" if words else "hf upload failed, as it says above",
-            path=repo,
-        )
-    sys.stderr.write(said)
+def _error_in(output: str) -> str:
+    """Return the client's error: a paragraph that starts with the word, between usage and hints."""
+    lines = [line.strip() for line in _COLOR.sub("", output).splitlines()]
+    start = next((at for at, line in enumerate(lines) if line.startswith("Error:")), 0)
+    kept = (line for line in lines[start:] if line and not line.startswith(_NOT_ERRORS))
+    return " ".join(kept).removeprefix("Error: ")
 
 
-def _sent(repo: str, heard: str) -> Sent:
-    found = _COMMIT.search(_COLOUR.sub("", heard))
+def _commit(repo: str, output: str) -> Commit:
+    found = _COMMIT.search(_COLOR.sub("", output))
     if found is None:
         raise WrittenWrong(
-            "was uploaded, but hf named no commit, so what arrived was not compared",
+            "was uploaded, but hf printed no commit, so the result was not compared",
             path=repo,
-            hint="look at it on the Hub",
+            hint="check the files on the Hub",
         )
-    return Sent(
-        found["repo"], (found["kind"] or "models").removesuffix("s"), found["commit"], found[0]
-    )
+    kind = (found["kind"] or "models").removesuffix("s")
+    return Commit(found["repo"], kind, found["commit"], found[0])
 
 
-def compare(sent: Sent, files: Collection[Frozen], token: str | None) -> tuple[str, ...]:
-    """Return what the commit holds beside these files, which nobody checked.
+def compare(commit: Commit, files: Collection[UploadedFile], token: str | None) -> tuple[str, ...]:
+    """Return the other files in the commit, which were not checked.
 
-    Raises WrittenWrong unless the Hub has each of the files as it was when it was checked;
-    WriteFailed where it does not say.
+    Raises WrittenWrong unless the Hub has each of `files` as it was checked, WriteFailed if the Hub
+    cannot be asked.
     """
-    hub = importlib.import_module("huggingface_hub")
+    import huggingface_hub as hub  # noqa: PLC0415 - slow to import, and only an upload needs it
+
     try:
         tree = hub.HfApi(token=token).list_repo_tree(
-            sent.repo, recursive=True, revision=sent.commit, repo_type=sent.kind
+            commit.repo, recursive=True, revision=commit.commit, repo_type=commit.kind
         )
-        there = {entry.path: entry for entry in tree if isinstance(entry, hub.RepoFile)}
+        remote = {entry.path: entry for entry in tree if isinstance(entry, hub.RepoFile)}
     except Exception as error:
         raise WriteFailed(
-            f"was uploaded, but the Hub does not say what it has: {' '.join(str(error).split())}",
-            path=sent.url,
+            f"was uploaded, but the Hub did not list its files: {' '.join(str(error).split())}",
+            path=commit.url,
         ) from error
-    wrong = list(_differences(files, there))
+    wrong = list(_differences(files, remote))
     if wrong:
         raise WrittenWrong(
-            f"the Hub has something else than what was checked: {', '.join(wrong)}",
-            path=sent.url,
+            f"the Hub has something other than what was checked: {', '.join(wrong)}",
+            path=commit.url,
             hint="do not use this commit; upload again",
         )
-    return tuple(sorted(there.keys() - {file.path for file in files} - {HUB_ADDED_FILES}))
+    return tuple(sorted(remote.keys() - {file.path for file in files} - {HUB_ADDED_FILES}))
 
 
-def _differences(files: Iterable[Frozen], there: dict[str, Any]) -> Iterator[str]:
+def _differences(files: Iterable[UploadedFile], remote: dict[str, Any]) -> Iterator[str]:
     for file in files:
-        entry = there.get(file.path)
+        entry = remote.get(file.path)
         if entry is None:
             yield f"{file.path} is missing"
         elif entry.size != file.size or (
@@ -143,10 +141,10 @@ def _differences(files: Iterable[Frozen], there: dict[str, Any]) -> Iterator[str
 
 
 def token_in(arguments: tuple[str, ...]) -> str | None:
-    """Return the token among arguments of `hf upload`, None where the client is to find its own."""
-    for place, argument in enumerate(arguments):
-        if argument == "--token" and place + 1 < len(arguments):
-            return arguments[place + 1]
+    """Return the token among arguments of `hf upload`, None if the client finds its own."""
+    for at, argument in enumerate(arguments):
+        if argument == "--token" and at + 1 < len(arguments):
+            return arguments[at + 1]
         if argument.startswith("--token="):
             return argument.partition("=")[2]
     return None

@@ -1,7 +1,7 @@
-"""The files of a folder as they are at one moment, and a private copy of exactly those bytes, for what must not change between being looked at and being sent.
+"""A private copy of a folder's files at one moment, so that what is sent is what was checked.
 
-A hard link would be cheaper, but whoever writes into the file would write into the copy; where the
-file system can share blocks, the copy costs as little.
+A hard link would be cheaper, but writing to the file would change the link too; on a file system
+that shares blocks, the copy takes no space.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from ckpt_tools.storage.identity import FileIdentity
 
 
-class Frozen(NamedTuple):
-    """A file with what its bytes are: their SHA-256, and the id that git gives them."""
+class UploadedFile(NamedTuple):
+    """A file to be sent, with its SHA-256 and its git blob id."""
 
     path: str
     size: int
@@ -34,18 +34,15 @@ class Frozen(NamedTuple):
     git_oid: str
 
 
-def look(root: str, paths: Iterable[str]) -> dict[str, FileIdentity]:
-    """Return the files as they are now, by path.
-
-    Raises PathNotFound, NotAFile or Unreadable.
-    """
+def identities(root: str, paths: Iterable[str]) -> dict[str, FileIdentity]:
+    """Return the identity of each file, by path. Raises PathNotFound, NotAFile or Unreadable."""
     return {path: identity_at(os.path.join(root, path)) for path in sorted(paths)}
 
 
 def files_below(root: str) -> tuple[str, ...]:
-    """Return every file of the folder `root` and below that `hf upload` would take, sorted.
+    """Return every file of the folder `root` and below that `hf upload` would send, sorted.
 
-    Raises NotAFile for a pipe, a socket, a device.
+    Raises NotAFile for a pipe, a socket, a device, and for a link to a folder.
     """
     found: list[str] = []
     for folder, names, files in os.walk(root):
@@ -53,57 +50,48 @@ def files_below(root: str) -> tuple[str, ...]:
         prefix = "" if below == "." else f"{below}/"
         names[:] = sorted(name for name in names if not is_never_uploaded(f"{prefix}{name}/"))
         for name in files:
-            _refuse_special(os.path.join(folder, name))
-            found.append(f"{prefix}{name}")
+            with open_regular(os.path.join(folder, name)):
+                found.append(f"{prefix}{name}")
         for name in names:
             if os.path.islink(os.path.join(folder, name)):
                 raise NotAFile(
-                    "is a link to a folder, which would be left out of an upload",
+                    "is a link to a folder, which an upload would leave out",
                     path=os.path.join(folder, name),
-                    hint="put the folder itself there, or remove the link",
+                    hint="replace the link with the folder, or remove it",
                 )
     return tuple(sorted(found))
 
 
-def _refuse_special(path: str) -> None:
-    with open_regular(path):
-        pass
-
-
-def frozen(root: str, seen: Mapping[str, FileIdentity]) -> tuple[Frozen, ...]:
-    """Return the sums of the bytes of files.
-
-    Raises ChangedDuringRead where a file is no longer the one that was looked at.
-    """
-    return tuple(_digested(root, path, identity) for path, identity in seen.items())
-
-
-def _digested(root: str, path: str, identity: FileIdentity) -> Frozen:
-    full = os.path.join(root, path)
-    with open_unchanged(full, identity) as descriptor:
-        return Frozen(path, identity.size, *sums_of_file(descriptor, identity.size, full))
+def hashed(root: str, files: Mapping[str, FileIdentity]) -> tuple[UploadedFile, ...]:
+    """Hash files. Raises ChangedDuringRead for one that has changed."""
+    found: list[UploadedFile] = []
+    for path, identity in files.items():
+        full = os.path.join(root, path)
+        with open_unchanged(full, identity) as descriptor:
+            sums = sums_of_file(descriptor, identity.size, full)
+        found.append(UploadedFile(path, identity.size, *sums))
+    return tuple(found)
 
 
 @contextmanager
-def staged(root: str, seen: Mapping[str, FileIdentity]) -> Iterator[tuple[str, tuple[Frozen, ...]]]:
-    """Yield (a private folder that holds a read-only copy of exactly these files, what their bytes are); it is gone afterwards.
+def staged(
+    root: str, files: Mapping[str, FileIdentity]
+) -> Iterator[tuple[str, tuple[UploadedFile, ...]]]:
+    """Yield a private folder with a read-only copy of these files, and their hashes.
 
-    Raises ChangedDuringRead where a file is no longer what was seen, NoSpace or Unwritable where
-    there is no room.
+    The folder is removed afterwards. Raises ChangedDuringRead for a file that has changed, NoSpace
+    or Unwritable.
     """
-    home = _private_folder(root)
+    private = _private_folder(root)
     try:
-        folder = os.path.join(home, os.path.basename(os.path.realpath(root)) or "checkpoint")
-        yield folder, tuple(_copied(root, *one, folder) for one in seen.items())
+        folder = os.path.join(private, os.path.basename(os.path.realpath(root)) or "checkpoint")
+        yield folder, tuple(_copied(root, *file, folder) for file in files.items())
     finally:
-        remove(home)
+        remove(private)
 
 
 def _private_folder(root: str) -> str:
-    """Return a new folder of this user alone.
-
-    Beside the checkpoint, where blocks can be shared, or else where temporary files go.
-    """
+    """Create a folder for this user alone: beside the checkpoint, or among temporary files."""
     parent = os.path.dirname(os.path.realpath(root))
     try:
         return tempfile.mkdtemp(prefix=".ckpt-upload-", dir=parent)
@@ -112,7 +100,7 @@ def _private_folder(root: str) -> str:
             return tempfile.mkdtemp(prefix="ckpt-upload-")
 
 
-def _copied(root: str, path: str, identity: FileIdentity, folder: str) -> Frozen:
+def _copied(root: str, path: str, identity: FileIdentity, folder: str) -> UploadedFile:
     target = os.path.join(folder, path)
     with writing(target):
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
@@ -121,6 +109,6 @@ def _copied(root: str, path: str, identity: FileIdentity, folder: str) -> Frozen
             with open_unchanged(os.path.join(root, path), identity) as descriptor:
                 copy_range(descriptor, copy, 0, identity.size, 0)
             os.fchmod(copy, 0o400)
-            return Frozen(path, identity.size, *sums_of_file(copy, identity.size, target))
+            return UploadedFile(path, identity.size, *sums_of_file(copy, identity.size, target))
         finally:
             os.close(copy)

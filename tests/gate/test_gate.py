@@ -59,7 +59,7 @@ SETTINGS = st.builds(
     ),
     today=st.just("2026-01-01"),
 )
-HIDE = Suppression("CK811", "known", path="train_config.json", place="suppress[0]")
+HIDE = Suppression("CK811", "known", path="train_config.json", key="suppress[0]")
 
 
 def verification(found: list[Finding], asked: tuple[str, ...] = ("CK301",)) -> Verification:
@@ -112,13 +112,13 @@ def test_a_suppression_hides_what_it_names_until_its_day_and_an_idle_one_is_told
     assert not later.passes
     assert any(
         finding.code == STALE
-        and "ran out on 2026-01-01: what it hid is a finding again" in finding.what
+        and "expired on 2026-01-01: what it hid is reported again" in finding.what
         for finding in later.verification.findings
     )
     idle = decide(verification([], asked=("CK811",)), "generic", settings)
     assert idle.passes
     assert [finding.what for finding in idle.verification.findings] == [
-        "the suppression of CK811 hides nothing"
+        "the suppression of CK811 matches nothing"
     ]
 
 
@@ -174,7 +174,7 @@ def test_settings_are_read_from_here_and_never_from_inside_the_checkpoint(
     assert [finding.code for finding in gate(".").refused] == ["CK804"]
     with pytest.raises(
         errors.SettingsInvalid,
-        match="lies inside the checkpoint that it would judge; keep the settings outside",
+        match="is inside the checkpoint that it would be applied to; move the settings outside",
     ):
         read_settings("ckpt.toml", ".")
     (tmp_path / "link.toml").symlink_to(folder / "ckpt.toml")
@@ -185,26 +185,36 @@ def test_settings_are_read_from_here_and_never_from_inside_the_checkpoint(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a = 1\nprofile = x y\n", r"is no TOML: .*line 2"),
-        ('profile = "x"', "profile: there is no profile 'x'; there are lerobot"),
-        ('colour = "x"', "colour: is none of profile, suppress"),
+        ("a = 1\nprofile = x y\n", r"is not valid TOML: .*line 2"),
+        (
+            'profile = "x"',
+            'profile: unknown profile "x"; expected lerobot, transformers or generic',
+        ),
+        (
+            'supress = "x"',
+            'unknown key "supress"; expected profile, suppress, severity or allow',
+        ),
+        ("allow.globs = []", 'allow: unknown key "globs"; expected files'),
         ('[[suppress]]\ncode = "CK811"', r"suppress\[0\]\.reason: is missing"),
         (
             '[[suppress]]\ncode = "CK999"\nreason = "x"',
-            r"suppress\[0\]\.code: there is no rule CK999; `ckpt rules` lists them",
+            r"suppress\[0\]\.code: unknown rule \"CK999\"; list all rules: ckpt rules",
         ),
         ('[[suppress]]\ncode = "CK811"\nreason = " "', "is empty"),
         (
             '[[suppress]]\ncode = "CK811"\nreason = "x"\nexpires = "soon"',
-            r"expires: 'soon' is no day; write it as 2027-01-31",
+            r"expires: \"soon\" is not a date; write it as 2027-01-31",
         ),
         (
             '[[suppress]]\ncode = "CK811"\nreason = "x"\npaths = "soon"',
-            r"suppress\[0\]\.paths: is none of",
+            r"suppress\[0\]: unknown key \"paths\"; expected code, path, subject, reason or ",
         ),
-        ('severity.CK811 = "off"', "severity.CK811: 'off' is none of error, warning, note"),
-        ("allow.files = 1", "allow.files: is no list"),
-        ("suppress = [1]", r"suppress\[0\]: is no table"),
+        (
+            'severity.CK811 = "off"',
+            'severity.CK811: unknown severity "off"; expected error, warning or note',
+        ),
+        ("allow.files = 1", "allow.files: expected a list"),
+        ("suppress = [1]", r"suppress\[0\]: expected a table"),
     ],
 )
 def test_settings_that_are_wrong_say_where_and_what_next(
@@ -219,10 +229,11 @@ def test_settings_that_are_wrong_say_where_and_what_next(
 
 
 def test_good_settings_are_good_by_the_schema_too() -> None:
-    text = 'profile = "lerobot"\n[[suppress]]\ncode = "personal-path"\nreason = "x"\nexpires = 2027-01-01\n[severity]\nCK811 = "note"\n[allow]\nfiles = ["*.x"]\n'
+    suppress = '[[suppress]]\ncode = "personal-path"\nreason = "x"\nexpires = 2027-01-01\n'
+    text = f'profile = "lerobot"\n{suppress}[severity]\nCK811 = "note"\n[allow]\nfiles = ["*.x"]\n'
     value = tomllib.loads(text)
     assert settings_of(value, "ckpt.toml").suppress == (
-        Suppression("CK811", "x", expires="2027-01-01", place="suppress[0]"),
+        Suppression("CK811", "x", expires="2027-01-01", key="suppress[0]"),
     )
     value["suppress"][0]["expires"] = dt.date(2027, 1, 1).isoformat()
     jsonschema.validate(value, schemas.load("settings"))
@@ -247,6 +258,23 @@ def test_the_exit_code_says_passed_refused_or_nothing_checked(
         errors.UnknownSelection, match="there is no profile 'x'; name one of lerobot"
     ):
         gate("good", profile="x")
+
+
+def test_verify_reads_leniently_what_the_safetensors_library_accepts_and_the_gate_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def indent(folder: Path) -> None:
+        path = folder / "model.safetensors"
+        data = path.read_bytes()
+        length = int.from_bytes(data[:8], "little")
+        path.write_bytes((length + 1).to_bytes(8, "little") + b" " + data[8:])
+
+    folder = str(changed(tmp_path / "it", both(carded, indent)))
+    assert main(["verify", folder]) == 1
+    assert "CK138" in capsys.readouterr().out
+    assert main(["verify", folder, "--lenient"]) == main(["verify", str(NORMAL)]) == 0
+    assert api.verify(folder, lenient=True, reference=folder).findings == ()
+    assert "CK138" in {finding.code for finding in gate(folder, settings=NOTHING).refused}
 
 
 @pytest.mark.parametrize("output_format", ["text", "json", "markdown", "junit", "sarif", "github"])
@@ -286,10 +314,7 @@ def test_a_folder_without_weights_is_judged_and_never_passes(tmp_path: Path) -> 
     (tmp_path / "notes.md").write_text("text")
     verdict = gate(str(tmp_path), settings=NOTHING)
     assert {finding.code for finding in verdict.refused} == {"CK813", "CK816"}
-    assert any(
-        skip.reason == "there is no checkpoint that can be read"
-        for skip in verdict.verification.skipped
-    )
+    assert any(skip.reason == "no readable checkpoint" for skip in verdict.verification.skipped)
 
 
 def test_a_single_file_is_judged_alone(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Secrets are found wherever they stand and however they are spelled, and what is printed of them could not be used.
+"""Secrets are found wherever they are and however they are spelled.
 
-The secrets are drawn by a seeded generator: Hypothesis shrinks to AAAA, which stands for a secret
+What is printed of them could not be used. The secrets are drawn by a seeded generator: Hypothesis shrinks to AAAA, which stands for a secret
 and is none.
 """
 

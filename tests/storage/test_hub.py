@@ -189,9 +189,9 @@ def test_verifying_and_gating_find_the_same_from_afar(hub: HubServer, tmp_path: 
             *VALUES,
         }
     (skipped,) = {skip.reason for skip in afar.skipped if skip.code in {"CK805", "CK806", "CK814"}}
-    assert skipped == "it is about permissions and links, which files on the Hub do not have"
+    assert skipped == "about permissions and links, which files on the Hub do not have"
     assert {skip.reason for skip in afar.skipped if skip.code in VALUES} == {
-        "values are not read from the Hub: download the checkpoint for that"
+        "tensor values are not read from the Hub; download the checkpoint"
     }
     assert any(finding.code == "CK810" for finding in afar.findings)
     assert all(secret.decode() not in str(finding) for finding in afar.findings)

@@ -23,7 +23,7 @@ from tests.support.hub.server import Fault, HubServer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ckpt_tools.upload.snapshot import Frozen
+    from ckpt_tools.upload.snapshot import UploadedFile
 
 ROOT = Path(__file__).parents[2]
 REPO = "tester/policy"
@@ -69,10 +69,8 @@ def test_exactly_the_files_arrive(hub: HubServer, out: Path) -> None:
     there = hub.files(REPO)
     there.pop(".gitattributes")
     assert there == before == contents(out)
-    assert (
-        f"{len(before)} files are on the Hub as they were checked: {hub.endpoint}/{REPO}/commit/{hub.commits(REPO)[0].id}"
-        in done.stdout
-    )
+    commit = f"{hub.endpoint}/{REPO}/commit/{hub.commits(REPO)[0].id}"
+    assert f"uploaded and compared {len(before)} files: {commit}" in done.stdout
     assert "Uploaded" in done.stdout
     assert leftovers(out) == []
     assert ckpt(hub, out, REPO, "out").returncode == 0, "the repository holds the same already"
@@ -165,7 +163,7 @@ def test_a_dirty_one_is_refused_without_a_request(
     spoil(out)
     done = ckpt(hub, out, REPO, "out")
     assert done.returncode == 1, done.stderr
-    assert done.stderr == "ckpt: out: refused by the gate, nothing was sent\n"
+    assert done.stderr == "ckpt: out: failed the gate; nothing was sent\n"
     assert "CK" in done.stdout
     assert not hub.requests
     assert leftovers(out) == []
@@ -201,10 +199,7 @@ def test_what_would_send_something_else_is_refused(
 ) -> None:
     done = ckpt(hub, out, REPO, "out", "--", argument, "*.json")
     assert done.returncode == 2
-    assert (
-        "would send something else than what is checked; put what you want to send into a folder of its own"
-        in done.stderr
-    )
+    assert "would send something other than what is checked; copy what you" in done.stderr
     assert not hub.requests
 
 
@@ -245,7 +240,7 @@ def test_a_file_that_changes_after_the_gate_is_never_sent(
     out: Path, monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[Path], None]
 ) -> None:
     sent: list[str] = []
-    gate = _upload._gate
+    gate = _upload.gate
 
     def gate_then_change(where: str, **options: object) -> object:
         verdict = gate(where, **options)  # type: ignore[arg-type]  # passed on
@@ -253,7 +248,7 @@ def test_a_file_that_changes_after_the_gate_is_never_sent(
             change(out / name)
         return verdict
 
-    monkeypatch.setattr(_upload, "_gate", gate_then_change)
+    monkeypatch.setattr(_upload, "gate", gate_then_change)
     monkeypatch.setattr(hf_cli, "send", lambda *_: sent.append("sent"))
     with pytest.raises(CkptError) as raised:
         _upload.upload(REPO, str(out))
@@ -288,13 +283,13 @@ def test_the_copy_is_private_read_only_and_checked(
 ) -> None:
     seen: list[tuple[int, set[int]]] = []
     gated: list[str] = []
-    gate = _upload._gate
+    gate = _upload.gate
 
     def note(where: str, **options: object) -> object:
         gated.append(where)
         return gate(where, **options)  # type: ignore[arg-type]  # passed on
 
-    def send(_repo: str, folder: str, *_: object) -> hf_cli.Sent:
+    def send(_repo: str, folder: str, *_: object) -> hf_cli.Commit:
         assert gated[-1] == folder
         seen.append(
             (
@@ -303,9 +298,9 @@ def test_the_copy_is_private_read_only_and_checked(
             )
         )
         assert contents(Path(folder)) == contents(out)
-        return hf_cli.Sent(REPO, "model", "0" * 40, "url")
+        return hf_cli.Commit(REPO, "model", "0" * 40, "url")
 
-    monkeypatch.setattr(_upload, "_gate", note)
+    monkeypatch.setattr(_upload, "gate", note)
     monkeypatch.setattr(hf_cli, "send", send)
     monkeypatch.setattr(hf_cli, "compare", lambda *_: None)
     done = _upload.upload(REPO, str(out))
@@ -317,8 +312,8 @@ def test_the_copy_is_private_read_only_and_checked(
 # --- what the Hub says afterwards -----------------------------------------------------------------
 
 
-def frozen(out: Path) -> tuple[Frozen, ...]:
-    return snapshot.frozen(str(out), snapshot.look(str(out), snapshot.files_below(str(out))))
+def frozen(out: Path) -> tuple[UploadedFile, ...]:
+    return snapshot.hashed(str(out), snapshot.identities(str(out), snapshot.files_below(str(out))))
 
 
 @pytest.mark.parametrize(
@@ -342,12 +337,13 @@ def test_the_hub_is_asked_what_it_has(
     commit = hub.add_repo(
         REPO, {path: data for path, data in (contents(out) | change).items() if data is not None}
     )
-    sent = hf_cli.Sent(REPO, "model", commit, f"{hub.endpoint}/{REPO}/commit/{commit}")
+    sent = hf_cli.Commit(REPO, "model", commit, f"{hub.endpoint}/{REPO}/commit/{commit}")
     if not words:
         hf_cli.compare(sent, frozen(out), hub.token)
         return
     with pytest.raises(
-        WrittenWrong, match=f"something else than what was checked: {words}; do not use this commit"
+        WrittenWrong,
+        match=f"something other than what was checked: {words}; do not use this commit",
     ):
         hf_cli.compare(sent, frozen(out), hub.token)
 
@@ -356,16 +352,16 @@ def test_a_hub_that_does_not_say_is_trouble(hub: HubServer, out: Path) -> None:
     hub.misbehave(Fault.SERVER_ERROR, times=20, path_contains="/tree/")
     done = ckpt(hub, out, REPO, "out")
     assert done.returncode == 2
-    assert "was uploaded, but the Hub does not say what it has" in done.stderr
+    assert "was uploaded, but the Hub did not list its files" in done.stderr
 
 
 def test_a_client_that_names_no_commit_is_told_of() -> None:
-    with pytest.raises(WrittenWrong, match="hf named no commit"):
-        hf_cli._sent(REPO, "Uploaded")
+    with pytest.raises(WrittenWrong, match="hf printed no commit"):
+        hf_cli._commit(REPO, "Uploaded")
 
 
 def test_the_commit_is_found_in_what_the_client_says() -> None:
-    sent = hf_cli._sent(
+    sent = hf_cli._commit(
         "x",
         "\x1b[32m✓ Uploaded\x1b[0m\n  url: http://127.0.0.1:1/datasets/me/x/commit/"
         + "a" * 40

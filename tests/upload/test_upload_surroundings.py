@@ -58,9 +58,7 @@ def test_who_is_told_to_stop_leaves_no_copy_and_sends_no_more(
         running.send_signal(request_to_end)
         _, complaint = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert complaint.endswith(
-        "ckpt: interrupted; what was being written is there as a whole or not at all\n"
-    )
+    assert complaint.endswith("ckpt: interrupted; no partial output was left behind\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "out"]
     assert set(hub.files(REPO)) == {".gitattributes"}
 
@@ -81,6 +79,4 @@ def test_what_the_repository_holds_beside_is_named(hub: HubServer, tmp_path: Pat
     with start(hub, checkpoint(tmp_path / "out")) as running:
         _, complaint = running.communicate(timeout=300)
     assert running.returncode == 0, complaint
-    assert (
-        "the repository holds 1 more, which were there and were not checked: old.pkl" in complaint
-    )
+    assert "the repository already had 1 other file, not checked: old.pkl" in complaint
