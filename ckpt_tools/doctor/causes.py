@@ -17,10 +17,10 @@ from ckpt_tools.doctor.setting_causes import KEYS, of_setting
 from ckpt_tools.doctor.side_by_side import modes, setting
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.parse_rules import PARSE_RULES
-from ckpt_tools.rules.policy_config import shown
 from ckpt_tools.rules.processors import POST, PRE
 from ckpt_tools.strict_json.pointer import ABSENT
 from ckpt_tools.text import count
+from ckpt_tools.text import value as shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.doctor.model import Cause, CauseCode, Effect
-from ckpt_tools.rules.policy_config import is_integer, shown
+from ckpt_tools.rules.policy_config import is_integer
 from ckpt_tools.strict_json.pointer import ABSENT
+from ckpt_tools.text import value as shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

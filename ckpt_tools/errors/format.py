@@ -1,4 +1,4 @@
-"""What whoever wrote the file must mend."""
+"""Files that are not what their format requires; each class is a rule of `rules/parse_rules`."""
 
 from __future__ import annotations
 
@@ -6,103 +6,103 @@ from ckpt_tools.errors.error import CkptError
 
 
 class FormatError(CkptError):
-    """Bytes or text that are not what the format asks for."""
+    """Bytes or text that break their format."""
 
 
 class HeaderError(FormatError):
-    """A safetensors header that the reference library refuses too."""
+    """A safetensors header that the reference library refuses, too."""
 
     hint = "the file is damaged, cut short or not safetensors: fetch or save it again"
 
 
 class HeaderTooSmall(HeaderError):
-    """A safetensors file starts with 8 bytes that hold the header's length."""
+    """File too short for the 8 bytes with the header's length."""
 
 
 class HeaderTooLarge(HeaderError):
-    """A header has at most 100,000,000 bytes."""
+    """Header of more than 100,000,000 bytes."""
 
 
 class HeaderPastEnd(HeaderError):
-    """A header ends inside the file."""
+    """Header that ends after the end of the file."""
 
 
 class HeaderNotUtf8(HeaderError):
-    """A header is UTF-8."""
+    """Header that is not UTF-8."""
 
 
 class HeaderNotJson(HeaderError):
-    """A header is JSON (RFC 8259), nested at most 127 deep."""
+    """Header that is not JSON (RFC 8259), or nested more than 127 deep."""
 
 
 class HeaderNotObject(HeaderError):
-    """A header is a JSON object."""
+    """Header that is not a JSON object."""
 
 
 class MetadataInvalid(HeaderError):
-    """`__metadata__` maps strings to strings."""
+    """`__metadata__` that does not map strings to strings."""
 
 
 class MetadataRepeated(HeaderError):
-    """`__metadata__` stands once."""
+    """`__metadata__` occurs more than once."""
 
 
 class EntryInvalid(HeaderError):
-    """A tensor's entry is an object with dtype, shape and data_offsets."""
+    """Tensor entry that is not an object with dtype, shape and data_offsets."""
 
 
 class FieldMissing(HeaderError):
-    """A tensor's entry has dtype, shape and data_offsets."""
+    """Tensor entry without dtype, shape or data_offsets."""
 
 
 class FieldRepeated(HeaderError):
-    """Each field of a tensor's entry stands once."""
+    """Tensor entry with a repeated field."""
 
 
 class DtypeUnknown(HeaderError):
-    """A tensor's dtype is one of the format's."""
+    """Unknown dtype."""
 
     hint = "the file is damaged, or a newer safetensors wrote it: `ckpt --version` names the format version this tool knows"
 
 
 class ShapeInvalid(HeaderError):
-    """A shape is a list of whole numbers from 0 to 2^64-1."""
+    """Shape that is not a list of integers from 0 to 2^64-1."""
 
 
 class OffsetsInvalid(HeaderError):
-    """data_offsets are two whole numbers from 0 to 2^64-1."""
+    """data_offsets that are not two integers from 0 to 2^64-1."""
 
 
 class OffsetsReversed(HeaderError):
-    """A tensor ends no earlier than it begins."""
+    """Tensor that ends before it begins."""
 
 
 class PayloadGap(HeaderError):
-    """Tensors follow each other without a gap."""
+    """Gap between two tensors."""
 
 
 class PayloadOverlap(HeaderError):
-    """Tensors do not overlap."""
+    """Tensors that overlap."""
 
 
 class SizeMismatch(HeaderError):
-    """A tensor has as many bytes as its shape and dtype ask for."""
+    """Tensor with another number of bytes than its shape and dtype need."""
 
 
 class SizeFractional(HeaderError):
-    """A tensor fills whole bytes."""
+    """Tensor that does not fill whole bytes."""
 
 
 class SizeOverflow(HeaderError):
-    """A tensor's size in bits fits 64 bits."""
+    """Tensor whose size in bits does not fit 64 bits."""
 
 
 class PayloadTruncated(HeaderError):
-    """The file holds every byte its header names."""
+    """File shorter than its header says."""
 
 
 class PayloadTrailing(HeaderError):
-    """The file ends where its last tensor ends."""
+    """Bytes after the last tensor."""
 
 
 class SpecificationError(FormatError):
@@ -112,68 +112,65 @@ class SpecificationError(FormatError):
 
 
 class TensorRepeated(SpecificationError):
-    """A tensor name stands once; the reference keeps the last."""
+    """Repeated tensor name; the reference library keeps the last."""
 
 
 class MetadataKeyRepeated(SpecificationError):
-    """A metadata key stands once; the reference keeps the last."""
+    """Repeated metadata key; the reference library keeps the last."""
 
 
 class MetadataNull(SpecificationError):
-    """`__metadata__` is an object; the reference reads null as absent."""
+    """`__metadata__` that is null; the reference library reads it as absent."""
 
 
 class FieldUnknown(SpecificationError):
-    """A tensor's entry has no fields but dtype, shape and data_offsets.
-
-    The reference drops others.
-    """
+    """Tensor entry with an unknown field; the reference library drops it."""
 
 
 class EntryPositional(SpecificationError):
-    """A tensor's entry is an object; the reference reads [dtype, shape, data_offsets] too."""
+    """Tensor entry that is an array; the reference library reads it."""
 
 
 class DtypeWrapped(SpecificationError):
-    """A dtype is a string. (The reference reads {"F32": null} too.)."""
+    """Dtype that is an object; the reference library reads it."""
 
 
 class NameWithNul(SpecificationError):
-    """A name holds no NUL character; the reference reads it; C readers cut it short."""
+    """Tensor name with a NUL character; readers in C cut it short."""
 
 
 class HeaderIndented(SpecificationError):
-    """A header starts with `{`; the reference skips blanks before it."""
+    """Header that does not start with `{`; the reference library skips whitespace."""
 
 
 class IndexInvalid(FormatError):
-    """A shard index, or an index and shards that disagree."""
+    """Invalid shard index."""
 
     hint = "the shards and the index were not written together: fetch or save them again"
 
 
 class ShardMissing(IndexInvalid):
-    """Every shard that the index names is there."""
+    """Shard of the index that is missing."""
 
 
 class ShardOrphan(IndexInvalid):
-    """Every shard in the folder is named by the index."""
+    """Shard that the index does not name."""
 
 
 class ShardListedTwice(IndexInvalid):
-    """A shard is named in one spelling."""
+    """Shard that the index spells in two ways."""
 
 
 class TensorNotInIndex(IndexInvalid):
-    """Every tensor in a shard is in the index."""
+    """Tensor of a shard that the index does not name."""
 
 
 class TensorNotInShard(IndexInvalid):
-    """Every tensor in the index is in the shard it names."""
+    """Tensor that is not in the shard that the index names."""
 
 
 class TensorInTwoShards(IndexInvalid):
-    """A tensor is in one shard."""
+    """Tensor in two shards."""
 
 
 class JsonInvalid(FormatError):
@@ -183,29 +180,29 @@ class JsonInvalid(FormatError):
 
 
 class JsonSyntax(JsonInvalid):
-    """JSON text follows RFC 8259.
+    """Invalid JSON.
 
-    No NaN, no Infinity, no lone surrogates, numbers that fit a double.
+    NaN, Infinity, lone surrogates and numbers beyond a double are invalid, too.
     """
 
 
 class JsonKeyRepeated(JsonInvalid):
-    """A key stands once in an object; Python keeps the last and hides the first."""
+    """Repeated key in a JSON object; Python keeps the last and hides the first."""
 
 
 class JsonTooDeep(JsonInvalid):
-    """JSON text is nested at most 127 deep."""
+    """JSON nested more than 127 deep."""
 
 
 class JsonNotObject(JsonInvalid):
-    """The file holds a JSON object."""
+    """JSON file that is not an object."""
 
 
 class JsonNotUtf8(JsonInvalid):
-    """JSON files are UTF-8 without a byte order mark."""
+    """JSON file that is not UTF-8, or starts with a byte order mark."""
 
 
 class PathEscapes(FormatError):
-    """A path written in a checkpoint's file stays inside the checkpoint's folder."""
+    """Path that leads out of the checkpoint's folder."""
 
     hint = "it can make a reader open any file: do not use this checkpoint"

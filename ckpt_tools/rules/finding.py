@@ -36,7 +36,7 @@ class Need(StrEnum):
 
 
 class Finding(NamedTuple):
-    """One problem: `what` is wrong with `subject` (a tensor, a JSON pointer, "" for all) of `path`."""
+    """One problem: what is wrong with `subject` (tensor, JSON pointer, "" for all) of a file."""
 
     code: str
     severity: Severity

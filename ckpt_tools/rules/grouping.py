@@ -1,28 +1,25 @@
-"""What rules say of many tensors at once.
-
-One finding for each part of the model, with count, bytes and the first name.
-"""
+"""What rules report about many tensors: one finding a part of the model, with its totals."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.dtype import FLOATS
 from ckpt_tools.checkpoint.names import fold
+from ckpt_tools.rules.rule import Violation
 from ckpt_tools.text import count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ckpt_tools.checkpoint.model import Checkpoint, Tensor
     from ckpt_tools.families.family import Family
-    from ckpt_tools.rules.rule import Subject
-    from ckpt_tools.values.model import Measurement
+    from ckpt_tools.rules.finding import Severity
+    from ckpt_tools.rules.remedy import Remedy
 
 
 def by_part[T](family: Family, named: Iterable[tuple[str, T]]) -> Iterator[tuple[str, list[T]]]:
-    """Yield (part of the model in words, members), in the family's order."""
+    """Yield (title of a part of the model, its members), in the family's order."""
     members: defaultdict[str, list[T]] = defaultdict(list)
     for name, item in named:
         members[family.component(name)].append(item)
@@ -32,60 +29,34 @@ def by_part[T](family: Family, named: Iterable[tuple[str, T]]) -> Iterator[tuple
 
 
 def parts(family: Family, tensors: Iterable[Tensor]) -> Iterator[tuple[str, list[Tensor]]]:
-    """Yield (part of the model in words, its tensors), in the family's order."""
+    """Yield (title of a part of the model, its tensors), in the family's order."""
     return by_part(family, ((tensor.name, tensor) for tensor in tensors))
 
 
 def amount(tensors: Sequence[Tensor]) -> str:
-    """Return how many tensors of how many bytes."""
-    return f"{count(len(tensors), 'tensor')}, {count(sum(tensor.nbytes for tensor in tensors), 'byte')}"
+    """Return the number of tensors and of their bytes: "3 tensors, 144 bytes"."""
+    nbytes = sum(tensor.nbytes for tensor in tensors)
+    return f"{count(len(tensors), 'tensor')}, {count(nbytes, 'byte')}"
 
 
 def first(names: Iterable[str]) -> str:
-    """Return the first of the names, numbers folded into ranges where others differ only in them."""
+    """Return the first name, with ranges for the numbers in which other names differ."""
     return next(iter(fold(names)), "")
 
 
-def first_of(tensors: Iterable[Tensor]) -> str:
-    """Return the first tensor's name, folded."""
-    return first(tensor.name for tensor in tensors)
-
-
-def place(tensors: Iterable[Tensor]) -> str:
-    """Return the file that all the tensors are in, "" where they are in several."""
+def about(
+    tensors: Iterable[Tensor],
+    what: str,
+    remedy: str | Remedy = "",
+    severity: Severity | None = None,
+) -> Violation:
+    """Return a violation by tensors: its path is the file that has all of them, if one has."""
+    tensors = tuple(tensors)
     files = {tensor.shard for tensor in tensors}
-    return files.pop() if len(files) == 1 else ""
+    path = files.pop() if len(files) == 1 else ""
+    return Violation(what, path, first(tensor.name for tensor in tensors), remedy, severity)
 
 
 def only_file(checkpoint: Checkpoint) -> str:
-    """Return the weight file where there is one, "" where there are several."""
+    """Return the path of the weight file where there is one, "" where there are several."""
     return checkpoint.weights[0].path if len(checkpoint.weights) == 1 else ""
-
-
-def by_file(
-    subject: Subject, wrong: Callable[[Tensor, Measurement], bool]
-) -> Iterator[tuple[str, list[tuple[Tensor, Measurement]]]]:
-    """Yield (file, its tensors of which `wrong` is true with their facts) for every weight file that has any."""
-    facts = subject.facts or {}
-    for file in subject.checkpoint.weights:
-        found = [
-            (tensor, facts[tensor.name])
-            for tensor in file.tensors
-            if tensor.name in facts and wrong(tensor, facts[tensor.name])
-        ]
-        if found:
-            yield file.path, found
-
-
-def is_matrix(tensor: Tensor) -> bool:
-    """Whether training fills a tensor with many numbers: floats, in two dimensions or more.
-
-    One row is none: a mask token, a single type of token.
-    """
-    return tensor.dtype in FLOATS and sum(size > 1 for size in tensor.shape) > 1
-
-
-def some(found: list[tuple[Tensor, Measurement]]) -> str:
-    """Return how many tensors, and which the first are."""
-    names = list(fold(tensor.name for tensor, _ in found))
-    return f"{count(len(found), 'tensor')} ({names[0]}{', …' * (len(names) > 1)})"

@@ -1,19 +1,17 @@
-"""What rules about a policy's JSON files share.
+"""A policy's JSON files: config, features, and the check against a shipped schema.
 
-Its config and features, words for values, and what a shipped schema does not allow.
-
-`departures` reads the part of JSON Schema that the shipped schemas of checkpoint files use. The
-jsonschema library takes longer to import than a whole verification; a test holds the two against
-each other.
+`departures` reads the part of JSON Schema that the schemas of checkpoint files use. Importing the
+jsonschema library takes longer than a whole verification; a test compares the two.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from typing import TYPE_CHECKING, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from ckpt_tools.strict_json.parse import escape
+from ckpt_tools.text import count
+from ckpt_tools.text import value as shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,29 +24,22 @@ STATE, ACTION = "observation.state", "action"
 MODES = ("IDENTITY", "MEAN_STD", "MIN_MAX", "QUANTILES", "QUANTILE10")
 KINDS = ("STATE", "VISUAL", "ENV", "ACTION", "REWARD", "LANGUAGE")
 DEFAULT_MODES = {"VISUAL": "IDENTITY", "STATE": "MEAN_STD", "ACTION": "MEAN_STD"}
-"""What SmolVLA's config has where config.json says nothing."""
+"""SmolVLA's own modes, where config.json has none."""
 
-_WIDTH = 60
 _LOCAL = re.compile(r"[/~]|\.\.?(?:[/\\]|$)|[A-Za-z]:[/\\]|\\\\|file:", re.ASCII)
 _HUB = re.compile(r"[\w.-]+(?:/[\w.-]+)?", re.ASCII)
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.ASCII)
 
 
 class Feature(NamedTuple):
-    """A well-formed feature of a policy.
-
-    What kind of thing it is, and its shape without the batch.
-    """
+    """A well-formed feature of a policy: its kind, and its shape without the batch."""
 
     kind: str
     shape: tuple[int, ...]
 
 
 class Departure(NamedTuple):
-    """What a schema does not allow: where, and what is wrong with it.
-
-    `unknown` says that it is a key that must not be there.
-    """
+    """Something that a schema does not allow; `unknown`: a key that must not exist."""
 
     pointer: str
     what: str
@@ -56,35 +47,28 @@ class Departure(NamedTuple):
 
 
 def value_of(subject: Subject, path: str) -> Mapping[str, object]:
-    """Return the object in the JSON file `path`, an empty one where there is no such file."""
+    """Return the object in the JSON file `path`, an empty one without such a file."""
     document = subject.checkpoint.document(path)
     return document.value if document else {}
 
 
-def is_integer(value: object) -> TypeGuard[int]:
-    """Whether LeRobot takes a value for an integer without a second look.
+def reserved_fields(subject: Subject) -> tuple[str, ...]:
+    """Return the fields of reflow training, which stock LeRobot refuses."""
+    return subject.family.cleaning.reserved if subject.family.cleaning else ()
 
-    JSON's true is none, and neither is 10.0.
-    """
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Whether LeRobot reads a value as an integer; true and 10.0 are none."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def shown(value: object) -> str:
-    """Return a JSON value on one line, cut where it is long."""
-    text = json.dumps(value)
-    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
-
-
 def is_outside(text: object) -> bool:
-    """Whether a string is a path that says where something lies on somebody's machine.
-
-    Absolute, in a home, or up and out.
-    """
+    """Whether a string is a path on one machine: absolute, in a home folder, or upwards."""
     return isinstance(text, str) and _LOCAL.match(text) is not None
 
 
 def is_local_model(text: object) -> bool:
-    """Whether a string that should name a model on the Hub is a path instead."""
+    """Whether a string where a model's name on the Hub belongs is a local path."""
     return (
         isinstance(text, str)
         and text != ""
@@ -93,7 +77,7 @@ def is_local_model(text: object) -> bool:
 
 
 def features(value: object) -> dict[str, Feature]:
-    """Return the well-formed features in what should be an object of them."""
+    """Return the well-formed features of an object, which may be anything."""
     found: dict[str, Feature] = {}
     for name, feature in value.items() if isinstance(value, dict) else ():
         kind, shape = (
@@ -112,13 +96,13 @@ def features(value: object) -> dict[str, Feature]:
 
 
 def modes(value: object) -> dict[str, str]:
-    """Return the known normalisation modes by kind of feature, in what should be an object of them."""
+    """Return the known normalization modes by kind of feature of an object, or of anything."""
     items = value.items() if isinstance(value, dict) else ()
     return {kind: mode for kind, mode in items if isinstance(mode, str) and mode in MODES}
 
 
 def config_modes(subject: Subject) -> dict[str, str]:
-    """Return the normalisation modes that config.json says, SmolVLA's own where it says nothing."""
+    """Return the normalization modes of config.json, SmolVLA's own where it has none."""
     config = value_of(subject, CONFIG)
     return (
         modes(config["normalization_mapping"])
@@ -149,7 +133,7 @@ def _checked(
     value: object, part: object, schema: Mapping[str, object], pointer: str
 ) -> Iterator[Departure]:
     rule = _resolved(part, schema)
-    wrong = _of_itself(value, rule)
+    wrong = _fault(value, rule)
     if wrong:
         yield Departure(pointer, wrong)
     elif isinstance(value, dict):
@@ -159,73 +143,55 @@ def _checked(
             yield from _checked(item, rule.get("items", {}), schema, f"{pointer}/{number}")
 
 
-def _resolved(part: object, schema: Mapping[str, object]) -> dict[str, object]:
+def _resolved(part: object, schema: Mapping[str, object]) -> dict[str, Any]:
     """Return a part of a schema, or the definition that it refers to."""
-    rule = part if isinstance(part, dict) else {}
-    reference, definitions = rule.get("$ref"), schema.get("$defs")
-    found = (
-        definitions.get(str(reference).removeprefix("#/$defs/"))
-        if reference and isinstance(definitions, dict)
-        else rule
-    )
-    return found if isinstance(found, dict) else {}
+    rule: Any = part if isinstance(part, dict) else {}
+    definitions = schema.get("$defs")
+    if "$ref" in rule and isinstance(definitions, dict):
+        rule = definitions.get(str(rule["$ref"]).removeprefix("#/$defs/"))
+    return rule if isinstance(rule, dict) else {}
 
 
-def _of_itself(value: object, rule: Mapping[str, object]) -> str:
-    """Return what is wrong with a value, whatever it holds; "" for nothing."""
+def _fault(value: object, rule: Mapping[str, Any]) -> str:
+    """Return what is wrong with a value itself, not with its items; "" for nothing."""
     expected = rule.get("type", [])
     allowed = expected if isinstance(expected, list) else [expected]
-    if allowed and not any(_is_a(value, str(name)) for name in allowed):
-        return f"is {shown(value)} where {' or '.join(map(str, allowed))} is expected"
+    if allowed and not any(_is_a(value, name) for name in allowed):
+        return f"is {shown(value)}, expected {' or '.join(allowed)}"
     choices = rule.get("enum", [rule["const"]] if "const" in rule else None)
-    if isinstance(choices, list) and not any(
+    if choices is not None and not any(
         type(value) is type(choice) and value == choice for choice in choices
     ):
-        return f"is {shown(value)} where {' or '.join(map(shown, choices))} is expected"
+        return f"is {shown(value)}, expected {' or '.join(map(shown, choices))}"
     low = rule.get("minimum")
-    if (
-        isinstance(low, int | float)
-        and isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and value < low
-    ):
-        return f"is {shown(value)}, and must be at least {low}"
-    least, most = (
-        rule.get("minItems", 0),
-        rule.get("maxItems", len(value) if isinstance(value, list) else 0),
-    )
-    if (
-        isinstance(value, list)
-        and isinstance(least, int)
-        and isinstance(most, int)
-        and not least <= len(value) <= most
-    ):
-        return f"has {len(value)} values where {least if least == most else f'{least} to {most}'} are expected"
+    if low is not None and _is_a(value, "number") and value < low:
+        return f"is {shown(value)}, expected at least {low}"
+    if isinstance(value, list):
+        least, most = rule.get("minItems", 0), rule.get("maxItems", len(value))
+        if not least <= len(value) <= most:
+            return f"has {count(len(value), 'item')}, expected {_span(least, most)}"
     return ""
 
 
-def _is_a(value: object, name: str) -> bool:
+def _span(least: int, most: int) -> str:
+    return str(least) if least == most else f"{least} to {most}"
+
+
+def _is_a(value: Any, name: str) -> TypeGuard[Any]:  # noqa: ANN401 - JSON is Any by nature
     return isinstance(value, _TYPES[name]) and (name == "boolean" or not isinstance(value, bool))
 
 
 def _of_object(
-    value: dict[str, object], rule: Mapping[str, object], schema: Mapping[str, object], pointer: str
+    value: dict[str, object], rule: Mapping[str, Any], schema: Mapping[str, object], pointer: str
 ) -> Iterator[Departure]:
-    known, more, required = (
-        rule.get("properties", {}),
-        rule.get("additionalProperties", True),
-        rule.get("required", []),
-    )
-    for key in required if isinstance(required, list) else ():
+    known, more = rule.get("properties", {}), rule.get("additionalProperties", True)
+    for key in rule.get("required", []):
         if key not in value:
-            yield Departure(f"{pointer}/{escape(key)}", "is not there, and must be")
+            yield Departure(f"{pointer}/{escape(key)}", "is missing")
     for key, item in value.items():
-        place = f"{pointer}/{escape(key)}"
-        if isinstance(known, dict) and key in known:
-            yield from _checked(item, known[key], schema, place)
-        elif more is False:
-            yield Departure(
-                place, "is no field that LeRobot knows here, whatever its value", unknown=True
-            )
+        at = f"{pointer}/{escape(key)}"
+        if more is False and key not in known:
+            what = "is an unknown field, which LeRobot refuses whatever its value"
+            yield Departure(at, what, unknown=True)
         else:
-            yield from _checked(item, more, schema, place)
+            yield from _checked(item, known.get(key, more), schema, at)

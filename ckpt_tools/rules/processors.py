@@ -1,9 +1,7 @@
-"""What rules about LeRobot's processors share.
+"""LeRobot's processors: their steps, and the normalization statistics with their numbers.
 
-Their steps, and the normalisation statistics with the numbers themselves.
-
-Numbers are decoded by the standard library: they are few, and numpy takes longer to import than a
-verification.
+The numbers are decoded by the standard library: they are few, and importing numpy takes longer than
+a verification.
 """
 
 from __future__ import annotations
@@ -32,19 +30,29 @@ WANTED = {
 }
 """The statistics that each mode reads."""
 
+COPY = "copy the processor and its state file from another checkpoint of the same run"
+
 _REGISTERED = """
-    absolute_actions_processor action_tokenizer_processor add_teleop_action_as_complementary_data add_teleop_action_as_info device_processor
-    eo1_conversation_template_processor eo1_qwen_processor evo1_action_processor evo1_pad_action_processor evo1_pad_state_processor
-    fastwam_action_toggle_processor gripper_penalty_processor groot_action_unpack_unnormalize_v2 groot_n1_7_action_decode_v1 groot_n1_7_pack_inputs_v1
-    groot_n1_7_vlm_encode_v1 gym_hil_adapter_processor image_crop_resize_processor intervention_action_processor isaaclab_arena_processor
-    libero_processor map_delta_action_to_robot_action map_tensor_to_delta_action_dict molmoact2_action_frame_transform molmoact2_clamp_action
-    molmoact2_clamp_normalized molmoact2_masked_normalizer molmoact2_masked_unnormalizer molmoact2_pack_inputs molmoact2_state_frame_transform
-    normalizer_processor numpy2torch_action_processor observation_processor pi05_prepare_state_tokenizer_processor_step
-    pi0_fast_prepare_state_tokenizer_processor_step pi0_new_line_processor policy_action_to_robot_action_processor relative_actions_processor
-    rename_observations_processor reward_classifier_processor robot_action_to_policy_action_processor smolvla_new_line_processor time_limit_processor
-    to_batch_processor to_batch_processor_action to_batch_processor_complementary_data to_batch_processor_observation tokenizer_processor
-    torch2numpy_action_processor unnormalizer_processor vla_jepa_binarize_gripper vla_jepa_clip_actions vla_jepa_pre_snap_gripper
-    wall_x_task_processor xvla_add_domain_id xvla_image_scale xvla_image_to_float xvla_imagenet_normalize xvla_rotation_6d_to_axis_angle
+    absolute_actions_processor action_tokenizer_processor add_teleop_action_as_complementary_data
+    add_teleop_action_as_info device_processor eo1_conversation_template_processor
+    eo1_qwen_processor evo1_action_processor evo1_pad_action_processor evo1_pad_state_processor
+    fastwam_action_toggle_processor gripper_penalty_processor groot_action_unpack_unnormalize_v2
+    groot_n1_7_action_decode_v1 groot_n1_7_pack_inputs_v1 groot_n1_7_vlm_encode_v1
+    gym_hil_adapter_processor image_crop_resize_processor intervention_action_processor
+    isaaclab_arena_processor libero_processor map_delta_action_to_robot_action
+    map_tensor_to_delta_action_dict molmoact2_action_frame_transform molmoact2_clamp_action
+    molmoact2_clamp_normalized molmoact2_masked_normalizer molmoact2_masked_unnormalizer
+    molmoact2_pack_inputs molmoact2_state_frame_transform normalizer_processor
+    numpy2torch_action_processor observation_processor pi05_prepare_state_tokenizer_processor_step
+    pi0_fast_prepare_state_tokenizer_processor_step pi0_new_line_processor
+    policy_action_to_robot_action_processor relative_actions_processor
+    rename_observations_processor reward_classifier_processor
+    robot_action_to_policy_action_processor smolvla_new_line_processor time_limit_processor
+    to_batch_processor to_batch_processor_action to_batch_processor_complementary_data
+    to_batch_processor_observation tokenizer_processor torch2numpy_action_processor
+    unnormalizer_processor vla_jepa_binarize_gripper vla_jepa_clip_actions
+    vla_jepa_pre_snap_gripper wall_x_task_processor xvla_add_domain_id xvla_image_scale
+    xvla_image_to_float xvla_imagenet_normalize xvla_rotation_6d_to_axis_angle
 """
 REGISTERED = frozenset(_REGISTERED.split())
 """The steps that stock LeRobot 0.6.1 knows when it loads a policy."""
@@ -55,11 +63,7 @@ _EPS = 1e-8
 
 
 class Step(NamedTuple):
-    """A step of a processor.
-
-    The file and the JSON pointer where it stands, its registered name ("" for none), and what it
-    says.
-    """
+    """A step of a processor: file, JSON pointer, registered name ("" for none), and its value."""
 
     path: str
     pointer: str
@@ -74,10 +78,7 @@ class Step(NamedTuple):
 
 
 class Statistic(NamedTuple):
-    """One statistic of a feature.
-
-    `numbers` is None for what is too large or of a dtype that nobody uses for it.
-    """
+    """One statistic of a feature; `numbers` is None for a large one, or an unusual dtype."""
 
     name: str
     shape: tuple[int, ...]
@@ -85,12 +86,10 @@ class Statistic(NamedTuple):
 
 
 class Normalizer(NamedTuple):
-    """A step that normalises or denormalises.
+    """A step that normalizes or denormalizes, with the statistics of its state file.
 
-    Its features, its modes, and the statistics in its state file by feature and kind.
-
-    `state` is None where there is no such file, `loose` are the names in it that have no feature
-    and kind.
+    `statistics` are by feature and kind. `state` is None where there is no such file, `loose` are
+    the names in it that have no feature and kind.
     """
 
     step: Step
@@ -102,7 +101,7 @@ class Normalizer(NamedTuple):
 
     @property
     def eps(self) -> float:
-        """What is added to a standard deviation before dividing by it."""
+        """The number that is added to a standard deviation before dividing by it."""
         found = self.step.config.get("eps", _EPS)
         return float(found) if isinstance(found, int | float) else _EPS
 
@@ -113,9 +112,9 @@ class Normalizer(NamedTuple):
 
 
 class Read(NamedTuple):
-    """What a step normalises at inference.
+    """A feature that a step normalizes at inference, with its statistics by kind.
 
-    The feature, its shape (None if nobody says), the mode, the statistics of it by kind.
+    `shape` is None where it is unknown.
     """
 
     feature: str
@@ -136,10 +135,7 @@ class Read(NamedTuple):
 
 
 def steps(subject: Subject, *paths: str) -> Iterator[Step]:
-    """Yield the steps of these processors, of both where none is named.
-
-    Whatever is no step is left out.
-    """
+    """Yield the steps of these processors, by default of both; other items are left out."""
     for path in paths or PROCESSORS:
         listed = value_of(subject, path).get("steps")
         for number, value in enumerate(listed if isinstance(listed, list) else ()):
@@ -148,10 +144,7 @@ def steps(subject: Subject, *paths: str) -> Iterator[Step]:
 
 
 def _name(step: dict[str, object]) -> str:
-    """Return a step's registered name.
-
-    A step of LeRobot's that is named by its class has one too.
-    """
+    """Return a step's registered name; LeRobot's own steps have one when named by class, too."""
     name = step.get(
         "registry_name", _CLASSES.get(str(step.get("class", "")).rpartition(".")[2], "")
     )
@@ -159,9 +152,9 @@ def _name(step: dict[str, object]) -> str:
 
 
 def normalizers(subject: Subject, path: str) -> Iterator[Normalizer]:
-    """Yield what normalises in the preprocessor, or denormalises in the postprocessor, with its statistics.
+    """Yield the steps that normalize (preprocessor) or denormalize (postprocessor).
 
-    A step that brings statistics in its settings reads no file, and is left out.
+    A step with statistics in its settings reads no file, and is left out.
     """
     for step in steps(subject, path):
         if step.name == (NORMALIZER if path == PRE else UNNORMALIZER) and not step.config.get(
@@ -189,9 +182,9 @@ def _state(subject: Subject, step: Step) -> TensorFile | None:
 def _statistics(
     state: TensorFile | None,
 ) -> tuple[dict[str, dict[str, Statistic]], tuple[str, ...]]:
-    """Return statistics as LeRobot reads them.
+    """Return (statistics by feature and kind, names without a kind) as LeRobot reads them.
 
-    The name up to its last dot is the feature, what follows the kind.
+    The name up to its last dot is the feature, the rest the kind.
     """
     found: dict[str, dict[str, Statistic]] = {}
     loose: list[str] = []
@@ -219,7 +212,7 @@ def _numbers(tensor: Tensor, payload: bytes | None) -> tuple[float, ...] | None:
 
 
 def read_at_inference(subject: Subject, normalizer: Normalizer) -> Iterator[Read]:
-    """Yield what a normalizer changes of an observation, or an unnormalizer of an action."""
+    """Yield the features of an observation, or the action, that the step changes."""
     config = value_of(subject, CONFIG)
     if normalizer.step.path == POST:
         feature = features(config.get("output_features")).get(ACTION) or normalizer.features.get(
@@ -244,20 +237,23 @@ def _read(
         yield Read(name, shape, kind, mode, normalizer.statistics.get(name, {}))
 
 
-def pairs(subject: Subject) -> Iterator[tuple[Normalizer, Read, tuple[Statistic, Statistic]]]:
-    """Yield every two statistics that inference reads together, with where they are read."""
+def reads(subject: Subject) -> Iterator[tuple[Normalizer, tuple[Read, ...]]]:
+    """Yield every step that normalizes or denormalizes, with what it reads at inference."""
     for path in PROCESSORS:
         for normalizer in normalizers(subject, path):
-            for read in read_at_inference(subject, normalizer):
-                if read.pair:
-                    yield normalizer, read, read.pair
+            yield normalizer, tuple(read_at_inference(subject, normalizer))
+
+
+def pairs(subject: Subject) -> Iterator[tuple[Normalizer, Read, tuple[Statistic, Statistic]]]:
+    """Yield every two statistics that inference reads together, with their step and feature."""
+    for normalizer, found in reads(subject):
+        for read in found:
+            if read.pair:
+                yield normalizer, read, read.pair
 
 
 def action_statistics(subject: Subject, path: str) -> dict[str, Statistic]:
-    """Return the statistics of the action that a processor reads, by kind.
-
-    Nothing where it reads none.
-    """
+    """Return the statistics of the action that a processor reads, by kind."""
     for normalizer in normalizers(subject, path):
         wanted = WANTED.get(normalizer.modes.get("ACTION", "IDENTITY"), ())
         return {
@@ -269,12 +265,12 @@ def action_statistics(subject: Subject, path: str) -> dict[str, Statistic]:
 
 
 def misnamed(normalizer: Normalizer, feature: str) -> str:
-    """Return the first name in the state file that looks like a statistic of `feature` under another key, "" for none."""
-    words = feature.replace(".", "_")
+    """Return the first name that looks like a statistic of `feature` under another key, or ""."""
+    suffix = feature.replace(".", "_")
     for key, kinds in normalizer.statistics.items():
         if (
             key != feature
-            and key.replace(".", "_").replace("-", "_").endswith(words)
+            and key.replace(".", "_").replace("-", "_").endswith(suffix)
             and key not in normalizer.features
         ):
             return next(iter(kinds.values())).name
@@ -282,10 +278,7 @@ def misnamed(normalizer: Normalizer, feature: str) -> str:
 
 
 def alike(a: Statistic, b: Statistic) -> bool:
-    """Whether two statistics are the same but for rounding to F32.
-
-    Those whose numbers are not known are.
-    """
+    """Whether two statistics are equal up to rounding to F32; unknown numbers count as equal."""
     if a.numbers is None or b.numbers is None:
         return True
     same = (

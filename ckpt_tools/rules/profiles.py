@@ -1,6 +1,6 @@
-"""What the gate asks of a checkpoint beside soundness.
+"""Profiles of the gate: which files a folder may have, which it must have, what its card contains.
 
-Which files may be in it, which must, what its card says. Chosen by name or by what the config says.
+A profile is chosen by name, or by the config.
 """
 
 from __future__ import annotations
@@ -13,19 +13,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ckpt_tools.rules.rule import Subject
 
 
 class Profile(NamedTuple):
-    """A destination's terms.
+    """What an upload may and must contain.
 
-    `allowed` are globs of files that may be uploaded, beside the texts of a licence: one without
-    `/` is held against the file's name, one with it against its path, in any case of letters.
-    `required` are globs of which each must be met by a file in the folder. `card` are the keys that
-    the README's front matter has; an item with `|` is met by any of them; () asks for no card.
-    `largest` bytes a file may have, `many` files a folder and `most` the whole.
+    `allowed` are globs of files that may be uploaded, besides license texts: one without `/`
+    matches the file's name, one with it the path, in any case of letters. Each glob of `required`
+    must match a file of the folder. `card` are the keys of the README's front matter; `a|b` is met
+    by either; () needs no card. `largest` is the most bytes of a file, `many` the most files of a
+    folder, `most` those of all.
     """
 
     name: str
@@ -40,17 +38,17 @@ class Profile(NamedTuple):
 _PAGES = ("*.md", ".gitattributes", ".gitignore")
 _PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.mp4")
 _TOKENIZERS = (
-    "vocab.txt", "vocab.bpe", "merges.txt", "tokenizer.model", "tokenizer.model.v[0-9]*", "spiece.model", "sentencepiece.model", "sentencepiece.bpe.model",
-    "*.spm", "*.tiktoken", "*.jinja",
+    "vocab.txt", "vocab.bpe", "merges.txt", "tokenizer.model", "tokenizer.model.v[0-9]*",
+    "spiece.model", "sentencepiece.model", "sentencepiece.bpe.model", "*.spm", "*.tiktoken",
+    "*.jinja",
 )  # fmt: skip
 _LEGAL = re.compile(
     r"(?:licen[cs]e|notice|citation|copying|authors)(?:[\w-]|\.\d)*(?:\.(?:md|txt|cff|bib|html|rst))?",
     re.IGNORECASE | re.ASCII,
 )
-"""Texts that every profile allows.
+"""Texts that every profile allows: LICENSE, LICENSE-MIT, CITATION.cff, but not LICENSE.onnx."""
 
-LICENSE, LICENSE-MIT, NOTICE.txt, CITATION.cff, but no LICENSE.onnx.
-"""
+_NEVER = r"(?!)"
 
 LEROBOT = Profile(
     name="lerobot",
@@ -101,9 +99,9 @@ def profile_of(subject: Subject) -> Profile:
 
 
 def is_collection(subject: Subject) -> bool:
-    """Whether a folder has weights that are no single checkpoint: a pipeline's parts, several LoRAs.
+    """Whether a folder has several models' weights: a pipeline's parts, several LoRAs.
 
-    The profile generic accepts it as it is.
+    The profile generic accepts it.
     """
     paths = [entry.path for entry in subject.entries or () if entry.kind in ("file", "link")]
     weights = [path for path in paths if path.endswith(".safetensors") and not is_state(path)]
@@ -120,15 +118,12 @@ def is_state(path: str) -> bool:
 
 
 def allows(profile: Profile, path: str) -> bool:
-    """Whether a file of that path may be uploaded under a profile, by its name."""
+    """Whether a profile allows a file, by its path."""
     return matches(path, profile.allowed) or _LEGAL.fullmatch(path.rpartition("/")[2]) is not None
 
 
 def matches(path: str, globs: tuple[str, ...]) -> bool:
-    """Whether one of the globs names `path`; one without `/` is held against its last part.
-
-    Letters match in any case.
-    """
+    """Whether a glob matches `path` in any case of letters; one without `/` its last part."""
     names, paths = _expressions(globs)
     return bool(
         names.fullmatch(path.removesuffix("/").rpartition("/")[2].lower())
@@ -138,11 +133,7 @@ def matches(path: str, globs: tuple[str, ...]) -> bool:
 
 @cache
 def _expressions(globs: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    return _any(glob for glob in globs if "/" not in glob), _any(
-        glob for glob in globs if "/" in glob
-    )
-
-
-def _any(globs: Iterable[str]) -> re.Pattern[str]:
-    parts = [translate(glob.lower()) for glob in globs]
-    return re.compile("|".join(parts) or r"(?!)")
+    """Return the expressions for names and for paths."""
+    names = "|".join(translate(glob.lower()) for glob in globs if "/" not in glob)
+    paths = "|".join(translate(glob.lower()) for glob in globs if "/" in glob)
+    return re.compile(names or _NEVER), re.compile(paths or _NEVER)

@@ -14,74 +14,22 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.checks import (
-    ck208_single_file,
-    ck209_index_beside_single_file,
-    ck210_index_total_size,
-    ck301_teacher_weights,
-    ck302_wrapped_names,
-    ck303_odd_names,
-    ck304_names_differing_in_case,
-    ck305_missing_tensors,
-    ck306_unexpected_tensors,
-    ck307_unexpected_shapes,
-    ck308_dtype_profile,
-    ck309_aliased_names,
-    ck310_normalisation_buffers,
-    ck311_weights_size,
-    ck312_empty_tensors,
-    ck401_nan_values,
-    ck402_infinite_values,
-    ck403_zero_weights,
-    ck404_constant_weights,
-    ck405_vlm_never_loaded,
-    ck406_huge_values,
-    ck501_tensors_unlike_reference,
-    ck502_dtypes_unlike_reference,
-    ck503_shapes_unlike_reference,
-    ck504_config_unlike_reference,
-    ck505_metadata_unlike_reference,
-    ck511_unlike_spec,
-    ck611_odd_metadata,
-    ck612_metadata_format,
-    ck701_load_vlm_weights,
-    ck702_use_reflow,
-    ck703_reflow_fields,
-    ck704_unknown_field,
-    ck705_policy_type,
-    ck706_config_value,
-    ck707_action_steps,
-    ck708_use_cache,
-    ck709_num_steps,
-    ck710_local_model_path,
-    ck711_no_config,
-    ck712_features,
-    ck713_normalization_mode,
-    ck721_processors_missing,
-    ck722_state_file,
-    ck723_not_normalised,
-    ck724_statistics_keys,
-    ck725_statistics_finite,
-    ck726_statistics_spread,
-    ck727_statistics_shape,
-    ck728_action_not_denormalised,
-    ck729_action_statistics_differ,
-    ck730_statistics_unlike_reference,
-    ck731_step_runs_code,
-    ck732_steps_missing,
-    ck733_processor_value,
-    ck734_state_holds_more,
-    ck741_train_config_reflow,
-    ck742_train_config_paths,
-    ck743_training_state,
-    ck744_leftovers,
-    ck745_unreadable_by_others,
-    ck746_train_config_value,
-    ck751_loads_and_acts,
     file_content,
+    metadata,
     model_card,
     other_weights,
+    policy_config,
+    policy_values,
+    processors,
+    reference,
     remote_code,
+    shards,
+    statistics,
+    tensor_names,
+    tensors,
+    training_state,
     uploaded_files,
+    values,
 )
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.parse_rules import PARSE_RULES
@@ -93,83 +41,31 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-"""What a rule may be called."""
+"""The form of a rule's name."""
 
 _CODE = re.compile(r"[A-Z]{2,}[0-9]+")
 _OWN = re.compile(r"CK[0-9]")
 
 
 _TOPICS = (
-    ck208_single_file,
-    ck209_index_beside_single_file,
-    ck210_index_total_size,
-    ck301_teacher_weights,
-    ck302_wrapped_names,
-    ck303_odd_names,
-    ck304_names_differing_in_case,
-    ck305_missing_tensors,
-    ck306_unexpected_tensors,
-    ck307_unexpected_shapes,
-    ck308_dtype_profile,
-    ck309_aliased_names,
-    ck310_normalisation_buffers,
-    ck311_weights_size,
-    ck312_empty_tensors,
-    ck401_nan_values,
-    ck402_infinite_values,
-    ck403_zero_weights,
-    ck404_constant_weights,
-    ck405_vlm_never_loaded,
-    ck406_huge_values,
-    ck501_tensors_unlike_reference,
-    ck502_dtypes_unlike_reference,
-    ck503_shapes_unlike_reference,
-    ck504_config_unlike_reference,
-    ck505_metadata_unlike_reference,
-    ck511_unlike_spec,
-    ck611_odd_metadata,
-    ck612_metadata_format,
-    ck701_load_vlm_weights,
-    ck702_use_reflow,
-    ck703_reflow_fields,
-    ck704_unknown_field,
-    ck705_policy_type,
-    ck706_config_value,
-    ck707_action_steps,
-    ck708_use_cache,
-    ck709_num_steps,
-    ck710_local_model_path,
-    ck711_no_config,
-    ck712_features,
-    ck713_normalization_mode,
-    ck721_processors_missing,
-    ck722_state_file,
-    ck723_not_normalised,
-    ck724_statistics_keys,
-    ck725_statistics_finite,
-    ck726_statistics_spread,
-    ck727_statistics_shape,
-    ck728_action_not_denormalised,
-    ck729_action_statistics_differ,
-    ck730_statistics_unlike_reference,
-    ck731_step_runs_code,
-    ck732_steps_missing,
-    ck733_processor_value,
-    ck734_state_holds_more,
-    ck741_train_config_reflow,
-    ck742_train_config_paths,
-    ck743_training_state,
-    ck744_leftovers,
-    ck745_unreadable_by_others,
-    ck746_train_config_value,
-    ck751_loads_and_acts,
     file_content,
+    metadata,
     model_card,
     other_weights,
+    policy_config,
+    policy_values,
+    processors,
+    reference,
     remote_code,
+    shards,
+    statistics,
+    tensor_names,
+    tensors,
+    training_state,
     uploaded_files,
+    values,
 )
-"""The modules of rules: one a topic, every Rule at their top level is one of the tool's."""
+"""One module a topic; every Rule at their top level is one of the tool's."""
 
 
 @cache
@@ -180,65 +76,50 @@ def all_rules() -> tuple[Rule, ...]:
     return tuple(sorted(rules, key=lambda rule: rule.code))
 
 
-def rule_of(code: str) -> Rule | None:
-    """Return the rule of that code or name, None if there is none."""
+def rule_of(code: str, rules: Iterable[Rule] | None = None) -> Rule | None:
+    """Return the rule of that code or name, by default of the tool's own, None if there is none."""
+    among = all_rules() if rules is None else rules
     return next(
-        (rule for rule in all_rules() if code.upper() == rule.code or code.lower() == rule.name),
-        None,
+        (one for one in among if code.upper() == one.code or code.lower() == one.name), None
     )
 
 
 def objection(rule: object, taken: Iterable[Rule]) -> str:
-    """Return why what another distribution brings cannot be a rule beside those `taken`, "" where it can."""
+    """Return why a plugin's object cannot be a rule besides those `taken`, "" where it can."""
     if not isinstance(rule, Rule):
-        return f"holds {type(rule).__name__} where a Rule is due"
-    # Nobody has checked a stranger's types.
+        return f"is {type(rule).__name__}, expected a Rule"
     code, name = str(rule.code), str(rule.name)
     if not _CODE.fullmatch(code):
         return f"the code {code!r} is not capital letters and a number, such as ACME101"
     if _OWN.match(code):
-        return f"the code {code} starts with CK and a number, which are the tool's own"
+        return f"the code {code} starts with CK and a number, which is reserved for the tool"
     if not NAME.fullmatch(name):
         return f"the name {name!r} of {code} is not lower case with hyphens"
     if any(code == other.code or name == other.name for other in taken):
         return f"{code} {name} has the code or the name of another rule"
-    return (
-        ""
-        if _is_whole(*rule[2:6])
-        else f"{code} {name} lacks a severity, what it needs, a check or a page"
-    )
-
-
-def _is_whole(severity: object, needs: object, check: object, page: object) -> bool:
-    looks = isinstance(needs, frozenset) and all(isinstance(need, Need) for need in needs)
-    return (
+    fields: tuple[object, ...] = rule
+    severity, needs, check, page = fields[2:6]
+    is_complete = (
         isinstance(severity, Severity)
-        and looks
+        and isinstance(needs, frozenset)
+        and all(isinstance(need, Need) for need in needs)
         and callable(check)
         and isinstance(page, str)
-        and bool(page.strip())
+        and page.strip()
     )
+    return "" if is_complete else f"{code} {name} lacks a severity, its needs, a check or a page"
 
 
 def guarded(rule: Rule, origin: str, warn: Callable[[str], None]) -> Rule:
-    """Return a rule of the distribution `origin` whose failure is a finding, not a crash.
-
-    A rule that could not look has not passed.
-    """
+    """Return a plugin's rule whose failure is a finding, because it did not pass."""
 
     def check(subject: Subject) -> Iterator[Violation]:
         try:
-            found = tuple(Violation(*one) for one in rule.check(subject))
-        except Exception as error:  # noqa: BLE001 - whatever a stranger's code raises
+            yield from tuple(Violation(*one) for one in rule.check(subject))
+        except Exception as error:  # noqa: BLE001 - whatever the plugin's code raises
             what = f"the rule failed: {type(error).__name__}: {error}"
+            remedy = f"report it to the maintainers of {origin}, or uninstall it"
             warn(f"{origin}: {rule.code} {rule.name}: {what}")
-            found = (
-                Violation(
-                    what,
-                    next=f"report it to the maintainers of {origin}, or uninstall it",
-                    severity=Severity.WARNING,
-                ),
-            )
-        yield from found
+            yield Violation(what, next=remedy, severity=Severity.WARNING)
 
     return rule._replace(check=check)

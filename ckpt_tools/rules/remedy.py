@@ -1,7 +1,6 @@
 """What to do about a finding: a command, a sentence, or a sentence around a command.
 
-Names in commands come from the checkpoint's author: they are words of `argv`, quoted when shown, and
-never part of a sentence that a shell reads.
+Names in commands come from the checkpoint's author: they are words of `argv`, quoted when shown.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 WHERE, REFERENCE = "WHERE", "NORMAL"
-"""Words of a command that stand for the checkpoint (`WHERE/FILE`: a file in it) and its reference."""
+"""Words of a command for the checkpoint (`WHERE/FILE` is a file in it) and for its reference."""
 
 
 class Remedy(NamedTuple):
@@ -38,7 +37,7 @@ class Remedy(NamedTuple):
 
 
 def addressed(remedy: Remedy, subject: Subject) -> Remedy:
-    """Return a remedy with WHERE and NORMAL replaced by the names of the checkpoint and its reference.
+    """Replace WHERE and NORMAL by the names of the checkpoint and of its reference.
 
     A command about a checkpoint on the Hub begins with its download, since changing one needs local
     files.
@@ -48,17 +47,17 @@ def addressed(remedy: Remedy, subject: Subject) -> Remedy:
     words = list(remedy.argv)
     named = next((at for at, word in enumerate(words) if word.partition("/")[0] == WHERE), None)
     if named is not None:
-        folder = _as_path(where if fetch or words[named] == WHERE else there.root or ".")
+        folder = as_path(where if fetch or words[named] == WHERE else there.root or ".")
         inside = words[named].removeprefix(WHERE)
         words[named] = f"{folder.rstrip('/')}{inside}" if inside else folder
     if reference and REFERENCE in words:
-        words[words.index(REFERENCE)] = _as_path(reference.where)
+        words[words.index(REFERENCE)] = as_path(reference.where)
     text = remedy.text
     if fetch and words != list(remedy.argv):
         text = (text or "{}").replace("{}", f"{fetch} && {{}}", 1)
     return Remedy(tuple(words), text, remedy.safe)
 
 
-def _as_path(where: str) -> str:
+def as_path(where: str) -> str:
     """Return a path that no command takes for an option."""
     return f"./{where}" if where.startswith("-") else where

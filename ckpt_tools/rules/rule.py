@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.rules.finding import Need
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Subject(NamedTuple):
-    """Everything that a rule is given. What was not requested is None; rules that need it are skipped.
+    """Everything that a rule is given. What was not read is None; rules that need it are skipped.
 
     `entries` is everything in the folder and below. `facts` are the tensor values' by tensor name.
     `reference` is a reference checkpoint, `spec` a lockfile, `live` the sentences of a load probe.
@@ -59,7 +60,7 @@ type Check = Callable[[Subject], Iterator[Violation]]
 
 
 class Rule(NamedTuple):
-    """A rule: a permanent code, a name in lower case with hyphens, a severity, its needs, its check.
+    """A rule: a permanent code, a name in lower case with hyphens, severity, needs and check.
 
     `page` explains it: the first line is the fault as a title; then why it matters, what to do, and
     a bad and a good example. `fix` is the command that repairs what the rule finds, "" for none, in
@@ -94,14 +95,14 @@ def rule(  # noqa: PLR0913 - the fields of a rule, by keyword
     """Make a Rule of the decorated check, whose docstring is the rule's page."""
 
     def decorate(check: Check) -> Rule:
-        lines = (check.__doc__ or "").splitlines()
+        title, _, rest = (check.__doc__ or "").partition("\n")
         return Rule(
             code=code,
             name=name,
             severity=severity,
             needs=frozenset((needs,) if isinstance(needs, Need) else needs),
             check=check,
-            page="\n".join(line.removeprefix("    ") for line in lines).strip() + "\n",
+            page=f"{title}\n{dedent(rest)}".strip() + "\n",
             fix=fix,
             safe=safe,
             families=frozenset(families),

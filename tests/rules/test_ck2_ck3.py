@@ -321,7 +321,7 @@ def test_an_f32_vlm_is_called_what_it_is() -> None:
     assert finding.what.startswith(
         "199 tensors, 9,072 bytes in F32 instead of BF16 (vision tower, connector, lm_head): built with load_vlm_weights=false, and"
     )
-    assert finding.what.endswith("config.json says load_vlm_weights true all the same")
+    assert finding.what.endswith("config.json says load_vlm_weights true")
     assert (
         finding.next == f"ckpt sanitize {shlex.quote(str(FIXTURES / 'f32-vlm'))} --reference NORMAL"
     )
@@ -389,7 +389,7 @@ def test_what_cannot_be_told_is_said(tmp_path: Path) -> None:
     assert note.severity is Severity.NOTE
     assert (
         note.what
-        == "which tensors should be there cannot be told: config.json's num_vlm_layers is no whole number that a model can have"
+        == "the expected tensors are unknown: config.json's num_vlm_layers is no whole number that a model can have"
     )
 
 
@@ -400,7 +400,7 @@ def test_wrapped_names_are_one_finding_and_not_missing_too(tmp_path: Path) -> No
     assert [finding.code for finding in found] == ["CK302"]
     assert (
         found[0].what
-        == "500 tensors, 87,718 bytes with `_orig_mod` in their names, as a wrapped model has them: a loader finds none of these names"
+        == "500 tensors, 87,718 bytes with `_orig_mod` in their names, from a wrapped model: a loader does not find them"
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from ckpt_tools import api
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.spec import spec_of, write_spec
-from ckpt_tools.rules.checks.ck611_odd_metadata import LIMIT
+from ckpt_tools.rules.checks.metadata import LIMIT
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.registry import rule_of
 from tests.support.cases import (
@@ -163,7 +163,7 @@ def test_a_shared_vlm_stands_elsewhere_than_in_the_reference() -> None:
     (finding,) = of("CK501", FIXTURES / "shared-vlm", reference=str(NORMAL))
     assert (
         finding.what
-        == "345 tensors under `model._teacher_model.` that the reference has under the model itself"
+        == "345 tensors under `model._teacher_model.` that the reference has under the root"
     )
     assert finding.severity is Severity.ERROR
 
@@ -198,7 +198,7 @@ def test_a_name_of_the_vlm_that_differs_is_a_warning(tmp_path: Path) -> None:
     assert finding.subject == "/vlm_model_name"
     assert finding.what.startswith('is "/models/xxx')
     assert finding.what.endswith(
-        '…, and "HuggingFaceTB/SmolVLM2-500M-Video-Instruct" in the reference'
+        '…, but "HuggingFaceTB/SmolVLM2-500M-Video-Instruct" in the reference'
     )
 
 
@@ -209,14 +209,14 @@ def test_config_values_that_decide_are_told_one_by_one() -> None:
         "/teacher_model_path",
         "/use_reflow",
     ]
-    assert found[0].what == "is false, and true in the reference"
+    assert found[0].what == "is false, but true in the reference"
 
 
 def test_dtypes_unlike_the_reference_are_one_finding_for_each_pair() -> None:
     (finding,) = of("CK502", FIXTURES / "f32-vlm", reference=str(NORMAL))
     assert (
         finding.what
-        == "199 tensors, 9,072 bytes in F32, and BF16 in the reference (vision tower, connector, lm_head)"
+        == "199 tensors, 9,072 bytes in F32, but BF16 in the reference (vision tower, connector, lm_head)"
     )
 
 
@@ -225,8 +225,7 @@ def test_aliases_are_no_metadata_of_their_own(tmp_path: Path) -> None:
     assert of("CK505", changed(tmp_path / "x", change), reference=str(NORMAL)) == []
     (finding,) = of("CK505", changed(tmp_path / "y", noted(a="1", b="2")), reference=str(NORMAL))
     assert (
-        finding.what
-        == "2 entries of the metadata unlike the reference's, the first '1' instead of absent"
+        finding.what == '2 metadata values unlike the reference\'s, the first "1" instead of absent'
     )
     assert finding.subject == "__metadata__/a"
 
@@ -234,8 +233,7 @@ def test_aliases_are_no_metadata_of_their_own(tmp_path: Path) -> None:
 def test_a_long_entry_is_shown_by_its_size_only(tmp_path: Path) -> None:
     (finding,) = of("CK611", changed(tmp_path / "x", noted(**{"k" * 500: "v" * (LIMIT + 5)})))
     assert (
-        finding.what
-        == "1 entry of the metadata longer than 1,048,576 characters, the longest 1,048,581"
+        finding.what == "1 metadata value longer than 1,048,576 characters, the longest 1,048,581"
     )
     assert len(finding.subject) < 120
 

@@ -222,13 +222,13 @@ def test_a_value_in_quotes_is_a_warning_because_lerobot_reads_it(tmp_path: Path)
     assert said(folder, "CK706") == [
         (
             "error",
-            'num_vlm_layers is "many" where integer is expected',
+            'is "many", expected integer',
             "/num_vlm_layers",
             f"ckpt config {folder} set num_vlm_layers VALUE",
         ),
         (
             "warning",
-            'optimizer_lr is "0.0001" where number is expected',
+            'is "0.0001", expected number',
             "/optimizer_lr",
             f"ckpt config {folder} set optimizer_lr VALUE",
         ),
@@ -237,7 +237,7 @@ def test_a_value_in_quotes_is_a_warning_because_lerobot_reads_it(tmp_path: Path)
 
 def test_negative_steps_are_said_to_send_noise(tmp_path: Path) -> None:
     folder = changed(tmp_path / "copy", config(num_steps=-3))
-    what = "num_steps is -3: stock LeRobot computes nothing and sends noise to the robot"
+    what = "is -3: stock LeRobot computes nothing and sends noise to the robot"
     assert said(folder, "CK709") == [
         ("error", what, "/num_steps", f"ckpt config {folder} set num_steps 10")
     ]
@@ -245,7 +245,7 @@ def test_negative_steps_are_said_to_send_noise(tmp_path: Path) -> None:
 
 def test_a_newer_field_whose_value_matters_cannot_be_sanitized_away(tmp_path: Path) -> None:
     folder = changed(tmp_path / "copy", config(pretrained_revision="main"))
-    what = 'pretrained_revision is "main": lerobot==0.5 knows no such field and refuses the file'
+    what = 'is "main": lerobot==0.5 does not have this field and refuses the file'
     assert said(folder, "CK704", **OLD) == [
         ("error", what, "/pretrained_revision", "publish for a newer LeRobot: its value matters")
     ]

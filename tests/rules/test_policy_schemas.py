@@ -198,7 +198,7 @@ def test_an_integer_with_a_point_is_one_to_jsonschema_and_none_to_lerobot() -> N
     assert valid("smolvla-config", value)
     assert [
         (found.pointer, found.what) for found in departures(value, SCHEMAS["smolvla-config"])
-    ] == [("/chunk_size", "is 10.0 where integer is expected")]
+    ] == [("/chunk_size", "is 10.0, expected integer")]
 
 
 def test_a_verification_imports_no_jsonschema() -> None:

@@ -1,0 +1,448 @@
+"""Tensors that a loader misses, drops, refuses or converts: presence, shapes and dtypes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from math import prod
+from typing import TYPE_CHECKING
+
+from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.checkpoint.names import covering, unwrapped
+from ckpt_tools.families.family import TEACHER_PREFIXES, Expectation, Unknown
+from ckpt_tools.families.smolvla.components import NORMALISATION
+from ckpt_tools.rules.finding import Need, Severity
+from ckpt_tools.rules.grouping import about, amount, by_part, first, only_file, parts
+from ckpt_tools.rules.policy_config import SMOLVLA
+from ckpt_tools.rules.remedy import Remedy
+from ckpt_tools.rules.rule import Violation, rule
+from ckpt_tools.text import count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ckpt_tools.checkpoint.model import Tensor
+    from ckpt_tools.families.family import Expected
+    from ckpt_tools.rules.rule import Subject
+
+_GLOBS = 8
+"""Patterns in a suggested command; what more would match is found by the next run."""
+
+_TIED = {"lm_head.weight", "embed_tokens.weight"}
+_CONVERTED = frozenset({Dtype.F64, Dtype.F32, Dtype.F16, Dtype.BF16})
+"""The dtypes that a loader converts into each other, with rounding."""
+
+
+def _expectation(subject: Subject) -> Expectation:
+    """Return what the loader reads; nothing where that is unknown."""
+    found = subject.family.expected(subject.checkpoint)
+    return Expectation({}, "") if isinstance(found, Unknown) else found
+
+
+def _matched(subject: Subject) -> list[tuple[Tensor, Expected]]:
+    """Return the tensors that the loader reads, by their names without a wrapper's segments."""
+    expected = _expectation(subject).tensors
+    return [
+        (tensor, wanted)
+        for tensor in subject.checkpoint.tensors
+        if (wanted := expected.get(unwrapped(tensor.name)))
+    ]
+
+
+@rule(
+    "CK305",
+    "missing-tensors",
+    Severity.ERROR,
+    needs=(Need.HEADERS, Need.CONFIG),
+    families=SMOLVLA,
+)
+def missing_tensors(subject: Subject) -> Iterator[Violation]:
+    """Tensors that the loader reads are missing
+
+    Stock LeRobot loads a policy with missing tensors and leaves those at random values, with only a
+    warning. The robot then moves at random. Whole parts are missing where a student shared its VLM
+    with a registered teacher, because safetensors keeps one of two names, and where only trained
+    parameters were saved.
+
+    `ckpt sanitize` restores what is stored under a teacher's name. Take everything else from the
+    run that trained the policy, or from its base: `ckpt plan` with `take`.
+
+    Bad:
+
+        teacher.model.vlm_with_expert.vlm.lm_head.weight
+        model.state_proj.weight
+
+    Good:
+
+        model.vlm_with_expert.vlm.lm_head.weight
+        model.state_proj.weight
+    """
+    expectation = subject.family.expected(subject.checkpoint)
+    if isinstance(expectation, Unknown):
+        what = f"the expected tensors are unknown: {expectation.reason}"
+        yield Violation(what, "config.json", next="correct config.json", severity=Severity.NOTE)
+        return
+    present = {unwrapped(tensor.name) for tensor in subject.checkpoint.tensors}
+    aliases = {alias for file in subject.checkpoint.weights for alias, _ in file.aliases}
+    missing = (
+        (name, (name, wanted))
+        for name, wanted in expectation.tensors.items()
+        if name not in present and name not in aliases
+    )
+    for part, members in by_part(subject.family, missing):
+        names = [name for name, _ in members]
+        what = (
+            f"{count(len(names), 'tensor')} missing ({part}){_bytes(members)}: "
+            f"{subject.family.missing}"
+        )
+        in_teacher = any(prefix + name in present for prefix in TEACHER_PREFIXES for name in names)
+        yield Violation(
+            what,
+            only_file(subject.checkpoint),
+            first(names),
+            Remedy(("ckpt", "sanitize", "WHERE"), "{} restores them from the teacher's names")
+            if in_teacher
+            else Remedy(
+                ("ckpt", "plan", "WHERE", "RECIPE"),
+                "take them from where it was trained: {}, with `take` in the recipe",
+            ),
+        )
+
+
+def _bytes(missing: Iterable[tuple[str, Expected]]) -> str:
+    """Return how many bytes the tensors would have, "" where a shape is unknown."""
+    sizes = [
+        prod(wanted.shape) * wanted.dtype.bits // 8 if wanted.shape is not None else None
+        for _, wanted in missing
+    ]
+    known = [size for size in sizes if size is not None]
+    return f", {count(sum(known), 'byte')}" if len(known) == len(sizes) else ""
+
+
+@rule(
+    "CK306",
+    "unexpected-tensors",
+    Severity.WARNING,
+    needs=(Need.HEADERS, Need.CONFIG),
+    fix="ckpt strip WHERE GLOB",
+    families=SMOLVLA,
+)
+def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
+    """Tensors that the loader does not read
+
+    Stock LeRobot lists such tensors in one long warning and drops them, and everybody downloads
+    them. They are the state of another model or of an optimizer, an average of the weights, or
+    layers that config.json does not have: then the config may be the wrong one.
+
+    If nothing uses them, `ckpt strip` removes them. Otherwise correct config.json.
+
+    Bad:
+
+        model.state_proj.weight
+        ema.state_proj.weight
+
+    Good:
+
+        model.state_proj.weight
+    """
+    expected = _expectation(subject).tensors
+    every = [tensor.name for tensor in subject.checkpoint.tensors]
+    unexpected = [
+        tensor
+        for tensor in (subject.checkpoint.tensors if expected else ())
+        if tensor.name not in expected
+        and tensor.parameters
+        and unwrapped(tensor.name) == tensor.name
+        and not tensor.name.startswith(TEACHER_PREFIXES)
+        and subject.family.component(tensor.name) != NORMALISATION
+    ]
+    for part, members in parts(subject.family, unexpected):
+        globs = covering([tensor.name for tensor in members], every)[:_GLOBS]
+        what = f"{amount(members)} that the loader does not read ({part}): it drops them"
+        yield about(members, what, Remedy(("ckpt", "strip", "WHERE", *globs)))
+
+
+@rule(
+    "CK307",
+    "unexpected-shapes",
+    Severity.ERROR,
+    needs=(Need.HEADERS, Need.CONFIG),
+    fix="ckpt config WHERE set KEY VALUE",
+    families=SMOLVLA,
+)
+def unexpected_shapes(subject: Subject) -> Iterator[Violation]:
+    """Tensor shapes that do not match config.json
+
+    Stock LeRobot builds the policy from config.json and refuses weights of another shape
+    (RuntimeError: size mismatch). Usually the config is wrong, taken from another run with another
+    `max_action_dim`, `expert_width_multiplier` or VLM.
+
+    Correct config.json, or take the weights that belong to it. Sizes that only the VLM's own config
+    has are taken from the majority of the tensors.
+
+    Bad (model.action_out_proj.weight has 32 rows):
+
+        {"type": "smolvla", "max_action_dim": 14}
+
+    Good:
+
+        {"type": "smolvla", "max_action_dim": 32}
+    """
+    wrong = (
+        (tensor.name, (tensor, wanted.shape))
+        for tensor, wanted in _matched(subject)
+        if wanted.shape not in (None, tensor.shape)
+    )
+    for part, members in by_part(subject.family, wrong):
+        tensors = [tensor for tensor, _ in members]
+        tensor, shape = members[0]
+        what = (
+            f"{amount(tensors)} of another shape than config.json gives them ({part}), the first "
+            f"{list(tensor.shape)} instead of {list(shape or ())}: stock LeRobot refuses the "
+            "checkpoint"
+        )
+        yield about(tensors, what)
+
+
+@rule(
+    "CK308",
+    "dtype-profile",
+    Severity.WARNING,
+    needs=(Need.HEADERS, Need.CONFIG),
+    fix="ckpt sanitize WHERE --reference NORMAL",
+    families=SMOLVLA,
+)
+def dtype_profile(subject: Subject) -> Iterator[Violation]:
+    """Dtypes that differ from a standard checkpoint's
+
+    A model built with load_vlm_weights=true has its VLM in BF16; the weights with which the expert
+    attends to the VLM, and the projections, are F32. Built with false, vision tower, connector and
+    lm_head are F32: a student's file of 1.2 GB instead of 0.9, whose config was changed to true
+    afterwards. FSDP saves everything in F32. Stock LeRobot loads all of these silently and rounds;
+    integers and 8-bit floats, whose bytes mean other numbers, are loaded unchanged.
+
+    `ckpt sanitize --reference NORMAL` gives every tensor the dtype that it has in a standard
+    checkpoint, where that loses nothing; `ckpt cast` does so for selected tensors.
+
+    Bad:
+
+        model.vlm_with_expert.vlm.lm_head.weight    F32
+
+    Good:
+
+        model.vlm_with_expert.vlm.lm_head.weight    BF16
+    """
+    matched = _matched(subject)
+    by_config = {id(tensor): wanted.dtype for tensor, wanted in matched}
+    by_normal = {id(tensor): wanted.normal for tensor, wanted in matched}
+    # A standard checkpoint with another config is the config's fault, and has a rule of its own.
+    dtypes, wrong = min(
+        (
+            (dtypes, [tensor for tensor, _ in matched if tensor.dtype is not dtypes[id(tensor)]])
+            for dtypes in (by_config, by_normal)
+        ),
+        key=lambda pair: len(pair[1]),
+    )
+    origin = _origin(subject, [tensor for tensor, _ in matched], wrong) if wrong else ""
+    if origin:
+        part = subject.family.parts(tensor.name for tensor in wrong)
+        yield about(wrong, f"{amount(wrong)} in F32 instead of BF16 ({part}): {origin}")
+    else:
+        yield from _converted(subject, wrong, dtypes)
+
+
+def _origin(subject: Subject, matched: list[Tensor], wrong: list[Tensor]) -> str:
+    """Return what wrote these dtypes, "" where they do not show it."""
+    if any(tensor.dtype is not Dtype.F32 for tensor in wrong):
+        return ""
+    if all(tensor.dtype is Dtype.F32 for tensor in matched):
+        return "saved in F32 throughout, as FSDP does"
+    contradiction = subject.family.contradiction(subject.checkpoint)
+    if not contradiction:
+        return ""
+    return f"{subject.family.profile(subject.checkpoint)}, but {contradiction}"
+
+
+def _converted(
+    subject: Subject, wrong: list[Tensor], dtypes: dict[int, Dtype]
+) -> Iterator[Violation]:
+    because = _expectation(subject).because
+    totals = {
+        part: len(tensors) for part, tensors in parts(subject.family, subject.checkpoint.tensors)
+    }
+    for part, members in parts(subject.family, wrong):
+        pairs: defaultdict[tuple[Dtype, Dtype], list[Tensor]] = defaultdict(list)
+        for tensor in members:
+            pairs[tensor.dtype, dtypes[id(tensor)]].append(tensor)
+        for (dtype, normal), tensors in pairs.items():
+            share = f" of {count(totals[part], 'tensor')}" if len(tensors) < totals[part] else ""
+            severity, effect = (
+                (None, "the loader converts them")
+                if dtype in _CONVERTED
+                else (Severity.ERROR, "the loader reads them as numbers of another meaning")
+            )
+            what = (
+                f"{amount(tensors)}{share} in {dtype} instead of {normal} ({part}; {because}): "
+                f"{effect}"
+            )
+            yield about(tensors, what, severity=severity)
+
+
+@rule(
+    "CK309",
+    "aliased-names",
+    Severity.ERROR,
+    needs=Need.HEADERS,
+    fix="ckpt sanitize WHERE",
+    safe=True,
+)
+def aliased_names(subject: Subject) -> Iterator[Violation]:
+    """Tensors stored only under another tensor's name
+
+    safetensors keeps one name of two tensors that share storage and notes the other in the
+    metadata. Loaders ignore that note: stock LeRobot does not find the name and leaves the weights
+    at random values, with only a warning. It happens to the VLM of a student that shares it with a
+    registered teacher. A pair that the model itself ties, such as lm_head and the embedding, is
+    stored like this on purpose.
+
+    `ckpt sanitize` gives the tensors their own names again.
+
+    Bad:
+
+        {"__metadata__": {"model.vlm.norm.weight": "teacher.model.vlm.norm.weight"}}
+
+    Good (the tensor itself):
+
+        model.vlm.norm.weight
+    """
+    held = {unwrapped(tensor.name) for tensor in subject.checkpoint.tensors}
+    aliases = [
+        pair for file in subject.checkpoint.weights for pair in file.aliases if pair[0] not in held
+    ]
+    expected = _expectation(subject).tensors
+    lost = [pair for pair in aliases if pair[0] in expected and not _tied(pair)]
+    path = only_file(subject.checkpoint)
+    for part, members in by_part(subject.family, ((pair[0], pair) for pair in lost)):
+        what = (
+            f"{count(len(members), 'tensor')} stored only under another name, such as "
+            f"`{members[0][1]}` ({part}): {subject.family.missing}"
+        )
+        yield Violation(what, path, first(alias for alias, _ in members))
+    rest = [pair for pair in aliases if pair not in set(lost)]
+    if rest:
+        what = (
+            f"{count(len(rest), 'name')} in the metadata for a tensor stored under another name, "
+            f"such as `{rest[0][1]}`"
+        )
+        remedy = "nothing to do if the model ties the two itself"
+        yield Violation(what, path, first(alias for alias, _ in rest), remedy, Severity.NOTE)
+
+
+def _tied(pair: tuple[str, str]) -> bool:
+    """Whether models are known to tie the two names."""
+    return {next((end for end in _TIED if name.endswith(end)), "") for name in pair} == _TIED
+
+
+@rule("CK310", "normalisation-buffers", Severity.WARNING, needs=Need.HEADERS, families=SMOLVLA)
+def normalisation_buffers(subject: Subject) -> Iterator[Violation]:
+    """Normalization statistics among the weights
+
+    LeRobot 0.3 kept the normalization statistics in the policy, as `normalize_inputs.buffer_*` and
+    the like. Since 0.4 they are in the processors' files; a newer LeRobot drops the buffers with a
+    warning, and a checkpoint without processors acts unnormalized, or does not load.
+
+    Migrate the checkpoint with LeRobot's `lerobot/processor/migrate_policy_normalization.py`. If
+    the processors are already there, `ckpt strip` removes the buffers.
+
+    Bad (a tensor in model.safetensors):
+
+        normalize_inputs.buffer_observation_state.mean
+
+    Good (a tensor in the preprocessor's state file):
+
+        observation.state.mean
+    """
+    tensors = [
+        tensor
+        for tensor in subject.checkpoint.tensors
+        if subject.family.component(tensor.name) == NORMALISATION
+    ]
+    if tensors:
+        what = (
+            f"{amount(tensors)} of normalization statistics, as LeRobot 0.3 saved them: later "
+            "releases drop them"
+        )
+        remedy = "migrate it with lerobot/processor/migrate_policy_normalization.py"
+        yield about(tensors, what, remedy)
+
+
+@rule(
+    "CK311",
+    "weights-size",
+    Severity.NOTE,
+    needs=(Need.HEADERS, Need.CONFIG),
+    fix="ckpt sanitize WHERE --reference NORMAL",
+    families=SMOLVLA,
+)
+def weights_size(subject: Subject) -> Iterator[Violation]:
+    """Weights larger than a standard checkpoint's
+
+    A model built with load_vlm_weights=false has vision tower, connector and lm_head in F32, and
+    its config agrees: nothing is wrong, but it is a third larger than the standard checkpoint, 1.2
+    GB instead of 0.9, and slower to load and to run. What other rules find (a teacher, dtypes that
+    do not match the config, unexpected tensors) takes bytes too and is not counted here.
+
+    `ckpt sanitize --reference NORMAL` casts the weights where that loses nothing, and sets
+    load_vlm_weights.
+
+    Bad:
+
+        {"type": "smolvla", "load_vlm_weights": false}
+
+    Good:
+
+        {"type": "smolvla", "load_vlm_weights": true}
+    """
+    matched = _matched(subject)
+    unusual = [
+        (tensor, wanted)
+        for tensor, wanted in matched
+        if tensor.dtype is wanted.dtype is not wanted.normal
+    ]
+    if unusual:
+        now = sum(tensor.nbytes for tensor, _ in matched)
+        saved = sum(
+            tensor.nbytes - tensor.parameters * wanted.normal.bits // 8
+            for tensor, wanted in unusual
+        )
+        tensors = [tensor for tensor, _ in unusual]
+        part = subject.family.parts(tensor.name for tensor in tensors)
+        what = (
+            f"the policy's tensors take {count(now, 'byte')}, a standard checkpoint's "
+            f"{now - saved:,}: {part} as {_expectation(subject).because} builds them"
+        )
+        yield about(tensors, what)
+
+
+@rule("CK312", "empty-tensors", Severity.WARNING, needs=Need.HEADERS, families=SMOLVLA)
+def empty_tensors(subject: Subject) -> Iterator[Violation]:
+    """Tensors without elements
+
+    No part of the model has a size of 0. An empty tensor is what remains where a sharded parameter
+    was saved by a process that held none of it (FSDP, DeepSpeed): the weights themselves are lost.
+    Stock LeRobot refuses it under a name that it reads, and drops it under another.
+
+    Save the checkpoint again with the parameters gathered. If nothing uses the tensor, `ckpt strip`
+    removes it.
+
+    Bad:
+
+        model.state_proj.weight    F32 [0]
+
+    Good:
+
+        model.state_proj.weight    F32 [960, 32]
+    """
+    empty = (tensor for tensor in subject.checkpoint.tensors if not tensor.parameters)
+    for part, members in parts(subject.family, empty):
+        what = f"{count(len(members), 'tensor')} without elements ({part})"
+        yield about(members, what, "save it again with the parameters gathered")
