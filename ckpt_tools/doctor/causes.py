@@ -230,7 +230,7 @@ def _what(code: CauseCode, findings: list[Finding], reflow: Subject) -> str:
     if code is CauseCode.STORED_DTYPES:
         return f"{first}; what runs is decided by load_vlm_weights, so this costs bytes and loading, not steps"
     return {
-        CauseCode.TEACHER_INSIDE: f"the teacher is still in the file: it {first}",
+        CauseCode.TEACHER_INSIDE: f"the teacher is still in the file: {first}",
         CauseCode.STATISTICS_DISAGREE: f"the two processors disagree: {first}",
         CauseCode.UNREADABLE: f"{findings[0].path or 'it'} cannot be read: {first}",
     }.get(code, first)
@@ -247,7 +247,7 @@ def _said(findings: list[Finding], reflow: Subject) -> str:
         and {finding.code for finding in findings} <= {"CK305", "CK501"}
     ):
         return f"{count(len(names), 'tensor')} missing ({reflow.family.parts(names)}): {reflow.family.missing}"
-    key = f"{key_of(first)} " if first.code == "CK504" else ""
+    key = f"{key_of(first)} ".lstrip()
     others = f" (and {count(alike - 1, 'finding')} more of the kind)" if alike > 1 else ""
     return f"{key}{first.what.replace('the reference', 'NORMAL')}{others}"
 

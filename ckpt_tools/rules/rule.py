@@ -102,7 +102,7 @@ def rule(  # noqa: PLR0913 - the fields of a rule, by keyword
             severity=severity,
             needs=frozenset((needs,) if isinstance(needs, Need) else needs),
             check=check,
-            page=f"{title}\n{dedent(rest)}".strip() + "\n",
+            page=f"{title.rstrip('.')}\n{dedent(rest)}".strip() + "\n",
             fix=fix,
             safe=safe,
             families=frozenset(families),

@@ -100,8 +100,14 @@ def pickle_name(subject: Subject) -> Iterator[Violation]:
     Save the tensors as safetensors and leave the file out. Optimizer and trainer state belong
     beside the checkpoint, not in it.
 
-    - bad: `optimizer.pt`, `pytorch_model.bin`
-    - good: `model.safetensors`
+    Bad:
+
+        optimizer.pt
+        pytorch_model.bin
+
+    Good:
+
+        model.safetensors
     """
     for entry in subject.entries or ():
         name = entry.path.lower()
@@ -130,8 +136,13 @@ def pickle_content(subject: Subject) -> Iterator[Violation]:
 
     Leave the file out, or save its tensors as safetensors. Never load it to find out what it is.
 
-    - bad: `logo.png` that starts with the opcodes `cposix`, `system`
-    - good: `model.safetensors`
+    Bad:
+
+        logo.png that starts with the opcodes cposix, system
+
+    Good:
+
+        model.safetensors
     """
     for entry in subject.entries or ():
         if entry.pickle:
@@ -159,8 +170,13 @@ def secret(subject: Subject) -> Iterator[Violation]:
 
     Revoke it first, wherever it has been; then remove it.
 
-    - bad: `"hub_token": "hf_…"` with a real token in train_config.json
-    - good: `"hub_token": null`
+    Bad:
+
+        "hub_token": "hf_…" with a real token in train_config.json
+
+    Good:
+
+        "hub_token": null
     """
     for entry in subject.entries or ():
         for text, location in entry.texts:
@@ -208,8 +224,13 @@ def personal_path(subject: Subject) -> Iterator[Violation]:
     Write the name of a repository on the Hub instead, or a relative path; `ckpt sanitize` removes
     the path of a teacher. Suppress what must stay in ckpt.toml.
 
-    - bad: `"output_dir": "/home/…/run"`
-    - good: `"output_dir": "outputs/run"`
+    Bad:
+
+        "output_dir": "/home/…/run"
+
+    Good:
+
+        "output_dir": "outputs/run"
     """
     for entry in subject.entries or ():
         found = {home for text, _ in entry.texts for home in homes(text)}
@@ -232,8 +253,14 @@ def json_not_strict(subject: Subject) -> Iterator[Violation]:
 
     Write it again with a strict writer: `json.dumps(..., allow_nan=False)`.
 
-    - bad: `{"loss": NaN}`, `{"a": 1, "a": 2}`
-    - good: `{"loss": null}`
+    Bad:
+
+        {"loss": NaN}
+        {"a": 1, "a": 2}
+
+    Good:
+
+        {"loss": null}
     """
     for entry in subject.entries or ():
         if entry.text is not None and entry.path.lower().endswith(".json"):
@@ -289,8 +316,13 @@ def content_unlike_name(subject: Subject) -> Iterator[Violation]:
 
     Give the file its own name, or leave it out.
 
-    - bad: an ELF program called `logo.png`
-    - good: a PNG image called `logo.png`
+    Bad:
+
+        an ELF program called logo.png
+
+    Good:
+
+        a PNG image called logo.png
     """
     for entry in subject.entries or ():
         if entry.is_file and entry.size and not entry.unread:

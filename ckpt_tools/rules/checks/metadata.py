@@ -25,7 +25,7 @@ _SET = Remedy(("ckpt", "plan", "WHERE", "RECIPE"), "{}, with `metadata` in the r
 
 @rule("CK611", "odd-metadata", Severity.WARNING, needs=Need.HEADERS)
 def odd_metadata(subject: Subject) -> Iterator[Violation]:
-    r"""Metadata that is very long or not printable
+    r"""Metadata that is very long or not printable.
 
     `__metadata__` is read completely whenever a file is opened, before any weight. Megabytes of it
     are notes, an embedded config or something hidden; characters that are not printable change what
@@ -64,7 +64,7 @@ def odd_metadata(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK612", "metadata-format", Severity.NOTE, needs=Need.HEADERS)
 def metadata_format(subject: Subject) -> Iterator[Violation]:
-    """A metadata format other than pt
+    """A metadata format other than pt.
 
     `format` is the framework that the weights were saved from: pt, tf, flax, np, mlx. transformers
     refuses a file with an unknown format, and takes tf or flax for weights of another layout.

@@ -43,8 +43,15 @@ def model_card(subject: Subject) -> Iterator[Violation]:
 
     Write README.md with a front matter between two lines `---`.
 
-    - bad: a README.md without front matter, `license: "???"`
-    - good: `license: apache-2.0`, `library_name: lerobot`, `pipeline_tag: robotics`
+    Bad:
+
+        a README.md without front matter, license: "???"
+
+    Good:
+
+        license: apache-2.0
+        library_name: lerobot
+        pipeline_tag: robotics
     """
     profile = profile_of(subject)
     if not profile.card:

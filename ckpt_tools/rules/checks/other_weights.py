@@ -46,8 +46,13 @@ def other_weights_unreadable(subject: Subject) -> Iterator[Violation]:
     Leave the file out, or save it again. In a clone without its large files, fetch them: `git lfs
     pull`.
 
-    - bad: `adapter.safetensors` that contains `version https://git-lfs…`
-    - good: no other weight files, or readable ones
+    Bad:
+
+        adapter.safetensors that contains version https://git-lfs…
+
+    Good:
+
+        no other weight files, or readable ones
     """
     for entry in _others(subject):
         if entry.unread:
@@ -82,8 +87,13 @@ def other_weights(subject: Subject) -> Iterator[Violation]:
 
     Leave it out, or put it into a repository of its own.
 
-    - bad: `model_old.safetensors` beside `model.safetensors`
-    - good: `model.safetensors`
+    Bad:
+
+        model_old.safetensors beside model.safetensors
+
+    Good:
+
+        model.safetensors
     """
     extra, profile = list(_others(subject)), profile_of(subject).name
     if not extra or (profile == GENERIC.name and not subject.checkpoint.weights):
@@ -112,8 +122,13 @@ def other_weights_teacher(subject: Subject) -> Iterator[Violation]:
 
     Leave the file out.
 
-    - bad: `teacher.safetensors` with tensors under `teacher.`
-    - good: the teacher in a repository of its own
+    Bad:
+
+        teacher.safetensors with tensors under teacher.
+
+    Good:
+
+        the teacher in a repository of its own
     """
     for entry in _others(subject):
         try:

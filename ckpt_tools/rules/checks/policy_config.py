@@ -45,7 +45,7 @@ def _refused(subject: Subject, fields: Collection[str]) -> Iterator[Violation]:
     families=SMOLVLA,
 )
 def load_vlm_weights(subject: Subject) -> Iterator[Violation]:
-    """`load_vlm_weights` is not true
+    """`load_vlm_weights` is not true.
 
     It is false by default and in every policy trained from scratch. LeRobot then builds the VLM in
     F32 regardless of the stored dtype: more memory, and on a CPU half the speed. null counts as
@@ -80,7 +80,7 @@ def load_vlm_weights(subject: Subject) -> Iterator[Violation]:
     families=SMOLVLA,
 )
 def use_reflow(subject: Subject) -> Iterator[Violation]:
-    """`use_reflow` in config.json
+    """`use_reflow` in config.json.
 
     A fork of LeRobot writes this field. Stock LeRobot does not have it and refuses the whole
     config.json, whatever the value: false and null are as bad as true.
@@ -109,7 +109,7 @@ def use_reflow(subject: Subject) -> Iterator[Violation]:
     families=SMOLVLA,
 )
 def reflow_fields(subject: Subject) -> Iterator[Violation]:
-    """Fields of reflow training in config.json
+    """Fields of reflow training in config.json.
 
     `teacher_model_path` and similar fields belong to training. Stock LeRobot has none of them and
     refuses the whole config.json, whatever their values; and a path to the teacher reveals a folder
@@ -130,7 +130,7 @@ def reflow_fields(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK704", "unknown-field", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
 def unknown_field(subject: Subject) -> Iterator[Violation]:
-    """Field in config.json that LeRobot does not have
+    """Field in config.json that LeRobot does not have.
 
     LeRobot refuses a config.json with an unknown field, whatever its value. Releases add fields:
     `pretrained_revision` came with 0.6, and 0.5 refuses a config.json that has it, even null.
@@ -187,7 +187,7 @@ _UNKNOWN = "is an unknown field: stock LeRobot refuses the file"
     families=SMOLVLA,
 )
 def policy_type(subject: Subject) -> Iterator[Violation]:
-    """Policy type that stock LeRobot does not register
+    """Policy type that stock LeRobot does not register.
 
     `type` decides which policy is built. Without it, or with one that only a plugin registers
     (`smolvla_reflow`), LeRobot refuses config.json; the asynchronous server loads no plugins at
@@ -218,7 +218,7 @@ def policy_type(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK711", "no-config", Severity.ERROR, needs=Need.FILES, families=SMOLVLA)
 def no_config(subject: Subject) -> Iterator[Violation]:
-    """No config.json next to the weights
+    """No config.json next to the weights.
 
     It names the policy that the weights are for; LeRobot loads nothing without it.
 

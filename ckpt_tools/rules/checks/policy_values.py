@@ -50,7 +50,7 @@ def _set(key: str, value: str = "VALUE") -> Remedy:
 
 @rule("CK706", "config-value", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
 def config_value(subject: Subject) -> Iterator[Violation]:
-    """Config value of the wrong type
+    """Config value of the wrong type.
 
     LeRobot refuses a string where a number belongs, and 10.0 where an integer does. It accepts null
     anywhere and fails on it later, while building or running the policy. A number or a boolean in
@@ -84,7 +84,7 @@ def _spells_a_value(value: object) -> bool:
 
 @rule("CK707", "action-steps", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
 def action_steps(subject: Subject) -> Iterator[Violation]:
-    """`n_action_steps` outside 1 to `chunk_size`
+    """`n_action_steps` outside 1 to `chunk_size`.
 
     With `n_action_steps` above `chunk_size` LeRobot refuses config.json. With 0 it loads, and fails
     at the first action, because there is none.
@@ -120,7 +120,7 @@ def action_steps(subject: Subject) -> Iterator[Violation]:
     families=SMOLVLA,
 )
 def use_cache(subject: Subject) -> Iterator[Violation]:
-    """`use_cache` is not true
+    """`use_cache` is not true.
 
     With false the policy loads, and crashes at the first inference: the denoising steps read what
     only the cache contains.
@@ -147,7 +147,7 @@ def use_cache(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK709", "num-steps", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
 def num_steps(subject: Subject) -> Iterator[Violation]:
-    """`num_steps` is not a small positive integer
+    """`num_steps` is not a small positive integer.
 
     It is the number of denoising steps for one chunk of actions. With 0 the first inference divides
     by zero. With a negative number nothing is computed at all: LeRobot silently sends noise to the
@@ -180,7 +180,7 @@ def num_steps(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK710", "local-model-path", Severity.WARNING, needs=Need.CONFIG, families=SMOLVLA)
 def local_model_path(subject: Subject) -> Iterator[Violation]:
-    """Local path where a name on the Hub belongs
+    """Local path where a name on the Hub belongs.
 
     `vlm_model_name` is read at every load: with a path of the machine that trained, the policy
     loads nowhere else. The tokenizer of the preprocessor repeats it. `pretrained_path` is not read,
@@ -214,7 +214,7 @@ def local_model_path(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK712", "features", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
 def policy_features(subject: Subject) -> Iterator[Violation]:
-    """Input or output features that do not fit the policy
+    """Input or output features that do not fit the policy.
 
     LeRobot refuses a feature with more or less than a type and a shape. Without an image or an
     action the policy loads and fails at the first inference. State and action are padded to
@@ -271,7 +271,7 @@ def _malformed(config: Mapping[str, object]) -> Iterator[Violation]:
 
 @rule("CK713", "normalization-mode", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
 def normalization_mode(subject: Subject) -> Iterator[Violation]:
-    """Unknown normalization mode
+    """Unknown normalization mode.
 
     LeRobot refuses a config.json with such a mode, and a processor whose step has one. The modes
     are IDENTITY, MEAN_STD, MIN_MAX, QUANTILES and QUANTILE10.
@@ -308,7 +308,7 @@ def normalization_mode(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK751", "loads-and-acts", Severity.ERROR, needs=Need.LIVE)
 def loads_and_acts(subject: Subject) -> Iterator[Violation]:
-    """The policy does not load or act
+    """The policy does not load or act.
 
     All other rules read files. This one runs LeRobot: the policy class is built from the config,
     first without memory, then filled with every tensor and no other, its processors are created,

@@ -38,7 +38,7 @@ _OTHERS_WITH_STATE = ("groot_", "molmoact2_masked_")
     families=SMOLVLA,
 )
 def processors_missing(subject: Subject) -> Iterator[Violation]:
-    """A processor is missing
+    """A processor is missing.
 
     The two processors hold what surrounds the policy: tokenizer, normalization of observations,
     denormalization of actions. LeRobot since 0.4 refuses a folder without them; code that loads the
@@ -85,7 +85,7 @@ def processors_missing(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK722", "state-file-missing", Severity.ERROR, needs=Need.FILES)
 def state_file_missing(subject: Subject) -> Iterator[Violation]:
-    """A processor's state file is missing
+    """A processor's state file is missing.
 
     It contains the normalization statistics. From a folder LeRobot refuses a processor whose state
     file is missing; from the Hub it fails to download it.
@@ -115,7 +115,7 @@ def state_file_missing(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK731", "step-runs-code", Severity.ERROR, needs=Need.HEADERS)
 def step_runs_code(subject: Subject) -> Iterator[Violation]:
-    """Processor step that LeRobot does not register
+    """Processor step that LeRobot does not register.
 
     A step with a `class` is imported by that name and called with what the JSON contains, whatever
     it is: loading the checkpoint runs it. A registered name that only a plugin has makes stock
@@ -152,7 +152,7 @@ def step_runs_code(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK732", "steps-missing", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
 def steps_missing(subject: Subject) -> Iterator[Violation]:
-    """A step of the preprocessor is missing
+    """A step of the preprocessor is missing.
 
     Without a tokenizer there are no tokens and the first inference fails. `lerobot-eval` and the
     asynchronous server set the names of cameras and the device, and refuse a preprocessor without
@@ -188,7 +188,7 @@ def steps_missing(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK733", "processor-value", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
 def processor_value(subject: Subject) -> Iterator[Violation]:
-    """Unknown or invalid setting of a processor step
+    """Unknown or invalid setting of a processor step.
 
     LeRobot builds a step from its settings, and refuses the processor where a setting is unknown or
     cannot be read.
@@ -227,7 +227,7 @@ def processor_value(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK734", "state-holds-more", Severity.WARNING, needs=Need.HEADERS)
 def state_holds_more(subject: Subject) -> Iterator[Violation]:
-    """Model weights in a processor's state file
+    """Model weights in a processor's state file.
 
     LeRobot's normalizers keep statistics in it, whatever kinds the dataset has; the other steps
     keep nothing. Weights there are downloaded by everybody and used by nothing: a model saved under

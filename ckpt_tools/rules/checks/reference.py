@@ -39,7 +39,7 @@ def _diff(subject: Subject, aspect: Aspect) -> Diff:
 
 @rule("CK501", "tensors-unlike-reference", Severity.ERROR, needs=(Need.HEADERS, Need.BASELINE))
 def tensors_unlike_reference(subject: Subject) -> Iterator[Violation]:
-    """Tensors that differ from the reference's by name
+    """Tensors that differ from the reference's by name.
 
     The reference is a checkpoint that loads. What only the reference has, the loader leaves at
     random values; what only this checkpoint has, it drops, and everybody downloads it in vain; a
@@ -102,7 +102,7 @@ def _missing(subject: Subject, part: str, members: list[Tensor]) -> Violation:
     fix="ckpt sanitize WHERE --reference NORMAL",
 )
 def dtypes_unlike_reference(subject: Subject) -> Iterator[Violation]:
-    """Tensor dtypes that differ from the reference's
+    """Tensor dtypes that differ from the reference's.
 
     Another dtype is loaded silently. A wider one makes the file larger and loses nothing; a
     narrower one has already lost bits.
@@ -129,7 +129,7 @@ def dtypes_unlike_reference(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK503", "shapes-unlike-reference", Severity.ERROR, needs=(Need.HEADERS, Need.BASELINE))
 def shapes_unlike_reference(subject: Subject) -> Iterator[Violation]:
-    """Tensor shapes that differ from the reference's
+    """Tensor shapes that differ from the reference's.
 
     Loading the checkpoint with the reference's config fails: stock LeRobot raises RuntimeError,
     size mismatch. The two are models of different sizes, or one was trained for a robot with other
@@ -165,7 +165,7 @@ def shapes_unlike_reference(subject: Subject) -> Iterator[Violation]:
     fix="ckpt config WHERE diff NORMAL",
 )
 def config_unlike_reference(subject: Subject) -> Iterator[Violation]:
-    """Decisive config values that differ from the reference's
+    """Decisive config values that differ from the reference's.
 
     A key that decides which tensors there are, or how they are loaded, makes another model of the
     same file: other layers, a VLM in F32, another time scale. Keys of training, paths and the
@@ -202,7 +202,7 @@ def config_unlike_reference(subject: Subject) -> Iterator[Violation]:
     fix="ckpt sanitize WHERE --reference NORMAL",
 )
 def metadata_unlike_reference(subject: Subject) -> Iterator[Violation]:
-    """Metadata that differs from the reference's
+    """Metadata that differs from the reference's.
 
     Loaders use little of `__metadata__`; some refuse a file without `format`. A difference shows
     that something else wrote the file: LeRobot writes none, FSDP and transformers write `format`,
@@ -237,7 +237,7 @@ def metadata_unlike_reference(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK511", "unlike-spec", Severity.ERROR, needs=(Need.HEADERS, Need.SPEC))
 def unlike_spec(subject: Subject) -> Iterator[Violation]:
-    """Tensors that differ from the lockfile
+    """Tensors that differ from the lockfile.
 
     A lockfile (`ckpt spec write`) promises names, dtypes and shapes to other code that loads the
     checkpoint. It does not cover tensor values.

@@ -65,8 +65,14 @@ def remote_code(subject: Subject) -> Iterator[Violation]:
     Leave the Python files out, and remove the keys: `ckpt config WHERE/tokenizer_config.json unset
     /auto_map`. Write the template without such names.
 
-    - bad: `modeling_policy.py`, `"auto_map": {"AutoModel": "modeling_policy.Policy"}`
-    - good: `"architectures": ["LlamaForCausalLM"]`
+    Bad:
+
+        modeling_policy.py
+        "auto_map": {"AutoModel": "modeling_policy.Policy"}
+
+    Good:
+
+        "architectures": ["LlamaForCausalLM"]
     """
     for entry in subject.entries or ():
         name, text = entry.path.lower(), entry.text or ""
@@ -130,8 +136,13 @@ def processor_code(subject: Subject) -> Iterator[Violation]:
     Write the step's `registry_name`, or remove the step. State files are .safetensors files in the
     folder.
 
-    - bad: `{"class": "os.system", "config": {}}`
-    - good: `{"registry_name": "normalizer_processor", "state_file": "step_5.safetensors"}`
+    Bad:
+
+        {"class": "os.system", "config": {}}
+
+    Good:
+
+        {"registry_name": "normalizer_processor", "state_file": "step_5.safetensors"}
     """
     for entry in subject.entries or ():
         if entry.text and entry.path.lower().endswith(".json") and _may_be_processor(entry):

@@ -29,7 +29,7 @@ ONLY_FILE = "model.safetensors"
     families=SMOLVLA,
 )
 def single_file(subject: Subject) -> Iterator[Violation]:
-    """Weights that are not in one file, model.safetensors
+    """Weights that are not in one file, model.safetensors.
 
     Stock LeRobot opens model.safetensors and no other file. It does not find shards with an index,
     which transformers reads, or a file of another name: loading fails, or looks for the weights on
@@ -64,7 +64,7 @@ def single_file(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK209", "index-beside-single-file", Severity.WARNING, needs=Need.HEADERS)
 def index_beside_single_file(subject: Subject) -> Iterator[Violation]:
-    """Shard index next to a single weight file
+    """Shard index next to a single weight file.
 
     The index is left over from a sharded save. Readers disagree about which of the two counts:
     transformers and LeRobot take model.safetensors, others take the index and miss its shards, or
@@ -104,7 +104,7 @@ def index_beside_single_file(subject: Subject) -> Iterator[Violation]:
     safe=True,
 )
 def index_total_size(subject: Subject) -> Iterator[Violation]:
-    """Wrong total size in the shard index
+    """Wrong total size in the shard index.
 
     `metadata.total_size` is the sum of the tensors' bytes. Loaders do not check it; the Hub and
     tools that plan memory or downloads show it. A wrong value dates from before a cast, a strip or

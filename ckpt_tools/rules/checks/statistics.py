@@ -45,7 +45,7 @@ _NAMED = 5
 
 @rule("CK723", "not-normalised", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
 def not_normalised(subject: Subject) -> Iterator[Violation]:
-    """Feature that is not normalized as config.json says
+    """Feature that is not normalized as config.json says.
 
     LeRobot follows the processor and reads only there. A feature that the step does not list, that
     has no statistics or that has another mode passes unchanged and silently: the policy sees
@@ -103,7 +103,7 @@ def _passed_over(subject: Subject, normalizer: Normalizer) -> Iterator[Violation
 
 @rule("CK724", "statistics-keys", Severity.ERROR, needs=Need.HEADERS)
 def statistics_keys(subject: Subject) -> Iterator[Violation]:
-    """Statistics under a name that LeRobot does not read
+    """Statistics under a name that LeRobot does not read.
 
     LeRobot reads `observation.state.mean`. It loads `so100.buffer.observation_state.mean`,
     `normalize_inputs.…` or `observation_state.mean` and never uses it: the feature passes unchanged
@@ -132,7 +132,7 @@ def statistics_keys(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK725", "statistics-finite", Severity.ERROR, needs=Need.HEADERS)
 def statistics_finite(subject: Subject) -> Iterator[Violation]:
-    """NaN or infinity in normalization statistics
+    """NaN or infinity in normalization statistics.
 
     With one NaN every action is NaN; an infinite one turns observations into zeros, or actions into
     infinity. LeRobot loads both silently.
@@ -164,7 +164,7 @@ def statistics_finite(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK726", "statistics-spread", Severity.ERROR, needs=Need.HEADERS)
 def statistics_spread(subject: Subject) -> Iterator[Violation]:
-    """Standard deviation or range that is zero or negative
+    """Standard deviation or range that is zero or negative.
 
     A dimension that never moved in the dataset has a standard deviation of 0. LeRobot divides by it
     plus 1e-8: the smallest deviation on a robot becomes a hundred million. A negative one inverts
@@ -217,7 +217,7 @@ def _dimensions(numbers: list[int]) -> str:
 
 @rule("CK727", "statistics-shape", Severity.ERROR, needs=Need.HEADERS)
 def statistics_shape(subject: Subject) -> Iterator[Violation]:
-    """Statistics of another shape than their feature
+    """Statistics of another shape than their feature.
 
     A vector of seven does not fit one of six: LeRobot fails at the first inference. It happens when
     the statistics of another robot are copied. A single number fits anything.
@@ -256,7 +256,7 @@ def _broadcasts(statistic: tuple[int, ...], feature: tuple[int, ...]) -> bool:
 
 @rule("CK728", "action-not-denormalised", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
 def action_not_denormalised(subject: Subject) -> Iterator[Violation]:
-    """Action that the postprocessor does not denormalize
+    """Action that the postprocessor does not denormalize.
 
     Without that step, or with the mode IDENTITY in it, the robot gets numbers around one where it
     expects degrees or meters. LeRobot does so silently.
@@ -286,7 +286,7 @@ def action_not_denormalised(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK729", "action-statistics-differ", Severity.ERROR, needs=Need.HEADERS)
 def action_statistics_differ(subject: Subject) -> Iterator[Violation]:
-    """Action statistics that differ between the processors
+    """Action statistics that differ between the processors.
 
     The preprocessor normalizes the actions that the policy is trained on, the postprocessor undoes
     it. Where they differ, one of them belongs to another dataset, and every action is off by the
@@ -315,7 +315,7 @@ def action_statistics_differ(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK730", "statistics-unlike-reference", Severity.NOTE, needs=Need.BASELINE)
 def statistics_unlike_reference(subject: Subject) -> Iterator[Violation]:
-    """Statistics that differ from the reference's
+    """Statistics that differ from the reference's.
 
     A student acts in the space that its teacher was trained in. Stock `lerobot-train` replaces a
     pretrained policy's statistics by those of the dataset it trains on: the same numbers then mean

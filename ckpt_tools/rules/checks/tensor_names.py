@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     safe=True,
 )
 def teacher_weights(subject: Subject) -> Iterator[Violation]:
-    """Teacher weights inside the checkpoint
+    """Teacher weights inside the checkpoint.
 
     Training code that registers its teacher as a submodule saves it together with the student.
     Stock LeRobot drops these tensors with one long warning about unexpected keys, and every
@@ -62,7 +62,7 @@ def teacher_weights(subject: Subject) -> Iterator[Violation]:
     safe=True,
 )
 def wrapped_names(subject: Subject) -> Iterator[Violation]:
-    """Tensor names with a wrapper's segment
+    """Tensor names with a wrapper's segment.
 
     torch.compile, DataParallel and FSDP wrap a module; a state dict of the wrapped module has
     `_orig_mod`, `module` or `_fsdp_wrapped_module` in its names. Stock LeRobot finds none of these
@@ -96,7 +96,7 @@ def wrapped_names(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK303", "odd-names", Severity.ERROR, needs=Need.HEADERS, fix="ckpt rename WHERE OLD NEW")
 def odd_names(subject: Subject) -> Iterator[Violation]:
-    r"""Tensor names with invisible or misleading characters
+    r"""Tensor names with invisible or misleading characters.
 
     A name with a control character, an invisible character, leading or trailing whitespace, or one
     letter of another alphabet among ASCII letters looks like another name: the loader does not find
@@ -149,7 +149,7 @@ def _lone(segment: str) -> str:
     fix="ckpt rename WHERE OLD NEW",
 )
 def names_differing_in_case(subject: Subject) -> Iterator[Violation]:
-    """Tensor names that differ only in case
+    """Tensor names that differ only in case.
 
     Both are tensors of their own, and a loader takes the one it expects. Usually one of the two is
     a typo, and exporting the weights to files or columns whose names ignore case loses one of them.

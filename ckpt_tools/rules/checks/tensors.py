@@ -56,7 +56,7 @@ def _matched(subject: Subject) -> list[tuple[Tensor, Expected]]:
     families=SMOLVLA,
 )
 def missing_tensors(subject: Subject) -> Iterator[Violation]:
-    """Tensors that the loader reads are missing
+    """Tensors that the loader reads are missing.
 
     Stock LeRobot loads a policy with missing tensors and leaves those at random values, with only a
     warning. The robot then moves at random. Whole parts are missing where a student shared its VLM
@@ -127,7 +127,7 @@ def _bytes(missing: Iterable[tuple[str, Expected]]) -> str:
     families=SMOLVLA,
 )
 def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
-    """Tensors that the loader does not read
+    """Tensors that the loader does not read.
 
     Stock LeRobot lists such tensors in one long warning and drops them, and everybody downloads
     them. They are the state of another model or of an optimizer, an average of the weights, or
@@ -170,7 +170,7 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
     families=SMOLVLA,
 )
 def unexpected_shapes(subject: Subject) -> Iterator[Violation]:
-    """Tensor shapes that do not match config.json
+    """Tensor shapes that do not match config.json.
 
     Stock LeRobot builds the policy from config.json and refuses weights of another shape
     (RuntimeError: size mismatch). Usually the config is wrong, taken from another run with another
@@ -212,7 +212,7 @@ def unexpected_shapes(subject: Subject) -> Iterator[Violation]:
     families=SMOLVLA,
 )
 def dtype_profile(subject: Subject) -> Iterator[Violation]:
-    """Dtypes that differ from a standard checkpoint's
+    """Dtypes that differ from a standard checkpoint's.
 
     A model built with load_vlm_weights=true has its VLM in BF16; the weights with which the expert
     attends to the VLM, and the projections, are F32. Built with false, vision tower, connector and
@@ -296,7 +296,7 @@ def _converted(
     safe=True,
 )
 def aliased_names(subject: Subject) -> Iterator[Violation]:
-    """Tensors stored only under another tensor's name
+    """Tensors stored only under another tensor's name.
 
     safetensors keeps one name of two tensors that share storage and notes the other in the
     metadata. Loaders ignore that note: stock LeRobot does not find the name and leaves the weights
@@ -344,7 +344,7 @@ def _tied(pair: tuple[str, str]) -> bool:
 
 @rule("CK310", "normalisation-buffers", Severity.WARNING, needs=Need.HEADERS, families=SMOLVLA)
 def normalisation_buffers(subject: Subject) -> Iterator[Violation]:
-    """Normalization statistics among the weights
+    """Normalization statistics among the weights.
 
     LeRobot 0.3 kept the normalization statistics in the policy, as `normalize_inputs.buffer_*` and
     the like. Since 0.4 they are in the processors' files; a newer LeRobot drops the buffers with a
@@ -384,7 +384,7 @@ def normalisation_buffers(subject: Subject) -> Iterator[Violation]:
     families=SMOLVLA,
 )
 def weights_size(subject: Subject) -> Iterator[Violation]:
-    """Weights larger than a standard checkpoint's
+    """Weights larger than a standard checkpoint's.
 
     A model built with load_vlm_weights=false has vision tower, connector and lm_head in F32, and
     its config agrees: nothing is wrong, but it is a third larger than the standard checkpoint, 1.2
@@ -425,7 +425,7 @@ def weights_size(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK312", "empty-tensors", Severity.WARNING, needs=Need.HEADERS, families=SMOLVLA)
 def empty_tensors(subject: Subject) -> Iterator[Violation]:
-    """Tensors without elements
+    """Tensors without elements.
 
     No part of the model has a size of 0. An empty tensor is what remains where a sharded parameter
     was saved by a process that held none of it (FSDP, DeepSpeed): the weights themselves are lost.

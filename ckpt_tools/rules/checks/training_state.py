@@ -52,7 +52,7 @@ _READ = 0o044
     families=SMOLVLA,
 )
 def train_config_reflow(subject: Subject) -> Iterator[Violation]:
-    """Reflow training in train_config.json
+    """Reflow training in train_config.json.
 
     Running the policy does not need this file. Resuming or repeating the training does: with the
     plugin's policy type or the fields of reflow, stock LeRobot refuses the file.
@@ -84,7 +84,7 @@ def train_config_reflow(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK742", "train-config-paths", Severity.NOTE, needs=Need.HEADERS)
 def train_config_paths(subject: Subject) -> Iterator[Violation]:
-    """Personal paths in train_config.json
+    """Personal paths in train_config.json.
 
     Absolute paths, and those that lead into a home folder or upwards, mean nothing elsewhere and
     reveal who trained where. Resuming elsewhere needs them again on the command line. A relative
@@ -127,7 +127,7 @@ def _outermost(subject: Subject, names: re.Pattern[str]) -> Iterator[tuple[str, 
 
 @rule("CK743", "training-state", Severity.WARNING, needs=Need.FILES)
 def training_state(subject: Subject) -> Iterator[Violation]:
-    """Training state or logs in the folder
+    """Training state or logs in the folder.
 
     Optimizer, scheduler and random state are for resuming, and are often larger than the policy;
     logs of wandb and TensorBoard reveal the machine and its user. LeRobot keeps both next to
@@ -152,7 +152,7 @@ def training_state(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK744", "leftovers", Severity.WARNING, needs=Need.FILES)
 def leftovers(subject: Subject) -> Iterator[Violation]:
-    """Leftovers of an interrupted write or download
+    """Leftovers of an interrupted write or download.
 
     A partial file can pass for a complete one, and the other files may be of another version.
 
@@ -174,7 +174,7 @@ def leftovers(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK745", "unreadable-by-others", Severity.NOTE, needs=Need.FILES)
 def unreadable_by_others(subject: Subject) -> Iterator[Violation]:
-    """Weights that other users cannot read
+    """Weights that other users cannot read.
 
     The safetensors library saves files that only their owner can read (0600), so stock LeRobot's
     own checkpoints are like that in the folder they were trained in. On a shared disk or in a
@@ -208,7 +208,7 @@ def unreadable_by_others(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK746", "train-config-value", Severity.NOTE, needs=Need.HEADERS, families=SMOLVLA)
 def train_config_value(subject: Subject) -> Iterator[Violation]:
-    """train_config.json that LeRobot 0.6.1 does not resume from
+    """train_config.json that LeRobot 0.6.1 does not resume from.
 
     It refuses unknown fields and values of another type. A run of an older release has fields that
     were removed since: running the policy does not need the file, so this is a note.

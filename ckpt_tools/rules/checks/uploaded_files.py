@@ -58,8 +58,17 @@ def file_type(subject: Subject) -> Iterator[Violation]:
 
     Leave the file out, or allow its type in ckpt.toml: `[allow] files = ["*.onnx"]`.
 
-    - bad: `model.onnx`, `images/plot.svg`, `notebook.ipynb`
-    - good: `model.safetensors`, `images/plot.png`, `LICENSE`
+    Bad:
+
+        model.onnx
+        images/plot.svg
+        notebook.ipynb
+
+    Good:
+
+        model.safetensors
+        images/plot.png
+        LICENSE
     """
     profile = profile_of(subject)
     for entry in _files(subject):
@@ -84,8 +93,13 @@ def link(subject: Subject) -> Iterator[Violation]:
 
     Replace the link with the file.
 
-    - bad: `host.md -> /etc/hostname`
-    - good: `host.md` as a file
+    Bad:
+
+        host.md -> /etc/hostname
+
+    Good:
+
+        host.md as a file
     """
     for entry in subject.entries or ():
         if entry.kind != "link" or (not entry.leaves and "/blobs/" in entry.target):
@@ -107,8 +121,13 @@ def special_file(subject: Subject) -> Iterator[Violation]:
 
     Remove it.
 
-    - bad: `mkfifo out/pipe`
-    - good: files, folders and links only
+    Bad:
+
+        mkfifo out/pipe
+
+    Good:
+
+        files, folders and links only
     """
     for entry in subject.entries or ():
         if entry.kind in _SPECIAL:
@@ -128,8 +147,15 @@ def leftover(subject: Subject) -> Iterator[Violation]:
     are a note: neither `hf upload` nor `ckpt upload` sends them, and the gate does not inspect
     their contents.
 
-    - bad: `.env`, `wandb/`, `config.json~`
-    - good: `.gitattributes`
+    Bad:
+
+        .env
+        wandb/
+        config.json~
+
+    Good:
+
+        .gitattributes
     """
     reported = ""
     entries = sorted(subject.entries or (), key=lambda entry: entry.path)
@@ -182,8 +208,13 @@ def mode(subject: Subject) -> Iterator[Violation]:
 
     `chmod 644` the files and `chmod 755` the folders.
 
-    - bad: `-rwxrwxrwx config.json`
-    - good: `-rw-r--r-- config.json`
+    Bad:
+
+        -rwxrwxrwx config.json
+
+    Good:
+
+        -rw-r--r-- config.json
     """
     for entry in subject.entries or ():
         if entry.kind not in ("file", "folder") or is_never_uploaded(entry.path):
@@ -212,8 +243,13 @@ def files_too_large(subject: Subject) -> Iterator[Violation]:
 
     `ckpt reshard` splits weights into smaller files. Pack many small files, or leave them out.
 
-    - bad: `model.safetensors` of 60 GB
-    - good: 12 shards of 5 GB and their index
+    Bad:
+
+        model.safetensors of 60 GB
+
+    Good:
+
+        12 shards of 5 GB and their index
     """
     profile = profile_of(subject)
     counts: Counter[str] = Counter()
@@ -247,8 +283,13 @@ def required_file(subject: Subject) -> Iterator[Violation]:
 
     Save the checkpoint again, or name the folder that contains it.
 
-    - bad: `config.json` alone
-    - good: `config.json` and `model.safetensors`
+    Bad:
+
+        config.json alone
+
+    Good:
+
+        config.json and model.safetensors
     """
     profile = profile_of(subject)
     names = [
@@ -273,8 +314,13 @@ def stale_suppression(_subject: Subject) -> Iterator[Violation]:
 
     Remove it from ckpt.toml, or review the finding and set a later date.
 
-    - bad: `expires = 2020-01-01`
-    - good: no entry for what was repaired
+    Bad:
+
+        expires = 2020-01-01
+
+    Good:
+
+        no entry for what was repaired
     """
     yield from ()
 
@@ -289,8 +335,13 @@ def twin_names(subject: Subject) -> Iterator[Violation]:
 
     Rename one, or leave it out. Names in a folder whose own name is a twin are not reported.
 
-    - bad: `Config.json` beside `config.json`
-    - good: `config.json`
+    Bad:
+
+        Config.json beside config.json
+
+    Good:
+
+        config.json
     """
     alike: defaultdict[str, list[str]] = defaultdict(list)
     for entry in subject.entries or ():
@@ -318,8 +369,13 @@ def odd_file_names(subject: Subject) -> Iterator[Violation]:
 
     Rename the file, and find out what wrote it.
 
-    - bad: `a.md` with an escape sequence in its name
-    - good: `a.md`, also `é.md` and `模型.md`
+    Bad:
+
+        a.md with an escape sequence in its name
+
+    Good:
+
+        a.md, also é.md and 模型.md
     """
     for entry in subject.entries or ():
         name = entry.path.removesuffix("/").rpartition("/")[2]

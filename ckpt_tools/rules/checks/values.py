@@ -55,7 +55,7 @@ def _is_matrix(tensor: Tensor) -> bool:
 
 @rule("CK401", "nan-values", Severity.ERROR, needs=Need.VALUES)
 def nan_values(subject: Subject) -> Iterator[Violation]:
-    """NaN in the weights
+    """NaN in the weights.
 
     A single NaN is enough: it spreads through every layer, and stock LeRobot loads the file
     silently and outputs only NaN as actions.
@@ -80,7 +80,7 @@ def nan_values(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK402", "infinite-values", Severity.ERROR, needs=Need.VALUES)
 def infinite_values(subject: Subject) -> Iterator[Violation]:
-    """Infinity in the weights
+    """Infinity in the weights.
 
     An infinity becomes NaN at the first subtraction, and then every action is NaN.
 
@@ -105,7 +105,7 @@ def infinite_values(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK403", "zero-weights", Severity.WARNING, needs=Need.VALUES)
 def zero_weights(subject: Subject) -> Iterator[Violation]:
-    """Matrices of zeros
+    """Matrices of zeros.
 
     A matrix of zeros passes nothing on: it was never trained, never loaded, or written by a script
     that only allocated it. Vectors and single rows may be zero: biases and mask tokens start so.
@@ -132,7 +132,7 @@ def zero_weights(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK404", "constant-weights", Severity.WARNING, needs=Need.VALUES)
 def constant_weights(subject: Subject) -> Iterator[Violation]:
-    """Matrices with a single value
+    """Matrices with a single value.
 
     Training never produces such a matrix. It is a placeholder that was saved instead of weights.
     Integers are not checked: the zero points of a symmetric quantization are all the same.
@@ -157,7 +157,7 @@ def constant_weights(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK405", "vlm-never-loaded", Severity.ERROR, needs=Need.VALUES, families=SMOLVLA)
 def vlm_never_loaded(subject: Subject) -> Iterator[Violation]:
-    """A VLM that was never loaded
+    """A VLM that was never loaded.
 
     Every RMSNorm weight of SmolVLM's text model is exactly 1.0 only in a model that was built from
     its config and never given weights: with `load_vlm_weights=false` and no checkpoint to start
@@ -193,7 +193,7 @@ def vlm_never_loaded(subject: Subject) -> Iterator[Violation]:
 
 @rule("CK406", "huge-values", Severity.WARNING, needs=Need.VALUES)
 def huge_values(subject: Subject) -> Iterator[Violation]:
-    """Huge values in the weights
+    """Huge values in the weights.
 
     Weights of a trained network are small; values above a hundred thousand come from a training
     that diverged, a wrong dtype, or bytes that are not weights. F16 ends at 65,504, and BF16 has no
