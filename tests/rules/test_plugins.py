@@ -122,9 +122,9 @@ def test_they_are_listed_and_explained(tmp_path: Path) -> None:
             "its acme (ckpt_tools.rules) cannot be loaded: ModuleNotFoundError: No module named 'nothing_of_the_kind'",
         ),
         ("acme_rules:ABSENT", "its acme (ckpt_tools.rules) cannot be loaded: AttributeError"),
-        ("acme_rules:OWN", "the code CK301 starts with CK and a number, which are the tool's own"),
+        ("acme_rules:OWN", "the code CK301 starts with CK and a number, which is reserved for the tool"),
         ("acme_rules:NAMESAKE", "ACME103 teacher-weights has the code or the name of another rule"),
-        ("acme_rules:NUMBER", "holds int where a Rule is due"),
+        ("acme_rules:NUMBER", "is int, expected a Rule"),
     ],
 )
 def test_a_broken_one_is_a_warning_that_names_the_distribution(
@@ -134,7 +134,7 @@ def test_a_broken_one_is_a_warning_that_names_the_distribution(
     found, complaints = verified(tmp_path)
     assert found["findings"] == []
     assert complaints.startswith(f"ckpt: acme-rules 1.2: {words}")
-    assert complaints.endswith("; it is left out\n")
+    assert complaints.endswith("; it is skipped\n")
     assert complaints.count("\n") == 1
 
 
@@ -161,7 +161,7 @@ def test_a_family_of_another_distribution_recognises_what_no_other_does(tmp_path
     ("entry", "words"),
     [
         ("acme_family:BROKEN", "`recognises` of the family broken failed: ZeroDivisionError"),
-        ("acme_rules:NUMBER", "holds int where a Family is due"),
+        ("acme_rules:NUMBER", "is int, expected a Family"),
         ("nothing:X", "cannot be loaded"),
     ],
 )
