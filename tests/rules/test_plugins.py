@@ -122,7 +122,10 @@ def test_they_are_listed_and_explained(tmp_path: Path) -> None:
             "its acme (ckpt_tools.rules) cannot be loaded: ModuleNotFoundError: No module named 'nothing_of_the_kind'",
         ),
         ("acme_rules:ABSENT", "its acme (ckpt_tools.rules) cannot be loaded: AttributeError"),
-        ("acme_rules:OWN", "the code CK301 starts with CK and a number, which is reserved for the tool"),
+        (
+            "acme_rules:OWN",
+            "the code CK301 starts with CK and a number, which is reserved for the tool",
+        ),
         ("acme_rules:NAMESAKE", "ACME103 teacher-weights has the code or the name of another rule"),
         ("acme_rules:NUMBER", "is int, expected a Rule"),
     ],
