@@ -1,11 +1,7 @@
-"""The verbs that hash.
-
-Say what a checkpoint holds, hold it against a manifest, hold its files against the Hub's.
-"""
+"""The verbs that hash: manifest, check_manifest, check_remote."""
 
 from __future__ import annotations
 
-import importlib
 import os
 from typing import TYPE_CHECKING
 
@@ -16,6 +12,7 @@ from ckpt_tools.manifest import build
 from ckpt_tools.manifest import compare as comparison
 from ckpt_tools.manifest.model import Hashed, Part
 from ckpt_tools.progress import Progress, ignore
+from ckpt_tools.storage import hub_api
 from ckpt_tools.storage.hub_name import SCHEME, is_hub_name
 
 if TYPE_CHECKING:
@@ -37,12 +34,11 @@ def manifest(  # noqa: PLR0913 - options by keyword
 ) -> Hashed:
     """Return the checkpoint at `where` with its manifest: digests of every tensor and every file.
 
-    Reads every byte once.
-
-    `progress` is called with the bytes done since the last call, `expect` before with all there
-    are. With `sha256`, the SHA-256 of every file too, which is its id on the Hub. The manifest goes
-    to the file `write`, a new one or an older manifest, which is no part of the checkpoint where it
-    lies inside. Raises a CkptError that names the file; then nothing was written.
+    Reads every byte once. `progress` is called with the bytes done since the last call, `expect`
+    before with the total. With `sha256`, the SHA-256 of every file too, which is its id on the Hub.
+    The manifest is written to `write`, a new file or an older manifest, which is not part of the
+    checkpoint even if it is inside. Raises a CkptError that names the file; then nothing was
+    written.
     """
     where, write = as_text(where), as_text(write)
     if write is not None:
@@ -69,12 +65,10 @@ def check_manifest(  # noqa: PLR0913 - options by keyword
     progress: Callable[[int], None] = ignore,
     expect: Callable[[int], None] = ignore,
 ) -> Check:
-    """Return in what the checkpoint at `where` differs from the manifest in the file `against`.
+    """Check the checkpoint at `where` against the manifest in the file `against`.
 
-    Tensors are compared whatever file they lie in.
-
-    With `exact_files` the weight files have to be the same byte for byte. Raises ManifestInvalid,
-    or a CkptError that names the file.
+    Tensors may be in other files; with `exact_files` the weight files have to be identical. Raises
+    ManifestInvalid, or a CkptError that names the file.
     """
     where, against = as_text(where), as_text(against)
     expected = build.read_manifest(against)
@@ -92,18 +86,16 @@ def check_remote(
     progress: Callable[[int], None] = ignore,
     expect: Callable[[int], None] = ignore,
 ) -> RemoteCheck:
-    """Return in what the files at `where` differ from those of `repository` on the Hub.
+    """Compare the files at `where` with those of `repository` on the Hub, by checksum.
 
-    Owner/name, or owner/name@revision. Nothing is downloaded.
-
-    The Hub tells the SHA-256 of a file that it stores with LFS, and git's id of any other. Raises a
-    CkptError that names the file or the repository.
+    `repository` is owner/name or owner/name@revision. Nothing is downloaded: the Hub lists the
+    SHA-256 of files stored with LFS, and git's id of others. Raises a CkptError that names the file
+    or the repository.
     """
     where = as_text(where)
-    hub = importlib.import_module("ckpt_tools.storage.hub_api")
-    remote = hub.repository(repository if is_hub_name(repository) else f"{SCHEME}{repository}")
-    hub.refuse_cached(remote)
-    hub.refuse_empty(remote)
+    remote = hub_api.repository(repository if is_hub_name(repository) else f"{SCHEME}{repository}")
+    hub_api.refuse_cached(remote)
+    hub_api.refuse_empty(remote)
     local = build.sums_like(
         where, remote.below, threads=threads, progress=Progress(progress, expect)
     )
@@ -111,14 +103,14 @@ def check_remote(
 
 
 def _refuse_unwritable(path: str) -> None:
-    """Raise what writing would raise before minutes are spent on hashing."""
+    """Raise what writing would raise, before minutes are spent on hashing."""
     build.refuse_other(path)
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
         raise Unwritable(
-            "cannot be written: its folder is not there, or does not let you",
+            "the folder does not exist or is not writable",
             path=path,
-            hint="name another file",
+            hint="choose another file",
         )
 
 

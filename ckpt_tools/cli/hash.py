@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "hash",
-    short_help="Digest what a checkpoint holds, or hold it to a manifest.",
+    short_help="Hash a checkpoint or check it against a manifest.",
     epilog=options.WHERE_HELP,
 )
 @options.where("where")
@@ -33,20 +33,22 @@ if TYPE_CHECKING:
     help="Write the manifest to FILE, a new file or an older manifest.",
 )
 @click.option(
-    "--check", "against", metavar="FILE", help="Hold the checkpoint against the manifest in FILE."
+    "--check", "against", metavar="FILE", help="Check the checkpoint against the manifest in FILE."
 )
 @click.option(
     "--exact-files",
     is_flag=True,
-    help="With --check: the weight files have to be the same byte for byte, shards and metadata included.",
+    help="With --check: require identical weight files, shards and metadata included.",
 )
 @click.option(
     "--remote",
     metavar="REPO[@REVISION]",
-    help="Hold the files against that repository on the Hugging Face Hub. Nothing is downloaded.",
+    help="Compare the files with a repository on the Hugging Face Hub, without downloading.",
 )
 @click.option(
-    "--sha256", is_flag=True, help="The SHA-256 of every file too, which is its id on the Hub."
+    "--sha256",
+    is_flag=True,
+    help="Also compute the SHA-256 of every file, which is its id on the Hub.",
 )
 @click.option("--full", is_flag=True, help="List every tensor, and every difference.")
 @options.output_format("text", "json", "markdown")
@@ -61,13 +63,11 @@ def hash(  # noqa: A001, PLR0913 - the command's name; one parameter an option
     full: bool,
     output_format: str,
 ) -> int:
-    """Say what the checkpoint at WHERE holds, as digests.
+    """Hash the tensors and files of the checkpoint at WHERE (BLAKE3).
 
-    Of every tensor and every file (BLAKE3), and of all tensors in one line, the content.
-
-    The content is the same for the same tensors, however they lie in shards, whatever their order
-    and metadata. --format json is the manifest that --write writes and --check reads. Every byte is
-    read. Exit status: 0, or 1 for differences from FILE or REPO, or 2 for trouble.
+    The content digest, on the first line, is the same for the same tensors, whatever their order,
+    shards and metadata. --format json is the manifest that --write writes and --check reads. Every
+    byte is read. Exit status: 0, or 1 for differences from FILE or REPO, or 2 if it could not run.
 
     \b
     ckpt hash outputs/train/run --write run.manifest.json
@@ -120,26 +120,26 @@ def _written(found: Hashed, output: str | None, output_format: str, *, full: boo
 def _refuse_pointless(
     output: str | None, against: str | None, remote: str | None, *, exact_files: bool, sha256: bool
 ) -> None:
-    """Refuse options of which one would silently be without effect."""
+    """Refuse combinations in which an option would silently have no effect."""
     pairs = (
         (
             output is not None and (against is not None or remote is not None),
-            "--write writes a manifest, --check and --remote compare",
-            "leave one out",
+            "--write cannot be combined with --check or --remote",
+            "run them one after the other",
         ),
         (
             against is not None and remote is not None,
-            "--check and --remote are two comparisons",
+            "--check cannot be combined with --remote",
             "run them one after the other",
         ),
         (
             exact_files and against is None,
-            "--exact-files says how --check compares",
+            "--exact-files needs --check",
             "add --check FILE, or leave it out",
         ),
         (
             sha256 and remote is not None,
-            "--remote compares by the sums that the Hub tells",
+            "--sha256 cannot be combined with --remote, which uses the Hub's checksums",
             "leave --sha256 out",
         ),
     )

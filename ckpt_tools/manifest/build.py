@@ -1,9 +1,11 @@
-"""Manifests made from the files of a folder, and manifests on the disk."""
+"""Building manifests from the files of a checkpoint, and manifest files on disk."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
+
+from blake3 import blake3
 
 from ckpt_tools.checkpoint.locate import locate
 from ckpt_tools.checkpoint.read import read, tensor_file
@@ -17,7 +19,7 @@ from ckpt_tools.errors import (
     Unreadable,
 )
 from ckpt_tools.manifest import format as codec
-from ckpt_tools.manifest.digests import DigestRequest, blake3, digest_files
+from ckpt_tools.manifest.digests import DigestRequest, digest_files
 from ckpt_tools.manifest.model import FileDigest, LocalSums, Manifest, TensorDigest
 from ckpt_tools.progress import SILENT, Progress
 from ckpt_tools.storage.durable import put_text, there
@@ -37,18 +39,15 @@ LIMIT = 256 << 20
 """A manifest of 100,000 tensors has 20 MB."""
 
 IGNORED = (".git", ".cache/huggingface")
-"""Folders that belong to who fetched the files, not to the checkpoint.
-
-`hf upload` leaves them out too.
-"""
+"""Folders that download tools create beside a checkpoint; `hf upload` leaves them out too."""
 
 
 def content_of(tensors: Iterable[TensorDigest]) -> str:
     """Return the content digest of tensors, whatever their order."""
-    return blake3(codec.content_bytes(tensors)).hex()
+    return blake3(codec.content_bytes(tensors)).hexdigest()
 
 
-# --- made -----------------------------------------------------------------------------------------
+# --- building -------------------------------------------------------------------------------------
 
 
 def manifest_of(
@@ -61,23 +60,23 @@ def manifest_of(
 ) -> tuple[Checkpoint, Manifest]:
     """Return the checkpoint at `where` and its manifest. Every byte of its files is read, once.
 
-    With `sha256`, the SHA-256 of every file too. The file `without`, a manifest that lies beside,
-    is left out. Raises a CkptError that names the file: ChangedDuringRead where somebody wrote to
-    one meanwhile.
+    With `sha256`, the SHA-256 of every file too. The file `without`, a manifest inside the folder,
+    is left out. Raises a CkptError that names the file: ChangedDuringRead if it was written to
+    meanwhile.
     """
     identities = _identities(where, without)
     checkpoint = _read(where)
     weights = _weights(checkpoint, identities)
-    wanted = {
-        path: _wanted(
+    requests = {
+        path: _request(
             os.path.join(checkpoint.root, path), identity, weights.get(path), sha256=sha256
         )
         for path, identity in sorted(identities.items())
     }
     found = dict(
         zip(
-            wanted,
-            digest_files(wanted.values(), threads=threads, progress=progress),
+            requests,
+            digest_files(requests.values(), threads=threads, progress=progress),
             strict=True,
         )
     )
@@ -95,10 +94,10 @@ def manifest_of(
             found[path].sha256,
             path in weights,
         )
-        for path, one in wanted.items()
+        for path, one in requests.items()
     )
     return checkpoint, Manifest(
-        _called(where), content_of(tensors), os.path.isdir(where), tensors, files
+        _name_of(where), content_of(tensors), os.path.isdir(where), tensors, files
     )
 
 
@@ -109,23 +108,27 @@ def sums_like(
     threads: int | None = None,
     progress: Progress = SILENT,
 ) -> LocalSums:
-    """Return the files of the checkpoint at `where`, each with the sum that is known of the one of `files` with its path and size. Raises as `manifest_of`."""
+    """Return the files of the checkpoint at `where` with their checksums.
+
+    Each with the kind of checksum that the one of `files` with its path and size has. Raises as
+    `manifest_of`.
+    """
     known = {(file.path, file.size): file for file in files}
     identities = _identities(where, "")
     checkpoint = _read(where)
     _weights(checkpoint, identities)
-    wanted = {}
+    requests = {}
     for path, identity in sorted(identities.items()):
         like = known.get((path, identity.size), RemoteFile(path, identity.size))
-        wanted[path] = DigestRequest(
+        requests[path] = DigestRequest(
             os.path.join(checkpoint.root, path),
             identity,
             sha256=bool(like.sha256),
             git=bool(like.blob_id and not like.sha256),
         )
     found = zip(
-        wanted.items(),
-        digest_files(wanted.values(), threads=threads, progress=progress),
+        requests.items(),
+        digest_files(requests.values(), threads=threads, progress=progress),
         strict=True,
     )
     sums = tuple(
@@ -136,7 +139,7 @@ def sums_like(
 
 
 def _identities(where: str, without: str) -> dict[str, FileIdentity]:
-    """Return the files to hash as they are before anything is read of them.
+    """Return the identities, before anything is read, of the files to hash.
 
     All of a folder, or the one that was named.
     """
@@ -160,21 +163,21 @@ def _identities(where: str, without: str) -> dict[str, FileIdentity]:
 
 
 def _files_below(root: str) -> Iterator[str]:
-    """Yield every file of the folder `root` and below.
+    """Yield every file in the folder `root` and below.
 
-    Raises NotAFile for what is none, Unreadable for a folder that cannot be listed.
+    Raises NotAFile for a link to a folder, Unreadable for a folder that cannot be listed.
     """
     waiting = [""]
     while waiting:
         below = waiting.pop()
         for name, is_folder, is_link in _inside(os.path.join(root, below)):
             path = f"{below}{name}"
-            _refuse_unsayable(root, path)
+            _refuse_undecodable(root, path)
             if is_folder and is_link:
                 raise NotAFile(
-                    "is a link to a folder, which may lead anywhere",
+                    "a symbolic link to a folder",
                     path=os.path.join(root, path),
-                    hint="put the folder itself there, or remove the link",
+                    hint="replace the link by the folder itself, or remove it",
                 )
             if not is_folder:
                 yield path
@@ -192,22 +195,22 @@ def _inside(folder: str) -> list[tuple[str, bool, bool]]:
         raise Unreadable(
             (error.strerror or str(error)).lower(),
             path=folder,
-            hint="what cannot be listed cannot be hashed: ask for read access",
+            hint="make the folder readable",
         ) from None
 
 
-def _refuse_unsayable(root: str, path: str) -> None:
-    """Refuse a name that is no Unicode: JSON has no way to spell it."""
+def _refuse_undecodable(root: str, path: str) -> None:
+    """Refuse a name that is not Unicode: JSON cannot represent it."""
     try:
         path.encode()
     except UnicodeEncodeError:
         raise NotAFile(
-            "has a name that is not UTF-8", path=os.path.join(root, path), hint="rename it"
+            "the file name is not UTF-8", path=os.path.join(root, path), hint="rename it"
         ) from None
 
 
 def _read(where: str) -> Checkpoint:
-    """Return the checkpoint; one with a config that is none without its configs.
+    """Return the checkpoint; one whose configs are invalid, without them.
 
     They are hashed, and need not be understood.
     """
@@ -222,7 +225,7 @@ def _read(where: str) -> Checkpoint:
 
 
 def _weights(checkpoint: Checkpoint, identities: dict[str, FileIdentity]) -> dict[str, TensorFile]:
-    """Return the weight files by path, those that only the index names marked too."""
+    """Return the weight files by path, and add those outside the folder to `identities`."""
     weights = {os.path.normpath(file.path): file for file in checkpoint.weights}
     for path in weights.keys() - identities.keys():
         full = os.path.join(checkpoint.root, path)
@@ -232,7 +235,7 @@ def _weights(checkpoint: Checkpoint, identities: dict[str, FileIdentity]) -> dic
     return weights
 
 
-def _wanted(
+def _request(
     full: str, identity: FileIdentity, file: TensorFile | None, *, sha256: bool
 ) -> DigestRequest:
     start = file.payload_start if file else identity.size
@@ -249,19 +252,19 @@ def _entries(file: TensorFile, digests: Digests) -> Iterator[TensorDigest]:
         yield TensorDigest(tensor.name, tensor.dtype, tensor.shape, digest.hex())
 
 
-def _called(where: str) -> str:
-    """Return the last part of where a checkpoint is: the rest is of the machine."""
+def _name_of(where: str) -> str:
+    """Return the last part of a checkpoint's path: the rest is specific to this machine."""
     return os.path.basename(os.path.abspath(where)).encode("utf-8", "replace").decode()
 
 
-# --- on the disk ----------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
 def read_manifest(path: str) -> Manifest:
-    """Return what the manifest at `path` says.
+    """Read the manifest at `path`.
 
-    Raises ManifestInvalid, also where its content digest does not follow from its tensors, or as
-    reading does.
+    Raises ManifestInvalid, also if its content digest does not match its tensors, or as reading
+    does.
     """
     data = read_whole(path, LIMIT, "a manifest")
     try:
@@ -272,7 +275,7 @@ def read_manifest(path: str) -> Manifest:
         raise error.at(path) from None
     if content_of(found.tensors) != found.content:
         raise ManifestInvalid(
-            "is not the digest of the tensors that are listed: the file was edited or damaged",
+            "does not match the listed tensors: the file was edited or damaged",
             subject="/content",
             path=path,
         )
@@ -280,24 +283,21 @@ def read_manifest(path: str) -> Manifest:
 
 
 def refuse_other(path: str) -> None:
-    """Raise ManifestInvalid if there is something at `path` that is no manifest.
-
-    Only a manifest is written over.
-    """
+    """Raise ManifestInvalid if `path` exists and is not a manifest: only those are overwritten."""
     if not there(path):
         return
     try:
         read_manifest(path)
     except ManifestInvalid as error:
-        error.what = f"is there already, and no manifest: {error.what}"
-        error.next = "name another file, or move the old one away"
+        error.what = f"already exists and is not a manifest: {error.what}"
+        error.next = "choose another file or remove it first"
         raise
 
 
 def write_manifest(manifest: Manifest, path: str) -> None:
-    """Write a manifest to `path`, a new file or an older manifest.
+    """Write a manifest to `path`, a new file or an older manifest, atomically.
 
-    After a crash there is the old one, the new one, or none. Raises WriteFailed.
+    Raises WriteFailed.
     """
     refuse_other(path)
     put_text(path, codec.text(manifest))

@@ -1,6 +1,6 @@
-"""A checkpoint's manifest held against one that was written before.
+"""Differences between a checkpoint and a manifest, and between local files and a repository.
 
-A folder's files against a repository's. Pure: all has been read and hashed before.
+Pure: everything has been read and hashed before.
 """
 
 from __future__ import annotations
@@ -19,60 +19,60 @@ if TYPE_CHECKING:
     from ckpt_tools.manifest.model import FileDigest, Hashed, LocalSums, Manifest, TensorDigest
     from ckpt_tools.storage.hub_name import RemoteFile, Repository
 
-_AGAIN = "fetch or copy it again; if the change is meant, write the manifest again"
-_HUB = "fetch it from the Hub again, or upload yours: `ckpt upload`"
+_AGAIN = "download or copy it again; if the change is intended, write the manifest again"
+_HUB = "download it from the Hub again, or upload yours: `ckpt upload`"
 _NEXT = {
-    "missing": "fetch or save the checkpoint again",
-    "extra": "`ckpt strip` drops it; if it belongs there, write the manifest again",
-    "renamed": "`ckpt rename` gives it the old name; if the new one is meant, write the manifest again",
-    "dtype": "it was cast or saved otherwise: take the original; if the change is meant, write the manifest again",
-    "shape": "it is of another model: check that you have named the right two",
+    "missing": "download or save the checkpoint again",
+    "extra": "remove it with `ckpt strip`, or write the manifest again",
+    "renamed": "restore the name with `ckpt rename`, or write the manifest again",
+    "dtype": "use the original; if the cast is intended, write the manifest again",
+    "shape": "this tensor is of a different model: check that both names are right",
     "values": _AGAIN,
     "file": _AGAIN,
-    "file missing": "fetch it again; if it is not wanted any more, write the manifest again",
-    "file extra": "remove it; if it belongs there, write the manifest again",
-    "layout": "the tensors are the same; to have the very files, copy them as they are",
+    "file missing": "download it again; if it is no longer needed, write the manifest again",
+    "file extra": "remove it, or write the manifest again",
+    "layout": "the tensors are the same; for identical files, copy them unchanged",
     "size": _HUB,
     "content": _HUB,
-    "unknown": "ask the Hub itself: unset HF_HUB_OFFLINE",
+    "unknown": "let the Hub be contacted: unset HF_HUB_OFFLINE",
     "sha256": "the manifest was edited: write it again",
 }
 
 
 def check(hashed: Hashed, expected: Manifest, against: str, *, exact_files: bool = False) -> Check:
-    """Return in what the checkpoint differs from the manifest `expected`, read from the file `against`.
+    """Compare a checkpoint with the manifest `expected`, read from the file `against`.
 
-    Tensors are compared by name, whatever file they lie in. How they lie in files is a remark, and
-    a difference with `exact_files`.
+    Tensors are compared by name, whatever file they are in. A different layout in files is a
+    remark, and a difference with `exact_files`.
     """
     here = hashed.manifest
     tensors = tuple(_tensors(expected.tensors, here.tensors, dict(hashed.shards)))
-    layout = tuple(_layout(expected, here))
-    files = tuple(_files(expected, here)) if expected.whole and here.whole else ()
-    # Other tensors lie in files otherwise; that goes without saying.
-    telling = all(difference.kind == "values" for difference in tensors)
+    layout = tuple(_files(expected, here, layout=True))
+    whole = expected.whole and here.whole
+    # Missing or renamed tensors change the layout too: then it is no news.
+    same_layout_expected = all(difference.kind == "values" for difference in tensors)
     return Check(
         where=hashed.where,
         root=hashed.root,
         against=against,
         content=(expected.content, here.content),
         tensors=len(here.tensors),
-        files=len(_by_path(here, layout=False)) if expected.whole and here.whole else 0,
+        files=len(_by_path(here, layout=False)) if whole else 0,
         differences=(
             *tensors,
-            *files,
+            *(_files(expected, here, layout=False) if whole else ()),
             *_sums(expected, here, same_tensors=not tensors),
             *(layout if exact_files else ()),
         ),
-        remarks=layout if telling and not exact_files else (),
+        remarks=layout if same_layout_expected and not exact_files else (),
         unchecked=tuple(_unchecked(expected, here)),
     )
 
 
 def check_remote(where: str, local: LocalSums, remote: Repository) -> RemoteCheck:
-    """Return in what local files differ from those of a repository, or of the part of it that was named.
+    """Compare local files with those of a repository, or of the part of it that was named.
 
-    What the Hub itself adds to every repository is not missed here.
+    Files that the Hub adds to every repository need not exist locally.
     """
     here, there = (
         {file.path: file for file in local.files},
@@ -96,18 +96,15 @@ def check_remote(where: str, local: LocalSums, remote: Repository) -> RemoteChec
 
 
 def _other(here: RemoteFile, there: RemoteFile) -> Difference | None:
-    """Return how two files of one name differ, None if they do not."""
+    """Return the difference between two files of one name, None if they are the same."""
+    kind, what = "content", "different content, same size"
     if here.size != there.size:
-        return _difference(
-            "size", here.path, f"{here.size:,} bytes here, {there.size:,} on the Hub", here.path
-        )
-    if not there.content:
-        return _difference(
-            "unknown", here.path, "of the same size, and its sum is not known", here.path
-        )
-    if here.content != there.content:
-        return _difference("content", here.path, "other content of the same size", here.path)
-    return None
+        kind, what = "size", f"{here.size:,} bytes here, {there.size:,} on the Hub"
+    elif not there.content:
+        kind, what = "unknown", "same size, unknown checksum"
+    elif here.content == there.content:
+        return None
+    return _difference(kind, here.path, what, here.path)
 
 
 def _difference(kind: str, subject: str, what: str, path: str = "") -> Difference:
@@ -126,9 +123,9 @@ def _tensors(
     for name, old in there.items():
         new = here.get(renamed.get(name, name))
         if new is None:
-            yield _difference("missing", name, "missing here")
+            yield _difference("missing", name, "missing")
         elif name in renamed:
-            yield _difference("renamed", name, f"called {new.name} here", shards[new.name])
+            yield _difference("renamed", name, f"renamed to {new.name}", shards[new.name])
         elif old != new:
             yield _changed(old, new, shards[name])
     yield from (
@@ -139,9 +136,9 @@ def _tensors(
 
 
 def _renamed(gone: Iterable[TensorDigest], come: Iterable[TensorDigest]) -> dict[str, str]:
-    """Return the new names, by the old, of tensors that are the same but for their name.
+    """Return the new names, by the old, of tensors that are the same except for their name.
 
-    Of several that are alike, in the order of their names.
+    Several that are equal are paired in the order of their names.
     """
     candidates: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
     for tensor in sorted(come, key=lambda tensor: tensor.name, reverse=True):
@@ -165,56 +162,34 @@ def _changed(old: TensorDigest, new: TensorDigest, path: str) -> Difference:
             f"shape {list(new.shape)} here, {list(old.shape)} in the manifest",
             path,
         )
-    return _difference("values", old.name, "other values", path)
+    return _difference("values", old.name, "different values", path)
 
 
-def _layout(expected: Manifest, found: Manifest) -> Iterator[Difference]:
-    """Yield how the tensors lie in files otherwise.
+def _files(expected: Manifest, found: Manifest, *, layout: bool) -> Iterator[Difference]:
+    """Yield the differences in `layout`, weight files and indexes, or in all other files.
 
-    In others, or in the same under another header (metadata, order).
+    Of weight files only the headers count: metadata, order, which tensors they hold.
     """
-    there, here = (_by_path(side, layout=True) for side in (expected, found))
+    there, here = (_by_path(side, layout=layout) for side in (expected, found))
+    missing, changed, extra = ("layout",) * 3 if layout else ("file missing", "file", "file extra")
     for path, old in there.items():
         new = here.get(path)
         if new is None:
-            yield _difference("layout", path, "missing here")
+            yield _difference(missing, path, "missing")
         elif (old.size, old.blake3, old.weights) != (new.size, new.blake3, new.weights):
-            what = (
-                "another header: other metadata, order or tensors"
-                if new.weights and old.weights
-                else "other content"
-            )
-            yield _difference("layout", path, what, path)
+            what = "different content"
+            if old.weights and new.weights:
+                what = "different header: metadata, order or tensors"
+            elif old.size != new.size:
+                what = f"different content: {new.size:,} bytes here, {old.size:,} in the manifest"
+            yield _difference(changed, path, what, path)
     yield from (
-        _difference("layout", path, "not in the manifest", path)
-        for path in here
-        if path not in there
-    )
-
-
-def _files(expected: Manifest, found: Manifest) -> Iterator[Difference]:
-    """Yield the configs, processors and other files that are not the same."""
-    there, here = (_by_path(side, layout=False) for side in (expected, found))
-    for path, old in there.items():
-        new = here.get(path)
-        if new is None:
-            yield _difference("file missing", path, "missing here")
-        elif (old.size, old.blake3) != (new.size, new.blake3):
-            size = (
-                f": {new.size:,} bytes here, {old.size:,} in the manifest"
-                if new.size != old.size
-                else ""
-            )
-            yield _difference("file", path, f"other content{size}", path)
-    yield from (
-        _difference("file extra", path, "not in the manifest", path)
-        for path in here
-        if path not in there
+        _difference(extra, path, "not in the manifest", path) for path in here if path not in there
     )
 
 
 def _sums(expected: Manifest, found: Manifest, *, same_tensors: bool) -> Iterator[Difference]:
-    """Yield the files with the very bytes that the manifest tells, of which it names another SHA-256."""
+    """Yield the files whose SHA-256 in the manifest is wrong, though their bytes are the same."""
     there = {file.path: file for file in expected.files}
     for new in found.files:
         old = there.get(new.path)
@@ -227,7 +202,7 @@ def _sums(expected: Manifest, found: Manifest, *, same_tensors: bool) -> Iterato
             yield _difference(
                 "sha256",
                 new.path,
-                f"the manifest names another SHA-256 than that of the bytes that it tells, {new.sha256}",
+                f"the manifest has a different SHA-256 than the same bytes have, {new.sha256}",
                 new.path,
             )
 
@@ -236,11 +211,11 @@ def _unchecked(expected: Manifest, found: Manifest) -> Iterator[str]:
     others = len(_by_path(expected if expected.whole else found, layout=False))
     unchecked = count(others, "other file")
     if expected.whole and not found.whole:
-        yield f"{unchecked} of the manifest: a single file was named, and nothing beside it is read"
+        yield f"{unchecked} in the manifest: only a single file was named"
     elif found.whole and not expected.whole:
-        yield f"{unchecked} here: the manifest was written of a single file"
+        yield f"{unchecked} here: the manifest describes a single file"
     if any(file.sha256 for file in expected.files) and not any(file.sha256 for file in found.files):
-        yield "the SHA-256 that the manifest names: --sha256 compares them too"
+        yield "the SHA-256 in the manifest (use --sha256)"
 
 
 def _by_path(side: Manifest, *, layout: bool) -> dict[str, FileDigest]:

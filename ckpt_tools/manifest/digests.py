@@ -1,18 +1,17 @@
-"""Digests of bytes in files.
+"""Digests of files: BLAKE3 of any ranges, SHA-256 and git's blob id of the whole.
 
-Of any range (BLAKE3), and of whole files (SHA-256, the id that git gives), on all cores and in
-bounded memory.
-
-Bytes are read at their place into buffers, never mapped: who cuts a mapped file short kills the
-process that reads it.
+On all cores and in bounded memory. Files are read into buffers, never mapped: truncating a mapped
+file kills the process that reads it.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from blake3 import blake3
 
 from ckpt_tools.progress import SILENT, Progress, ignore
 from ckpt_tools.storage.copy import read_into
@@ -33,16 +32,17 @@ RUN = 16 << 20
 
 BIG = 64 << 20
 BIG_CHUNK = 1 << 21
-"""A range of `BIG` bytes and more that is most of what there is for a core to do is hashed on all cores at once, in larger steps: others would wait for it."""
+"""A range of `BIG` bytes that is most of the work of a core is hashed on all, in larger steps."""
 
 _AHEAD = 4
 """Steps that SHA-256 may be ahead of BLAKE3, and as many buffers a file."""
 
 
 class DigestRequest(NamedTuple):
-    """A file as it was when it was looked at, and what is wanted of it.
+    """A file, its identity when it was first opened, and the requested digests.
 
-    The BLAKE3 of `ranges` (offset, length), which follow each other, and more.
+    The BLAKE3 of `ranges` (offset, length), which follow each other, and of the whole file the
+    SHA-256 and git's blob id.
     """
 
     path: str
@@ -53,20 +53,14 @@ class DigestRequest(NamedTuple):
 
 
 class Digests(NamedTuple):
-    """What was wanted of a file: a BLAKE3 for each range.
+    """The requested digests of a file: a BLAKE3 for each range.
 
-    The SHA-256 of the whole and the id that git gives it in hexadecimal, "" where not wanted.
+    The SHA-256 and git's blob id of the whole in hexadecimal, "" if not requested.
     """
 
     ranges: tuple[bytes, ...]
     sha256: str = ""
     git_id: str = ""
-
-
-def blake3(data: bytes) -> bytes:
-    """Return the BLAKE3 of `data`: 32 bytes."""
-    digest: bytes = _hasher().update(data).digest()
-    return digest
 
 
 def digest_of(
@@ -83,7 +77,7 @@ def digest_of(
 
     Raises ChangedDuringRead for a file that ends before, Unreadable; both without a path.
     """
-    hasher = _hasher(all_cores=all_cores)
+    hasher = blake3(max_threads=blake3.AUTO if all_cores else 1)
     buffer = memoryview(bytearray(min(BIG_CHUNK if all_cores else CHUNK, length)))
     end = offset + length
     while offset < end:
@@ -91,8 +85,7 @@ def digest_of(
         hasher.update(part)
         offset += len(part)
         progress(len(part))
-    digest: bytes = hasher.digest()
-    return digest
+    return hasher.digest()
 
 
 def digest_files(
@@ -101,64 +94,63 @@ def digest_files(
     threads: int | None = None,
     progress: Progress = SILENT,
 ) -> tuple[Digests, ...]:
-    """Return what is wanted of each file, in order.
+    """Return the requested digests of each file, in order, for any number of `threads`.
 
-    The same for any number of `threads` (one a core by default).
-
-    Each byte is read once. `progress` is called by one at a time with the bytes done since the last
-    call, `expect` before with all. Raises ChangedDuringRead for a file that is not, or no longer,
-    the one that was requested; PathNotFound, NotAFile, Unreadable.
+    By default one a core. Each byte is read once. Raises ChangedDuringRead for a file that is not,
+    or no longer, the one that was requested; PathNotFound, NotAFile, Unreadable.
     """
-    wanted = tuple(files)
-    progress.expect(sum(_bytes_of(file) for file in wanted))
-    team = WorkerPool(threads, progress.advance)
-    ranges = [[b""] * len(file.ranges) for file in wanted]
+    requests = tuple(files)
+    progress.expect(sum(_bytes_of(file) for file in requests))
+    workers = WorkerPool(threads, progress.advance)
+    ranges = [[b""] * len(file.ranges) for file in requests]
     wholes: dict[int, Digests] = {}
-    lanes = sum(file.identity.size >= BIG for file in wanted) < team.size
+    lanes = sum(file.identity.size >= BIG for file in requests) < workers.size
 
     def stream(position: int) -> None:
-        wholes[position] = _streamed(wanted[position], team.tell, lanes=lanes)
+        wholes[position] = _streamed(requests[position], workers.tell, lanes=lanes)
 
     def run(position: int, indexes: list[int]) -> None:
-        file = wanted[position]
+        file = requests[position]
         with open_unchanged(file.path, file.identity) as descriptor:
             for index in indexes:
                 ranges[position][index] = digest_of(
                     descriptor,
                     *file.ranges[index],
-                    team.tell,
+                    workers.tell,
                     all_cores=file.ranges[index][1] >= share,
                 )
 
     def nbytes(run: tuple[int, list[int]]) -> int:
-        return sum(wanted[run[0]].ranges[index][1] for index in run[1])
+        return sum(requests[run[0]].ranges[index][1] for index in run[1])
 
-    share = max(BIG, sum(map(_bytes_of, wanted)) // (2 * team.size))
-    streams = [position for position, file in enumerate(wanted) if file.sha256 or file.git]
+    share = max(BIG, sum(map(_bytes_of, requests)) // (2 * workers.size))
+    streams = [position for position, file in enumerate(requests) if file.sha256 or file.git]
     runs = [
         (position, indexes)
-        for position, file in enumerate(wanted)
+        for position, file in enumerate(requests)
         if not (file.sha256 or file.git)
         for indexes in _runs(file.ranges)
     ]
     # What takes long starts first. The rest goes in the order in which it lies on the disk.
-    streams.sort(key=lambda position: -wanted[position].identity.size)
+    streams.sort(key=lambda position: -requests[position].identity.size)
     runs.sort(key=lambda run: -max(nbytes(run), RUN))
-    team.do((*((stream, (position,)) for position in streams), *((run, found) for found in runs)))
+    workers.do(
+        (*((stream, (position,)) for position in streams), *((run, found) for found in runs))
+    )
     return tuple(
         wholes.get(position) or Digests(tuple(found)) for position, found in enumerate(ranges)
     )
 
 
 def _bytes_of(file: DigestRequest) -> int:
-    """Return how many bytes are read of a file."""
+    """Return the number of bytes that are read of a file."""
     return (
         file.identity.size if file.sha256 or file.git else sum(length for _, length in file.ranges)
     )
 
 
 def _runs(ranges: tuple[tuple[int, int], ...]) -> Iterator[list[int]]:
-    """Yield the places of all ranges, in runs of at most RUN bytes; a longer range is alone."""
+    """Yield the indexes of all ranges, in runs of at most RUN bytes; a longer range is alone."""
     run: list[int] = []
     nbytes = 0
     for index, (_, length) in enumerate(ranges):
@@ -172,15 +164,15 @@ def _runs(ranges: tuple[tuple[int, int], ...]) -> Iterator[list[int]]:
 
 
 def _streamed(file: DigestRequest, progress: Callable[[int], None], *, lanes: bool) -> Digests:
-    """Return all that is wanted of a file from one reading in order.
+    """Return all digests of a file from one sequential read.
 
-    With `lanes`, another thread does BLAKE3: the cores have nothing else to do.
+    With `lanes`, for which cores must be idle, BLAKE3 has a thread of its own.
     """
     whole = ContentHasher(file.identity.size, sha256=file.sha256, git=file.git)
     ranges = _Ranges(file.ranges)
     with (
         open_unchanged(file.path, file.identity) as descriptor,
-        _lane(ranges, wanted=lanes and file.identity.size >= BIG) as update,
+        _lane(ranges, parallel=lanes and file.identity.size >= BIG) as update,
     ):
         for part, offset in _parts(descriptor, file.identity.size):
             update(part, offset)
@@ -192,7 +184,7 @@ def _streamed(file: DigestRequest, progress: Callable[[int], None], *, lanes: bo
 def _parts(descriptor: int, size: int) -> Iterator[tuple[memoryview, int]]:
     """Yield (bytes, their offset) of a file from its start to its end.
 
-    A part is good until `_AHEAD` more have been asked for.
+    A part is valid until `_AHEAD` more have been yielded.
     """
     buffers = [memoryview(bytearray(min(CHUNK, size))) for _ in range(_AHEAD)]
     offset = 0
@@ -209,10 +201,10 @@ class _Ranges:
     def __init__(self, ranges: tuple[tuple[int, int], ...]) -> None:
         self._waiting = deque(ranges)
         self._done: list[bytes] = []
-        self._hasher = _hasher()
+        self._hasher = blake3()
 
     def update(self, part: memoryview, offset: int) -> None:
-        """Take the bytes that lie at `offset`."""
+        """Add the bytes at `offset`."""
         end = offset + len(part)
         while self._waiting and self._waiting[0][0] < end:
             first, length = self._waiting[0]
@@ -222,7 +214,7 @@ class _Ranges:
             self._finish()
 
     def digests(self) -> tuple[bytes, ...]:
-        """Return a digest for each range, all bytes having been seen."""
+        """Return a digest for each range, after all bytes were added."""
         while self._waiting:
             self._finish()
         return tuple(self._done)
@@ -234,16 +226,13 @@ class _Ranges:
 
 
 @contextmanager
-def _lane(ranges: _Ranges, *, wanted: bool) -> Iterator[Callable[[memoryview, int], None]]:
-    """Yield whom to give parts: `ranges`, in a thread of its own if `wanted`.
-
-    At the end it has taken them all.
-    """
-    if not wanted:
+def _lane(ranges: _Ranges, *, parallel: bool) -> Iterator[Callable[[memoryview, int], None]]:
+    """Yield the function that adds parts to `ranges`, if `parallel` in a thread of its own."""
+    if not parallel:
         yield ranges.update
         return
-    waiting: deque[Any] = deque()
-    with importlib.import_module("concurrent.futures").ThreadPoolExecutor(1) as pool:
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1) as pool:
 
         def update(part: memoryview, offset: int) -> None:
             waiting.append(pool.submit(ranges.update, part, offset))
@@ -253,9 +242,3 @@ def _lane(ranges: _Ranges, *, wanted: bool) -> Iterator[Callable[[memoryview, in
         yield update
         for task in waiting:
             task.result()
-
-
-def _hasher(*, all_cores: bool = False) -> Any:  # noqa: ANN401 - the library has no types, and is loaded here alone
-    """Return a new hasher of BLAKE3, from a library that only what hashes should wait for."""
-    library = importlib.import_module("blake3")
-    return library.blake3(max_threads=library.blake3.AUTO if all_cores else 1)

@@ -1,8 +1,6 @@
-"""Manifests as JSON, one tensor and one file a line.
+"""Manifests as JSON, one tensor and one file a line, by `schemas/manifest.schema.json`.
 
 The same text for the same checkpoint on every machine. No I/O, and no hashing.
-
-`schemas/manifest.schema.json` says what such a file is.
 """
 
 from __future__ import annotations
@@ -81,10 +79,7 @@ def _lines(entries: dict[str, _Entry]) -> str:
 
 
 def parse(text: str) -> Manifest:
-    """Return what a manifest's text says.
-
-    Raises ManifestInvalid, which says where it goes wrong.
-    """
+    """Parse a manifest. Raises ManifestInvalid with the JSON pointer of the mistake."""
     try:
         value = strict_json.parse(text)
     except JsonInvalid as error:
@@ -94,16 +89,14 @@ def parse(text: str) -> Manifest:
     )
     if top["version"] != 1 or isinstance(top["version"], bool | float):
         raise ManifestInvalid(
-            f"is {json.dumps(top['version'])[:40]}, and this ckpt reads 1",
+            f"unsupported version {json.dumps(top['version'])[:40]}, expected 1",
             subject="/version",
-            hint="write it again, or read it with a newer ckpt",
+            hint="write the manifest again, or read it with a newer ckpt",
         )
-    if not isinstance(top["whole"], bool):
-        _refuse("/whole", "is neither true nor false")
     return Manifest(
-        written_from=_text(top["written_from"], "/written_from"),
+        written_from=_checked(top["written_from"], str, "/written_from", "a string"),
         content=_digest(top["content"], "/content"),
-        whole=top["whole"],
+        whole=_checked(top["whole"], bool, "/whole", "true or false"),
         tensors=tuple(
             _tensor(name, entry, f"/tensors/{strict_json.escape(name)}")
             for name, entry in _entries(top["tensors"], "/tensors")
@@ -115,68 +108,65 @@ def parse(text: str) -> Manifest:
     )
 
 
-def _tensor(name: str, value: Json, place: str) -> TensorDigest:
-    entry = _object(value, place, {"dtype", "shape", "blake3"})
-    dtype, shape = entry["dtype"], entry["shape"]
+def _tensor(name: str, value: Json, pointer: str) -> TensorDigest:
+    entry = _object(value, pointer, {"dtype", "shape", "blake3"})
+    dtype = entry["dtype"]
     if not isinstance(dtype, str) or dtype not in _DTYPES:
-        _refuse(f"{place}/dtype", f"is none of {', '.join(_DTYPES)}")
-    if not isinstance(shape, list):
-        _refuse(f"{place}/shape", "is no list")
-    sizes = tuple(_size(size, f"{place}/shape/{axis}") for axis, size in enumerate(shape))
-    return TensorDigest(name, _DTYPES[dtype], sizes, _digest(entry["blake3"], f"{place}/blake3"))
+        _refuse(f"{pointer}/dtype", f"expected one of {', '.join(_DTYPES)}")
+    axes = _checked(entry["shape"], list, f"{pointer}/shape", "a list")
+    sizes = tuple(_size(size, f"{pointer}/shape/{axis}") for axis, size in enumerate(axes))
+    return TensorDigest(name, _DTYPES[dtype], sizes, _digest(entry["blake3"], f"{pointer}/blake3"))
 
 
-def _file(path: str, value: Json, place: str) -> FileDigest:
+def _file(path: str, value: Json, pointer: str) -> FileDigest:
     weights = isinstance(value, dict) and "header" in value
     key = "header" if weights else "blake3"
-    entry = _object(value, place, {"size", key}, {"sha256"})
-    sha256 = _digest(entry["sha256"], f"{place}/sha256") if "sha256" in entry else ""
+    entry = _object(value, pointer, {"size", key}, {"sha256"})
+    sha256 = _digest(entry["sha256"], f"{pointer}/sha256") if "sha256" in entry else ""
     return FileDigest(
         path,
-        _size(entry["size"], f"{place}/size"),
-        _digest(entry[key], f"{place}/{key}"),
+        _size(entry["size"], f"{pointer}/size"),
+        _digest(entry[key], f"{pointer}/{key}"),
         sha256,
         weights,
     )
 
 
-def _size(value: Json, place: str) -> int:
+def _size(value: Json, pointer: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
-        _refuse(place, "is no whole number from 0 to 2^64-1")
+        _refuse(pointer, "expected an integer from 0 to 2^64-1")
     return value
 
 
-def _digest(value: Json, place: str) -> str:
+def _digest(value: Json, pointer: str) -> str:
     if not isinstance(value, str) or not re.fullmatch(_DIGEST, value):
-        _refuse(place, "is no digest: 64 digits 0-9a-f")
+        _refuse(pointer, "expected a digest: 64 hexadecimal digits in lower case")
     return value
 
 
-def _text(value: Json, place: str) -> str:
-    if not isinstance(value, str):
-        _refuse(place, "is no text")
+def _checked[T](value: Json, kind: type[T], pointer: str, expected: str) -> T:
+    if not isinstance(value, kind):
+        _refuse(pointer, f"expected {expected}")
     return value
 
 
-def _entries(value: Json, place: str) -> list[tuple[str, Json]]:
-    if not isinstance(value, dict):
-        _refuse(place, "is no object")
-    return sorted(value.items(), key=lambda entry: entry[0])
+def _entries(value: Json, pointer: str) -> list[tuple[str, Json]]:
+    return sorted(_checked(value, dict, pointer, "an object").items(), key=lambda entry: entry[0])
 
 
 def _object(
-    value: Json, place: str, keys: set[str], allowed: frozenset[str] | set[str] = frozenset()
+    value: Json, pointer: str, keys: set[str], allowed: frozenset[str] | set[str] = frozenset()
 ) -> dict[str, Json]:
-    """Return `value`, an object with exactly these keys; those `allowed` may stand beside them."""
-    if not isinstance(value, dict):
-        _refuse(place, "is no object")
-    lacking, strange = sorted(keys - value.keys()), sorted(value.keys() - keys - allowed)
-    if lacking:
-        _refuse(place, f"lacks the field {lacking[0]!r}")
-    if strange:
-        _refuse(place, f"has a field that no manifest has: {strange[0]}")
-    return value
+    """Return `value`, an object with exactly these keys, and optionally those `allowed`."""
+    found: dict[str, Json] = _checked(value, dict, pointer, "an object")
+    for word, names in (
+        ("missing", keys - found.keys()),
+        ("unknown", found.keys() - keys - allowed),
+    ):
+        if names:
+            _refuse(pointer, f"{word} field {min(names)!r}")
+    return found
 
 
-def _refuse(place: str, what: str) -> NoReturn:
-    raise ManifestInvalid(what, subject=place)
+def _refuse(pointer: str, what: str) -> NoReturn:
+    raise ManifestInvalid(what, subject=pointer)

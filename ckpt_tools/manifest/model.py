@@ -1,9 +1,7 @@
-"""What a checkpoint holds, written down as digests.
+"""Manifests, and the results of checking a checkpoint against one or against the Hub.
 
-And what holding another, or the Hub's files, against it tells. Digests are hexadecimal.
-
-Two checkpoints with the same `content` have the same tensors, bit for bit, under the same names,
-however they lie in files.
+Digests are hexadecimal. Two checkpoints with the same `content` have the same tensors, bit for bit,
+under the same names, in whatever files.
 """
 
 from __future__ import annotations
@@ -27,10 +25,8 @@ class TensorDigest(NamedTuple):
 class FileDigest(NamedTuple):
     """A file with its size.
 
-    `blake3` is of all its bytes; of a weight file, of its header, and the digests of its tensors
-    say the rest.
-
-    `sha256` is of all its bytes, "" where it was not asked for.
+    `blake3` is of all its bytes, of a weight file of its header only: its tensors have their own.
+    `sha256` is of all its bytes, "" if it was not requested.
     """
 
     path: str
@@ -43,8 +39,8 @@ class FileDigest(NamedTuple):
 class Manifest(NamedTuple):
     """Tensors sorted by name, files by path. `content` is the digest of the tensors.
 
-    `whole` is false where a single file was named, and nothing beside it was read. `written_from`
-    is what the checkpoint was called, for people to read: nothing is held against it.
+    `whole` is false if a single file was named and no others were read. `written_from` is the name
+    of the checkpoint, for people: it is never compared.
     """
 
     written_from: str
@@ -55,7 +51,7 @@ class Manifest(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Some tensors of a checkpoint, with the content digest that they would have alone."""
+    """Some tensors of a checkpoint, with the content digest of them alone."""
 
     title: str
     tensors: int
@@ -64,7 +60,7 @@ class Part(NamedTuple):
 
 
 class Hashed(NamedTuple):
-    """A checkpoint with its manifest. `shards` are (tensor, file that it lies in)."""
+    """A checkpoint with its manifest. `shards` are (tensor, file that it is in)."""
 
     where: str
     root: str
@@ -75,12 +71,10 @@ class Hashed(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Something that is not what the manifest says.
+    """A difference from the manifest, or from the repository.
 
-    `kind` groups what is alike; `subject` is a tensor or a file, `path` the file that it lies in
-    here.
-
-    `what` says it in words, `next` what to do about it.
+    `kind` groups similar ones; `subject` is a tensor or a file, `path` the local file that it is
+    in. `what` describes it, `next` is the suggested next step.
     """
 
     kind: str
@@ -91,13 +85,11 @@ class Difference(NamedTuple):
 
 
 class Check(NamedTuple):
-    """A checkpoint held against the manifest in the file `against`.
+    """The result of checking a checkpoint against the manifest in the file `against`.
 
-    `content` are both content digests, the manifest's first.
-
-    `files` counts those that were compared, weight files and indexes left out. `remarks` are
-    differences in how the same tensors lie in files, `unchecked` what was not compared and why, a
-    sentence each.
+    `content` are both content digests, the manifest's first. `files` counts the compared files
+    except weight files and indexes. `remarks` are differences in the files that the same tensors
+    are in, `unchecked` what was not compared and why, a sentence each.
     """
 
     where: str
@@ -112,12 +104,15 @@ class Check(NamedTuple):
 
     @property
     def same(self) -> bool:
-        """Whether the checkpoint is what the manifest says."""
+        """Whether the checkpoint matches the manifest."""
         return not self.differences
 
 
 class LocalSums(NamedTuple):
-    """The files of a checkpoint with the sums that a repository tells of those of the same name and size, and no others. `whole` is as in a manifest."""
+    """The files of a checkpoint with the checksums that a repository has of them.
+
+    Of files of the same name and size, and no others. `whole` is as in a manifest.
+    """
 
     root: str
     whole: bool
@@ -125,7 +120,7 @@ class LocalSums(NamedTuple):
 
 
 class RemoteCheck(NamedTuple):
-    """The files of a checkpoint held against a repository on the Hub at one commit.
+    """The result of comparing files with a repository on the Hub at one commit.
 
     Those `different` are on both sides.
     """

@@ -85,7 +85,7 @@ def test_the_page_says_it(hub: HubServer, here: Path) -> None:
     hub.add_repo(REPO, contents(here))
     done = ckpt(hub, here, "here", "--remote", REPO)
     assert done.returncode == 0
-    assert done.stdout.endswith("verdict\n  ✓ the Hub has the very same 10 files\n")
+    assert done.stdout.endswith("verdict\n  ✓ identical to the Hub: 10 files\n")
 
 
 # --- different ------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def test_a_bit_that_differs_is_found_whatever_the_sum(
     flip(here / name)
     done = ckpt(hub, here, "here", "--remote", REPO)
     assert done.returncode == 1
-    assert f"✗ {name}: other content of the same size" in done.stdout
+    assert f"✗ {name}: different content, same size" in done.stdout
     assert lists(compared(hub, here)) == ([name], [], [])
 
 
@@ -130,7 +130,9 @@ def test_what_is_on_one_side_only_is_told(hub: HubServer, here: Path) -> None:
     )
     shown = ckpt(hub, here, "here", "--remote", REPO).stdout
     assert "✗ policy_preprocessor.json: 2 bytes here, 1,538 on the Hub" in shown
-    assert shown.endswith("  ✗ not the same: 1 different, 1 only here, 3 only there\n")
+    assert shown.endswith(
+        "  ✗ differs from the Hub: 1 different, 1 only local, 3 only on the Hub\n"
+    )
 
 
 def test_a_revision_is_what_is_compared_with(hub: HubServer, here: Path) -> None:
@@ -185,7 +187,7 @@ def no_checkpoint(hub: HubServer, here: Path) -> None:
         (missing, "../policy", "is no name on the Hub; "),
         (missing, f"{REPO}@", "names no branch, tag or commit after the @; "),
         (no_checkpoint, REPO, "holds no .safetensors file"),
-        (no_checkpoint, f"{REPO}@nowhere", "has no such branch, tag or commit; "),
+        (no_checkpoint, f"{REPO}@nowhere", ": no such branch, tag or commit; "),
     ],
 )
 def test_trouble_is_one_line_and_2(

@@ -272,44 +272,48 @@ def edited(*path: str, value: Any) -> str:
     ("manifest", "place", "words"),
     [
         ("", "", "is empty"),
-        ("[]", "", "is no object"),
-        ("{}", "", "lacks the field 'content'"),
+        ("[]", "", "expected an object"),
+        ("{}", "", "missing field 'content'"),
         ('{"version":1,"version":1}', "", "stands more than once"),
-        (edited("version", value=2), "/version", "is 2, and this ckpt reads 1"),
-        (edited("version", value=True), "/version", "is true, and this ckpt reads 1"),
-        (edited("content", value="0" * 63), "/content", "is no digest"),
-        (edited("content", value="A" * 64), "/content", "is no digest"),
-        (edited("content", value=None), "", "lacks the field 'content'"),
-        (edited("whole", value=1), "/whole", "is neither true nor false"),
-        (edited("written_from", value=1), "/written_from", "is no text"),
-        (edited("more", value=1), "", "has a field that no manifest has: more"),
-        (edited("files", value=[]), "/files", "is no object"),
-        (edited("files", "a/b", value=1), "/files/a~1b", "is no object"),
-        (edited("files", "a/b", "size", value=-1), "/files/a~1b/size", "is no whole number"),
-        (edited("files", "a/b", "size", value=True), "/files/a~1b/size", "is no whole number"),
+        (edited("version", value=2), "/version", "unsupported version 2, expected 1"),
+        (edited("version", value=True), "/version", "unsupported version true, expected 1"),
+        (edited("content", value="0" * 63), "/content", "expected a digest"),
+        (edited("content", value="A" * 64), "/content", "expected a digest"),
+        (edited("content", value=None), "", "missing field 'content'"),
+        (edited("whole", value=1), "/whole", "expected true or false"),
+        (edited("written_from", value=1), "/written_from", "expected a string"),
+        (edited("more", value=1), "", "unknown field 'more'"),
+        (edited("files", value=[]), "/files", "expected an object"),
+        (edited("files", "a/b", value=1), "/files/a~1b", "expected an object"),
+        (edited("files", "a/b", "size", value=-1), "/files/a~1b/size", "expected an integer"),
+        (edited("files", "a/b", "size", value=True), "/files/a~1b/size", "expected an integer"),
         (
             edited("files", "a/b", "header", value="0" * 64),
             "/files/a~1b",
-            "has a field that no manifest has: blake3",
+            "unknown field 'blake3'",
         ),
-        (edited("files", "a/b", "sha256", value="0"), "/files/a~1b/sha256", "is no digest"),
-        (edited("tensors", value=None), "", "lacks the field 'tensors'"),
-        (edited("tensors", "a/b", "dtype", value="F33"), "/tensors/a~1b/dtype", "is none of BOOL"),
-        (edited("tensors", "a/b", "shape", value=3), "/tensors/a~1b/shape", "is no list"),
+        (edited("files", "a/b", "sha256", value="0"), "/files/a~1b/sha256", "expected a digest"),
+        (edited("tensors", value=None), "", "missing field 'tensors'"),
+        (
+            edited("tensors", "a/b", "dtype", value="F33"),
+            "/tensors/a~1b/dtype",
+            "expected one of BOOL",
+        ),
+        (edited("tensors", "a/b", "shape", value=3), "/tensors/a~1b/shape", "expected a list"),
         (
             edited("tensors", "a/b", "shape", value=[1.5]),
             "/tensors/a~1b/shape/0",
-            "is no whole number",
+            "expected an integer",
         ),
         (
             edited("tensors", "a/b", "blake3", value="0" * 65),
             "/tensors/a~1b/blake3",
-            "is no digest",
+            "expected a digest",
         ),
         (
             edited("tensors", "a/b", "blake3", value="0" * 64 + "\n"),
             "/tensors/a~1b/blake3",
-            "is no digest",
+            "expected a digest",
         ),
     ],
 )
@@ -368,7 +372,7 @@ def test_a_manifest_that_was_edited_is_told(old: str, new: str, tmp_path: Path) 
     path.write_text(made.replace(old, new, 1))
     with pytest.raises(
         ManifestInvalid,
-        match=r"m.json: /content: is not the digest of the tensors that are listed: the file was edited or damaged; write it",
+        match=r"m.json: /content: does not match the listed tensors: the file was edited or damaged; write it",
     ):
         manifest_build.read_manifest(str(path))
 
@@ -385,7 +389,7 @@ def test_a_manifest_is_written_over_an_older_one_and_over_nothing_else(tmp_path:
     path.write_text("{}")
     with pytest.raises(
         ManifestInvalid,
-        match=r"m.json: is there already, and no manifest: lacks the field 'content'; name another file",
+        match=r"m.json: already exists and is not a manifest: missing field 'content'; choose another file",
     ):
         api.manifest(str(FIXTURES / "normal"), write=str(path))
     assert path.read_text() == "{}"
@@ -399,7 +403,7 @@ def test_what_cannot_be_written_is_told_before_anything_is_hashed(
 
     monkeypatch.setattr(digests, "digest_files", never)
     monkeypatch.setattr(manifest_build, "digest_files", never)
-    with pytest.raises(Unwritable, match="its folder is not there"):
+    with pytest.raises(Unwritable, match="the folder does not exist"):
         api.manifest(str(FIXTURES / "normal"), write=str(tmp_path / "no" / "m.json"))
     with pytest.raises(NotAFile, match="is a folder"):
         api.manifest(str(FIXTURES / "normal"), write=str(tmp_path))
@@ -476,12 +480,12 @@ def change(act: Callable[[Path], object]) -> Callable[[Path], Path]:
         (
             change(lambda folder: (folder / "loop").symlink_to(folder)),
             NotAFile,
-            "normal/loop: is a link to a folder, which may lead anywhere; ",
+            "normal/loop: a symbolic link to a folder; ",
         ),
         (
             change(lambda folder: (folder / os.fsdecode(b"\xff")).write_text("")),
             NotAFile,
-            "has a name that is not UTF-8; rename it",
+            "the file name is not UTF-8; rename it",
         ),
         (lambda folder: folder / "none", PathNotFound, "there is nothing here; "),
         (lambda _: Path("hf://me/policy"), CkptError, "hf:/me/policy: there is nothing here"),

@@ -1,7 +1,4 @@
-"""What holding a checkpoint against a manifest, or against the Hub, told.
-
-As JSON, each naming the schema it follows.
-"""
+"""Checks against a manifest or against the Hub as JSON, each naming its schema."""
 
 from __future__ import annotations
 
@@ -20,12 +17,12 @@ REMOTE_SCHEMA = "ckpt-tools/remote-check.schema.json"
 
 
 def document(record: Check | RemoteCheck) -> JsonDict:
-    """Return a check by `manifest-check.schema.json`, one against the Hub by `remote-check.schema.json`."""
+    """Return a check as `manifest-check.schema.json` or `remote-check.schema.json` has it."""
     return check_document(record) if isinstance(record, Check) else remote_document(record)
 
 
 def check_document(check: Check) -> JsonDict:
-    """Return in what a checkpoint differs from a manifest, every tensor by itself."""
+    """Return the differences from a manifest, every tensor by itself."""
     there, here = check.content
     return {
         "$schema": CHECK_SCHEMA,
@@ -43,7 +40,7 @@ def check_document(check: Check) -> JsonDict:
 
 
 def remote_document(check: RemoteCheck) -> JsonDict:
-    """Return which files are the same on the Hub."""
+    """Return the differences from a repository on the Hub."""
     return {
         "$schema": REMOTE_SCHEMA,
         "where": check.where,

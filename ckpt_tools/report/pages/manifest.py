@@ -1,8 +1,4 @@
-"""Manifests as blocks.
-
-What a checkpoint holds, what holding it against a manifest told, and what holding it against the
-Hub did.
-"""
+"""Manifests, and checks against a manifest or against the Hub, as blocks."""
 
 from __future__ import annotations
 
@@ -20,14 +16,14 @@ if TYPE_CHECKING:
     from ckpt_tools.report.blocks import Block, Page
 
 _SHORT = 16
-"""Digits of a digest that tables show. Two that differ at all differ in these; JSON has all."""
+"""Digits of a digest in tables; JSON has all."""
 
 _SHOWN = 6
 _ROWS = 40
 
 
 def page(record: Hashed | Check | RemoteCheck, *, full: bool = False) -> Page:
-    """Return the page of what `ckpt hash` has found. `full` leaves nothing out."""
+    """Return the page of `ckpt hash`. `full` lists everything."""
     if isinstance(record, Hashed):
         return tuple(_manifest(record, full=full))
     return tuple(
@@ -50,7 +46,7 @@ def _manifest(hashed: Hashed, *, full: bool) -> Iterator[Block]:
         ),
         (
             "other files",
-            f"{len(manifest.files) - len(weights):,}" if manifest.whole else "not looked at",
+            f"{len(manifest.files) - len(weights):,}" if manifest.whole else "not read",
         ),
     )
     yield Table(header=("checkpoint", printable(hashed.where)), rows=rows)
@@ -93,7 +89,7 @@ def _files(files: Iterable[FileDigest]) -> Table:
         (
             file.blake3[:_SHORT],
             size(file.size),
-            f"{printable(file.path)}{' (its header)' * file.weights}",
+            f"{printable(file.path)}{' (header)' * file.weights}",
         )
         for file in files
     )
@@ -112,7 +108,7 @@ def _check(check: Check, *, full: bool) -> Iterator[Block]:
         yield Heading(text="differences")
         yield from _grouped(check.differences, full=full)
     if check.remarks:
-        yield Heading(text="the same tensors, stored otherwise")
+        yield Heading(text="same tensors, different files")
         shown = check.remarks if full else check.remarks[:_SHOWN]
         yield from (
             Line(text=f"{printable(remark.subject)}: {remark.what}", mark=Status.CHANGE)
@@ -130,21 +126,20 @@ def _check(check: Check, *, full: bool) -> Iterator[Block]:
     if check.same:
         files = f" and {count(check.files, 'other file')}" if check.files else ""
         yield Line(
-            text=f"{where} holds what {against} says: {count(check.tensors, 'tensor')}{files}",
+            text=f"{where} matches {against}: {count(check.tensors, 'tensor')}{files}",
             mark=Status.GOOD,
         )
     else:
         yield Line(
             text=(
-                f"{where} does not hold what {against} says:"
-                f" {count(len(check.differences), 'difference')}"
+                f"{where} does not match {against}: {count(len(check.differences), 'difference')}"
             ),
             mark=Status.BAD,
         )
 
 
 def _grouped(differences: Iterable[Difference], *, full: bool) -> Iterator[Line]:
-    """Yield a line for each difference, those of many tensors that are alike as one."""
+    """Yield a line for each difference, similar ones of several tensors as one."""
     groups: dict[object, list[Difference]] = {}
     for difference in differences:
         groups.setdefault(_alike(difference), []).append(difference)
@@ -171,14 +166,14 @@ def _grouped(differences: Iterable[Difference], *, full: bool) -> Iterator[Line]
         )
         details = (*map(printable, shown), *more, *_places(members), first.next)
         yield Line(
-            text=f"{len(members):,} tensors: {'other names' if renamed else printable(first.what)}",
+            text=f"{len(members):,} tensors: {'renamed' if renamed else printable(first.what)}",
             mark=Status.BAD,
             details=details,
         )
 
 
 def _alike(difference: Difference) -> tuple[str, str]:
-    """Return by what differences belong together. Those of files are each alone."""
+    """Return the key that similar differences of tensors share; each of a file has its own."""
     if difference.kind not in _OF_TENSORS:
         return difference.kind, difference.subject
     return difference.kind, "" if difference.kind == "renamed" else difference.what
@@ -202,28 +197,29 @@ def _places(members: Sequence[Difference]) -> tuple[str, ...]:
 
 def _remote(check: RemoteCheck, *, full: bool) -> Iterator[Block]:
     yield Table(
-        header=("here", printable(check.root)),
-        rows=(("there", printable(check.repository)), ("commit", check.commit)),
+        header=("local", printable(check.root)),
+        rows=(("Hub", printable(check.repository)), ("commit", check.commit)),
     )
     if check.different:
         yield Heading(text="different")
         yield from _grouped(check.different, full=full)
-    yield from _listed("only here", check.only_here, Status.BAD, full=full)
-    yield from _listed("only there", check.only_there, Status.BAD, full=full)
-    yield from _listed("the same", check.alike, Status.GOOD, full=full)
+    yield from _listed("only local", check.only_here, Status.BAD, full=full)
+    yield from _listed("only on the Hub", check.only_there, Status.BAD, full=full)
+    yield from _listed("identical", check.alike, Status.GOOD, full=full)
     yield Heading(text="verdict")
     if check.same:
         yield Line(
-            text=f"the Hub has the very same {count(len(check.alike), 'file')}", mark=Status.GOOD
+            text=f"identical to the Hub: {count(len(check.alike), 'file')}", mark=Status.GOOD
         )
     else:
         counts = (
-            (len(check.different), "different"),
-            (len(check.only_here), "only here"),
-            (len(check.only_there), "only there"),
+            (check.different, "different"),
+            (check.only_here, "only local"),
+            (check.only_there, "only on the Hub"),
         )
+        listed = ", ".join(f"{len(files):,} {word}" for files, word in counts if files)
         yield Line(
-            text=f"not the same: {', '.join(f'{count:,} {word}' for count, word in counts if count)}",
+            text=f"differs from the Hub: {listed}",
             mark=Status.BAD,
         )
 
