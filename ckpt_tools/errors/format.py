@@ -62,7 +62,10 @@ class FieldRepeated(HeaderError):
 class DtypeUnknown(HeaderError):
     """Unknown dtype."""
 
-    hint = "the file is damaged, or a newer safetensors wrote it: `ckpt --version` names the format version this tool knows"
+    hint = (
+        "the file is damaged, or written by a newer safetensors: `ckpt --version` shows the "
+        "supported version"
+    )
 
 
 class ShapeInvalid(HeaderError):

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 _ORDER = {severity: place for place, severity in enumerate(Severity)}
 _ABSENT = {
-    Need.FILES: "the folder was not listed",
-    Need.VALUES: "tensor values were not read (use `--values`)",
+    Need.FILES: "folder not listed",
+    Need.VALUES: "tensor values not read (use `--values`)",
     Need.BASELINE: "no reference checkpoint (use `--reference`)",
     Need.SPEC: "no lockfile (use `--spec`)",
-    Need.LIVE: "the policy was not loaded (use `--load`)",
-    Need.CONFIG: "there is no config.json",
+    Need.LIVE: "policy not loaded (use `--load`)",
+    Need.CONFIG: "no config.json",
 }
 
 
@@ -78,7 +78,7 @@ def _findings(rule: Rule, subject: Subject) -> Iterator[Finding]:
 def _reason_against(rule: Rule, subject: Subject) -> str:
     """Return why a rule is skipped, "" when it is not."""
     if rule.families and subject.family.name not in rule.families:
-        return f"only for {' and '.join(sorted(rule.families))}"
+        return f"{' and '.join(sorted(rule.families))} only"
     return next((_ABSENT[need] for need in sorted(rule.needs) if _is_absent(need, subject)), "")
 
 

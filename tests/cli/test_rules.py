@@ -59,7 +59,7 @@ def test_a_page_is_found_by_code_and_name(named: str) -> None:
     done = ckpt("explain", named)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(
-        "CK301 teacher-weights\n    No tensor stands under a teacher's name.\n"
+        "CK301 teacher-weights\n    Teacher weights inside the checkpoint\n"
     )
     assert "repair: `ckpt sanitize WHERE` (safe: no data is lost)" in done.stdout
     assert "\x1b" not in done.stdout

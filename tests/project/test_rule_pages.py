@@ -1,4 +1,4 @@
-"""The rules' pages in `docs/rules/` are the rules' own, and their codes are for ever.
+"""The rules' pages in `docs/rules/` are generated from the rules, and codes are permanent.
 
 After a rule was added or its page changed:
 
@@ -53,7 +53,7 @@ def test_the_pages_are_those_of_the_rules() -> None:
     assert {path.name: path.read_text(encoding="utf-8") for path in PAGES.iterdir()} == pages()
 
 
-def test_a_code_is_for_ever() -> None:
+def test_a_code_is_permanent() -> None:
     now = {rule.code: rule.name for rule in RULES}
     listed = [line.split() for line in CODES.read_text(encoding="utf-8").splitlines()]
     assert len({code for code, _ in listed}) == len(listed)

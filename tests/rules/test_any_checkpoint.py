@@ -1,4 +1,4 @@
-"""Rules on names, dtypes, shapes, metadata and baselines, on whatever a checkpoint and its config may hold."""
+"""Rules about names, dtypes, shapes, metadata and references never fail, for any checkpoint."""
 
 from __future__ import annotations
 
@@ -84,9 +84,7 @@ def checkpoints(draw: st.DrawFn) -> Checkpoint:
 
 
 @given(checkpoints(), checkpoints())
-def test_no_rule_fails_whatever_a_checkpoint_holds(
-    checkpoint: Checkpoint, reference: Checkpoint
-) -> None:
+def test_no_rule_fails_for_any_checkpoint(checkpoint: Checkpoint, reference: Checkpoint) -> None:
     spec = Spec(
         "x", tuple((tensor.name, tensor.dtype, tensor.shape) for tensor in reference.tensors)
     )
@@ -101,7 +99,7 @@ def test_no_rule_fails_whatever_a_checkpoint_holds(
 
 
 @given(CONFIGS)
-def test_no_rule_fails_whatever_a_config_says_of_a_policy(values: dict[str, Any] | None) -> None:
+def test_no_rule_fails_for_any_config(values: dict[str, Any] | None) -> None:
     checkpoint = checkpoint_of(policy(make.TOY, {}).tensors, values)
     found, _, _ = check_rules(
         RULES, Subject(checkpoint, facts.SMOLVLA, entries=(), reference=api.read(str(NORMAL)))
@@ -117,7 +115,7 @@ def test_no_rule_fails_whatever_a_config_says_of_a_policy(values: dict[str, Any]
 
 
 @given(checkpoints())
-def test_against_itself_a_checkpoint_is_as_it_should_be(checkpoint: Checkpoint) -> None:
+def test_a_checkpoint_does_not_differ_from_itself(checkpoint: Checkpoint) -> None:
     spec = Spec(
         "x", tuple((tensor.name, tensor.dtype, tensor.shape) for tensor in checkpoint.tensors)
     )

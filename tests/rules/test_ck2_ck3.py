@@ -1,7 +1,4 @@
-"""Rules on files, names, dtypes and shapes.
-
-Each on a bad checkpoint and near misses, all on the fixtures.
-"""
+"""Rules about shards, names, dtypes and shapes: each on a bad checkpoint and on near misses."""
 
 from __future__ import annotations
 
@@ -273,7 +270,7 @@ CASES = (
 @pytest.mark.parametrize(
     "case", CASES, ids=[f"{case.code}-{number}" for number, case in enumerate(CASES)]
 )
-def test_a_rule_finds_the_bad_and_leaves_the_harmless(case: Case, tmp_path: Path) -> None:
+def test_a_rule_finds_its_fault_and_no_near_miss(case: Case, tmp_path: Path) -> None:
     hold(case, tmp_path)
 
 
@@ -293,12 +290,12 @@ FOUND = {
 @pytest.mark.parametrize(
     "options", [{}, {"reference": str(NORMAL)}], ids=["alone", "with a reference"]
 )
-def test_nothing_is_found_in_a_good_checkpoint(fixture: str, options: dict[str, str]) -> None:
+def test_a_good_checkpoint_has_no_findings(fixture: str, options: dict[str, str]) -> None:
     assert findings(FIXTURES / fixture, **options) == ()
 
 
 @pytest.mark.parametrize("fixture", FOUND)
-def test_what_is_found_in_the_fixtures(fixture: str) -> None:
+def test_the_findings_of_every_fixture(fixture: str) -> None:
     assert [finding.code for finding in findings(FIXTURES / fixture)] == FOUND[fixture]
 
 
@@ -308,14 +305,14 @@ def test_no_rule_is_safe_without_a_fix() -> None:
     assert all(rule.page.count("\n\n") >= 2 for rule in RULES)
 
 
-def test_a_file_named_by_itself_is_not_told_that_it_is_no_folder() -> None:
+def test_a_single_file_is_not_checked_as_a_folder() -> None:
     assert of("CK208", FIXTURES / "sharded" / "model-00001-of-00003.safetensors") == []
 
 
 # --- words ----------------------------------------------------------------------------------------
 
 
-def test_an_f32_vlm_is_called_what_it_is() -> None:
+def test_an_f32_vlm_is_explained_by_load_vlm_weights() -> None:
     (finding,) = of("CK308", FIXTURES / "f32-vlm")
     assert finding.severity is Severity.WARNING
     assert finding.what.startswith(
@@ -327,13 +324,13 @@ def test_an_f32_vlm_is_called_what_it_is() -> None:
     )
 
 
-def test_an_fsdp_save_is_called_what_it_is(tmp_path: Path) -> None:
+def test_f32_throughout_is_explained_by_fsdp(tmp_path: Path) -> None:
     (finding,) = of("CK308", changed(tmp_path / "x", tensors(typed(Dtype.F32))))
     assert finding.what.endswith("saved in F32 throughout, as FSDP does")
     assert finding.what.startswith("474 tensors")
 
 
-def test_a_part_of_mixed_dtypes_is_named_with_its_share(tmp_path: Path) -> None:
+def test_a_part_with_mixed_dtypes_is_reported_with_its_share(tmp_path: Path) -> None:
     (finding,) = of(
         "CK308",
         changed(
@@ -347,13 +344,13 @@ def test_a_part_of_mixed_dtypes_is_named_with_its_share(tmp_path: Path) -> None:
     )
 
 
-def test_numbers_of_another_meaning_are_an_error(tmp_path: Path) -> None:
+def test_a_dtype_with_another_meaning_is_an_error(tmp_path: Path) -> None:
     (finding,) = of("CK308", changed(tmp_path / "x", tensors(typed(Dtype.I8, HEAD))))
     assert finding.severity is Severity.ERROR
     assert "numbers of another meaning" in finding.what
 
 
-def test_a_missing_vlm_is_told_by_part_and_with_what_comes_of_it(tmp_path: Path) -> None:
+def test_a_missing_vlm_is_reported_by_part_with_its_effect(tmp_path: Path) -> None:
     found = of("CK305", changed(tmp_path / "x", tensors(without(VLM))))
     assert sorted(finding.what.split(" (")[0] for finding in found) == [
         "1 tensor missing",
@@ -369,14 +366,14 @@ def test_a_missing_vlm_is_told_by_part_and_with_what_comes_of_it(tmp_path: Path)
     )
 
 
-def test_a_missing_vlm_that_the_teacher_has_can_be_brought_back(tmp_path: Path) -> None:
+def test_a_missing_vlm_can_be_restored_from_the_teacher(tmp_path: Path) -> None:
     change = tensors(lambda found: without(VLM)(found) | make.under("teacher.", found))
     found = of("CK305", changed(tmp_path / "x", change))
     assert len(found) == 4
     assert all("restores them" in finding.next and " byte" in finding.what for finding in found)
 
 
-def test_a_lost_name_is_an_error_and_a_tied_one_a_note(tmp_path: Path) -> None:
+def test_a_lost_name_is_an_error_and_a_tied_name_a_note(tmp_path: Path) -> None:
     (lost,) = of("CK309", changed(tmp_path / "lost", tensors(HEAD_ELSEWHERE, ALIASED)))
     (tied,) = of("CK309", changed(tmp_path / "tied", tensors(without(HEAD), {HEAD: EMBEDDING})))
     assert (lost.severity, lost.subject) == (Severity.ERROR, HEAD)
@@ -384,7 +381,7 @@ def test_a_lost_name_is_an_error_and_a_tied_one_a_note(tmp_path: Path) -> None:
     assert "random values" in lost.what
 
 
-def test_what_cannot_be_told_is_said(tmp_path: Path) -> None:
+def test_an_unknown_expectation_is_a_note(tmp_path: Path) -> None:
     (note,) = of("CK305", changed(tmp_path / "x", config(num_vlm_layers="sixteen")))
     assert note.severity is Severity.NOTE
     assert (
@@ -393,7 +390,7 @@ def test_what_cannot_be_told_is_said(tmp_path: Path) -> None:
     )
 
 
-def test_wrapped_names_are_one_finding_and_not_missing_too(tmp_path: Path) -> None:
+def test_wrapped_names_are_one_finding_and_not_missing_tensors(tmp_path: Path) -> None:
     found = findings(
         changed(tmp_path / "x", tensors(lambda policy: make.under("_orig_mod.", policy)))
     )
@@ -404,7 +401,7 @@ def test_wrapped_names_are_one_finding_and_not_missing_too(tmp_path: Path) -> No
     )
 
 
-def test_names_are_folded(tmp_path: Path) -> None:
+def test_numbers_in_names_are_folded(tmp_path: Path) -> None:
     layers = tuple(f"{EXPERT}layers.{layer}.mlp.up_proj.weight" for layer in range(16))
     (finding,) = of("CK305", changed(tmp_path / "x", tensors(without(*layers))))
     assert finding.subject == f"{EXPERT}layers.{{0..15}}.mlp.up_proj.weight"

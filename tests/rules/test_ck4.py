@@ -1,4 +1,4 @@
-"""The rules about values, and the pass over the values that they stand on."""
+"""The rules about tensor values, and the measurements they use."""
 
 from __future__ import annotations
 
@@ -101,11 +101,11 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.code)
-def test_a_rule_finds_what_it_is_about_and_no_near_miss(case: Case, tmp_path: Path) -> None:
+def test_a_rule_finds_its_fault_and_no_near_miss(case: Case, tmp_path: Path) -> None:
     hold(case, tmp_path)
 
 
-def test_nothing_is_found_in_good_checkpoints() -> None:
+def test_good_checkpoints_have_no_findings() -> None:
     for name in GOOD:
         verification = api.verify(str(FIXTURES / name), values=True)
         assert [
@@ -114,9 +114,9 @@ def test_nothing_is_found_in_good_checkpoints() -> None:
         assert {"CK401", "CK406"} <= set(verification.checked)
 
 
-def test_values_are_not_read_unless_asked_for() -> None:
+def test_values_are_read_only_on_request() -> None:
     skipped = dict(api.verify(str(FIXTURES / "normal")).skipped)
-    assert skipped["CK401"] == "tensor values were not read (use `--values`)"
+    assert skipped["CK401"] == "tensor values not read (use `--values`)"
 
 
 NUMPY = {Dtype.F64: "<f8", Dtype.F32: "<f4", Dtype.F16: "<f2", Dtype.I64: "<i8", Dtype.U8: "u1"}
@@ -154,7 +154,7 @@ def expected(values: np.ndarray[Any, Any]) -> Facts:
     dtype=st.sampled_from([*NUMPY, Dtype.BF16]),
     data=st.binary(min_size=8, max_size=400).map(lambda data: data[: len(data) // 8 * 8]),
 )
-def test_facts_are_what_numpy_says_of_any_bits(
+def test_facts_agree_with_numpy_for_any_bits(
     dtype: Dtype, data: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     size = dtype.bits // 8
@@ -169,7 +169,7 @@ def test_facts_are_what_numpy_says_of_any_bits(
 
 
 @pytest.mark.parametrize("place", [0, STEP // 2 - 1, STEP // 2, STEP + 7])
-def test_a_lone_nan_is_found_wherever_it_stands(place: int, tmp_path: Path) -> None:
+def test_a_single_nan_is_found_at_any_position(place: int, tmp_path: Path) -> None:
     count = STEP + 8
     bits = np.full(count, 0x3F80, "<u2")
     bits[place] = 0xFFC1
@@ -184,7 +184,7 @@ def test_an_empty_tensor_and_one_of_a_rare_dtype_are_measured(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("dtype", [Dtype.F32, Dtype.F16])
-def test_a_large_tensor_is_measured_in_parts_so_that_an_interrupt_is_served_soon(
+def test_a_large_tensor_is_measured_in_parts_so_that_an_interrupt_is_handled_soon(
     dtype: Dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PIECE", 1024)

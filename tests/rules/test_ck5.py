@@ -1,7 +1,4 @@
-"""Rules against a baseline, a reference or a lockfile, and those on metadata.
-
-Each on a bad checkpoint and near misses.
-"""
+"""Rules about a reference, a lockfile and metadata: each on a bad checkpoint and on near misses."""
 
 from __future__ import annotations
 
@@ -128,7 +125,7 @@ CASES = (
 @pytest.mark.parametrize(
     "case", CASES, ids=[f"{case.code}-{number}" for number, case in enumerate(CASES)]
 )
-def test_a_rule_finds_the_bad_and_leaves_the_harmless(case: Case, tmp_path: Path) -> None:
+def test_a_rule_finds_its_fault_and_no_near_miss(case: Case, tmp_path: Path) -> None:
     hold(case, tmp_path)
 
 
@@ -137,7 +134,7 @@ def test_a_rule_finds_the_bad_and_leaves_the_harmless(case: Case, tmp_path: Path
     [without_bias, with_average, retyped, longer],
     ids=["missing", "extra", "dtype", "shape"],
 )
-def test_ck511_holds_a_checkpoint_to_its_lockfile(change: Any, tmp_path: Path) -> None:
+def test_ck511_compares_a_checkpoint_with_its_lockfile(change: Any, tmp_path: Path) -> None:
     lockfile = tmp_path / "normal.spec.json"
     write_spec(spec_of(api.read(str(NORMAL))), str(lockfile))
     companions = frozenset({"CK305", "CK306", "CK307", "CK308"})
@@ -159,7 +156,7 @@ def of(code: str, folder: Path, **options: Any) -> list[Finding]:
     return list(api.verify(str(folder), rules=[rule], **options).findings)
 
 
-def test_a_shared_vlm_stands_elsewhere_than_in_the_reference() -> None:
+def test_a_shared_vlm_has_other_names_than_in_the_reference() -> None:
     (finding,) = of("CK501", FIXTURES / "shared-vlm", reference=str(NORMAL))
     assert (
         finding.what
@@ -168,7 +165,7 @@ def test_a_shared_vlm_stands_elsewhere_than_in_the_reference() -> None:
     assert finding.severity is Severity.ERROR
 
 
-def test_what_is_missing_and_what_is_too_much_are_told_apart(tmp_path: Path) -> None:
+def test_missing_and_extra_tensors_are_separate_findings(tmp_path: Path) -> None:
     folder = changed(tmp_path / "x", tensors(lambda found: with_average(without_bias(found))))
     missing, extra = of("CK501", folder, reference=str(NORMAL))
     assert (missing.severity, missing.subject) == (Severity.ERROR, BIAS)
@@ -182,13 +179,13 @@ def test_what_is_missing_and_what_is_too_much_are_told_apart(tmp_path: Path) -> 
     )
 
 
-def test_what_the_loader_never_looks_for_may_be_missing() -> None:
+def test_a_missing_tensor_that_the_loader_does_not_read_is_a_note() -> None:
     (finding,) = of("CK501", NORMAL, reference=str(FIXTURES / "lerobot-0.3"))
     assert finding.severity is Severity.NOTE
     assert "6 tensors, 144 bytes of the reference missing (normalisation buffers)" in finding.what
 
 
-def test_a_name_of_the_vlm_that_differs_is_a_warning(tmp_path: Path) -> None:
+def test_another_vlm_name_is_a_warning(tmp_path: Path) -> None:
     (finding,) = of(
         "CK504",
         changed(tmp_path / "x", config(vlm_model_name="/models/" + "x" * 99)),
@@ -202,7 +199,7 @@ def test_a_name_of_the_vlm_that_differs_is_a_warning(tmp_path: Path) -> None:
     )
 
 
-def test_config_values_that_decide_are_told_one_by_one() -> None:
+def test_decisive_config_values_are_one_finding_each() -> None:
     found = of("CK504", FIXTURES / "reflow", reference=str(NORMAL))
     assert [finding.subject for finding in found] == [
         "/load_vlm_weights",
@@ -212,7 +209,7 @@ def test_config_values_that_decide_are_told_one_by_one() -> None:
     assert found[0].what == "is false, but true in the reference"
 
 
-def test_dtypes_unlike_the_reference_are_one_finding_for_each_pair() -> None:
+def test_dtypes_that_differ_are_one_finding_per_pair() -> None:
     (finding,) = of("CK502", FIXTURES / "f32-vlm", reference=str(NORMAL))
     assert (
         finding.what
@@ -220,7 +217,7 @@ def test_dtypes_unlike_the_reference_are_one_finding_for_each_pair() -> None:
     )
 
 
-def test_aliases_are_no_metadata_of_their_own(tmp_path: Path) -> None:
+def test_aliases_do_not_count_as_metadata(tmp_path: Path) -> None:
     change = both(noted(**{"ema/head~": BIAS}))
     assert of("CK505", changed(tmp_path / "x", change), reference=str(NORMAL)) == []
     (finding,) = of("CK505", changed(tmp_path / "y", noted(a="1", b="2")), reference=str(NORMAL))
@@ -230,7 +227,7 @@ def test_aliases_are_no_metadata_of_their_own(tmp_path: Path) -> None:
     assert finding.subject == "__metadata__/a"
 
 
-def test_a_long_entry_is_shown_by_its_size_only(tmp_path: Path) -> None:
+def test_a_long_metadata_value_is_reported_by_its_size_only(tmp_path: Path) -> None:
     (finding,) = of("CK611", changed(tmp_path / "x", noted(**{"k" * 500: "v" * (LIMIT + 5)})))
     assert (
         finding.what == "1 metadata value longer than 1,048,576 characters, the longest 1,048,581"

@@ -1,4 +1,4 @@
-"""CK70x and CK71x: what config.json may say."""
+"""CK70x and CK71x: config.json."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_the_rule_holds(case: Case, tmp_path: Path) -> None:
+def test_a_rule_finds_its_fault_and_no_near_miss(case: Case, tmp_path: Path) -> None:
     hold(case, tmp_path)
 
 
@@ -200,7 +200,7 @@ SAID = {
 
 
 @pytest.mark.parametrize("name", [*GOOD, "f32-vlm", "sharded", "language-model", *SAID])
-def test_of_each_fixture_is_said_what_is_wrong_with_it(name: str) -> None:
+def test_the_config_findings_of_every_fixture(name: str) -> None:
     findings = api.verify(str(FIXTURES / name)).findings
     assert {finding.code for finding in findings if "CK701" <= finding.code < "CK750"} == SAID.get(
         name, set()
@@ -235,7 +235,7 @@ def test_a_value_in_quotes_is_a_warning_because_lerobot_reads_it(tmp_path: Path)
     ]
 
 
-def test_negative_steps_are_said_to_send_noise(tmp_path: Path) -> None:
+def test_negative_steps_are_reported_to_send_noise(tmp_path: Path) -> None:
     folder = changed(tmp_path / "copy", config(num_steps=-3))
     what = "is -3: stock LeRobot computes nothing and sends noise to the robot"
     assert said(folder, "CK709") == [
@@ -243,7 +243,7 @@ def test_negative_steps_are_said_to_send_noise(tmp_path: Path) -> None:
     ]
 
 
-def test_a_newer_field_whose_value_matters_cannot_be_sanitized_away(tmp_path: Path) -> None:
+def test_sanitize_is_not_suggested_for_a_newer_field_whose_value_matters(tmp_path: Path) -> None:
     folder = changed(tmp_path / "copy", config(pretrained_revision="main"))
     what = 'is "main": lerobot==0.5 does not have this field and refuses the file'
     assert said(folder, "CK704", **OLD) == [
@@ -255,7 +255,7 @@ def test_a_newer_field_whose_value_matters_cannot_be_sanitized_away(tmp_path: Pa
     )
 
 
-def test_the_tokenizer_is_a_second_place_of_the_vlm(tmp_path: Path) -> None:
+def test_the_tokenizer_repeats_the_name_of_the_vlm(tmp_path: Path) -> None:
     def at_home(folder: Path) -> None:
         path = folder / "policy_preprocessor.json"
         path.write_text(
@@ -268,7 +268,7 @@ def test_the_tokenizer_is_a_second_place_of_the_vlm(tmp_path: Path) -> None:
     ]
 
 
-def test_a_fix_that_sanitizes_does(tmp_path: Path) -> None:
+def test_what_sanitize_fixes_is_fixed_by_the_values_it_writes(tmp_path: Path) -> None:
     dirty = config(
         load_vlm_weights=False, use_reflow=True, teacher_model_path="/t", type="smolvla_reflow"
     )

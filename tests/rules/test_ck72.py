@@ -431,7 +431,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_the_rule_holds(case: Case, tmp_path: Path) -> None:
+def test_a_rule_finds_its_fault_and_no_near_miss(case: Case, tmp_path: Path) -> None:
     hold(case, tmp_path)
 
 
@@ -444,7 +444,7 @@ def severity(folder: Path, code: str) -> set[str]:
     }
 
 
-def test_an_action_that_stands_still_in_one_dimension_is_a_warning_and_in_all_an_error(
+def test_an_action_constant_in_one_dimension_is_a_warning_and_in_all_an_error(
     tmp_path: Path,
 ) -> None:
     assert severity(
@@ -455,7 +455,7 @@ def test_an_action_that_stands_still_in_one_dimension_is_a_warning_and_in_all_an
     ) == {"error"}
 
 
-def test_what_a_policy_of_lerobot_0_3_needs_is_a_migration() -> None:
+def test_a_lerobot_0_3_policy_needs_a_migration() -> None:
     (finding,) = (
         finding
         for finding in api.verify(str(FIXTURES / "lerobot-0.3")).findings

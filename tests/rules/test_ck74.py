@@ -1,4 +1,4 @@
-"""CK74x: the train config, and what lies about in a checkpoint's folder."""
+"""CK74x: the training config, and leftovers of training in the folder."""
 
 from __future__ import annotations
 
@@ -138,11 +138,11 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_the_rule_holds(case: Case, tmp_path: Path) -> None:
+def test_a_rule_finds_its_fault_and_no_near_miss(case: Case, tmp_path: Path) -> None:
     hold(case, tmp_path)
 
 
-def test_a_folder_is_one_finding_however_much_lies_in_it(tmp_path: Path) -> None:
+def test_a_folder_is_one_finding_whatever_its_contents(tmp_path: Path) -> None:
     files = [
         added(f"training_state/{name}", b"")
         for name in ("rng_state.safetensors", "optimizer_state.safetensors", "training_step.json")
@@ -159,7 +159,7 @@ def test_a_folder_is_one_finding_however_much_lies_in_it(tmp_path: Path) -> None
     ]
 
 
-def test_rules_about_files_look_at_any_model(tmp_path: Path) -> None:
+def test_rules_about_files_check_any_model(tmp_path: Path) -> None:
     def change(folder: Path) -> None:
         for path in folder.iterdir():
             path.unlink()
@@ -170,14 +170,14 @@ def test_rules_about_files_look_at_any_model(tmp_path: Path) -> None:
     assert "CK743" in {finding.code for finding in api.verify(str(folder)).findings}
 
 
-def test_a_single_file_has_no_folder_to_look_into() -> None:
+def test_a_single_file_has_no_folder_to_check() -> None:
     skipped = {
         skip.code for skip in api.verify(str(FIXTURES / "normal" / "model.safetensors")).skipped
     }
     assert {"CK711", "CK721", "CK722", "CK743", "CK744", "CK745"} <= skipped
 
 
-def test_config_and_train_config_are_judged_apart(tmp_path: Path) -> None:
+def test_config_and_train_config_are_checked_separately(tmp_path: Path) -> None:
     assert {
         finding.code
         for finding in api.verify(str(changed(tmp_path / "copy", config(solver="euler")))).findings

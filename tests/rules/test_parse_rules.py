@@ -1,7 +1,4 @@
-"""What cannot be read is a finding with a code of its own.
-
-One bad checkpoint for every such code, and nothing else is found in it.
-"""
+"""A file that cannot be read is a finding with a code of its own, and the only one."""
 
 from __future__ import annotations
 
@@ -117,6 +114,6 @@ def test_every_code_has_its_case() -> None:
         both(shards(), added("config.json", (NORMAL / "config.json").read_text() + "\n")),
     ],
 )
-def test_what_can_be_read_has_none_of_them(near: Change, tmp_path: Path) -> None:
+def test_a_readable_checkpoint_breaks_no_parse_rule(near: Change, tmp_path: Path) -> None:
     found = {finding.code for finding in api.verify(str(changed(tmp_path / "it", near))).findings}
     assert not found & {rule.code for rule in PARSE_RULES}

@@ -1,7 +1,6 @@
-"""Rules and families of other distributions.
+"""Rules and families of other distributions, which must never crash a verification.
 
-Found by entry points, held to the same terms, and never a reason to crash. Each in a process of its
-own.
+Each test runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -93,7 +92,7 @@ def verified(folder: Path, where: str = "fixtures/normal") -> tuple[dict[str, An
     return json.loads(done.stdout), done.stderr
 
 
-def test_the_rules_of_another_distribution_are_asked(tmp_path: Path) -> None:
+def test_the_rules_of_another_distribution_are_checked(tmp_path: Path) -> None:
     distribution(tmp_path, "acme_rules:RULES")
     found, complaints = verified(tmp_path)
     assert found["findings"] == [
@@ -103,7 +102,7 @@ def test_the_rules_of_another_distribution_are_asked(tmp_path: Path) -> None:
     assert complaints == ""
 
 
-def test_one_rule_needs_no_list(tmp_path: Path) -> None:
+def test_a_single_rule_needs_no_list(tmp_path: Path) -> None:
     distribution(tmp_path, "acme_rules:RULE")
     assert len(verified(tmp_path)[0]["findings"]) == 1
 
@@ -130,7 +129,7 @@ def test_they_are_listed_and_explained(tmp_path: Path) -> None:
         ("acme_rules:NUMBER", "is int, expected a Rule"),
     ],
 )
-def test_a_broken_one_is_a_warning_that_names_the_distribution(
+def test_a_broken_rule_is_a_warning_that_names_the_distribution(
     tmp_path: Path, entry: str, words: str
 ) -> None:
     distribution(tmp_path, entry)
@@ -154,7 +153,7 @@ def test_a_rule_that_fails_has_not_passed(tmp_path: Path, entry: str, words: str
     assert complaints.startswith(f"ckpt: acme-rules 1.2: {code} ")
 
 
-def test_a_family_of_another_distribution_recognises_what_no_other_does(tmp_path: Path) -> None:
+def test_a_plugin_family_recognizes_only_what_no_other_family_does(tmp_path: Path) -> None:
     distribution(tmp_path, families="acme_family:FAMILY")
     assert verified(tmp_path, "fixtures/language-model")[0]["family"] == "acme"
     assert verified(tmp_path, "fixtures/normal")[0]["family"] == "smolvla"
@@ -176,7 +175,7 @@ def test_a_broken_family_is_a_warning(tmp_path: Path, entry: str, words: str) ->
     assert words in complaints
 
 
-def test_a_family_that_fails_later_is_told_of_once_and_answers_as_the_generic_one(
+def test_a_family_that_fails_later_is_reported_once_and_replaced_by_the_generic_one(
     tmp_path: Path,
 ) -> None:
     distribution(tmp_path, families="acme_family:HALF")
@@ -186,7 +185,7 @@ def test_a_family_that_fails_later_is_told_of_once_and_answers_as_the_generic_on
     assert len(complaints.splitlines()) == len(set(complaints.splitlines()))
 
 
-def test_findings_of_its_rules_can_be_lived_with_by_code_and_by_name(tmp_path: Path) -> None:
+def test_findings_of_plugin_rules_can_be_suppressed_by_code_and_by_name(tmp_path: Path) -> None:
     distribution(tmp_path, "acme_rules:RULE")
     program = VERIFY.replace("sys.argv[1])", "sys.argv[1], settings=sys.argv[2])")
     for word in ("ACME101", "acme101", "acme-policy"):
@@ -196,7 +195,7 @@ def test_findings_of_its_rules_can_be_lived_with_by_code_and_by_name(tmp_path: P
         assert json.loads(done.stdout)["findings"] == [], done.stderr
 
 
-def test_nothing_of_another_distribution_is_loaded_before_something_is_verified(
+def test_plugins_are_not_loaded_before_a_verification(
     tmp_path: Path,
 ) -> None:
     distribution(tmp_path, "acme_rules:RULES")
@@ -204,7 +203,7 @@ def test_nothing_of_another_distribution_is_loaded_before_something_is_verified(
     assert python(tmp_path, program).stdout.endswith("False\n")
 
 
-def test_what_is_whole_and_new_has_nothing_against_it() -> None:
+def test_a_complete_new_rule_is_accepted() -> None:
     rule = Rule(
         "ACME1", "acme", Severity.NOTE, frozenset({Need.CONFIG}), lambda _: iter(()), "A sentence."
     )

@@ -1,8 +1,6 @@
-"""The schemas of a policy's JSON files: what LeRobot wrote is accepted, what it refuses is not.
+"""The schemas of a policy's JSON files accept what LeRobot writes and reject what it refuses.
 
-And `departures` agrees with the jsonschema library.
-
-And no rule about a policy ever raises, whatever its files hold.
+`departures` agrees with the jsonschema library, and no rule about a policy raises for any files.
 """
 
 from __future__ import annotations
@@ -59,7 +57,7 @@ def updated(name: str, update: Update) -> Any:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_schema_is_one(name: str) -> None:
+def test_every_schema_is_valid(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMAS[name])
     assert SCHEMAS[name]["$id"] == f"ckpt-tools/{name}.schema.json"
 
@@ -70,7 +68,7 @@ def test_what_lerobot_wrote_is_accepted(fixture: str, name: str) -> None:
     assert valid(name, json.loads((FIXTURES / fixture / FILES[name]).read_text()))
 
 
-def test_the_config_schema_knows_the_fields_that_the_family_knows() -> None:
+def test_the_config_schema_has_the_fields_of_the_family() -> None:
     assert SMOLVLA.cleaning is not None
     assert set(SCHEMAS["smolvla-config"]["properties"]) == SMOLVLA.cleaning.known
     assert not set(SCHEMAS["smolvla-config"]["properties"]) & set(REFLOW_FIELDS)
@@ -177,9 +175,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 
 @settings(max_examples=300, deadline=None)
 @given(name=st.sampled_from(["smolvla-config", "train-config"]), data=st.data())
-def test_departures_are_those_that_the_jsonschema_library_finds(
-    name: str, data: st.DataObject
-) -> None:
+def test_departures_agree_with_the_jsonschema_library(name: str, data: st.DataObject) -> None:
     value = updated(name, lambda _: None)
     for _ in range(data.draw(st.integers(0, 3))):
         found = places(value)
@@ -193,7 +189,7 @@ def test_departures_are_those_that_the_jsonschema_library_finds(
     assert (not list(departures(value, SCHEMAS[name]))) == valid(name, value)
 
 
-def test_an_integer_with_a_point_is_one_to_jsonschema_and_none_to_lerobot() -> None:
+def test_10_0_is_an_integer_for_jsonschema_but_not_for_lerobot() -> None:
     value = updated("smolvla-config", lambda value: value.update(chunk_size=10.0))
     assert valid("smolvla-config", value)
     assert [
@@ -305,7 +301,7 @@ def states(draw: st.DrawFn) -> tuple[TensorFile, ...]:
 
 @settings(max_examples=200, deadline=None)
 @given(documents=documents(), states=states())
-def test_no_rule_raises_whatever_the_files_hold(
+def test_no_rule_raises_for_any_files(
     documents: tuple[Document, ...], states: tuple[TensorFile, ...]
 ) -> None:
     checkpoint = Checkpoint(where="", root="", weights=(), documents=documents, states=states)
