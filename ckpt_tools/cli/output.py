@@ -90,19 +90,18 @@ def progress_of(what: str, total: int | None, *, wanted: bool) -> Iterator[Progr
     if not wanted or not sys.stderr.isatty():
         yield SILENT
         return
-    import rich.console  # noqa: PLC0415 - as rich.progress
-    import rich.progress  # noqa: PLC0415 - for terminals only: it costs more than a whole diff
+    from rich import console, progress  # noqa: PLC0415 - slow to import, for terminals only
 
     columns = (
-        rich.progress.TextColumn(what),
-        rich.progress.BarColumn(),
-        rich.progress.DownloadColumn(),
-        rich.progress.TransferSpeedColumn(),
-        rich.progress.TimeRemainingColumn(),
+        progress.TextColumn(what),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
     )
-    console = rich.console.Console(stderr=True)
-    with rich.progress.Progress(
-        *columns, console=console, transient=True, redirect_stdout=False
+    standard_error = console.Console(stderr=True)
+    with progress.Progress(
+        *columns, console=standard_error, transient=True, redirect_stdout=False
     ) as bar:
         task = bar.add_task(what, total=total)
         yield Progress(
