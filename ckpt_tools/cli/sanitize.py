@@ -19,8 +19,8 @@ from ckpt_tools.cli.edit_options import WriteOptions, apply_plan, record, with_w
     default="lerobot",
     show_default=True,
     metavar="TARGET",
-    help="Target format: lerobot, lerobot==0.4, lerobot==0.5 (without keys that these reject) or fork "
-    "(keys with neutral values).",
+    help="Target format: lerobot, lerobot==0.4 or lerobot==0.5 (without keys that these reject), "
+    "fork (keys with neutral values).",
 )
 @click.option(
     "--reference",

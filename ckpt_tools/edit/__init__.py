@@ -1,1 +1,1 @@
-"""Operations, plans, recipes, and writing a plan so that a crash leaves the old checkpoint or the new one."""
+"""Changing checkpoints: recipes, plans, sanitizing, and applying a plan without losing data."""

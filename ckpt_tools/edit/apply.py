@@ -90,7 +90,7 @@ def write_in_place(
 
     `progress` is called with the bytes written since the last call. Raises PlanStale,
     ChangedDuringRead, LockedByOther and other WriteFailed, or what reading raises; nothing has
-    changed then, except after WriteInterrupted: the change is committed, and `recover` completes it.
+    changed then. After WriteInterrupted the change is committed, and `recover` completes it.
     """
     root = os.path.realpath(plan.before.root)
     _check_paths(plan)

@@ -11,7 +11,7 @@ from ckpt_tools.storage.files import open_regular, read_at
 
 
 def verify(plan: Plan, folder: str) -> None:
-    """Raise WrittenWrong unless `folder` reads as the result of `plan`, its headers byte by byte."""
+    """Raise WrittenWrong unless `folder` is the result of `plan`, with the same header bytes."""
     for output in plan.outputs:
         if isinstance(output, Weights):
             _verify_header(output, os.path.join(folder, output.path))

@@ -127,7 +127,7 @@ def _check_expression(made: Operation, place: str) -> None:
             ) from None
 
 
-# --- readers of fields: a value and its location to the value of the field -------------------------
+# --- readers of fields: from a value and its location to the value of the field -----------------
 
 
 def _mapping(value: object, place: str) -> dict[str, object]:

@@ -32,7 +32,7 @@ MOST = 1000
 _TAG = "tag:yaml.org,2002:"
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
-_QUOTES = "put it in quotes if it is text; write numbers as in JSON, and true, false and null in lowercase"
+_QUOTES = "put text in quotes; write numbers as in JSON, and true, false and null in lowercase"
 
 type _Lines = dict[str, int]
 """The line of each value, by JSON pointer."""
@@ -43,8 +43,8 @@ def read_recipe(path: str) -> tuple[Operation, ...]:
 
     Relative sources start at its folder.
 
-    Raises RecipeInvalid with path, line and location, or the errors of reading a file (PathNotFound,
-    NotAFile, Unreadable).
+    Raises RecipeInvalid with path, line and location, or the errors of reading a file
+    (PathNotFound, NotAFile, Unreadable).
     """
     extension = os.path.splitext(path)[1].lower()
     if extension not in (".json", ".yaml", ".yml"):

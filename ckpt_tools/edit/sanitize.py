@@ -160,7 +160,8 @@ def _missing(after: Checkpoint, family: Family, reference: Checkpoint | None) ->
             if component.key not in present and component.key not in family.needless
         ]
         if absent and len(family.components) > 1:
-            yield f"missing components that cannot be restored: {', '.join(absent)}; {family.missing}"
+            parts = ", ".join(absent)
+            yield f"missing, and cannot be restored: {parts}; {family.missing}"
         return
     if missing:
         yield f"{why}, and cannot be restored: {_some(missing)}; {means}"

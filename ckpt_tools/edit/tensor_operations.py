@@ -40,7 +40,7 @@ def keep(draft: PlanDraft, operation: Keep, _lookup: Lookup) -> PlanStep | None:
 
 def _remove(draft: PlanDraft, names: list[str], aliases: Globs, text: str) -> PlanStep | None:
     if names and len(names) == len(draft.tensors):
-        raise NothingLeft(f"{text} would leave none of the {count(len(names), 'tensor')}")
+        raise NothingLeft(f"{text} would remove every tensor")
     _remove_aliases(draft, aliases, set(names))
     if not names:
         return None

@@ -50,7 +50,7 @@ def ordered(plan: Plan) -> tuple[Output, ...]:
 
 
 def write_output(output: Output, target: Target, like: os.stat_result | None = None) -> None:
-    """Write one file or folder of a plan, with the mode of `like`, the file that it will replace."""
+    """Write one file or folder of a plan, with the mode of the file `like` that it replaces."""
     path = os.path.join(target.folder, output.path.rstrip("/"))
     make_folder(os.path.dirname(path))
     if isinstance(output, Copy):

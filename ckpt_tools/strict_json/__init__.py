@@ -1,4 +1,1 @@
-"""JSON as the reference reads it.
-
-Strict parsing, pointers, and edits that keep every other byte.
-"""
+"""Strict JSON: parsing, pointers, and edits that keep every other byte."""

@@ -1,11 +1,9 @@
-"""Strict JSON text to strict JSON text with one value set, removed or renamed.
-
-Every byte that is not concerned stays as it is.
+"""Edits of strict JSON text: set, remove or rename one value, and keep every other byte.
 
 Key order, the spelling of numbers, indentation, escapes, line ends and the end of the file stay.
-What is added looks like its neighbours (see `json_style`). Text in which a key was added and
-removed again is the same text, but for an empty object or list that was spelled over several lines:
-what is emptied becomes `{}`, as Python's json and others write it.
+New values are formatted like their neighbours (see `style`). Adding a key and removing it again
+gives the same text, except for an empty object or list that was spread over several lines: an
+emptied one becomes `{}`, as Python's json and others write it.
 """
 
 from __future__ import annotations
@@ -40,22 +38,12 @@ APPEND = "-"
 """The index after a list's last (RFC 6901, section 4)."""
 
 
-def get_value(text: str, pointer: str) -> Json:
-    """Return the value at `pointer`.
-
-    Raises PointerInvalid where there is none, JsonInvalid for text that is not strict JSON.
-    """
-    return resolve(parse(text), pointer)
-
-
 def set_value(text: str, pointer: str, value: object) -> str:
-    """Return `text` with `value` at `pointer`.
+    """Set the value at `pointer`; a text that has that value already, in any spelling, stays.
 
-    Unchanged where that value is there, however it is spelled.
-
-    A key that is not there is added at the end of its object, `-` at the end of its list. Raises
-    PointerInvalid where the place does not exist, EditRefused for a value that is not strict JSON,
-    JsonInvalid for text that is not.
+    A new key is added at the end of its object, `-` at the end of its list. Raises PointerInvalid
+    if the parent does not exist, EditRefused for a value that is not strict JSON, JsonInvalid for
+    text that is not.
     """
     document, new = parse(text), strict(value, pointer)
     path = segments(pointer)
@@ -74,9 +62,9 @@ def set_value(text: str, pointer: str, value: object) -> str:
 
 
 def unset_value(text: str, pointer: str) -> str:
-    """Return `text` without the member or item at `pointer`, its comma and its line.
+    """Remove the member or item at `pointer`, its comma and its line.
 
-    Raises PointerInvalid where there is none, or JsonInvalid.
+    Raises PointerInvalid if there is none, or JsonInvalid.
     """
     resolve(parse(text), pointer)
     if not pointer:
@@ -93,23 +81,21 @@ def unset_value(text: str, pointer: str) -> str:
 
 
 def rename_key(text: str, pointer: str, to: str) -> str:
-    """Return `text` with the key at `pointer` called `to`, at its place and with its value.
+    """Rename the key at `pointer` to `to`; its position and its value stay.
 
-    Raises PointerInvalid for an item or a name that is taken.
+    Raises PointerInvalid for an item of a list or a name that is taken.
     """
     document = parse(text)
     resolve(document, pointer)
     path = segments(pointer)
     holder = resolve(document, joined(path[:-1]))
     if not path or not isinstance(holder, dict):
-        raise PointerInvalid(
-            "is no key, and only keys have names", subject=pointer, hint="name a key of an object"
-        )
+        raise PointerInvalid("is not a key", subject=pointer, hint="name a key of an object")
     if to == path[-1]:
         return text
     if to in holder:
         raise PointerInvalid(
-            f"{joined([*path[:-1], to])} is there already",
+            f"{joined([*path[:-1], to])} already exists",
             subject=pointer,
             hint="remove that first, or choose another name",
         )
@@ -119,31 +105,31 @@ def rename_key(text: str, pointer: str, to: str) -> str:
 
 
 def strict(value: object, pointer: str = "") -> Json:
-    """Return `value`, which JSON can say exactly.
+    """Return `value` if JSON can represent it exactly.
 
-    Raises EditRefused for NaN, for what is no JSON value, and for what a reader would refuse.
+    Raises EditRefused for NaN, for other types, and for values that a strict reader would refuse.
     """
     try:
         read = parse(json.dumps(value, allow_nan=False))
     except JsonInvalid as error:
-        raise _unspeakable(pointer, error.what) from None
+        raise _not_json(pointer, error.what) from None
     except (TypeError, ValueError, RecursionError) as error:
-        raise _unspeakable(pointer, str(error).partition("\n")[0]) from None
+        raise _not_json(pointer, str(error).partition("\n")[0]) from None
     if read != value:
-        raise _unspeakable(pointer, "read back it would be another value")
+        raise _not_json(pointer, "it would be read back as another value")
     return read
 
 
-def _unspeakable(pointer: str, why: str) -> EditRefused:
+def _not_json(pointer: str, why: str) -> EditRefused:
     return EditRefused(
         f"the new value is not strict JSON: {why}",
         subject=pointer,
-        hint="give null, true, false, a finite number, text, a list or an object",
+        hint="use null, true, false, a finite number, text, a list or an object",
     )
 
 
 def _spelled(value: Json) -> str:
-    """Return a spelling that equal values share, and 1, 1.0 and true do not."""
+    """Return the same text for equal values only; 1, 1.0 and true differ."""
     return json.dumps(value, sort_keys=True)
 
 
@@ -151,7 +137,7 @@ def _check_depth(text: str, pointer: str) -> None:
     try:
         parse(text)
     except JsonInvalid as error:
-        raise _unspeakable(pointer, error.what) from None
+        raise _not_json(pointer, error.what) from None
 
 
 def _replaced(text: str, pointer: str, value: Json) -> str:
@@ -168,9 +154,9 @@ def _replaced(text: str, pointer: str, value: Json) -> str:
 def _look_of(
     text: str, laid_out: Mapping[str, Container], member: Member, value: Json
 ) -> tuple[Style, str | None]:
-    """Return the style and the indentation for `value` in the place of `member`.
+    """Return the style and the indentation for `value` at the position of `member`.
 
-    As the container that it replaces, else as its neighbours.
+    Those of the container that it replaces, else of its neighbours.
     """
     old, around = (
         laid_out.get(member.pointer),
@@ -227,9 +213,9 @@ def _colon(text: str, sibling: Member, style: Style) -> str:
 
 
 def _gap(text: str, container: Container, style: Style) -> str:
-    """Return what stands between the last child of a container and one more.
+    """Return the text between the last child of a container and a new one.
 
-    What stands before the last, without empty lines.
+    As before the last child, without empty lines.
     """
     own = next(between(text, container), None)
     if own is None:
@@ -243,7 +229,7 @@ def _gap(text: str, container: Container, style: Style) -> str:
     return short if short.strip() == "," else own
 
 
-def _filled(  # noqa: PLR0913, PLR0917 - a place and what goes there
+def _filled(  # noqa: PLR0913, PLR0917 - a position and what is added
     text: str,
     laid_out: Mapping[str, Container],
     member: Member,
@@ -251,7 +237,7 @@ def _filled(  # noqa: PLR0913, PLR0917 - a place and what goes there
     key: str | None,
     value: Json,
 ) -> str:
-    """Return `text` with a first child in the empty container `member`."""
+    """Add a first child to the empty container `member`."""
     first, last = member.value
     blank, around = (
         text[first + 1 : last - 1],
@@ -270,9 +256,9 @@ def _filled(  # noqa: PLR0913, PLR0917 - a place and what goes there
 
 
 def _removed(container: Container, position: int) -> tuple[int, int]:
-    """Return the span that goes with a child.
+    """Return the span to remove with a child.
 
-    Up to the next one, or from the one before, or all that the container holds.
+    Up to the next one, or from the previous one, or the whole contents of the container.
     """
     children = container.children
     if len(children) == 1:
@@ -283,10 +269,7 @@ def _removed(container: Container, position: int) -> tuple[int, int]:
 
 
 def _blank_left(container: Container) -> str:
-    """Return what an emptied container holds.
-
-    Nothing, or the blanks of one that has them on both sides, `{ "a": 1 }`.
-    """
+    """Return the blanks that stay in an emptied container: those of `{ "a": 1 }`, else none."""
     emptied = (
         len(container.children) == 1 and not container.in_lines and container.lead == container.tail
     )

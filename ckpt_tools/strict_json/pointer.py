@@ -1,13 +1,10 @@
-"""JSON pointers (RFC 6901) and dotted paths.
-
-From what a person writes to a place in a document, and the words for a place that is not there.
-"""
+"""JSON pointers (RFC 6901) and dotted paths, and errors for values that do not exist."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import PointerInvalid
@@ -25,23 +22,23 @@ _NAMED = 5
 
 
 def segments(pointer: str) -> list[str]:
-    """Return the keys and indexes that `pointer` names, unescaped; none for the whole document.
+    """Return the keys and indexes of a pointer, unescaped; none for the whole document.
 
-    Raises PointerInvalid for what is no pointer.
+    Raises PointerInvalid for an invalid pointer.
     """
     if not pointer:
         return []
     if not pointer.startswith("/"):
         raise PointerInvalid(
-            "is no JSON pointer: one starts with /, or is empty for the whole document",
+            "is not a JSON pointer: one starts with /, or is empty for the whole document",
             subject=pointer,
             hint=f"write /{pointer.replace('.', '/')}",
         )
     if re.search("~(?![01])", pointer):
         raise PointerInvalid(
-            "has a ~ that escapes nothing",
+            "contains a ~ that escapes nothing",
             subject=pointer,
-            hint="in a JSON pointer ~0 stands for ~, and ~1 for /",
+            hint="in a JSON pointer, write ~0 for ~ and ~1 for /",
         )
     return [segment.replace("~1", "/").replace("~0", "~") for segment in pointer[1:].split("/")]
 
@@ -54,7 +51,7 @@ def joined(keys: Iterable[str]) -> str:
 def resolve(value: Json, pointer: str) -> Json:
     """Return the value at `pointer` in `value`.
 
-    Raises PointerInvalid with the nearest place that is there, and the key that may be meant.
+    Raises PointerInvalid with the last existing parent, and the key that may be meant.
     """
     path = segments(pointer)
     for depth, segment in enumerate(path):
@@ -68,12 +65,10 @@ def resolve(value: Json, pointer: str) -> Json:
 
 
 def from_words(value: Json, words: str) -> str:
-    """Return the pointer that a person means by `words` in `value`.
+    """Return the pointer of `words`: a pointer, or keys and indexes with dots between them.
 
-    A pointer, or keys and indexes with dots between them (`policy.device`).
-
-    Keys may have dots themselves. A path that leads nowhere names a new key, without a dot, of the
-    place before its last dot. Raises PointerInvalid for one that leads to several places.
+    Keys may contain dots themselves. If nothing matches, `words` name a new key, without a dot, of
+    the value before their last dot. Raises PointerInvalid if several values match.
     """
     if not words or words.startswith("/"):
         return joined(segments(words))
@@ -83,35 +78,29 @@ def from_words(value: Json, words: str) -> str:
     ]
     if len(found) > 1:
         raise PointerInvalid(
-            f"can mean {' or '.join(found[:_NAMED])}",
+            f"is ambiguous: it can mean {' or '.join(found[:_NAMED])}",
             subject=words,
-            hint="write the one that you mean",
+            hint="write one of them",
         )
     return found[0] if found else joined(words.split("."))
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """Return which of `known` may be meant by `word`, "" where none is like it."""
+    """Return the most similar name in `known` to a misspelled one, "" if none is similar."""
     if len(word) > _LONGEST:
         return ""
-    # difflib is for those who mistyped.
-    found: list[str] = importlib.import_module("difflib").get_close_matches(
-        word, [name for name in known[:_MOST] if len(name) <= _LONGEST], 1
-    )
-    return (
-        found[0]
-        if found
-        else next((name for name in known[:_MOST] if name.casefold() == word.casefold()), "")
-    )
+    names = [name for name in known[:_MOST] if len(name) <= _LONGEST]
+    same = (name for name in names if name.casefold() == word.casefold())
+    return next(iter((*get_close_matches(word, names, 1), *same)), "")
 
 
 def named_few(names: Sequence[str]) -> str:
-    """Return a list of names that fits a line."""
+    """Return the first names of a list, as one line."""
     return ", ".join(names[:_NAMED]) + ", …" * (len(names) > _NAMED)
 
 
 def _ways(value: Json, words: str, at: str) -> Iterator[str]:
-    """Yield every pointer whose keys, with dots between them, read `words`."""
+    """Yield every pointer whose keys, joined with dots, are `words`."""
     inner = (
         value.items()
         if isinstance(value, dict)
@@ -131,14 +120,10 @@ def _lost(pointer: str, value: Json, at: str, segment: str) -> PointerInvalid:
     place = at or "the top"
     if isinstance(value, dict):
         like = nearest(segment, list(value))
-        keys = (
-            f"the keys there are {named_few(list(value))}"
-            if value
-            else f"{place} is an empty object"
-        )
+        keys = f"its keys are {named_few(list(value))}" if value else f"{place} is an empty object"
         hint = f"did you mean {at}/{escape(like)}?" if like else keys
         return PointerInvalid(
-            f"there is no key {json.dumps(segment, ensure_ascii=False)} at {place}",
+            f"no key {json.dumps(segment, ensure_ascii=False)} at {place}",
             subject=pointer,
             hint=hint,
         )
@@ -149,24 +134,24 @@ def _lost(pointer: str, value: Json, at: str, segment: str) -> PointerInvalid:
             else f"to append, set {at}/-"
         )
         return PointerInvalid(
-            f"{place} is a list of {len(value):,}, and {segment!r} is no index of it",
+            f"{place} is a list of {len(value):,}, and {segment!r} is not an index of it",
             subject=pointer,
             hint=hint,
         )
     return PointerInvalid(
-        f"{place} is {kind(value)}, and nothing lies below it",
+        f"{place} is {kind(value)} and has no keys",
         subject=pointer,
-        hint=f"name {at} itself" if at else "name the whole: ''",
+        hint=f"use {at} itself" if at else "use '' for the whole file",
     )
 
 
 class Absent:
-    """The value of a key that is not there, as opposed to null. There is one, ABSENT."""
+    """The type of ABSENT, the value of a key that does not exist, as opposed to null."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        """Return the word that reports use."""
+        """Return the word for reports."""
         return "absent"
 
     def __reduce__(self) -> str:

@@ -1,6 +1,6 @@
-"""Where each value of a JSON text stands, so that a rewrite changes those characters and no others.
+"""The position of each value of a JSON text, so that an edit changes only those characters.
 
-The text is one `json_text.parse` accepts.
+The text is one that `parse` accepts.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Member(NamedTuple):
 
 
 def spans(text: str) -> dict[str, Member]:
-    """Return every value in `text` by JSON pointer, the root under "", in the order in which they end in the text.
+    """Return every value in `text` by JSON pointer, in the order of their ends; the root under "".
 
-    `json_text.parse(text[slice(*member.value)])` is the value at that pointer.
+    `parse(text[slice(*member.value)])` is the value at that pointer.
     """
     found: dict[str, Member] = {}
     _value(text, _skip(text, 0), "", (0, 0), found)

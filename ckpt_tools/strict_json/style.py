@@ -1,7 +1,4 @@
-"""How a JSON text is laid out, so that what is added looks like its neighbours.
-
-Lines, indentation, blanks, escapes.
-"""
+"""The format of a JSON text: lines, indentation, blanks and escapes of new values."""
 
 from __future__ import annotations
 
@@ -133,7 +130,7 @@ def written(value: Json, style: Style, indent: str | None) -> str:
     deeper = None if outer is None else outer + style.unit
     if isinstance(value, dict):
         items = [
-            f"{json.dumps(key, ensure_ascii=style.ascii)}{style.colon}{written(item, style, deeper)}"
+            json.dumps(key, ensure_ascii=style.ascii) + style.colon + written(item, style, deeper)
             for key, item in value.items()
         ]
     else:
@@ -182,7 +179,7 @@ def _line_ends(gaps: Sequence[str]) -> Iterator[str]:
 
 
 def _flat(text: str, laid_out: Mapping[str, Container]) -> frozenset[str]:
-    """Return the kinds of containers of which more stand on one line than on several, where they could stand on several."""
+    """Return the kinds of containers that are mostly on one line where they could be on several."""
     votes: Counter[str] = Counter()
     for pointer, container in laid_out.items():
         around = laid_out.get(parent(pointer))

@@ -291,7 +291,7 @@ REFUSED = {
     "a rename onto one name": (["rename", "{m}", "model.**", "x"], "model.embed_tokens.weight and model.layers.0.input_layernorm.weight would both be x"),
     "a broken expression": (["rename", "{m}", "--regex", "(", "x"], "missing ), unterminated subpattern"),
     "a wildcard too many": (["rename", "{m}", "model.*", "*.*"], "'*.*' has 2 wildcards, but 'model.*' has only 1"),
-    "dropping everything": (["strip", "{m}", "**"], "drop ** would leave none of the 21 tensors; check the globs"),
+    "dropping everything": (["strip", "{m}", "**"], "drop ** would remove every tensor; check the globs"),
     "a lossy cast": (["cast", "{m}", "BF16"], "would lose bits, such as"),
     "a size that is none": (["reshard", "{m}", "--max-size", "lots"], "invalid --max-size 'lots'; write 5GB"),
     "an output inside the input": (["strip", "{m}", "lm_head.*", "-o", "{m}/out"], "overlaps with the checkpoint that is read"),
@@ -306,7 +306,7 @@ REFUSED = {
     "no backup of nothing": (["strip", "{m}", "lm_head.*", "--no-backup"], "--no-backup has no effect without --in-place"),
     "an output without a name": (["strip", "{m}", "lm_head.*", "-o", ""], "invalid path ''; give another path with --output"),
     "a file for a folder": (["strip", "{m}", "lm_head.*", "-o", "{t}/x.safetensors"], "--output is a file name, but the result is a folder"),
-    "the whole config": (["config", "{m}", "set", "", "true"], "an empty pointer stands for the whole file"),
+    "the whole config": (["config", "{m}", "set", "", "true"], "an empty pointer means the whole file"),
     "a receipt that is there": (["strip", "{m}", "lm_head.*", "-o", "{t}/x", "--receipt", "{m}/config.json"], "config.json: already exists"),
 }  # fmt: skip
 

@@ -161,11 +161,11 @@ REFUSED: tuple[tuple[Any, str], ...] = (
     ({"take": {"source": ""}}, "operations[0].take.source: is empty"),
     (
         {"set": {"file": "config.json", "pointer": "a", "value": 1}},
-        "operations[0].set.pointer: 'a' is no JSON pointer: one starts with /",
+        "operations[0].set.pointer: 'a' is not a JSON pointer: one starts with /",
     ),
     (
         {"set": {"file": "config.json", "pointer": "/~", "value": 1}},
-        "operations[0].set.pointer: '/~' has a ~ that escapes nothing",
+        "operations[0].set.pointer: '/~' contains a ~ that escapes nothing",
     ),
     ({"set": {"file": "config.json", "pointer": "/a"}}, "operations[0].set: missing value"),
     (
@@ -182,7 +182,7 @@ REFUSED: tuple[tuple[Any, str], ...] = (
     ({"unset": {"file": "a/..", "pointer": "/a"}}, "leads out"),
     ({"unset": {"file": "a\0", "pointer": "/a"}}, "leads out"),
     ({"unset": {"file": "", "pointer": "/a"}}, "operations[0].unset.file: is empty"),
-    ({"unset": {"file": "a.json", "pointer": "\n"}}, "is no JSON pointer"),
+    ({"unset": {"file": "a.json", "pointer": "\n"}}, "is not a JSON pointer"),
     (
         {"metadata": {"key": "a", "value": 1}},
         "operations[0].metadata.value: expected text, found a number (1)",
@@ -593,7 +593,7 @@ BAD_FILES = (
     (
         "a.yaml",
         "a: 2024-01-01",
-        "line 1, column 4: '2024-01-01' is ambiguous: some YAML readers read it as timestamp; put it in quotes",
+        "line 1, column 4: '2024-01-01' is ambiguous: some YAML readers read it as timestamp; put text in quotes",
     ),
     ("a.yaml", "a: no", "'no' is ambiguous: some YAML readers read it as bool"),
     ("a.yaml", "on: 1", "'on' is ambiguous: some YAML readers read it as bool"),

@@ -1,12 +1,9 @@
-"""What was done to a config and what a schema says of one, in lines.
-
-The difference between two texts as `patch` reads it.
-"""
+"""The edits and the validation of a config as text; differences in the format of `patch`."""
 
 from __future__ import annotations
 
-import importlib
 import json
+from difflib import unified_diff
 from typing import TYPE_CHECKING
 
 from ckpt_tools.report.blocks import Bars, HeatMap, Line, Status, Table
@@ -26,31 +23,28 @@ VALIDATE_SCHEMA = "ckpt-tools/config-validate.schema.json"
 
 
 def change_line(pointer: str, before: object, after: object, like: str = "", note: str = "") -> str:
-    """Return a line on one value that was set or removed, or was not: `/num_steps: 10 -> 12`."""
+    """Describe the edit of one value: `/num_steps: 10 -> 12`."""
     name = printable(pointer) or "the whole file"
     meant = f" (did you mean {printable(like)}?)" if like else ""
     remark = f" ({note})" if note else ""
     if before is ABSENT and after is ABSENT:
-        return f"{name}: is not there, nothing to remove{meant}"
+        return f"{name}: not set, nothing to remove{meant}"
     if _same(before, after):
-        return f"{name}: is {value(before)} already{remark}"
+        return f"{name}: already {value(before)}{remark}"
     return f"{name}: {value(before)} -> {value(after)}{remark}{meant}"
 
 
 def difference(before: str, after: str, path: str) -> str:
-    """Return the unified difference between two texts, "" where there is none.
+    """Return the unified difference between two texts, "" if they are equal.
 
-    Characters that a terminal obeys are escaped.
+    Control characters are escaped.
     """
-    # Python's lines end at more characters than JSON's do.
-    unified = importlib.import_module("difflib").unified_diff(
-        _lines(before), _lines(after), printable(path), printable(path)
-    )
-    return "".join(_patch_lines(unified))
+    name = printable(path)
+    return "".join(_patch_lines(unified_diff(_lines(before), _lines(after), name, name)))
 
 
 def comparison_page(comparison: Comparison, *, full: bool) -> Page:
-    """Return the page of `ckpt diff` without what tells of weights, which nobody looked at."""
+    """Return the page of `ckpt diff` without the blocks on weights, which were not read."""
     return tuple(
         block
         for block in diff_page(comparison, full=full)
@@ -58,7 +52,7 @@ def comparison_page(comparison: Comparison, *, full: bool) -> Page:
     )
 
 
-def verdict_page(path: str, problems: Sequence[tuple[str, str]]) -> Page:
+def validation_page(path: str, problems: Sequence[tuple[str, str]]) -> Page:
     """Return the page of `ckpt config validate`."""
     if not problems:
         return (Line(text=f"{printable(path)}: valid", mark=Status.GOOD),)
@@ -69,11 +63,8 @@ def verdict_page(path: str, problems: Sequence[tuple[str, str]]) -> Page:
     return tuple(Line(text=line, mark=Status.BAD) for line in lines)
 
 
-def verdict_document(path: str, schema: str, problems: Sequence[tuple[str, str]]) -> JsonDict:
-    """Return what a schema says of a config by `schemas/config-validate.schema.json`.
-
-    Without a schema nothing is known to be valid.
-    """
+def validation_document(path: str, schema: str, problems: Sequence[tuple[str, str]]) -> JsonDict:
+    """Return the document of a validation; without a schema, `valid` is null."""
     return {
         "$schema": VALIDATE_SCHEMA,
         "path": path,
@@ -84,7 +75,7 @@ def verdict_document(path: str, schema: str, problems: Sequence[tuple[str, str]]
 
 
 def _same(before: object, after: object) -> bool:
-    """Whether two values are alike in type and value."""
+    """Whether two values have the same type and value."""
     return (
         before is not ABSENT
         and after is not ABSENT
@@ -93,6 +84,7 @@ def _same(before: object, after: object) -> bool:
 
 
 def _lines(text: str) -> list[str]:
+    """Split at line feeds only: `splitlines` splits at more characters than JSON does."""
     lines = text.split("\n")
     return [f"{line}\n" for line in lines[:-1]] + [line for line in lines[-1:] if line]
 
