@@ -1,4 +1,4 @@
-"""What can be wrong with a checkpoint, one rule a file, and asking them all.
+"""Rules about checkpoints: the engine, findings and remedies, profiles and plugins.
 
-No I/O: whoever asks has read what they look at.
+No I/O: rules see only what their caller has read.
 """

@@ -127,7 +127,7 @@ def test_where_nothing_repairs_it_a_sentence_says_what_to_do(name: str, tmp_path
         (config(num_expert_layers=3), "num_expert_layers is 3"),
         (
             tensors(lambda held: held | make.under("guide.", held)),
-            "500 tensors, 87,718 bytes that the loader does not look for (other): it drops them, so",
+            "500 tensors, 87,718 bytes that the loader does not read (other): it drops them, so",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""The rules, one a file.
+"""The rules: one module a topic, one decorated function a rule; its docstring is its page.
 
-A module is called by its code and its name; its docstring is the page that `ckpt explain` prints.
+`registry` lists the modules.
 """
