@@ -1,4 +1,4 @@
-"""What a rule found, and what a verification amounts to. Nothing here looks for anything."""
+"""Findings of rules, and the result of a verification: records only."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class Severity(StrEnum):
-    """ERROR: who loads the checkpoint gets something else than was saved, or nothing.
+    """ERROR: the checkpoint cannot be loaded, or loads as something other than what was saved.
 
-    WARNING: it works and should not be published so. NOTE: worth knowing.
+    WARNING: it works, but should not be published as it is. NOTE: for information.
     """
 
     ERROR = "error"
@@ -24,7 +24,7 @@ class Severity(StrEnum):
 
 
 class Need(StrEnum):
-    """What a rule looks at, beside names and sizes of files."""
+    """What a rule needs to read, besides names and sizes of files."""
 
     HEADERS = "headers"
     CONFIG = "config"
