@@ -14,7 +14,7 @@ export HF_HUB_OFFLINE := 1
 READ_VALUES := tests/values/test_compare.py tests/values/test_measure.py tests/cli/test_values.py tests/rules/test_ck4.py tests/gate
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test torture browser check format fixtures bench lock clean
+.PHONY: help install demo test torture browser check format fixtures bench lock newest clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml lerobot_policy_smolvla_reflow/pyproject.toml ckpt_tools
 	@echo "install: ready: $$($(CKPT) --version)"
 	@touch $@
 
-$(VENV)/.dependencies: requirements.lock tools/install.sh
+$(VENV)/.dependencies: requirements/development.lock tools/install.sh
 	@tools/install.sh $(VENV)
 	@touch $@
 
@@ -44,11 +44,13 @@ torture: $(STAMP) ## inject faults at every system call of a write (15 minutes; 
 browser: $(STAMP) ## test the HTML pages in a headless Chromium (a minute; needs chromium)
 	CKPT_BROWSER=required $(PY) -m pytest -q tests/report/test_html_browser.py
 
-check: $(STAMP) ## run the quick part of test: format, lint, types, import contracts
+check: $(STAMP) ## run the quick part of test: format, lint, types, import contracts, dependencies
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/deptry ckpt_tools
+	cd lerobot_policy_smolvla_reflow && ../$(VENV)/bin/deptry src
 
 format: $(STAMP) ## format the code and apply safe lint fixes
 	$(VENV)/bin/ruff format .
@@ -71,8 +73,14 @@ bench: $(STAMP) ## run the benchmarks against other tools (many minutes, 7 GB of
 	$(PY) -m benchmarks.training_startup
 	$(PY) -m benchmarks.training_step
 
-lock: ## update the pinned dependencies (needs uv)
-	uv pip compile pyproject.toml --extra train --extra plot --group dev --generate-hashes --universal --python-version 3.12 --no-annotate --no-header --quiet --output-file requirements.lock
+COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.12 --no-annotate --no-header --quiet
+
+lock: newest ## update all locks after a change of pyproject.toml
+	$(COMPILE) --output-file requirements/lowest.lock --upgrade --resolution lowest-direct
+	$(COMPILE) --output-file requirements/development.lock --extra train --extra plot --group dev
+
+newest: $(STAMP) ## update the lock of the newest allowed versions
+	$(COMPILE) --output-file requirements/newest.lock --upgrade
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

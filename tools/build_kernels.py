@@ -35,8 +35,8 @@ FLAGS = (
     "-Wextra",
 )
 
-WITHOUT = "CKPT_NO_KERNEL"
-"""Set in the environment, nothing is compiled and no compiler is asked for."""
+NO_KERNEL = "CKPT_NO_KERNEL"
+"""The environment variable that turns compilation off; the compiler is then not installed either."""
 
 COMPILER = "ziglang>=0.17,<0.18"
 
@@ -98,22 +98,16 @@ def tag() -> str:
     return f"py3-none-{system}_{platform.machine().lower()}"
 
 
-class SumsHook(BuildHookInterface[Any]):
-    """Makes the library a part of the wheel, or of the checkout that is installed editable.
+class KernelHook(BuildHookInterface[Any]):
+    """Adds the library to the wheel, or to the checkout in an editable install; no other build writes to the checkout.
 
-    No other checkout is written to.
-
-    The library only makes the tool faster. Where it cannot be made, the wheel is one for every
-    machine.
+    The library is an accelerator only. If it cannot be compiled, the build warns and makes a pure Python wheel.
     """
 
     _folder: tempfile.TemporaryDirectory[str] | None = None
 
     def dependencies(self) -> list[str]:
-        """Return what pip installs before it builds.
-
-        The compiler, where there is one for this system.
-        """
+        """Return the compiler as a build requirement, on the platforms that have one."""
         return (
             [COMPILER]
             if _wanted()
@@ -125,38 +119,38 @@ class SumsHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile before files are collected."""
         if version == "editable":
-            self._made(LIBRARY)
+            self._compile(LIBRARY)
             return
         self._folder = tempfile.TemporaryDirectory()
-        made = Path(self._folder.name) / LIBRARY.name
-        if self._made(made):
+        library = Path(self._folder.name) / LIBRARY.name
+        if self._compile(library):
             build_data |= {"pure_python": False, "tag": tag()}
-            build_data["force_include"][str(made)] = str(LIBRARY.relative_to(Path(self.root)))
+            build_data["force_include"][str(library)] = str(LIBRARY.relative_to(Path(self.root)))
 
-    def _made(self, library: Path) -> bool:
-        """Compile, and return whether the library is there now. Says why it is not."""
+    def _compile(self, library: Path) -> bool:
+        """Compile the library and return True, or warn, remove an outdated one and return False."""
         try:
             if _wanted():
                 build(library)
                 return True
-            why = f"{WITHOUT} is set"
+            reason = f"{NO_KERNEL} is set"
         except (OSError, RuntimeError) as error:
-            why = str(error)
+            reason = str(error)
         with suppress(OSError):
-            library.unlink()  # the one of an older source
+            library.unlink()
         self.app.display_warning(
-            f"ckpt-tools is installed without its compiled part, and is slower with values: {why}"
+            f"ckpt-tools is built without its compiled kernel, so it reads tensor values more slowly: {reason}"
         )
         return False
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 - hatchling's signature
-        """Forget what is in the wheel now."""
+        """Remove the temporary copy of the library."""
         if self._folder:
             self._folder.cleanup()
 
 
 def _wanted() -> bool:
-    return not os.environ.get(WITHOUT)
+    return not os.environ.get(NO_KERNEL)
 
 
 if __name__ == "__main__":

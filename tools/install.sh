@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make the virtual environment $1 (default .venv) with exactly what requirements.lock pins.
+# Make the virtual environment $1 (default .venv) with exactly what requirements/development.lock pins.
 # Uses uv where it is installed, because it is faster; python3 with venv and pip otherwise. Says what it does.
 set -eu
 cd "$(dirname "$0")/.."
@@ -35,14 +35,14 @@ fi
 if [ -n "$uv" ]; then
     say "making $venv with uv"
     "$uv" venv --quiet --clear --seed --python "${python:-3.12}" "$venv"
-    say 'installing what requirements.lock pins (LeRobot and torch are most of it: 6 GB)'
-    "$uv" pip install --quiet --python "$venv/bin/python" --require-hashes -r requirements.lock
+    say 'installing what requirements/development.lock pins (LeRobot and torch are most of it: 6 GB)'
+    "$uv" pip install --quiet --python "$venv/bin/python" --require-hashes -r requirements/development.lock
 else
     say "making $venv with $python ($("$python" --version))"
     if ! "$python" -m venv --clear "$venv"; then
         say "$python has no venv; on Debian and Ubuntu: apt install python3-venv" >&2
         exit 1
     fi
-    say 'installing what requirements.lock pins (LeRobot and torch are most of it: about two minutes and 6 GB)'
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+    say 'installing what requirements/development.lock pins (LeRobot and torch are most of it: about two minutes and 6 GB)'
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/development.lock
 fi

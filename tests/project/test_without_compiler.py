@@ -1,7 +1,4 @@
-"""The distribution where nothing can be compiled.
-
-It installs all the same, as a wheel for every machine.
-"""
+"""Builds without the compiled kernel: they succeed, with a pure Python wheel."""
 
 from __future__ import annotations
 
@@ -19,12 +16,12 @@ from tools import build_kernels
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = build_kernels.LIBRARY.relative_to(ROOT)
-NO_KERNEL = {build_kernels.WITHOUT: "1"}
+NO_KERNEL = {build_kernels.NO_KERNEL: "1"}
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what a wheel is made of, which a test may spoil."""
+    """A copy of the files that a wheel is built from."""
     for name in ("ckpt_tools", "schemas", "tools"):
         shutil.copytree(
             ROOT / name, tmp_path / "checkout" / name, ignore=shutil.ignore_patterns("__pycache__")
@@ -36,7 +33,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def broken(tmp_path: Path) -> dict[str, str]:
-    """An environment whose compiler fails."""
+    """Environment variables that put a failing compiler first."""
     compiler = tmp_path / "broken" / "ziglang"
     compiler.mkdir(parents=True)
     (compiler / "__main__.py").write_text(
@@ -60,10 +57,11 @@ def build(
     )
 
 
-def test_a_wheel_without_the_kernel_is_for_every_machine_and_holds_all_else(checkout: Path) -> None:
+def test_a_wheel_without_the_kernel_is_pure_and_otherwise_complete(checkout: Path) -> None:
     compiled, pure = (build(checkout, **environment) for environment in ({}, NO_KERNEL))
     assert (
-        "without its compiled part, and is slower with values: CKPT_NO_KERNEL is set" in pure.stderr
+        "built without its compiled kernel, so it reads tensor values more slowly: CKPT_NO_KERNEL is set"
+        in pure.stderr
     )
     assert compiled.stderr == ""
     names = [name.stdout.strip() for name in (compiled, pure)]
@@ -81,7 +79,7 @@ def test_a_wheel_without_the_kernel_is_for_every_machine_and_holds_all_else(chec
         )
 
 
-def test_a_compiler_that_fails_or_is_not_there_makes_no_build_fail(
+def test_a_failing_or_missing_compiler_does_not_fail_the_build(
     checkout: Path, broken: dict[str, str], tmp_path: Path
 ) -> None:
     done = build(checkout, **broken)
@@ -94,7 +92,7 @@ def test_a_compiler_that_fails_or_is_not_there_makes_no_build_fail(
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_an_editable_install_without_the_kernel_keeps_none_of_an_older_source(
+def test_an_editable_install_without_the_kernel_removes_an_outdated_one(
     checkout: Path, *, there: bool
 ) -> None:
     (checkout / LIBRARY).unlink(missing_ok=True)
@@ -108,7 +106,7 @@ def test_an_editable_install_without_the_kernel_keeps_none_of_an_older_source(
     assert not (checkout / LIBRARY).exists()
 
 
-def test_the_compiler_is_asked_for_unless_nothing_is_to_be_compiled(checkout: Path) -> None:
+def test_the_compiler_is_a_build_requirement_unless_compilation_is_off(checkout: Path) -> None:
     call = "print(build.get_requires_for_build_wheel())"
     assert build(checkout, call).stdout.strip() == str([build_kernels.COMPILER])
     assert build(checkout, call, **NO_KERNEL).stdout.strip() == "[]"

@@ -1,0 +1,29 @@
+"""Fixtures for the packaging tests: the wheel, and environments in which it is installed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.project.environments import LOCKS, PYTHONS, Environment, built, create
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    return built(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(
+    scope="session", params=[(python, lock) for python in PYTHONS for lock in LOCKS], ids="-".join
+)
+def environment(
+    request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Environment:
+    """An environment with the wheel, for every supported Python and every lock."""
+    version, lock = request.param
+    return create(tmp_path_factory.mktemp("environment"), version, lock, wheel)

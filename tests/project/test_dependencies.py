@@ -1,0 +1,122 @@
+"""The dependencies in pyproject.toml: the locks match them, and every import is declared."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from tests.project.environments import LOCKS, PROJECT, PYTHONS, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PLUGIN = ROOT / "lerobot_policy_smolvla_reflow"
+NEEDED = [Requirement(line) for line in PROJECT["dependencies"]]
+LOCKED = [ROOT / "requirements" / f"{name}.lock" for name in ("development", *LOCKS)]
+UNDECLARED = {"httpx"}
+"""Known exceptions: the HTTP library of huggingface_hub 1.x."""
+
+
+def pins(lock: Path, python: str) -> dict[str, Version]:
+    """Return the versions in a lock for a Python on Linux."""
+    environment = {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "sys_platform": "linux",
+        "platform_machine": "x86_64",
+    }
+    lines = re.findall(r"^(\S+==.*?)(?: \\)?$", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    found = [
+        requirement
+        for requirement in map(Requirement, lines)
+        if not requirement.marker or requirement.marker.evaluate(environment)
+    ]
+    return {
+        canonicalize_name(requirement.name): Version(str(requirement.specifier)[2:])
+        for requirement in found
+    }
+
+
+def needed(python: str) -> list[Requirement]:
+    return [
+        requirement
+        for requirement in NEEDED
+        if not requirement.marker or requirement.marker.evaluate({"python_version": python})
+    ]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_lowest_lock_pins_the_lowest_versions(python: str) -> None:
+    """If this fails after a change of pyproject.toml, run `make lock`."""
+    found = pins(ROOT / "requirements" / "lowest.lock", python)
+    for requirement in needed(python):
+        (lowest,) = (
+            specifier.version for specifier in requirement.specifier if specifier.operator == ">="
+        )
+        assert found[requirement.name] == Version(lowest), requirement
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("lock", LOCKED, ids=lambda lock: lock.stem)
+def test_every_lock_pins_allowed_versions(lock: Path, python: str) -> None:
+    found = pins(lock, python)
+    for requirement in needed(python):
+        assert found[requirement.name] in requirement.specifier, requirement
+    assert lock.stem == "development" or not {"torch", "lerobot", "transformers"} & found.keys()
+
+
+@pytest.mark.parametrize("requirement", NEEDED, ids=str)
+def test_every_dependency_has_both_bounds(requirement: Requirement) -> None:
+    assert {specifier.operator for specifier in requirement.specifier} == {">=", "<"}
+
+
+@pytest.mark.parametrize("lock", LOCKED, ids=lambda lock: lock.stem)
+def test_a_lock_has_versions_and_hashes_and_no_addresses(lock: Path) -> None:
+    text = lock.read_text(encoding="utf-8")
+    assert "://" not in text
+    assert all(line.startswith("    --hash=sha256:") or "==" in line for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("sources", "folder"), [("ckpt_tools", ROOT), ("src", PLUGIN)], ids=["tool", "plugin"]
+)
+def test_imports_by_name_are_declared(sources: str, folder: Path) -> None:
+    """deptry sees import statements but not the arguments of `import_module`."""
+    project: dict[str, Any] = tomllib.loads(
+        (folder / "pyproject.toml").read_text(encoding="utf-8")
+    )["project"]
+    lines = [
+        *project["dependencies"],
+        *(line for extra in project.get("optional-dependencies", {}).values() for line in extra),
+    ]
+    declared = {canonicalize_name(Requirement(line).name) for line in lines} | {
+        canonicalize_name(project["name"])
+    }
+    names = (
+        {name for path in (folder / sources).rglob("*.py") for name in _imported_by_name(path)}
+        - sys.stdlib_module_names
+        - {"ckpt_tools"}
+    )
+    distributions = packages_distributions()
+    used = {canonicalize_name(distributions.get(name, [name])[0]) for name in names - UNDECLARED}
+    assert used <= declared
+
+
+def _imported_by_name(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func).endswith("import_module")
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            yield str(node.args[0].value).partition(".")[0]
