@@ -80,7 +80,7 @@ target: Decorator = click.option(
 )
 
 
-class AspectList(click.ParamType):  # type: ignore[type-arg] # generic from click 8.4 on
+class AspectList(click.ParamType[frozenset[Aspect]]):
     """A comma-separated list of aspects."""
 
     name = "aspects"

@@ -5,6 +5,7 @@ The title of a page is the docstring of the error.
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from typing import TYPE_CHECKING
 
 from ckpt_tools import errors
@@ -120,7 +121,7 @@ def _nothing(_subject: Subject) -> Iterator[Violation]:
 
 
 def _rule(code: str, kind: type[errors.FormatError], bad: str, good: str) -> Rule:
-    title, _, more = (kind.__doc__ or "").strip().partition("\n")
+    title, _, more = cleandoc(kind.__doc__ or "").partition("\n")
     name = "".join(f"-{one.lower()}" if one.isupper() else one for one in kind.__name__).strip("-")
     paragraphs = (
         title.rstrip("."),

@@ -196,8 +196,6 @@ def test_every_command_works_with_the_allowed_versions(
 def test_models_on_the_hub_are_read_with_the_allowed_versions(
     case: str, environment: Environment, folder: Path
 ) -> None:
-    if environment.lock == "newest":
-        pytest.skip("huggingface_hub 2.x is not supported yet")
     code, script = HUB_CASES[case]
     done = outcome(script, folder, environment.programs, {})
     assert done.code == code, done.errors
