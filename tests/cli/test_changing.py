@@ -99,12 +99,14 @@ def test_a_single_file_gives_a_single_file(tmp_path: Path) -> None:
     assert names(tmp_path / "b.safetensors") == names(MODEL) - {"lm_head.weight"}
 
 
-def test_in_place_keeps_a_backup_unless_told_otherwise(tmp_path: Path) -> None:
+def test_in_place_keeps_a_backup_unless_disabled(tmp_path: Path) -> None:
     shutil.copytree(REFLOW, tmp_path / "r")
     before = snapshot(tmp_path / "r")
     done = ckpt("sanitize", tmp_path / "r", "--in-place", "--reference", NORMAL)
     assert done.returncode == 0
     assert f"backup of the replaced files: {tmp_path}/r.backup" in done.stdout
+    assert "; kept in the backup" in done.stdout
+    assert "; removes data" not in done.stdout
     after = snapshot(tmp_path / "r")
     assert after["config.json"] == (NORMAL / "config.json").read_bytes()
     kept = snapshot(tmp_path / "r.backup")
@@ -117,7 +119,7 @@ def test_in_place_keeps_a_backup_unless_told_otherwise(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r", "r.backup"]
 
 
-def test_a_dry_run_writes_nothing_and_says_by_its_exit_code_whether_there_is_anything_to_do(
+def test_a_dry_run_writes_nothing_and_its_exit_code_shows_whether_there_are_changes(
     tmp_path: Path,
 ) -> None:
     before = snapshot(ROOT / "fixtures")
@@ -176,7 +178,7 @@ def test_a_plan_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_a_plan_is_applied_from_anywhere_and_remembers_what_it_could_not_repair(
+def test_a_plan_is_applied_from_any_folder_and_keeps_its_unrepaired_problems(
     tmp_path: Path,
 ) -> None:
     shutil.copytree(ROOT / "fixtures/lerobot-0.3", tmp_path / "old")
@@ -217,7 +219,7 @@ def test_a_plan_is_applied_from_anywhere_and_remembers_what_it_could_not_repair(
     }
 
 
-def test_a_glob_that_names_nothing_is_said(tmp_path: Path) -> None:
+def test_a_glob_that_matches_nothing_is_reported(tmp_path: Path) -> None:
     done = ckpt("strip", MODEL, "typo.**", "-o", tmp_path / "out")
     assert done.returncode == 0
     assert 'operations that matched nothing\n    {"drop": ["typo.**"]}' in done.stdout
@@ -329,7 +331,7 @@ def test_what_cannot_be_done_is_one_line_exit_2_and_nothing_changed(
     assert snapshot(tmp_path) == before
 
 
-def test_recover_says_what_it_did(tmp_path: Path) -> None:
+def test_recover_prints_the_outcome(tmp_path: Path) -> None:
     shutil.copytree(MODEL, tmp_path / "m")
     assert ckpt("recover", tmp_path / "m").stdout == f"{tmp_path}/m: no interrupted change found\n"
     (tmp_path / "m/.ckpt-work/new").mkdir(parents=True)

@@ -361,7 +361,7 @@ def test_patch_makes_of_a_dry_run_what_the_command_makes(
     assert content(folder) == patched
 
 
-def test_a_patch_holds_nothing_that_a_terminal_obeys(
+def test_a_patch_contains_no_control_characters(
     config: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     (tmp_path / "config.json").write_text('{"a": "\x9b31m\u2028"}', encoding="utf-8")
@@ -419,7 +419,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written_is_told(folder: Path) -> None:
+def test_a_folder_that_is_not_writable_is_reported(folder: Path) -> None:
     folder.chmod(0o500)
     with pytest.raises(Unwritable, match="cannot be written"):
         _config.set_value(str(folder), "lr", 1)

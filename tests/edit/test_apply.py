@@ -58,7 +58,7 @@ def modes(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("maker", MAKERS)
-def test_a_new_folder_holds_what_a_simple_writer_writes_and_the_old_one_is_untouched(
+def test_a_new_folder_equals_what_a_simple_writer_writes_and_the_old_one_is_unchanged(
     maker: Callable[[Path, Path], Plan], old: Path, tmp_path: Path
 ) -> None:
     made = maker(old, tmp_path / "ref")
@@ -101,7 +101,7 @@ def test_an_empty_folder_is_accepted_and_keeps_its_mode(merge: Plan, tmp_path: P
     ],
     ids=["folder", "file", "link"],
 )
-def test_what_is_there_already_is_not_written_over(
+def test_an_existing_output_is_not_overwritten(
     make: Callable[[Path], None], merge: Plan, tmp_path: Path
 ) -> None:
     make(tmp_path / "out")
@@ -394,9 +394,7 @@ def test_a_link_into_a_cache_is_replaced_and_its_blob_is_not(old: Path, tmp_path
     assert hard_linked(made) == ()
 
 
-def test_a_hard_linked_file_is_detached_and_said_to_be(
-    plan: Plan, old: Path, tmp_path: Path
-) -> None:
+def test_a_hard_linked_file_is_detached_and_reported(plan: Plan, old: Path, tmp_path: Path) -> None:
     os.link(old / plans.ONE, tmp_path / "other")
     os.link(old / plans.TWO, tmp_path / "untouched")
     before = (tmp_path / "other").read_bytes()
@@ -428,7 +426,7 @@ def test_without_hard_links_and_a_backup_old_files_are_dropped(
     assert names(tmp_path) == ["in", "ref"]
 
 
-def test_a_folder_whose_backup_would_lie_on_another_disk_is_told_before_anything_changes(
+def test_a_backup_on_another_disk_is_refused_before_anything_changes(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replace = os.replace

@@ -185,7 +185,7 @@ def test_a_file_system_that_cannot_tell_its_room_is_written_to(
 
 
 @pytest.mark.parametrize("way", [0, 1], ids=["new", "in place"])
-def test_a_disk_that_really_fills_up_is_told_and_left_as_it_was(
+def test_a_full_disk_is_reported_and_nothing_changes(
     way: int, old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = tmp_path / "disk"
@@ -225,7 +225,9 @@ def as_nobody(folder: Path) -> Iterator[None]:
     folder.chmod(0o755)
 
 
-def test_a_folder_that_may_not_be_written_to_is_told(plan: Plan, old: Path, tmp_path: Path) -> None:
+def test_a_folder_without_write_permission_is_reported(
+    plan: Plan, old: Path, tmp_path: Path
+) -> None:
     place = tmp_path / "place"
     place.mkdir()
     with as_nobody(place):

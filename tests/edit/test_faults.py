@@ -5,7 +5,7 @@ by strace, on real files, and recovery that is killed itself: with CKPT_TORTURE=
 
 Always: after `recover` the folder is entirely the old one or entirely the new one with its backup,
 and nothing else is left; new where success was told; old where a failure was told, without anything
-to recover, except where the failure says that the change is decided on.
+to recover, except where the failure says that the change is committed.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def test_a_writer_killed_at_any_call_leaves_the_old_or_the_new(
         ("place", "ask-EIO"),
     ],
 )
-def test_a_call_that_fails_leaves_the_old_unless_the_change_was_decided_on(
+def test_a_failing_call_leaves_the_old_unless_the_change_was_committed(
     act: str, fault: str, fast: Path
 ) -> None:
     check(build(fast, plans.rewriting).outcomes(act, fault, step=2), act)

@@ -501,7 +501,7 @@ def test_yaml_and_json_say_the_same_and_sources_start_at_the_recipe(tmp_path: Pa
     assert read_recipe(put(tmp_path, "recipe.json", json.dumps(document(found)))) == found
 
 
-def test_the_recipe_in_the_document_holds_every_operation(tmp_path: Path) -> None:
+def test_the_recipe_in_the_document_has_every_operation(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     found = read_recipe(put(tmp_path, "recipe.yaml", shown))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def committed(merge: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
-    """A write in place that was decided on and then failed."""
+    """A write in place that was committed and then failed."""
     with monkeypatch.context() as patched:
         patched.setattr(journal, "roll_forward", refuse)
         with pytest.raises(errors.WriteInterrupted) as raised:
@@ -50,22 +50,20 @@ def refuse(*_: object) -> None:
     )
 
 
-def test_a_folder_that_nobody_interrupted_needs_nothing(old: Path, tmp_path: Path) -> None:
+def test_a_folder_without_an_interrupted_write_needs_no_recovery(old: Path, tmp_path: Path) -> None:
     before = snapshot(tmp_path)
     for where in (old, f"{old}/", old / plans.ONE):
         assert recover(str(where)) == "nothing"
     assert snapshot(tmp_path) == before
 
 
-def test_a_place_that_is_not_there_and_never_was_begun_is_told(tmp_path: Path) -> None:
+def test_recovering_a_missing_path_is_refused(tmp_path: Path) -> None:
     assert refusal(errors.PathNotFound, lambda: recover(str(tmp_path / "out"))).startswith(
         f"{tmp_path}/out: there is nothing here; check the spelling"
     )
 
 
-def test_a_write_that_was_decided_on_is_finished(
-    committed: Plan, old: Path, tmp_path: Path
-) -> None:
+def test_a_committed_write_is_completed(committed: Plan, old: Path, tmp_path: Path) -> None:
     line = refusal(errors.WriteInterrupted, lambda: read(str(old)))
     assert (
         line
@@ -115,15 +113,13 @@ def test_what_was_put_in_a_removed_files_place_meanwhile_is_left_there(old: Path
     assert (old / "notes.txt").read_text() == "written meanwhile"
 
 
-def test_a_write_that_was_not_decided_on_is_undone(merge: Plan, old: Path, tmp_path: Path) -> None:
+def test_an_uncommitted_write_is_rolled_back(merge: Plan, old: Path, tmp_path: Path) -> None:
     before = snapshot(tmp_path)
     work = old / ".ckpt-work"
     (work / "new" / "deep").mkdir(parents=True)
     (work / "new" / "deep" / "file").touch()
     (work / "new" / "link").symlink_to(tmp_path / "ref")
-    (work / "lock").write_text(
-        "1\n"
-    )  # whatever a lock file says, even the number of a process that lives, only the lock counts
+    (work / "lock").write_text("1\n")  # only the lock counts, whatever the lock file contains
     (work / "journal.draft").write_text(
         json.dumps({"version": 1, "replace": [], "remove": [], "backup": "in.backup"})
     )
@@ -133,7 +129,7 @@ def test_a_write_that_was_not_decided_on_is_undone(merge: Plan, old: Path, tmp_p
     assert snapshot(tmp_path) == before
 
 
-def test_undoing_keeps_a_backup_that_holds_anything(old: Path, tmp_path: Path) -> None:
+def test_rolling_back_keeps_a_backup_that_is_not_empty(old: Path, tmp_path: Path) -> None:
     work = old / ".ckpt-work"
     (work / "new").mkdir(parents=True)
     (work / "lock").touch()
@@ -159,7 +155,7 @@ def test_an_unfinished_new_folder_is_removed(merge: Plan, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["in/.ckpt-work", ".in.ckpt-partial"])
-def test_a_lock_that_is_held_is_busy_and_one_that_is_not_is_dead_whatever_it_says(
+def test_a_workspace_is_busy_while_its_lock_is_held_whatever_the_lock_file_contains(
     name: str, old: Path, tmp_path: Path
 ) -> None:
     (tmp_path / name).mkdir()

@@ -110,7 +110,7 @@ def test_without_a_reference_dtypes_stay(tmp_path: Path) -> None:
     assert plan.steps == ()
 
 
-def test_a_cast_that_would_lose_bits_is_left_and_said_unless_it_is_asked_for(
+def test_a_lossy_cast_is_omitted_and_reported_unless_requested(
     tmp_path: Path,
 ) -> None:
     held = Held()
@@ -129,7 +129,7 @@ def test_a_cast_that_would_lose_bits_is_left_and_said_unless_it_is_asked_for(
     assert rounded.remains == ()
 
 
-def test_what_nobody_knows_is_kept_and_said(tmp_path: Path) -> None:
+def test_unknown_tensors_are_kept_and_reported(tmp_path: Path) -> None:
     held = Held()
     held.tensors["model.extra_head.weight"] = dirt.make.blob("extra", dirt.make.Dtype.F32, (4, 4))
     held.tensors["ema.weight"] = dirt.make.blob("ema", dirt.make.Dtype.F32, (2,))
@@ -140,7 +140,7 @@ def test_what_nobody_knows_is_kept_and_said(tmp_path: Path) -> None:
         assert plan.remains == (f"kept, although {who}: 2 tensors, such as ema.weight",)
 
 
-def test_a_missing_part_is_said_and_not_made_up(tmp_path: Path) -> None:
+def test_a_missing_component_is_reported_and_not_invented(tmp_path: Path) -> None:
     held = Held()
     held.tensors = {
         name: tensor for name, tensor in held.tensors.items() if ".vision_model." not in name
@@ -233,7 +233,7 @@ def test_a_vlm_under_the_teachers_own_teacher_is_brought_back(tmp_path: Path) ->
     assert files(clean(held.write(tmp_path / "dirty"), tmp_path / "clean")) == files(NORMAL)
 
 
-def test_another_policys_config_is_left_alone_and_said(tmp_path: Path) -> None:
+def test_the_config_of_another_policy_is_left_unchanged_and_reported(tmp_path: Path) -> None:
     folder = dirty(tmp_path / "dirty", "a fork's config")
     training = json.loads((folder / "train_config.json").read_text())
     training["policy"] = {"type": "act", "loss": "l1"}
@@ -267,7 +267,7 @@ def test_names_are_never_taken_for_globs(tmp_path: Path) -> None:
     }
 
 
-def test_weights_that_lie_beside_are_said(tmp_path: Path) -> None:
+def test_other_weights_are_reported(tmp_path: Path) -> None:
     shutil.copytree(NORMAL, tmp_path / "mixed")
     (tmp_path / "mixed/old-00001-of-00002.safetensors").write_bytes(
         (NORMAL / "model.safetensors").read_bytes()
@@ -277,7 +277,7 @@ def test_weights_that_lie_beside_are_said(tmp_path: Path) -> None:
     )
 
 
-def test_a_field_that_nobody_knows_is_said(tmp_path: Path) -> None:
+def test_an_unknown_field_is_reported(tmp_path: Path) -> None:
     held = Held()
     held.config = {"flux_capacitor": 1.21}
     assert api.sanitize(str(held.write(tmp_path / "odd"))).remains == (
@@ -294,7 +294,7 @@ def test_an_older_target_loses_what_it_does_not_know(target: str, tmp_path: Path
     assert json.loads((out / "config.json").read_text()) == normal
 
 
-def test_a_newer_field_whose_value_matters_is_said(tmp_path: Path) -> None:
+def test_a_newer_field_whose_value_matters_is_reported(tmp_path: Path) -> None:
     held = Held()
     held.config = {"pretrained_revision": "v2"}
     plan = api.sanitize(str(held.write(tmp_path / "new")), target="lerobot==0.4")
@@ -351,7 +351,7 @@ def test_a_model_that_is_no_robot_keeps_a_teacher_without_counterpart(tmp_path: 
     )
 
 
-def test_record_says_in_the_metadata_what_was_done(tmp_path: Path) -> None:
+def test_record_adds_the_operations_to_the_metadata(tmp_path: Path) -> None:
     plan = api.sanitize(str(dirty(tmp_path / "dirty", "module.")), record=True)
     ((key, value),) = plan.after.weights[0].metadata or ()
     assert key == "ckpt_tools"
