@@ -1,1 +1,1 @@
-"""What files hold: types, pickles, secrets, personal paths, chat templates."""
+"""Inspects what files contain: types, pickles, secrets, personal paths, chat templates."""

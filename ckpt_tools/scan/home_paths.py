@@ -1,4 +1,4 @@
-"""Paths into somebody's home in a text, and how they are shown: without the name."""
+"""Finds paths into a user's home in text, and hides the user's name."""
 
 from __future__ import annotations
 
@@ -13,39 +13,43 @@ if TYPE_CHECKING:
 
 _NAME = r"[^\s/\\\"'<>|:;,)(\]\[{}$*%`~]{1,64}"
 _SEP = r"[/\\]{1,4}"
-_HOMES = rf"[/\\](?P<word>[Hh]ome|[Uu]sers|USERS|[Dd]ocuments and [Ss]ettings|root|scratch|media)(?:{_SEP}(?:\./)?)(?P<name>{_NAME})(?=(?P<more>[/\\])?)"
+_HOMES = (
+    r"[/\\](?P<word>[Hh]ome|[Uu]sers|USERS|[Dd]ocuments and [Ss]ettings|root|scratch|media)"
+    rf"(?:{_SEP}(?:\./)?)(?P<name>{_NAME})(?=(?P<more>[/\\])?)"
+)
 _TILDE = r"~(?<![\w/.~\\!?:-]~)(?P<name>[a-z_][a-z0-9_-]{1,31})/[\w.-]"
 _WORDS = ("home", "users", "settings", "root", "scratch", "media", "~")
-_MOUNTED = (
-    r"(?:/{1,4}(?:nfs|mnt|data|gpfs|lustre|beegfs|ceph|var|export|net|storage|cluster|host|usr|scratch|work|volumes|cygdrive|[a-z]|(?:vol|fs|data|disk)[0-9]{0,3})){1,2}"
-    r"|/System/Volumes/Data"
+_MOUNTS = (
+    "nfs|mnt|data|gpfs|lustre|beegfs|ceph|var|export|net|storage|cluster|host|usr|scratch|work"
+    "|volumes|cygdrive|[a-z]|(?:vol|fs|data|disk)[0-9]{0,3}"
 )
+_MOUNTED = rf"(?:/{{1,4}}(?:{_MOUNTS})){{1,2}}|/System/Volumes/Data"
 _SLASHES = r"[/\\]{0,4}"
 _BEFORE = rf"{_SLASHES}(?:[^\w.$/\\-]|:elif|$)"
-"""Backwards, as the next two: what stands before a path that starts at the root."""
+"""What precedes a path that starts at the root. This and the next three read backwards."""
 
 _DRIVE = rf"{_SLASHES}:(?P<drive>[A-Za-z])(?![A-Za-z])"
-_ELSEWHERE = r"[/\\]?/?/:(?!elif)"
+_WEB = r"[/\\]?/?/:(?!elif)"
 _PATH = r"[\w/.-]*"
-_LOOKED = 64
-_ANYBODY = frozenset(
+_MAX_LEAD = 64
+_PLACEHOLDERS = frozenset(
     (
-        "user", "username", "you", "yourname", "your_name", "your-name", "your_username", "your-username", "your-user", "your_user", "youruser", "me",
-        "name", "myuser", "my-user", "my_user", "myname", "xxx", "xyz", "...", "…", "..", ".", "shared", "public", "default", "all users", "someone",
-        "somebody", "anybody", "foo", "guest", "example", "test", "pi", "ubuntu", "debian", "ec2-user", "jovyan", "vscode", "node", "runner",
-        "runneradmin", "codespace", "gitpod", "coder", "vagrant", "docker", "app", "appuser", "nonroot", "lerobot", "robot", "assistant", "homeassistant",
-        "huggingface", "admin", "kaggle", "colab", "linuxbrew", "conda", "tmp", "temp", "data", "static", "images", "videos", "usb", "cdrom", "sd",
-        "users",
+        *("user", "username", "you", "yourname", "your_name", "your-name", "your_username"),
+        *("your-username", "your-user", "your_user", "youruser", "me", "name", "myuser", "my-user"),
+        *("my_user", "myname", "xxx", "xyz", "...", "…", "..", ".", "shared", "public", "default"),
+        *("all users", "someone", "somebody", "anybody", "foo", "guest", "example", "test", "pi"),
+        *("ubuntu", "debian", "ec2-user", "jovyan", "vscode", "node", "runner", "runneradmin"),
+        *("codespace", "gitpod", "coder", "vagrant", "docker", "app", "appuser", "nonroot"),
+        *("lerobot", "robot", "assistant", "homeassistant", "huggingface", "admin", "kaggle"),
+        *("colab", "linuxbrew", "conda", "tmp", "temp", "data", "static", "images", "videos"),
+        *("usb", "cdrom", "sd", "users"),
     )
-)  # fmt: skip
-"""Names in instructions, images and tutorials: they are nobody's."""
+)
+"""Names in instructions, images and tutorials, which identify no user."""
 
 
 class _Home(NamedTuple):
-    """A path into a home.
-
-    What it starts with, whose it is, and where the name stands in the text.
-    """
+    """A path into a home: the part before the name, the name, and its span in the text."""
 
     lead: str
     name: str
@@ -56,7 +60,7 @@ class _Home(NamedTuple):
 def homes(text: str) -> Iterator[str]:
     """Yield each home that a path in `text` leads into, such as "/home/ada".
 
-    What stands for any user is none.
+    Names that stand for any user are skipped.
     """
     for _, part in overlapping_chunks(text):
         for view in (part, *unescaped(part)):
@@ -64,7 +68,7 @@ def homes(text: str) -> Iterator[str]:
 
 
 def hidden(text: str) -> str:
-    """Return `text` with the names in paths into homes left out."""
+    """Return `text` with the user names in paths into homes replaced by an ellipsis."""
     kept: list[str] = []
     done = 0
     for home in sorted(_in(text), key=lambda home: home.start):
@@ -74,34 +78,33 @@ def hidden(text: str) -> str:
 
 
 def _in(text: str) -> Iterator[_Home]:
-    folded = text.lower()
-    if not any(word in folded for word in _WORDS):
+    lower = text.lower()
+    if not any(word in lower for word in _WORDS):
         return
     for match in _compiled(_HOMES).finditer(text):
-        lead = _lead(text[max(0, match.start() - _LOOKED) : match.start()], match)
-        if lead and _is_somebody(match["name"]):
+        lead = _lead(text[max(0, match.start() - _MAX_LEAD) : match.start()], match)
+        if lead and _is_user(match["name"]):
             yield _Home(lead, match["name"], *match.span("name"))
     for match in _compiled(_TILDE).finditer(text):
-        if _is_somebody(match["name"]):
+        if _is_user(match["name"]):
             yield _Home("~", match["name"], *match.span("name"))
 
 
-def _is_somebody(name: str) -> bool:
-    return name.lower().rstrip("0123456789") not in _ANYBODY and name.strip(".…") != ""
+def _is_user(name: str) -> bool:
+    return name.lower().rstrip("0123456789") not in _PLACEHOLDERS and name.strip(".…") != ""
 
 
 def _lead(before: str, match: re.Match[str]) -> str:
-    """Return what stands before the name in a path, "" for what is no path into a home.
+    """Return the part of a path before the name, "" if it does not lead into a home.
 
-    One of a web page, or a relative one.
+    Paths of web pages and relative paths do not.
     """
     word, back = match["word"], before[::-1]
     drive = _compiled(_DRIVE).match(back)
     if drive and word.lower() in ("users", "documents and settings"):
-        return (
-            f"{drive['drive'].upper()}:\\{word.capitalize() if word.lower() == 'users' else word}\\"
-        )
-    if match[0][0] != "/" or _compiled(_ELSEWHERE).match(back):
+        folder = word.capitalize() if word.lower() == "users" else word
+        return f"{drive['drive'].upper()}:\\{folder}\\"
+    if match[0][0] != "/" or _compiled(_WEB).match(back):
         return ""
     if not _compiled(_BEFORE).match(back):
         mount = _mount(back)
@@ -113,7 +116,7 @@ def _lead(before: str, match: re.Match[str]) -> str:
 
 
 def _mount(back: str) -> str:
-    """Return the place where other machines' homes are mounted that `back` spells backwards, "" for another folder."""
+    """Return the mount point of other machines' homes that `back` spells backwards, "" for none."""
     run = _compiled(_PATH).match(back)
     path = run[0][::-1] if run else ""
     return path if _compiled(_MOUNTED).fullmatch(path) else ""

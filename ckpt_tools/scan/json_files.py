@@ -1,4 +1,4 @@
-"""What JSON files hold, for rules that look at every one of them, also at those that are no strict JSON: a reader in a hurry takes them all the same."""
+"""Reads JSON files for rules, also those that are not strict: lax readers accept them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def lax(text: str) -> object:
-    """Return what Python's own `json` makes of `text`, None where it makes nothing."""
+    """Parse `text` as Python's `json` does. Returns None where it fails."""
     try:
         found: object = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
@@ -23,7 +23,10 @@ def lax(text: str) -> object:
 
 
 def keys(text: str, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Yield (JSON pointer, key) of each key in `text` that is one of `names` and whose value is not false, null or empty; "" for one in broken JSON."""
+    """Yield (JSON pointer, key) of each key in `names` whose value is not false, null or empty.
+
+    In broken JSON the pointer is "".
+    """
     if not any(name in text for name in names) and "\\u" not in text:
         return
     value = lax(text)
@@ -31,11 +34,11 @@ def keys(text: str, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         plain = decoded_variants(text)[-1]
         yield from (("", name) for name in names if re.search(rf'"{name}"\s*:', plain))
         return
-    yield from ((place, key) for place, key, item in _walked(value) if key in names and item)
+    yield from ((pointer, key) for pointer, key, item in _walked(value) if key in names and item)
 
 
 def members(text: str) -> Iterator[tuple[str, str, object]]:
-    """Yield (JSON pointer, key, value) of everything in every object in `text`, nothing where it is no JSON."""
+    """Yield (JSON pointer, key, value) of every member of every object, nothing for broken JSON."""
     return _walked(lax(text))
 
 
@@ -44,8 +47,8 @@ def _walked(value: object) -> Iterator[tuple[str, str, object]]:
     while stack:
         pointer, part = stack.pop()
         if isinstance(part, dict):
-            found = [(f"{pointer}/{escape(key)}", key, item) for key, item in part.items()]
-            yield from found
-            stack.extend((place, item) for place, _, item in found)
+            for key, item in part.items():
+                stack.append((f"{pointer}/{escape(key)}", item))
+                yield stack[-1][0], key, item
         elif isinstance(part, list):
             stack.extend((f"{pointer}/{index}", item) for index, item in enumerate(part))

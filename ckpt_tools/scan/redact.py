@@ -1,4 +1,4 @@
-"""Secrets that were found, and how pieces of them are taken out of other texts."""
+"""Redacts secrets, and pieces of known secrets in other texts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SHOWN = 4
+"""Characters of a secret that may be shown."""
 
 _COMPARED = 256
-"""Characters by which a text finds its place among the secrets."""
+"""Characters by which a text is compared with the sorted secrets."""
 
 
 def redacted(value: str) -> str:
@@ -20,62 +21,63 @@ def redacted(value: str) -> str:
 
 
 class Known:
-    """Any number of secrets.
+    """Any number of known secrets, of which pieces are redacted.
 
-    To look for pieces of them takes time that grows with the text, and hardly with their number.
+    The time grows with the text, and hardly with their number.
     """
 
     def __init__(self, values: Iterable[str]) -> None:
         """Sort the secrets by their starts and by their ends."""
         whole = {value for value in values if value}
-        self._starts = _sorted(whole)
-        self._ends = _sorted(value[::-1] for value in whole)
+        self._starts = _by_limit(whole)
+        self._ends = _by_limit(value[::-1] for value in whole)
 
     def cut(self, text: str) -> str:
-        """Return `text` with every piece redacted that starts or ends a secret and is longer than may be shown."""
+        """Redact every piece that starts or ends a secret and is longer than may be shown."""
         if not self._starts:
             return text
         return _cut(_cut(text, self._starts)[::-1], self._ends, backwards=True)[::-1]
 
 
-def _sorted(values: Iterable[str]) -> dict[int, list[str]]:
-    """Return the values in order, apart by how many characters of them are too many."""
+def _by_limit(values: Iterable[str]) -> dict[int, list[str]]:
+    """Return the sorted values by how many characters of them are too many."""
     found: dict[int, list[str]] = {}
     for value in sorted(values):
-        found.setdefault(_least(value), []).append(value)
+        found.setdefault(_too_many(value), []).append(value)
     return found
+
+
+def _too_many(value: str) -> int:
+    """Return the number of characters of a secret that must not be shown."""
+    return min(max(SHOWN + 1, min(2 * SHOWN, len(value) // 3)), len(value))
 
 
 def _cut(text: str, known: dict[int, list[str]], *, backwards: bool = False) -> str:
     kept: list[str] = []
     at = done = 0
     while at < len(text):
-        length, value = max(_longest(text, at, values, least) for least, values in known.items())
+        length, value = max(_longest(text, at, values, limit) for limit, values in known.items())
         if length:
-            shown = redacted(value[::-1] if backwards else value) if _least(value) > SHOWN else "…"
+            value = value[::-1] if backwards else value
+            shown = redacted(value) if _too_many(value) > SHOWN else "…"
             kept += (text[done:at], shown[::-1] if backwards else shown)
             done = at + length
         at = max(at + 1, done)
     return "".join((*kept, text[done:]))
 
 
-def _longest(text: str, at: int, values: list[str], least: int) -> tuple[int, str]:
-    """Return (how far the text goes as a secret does, the secret), (0, "") where not far.
+def _longest(text: str, at: int, values: list[str], limit: int) -> tuple[int, str]:
+    """Return the longest start of a secret at `at` and the secret, (0, "") if below `limit`.
 
-    In sorted order it is a neighbour of the text.
+    In sorted order it is a neighbor of the text.
     """
     place = bisect_left(values, text[at : at + _COMPARED])
     length, value = max(
         (_shared(value, text, at), value) for value in values[max(0, place - 1) : place + 1]
     )
-    return (length, value) if length >= least else (0, "")
+    return (length, value) if length >= limit else (0, "")
 
 
 def _shared(value: str, text: str, at: int) -> int:
     limit = min(len(value), len(text) - at)
     return next((length for length in range(limit) if value[length] != text[at + length]), limit)
-
-
-def _least(value: str) -> int:
-    """Return how many characters of a secret are too many."""
-    return min(max(SHOWN + 1, min(2 * SHOWN, len(value) // 3)), len(value))

@@ -70,7 +70,8 @@ def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
 
 _WORDS = (
     r"x{3,}|\*{3,}|\.{3,}|0{4,}|example|sample|yours?|token|"
-    r"placeholder|redacted|removed|change_?me|dummy|insert|fake|secret|key|passw(?:or)?d|goes|here|api|my"
+    r"placeholder|redacted|removed|change_?me|dummy|insert|fake|secret|key|passw(?:or)?d|goes|"
+    r"here|api|my"
 )
 _COMMON = frozenset(
     (

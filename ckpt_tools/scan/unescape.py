@@ -1,8 +1,6 @@
-"""A text as it reads when its escapes are undone.
+"""Undoes the escapes in a text, so that it reads as a program would see it.
 
-What a program would see in it, and so what a secret in it looks like.
-
-Large texts are looked at in windows that overlap, and only what stands around escapes is copied:
+Large texts are processed in overlapping windows, and only the surroundings of escapes are copied:
 time is linear in the text's length, and memory is bounded.
 """
 
@@ -16,37 +14,38 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROUNDS = 3
-"""A JSON text in a JSON string has its escapes escaped once more."""
+"""A JSON text in a JSON string has its escapes escaped again."""
 
 WINDOW = 1 << 18
 OVERLAP = 1 << 13
-"""Characters that neighbouring windows share.
-
-No secret that has an end is longer, unless most of it is escaped.
-"""
+"""Characters that adjacent windows share. No secret is longer, unless most of it is escaped."""
 
 AROUND = 1 << 10
-"""Characters before and after an escape that are looked at with it."""
+"""Characters before and after an escape that are processed with it."""
 
 _GAP = 512
 _HEX = "[2-7][0-9a-fA-F]|0[9aAdD]"
-_ESCAPE = rf"\\(?:u00({_HEX})|U000000({_HEX})|u\{{0{{0,4}}({_HEX})\}}|x({_HEX})|(0[4-7][0-7]|1[0-7][0-7])|([nrtbf!-/:-@\[-`{{-~]))"
+_ESCAPE = (
+    rf"\\(?:u00({_HEX})|U000000({_HEX})|u\{{0{{0,4}}({_HEX})\}}|x({_HEX})"
+    r"|(0[4-7][0-7]|1[0-7][0-7])|([nrtbf!-/:-@\[-`{-~]))"
+)
 _PERCENT = rf"%({_HEX})"
 _ENTITY = r"&(?:#[xX]0{0,6}([0-9a-fA-F]{1,2})|#0{0,6}([0-9]{1,3})|([A-Za-z]{2,8}));"
 _ANY = rf"\\(?!u0[1-9a-fA-F]|u[1-9a-fA-F])|%(?:{_HEX})|&[#A-Za-z]"
 _OCTAL, _LETTER = 5, 6
 _BACKSLASH = "\x7f"
-"""Stands for an escaped backslash until the other escapes are undone."""
+"""Replaces an escaped backslash until the other escapes are undone."""
 
 _LETTERS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
-_NAMED = {
-    "amp": "&", "quot": '"', "lt": "<", "gt": ">", "apos": "'", "lowbar": "_", "UnderBar": "_", "period": ".", "colon": ":", "sol": "/", "bsol": "\\",
-    "commat": "@", "equals": "=", "num": "#", "dollar": "$", "percnt": "%", "plus": "+", "hyphen": "-", "dash": "-", "nbsp": " ", "NewLine": "\n", "Tab": "\t",
-    "excl": "!", "quest": "?", "ast": "*", "comma": ",", "semi": ";", "lpar": "(", "rpar": ")", "lsqb": "[", "rsqb": "]", "lcub": "{", "rcub": "}",
-}  # fmt: skip
+_NAMES = (
+    "amp quot lt gt apos lowbar UnderBar period colon sol bsol commat equals num dollar "
+    "percnt plus hyphen dash nbsp NewLine Tab excl quest ast comma semi lpar rpar lsqb rsqb "
+    "lcub rcub"
+)
+_NAMED = dict(zip(_NAMES.split(), "&\"<>'__.:/\\@=#$%+-- \n\t!?*,;()[]{}", strict=True))
 _RUN = b"a" * 24
 _WORD = b"a" * 15
-"""Shorter than any secret that stands alone."""
+"""Shorter than any secret that occurs without a keyword."""
 
 _BEFORE, _AFTER = 192, 64
 _SIGNS = b"+/-_=.~%:@"
@@ -65,7 +64,7 @@ _WORDY = (
 def decoded_variants(text: str) -> tuple[str, ...]:
     """Return `text` and what it becomes each time its escapes are undone.
 
-    Those of JSON, Markdown and programming languages, of URLs, of HTML.
+    These are the escapes of JSON, Markdown, programming languages, URLs and HTML.
     """
     found = [text]
     for _ in range(ROUNDS):
@@ -77,10 +76,9 @@ def decoded_variants(text: str) -> tuple[str, ...]:
 
 
 def overlapping_chunks(text: str) -> Iterator[tuple[int, str]]:
-    """Yield (where it starts, a part of `text`).
+    """Yield the parts of `text` with their offsets.
 
-    Together all of it, each sharing OVERLAP characters with the next, and no word cut if that can
-    be helped.
+    Each shares OVERLAP characters with the next, and words are not cut where that is possible.
     """
     if len(text) <= WINDOW + OVERLAP:
         yield 0, text
@@ -95,7 +93,7 @@ def overlapping_chunks(text: str) -> Iterator[tuple[int, str]]:
 def unescaped(text: str) -> Iterator[str]:
     """Yield what the surroundings of the escapes in `text` become each time they are undone.
 
-    No more than `text` each time.
+    Each is at most as long as `text`.
     """
     for _ in range(ROUNDS):
         around = "\n\n".join(_around(text))
@@ -106,9 +104,9 @@ def unescaped(text: str) -> Iterator[str]:
 
 
 def encoded(text: str) -> str:
-    """Return what the runs of base64 in `text` spell, a line each, "" where there are none.
+    """Return the decoded runs of base64 in `text`, one per line.
 
-    Each is read from each of four places.
+    Each run is decoded from each of four starts.
     """
     data = text.encode("ascii", "replace")
     lines = (
@@ -120,9 +118,10 @@ def encoded(text: str) -> str:
 
 
 def dense(text: str, words: tuple[str, ...]) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """Return (the parts of `text` around long runs without a gap, and around `words` in any case, joined; where each starts there and in `text`).
+    """Return the parts of `text` that could contain a secret, joined, and where each starts.
 
-    A small part of what people write, or of a vocabulary, and all of what could be a secret.
+    They are the surroundings of long runs without a gap, and of `words` in any case: a small part
+    of prose or of a vocabulary. A start is given in the joined text and in `text`.
     """
     data = text.encode("ascii", "replace")
     flat, folded = data.translate(_WORDY), data.lower()
@@ -141,7 +140,7 @@ def dense(text: str, words: tuple[str, ...]) -> tuple[str, tuple[tuple[int, int]
 
 
 def _spans(data: bytes, word: bytes, run: int) -> Iterator[tuple[int, int]]:
-    """Yield where `word` stands in `data`, up to the end of the run where it is one, with what stands around it."""
+    """Yield the spans around `word` in `data`; with `run`, to the end of the run that it starts."""
     at = data.find(word)
     while at >= 0:
         end = data.find(b" ", at + run) if run else at + _BEFORE
@@ -151,7 +150,7 @@ def _spans(data: bytes, word: bytes, run: int) -> Iterator[tuple[int, int]]:
 
 
 def _merged(spans: list[tuple[int, int]], length: int) -> Iterator[tuple[int, int]]:
-    """Yield the spans, those that touch as one."""
+    """Merge spans that touch."""
     at = done = 0
     for start, end in spans:
         if start > done + _AFTER:
@@ -164,12 +163,12 @@ def _merged(spans: list[tuple[int, int]], length: int) -> Iterator[tuple[int, in
 
 
 def _gap(text: str, at: int) -> int:
-    """Return a place at `at` or shortly before it where no word is cut."""
+    """Return a position at `at` or shortly before it where no word is cut."""
     return max(text.rfind(sign, max(0, at - _GAP), at) for sign in ' \n",') + 1 or at
 
 
 def _around(text: str) -> Iterator[str]:
-    """Yield the parts of `text` that stand around escapes."""
+    """Yield the parts of `text` around escapes."""
     find = re.compile(_ANY).search
     found = find(text)
     while found:
@@ -179,16 +178,14 @@ def _around(text: str) -> Iterator[str]:
             if later < 0:
                 break
             last = later
-        yield text[
-            _gap(text, max(0, start - AROUND)) : _gap(text, last + AROUND)
-            if last + AROUND < len(text)
-            else len(text)
-        ]
+        end = last + AROUND
+        end = _gap(text, end) if end < len(text) else len(text)
+        yield text[_gap(text, max(0, start - AROUND)) : end]
         found = find(text, last + 1)
 
 
 def _runs(data: bytes, flat: bytes) -> Iterator[bytes]:
-    """Yield the runs of base64 in `data`, of which `flat` marks the letters, also those that are wrapped."""
+    """Yield the runs of base64 in `data`, wrapped ones joined; `flat` marks the letters."""
     at = flat.find(_RUN)
     while at >= 0:
         lines = []
