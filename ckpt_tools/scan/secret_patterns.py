@@ -83,7 +83,7 @@ _PREFIX = r"^[A-Za-z]{2,6}[_-](?=.{16})"
 _AWS_LENGTHS = (20, 40)
 _MIN_DISTINCT = 5
 _MIN_SEQUENCE = 6
-"""Characters that follow each other in the alphabet, as 1234 and abcd do: random values have few."""
+"""Characters that follow each other in the alphabet, as in 1234 or abcd: random values have few."""
 
 
 def _is_placeholder(value: str) -> bool:

@@ -13,6 +13,7 @@ from tests.project.environments import built
 from tools import build_kernels
 
 ROOT = Path(__file__).parents[2]
+PATTERNS = "ckpt_tools/scan/secret_patterns.toml"
 SCHEMAS = sorted(path.name for path in (ROOT / "schemas").iterdir())
 
 
@@ -21,6 +22,12 @@ def test_the_wheel_holds_the_schemas_byte_for_byte(wheel: Path) -> None:
         shipped = {name: archive.read(f"ckpt_tools/schemas/{name}") for name in SCHEMAS}
     assert shipped == {name: (ROOT / "schemas" / name).read_bytes() for name in SCHEMAS}
     assert len(shipped) >= 3
+
+
+def test_the_wheel_has_the_formats_of_secrets(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        shipped = archive.read(PATTERNS)
+    assert shipped == (ROOT / PATTERNS).read_bytes()
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
