@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ckpt_tools.api._paths import as_text
-from ckpt_tools.api._verify import LOCAL_ONLY_RULES, Checks, check, folder_of, known_rules
+from ckpt_tools.api._verify import LOCAL_ONLY_RULES, check, folder_of, known_rules, profile_for
 from ckpt_tools.checkpoint.locate import locate
 from ckpt_tools.checkpoint.model import Checkpoint, Document
 from ckpt_tools.checkpoint.read import read
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ckpt_tools.api._paths import AnyPath
+    from ckpt_tools.rules.rule import Rule
     from ckpt_tools.scan.entry import Entry
 
 _SECRET, _REQUIRED = "CK810", "CK816"
@@ -76,23 +77,33 @@ def gate(  # noqa: PLR0913 - options by keyword
         raise UnknownSelection(
             f"there is no profile {name!r}", hint=f"name one of {', '.join(PROFILES)}"
         )
-    checks = Checks(
-        rules=known_rules(),
-        reference=reference,
-        spec=spec,
-        values=values and not is_remote(where),
-        target=target,
-        profile=name,
-        allow=settings.allow,
-        progress=Progress(progress, expect),
-    )
     inner = _inner_checkpoint(where)
-    found = _checked(where, inner, checks)
+    rules = known_rules()
+    try:
+        _refuse_inner(where, inner)
+        found = check(
+            where,
+            rules=rules,
+            reference=reference,
+            spec=spec,
+            values=values and not is_remote(where),
+            target=target,
+            progress=Progress(progress, expect),
+            profile=name,
+            allow=settings.allow,
+        )
+    except (NotACheckpoint, NotAFile) as error:
+        path, remedy = error.path.removeprefix(where).lstrip("/"), Remedy(text=error.next)
+        finding = Finding(_REQUIRED, Severity.ERROR, error.what, path, remedy=remedy)
+        found = Verification(where, None, GENERIC.name, (finding,), ())
     if found.checkpoint is not None and is_folder(where):
         subject = Subject(found.checkpoint, GENERIC._replace(name=found.family))
-        chosen = checks.profile_of(subject, where).name
+        chosen = profile_for(subject, where, name, settings.allow).name
     else:
-        found, chosen = _completed(found, checks, is_inside=bool(inner))
+        subject = _subject(found)
+        terms = profile_for(subject, where, name, settings.allow)
+        subject, chosen = subject._replace(profile=terms), terms.name
+        found = _completed(found, subject, rules, is_inside=bool(inner))
     verdict = decide(found, chosen, settings)
     clean = masked(verdict.verification, _quoted(verdict.verification), homes=True)
     refused = tuple(one for one in clean.findings if one.severity is not Severity.NOTE)
@@ -114,55 +125,49 @@ def _inner_checkpoint(where: str) -> str:
     return inner if is_folder(where) and is_inside else ""
 
 
-def _checked(where: str, inner: str, checks: Checks) -> Verification:
-    """Check all rules; if the folder itself has no checkpoint, that is the only finding."""
-    error: NotACheckpoint | NotAFile
+def _refuse_inner(where: str, inner: str) -> None:
+    """Raise NotACheckpoint if only a subfolder has a checkpoint: the folder is what is uploaded."""
     if inner:
         below = os.path.relpath(inner, root_of(where))
-        error = NotACheckpoint(
+        raise NotACheckpoint(
             f"the checkpoint is in the subfolder {below}; loaders only look in the top folder",
             path=where,
             hint=f"name the folder that you upload: {inner}",
         )
-    else:
-        try:
-            return check(where, checks)
-        except (NotACheckpoint, NotAFile) as caught:
-            error = caught
-    path, remedy = error.path.removeprefix(where).lstrip("/"), Remedy(text=error.next)
-    finding = Finding(_REQUIRED, Severity.ERROR, error.what, path, remedy=remedy)
-    return Verification(where, None, GENERIC.name, (finding,), ())
 
 
-def _completed(found: Verification, checks: Checks, *, is_inside: bool) -> tuple[Verification, str]:
-    """Add what the supply chain's rules find without a readable checkpoint, or in a single file.
+def _subject(found: Verification) -> Subject:
+    """Return what the supply chain's rules are given if `check` did not give it to them.
 
-    Returns the name of the profile too.
+    That is a folder without a readable checkpoint, or a single file.
     """
-    where, root = found.where, folder_of(found.where)
+    where = found.where
     entries = _uploaded(where, found.checkpoint)
-    checkpoint = found.checkpoint or Checkpoint(where, root, (), documents=tuple(_config(entries)))
-    subject = Subject(checkpoint, GENERIC, entries=entries)
-    profile = checks.profile_of(subject, where)
-    if not entries:
-        return found._replace(findings=()), profile.name
-    subject = subject._replace(profile=profile)
+    documents = tuple(_config(entries))
+    unread = Checkpoint(where, folder_of(where), (), documents=documents)
+    return Subject(found.checkpoint or unread, GENERIC, entries=entries)
+
+
+def _completed(
+    found: Verification, subject: Subject, rules: tuple[Rule, ...], *, is_inside: bool
+) -> Verification:
+    """Add the findings of the supply chain's rules in `subject`."""
+    if not subject.entries:
+        return found._replace(findings=())
     findings = found.findings
     if found.checkpoint is None and is_collection(subject) and not is_inside:
         findings = tuple(finding for finding in findings if finding.code != _REQUIRED)
-    not_applicable = LOCAL_ONLY_RULES if is_remote(where) else ()
+    local_only = LOCAL_ONLY_RULES if is_remote(found.where) else ()
     more, checked, _ = check_rules(
-        (rule for rule in checks.rules if rule.supply_chain and rule.code not in not_applicable),
-        subject,
+        (rule for rule in rules if rule.supply_chain and rule.code not in local_only), subject
     )
-    checked = tuple(sorted({*found.checked, *checked}))
-    reasons = dict.fromkeys((rule.code for rule in checks.rules), "no readable checkpoint")
-    reasons |= dict(found.skipped)
-    skipped = (Skipped(*item) for item in sorted(reasons.items()) if item[0] not in checked)
-    whole = found._replace(
-        findings=in_order((*findings, *more)), checked=checked, skipped=tuple(skipped)
+    reasons = {rule.code: "no readable checkpoint" for rule in rules} | dict(found.skipped)
+    done = {*found.checked, *checked}
+    return found._replace(
+        findings=in_order((*findings, *more)),
+        checked=tuple(sorted(done)),
+        skipped=tuple(Skipped(*item) for item in sorted(reasons.items()) if item[0] not in done),
     )
-    return whole, profile.name
 
 
 def _config(entries: tuple[Entry, ...]) -> Iterator[Document]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.checkpoint.read import read
@@ -22,7 +22,7 @@ from ckpt_tools.rules import plugins
 from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.finding import Need, Skipped, Verification
 from ckpt_tools.rules.parse_rules import finding_of
-from ckpt_tools.rules.profiles import PROFILES, Profile, profile_of
+from ckpt_tools.rules.profiles import PROFILES, profile_of
 from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.rule import Rule, Subject
 from ckpt_tools.scan.folder import listing, single
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.families.family import Family
+    from ckpt_tools.rules.profiles import Profile
 
 
 LOCAL_ONLY_RULES = frozenset(("CK745", "CK805", "CK806", "CK814"))
@@ -62,28 +63,14 @@ def explain(code: str) -> Rule:
     return rule
 
 
-class Checks(NamedTuple):
-    """What is checked, and against what: the options that `verify` and `gate` share.
+def profile_for(subject: Subject, where: str, name: str, allow: tuple[str, ...]) -> Profile:
+    """Return the profile with this name, or the one that the config implies.
 
-    `profile` is a name, "" to choose by the config; `allow` are globs of files allowed in addition.
+    `allow` are globs of more files that it allows. A single file needs no card and no other files.
     """
-
-    rules: tuple[Rule, ...]
-    reference: AnyPath | None = None
-    spec: AnyPath | None = None
-    values: bool = False
-    load: bool = False
-    lenient: bool = False
-    target: str = ""
-    profile: str = ""
-    allow: tuple[str, ...] = ()
-    progress: Progress = Progress()
-
-    def profile_of(self, subject: Subject, where: str) -> Profile:
-        """Return the profile for what is at `where`: a single file needs no card and no others."""
-        found = PROFILES[self.profile] if self.profile else profile_of(subject)
-        found = found._replace(allowed=(*found.allowed, *self.allow))
-        return found if is_folder(where) else found._replace(required=(), card=())
+    found = PROFILES[name] if name else profile_of(subject)
+    found = found._replace(allowed=(*found.allowed, *allow))
+    return found if is_folder(where) else found._replace(required=(), card=())
 
 
 @hub_session()
@@ -112,7 +99,8 @@ def verify(  # noqa: PLR0913 - options by keyword
     where, settings = as_text(where), as_text(settings)
     if (values or load) and is_remote(where):
         raise remote_not_supported(where)
-    checks = Checks(
+    found = check(
+        where,
         rules=tuple(rule for rule in known_rules() if not rule.supply_chain),
         reference=reference,
         spec=spec,
@@ -122,33 +110,44 @@ def verify(  # noqa: PLR0913 - options by keyword
         target=target,
         progress=Progress(progress, expect),
     )
-    found = check(where, checks)
     if not isinstance(settings, Settings):
         settings = read_settings(settings, folder_of(where))
     result = apply_suppressions(found, settings)
     return masked(result, _quoted(found))
 
 
-def check(where: str, checks: Checks) -> Verification:
-    """Check rules against the checkpoint at `where`, without settings.
+def check(  # noqa: PLR0913 - as verify
+    where: str,
+    *,
+    rules: tuple[Rule, ...],
+    reference: AnyPath | None,
+    spec: AnyPath | None,
+    values: bool,
+    target: str,
+    progress: Progress,
+    load: bool = False,
+    lenient: bool = False,
+    profile: str = "",
+    allow: tuple[str, ...] = (),
+) -> Verification:
+    """Check rules against the checkpoint at `where`, as `verify` does, but without settings.
 
-    Findings may contain secrets: mask them before they are shown.
+    `profile` and `allow` are those of `profile_for`. Findings may contain secrets: mask them before
+    they are shown.
     """
-    _check_target(checks.target)
-    reference = (
-        read(as_text(checks.reference), lenient=checks.lenient) if checks.reference else None
-    )
-    spec = read_spec(as_text(checks.spec)) if checks.spec else None
+    _check_target(target)
+    baseline = read(as_text(reference), lenient=lenient) if reference else None
+    lockfile = read_spec(as_text(spec)) if spec else None
     try:
-        checkpoint = read(where, lenient=checks.lenient)
+        checkpoint = read(where, lenient=lenient)
     except FormatError as error:
-        return _unreadable(where, error, checks.rules)
+        return _unreadable(where, error, rules)
     family = _family_of(checkpoint)
-    needs_contents = any(rule.supply_chain for rule in checks.rules)
+    needs_contents = any(rule.supply_chain for rule in rules)
     is_whole = is_folder(where)
     facts = (
-        {one.name: one for one in measure(checkpoint, digests=False, progress=checks.progress)}
-        if checks.values
+        {one.name: one for one in measure(checkpoint, digests=False, progress=progress)}
+        if values
         else None
     )
     subject = Subject(
@@ -156,15 +155,15 @@ def check(where: str, checks: Checks) -> Verification:
         family,
         entries=listing(checkpoint.root, contents=needs_contents) if is_whole else None,
         facts=facts,
-        reference=reference,
-        spec=spec,
-        live=probe(family.name, checkpoint.root) if checks.load else None,
-        target=checks.target,
+        reference=baseline,
+        spec=lockfile,
+        live=probe(family.name, checkpoint.root) if load else None,
+        target=target,
         schema=schemas.load,
     )
-    subject = subject._replace(profile=checks.profile_of(subject, where))
-    remote = {skip.code: skip for skip in _skipped_remotely(where, checks.rules)}
-    local = (rule for rule in checks.rules if rule.code not in remote)
+    subject = subject._replace(profile=profile_for(subject, where, profile, allow))
+    remote = {skip.code: skip for skip in _skipped_remotely(where, rules)}
+    local = (rule for rule in rules if rule.code not in remote)
     findings, checked, skipped = check_rules(local, subject)
     return Verification(
         where,
@@ -197,11 +196,8 @@ def _unreadable(where: str, error: FormatError, rules: Iterable[Rule]) -> Verifi
 def _family_of(checkpoint: Checkpoint) -> Family:
     """Return the family of a checkpoint, which may be a plugin's."""
     known = family_of(checkpoint)
-    if known is not GENERIC:
-        return known
-    return next(
-        (family for family in plugins.load().families if family.recognises(checkpoint)), GENERIC
-    )
+    others = plugins.load().families if known is GENERIC else ()
+    return next((family for family in others if family.recognises(checkpoint)), known)
 
 
 def _quoted(found: Verification) -> Iterator[str]:

@@ -25,6 +25,7 @@ NAME = "ckpt.toml"
 LIMIT = 1 << 20
 
 _KEYS = ("profile", "suppress", "severity", "allow")
+_KINDS: dict[type, str] = {str: "string", dict: "table", list: "list"}
 _SUPPRESSION_KEYS = ("code", "path", "subject", "reason", "expires")
 
 
@@ -78,17 +79,19 @@ class _Reader:
 
     def settings(self, value: dict[str, Any]) -> Settings:
         self._check_keys(value, _KEYS, "")
-        profile = self._text(value.get("profile", ""), "profile", empty=True)
+        profile = self._typed(value.get("profile", ""), str, "profile")
         if profile and profile not in PROFILES:
             self._fail(f'unknown profile "{profile}"; expected {_either(PROFILES)}', "profile")
-        severity = self._table(value.get("severity", {}), "severity")
-        allow = self._table(value.get("allow", {}), "allow")
+        severity = self._typed(value.get("severity", {}), dict, "severity")
+        allow = self._typed(value.get("allow", {}), dict, "allow")
         self._check_keys(allow, ("files",), "allow")
         return Settings(
             profile=profile,
             suppress=tuple(
                 self._suppression(item, f"suppress[{number}]")
-                for number, item in enumerate(self._list(value.get("suppress", []), "suppress"))
+                for number, item in enumerate(
+                    self._typed(value.get("suppress", []), list, "suppress")
+                )
             ),
             severity={
                 self._code(code, f"severity.{code}"): self._severity(word, f"severity.{code}")
@@ -96,14 +99,16 @@ class _Reader:
             },
             allow=tuple(
                 self._text(glob, f"allow.files[{number}]")
-                for number, glob in enumerate(self._list(allow.get("files", []), "allow.files"))
+                for number, glob in enumerate(
+                    self._typed(allow.get("files", []), list, "allow.files")
+                )
             ),
             today=_today(),
             source=self._path,
         )
 
     def _suppression(self, value: object, key: str) -> Suppression:
-        table = self._table(value, key)
+        table = self._typed(value, dict, key)
         self._check_keys(table, _SUPPRESSION_KEYS, key)
         for required in ("code", "reason"):
             if required not in table:
@@ -138,21 +143,15 @@ class _Reader:
         except (TypeError, ValueError):
             self._fail(f'"{value}" is not a date', key, "write it as 2027-01-31")
 
-    def _text(self, value: object, key: str, *, empty: bool = False) -> str:
-        if not isinstance(value, str):
-            self._fail("expected a string", key)
-        if not (value.strip() or empty):
+    def _text(self, value: object, key: str) -> str:
+        text = self._typed(value, str, key)
+        if not text.strip():
             self._fail("is empty", key)
-        return value
+        return text
 
-    def _table(self, value: object, key: str) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            self._fail("expected a table", key)
-        return value
-
-    def _list(self, value: object, key: str) -> list[Any]:
-        if not isinstance(value, list):
-            self._fail("expected a list", key)
+    def _typed[T](self, value: object, kind: type[T], key: str) -> T:
+        if not isinstance(value, kind):
+            self._fail(f"expected a {_KINDS[kind]}", key)
         return value
 
     def _check_keys(self, value: dict[str, Any], known: tuple[str, ...], table: str) -> None:

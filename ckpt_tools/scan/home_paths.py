@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ckpt_tools.scan.unescape import overlapping_chunks, unescaped
 
@@ -48,15 +47,6 @@ _PLACEHOLDERS = frozenset(
 """Names in instructions, images and tutorials, which identify no user."""
 
 
-class _Home(NamedTuple):
-    """A path into a home: the part before the name, the name, and its span in the text."""
-
-    lead: str
-    name: str
-    start: int
-    end: int
-
-
 def homes(text: str) -> Iterator[str]:
     """Yield each home that a path in `text` leads into, such as "/home/ada".
 
@@ -64,30 +54,31 @@ def homes(text: str) -> Iterator[str]:
     """
     for _, part in overlapping_chunks(text):
         for view in (part, *unescaped(part)):
-            yield from (f"{home.lead}{home.name}" for home in _in(view))
+            yield from (f"{lead}{match['name']}" for lead, match in _in(view))
 
 
 def hidden(text: str) -> str:
     """Return `text` with the user names in paths into homes replaced by an ellipsis."""
     kept: list[str] = []
     done = 0
-    for home in sorted(_in(text), key=lambda home: home.start):
-        kept += (text[done : home.start], "…")
-        done = home.end
+    for start, end in sorted(match.span("name") for _, match in _in(text)):
+        kept += (text[done:start], "…")
+        done = end
     return "".join((*kept, text[done:]))
 
 
-def _in(text: str) -> Iterator[_Home]:
+def _in(text: str) -> Iterator[tuple[str, re.Match[str]]]:
+    """Yield paths into homes: the part before the name, and the match with the group `name`."""
     lower = text.lower()
     if not any(word in lower for word in _WORDS):
         return
-    for match in _compiled(_HOMES).finditer(text):
+    for match in re.finditer(_HOMES, text):
         lead = _lead(text[max(0, match.start() - _MAX_LEAD) : match.start()], match)
         if lead and _is_user(match["name"]):
-            yield _Home(lead, match["name"], *match.span("name"))
-    for match in _compiled(_TILDE).finditer(text):
+            yield lead, match
+    for match in re.finditer(_TILDE, text):
         if _is_user(match["name"]):
-            yield _Home("~", match["name"], *match.span("name"))
+            yield "~", match
 
 
 def _is_user(name: str) -> bool:
@@ -100,13 +91,13 @@ def _lead(before: str, match: re.Match[str]) -> str:
     Paths of web pages and relative paths do not.
     """
     word, back = match["word"], before[::-1]
-    drive = _compiled(_DRIVE).match(back)
+    drive = re.match(_DRIVE, back)
     if drive and word.lower() in ("users", "documents and settings"):
         folder = word.capitalize() if word.lower() == "users" else word
         return f"{drive['drive'].upper()}:\\{folder}\\"
-    if match[0][0] != "/" or _compiled(_WEB).match(back):
+    if match[0][0] != "/" or re.match(_WEB, back):
         return ""
-    if not _compiled(_BEFORE).match(back):
+    if not re.match(_BEFORE, back):
         mount = _mount(back)
         return f"{mount}/{word}/" if mount and word.lower() in ("home", "users") else ""
     if word in ("root", "scratch", "media"):
@@ -117,11 +108,6 @@ def _lead(before: str, match: re.Match[str]) -> str:
 
 def _mount(back: str) -> str:
     """Return the mount point of other machines' homes that `back` spells backwards, "" for none."""
-    run = _compiled(_PATH).match(back)
+    run = re.match(_PATH, back)
     path = run[0][::-1] if run else ""
-    return path if _compiled(_MOUNTED).fullmatch(path) else ""
-
-
-@cache
-def _compiled(expression: str) -> re.Pattern[str]:
-    return re.compile(expression)
+    return path if re.fullmatch(_MOUNTED, path) else ""

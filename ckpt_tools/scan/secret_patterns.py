@@ -60,12 +60,6 @@ def patterns() -> tuple[Pattern, ...]:
     return tuple(Pattern(**{**item, "words": tuple(item["words"])}) for item in items)
 
 
-@cache
-def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
-    """Return a regular expression, compiled on first use."""
-    return re.compile(pattern, flags)
-
-
 # --- placeholders ---------------------------------------------------------------------------------
 
 _WORDS = (
@@ -92,10 +86,10 @@ def _is_placeholder(value: str) -> bool:
     is_aws_example = len(value) in _AWS_LENGTHS and value.endswith(("EXAMPLE", "EXAMPLEKEY"))
     if is_repetitive or is_aws_example or value.lower() in _COMMON:
         return True
-    body = compiled(_PREFIX).sub("", value).lower()
+    body = re.sub(_PREFIX, "", value).lower()
     letters = sum(map(str.isalnum, body)) or 1
-    words = sum(len(word.strip("_")) for word in compiled(_WORDS).findall(body))
-    sequences = _in_sequence(compiled(_WORDS).sub(" ", body))
+    words = sum(len(word.strip("_")) for word in re.findall(_WORDS, body))
+    sequences = _in_sequence(re.sub(_WORDS, " ", body))
     return words + sequences >= letters / 2
 
 
@@ -141,16 +135,16 @@ def _is_name(value: str) -> bool:
 
     Random values change between letters and digits at every second character.
     """
-    parts = compiled(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+").findall(value)
-    is_joined = compiled(r"[a-zA-Z0-9][/._-]+[a-zA-Z0-9]").search(value) is not None
+    parts = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+", value)
+    is_joined = re.search(r"[a-zA-Z0-9][/._-]+[a-zA-Z0-9]", value) is not None
     return is_joined and sum(map(len, parts)) >= _WORD_LENGTH * len(parts)
 
 
 def _follows_digest(match: Match) -> bool:
     """Whether a run of hexadecimal digits is introduced as a digest or a commit."""
-    is_hexadecimal = compiled(r"[0-9a-f]+").fullmatch(match.value) is not None
+    is_hexadecimal = re.fullmatch(r"[0-9a-f]+", match.value) is not None
     lead = f"{match.before(40)}{match.lead}"[-60:]
-    return is_hexadecimal and compiled(_DIGEST, re.IGNORECASE).search(lead) is not None
+    return is_hexadecimal and re.search(_DIGEST, lead, re.IGNORECASE) is not None
 
 
 def _assigned(match: Match) -> bool:
@@ -190,7 +184,7 @@ def _login(match: Match) -> bool:
 
 def _discord(match: Match) -> bool:
     """Whether a token follows the id of a bot."""
-    run = compiled(r"[A-Za-z0-9_-]*").match(match.before(40)[::-1])
+    run = re.match(r"[A-Za-z0-9_-]*", match.before(40)[::-1])
     bot = run[0][::-1] if run else ""
     is_bot = 23 <= len(bot) <= 29 and bot[0] in "MNO"  # noqa: PLR2004 - the lengths of ids in base64
     return is_bot and _has_both_cases(match.value) and _looks_random(match.value)
@@ -210,13 +204,13 @@ def _wandb(match: Match) -> bool:
 def _key_body(match: Match) -> bool:
     """Whether most of a line of base64 follows, even if the lines are quoted or commented out."""
     after = match.text[match.end : match.end + 300].partition("-----")[0]
-    body = compiled(r"[\s\"',+\\>#*|]").sub("", after)
-    return compiled(r"[A-Za-z0-9/=]{40}").search(body) is not None
+    body = re.sub(r"[\s\"',+\\>#*|]", "", after)
+    return re.search(r"[A-Za-z0-9/=]{40}", body) is not None
 
 
 def _token_head(match: Match) -> bool:
     """Whether the first part of a JWT precedes its second."""
-    run = compiled(r"[A-Za-z0-9_-]*").match(match.before(4000)[::-1])
+    run = re.match(r"[A-Za-z0-9_-]*", match.before(4000)[::-1])
     return run is not None and run[0].find("Jye") > 7  # noqa: PLR2004 - characters of a header, at least
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from functools import cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.scan.redact import SHOWN, Known, redacted
-from ckpt_tools.scan.secret_patterns import Match, Pattern, compiled, patterns
+from ckpt_tools.scan.secret_patterns import Match, Pattern, patterns
 from ckpt_tools.scan.unescape import dense, encoded, overlapping_chunks, unescaped
 
 if TYPE_CHECKING:
@@ -76,7 +75,8 @@ def _in(text: str) -> Iterator[tuple[int, str, str]]:
     text, starts = dense(text, _SHORT)
     plain = text.encode("ascii", "replace").decode("ascii")  # of the same length, fast to search
     lower = plain.lower()
-    for pattern in _possible(lower):
+    possible = (one for one in patterns() if any(word in lower for word in one.words))
+    for pattern in possible:
         for match in _matches(pattern, lower if pattern.lower else plain):
             start, end = match.span("s" if "s" in match.re.groupindex else 0)
             found = Match(text, match.start(), start, end)
@@ -86,7 +86,7 @@ def _in(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _matches(pattern: Pattern, text: str) -> Iterator[re.Match[str]]:
-    expression = compiled(pattern.pattern)
+    expression = re.compile(pattern.pattern)
     if not pattern.anchored:
         yield from expression.finditer(text)
         return
@@ -97,22 +97,3 @@ def _matches(pattern: Pattern, text: str) -> Iterator[re.Match[str]]:
             if match:
                 yield match
             at = text.find(word, match.end() if match else at + len(word))
-
-
-def _possible(lower: str) -> Iterator[Pattern]:
-    """Yield the patterns whose words occur: by their first letters in one search, then each."""
-    first = set(_first_letters().findall(lower))
-    words = {word for pattern in patterns() for word in pattern.words if word[0] in first}
-    present = {word for word in words if word in lower}
-    return (pattern for pattern in patterns() if not present.isdisjoint(pattern.words))
-
-
-@cache
-def _first_letters() -> re.Pattern[str]:
-    """Return an expression for the first letter of every word; no letter is matched twice."""
-    rests: dict[str, list[str]] = {}
-    for word in sorted({word for pattern in patterns() for word in pattern.words}):
-        rests.setdefault(word[0], []).append(re.escape(word[1:]))
-    return re.compile(
-        "|".join(f"{re.escape(letter)}(?={'|'.join(rest)})" for letter, rest in rests.items())
-    )

@@ -94,13 +94,14 @@ def _shown(value: object) -> str:
 
 def _is_filled(value: object) -> bool:
     """Whether a value is a name, or a list of names, and not a placeholder."""
-    values = value if isinstance(value, list) else [value]
-    return bool(values) and all(isinstance(one, str) and _is_name(one) for one in values)
-
-
-def _is_name(word: str) -> bool:
-    is_placeholder = word.lower() in _PLACEHOLDERS or "information needed" in word.lower()
-    return _ID.fullmatch(word) is not None and not is_placeholder
+    words = value if isinstance(value, list) else [value]
+    return bool(words) and all(
+        isinstance(word, str)
+        and _ID.fullmatch(word) is not None
+        and word.lower() not in _PLACEHOLDERS
+        and "information needed" not in word.lower()
+        for word in words
+    )
 
 
 def _front_matter(text: str) -> tuple[dict[str, object], str]:
