@@ -51,7 +51,7 @@ def watched_lines(a: Checkpoint, b: Checkpoint) -> tuple[WatchedLine, ...]:
             config_a.value.get(watched.key, ABSENT),
             config_b.value.get(watched.key, ABSENT),
         )
-        (fine_a, remark_a), (fine_b, remark_b) = watched.judge(left), watched.judge(right)
+        (fine_a, remark_a), (fine_b, remark_b) = watched.evaluate(left), watched.evaluate(right)
         alike = all(any(value is neutral for neutral in watched.neutral) for value in (left, right))
         verdict = (
             "same"

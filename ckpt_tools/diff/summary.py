@@ -99,7 +99,7 @@ def _group(key: str, title: str, tensors: Sequence[Tensor], *, trains: bool | No
 def _settings(config: Document, family: Family) -> Iterator[Setting]:
     for watched in family.watched:
         value = config.value.get(watched.key, ABSENT)
-        fine, remark = watched.judge(value)
+        fine, remark = watched.evaluate(value)
         yield Setting(key=watched.key, value=value, fine=fine, remark=remark)
     for pointer in family.settings:
         key = pointer.removeprefix("/")

@@ -1,4 +1,4 @@
-"""Which of two checkpoints is the wrong one.
+"""Which of the two checkpoints is at fault for a difference.
 
 A difference is REFLOW's fault only where NORMAL has what a clean checkpoint has.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.diff.compare import compare
 from ckpt_tools.diff.model import Aspect
+from ckpt_tools.doctor.model import Note, NoteKind
 from ckpt_tools.doctor.side_by_side import setting
 from ckpt_tools.families.family import Unknown
 from ckpt_tools.strict_json.pointer import ABSENT, segments
@@ -19,61 +20,58 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.finding import Finding
     from ckpt_tools.rules.rule import Subject
 
-_OF_TRAINING = {"fields": frozenset({"CK702", "CK703"}), "teacher": frozenset({"CK301"})}
+_FIELDS, _TEACHER = frozenset({"CK702", "CK703"}), frozenset({"CK301"})
 """Rules about what only the training of a student leaves in a checkpoint."""
 
 
-def swapped(normal: Iterable[Finding], reflow: Iterable[Finding]) -> Iterator[str]:
-    """Yield the question whether the two are swapped, where NORMAL holds what only training a student leaves, and REFLOW does not."""
-    left = {
-        code: [finding for finding in normal if finding.code in codes]
-        for code, codes in _OF_TRAINING.items()
-    }
-    codes = {finding.code for finding in reflow}
-    fields = sorted({key_of(finding) for finding in left["fields"]} - {""})
-    holds = [f"reflow fields ({', '.join(fields)})"] * bool(fields) + ["a teacher"] * bool(
-        left["teacher"]
+def swapped(normal: Iterable[Finding], reflow: Iterable[Finding]) -> Iterator[Note]:
+    """Yield a note if NORMAL has traces of reflow training and REFLOW has none."""
+    codes = {finding.code for finding in normal}
+    keys = {key_of(finding) for finding in normal if finding.code in _FIELDS}
+    fields = ", ".join(sorted(keys - {""}))
+    traces = [f"reflow-training fields ({fields})"] * bool(fields) + ["teacher weights"] * bool(
+        codes & _TEACHER
     )
-    if holds and not any(codes & of for of in _OF_TRAINING.values()):
-        yield f"NORMAL holds {' and '.join(holds)}, and REFLOW does not: are they swapped?"
+    if traces and not any(finding.code in _FIELDS | _TEACHER for finding in reflow):
+        yield Note(NoteKind.SWAPPED, " and ".join(traces))
 
 
 def is_right(key: str, reflow: Subject) -> bool:
-    """Whether a clean checkpoint has what REFLOW has at this key, so that it is NORMAL which has something else."""
+    """Whether REFLOW's value at this key is a clean checkpoint's, so that NORMAL's is the odd one."""
     value, cleaning = setting(reflow.checkpoint, key), reflow.family.cleaning
     if cleaning is None:
         return False
-    judge = next((watched.judge for watched in reflow.family.watched if watched.key == key), None)
-    if judge or key in cleaning.reserved:
-        return judge(value)[0] if judge else value is ABSENT
+    evaluate = next(
+        (critical.evaluate for critical in reflow.family.watched if critical.key == key), None
+    )
+    if evaluate:
+        return evaluate(value)[0]
+    if key in cleaning.reserved:
+        return value is ABSENT
     clean = {"use_cache": True, **dict(cleaning.values)}
     return key in clean and value == clean[key]
 
 
 def lacking(reflow: Subject) -> tuple[str, ...] | None:
-    """Return the names that the loader looks for and does not find, None where nobody can tell which it looks for."""
+    """Return the names that the loader expects and REFLOW lacks, None where they are unknown."""
     expected = reflow.family.expected(reflow.checkpoint)
     if isinstance(expected, Unknown):
         return None
-    held = {tensor.name for tensor in reflow.checkpoint.tensors}
-    return tuple(name for name in expected.tensors if name not in held)
+    names = {tensor.name for tensor in reflow.checkpoint.tensors}
+    return tuple(name for name in expected.tensors if name not in names)
 
 
 def narrowed_to_normal(normal: Subject, reflow: Subject) -> bool:
-    """Whether every dtype that is not NORMAL's is the one that a normal checkpoint has there.
+    """Whether every dtype in which REFLOW differs from NORMAL is that of a clean checkpoint.
 
-    Then it is NORMAL whose file is large.
+    Then NORMAL is the one whose file is large.
     """
     expected = reflow.family.expected(reflow.checkpoint)
-    retyped = (
-        []
-        if isinstance(expected, Unknown)
-        else compare(normal.checkpoint, reflow.checkpoint, aspects={Aspect.DTYPE}).retyped
-    )
-    return not isinstance(expected, Unknown) and all(
-        (wanted := expected.tensors.get(mine.name)) and mine.dtype is wanted.normal
-        for _, mine in retyped
-    )
+    if isinstance(expected, Unknown):
+        return False
+    retyped = compare(normal.checkpoint, reflow.checkpoint, aspects={Aspect.DTYPE}).retyped
+    clean = {name: tensor.normal for name, tensor in expected.tensors.items()}
+    return all(tensor.dtype is clean.get(tensor.name) for _, tensor in retyped)
 
 
 def key_of(finding: Finding) -> str:

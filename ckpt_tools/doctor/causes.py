@@ -1,23 +1,22 @@
-"""From what the rules find in REFLOW, and what its settings have that NORMAL's do not, to causes.
+"""Causes that the files show: from the findings in REFLOW, and from settings unlike NORMAL's.
 
-What is slow or wrong because of it, and the way out.
-
-The rules decide what is wrong; here they are put in the order of what it does to a robot. What says
-nothing about speed or actions is left to `ckpt verify`.
+The rules decide what is wrong; here findings are ordered by their effect on a robot. Findings that
+affect neither speed nor actions are left to `ckpt verify`.
 """
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.doctor.attribution import is_right, key_of, lacking, narrowed_to_normal
-from ckpt_tools.doctor.model import Cause, CauseCode, Effect
+from ckpt_tools.doctor.model import Cause, CauseCode, Effect, Evidence
 from ckpt_tools.doctor.setting_causes import KEYS, of_setting
 from ckpt_tools.doctor.side_by_side import modes, setting
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.parse_rules import PARSE_RULES
+from ckpt_tools.rules.policy_config import CONFIG
 from ckpt_tools.rules.processors import POST, PRE
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.strict_json.pointer import ABSENT
 from ckpt_tools.text import count
 from ckpt_tools.text import value as shown
@@ -25,6 +24,7 @@ from ckpt_tools.text import value as shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.doctor.repairs import Repairs
     from ckpt_tools.rules.finding import Finding
     from ckpt_tools.rules.rule import Subject
@@ -33,10 +33,7 @@ EFFECTS = list(Effect)
 
 
 class _Kind(NamedTuple):
-    """What findings of a rule amount to.
-
-    `keyed` makes a cause of its own for each key of config.json.
-    """
+    """The cause that findings of a rule are. `keyed`: one cause for each key of config.json."""
 
     code: CauseCode
     effect: Effect
@@ -54,7 +51,7 @@ _SANITIZE, _PROCESSORS, _SET, _UNSET, _CONFIG, _NONE = (
 )
 _BROKEN = _Kind(CauseCode.PROCESSORS_BROKEN, Effect.BREAKS, _PROCESSORS)
 _STATISTICS = _Kind(CauseCode.STATISTICS_BROKEN, Effect.WRONG, _PROCESSORS)
-_UNNORMALISED = _Kind(CauseCode.NOT_NORMALISED, Effect.WRONG, _PROCESSORS)
+_UNNORMALIZED = _Kind(CauseCode.NOT_NORMALIZED, Effect.WRONG, _PROCESSORS)
 _MISSING = _Kind(CauseCode.WEIGHTS_MISSING, Effect.WRONG, _SANITIZE)
 _STORED = _Kind(CauseCode.STORED_DTYPES, Effect.HEAVY, _SANITIZE)
 _VALUE = _Kind(CauseCode.CONFIG_REFUSED, Effect.BREAKS, _SET, keyed=True)
@@ -76,42 +73,38 @@ _KINDS = {
     **dict.fromkeys(("CK706", "CK707", "CK709", "CK712"), _VALUE),
     "CK708": _Kind(CauseCode.USE_CACHE, Effect.BREAKS, _SET),
     **dict.fromkeys(("CK713", "CK721", "CK722", "CK732", "CK733"), _BROKEN),
-    **dict.fromkeys(("CK723", "CK724"), _UNNORMALISED),
+    **dict.fromkeys(("CK723", "CK724"), _UNNORMALIZED),
     **dict.fromkeys(("CK725", "CK726", "CK727"), _STATISTICS),
-    "CK728": _Kind(CauseCode.NOT_DENORMALISED, Effect.WRONG, _PROCESSORS),
+    "CK728": _Kind(CauseCode.NOT_DENORMALIZED, Effect.WRONG, _PROCESSORS),
     "CK729": _Kind(CauseCode.STATISTICS_DISAGREE, Effect.WRONG, _PROCESSORS),
     "CK730": _Kind(CauseCode.OTHER_STATISTICS, Effect.WRONG, _PROCESSORS),
 }
 _UNREADABLE = frozenset(rule.code for rule in PARSE_RULES)
-"""Rules that reading enforces: of weights, an index, JSON."""
+"""Rules that are checked while reading: of weights, an index, JSON."""
 
 _FIRST = ("CK701", "CK502", "CK305")
-"""Of several findings that are one cause, whose words are its sentence."""
+"""Of several findings of one cause, those that describe it best."""
 
 _NOTED = frozenset({"CK311", "CK730"})
-"""Rules that only note what between a student and its normal checkpoint is a cause."""
+"""Rules that only note what is a cause where a student differs from its normal checkpoint."""
 
 _PROCESSOR_CAUSES = (
-    *(
-        CauseCode.PROCESSORS_BROKEN,
-        CauseCode.NOT_NORMALISED,
-        CauseCode.NOT_DENORMALISED,
-        CauseCode.STATISTICS_BROKEN,
-        CauseCode.STATISTICS_DISAGREE,
-    ),
-    *(CauseCode.OTHER_MODE, CauseCode.OTHER_STATISTICS),
+    CauseCode.PROCESSORS_BROKEN,
+    CauseCode.NOT_NORMALIZED,
+    CauseCode.NOT_DENORMALIZED,
+    CauseCode.STATISTICS_BROKEN,
+    CauseCode.STATISTICS_DISAGREE,
+    CauseCode.OTHER_MODE,
+    CauseCode.OTHER_STATISTICS,
 )
 PROCESSOR_CAUSES = frozenset(_PROCESSOR_CAUSES)
-"""Causes that lie in the processors.
-
-The first of these explains the later ones, and one repair ends them all.
-"""
+"""Causes in the processors. The first of them explains the later ones; one repair ends them all."""
 
 
 def static_causes(
     findings: Iterable[Finding], normal: Subject, reflow: Subject, repairs: Repairs
 ) -> tuple[Cause, ...]:
-    """Return the causes that files tell, the worst first.
+    """Return the causes that the files show, the worst first.
 
     `findings` are those in REFLOW that NORMAL does not share.
     """
@@ -119,24 +112,19 @@ def static_causes(
     relabelled = _mode_of_config_only(normal, reflow)
     narrowed = narrowed_to_normal(normal, reflow)
     for finding in findings:
-        aside = (relabelled and "/norm_map/" in finding.subject) or (
-            narrowed and finding.code == "CK502"
+        ignored = (narrowed and finding.code == "CK502") or (
+            relabelled and finding.path in (PRE, POST) and "norm_map" in finding.subject.split("/")
         )
-        kind = None if aside else _kind_of(finding, reflow)
+        kind = None if ignored else _kind_of(finding, reflow)
         if kind:
-            groups.setdefault((kind.code, key_of(finding) if kind.keyed else ""), []).append(
-                finding
-            )
-    causes = [_cause(kind_findings, reflow, repairs) for kind_findings in groups.values()]
-    told = {key_of(finding) for members in groups.values() for finding in members}
-    causes += [
-        cause
-        for key in KEYS
-        if key not in told
-        for cause in of_setting(
-            key, setting(normal.checkpoint, key), setting(reflow.checkpoint, key), repairs
-        )
-    ]
+            key = key_of(finding) if kind.keyed else ""
+            groups.setdefault((kind.code, key), []).append(finding)
+    causes = [_cause(members, normal, reflow, repairs) for members in groups.values()]
+    explained = {key_of(finding) for members in groups.values() for finding in members}
+    for key in KEYS:
+        if key not in explained:
+            expected, actual = (setting(side.checkpoint, key) for side in (normal, reflow))
+            causes += of_setting(key, expected, actual, repairs)
     causes += _other_modes(normal, reflow, repairs)
     return in_order(_with_one_repair(_without_echoes(causes), repairs))
 
@@ -147,7 +135,7 @@ def in_order(causes: Iterable[Cause]) -> tuple[Cause, ...]:
 
 
 def _kind_of(finding: Finding, reflow: Subject) -> _Kind | None:
-    """Return what a finding amounts to, None for what neither slows a policy nor changes what it does."""
+    """Return the cause that a finding is, None for one that affects neither speed nor actions."""
     if finding.severity is Severity.NOTE and finding.code not in _NOTED:
         return None
     if finding.code in ("CK501", "CK504"):
@@ -163,21 +151,18 @@ def _kind_of(finding: Finding, reflow: Subject) -> _Kind | None:
 
 
 def _of_vlm(reflow: Subject) -> _Kind:
-    """Return what a load_vlm_weights that is not true amounts to.
-
-    LeRobot reads these as false, and refuses others.
-    """
+    """Return the cause for a load_vlm_weights that LeRobot reads as false, or rejects."""
     value = setting(reflow.checkpoint, "load_vlm_weights")
     return _KINDS["CK701"] if value is ABSENT or value in (False, None, "false") else _VALUE
 
 
 def _of_reference(finding: Finding, reflow: Subject) -> _Kind | None:
-    """Return what differs from the reference, beside what rules and causes of their own say."""
+    """Return the cause for a difference from NORMAL that no other rule and no setting covers."""
     key, cleaning = key_of(finding), reflow.family.cleaning
     if finding.severity is not Severity.ERROR or key in KEYS:
         return None
     if finding.code == "CK501":
-        # What NORMAL has under other names, or beside, is nothing that REFLOW lacks.
+        # REFLOW lacks nothing if NORMAL only has tensors under other names, or more of them.
         return None if lacking(reflow) == () else _MISSING
     if is_right(key, reflow):
         return None
@@ -193,51 +178,47 @@ def _of_reference(finding: Finding, reflow: Subject) -> _Kind | None:
     )
 
 
-def _cause(findings: list[Finding], reflow: Subject, repairs: Repairs) -> Cause:
+def _cause(findings: list[Finding], normal: Subject, reflow: Subject, repairs: Repairs) -> Cause:
     kinds = [kind for finding in findings if (kind := _kind_of(finding, reflow))]
-    # What a rule says of a value tells more than that it is not NORMAL's.
+    # A rule about a value explains more than the difference from NORMAL.
     ordered = sorted(
         findings, key=lambda finding: (finding.code not in _FIRST, finding.code == "CK504")
     )
-    effect = min((kind.effect for kind in kinds), key=EFFECTS.index)
-    because = tuple(f"{finding.code} {_place(finding)}{finding.what}" for finding in findings)
     return Cause(
         kinds[0].code,
-        effect,
-        _what(kinds[0].code, ordered, reflow),
+        min((kind.effect for kind in kinds), key=EFFECTS.index),
+        _what(kinds[0].code, ordered, normal, reflow),
         _repair(kinds[0], findings, reflow, repairs),
-        because,
+        tuple(map(_evidence, findings)),
     )
 
 
-def _place(finding: Finding) -> str:
-    place = ": ".join(part for part in (finding.path, finding.subject) if part)
-    return f"{place}: " if place else ""
+def _evidence(finding: Finding) -> Evidence:
+    parts = (finding.path, finding.subject, finding.what)
+    return Evidence(": ".join(part for part in parts if part), finding.code)
 
 
-def _what(code: CauseCode, findings: list[Finding], reflow: Subject) -> str:
-    """Return the cause as one sentence.
-
-    What is long to tell in full is in the tables, or behind the codes of its rules.
-    """
-    first = _said(findings, reflow)
+def _what(code: CauseCode, findings: list[Finding], normal: Subject, reflow: Subject) -> str:
+    """Return the cause as one sentence; details are in the tables, or behind the rules' codes."""
+    first = _first_of(findings, normal, reflow)
     if code is CauseCode.OTHER_STATISTICS:
-        return f"{len(findings)} statistics are not NORMAL's, but of another dataset: {findings[0].subject} first"
+        return f"{count(len(findings), 'statistic')} not NORMAL's but another dataset's, the first {findings[0].subject}"
     if code is CauseCode.REFLOW_FIELDS:
-        return f"config.json has {', '.join(sorted({key_of(finding) for finding in findings}))}, fields of training: stock LeRobot refuses it"
+        fields = ", ".join(sorted({key_of(finding) for finding in findings}))
+        return f"config.json has reflow-training fields ({fields}): stock LeRobot rejects it"
     if code is CauseCode.UNEXPECTED_TENSORS:
-        return f"{first}, so this costs bytes and loading, not steps"
+        return f"{first}; the file is larger and loads more slowly, inference is unaffected"
     if code is CauseCode.STORED_DTYPES:
-        return f"{first}; what runs is decided by load_vlm_weights, so this costs bytes and loading, not steps"
+        return f"{first}; load_vlm_weights decides the dtypes at run time, so the file is larger and loads more slowly, but inference is unaffected"
     return {
-        CauseCode.TEACHER_INSIDE: f"the teacher is still in the file: {first}",
+        CauseCode.TEACHER_INSIDE: f"the file still contains the teacher: {first}",
         CauseCode.STATISTICS_DISAGREE: f"the two processors disagree: {first}",
         CauseCode.UNREADABLE: f"{findings[0].path or 'it'} cannot be read: {first}",
     }.get(code, first)
 
 
-def _said(findings: list[Finding], reflow: Subject) -> str:
-    """Return the words of the first finding, with the key that they are about, and how many others say the same of other places."""
+def _first_of(findings: list[Finding], normal: Subject, reflow: Subject) -> str:
+    """Return the first finding in words, and how many others of its rule there are."""
     first = findings[0]
     alike, names = sum(finding.code == first.code for finding in findings), lacking(reflow)
     if (
@@ -247,76 +228,90 @@ def _said(findings: list[Finding], reflow: Subject) -> str:
         and {finding.code for finding in findings} <= {"CK305", "CK501"}
     ):
         return f"{count(len(names), 'tensor')} missing ({reflow.family.parts(names)}): {reflow.family.missing}"
-    key = f"{key_of(first)} ".lstrip()
-    others = f" (and {count(alike - 1, 'finding')} more of the kind)" if alike > 1 else ""
-    return f"{key}{first.what.replace('the reference', 'NORMAL')}{others}"
+    others = f" (and {count(alike - 1, 'more finding')} of this rule)" if alike > 1 else ""
+    key = key_of(first)
+    if first.code == "CK504":
+        values = (shown(_stored(side.checkpoint, key)) for side in (reflow, normal))
+        return f"{key} is {', and '.join(values)} in NORMAL{others}"
+    return f"{key} {first.what}{others}".lstrip()
 
 
-def _repair(kind: _Kind, findings: list[Finding], reflow: Subject, repairs: Repairs) -> str:
-    key = key_of(findings[0])
-    if kind.code is CauseCode.WEIGHTS_MISSING and not any(
-        "sanitize" in finding.next and finding.code != "CK501" for finding in findings
-    ):
-        renamed = findings[0].next.startswith("ckpt rename")
-        return (
-            "give them the names that NORMAL has: `ckpt rename --help` shows how"
-            if renamed
-            else findings[0].next
-        )
+def _stored(checkpoint: Checkpoint, key: str) -> object:
+    config = checkpoint.document(CONFIG)
+    return config.value.get(key, ABSENT) if config else ABSENT
+
+
+def _repair(kind: _Kind, findings: list[Finding], reflow: Subject, repairs: Repairs) -> Remedy:
+    key, cleaning = key_of(findings[0]), reflow.family.cleaning
+    if kind.code is CauseCode.WEIGHTS_MISSING:
+        suggested = {finding.remedy.argv[:2] for finding in findings}
+        if ("ckpt", "sanitize") not in suggested:
+            return (
+                Remedy(text="give the tensors NORMAL's names: see `ckpt rename --help`")
+                if ("ckpt", "rename") in suggested
+                else Remedy(text=findings[0].next)
+            )
     if (
         key == "type"
-        and reflow.family.cleaning
-        and setting(reflow.checkpoint, key) not in (ABSENT, *reflow.family.cleaning.types)
+        and cleaning
+        and setting(reflow.checkpoint, key) not in (ABSENT, *cleaning.types)
     ):
-        # Another policy's config is nothing that sanitize relabels.
-        return repairs.set(key, dict(reflow.family.cleaning.values)[key])
+        # sanitize does not relabel another policy's config.
+        return repairs.set(key, dict(cleaning.values)[key])
     if kind.code is CauseCode.OTHER_MODEL:
-        return f"config.json and weights belong to two models: `ckpt config {shlex.quote(repairs.reflow)} diff {shlex.quote(repairs.normal)}` shows where"
+        return Remedy(
+            text=f"config.json and the weights belong to different models; `{repairs.compare_configs()}` shows the differences"
+        )
     if kind.code is CauseCode.UNEXPECTED_TENSORS:
-        return "drop them with `ckpt strip` if they mean nothing; if they do, config.json is the wrong one"
-    if kind.repair == _SET:
-        fixed = {
-            CauseCode.VLM_BUILT_IN_F32: ("load_vlm_weights", True),
-            CauseCode.USE_CACHE: ("use_cache", True),
-        }.get(kind.code)
-        return repairs.set(*fixed) if fixed else repairs.as_normal(key)
-    makers: dict[str, Callable[[], str]] = {
+        return Remedy(
+            text="remove them with `ckpt strip` if they are not needed; otherwise config.json is the wrong one"
+        )
+    if kind.code in _CORRECT:
+        return repairs.set(*_CORRECT[kind.code])
+    makers: dict[str, Callable[[], Remedy]] = {
         _SANITIZE: repairs.sanitize,
         _PROCESSORS: repairs.processors,
+        _SET: lambda: repairs.as_normal(key),
         _UNSET: lambda: repairs.set(key, ABSENT),
-        _CONFIG: lambda: repairs.copy("config.json"),
+        _CONFIG: lambda: repairs.copy(CONFIG),
+        _NONE: lambda: Remedy(text=findings[0].next),
     }
-    return makers[kind.repair]() if kind.repair in makers else findings[0].next
+    return makers[kind.repair]()
+
+
+_CORRECT = {
+    CauseCode.VLM_BUILT_IN_F32: ("load_vlm_weights", True),
+    CauseCode.USE_CACHE: ("use_cache", True),
+}
+"""Settings that have one correct value, whatever NORMAL's is."""
 
 
 def _other_modes(normal: Subject, reflow: Subject, repairs: Repairs) -> Iterator[Cause]:
-    """Yield one cause where the processors normalise in another way than NORMAL's."""
-    because = []
-    for path in (PRE, POST):
-        theirs, mine = modes(normal, path), modes(reflow, path)
-        because += [
-            f"{path}: {kind} is {mine[kind]}, and {theirs[kind]} in NORMAL"
-            for kind in theirs.keys() & mine.keys()
-            if theirs[kind] != mine[kind]
-        ]
-    if because:
-        what = f"normalises in another way than NORMAL: {because[0].partition(': ')[2]}"
+    """Yield a cause for processors that normalize unlike NORMAL's, and one for such a config."""
+    differing = sorted(
+        (path, f"{kind} is {mode}, and {expected[kind]} in NORMAL")
+        for path in (PRE, POST)
+        for expected in (modes(normal, path),)
+        for kind, mode in modes(reflow, path).items()
+        if expected.get(kind, mode) != mode
+    )
+    if differing:
         yield Cause(
-            CauseCode.OTHER_MODE, Effect.WRONG, what, repairs.processors(), tuple(sorted(because))
+            CauseCode.OTHER_MODE,
+            Effect.WRONG,
+            f"the normalization differs from NORMAL's: {differing[0][1]}",
+            repairs.processors(),
+            tuple(Evidence(f"{path}: {text}") for path, text in differing),
         )
-    wanted, got = (setting(side.checkpoint, "normalization_mapping") for side in (normal, reflow))
-    if ABSENT not in (wanted, got) and wanted != got:
-        said = f"config.json: normalization_mapping is {shown(got)}, and {shown(wanted)} in NORMAL"
-        yield Cause(
-            CauseCode.CONFIG_DIFFERS, Effect.WRONG, said, repairs.as_normal("normalization_mapping")
-        )
+    key = "normalization_mapping"
+    expected, actual = (setting(side.checkpoint, key) for side in (normal, reflow))
+    if ABSENT not in (expected, actual) and expected != actual:
+        what = f"config.json: {key} is {shown(actual)}, and {shown(expected)} in NORMAL"
+        yield Cause(CauseCode.CONFIG_DIFFERS, Effect.WRONG, what, repairs.as_normal(key))
 
 
 def _mode_of_config_only(normal: Subject, reflow: Subject) -> bool:
-    """Whether only config.json says another mode than NORMAL.
-
-    The processors, which are what LeRobot follows, are in order.
-    """
+    """Whether only config.json has another mode than NORMAL; LeRobot follows the processors."""
     mapping = (setting(side.checkpoint, "normalization_mapping") for side in (normal, reflow))
     return len({shown(value) for value in mapping if value is not ABSENT}) > 1 and all(
         modes(normal, path) == modes(reflow, path) for path in (PRE, POST)
@@ -324,7 +319,7 @@ def _mode_of_config_only(normal: Subject, reflow: Subject) -> bool:
 
 
 def _without_echoes(causes: list[Cause]) -> list[Cause]:
-    """Leave out what an earlier cause in the processors explains; its evidence moves there."""
+    """Remove what an earlier cause in the processors explains; its evidence moves there."""
     found = {cause.code: cause for cause in causes if cause.code in PROCESSOR_CAUSES}
     first = next((found[code] for code in _PROCESSOR_CAUSES if code in found), None)
     if first is None:
@@ -334,11 +329,9 @@ def _without_echoes(causes: list[Cause]) -> list[Cause]:
         for cause in found.values()
         if cause is not first and cause.code in (CauseCode.OTHER_STATISTICS, CauseCode.OTHER_MODE)
     ]
-    merged = first._replace(
-        because=(*first.because, *(line for echo in echoes for line in echo.because))
-    )
+    evidence = (*first.because, *(fact for echo in echoes for fact in echo.because))
     return [
-        merged if cause is first else cause
+        cause._replace(because=evidence) if cause is first else cause
         for cause in causes
         if not any(cause is echo for echo in echoes)
     ]
@@ -346,11 +339,11 @@ def _without_echoes(causes: list[Cause]) -> list[Cause]:
 
 def _with_one_repair(causes: list[Cause], repairs: Repairs) -> list[Cause]:
     """Let sanitize, where it is needed anyway, set what it sets."""
-    if not any(cause.repair == repairs.sanitize() for cause in causes):
-        return causes
+    sanitize = repairs.sanitize()
     return [
-        cause._replace(repair=repairs.sanitize())
+        cause._replace(repair=sanitize)
         if cause.code is CauseCode.VLM_BUILT_IN_F32
+        and any(other.repair == sanitize for other in causes)
         else cause
         for cause in causes
     ]

@@ -1,8 +1,8 @@
-"""From the figures of the live part to causes, and to what they say of the causes that the files told. Numbers in, sentences out.
+"""Causes that the live comparison shows, and what it adds to those that the files show.
 
-Distances are in normalised units: under MEAN_STD, 1 is a standard deviation of the dataset's
-actions. A time counts as longer when the whole interval of its ratio lies above a limit, not when a
-median does.
+Distances are in normalized units: under MEAN_STD, 1 is a standard deviation of the dataset's
+actions. A time counts as longer when the whole interval of its ratio is above a limit, not when a
+median is.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.doctor.causes import PROCESSOR_CAUSES, in_order
-from ckpt_tools.doctor.model import Cause, CauseCode, Effect
+from ckpt_tools.doctor.model import Cause, CauseCode, Effect, Side
 from ckpt_tools.doctor.statistics import not_finite, out_of
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.text import count
 
 if TYPE_CHECKING:
@@ -39,113 +40,122 @@ _EXPLAINING = frozenset({Effect.BREAKS, Effect.WRONG})
 
 
 class Observed(NamedTuple):
-    """The live part as the judges of this module look at it.
+    """What the functions of this module evaluate.
 
-    Figures, where actions can be expected, what the files told, what repairs.
+    `limits` is the range of expected actions by dimension, `causes` what is known so far.
     """
 
     live: Live
     limits: tuple[tuple[float, float], ...]
-    told: tuple[Cause, ...]
+    causes: tuple[Cause, ...]
     repairs: Repairs
 
 
-def with_measurements(seen: Observed) -> tuple[Cause, ...]:
-    """Return the causes of the files, with what was measured of them, and those that only a measurement shows; the worst first."""
-    judges = (_finite, _processors, _few_steps, _range, _many_steps, _apart, _speed, _environment)
-    told = list(seen.told)
-    for judge in judges:
-        told = _merged(told, judge(seen._replace(told=tuple(told))))
-    return in_order(told)
+class Measured(NamedTuple):
+    """What was measured of a cause that is known already."""
+
+    code: CauseCode
+    text: str
 
 
-def _merged(told: list[Cause], found: Iterator[Cause]) -> list[Cause]:
-    """Put what was measured to the cause of the same code where there is one."""
-    result = list(told)
-    for cause in found:
-        place = next((at for at, one in enumerate(result) if one.code is cause.code), None)
-        if place is None:
-            result.append(cause)
-        else:
-            words = "; ".join(part for part in (result[place].measured, cause.measured) if part)
-            result[place] = result[place]._replace(
-                measured=words, repair=cause.repair or result[place].repair
-            )
-    return result
+def with_measurements(observed: Observed) -> tuple[Cause, ...]:
+    """Return the causes that files and measurements show, the worst first."""
+    for evaluate in (
+        _finite,
+        _processors,
+        _few_steps,
+        _range,
+        _many_steps,
+        _apart,
+        _speed,
+        _environment,
+    ):
+        for found in tuple(evaluate(observed)):
+            observed = observed._replace(causes=_merged(observed.causes, found))
+    return in_order(observed.causes)
 
 
-def _explained(seen: Observed) -> CauseCode | None:
-    """Return the first known cause that lies in the processors."""
-    return next((cause.code for cause in seen.told if cause.code in PROCESSOR_CAUSES), None)
-
-
-def _finite(seen: Observed) -> Iterator[Cause]:
-    share, theirs = (
-        not_finite(side.actions[side.num_steps])
-        for side in (seen.live.measurement.reflow, seen.live.measurement.normal)
+def _merged(causes: tuple[Cause, ...], found: Cause | Measured) -> tuple[Cause, ...]:
+    """Add a cause, or what was measured to the cause of the same code where there is one."""
+    known = next((cause for cause in causes if cause.code is found.code), None)
+    if known is None:
+        return causes if isinstance(found, Measured) else (*causes, found)
+    text, repair = (
+        (found.text, known.repair)
+        if isinstance(found, Measured)
+        else (found.measured, found.repair)
     )
-    if share > theirs:
-        said = f"{share:.0%} of the action values are NaN or infinite"
-        code = _explained(seen)
-        if code:
-            yield Cause(code, Effect.WRONG, "", "", measured=said)
-        else:
-            yield Cause(
-                CauseCode.ACTIONS_NOT_FINITE,
-                Effect.WRONG,
-                said,
-                seen.repairs.values(),
-                measured=f"{theirs:.0%} in NORMAL",
-            )
+    merged = known._replace(
+        measured="; ".join(part for part in (known.measured, text) if part), repair=repair
+    )
+    return tuple(merged if cause is known else cause for cause in causes)
 
 
-def _processors(seen: Observed) -> Iterator[Cause]:
-    """Hold REFLOW's weights between NORMAL's processors: what then goes away was theirs."""
-    live, code = seen.live, _explained(seen)
+def _explained(observed: Observed) -> CauseCode | None:
+    """Return the first known cause in the processors."""
+    return next((cause.code for cause in observed.causes if cause.code in PROCESSOR_CAUSES), None)
+
+
+def _finite(observed: Observed) -> Iterator[Cause | Measured]:
+    measurement = observed.live.measurement
+    share, normal_share = (
+        not_finite(policy.actions[policy.num_steps])
+        for policy in (measurement.reflow, measurement.normal)
+    )
+    if share <= normal_share:
+        return
+    text = f"{share:.0%} of the action values are NaN or infinite"
+    if code := _explained(observed):
+        yield Measured(code, text)
+    else:
+        yield Cause(
+            CauseCode.ACTIONS_NOT_FINITE,
+            Effect.WRONG,
+            text,
+            observed.repairs.earlier_checkpoint(),
+            measured=f"{normal_share:.0%} in NORMAL",
+        )
+
+
+def _processors(observed: Observed) -> Iterator[Cause | Measured]:
+    """Evaluate REFLOW's weights with NORMAL's processors: what disappears is due to its own."""
+    live, code = observed.live, _explained(observed)
     if live.apart_crossed is None:
         return
-    said = f"actions are {live.apart:.3g} from NORMAL's, and {live.apart_crossed:.3g} with NORMAL's processors around the same weights"
+    text = f"the actions are {live.apart:.3g} from NORMAL's, and {live.apart_crossed:.3g} with NORMAL's processors around the same weights"
     if code:
-        yield Cause(code, Effect.WRONG, "", "", measured=said)
+        yield Measured(code, text)
     elif live.apart > FAR and live.apart_crossed < live.apart / 2:
-        what = "the processors make the difference, though their files tell none"
-        yield Cause(
-            CauseCode.OTHER_STATISTICS, Effect.WRONG, what, seen.repairs.processors(), measured=said
-        )
+        what = "the processors cause the difference, although their files do not show how"
+        repair = observed.repairs.processors()
+        yield Cause(CauseCode.OTHER_STATISTICS, Effect.WRONG, what, repair, measured=text)
 
 
-def _range(seen: Observed) -> Iterator[Cause]:
-    live = seen.live.measurement
-    share, theirs = (
-        out_of(side.actions[side.num_steps], seen.limits) for side in (live.reflow, live.normal)
+def _range(observed: Observed) -> Iterator[Cause | Measured]:
+    measurement = observed.live.measurement
+    share, normal_share = (
+        out_of(policy.actions[policy.num_steps], observed.limits)
+        for policy in (measurement.reflow, measurement.normal)
     )
-    if share <= OUT or theirs > OUT:
+    if share <= OUT or normal_share > OUT:
         return
-    said = f"{share:.0%} of the action values lie far outside the dataset's, and {theirs:.0%} of NORMAL's"
-    code = _explained(seen) or _too_few(seen)
-    if code:
-        yield Cause(code, Effect.WRONG, "", "", measured=said)
+    text = f"{share:.0%} of the action values are far outside the dataset's range, and {normal_share:.0%} of NORMAL's"
+    if code := _explained(observed) or _too_few(observed):
+        yield Measured(code, text)
     else:
-        what = f"acts where no demonstration went: {said}"
-        yield Cause(
-            CauseCode.ACTIONS_OUT_OF_RANGE,
-            Effect.WRONG,
-            what,
-            "train it again: nothing in the files explains it",
-        )
+        repair = Remedy(text="train it again: nothing in the files explains this")
+        yield Cause(CauseCode.ACTIONS_OUT_OF_RANGE, Effect.WRONG, text, repair)
 
 
-def _too_few(seen: Observed) -> CauseCode | None:
-    """Return the cause that REFLOW takes too few steps, where that was found and with more of them its actions lie where the dataset's do."""
-    side, known = (
-        seen.live.measurement.reflow,
-        any(cause.code is CauseCode.TOO_FEW_STEPS for cause in seen.told),
-    )
+def _too_few(observed: Observed) -> CauseCode | None:
+    """Return TOO_FEW_STEPS if that was found and more steps bring the actions into the range."""
+    policy = observed.live.measurement.reflow
     within = any(
-        out_of(actions, seen.limits) <= OUT
-        for steps, actions in side.actions.items()
-        if steps > side.num_steps
+        out_of(actions, observed.limits) <= OUT
+        for steps, actions in policy.actions.items()
+        if steps > policy.num_steps
     )
+    known = any(cause.code is CauseCode.TOO_FEW_STEPS for cause in observed.causes)
     return CauseCode.TOO_FEW_STEPS if known and within else None
 
 
@@ -153,97 +163,83 @@ def _row(live: Live, steps: int) -> StepsRow:
     return next(row for row in live.sweep if row.steps == steps)
 
 
-def _few_steps(seen: Observed) -> Iterator[Cause]:
-    """Judge a student that takes fewer steps than its paths are straight for.
+def _few_steps(observed: Observed) -> Iterator[Cause]:
+    """Find a student that takes fewer steps than its paths are straight for.
 
-    On drawn observations only actions that become NORMAL's say so.
+    On synthetic observations, only actions that become NORMAL's show it.
     """
-    live, own = seen.live, _row(seen.live, seen.live.steps)
+    live, own = observed.live, _row(observed.live, observed.live.steps)
     more = [row for row in live.sweep if row.steps > own.steps and row.apart < own.apart / 2]
     best = min((row.apart for row in more), default=own.apart)
     if not more or own.apart <= 2 * STRAIGHT or (live.measurement.synthetic and best > STRAIGHT):
         return
     row = next(row for row in more if row.apart <= best + STRAIGHT / 2)
-    what = f"num_steps is {own.steps}: its actions are {own.apart:.3g} from NORMAL's, and {row.apart:.3g} at {row.steps}"
-    yield Cause(
-        CauseCode.TOO_FEW_STEPS, Effect.WRONG, what, seen.repairs.set("num_steps", row.steps)
-    )
+    what = f"num_steps is {own.steps}: the actions are {own.apart:.3g} from NORMAL's, and {row.apart:.3g} at {row.steps}"
+    repair = observed.repairs.set("num_steps", row.steps)
+    yield Cause(CauseCode.TOO_FEW_STEPS, Effect.WRONG, what, repair)
 
 
-def _many_steps(seen: Observed) -> Iterator[Cause]:
-    """Judge a student that takes more steps than it needs."""
-    live, own = seen.live, _row(seen.live, seen.live.steps)
+def _many_steps(observed: Observed) -> Iterator[Cause]:
+    """Find a student that takes more steps than it needs."""
+    live, own = observed.live, _row(observed.live, observed.live.steps)
     fewer = next(
-        (row for row in live.sweep if row.steps < own.steps and _suffices(seen, row, own)), None
+        (row for row in live.sweep if row.steps < own.steps and _suffices(observed, row, own)), None
     )
-    if fewer is None:
+    if fewer is None or own.reflow.low <= FASTER * fewer.reflow.high:
         return
-    side = live.measurement.reflow
     gain = own.reflow.median / fewer.reflow.median
-    if own.reflow.low <= FASTER * fewer.reflow.high:
-        return
-    how = f"{fewer.apart:.3g} from NORMAL's actions, {own.apart:.3g} at {own.steps}"
-    what = f"num_steps is {side.num_steps}: with {fewer.steps} it acts as well, {gain:.2g} times as fast"
     yield Cause(
         CauseCode.NUM_STEPS,
         Effect.SLOW,
-        what,
-        seen.repairs.set("num_steps", fewer.steps),
-        measured=f"at {count(fewer.steps, 'step')} {how}",
+        f"num_steps is {live.measurement.reflow.num_steps}: with {fewer.steps} it acts as well, {gain:.2g} times as fast",
+        observed.repairs.set("num_steps", fewer.steps),
+        measured=f"at {count(fewer.steps, 'step')} {fewer.apart:.3g} from NORMAL's actions, {own.apart:.3g} at {own.steps}",
     )
 
 
-def _suffices(seen: Observed, row: StepsRow, own: StepsRow) -> bool:
+def _suffices(observed: Observed, row: StepsRow, own: StepsRow) -> bool:
     """Whether fewer steps lose nothing: the same actions, or actions as near NORMAL's."""
-    side = seen.live.measurement.reflow
-    straight = (
-        own.straight_reflow + row.straight_reflow
-        if side.num_steps != max(seen.live.measurement.sweep)
-        else row.straight_reflow
-    )
+    measurement = observed.live.measurement
+    straight = row.straight_reflow
+    if measurement.reflow.num_steps != max(measurement.sweep):
+        straight += own.straight_reflow
     return straight <= STRAIGHT or (own.apart <= FAR and row.apart <= own.apart + STRAIGHT / 2)
 
 
-def _apart(seen: Observed) -> Iterator[Cause]:
-    """Judge actions that are not NORMAL's and that nothing explains.
+def _apart(observed: Observed) -> Iterator[Cause]:
+    """Find actions that are not NORMAL's and that nothing explains.
 
-    On drawn observations neither policy knows what to do, so there they say nothing.
+    Synthetic observations show nothing here: neither policy was trained for them.
     """
-    live = seen.live
-    explained = any(cause.effect in _EXPLAINING for cause in seen.told)
+    live = observed.live
+    explained = any(cause.effect in _EXPLAINING for cause in observed.causes)
     if live.apart > FAR and not explained and not live.measurement.synthetic:
-        what = f"its actions are {live.apart:.3g} from NORMAL's on the same observations and noise, and nothing in the files explains it"
-        after = (
-            "if NORMAL is its teacher, train it longer; if it is not, compare it with its teacher"
+        what = f"the actions are {live.apart:.3g} from NORMAL's for the same observations and noise, and nothing in the files explains it"
+        repair = Remedy(
+            text="if NORMAL is its teacher, train it longer; otherwise compare it with its teacher"
         )
-        yield Cause(CauseCode.ACTIONS_DIFFER, Effect.WRONG, what, after)
+        yield Cause(CauseCode.ACTIONS_DIFFER, Effect.WRONG, what, repair)
 
 
-def _speed(seen: Observed) -> Iterator[Cause]:
-    """Compare both at REFLOW's number of steps.
-
-    Slower is what is slower at every number of steps.
-    """
-    live = seen.live
+def _speed(observed: Observed) -> Iterator[Cause | Measured]:
+    """Compare the times at REFLOW's number of steps. Slower: at every number of steps."""
+    live = observed.live
     row = _row(live, live.steps)
-    codes = [cause.code for cause in seen.told if cause.code in _TIMED]
+    codes = [cause.code for cause in observed.causes if cause.code in _TIMED]
     slower = row.ratio.low > SLOWER and all(one.ratio.median > SLOWER for one in live.sweep)
     worst = max(live.parts, key=lambda part: part.reflow.median - part.normal.median)
-    said = f"a chunk of {count(row.steps, 'step')} takes {times(row.ratio)} as long as NORMAL's, {_of_part(worst)}"
+    text = f"a chunk of {count(row.steps, 'step')} takes {times(row.ratio)} as long as NORMAL's, {_of_part(worst)}"
     if codes:
         measured = (
-            said
+            text
             if slower
             else f"no slower here: a chunk takes {times(row.ratio)} as long as NORMAL's"
         )
-        yield from (Cause(code, Effect.SLOW, "", "", measured=measured) for code in codes)
+        yield from (Measured(code, measured) for code in codes)
     elif slower:
-        yield Cause(
-            CauseCode.SLOWER,
-            Effect.SLOW,
-            f"{said}, and nothing in the files explains it",
-            "compare the dtypes that both run in, and what else the machine does",
-        )
+        repair = Remedy(text="compare the dtypes at run time, and the other load on the machine")
+        what = f"{text}, and nothing in the files explains it"
+        yield Cause(CauseCode.SLOWER, Effect.SLOW, what, repair)
 
 
 def _of_part(part: PartRow) -> str:
@@ -255,35 +251,26 @@ def times(ratio: Interval) -> str:
     return f"{ratio.median:.3g} times ({ratio.low:.3g} to {ratio.high:.3g})"
 
 
-def _environment(seen: Observed) -> Iterator[Cause]:
-    rollout, found = seen.live.measurement.environment, seen.live.environment
-    if (
-        rollout
-        and rollout.problem.startswith("REFLOW")
-        and not any(cause.effect in _EXPLAINING for cause in seen.told)
-    ):
-        yield Cause(
-            CauseCode.CANNOT_ACT,
-            Effect.WRONG,
-            rollout.problem,
-            "look at its actions (--plot): NORMAL's were taken",
-        )
-    if found is None:
+def _environment(observed: Observed) -> Iterator[Cause]:
+    rollout, figures = observed.live.measurement.environment, observed.live.environment
+    explained = any(cause.effect in _EXPLAINING for cause in observed.causes)
+    if rollout and rollout.failed is Side.REFLOW and not explained:
+        repair = Remedy(text="plot its actions (--plot): the environment accepted NORMAL's")
+        yield Cause(CauseCode.CANNOT_ACT, Effect.WRONG, rollout.problem, repair)
+    if figures is None:
         return
-    theirs, share, ratio = found
+    normal_share, share, ratio = figures
     if ratio.low > STEP_SLOWER:
-        what = f"step() takes {times(ratio)} as long under REFLOW's actions: they are hard for the simulation"
-        yield Cause(
-            CauseCode.ENVIRONMENT_SLOWED,
-            Effect.SLOW,
-            what,
-            "look at the actions first (--plot); a simulation is slow where they make bodies collide or jump",
+        what = (
+            f"step() takes {times(ratio)} as long with REFLOW's actions: they are hard to simulate"
         )
+        repair = Remedy(
+            text="plot the actions first (--plot); a simulation is slow where bodies collide or jump"
+        )
+        yield Cause(CauseCode.ENVIRONMENT_SLOWED, Effect.SLOW, what, repair)
     if share >= SHARE:
-        what = f"it is the environment: step() takes {share:.0%} of the time, {theirs:.0%} under NORMAL"
-        yield Cause(
-            CauseCode.ENVIRONMENT_SLOW,
-            Effect.SLOW,
-            what,
-            "make the simulation faster: fewer cameras, smaller pictures, no rendering, or several environments at once",
+        what = f"the environment's step() takes {share:.0%} of the time, and {normal_share:.0%} with NORMAL"
+        repair = Remedy(
+            text="make the simulation faster: fewer cameras, smaller images, no rendering, or several environments at once"
         )
+        yield Cause(CauseCode.ENVIRONMENT_SLOW, Effect.SLOW, what, repair)

@@ -1,6 +1,7 @@
-"""Why a student is slow or acts wrongly: causes, what was measured, and what it amounts to.
+"""The records of a diagnosis: causes, measurements, and the outcome.
 
-Nothing here measures or judges.
+Nothing here measures or judges. Decisions are taken by codes, kinds and sides; the sentences beside
+them are for people only.
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ckpt_tools.checkpoint.model import Checkpoint
+    from ckpt_tools.rules.remedy import Remedy
 
 type Chunks = tuple[tuple[tuple[float, ...], ...], ...]
-"""Actions for the robot.
+"""Actions for the robot: observations x steps of the chunk x dimensions, NaN where not finite."""
 
-Observations x steps of the chunk x dimensions, NaN where they are not finite.
-"""
+
+class Side(StrEnum):
+    """One of the two checkpoints; the values are the keys of the probe protocol."""
+
+    NORMAL = "normal"
+    REFLOW = "reflow"
 
 
 class Effect(StrEnum):
@@ -33,7 +39,7 @@ class Effect(StrEnum):
 
 
 class CauseCode(StrEnum):
-    """Every cause there is. The words are permanent: scripts read them."""
+    """The code of a cause. The values are permanent: scripts read them."""
 
     UNREADABLE = "unreadable"
     REFLOW_FIELDS = "reflow-fields"
@@ -47,8 +53,8 @@ class CauseCode(StrEnum):
     WEIGHTS_MISSING = "weights-missing"
     WEIGHTS_NOT_FINITE = "weights-not-finite"
     ACTIONS_NOT_FINITE = "actions-not-finite"
-    NOT_NORMALISED = "not-normalised"
-    NOT_DENORMALISED = "not-denormalised"
+    NOT_NORMALIZED = "not-normalised"
+    NOT_DENORMALIZED = "not-denormalised"
     STATISTICS_BROKEN = "statistics-broken"
     STATISTICS_DISAGREE = "statistics-disagree"
     OTHER_STATISTICS = "other-statistics"
@@ -71,18 +77,93 @@ class CauseCode(StrEnum):
     STORED_DTYPES = "stored-dtypes"
 
 
-class Cause(NamedTuple):
-    """One reason: what is so, what shows it (`because`), and the command or sentence that ends it.
+class Evidence(NamedTuple):
+    """One fact that shows a cause: a finding with the code of its rule, or an observation without."""
 
-    `measured` says what the live part found of it.
+    text: str
+    code: str = ""
+
+    def __str__(self) -> str:
+        """Return the fact as one line, the code first."""
+        return f"{self.code} {self.text}" if self.code else self.text
+
+
+class Cause(NamedTuple):
+    """One reason why REFLOW is slow or acts wrongly.
+
+    `repair` is a command that ends it, or advice without one (no `argv`). `measured` is what the
+    live comparison showed of it.
     """
 
     code: CauseCode
     effect: Effect
     what: str
-    repair: str
-    because: tuple[str, ...] = ()
+    repair: Remedy
+    because: tuple[Evidence, ...] = ()
     measured: str = ""
+
+
+class ProblemKind(StrEnum):
+    """Why a checkpoint could not be measured; the values are those of the probe protocol."""
+
+    DOES_NOT_LOAD = "does-not-load"
+    NOT_FINITE = "not-finite"
+    CANNOT_ACT = "cannot-act"
+
+
+class Problem(NamedTuple):
+    """Why one of the two could not be measured: the kind, and the probe's sentence."""
+
+    side: Side
+    kind: ProblemKind
+    text: str
+
+
+class NoteKind(StrEnum):
+    """What a note is about."""
+
+    SWAPPED = "swapped"
+    NOT_MEASURED = "not measured"
+    OTHER_FINDINGS = "other findings"
+    SHARED_FINDINGS = "shared findings"
+    SYNTHETIC = "synthetic observations"
+    ROLLOUT_ENDED = "rollout ended"
+    ON_THE_HUB = "on the Hub"
+
+
+class Note(NamedTuple):
+    """Additional information: `text` is a name or a message, `number` counts findings.
+
+    `command` is for a shell.
+    """
+
+    kind: NoteKind
+    text: str = ""
+    number: int = 0
+    command: str = ""
+
+
+class Skip(StrEnum):
+    """Why there is no live comparison."""
+
+    NOT_REQUESTED = "not requested"
+    UNREADABLE = "unreadable"
+    RUNS_CODE = "runs code"
+    ON_THE_HUB = "on the Hub"
+    NO_PROBE = "no probe"
+    PROBE_FAILED = "probe failed"
+    NORMAL_FAILED = "NORMAL failed"
+
+
+FAILED = frozenset({Skip.RUNS_CODE, Skip.PROBE_FAILED, Skip.NORMAL_FAILED})
+"""Reasons that make an otherwise clean diagnosis incomplete, instead of just files only."""
+
+
+class Skipped(NamedTuple):
+    """Why there is no live comparison: the reason, and a name or a message."""
+
+    reason: Skip
+    text: str = ""
 
 
 class SettingPair(NamedTuple):
@@ -141,8 +222,8 @@ class Seconds(NamedTuple):
         return sum(self)
 
 
-class Side(NamedTuple):
-    """One policy, measured: chunks and times by number of Euler steps."""
+class MeasuredPolicy(NamedTuple):
+    """One measured policy: chunks and times by number of Euler steps."""
 
     num_steps: int
     chunk_size: int
@@ -155,42 +236,39 @@ class Side(NamedTuple):
 class EnvironmentTimes(NamedTuple):
     """Seconds of each step in an environment: waiting for the policy, and in `step()`.
 
-    `problem` says what ended it early.
+    `problem` is what ended the rollout early, `failed` the side whose turn it was.
     """
 
     kind: str
     problem: str
     infer: tuple[tuple[float, ...], tuple[float, ...]]
     step: tuple[tuple[float, ...], tuple[float, ...]]
+    failed: Side | None = None
 
 
 class Measurement(NamedTuple):
-    """What the probe measured of both.
+    """What the probe measured.
 
-    `crossed` are the chunks of REFLOW's weights between NORMAL's processors, None where they do not
-    fit.
+    `what` describes the observations; `synthetic`: drawn from statistics, not recorded. `crossed`
+    are the chunks of REFLOW's weights with NORMAL's processors, None where they do not fit.
     """
 
     device: str
     threads: int
     what: str
     rows: int
-    normal: Side
-    reflow: Side
+    normal: MeasuredPolicy
+    reflow: MeasuredPolicy
     crossed: Chunks | None
     not_crossed: str = ""
     environment: EnvironmentTimes | None = None
     action_statistics: Mapping[str, tuple[float, ...]] | None = None
+    synthetic: bool = False
 
     @property
     def sweep(self) -> tuple[int, ...]:
-        """The numbers of steps that both were asked for, ascending."""
+        """The numbers of steps at which both were measured, ascending."""
         return tuple(sorted(self.normal.actions))
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether the observations were drawn, not seen."""
-        return "synthetic" in self.what
 
 
 class StepsRow(NamedTuple):
@@ -253,10 +331,7 @@ class Live(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """The outcome.
-
-    `not_live` says why there is no live part, and `failed` whether there should have been one.
-    """
+    """The outcome. `skipped` is why there is no live comparison, None where there is one."""
 
     normal: Checkpoint
     reflow: Checkpoint | None
@@ -264,7 +339,11 @@ class Diagnosis(NamedTuple):
     settings: tuple[SettingPair, ...]
     statistics: tuple[StatisticPair, ...]
     causes: tuple[Cause, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     live: Live | None
-    not_live: str
-    failed: bool
+    skipped: Skipped | None
+
+    @property
+    def failed(self) -> bool:
+        """Whether a live comparison was attempted and failed."""
+        return self.skipped is not None and self.skipped.reason in FAILED

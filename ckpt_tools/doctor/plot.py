@@ -1,55 +1,58 @@
-"""Draws what `ckpt doctor` measured: times by number of steps, and what both policies do.
+"""Plots what `ckpt doctor` measured: times by number of steps, and the actions of both policies.
 
 The only module that imports matplotlib.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
+from importlib.util import find_spec
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import OutputInside, PlotMissing, Unwritable
 from ckpt_tools.text import count
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from ckpt_tools.doctor.model import Live
 
 KINDS = (".png", ".svg", ".pdf")
-_COLOURS = {"NORMAL": "#4d4d4d", "REFLOW": "#1f77b4"}
+_COLORS = {"NORMAL": "#4d4d4d", "REFLOW": "#1f77b4"}
 _MOST, _COLUMNS = 14, 3
-"""Dimensions that are drawn, and pictures beside each other."""
+"""Number of dimensions that are drawn, and of panels in a row."""
 
 
 def check(path: str) -> None:
-    """Raise, before anything is measured, what would keep a picture from being written to `path`.
+    """Raise what would prevent a plot at `path`, before anything is measured.
 
     PlotMissing, OutputInside or Unwritable.
     """
-    if importlib.util.find_spec("matplotlib") is None:
+    if find_spec("matplotlib") is None:
         raise PlotMissing("--plot needs matplotlib, which is not installed")
     if not path.lower().endswith(KINDS):
         raise OutputInside(
-            f"is none of {', '.join(KINDS)}, by its name", path=path, hint="name a picture"
+            f"unsupported file type; expected {', '.join(KINDS)}",
+            path=path,
+            hint="name an image file",
         )
     folder = os.path.split(path)[0] or "."
     if not os.path.isdir(folder) or os.path.isdir(path):
         raise Unwritable(
-            "is a folder"
-            if os.path.isdir(path)
-            else f"cannot be written: there is no folder {folder}",
+            "is a folder" if os.path.isdir(path) else f"no such folder: {folder}",
             path=path,
-            hint="name a file in a folder that is there",
+            hint="name a file in an existing folder",
         )
 
 
 def draw(live: Live, path: str) -> None:
-    """Write the picture to `path`, in the format that its ending names. Raises Unwritable."""
-    matplotlib = importlib.import_module("matplotlib")
-    matplotlib.use("Agg")
-    plt = importlib.import_module("matplotlib.pyplot")
+    """Write the plot to `path`, in the format of its suffix. Raises Unwritable."""
+    import matplotlib as mpl  # noqa: PLC0415 - optional, and slow to import
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is chosen
+
     dimensions = live.dimensions[:_MOST]
     rows = 1 + ceil(len(dimensions) / _COLUMNS)
     figure, axes = plt.subplots(
@@ -75,7 +78,7 @@ def draw(live: Live, path: str) -> None:
         plt.close(figure)
 
 
-def _times(panel: Any, live: Live) -> None:  # noqa: ANN401 - matplotlib is imported late
+def _times(panel: Axes, live: Live) -> None:
     steps = [row.steps for row in live.sweep]
     for name, side in (("NORMAL", "normal"), ("REFLOW", "reflow")):
         found = [getattr(row, side) for row in live.sweep]
@@ -85,7 +88,7 @@ def _times(panel: Any, live: Live) -> None:  # noqa: ANN401 - matplotlib is impo
             [(one.high - one.median) * 1000 for one in found],
         ]
         panel.errorbar(
-            steps, middle, yerr=reach, label=name, color=_COLOURS[name], marker="o", capsize=3
+            steps, middle, yerr=reach, label=name, color=_COLORS[name], marker="o", capsize=3
         )
     panel.set(
         title="time of one chunk",
@@ -97,7 +100,7 @@ def _times(panel: Any, live: Live) -> None:  # noqa: ANN401 - matplotlib is impo
     panel.legend()
 
 
-def _where(panel: Any, live: Live) -> None:  # noqa: ANN401 - matplotlib is imported late
+def _where(panel: Axes, live: Live) -> None:
     for place, (name, side) in enumerate((("NORMAL", "normal"), ("REFLOW", "reflow"))):
         left = 0.0
         for shade, row in enumerate(live.parts):
@@ -106,7 +109,7 @@ def _where(panel: Any, live: Live) -> None:  # noqa: ANN401 - matplotlib is impo
                 place,
                 width,
                 left=left,
-                color=_COLOURS[name],
+                color=_COLORS[name],
                 alpha=1 - 0.25 * shade,
                 edgecolor="white",
             )
@@ -129,41 +132,26 @@ def _where(panel: Any, live: Live) -> None:  # noqa: ANN401 - matplotlib is impo
     )
 
 
-def _steps(panel: Any, live: Live) -> None:  # noqa: ANN401 - matplotlib is imported late
+def _steps(panel: Axes, live: Live) -> None:
     steps = [row.steps for row in live.sweep]
-    panel.plot(
-        steps,
-        [row.straight_normal for row in live.sweep],
-        label="NORMAL to its own",
-        color=_COLOURS["NORMAL"],
-        marker="o",
-    )
-    panel.plot(
-        steps,
-        [row.straight_reflow for row in live.sweep],
-        label="REFLOW to its own",
-        color=_COLOURS["REFLOW"],
-        marker="o",
-    )
-    panel.plot(
-        steps,
-        [row.apart for row in live.sweep],
-        label="REFLOW to NORMAL",
-        color=_COLOURS["REFLOW"],
-        marker="o",
-        linestyle="--",
-    )
+    for field, label, name, style in (
+        ("straight_normal", "NORMAL to its own", "NORMAL", "-"),
+        ("straight_reflow", "REFLOW to its own", "REFLOW", "-"),
+        ("apart", "REFLOW to NORMAL", "REFLOW", "--"),
+    ):
+        distances = [getattr(row, field) for row in live.sweep]
+        panel.plot(steps, distances, label=label, color=_COLORS[name], marker="o", linestyle=style)
     panel.set(
         title=f"distance to {steps[-1]} steps, and apart",
         xlabel="Euler steps",
-        ylabel="normalised units",
+        ylabel="normalized units",
         ylim=(0, None),
         xticks=steps,
     )
     panel.legend(fontsize=8)
 
 
-def _trace(panel: Any, live: Live, dimension: int) -> None:  # noqa: ANN401 - matplotlib is imported late
+def _trace(panel: Axes, live: Live, dimension: int) -> None:
     for name, side in (("NORMAL", live.measurement.normal), ("REFLOW", live.measurement.reflow)):
         for number, chunk in enumerate(side.actions[side.num_steps]):
             values = [step[dimension] for step in chunk]
@@ -173,12 +161,12 @@ def _trace(panel: Any, live: Live, dimension: int) -> None:  # noqa: ANN401 - ma
             panel.plot(
                 range(len(values)),
                 values,
-                color=_COLOURS[name],
+                color=_COLORS[name],
                 alpha=1.0 if not number else 0.35,
                 linestyle="-" if name == "NORMAL" else "--",
                 label=label,
             )
     panel.set(title=f"action {dimension}", xlabel="step of the chunk")
-    panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.locator_params(axis="x", integer=True)
     if not dimension:
         panel.legend(fontsize=8)

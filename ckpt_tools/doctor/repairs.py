@@ -1,7 +1,4 @@
-"""Commands that repair what the doctor finds, ready to be pasted into a shell.
-
-Nothing here runs them.
-"""
+"""Commands that repair what the doctor finds. Nothing here runs them."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import PROCESSORS
+from ckpt_tools.rules.remedy import Remedy, as_path
 from ckpt_tools.strict_json.pointer import ABSENT
 
 if TYPE_CHECKING:
@@ -19,70 +17,80 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.doctor.model import Cause
 
-_SANITIZE = "ckpt sanitize "
+_SANITIZE = ("ckpt", "sanitize")
 _PROCESSOR_FILES = "policy_*processor*"
 """Both processors and their state files, as LeRobot names them."""
 
 
 class Repairs(NamedTuple):
-    """The two checkpoints, as the user named them and as they were read.
+    """Makes commands about the two checkpoints: their names on the command line, and their files.
 
-    `there` is None where REFLOW cannot be read.
+    `reflow` is None where REFLOW cannot be read.
     """
 
-    normal: str
-    reflow: str
-    here: Checkpoint
-    there: Checkpoint | None
+    where_normal: str
+    where_reflow: str
+    normal: Checkpoint
+    reflow: Checkpoint | None
 
-    def sanitize(self) -> str:
-        """Return what writes a clean REFLOW into a new folder."""
-        return f"{_SANITIZE}{shlex.quote(self.reflow)} --reference {shlex.quote(self.normal)}"
+    def sanitize(self) -> Remedy:
+        """Write a clean REFLOW into a new folder."""
+        names = as_path(self.where_reflow), "--reference", as_path(self.where_normal)
+        return Remedy((*_SANITIZE, *names), safe=True)
 
-    def set(self, key: str, value: object) -> str:
-        """Return what gives a key of REFLOW's config.json this value; ABSENT takes it out."""
-        config = f"ckpt config {shlex.quote(self.reflow)}"
-        if value is ABSENT:
-            return f"{config} unset {shlex.quote(key)}"
-        return f"{config} set {shlex.quote(key)} {shlex.quote(value if isinstance(value, str) else json.dumps(value))}"
+    def set(self, key: str, value: object) -> Remedy:
+        """Set a key of REFLOW's config.json; ABSENT removes it."""
+        spelled = value if isinstance(value, str) else "" if value is ABSENT else json.dumps(value)
+        words = ("unset", key) if value is ABSENT else ("set", key, spelled)
+        return Remedy(("ckpt", "config", as_path(self.where_reflow), *words))
 
-    def as_normal(self, key: str) -> str:
-        """Return what gives a key of REFLOW's config.json the value that NORMAL's has."""
-        config = self.here.document("config.json")
+    def as_normal(self, key: str) -> Remedy:
+        """Set a key of REFLOW's config.json to NORMAL's value."""
+        config = self.normal.document("config.json")
         return self.set(key, config.value.get(key, ABSENT) if config else ABSENT)
 
-    def copy(self, *names: str) -> str:
-        """Return what copies these files of NORMAL over REFLOW's.
+    def copy(self, *names: str) -> Remedy:
+        """Copy these files of NORMAL over REFLOW's."""
+        source, target = self._folders()
+        return Remedy(("cp", *(f"{source}/{name}" for name in names), f"{target}/"))
 
-        A name is put into the shell as it is, and may be a pattern.
-        """
-        there = self.there.root if self.there else self.reflow
-        return f"cp {' '.join(f'{shlex.quote(self.here.root.rstrip("/"))}/{name}' for name in names)} {shlex.quote(there.rstrip('/'))}/"
+    def _folders(self) -> tuple[str, str]:
+        target = self.reflow.root if self.reflow else self.where_reflow
+        return as_path(self.normal.root.rstrip("/")), as_path(target.rstrip("/"))
 
-    def processors(self) -> str:
-        """Return what gives REFLOW the processors of NORMAL, with their statistics."""
-        names = [path for path in PROCESSORS if self.here.document(path)]
+    def processors(self) -> Remedy:
+        """Copy NORMAL's processors with their statistics; a pattern is shown for usual names."""
+        names = [path for path in PROCESSORS if self.normal.document(path)]
         if len(names) < len(PROCESSORS):
-            return "copy both processors with their state files from the teacher: NORMAL does not have them either"
-        states = [state.path for state in self.here.states]
-        if all(fnmatchcase(name, _PROCESSOR_FILES) for name in states):
-            return self.copy(_PROCESSOR_FILES)
-        return self.copy(*map(shlex.quote, (*names, *states)))
+            return Remedy(
+                text="copy both processors with their state files from the teacher: NORMAL lacks them too"
+            )
+        states = [state.path for state in self.normal.states]
+        source, target = map(shlex.quote, self._folders())
+        command, short = (
+            self.copy(*names, *states),
+            f"cp {source}/{_PROCESSOR_FILES} {target}/",
+        )
+        usual = all(fnmatchcase(name, _PROCESSOR_FILES) for name in states) and "{}" not in short
+        return command._replace(text=short) if usual else command
 
-    def values(self) -> str:
-        """Return what to do about NaN or infinity in the weights, which nothing repairs."""
-        return f"take an earlier checkpoint of its run; `ckpt verify {shlex.quote(self.reflow)} --values` names every tensor that holds NaN or infinity"
+    def earlier_checkpoint(self) -> Remedy:
+        """Advise what to do about NaN or infinity in the weights, which no command repairs."""
+        verify = shlex.join(("ckpt", "verify", as_path(self.where_reflow), "--values"))
+        return Remedy(
+            text=f"use an earlier checkpoint of its run; `{verify}` lists every tensor with NaN or infinity"
+        )
+
+    def compare_configs(self) -> str:
+        """Return the command that shows how the two config.json differ."""
+        names = as_path(self.where_reflow), "diff", as_path(self.where_normal)
+        return shlex.join(("ckpt", "config", *names))
 
 
-def commands(causes: Iterable[Cause]) -> tuple[str, ...]:
-    """Return every repair once, in the order in which to run them.
+def commands(causes: Iterable[Cause]) -> tuple[Remedy, ...]:
+    """Return every command that repairs a cause once, in the order in which to run them.
 
-    What writes a new folder comes last, so that it takes the other changes along.
+    The one that writes a new folder comes last, so that it includes the other changes.
     """
-    found = dict.fromkeys(cause.repair for cause in causes if cause.repair)
-    return tuple(sorted(found, key=lambda command: command.startswith(_SANITIZE)))
-
-
-def is_command(repair: str) -> bool:
-    """Whether a repair is something to run, and not a sentence."""
-    return repair.startswith(("ckpt ", "cp "))
+    found = dict.fromkeys(cause.repair for cause in causes if cause.repair.argv)
+    return tuple(sorted(found, key=lambda remedy: remedy.argv[:2] == _SANITIZE))

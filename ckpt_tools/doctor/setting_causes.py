@@ -1,4 +1,4 @@
-"""Keys of config.json in which a student may differ from its normal checkpoint, and what each difference does to speed and actions."""
+"""Settings in which a student may differ from its normal checkpoint, and what each difference does."""
 
 from __future__ import annotations
 
@@ -14,95 +14,65 @@ if TYPE_CHECKING:
 
     from ckpt_tools.doctor.repairs import Repairs
 
-_COST = (
-    *(
-        "resize_imgs_with_padding",
-        "pad_language_to",
-        "prefix_length",
-        "tokenizer_max_length",
-        "empty_cameras",
-    ),
-    *("num_vlm_layers", "num_expert_layers", "expert_width_multiplier", "use_amp"),
-)
-_MEANING = (
-    *(
-        "chunk_size",
-        "n_obs_steps",
-        "input_features",
-        "output_features",
-        "adapt_to_pi_aloha",
-        "use_delta_joint_actions_aloha",
-        "add_image_special_tokens",
-    ),
-    *(
-        "attention_mode",
-        "self_attn_every_n_layers",
-        "min_period",
-        "max_period",
-        "max_state_dim",
-        "max_action_dim",
-        "rtc_config",
-    ),
-)
-KEYS = ("num_steps", "n_action_steps", "device", "compile_model", *_COST, *_MEANING)
-"""What is compared, beside what the rules look at."""
+_COST = """
+    resize_imgs_with_padding pad_language_to prefix_length tokenizer_max_length empty_cameras
+    num_vlm_layers num_expert_layers expert_width_multiplier use_amp
+"""
+_MEANING = """
+    chunk_size n_obs_steps input_features output_features adapt_to_pi_aloha
+    use_delta_joint_actions_aloha add_image_special_tokens attention_mode self_attn_every_n_layers
+    min_period max_period max_state_dim max_action_dim rtc_config
+"""
+KEYS = ("num_steps", "n_action_steps", "device", "compile_model", *_COST.split(), *_MEANING.split())
+"""Keys of config.json that are compared in addition to those with a rule."""
+
+type _Found = tuple[CauseCode, Effect, str] | None
+"""The cause, its effect, and what the difference does."""
 
 
 def of_setting(key: str, normal: object, reflow: object, repairs: Repairs) -> Iterator[Cause]:
-    """Yield what a key's value in REFLOW causes, given NORMAL's.
-
-    Nothing where they agree or one of them is not known.
-    """
+    """Yield the cause that a key's value in REFLOW is, given NORMAL's; none for an unknown value."""
     if normal == reflow or ABSENT in (normal, reflow):
         return
-    said = f"{key} is {shown(reflow)}, and {shown(normal)} in NORMAL"
+    if found := _effect(key, normal, reflow):
+        code, effect, what = found
+        what = f"{key} is {shown(reflow)}, and {shown(normal)} in NORMAL: {what}"
+        yield Cause(code, effect, what, repairs.set(key, normal))
+
+
+def _effect(key: str, normal: object, reflow: object) -> _Found:
     if key == "num_steps":
-        if is_integer(normal) and is_integer(reflow) and reflow > normal:
-            what = f"{said}: a chunk takes {reflow} passes through the action expert instead of {normal}"
-            yield Cause(CauseCode.NUM_STEPS, Effect.SLOW, what, repairs.set(key, normal))
-    elif key == "n_action_steps":
-        yield from _action_steps(said, normal, reflow, repairs)
-    elif key == "device":
-        if reflow == "cpu":
-            yield Cause(
-                CauseCode.DEVICE,
-                Effect.SLOW,
-                f"{said}: LeRobot loads and runs it on the CPU",
-                repairs.set(key, normal),
-            )
-    elif key == "compile_model":
+        return _steps(normal, reflow)
+    if key == "n_action_steps":
+        return _action_steps(normal, reflow)
+    if key == "device":
+        what = "LeRobot loads and runs it on the CPU"
+        return (CauseCode.DEVICE, Effect.SLOW, what) if reflow == "cpu" else None
+    if key == "compile_model":
         what = (
-            "the first chunk waits for the compiler, for minutes"
+            "the first chunk waits minutes for the compiler"
             if reflow is True
             else "NORMAL runs compiled, REFLOW does not"
         )
-        yield Cause(
-            CauseCode.COMPILE_MODEL, Effect.SLOW, f"{said}: {what}", repairs.set(key, normal)
-        )
-    elif key in _COST:
-        yield Cause(
-            CauseCode.MORE_TO_COMPUTE,
-            Effect.SLOW,
-            f"{said}: another amount to compute, and other actions",
-            repairs.set(key, normal),
-        )
-    else:
-        yield Cause(
-            CauseCode.CONFIG_DIFFERS,
-            Effect.WRONG,
-            f"{said}: the same observation means something else",
-            repairs.set(key, normal),
-        )
+        return CauseCode.COMPILE_MODEL, Effect.SLOW, what
+    if key in _COST.split():
+        what = "the amount of computation and the actions differ"
+        return CauseCode.MORE_TO_COMPUTE, Effect.SLOW, what
+    what = "the inputs or actions have another meaning"
+    return CauseCode.CONFIG_DIFFERS, Effect.WRONG, what
 
 
-def _action_steps(said: str, normal: object, reflow: object, repairs: Repairs) -> Iterator[Cause]:
+def _steps(normal: object, reflow: object) -> _Found:
+    if not is_integer(normal) or not is_integer(reflow) or reflow <= normal:
+        return None
+    what = f"a chunk takes {reflow} passes through the action expert instead of {normal}"
+    return CauseCode.NUM_STEPS, Effect.SLOW, what
+
+
+def _action_steps(normal: object, reflow: object) -> _Found:
     if not is_integer(normal) or not is_integer(reflow):
-        return
+        return None
     if reflow < normal:
-        what, effect = (
-            f"{said}: it computes a chunk {normal / max(reflow, 1):.3g} times as often",
-            Effect.SLOW,
-        )
-    else:
-        what, effect = f"{said}: it looks at the world less often", Effect.WRONG
-    yield Cause(CauseCode.ACTION_STEPS, effect, what, repairs.set("n_action_steps", normal))
+        what = f"it computes a chunk {normal / max(reflow, 1):.3g} times as often"
+        return CauseCode.ACTION_STEPS, Effect.SLOW, what
+    return CauseCode.ACTION_STEPS, Effect.WRONG, "it reads new observations less often"

@@ -1,8 +1,4 @@
-"""Two checkpoints side by side.
-
-The settings that decide how a policy runs, and the normalisation that decides what its numbers
-mean.
-"""
+"""Two checkpoints side by side: the settings that decide how a policy runs, and normalization."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.diff.summary import summarize
 from ckpt_tools.doctor.model import SettingPair, StatisticPair
-from ckpt_tools.rules.policy_config import CONFIG, value_of
+from ckpt_tools.rules.policy_config import CONFIG
 from ckpt_tools.rules.processors import POST, PRE, WANTED, alike, normalizers, read_at_inference
 from ckpt_tools.strict_json.pointer import ABSENT
 
@@ -30,34 +26,24 @@ DEFAULTS: dict[str, object] = {
     "use_amp": False,
     "use_cache": True,
 }
-"""What LeRobot takes where config.json says nothing."""
+"""LeRobot's defaults for keys that config.json does not have."""
 
-SHOWN = (
-    *(
-        "load_vlm_weights",
-        "use_cache",
-        "num_steps",
-        "chunk_size",
-        "n_action_steps",
-        "device",
-        "compile_model",
-        "use_amp",
-        "resize_imgs_with_padding",
-    ),
-    *("num_vlm_layers", "tokenizer_max_length", "pad_language_to", "empty_cameras"),
-)
-"""Keys of config.json that decide how fast a policy is, or whether it runs at all."""
+SHOWN = """
+    load_vlm_weights use_cache num_steps chunk_size n_action_steps device compile_model use_amp
+    resize_imgs_with_padding num_vlm_layers tokenizer_max_length pad_language_to empty_cameras
+"""
+"""Keys of config.json that decide how fast a policy is, or whether it runs."""
 
 
 def setting(checkpoint: Checkpoint, key: str) -> object:
-    """Return a value of config.json, LeRobot's default where that is known, else ABSENT."""
+    """Return a value of config.json, else LeRobot's default, else ABSENT."""
     config = checkpoint.document(CONFIG)
     return (config.value if config else {}).get(key, DEFAULTS.get(key, ABSENT))
 
 
 def settings(normal: Checkpoint, reflow: Checkpoint) -> Iterator[SettingPair]:
-    """Yield the settings that decide, the dtype in which each part is stored, and how each kind of feature is normalised."""
-    for key in SHOWN:
+    """Yield the settings that decide how a policy runs, and the stored dtypes of each part."""
+    for key in SHOWN.split():
         values = (setting(normal, key), setting(reflow, key))
         if any(value is not ABSENT for value in values):
             yield SettingPair(key, *map(_spelled, values))
@@ -80,10 +66,7 @@ def _spelled(value: object) -> str:
 
 
 def modes(subject: Subject, path: str) -> dict[str, str]:
-    """Return how a processor normalises each kind of feature that the policy has.
-
-    Nothing where it has no such step.
-    """
+    """Return how a processor normalizes each kind of feature of the policy; empty without a step."""
     for normalizer in normalizers(subject, path):
         kinds = (
             {"ACTION"}
@@ -95,7 +78,7 @@ def modes(subject: Subject, path: str) -> dict[str, str]:
 
 
 def statistics(normal: Subject, reflow: Subject) -> Iterator[StatisticPair]:
-    """Yield every statistic that inference reads on one side or the other."""
+    """Yield every statistic that inference reads for one of the two checkpoints."""
     for path in (PRE, POST):
         sides = [_read(side, path) for side in (normal, reflow)]
         for feature in dict.fromkeys((*sides[0], *sides[1])):
@@ -127,9 +110,9 @@ def _of_action(subject: Subject) -> tuple[Normalizer, Mapping[str, Statistic]] |
 
 
 def scale(subject: Subject) -> tuple[float, ...]:
-    """Return what one normalised unit of the action is for the robot, dimension by dimension.
+    """Return the size of a normalized unit of the action for the robot, by dimension.
 
-    Empty where the action is not normalised.
+    Empty where the action is not normalized.
     """
     found = _of_action(subject)
     mode = modes(subject, POST).get("ACTION", "IDENTITY")
@@ -147,9 +130,9 @@ def scale(subject: Subject) -> tuple[float, ...]:
 
 
 def limits(statistics: Mapping[str, tuple[float, ...]]) -> tuple[tuple[float, float], ...]:
-    """Return between what actions can be expected, dimension by dimension.
+    """Return the range of expected actions, by dimension; empty if unknown.
 
-    Half a range beyond the dataset's, or six standard deviations; empty if unknown.
+    Half a range beyond the dataset's, or six standard deviations.
     """
     if "min" in statistics and "max" in statistics:
         pairs = zip(statistics["min"], statistics["max"], strict=False)
@@ -159,15 +142,10 @@ def limits(statistics: Mapping[str, tuple[float, ...]]) -> tuple[tuple[float, fl
 
 
 def action_statistics(subject: Subject) -> dict[str, tuple[float, ...]]:
-    """Return every statistic of the action that the postprocessor's state file holds, by kind."""
+    """Return the statistics of the action in the postprocessor's state file, by kind."""
     found = _of_action(subject)
     return (
         {kind: statistic.numbers for kind, statistic in found[1].items() if statistic.numbers}
         if found
         else {}
     )
-
-
-def has_config(subject: Subject) -> bool:
-    """Whether there is a config.json to compare."""
-    return bool(value_of(subject, CONFIG))

@@ -1,7 +1,4 @@
-"""From what the probe measured to the figures of a diagnosis.
-
-Distances between actions, intervals of times. Judges nothing.
-"""
+"""Statistics of a measurement: distances between actions, intervals of times. No verdicts."""
 
 from __future__ import annotations
 
@@ -13,22 +10,22 @@ from ckpt_tools.doctor.model import DimensionRow, Interval, Live, PartRow, Secon
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ckpt_tools.doctor.model import Chunks, Measurement, Side
+    from ckpt_tools.doctor.model import Chunks, MeasuredPolicy, Measurement
 
 PARTS = ("preprocess", "prefix", "denoise", "postprocess")
 
 
-def figures(
+def summarize(
     measurement: Measurement, normal_scale: tuple[float, ...], reflow_scale: tuple[float, ...]
 ) -> Live:
-    """Return the figures.
+    """Return the statistics of a measurement.
 
-    A scale is what one normalised unit of the action is for the robot, by dimension; where it is
-    empty, units are the robot's.
+    A scale is the size of a normalized unit of the action for the robot, by dimension; where it is
+    empty, distances are in the robot's units.
     """
-    normal, reflow = measurement.normal, measurement.reflow
-    theirs, own = normal.actions[normal.num_steps], reflow.actions[reflow.num_steps]
-    crossed = measurement.crossed
+    normal, reflow, crossed = measurement.normal, measurement.reflow, measurement.crossed
+    normal_actions = normal.actions[normal.num_steps]
+    actions = reflow.actions[reflow.num_steps]
     return Live(
         measurement=measurement,
         sweep=tuple(
@@ -40,9 +37,9 @@ def figures(
         own=paired(
             _totals(normal.times[normal.num_steps]), _totals(reflow.times[reflow.num_steps])
         ),
-        dimensions=tuple(_dimension_rows(theirs, own, normal_scale)),
-        apart=distance(own, theirs, normal_scale),
-        apart_crossed=None if crossed is None else distance(crossed, theirs, normal_scale),
+        dimensions=tuple(_dimension_rows(normal_actions, actions, normal_scale)),
+        apart=distance(actions, normal_actions, normal_scale),
+        apart_crossed=None if crossed is None else distance(crossed, normal_actions, normal_scale),
         environment=_environment(measurement),
     )
 
@@ -81,22 +78,21 @@ def _totals(times: Iterable[Seconds]) -> list[float]:
 
 
 def distance(one: Chunks, other: Chunks, scale: tuple[float, ...] = ()) -> float:
-    """Return the root mean square of the difference of two sets of chunks, each dimension over its scale; NaN where a value is, or none is shared."""
-    return _rms(_differences(one, other, scale))
+    """Return the root mean square difference of two sets of chunks, each dimension over its scale.
+
+    NaN where a value is, or where no value is in both.
+    """
+    squares = [difference * difference for difference in _differences(one, other, scale)]
+    return sqrt(sum(squares) / len(squares)) if squares else nan
 
 
 def _differences(one: Chunks, other: Chunks, scale: tuple[float, ...]) -> Iterator[float]:
-    for chunk, theirs in zip(one, other, strict=False):
-        for step, their_step in zip(chunk, theirs, strict=False):
+    for chunks in zip(one, other, strict=False):
+        for step, other_step in zip(*chunks, strict=False):
             units = scale if len(scale) == len(step) else (1.0,) * len(step)
             yield from (
-                (a - b) / (unit or 1.0) for a, b, unit in zip(step, their_step, units, strict=False)
+                (a - b) / (unit or 1.0) for a, b, unit in zip(step, other_step, units, strict=False)
             )
-
-
-def _rms(values: Iterable[float]) -> float:
-    found = [value * value for value in values]
-    return sqrt(sum(found) / len(found)) if found else nan
 
 
 def _dimension_rows(
@@ -119,8 +115,8 @@ def _only(chunks: Chunks, dimension: int) -> Chunks:
 
 
 def _range(chunks: Chunks) -> tuple[float, float]:
-    found = [value for value in numbers(chunks) if isfinite(value)]
-    return (min(found), max(found)) if found else (nan, nan)
+    finite = [value for value in numbers(chunks) if isfinite(value)]
+    return (min(finite), max(finite)) if finite else (nan, nan)
 
 
 def numbers(chunks: Chunks) -> Iterator[float]:
@@ -130,29 +126,30 @@ def numbers(chunks: Chunks) -> Iterator[float]:
             yield from step
 
 
+def _share(flags: list[bool]) -> float:
+    return sum(flags) / len(flags) if flags else 0.0
+
+
 def not_finite(chunks: Chunks) -> float:
     """Return the share of numbers that are NaN or infinite."""
-    found = [not isfinite(value) for value in numbers(chunks)]
-    return sum(found) / len(found) if found else 0.0
+    return _share([not isfinite(value) for value in numbers(chunks)])
 
 
 def out_of(chunks: Chunks, limits: tuple[tuple[float, float], ...]) -> float:
-    """Return the share of finite numbers that lie outside the limits of their dimension.
-
-    0 where those are not known.
-    """
-    found = [
-        not low <= value <= high
-        for chunk in chunks
-        for step in chunk
-        for value, (low, high) in zip(step, limits, strict=False)
-        if isfinite(value)
-    ]
-    return sum(found) / len(found) if found else 0.0
+    """Return the share of finite numbers outside the limits of their dimension, 0 without limits."""
+    return _share(
+        [
+            not low <= value <= high
+            for chunk in chunks
+            for step in chunk
+            for value, (low, high) in zip(step, limits, strict=False)
+            if isfinite(value)
+        ]
+    )
 
 
 def _environment(measurement: Measurement) -> tuple[float, float, Interval] | None:
-    """Return (share of NORMAL's time that step() takes, of REFLOW's, how long step() takes under REFLOW's actions as often NORMAL's)."""
+    """Return (share of step() in NORMAL's time, in REFLOW's, ratio of the times of step())."""
     found = measurement.environment
     if found is None or not all(found.step):
         return None
@@ -160,17 +157,17 @@ def _environment(measurement: Measurement) -> tuple[float, float, Interval] | No
         sum(step) / (sum(step) + sum(infer))
         for step, infer in zip(found.step, found.infer, strict=True)
     ]
-    count = min(map(len, found.step))
-    return shares[0], shares[1], paired(found.step[0][:count], found.step[1][:count])
+    steps = min(map(len, found.step))
+    return shares[0], shares[1], paired(found.step[0][:steps], found.step[1][:steps])
 
 
-def policy(side: Side) -> str:
-    """Return the dtypes that a policy runs in, in words."""
-    return ", ".join(f"{part} {' and '.join(dtypes)}" for part, dtypes in side.dtypes.items())
+def run_dtypes(policy: MeasuredPolicy) -> str:
+    """Return the dtypes of a policy at run time, in words."""
+    return ", ".join(f"{part} {' and '.join(dtypes)}" for part, dtypes in policy.dtypes.items())
 
 
 LEAST = 6
-"""Values from which an interval of a median can have 95 % confidence."""
+"""Number of values from which the interval of a median can have 95 % confidence."""
 
 _DOUBT = 0.05
 
@@ -182,10 +179,13 @@ def median(values: Sequence[float]) -> float:
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """Return the median of `values` and the narrowest symmetric pair of them that holds the true one with 95 %; with fewer than LEAST, all of them."""
+    """Return the median of `values` and its 95 % confidence interval from order statistics.
+
+    The narrowest symmetric pair of values that has it; with fewer than LEAST values, their range.
+    """
     ordered, cut, tail = sorted(values), 0, 0.0
     while cut < len(ordered) // 2:
-        # So many or fewer of the values below the median: both tails together are the doubt.
+        # The chance that `cut` or fewer values are below the median; both tails are the doubt.
         tail += comb(len(ordered), cut) / 2 ** len(ordered)
         if 2 * tail > _DOUBT:
             break
@@ -195,8 +195,5 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def paired(normal: Sequence[float], reflow: Sequence[float]) -> Interval:
-    """Return how often `normal` goes into `reflow`, pair by pair.
-
-    What slowed the machine down for a moment slowed down both.
-    """
+    """Return the ratio of `reflow` to `normal`, pair by pair, so that other load affects both."""
     return interval([b / a for a, b in zip(normal, reflow, strict=True) if a > 0] or [1.0])

@@ -81,12 +81,12 @@ class CriticalKey(NamedTuple):
 
     What each value means to who loads it.
 
-    `judge` returns (fine, what the loader does with this value). `neutral` are the values that mean
+    `evaluate` returns (fine, what the loader does with this value). `neutral` are the values that mean
     the same.
     """
 
     key: str
-    judge: Callable[[ConfigValue], tuple[bool, str]]
+    evaluate: Callable[[ConfigValue], tuple[bool, str]]
     neutral: tuple[ConfigValue, ...] = ()
 
 

@@ -144,9 +144,9 @@ def test_observations_are_named_by_path_objects_too(
         msg = "no probe"
         raise ProbeMissing(msg)
 
-    monkeypatch.setattr(_doctor, "ask_probe", ask)
+    monkeypatch.setattr(_doctor, "run_probe", ask)
     for kind in (Path, str):
         fields: Arguments = {field: kind("normal/model.safetensors")}
-        api.diagnose("normal", "reflow", _doctor.Wish(**fields))
+        api.diagnose("normal", "reflow", _doctor.ProbeOptions(**fields))
     assert json.loads(requests[0])[field] == "normal/model.safetensors"
     assert requests[0] == requests[1]

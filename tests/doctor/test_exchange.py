@@ -1,6 +1,6 @@
-"""Talking to a probe in a process of its own.
+"""The exchange with a probe: progress, answers, and every way in which it may fail to answer.
 
-Progress, answers, and every way in which it may not answer. Real processes, that know no model.
+The probes are real processes, without a model.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import pytest
 
 from ckpt_tools.cli.main import main
 from ckpt_tools.doctor import probe as doctor_probe
+from ckpt_tools.doctor.model import Problem, ProblemKind, Side
 from ckpt_tools.errors import InputsRefused, ProbeFailed, ProbeMissing
 from tests.support.cases import FIXTURES, NORMAL
 
@@ -22,7 +23,7 @@ ECHO = """
 import json, sys
 request = json.load(sys.stdin)
 print(json.dumps({"progress": [1, 2]}), flush=True)
-print("a line of somebody's logging", flush=True)
+print("a line of logging", flush=True)
 print("x" * 300000, file=sys.stderr)
 print(json.dumps({"progress": [2, 2]}), flush=True)
 print(json.dumps({"protocol": 1, "refused": "", "problems": {"reflow": request["reflow"]}}))
@@ -54,7 +55,7 @@ def test_progress_is_passed_on_and_the_last_object_is_the_answer(
 ) -> None:
     speak(ECHO)
     told: list[tuple[int, int]] = []
-    assert ask(told) == {"reflow": "r"}
+    assert ask(told) == (Problem(Side.REFLOW, ProblemKind.CANNOT_ACT, "r"),)
     assert told == [(1, 2), (2, 2)]
 
 
@@ -73,11 +74,11 @@ def test_progress_is_passed_on_and_the_last_object_is_the_answer(
         ("import sys; sys.stdin.read(); print('no JSON')", "the probe failed: exit status 0"),
         (
             "import sys; sys.stdin.read(); print('{\"problems\": []}')",
-            "the probe speaks protocol none, and this is 1",
+            "the probe uses protocol none; this version of ckpt uses 1",
         ),
         (
             "import sys; sys.stdin.read(); print('{\"protocol\": 2}')",
-            "the probe speaks protocol 2, and this is 1",
+            "the probe uses protocol 2; this version of ckpt uses 1",
         ),
         (
             "import sys; sys.stdin.read(); print('{\"protocol\": 1}')",
@@ -89,7 +90,7 @@ def test_progress_is_passed_on_and_the_last_object_is_the_answer(
         ),
     ],
 )
-def test_a_probe_that_does_not_answer_is_said_to(
+def test_a_probe_that_does_not_answer_is_an_error_with_a_hint(
     script: str, words: str, speak: Callable[[str], None]
 ) -> None:
     speak(script)
@@ -99,7 +100,7 @@ def test_a_probe_that_does_not_answer_is_said_to(
     assert raised.value.next
 
 
-def test_a_request_that_cannot_be_followed_is_2(
+def test_a_request_that_the_probe_rejects_exits_with_2(
     speak: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     speak(
@@ -124,13 +125,13 @@ def test_a_request_that_cannot_be_followed_is_2(
     )
 
 
-def test_where_no_probe_is_installed_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_family_without_a_probe_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_probe, "GROUP", "ckpt_tools.probes.nobody")
-    with pytest.raises(ProbeMissing, match="no probe is installed that loads smolvla checkpoints"):
+    with pytest.raises(ProbeMissing, match="no installed probe loads smolvla checkpoints"):
         ask()
 
 
-def test_an_interrupt_ends_the_probe_too(speak: Callable[[str], None]) -> None:
+def test_an_interrupt_ends_the_probe(speak: Callable[[str], None]) -> None:
     speak(ECHO + "\nimport time; time.sleep(600)")
 
     def interrupted(_done: int, _total: int) -> None:

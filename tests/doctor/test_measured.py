@@ -1,4 +1,4 @@
-"""From numbers to verdicts: the same measurement gives the same causes, on every machine."""
+"""Causes from measurements: the same numbers give the same causes on every machine."""
 
 from __future__ import annotations
 
@@ -10,56 +10,60 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.api._doctor import Wish
+from ckpt_tools.api._doctor import ProbeOptions
 from ckpt_tools.cli.main import main
 from ckpt_tools.doctor.measured_causes import Observed, with_measurements
-from ckpt_tools.doctor.model import Cause, CauseCode, Effect
+from ckpt_tools.doctor.model import Cause, CauseCode, Effect, Problem, ProblemKind, Side
 from ckpt_tools.doctor.probe import measurement as parsed
 from ckpt_tools.doctor.repairs import Repairs
 from ckpt_tools.doctor.statistics import (
     LEAST,
     distance,
-    figures,
     interval,
     median,
     not_finite,
     out_of,
     paired,
+    summarize,
 )
 from ckpt_tools.errors import ProbeFailed
 from ckpt_tools.report.formats import markdown, text
-from ckpt_tools.report.pages.diagnosis import page
+from ckpt_tools.report.pages.diagnosis import note_text, page
+from ckpt_tools.rules.remedy import Remedy
 from tests.support.cases import FIXTURES, NORMAL
 from tests.support.measurements import SCALE, bent, chunks, measurement, rollout, rounds, side
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ckpt_tools.doctor.model import Live, Measurement, Side
+    from ckpt_tools.doctor.model import Live, MeasuredPolicy, Measurement
 
 REPAIRS = Repairs("normal", "student", api.read(str(NORMAL)), api.read(str(NORMAL)))
 
 
-def live(reflow: Side, **changes: Any) -> Live:
-    return figures(measurement(reflow, **changes), SCALE, SCALE)
+def live(reflow: MeasuredPolicy, **changes: Any) -> Live:
+    return summarize(measurement(reflow, **changes), SCALE, SCALE)
 
 
 def judged(
-    reflow: Side, *told: Cause, limits: tuple[tuple[float, float], ...] = (), **changes: Any
+    reflow: MeasuredPolicy,
+    *known: Cause,
+    limits: tuple[tuple[float, float], ...] = (),
+    **changes: Any,
 ) -> dict[str, Cause]:
-    causes = with_measurements(Observed(live(reflow, **changes), limits, told, REPAIRS))
+    causes = with_measurements(Observed(live(reflow, **changes), limits, known, REPAIRS))
     return {str(cause.code): cause for cause in causes}
 
 
 def a_cause(code: CauseCode, effect: Effect = Effect.WRONG) -> Cause:
-    return Cause(code, effect, "the files say so", "cp x y")
+    return Cause(code, effect, "the files show it", Remedy(("cp", "x", "y")))
 
 
 # --- medians --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("count", [LEAST, 7, 10, 25, 100])
-def test_an_interval_has_the_confidence_that_it_claims(count: int) -> None:
+def test_an_interval_has_its_nominal_confidence(count: int) -> None:
     """Exactly, by the binomial distribution.
 
     The chance that the true median lies below or above both ends.
@@ -83,7 +87,7 @@ def test_a_median_is_the_middle_or_between_two() -> None:
     assert median([4.0, 1.0, 2.0, 3.0]) == 2.5
 
 
-def test_a_ratio_is_taken_pair_by_pair_so_that_a_slow_moment_falls_on_both() -> None:
+def test_a_ratio_is_computed_pair_by_pair() -> None:
     slow = [1.0, 1.0, 9.0, 1.0, 5.0, 1.0, 1.0, 1.0]
     assert paired(slow, [2 * value for value in slow]) == interval([2.0] * 8)
 
@@ -97,7 +101,7 @@ def test_a_distance_is_in_units_of_the_scale() -> None:
     assert distance(chunks(), chunks(), SCALE) == 0
 
 
-def test_what_is_not_finite_is_counted_and_makes_no_distance() -> None:
+def test_values_that_are_not_finite_are_counted_and_have_no_distance() -> None:
     broken = (((nan, 1.0),),)
     assert not_finite(broken) == 0.5
     assert distance(broken, broken) != 0
@@ -118,7 +122,7 @@ def test_a_straight_student_at_one_step_has_no_cause() -> None:
 def test_a_straight_student_with_ten_steps_needs_fewer() -> None:
     found = judged(side(bent(0.05)))
     assert set(found) == {"num-steps"}
-    assert found["num-steps"].repair == "ckpt config student set num_steps 1"
+    assert found["num-steps"].repair.argv == ("ckpt", "config", "student", "set", "num_steps", "1")
     assert found["num-steps"].effect is Effect.SLOW
 
 
@@ -133,37 +137,54 @@ def test_fewer_steps_that_save_no_time_are_no_cause() -> None:
 def test_a_student_that_bends_has_too_few_steps_with_one() -> None:
     found = judged(side(bent(0.6), num_steps=1))
     assert set(found) == {"too-few-steps"}
-    assert found["too-few-steps"].repair == "ckpt config student set num_steps 10"
+    assert found["too-few-steps"].repair.argv == (
+        "ckpt",
+        "config",
+        "student",
+        "set",
+        "num_steps",
+        "10",
+    )
 
 
-@pytest.mark.parametrize("what", ["3 frames of the dataset x", "4 synthetic observations"])
+@pytest.mark.parametrize("synthetic", [False, True])
 def test_one_step_of_a_policy_that_bends_is_the_first_and_only_cause_even_far_outside_the_dataset(
-    what: str,
+    synthetic: bool,
 ) -> None:
     wild = {
         steps: chunks(2.77 * (10 - steps) / 9, times=20.0 if steps == 1 else 1.0)
         for steps in (1, 2, 4, 10)
     }
-    found = judged(side(wild, num_steps=1), limits=((-3.0, 3.0),) * 2, what=what)
+    found = judged(side(wild, num_steps=1), limits=((-3.0, 3.0),) * 2, synthetic=synthetic)
     assert set(found) == {"too-few-steps"}
-    assert found["too-few-steps"].repair == "ckpt config student set num_steps 10"
-    assert "of the action values lie far outside the dataset's" in found["too-few-steps"].measured
+    assert found["too-few-steps"].repair.argv == (
+        "ckpt",
+        "config",
+        "student",
+        "set",
+        "num_steps",
+        "10",
+    )
+    assert (
+        "of the action values are far outside the dataset's range"
+        in found["too-few-steps"].measured
+    )
 
 
-def test_actions_that_more_steps_do_not_bring_back_are_not_for_want_of_steps() -> None:
+def test_actions_that_more_steps_do_not_correct_are_not_too_few_steps() -> None:
     lost = {steps: chunks(2.0 * (10 - steps) / 9 + 1.0, times=20.0) for steps in (1, 2, 4, 10)}
     assert "actions-out-of-range" in judged(side(lost, num_steps=1), limits=((-3.0, 3.0),) * 2)
     nearer = side(bent(1.0) | {10: chunks(0.3)}, num_steps=1)
     assert "too-few-steps" in judged(nearer)
-    assert "too-few-steps" not in judged(nearer, what="4 synthetic observations")
+    assert "too-few-steps" not in judged(nearer, synthetic=True)
 
 
-def test_nan_is_found_and_attributed_to_a_known_cause() -> None:
+def test_nan_is_attributed_to_a_known_cause() -> None:
     broken = side(dict.fromkeys((1, 2, 4, 10), (((nan, nan),),)))
     found = judged(broken)
     assert set(found) == {"actions-not-finite"}
-    assert found["actions-not-finite"].repair.startswith(
-        "take an earlier checkpoint of its run; `ckpt verify student --values` names"
+    assert str(found["actions-not-finite"].repair).startswith(
+        "use an earlier checkpoint of its run; `ckpt verify student --values` lists"
     )
     assert found["actions-not-finite"].what == "100% of the action values are NaN or infinite"
     known = judged(broken, a_cause(CauseCode.STATISTICS_BROKEN))
@@ -171,33 +192,33 @@ def test_nan_is_found_and_attributed_to_a_known_cause() -> None:
     assert "100%" in known["statistics-broken"].measured
 
 
-def test_what_other_processors_take_away_was_theirs() -> None:
+def test_a_difference_that_normals_processors_remove_is_due_to_the_processors() -> None:
     far = side({steps: chunks(3.0) for steps in (1, 2, 4, 10)})
     known = judged(far, a_cause(CauseCode.OTHER_STATISTICS), crossed=chunks())
     assert set(known) == {"other-statistics", "num-steps"}
     assert (
         known["other-statistics"].measured
-        == "actions are 3 from NORMAL's, and 0 with NORMAL's processors around the same weights"
+        == "the actions are 3 from NORMAL's, and 0 with NORMAL's processors around the same weights"
     )
     assert "other-statistics" in judged(far, crossed=chunks())
     assert "other-statistics" not in judged(far, crossed=chunks(3.0))
 
 
-def test_actions_far_apart_that_nothing_explains_are_told_only_on_what_was_seen() -> None:
+def test_unexplained_differences_of_actions_count_only_for_recorded_observations() -> None:
     far = side(bent(0.8) | {10: chunks(2.0)})
     assert "actions-differ" in judged(far)
-    assert "actions-differ" not in judged(far, what="8 synthetic observations")
-    assert "actions-differ" not in judged(far, a_cause(CauseCode.NOT_NORMALISED))
+    assert "actions-differ" not in judged(far, synthetic=True)
+    assert "actions-differ" not in judged(far, a_cause(CauseCode.NOT_NORMALIZED))
 
 
-def test_actions_outside_the_dataset_are_told_unless_the_normal_ones_are_too() -> None:
+def test_actions_outside_the_dataset_are_reported_unless_normals_are_too() -> None:
     wild = side(bent(0.8) | {10: chunks(times=20.0)})
     assert "actions-out-of-range" in judged(wild, limits=((-3.0, 3.0),) * 2)
     assert "actions-out-of-range" not in judged(wild, limits=((-0.1, 0.1),) * 2)
     assert "actions-out-of-range" not in judged(wild)
 
 
-def test_a_slower_prefix_is_told_and_attributed_to_what_the_files_say() -> None:
+def test_a_slower_prefix_is_attributed_to_a_cause_in_the_files() -> None:
     slow = side(times=rounds(prefix=0.3))
     found = judged(slow)
     assert set(found) == {"slower"}
@@ -205,15 +226,15 @@ def test_a_slower_prefix_is_told_and_attributed_to_what_the_files_say() -> None:
     known = judged(slow, a_cause(CauseCode.VLM_BUILT_IN_F32, Effect.SLOW))
     assert set(known) == {"vlm-built-in-f32"}
     assert "most of it in its prefix (3 times" in known["vlm-built-in-f32"].measured
-    assert known["vlm-built-in-f32"].repair == "cp x y"
+    assert known["vlm-built-in-f32"].repair.argv == ("cp", "x", "y")
 
 
-def test_a_cause_that_costs_no_time_here_says_so() -> None:
+def test_a_cause_that_costs_no_time_is_reported_as_no_slower() -> None:
     known = judged(side(), a_cause(CauseCode.VLM_BUILT_IN_F32, Effect.SLOW))
     assert known["vlm-built-in-f32"].measured.startswith("no slower here: a chunk takes 1 times")
 
 
-def test_a_noisy_machine_makes_nobody_slower() -> None:
+def test_a_noisy_machine_is_not_taken_for_a_slower_policy() -> None:
     source = random.Random(0)  # noqa: S311 - draws, not secrets
     for _ in range(50):
         noisy = {
@@ -226,30 +247,34 @@ def test_a_noisy_machine_makes_nobody_slower() -> None:
         assert judged(side(times=noisy)) == {}
 
 
-def test_an_environment_that_takes_the_time_is_told() -> None:
+def test_an_environment_that_takes_most_of_the_time_is_a_cause() -> None:
     found = judged(side(), environment=rollout(0.01, (0.05, 0.05)))
     assert set(found) == {"environment-slow"}
     assert (
         found["environment-slow"].what
-        == "it is the environment: step() takes 83% of the time, 83% under NORMAL"
+        == "the environment's step() takes 83% of the time, and 83% with NORMAL"
     )
     assert judged(side(), environment=rollout(0.05, (0.01, 0.01))) == {}
 
 
-def test_an_environment_that_these_actions_slow_down_is_told() -> None:
+def test_an_environment_that_is_slower_with_these_actions_is_a_cause() -> None:
     assert set(judged(side(), environment=rollout(0.05, (0.01, 0.03)))) == {"environment-slowed"}
 
 
-def test_a_rollout_that_only_this_policy_cannot_end_is_a_cause() -> None:
+def test_a_rollout_that_only_reflow_fails_is_a_cause() -> None:
     found = judged(
         side(),
-        environment=rollout(0.05, (0.01, 0.01), "REFLOW in toy, step 3: ValueError: outside"),
+        environment=rollout(
+            0.05, (0.01, 0.01), "REFLOW in toy, step 3: ValueError: outside", Side.REFLOW
+        ),
     )
     assert found["cannot-act"].what == "REFLOW in toy, step 3: ValueError: outside"
     assert (
         judged(
             side(),
-            environment=rollout(0.05, (0.01, 0.01), "NORMAL in toy, step 3: ValueError: outside"),
+            environment=rollout(
+                0.05, (0.01, 0.01), "NORMAL in toy, step 3: ValueError: outside", Side.NORMAL
+            ),
         )
         == {}
     )
@@ -259,45 +284,52 @@ def test_a_rollout_that_only_this_policy_cannot_end_is_a_cause() -> None:
 
 
 def answering(
-    monkeypatch: pytest.MonkeyPatch, answer: Measurement | dict[str, str] | Exception
+    monkeypatch: pytest.MonkeyPatch, answer: Measurement | tuple[Problem, ...] | Exception
 ) -> None:
-    def ask(_family: str, _request: object, progress: Any) -> Measurement | dict[str, str]:
+    def ask(_family: str, _request: object, progress: Any) -> Measurement | tuple[Problem, ...]:
         progress(1, 2)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    monkeypatch.setattr("ckpt_tools.api._doctor.ask_probe", ask)
+    monkeypatch.setattr("ckpt_tools.api._doctor.run_probe", ask)
 
 
 @pytest.mark.parametrize(
     ("problems", "code", "status", "words"),
     [
         (
-            {"reflow": "does not load: x holds NaN or infinity in y"},
+            (Problem(Side.REFLOW, ProblemKind.NOT_FINITE, "does not load: NaN in y"),),
             "weights-not-finite",
             1,
-            "acts wrongly because: weights-not-finite",
+            "acts wrongly: weights-not-finite",
         ),
         (
-            {"reflow": "does not load: x lacks 3 tensors"},
+            (Problem(Side.REFLOW, ProblemKind.DOES_NOT_LOAD, "does not load: x"),),
             "does-not-load",
             1,
-            "does not run because: does-not-load",
+            "does not run: does-not-load",
         ),
         (
-            {"reflow": "loads, and cannot act: KeyError: 'z'"},
+            (Problem(Side.REFLOW, ProblemKind.CANNOT_ACT, "cannot act: KeyError: 'z'"),),
             "cannot-act",
             1,
-            "cannot-act: REFLOW loads, and cannot act: KeyError: 'z'",
+            "cannot-act: REFLOW cannot act: KeyError: 'z'",
         ),
         (
-            {"normal": "does not load: no VLM", "reflow": "does not load: no VLM"},
+            tuple(
+                Problem(side, ProblemKind.DOES_NOT_LOAD, "does not load: no VLM") for side in Side
+            ),
             "",
             2,
-            "no live part: NORMAL does not load: no VLM",
+            "live comparison failed: NORMAL does not load: no VLM",
         ),
-        (ProbeFailed("the probe failed: Killed"), "", 2, "no live part: the probe failed: Killed"),
+        (
+            ProbeFailed("the probe failed: Killed"),
+            "",
+            2,
+            "live comparison failed: the probe failed: Killed",
+        ),
     ],
 )
 def test_a_probe_that_could_not_measure(  # noqa: PLR0913, PLR0917 - cases
@@ -318,35 +350,36 @@ def test_a_probe_that_could_not_measure(  # noqa: PLR0913, PLR0917 - cases
     assert not found["clean"]
 
 
-def test_what_the_files_told_is_not_told_again_when_it_does_not_load(
+def test_a_cause_in_the_files_explains_why_it_does_not_load(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    answering(monkeypatch, {"reflow": "does not load: it has use_reflow"})
-    found = api.diagnose(str(NORMAL), str(FIXTURES / "reflow"), Wish())
+    text = "does not load: it has use_reflow"
+    answering(monkeypatch, (Problem(Side.REFLOW, ProblemKind.DOES_NOT_LOAD, text),))
+    found = api.diagnose(str(NORMAL), str(FIXTURES / "reflow"), ProbeOptions())
     assert "does-not-load" not in [str(cause.code) for cause in found.causes]
     assert (
-        found.notes[0]
-        == "nothing could be measured, REFLOW does not load: it has use_reflow; repair the above, and ask again"
+        note_text(found.notes[0])
+        == "nothing could be measured: REFLOW does not load: it has use_reflow; apply the repairs and run the doctor again"
     )
 
 
-def test_the_page_tells_what_was_measured_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_shows_the_measurements_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(
         monkeypatch,
         measurement(side(bent(0.05)), crossed=chunks(), environment=rollout(0.05, (0.01, 0.01))),
     )
-    told = page(api.diagnose(str(NORMAL), str(FIXTURES / "reflow-clean"), Wish()))
-    plain = text.render(told)
+    shown = page(api.diagnose(str(NORMAL), str(FIXTURES / "reflow-clean"), ProbeOptions()))
+    plain = text.render(shown)
     for words in (
         "10 N R",
         "prefix",
         "all, in NORMAL's processors",
         "environment toy, 20 steps",
-        "slow because: num-steps",
+        "slow: num-steps",
         "set num_steps 1",
     ):
         assert words in plain
-        assert words in markdown.render(told).replace("\\", "")
+        assert words in markdown.render(shown).replace("\\", "")
     tables = [
         line
         for line in plain.splitlines()
@@ -355,7 +388,7 @@ def test_the_page_tells_what_was_measured_in_80_columns(monkeypatch: pytest.Monk
     assert max(map(len, tables)) <= 80
 
 
-def test_a_picture_is_drawn_before_the_page_and_without_a_display(
+def test_a_plot_is_written_without_a_display(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answering(monkeypatch, measurement(side(bent(0.05), num_steps=1)))
@@ -381,7 +414,7 @@ def test_without_matplotlib_nothing_is_measured_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answering(monkeypatch, AssertionError("asked"))
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setattr("ckpt_tools.doctor.plot.find_spec", lambda _name: None)
     assert main(["doctor", str(NORMAL), str(NORMAL), "--plot", str(tmp_path / "x.png")]) == 2
     assert (
         "--plot needs matplotlib, which is not installed; pip install 'ckpt-tools[plot]'"
@@ -389,7 +422,7 @@ def test_without_matplotlib_nothing_is_measured_first(
     )
 
 
-def test_where_nothing_was_measured_nothing_is_drawn(
+def test_nothing_is_plotted_where_nothing_was_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answering(monkeypatch, ProbeFailed("the probe failed: Killed"))
@@ -405,12 +438,12 @@ def test_where_nothing_was_measured_nothing_is_drawn(
         )
         == 2
     )
-    assert "x.png was not drawn" in capsys.readouterr().err
+    assert "x.png was not written: nothing was measured" in capsys.readouterr().err
     assert not (tmp_path / "x.png").exists()
 
 
-def test_an_answer_in_which_the_observations_were_changed_is_refused() -> None:
-    with pytest.raises(ProbeFailed, match="the two policies did not see the same"):
+def test_an_answer_with_modified_observations_is_rejected() -> None:
+    with pytest.raises(ProbeFailed, match="the two policies did not get the same"):
         parsed({"inputs": {"unchanged": False}})
     with pytest.raises(ProbeFailed, match="the probe's answer is incomplete"):
         parsed({"inputs": {"unchanged": True}})

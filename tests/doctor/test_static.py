@@ -1,6 +1,6 @@
-"""What the doctor tells from files alone.
+"""Diagnoses of files alone.
 
-Of each fault its cause and no other, and a command that ends it; of a healthy student nothing.
+Each fault has its causes and no others, and a command that repairs it; a healthy student has none.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import pytest
 
 from ckpt_tools import api
 from ckpt_tools.cli.main import main
-from ckpt_tools.doctor.model import CauseCode
-from ckpt_tools.doctor.repairs import commands, is_command
+from ckpt_tools.doctor.model import CauseCode, NoteKind
+from ckpt_tools.doctor.repairs import commands
 from ckpt_tools.report.json import diagnosis as diagnosis_json
 from ckpt_tools.report.json import diff as diff_json
+from ckpt_tools.report.pages.diagnosis import note_text
 from ckpt_tools.storage import schemas
 from tests.support.cases import (
     FIXTURES,
@@ -53,7 +54,7 @@ LIVE_ONLY = {
 """Causes that only a measurement shows; test_measured has them."""
 
 
-def told(folder: Path) -> set[str]:
+def causes(folder: Path) -> set[str]:
     return {str(cause.code) for cause in api.diagnose(str(NORMAL), str(folder)).causes}
 
 
@@ -77,7 +78,7 @@ def validator() -> jsonschema.Draft202012Validator:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_gives_its_cause_and_no_other_and_json_that_follows_the_schema(
+def test_a_fault_has_its_causes_and_no_others_in_json_that_follows_the_schema(
     name: str, tmp_path: Path
 ) -> None:
     found = api.diagnose(str(NORMAL), str(broken(name, tmp_path / "bad")))
@@ -92,21 +93,18 @@ def test_the_printed_commands_repair_it(name: str, tmp_path: Path) -> None:
     bad = broken(name, tmp_path / "it's bad")
     found = commands(api.diagnose(str(NORMAL), str(bad)).causes)
     assert found
-    assert any(command.startswith(FAULTS[name].command) for command in found)
+    assert any(str(command).startswith(FAULTS[name].command) for command in found)
     for command in found:
-        assert is_command(command)
-        run(command, tmp_path)
+        run(str(command), tmp_path)
     written = tmp_path / "it's bad-clean"
-    assert written.exists() == any(command.startswith("ckpt sanitize") for command in found)
-    assert told(written if written.exists() else bad) == set()
+    assert written.exists() == any(command.argv[1] == "sanitize" for command in found)
+    assert causes(written if written.exists() else bad) == set()
 
 
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if not fault.command])
-def test_where_nothing_repairs_it_a_sentence_says_what_to_do(name: str, tmp_path: Path) -> None:
-    causes = api.diagnose(str(NORMAL), str(broken(name, tmp_path / "bad"))).causes
-    assert [is_command(cause.repair) or not cause.repair for cause in causes] == [False] * len(
-        causes
-    )
+def test_a_cause_without_a_repairing_command_has_advice(name: str, tmp_path: Path) -> None:
+    found = api.diagnose(str(NORMAL), str(broken(name, tmp_path / "bad"))).causes
+    assert all(cause.repair.text and not cause.repair.argv for cause in found)
 
 
 @pytest.mark.parametrize(
@@ -127,11 +125,11 @@ def test_where_nothing_repairs_it_a_sentence_says_what_to_do(name: str, tmp_path
         (config(num_expert_layers=3), "num_expert_layers is 3"),
         (
             tensors(lambda held: held | make.under("guide.", held)),
-            "500 tensors, 87,718 bytes that the loader does not read (other): it drops them, so",
+            "500 tensors, 87,718 bytes that the loader does not look for (other): it drops them; the",
         ),
     ],
 )
-def test_a_sentence_says_all_that_its_rules_found_and_of_which_key(
+def test_a_cause_names_the_key_and_everything_that_its_rules_found(
     change: Any, words: str, tmp_path: Path
 ) -> None:
     said = [
@@ -141,21 +139,22 @@ def test_a_sentence_says_all_that_its_rules_found_and_of_which_key(
     assert any(words in one for one in said), said
 
 
-def test_every_cause_that_files_can_tell_has_a_fault_here() -> None:
+def test_every_cause_in_files_has_a_fault() -> None:
     tested = {code for fault in FAULTS.values() for code in fault.causes}
     # Another size of model is no fault of a copy of the normal one: the next test has it.
     assert tested | LIVE_ONLY | {"other-model"} == set(map(str, CauseCode))
 
 
-def test_a_model_of_another_size_is_told_as_that(tmp_path: Path) -> None:
+def test_a_model_of_another_size_is_a_cause_of_its_own(tmp_path: Path) -> None:
     wide = changed(tmp_path / "wide", config(max_action_dim=64))
-    assert "other-model" in told(wide)
+    assert "other-model" in causes(wide)
     [repair] = [
         cause.repair
         for cause in api.diagnose(str(NORMAL), str(wide)).causes
         if cause.code is CauseCode.OTHER_MODEL
     ]
-    assert not is_command(repair)
+    assert repair.text
+    assert not repair.argv
 
 
 def test_an_index_that_counts_wrongly_can_be_read(tmp_path: Path) -> None:
@@ -165,7 +164,7 @@ def test_an_index_that_counts_wrongly_can_be_read(tmp_path: Path) -> None:
             fixture("sharded"), edited("model.safetensors.index.json", metadata={"total_size": 1})
         ),
     )
-    assert told(miscounted) == {"weights-not-found"}
+    assert causes(miscounted) == {"weights-not-found"}
 
 
 @pytest.mark.parametrize(
@@ -178,15 +177,15 @@ def test_an_index_that_counts_wrongly_can_be_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_healthy_student_has_no_cause(change: Any, tmp_path: Path) -> None:
-    assert told(changed(tmp_path / "student", change)) == set()
-    assert told(FIXTURES / "reflow-clean") == set()
+    assert causes(changed(tmp_path / "student", change)) == set()
+    assert causes(FIXTURES / "reflow-clean") == set()
 
 
-def test_what_the_normal_checkpoint_has_too_is_no_cause(tmp_path: Path) -> None:
+def test_a_fault_of_both_checkpoints_is_not_a_cause(tmp_path: Path) -> None:
     shared = changed(tmp_path / "both", config(vlm_model_name="/home/robot/vlm"))
     found = api.diagnose(str(shared), str(shutil.copytree(shared, tmp_path / "copy")))
     assert found.causes == ()
-    assert any(note.startswith("1 finding in both") for note in found.notes)
+    assert any(note_text(note).startswith("1 finding in both") for note in found.notes)
 
 
 def test_the_worst_cause_comes_first_and_sanitize_last(tmp_path: Path) -> None:
@@ -194,7 +193,7 @@ def test_the_worst_cause_comes_first_and_sanitize_last(tmp_path: Path) -> None:
     config(n_action_steps=5)(bad)
     found = api.diagnose(str(NORMAL), str(bad)).causes
     assert [str(cause.effect) for cause in found] == ["breaks", "slow", "slow", "heavy", "heavy"]
-    assert [command.split()[1] for command in commands(found)] == ["config", "sanitize"]
+    assert [command.argv[1] for command in commands(found)] == ["config", "sanitize"]
 
 
 _NO_JSON = {
@@ -209,16 +208,16 @@ _NO_JSON = {
 
 
 @pytest.mark.parametrize("name", _NO_JSON)
-def test_json_that_cannot_be_read_is_a_cause_and_1(
+def test_json_that_cannot_be_read_is_a_cause_and_exits_with_1(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = changed(tmp_path / "bad", _NO_JSON[name])
-    assert told(bad) == {"unreadable"}
+    assert causes(bad) == {"unreadable"}
     assert main(["doctor", str(NORMAL), str(bad), "--no-live"]) == 1
-    assert "does not run because: unreadable" in capsys.readouterr().out
+    assert "does not run: unreadable" in capsys.readouterr().out
 
 
-def test_what_cannot_be_read_is_told_whatever_the_settings_live_with(
+def test_an_unreadable_checkpoint_is_reported_whatever_its_severity_in_the_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = changed(tmp_path / "bad", _NO_JSON["config.json a list"])
@@ -229,15 +228,13 @@ def test_what_cannot_be_read_is_told_whatever_the_settings_live_with(
 
 
 @pytest.mark.parametrize("name", ["reflow", "shared-vlm", "f32-vlm", "sharded", "lerobot-0.3"])
-def test_the_good_one_of_a_swapped_pair_is_not_accused(name: str) -> None:
+def test_a_swapped_pair_is_noted_and_has_no_cause(name: str) -> None:
     found = api.diagnose(str(FIXTURES / name), str(NORMAL))
     assert found.causes == ()
-    assert [note for note in found.notes if "are they swapped?" in note] == {
-        "reflow": [
-            "NORMAL holds reflow fields (teacher_model_path, use_reflow) and a teacher, and REFLOW does not: are they swapped?"
-        ],
+    assert [note.text for note in found.notes if note.kind is NoteKind.SWAPPED] == {
+        "reflow": ["reflow-training fields (teacher_model_path, use_reflow) and teacher weights"],
         "shared-vlm": [
-            "NORMAL holds reflow fields (teacher_model_path, use_reflow) and a teacher, and REFLOW does not: are they swapped?"
+            "reflow-training fields (teacher_model_path, use_reflow) and teacher weights"
         ],
     }.get(name, [])
 
@@ -261,27 +258,25 @@ def test_a_setting_that_is_wrong_in_normal_only_is_no_cause(
 def test_two_reflow_checkpoints_are_not_taken_for_a_swapped_pair(tmp_path: Path) -> None:
     copy = shutil.copytree(FIXTURES / "reflow", tmp_path / "copy")
     assert not any(
-        "swapped" in note for note in api.diagnose(str(FIXTURES / "reflow"), str(copy)).notes
+        note.kind is NoteKind.SWAPPED
+        for note in api.diagnose(str(FIXTURES / "reflow"), str(copy)).notes
     )
 
 
-def test_one_folder_twice_is_2_by_whatever_name(
+def test_one_folder_under_two_names_exits_with_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "link").symlink_to(NORMAL)
     for other in (NORMAL, tmp_path / "link", NORMAL / "model.safetensors", f"{NORMAL}/../normal/"):
         assert main(["doctor", str(NORMAL), str(other), "--no-live"]) == 2
         printed = capsys.readouterr()
-        assert "both are one checkpoint" in printed.err
+        assert "NORMAL and REFLOW are the same checkpoint; name the teacher" in printed.err
         assert printed.out == ""
 
 
 def test_another_family_is_not_compared(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", str(NORMAL), str(FIXTURES / "language-model"), "--no-live"]) == 2
-    assert (
-        "is of the family generic, and NORMAL of smolvla; name the teacher"
-        in capsys.readouterr().err
-    )
+    assert "REFLOW is a generic checkpoint, NORMAL a smolvla one; " in capsys.readouterr().err
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -299,7 +294,7 @@ def test_the_schema_knows_every_code_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("output_format", ["text", "json", "markdown"])
-def test_a_healthy_pair_is_0_and_says_so(
+def test_a_healthy_pair_exits_with_0(
     output_format: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (
@@ -323,13 +318,13 @@ def test_a_healthy_pair_is_0_and_says_so(
     )
 
 
-def test_without_a_probe_the_files_decide_and_a_line_says_how_to_get_the_rest(
+def test_without_a_probe_files_are_compared_and_a_line_explains_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("ckpt_tools.doctor.probe.GROUP", "ckpt_tools.probes.nobody")
     assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean")]) == 0
     assert (
-        "no live part: no probe is installed that loads smolvla checkpoints; install the training core"
+        "live comparison skipped: no installed probe loads smolvla checkpoints; install lerobot_policy"
         in capsys.readouterr().out
     )
     assert main(["doctor", str(NORMAL), str(FIXTURES / "f32-vlm")]) == 1
@@ -341,13 +336,13 @@ def test_a_processor_that_runs_code_is_not_loaded(
     def never(*_: object) -> None:
         pytest.fail("the probe was asked")
 
-    monkeypatch.setattr("ckpt_tools.api._doctor.ask_probe", never)
+    monkeypatch.setattr("ckpt_tools.api._doctor.run_probe", never)
     bad = changed(tmp_path / "bad", config())
     document = json.loads((bad / "policy_preprocessor.json").read_text())
-    document["steps"].append({"class": "somebody.Step", "config": {}})
+    document["steps"].append({"class": "package.Step", "config": {}})
     (bad / "policy_preprocessor.json").write_text(json.dumps(document))
     assert main(["doctor", str(NORMAL), str(bad)]) == 2
-    assert "names a class to import, which loading would run" in capsys.readouterr().out
+    assert "names a class to import, and loading it would run that code" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -355,39 +350,45 @@ def test_a_processor_that_runs_code_is_not_loaded(
     [
         (
             ["--batch", "x", "--dataset", "y"],
-            "--batch and --dataset are two answers to one question",
+            "--batch and --dataset exclude each other",
         ),
-        (["--no-live", "--env", "pusht"], "--env is for the live part, which --no-live leaves out"),
+        (["--no-live", "--env", "pusht"], "--env has no effect with --no-live"),
         (
             ["--no-live", "--plot", "x.png"],
-            "--plot is for the live part, which --no-live leaves out",
+            "--plot has no effect with --no-live",
         ),
         (
             ["--env-package", "gym_pusht"],
-            "--env-package registers the environment that --env names: give --env TYPE too",
+            "--env-package needs --env TYPE, the environment that it registers",
         ),
         (
             ["--batch", "absent.safetensors"],
-            "absent.safetensors: there is no such file; see docs/doctor.md",
+            "absent.safetensors: no such file; see docs/doctor.md",
         ),
-        (["--batch", str(NORMAL)], "normal: is no file; see docs/doctor.md"),
+        (
+            ["--batch", str(NORMAL)],
+            "normal: is a folder; expected a safetensors file; see docs/doctor.md",
+        ),
         (["--batch", str(NORMAL / "config.json")], "config.json: cannot be read as safetensors: "),
         (["--repeats", "3"], "3 is not in the range x>=6"),
-        (["--plot", "x.bmp"], "x.bmp: is none of .png, .svg, .pdf, by its name; name a picture"),
+        (
+            ["--plot", "x.bmp"],
+            "x.bmp: unsupported file type; expected .png, .svg, .pdf; name an image file",
+        ),
         (
             ["--plot", "absent/x.png"],
-            "absent/x.png: cannot be written: there is no folder absent; name a file in a folder that is there",
+            "absent/x.png: no such folder: absent; name a file in an existing folder",
         ),
     ],
 )
-def test_wrong_use_is_one_line_and_2_before_anything_is_loaded(
+def test_wrong_usage_is_one_line_and_exits_with_2_before_anything_is_loaded(
     arguments: list[str],
     words: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(
-        "ckpt_tools.api._doctor.ask_probe", lambda *_: pytest.fail("the probe was asked")
+        "ckpt_tools.api._doctor.run_probe", lambda *_: pytest.fail("the probe was asked")
     )
     assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean"), *arguments]) == 2
     printed = capsys.readouterr()
@@ -396,7 +397,7 @@ def test_wrong_use_is_one_line_and_2_before_anything_is_loaded(
     assert printed.out == ""
 
 
-def test_an_absent_checkpoint_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_checkpoint_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     for pair in ((str(NORMAL), "absent"), ("absent", str(NORMAL))):
         assert main(["doctor", *pair, "--no-live"]) == 2
         assert "absent: there is nothing here" in capsys.readouterr().err

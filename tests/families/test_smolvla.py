@@ -379,7 +379,7 @@ def test_a_watched_value_is_judged_as_stock_lerobot_treats_it(
     key: str, value: object, *, fine: bool, words: str
 ) -> None:
     watched = next(watched for watched in SMOLVLA.watched if watched.key == key)
-    judged, remark = watched.judge(value)
+    judged, remark = watched.evaluate(value)
     assert judged is fine
     assert words in remark
 

@@ -17,11 +17,12 @@ from huggingface_hub import HfApi, constants
 
 from ckpt_tools import api, errors
 from ckpt_tools.api import _gate
-from ckpt_tools.api._doctor import Wish
+from ckpt_tools.api._doctor import ProbeOptions
 from ckpt_tools.checkpoint import header
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.model import Tensor
 from ckpt_tools.checkpoint.read import read
+from ckpt_tools.doctor.model import Note, NoteKind, Skip, Skipped
 from ckpt_tools.report.formats import text
 from ckpt_tools.report.json import diff as diff_json
 from ckpt_tools.report.json import findings as findings_json
@@ -226,14 +227,18 @@ def test_a_diagnosis_of_what_is_on_the_hub_is_of_the_files_and_says_how_to_get_t
 ) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.add_repo("tester/student", REFLOW)
-    found = api.diagnose(NAME, "hf://tester/student", Wish())
-    assert (found.live, found.failed, found.not_live) == (
+    found = api.diagnose(NAME, "hf://tester/student", ProbeOptions())
+    assert (found.live, found.failed, found.skipped) == (
         None,
         False,
-        f"{NAME} is on the Hub, and a policy acts only on this machine",
+        Skipped(Skip.ON_THE_HUB, NAME),
     )
     assert (
-        "hf://tester/student is on the Hub; to let it act, or to repair it: hf download tester/student --local-dir student"
+        Note(
+            NoteKind.ON_THE_HUB,
+            "hf://tester/student",
+            command="hf download tester/student --local-dir student",
+        )
         in found.notes
     )
     assert {cause.code.value for cause in found.causes} >= {"reflow-fields", "vlm-built-in-f32"}

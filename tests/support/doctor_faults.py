@@ -1,4 +1,4 @@
-"""Faults of a student's checkpoint, each put into a copy of the normal fixture, with the causes that the doctor must tell of it and no others."""
+"""Faults of a student's checkpoint, each in a copy of the normal fixture, with the causes that the doctor must report, and no others."""
 
 from __future__ import annotations
 
@@ -23,10 +23,7 @@ PRE_STATE, POST_STATE = (
 
 
 class Fault(NamedTuple):
-    """A change, the causes it must give, and how the command that ends them starts.
-
-    "" where there is none to run.
-    """
+    """A change, the causes that it must have, and the start of the command that repairs it, or ""."""
 
     change: Change
     causes: frozenset[str]
@@ -34,7 +31,7 @@ class Fault(NamedTuple):
 
 
 def fixture(name: str) -> Change:
-    """What another fixture holds."""
+    """The content of another fixture."""
 
     def change(folder: Path) -> None:
         shutil.rmtree(folder)
@@ -74,7 +71,7 @@ def steps(
 
 
 def mode(wanted: str) -> Callable[[list[dict[str, object]]], list[dict[str, object]]]:
-    """Steps that normalise in another way."""
+    """Steps that normalize in another way."""
 
     def update(listed: list[dict[str, object]]) -> list[dict[str, object]]:
         for step in listed:
@@ -131,7 +128,7 @@ FAULTS = {
     ),
     "longer chunks": _fault(config(chunk_size=100), "config-differs", _CONFIG),
     "another scale of time": _fault(config(min_period=0.1), "config-differs", _CONFIG),
-    "a field of nobody's": _fault(config(flux_capacitor=1), "config-refused", _CONFIG),
+    "an unknown field": _fault(config(flux_capacitor=1), "config-refused", _CONFIG),
     "the plugin's type": _fault(config(type="smolvla_reflow"), "config-refused", _SANITIZE),
     "statistics of another dataset": _fault(
         statistics(_shifted, PRE_STATE, POST_STATE), "other-statistics", _COPY
@@ -181,7 +178,7 @@ FAULTS = {
 
 
 def broken(name: str, folder: Path) -> Path:
-    """A copy of the normal fixture with a fault."""
+    """Copy the normal fixture and put a fault into it."""
     shutil.copytree(NORMAL, folder)
     FAULTS[name].change(folder)
     return folder

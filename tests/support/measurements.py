@@ -1,11 +1,11 @@
-"""Measurements made by hand: numbers as the probe could have brought them."""
+"""Made-up measurements, such as a probe could return."""
 
 from __future__ import annotations
 
 from math import sin
 from typing import TYPE_CHECKING, Any
 
-from ckpt_tools.doctor.model import EnvironmentTimes, Measurement, Seconds, Side
+from ckpt_tools.doctor.model import EnvironmentTimes, MeasuredPolicy, Measurement, Seconds, Side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ SCALE = (2.0, 2.0)
 
 
 def chunks(off: float = 0.0, times: float = 1.0) -> Chunks:
-    """Chunks of 3 observations, 4 steps, 2 dimensions, that lie `off` normalised units from those of chunks()."""
+    """Chunks of 3 observations, 4 steps, 2 dimensions, that lie `off` normalized units from those of chunks()."""
     return tuple(
         tuple(
             tuple(
@@ -58,11 +58,13 @@ def side(
     actions: Mapping[int, Chunks] | None = None,
     times: Mapping[int, tuple[Seconds, ...]] | None = None,
     num_steps: int = 10,
-) -> Side:
-    return Side(num_steps, 4, 4, {"vision": ("bfloat16",)}, actions or bent(0.8), times or rounds())
+) -> MeasuredPolicy:
+    return MeasuredPolicy(
+        num_steps, 4, 4, {"vision": ("bfloat16",)}, actions or bent(0.8), times or rounds()
+    )
 
 
-def measurement(reflow: Side, **changes: Any) -> Measurement:
+def measurement(reflow: MeasuredPolicy, **changes: Any) -> Measurement:
     """A normal policy whose paths bend, and this one."""
     settings: dict[str, Any] = {
         "device": "cpu",
@@ -74,7 +76,10 @@ def measurement(reflow: Side, **changes: Any) -> Measurement:
     return Measurement(**(settings | {"normal": side(), "reflow": reflow} | changes))
 
 
-def rollout(infer: float, step: tuple[float, float], problem: str = "") -> EnvironmentTimes:
+def rollout(
+    infer: float, step: tuple[float, float], problem: str = "", failed: Side | None = None
+) -> EnvironmentTimes:
     """Twenty steps in an environment."""
     waits = (tuple([infer] * 20), tuple([infer] * 20))
-    return EnvironmentTimes("toy", problem, waits, (tuple([step[0]] * 20), tuple([step[1]] * 20)))
+    steps = (tuple([step[0]] * 20), tuple([step[1]] * 20))
+    return EnvironmentTimes("toy", problem, waits, steps, failed)

@@ -142,7 +142,7 @@ def _recognises(checkpoint: Checkpoint) -> bool:
     return any(".vlm_with_expert." in tensor.name for tensor in checkpoint.tensors)
 
 
-def _judge_load_vlm_weights(value: ConfigValue) -> tuple[bool, str]:
+def _evaluate_load_vlm_weights(value: ConfigValue) -> tuple[bool, str]:
     if value is True or value == "true":
         return (
             True,
@@ -164,7 +164,7 @@ def _judge_load_vlm_weights(value: ConfigValue) -> tuple[bool, str]:
     return False, "refuses this config.json: a boolean is expected"
 
 
-def _judge_reflow_field(value: ConfigValue) -> tuple[bool, str]:
+def _evaluate_reflow_field(value: ConfigValue) -> tuple[bool, str]:
     return (
         (True, "knows no such field, and there is none") if value is ABSENT else (False, _REFUSED)
     )
@@ -196,10 +196,12 @@ SMOLVLA = Family(
     copy_prefixes=TEACHER_PREFIXES,
     copied="a teacher saved with its student: stock LeRobot warns of unexpected keys, loads the rest, and the file stays this large",
     watched=(
-        CriticalKey(key="load_vlm_weights", judge=_judge_load_vlm_weights),
-        CriticalKey(key="use_reflow", judge=_judge_reflow_field, neutral=(ABSENT, False, None)),
+        CriticalKey(key="load_vlm_weights", evaluate=_evaluate_load_vlm_weights),
         CriticalKey(
-            key="teacher_model_path", judge=_judge_reflow_field, neutral=(ABSENT, False, None)
+            key="use_reflow", evaluate=_evaluate_reflow_field, neutral=(ABSENT, False, None)
+        ),
+        CriticalKey(
+            key="teacher_model_path", evaluate=_evaluate_reflow_field, neutral=(ABSENT, False, None)
         ),
     ),
     settings=(

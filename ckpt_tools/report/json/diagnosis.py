@@ -8,8 +8,10 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from ckpt_tools.report.pages.diagnosis import note_text, skipped_text
+
 if TYPE_CHECKING:
-    from ckpt_tools.doctor.model import Diagnosis, Interval, Live, Side
+    from ckpt_tools.doctor.model import Diagnosis, Interval, Live, MeasuredPolicy
     from ckpt_tools.report.json.diff import JsonDict
 
 DIAGNOSIS_SCHEMA = "ckpt-tools/diagnosis.schema.json"
@@ -23,16 +25,18 @@ def document(diagnosis: Diagnosis) -> JsonDict:
         "reflow": diagnosis.where[1],
         "clean": not diagnosis.causes and not diagnosis.failed,
         "causes": [
-            cause._asdict() | {"because": list(cause.because)} for cause in diagnosis.causes
+            cause._asdict()
+            | {"repair": str(cause.repair), "because": list(map(str, cause.because))}
+            for cause in diagnosis.causes
         ],
-        "notes": list(diagnosis.notes),
+        "notes": list(map(note_text, diagnosis.notes)),
         "settings": [pair._asdict() | {"same": pair.same} for pair in diagnosis.settings],
         "statistics": [
             pair._asdict() | {"normal": _numbers(pair.normal), "reflow": _numbers(pair.reflow)}
             for pair in diagnosis.statistics
         ],
         "live": _live(diagnosis.live) if diagnosis.live else None,
-        "not_live": diagnosis.not_live,
+        "not_live": skipped_text(diagnosis.skipped) if diagnosis.skipped else "",
         "failed": diagnosis.failed,
     }
 
@@ -84,7 +88,7 @@ def _live(live: Live) -> JsonDict:
     }
 
 
-def _side(side: Side) -> JsonDict:
+def _side(side: MeasuredPolicy) -> JsonDict:
     kept = {
         "num_steps": side.num_steps,
         "chunk_size": side.chunk_size,

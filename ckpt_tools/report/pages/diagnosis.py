@@ -1,20 +1,28 @@
-"""A diagnosis as blocks: what differs, what was measured, why, and what to run."""
+"""A diagnosis as blocks: differences, measurements, causes, suggested commands; and its sentences."""
 
 from __future__ import annotations
 
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from ckpt_tools.doctor.model import Effect
-from ckpt_tools.doctor.repairs import commands, is_command
-from ckpt_tools.doctor.statistics import policy
+from ckpt_tools.doctor.model import Effect, NoteKind, Skip
+from ckpt_tools.doctor.repairs import commands
+from ckpt_tools.doctor.statistics import run_dtypes
 from ckpt_tools.report.blocks import Heading, Line, Status, Table
 from ckpt_tools.text import count, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.doctor.model import Cause, Diagnosis, Interval, Live, StatisticPair
+    from ckpt_tools.doctor.model import (
+        Cause,
+        Diagnosis,
+        Interval,
+        Live,
+        Note,
+        Skipped,
+        StatisticPair,
+    )
     from ckpt_tools.report.blocks import Block, Page
 
 _MARKS = {
@@ -23,14 +31,32 @@ _MARKS = {
     Effect.SLOW: Status.BAD,
     Effect.HEAVY: Status.CHANGE,
 }
-_WORDS = {
-    Effect.BREAKS: "does not run because",
-    Effect.WRONG: "acts wrongly because",
-    Effect.SLOW: "slow because",
-    Effect.HEAVY: "larger than need be because",
+_EFFECTS = {
+    Effect.BREAKS: "does not run",
+    Effect.WRONG: "acts wrongly",
+    Effect.SLOW: "slow",
+    Effect.HEAVY: "larger than necessary",
+}
+_NOTES = {
+    NoteKind.SWAPPED: "NORMAL contains {text}, and REFLOW does not: the two may be in the wrong order",
+    NoteKind.NOT_MEASURED: "nothing could be measured: REFLOW {text}; apply the repairs and run the doctor again",
+    NoteKind.OTHER_FINDINGS: "{findings} in REFLOW, unrelated to speed or actions; `ckpt verify` lists them",
+    NoteKind.SHARED_FINDINGS: "{findings} in both, which cannot cause the difference; `ckpt verify` lists them",
+    NoteKind.SYNTHETIC: "the observations are synthetic, so the distance between the actions means little: use --dataset or --batch",
+    NoteKind.ROLLOUT_ENDED: "the rollout ended early: {text}",
+    NoteKind.ON_THE_HUB: "{text} is on the Hub; download it to run or repair it: {command}",
+}
+_SKIPPED = {
+    Skip.NOT_REQUESTED: "not requested",
+    Skip.UNREADABLE: "REFLOW cannot be read",
+    Skip.RUNS_CODE: "a processor of {text} names a class to import, and loading it would run that code (ckpt explain CK731)",
+    Skip.ON_THE_HUB: "{text} is on the Hub, and policies run only from local files",
+    Skip.NO_PROBE: "{text}; install lerobot_policy_smolvla_reflow next to ckpt-tools",
+    Skip.PROBE_FAILED: "{text}",
+    Skip.NORMAL_FAILED: "NORMAL {text}",
 }
 _SOME = 4
-"""Lines of evidence, and dimensions, that are shown; JSON has all."""
+"""Number of lines of evidence, and of dimensions, that are shown; JSON has all."""
 
 _NUMBERS = 3
 
@@ -47,8 +73,21 @@ def page(diagnosis: Diagnosis) -> Page:
     )
 
 
+def note_text(note: Note) -> str:
+    """Return a note as a sentence."""
+    adjective = "other finding" if note.kind is NoteKind.OTHER_FINDINGS else "finding"
+    return _NOTES[note.kind].format(
+        text=note.text, command=note.command, findings=count(note.number, adjective)
+    )
+
+
+def skipped_text(skipped: Skipped) -> str:
+    """Return why there is no live comparison."""
+    return _SKIPPED[skipped.reason].format(text=skipped.text)
+
+
 def _sides(diagnosis: Diagnosis) -> Iterator[Block]:
-    yield Line(text=f"NORMAL  {printable(diagnosis.where[0])}")
+    yield Line(text=f"NORMAL  {printable(diagnosis.where[0])} (the reference)")
     yield Line(text=f"REFLOW  {printable(diagnosis.where[1])}")
 
 
@@ -56,7 +95,7 @@ def _settings(diagnosis: Diagnosis) -> Iterator[Block]:
     differing = [pair for pair in diagnosis.settings if not pair.same]
     if not diagnosis.settings:
         return
-    yield Heading(text="settings that decide")
+    yield Heading(text="settings")
     if differing:
         rows = tuple(
             (printable(pair.key), printable(pair.normal), printable(pair.reflow))
@@ -74,7 +113,7 @@ def _settings(diagnosis: Diagnosis) -> Iterator[Block]:
 def _statistics(diagnosis: Diagnosis) -> Iterator[Block]:
     if not diagnosis.statistics:
         return
-    yield Heading(text="normalisation")
+    yield Heading(text="normalization")
     differing = [pair for pair in diagnosis.statistics if not pair.same]
     if differing:
         rows = tuple(
@@ -116,12 +155,9 @@ def _live(live: Live) -> Iterator[Block]:
     )
     yield Heading(text="measured")
     yield Line(
-        text=(
-            f"{printable(measured.what)}; the same noise for both; on {machine}, in turn,"
-            " without compiling"
-        )
+        text=f"{printable(measured.what)}; the same noise for both; on {machine}, in turn, in eager mode"
     )
-    sides = dict.fromkeys((policy(measured.normal), policy(measured.reflow)))
+    sides = dict.fromkeys(map(run_dtypes, (measured.normal, measured.reflow)))
     yield from (
         Line(text=f"{name} runs in: {printable(words)}")
         for name, words in zip(
@@ -131,10 +167,7 @@ def _live(live: Live) -> Iterator[Block]:
     yield Heading(text="time of one chunk, and actions, by number of Euler steps")
     yield _sweep(live)
     yield Line(
-        text=(
-            "straight: REFLOW's actions against its own at the most steps; apart: against"
-            " NORMAL's own. 1 is a standard deviation, below 0.1 is the same"
-        )
+        text="straight: distance of each policy's actions to its own at the most steps; apart: of REFLOW's to NORMAL's. 1 is a standard deviation; below 0.1 is the same to a robot"
     )
     yield Heading(text=f"where the time goes, at REFLOW's {count(live.steps, 'step')}")
     rows = tuple(
@@ -257,49 +290,43 @@ def _causes(diagnosis: Diagnosis) -> Iterator[Block]:
 def _details(cause: Cause) -> Iterator[str]:
     if cause.measured:
         yield f"measured: {printable(cause.measured)}"
-    rules = [line.partition(" ")[0] for line in cause.because if line.startswith("CK")]
-    shown = [line for line in cause.because if not line.startswith("CK")]
-    yield from map(printable, shown[:_SOME])
+    yield from [printable(fact.text) for fact in cause.because if not fact.code][:_SOME]
+    rules = dict.fromkeys(fact.code for fact in cause.because if fact.code)
     if rules:
-        yield f"found by {', '.join(dict.fromkeys(rules))} (ckpt explain)"
-    if cause.repair and not is_command(cause.repair):
-        yield printable(cause.repair)
+        yield f"found by {', '.join(rules)} (ckpt explain)"
+    if cause.repair.text and not cause.repair.argv:
+        yield printable(cause.repair.text)
 
 
 def _verdict(diagnosis: Diagnosis) -> Iterator[Block]:
     yield Heading(text="verdict")
-    yield from (Line(text=printable(note)) for note in diagnosis.notes)
-    if diagnosis.not_live:
+    yield from (Line(text=printable(note_text(note))) for note in diagnosis.notes)
+    if diagnosis.skipped:
         yield Line(
-            text=f"no live part: {printable(diagnosis.not_live)}",
+            text=f"live comparison {'failed' if diagnosis.failed else 'skipped'}: {printable(skipped_text(diagnosis.skipped))}",
             mark=Status.BAD if diagnosis.failed else Status.NONE,
         )
-    for effect, words in _WORDS.items():
+    for effect, text in _EFFECTS.items():
         codes = [cause.code for cause in diagnosis.causes if cause.effect is effect]
         if codes:
-            yield Line(text=f"{words}: {', '.join(codes)}", mark=_MARKS[effect])
+            yield Line(text=f"{text}: {', '.join(codes)}", mark=_MARKS[effect])
     if not diagnosis.causes:
         yield _nothing(diagnosis)
-    repairs = [command for command in commands(diagnosis.causes) if is_command(command)]
-    if repairs:
-        yield Line(text="to repair it, run", details=tuple(repairs))
+    if repairs := commands(diagnosis.causes):
+        yield Line(text="to repair it, run", details=tuple(map(str, repairs)))
 
 
 def _nothing(diagnosis: Diagnosis) -> Line:
     live = diagnosis.live
     if diagnosis.failed:
         return Line(
-            text="nothing wrong in the files, and what was to be measured could not be",
+            text="nothing wrong found in the files; the live comparison could not run",
             mark=Status.BAD,
         )
     if live is None:
         return Line(text="nothing wrong found in the files", mark=Status.GOOD)
-    few = live.sweep[0]
-    said = (
-        f"REFLOW at {few.steps} step differs from its {live.sweep[-1].steps} by"
-        f" {_figure(few.straight_reflow)}, from NORMAL by {_figure(few.apart)}"
-    )
+    few, most = live.sweep[0], live.sweep[-1]
     return Line(
-        text=f"nothing wrong found: a chunk takes {_times(live.own)} as long as NORMAL's; {said}",
+        text=f"nothing wrong found: a chunk takes {_times(live.own)} as long as NORMAL's; REFLOW's actions at {count(few.steps, 'step')} differ from those at {most.steps} by {_figure(few.straight_reflow)}, and from NORMAL's by {_figure(few.apart)}",
         mark=Status.GOOD,
     )

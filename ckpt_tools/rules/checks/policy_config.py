@@ -65,7 +65,7 @@ def load_vlm_weights(subject: Subject) -> Iterator[Violation]:
     key = "load_vlm_weights"
     value = value_of(subject, CONFIG).get(key, ABSENT)
     for watched in subject.family.watched:
-        fine, effect = watched.judge(value)
+        fine, effect = watched.evaluate(value)
         if watched.key == key and not fine:
             yield Violation(f"is {shown(value)}: stock LeRobot {effect}", CONFIG, f"/{key}")
 

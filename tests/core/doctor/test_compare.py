@@ -23,12 +23,12 @@ from lerobot_policy_smolvla_reflow.doctor import compare, inputs, loaded_policy,
 from safetensors.torch import load_file, save_file
 
 from ckpt_tools import api
-from ckpt_tools.api._doctor import Wish
+from ckpt_tools.api._doctor import ProbeOptions
 from ckpt_tools.doctor.measured_causes import Observed, with_measurements
-from ckpt_tools.doctor.model import Cause, Measurement
-from ckpt_tools.doctor.probe import measurement
+from ckpt_tools.doctor.model import Cause, Measurement, Problem
+from ckpt_tools.doctor.probe import measurement, problems
 from ckpt_tools.doctor.repairs import Repairs
-from ckpt_tools.doctor.statistics import distance, figures
+from ckpt_tools.doctor.statistics import distance, summarize
 from ckpt_tools.storage import schemas
 from tests.core.doctor.test_probe import config, weights
 from tests.core.support import ACTION_DIMS, CAMERA, CHUNK, ROOT, STATE_DIMS
@@ -77,13 +77,15 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def run(
         _family: str, options: dict[str, Any], progress: Callable[[int, int], None]
-    ) -> Measurement | dict[str, str]:
+    ) -> Measurement | tuple[Problem, ...]:
         answer = json.loads(
             json.dumps(compare.diagnose({"protocol": 1, **options}, progress), allow_nan=False)
         )
-        return answer["problems"] or measurement(answer)
+        return problems(answer) or measurement(
+            answer, synthetic=not (options["batch"] or options["dataset"])
+        )
 
-    monkeypatch.setattr("ckpt_tools.api._doctor.ask_probe", run)
+    monkeypatch.setattr("ckpt_tools.api._doctor.run_probe", run)
 
 
 def measured(normal: Path, reflow: Path, **changes: Any) -> Measurement:
@@ -91,13 +93,14 @@ def measured(normal: Path, reflow: Path, **changes: Any) -> Measurement:
     answer = compare.diagnose(request(normal, reflow, **changes), lambda _done, _total: None)
     assert answer["refused"] == ""
     assert answer["problems"] == {}
-    return measurement(json.loads(json.dumps(answer, allow_nan=False)))
+    recorded = changes.keys() & {"batch", "dataset"}
+    return measurement(json.loads(json.dumps(answer, allow_nan=False)), synthetic=not recorded)
 
 
 def causes_of(found: Measurement) -> dict[str, Cause]:
     checkpoint = api.read("fixtures/normal")
     causes = with_measurements(
-        Observed(figures(found, SCALE, SCALE), (), (), Repairs("n", "r", checkpoint, checkpoint))
+        Observed(summarize(found, SCALE, SCALE), (), (), Repairs("n", "r", checkpoint, checkpoint))
     )
     return {str(cause.code): cause for cause in causes}
 
@@ -343,7 +346,7 @@ def test_a_slow_environment_is_reported(
 @pytest.mark.usefixtures("here")
 def test_changed_statistics_are_reported_as_the_cause(teacher_folder: Path, tmp_path: Path) -> None:
     bad = changed(teacher_folder, tmp_path / "bad", other_statistics)
-    found = api.diagnose(str(teacher_folder), str(bad), Wish(repeats=6))
+    found = api.diagnose(str(teacher_folder), str(bad), ProbeOptions(repeats=6))
     assert found.live is not None
     assert found.live.apart > 0.5
     assert found.live.apart_crossed == 0
@@ -375,7 +378,9 @@ def test_nan_is_reported(
     change: Any, code: str, words: str, teacher_folder: Path, tmp_path: Path
 ) -> None:
     found = api.diagnose(
-        str(teacher_folder), str(changed(teacher_folder, tmp_path / "bad", change)), Wish(repeats=6)
+        str(teacher_folder),
+        str(changed(teacher_folder, tmp_path / "bad", change)),
+        ProbeOptions(repeats=6),
     )
     causes = {str(cause.code): f"{cause.what} {cause.measured}" for cause in found.causes}
     assert words in causes[code]
