@@ -1,4 +1,4 @@
-"""The verb `diagnose`: compares files, then, through the training core's probe, running policies."""
+"""The verb `diagnose`: compares files, then, through a probe, running policies."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _UNLOADABLE = frozenset(
         CauseCode.WEIGHTS_MISSING,
     }
 )
-"""Causes with which the probe, which loads strictly, does not load; in addition to all that break."""
+"""Causes with which the probe, which is strict, does not load; besides all that break."""
 
 _UNREADABLE = Cause(
     CauseCode.UNREADABLE,
@@ -151,7 +151,10 @@ def _check_comparable(normal: Checkpoint, reflow: Checkpoint | None, path: str) 
     """Raise NotComparable for checkpoints of two families, and for one checkpoint twice."""
     if reflow and family_of(reflow) is not family_of(normal):
         raise NotComparable(
-            f"REFLOW is a {family_of(reflow).name} checkpoint, NORMAL a {family_of(normal).name} one",
+            (
+                f"REFLOW is a {family_of(reflow).name} checkpoint, NORMAL a "
+                f"{family_of(normal).name} one"
+            ),
             path=path,
         )
     if reflow and _location(normal) == _location(reflow):
@@ -264,7 +267,7 @@ def _notes(
 
 
 def _on_the_hub(*sides: Checkpoint | None) -> Iterator[Note]:
-    """Yield the download of what is on the Hub: running and repairing a policy needs local files."""
+    """Yield how to download what is on the Hub: running and repairing needs local files."""
     for side in sides:
         if side and is_remote(side.root):
             yield Note(NoteKind.ON_THE_HUB, side.where, command=download(parse(side.where))[0])

@@ -84,11 +84,12 @@ def doctor(  # noqa: PLR0913 - one parameter an option
     no_live: bool,
     output_format: str,
 ) -> int:
-    """Diagnose why the policy REFLOW is slow or acts wrongly where NORMAL, a checkpoint that works, does not, and print the commands that repair it.
+    """Diagnose why the policy REFLOW is slow or acts wrongly where NORMAL, which works, does not.
 
     The files are compared first: dtypes, settings, normalization. If the training core is
     installed, both policies then run in turn on the same observations and noise, with 1 to 10 Euler
-    steps, and their times and actions are compared. Exit status: 0 nothing wrong, 1 causes found, 2
+    steps, and their times and actions are compared. The report ends with the commands that repair
+    REFLOW. Exit status: 0 nothing wrong, 1 causes found, 2
     could not run.
 
     \b

@@ -37,7 +37,7 @@ def swapped(normal: Iterable[Finding], reflow: Iterable[Finding]) -> Iterator[No
 
 
 def is_right(key: str, reflow: Subject) -> bool:
-    """Whether REFLOW's value at this key is a clean checkpoint's, so that NORMAL's is the odd one."""
+    """Whether REFLOW has a clean checkpoint's value at this key, so that NORMAL is wrong."""
     value, cleaning = setting(reflow.checkpoint, key), reflow.family.cleaning
     if cleaning is None:
         return False

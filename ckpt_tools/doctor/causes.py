@@ -202,14 +202,20 @@ def _what(code: CauseCode, findings: list[Finding], normal: Subject, reflow: Sub
     """Return the cause as one sentence; details are in the tables, or behind the rules' codes."""
     first = _first_of(findings, normal, reflow)
     if code is CauseCode.OTHER_STATISTICS:
-        return f"{count(len(findings), 'statistic')} not NORMAL's but another dataset's, the first {findings[0].subject}"
+        return (
+            f"{count(len(findings), 'statistic')} not NORMAL's but another dataset's, the first "
+            f"{findings[0].subject}"
+        )
     if code is CauseCode.REFLOW_FIELDS:
         fields = ", ".join(sorted({key_of(finding) for finding in findings}))
         return f"config.json has reflow-training fields ({fields}): stock LeRobot rejects it"
     if code is CauseCode.UNEXPECTED_TENSORS:
         return f"{first}; the file is larger and loads more slowly, inference is unaffected"
     if code is CauseCode.STORED_DTYPES:
-        return f"{first}; load_vlm_weights decides the dtypes at run time, so the file is larger and loads more slowly, but inference is unaffected"
+        return (
+            f"{first}; load_vlm_weights decides the dtypes at run time, so the file is larger "
+            "and loads more slowly, but inference is unaffected"
+        )
     return {
         CauseCode.TEACHER_INSIDE: f"the file still contains the teacher: {first}",
         CauseCode.STATISTICS_DISAGREE: f"the two processors disagree: {first}",
@@ -227,7 +233,10 @@ def _first_of(findings: list[Finding], normal: Subject, reflow: Subject) -> str:
         and names
         and {finding.code for finding in findings} <= {"CK305", "CK501"}
     ):
-        return f"{count(len(names), 'tensor')} missing ({reflow.family.parts(names)}): {reflow.family.missing}"
+        return (
+            f"{count(len(names), 'tensor')} missing ({reflow.family.parts(names)}): "
+            f"{reflow.family.missing}"
+        )
     others = f" (and {count(alike - 1, 'more finding')} of this rule)" if alike > 1 else ""
     key = key_of(first)
     if first.code == "CK504":
@@ -260,11 +269,17 @@ def _repair(kind: _Kind, findings: list[Finding], reflow: Subject, repairs: Repa
         return repairs.set(key, dict(cleaning.values)[key])
     if kind.code is CauseCode.OTHER_MODEL:
         return Remedy(
-            text=f"config.json and the weights belong to different models; `{repairs.compare_configs()}` shows the differences"
+            text=(
+                "config.json and the weights belong to different models; "
+                f"`{repairs.compare_configs()}` shows the differences"
+            )
         )
     if kind.code is CauseCode.UNEXPECTED_TENSORS:
         return Remedy(
-            text="remove them with `ckpt strip` if they are not needed; otherwise config.json is the wrong one"
+            text=(
+                "remove them with `ckpt strip` if they are not needed; otherwise config.json "
+                "is the wrong one"
+            )
         )
     if kind.code in _CORRECT:
         return repairs.set(*_CORRECT[kind.code])

@@ -122,7 +122,10 @@ def _processors(observed: Observed) -> Iterator[Cause | Measured]:
     live, code = observed.live, _explained(observed)
     if live.apart_crossed is None:
         return
-    text = f"the actions are {live.apart:.3g} from NORMAL's, and {live.apart_crossed:.3g} with NORMAL's processors around the same weights"
+    text = (
+        f"the actions are {live.apart:.3g} from NORMAL's, and {live.apart_crossed:.3g} with "
+        "NORMAL's processors around the same weights"
+    )
     if code:
         yield Measured(code, text)
     elif live.apart > FAR and live.apart_crossed < live.apart / 2:
@@ -139,7 +142,10 @@ def _range(observed: Observed) -> Iterator[Cause | Measured]:
     )
     if share <= OUT or normal_share > OUT:
         return
-    text = f"{share:.0%} of the action values are far outside the dataset's range, and {normal_share:.0%} of NORMAL's"
+    text = (
+        f"{share:.0%} of the action values are far outside the dataset's range, and "
+        f"{normal_share:.0%} of NORMAL's"
+    )
     if code := _explained(observed) or _too_few(observed):
         yield Measured(code, text)
     else:
@@ -174,7 +180,10 @@ def _few_steps(observed: Observed) -> Iterator[Cause]:
     if not more or own.apart <= 2 * STRAIGHT or (live.measurement.synthetic and best > STRAIGHT):
         return
     row = next(row for row in more if row.apart <= best + STRAIGHT / 2)
-    what = f"num_steps is {own.steps}: the actions are {own.apart:.3g} from NORMAL's, and {row.apart:.3g} at {row.steps}"
+    what = (
+        f"num_steps is {own.steps}: the actions are {own.apart:.3g} from NORMAL's, and "
+        f"{row.apart:.3g} at {row.steps}"
+    )
     repair = observed.repairs.set("num_steps", row.steps)
     yield Cause(CauseCode.TOO_FEW_STEPS, Effect.WRONG, what, repair)
 
@@ -191,9 +200,15 @@ def _many_steps(observed: Observed) -> Iterator[Cause]:
     yield Cause(
         CauseCode.NUM_STEPS,
         Effect.SLOW,
-        f"num_steps is {live.measurement.reflow.num_steps}: with {fewer.steps} it acts as well, {gain:.2g} times as fast",
+        (
+            f"num_steps is {live.measurement.reflow.num_steps}: with {fewer.steps} it acts as "
+            f"well, {gain:.2g} times as fast"
+        ),
         observed.repairs.set("num_steps", fewer.steps),
-        measured=f"at {count(fewer.steps, 'step')} {fewer.apart:.3g} from NORMAL's actions, {own.apart:.3g} at {own.steps}",
+        measured=(
+            f"at {count(fewer.steps, 'step')} {fewer.apart:.3g} from NORMAL's actions, "
+            f"{own.apart:.3g} at {own.steps}"
+        ),
     )
 
 
@@ -214,7 +229,10 @@ def _apart(observed: Observed) -> Iterator[Cause]:
     live = observed.live
     explained = any(cause.effect in _EXPLAINING for cause in observed.causes)
     if live.apart > FAR and not explained and not live.measurement.synthetic:
-        what = f"the actions are {live.apart:.3g} from NORMAL's for the same observations and noise, and nothing in the files explains it"
+        what = (
+            f"the actions are {live.apart:.3g} from NORMAL's for the same observations and "
+            "noise, and nothing in the files explains it"
+        )
         repair = Remedy(
             text="if NORMAL is its teacher, train it longer; otherwise compare it with its teacher"
         )
@@ -228,7 +246,10 @@ def _speed(observed: Observed) -> Iterator[Cause | Measured]:
     codes = [cause.code for cause in observed.causes if cause.code in _TIMED]
     slower = row.ratio.low > SLOWER and all(one.ratio.median > SLOWER for one in live.sweep)
     worst = max(live.parts, key=lambda part: part.reflow.median - part.normal.median)
-    text = f"a chunk of {count(row.steps, 'step')} takes {times(row.ratio)} as long as NORMAL's, {_of_part(worst)}"
+    text = (
+        f"a chunk of {count(row.steps, 'step')} takes {times(row.ratio)} as long as NORMAL's, "
+        f"{_of_part(worst)}"
+    )
     if codes:
         measured = (
             text
@@ -265,12 +286,20 @@ def _environment(observed: Observed) -> Iterator[Cause]:
             f"step() takes {times(ratio)} as long with REFLOW's actions: they are hard to simulate"
         )
         repair = Remedy(
-            text="plot the actions first (--plot); a simulation is slow where bodies collide or jump"
+            text=(
+                "plot the actions first (--plot); a simulation is slow where bodies collide or jump"
+            )
         )
         yield Cause(CauseCode.ENVIRONMENT_SLOWED, Effect.SLOW, what, repair)
     if share >= SHARE:
-        what = f"the environment's step() takes {share:.0%} of the time, and {normal_share:.0%} with NORMAL"
+        what = (
+            f"the environment's step() takes {share:.0%} of the time, and {normal_share:.0%} "
+            "with NORMAL"
+        )
         repair = Remedy(
-            text="make the simulation faster: fewer cameras, smaller images, no rendering, or several environments at once"
+            text=(
+                "make the simulation faster: fewer cameras, smaller images, no rendering, or "
+                "several environments at once"
+            )
         )
         yield Cause(CauseCode.ENVIRONMENT_SLOW, Effect.SLOW, what, repair)

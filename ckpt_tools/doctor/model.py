@@ -78,7 +78,7 @@ class CauseCode(StrEnum):
 
 
 class Evidence(NamedTuple):
-    """One fact that shows a cause: a finding with the code of its rule, or an observation without."""
+    """A fact that shows a cause: a finding with the code of its rule, or another without."""
 
     text: str
     code: str = ""
@@ -167,7 +167,7 @@ class Skipped(NamedTuple):
 
 
 class SettingPair(NamedTuple):
-    """A value on both sides, as JSON spells it."""
+    """A setting of both checkpoints, as JSON."""
 
     key: str
     normal: str
@@ -180,11 +180,9 @@ class SettingPair(NamedTuple):
 
 
 class StatisticPair(NamedTuple):
-    """A statistic that inference reads, on both sides.
+    """A statistic that inference reads, of both: one number per dimension, None if missing.
 
-    A number a dimension, None where a side has it not.
-
-    `path` is the processor, `mode` how NORMAL normalises (REFLOW where it does not).
+    `path` is the processor, `mode` how NORMAL normalizes (REFLOW if NORMAL does not).
     """
 
     path: str
@@ -197,7 +195,7 @@ class StatisticPair(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """A median of so many `rounds`, and the two between which that of all lies with 95 % confidence or more."""
+    """The median of `rounds` values, and its confidence interval of 95 % or more."""
 
     median: float
     low: float
@@ -206,7 +204,7 @@ class Interval(NamedTuple):
 
 
 class Seconds(NamedTuple):
-    """Where the time of one chunk went.
+    """Seconds of each part of one chunk.
 
     `prefix` is the pass through the VLM, `denoise` all steps through the action expert.
     """
@@ -272,12 +270,10 @@ class Measurement(NamedTuple):
 
 
 class StepsRow(NamedTuple):
-    """Both policies at one number of steps.
+    """Both policies at one number of steps: seconds per chunk, their ratio, distances of actions.
 
-    Seconds a chunk, REFLOW's as often NORMAL's, and how far the actions are from others.
-
-    Distances are root mean squares in normalised units. `straight` is to the policy's own at the
-    most steps of the sweep, `apart` REFLOW's at these steps to NORMAL's at its own number of steps.
+    Distances are root mean squares in normalized units. `straight` is that to the policy's own
+    actions at the most steps, `apart` that of REFLOW's to NORMAL's at NORMAL's own steps.
     """
 
     steps: int
@@ -290,10 +286,7 @@ class StepsRow(NamedTuple):
 
 
 class PartRow(NamedTuple):
-    """One part of a chunk's time at the steps that both are compared at.
-
-    Seconds, and REFLOW's as often NORMAL's.
-    """
+    """One part of a chunk's time at the compared number of steps: seconds, and their ratio."""
 
     part: str
     normal: Interval
@@ -302,10 +295,7 @@ class PartRow(NamedTuple):
 
 
 class DimensionRow(NamedTuple):
-    """One dimension of the action, each policy at its own number of steps.
-
-    The range of both, the root mean square of their difference over NORMAL's spread.
-    """
+    """One dimension of the action, each policy at its own number of steps: ranges, distance."""
 
     dimension: int
     normal: tuple[float, float]
@@ -314,10 +304,7 @@ class DimensionRow(NamedTuple):
 
 
 class Live(NamedTuple):
-    """What the measurement says in numbers.
-
-    `steps` is the number of steps at which `parts` are compared.
-    """
+    """Statistics of a measurement. `steps` is the number of steps at which `parts` are compared."""
 
     measurement: Measurement
     sweep: tuple[StepsRow, ...]

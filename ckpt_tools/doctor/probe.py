@@ -76,7 +76,7 @@ def probe(family: str, folder: str) -> tuple[str, ...]:
 def diagnose(
     family: str, request: Mapping[str, object], progress: Callable[[int, int], None]
 ) -> Measurement | tuple[Problem, ...]:
-    """Return what the probe measured of the two checkpoints that `request` names, or why it could not.
+    """Return what the probe measured of two checkpoints, or why it could not.
 
     Raises ProbeMissing, ProbeFailed when it fails, and InputsRefused for a request that it rejects.
     """
@@ -84,7 +84,10 @@ def diagnose(
     answer = _exchange(command, json.dumps({"protocol": PROTOCOL, **request}), progress)
     if answer.get("protocol") != PROTOCOL:
         raise ProbeFailed(
-            f"the probe uses protocol {answer.get('protocol', 'none')}; this version of ckpt uses {PROTOCOL}",
+            (
+                f"the probe uses protocol {answer.get('protocol', 'none')}; this version of "
+                f"ckpt uses {PROTOCOL}"
+            ),
             hint=_MATCHING,
         )
     if answer.get("refused"):
@@ -117,7 +120,7 @@ def problems(answer: Mapping[str, Any]) -> tuple[Problem, ...]:
 
 
 def _command(family: str) -> list[str]:
-    """Return the command that runs the family's probe, without its argument. Raises ProbeMissing."""
+    """Return the command of the family's probe, without arguments. Raises ProbeMissing."""
     from importlib.metadata import entry_points  # noqa: PLC0415 - slow to import, for probes only
 
     modules = {entry.name: entry.value.partition(":")[0] for entry in entry_points(group=GROUP)}
@@ -149,7 +152,10 @@ def _exchange(
             log.seek(0)
             raise ProbeFailed(
                 f"the probe failed: {_last_line(log.read(), process.returncode)}",
-                hint=f"try `ckpt verify --load` on each of the two, or --no-live; the probe is {' '.join(command)}",
+                hint=(
+                    "try `ckpt verify --load` on each of the two, or --no-live; the probe is "
+                    f"{' '.join(command)}"
+                ),
             )
     return answer
 
@@ -201,7 +207,10 @@ def _measurement(answer: Mapping[str, Any], *, synthetic: bool) -> Measurement:
     inputs = answer["inputs"]
     if not inputs["unchanged"]:
         raise ProbeFailed(
-            "the observations were modified during the measurement, so that the two policies did not get the same",
+            (
+                "the observations were modified during the measurement, so that the two "
+                "policies did not get the same"
+            ),
             hint="a processor writes into its input: compare the two with --no-live",
         )
     statistics = inputs["action_statistics"]

@@ -63,7 +63,10 @@ class Repairs(NamedTuple):
         names = [path for path in PROCESSORS if self.normal.document(path)]
         if len(names) < len(PROCESSORS):
             return Remedy(
-                text="copy both processors with their state files from the teacher: NORMAL lacks them too"
+                text=(
+                    "copy both processors with their state files from the teacher: NORMAL "
+                    "lacks them too"
+                )
             )
         states = [state.path for state in self.normal.states]
         source, target = map(shlex.quote, self._folders())
@@ -78,7 +81,10 @@ class Repairs(NamedTuple):
         """Advise what to do about NaN or infinity in the weights, which no command repairs."""
         verify = shlex.join(("ckpt", "verify", as_path(self.where_reflow), "--values"))
         return Remedy(
-            text=f"use an earlier checkpoint of its run; `{verify}` lists every tensor with NaN or infinity"
+            text=(
+                f"use an earlier checkpoint of its run; `{verify}` lists every tensor with NaN "
+                "or infinity"
+            )
         )
 
     def compare_configs(self) -> str:

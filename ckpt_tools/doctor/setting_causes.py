@@ -1,4 +1,4 @@
-"""Settings in which a student may differ from its normal checkpoint, and what each difference does."""
+"""Settings in which a student may differ from its normal checkpoint, and the effects."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ type _Found = tuple[CauseCode, Effect, str] | None
 
 
 def of_setting(key: str, normal: object, reflow: object, repairs: Repairs) -> Iterator[Cause]:
-    """Yield the cause that a key's value in REFLOW is, given NORMAL's; none for an unknown value."""
+    """Yield the cause that a key's value in REFLOW is, given NORMAL's."""
     if normal == reflow or ABSENT in (normal, reflow):
         return
     if found := _effect(key, normal, reflow):

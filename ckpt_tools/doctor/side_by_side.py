@@ -66,7 +66,7 @@ def _spelled(value: object) -> str:
 
 
 def modes(subject: Subject, path: str) -> dict[str, str]:
-    """Return how a processor normalizes each kind of feature of the policy; empty without a step."""
+    """Return how a processor normalizes each kind of feature; empty without a step."""
     for normalizer in normalizers(subject, path):
         kinds = (
             {"ACTION"}

@@ -136,7 +136,7 @@ def not_finite(chunks: Chunks) -> float:
 
 
 def out_of(chunks: Chunks, limits: tuple[tuple[float, float], ...]) -> float:
-    """Return the share of finite numbers outside the limits of their dimension, 0 without limits."""
+    """Return the share of finite numbers outside their dimension's limits, 0 without limits."""
     return _share(
         [
             not low <= value <= high

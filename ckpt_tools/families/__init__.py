@@ -1,5 +1,4 @@
-"""What is known of model families.
+"""Facts about model families: tensors, components and config keys. Pure; no rules, no reports.
 
-Which tensors they have, what their parts are called, which config keys matter. Pure; no rule and no
-report.
+A family is a module of data (`smolvla/`), listed in `registry`.
 """

@@ -1,7 +1,4 @@
-"""A checkpoint's tensors in parts that people know.
-
-A family's components, or for another model names that are alike but for their numbers.
-"""
+"""A checkpoint's tensors by component; for GENERIC, by names that differ in numbers only."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def parts(checkpoint: Checkpoint) -> tuple[tuple[str, tuple[Tensor, ...]], ...]:
-    """Return (title, tensors) of every part; each tensor is in one."""
+    """Return (title, tensors) of every component; each tensor is in one."""
     family = family_of(checkpoint)
     if family is GENERIC:
         return _alike(checkpoint.tensors)

@@ -1,4 +1,4 @@
-"""What the tool asks of a model family, and the family of everything else: GENERIC."""
+"""The description of a model family, and GENERIC, the family of everything else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
 
 TEACHER_PREFIXES = tuple(
-    f"{place}{name}."
+    f"{module}{name}."
     for name in (
         "teacher",
         "_teacher",
@@ -22,23 +22,22 @@ TEACHER_PREFIXES = tuple(
         "_teacher_policy_cached",
         "ema_teacher",
     )
-    for place in ("", "model.", "policy.")
+    for module in ("", "model.", "policy.")
 )
-"""Where training code that registers its teacher as a submodule leaves it in the checkpoint."""
+"""Name prefixes of a teacher that training code registered as a submodule of the student."""
 
 WEIGHTS = "weights"
-"""The component of a tensor in a family that knows none."""
+"""The only component of GENERIC."""
 
 type ConfigValue = object
 """A JSON value, or ABSENT."""
 
 
 class Expected(NamedTuple):
-    """A tensor that the loader looks for.
+    """A tensor that the loader expects.
 
-    The dtype that it gives it under this config, the dtype in a normal checkpoint, and the shape.
-
-    `shape` is None where nothing in the checkpoint tells one of its sizes.
+    `dtype` is the one at run time under this config, `normal` the one in a clean checkpoint;
+    `shape` is None where one of its sizes is unknown.
     """
 
     dtype: Dtype
@@ -47,29 +46,28 @@ class Expected(NamedTuple):
 
 
 class Expectation(NamedTuple):
-    """What the loader looks for, by name, and what of the config decides the dtypes, in words ("load_vlm_weights true")."""
+    """The tensors that the loader expects, by name.
+
+    `because` is the setting that decides the dtypes, in words ("load_vlm_weights true").
+    """
 
     tensors: Mapping[str, Expected]
     because: str
 
 
 class Unknown(NamedTuple):
-    """Nothing can be expected, and why."""
+    """The reason why the expected tensors are unknown."""
 
     reason: str
 
 
 def nothing_expected(_checkpoint: Checkpoint) -> Expectation | Unknown:
-    """Return that nothing is expected, as of a family that nobody knows."""
-    return Unknown("nothing is known of its family")
+    """Return that nothing is known, as for GENERIC."""
+    return Unknown("its family is unknown")
 
 
 class Component(NamedTuple):
-    """A part of a model.
-
-    The key that JSON output uses, the words that people use, and the words among other parts of the
-    same model.
-    """
+    """A part of a model: its key in JSON output, its title, and a title within the model."""
 
     key: str
     title: str
@@ -79,10 +77,8 @@ class Component(NamedTuple):
 class CriticalKey(NamedTuple):
     """A key of config.json whose value decides whether the checkpoint works.
 
-    What each value means to who loads it.
-
-    `evaluate` returns (fine, what the loader does with this value). `neutral` are the values that mean
-    the same.
+    `evaluate` returns whether a value is fine, and what the loader does with it ("rejects …").
+    `neutral` are values that have the same meaning.
     """
 
     key: str
@@ -91,14 +87,13 @@ class CriticalKey(NamedTuple):
 
 
 class CleanConfig(NamedTuple):
-    """What a checkpoint of a family is when it is clean, as far as a tool can make it so.
+    """A clean checkpoint of a family, as far as a tool can produce it.
 
-    `values` are what the config says, `reserved` the keys that it does not have. `neutral` are the
-    reserved keys with the values that a fork writes instead. `newer` lists, for each older release,
-    the keys it does not know with the value that may be left out. `known` are all keys that the
-    loader knows. `types` are what the config of the policy, clean or not, says that it is. `shared`
-    are the components that a student may have had in common with its teacher. `single_file` says
-    that the loader reads one file only.
+    `values` are required in the config, `reserved` keys must not be in it. `neutral` are reserved
+    keys with the values that a fork writes instead. `newer` lists, by older release, the keys that
+    it does not support, with the value that may be omitted. `known` are all keys that the loader
+    supports. `types` are the values of `type`, clean or not. `shared` are the components that a
+    student may share with its teacher. `single_file`: the loader reads one file only.
     """
 
     values: tuple[tuple[str, object], ...]
@@ -112,18 +107,16 @@ class CleanConfig(NamedTuple):
 
 
 class Family(NamedTuple):
-    """What is known of one kind of checkpoint.
+    """One kind of checkpoint.
 
-    `component` names the part that a tensor belongs to. `trains` says whether that part is trained
-    under a config. `profile` names how the dtypes came about, "" where they tell nothing;
-    `contradiction` what the config says of it that cannot be, "" where it agrees. `remarks` are
-    sentences on why the loader would not find the weights. `copied` says what the loader makes of a
-    copy of the model under one of `copy_prefixes`. `settings` are JSON pointers into config.json
-    worth showing. `missing` says what the loader does without a component, except those in
-    `needless`, which it never loads. `cleaning` is None where nothing is known of a clean
-    checkpoint. `expected` says which tensors the loader looks for, `decisive` which keys of
-    config.json decide that, or how they are loaded. `sums` are titles of groups of components
-    (by key) whose totals a summary shows.
+    `component` returns the component of a tensor name, `trains` whether that component is trained
+    under a config (None: it depends), `profile` how the dtypes came about ("": unknown),
+    `contradiction` the setting that contradicts the profile ("": none), `remarks` why the loader
+    would not find the weights, `expected` the tensors that the loader expects. `copied` describes a
+    copy of the model under one of `copy_prefixes`, `missing` what the loader does without a
+    component; it never loads those in `needless`. `watched` are the critical keys, `settings` JSON
+    pointers into config.json to show, `decisive` the keys that decide which tensors there are or
+    how they are loaded. `cleaning` is None where clean checkpoints are unknown.
     """
 
     name: str
@@ -146,20 +139,23 @@ class Family(NamedTuple):
     sums: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def parts(self, names: Iterable[str]) -> str:
-        """Return the components that tensors of these names belong to, in the family's order, in words."""
+        """Return the components of these tensor names, in the family's order, in words."""
         found = {self.component(name) for name in names}
         return ", ".join(component.short for component in self.components if component.key in found)
 
     def needs(self, name: str) -> bool:
-        """Whether the loader looks for a tensor of this name, as far as its component tells."""
+        """Whether the loader expects a tensor of this name, judging by its component."""
         return self.component(name) not in self.needless
 
     @property
     def neutral(self) -> dict[str, tuple[ConfigValue, ...]]:
-        """Addresses of the config keys at which several values mean the same, in config.json and in train_config.json's policy."""
-        keys = [watched for watched in self.watched if watched.neutral]
-        places = ("config", "train_config.policy")
-        return {f"{place}.{watched.key}": watched.neutral for watched in keys for place in places}
+        """Values with the same meaning, by key of config.json and of train_config.json's policy."""
+        return {
+            f"{config}.{critical.key}": critical.neutral
+            for critical in self.watched
+            if critical.neutral
+            for config in ("config", "train_config.policy")
+        }
 
 
 GENERIC = Family(

@@ -1,4 +1,4 @@
-"""The families that the tool knows, and which of them a checkpoint belongs to."""
+"""The known families, and which of them a checkpoint belongs to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ckpt_tools.families.family import Family
 
 FAMILIES = (SMOLVLA, GENERIC)
-"""Most particular first."""
+"""The most specific first."""
 
 
 def family_of(checkpoint: Checkpoint) -> Family:

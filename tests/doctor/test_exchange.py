@@ -104,7 +104,8 @@ def test_a_request_that_the_probe_rejects_exits_with_2(
     speak: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     speak(
-        'import sys; sys.stdin.read(); print(\'{"protocol": 1, "refused": "b.safetensors has no observation.state"}\')'
+        "import sys; sys.stdin.read(); "
+        'print(\'{"protocol": 1, "refused": "b.safetensors has no observation.state"}\')'
     )
     with pytest.raises(InputsRefused):
         ask()

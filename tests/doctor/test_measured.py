@@ -357,9 +357,9 @@ def test_a_cause_in_the_files_explains_why_it_does_not_load(
     answering(monkeypatch, (Problem(Side.REFLOW, ProblemKind.DOES_NOT_LOAD, text),))
     found = api.diagnose(str(NORMAL), str(FIXTURES / "reflow"), ProbeOptions())
     assert "does-not-load" not in [str(cause.code) for cause in found.causes]
-    assert (
-        note_text(found.notes[0])
-        == "nothing could be measured: REFLOW does not load: it has use_reflow; apply the repairs and run the doctor again"
+    assert note_text(found.notes[0]) == (
+        "nothing could be measured: REFLOW does not load: it has use_reflow; apply the "
+        "repairs and run the doctor again"
     )
 
 

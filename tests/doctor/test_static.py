@@ -125,7 +125,10 @@ def test_a_cause_without_a_repairing_command_has_advice(name: str, tmp_path: Pat
         (config(num_expert_layers=3), "num_expert_layers is 3"),
         (
             tensors(lambda held: held | make.under("guide.", held)),
-            "500 tensors, 87,718 bytes that the loader does not look for (other): it drops them; the",
+            (
+                "500 tensors, 87,718 bytes that the loader does not look for (other): it drops "
+                "them; the"
+            ),
         ),
     ],
 )
@@ -324,9 +327,9 @@ def test_without_a_probe_files_are_compared_and_a_line_explains_how_to_install_i
     monkeypatch.setattr("ckpt_tools.doctor.probe.GROUP", "ckpt_tools.probes.nobody")
     assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean")]) == 0
     assert (
-        "live comparison skipped: no installed probe loads smolvla checkpoints; install lerobot_policy"
-        in capsys.readouterr().out
-    )
+        "live comparison skipped: no installed probe loads smolvla checkpoints; install "
+        "lerobot_policy"
+    ) in capsys.readouterr().out
     assert main(["doctor", str(NORMAL), str(FIXTURES / "f32-vlm")]) == 1
 
 

@@ -36,7 +36,7 @@ def test_the_full_size_policy_is_as_expected(*, loads: bool) -> None:
     assert said(checkpoint) == ([] if loads else ["CK311"])
 
 
-def test_the_size_of_a_policy_built_with_false_is_told_in_bytes() -> None:
+def test_the_size_of_a_policy_built_with_false_in_bytes() -> None:
     found, _, _ = check_rules(
         RULES, Subject(checkpoint := policy(Dimensions(), {}, loads=False), family_of(checkpoint))
     )
@@ -111,7 +111,7 @@ def test_one_layer_of_another_width_does_not_decide() -> None:
     )
 
 
-def test_of_a_policy_without_its_vlm_the_names_are_known_and_the_sizes_are_not() -> None:
+def test_without_its_vlm_a_policys_names_are_known_but_not_its_sizes() -> None:
     wanted = expectation(
         policy(Dimensions(), {}, keep=lambda name: not name.startswith(VLM))
     ).tensors
@@ -121,7 +121,7 @@ def test_of_a_policy_without_its_vlm_the_names_are_known_and_the_sizes_are_not()
     assert wanted[BIAS].shape == (960,)
 
 
-def test_a_teachers_vlm_tells_the_sizes_of_the_students() -> None:
+def test_the_sizes_of_the_vlm_are_inferred_from_a_teachers_copy() -> None:
     own = policy(Dimensions(), {}, keep=lambda name: not name.startswith(VLM)).tensors
     theirs = tuple(
         tensor._replace(name=f"teacher.{tensor.name}")
@@ -138,19 +138,28 @@ def test_a_teachers_vlm_tells_the_sizes_of_the_students() -> None:
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"num_vlm_layers": True}, "num_vlm_layers is no whole number"),
-        ({"num_vlm_layers": 10**400}, "num_vlm_layers is no whole number"),
-        ({"num_vlm_layers": 10**6}, "num_vlm_layers is no whole number"),
-        ({"num_expert_layers": 2.0}, "num_expert_layers is no whole number"),
-        ({"num_expert_layers": 5}, "the VLM's 16 are no multiple"),
-        ({"max_action_dim": 0}, "max_action_dim is no whole number"),
-        ({"expert_width_multiplier": "wide"}, "expert_width_multiplier is no number"),
-        ({"expert_width_multiplier": 0}, "expert_width_multiplier is no number"),
-        ({"expert_width_multiplier": float("nan")}, "expert_width_multiplier is no number"),
-        ({"attention_mode": None}, "attention_mode is no text"),
+        ({"num_vlm_layers": True}, "num_vlm_layers in config.json must be an integer"),
+        ({"num_vlm_layers": 10**400}, "num_vlm_layers in config.json must be an integer"),
+        ({"num_vlm_layers": 10**6}, "num_vlm_layers in config.json must be an integer"),
+        ({"num_expert_layers": 2.0}, "num_expert_layers in config.json must be an integer"),
+        ({"num_expert_layers": 5}, "the VLM's 16 layers are not a multiple"),
+        ({"max_action_dim": 0}, "max_action_dim in config.json must be an integer"),
+        (
+            {"expert_width_multiplier": "wide"},
+            "expert_width_multiplier in config.json must be a positive number",
+        ),
+        (
+            {"expert_width_multiplier": 0},
+            "expert_width_multiplier in config.json must be a positive number",
+        ),
+        (
+            {"expert_width_multiplier": float("nan")},
+            "expert_width_multiplier in config.json must be a positive number",
+        ),
+        ({"attention_mode": None}, "attention_mode in config.json must be a string"),
     ],
 )
-def test_a_config_that_no_model_can_have_leaves_nothing_to_expect(
+def test_with_an_impossible_config_the_expected_tensors_are_unknown(
     values: dict[str, Any], reason: str
 ) -> None:
     checkpoint = policy(Dimensions(), values)
@@ -159,7 +168,7 @@ def test_a_config_that_no_model_can_have_leaves_nothing_to_expect(
     assert reason in found.reason
 
 
-def test_without_a_config_or_a_tensor_of_its_own_nothing_is_expected() -> None:
+def test_without_a_config_or_own_tensors_the_expected_tensors_are_unknown() -> None:
     members = policy(Dimensions(), {}).tensors
     strange = (Tensor("x", Dtype.F32, (1,), "model.safetensors", 0, 4),)
     for checkpoint in (

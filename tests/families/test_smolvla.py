@@ -247,7 +247,7 @@ def test_a_name_belongs_to_its_component(name: str, part: str) -> None:
     assert components.component(name) == part
 
 
-def test_every_component_has_a_title_and_words() -> None:
+def test_every_component_has_a_title() -> None:
     keys = [component.key for component in SMOLVLA.components]
     assert len(set(keys)) == len(keys)
     assert {components.component(name) for name, _ in LAYOUT} <= set(keys)
@@ -301,7 +301,7 @@ def test_a_student_without_its_vlm_has_no_profile() -> None:
     assert smolvla_facts.profile(checkpoint([])) == ""
 
 
-def test_wrapped_tensors_tell_the_same_profile() -> None:
+def test_wrapped_tensors_have_the_same_profile() -> None:
     assert (
         smolvla_facts.profile(checkpoint(tensors(not_loaded, "_orig_mod.")))
         == "built with load_vlm_weights=false"
@@ -366,21 +366,21 @@ def test_the_three_keys_of_the_seed_are_watched() -> None:
         ("load_vlm_weights", 1, False, "a boolean is expected"),
         ("load_vlm_weights", [], False, "a boolean is expected"),
         ("use_reflow", ABSENT, True, "no such field"),
-        ("use_reflow", False, False, "refuses"),
-        ("use_reflow", None, False, "refuses"),
-        ("use_reflow", True, False, "refuses"),
+        ("use_reflow", False, False, "rejects"),
+        ("use_reflow", None, False, "rejects"),
+        ("use_reflow", True, False, "rejects"),
         ("teacher_model_path", ABSENT, True, "no such field"),
-        ("teacher_model_path", None, False, "refuses"),
-        ("teacher_model_path", "/x", False, "refuses"),
-        ("teacher_model_path", {"a": 1}, False, "refuses"),
+        ("teacher_model_path", None, False, "rejects"),
+        ("teacher_model_path", "/x", False, "rejects"),
+        ("teacher_model_path", {"a": 1}, False, "rejects"),
     ],
 )
-def test_a_watched_value_is_judged_as_stock_lerobot_treats_it(
+def test_a_critical_value_is_evaluated_as_stock_lerobot_treats_it(
     key: str, value: object, *, fine: bool, words: str
 ) -> None:
     watched = next(watched for watched in SMOLVLA.watched if watched.key == key)
-    judged, remark = watched.evaluate(value)
-    assert judged is fine
+    evaluated, remark = watched.evaluate(value)
+    assert evaluated is fine
     assert words in remark
 
 

@@ -386,7 +386,7 @@ def test_an_unknown_expectation_is_a_note(tmp_path: Path) -> None:
     assert note.severity is Severity.NOTE
     assert (
         note.what
-        == "the expected tensors are unknown: config.json's num_vlm_layers is no whole number that a model can have"
+        == "the expected tensors are unknown: num_vlm_layers in config.json must be an integer from -1 to 512"
     )
 
 

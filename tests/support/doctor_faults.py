@@ -1,4 +1,4 @@
-"""Faults of a student's checkpoint, each in a copy of the normal fixture, with the causes that the doctor must report, and no others."""
+"""Faults of a student's checkpoint, in copies of the normal fixture, with all their causes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PRE_STATE, POST_STATE = (
 
 
 class Fault(NamedTuple):
-    """A change, the causes that it must have, and the start of the command that repairs it, or ""."""
+    """A change, the causes that it has, and the start of the command that repairs it, or ""."""
 
     change: Change
     causes: frozenset[str]

@@ -18,7 +18,7 @@ SCALE = (2.0, 2.0)
 
 
 def chunks(off: float = 0.0, times: float = 1.0) -> Chunks:
-    """Chunks of 3 observations, 4 steps, 2 dimensions, that lie `off` normalized units from those of chunks()."""
+    """Chunks of 3 observations, 4 steps, 2 dimensions, `off` normalized units from chunks()."""
     return tuple(
         tuple(
             tuple(

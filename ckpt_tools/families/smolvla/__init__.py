@@ -1,1 +1,1 @@
-"""What is known about SmolVLA."""
+"""The SmolVLA family."""

@@ -34,10 +34,7 @@ _PARTS = (
 
 @cache
 def component(name: str) -> str:
-    """Return the component that a tensor belongs to, wrapper segments in its name ignored.
-
-    A teacher's tensors are all TEACHER.
-    """
+    """Return the component of a tensor, ignoring wrapper segments; a teacher's are all TEACHER."""
     plain = unwrapped(name)
     if plain.startswith(TEACHER_PREFIXES):
         return TEACHER

@@ -1,9 +1,7 @@
-"""What stock LeRobot looks for in a SmolVLA checkpoint, by its config.json.
+"""The tensors that stock LeRobot expects in a SmolVLA checkpoint, by its config.json.
 
-Sizes that only the VLM knows are taken from the tensors themselves.
-
-A size is what most tensors say. The student's tensors are asked first, then a teacher's, which has
-the same VLM.
+Sizes that only the VLM's own config has are inferred from the tensors: each is the one that most
+tensors have, of the student's first, then of a teacher's, which has the same VLM.
 """
 
 from __future__ import annotations
@@ -28,10 +26,7 @@ HUB_VLM = "HuggingFaceTB/SmolVLM2-500M-Video-Instruct"
 _HUB_LAYERS = 32
 _MOST_LAYERS = 512
 _LARGEST = 1 << 32
-"""No model has more layers, and none has a larger size.
-
-A config that says so would have us list them.
-"""
+"""Limits of layers and sizes, so that no config makes the tool list endless tensors."""
 
 _WIDEST = 1_000
 _TRIALS = (1_000, 100_000)
@@ -59,7 +54,7 @@ _SYMBOLS = Dimensions(
     state_dim=1063,
     action_dim=1069,
 )
-"""Sizes that are all different, so that a shape made from them says which size each of its axes is."""
+"""Sizes that all differ, so that a shape made from them shows which size each of its axes is."""
 
 _INFERRED = (
     "text_width",
@@ -76,11 +71,11 @@ _INFERRED = (
 
 
 class _Wrong(Exception):
-    """A value of the config that LeRobot could not use; the message says which."""
+    """A config value that LeRobot could not use; the message names it."""
 
 
 class _Settings(NamedTuple):
-    """What config.json decides."""
+    """Settings of config.json."""
 
     vlm_layers: int
     expert_layers: int
@@ -93,7 +88,7 @@ class _Settings(NamedTuple):
 
 @lru_cache(maxsize=2)
 def expected(checkpoint: Checkpoint) -> Expectation | Unknown:
-    """Return what stock LeRobot looks for in `checkpoint`, or why that cannot be told."""
+    """Return the tensors that stock LeRobot expects in `checkpoint`, or why they are unknown."""
     config = checkpoint.document("config.json")
     if config is None:
         return Unknown("there is no config.json")
@@ -115,7 +110,7 @@ def expected(checkpoint: Checkpoint) -> Expectation | Unknown:
 def _shapes(
     dimensions: tuple[Dimensions, Dimensions],
 ) -> Iterable[tuple[str, tuple[int, ...] | None]]:
-    """Return (name, shape); None for a shape that depends on a size which was only tried."""
+    """Return (name, shape); the shape is None where it depends on an unknown size."""
     for (name, shape), (_, other) in zip(layout(dimensions[0]), layout(dimensions[1]), strict=True):
         yield name, shape if shape == other else None
 
@@ -123,7 +118,7 @@ def _shapes(
 def _dtype(name: str, dimensions: Dimensions, *, loads: bool) -> Dtype:
     """Return the dtype that LeRobot gives a tensor.
 
-    In F32 are the keys and values of those layers of the expert that attend to the VLM.
+    Keys and values of the expert's layers that attend to the VLM are in F32.
     """
     match = re.fullmatch(r".*\.lm_expert\.layers\.([0-9]+)\.self_attn\.[kv]_proj\.weight", name)
     if match is None:
@@ -132,14 +127,14 @@ def _dtype(name: str, dimensions: Dimensions, *, loads: bool) -> Dtype:
     return Dtype.BF16 if every > 0 and int(match[1]) % every == 0 else Dtype.F32
 
 
-# --- what the config says -------------------------------------------------------------------------
+# --- the config -------------------------------------------------------------------------
 
 
 def _settings(config: Mapping[str, object]) -> _Settings:
-    """Return what `config` decides, with LeRobot's defaults. Raises _Wrong."""
+    """Return the settings of `config`, with LeRobot's defaults. Raises _Wrong."""
     mode = config.get("attention_mode", "cross_attn")
     if not isinstance(mode, str):
-        raise _Wrong("config.json's attention_mode is no text")
+        raise _Wrong("attention_mode in config.json must be a string")
     every = _whole(config, "self_attn_every_n_layers", 2, low=-_LARGEST)
     return _Settings(
         vlm_layers=_whole(config, "num_vlm_layers", 16, low=-_LARGEST, high=_MOST_LAYERS),
@@ -156,38 +151,36 @@ def _settings(config: Mapping[str, object]) -> _Settings:
 def _whole(
     config: Mapping[str, object], key: str, default: int, *, low: int, high: int = _LARGEST
 ) -> int:
-    """Return a whole number of the config.
-
-    Raises _Wrong for what is none, or none that a model can have.
-    """
+    """Return an integer of the config. Raises _Wrong for another type, or one out of range."""
     value = config.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise _Wrong(f"config.json's {key} is no whole number that a model can have")
+        raise _Wrong(f"{key} in config.json must be an integer from {max(low, -1)} to {high}")
     return value
 
 
 def _multiplier(config: Mapping[str, object]) -> float:
-    """Return how wide the expert is against the text model. Raises _Wrong."""
+    """Return the width of the expert relative to the text model. Raises _Wrong."""
     value = config.get("expert_width_multiplier", Dimensions().expert_width_multiplier)
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= _WIDEST:
-        raise _Wrong("config.json's expert_width_multiplier is no number that a model can have")
+        raise _Wrong("expert_width_multiplier in config.json must be a positive number")
     return value
 
 
-# --- what the tensors say -------------------------------------------------------------------------
+# --- the tensors -------------------------------------------------------------------------
 
 
 def _dimensions(checkpoint: Checkpoint, settings: _Settings) -> tuple[Dimensions, Dimensions]:
-    """Return the sizes of the policy twice; they differ in sizes that nothing tells."""
+    """Return the sizes of the policy twice; the two differ in the sizes that are unknown."""
     own, teachers = _by_owner(checkpoint.tensors)
     if not own and not teachers:
-        raise _Wrong("none of its tensors is a SmolVLA's")
+        raise _Wrong("it has no tensor of a SmolVLA")
     votes = {**_sizes(teachers), **_sizes(own)}
     layers = {**_layers(teachers), **_layers(own)}
     text = _text_layers(settings, _layers(own), layers)
     if settings.expert_layers > 0 and text % settings.expert_layers:
         raise _Wrong(
-            f"config.json asks for {settings.expert_layers} layers of the expert, and the VLM's {text} are no multiple of that"
+            f"the VLM's {text} layers are not a multiple of num_expert_layers "
+            f"({settings.expert_layers})"
         )
     known = {
         "text_layers": text,
@@ -207,7 +200,7 @@ def _dimensions(checkpoint: Checkpoint, settings: _Settings) -> tuple[Dimensions
 def _by_owner(
     tensors: Iterable[Tensor],
 ) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
-    """Return the shapes of the student's tensors and of a teacher's, by the names that the student has for them."""
+    """Return the shapes of the student's tensors and of a teacher's, by the student's names."""
     own: dict[str, tuple[int, ...]] = {}
     teachers: dict[str, tuple[int, ...]] = {}
     for tensor in tensors:
@@ -221,13 +214,13 @@ def _by_owner(
 
 @cache
 def _axes() -> dict[str, tuple[str, ...]]:
-    """Return, by name with its layer as 0, which size each axis of a tensor is, "" for one that follows from the config."""
+    """Return the size of each axis of a tensor by its name in layer 0, "" if the config has it."""
     fields = {value: field for field, value in _SYMBOLS._asdict().items() if field in _INFERRED}
     return {name: tuple(fields.get(size, "") for size in shape) for name, shape in layout(_SYMBOLS)}
 
 
 def _sizes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """Return the sizes that most tensors say; of two that as many say, the larger."""
+    """Return the most frequent sizes; of two that are equally frequent, the larger."""
     votes: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for name, shape in shapes.items():
         axes = _axes().get(_LAYER.sub(".layers.0.", name, count=1), ())
@@ -240,7 +233,7 @@ def _sizes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
 
 
 def _layers(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """Return how many layers each stack has, by the highest number in it that follows on others."""
+    """Return the number of layers of each stack, without strays far above the others."""
     found: dict[str, int] = {}
     for field, stack in _STACKS.items():
         numbers = {
@@ -254,10 +247,7 @@ def _layers(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
 
 
 def _text_layers(settings: _Settings, own: Mapping[str, int], layers: Mapping[str, int]) -> int:
-    """Return how many layers of the VLM LeRobot keeps.
-
-    As many as the config says, or all that the VLM has.
-    """
+    """Return how many layers of the VLM LeRobot keeps: those of the config, or all."""
     if settings.vlm_layers <= 0:
         known = (
             _HUB_LAYERS
@@ -266,7 +256,7 @@ def _text_layers(settings: _Settings, own: Mapping[str, int], layers: Mapping[st
         )
         if not known:
             raise _Wrong(
-                "config.json keeps all layers of the VLM, and no tensor tells how many it has"
+                "config.json keeps all layers of the VLM, and no tensor shows how many it has"
             )
         return known
     text, expert = own.get("text_layers"), own.get("expert_layers")

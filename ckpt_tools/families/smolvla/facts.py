@@ -1,6 +1,4 @@
-"""SmolVLA, LeRobot's vision-language-action policy.
-
-Its parts, its dtype profiles, the config keys by which a distilled checkpoint goes wrong.
+"""SmolVLA, LeRobot's vision-language-action policy: components, dtype profiles, critical keys.
 
 Facts of LeRobot 0.4 to 0.6.1: `lerobot/policies/smolvla/{configuration,modeling}_smolvla.py`,
 `smolvlm_with_expert.py`.
@@ -59,33 +57,39 @@ REFLOW_FIELDS = (
 )
 """Config keys of reflow training, the plugin's and the fork's.
 
-Stock LeRobot refuses a config with any of them.
+Stock LeRobot rejects a config with any of them.
 """
 
 _FIELDS = """
-    type n_obs_steps input_features output_features device use_amp use_peft push_to_hub repo_id private tags license pretrained_path pretrained_revision
-    chunk_size n_action_steps normalization_mapping max_state_dim max_action_dim resize_imgs_with_padding empty_cameras adapt_to_pi_aloha
-    use_delta_joint_actions_aloha tokenizer_max_length num_steps use_cache freeze_vision_encoder train_expert_only train_state_proj optimizer_lr
-    optimizer_betas optimizer_eps optimizer_weight_decay optimizer_grad_clip_norm scheduler_warmup_steps scheduler_decay_steps scheduler_decay_lr
-    vlm_model_name load_vlm_weights add_image_special_tokens attention_mode prefix_length pad_language_to num_expert_layers num_vlm_layers
-    self_attn_every_n_layers expert_width_multiplier min_period max_period rtc_config compile_model compile_mode
+    type n_obs_steps input_features output_features device use_amp use_peft push_to_hub repo_id
+    private tags license pretrained_path pretrained_revision chunk_size n_action_steps
+    normalization_mapping max_state_dim max_action_dim resize_imgs_with_padding empty_cameras
+    adapt_to_pi_aloha use_delta_joint_actions_aloha tokenizer_max_length num_steps use_cache
+    freeze_vision_encoder train_expert_only train_state_proj optimizer_lr optimizer_betas
+    optimizer_eps optimizer_weight_decay optimizer_grad_clip_norm scheduler_warmup_steps
+    scheduler_decay_steps scheduler_decay_lr vlm_model_name load_vlm_weights
+    add_image_special_tokens attention_mode prefix_length pad_language_to num_expert_layers
+    num_vlm_layers self_attn_every_n_layers expert_width_multiplier min_period max_period
+    rtc_config compile_model compile_mode
 """
 """The keys of SmolVLA's config in LeRobot 0.6.1."""
 
 _DECISIVE = """
-    type vlm_model_name load_vlm_weights num_vlm_layers num_expert_layers expert_width_multiplier self_attn_every_n_layers attention_mode max_state_dim
-    max_action_dim n_obs_steps chunk_size use_cache add_image_special_tokens prefix_length min_period max_period
+    type vlm_model_name load_vlm_weights num_vlm_layers num_expert_layers
+    expert_width_multiplier self_attn_every_n_layers attention_mode max_state_dim max_action_dim
+    n_obs_steps chunk_size use_cache add_image_special_tokens prefix_length min_period
+    max_period
 """
-"""The keys by which LeRobot decides which tensors there are, how they are loaded and what they are fed."""
+"""The keys that decide which tensors there are, how they are loaded, and their inputs."""
 
 _SINCE_0_6 = (("pretrained_revision", None),)
 
 _ONLY_FILE = "model.safetensors"
-_REFUSED = "refuses this config.json: it knows no such field, whatever its value"
+_REJECTED = "rejects config.json because of this unknown field, whatever its value"
 
 
 def trains(part: str, config: Mapping[str, object]) -> bool | None:
-    """Return whether LeRobot trains a component under `config`, None where that depends on more than the component."""
+    """Return whether LeRobot trains a component under `config`, None if it depends on the layer."""
     if part in (EXPERT, PROJECTIONS):
         return True
     if part == VISION:
@@ -98,10 +102,7 @@ def trains(part: str, config: Mapping[str, object]) -> bool | None:
 
 
 def profile(checkpoint: Checkpoint) -> str:
-    """Return how the dtypes came about, as far as the student's tensors tell.
-
-    "" for a profile that nothing is known to write.
-    """
+    """Return how the dtypes of the student's tensors came about, "" for an unknown profile."""
     dtypes: dict[str, set[Dtype]] = {}
     for tensor in checkpoint.tensors:
         dtypes.setdefault(component(tensor.name), set()).add(tensor.dtype)
@@ -115,10 +116,7 @@ def profile(checkpoint: Checkpoint) -> str:
 
 
 def contradiction(checkpoint: Checkpoint) -> str:
-    """Return what config.json says that cannot be.
-
-    It was relabelled true, for a model that was built with false.
-    """
+    """Return what config.json has wrong: load_vlm_weights true for a model built with false."""
     config = checkpoint.document("config.json")
     relabelled = (
         config is not None
@@ -129,10 +127,10 @@ def contradiction(checkpoint: Checkpoint) -> str:
 
 
 def remarks(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Return why stock LeRobot would not find the weights: it looks for one file by its name."""
+    """Return why stock LeRobot would not find the weights: it reads one file, by its name."""
     if [file.path for file in checkpoint.weights] == [_ONLY_FILE]:
         return ()
-    return (f"stock LeRobot reads {_ONLY_FILE} and no other file, and does not find it here",)
+    return (f"stock LeRobot reads {_ONLY_FILE} only, which is missing",)
 
 
 def _recognises(checkpoint: Checkpoint) -> bool:
@@ -146,7 +144,7 @@ def _evaluate_load_vlm_weights(value: ConfigValue) -> tuple[bool, str]:
     if value is True or value == "true":
         return (
             True,
-            "reads the base VLM (vlm_model_name), then this checkpoint over it; the VLM runs in BF16",
+            "loads the base VLM (vlm_model_name), then this checkpoint; the VLM runs in BF16",
         )
     spelled = next(
         (
@@ -159,14 +157,19 @@ def _evaluate_load_vlm_weights(value: ConfigValue) -> tuple[bool, str]:
     if spelled:
         return (
             False,
-            f"builds the VLM in F32 ({spelled}), whatever the file holds: more memory, less speed",
+            (
+                f"builds the VLM in F32 ({spelled}) regardless of the stored dtype: slower, "
+                "more memory"
+            ),
         )
-    return False, "refuses this config.json: a boolean is expected"
+    return False, "rejects config.json: a boolean is expected"
 
 
 def _evaluate_reflow_field(value: ConfigValue) -> tuple[bool, str]:
     return (
-        (True, "knows no such field, and there is none") if value is ABSENT else (False, _REFUSED)
+        (True, "has no such field, and config.json does not set it")
+        if value is ABSENT
+        else (False, _REJECTED)
     )
 
 
@@ -194,7 +197,10 @@ SMOLVLA = Family(
     remarks=remarks,
     contradiction=contradiction,
     copy_prefixes=TEACHER_PREFIXES,
-    copied="a teacher saved with its student: stock LeRobot warns of unexpected keys, loads the rest, and the file stays this large",
+    copied=(
+        "a teacher saved with its student: stock LeRobot warns about unexpected keys and loads "
+        "the rest, but the file stays this large"
+    ),
     watched=(
         CriticalKey(key="load_vlm_weights", evaluate=_evaluate_load_vlm_weights),
         CriticalKey(
@@ -219,7 +225,7 @@ SMOLVLA = Family(
         "/use_cache",
         "/pretrained_path",
     ),
-    missing="stock LeRobot loads the checkpoint and leaves these at random values, with no more than a warning",
+    missing="stock LeRobot loads the checkpoint, but only warns and initializes these at random",
     needless=frozenset({NORMALISATION, TEACHER, OTHER}),
     cleaning=CleanConfig(
         values=(("type", "smolvla"), ("load_vlm_weights", True)),

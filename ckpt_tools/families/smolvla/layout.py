@@ -1,6 +1,4 @@
-"""Every tensor of a SmolVLA policy, by name and shape, from its dimensions.
-
-And the dtype that LeRobot gives each.
+"""The tensors of a SmolVLA policy: names and shapes from its dimensions, and LeRobot's dtypes.
 
 Measured on lerobot 0.6.1 (0.4.4 and 0.5.1 agree): `SmolVLAPolicy(config).state_dict()`. The
 defaults of `Dimensions` are SmolVLM2-500M with 16 of its layers, which makes 500 tensors of
@@ -57,12 +55,15 @@ class Dimensions(NamedTuple):
 
     @property
     def expert_hidden(self) -> int:
-        """Hidden features of the expert's feed-forward layers, rounded up as `get_intermediate_size` in smolvlm_with_expert.py does."""
+        """Hidden features of the expert's feed-forward layers.
+
+        Rounded up as `get_intermediate_size` in smolvlm_with_expert.py does.
+        """
         return _MULTIPLE * ceil(4 * int(2 * self.expert_width / 3) / _MULTIPLE)
 
 
 def layout(dimensions: Dimensions) -> tuple[NamedShape, ...]:
-    """Return (name, shape) of every tensor, in the order in which the modules stand in the policy."""
+    """Return (name, shape) of every tensor, in the order of the policy's modules."""
     return (
         *_vision(dimensions),
         *_text(dimensions),
@@ -72,7 +73,7 @@ def layout(dimensions: Dimensions) -> tuple[NamedShape, ...]:
 
 
 def dtype_of(name: str, *, load_vlm_weights: bool) -> Dtype:
-    """Return the dtype that LeRobot gives the tensor `name` in a policy built with `load_vlm_weights`."""
+    """Return the dtype of the tensor `name` in a policy built with `load_vlm_weights`."""
     part = components.component(name)
     if part == components.PROJECTIONS or (part == components.EXPERT and _is_cross_attention(name)):
         return Dtype.F32
@@ -82,10 +83,7 @@ def dtype_of(name: str, *, load_vlm_weights: bool) -> Dtype:
 
 
 def _is_cross_attention(name: str) -> bool:
-    """Whether `name` is a key or value projection that LeRobot replaced for cross-attention.
-
-    Those of odd layers, with the default of every second.
-    """
+    """Whether `name` is a key or value projection for cross-attention (odd layers, by default)."""
     parts = name.removeprefix(_EXPERT).split(".")
     return parts[-2] in ("k_proj", "v_proj") and int(parts[1]) % 2 == 1
 

@@ -1,4 +1,4 @@
-"""A diagnosis as blocks: differences, measurements, causes, suggested commands; and its sentences."""
+"""A diagnosis as blocks: differences, measurements, causes, commands; and its sentences."""
 
 from __future__ import annotations
 
@@ -38,18 +38,30 @@ _EFFECTS = {
     Effect.HEAVY: "larger than necessary",
 }
 _NOTES = {
-    NoteKind.SWAPPED: "NORMAL contains {text}, and REFLOW does not: the two may be in the wrong order",
-    NoteKind.NOT_MEASURED: "nothing could be measured: REFLOW {text}; apply the repairs and run the doctor again",
-    NoteKind.OTHER_FINDINGS: "{findings} in REFLOW, unrelated to speed or actions; `ckpt verify` lists them",
-    NoteKind.SHARED_FINDINGS: "{findings} in both, which cannot cause the difference; `ckpt verify` lists them",
-    NoteKind.SYNTHETIC: "the observations are synthetic, so the distance between the actions means little: use --dataset or --batch",
+    NoteKind.SWAPPED: "NORMAL contains {text}, REFLOW does not: they may be in the wrong order",
+    NoteKind.NOT_MEASURED: (
+        "nothing could be measured: REFLOW {text}; apply the repairs and run the doctor again"
+    ),
+    NoteKind.OTHER_FINDINGS: (
+        "{findings} in REFLOW, unrelated to speed or actions; `ckpt verify` lists them"
+    ),
+    NoteKind.SHARED_FINDINGS: (
+        "{findings} in both, which cannot cause the difference; `ckpt verify` lists them"
+    ),
+    NoteKind.SYNTHETIC: (
+        "the observations are synthetic, so the distance between the actions means little: use"
+        " --dataset or --batch"
+    ),
     NoteKind.ROLLOUT_ENDED: "the rollout ended early: {text}",
     NoteKind.ON_THE_HUB: "{text} is on the Hub; download it to run or repair it: {command}",
 }
 _SKIPPED = {
     Skip.NOT_REQUESTED: "not requested",
     Skip.UNREADABLE: "REFLOW cannot be read",
-    Skip.RUNS_CODE: "a processor of {text} names a class to import, and loading it would run that code (ckpt explain CK731)",
+    Skip.RUNS_CODE: (
+        "a processor of {text} names a class to import, and loading it would run that code "
+        "(ckpt explain CK731)"
+    ),
     Skip.ON_THE_HUB: "{text} is on the Hub, and policies run only from local files",
     Skip.NO_PROBE: "{text}; install lerobot_policy_smolvla_reflow next to ckpt-tools",
     Skip.PROBE_FAILED: "{text}",
@@ -155,7 +167,10 @@ def _live(live: Live) -> Iterator[Block]:
     )
     yield Heading(text="measured")
     yield Line(
-        text=f"{printable(measured.what)}; the same noise for both; on {machine}, in turn, in eager mode"
+        text=(
+            f"{printable(measured.what)}; the same noise for both; on {machine}, in turn, in "
+            "eager mode"
+        )
     )
     sides = dict.fromkeys(map(run_dtypes, (measured.normal, measured.reflow)))
     yield from (
@@ -167,7 +182,11 @@ def _live(live: Live) -> Iterator[Block]:
     yield Heading(text="time of one chunk, and actions, by number of Euler steps")
     yield _sweep(live)
     yield Line(
-        text="straight: distance of each policy's actions to its own at the most steps; apart: of REFLOW's to NORMAL's. 1 is a standard deviation; below 0.1 is the same to a robot"
+        text=(
+            "straight: distance of each policy's actions to its own at the most steps; apart: "
+            "of REFLOW's to NORMAL's. 1 is a standard deviation; below 0.1 is the same to a "
+            "robot"
+        )
     )
     yield Heading(text=f"where the time goes, at REFLOW's {count(live.steps, 'step')}")
     rows = tuple(
@@ -303,7 +322,10 @@ def _verdict(diagnosis: Diagnosis) -> Iterator[Block]:
     yield from (Line(text=printable(note_text(note))) for note in diagnosis.notes)
     if diagnosis.skipped:
         yield Line(
-            text=f"live comparison {'failed' if diagnosis.failed else 'skipped'}: {printable(skipped_text(diagnosis.skipped))}",
+            text=(
+                f"live comparison {'failed' if diagnosis.failed else 'skipped'}: "
+                f"{printable(skipped_text(diagnosis.skipped))}"
+            ),
             mark=Status.BAD if diagnosis.failed else Status.NONE,
         )
     for effect, text in _EFFECTS.items():
@@ -327,6 +349,10 @@ def _nothing(diagnosis: Diagnosis) -> Line:
         return Line(text="nothing wrong found in the files", mark=Status.GOOD)
     few, most = live.sweep[0], live.sweep[-1]
     return Line(
-        text=f"nothing wrong found: a chunk takes {_times(live.own)} as long as NORMAL's; REFLOW's actions at {count(few.steps, 'step')} differ from those at {most.steps} by {_figure(few.straight_reflow)}, and from NORMAL's by {_figure(few.apart)}",
+        text=(
+            f"nothing wrong found: a chunk takes {_times(live.own)} as long as NORMAL's; "
+            f"REFLOW's actions at {count(few.steps, 'step')} differ from those at {most.steps} "
+            f"by {_figure(few.straight_reflow)}, and from NORMAL's by {_figure(few.apart)}"
+        ),
         mark=Status.GOOD,
     )
