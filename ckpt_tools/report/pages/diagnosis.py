@@ -321,11 +321,10 @@ def _verdict(diagnosis: Diagnosis) -> Iterator[Block]:
     yield Heading(text="verdict")
     yield from (Line(text=printable(note_text(note))) for note in diagnosis.notes)
     if diagnosis.skipped:
+        requested = diagnosis.skipped.reason is not Skip.NOT_REQUESTED
+        reason = f": {printable(skipped_text(diagnosis.skipped))}" if requested else ""
         yield Line(
-            text=(
-                f"live comparison {'failed' if diagnosis.failed else 'skipped'}: "
-                f"{printable(skipped_text(diagnosis.skipped))}"
-            ),
+            text=f"live comparison {'failed' if diagnosis.failed else 'skipped'}{reason}",
             mark=Status.BAD if diagnosis.failed else Status.NONE,
         )
     for effect, text in _EFFECTS.items():
