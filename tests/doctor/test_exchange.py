@@ -140,3 +140,42 @@ def test_an_interrupt_ends_the_probe(speak: Callable[[str], None]) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         doctor_probe.diagnose("smolvla", {"reflow": "r"}, interrupted)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "kind"),
+    [
+        ({"reflow": "not-finite"}, ProblemKind.NOT_FINITE),
+        ({"reflow": "does-not-load"}, ProblemKind.DOES_NOT_LOAD),
+        ({"reflow": "cannot-act"}, ProblemKind.CANNOT_ACT),
+        ({"reflow": "a later kind"}, ProblemKind.CANNOT_ACT),
+        ({}, ProblemKind.CANNOT_ACT),
+        (["reflow"], ProblemKind.CANNOT_ACT),
+        (None, ProblemKind.CANNOT_ACT),
+    ],
+)
+def test_the_kind_of_a_problem_is_a_field_of_the_answer(kinds: object, kind: ProblemKind) -> None:
+    text = "does not load: it holds NaN or infinity"
+    answer = {"problems": {"reflow": text}} | ({} if kinds is None else {"kinds": kinds})
+    assert doctor_probe.problems(answer) == (Problem(Side.REFLOW, kind, text),)
+
+
+@pytest.mark.parametrize(
+    ("fields", "steps", "failed"),
+    [
+        ({"problem": "", "failed": ""}, (2, 2), None),
+        ({"problem": "x", "failed": "normal"}, (2, 2), Side.NORMAL),
+        ({"problem": "x", "failed": "reflow"}, (2, 2), Side.REFLOW),
+        ({"problem": "REFLOW in toy"}, (2, 2), Side.NORMAL),
+        ({"problem": "NORMAL in toy"}, (3, 2), Side.REFLOW),
+        ({"problem": ""}, (2, 2), None),
+    ],
+)
+def test_the_side_that_ended_a_rollout_is_a_field_or_follows_from_the_steps(
+    fields: dict[str, str], steps: tuple[int, int], failed: Side | None
+) -> None:
+    sides = {
+        at: {"infer": [0.1] * number, "step": [0.1] * number}
+        for at, number in zip(Side, steps, strict=True)
+    }
+    assert doctor_probe._environment({"type": "toy", **fields, **sides}).failed is failed

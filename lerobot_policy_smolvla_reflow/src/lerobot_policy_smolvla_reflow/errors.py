@@ -27,6 +27,10 @@ class ReflowError(DecodingError):
         return type(self), (self.key_path[-1], self.message)
 
 
+class NotFiniteError(ReflowError):
+    """A checkpoint whose weights hold NaN or infinity."""
+
+
 class UncleanCheckpointError(RuntimeError):
     """The checkpoint to save is not a normal SmolVLA checkpoint. Nothing was written."""
 

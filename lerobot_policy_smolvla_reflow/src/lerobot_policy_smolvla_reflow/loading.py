@@ -17,7 +17,7 @@ from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy, VLAFlowMatc
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from lerobot_policy_smolvla_reflow.errors import ReflowError
+from lerobot_policy_smolvla_reflow.errors import NotFiniteError, ReflowError
 from lerobot_policy_smolvla_reflow.teacher_config import read_teacher_config, teacher_file
 
 WEIGHTS_NAME = "model.safetensors"
@@ -128,7 +128,7 @@ def _check_tensor(
             f"{list(tensor.shape)}; pass the VLM the teacher was built on.",
         )
     if not all_finite(tensor):
-        raise ReflowError(
+        raise NotFiniteError(
             "teacher_model_path",
             f"{path} holds NaN or infinity in {name}; pass a checkpoint from before its training "
             "diverged.",

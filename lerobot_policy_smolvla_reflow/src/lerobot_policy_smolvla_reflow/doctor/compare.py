@@ -16,6 +16,7 @@ import torch
 
 from lerobot_policy_smolvla_reflow.doctor.inputs import SharedInputs, make_inputs
 from lerobot_policy_smolvla_reflow.doctor.loaded_policy import (
+    CANNOT_ACT,
     InvalidRequest,
     LoadedPolicy,
     UnusablePolicy,
@@ -41,13 +42,14 @@ def diagnose(request: Mapping[str, Any], progress: Callable[[int, int], None]) -
     device = "cuda" if torch.cuda.is_available() else "cpu"
     policies: dict[str, LoadedPolicy] = {}
     problems: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     for side in SIDES:
         try:
             policies[side] = load(str(request[side]), device)
         except UnusablePolicy as error:
-            problems[side] = str(error)
+            problems[side], kinds[side] = str(error), error.kind
     if problems:
-        return _answer(device=device, problems=problems)
+        return _answer(device=device, problems=problems, kinds=kinds)
     try:
         return _answer(device=device, **_measure(request, policies, progress))
     except InvalidRequest as error:
@@ -86,7 +88,7 @@ def _measure(
         try:
             sides[side] = _run(loaded, inputs, sweep, advance)
         except Exception as error:  # noqa: BLE001 - any exception is the finding
-            return {"problems": {side: cannot_act(error)}}
+            return {"problems": {side: cannot_act(error)}, "kinds": {side: CANNOT_ACT}}
     crossed, not_crossed = _cross(policies, inputs)
     advance()
     for side, times in _times(policies, inputs, sweep, rounds, advance).items():

@@ -17,10 +17,13 @@ from lerobot.policies.factory import make_pre_post_processors
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from torch import Tensor
 
-from lerobot_policy_smolvla_reflow.errors import ReflowError
+from lerobot_policy_smolvla_reflow.errors import NotFiniteError, ReflowError
 from lerobot_policy_smolvla_reflow.loading import load_policy
 
 Frames = Mapping[str, Any]  # raw observations by feature, (N, ...) each, and `task`: N sentences
+
+
+CANNOT_ACT = "cannot-act"
 
 
 class InvalidRequest(Exception):
@@ -28,7 +31,11 @@ class InvalidRequest(Exception):
 
 
 class UnusablePolicy(Exception):
-    """A checkpoint that cannot be loaded, or a policy that cannot act."""
+    """A checkpoint that cannot be loaded, or a policy that cannot act. `kind` is the answer's."""
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ChunkTimes(NamedTuple):
@@ -135,7 +142,8 @@ def load(folder: str, device: str = "cpu") -> LoadedPolicy:
     try:
         policy, _ = load_policy(folder)
     except ReflowError as error:
-        raise UnusablePolicy(f"does not load: {error.message}") from error
+        kind = "not-finite" if isinstance(error, NotFiniteError) else "does-not-load"
+        raise UnusablePolicy(f"does not load: {error.message}", kind) from error
     try:
         policy.config.device = device
         policy.to(device)
@@ -145,7 +153,7 @@ def load(folder: str, device: str = "cpu") -> LoadedPolicy:
             policy.config, pretrained_path=folder, preprocessor_overrides=overrides
         )
     except Exception as error:
-        raise UnusablePolicy(cannot_act(error)) from error
+        raise UnusablePolicy(cannot_act(error), CANNOT_ACT) from error
     return LoadedPolicy(policy, preprocess, postprocess, device)
 
 

@@ -79,7 +79,7 @@ def run_rollouts(
 ) -> dict[str, Any]:
     """Seconds of inference and of the environment's step() by side. Raises InvalidRequest.
 
-    `problem` is what ended the rollout early.
+    `problem` is what ended the rollout early, `failed` the side whose turn it was.
     """
     config = _config(request)
     try:
@@ -91,13 +91,14 @@ def run_rollouts(
         raise InvalidRequest(
             f"the environment {request['env']} cannot be created: {one_line(error)}"
         ) from error
-    problem = ""
+    problem, failed = "", ""
     try:
         for _ in range(rollout_steps(policies)):
             for rollout in rollouts:
                 rollout.advance()
             advance()
     except Exception as error:  # noqa: BLE001 - any exception of the simulator or the policy is reported
+        failed = rollout.side
         problem = (
             f"{rollout.side.upper()} in {request['env']}, step {len(rollout.step) + 1}: "
             f"{one_line(error)}"
@@ -105,7 +106,7 @@ def run_rollouts(
     finally:
         for rollout in rollouts:
             rollout.env.close()
-    return {"type": str(request["env"]), "problem": problem} | {
+    return {"type": str(request["env"]), "problem": problem, "failed": failed} | {
         rollout.side: {"infer": rollout.infer, "step": rollout.step} for rollout in rollouts
     }
 
