@@ -175,7 +175,7 @@ def test_the_side_that_ended_a_rollout_is_a_field_or_follows_from_the_steps(
     fields: dict[str, str], steps: tuple[int, int], failed: Side | None
 ) -> None:
     sides = {
-        at: {"infer": [0.1] * number, "step": [0.1] * number}
+        str(at): {"infer": [0.1] * number, "step": [0.1] * number}
         for at, number in zip(Side, steps, strict=True)
     }
     assert doctor_probe._environment({"type": "toy", **fields, **sides}).failed is failed

@@ -125,10 +125,7 @@ def test_a_cause_without_a_repairing_command_has_advice(name: str, tmp_path: Pat
         (config(num_expert_layers=3), "num_expert_layers is 3"),
         (
             tensors(lambda held: held | make.under("guide.", held)),
-            (
-                "500 tensors, 87,718 bytes that the loader does not look for (other): it drops "
-                "them; the"
-            ),
+            ("500 tensors, 87,718 bytes that the loader does not read (other): it drops them; the"),
         ),
     ],
 )
