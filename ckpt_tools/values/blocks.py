@@ -39,6 +39,13 @@ def threads() -> int:
     return min(cores(), MOST_THREADS)
 
 
+def fill(descriptor: int, data: memoryview, offset: int) -> None:
+    """Read exactly the bytes of `data` from `offset`. Raises ChangedDuringRead or Unreadable."""
+    done = 0
+    while done < len(data):
+        done += read_into(descriptor, data[done:], offset + done)
+
+
 class Span(NamedTuple):
     """The bytes of a tensor: an open file, and the offset of the first."""
 
@@ -53,14 +60,9 @@ class Span(NamedTuple):
         Raises ChangedDuringRead or Unreadable with the path of the file.
         """
         bits = self.dtype.bits
-        data, offset, done = (
-            memory.view[: len(block) * bits // 8],
-            self.start + block.start * bits // 8,
-            0,
-        )
+        data = memory.view[: len(block) * bits // 8]
         try:
-            while done < len(data):
-                done += read_into(self.descriptor, data[done:], offset + done)
+            fill(self.descriptor, data, self.start + block.start * bits // 8)
         except CkptError as error:
             raise error.at(self.path) from None
         return data

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
 from ckpt_tools.errors import CkptError, EditRefused
 from ckpt_tools.progress import ignore
-from ckpt_tools.storage.copy import read_into, write_at
+from ckpt_tools.storage.copy import write_at
 from ckpt_tools.storage.files import open_regular
+from ckpt_tools.values.blocks import fill
 from ckpt_tools.values.dtypes import SMALL, decode
 from ckpt_tools.values.lazy import np
 
@@ -143,9 +144,7 @@ def _chunks(descriptor: int, source: Source) -> Iterator[Array]:
     buffer = bytearray(min(CHUNK, source.end - source.start))
     for start in range(source.start, source.end, CHUNK):
         part = memoryview(buffer)[: source.end - start]
-        done = 0
-        while done < len(part):
-            done += read_into(descriptor, part[done:], start + done)
+        fill(descriptor, part, start)
         yield np.frombuffer(part, dtype="u1")
 
 
