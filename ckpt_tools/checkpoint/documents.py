@@ -1,4 +1,4 @@
-"""Which JSON files of a checkpoint are understood, and which files they name."""
+"""The names of a checkpoint's files, and the files that its JSON files name."""
 
 from __future__ import annotations
 
@@ -12,31 +12,35 @@ if TYPE_CHECKING:
 
     from ckpt_tools.checkpoint.model import Document
 
-DOCUMENTS = frozenset(
-    {
-        "adapter_config.json",
-        "config.json",
-        "generation_config.json",
-        "policy_postprocessor.json",
-        "policy_preprocessor.json",
-        "preprocessor_config.json",
-        "processor_config.json",
-        "train_config.json",
-    }
-)
-"""JSON files whose values are compared.
+WEIGHTS = "model.safetensors"
+"""The only weight file that LeRobot loads, and the first that transformers looks for."""
 
-Others (vocabularies, for the most part) are compared as files.
-"""
+INDEX_SUFFIX = ".safetensors.index.json"
+"""How the name of a shard index ends."""
 
+CONFIG = "config.json"
+TRAIN_CONFIG = "train_config.json"
 PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
 """LeRobot's processor pipelines; their steps may name a state file."""
 
+DOCUMENTS = frozenset(
+    {
+        CONFIG,
+        TRAIN_CONFIG,
+        *PROCESSORS,
+        "adapter_config.json",
+        "generation_config.json",
+        "preprocessor_config.json",
+        "processor_config.json",
+    }
+)
+"""JSON files whose values are compared. Others, mostly vocabularies, are compared as files."""
+
 
 def state_names(documents: Iterable[Document]) -> tuple[str, ...]:
-    """Return the state files that processors name, each once.
+    """Return the state files that processor pipelines name, each once.
 
-    Raises PathEscapes for one outside the folder, `path` being the document.
+    Raises PathEscapes for one outside the folder; its `path` is the document.
     """
     names: dict[str, None] = {}
     for document in documents:

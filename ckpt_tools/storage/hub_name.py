@@ -1,89 +1,83 @@
 """Names on the Hugging Face Hub.
 
-`hf://owner/name[@revision][/path]`, and `owner/name[@revision]` where it cannot be anything else.
+`hf://owner/name[@revision][/path]`, and `owner/name[@revision]` if no such local path exists.
 """
 
 from __future__ import annotations
 
 import re
+from shlex import quote
 from typing import NamedTuple
 
 from ckpt_tools.errors import HubNameInvalid
 from ckpt_tools.storage.paths import leaves_folder
 
 SCHEME = "hf://"
-_OTHERS = {
+HUB_ADDED_FILES = ".gitattributes"
+"""The file that the Hub adds to every repository, and that no checkpoint has."""
+
+_MODELS = "models"
+_OTHER_KINDS = {
     "datasets": "a dataset",
     "spaces": "a Space",
     "kernels": "a kernel",
     "buckets": "a bucket",
 }
-_MODELS = "models"
 _WORD = r"[A-Za-z0-9](?:[\w.-]{0,94}[A-Za-z0-9_])?"
-_REPOSITORY = f"{_WORD}/{_WORD}"
-_SPECIAL = r"refs/(?:pr/\d+|convert/[\w.-]+)"
-"""Revisions of the Hub's own that have slashes in them.
+_REPOSITORY = rf"(?!.*(?:--|\.\.)){_WORD}/{_WORD}(?<!\.git)"
+_LONGEST_REPOSITORY = 96
+_SPECIAL_REVISION = r"refs/(?:pr/\d+|convert/[\w.-]+)"
+"""The Hub's own revisions with slashes; other slashes are written %2F, as for `hf`."""
 
-Another one is written with %2F, as `hf` does.
-"""
-
-_LONGEST = 96
 _FILE_ENDINGS = (".safetensors", ".json", ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".git")
 
 
 def is_hub_name(where: str) -> bool:
-    """Whether `where` says itself that it is a name on the Hub."""
+    """Whether `where` starts with `hf://`."""
     return where.startswith(SCHEME)
 
 
 def may_be_hub_name(where: str) -> bool:
-    """Whether `where`, which is no path on this machine, has the form `owner/name` or `owner/name@revision`."""
+    """Whether `where` has the form `owner/name` or `owner/name@revision`."""
     repository, _, revision = where.partition("@")
     return (
-        bool(re.fullmatch(_REPOSITORY, repository, re.ASCII))
-        and _fits(repository)
+        _is_repository(repository)
         and not revision.endswith("/")
         and not where.endswith(_FILE_ENDINGS)
     )
 
 
 def parse(where: str) -> HubName:
-    """Return what `where` names. Raises HubNameInvalid."""
+    """Return the parts of a name on the Hub. Raises HubNameInvalid."""
     body = where.removeprefix(SCHEME).rstrip("/")
     kind, _, rest = body.partition("/")
-    if kind in _OTHERS and "/" in rest:
+    if kind in _OTHER_KINDS and "/" in rest:
         raise HubNameInvalid(
-            f"names {_OTHERS[kind]}; checkpoints are in model repositories", path=where
+            f"names {_OTHER_KINDS[kind]}; checkpoints are in model repositories", path=where
         )
     if kind == _MODELS and "/" in rest:
         body = rest
-    found = re.fullmatch(
-        rf"(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>{_SPECIAL}|[^/]*))?(?:/(?P<path>.+))?",
+    match = re.fullmatch(
+        rf"(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>{_SPECIAL_REVISION}|[^/]*))?"
+        r"(?:/(?P<path>.+))?",
         body,
         re.DOTALL,
     )
-    if (
-        found is None
-        or not re.fullmatch(_REPOSITORY, found["repository"], re.ASCII)
-        or not _fits(found["repository"])
-    ):
-        raise HubNameInvalid("is no name on the Hub", path=where)
-    revision, path = (
-        re.sub("%2F", "/", found["revision"] or "", flags=re.IGNORECASE),
-        found["path"] or "",
-    )
-    if found["revision"] is not None and not _is_revision(revision):
-        raise HubNameInvalid("names no branch, tag or commit after the @", path=where)
+    if match is None or not _is_repository(match["repository"]):
+        raise HubNameInvalid("is not a valid name on the Hub", path=where)
+    path = match["path"] or ""
+    revision = re.sub("%2F", "/", match["revision"] or "", flags=re.IGNORECASE)
+    if match["revision"] is not None and not _is_revision(revision):
+        raise HubNameInvalid("has no valid branch, tag or commit after the @", path=where)
     if path and is_strange(path):
-        raise HubNameInvalid("its path is none that a repository can hold", path=where)
-    return HubName(found["repository"], revision, path)
+        raise HubNameInvalid("has a path that no repository can contain", path=where)
+    return HubName(match["repository"], revision, path)
 
 
 def download(name: HubName) -> tuple[str, str]:
-    """Return the command that brings to this machine what `name` names, and the folder where it then is."""
-    at = f" --revision {name.revision}" * bool(name.revision)
-    path = name.path.replace("'", "'\\''")
-    inside = f" --include '{path}*'" * bool(path)
+    """Return the command that downloads what `name` names, and the resulting local path."""
+    at = f" --revision {quote(name.revision)}" * bool(name.revision)
+    inside = f" --include {quote(f'{name.path}*')}" * bool(name.path)
     folder = name.repository.partition("/")[2]
     return (
         f"hf download {name.repository}{at}{inside} --local-dir {folder}",
@@ -92,59 +86,34 @@ def download(name: HubName) -> tuple[str, str]:
 
 
 def is_strange(path: str) -> bool:
-    """Whether a path leads out of a repository, or is none that a file can have."""
-    return (
-        not path or leaves_folder(path) or any(part in ("", ".", "..") for part in path.split("/"))
-    )
+    """Whether `path` leads outside a repository, or is not the path of a file."""
+    return leaves_folder(path) or any(part in {"", ".", ".."} for part in path.split("/"))
 
 
-def _fits(repository: str) -> bool:
-    return (
-        len(repository) <= _LONGEST
-        and "--" not in repository
-        and ".." not in repository
-        and not repository.endswith(".git")
-    )
+def _is_repository(text: str) -> bool:
+    return len(text) <= _LONGEST_REPOSITORY and bool(re.fullmatch(_REPOSITORY, text, re.ASCII))
 
 
-def _is_revision(revision: str) -> bool:
-    return (
-        bool(revision)
-        and revision.isprintable()
-        and ".." not in revision
-        and not revision.startswith(("/", "-"))
-    )
-
-
-HUB_ADDED_FILES = ".gitattributes"
-"""The file that the Hub adds to every repository, and that nobody has beside a checkpoint."""
+def _is_revision(text: str) -> bool:
+    return bool(text) and text.isprintable() and ".." not in text and text[0] not in "/-"
 
 
 class HubName(NamedTuple):
-    """What a person named.
+    """The parts of a name: a repository `owner/name`, and what may follow.
 
-    The repository `owner/name`, a branch, tag or commit ("" for the main branch), and a path inside
-    ("" for all of it).
+    A branch, tag or commit ("" for the main branch), and a path inside ("" for the whole).
     """
 
     repository: str
     revision: str = ""
     path: str = ""
 
-    @property
-    def shown(self) -> str:
-        """The name in full."""
-        return f"hf://{self.repository}{f'@{self.revision}' * bool(self.revision)}{f'/{self.path}' * bool(self.path)}"
-
 
 class RemoteFile(NamedTuple):
     """A file by its path in the repository.
 
-    `sha256` is that of its content, "" where it is not stored with LFS; `blob_id` is git's id (""
-    if unknown).
-
-    With LFS git keeps a pointer, and `blob_id` is the pointer's. Without, it is that of the
-    content.
+    `sha256` is known of files stored with LFS only; `blob_id`, git's id, is then that of the LFS
+    pointer, else of the content. Each is "" if unknown.
     """
 
     path: str
@@ -154,21 +123,16 @@ class RemoteFile(NamedTuple):
 
     @property
     def content(self) -> str:
-        """What names the content, whatever the file is called: a sha256, or git's id.
-
-        "" if neither is known.
-        """
+        """What identifies the content: its SHA-256, else git's id, "" if neither is known."""
         return self.sha256 or self.blob_id
 
 
 class Repository(NamedTuple):
     """A model repository at one commit.
 
-    `files` are all of it, sorted by path; `path` is what was named inside, a folder or a file, ""
-    for all.
-
-    `cached` is the folder of this commit in this machine's cache, where the files are from it
-    because the Hub was not to be asked; else "".
+    `files` are all of its files, sorted by path; `path` is the folder or file inside that was
+    named, "" for the whole. `cached` is the folder of this commit in the local cache if the list
+    is the cache's, in offline mode; else "".
     """
 
     name: str
@@ -179,18 +143,13 @@ class Repository(NamedTuple):
 
     @property
     def root(self) -> str:
-        """The repository at its commit, as a name."""
-        return f"hf://{self.name}@{self.commit}"
+        """The name of the repository at its commit."""
+        return f"{SCHEME}{self.name}@{self.commit}"
 
     @property
     def below(self) -> tuple[RemoteFile, ...]:
-        """The files that were named: those below `path`, with paths from there.
-
-        If `path` is a file, that one.
-        """
-        if not self.path:
-            return self.files
-        folder = f"{self.path}/"
+        """The files below `path`, with paths relative to it; the file itself if it is one."""
+        folder = f"{self.path}/" * bool(self.path)
         inside = tuple(
             file._replace(path=file.path.removeprefix(folder))
             for file in self.files
@@ -204,10 +163,7 @@ class Repository(NamedTuple):
 
 
 class Transfer(NamedTuple):
-    """What reading took.
-
-    Requests sent, bytes that came (of bodies), and the bytes of what it was read from.
-    """
+    """Requests sent, bytes received in their bodies, and the size of the files read from."""
 
     requests: int
     received: int

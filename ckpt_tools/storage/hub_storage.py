@@ -1,6 +1,7 @@
-"""A repository on the Hub as a place to read from.
+"""A repository on the Hub as storage.
 
-Ranges of files, fetched once, several at a time, and from this machine's cache where that has them.
+Ranges of files are fetched once, several files at a time, and read from the local cache if it has
+them.
 """
 
 from __future__ import annotations
@@ -24,41 +25,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ckpt_tools.storage.hub_name import RemoteFile, Repository
-    from ckpt_tools.storage.storage import ReadableFile, RemoteStorage
+    from ckpt_tools.storage.storage import ReadableFile
 
 THREADS = 8
 
-KEPT = 4 << 20
-"""Bytes of a file's start that are kept for another look.
+MAX_KEPT = 4 << 20
+"""Bytes of a file's start that are kept in memory: more than headers and configs have."""
 
-What is longer than headers and configs are is looked at once.
-"""
-
-_SMALL = 4 << 20
-"""Up to this size what the cache holds is digested before it is believed."""
+MAX_VERIFIED = 4 << 20
+"""A cached file of at most this many bytes is hashed before it is used."""
 
 
-def open_repository(where: str, others: tuple[RemoteStorage, ...] = ()) -> HubRepository:
-    """Return the repository that `where` names, at the commit that this means now.
+def open_repository(where: str, others: tuple[HubRepository, ...] = ()) -> HubRepository:
+    """Return the repository that `where` names, at the commit its revision stands for now.
 
-    What was fetched for `others` is not fetched again.
+    The commits and the bytes that `others` have fetched are used again.
     """
     client, name = HubClient(), parse(where)
-    known = [other for other in others if isinstance(other, HubRepository)]
-    same = next(
-        (
-            other.found
-            for other in known
-            if (other.found.name, parse(other.where).revision) == name[:2]
-        ),
-        None,
+    same = (
+        other.listing
+        for other in others
+        if (other.listing.name, parse(other.where).revision) == name[:2]
     )
-    found = same._replace(path=name.path) if same else repository(where, client)
-    return HubRepository(where, found, client, known[0].windows if known else {})
+    listing = next(same, None) or repository(where, client)
+    prefixes = others[0].prefixes if others else {}
+    return HubRepository(where, listing._replace(path=name.path), client, prefixes)
 
 
-class _Remote(NamedTuple):
-    """A file of a repository that is open."""
+class _OpenFile(NamedTuple):
+    """An open file of a repository."""
 
     repository: HubRepository
     file: RemoteFile
@@ -72,7 +67,7 @@ class _Remote(NamedTuple):
     def read(self, length: int, offset: int) -> bytes:
         """Return exactly `length` bytes from `offset`.
 
-        Who starts with the first few bytes goes on behind them, so more are fetched at once.
+        After a header's length the header is read, so both are fetched at once.
         """
         if offset == 0 and length <= LENGTH_BYTES and self.repository.lacks(self.file, length):
             self.repository.part(self.file, self.path, 0, min(HEADER_GUESS, self.file.size))
@@ -80,28 +75,29 @@ class _Remote(NamedTuple):
 
 
 class HubRepository:
-    """A `Place`: a repository at one commit.
+    """A `Storage`: a repository at one commit.
 
-    `windows` are the first bytes of files, as many as were fetched, by what names their content.
+    `prefixes` has the bytes fetched so far from the start of files, by content and size.
     """
 
     def __init__(
         self,
         where: str,
-        found: Repository,
+        listing: Repository,
         client: HubClient,
-        windows: dict[tuple[str, int], bytes],
+        prefixes: dict[tuple[str, int], bytes],
     ) -> None:
         self.where = where
-        self.found = found
-        self.windows = windows
+        self.listing = listing
+        self.prefixes = prefixes
         self._client = client
-        self._files = {file.path: file for file in found.files}
+        self._files = {file.path: file for file in listing.files}
         self._folders: dict[str, set[str]] = {"": set()}
         for path in self._files:
             self._enter(path)
 
     def _enter(self, path: str) -> None:
+        """Add a file to its folder, and that to the folder above."""
         name = path
         while True:
             folder, slash, last = name.removesuffix("/").rpartition("/")
@@ -113,118 +109,97 @@ class HubRepository:
 
     @property
     def root(self) -> str:
-        """What was named, at the commit."""
-        return f"{self.found.root}/{self.found.path}".rstrip("/")
+        """The folder or file that was named, with the commit."""
+        return f"{self.listing.root}/{self.listing.path}".rstrip("/")
 
     @property
-    def repository(self) -> str:
-        """The whole of it, at the commit."""
-        return self.found.root
-
-    @property
-    def spent(self) -> Transfer:
-        """What reading took so far, of the size of what was named."""
-        return Transfer(
-            self._client.requests,
-            self._client.received,
-            sum(file.size for file in self.found.below),
-        )
+    def transfer(self) -> Transfer:
+        """The requests and bytes so far, and the size of what was named."""
+        total = sum(file.size for file in self.listing.below)
+        return Transfer(self._client.requests, self._client.received, total)
 
     def refuse_cached(self) -> None:
-        """Raise Unreachable where the Hub is not asked, and its cache stands for it."""
-        refuse_cached(self.found)
+        """Raise Unreachable if the list of files is the cache's, which may be incomplete."""
+        refuse_cached(self.listing)
 
     def names(self, folder: str) -> tuple[str, ...]:
         """Return the names in `folder`."""
-        inside = self._folders.get(self._inside(folder))
-        if inside is None:
-            raise self._nothing(folder)
-        return tuple(sorted(inside))
+        names = self._folders.get(self._relative(folder))
+        if names is None:
+            raise self._not_found(folder)
+        return tuple(sorted(names))
 
     def is_folder(self, path: str) -> bool:
-        """Whether there is a folder."""
-        return self._inside(path) in self._folders
+        """Whether `path` is a folder."""
+        return self._relative(path) in self._folders
 
     def is_file(self, path: str) -> bool:
-        """Whether there is a file."""
-        return self._inside(path) in self._files
+        """Whether `path` is a file."""
+        return self._relative(path) in self._files
 
     def size(self, path: str) -> int:
         """Return the bytes of the file at `path`."""
         return self._file(path).size
 
-    def sums(self, path: str) -> tuple[str, str]:
-        """Return the sha256 (of a file stored with LFS), else git's id."""
+    def known_sums(self, path: str) -> tuple[str, str]:
+        """Return the SHA-256 of a file stored with LFS, git's id of any other."""
         file = self._file(path)
         return (file.sha256, "") if file.sha256 else ("", file.blob_id)
 
     @contextmanager
-    def opened(self, path: str) -> Iterator[ReadableFile]:
-        """Yield the file at `path`, from the cache if it has it."""
+    def open(self, path: str) -> Iterator[ReadableFile]:
+        """Yield the file at `path`, from the cache if it is there."""
         file = self._file(path)
-        cached = self._cached(file)
-        if cached:
+        if cached := self._cached(file):
             with open_regular(cached) as (descriptor, size):
                 yield LocalFile(descriptor, size, path)
         else:
-            yield _Remote(self, file, path)
+            yield _OpenFile(self, file, path)
 
-    def whole(self, path: str, limit: int) -> bytes:
+    def read(self, path: str, limit: int) -> bytes:
         """Return the bytes of the file at `path`."""
-        with self.opened(path) as file:
+        with self.open(path) as file:
             if file.size > limit:
                 raise too_large(path, file.size, limit)
             return file.read(file.size, 0)
 
-    def expect(self, parts: Iterable[tuple[str, int]]) -> None:
-        """Fetch the first bytes of several files at a time.
-
-        Raises what reading them would; what is not there is left to who reads it.
-        """
+    def prefetch(self, parts: Iterable[tuple[str, int]]) -> None:
+        """Fetch the first bytes of several files at a time. Raises what reading them raises."""
         wanted = [
-            (self._files[self._inside(path)], path, least)
-            for path, least in parts
-            if self.is_file(path)
+            (self._file(path), path, length) for path, length in parts if self.is_file(path)
         ]
-        wanted = [
-            (file, path, least)
-            for file, path, least in wanted
-            if self.lacks(file, least) and not self._cached(file)
-        ]
-        wanted = list(
-            {self._key(file): (file, path, least) for file, path, least in wanted}.values()
-        )  # the same content is fetched once
-        if len(wanted) <= 1:
-            return  # nothing is gained over reading it when it is wanted
-        WorkerPool(THREADS, ignore).do(
-            [(self.part, (file, path, 0, min(least, file.size))) for file, path, least in wanted]
-        )
+        unique = {  # equal content is fetched once
+            self._key(file): (file, path, 0, min(length, file.size))
+            for file, path, length in wanted
+            if self.lacks(file, length) and not self._cached(file)
+        }
+        if len(unique) > 1:  # a single file can as well be fetched when it is read
+            WorkerPool(THREADS, ignore).do([(self.part, task) for task in unique.values()])
 
     def part(self, file: RemoteFile, path: str, start: int, end: int) -> bytes:
-        """Return the bytes of `file` from `start` to `end`, of which those that were fetched before are not fetched again."""
+        """Return bytes `start` to `end` of `file`, fetching those that are not in `prefixes`."""
         key = self._key(file)
-        window = self.windows.get(key, b"")
-        if start > len(window):
+        prefix = self.prefixes.get(key, b"")
+        if start > len(prefix):
             return self._fetched(file, path, start, end)
-        if end > len(window):
-            window += self._fetched(file, path, len(window), end)
-            self._check(file, path, window)
-            if len(window) <= KEPT:
-                self.windows[key] = window
-        return window[start:end]
+        if end > len(prefix):
+            prefix += self._fetched(file, path, len(prefix), end)
+            _check(file, path, prefix)
+            if len(prefix) <= MAX_KEPT:
+                self.prefixes[key] = prefix
+        return prefix[start:end]
 
-    def lacks(self, file: RemoteFile, least: int) -> bool:
-        """Whether fewer than the `least` first bytes of a file were fetched."""
-        return len(self.windows.get(self._key(file), b"")) < min(least, file.size)
+    def lacks(self, file: RemoteFile, length: int) -> bool:
+        """Whether fewer than the first `length` bytes of a file are in `prefixes`."""
+        return len(self.prefixes.get(self._key(file), b"")) < min(length, file.size)
 
     def _key(self, file: RemoteFile) -> tuple[str, int]:
-        return (file.content or f"{self.found.root}/{file.path}", file.size)
+        return (file.content or f"{self.listing.root}/{file.path}", file.size)
 
     def _fetched(self, file: RemoteFile, path: str, start: int, end: int) -> bytes:
+        url = file_url(self._client, self.listing, file.path)
         try:
-            return self._client.range(
-                file_url(self._client, self.found, file.path), start, end, file.size
-            )
+            return self._client.range(url, start, end, file.size)
         except Refusal as refusal:
             error = refused(self._client, self.where, refusal)
             error.path = path
@@ -233,54 +208,51 @@ class HubRepository:
             error.path = path
             raise
 
-    def _check(self, file: RemoteFile, path: str, window: bytes) -> None:
-        """Raise WrongAnswer for a whole file that is not what the repository's list says."""
-        if len(window) < file.size or not file.content:
-            return
-        if file.content not in sums_of(window):
-            raise WrongAnswer(
-                f"what came is not what the Hub lists: its {'sha256' if file.sha256 else 'id in git'} is another",
-                path=path,
-            )
-
     def _cached(self, file: RemoteFile) -> str:
-        """Return where this machine has the file already, "" for nowhere."""
-        folder = self._client.cache_of(self.found.name)
-        places = [os.path.join(folder, "snapshots", self.found.commit, *file.path.split("/"))]
+        """Return the path of the file in the local cache, "" if it is not there."""
+        folder = self._client.cache_of(self.listing.name)
+        paths = [os.path.join(folder, "snapshots", self.listing.commit, *file.path.split("/"))]
         if file.content:
-            places.append(os.path.join(folder, "blobs", file.content))
-        return next((place for place in places if os.path.isfile(place) and _is(place, file)), "")
+            paths.append(os.path.join(folder, "blobs", file.content))
+        return next((path for path in paths if os.path.isfile(path) and _matches(path, file)), "")
 
     def _file(self, path: str) -> RemoteFile:
-        file = self._files.get(self._inside(path))
+        file = self._files.get(self._relative(path))
         if file is None:
-            raise self._nothing(path)
+            raise self._not_found(path)
         return file
 
-    def _inside(self, path: str) -> str:
-        return path.removeprefix(self.found.root).strip("/")
+    def _relative(self, path: str) -> str:
+        return path.removeprefix(self.listing.root).strip("/")
 
-    def _nothing(self, path: str) -> PathNotFound:
-        if self.found.cached:
+    def _not_found(self, path: str) -> PathNotFound:
+        name, commit = self.listing.name, self.listing.commit
+        if self.listing.cached:
             return PathNotFound(
-                "is not in the cache, and the Hub is not asked: HF_HUB_OFFLINE is set",
+                "is not in the cache, and offline mode is enabled (HF_HUB_OFFLINE is set)",
                 path=path,
-                hint=f"unset it, or run this while online: hf download {self.found.name}",
+                hint=f"unset HF_HUB_OFFLINE, or run this while online: hf download {name}",
             )
         return PathNotFound(
             "the repository has no such file or folder at this commit",
             path=path,
-            hint=f"look at what it has: {self._client.endpoint}/{self.found.name}/tree/{self.found.commit}",
+            hint=f"its files: {self._client.endpoint}/{name}/tree/{commit}",
         )
 
 
-def _is(place: str, file: RemoteFile) -> bool:
-    """Whether what lies at `place` is the file: by its size, and if it is small by what it holds.
+def _check(file: RemoteFile, path: str, data: bytes) -> None:
+    """Raise WrongAnswer if `data` is a whole file, but not the one that the Hub lists."""
+    if len(data) == file.size and file.content and file.content not in sums_of(data):
+        kind = "SHA-256" if file.sha256 else "git id"
+        raise WrongAnswer(f"the {kind} of the received file is not the one listed", path=path)
 
-    Nobody keeps others from writing into a cache.
+
+def _matches(cached: str, file: RemoteFile) -> bool:
+    """Whether a cached file has the size, and if it is small the content, that the Hub lists.
+
+    Anything can write into a cache.
     """
-    with open_regular(place) as (descriptor, size):
-        if size != file.size or size > _SMALL or not file.content:
+    with open_regular(cached) as (descriptor, size):
+        if size != file.size or size > MAX_VERIFIED or not file.content:
             return size == file.size
-        data = read_at(descriptor, size, 0, place)
-    return file.content in sums_of(data)
+        return file.content in sums_of(read_at(descriptor, size, 0, cached))

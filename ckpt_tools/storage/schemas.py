@@ -1,31 +1,28 @@
-"""The JSON Schemas that ship with the package.
-
-Of every JSON output, and of the configs that a normal checkpoint has.
-"""
+"""The JSON Schemas that ship with the package: of every JSON output, and of a policy's configs."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from ckpt_tools.strict_json.parse import JsonObject
 
-_PACKAGE = Path(__file__).parent.parent
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def load(name: str) -> JsonObject:
-    """Return the schema `name` ("diff", "show", "smolvla-config").
+    """Return the schema `name`: "diff", "show", "smolvla-config"."""
+    with open(path_of(name), encoding="utf-8") as file:
+        return cast("JsonObject", json.load(file))
 
-    A wheel holds the schemas inside the package; an editable install has them beside it, at the top
-    of the checkout.
+
+def path_of(name: str) -> str:
+    """Return the path of the file with the schema `name`.
+
+    A wheel has the schemas inside the package, an editable install beside it.
     """
-    return cast("JsonObject", json.loads(path_of(name).read_text(encoding="utf-8")))
-
-
-def path_of(name: str) -> Path:
-    """Return the file that holds the schema `name`."""
-    file = f"{name}.schema.json"
-    installed = _PACKAGE / "schemas" / file
-    return installed if installed.is_file() else _PACKAGE.parent / "schemas" / file
+    file = os.path.join("schemas", f"{name}.schema.json")
+    installed = os.path.join(_PACKAGE, file)
+    return installed if os.path.isfile(installed) else os.path.join(os.path.dirname(_PACKAGE), file)

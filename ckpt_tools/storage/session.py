@@ -1,7 +1,4 @@
-"""One session of reading.
-
-Which names are on the Hub, and one commit for each repository while the session lasts.
-"""
+"""Which names are on the Hub, and a session in which each repository stays at one commit."""
 
 from __future__ import annotations
 
@@ -10,20 +7,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from ckpt_tools.storage import hub_storage
 from ckpt_tools.storage.hub_name import Transfer, is_hub_name, may_be_hub_name
+from ckpt_tools.storage.hub_storage import HubRepository, open_repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.storage.storage import RemoteStorage
-
 
 def is_remote(where: str) -> bool:
-    """Whether `where` names something on the Hub.
-
-    By its scheme, or as `owner/name` where neither is here.
-    """
+    """Whether `where` is on the Hub: by its scheme, or as `owner/name` if that path is not local."""
     return is_hub_name(where) or (
         may_be_hub_name(where)
         and not os.path.lexists(where)
@@ -32,60 +24,59 @@ def is_remote(where: str) -> bool:
 
 
 def is_folder(where: str) -> bool:
-    """Whether `where` names a folder, here or on the Hub. Raises what `remote` raises."""
+    """Whether `where` is a folder, local or on the Hub. Raises what `remote_storage` raises."""
     if not is_remote(where):
         return os.path.isdir(where)
-    place = remote_storage(where)
-    return place.is_folder(place.root)
+    storage = remote_storage(where)
+    return storage.is_folder(storage.root)
 
 
 def root_of(where: str) -> str:
-    """Return what `where` names as a path in its place.
-
-    Itself on this machine, on the Hub the same at a commit.
-    """
+    """Return `where` as a path in its storage: unchanged, or on the Hub with its commit."""
     return remote_storage(where).root if is_remote(where) else where
 
 
-_PINNED: ContextVar[dict[str, RemoteStorage] | None] = ContextVar("_PINNED", default=None)
+_OPENED: ContextVar[dict[str, HubRepository] | None] = ContextVar("_OPENED", default=None)
+"""The repositories of the session, by the names and the roots under which they were requested."""
 
 
 @contextmanager
 def hub_session() -> Iterator[None]:
-    """Have every name on the Hub mean one commit until the end, and nothing be fetched twice.
+    """Keep every name on the Hub at one commit, and fetch nothing twice, until the end.
 
-    Inside another such context, that one's.
+    An inner session is part of the outer one.
     """
-    if _PINNED.get() is not None:
+    if _OPENED.get() is not None:
         yield
         return
-    token = _PINNED.set({})
+    token = _OPENED.set({})
     try:
         yield
     finally:
-        _PINNED.reset(token)
+        _OPENED.reset(token)
 
 
-def remote_storage(where: str) -> RemoteStorage:
-    """Return the repository that `where` names. Raises what `store.hub.repository` raises."""
-    known = _PINNED.get()
-    if known is None:
-        known = {}
-    if where not in known:
-        known[where] = hub_storage.open_repository(where, tuple(known.values()))
-        known[known[where].root] = known[where]
-    return known[where]
+def remote_storage(where: str) -> HubRepository:
+    """Return the repository that `where` names. Raises what `hub_api.repository` raises."""
+    opened = _OPENED.get()
+    if opened is None:
+        opened = {}
+    if where not in opened:
+        found = open_repository(where, tuple(opened.values()))
+        opened[where] = opened[found.root] = found
+    return opened[where]
 
 
 def transfer_stats() -> Transfer | None:
-    """Return what reading from the Hub took since `pinned` began, None where nothing was read from there."""
-    places = tuple({id(place): place for place in (_PINNED.get() or {}).values()}.values())
-    if not places:
+    """Return what the session has read from the Hub, None if nothing."""
+    opened = {id(storage): storage for storage in (_OPENED.get() or {}).values()}.values()
+    if not opened:
         return None
-    parts = [place.spent for place in places]
+    parts = [storage.transfer for storage in opened]
     totals: dict[str, int] = {}
-    for place, part in zip(places, parts, strict=True):
-        totals[place.repository] = max(part.total, totals.get(place.repository, 0))
+    for storage, part in zip(opened, parts, strict=True):
+        commit = storage.listing.root
+        totals[commit] = max(part.total, totals.get(commit, 0))
     return Transfer(
         sum(part.requests for part in parts),
         sum(part.received for part in parts),

@@ -1,10 +1,7 @@
-"""Where a checkpoint can lie, seen alike.
+"""The interface of what holds checkpoints: the local file system, or a repository on the Hub.
 
-Folders that list names, files that are read at an offset. This machine's disk, or a repository on
-the Hub.
-
-Paths are strings: on the disk as the user typed them, in a repository below its root,
-`hf://owner/name@commit`. What reads from the Hub is imported when the first name on the Hub is met.
+Both have folders that list names and files that are read at an offset. Paths are strings: local
+ones as the user typed them, those of a repository below its root `hf://owner/name@commit`.
 """
 
 from __future__ import annotations
@@ -19,17 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
-    from ckpt_tools.storage.hub_name import Transfer
-
 HEADER_GUESS = 80 << 10
-"""Bytes wanted of a weight file of whose header nobody knows the length.
+"""Bytes to fetch of a weight file whose header has an unknown length.
 
-A full-size SmolVLA's has 73 kB; with its teacher it takes one request more.
+The header of a full-size SmolVLA has 73 kB; with an embedded teacher it takes a second request.
 """
 
 
 class ReadableFile(Protocol):
-    """A file that is open: its size, and reading any part of it."""
+    """An open file."""
 
     @property
     def size(self) -> int:
@@ -40,45 +35,41 @@ class ReadableFile(Protocol):
 
 
 class Storage(Protocol):
-    """Folders and files by path.
-
-    Every method that is given a path raises PathNotFound for one at which there is nothing, where
-    it says so.
-    """
+    """Folders and files by path. Methods raise PathNotFound for a path that does not exist."""
 
     def names(self, folder: str) -> tuple[str, ...]:
-        """Return the names in `folder`, sorted; folders with a trailing `/`.
-
-        Raises PathNotFound.
-        """
+        """Return the names in `folder`, sorted; folders with a trailing `/`."""
 
     def is_folder(self, path: str) -> bool:
-        """Whether there is a folder, or what leads to one."""
+        """Whether `path` is a folder or a link to one. Raises nothing."""
 
     def is_file(self, path: str) -> bool:
-        """Whether there is a file, or what leads to one."""
+        """Whether `path` is a file or a link to one. Raises nothing."""
 
-    def opened(self, path: str) -> AbstractContextManager[ReadableFile]:
-        """Yield the file at `path`. Raises PathNotFound, NotAFile or another StoreError."""
+    def open(self, path: str) -> AbstractContextManager[ReadableFile]:
+        """Yield the open file at `path`. Raises NotAFile or another StoreError."""
 
-    def whole(self, path: str, limit: int) -> bytes:
+    def read(self, path: str, limit: int) -> bytes:
         """Return the bytes of the file at `path`.
 
-        Raises Unreadable for one of more than `limit`, before reading it; and what `opened` raises.
+        Raises Unreadable for more than `limit`, before reading it, and what `open` raises.
         """
 
-    def sums(self, path: str) -> tuple[str, str]:
-        """Return the sha256 and git's id of the file at `path` as far as they are known without reading it, each "" where it is not."""
+    def known_sums(self, path: str) -> tuple[str, str]:
+        """Return the SHA-256 and git's id of the file at `path`, "" unless known without reading."""
 
     def size(self, path: str) -> int:
         """Return the bytes of the file at `path`."""
 
-    def expect(self, parts: Iterable[tuple[str, int]]) -> None:
-        """Say which files are read next, and how many bytes from the start of each are wanted at the least. Raises nothing."""
+    def prefetch(self, parts: Iterable[tuple[str, int]]) -> None:
+        """Fetch the first bytes, as many as given, of the files that are read next.
+
+        Paths that do not exist are ignored.
+        """
 
 
 class LocalFile(NamedTuple):
-    """An `Opened` that is a file on the disk."""
+    """A file of the local file system, open as `descriptor`."""
 
     descriptor: int
     size: int
@@ -90,65 +81,40 @@ class LocalFile(NamedTuple):
 
 
 class LocalStorage:
-    """This machine's file system."""
+    """The local file system."""
 
     def names(self, folder: str) -> tuple[str, ...]:
         """Return the names in `folder`."""
         return list_folder(folder)
 
     def is_folder(self, path: str) -> bool:
-        """Whether there is a folder, or a link to one."""
+        """Whether `path` is a folder or a link to one."""
         return os.path.isdir(path)
 
     def is_file(self, path: str) -> bool:
-        """Whether there is a file, or a link to one."""
+        """Whether `path` is a file or a link to one."""
         return os.path.isfile(path)
 
     @contextmanager
-    def opened(self, path: str) -> Iterator[ReadableFile]:
+    def open(self, path: str) -> Iterator[ReadableFile]:
         """Yield the regular file at `path`."""
         with open_regular(path) as (descriptor, size):
             yield LocalFile(descriptor, size, path)
 
-    def whole(self, path: str, limit: int) -> bytes:
+    def read(self, path: str, limit: int) -> bytes:
         """Return the bytes of the file at `path`."""
         return read_whole(path, limit)
 
-    def sums(self, path: str) -> tuple[str, str]:  # noqa: ARG002 - the protocol's signature
-        """Return nothing: a disk keeps no sums."""
+    def known_sums(self, path: str) -> tuple[str, str]:  # noqa: ARG002 - the protocol's signature
+        """Return ("", ""): the file system stores no hashes."""
         return "", ""
 
     def size(self, path: str) -> int:
-        """Return the bytes of the file at `path`, links followed.
-
-        0 for a link that leads nowhere.
-        """
+        """Return the bytes of the file at `path`, links followed; 0 for a broken link."""
         return size_of(path)
 
-    def expect(self, parts: Iterable[tuple[str, int]]) -> None:
-        """Do nothing: a disk answers at once."""
+    def prefetch(self, parts: Iterable[tuple[str, int]]) -> None:
+        """Do nothing: local files are fast."""
 
 
 LOCAL = LocalStorage()
-
-
-# --- one verb, one commit -------------------------------------------------------------------------
-
-
-class RemoteStorage(Storage, Protocol):
-    """A repository at one commit."""
-
-    @property
-    def root(self) -> str:
-        """The folder or file that was named, at the commit."""
-
-    @property
-    def repository(self) -> str:
-        """The whole of it, at the commit."""
-
-    @property
-    def spent(self) -> Transfer:
-        """What reading took so far."""
-
-    def refuse_cached(self) -> None:
-        """Raise Unreachable where the Hub is not asked, and its cache stands for it."""

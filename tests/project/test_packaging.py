@@ -71,7 +71,7 @@ def test_an_editable_install_finds_the_same_schemas() -> None:
         "smolvla-config",
     }
     assert all(
-        schemas.path_of(name.removesuffix(".schema.json")).read_bytes()
+        Path(schemas.path_of(name.removesuffix(".schema.json"))).read_bytes()
         == (ROOT / "schemas" / name).read_bytes()
         for name in SCHEMAS
     )
