@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 """The only weight file that LeRobot loads, and the first that transformers looks for."""
 
-INDEX_SUFFIX = ".safetensors.index.json"
-"""How the name of a shard index ends."""
+WEIGHTS_INDEX = f"{WEIGHTS}.index.json"
+"""The shard index of that name's shards."""
 
 CONFIG = "config.json"
 TRAIN_CONFIG = "train_config.json"

@@ -8,8 +8,7 @@ from enum import Enum
 class Dtype(Enum):
     """An element type.
 
-    Members stand in the reference library's order, which is the order its writer lays tensors out
-    in (last first).
+    The members are in the reference library's order; its writer lays tensors out in the reverse.
     """
 
     BOOL = ("BOOL", 8)
@@ -40,9 +39,9 @@ class Dtype(Enum):
         self.bits = bits
 
     def __str__(self) -> str:
-        """Return the name as safetensors spells it."""
+        """Return safetensors' name of the type."""
         return self.label
 
 
 FLOATS = (Dtype.F8_E4M3, Dtype.F8_E5M2, Dtype.F16, Dtype.BF16, Dtype.F32, Dtype.F64)
-"""The types that can be cast into each other, narrow to wide."""
+"""The types that can be cast to each other, narrow to wide."""

@@ -1,10 +1,8 @@
-"""The safetensors header.
+"""The codec of the safetensors header, which accepts what the reference library (0.8) accepts.
 
-Bytes to tensors and back, with the verdict of the reference library (safetensors 0.8) on any bytes.
-
-Specification: the format section of the safetensors README. Where the reference reads what the
-specification forbids, `decode` raises a SpecificationError unless `lenient`; then it returns what
-the reference would. The payload is never touched here.
+Specification: the format section of the safetensors README. Where the reference accepts what the
+specification forbids, `decode` raises a SpecificationError, or with `lenient` returns what the
+reference returns. Payload is neither read nor written here.
 """
 
 from __future__ import annotations
@@ -27,46 +25,46 @@ if TYPE_CHECKING:
     from ckpt_tools.strict_json.parse import Json, JsonObject
 
 HEADER_LIMIT = 100_000_000
-"""The longest header that the reference reads, in bytes."""
+"""The longest header that the reference accepts, in bytes."""
 
 _LARGE = 1 << 20
 _CHARACTERS_PER_BRACKET = 12
 _LAYOUT_ORDER = {dtype: -position for position, dtype in enumerate(Dtype)}
 
 
-_PAGE = ("is a web page, not weights", "the download met an error or a login page: fetch it again")
+_PAGE = (
+    "is a web page, not weights",
+    "an error or login page was downloaded instead: fetch the file again",
+)
 _ARCHIVE = (
-    "is a zip archive, as pickled checkpoints are, not safetensors",
-    "it is not opened, because a pickle can run code: save the model as safetensors",
+    "is a zip archive such as a pickled checkpoint, not safetensors",
+    "pickles can run code and are never opened: save the model as safetensors",
 )
 _IMPOSTORS = (
     (
         b"version ",
-        ("is a Git LFS pointer, not the weights it points to", "fetch them: git lfs pull"),
+        ("is a Git LFS pointer, not the weights", "fetch them: git lfs pull"),
     ),
     (b"<!DOCTYP", _PAGE),
     (b"<!doctyp", _PAGE),
     (b"<html", _PAGE),
     (b"PK\x03\x04", _ARCHIVE),
 )
-"""Files that often carry the name of weights.
-
-Read as a length, their first bytes are far beyond the limit.
-"""
+"""First bytes of files that often have the name of weights, and what those files are."""
 
 
 class Header(NamedTuple):
-    """What a header says.
-
-    Tensors in payload order, metadata in file order (None where there is none).
-    """
+    """Tensors in payload order, and metadata in file order (None if absent)."""
 
     tensors: tuple[Tensor, ...]
     metadata: tuple[tuple[str, str], ...] | None
 
 
 def header_length(prefix: bytes, file_size: int) -> int:
-    """Return the header's length in bytes, from the file's first 8 bytes, checked against the limit and the file's size."""
+    """Return the header's length in bytes from the file's first 8 bytes.
+
+    Raises HeaderTooSmall, HeaderTooLarge or HeaderPastEnd.
+    """
     if len(prefix) < LENGTH_BYTES:
         raise errors.HeaderTooSmall(f"has {len(prefix)} bytes, too few for a safetensors file")
     impostor = next((what for start, what in _IMPOSTORS if prefix.startswith(start)), None)
@@ -76,11 +74,11 @@ def header_length(prefix: bytes, file_size: int) -> int:
     length = int.from_bytes(prefix[:LENGTH_BYTES], "little")
     if length > HEADER_LIMIT:
         raise errors.HeaderTooLarge(
-            f"claims a header of {length:,} bytes, more than the limit of {HEADER_LIMIT:,}"
+            f"states a header of {length:,} bytes, more than the limit of {HEADER_LIMIT:,}"
         )
     if length + LENGTH_BYTES > file_size:
         raise errors.HeaderPastEnd(
-            f"claims a header of {length:,} bytes, but the file has {file_size:,}"
+            f"states a header of {length:,} bytes, but the file has {file_size:,}"
         )
     return length
 
@@ -88,10 +86,9 @@ def header_length(prefix: bytes, file_size: int) -> int:
 def decode(header: bytes, payload_size: int, *, shard: str = "", lenient: bool = False) -> Header:
     """Return the header's tensors and metadata.
 
-    `header` is the bytes after the length, `payload_size` the bytes after them.
-
-    `shard` goes into the tensors. Raises a HeaderError where the reference refuses, and a
-    SpecificationError where only the specification does, unless `lenient`.
+    `header` is the bytes after the length, `payload_size` the number of bytes after those, and
+    `shard` the file of the tensors. Raises a HeaderError for what the reference rejects, and unless
+    `lenient` a SpecificationError for what only the specification forbids.
     """
     text = _text(header.rstrip(b" \t\n\r"))
     if not lenient:
@@ -114,11 +111,7 @@ def decode(header: bytes, payload_size: int, *, shard: str = "", lenient: bool =
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Hold the garbage collector.
-
-    It would walk hundreds of thousands of new objects over and over and find nothing, for a third
-    of the time.
-    """
+    """Disable the garbage collector, which takes a third of the time and finds nothing."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -129,20 +122,20 @@ def _no_collection() -> Iterator[None]:
 
 
 def encode(tensors: Iterable[Tensor], metadata: Iterable[tuple[str, str]] | None = None) -> bytes:
-    """Return the header for `tensors` as they are laid out, length prefix and padding to 8 bytes included.
+    """Return the header of `tensors` as they are laid out, with its length and padding to 8 bytes.
 
     For tensors in `layout` order and at most one metadata key these are the bytes that the
-    reference library writes. (With several keys it writes them in the order of a hash map; this
-    keeps the order given.) Raises TensorRepeated for two tensors of one name and for one called
+    reference library writes. (It writes several keys in the order of a hash map; here they keep
+    the given order.) Raises TensorRepeated for two tensors of one name or one called
     `__metadata__`.
     """
     document: dict[str, object] = {} if metadata is None else {"__metadata__": dict(metadata)}
     for tensor in tensors:
         if tensor.name in document or tensor.name == "__metadata__":
             raise errors.TensorRepeated(
-                "the name is taken",
+                "another tensor has this name",
                 subject=named(tensor.name),
-                hint="give one of the two another name",
+                hint="rename one of them",
             )
         document[tensor.name] = {
             "dtype": tensor.dtype.label,
@@ -155,7 +148,10 @@ def encode(tensors: Iterable[Tensor], metadata: Iterable[tuple[str, str]] | None
 
 
 def layout(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
-    """Return `tensors` in the reference writer's order (widest dtype first, then by name), laid out one after the other from 0."""
+    """Return `tensors` laid out without gaps from 0, in the order of the reference's writer.
+
+    That is by dtype, widest first, then by name.
+    """
     placed: list[Tensor] = []
     start = 0
     for tensor in sorted(tensors, key=lambda tensor: (_LAYOUT_ORDER[tensor.dtype], tensor.name)):
@@ -166,25 +162,22 @@ def layout(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
 
 
 def nbytes(dtype: Dtype, shape: Sequence[int]) -> int:
-    """Return the bytes that a tensor of `dtype` and `shape` fills.
+    """Return the bytes of a tensor of `dtype` and `shape`.
 
-    Raises SizeOverflow and SizeFractional as the reference does.
+    Raises SizeOverflow or SizeFractional if the reference rejects it.
     """
     elements = 1
     for dimension in shape:
-        # One step at a time: the reference overflows on the way even where a later 0 would make the
-        # product 0.
+        # One step at a time: the reference overflows here even if a later 0 makes the product 0.
         elements *= dimension
         if elements >= WORD:
             break
     bits = elements * dtype.bits
     if bits >= WORD:
-        raise errors.SizeOverflow(
-            f"shape {list(shape)} of {dtype} has more bits than 64 bits can count"
-        )
+        raise errors.SizeOverflow(f"shape {list(shape)} of {dtype} has 2^64 bits or more")
     if bits % 8:
         raise errors.SizeFractional(
-            f"shape {list(shape)} of {dtype} fills {bits} bits, which are no whole bytes"
+            f"shape {list(shape)} of {dtype} has {bits} bits, not a multiple of 8"
         )
     return bits // 8
 
@@ -207,35 +200,32 @@ def _document(text: str) -> JsonObject:
 
 
 def _refuse_unread(text: str) -> None:
-    """Refuse before it is parsed what the specification forbids and would cost gigabytes to find out."""
+    """Refuse, before parsing, what the specification forbids and would take gigabytes to parse."""
     if text[:1] in (" ", "\t", "\n", "\r"):
-        raise errors.HeaderIndented("header starts with blanks instead of {")
+        raise errors.HeaderIndented("header starts with white space instead of {")
     if len(text) < _LARGE:
         return
-    # A tensor opens three brackets in some fifty characters, so many more brackets are something
-    # else.
+    # A tensor has three brackets in about fifty characters: with many more there is something else.
     likely = len(text) // _CHARACTERS_PER_BRACKET
     if text.count("[") + text.count("{") > likely and openers(text) > likely:
         raise errors.FieldUnknown(
-            "header opens more brackets than its tensors could: there are fields that the format does not know"
+            "header has more brackets than tensors can have: it contains unknown fields"
         )
 
 
 def _refuse_repeated(document: JsonObject) -> None:
-    """Refuse a name that stands twice; entries are judged one by one, later."""
+    """Refuse a repeated name; entries are checked one by one, later."""
     if isinstance(document, Repeated):
         name = repeated_key(document.pairs)
         if name != "__metadata__":
-            raise errors.TensorRepeated(
-                "the name stands more than once in the header", subject=named(name)
-            )
+            raise errors.TensorRepeated("occurs more than once in the header", subject=named(name))
 
 
 def _metadata(document: JsonObject, *, lenient: bool) -> tuple[tuple[str, str], ...] | None:
     pairs = document.pairs if isinstance(document, Repeated) else document.items()
     found = [value for key, value in pairs if key == "__metadata__"]
     if len(found) > 1:
-        raise errors.MetadataRepeated("stands more than once in the header", subject="__metadata__")
+        raise errors.MetadataRepeated("occurs more than once in the header", subject="__metadata__")
     if not found:
         return None
     metadata = found[0]
@@ -261,13 +251,13 @@ def _check_metadata(metadata: Json, *, lenient: bool) -> None:
             )
     if isinstance(metadata, Repeated) and not lenient:
         raise errors.MetadataKeyRepeated(
-            f"key {json.dumps(repeated_key(metadata.pairs))} stands more than once",
+            f"key {json.dumps(repeated_key(metadata.pairs))} occurs more than once",
             subject="__metadata__",
         )
 
 
 def _check_payload(tensors: Sequence[Tensor], payload_size: int) -> None:
-    """Refuse tensors that do not fill the payload from its first byte to its last, each with the bytes its shape asks for."""
+    """Refuse tensors that do not fill the payload exactly, or do not match their shapes."""
     position = 0
     for tensor in tensors:
         if tensor.start != position:
@@ -284,13 +274,15 @@ def _check_payload(tensors: Sequence[Tensor], payload_size: int) -> None:
             raise
         if tensor.nbytes != expected:
             raise errors.SizeMismatch(
-                f"has {tensor.nbytes:,} bytes, but {tensor.dtype} {list(tensor.shape)} needs {expected:,}",
+                f"has {tensor.nbytes:,} bytes, but {tensor.dtype} {list(tensor.shape)} needs "
+                f"{expected:,}",
                 subject=named(tensor.name),
             )
         position = tensor.end
     if position > payload_size:
         raise errors.PayloadTruncated(
-            f"cut short: the header names {position:,} payload bytes, the file holds {payload_size:,}"
+            f"is truncated: the header lists {position:,} payload bytes, the file has "
+            f"{payload_size:,}"
         )
     if position < payload_size:
         raise errors.PayloadTrailing(f"{payload_size - position:,} bytes follow the last tensor")
@@ -299,10 +291,12 @@ def _check_payload(tensors: Sequence[Tensor], payload_size: int) -> None:
 def _misplaced(tensor: Tensor, position: int) -> errors.HeaderError:
     if tensor.start > position:
         return errors.PayloadGap(
-            f"starts at payload byte {tensor.start:,}, where the tensor before it ends at {position:,}: a gap",
+            f"starts at payload byte {tensor.start:,}, after a gap: the tensor before it ends at "
+            f"{position:,}",
             subject=named(tensor.name),
         )
     return errors.PayloadOverlap(
-        f"starts at payload byte {tensor.start:,}, inside the tensor before it, which ends at {position:,}",
+        f"starts at payload byte {tensor.start:,}, inside the tensor before it, which ends at "
+        f"{position:,}",
         subject=named(tensor.name),
     )

@@ -1,6 +1,6 @@
-"""One tensor's entry in a safetensors header.
+"""One tensor's entry in a safetensors header: from its JSON value to a `Tensor`.
 
-JSON value to tensor, with the reference library's verdict. Its neighbours are `header`'s matter.
+How tensors lie in the payload is checked in `header`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DTYPES = {dtype.label: dtype for dtype in Dtype}
 def decode_entry(name: str, entry: Json, shard: str, *, lenient: bool) -> Tensor:
     """Return the tensor that `entry` describes.
 
-    Raises a HeaderError, or a SpecificationError unless `lenient`; both name the tensor.
+    Raises a HeaderError, or unless `lenient` a SpecificationError; both name the tensor.
     """
     try:
         usual = type(entry) is dict and entry.keys() == _FIELD_SET and "\0" not in name
@@ -41,14 +41,14 @@ def decode_entry(name: str, entry: Json, shard: str, *, lenient: bool) -> Tensor
 
 
 def named(name: str) -> str:
-    """Return how errors name a tensor."""
+    """Return the subject of an error about a tensor."""
     return f"tensor {json.dumps(name, ensure_ascii=False)}"
 
 
 def _unusual(name: str, entry: Json, *, lenient: bool) -> JsonObject:
-    """Return the three fields of an entry that is not simply an object of three fields."""
+    """Return the fields of an entry other than an object of exactly three fields."""
     if not lenient and "\0" in name:
-        raise errors.NameWithNul("the name holds a NUL character")
+        raise errors.NameWithNul("the name contains a NUL character")
     if isinstance(entry, list):
         return _positional(entry, lenient=lenient)
     if not isinstance(entry, dict):
@@ -60,9 +60,7 @@ def _unusual(name: str, entry: Json, *, lenient: bool) -> JsonObject:
             raise errors.FieldMissing(f"the entry has no {field}")
     unknown = next((field for field in entry if field not in _FIELD_SET), None)
     if unknown is not None and not lenient:
-        raise errors.FieldUnknown(
-            f"the entry has a field {json.dumps(unknown)} that the format does not know"
-        )
+        raise errors.FieldUnknown(f"the entry has an unknown field {json.dumps(unknown)}")
     return entry
 
 
@@ -71,9 +69,8 @@ def _check_repeated(entry: Repeated, *, lenient: bool) -> None:
     if field:
         raise errors.FieldRepeated(f"the entry has {field} more than once")
     if not lenient:
-        raise errors.FieldUnknown(
-            f"the entry has a field {json.dumps(repeated_key(entry.pairs))} that the format does not know, more than once"
-        )
+        name = json.dumps(repeated_key(entry.pairs))
+        raise errors.FieldUnknown(f"the entry has an unknown field {name}, more than once")
 
 
 def _positional(entry: list[Json], *, lenient: bool) -> JsonObject:
@@ -96,7 +93,7 @@ def _dtype(value: Json, *, lenient: bool) -> Dtype:
             raise errors.DtypeWrapped(f"the dtype {label} is wrapped in an object")
     dtype = _DTYPES.get(label) if isinstance(label, str) else None
     if dtype is None:
-        raise errors.DtypeUnknown(f"dtype {json.dumps(label)[:40]} is not known")
+        raise errors.DtypeUnknown(f"dtype {json.dumps(label)[:40]} is unknown")
     return dtype
 
 
@@ -106,7 +103,7 @@ def _shape(value: Json) -> tuple[int, ...]:
     for dimension in value:
         if type(dimension) is not int or not 0 <= dimension < WORD:
             raise errors.ShapeInvalid(
-                f"the shape holds {json.dumps(dimension)[:40]}, not a whole number from 0 to 2^64-1"
+                f"the shape contains {json.dumps(dimension)[:40]}, not an integer from 0 to 2^64-1"
             )
     return tuple(value)  # type: ignore[arg-type]  # the loop above let only integers pass
 
@@ -117,5 +114,5 @@ def _offsets(value: Json) -> tuple[int, int]:
         if type(start) is int and type(end) is int and 0 <= start < WORD and 0 <= end < WORD:
             return start, end
     raise errors.OffsetsInvalid(
-        f"data_offsets are {json.dumps(value)[:40]}, not two whole numbers from 0 to 2^64-1"
+        f"data_offsets are {json.dumps(value)[:40]}, not two integers from 0 to 2^64-1"
     )

@@ -1,7 +1,4 @@
-"""From what a person names (WHERE) to the folder and the weight files meant.
-
-Looks at names only and opens nothing but folders.
-"""
+"""Which folder and weight files a path names (WHERE). Lists folders, and opens no other file."""
 
 from __future__ import annotations
 
@@ -10,25 +7,22 @@ import re
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.checkpoint.documents import WEIGHTS
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX, shard_family
-from ckpt_tools.errors import NotACheckpoint, NotAFile, PathNotFound, Unreadable, WriteInterrupted
-from ckpt_tools.storage.files import kind_of, path_not_found
+from ckpt_tools.errors import NotACheckpoint, NotAFile, PathNotFound, WriteInterrupted
+from ckpt_tools.storage.files import kind_of, read_error
 from ckpt_tools.storage.session import is_remote, remote_storage
 from ckpt_tools.storage.storage import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.errors import RemoteNotSupported
     from ckpt_tools.storage.storage import Storage
 
-SINGLE_FILE = "model.safetensors"
-"""What LeRobot and transformers look for first."""
-
 WORK = ".ckpt-work"
-"""The folder in which a write in place is prepared.
+"""The folder in which a write in place is prepared, inside the folder that is written to.
 
-While it is there, the folder it lies in may hold files of two checkpoints.
+While it exists, that folder may contain files of two checkpoints.
 """
 
 _COMMIT_LIMIT = 1024
@@ -37,37 +31,42 @@ _PROCESSOR_STATE = r"policy_(pre|post)processor.*\.safetensors"
 
 
 class Location(NamedTuple):
-    """A folder and what to read in it.
+    """A folder, the names in it and what to read there.
 
-    Weight files relative to `root`, or an index that names them. `whole_folder` is false for a
-    single file.
+    `weights` are the weight files, `index_file` the index that lists them instead; both relative
+    to `root`. `names` is empty if a single file was named, and nothing else is read.
     """
 
-    where: str
     root: str
     names: tuple[str, ...]
     weights: tuple[str, ...]
-    index_file: str | None
-    whole_folder: bool = True
-    place: Storage = LOCAL
+    index_file: str | None = None
+    storage: Storage = LOCAL
+
+    @property
+    def whole_folder(self) -> bool:
+        """Whether a folder was named, not a single file."""
+        return bool(self.names)
 
 
 def locate(where: str) -> Location:
-    """Return where the checkpoint that `where` names lies.
+    """Return the location of the checkpoint that `where` names.
 
     `where` is a .safetensors file, an index, a folder with either, a LeRobot run folder or step
-    folder, or a Hugging Face cache folder; on this machine or, named `hf://owner/name`, on the Hub.
-    Raises PathNotFound, NotAFile, NotACheckpoint or Unreadable, and for the Hub what
-    `store.hub.repository` does.
+    folder, or a Hugging Face cache folder; local, or on the Hub as `hf://owner/name`. Raises
+    PathNotFound, NotAFile, NotACheckpoint or Unreadable, and for the Hub what
+    `hub_api.repository` raises.
     """
     if is_remote(where):
-        return _on_hub(where)
+        storage = remote_storage(where)
+        find = _single_file if storage.is_file(storage.root) else _in_folder
+        return find(where, storage.root, storage)
     try:
         mode = os.stat(where).st_mode
     except OSError as error:
-        raise _not_reached(where, error) from None
+        raise read_error(where, error) from None
     except ValueError:
-        raise PathNotFound("holds a NUL character, which no path can", path=where) from None
+        raise PathNotFound("contains a NUL character, which no path can", path=where) from None
     if stat.S_ISDIR(mode):
         return _in_folder(where, where, LOCAL)
     if not stat.S_ISREG(mode):
@@ -75,163 +74,112 @@ def locate(where: str) -> Location:
     return _single_file(where, where, LOCAL)
 
 
-def _on_hub(where: str) -> Location:
-    place = remote_storage(where)
-    return (
-        _single_file(where, place.root, place)
-        if place.is_file(place.root)
-        else _in_folder(where, place.root, place)
-    )
-
-
-def _not_reached(where: str, error: OSError) -> PathNotFound | RemoteNotSupported | Unreadable:
-    if isinstance(error, PermissionError):
-        return Unreadable(
-            "permission denied",
-            path=where,
-            hint="ask for read access, or run as the user who owns it",
-        )
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return path_not_found(where)
-    return PathNotFound((error.strerror or str(error)).lower(), path=where)
-
-
-def _single_file(where: str, path: str, place: Storage) -> Location:
-    root, name = os.path.split(path)
-    _refuse_unfinished(root or ".", (f"{WORK}/",) * place.is_folder(os.path.join(root, WORK)))
+def _single_file(where: str, path: str, storage: Storage) -> Location:
+    folder, name = os.path.split(path)
+    root = folder or "."
+    _refuse_unfinished(root, (f"{WORK}/",) * storage.is_folder(os.path.join(root, WORK)))
     if name.endswith(INDEX_SUFFIX):
-        return Location(
-            where=where,
-            root=root or ".",
-            names=(),
-            weights=(),
-            index_file=name,
-            whole_folder=False,
-            place=place,
-        )
+        return Location(root, (), (), name, storage)
     if name.endswith(".safetensors"):
-        return Location(
-            where=where,
-            root=root or ".",
-            names=(),
-            weights=(name,),
-            index_file=None,
-            whole_folder=False,
-            place=place,
-        )
+        return Location(root, (), (name,), storage=storage)
     if name.endswith(_PICKLES):
         raise NotACheckpoint(
-            "looks like a pickle by its name, and a pickle is never opened: it can run code",
+            "is a pickle by its name; pickles can run code and are never opened",
             path=where,
             hint="save it as safetensors first",
         )
     if name.endswith(".json"):
         raise NotACheckpoint(
-            "is a configuration file, not a checkpoint",
-            path=where,
-            hint=f"name its folder: {root or '.'}",
+            "is a configuration file, not a checkpoint", path=where, hint=f"pass its folder: {root}"
         )
     raise NotACheckpoint("is not a .safetensors file", path=where)
 
 
-def _in_folder(where: str, path: str, place: Storage) -> Location:
-    for root in candidates(path, place):
-        names = place.names(root)
+def _in_folder(where: str, path: str, storage: Storage) -> Location:
+    for root in candidates(path, storage):
+        names = storage.names(root)
         _refuse_unfinished(root, names)
-        location = _weights_in(where, root, names)
+        location = _weights_in(root, names)
         if location is not None:
-            return location._replace(place=place)
-    raise _no_weights(where, place.names(path))
+            return location._replace(storage=storage)
+    raise _no_weights(where, storage.names(path))
 
 
 def _refuse_unfinished(root: str, names: tuple[str, ...]) -> None:
-    """Refuse a folder in which files of two checkpoints may lie."""
     if f"{WORK}/" in names:
-        raise WriteInterrupted("a write to this folder is going on, or was interrupted", path=root)
+        raise WriteInterrupted("a write to this folder is in progress or interrupted", path=root)
 
 
-def candidates(where: str, place: Storage = LOCAL) -> Iterator[str]:
-    """Yield the folders to look into, best first.
+def candidates(where: str, storage: Storage = LOCAL) -> Iterator[str]:
+    """Yield the folders that may contain the weights, best first.
 
-    The folder itself, a LeRobot step, a LeRobot run, a Hugging Face cache.
+    The folder itself, a LeRobot step, the steps of a LeRobot run, a Hugging Face cache.
     """
     yield where
     checkpoints = os.path.join(where, "checkpoints")
-    steps = [step for step in _subfolders(checkpoints, place) if step.isdecimal()]
-    for step in (
-        where,
-        *(
-            os.path.join(checkpoints, step)
-            for step in ("last", *sorted(steps, key=int, reverse=True))
-        ),
-    ):
+    steps = [step for step in _subfolders(checkpoints, storage) if step.isdecimal()]
+    latest = ("last", *sorted(steps, key=int, reverse=True))
+    for step in (where, *(os.path.join(checkpoints, step) for step in latest)):
         folder = os.path.join(step, "pretrained_model")
-        if place.is_folder(folder):
+        if storage.is_folder(folder):
             yield folder
-    yield from _cached_snapshots(where, place)
+    yield from _cached_snapshots(where, storage)
 
 
-def _cached_snapshots(where: str, place: Storage) -> Iterator[str]:
-    """Yield the snapshot that `refs/main` names, or the only one, of a Hugging Face cache folder (models--owner--name)."""
+def _cached_snapshots(where: str, storage: Storage) -> Iterator[str]:
+    """Yield the snapshot of `refs/main`, or the only one, in a cache folder models--owner--name."""
     snapshots = os.path.join(where, "snapshots")
-    names = _subfolders(snapshots, place)
+    names = _subfolders(snapshots, storage)
     main = os.path.join(where, "refs", "main")
-    if place.is_file(main):
-        commit = place.whole(main, _COMMIT_LIMIT).decode("ascii", "replace").strip()
+    if storage.is_file(main):
+        commit = storage.read(main, _COMMIT_LIMIT).decode("ascii", "replace").strip()
         names = (commit,) if commit in names else ()
     if len(names) == 1:
         yield os.path.join(snapshots, names[0])
 
 
-def _subfolders(path: str, place: Storage) -> tuple[str, ...]:
-    return (
-        tuple(name.removesuffix("/") for name in place.names(path) if name.endswith("/"))
-        if place.is_folder(path)
-        else ()
-    )
+def _subfolders(path: str, storage: Storage) -> tuple[str, ...]:
+    names = storage.names(path) if storage.is_folder(path) else ()
+    return tuple(name.removesuffix("/") for name in names if name.endswith("/"))
 
 
-def _weights_in(where: str, root: str, names: tuple[str, ...]) -> Location | None:
-    """Return what to read in the folder `root`, None where it holds no weights."""
-    if f"{SINGLE_FILE}/" in names:
-        raise NotAFile("is a folder, not a file", path=os.path.join(root, SINGLE_FILE))
-    if SINGLE_FILE in names:
-        return Location(
-            where=where, root=root, names=names, weights=(SINGLE_FILE,), index_file=None
-        )
+def _weights_in(root: str, names: tuple[str, ...]) -> Location | None:
+    """Return what to read in the folder `root`, None if it contains no weights."""
+    if f"{WEIGHTS}/" in names:
+        raise NotAFile("is a folder, not a file", path=os.path.join(root, WEIGHTS))
+    if WEIGHTS in names:
+        return Location(root, names, (WEIGHTS,))
     indexes = [name for name in names if name.endswith(INDEX_SUFFIX)]
     if len(indexes) > 1:
         raise NotACheckpoint(
-            f"holds {len(indexes)} shard indexes: {', '.join(indexes)}",
+            f"contains {len(indexes)} shard indexes: {', '.join(indexes)}",
             path=root,
-            hint="name the index file that you mean",
+            hint="pass the index file to use",
         )
     if indexes:
-        return Location(where=where, root=root, names=names, weights=(), index_file=indexes[0])
+        return Location(root, names, (), indexes[0])
     files = tuple(
         name
         for name in names
         if name.endswith(".safetensors") and not re.fullmatch(_PROCESSOR_STATE, name)
     )
-    if not files:
-        return None
-    if len(files) > 1 and not _one_family(files):
-        msg = f"holds {len(files)} .safetensors files, and none is called {SINGLE_FILE}: {', '.join(files[:3])}{', …' * (len(files) > 3)}"  # noqa: PLR2004 - three names fit a line
-        raise NotACheckpoint(msg, path=root, hint="name the file that you mean")
-    return Location(where=where, root=root, names=names, weights=files, index_file=None)
-
-
-def _one_family(files: tuple[str, ...]) -> bool:
     families = {shard_family(name) for name in files}
-    return len(families) == 1 and None not in families
+    if len(files) > 1 and (len(families) > 1 or None in families):
+        some = ", ".join(files[:3]) + ", …" * (len(files) > 3)  # noqa: PLR2004 - three fit a line
+        raise NotACheckpoint(
+            f"contains {len(files)} .safetensors files, none of them called {WEIGHTS}: {some}",
+            path=root,
+            hint="pass the file to use",
+        )
+    return Location(root, names, files) if files else None
 
 
 def _no_weights(where: str, names: tuple[str, ...]) -> NotACheckpoint:
-    pickles = [name for name in names if name.endswith(_PICKLES)]
-    if pickles:
-        return NotACheckpoint(
-            f"holds no .safetensors file, only pickles such as {pickles[0]}, which are never opened",
-            path=where,
-            hint="save the model as safetensors first",
-        )
-    return NotACheckpoint("holds no .safetensors file", path=where)
+    pickle = next((name for name in names if name.endswith(_PICKLES)), "")
+    if not pickle:
+        return NotACheckpoint("contains no .safetensors file", path=where)
+    return NotACheckpoint(
+        f"contains no .safetensors file, only pickles such as {pickle}, which are never opened",
+        path=where,
+        hint="save the model as safetensors first",
+    )

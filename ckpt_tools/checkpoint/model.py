@@ -1,9 +1,7 @@
-"""A checkpoint as it lies in its folder.
+"""The records of a checkpoint.
 
-Tensors by their headers, JSON files by text and value, everything else by name and size.
-
-Paths are relative to the checkpoint's root and written with `/`. Sizes are bytes. Nothing here
-reads a file.
+Tensors by their headers, JSON files by text and value, all other files by name and size. Paths are
+relative to the checkpoint's root and written with `/`; sizes are bytes. No I/O.
 """
 
 from __future__ import annotations
@@ -42,11 +40,9 @@ class Tensor(NamedTuple):
 class TensorFile(NamedTuple):
     """One .safetensors file.
 
-    Its tensors in payload order and its `__metadata__` in file order (None where the file has
-    none).
-
-    `payload_start` is the file offset of the first payload byte. `payload` holds the bytes
-    themselves for small files of processor state, and is None everywhere else.
+    Tensors are in payload order, `__metadata__` in file order (None if absent). `payload_start` is
+    the file offset of the first payload byte. `payload` has the bytes of a small file of processor
+    state, and is None otherwise.
     """
 
     path: str
@@ -58,9 +54,9 @@ class TensorFile(NamedTuple):
 
     @property
     def aliases(self) -> tuple[tuple[str, str], ...]:
-        """(alias, kept name) of tensors that shared storage when they were saved.
+        """(alias, kept name) of tensors that shared memory when they were saved.
 
-        Safetensors' `save_model` keeps one name of them.
+        `save_model` of safetensors keeps one of their names, and lists the others in the metadata.
         """
         names = {tensor.name for tensor in self.tensors}
         return tuple(
@@ -73,8 +69,7 @@ class TensorFile(NamedTuple):
 class ShardIndex(NamedTuple):
     """A `*.safetensors.index.json`.
 
-    Which shard each tensor is in, in the index's order, and the total size it claims (None if it
-    claims none).
+    (tensor, shard) in the index's order, and the total size it states (None if absent).
     """
 
     path: str
@@ -84,24 +79,21 @@ class ShardIndex(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A JSON file that is understood: its text, byte for byte, and the object it spells.
-
-    Equal when the texts are.
-    """
+    """A JSON file whose values are compared: its exact text and the object in it."""
 
     path: str
     text: str
     value: dict[str, object]
 
     def __hash__(self) -> int:
-        """Hash by the text: the value follows from it."""
+        """Hash the text, since the value is not hashable."""
         return hash((self.path, self.text))
 
 
 class OtherFile(NamedTuple):
-    """A file that is compared but not understood.
+    """A file that is compared by its content only.
 
-    `sha256` and git's id of the content are "" where they are not known without reading too much.
+    `sha256` and git's id of the content are "" if unknown: a large file is not read for them.
     """
 
     path: str
@@ -110,16 +102,16 @@ class OtherFile(NamedTuple):
     git_id: str = ""
 
     def may_equal(self, other: OtherFile) -> bool:
-        """Whether size and every sum that both have are the same."""
+        """Whether the sizes are equal, and the sums that both have."""
         sums = ((self.sha256, other.sha256), (self.git_id, other.git_id))
         return self.size == other.size and all(a == b for a, b in sums if a and b)
 
 
 class Checkpoint(NamedTuple):
-    """Everything a folder (or a single file) holds, as far as headers and small text files tell.
+    """The contents of a folder or a single file, without the payload of its tensors.
 
-    `where` is what the user named, `root` the folder it led to. `weights` are the model's tensor
-    files; `states` the tensor files that processor JSON files name.
+    `where` is the path as given, `root` the folder found there. `weights` are the model's tensor
+    files, `states` those that processor pipelines name.
     """
 
     where: str
@@ -151,16 +143,12 @@ class Checkpoint(NamedTuple):
         return sum(file.size for file in self.weights)
 
     def document(self, path: str) -> Document | None:
-        """The JSON file of that name, None where there is none."""
+        """The JSON file of that name, None if there is none."""
         return next((document for document in self.documents if document.path == path), None)
 
 
 class Source(NamedTuple):
-    """Where a tensor's payload lies now.
-
-    Bytes `start` to `end` of `file` (counted from the file's first byte, end exclusive), read as
-    `dtype`.
-    """
+    """The payload of a tensor: bytes `start` to `end` (exclusive) of `file`, read as `dtype`."""
 
     file: str
     start: int

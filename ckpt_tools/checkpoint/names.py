@@ -1,9 +1,9 @@
-"""Which tensors, values and files a comparison looks at: globs over dotted addresses.
+"""Dotted names: globs that select tensors, config values and files; folding; wrapper segments.
 
-A tensor's address is its name, a file's its path, a value's its file without `.json` and the keys
-down to it: `train_config.policy.device`. In a glob `*` stands for any part of one segment between
-dots, `**` for any number of segments, `?` for one character; `[*]`, `[?]` and `[[]` stand for the
-characters themselves.
+The address of a tensor is its name, of a file its path, of a config value its file without `.json`
+and its keys: `train_config.policy.device`. In a glob `*` matches any part of one segment between
+dots, `**` any number of segments, `?` one character; `[*]`, `[?]` and `[[]` match the characters
+themselves.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 TOKENS = re.compile(r"\[[*?\[]\]|\*\*\.|\.\*\*$|\*\*|\*|\?|[^*?.\[]+|\.|\[")
-"""What a glob is made of."""
+"""The tokens of a glob."""
 
 
 def literal(address: str) -> str:
-    """Return the glob that names `address` and nothing else."""
+    """Return the glob that matches `address` only."""
     return re.sub(r"[*?\[]", r"[\g<0>]", address)
 
 
 def spelled(glob: str) -> str | None:
-    """Return the one address that a glob without wildcards names, None for one with wildcards."""
+    """Return the only address that a glob matches, None for a glob with wildcards."""
     tokens = TOKENS.findall(glob)
     return (
         None
@@ -36,7 +36,7 @@ def spelled(glob: str) -> str | None:
 
 
 def plain(token: str) -> str:
-    """Return what a token that is no wildcard stands for."""
+    """Return the characters that a token other than a wildcard matches."""
     return token[1] if len(token) == 3 and token[0] == "[" and token[2] == "]" else token  # noqa: PLR2004 - a character in brackets
 
 
@@ -62,7 +62,7 @@ WILDCARDS = {
 
 
 class Selection:
-    """Addresses that match one of `select` (all, where it is empty) and none of `ignore`, both globs."""
+    """The addresses that match one of the globs `select` (any, if empty), and none of `ignore`."""
 
     __slots__ = ("_everything", "_ignore", "_named", "_select")
 
@@ -76,7 +76,7 @@ class Selection:
         self._ignore = [glob_to_regex(glob) for glob in ignore]
 
     def __contains__(self, address: str) -> bool:
-        """Whether the address is looked at."""
+        """Whether the address is selected."""
         chosen = (
             self._everything
             or address in self._named
@@ -95,20 +95,16 @@ def value_address(path: str, pointer: str) -> str:
 
 
 SEGMENT_LIMIT = 64
-"""More dots than a model's names have.
-
-A hostile name has a million, and would be looked at a million times.
-"""
+"""More segments than a model's names have: work on a hostile name with a million is bounded."""
 
 _DIGIT_LIMIT = 9
-"""A layer has a number of a few digits. What has more is a name."""
+"""The most digits of a layer's number; a longer segment is a name."""
 
 
 def fold(names: Iterable[str]) -> dict[str, int]:
-    """Return, for every folded name in order of first appearance, how many of `names` it stands for.
+    """Return the number of `names` per folded name, in order of first appearance.
 
-    Segments that are whole numbers fold, from left to right, where everything else in the names is
-    equal.
+    Numbered segments are merged into ranges, from left to right, if all else in the names is equal.
     """
     folded = {tuple(name.split(".", SEGMENT_LIMIT)): 1 for name in names}
     longest = max(map(len, folded), default=0)
@@ -116,7 +112,7 @@ def fold(names: Iterable[str]) -> dict[str, int]:
         folded = _fold_segment(folded, position)
     written: Counter[str] = Counter()
     for segments, count in folded.items():
-        # A name may look like one that is folded, a.{0..2}. Then both are one line, and both count.
+        # A name may look like a folded one, a.{0..2}: both are counted under it.
         written[".".join(segments)] += count
     return dict(written)
 
@@ -146,7 +142,7 @@ def _fold_segment(names: dict[tuple[str, ...], int], position: int) -> dict[tupl
 
 
 def is_index(segment: str) -> bool:
-    """Whether a name segment is a whole number in its one spelling: 7, but not 07."""
+    """Whether a segment is an integer without leading zeros: 7, but not 07."""
     return (
         len(segment) <= _DIGIT_LIMIT
         and segment.isascii()
@@ -156,16 +152,16 @@ def is_index(segment: str) -> bool:
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Return a sort key under which layers.2 stands before layers.10."""
+    """Return a key that sorts layers.2 before layers.10."""
     return tuple(
         (0, int(part)) if is_index(part) else (1, part) for part in name.split(".", SEGMENT_LIMIT)
     )
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Return whole numbers in braces, runs of three and more as ranges: {0..3,7}, {0..14 by 2}.
+    """Return integers in braces, three or more in a row as a range: {0..3,7}, {0..14 by 2}.
 
-    A lone number bare.
+    A single number has no braces.
     """
     ordered = sorted(set(numbers))
     if len(ordered) == 1:
@@ -218,7 +214,7 @@ def _subtrees(stem: str, names: Iterable[str]) -> Iterable[tuple[str, list[str]]
 
 
 WRAPPERS = frozenset({"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
-"""Name segments that torch.compile, DataParallel and FSDP put around a module."""
+"""Segments that torch.compile, DataParallel and FSDP add to names."""
 
 
 def unwrapped(name: str) -> str:

@@ -1,20 +1,19 @@
-"""Lockfiles.
+"""Lockfiles: the names, dtypes and shapes of a checkpoint's tensors as JSON.
 
-The names, dtypes and shapes of a checkpoint as JSON, one tensor a line, the same text for the same
-tensors on every machine. No I/O.
-
-`schemas/spec.schema.json` says what such a file is.
+One tensor a line, the same text for the same tensors on every machine; the schema is
+`schemas/spec.schema.json`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.errors import JsonInvalid, SpecInvalid
-from ckpt_tools.storage.durable import replace_text, write_file
+from ckpt_tools.storage.durable import replace_text
 from ckpt_tools.storage.files import read_whole
 from ckpt_tools.strict_json import parse as strict_json
 from ckpt_tools.strict_json.parse import decode_utf8
@@ -23,42 +22,48 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.strict_json.parse import Json
 
+LIMIT = 64 << 20
+"""Bytes, as for a shard index: a lockfile of 100,000 tensors has 10 MB."""
+
 _DTYPES = {dtype.label: dtype for dtype in Dtype}
 _LARGEST = (1 << 64) - 1
 
 
-def spec_of(checkpoint: Checkpoint) -> Spec:
-    """Return what a lockfile says of `checkpoint`.
+class Spec(NamedTuple):
+    """(name, dtype, shape) of every tensor, and the name of the checkpoint it was written from."""
 
-    Of where it lies, only the last part: the rest is of the machine.
+    written_from: str
+    tensors: tuple[tuple[str, Dtype, tuple[int, ...]], ...]
+
+
+def spec_of(checkpoint: Checkpoint) -> Spec:
+    """Return the lockfile of `checkpoint`.
+
+    Of a local path it has the last part only, which is the same on every machine.
     """
     where = checkpoint.where
     written_from = where if "://" in where else where.rstrip("/").rpartition("/")[2]
-    return Spec(
-        written_from,
-        tuple(
-            sorted(
-                ((tensor.name, tensor.dtype, tensor.shape) for tensor in checkpoint.tensors),
-                key=lambda entry: entry[0],
-            )
-        ),
-    )
+    tensors = ((tensor.name, tensor.dtype, tensor.shape) for tensor in checkpoint.tensors)
+    return Spec(written_from, tuple(sorted(tensors, key=itemgetter(0))))
 
 
 def text(spec: Spec) -> str:
     """Return the lockfile's text, ASCII, tensors sorted by name. `parse` is its inverse."""
     lines = [
         f"    {json.dumps(name)}: {json.dumps({'dtype': dtype.label, 'shape': list(shape)})}"
-        for name, dtype, shape in sorted(spec.tensors, key=lambda entry: entry[0])
+        for name, dtype, shape in sorted(spec.tensors, key=itemgetter(0))
     ]
     tensors = "{\n" + ",\n".join(lines) + "\n  }" if lines else "{}"
-    return f'{{\n  "version": 1,\n  "written_from": {json.dumps(spec.written_from)},\n  "tensors": {tensors}\n}}\n'
+    return (
+        f'{{\n  "version": 1,\n  "written_from": {json.dumps(spec.written_from)},\n'
+        f'  "tensors": {tensors}\n}}\n'
+    )
 
 
 def parse(text: str) -> Spec:
-    """Return what a lockfile's text says, tensors sorted by name.
+    """Return the lockfile whose text is given, tensors sorted by name.
 
-    Raises SpecInvalid, which says where it goes wrong.
+    Raises SpecInvalid, whose subject is the JSON pointer of the fault.
     """
     try:
         value = strict_json.parse(text)
@@ -67,14 +72,14 @@ def parse(text: str) -> Spec:
     top = _object(value, "", {"version", "written_from", "tensors"})
     if top["version"] != 1 or isinstance(top["version"], bool | float):
         raise SpecInvalid(
-            f"is {json.dumps(top['version'])[:40]}, and this ckpt reads 1",
+            f"is {json.dumps(top['version'])[:40]}, but this ckpt supports 1 only",
             subject="/version",
-            hint="write it again, or read it with a newer ckpt",
+            hint="write it again, or upgrade ckpt",
         )
     if not isinstance(top["written_from"], str):
-        _refuse("/written_from", "is no text")
+        _refuse("/written_from", "is not a string")
     if not isinstance(top["tensors"], dict):
-        _refuse("/tensors", "is no object")
+        _refuse("/tensors", "is not an object")
     return Spec(
         top["written_from"],
         tuple(_tensor(name, top["tensors"][name]) for name in sorted(top["tensors"])),
@@ -82,65 +87,44 @@ def parse(text: str) -> Spec:
 
 
 def _tensor(name: str, value: Json) -> tuple[str, Dtype, tuple[int, ...]]:
-    place = f"/tensors/{strict_json.escape(name)}"
-    entry = _object(value, place, {"dtype", "shape"})
+    pointer = f"/tensors/{strict_json.escape(name)}"
+    entry = _object(value, pointer, {"dtype", "shape"})
     dtype, shape = entry["dtype"], entry["shape"]
     if not isinstance(dtype, str) or dtype not in _DTYPES:
-        _refuse(f"{place}/dtype", f"is none of {', '.join(_DTYPES)}")
+        _refuse(f"{pointer}/dtype", f"is not one of {', '.join(_DTYPES)}")
     if not isinstance(shape, list):
-        _refuse(f"{place}/shape", "is no list")
-    return (
-        name,
-        _DTYPES[dtype],
-        tuple(_size(size, f"{place}/shape/{axis}") for axis, size in enumerate(shape)),
-    )
+        _refuse(f"{pointer}/shape", "is not a list")
+    sizes = tuple(_size(size, f"{pointer}/shape/{axis}") for axis, size in enumerate(shape))
+    return name, _DTYPES[dtype], sizes
 
 
-def _size(value: Json, place: str) -> int:
+def _size(value: Json, pointer: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
-        _refuse(place, "is no whole number from 0 to 2^64-1")
+        _refuse(pointer, "is not an integer from 0 to 2^64-1")
     return value
 
 
-def _object(value: Json, place: str, keys: set[str]) -> dict[str, Json]:
-    """Return `value`, an object with exactly these keys.
-
-    `$schema` may stand beside them at the top.
-    """
+def _object(value: Json, pointer: str, keys: set[str]) -> dict[str, Json]:
+    """Return `value`, an object with exactly these keys, and at the top perhaps `$schema`."""
     if not isinstance(value, dict):
-        _refuse(place, "is no object")
-    lacking = sorted(keys - value.keys())
-    strange = sorted(value.keys() - keys - ({"$schema"} if not place else set()))
-    if lacking:
-        _refuse(place, f"lacks the field {lacking[0]!r}")
-    if strange:
-        _refuse(place, f"has a field that no lockfile has: {strange[0]}")
+        _refuse(pointer, "is not an object")
+    missing = sorted(keys - value.keys())
+    unknown = sorted(value.keys() - keys - ({"$schema"} if not pointer else set()))
+    if missing:
+        _refuse(pointer, f"lacks the field {missing[0]!r}")
+    if unknown:
+        _refuse(pointer, f"has an unknown field: {unknown[0]}")
     return value
 
 
-def _refuse(place: str, what: str) -> NoReturn:
-    raise SpecInvalid(what, subject=place)
-
-
-class Spec(NamedTuple):
-    """(dtype, shape) of every tensor by name, and what the file says of itself.
-
-    The checkpoint it was written from.
-    """
-
-    written_from: str
-    tensors: tuple[tuple[str, Dtype, tuple[int, ...]], ...]
-
-
-LIMIT = 64 << 20
-"""As for a shard index: a lockfile of 100,000 tensors has 10 MB."""
+def _refuse(pointer: str, what: str) -> NoReturn:
+    raise SpecInvalid(what, subject=pointer)
 
 
 def read_spec(path: str) -> Spec:
-    """Return what the lockfile at `path` says.
+    """Return the lockfile at `path`.
 
-    Raises SpecInvalid with the path, or what reading a file raises (PathNotFound, NotAFile,
-    Unreadable).
+    Raises SpecInvalid with the path, PathNotFound, NotAFile or Unreadable.
     """
     data = read_whole(path, LIMIT, "a lockfile of `ckpt spec`")
     try:
@@ -152,17 +136,15 @@ def read_spec(path: str) -> Spec:
 
 
 def write_spec(spec: Spec, path: str) -> None:
-    """Write a lockfile to `path`, in place of an older lockfile.
+    """Write a lockfile to `path`. Of the files that exist it replaces only a lockfile.
 
-    What is there and is none stays: then it raises SpecInvalid. Raises WriteFailed.
+    Raises SpecInvalid for another file, which stays, and WriteFailed.
     """
-    if not os.path.lexists(path):
-        write_file(path, text(spec).encode())
-        return
-    try:
-        read_spec(path)
-    except SpecInvalid as error:
-        error.what = f"is there already, and no lockfile: {error.what}"
-        error.next = "name another place with --output, or move the old one away"
-        raise
+    if os.path.lexists(path):
+        try:
+            read_spec(path)
+        except SpecInvalid as error:
+            error.what = f"exists and is not a lockfile: {error.what}"
+            error.next = "choose another --output, or remove it first"
+            raise
     replace_text(path, text(spec))

@@ -1,65 +1,18 @@
-"""Everything that can go wrong, one class per way, split by who must act: a module for each.
-
-No I/O, no imports of this package.
+"""Every error of the tool, one class per fault, in three families by who corrects it.
 
     CkptError
-    ├── UsageError                       the person who typed the command
-    │   ├── PathNotFound                     the path does not exist
-    │   │   └── NoRepository                     the Hub has no such model, or hides it
-    │   ├── HubNameInvalid                   an hf:// name that cannot name a checkpoint
-    │   ├── AccessRefused                    the Hub wants to know who asks, or says no
-    │   ├── RemoteNotSupported                          what was asked for needs the files on this
-    machine
-    │   ├── NotACheckpoint                   there is something, but no safetensors weights
-    │   ├── UnknownSelection                 a filter or an option that names nothing
-    │   ├── SettingsInvalid                  a ckpt.toml that does not say what it must
-    │   ├── SpecInvalid                      a lockfile that is none
-    │   ├── ManifestInvalid                  a manifest that is none, or was edited
-    │   ├── ProbeMissing                     nothing is installed that could load the policy
-    │   ├── NotComparable                    two checkpoints that are models of different kinds
-    │   ├── InputsRefused                    observations or an environment that the policies cannot
-    be shown
-    │   ├── PlotMissing                      nothing is installed that could draw
-    │   └── EditRefused                   a change that is not made
-    │       └── RecipeInvalid, NameTaken, NothingLeft, CastLossy, PatternTooSlow, PointerInvalid,
-    OutputExists,
-    │           OutputInside, PlanStale
-    ├── FormatError                      whoever wrote the file
-    │   ├── HeaderError                      a safetensors header the reference library refuses too
-    │   │   ├── HeaderTooSmall, HeaderTooLarge, HeaderPastEnd, HeaderNotUtf8, HeaderNotJson,
-    HeaderNotObject
-    │   │   ├── MetadataInvalid, MetadataRepeated
-    │   │   ├── EntryInvalid, FieldMissing, FieldRepeated, DtypeUnknown, ShapeInvalid,
-    OffsetsInvalid
-    │   │   ├── PayloadGap, PayloadOverlap, OffsetsReversed, SizeMismatch, SizeFractional,
-    SizeOverflow
-    │   │   └── PayloadTruncated, PayloadTrailing
-    │   ├── SpecificationError               the reference reads it against its own specification;
-    `--lenient` does too
-    │   │   └── TensorRepeated, MetadataKeyRepeated, MetadataNull, FieldUnknown, EntryPositional,
-    DtypeWrapped,
-    │   │       NameWithNul, HeaderIndented
-    │   ├── IndexInvalid                     a shard index and its shards
-    │   │   └── ShardMissing, ShardOrphan, ShardListedTwice, TensorNotInIndex, TensorNotInShard,
-    │   │       TensorInTwoShards
-    │   ├── JsonInvalid                      a JSON file
-    │   │   └── JsonSyntax, JsonKeyRepeated, JsonTooDeep, JsonNotObject, JsonNotUtf8
-    │   └── PathEscapes                      a path in a file of the checkpoint that leads out of
-    its folder
-    └── StoreError                       the machine: permissions, devices, a file that changes
-    while it is read
-        ├── Unreadable
-        ├── NotAFile
-        ├── ChangedDuringRead
-        ├── Unreachable                      the Hub cannot be asked
-        ├── WrongAnswer                      the Hub, or what stands between, answers with something
-        else
-        ├── ProbeFailed                      what was to load the policy died, or did not answer
-        └── WriteFailed                      what was to be written is not there, and what was there
-        is unchanged
-            └── Unwritable, NoSpace, Busy, WriteInterrupted, WrittenWrong
+    ├── UsageError    the command: paths, names, options, recipes, settings
+    ├── FormatError   a file's content
+    │   ├── HeaderError          a safetensors header that the reference library rejects too
+    │   ├── SpecificationError   one that it accepts against its specification, as `--lenient` does
+    │   ├── IndexInvalid         a shard index, or an index that disagrees with its shards
+    │   ├── JsonInvalid          a JSON file
+    │   └── PathEscapes          a path that leads outside the checkpoint
+    └── StoreError    the system: permissions, devices, the network, files that change
+        └── WriteFailed          a write that failed, with the previous state unchanged
 
-Every message says where, what, and what to do next, on one line.
+Every message names the file, the fault and the next step, on one line. No I/O, and no imports from
+other packages.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all errors of the tool have in common: what, where, what to do next, on one line."""
+"""The base class of all errors: where, what and the next step, on one line."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ _LONGEST = 200
 
 
 class CkptError(Exception):
-    """A job could not be done; the message is ready to be shown.
+    """An error whose message can be shown to the user.
 
-    `path` is the file, `subject` the part of it (a tensor, a key).
+    `what` is the fault, `path` the file, `subject` its part (a tensor, a key), `next` the next
+    step: `hint`, by default that of the class.
     """
 
     hint: ClassVar[str] = ""
@@ -23,17 +24,14 @@ class CkptError(Exception):
         self.next = hint or self.hint
 
     def at(self, path: str) -> Self:
-        """Return this error with the file it happened in.
-
-        For code that knows bytes but no paths.
-        """
+        """Set the path unless it is set, and return this error."""
         self.path = self.path or path
         return self
 
     def __str__(self) -> str:
         """Return `path: subject: what; next` on one line, control characters escaped."""
-        place = ": ".join(part for part in (self.path, _cut(self.subject), _cut(self.what)) if part)
-        line = f"{place}; {self.next}" if self.next else place
+        line = ": ".join(part for part in (self.path, _cut(self.subject), _cut(self.what)) if part)
+        line += f"; {self.next}" * bool(self.next)
         return "".join(
             character if character.isprintable() else repr(character)[1:-1] for character in line
         )
@@ -44,10 +42,7 @@ class CkptError(Exception):
 
 
 def _cut(text: str) -> str:
-    """Return `text`, its middle left out where it is too long for a line.
-
-    Names come from files, and may have megabytes.
-    """
+    """Return `text`, its middle elided if it is long: names in files can have megabytes."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
 
 

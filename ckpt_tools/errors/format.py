@@ -12,7 +12,7 @@ class FormatError(CkptError):
 class HeaderError(FormatError):
     """A safetensors header that the reference library refuses, too."""
 
-    hint = "the file is damaged, cut short or not safetensors: fetch or save it again"
+    hint = "the file is damaged, truncated or not safetensors: fetch or save it again"
 
 
 class HeaderTooSmall(HeaderError):
@@ -109,9 +109,9 @@ class PayloadTrailing(HeaderError):
 
 
 class SpecificationError(FormatError):
-    """A header that the reference library reads although its specification forbids it."""
+    """A header that the reference library accepts, but its specification forbids."""
 
-    hint = "the safetensors library would read it and drop or hide data; --lenient does the same"
+    hint = "the safetensors library would accept it and drop or hide data; --lenient does the same"
 
 
 class TensorRepeated(SpecificationError):
@@ -149,7 +149,7 @@ class HeaderIndented(SpecificationError):
 class IndexInvalid(FormatError):
     """Invalid shard index."""
 
-    hint = "the shards and the index were not written together: fetch or save them again"
+    hint = "the shards and the index do not belong together: fetch or save them again"
 
 
 class ShardMissing(IndexInvalid):
@@ -179,7 +179,7 @@ class TensorInTwoShards(IndexInvalid):
 class JsonInvalid(FormatError):
     """Text that is not strict JSON (RFC 8259, UTF-8, no repeated keys)."""
 
-    hint = "repair the file or take it from the checkpoint it was copied from"
+    hint = "repair the file, or copy it from the original checkpoint"
 
 
 class JsonSyntax(JsonInvalid):
@@ -208,4 +208,4 @@ class JsonNotUtf8(JsonInvalid):
 class PathEscapes(FormatError):
     """Path that leads out of the checkpoint's folder."""
 
-    hint = "it can make a reader open any file: do not use this checkpoint"
+    hint = "it can make programs open any file: do not use this checkpoint"

@@ -1,7 +1,4 @@
-"""What the machine refuses.
-
-Permissions, devices, the network, a file that changes while it is read.
-"""
+"""Errors of the system: permissions, devices, the network, files that change."""
 
 from __future__ import annotations
 
@@ -9,68 +6,70 @@ from ckpt_tools.errors.error import CkptError
 
 
 class StoreError(CkptError):
-    """The machine refused, or a file is not what a checkpoint can be made of."""
+    """The system failed, or a file is not one that a checkpoint can consist of."""
 
 
 class Unreadable(StoreError):
-    """The operating system refused to open or read."""
+    """The system failed to open or read a file."""
 
 
 class NotAFile(StoreError):
-    """A folder, pipe, socket or device where a regular file is expected."""
+    """A folder, pipe, socket or device instead of a regular file."""
 
-    hint = "put the file itself there"
+    hint = "replace it by the file itself"
 
 
 class ChangedDuringRead(StoreError):
-    """A file became shorter or was replaced while it was read."""
+    """A file was shortened or replaced while it was read."""
 
-    hint = "something is writing to this checkpoint: wait for it to finish and try again"
+    hint = (
+        "another program is writing to this checkpoint: wait until it has finished, then try again"
+    )
 
 
 class Unreachable(StoreError):
-    """The Hub can be reached."""
+    """The Hub cannot be reached."""
 
     hint = "check the network, HF_ENDPOINT and the proxy settings, and try again"
 
 
 class WrongAnswer(StoreError):
-    """A server answers what it was asked, in the Hub's protocol."""
+    """A server's answer is an error, or not what the Hub's protocol specifies."""
 
-    hint = "try again later; if it stays, something between here and the Hub changes answers, or HF_ENDPOINT names another server"
+    hint = "try again later; if it persists, check HF_ENDPOINT and the proxy settings"
 
 
 class ProbeFailed(StoreError):
-    """The probe runs in a process of its own, and answers."""
+    """The probe's process crashed or sent no answer."""
 
 
 class WriteFailed(StoreError):
-    """A write was given up; what was there before is there unchanged."""
+    """A write failed; the previous state is unchanged."""
 
 
 class Unwritable(WriteFailed):
-    """The operating system refused to write."""
+    """The system failed to create or write a file."""
 
 
 class NoSpace(WriteFailed):
-    """The disk has room for what is written."""
+    """Not enough free space for the output."""
 
     hint = "free some space, or write to another disk with --output"
 
 
 class LockedByOther(WriteFailed):
-    """One process at a time writes to a folder."""
+    """Another process is writing to this folder."""
 
     hint = "wait until it has finished"
 
 
 class WriteInterrupted(WriteFailed):
-    """A write to this folder was interrupted before it was finished or undone."""
+    """A write to this folder was interrupted, and neither completed nor rolled back."""
 
-    hint = "finish or undo it: ckpt recover"
+    hint = "complete it or roll it back: ckpt recover"
 
 
 class WrittenWrong(WriteFailed):
-    """What was written, read again, is what was to be written."""
+    """The written bytes, read again, are not those that were to be written."""
 
-    hint = "check the disk and the memory of this machine"
+    hint = "check the disk and the memory"

@@ -1,4 +1,4 @@
-"""What the person who typed the command must change."""
+"""Errors that are corrected in the command."""
 
 from __future__ import annotations
 
@@ -6,87 +6,89 @@ from ckpt_tools.errors.error import CkptError
 
 
 class UsageError(CkptError):
-    """The command asks for something that cannot be done."""
+    """The command cannot be carried out as given."""
 
 
 class PathNotFound(UsageError):
     """The path does not exist."""
 
-    hint = "check the spelling; a folder, a .safetensors file or a LeRobot run folder is expected"
+    hint = "expected a checkpoint folder, a .safetensors file or a LeRobot run folder"
 
 
 class NotACheckpoint(UsageError):
-    """The path exists but holds no safetensors weights."""
+    """The path exists but contains no safetensors weights."""
 
-    hint = "name a folder that holds model.safetensors (or shards with an index), a .safetensors file, or a LeRobot run folder"
+    hint = (
+        "expected a folder with .safetensors weights, a .safetensors file or a LeRobot run folder"
+    )
 
 
 class NoRepository(PathNotFound):
-    """The Hub has a model of that name that who asks may see."""
+    """The Hub has no such model, or hides it from this user."""
 
     hint = "check the spelling"
 
 
 class HubNameInvalid(UsageError):
-    """A checkpoint on the Hub is named `hf://owner/name`, with a revision and a path where wanted."""
+    """Not a valid name of a checkpoint on the Hub."""
 
     hint = "write hf://owner/name, hf://owner/name@revision or hf://owner/name@revision/folder"
 
 
 class AccessRefused(UsageError):
-    """The Hub lets who asks read the repository."""
+    """The Hub denies access to the repository."""
 
-    hint = "log in with `hf auth login`, or set HF_TOKEN to a token that may read it"
+    hint = "log in with `hf auth login`, or set HF_TOKEN to a token that can read it"
 
 
 class RemoteNotSupported(UsageError):
-    """What was asked for needs the checkpoint on this machine, not on the Hub."""
+    """The command needs local files, and the checkpoint is on the Hub."""
 
 
 class UnknownSelection(UsageError):
-    """A filter or an option that names nothing."""
+    """A filter or an option names nothing that exists."""
 
 
 class ProbeMissing(UsageError):
-    """Loading a policy needs the package that knows how, in the Python that runs `ckpt`."""
+    """No installed package can load the policy."""
 
-    hint = (
-        "leave --load out, or install the training core beside ckpt: lerobot_policy_smolvla_reflow"
-    )
+    hint = "omit --load, or install the training core beside ckpt: lerobot_policy_smolvla_reflow"
 
 
 class NotComparable(UsageError):
-    """A diagnosis compares two policies of one family."""
+    """The two checkpoints are policies of different families."""
 
-    hint = "name the teacher, or another checkpoint of the same kind that works, first"
+    hint = "give the teacher first, or another working checkpoint of the same family"
 
 
 class InputsRefused(UsageError):
-    """The live part acts on observations that both policies know, in an environment that LeRobot can make."""
+    """The policies cannot take the observations or run in the environment."""
 
-    hint = "see docs/doctor.md for what --batch, --dataset and --env can be; without them observations are drawn"
+    hint = (
+        "see docs/doctor.md for --batch, --dataset and --env; without them, observations are random"
+    )
 
 
 class PlotMissing(UsageError):
-    """A picture is drawn by matplotlib, which the tool alone does not bring."""
+    """matplotlib, which draws the plot, is not installed."""
 
-    hint = "pip install 'ckpt-tools[plot]', or leave --plot out"
+    hint = "pip install 'ckpt-tools[plot]', or omit --plot"
 
 
 class SpecInvalid(UsageError):
-    """A lockfile lists a dtype and a shape for every tensor, as `schemas/spec.schema.json` says."""
+    """The file is not a lockfile (`schemas/spec.schema.json`)."""
 
     hint = "write it again: ckpt spec write"
 
 
 class ManifestInvalid(UsageError):
-    """A manifest lists the digest of every tensor and file, as `schemas/manifest.schema.json` says, and the content digest that follows from them."""
+    """The file is not a manifest (`schemas/manifest.schema.json`), or was edited."""
 
     hint = "write it again from a checkpoint that you trust: ckpt hash WHERE --write FILE"
 
 
 class SettingsInvalid(UsageError):
-    """Settings are TOML with the keys that `schemas/settings.schema.json` lists, and lie outside the checkpoint that they judge."""
+    """The settings are invalid (`schemas/settings.schema.json`), or inside the checkpoint."""
 
     hint = "correct the settings file"
 
@@ -96,48 +98,48 @@ class EditRefused(UsageError):
 
 
 class RecipeInvalid(EditRefused):
-    """A recipe is a list of operations, each with the fields that `schemas/recipe.schema.json` lists."""
+    """The recipe is invalid (`schemas/recipe.schema.json`)."""
 
 
 class NameTaken(EditRefused):
-    """After a rename every tensor has a name of its own."""
+    """Two tensors would have the same name."""
 
 
 class NothingLeft(EditRefused):
-    """A plan leaves at least one tensor."""
+    """The plan would remove every tensor."""
 
-    hint = "check the globs: `ckpt show --tree` prints the names; * stands for one segment, ** for several"
+    hint = "check the globs: `ckpt show --tree` lists the names; * matches one segment, ** several"
 
 
 class CastLossy(EditRefused):
-    """A cast keeps every value, unless it is asked for by name to round."""
+    """A cast would change values."""
 
     hint = "pass --allow-lossy to round to the nearest"
 
 
 class PatternTooSlow(EditRefused):
-    """A regular expression is done with a checkpoint's names in seconds."""
+    """A regular expression takes too long on the checkpoint's names."""
 
-    hint = "a quantifier inside another, such as (a+)+, can take forever: write it without, or use a glob"
+    hint = "nested quantifiers such as (a+)+ can take forever: avoid them, or use a glob"
 
 
 class PointerInvalid(EditRefused):
-    """A JSON pointer (RFC 6901) leads to a place in the file."""
+    """A JSON pointer (RFC 6901) is malformed, or points to nothing in the file."""
 
 
 class OutputExists(EditRefused):
-    """A new folder or file is written where there is none."""
+    """The output already exists."""
 
-    hint = "name another place with --output, or move the old one away"
+    hint = "choose another --output, or remove it first"
 
 
 class OutputInside(EditRefused):
-    """What is written lies neither in nor around what is read."""
+    """The output is inside the input, or the input inside the output."""
 
-    hint = "name a place outside with --output"
+    hint = "choose an --output outside"
 
 
 class PlanStale(EditRefused):
-    """A plan is applied to the very checkpoint it was made for."""
+    """The checkpoint has changed since the plan was made."""
 
     hint = "make the plan again: ckpt plan"

@@ -22,7 +22,7 @@ from ckpt_tools.manifest import format as codec
 from ckpt_tools.manifest.digests import DigestRequest, digest_files
 from ckpt_tools.manifest.model import FileDigest, LocalSums, Manifest, TensorDigest
 from ckpt_tools.progress import SILENT, Progress
-from ckpt_tools.storage.durable import put_text, there
+from ckpt_tools.storage.durable import replace_text, there
 from ckpt_tools.storage.files import read_whole, remote_not_supported
 from ckpt_tools.storage.hub_name import RemoteFile, is_hub_name
 from ckpt_tools.storage.identity import identity_at
@@ -300,4 +300,4 @@ def write_manifest(manifest: Manifest, path: str) -> None:
     Raises WriteFailed.
     """
     refuse_other(path)
-    put_text(path, codec.text(manifest))
+    replace_text(path, codec.text(manifest))

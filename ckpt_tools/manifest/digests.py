@@ -107,7 +107,7 @@ def digest_files(
     lanes = sum(file.identity.size >= BIG for file in requests) < workers.size
 
     def stream(position: int) -> None:
-        wholes[position] = _streamed(requests[position], workers.tell, lanes=lanes)
+        wholes[position] = _streamed(requests[position], workers.advance, lanes=lanes)
 
     def run(position: int, indexes: list[int]) -> None:
         file = requests[position]
@@ -116,7 +116,7 @@ def digest_files(
                 ranges[position][index] = digest_of(
                     descriptor,
                     *file.ranges[index],
-                    workers.tell,
+                    workers.advance,
                     all_cores=file.ranges[index][1] >= share,
                 )
 

@@ -25,7 +25,7 @@ from ckpt_tools.storage.paths import LENGTH_BYTES
 from ckpt_tools.storage.session import remote_storage
 
 if TYPE_CHECKING:
-    from ckpt_tools.storage.storage import RemoteStorage
+    from ckpt_tools.storage.hub_storage import HubRepository
 
 WHOLE = 1 << 20
 """Files up to this size are fetched whole, several at a time; of larger ones first the start."""
@@ -45,9 +45,9 @@ def entries(where: str, *, contents: bool) -> tuple[Entry, ...]:
     names = [path.removeprefix(f"{base}/") for path in paths]
     folders = {name[: at + 1] for name in names for at, sign in enumerate(name) if sign == "/"}
     if contents:
-        storage.expect((path, _first(storage, path)) for path in paths)
+        storage.prefetch((path, _first(storage, path)) for path in paths)
         needed = ((path, _needed(storage, path)) for path in paths)
-        storage.expect((path, length) for path, length in needed if length <= WHOLE)
+        storage.prefetch((path, length) for path, length in needed if length <= WHOLE)
     held = 0
     found = [Entry(folder, "folder") for folder in folders]
     for path, name in zip(paths, names, strict=True):
@@ -57,7 +57,7 @@ def entries(where: str, *, contents: bool) -> tuple[Entry, ...]:
     return tuple(sorted(found, key=lambda entry: entry.path))
 
 
-def _files_below(storage: RemoteStorage) -> list[str]:
+def _files_below(storage: HubRepository) -> list[str]:
     if storage.is_file(storage.root):
         return [storage.root]
     found: list[str] = []
@@ -69,7 +69,7 @@ def _files_below(storage: RemoteStorage) -> list[str]:
     return found
 
 
-def _first(storage: RemoteStorage, path: str) -> int:
+def _first(storage: HubRepository, path: str) -> int:
     """Return how much of a file is fetched before its first bytes are known."""
     size = storage.size(path)
     if path.lower().endswith(".safetensors"):
@@ -77,10 +77,10 @@ def _first(storage: RemoteStorage, path: str) -> int:
     return size if size <= WHOLE or (has_text_name(path) and size <= TEXT_LIMIT) else SNIFF
 
 
-def _needed(storage: RemoteStorage, path: str) -> int:
+def _needed(storage: HubRepository, path: str) -> int:
     """Return how much of a file is inspected, given its first bytes."""
     size = storage.size(path)
-    with storage.opened(path) as file:
+    with storage.open(path) as file:
         head = file.read(min(SNIFF, size), 0)
     if path.lower().endswith(".safetensors"):
         length = LENGTH_BYTES + int.from_bytes(head[:LENGTH_BYTES], "little")
@@ -90,9 +90,9 @@ def _needed(storage: RemoteStorage, path: str) -> int:
     return min(STRINGS_LIMIT, size)
 
 
-def _inspected(storage: RemoteStorage, path: str, name: str, budget: int) -> Entry:
+def _inspected(storage: HubRepository, path: str, name: str, budget: int) -> Entry:
     size, needed = storage.size(path), _needed(storage, path)
-    with storage.opened(path) as opened, tempfile.TemporaryFile() as file:
+    with storage.open(path) as opened, tempfile.TemporaryFile() as file:
         file.write(opened.read(needed, 0))
         file.truncate(size)
         file.flush()

@@ -1,4 +1,4 @@
-"""Copying a range of bytes from file to file, in the kernel where it can, through memory where it cannot. Any size in one small buffer."""
+"""Copying a range of bytes between files: in the kernel if it can, else through a small buffer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STEP = 64 << 20
-"""Bytes per call into the kernel: few enough that an interrupt is heard and progress is seen."""
+"""Bytes per call into the kernel: few enough for interrupts and progress."""
 
 BUFFER = 1 << 20
 
 
-def copy_range(  # noqa: PLR0913, PLR0917 - two places and what goes between them
+def copy_range(  # noqa: PLR0913, PLR0917 - two files and a range
     source: int,
     target: int,
     start: int,
@@ -27,10 +27,8 @@ def copy_range(  # noqa: PLR0913, PLR0917 - two places and what goes between the
 ) -> None:
     """Copy bytes `start` to `end` (exclusive) of descriptor `source` to `offset` of `target`.
 
-    `progress` is called with the bytes done since the last call.
-
-    Raises ChangedDuringRead for a source that ends before, Unreadable for one that cannot be read,
-    OSError for a target that cannot be written.
+    `progress` gets the bytes copied since its last call. Raises ChangedDuringRead if the source is
+    shorter, Unreadable if it cannot be read, OSError if the target cannot be written.
     """
     done = start
     for copy in (_by_file_system, _by_kernel):
@@ -40,14 +38,14 @@ def copy_range(  # noqa: PLR0913, PLR0917 - two places and what goes between the
             except InterruptedError:
                 continue
             except OSError:
-                # Two file systems, or one that cannot, or a full disk: reading and writing tells
-                # which, and goes on where this stopped.
+                # Two file systems, an unsupported one, or a full disk: the next method continues
+                # from here, and the last one raises the error.
                 break
             if count == 0:
                 break
             done += count
             progress(count)
-    _by_hand(source, target, done, end, offset + done - start, progress)
+    _through_memory(source, target, done, end, offset + done - start, progress)
 
 
 def _by_file_system(source: int, target: int, start: int, count: int, offset: int) -> int:
@@ -59,7 +57,7 @@ def _by_kernel(source: int, target: int, start: int, count: int, offset: int) ->
     return os.sendfile(target, source, start, count)
 
 
-def _by_hand(  # noqa: PLR0913, PLR0917 - as copy_range
+def _through_memory(  # noqa: PLR0913, PLR0917 - as copy_range
     source: int, target: int, start: int, end: int, offset: int, progress: Callable[[int], None]
 ) -> None:
     buffer = memoryview(bytearray(min(BUFFER, end - start)))
@@ -72,7 +70,7 @@ def _by_hand(  # noqa: PLR0913, PLR0917 - as copy_range
 
 
 def read_into(source: int, buffer: memoryview, offset: int) -> int:
-    """Return how many bytes from `offset` were read into `buffer`, at least one.
+    """Read at least one byte from `offset` into `buffer`, and return how many.
 
     Raises ChangedDuringRead at the file's end, Unreadable.
     """

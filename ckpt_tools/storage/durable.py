@@ -1,6 +1,6 @@
-"""The single steps of a write that survives a power cut, and what the machine's refusals mean.
+"""The single steps of a write that survives a power failure, and the errors of each.
 
-A step that failed is never tried again.
+A failed step is never retried.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _HINTS = {
-    errno.EACCES: "ask for write access, or write to another place with --output",
-    errno.EPERM: "ask for write access, or write to another place with --output",
+    errno.EACCES: "ask for write access, or write elsewhere with --output",
+    errno.EPERM: "ask for write access, or write elsewhere with --output",
     errno.EROFS: "write to another disk with --output",
-    errno.ENOENT: "make its folder first",
-    errno.ENOTDIR: "make its folder first",
+    errno.ENOENT: "create its folder first",
+    errno.ENOTDIR: "create its folder first",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EXDEV: "it is on another disk: write to a new folder with --output",
     errno.EFBIG: "write to another disk with --output",
@@ -32,7 +32,7 @@ _HINTS = {
 
 @contextmanager
 def writing(path: str) -> Iterator[None]:
-    """Turn an OSError of the block into NoSpace or Unwritable, with `path`."""
+    """Raise NoSpace or Unwritable, with `path`, for an OSError in the block."""
     try:
         yield
     except OSError as error:
@@ -40,7 +40,7 @@ def writing(path: str) -> Iterator[None]:
 
 
 def refused(path: str, error: OSError) -> WriteFailed:
-    """Return what `error`, met when writing to `path`, means."""
+    """Return the error for an OSError that a write to `path` met."""
     sentence = (error.strerror or str(error)).lower()
     if error.errno in _FULL:
         return NoSpace(f"cannot be written: {sentence}", path=path)
@@ -53,35 +53,35 @@ def refused(path: str, error: OSError) -> WriteFailed:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C and requests to end until the block has ended; it must be short.
+    """Defer SIGINT, SIGTERM and SIGHUP to the end of the block, which must be short.
 
-    Threads other than the main one are never interrupted.
+    Only the main thread receives signals.
     """
-    heard: list[int] = []
+    received: list[int] = []
     before: dict[int, signal._HANDLER] = {}
     with suppress(ValueError):
-        for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            before[wanted] = signal.signal(wanted, lambda number, _: heard.append(number))
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before[signum] = signal.signal(signum, lambda number, _: received.append(number))
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        for number in heard:
+        for number in received:
             signal.raise_signal(number)
 
 
 def create(path: str, mode: int = 0o666) -> int:
-    """Return a descriptor of the new file `path`, less umask.
+    """Create the file `path`, with `mode` less umask, and return its descriptor.
 
-    Raises Unwritable where there is anything already.
+    Raises Unwritable if the path exists.
     """
     with writing(path):
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
 
 
 def write_all(descriptor: int, data: bytes, path: str) -> None:
-    """Write all of `data` where `descriptor` stands."""
+    """Write all of `data` at the current position of `descriptor`."""
     rest = memoryview(data)
     with writing(path):
         while rest:
@@ -89,23 +89,22 @@ def write_all(descriptor: int, data: bytes, path: str) -> None:
 
 
 def sync(descriptor: int, path: str) -> None:
-    """Bring a file's bytes to the disk.
+    """Flush a file to disk.
 
-    A failure is final: the kernel has dropped what it could not write, and a second call would say
-    all is well.
+    A failure is final: the kernel has dropped the unwritten data, and a second call would succeed.
     """
     with writing(path):
         os.fsync(descriptor)
 
 
 def sync_folder(path: str) -> None:
-    """Bring a folder's names to the disk."""
+    """Flush a folder's entries to disk."""
     with writing(path):
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
         except OSError as error:
-            # Some network file systems have nothing to do for a folder, and say so.
+            # Some network file systems do not support fsync of a folder.
             if error.errno != errno.EINVAL:
                 raise
         finally:
@@ -113,7 +112,7 @@ def sync_folder(path: str) -> None:
 
 
 def sync_tree(path: str) -> None:
-    """Bring the names in a folder and in all folders below to the disk, the lowest first."""
+    """Flush the entries of a folder and of all folders below to disk, the deepest first."""
     with writing(path):
         below = tuple(
             entry.path for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)
@@ -124,7 +123,7 @@ def sync_tree(path: str) -> None:
 
 
 def write_file(path: str, data: bytes) -> None:
-    """Write a new small file and bring it to the disk."""
+    """Create a small file and flush it to disk."""
     descriptor = create(path)
     try:
         write_all(descriptor, data, path)
@@ -134,21 +133,21 @@ def write_file(path: str, data: bytes) -> None:
 
 
 def make_folder(path: str) -> None:
-    """Make a folder and those above that are not there."""
+    """Create a folder and its missing parents."""
     with writing(path):
         os.makedirs(path, exist_ok=True)
 
 
 def rename(old: str, new: str) -> None:
-    """Give `old` the name `new`, in the place of any file of that name."""
+    """Rename `old` to `new`, which is replaced if it exists."""
     with writing(new):
         os.replace(old, new)
 
 
 def there(path: str) -> bool:
-    """Whether there is anything at `path`, a link included.
+    """Whether `path` exists; a broken link does.
 
-    Unlike os.path.lexists it raises where that cannot be told: a wrong no could cost a file.
+    Unlike os.path.lexists it raises if access fails: a wrong no could lose a file.
     """
     with writing(path):
         try:
@@ -159,10 +158,7 @@ def there(path: str) -> bool:
 
 
 def remove(path: str) -> None:
-    """Remove what is at `path`, if anything.
-
-    A file, a link (never what it leads to), or a folder with all that is in it.
-    """
+    """Remove a file, a link (not its target) or a folder with its contents, if it exists."""
     with writing(path):
         try:
             mode = os.lstat(path).st_mode
@@ -179,36 +175,25 @@ def remove(path: str) -> None:
 
 
 def ensure_space(folder: str, sizes: Iterable[int]) -> None:
-    """Raise NoSpace where files of `sizes` cannot fit on the disk that `folder` is on."""
+    """Raise NoSpace if files of `sizes` do not fit on the disk of `folder`."""
     with writing(folder):
-        found = os.statvfs(folder)
-    needed, free = sum(sizes), found.f_bavail * found.f_frsize
-    # A file system that cannot tell says that it has no blocks at all.
-    if found.f_blocks and needed > free:
-        raise NoSpace(f"has {free:,} bytes free, and {needed:,} are to be written", path=folder)
+        status = os.statvfs(folder)
+    needed, free = sum(sizes), status.f_bavail * status.f_frsize
+    # A file system that does not count its space reports that it has no blocks.
+    if status.f_blocks and needed > free:
+        raise NoSpace(f"has {free:,} bytes free, but {needed:,} are needed", path=folder)
 
 
 def replace_text(path: str, text: str) -> None:
-    """Put a new file with `text` in UTF-8 in the place of the file at `path`, with its permissions.
+    """Write `text` in UTF-8 to a new file in place of the one at `path`, with its permissions.
 
-    A link is replaced, never the file it leads to.
-
-    Raises WriteFailed; then what was there is there unchanged.
+    A link is replaced, not its target. Raises WriteFailed, and then leaves `path` unchanged.
     """
-    _put(path, text, new=False)
-
-
-def put_text(path: str, text: str) -> None:
-    """As `replace_text`, also where there is no file yet."""
-    _put(path, text, new=not there(path))
-
-
-def _put(path: str, text: str, *, new: bool) -> None:
     folder, _ = os.path.split(path)
     temporary = os.path.join(folder, f".ckpt-{os.urandom(8).hex()}.tmp")
     try:
         with writing(path):
-            status = None if new else os.stat(path)
+            status = os.stat(path) if there(path) else None
         _write(temporary, text, status)
         rename(temporary, path)
         sync_folder(folder or ".")
@@ -221,8 +206,7 @@ def _put(path: str, text: str, *, new: bool) -> None:
         )
         raise
     finally:
-        # Gone already where all went well.
-        with suppress(CkptError):
+        with suppress(CkptError):  # it does not exist any more if all went well
             remove(temporary)
 
 
@@ -230,16 +214,12 @@ def _write(temporary: str, text: str, status: os.stat_result | None) -> None:
     descriptor = create(temporary, 0o600 if status else 0o666)
     try:
         if status:
-            _keep_owner(descriptor, status, temporary)
+            with writing(temporary):
+                # Only root can give a file to another owner, and should when it edits theirs.
+                with suppress(PermissionError):
+                    os.fchown(descriptor, status.st_uid, status.st_gid)
+                os.fchmod(descriptor, status.st_mode & 0o777)
         write_all(descriptor, text.encode(), temporary)
         sync(descriptor, temporary)
     finally:
         os.close(descriptor)
-
-
-def _keep_owner(descriptor: int, status: os.stat_result, temporary: str) -> None:
-    with writing(temporary):
-        # Another's file stays theirs where we may say so, which is where root edits it.
-        with suppress(PermissionError):
-            os.fchown(descriptor, status.st_uid, status.st_gid)
-        os.fchmod(descriptor, status.st_mode & 0o777)

@@ -1,7 +1,4 @@
-"""Reading regular files: positional reads of checked files, and what a folder lists.
-
-Nothing but regular files is ever opened.
-"""
+"""Reading regular files and listing folders. Nothing but regular files is ever opened."""
 
 from __future__ import annotations
 
@@ -41,7 +38,7 @@ def open_regular(path: str) -> Iterator[tuple[int, int]]:
         # O_NONBLOCK: opening a named pipe would otherwise wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise _refused(path, error) from None
+        raise read_error(path, error) from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -54,14 +51,14 @@ def open_regular(path: str) -> Iterator[tuple[int, int]]:
 def read_at(descriptor: int, length: int, offset: int, path: str) -> bytes:
     """Return exactly `length` bytes from `offset`.
 
-    Raises ChangedDuringRead if the file ends before, Unreadable if the disk fails.
+    Raises ChangedDuringRead if the file is shorter, Unreadable if the disk fails.
     """
     chunks: list[bytes] = []
     while length > 0:
         try:
             chunk = os.pread(descriptor, length, offset)
         except OSError as error:
-            raise _refused(path, error) from None
+            raise read_error(path, error) from None
         if not chunk:
             raise ChangedDuringRead("became shorter while it was read", path=path)
         chunks.append(chunk)
@@ -73,14 +70,11 @@ def read_at(descriptor: int, length: int, offset: int, path: str) -> bytes:
 def read_whole(path: str, limit: int, expected: str = "") -> bytes:
     """Return the bytes of the file at `path`.
 
-    Raises Unreadable for one of more than `limit` bytes, before reading it.
-
-    `expected` is told to whom has misspelt the path: what kind of file ought to be there.
+    Raises Unreadable for more than `limit` bytes, before reading it. The error for a missing file
+    names the kind of file that is `expected`.
     """
     if expected and not os.path.lexists(path):
-        raise PathNotFound(
-            "there is nothing here", path=path, hint=f"check the spelling; {expected} is expected"
-        )
+        raise PathNotFound("no such file or directory", path=path, hint=f"expected {expected}")
     with open_regular(path) as (descriptor, size):
         if size > limit:
             raise too_large(path, size, limit)
@@ -90,9 +84,9 @@ def read_whole(path: str, limit: int, expected: str = "") -> bytes:
 def too_large(path: str, size: int, limit: int) -> Unreadable:
     """Return the error for a file of more bytes than are read at once."""
     return Unreadable(
-        f"has {size:,} bytes, more than the {limit:,} that a file of its kind may have",
+        f"has {size:,} bytes; files of this kind may have at most {limit:,}",
         path=path,
-        hint="look at what wrote it",
+        hint="check the program that wrote it",
     )
 
 
@@ -103,16 +97,13 @@ def list_folder(path: str) -> tuple[str, ...]:
     """
     try:
         with os.scandir(path) as entries:
-            return tuple(sorted(entry.name + "/" * _leads_to_folder(entry) for entry in entries))
+            return tuple(sorted(entry.name + "/" * _is_folder(entry) for entry in entries))
     except OSError as error:
-        raise _refused(path, error) from None
+        raise read_error(path, error) from None
 
 
-def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder or leads to one.
-
-    A link that leads nowhere, or to itself, does not.
-    """
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether `entry` is a folder or a link to one; False for one that cannot be accessed."""
     try:
         return entry.is_dir()
     except OSError:
@@ -120,10 +111,7 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def size_of(path: str) -> int:
-    """Return the size in bytes of what is at `path`, links followed.
-
-    0 for a link that leads nowhere.
-    """
+    """Return the bytes of the file at `path`, links followed; 0 for a broken link."""
     try:
         return os.stat(path).st_size
     except OSError:
@@ -131,41 +119,37 @@ def size_of(path: str) -> int:
 
 
 def kind_of(mode: int) -> str:
-    """Return what a file mode says something is, in words."""
-    return next((name for test, name in _KINDS if test(mode)), "no regular file")
+    """Return the kind of file that a file mode stands for: "a folder", "a named pipe"."""
+    return next((name for test, name in _KINDS if test(mode)), "not a regular file")
 
 
 def remote_not_supported(where: str) -> RemoteNotSupported:
-    """Return the error for a name on the Hub where a checkpoint on this machine is needed."""
+    """Return the error for a name on the Hub given to a command that needs local files."""
     return RemoteNotSupported(
-        "is on the Hub, and this needs it on this machine",
+        "is a Hub repository, but this command needs local files",
         path=where,
         hint=f"download it first: {download(parse(where))[0]}",
     )
 
 
 def path_not_found(path: str) -> PathNotFound | RemoteNotSupported:
-    """Return the error for a path at which there is nothing, or only a link.
-
-    Or which is none, but a name on the Hub.
-    """
+    """Return the error for a local path that does not exist, or is a broken link."""
     if is_hub_name(path):
         return remote_not_supported(path)
     if os.path.islink(path):
         return PathNotFound(
-            "a link that leads nowhere",
-            path=path,
-            hint="what it pointed to is gone: fetch it again, or point it elsewhere",
+            "is a broken link", path=path, hint="fetch its target again, or link to another file"
         )
     is_address = path.startswith(("https://", "http://"))
     return PathNotFound(
-        "there is nothing here",
+        "no such file or directory",
         path=path,
-        hint="a checkpoint on the Hub is named hf://owner/name" if is_address else "",
+        hint="write a checkpoint on the Hub as hf://owner/name" if is_address else "",
     )
 
 
-def _refused(path: str, error: OSError) -> PathNotFound | RemoteNotSupported | Unreadable:
+def read_error(path: str, error: OSError) -> PathNotFound | RemoteNotSupported | Unreadable:
+    """Return the error for a path that the system failed to open, list or read."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return path_not_found(path)
     if isinstance(error, PermissionError):

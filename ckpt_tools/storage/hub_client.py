@@ -55,7 +55,7 @@ class Refusal(StoreError):
 
 
 class _Retry(Exception):
-    """A failed attempt. `error` is raised after `attempts`; `seconds` is the wait a server asks for."""
+    """A failed attempt: `error` is raised after `attempts`, `seconds` is the requested wait."""
 
     def __init__(
         self, error: StoreError, seconds: float | None = None, attempts: int = ATTEMPTS
@@ -299,7 +299,7 @@ class HubClient:
 
 
 def _host(url: httpx.URL) -> str:
-    """Return the server's name and port. A whole address may be signed, and the user part secret."""
+    """Return the server's name and port: other parts of an address can be secret."""
     return url.netloc.decode("ascii", "replace").rpartition("@")[2]
 
 

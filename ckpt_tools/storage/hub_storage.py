@@ -165,9 +165,7 @@ class HubRepository:
 
     def prefetch(self, parts: Iterable[tuple[str, int]]) -> None:
         """Fetch the first bytes of several files at a time. Raises what reading them raises."""
-        wanted = [
-            (self._file(path), path, length) for path, length in parts if self.is_file(path)
-        ]
+        wanted = [(self._file(path), path, length) for path, length in parts if self.is_file(path)]
         unique = {  # equal content is fetched once
             self._key(file): (file, path, 0, min(length, file.size))
             for file, path, length in wanted

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def is_remote(where: str) -> bool:
-    """Whether `where` is on the Hub: by its scheme, or as `owner/name` if that path is not local."""
+    """Whether `where` is on the Hub: by `hf://`, or as `owner/name` if no such path is local."""
     return is_hub_name(where) or (
         may_be_hub_name(where)
         and not os.path.lexists(where)

@@ -56,7 +56,7 @@ class Storage(Protocol):
         """
 
     def known_sums(self, path: str) -> tuple[str, str]:
-        """Return the SHA-256 and git's id of the file at `path`, "" unless known without reading."""
+        """Return the SHA-256 and git's id of the file, "" unless known without reading it."""
 
     def size(self, path: str) -> int:
         """Return the bytes of the file at `path`."""

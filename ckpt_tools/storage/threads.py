@@ -1,17 +1,13 @@
-"""Work shared among threads: each takes the next task that is waiting.
-
-The first that fails stops them all.
-"""
+"""A pool of threads: each takes the next waiting task; the first failure stops them all."""
 
 from __future__ import annotations
 
-import importlib
 import os
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterable, Iterator
 
 type Task = tuple[Callable[..., object], tuple[object, ...]]
@@ -20,61 +16,56 @@ type Task = tuple[Callable[..., object], tuple[object, ...]]
 
 def cores() -> int:
     """Return how many cores this process may use."""
-    with suppress(AttributeError):  # macOS does not tie processes to cores
+    with suppress(AttributeError):  # macOS has no process affinity
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class WorkerPool:
-    """`size` threads, one a core by default; the calling thread is one of them.
+    """`size` threads, one per core by default; the calling thread is one of them.
 
-    Tasks have to `tell` of what they have done, and often.
+    Tasks must call `advance` often, since it also stops them after another task's failure.
     """
 
     def __init__(self, size: int | None, progress: Callable[[int], None]) -> None:
-        self._threading = importlib.import_module("threading")
         self.size = size or cores()
-        self._lock = self._threading.Lock()
+        self._lock = threading.Lock()
         self._progress = progress
         self._failure: BaseException | None = None
 
-    def tell(self, nbytes: int) -> None:
-        """Pass progress on, one thread at a time, and none after the first that failed.
-
-        Raises _Stopped where there is no point in going on.
-        """
+    def advance(self, nbytes: int) -> None:
+        """Report progress, one thread at a time. Raises _Stopped after the first failure."""
         with self._lock:
             if self._failure:
                 raise _Stopped
             try:
                 self._progress(nbytes)
             except BaseException as error:
-                self._failure = (
-                    error  # before the lock is free: whoever waits for it must not go on
-                )
+                self._failure = error  # before the lock is released: waiting threads must stop
                 raise
 
     def do(self, tasks: Iterable[Task]) -> None:
         """Do all tasks, in about this order.
 
-        Raises what the first that failed has raised, when all threads have ended.
+        When all threads have ended, raises what the first failed task raised.
         """
         waiting = list(tasks)
         rest = iter(waiting)
-        others = [self._threading.Event() for _ in range(min(self.size, len(waiting)) - 1)]
+        others = [threading.Event() for _ in range(min(self.size, len(waiting)) - 1)]
         for end in others:
-            self._threading.Thread(target=self._work, args=(rest, end), daemon=True).start()
-        self._work(rest, self._threading.Event())
+            threading.Thread(target=self._work, args=(rest, end), daemon=True).start()
+        self._work(rest, threading.Event())
         for end in others:
             self._await(end)
         if self._failure:
             raise self._failure
 
     def _await(self, end: threading.Event) -> None:
-        while not end.is_set():  # not Thread.join, which takes a thread for ended once it was interrupted: python/cpython 90882
+        # Not Thread.join: once interrupted it takes the thread for ended (python/cpython 90882).
+        while not end.is_set():
             try:
                 end.wait()
-            except BaseException as error:  # noqa: BLE001 - Ctrl-C: the others are still at work, and hear of it
+            except BaseException as error:  # noqa: BLE001 - Ctrl-C: stops the other threads
                 self._failure = self._failure or error
 
     def _next(self, tasks: Iterator[Task]) -> Task | None:
@@ -88,7 +79,7 @@ class WorkerPool:
                 function(*arguments)
         except _Stopped:
             pass
-        except BaseException as error:  # noqa: BLE001 - also Ctrl-C has to stop the others first
+        except BaseException as error:  # noqa: BLE001 - Ctrl-C too must stop the other threads
             self._failure = self._failure or error
         finally:
             end.set()

@@ -132,7 +132,9 @@ def _measured(jobs: Sequence[_Job], progress: Progress) -> dict[Pair, PairFacts]
     """Return the facts of each pair. Threads share the pieces of all, in this order."""
     workers, pool = WorkerPool(threads(), progress.advance), BufferPool()
     workers.do(
-        (job.add, (index, pool, workers.tell)) for job in jobs for index in range(len(job.pieces))
+        (job.add, (index, pool, workers.advance))
+        for job in jobs
+        for index in range(len(job.pieces))
     )
     workers.do((job.add_norms, (index, pool)) for job in jobs for index in job.lacking())
     return {job.pair: _facts(*job.pair, job.found) for job in jobs}

@@ -91,7 +91,7 @@ def _measure_tensors(
     def work(tensor: Tensor) -> None:
         span = Span(path, descriptor, file.payload_start + tensor.start, tensor.dtype)
         with pool.borrow() as (memory, _):
-            found[tensor.name] = _measure(memory, tensor, span, workers.tell, digest=digests)
+            found[tensor.name] = _measure(memory, tensor, span, workers.advance, digest=digests)
 
     workers.do((work, (tensor,)) for tensor in sorted(file.tensors, key=lambda one: -one.nbytes))
     return [found[tensor.name] for tensor in file.tensors]

@@ -74,7 +74,7 @@ CASES = (
         errors.HeaderPastEnd,
         (3).to_bytes(8, "little") + b"{}",
         "",
-        "claims a header of 3 bytes, but the file has 10",
+        "states a header of 3 bytes, but the file has 10",
     ),
     Case(errors.HeaderNotUtf8, as_file(b'{"\xff":1}'), "", "header byte 2 is not UTF-8"),
     Case(errors.HeaderNotJson, as_file('{"a":'), "", "not JSON: line 1, column 6"),
@@ -99,7 +99,7 @@ CASES = (
         errors.MetadataRepeated,
         as_file('{"__metadata__":{},"__metadata__":{}}'),
         "__metadata__",
-        "stands more than once",
+        "occurs more than once",
     ),
     Case(
         errors.EntryInvalid,
@@ -122,27 +122,27 @@ CASES = (
         'tensor "a"',
         "has dtype more than once",
     ),
-    Case(errors.DtypeUnknown, entry(dtype='"F99"'), 'tensor "a"', 'dtype "F99" is not known'),
-    Case(errors.DtypeUnknown, entry(dtype="8"), 'tensor "a"', "dtype 8 is not known"),
+    Case(errors.DtypeUnknown, entry(dtype='"F99"'), 'tensor "a"', 'dtype "F99" is unknown'),
+    Case(errors.DtypeUnknown, entry(dtype="8"), 'tensor "a"', "dtype 8 is unknown"),
     Case(errors.ShapeInvalid, entry(shape="2"), 'tensor "a"', "the shape is a number, not a list"),
     Case(
         errors.ShapeInvalid,
         entry(shape="[-2]"),
         'tensor "a"',
-        "the shape holds -2, not a whole number from 0",
+        "the shape contains -2, not an integer from 0",
     ),
-    Case(errors.ShapeInvalid, entry(shape="[true]"), 'tensor "a"', "the shape holds true"),
+    Case(errors.ShapeInvalid, entry(shape="[true]"), 'tensor "a"', "the shape contains true"),
     Case(
         errors.ShapeInvalid,
         entry(shape="[18446744073709551616]"),
         'tensor "a"',
-        "not a whole number from 0 to 2^64-1",
+        "not an integer from 0 to 2^64-1",
     ),
     Case(
         errors.OffsetsInvalid,
         entry(offsets="[0]"),
         'tensor "a"',
-        "data_offsets are [0], not two whole numbers",
+        "data_offsets are [0], not two integers",
     ),
     Case(
         errors.OffsetsInvalid, entry(offsets="[0,2.0]"), 'tensor "a"', "data_offsets are [0, 2.0]"
@@ -157,7 +157,7 @@ CASES = (
         errors.PayloadGap,
         two("[0,2]", "[3,5]", 5),
         'tensor "b"',
-        "starts at payload byte 3, where the tensor before it ends at 2: a gap",
+        "starts at payload byte 3, after a gap: the tensor before it ends at 2",
     ),
     Case(
         errors.PayloadOverlap,
@@ -171,31 +171,36 @@ CASES = (
         'tensor "a"',
         "has 3 bytes, but U8 [2] needs 2",
     ),
-    Case(errors.SizeFractional, entry(dtype='"F4"', shape="[3]"), 'tensor "a"', "fills 12 bits"),
+    Case(
+        errors.SizeFractional,
+        entry(dtype='"F4"', shape="[3]"),
+        'tensor "a"',
+        "has 12 bits, not a multiple of 8",
+    ),
     Case(
         errors.SizeOverflow,
         entry(shape="[4294967296,4294967296,0]"),
         'tensor "a"',
-        "more bits than 64 bits can count",
+        "has 2^64 bits or more",
     ),
     Case(
         errors.PayloadTruncated,
         entry(payload=1),
         "",
-        "cut short: the header names 2 payload bytes, the file holds 1",
+        "is truncated: the header lists 2 payload bytes, the file has 1",
     ),
     Case(errors.PayloadTrailing, entry(payload=5), "", "3 bytes follow the last tensor"),
     Case(
         errors.TensorRepeated,
         as_file(f'{{"a":{U8},"a":{U8}}}', 2),
         'tensor "a"',
-        "stands more than once",
+        "occurs more than once",
     ),
     Case(
         errors.MetadataKeyRepeated,
         as_file('{"__metadata__":{"k":"1","k":"2"}}'),
         "__metadata__",
-        'key "k" stands more than once',
+        'key "k" occurs more than once',
     ),
     Case(
         errors.MetadataNull,
@@ -207,13 +212,13 @@ CASES = (
         errors.FieldUnknown,
         as_file('{"a":{"x":1,"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'),
         'tensor "a"',
-        'a field "x"',
+        'an unknown field "x"',
     ),
     Case(
         errors.FieldUnknown,
         as_file('{"a":{"x":1,"x":2,"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'),
         'tensor "a"',
-        'a field "x"',
+        'an unknown field "x"',
     ),
     Case(
         errors.EntryPositional,
@@ -227,8 +232,8 @@ CASES = (
         'tensor "a"',
         "the dtype U8 is wrapped in an object",
     ),
-    Case(errors.NameWithNul, entry(name="a\\u0000b"), 'tensor "a\\u0000b"', "holds a NUL"),
-    Case(errors.HeaderIndented, as_file(" {}"), "", "starts with blanks instead of {"),
+    Case(errors.NameWithNul, entry(name="a\\u0000b"), 'tensor "a\\u0000b"', "contains a NUL"),
+    Case(errors.HeaderIndented, as_file(" {}"), "", "starts with white space instead of {"),
 )
 
 
@@ -279,7 +284,7 @@ def test_a_tensor_is_named_as_it_is_spelled_and_control_characters_are_shown_as_
     with pytest.raises(errors.DtypeUnknown) as refusal:
         decode(entry(dtype='"F99"', name="vision.é.\\u001b[2J\\n"))
     assert str(refusal.value).startswith(
-        'tensor "vision.é.\\u001b[2J\\n": dtype "F99" is not known; '
+        'tensor "vision.é.\\u001b[2J\\n": dtype "F99" is unknown; '
     )
 
 
@@ -303,7 +308,7 @@ def test_a_header_longer_than_the_file_is_refused_before_it_is_read(
     path.write_bytes((90_000_000).to_bytes(8, "little") + b"{}")
     lengths = spy_on_reads(monkeypatch)
     with pytest.raises(
-        errors.HeaderPastEnd, match="claims a header of 90,000,000 bytes, but the file has 10"
+        errors.HeaderPastEnd, match="states a header of 90,000,000 bytes, but the file has 10"
     ):
         read(str(path))
     assert lengths == [8]

@@ -41,8 +41,7 @@ def test_a_folder_with_a_single_file(tmp_path: Path) -> None:
         "policy_preprocessor_step_5_normalizer_processor.safetensors",
     )
     found = locate(str(tmp_path))
-    assert (found.where, found.root, found.weights, found.index_file, found.whole_folder) == (
-        str(tmp_path),
+    assert (found.root, found.weights, found.index_file, found.whole_folder) == (
         str(tmp_path),
         ("model.safetensors",),
         None,
@@ -74,7 +73,7 @@ def test_a_file_in_the_current_folder_has_the_current_folder_as_its_root(
     monkeypatch.chdir(tmp_path)
     assert locate("model.safetensors").root == "."
     assert locate(".").weights == ("model.safetensors",)
-    assert locate("./").where == "./"
+    assert locate("./").root == "./"
 
 
 def test_a_link_to_a_file_and_a_link_to_a_folder(tmp_path: Path) -> None:
@@ -132,7 +131,6 @@ def test_a_run_folder_leads_to_the_checkpoint_called_last(tmp_path: Path) -> Non
         put(tmp_path / "checkpoints" / step / "pretrained_model", "model.safetensors")
     (tmp_path / "checkpoints" / "last").symlink_to("000100")
     found = locate(str(tmp_path))
-    assert found.where == str(tmp_path)
     assert found.root == str(tmp_path / "checkpoints" / "last" / "pretrained_model")
 
 
@@ -230,27 +228,29 @@ def refusal(where: Path | str, error: type[errors.CkptError]) -> str:
 
 def test_a_missing_path_is_refused_with_what_is_expected(tmp_path: Path) -> None:
     line = refusal(tmp_path / "none", errors.PathNotFound)
-    assert line.startswith(f"{tmp_path}/none: there is nothing here; check the spelling; ")
+    assert line.startswith(f"{tmp_path}/none: no such file or directory; expected a ")
 
 
 def test_an_empty_where_is_refused() -> None:
-    assert "there is nothing here" in refusal("", errors.PathNotFound)
+    assert "no such file or directory" in refusal("", errors.PathNotFound)
 
 
 def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
     put(tmp_path, "a.safetensors")
-    assert "there is nothing here" in refusal(tmp_path / "a.safetensors" / "b", errors.PathNotFound)
+    assert "no such file or directory" in refusal(
+        tmp_path / "a.safetensors" / "b", errors.PathNotFound
+    )
 
 
 def test_a_link_that_leads_nowhere_is_told_from_a_missing_path(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("gone")
-    assert "a link that leads nowhere" in refusal(tmp_path / "a", errors.PathNotFound)
+    assert "is a broken link" in refusal(tmp_path / "a", errors.PathNotFound)
 
 
 def test_a_link_to_itself_and_a_name_too_long_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("a")
-    assert "symbolic links" in refusal(tmp_path / "a", errors.PathNotFound)
-    assert "name too long" in refusal(tmp_path / ("a" * 300), errors.PathNotFound)
+    assert "symbolic links" in refusal(tmp_path / "a", errors.Unreadable)
+    assert "name too long" in refusal(tmp_path / ("a" * 300), errors.Unreadable)
 
 
 def test_a_name_with_nul_is_refused() -> None:
@@ -292,7 +292,7 @@ def test_a_device_is_refused() -> None:
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    assert "holds no .safetensors file; name a folder that holds model.safetensors" in refusal(
+    assert "contains no .safetensors file; expected a folder with .safetensors weights" in refusal(
         tmp_path, errors.NotACheckpoint
     )
 
@@ -314,7 +314,7 @@ def test_a_folder_of_pickles_is_refused_and_told_why(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["model.pt", "model.bin", "last.ckpt", "policy.pkl", "a.pth"])
 def test_a_pickle_is_refused_by_its_name(name: str, tmp_path: Path) -> None:
     put(tmp_path, name)
-    assert "a pickle is never opened: it can run code; save it as safetensors first" in refusal(
+    assert "pickles can run code and are never opened; save it as safetensors first" in refusal(
         tmp_path / name, errors.NotACheckpoint
     )
 
@@ -322,7 +322,7 @@ def test_a_pickle_is_refused_by_its_name(name: str, tmp_path: Path) -> None:
 def test_a_config_is_refused_and_its_folder_named(tmp_path: Path) -> None:
     put(tmp_path, "config.json")
     assert refusal(tmp_path / "config.json", errors.NotACheckpoint).endswith(
-        f"is a configuration file, not a checkpoint; name its folder: {tmp_path}"
+        f"is a configuration file, not a checkpoint; pass its folder: {tmp_path}"
     )
 
 
@@ -337,7 +337,7 @@ def test_two_indexes_are_refused_by_name(tmp_path: Path) -> None:
     put(tmp_path, INDEX, "ema.safetensors.index.json")
     line = refusal(tmp_path, errors.NotACheckpoint)
     assert (
-        f"holds 2 shard indexes: ema.safetensors.index.json, {INDEX}; name the index file that you mean"
+        f"contains 2 shard indexes: ema.safetensors.index.json, {INDEX}; pass the index file to use"
         in line
     )
 
@@ -346,14 +346,14 @@ def test_several_files_of_which_none_is_the_model_are_refused(tmp_path: Path) ->
     put(tmp_path, "a.safetensors", "b.safetensors", "c.safetensors", "d.safetensors")
     line = refusal(tmp_path, errors.NotACheckpoint)
     assert (
-        "holds 4 .safetensors files, and none is called model.safetensors: a.safetensors, b.safetensors, c.safetensors, …; name the file"
-        in line
+        "contains 4 .safetensors files, none of them called model.safetensors: "
+        "a.safetensors, b.safetensors, c.safetensors, …; pass the file" in line
     )
 
 
 def test_shards_of_two_models_without_an_index_are_refused(tmp_path: Path) -> None:
     put(tmp_path, *SHARDS, "ema-00001-of-00001.safetensors")
-    assert "name the file that you mean" in refusal(tmp_path, errors.NotACheckpoint)
+    assert "pass the file to use" in refusal(tmp_path, errors.NotACheckpoint)
 
 
 @pytest.mark.parametrize("main", ["../../outside", "/", "..", "a\0b", "", "\ufffd"], ids=repr)

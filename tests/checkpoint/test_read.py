@@ -222,7 +222,7 @@ DISAGREEMENTS = (
     Disagreement(
         lambda folder: write_index(folder, a=ONE, b=TWO, lost=ONE),
         errors.TensorNotInShard,
-        'tensor "lost": should be in',
+        'tensor "lost": is listed in',
     ),
     Disagreement(
         lambda folder: write_index(folder, a=TWO, b=ONE),
@@ -265,7 +265,7 @@ def test_an_incomplete_set_of_shards_without_an_index_is_refused_either_way(
 ) -> None:
     (sharded / INDEX).unlink()
     (sharded / TWO).unlink()
-    assert "the shard model-00002-of-00002.safetensors is not here" in refusal(
+    assert "the shard model-00002-of-00002.safetensors is missing" in refusal(
         sharded, errors.ShardMissing, lenient=lenient
     )
 
@@ -289,7 +289,7 @@ def test_an_index_that_leaves_the_folder_is_refused_either_way(
 ) -> None:
     write_index(sharded, a=ONE, b="../secret.safetensors")
     assert (
-        f"{sharded}/{INDEX}: tensor \"b\": the index places it in '../secret.safetensors'"
+        f"{sharded}/{INDEX}: tensor \"b\": the index lists it in '../secret.safetensors'"
         in refusal(sharded, errors.PathEscapes, lenient=lenient)
     )
 
@@ -321,7 +321,7 @@ def test_a_header_outside_the_specification_is_refused_and_read_leniently(checkp
 def test_every_error_of_a_header_names_its_shard(sharded: Path) -> None:
     (sharded / TWO).write_bytes(tensors("b")[:-1])
     assert refusal(sharded, errors.PayloadTruncated).startswith(
-        f"{sharded}/{TWO}: cut short: the header names 2 payload bytes, the file holds 1; "
+        f"{sharded}/{TWO}: is truncated: the header lists 2 payload bytes, the file has 1; "
     )
 
 
@@ -346,8 +346,9 @@ def test_a_config_larger_than_any_config_is_refused_before_it_is_read(
         return pread(descriptor, length, offset)
 
     monkeypatch.setattr(os, "pread", spy)
-    assert f"{checkpoint}/config.json: has {DOCUMENT_LIMIT + 1:,} bytes, more than" in refusal(
-        checkpoint, errors.Unreadable
+    assert (
+        f"{checkpoint}/config.json: has {DOCUMENT_LIMIT + 1:,} bytes; files of this kind"
+        in refusal(checkpoint, errors.Unreadable)
     )
     assert max(lengths) < DOCUMENT_LIMIT
 
@@ -372,7 +373,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(
     name = "config.json" if reads_before == 2 else "model.safetensors"
     line = refusal(checkpoint, errors.ChangedDuringRead)
     assert line.startswith(
-        f"{checkpoint}/{name}: became shorter while it was read; something is writing to this checkpoint: "
+        f"{checkpoint}/{name}: became shorter while it was read; another program is writing to this checkpoint: "
     )
 
 

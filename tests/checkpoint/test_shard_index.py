@@ -66,9 +66,9 @@ def test_an_index_that_claims_no_total_has_none(metadata: object) -> None:
         ("{}", "has no weight_map"),
         ('{"weight_map":[]}', "weight_map is a list, not an object"),
         ('{"weight_map":"a"}', "weight_map is a string, not an object"),
-        ('{"weight_map":{"w":1}}', 'tensor "w": the index names no file for it'),
-        ('{"weight_map":{"w":null}}', 'tensor "w": the index names no file for it'),
-        ('{"weight_map":{"w":""}}', 'tensor "w": the index names no file for it'),
+        ('{"weight_map":{"w":1}}', 'tensor "w": the index lists no file for it'),
+        ('{"weight_map":{"w":null}}', 'tensor "w": the index lists no file for it'),
+        ('{"weight_map":{"w":""}}', 'tensor "w": the index lists no file for it'),
     ],
 )
 def test_an_index_of_another_shape_is_refused(text: str, words: str) -> None:
@@ -77,7 +77,7 @@ def test_an_index_of_another_shape_is_refused(text: str, words: str) -> None:
     assert type(refusal.value) is errors.IndexInvalid
     assert (
         str(refusal.value)
-        == f"{words}; the shards and the index were not written together: fetch or save them again"
+        == f"{words}; the shards and the index do not belong together: fetch or save them again"
     )
 
 
@@ -165,7 +165,7 @@ def test_a_path_that_stays_is_relative_and_never_climbs_on_any_operating_system(
 )
 def test_one_shard_in_two_spellings_is_refused(first: str, second: str) -> None:
     with pytest.raises(
-        errors.ShardListedTwice, match=f"names one shard as '{first}' and as '{second}'"
+        errors.ShardListedTwice, match=f"lists one shard as '{first}' and as '{second}'"
     ):
         decode(json.dumps({"weight_map": {"v": first, "w": second, "x": first}}), "i.json")
 
@@ -185,7 +185,7 @@ def test_an_index_and_shards_that_agree_have_no_disagreement() -> None:
 def test_a_shard_that_the_index_does_not_name_is_an_orphan() -> None:
     (found,) = disagreements(index(a=ONE), [shard(ONE, "a")], [ONE, TWO, "other.safetensors"])
     assert type(found) is errors.ShardOrphan
-    assert str(found).startswith(f"{TWO}: is a shard by its name, but the index does not name it; ")
+    assert str(found).startswith(f"{TWO}: is not listed in the index; ")
 
 
 def test_a_tensor_that_the_index_does_not_name_is_reported() -> None:
@@ -197,7 +197,7 @@ def test_a_tensor_that_the_index_does_not_name_is_reported() -> None:
 def test_a_tensor_that_no_shard_holds_is_reported() -> None:
     (found,) = disagreements(index(a=ONE, lost=TWO), [shard(ONE, "a"), shard(TWO)], [ONE, TWO])
     assert type(found) is errors.TensorNotInShard
-    assert str(found).startswith(f'tensor "lost": should be in {TWO}, and is in no shard; ')
+    assert str(found).startswith(f'tensor "lost": is listed in {TWO}, and is in no shard; ')
 
 
 def test_a_tensor_in_another_shard_than_the_index_says_is_reported() -> None:

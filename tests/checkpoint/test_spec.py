@@ -103,24 +103,24 @@ def tensor(**changes: Any) -> str:
     [
         ("", "", "is empty"),
         ("{", "", "line 1"),
-        ("[]", "", "is no object"),
+        ("[]", "", "is not an object"),
         ("{}", "", "lacks the field 'tensors'"),
-        (document(version=2), "/version", "is 2, and this ckpt reads 1"),
-        (document(version=True), "/version", "is true, and this ckpt reads 1"),
-        (document(version=1.0), "/version", "is 1.0, and this ckpt reads 1"),
-        (document(written_from=None), "/written_from", "is no text"),
-        (document(tensors=[]), "/tensors", "is no object"),
-        (document(more=1), "", "has a field that no lockfile has: more"),
-        (document(tensors={"a/b": 1}), "/tensors/a~1b", "is no object"),
+        (document(version=2), "/version", "is 2, but this ckpt supports 1 only"),
+        (document(version=True), "/version", "is true, but this ckpt supports 1 only"),
+        (document(version=1.0), "/version", "is 1.0, but this ckpt supports 1 only"),
+        (document(written_from=None), "/written_from", "is not a string"),
+        (document(tensors=[]), "/tensors", "is not an object"),
+        (document(more=1), "", "has an unknown field: more"),
+        (document(tensors={"a/b": 1}), "/tensors/a~1b", "is not an object"),
         (document(tensors={"a/b": {"dtype": "F32"}}), "/tensors/a~1b", "lacks the field 'shape'"),
-        (tensor(offset=1), "/tensors/a~1b", "has a field that no lockfile has: offset"),
-        (tensor(dtype="f32"), "/tensors/a~1b/dtype", "is none of BOOL, F4"),
-        (tensor(dtype=["F32"]), "/tensors/a~1b/dtype", "is none of BOOL, F4"),
-        (tensor(shape=3), "/tensors/a~1b/shape", "is no list"),
-        (tensor(shape=[1, -1]), "/tensors/a~1b/shape/1", "is no whole number from 0 to 2^64-1"),
-        (tensor(shape=[True]), "/tensors/a~1b/shape/0", "is no whole number"),
-        (tensor(shape=[1.0]), "/tensors/a~1b/shape/0", "is no whole number"),
-        (tensor(shape=[1 << 64]), "/tensors/a~1b/shape/0", "is no whole number"),
+        (tensor(offset=1), "/tensors/a~1b", "has an unknown field: offset"),
+        (tensor(dtype="f32"), "/tensors/a~1b/dtype", "is not one of BOOL, F4"),
+        (tensor(dtype=["F32"]), "/tensors/a~1b/dtype", "is not one of BOOL, F4"),
+        (tensor(shape=3), "/tensors/a~1b/shape", "is not a list"),
+        (tensor(shape=[1, -1]), "/tensors/a~1b/shape/1", "is not an integer from 0 to 2^64-1"),
+        (tensor(shape=[True]), "/tensors/a~1b/shape/0", "is not an integer"),
+        (tensor(shape=[1.0]), "/tensors/a~1b/shape/0", "is not an integer"),
+        (tensor(shape=[1 << 64]), "/tensors/a~1b/shape/0", "is not an integer"),
         (ONE.replace('"b": {', '"b": {"dtype": "F32", "shape": []}, "b": {'), "", "more than once"),
     ],
 )
@@ -183,7 +183,7 @@ def test_an_older_lockfile_is_replaced_and_nothing_else_is(tmp_path: Path) -> No
     path.write_text("mine", encoding="utf-8")
     with pytest.raises(SpecInvalid) as caught:
         write_spec(first, str(path))
-    assert "is there already, and no lockfile" in str(caught.value)
+    assert "exists and is not a lockfile" in str(caught.value)
     assert path.read_text(encoding="utf-8") == "mine"
     assert os.listdir(tmp_path) == ["x.json"]
     with pytest.raises(CkptError):

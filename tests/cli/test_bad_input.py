@@ -269,18 +269,18 @@ CASES = (
     Case(
         "missing path",
         lambda folder: folder / "none",
-        ("none: there is nothing here; check the spelling",),
+        ("none: no such file or directory; expected",),
     ),
     Case(
         "missing path with a line feed and an escape",
         lambda folder: folder / "no\n\x1b[31mne",
-        ("no\\n\\x1b[31mne: there is nothing here",),
+        ("no\\n\\x1b[31mne: no such file or directory",),
     ),
     Case("name too long", lambda folder: folder / ("x" * 300), ("file name too long",)),
     Case(
         "empty folder",
         lambda folder: folder,
-        ("holds no .safetensors file; name a folder that holds model.safetensors",),
+        ("contains no .safetensors file; expected a folder with .safetensors weights",),
     ),
     Case("pipe as where", pipe_itself, ("pipe: is a named pipe, not a checkpoint; ",)),
     Case(
@@ -307,9 +307,7 @@ CASES = (
     Case("device behind a link", linked_device, ("model.safetensors: is a device, not a file; ",)),
     Case("socket as where", listening, ("model.safetensors: is a socket, not a checkpoint; ",)),
     Case("socket for weights", socket_in_folder, ("model.safetensors: ", "; ")),
-    Case(
-        "dangling link for weights", dangling, ("model.safetensors: a link that leads nowhere; ",)
-    ),
+    Case("dangling link for weights", dangling, ("model.safetensors: is a broken link; ",)),
     Case(
         "pickle",
         file_called("pytorch_model.bin"),
@@ -319,7 +317,7 @@ CASES = (
     Case(
         "config as where",
         file_called("config.json"),
-        ("is a configuration file, not a checkpoint; name its folder: ",),
+        ("is a configuration file, not a checkpoint; pass its folder: ",),
     ),
     Case(
         "empty file",
@@ -329,7 +327,7 @@ CASES = (
     Case(
         "truncated header",
         model(weights()[:20]),
-        ("model.safetensors: claims a header of", "but the file has 20; "),
+        ("model.safetensors: states a header of", "but the file has 20; "),
     ),
     Case(
         "truncated payload",
@@ -340,7 +338,7 @@ CASES = (
     Case(
         "claimed length 2^63",
         model((1 << 63).to_bytes(8, "little")),
-        ("claims a header of 9,223,372,036,854,775,808 bytes, more than the limit",),
+        ("states a header of 9,223,372,036,854,775,808 bytes, more than the limit",),
     ),
     Case(
         "50 MB of opening brackets",
@@ -397,7 +395,7 @@ CASES = (
     Case(
         "outside the specification",
         model(as_file(f'{{"a":{ENTRY},"a":{ENTRY}}}')),
-        ('tensor "a": the name stands more than once', "--lenient"),
+        ('tensor "a": the name occurs more than once', "--lenient"),
     ),
     Case(
         "a tensor called by escape sequences",
@@ -459,7 +457,7 @@ CASES = (
     Case(
         "config with a repeated key",
         config('{"lr":1,"lr":2}'),
-        ('config.json: key "lr" stands more than once in one object; ',),
+        ('config.json: key "lr" occurs more than once in one object; ',),
     ),
     Case(
         "config with a number out of range",
@@ -481,7 +479,7 @@ CASES = (
         folder_with("train_config.json", "{"),
         ("train_config.json: line 1, column 2",),
     ),
-    Case("step folder with a strange number", strange_step, ("holds no .safetensors file; ",)),
+    Case("step folder with a strange number", strange_step, ("contains no .safetensors file; ",)),
 )
 
 
@@ -531,8 +529,8 @@ def test_bad_input_leaves_standard_output_empty_in_every_format(
 
 
 def test_an_empty_where_is_told(good: Path) -> None:
-    assert_one_line(ckpt("show", ""), "there is nothing here; check the spelling")
-    assert_one_line(ckpt("diff", good, ""), "there is nothing here; check the spelling")
+    assert_one_line(ckpt("show", ""), "no such file or directory; expected")
+    assert_one_line(ckpt("diff", good, ""), "no such file or directory; expected")
 
 
 @pytest.mark.parametrize(
@@ -548,14 +546,14 @@ def test_a_missing_file_beside_the_checkpoint_is_said_to_be_of_its_kind(
 ) -> None:
     assert_one_line(
         ckpt(option.split(maxsplit=1)[0], good, option.split()[1], "/nowhere/none"),
-        f"/nowhere/none: there is nothing here; check the spelling; {kind} is expected",
+        f"/nowhere/none: no such file or directory; expected {kind}",
     )
 
 
 def test_a_path_that_is_not_utf8_is_told_with_escapes(tmp_path: Path) -> None:
     assert_one_line(
         ckpt("show", os.fsencode(tmp_path) + b"/\xff\xfe"),
-        "/\\udcff\\udcfe: there is nothing here; ",
+        "/\\udcff\\udcfe: no such file or directory; ",
     )
 
 

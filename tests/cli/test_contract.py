@@ -87,13 +87,13 @@ def test_differences_that_are_ignored_are_no_differences() -> None:
                 " every tensor anyway"
             ),
         ),
-        (["show", "fixtures/absent"], "fixtures/absent: there is nothing here; check the spelling"),
+        (["show", "fixtures/absent"], "fixtures/absent: no such file or directory; expected"),
         (
             ["show", "fixtures/normal/config.json"],
-            "is a configuration file, not a checkpoint; name its folder: fixtures/normal",
+            "is a configuration file, not a checkpoint; pass its folder: fixtures/normal",
         ),
         (["show", "README.md"], "README.md: is not a .safetensors file"),
-        (["show", "docs"], "docs: holds no .safetensors file"),
+        (["show", "docs"], "docs: contains no .safetensors file"),
     ],
 )
 def test_wrong_use_is_one_line_on_standard_error_and_2(arguments: list[str], words: str) -> None:

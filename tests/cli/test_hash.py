@@ -179,10 +179,10 @@ def test_changed_checkpoints_hold_what_they_should(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["fixtures/none"], "fixtures/none: there is nothing here; "),
+        (["fixtures/none"], "fixtures/none: no such file or directory; "),
         (
             ["fixtures/normal", "--check", "fixtures/none.json"],
-            "fixtures/none.json: there is nothing here; ",
+            "fixtures/none.json: no such file or directory; ",
         ),
         (["fixtures/normal", "--check", "fixtures"], "fixtures: is a folder, not a file; "),
         (["fixtures/normal", "--check", "/dev/zero"], "/dev/zero: is a device, not a file; "),

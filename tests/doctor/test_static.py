@@ -400,4 +400,4 @@ def test_wrong_usage_is_one_line_and_exits_with_2_before_anything_is_loaded(
 def test_a_missing_checkpoint_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     for pair in ((str(NORMAL), "absent"), ("absent", str(NORMAL))):
         assert main(["doctor", *pair, "--no-live"]) == 2
-        assert "absent: there is nothing here" in capsys.readouterr().err
+        assert "absent: no such file or directory" in capsys.readouterr().err

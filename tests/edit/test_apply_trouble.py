@@ -89,7 +89,7 @@ def test_a_source_that_changes_while_it_is_copied_is_noticed(
     )
     assert line.startswith(f"{old}/{name}: has changed ")
     assert line.endswith(
-        "; something is writing to this checkpoint: wait for it to finish and try again"
+        "; another program is writing to this checkpoint: wait for it to finish and try again"
     )
     assert snapshot(tmp_path) == expected
 

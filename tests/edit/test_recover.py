@@ -59,7 +59,7 @@ def test_a_folder_without_an_interrupted_write_needs_no_recovery(old: Path, tmp_
 
 def test_recovering_a_missing_path_is_refused(tmp_path: Path) -> None:
     assert refusal(errors.PathNotFound, lambda: recover(str(tmp_path / "out"))).startswith(
-        f"{tmp_path}/out: there is nothing here; check the spelling"
+        f"{tmp_path}/out: no such file or directory; expected"
     )
 
 

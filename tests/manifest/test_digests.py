@@ -171,7 +171,7 @@ def test_a_file_that_is_written_to_meanwhile_is_told(
 
     with pytest.raises(
         ChangedDuringRead,
-        match=r"/5: changed while it was read; something is writing to this checkpoint",
+        match=r"/5: changed while it was read; another program is writing to this checkpoint",
     ):
         digest_files(files, threads=threads, progress=Progress(write_once))
 
@@ -203,7 +203,7 @@ def test_a_file_that_is_cut_short_meanwhile_is_told(
 def test_a_file_that_goes_away_and_what_takes_its_place(tmp_path: Path) -> None:
     file = wanted(tmp_path / "file", DATA, [])
     (tmp_path / "file").unlink()
-    with pytest.raises(PathNotFound, match=r"/file: there is nothing here"):
+    with pytest.raises(PathNotFound, match=r"/file: no such file or directory"):
         digest_files([file])
     os.mkfifo(file.path)
     with pytest.raises(NotAFile, match=r"/file: is a named pipe, not a file"):

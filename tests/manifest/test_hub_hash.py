@@ -186,7 +186,7 @@ def no_checkpoint(hub: HubServer, here: Path) -> None:
         (missing, "policy", "hf://policy: is no name on the Hub; write hf://owner/name"),
         (missing, "../policy", "is no name on the Hub; "),
         (missing, f"{REPO}@", "names no branch, tag or commit after the @; "),
-        (no_checkpoint, REPO, "holds no .safetensors file"),
+        (no_checkpoint, REPO, "contains no .safetensors file"),
         (no_checkpoint, f"{REPO}@nowhere", ": no such branch, tag or commit; "),
     ],
 )

@@ -475,7 +475,7 @@ def change(act: Callable[[Path], object]) -> Callable[[Path], Path]:
         (
             change(lambda folder: (folder / "gone").symlink_to("nowhere")),
             PathNotFound,
-            "normal/gone: a link that leads nowhere; ",
+            "normal/gone: is a broken link; ",
         ),
         (
             change(lambda folder: (folder / "loop").symlink_to(folder)),
@@ -487,8 +487,8 @@ def change(act: Callable[[Path], object]) -> Callable[[Path], Path]:
             NotAFile,
             "the file name is not UTF-8; rename it",
         ),
-        (lambda folder: folder / "none", PathNotFound, "there is nothing here; "),
-        (lambda _: Path("hf://me/policy"), CkptError, "hf:/me/policy: there is nothing here"),
+        (lambda folder: folder / "none", PathNotFound, "no such file or directory; "),
+        (lambda _: Path("hf://me/policy"), CkptError, "hf:/me/policy: no such file or directory"),
     ],
 )
 def test_what_cannot_be_hashed_is_told(
@@ -502,7 +502,7 @@ def test_what_cannot_be_hashed_is_told(
 def test_a_name_on_the_hub_is_told_how_to_go_on() -> None:
     with pytest.raises(
         RemoteNotSupported,
-        match=r"hf://me/policy@v1: is on the Hub, and this needs it on this machine; download it first: hf download me/policy --rev",
+        match=r"hf://me/policy@v1: is a Hub repository, but this command needs local files; download it first: hf download me/policy --rev",
     ):
         api.manifest("hf://me/policy@v1")
 

@@ -176,7 +176,7 @@ def test_the_action_does_what_its_inputs_say(home: Path) -> None:
 def test_no_path_is_run_or_taken_for_an_option(home: Path, path: str) -> None:
     status, log = act(home, path=path)
     assert status == 2
-    assert "there is nothing here" in log
+    assert "no such file or directory" in log
     assert not (home / "hacked").exists()
 
 

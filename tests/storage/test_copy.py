@@ -151,7 +151,7 @@ def test_a_source_that_ends_early_has_changed(
     without(monkeypatch, *unavailable)
     with pytest.raises(
         ChangedDuringRead,
-        match="became shorter while it was copied; something is writing to this checkpoint",
+        match="became shorter while it was copied; another program is writing to this checkpoint",
     ):
         copy_range(*pair, 0, SIZE + 1, 0)
 

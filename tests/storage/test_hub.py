@@ -252,7 +252,7 @@ def test_what_cannot_be_read_is_a_finding_from_afar_too(hub: HubServer) -> None:
         ] == [("CK102", "model.safetensors")]
     hub.add_repo("tester/empty", {"README.md": CARD})
     assert not _gate.gate("hf://tester/empty").passes
-    assert "holds no .safetensors file" in refusal(
+    assert "contains no .safetensors file" in refusal(
         errors.NotACheckpoint, lambda: api.verify("hf://tester/empty")
     )
 
@@ -498,19 +498,21 @@ def test_a_name_that_names_nothing_is_refused_before_anything_is_sent(
 )
 def test_a_path_that_is_not_there_is_no_name(hub: HubServer, where: str, tmp_path: Path) -> None:
     (tmp_path / "fixtures").mkdir()
-    assert "there is nothing here" in refusal(errors.PathNotFound, lambda: read(where))
+    assert "no such file or directory" in refusal(errors.PathNotFound, lambda: read(where))
     assert not hub.requests
 
 
 def test_an_address_is_told_how_it_is_named() -> None:
     line = refusal(errors.PathNotFound, lambda: read("https://huggingface.co/tester/policy"))
-    assert line.endswith("there is nothing here; a checkpoint on the Hub is named hf://owner/name")
+    assert line.endswith(
+        "no such file or directory; write a checkpoint on the Hub as hf://owner/name"
+    )
 
 
 def test_a_path_that_is_there_is_never_a_name(hub: HubServer, tmp_path: Path) -> None:
     hub.add_repo(REPO, NORMAL)
     (tmp_path / REPO).mkdir(parents=True)
-    assert "holds no .safetensors file" in refusal(errors.NotACheckpoint, lambda: read(REPO))
+    assert "contains no .safetensors file" in refusal(errors.NotACheckpoint, lambda: read(REPO))
     assert not hub.requests
 
 
@@ -591,5 +593,5 @@ def test_what_needs_the_files_says_how_to_get_them(
 ) -> None:
     line = refusal(errors.RemoteNotSupported, lambda: job(f"{NAME}@v1/sub"))
     get = "download it first: hf download tester/policy --revision v1 --include 'sub*' --local-dir policy"
-    assert line == f"{NAME}@v1/sub: is on the Hub, and this needs it on this machine; {get}"
+    assert line == f"{NAME}@v1/sub: is a Hub repository, but this command needs local files; {get}"
     assert not hub.requests

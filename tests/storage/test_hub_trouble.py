@@ -125,7 +125,7 @@ def test_a_range_far_into_a_file_is_not_got_by_downloading_what_is_before(hub: H
     hub.misbehave(Fault.IGNORES_RANGE, times=99)
     with hub_session():
         place = remote_storage(NAME)
-        with place.opened(f"{place.root}/far.bin") as file:
+        with place.open(f"{place.root}/far.bin") as file:
             line = refusal(errors.WrongAnswer, lambda: file.read(10, 4 << 20))
     assert (
         "ignores ranges: it sends the whole file instead of bytes 4194304-4194313; check HF_ENDPOINT"
@@ -154,7 +154,7 @@ def test_a_signed_address_that_expired_is_asked_for_anew(hub: HubServer) -> None
     hub.add_repo(REPO, REFLOW)
     with hub_session():
         place = remote_storage(NAME)
-        with place.opened(f"{place.root}/model.safetensors") as file:
+        with place.open(f"{place.root}/model.safetensors") as file:
             file.read(8, 0)
             hub._protocol.signature = "another"
             assert file.read(100, 100_000) == REFLOW["model.safetensors"][100_000:100_100]
@@ -173,7 +173,7 @@ def test_a_page_for_people_is_no_listing(hub: HubServer, fault: Fault) -> None:
 def test_a_file_larger_than_its_kind_may_be_is_not_fetched(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL | {"config.json": b"[" * (5 << 20)})
     assert (
-        "config.json: has 5,242,880 bytes, more than the 4,194,304 that a file of its kind may have"
+        "config.json: has 5,242,880 bytes; files of this kind may have at most 4,194,304"
         in refusal(errors.Unreadable, lambda: read(NAME))
     )
 

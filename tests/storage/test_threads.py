@@ -23,7 +23,7 @@ from ckpt_tools.storage.threads import WorkerPool
 def test_all_tasks_are_done_once(size: int, tasks: int) -> None:
     told: list[int] = []
     team = WorkerPool(size, told.append)
-    team.do((team.tell, (number,)) for number in range(tasks))
+    team.do((team.advance, (number,)) for number in range(tasks))
     assert Counter(told) == Counter(range(tasks))
 
 
@@ -39,7 +39,7 @@ def test_the_first_failure_is_raised_when_all_have_ended() -> None:
         assert failed.wait(60)
         time.sleep(0.05)
         told.append(-1)
-        team.tell(0)
+        team.advance(0)
         told.append(-2)
 
     with pytest.raises(LookupError):
@@ -64,7 +64,7 @@ def test_an_interruption_is_heard_while_the_calling_thread_waits_for_the_others(
         signal.pthread_kill(calling, signal.SIGINT)
         for number in range(10_000):
             time.sleep(0.001)
-            team.tell(number)
+            team.advance(number)
 
     with pytest.raises(KeyboardInterrupt):
         team.do([(work, ()), (work, ())])
