@@ -22,9 +22,7 @@ class NotAFile(StoreError):
 class ChangedDuringRead(StoreError):
     """A file was shortened or replaced while it was read."""
 
-    hint = (
-        "another program is writing to this checkpoint: wait until it has finished, then try again"
-    )
+    hint = "another program is writing to this checkpoint: wait for it to finish and try again"
 
 
 class Unreachable(StoreError):

@@ -227,7 +227,7 @@ DISAGREEMENTS = (
     Disagreement(
         lambda folder: write_index(folder, a=TWO, b=ONE),
         errors.TensorNotInShard,
-        f'tensor "a": should be in {TWO}, and is in {ONE}',
+        f'tensor "a": is listed in {TWO}, but is in {ONE}',
     ),
     Disagreement(
         lambda folder: (folder / TWO).write_bytes(tensors("a", "b")),

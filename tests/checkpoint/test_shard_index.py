@@ -197,7 +197,7 @@ def test_a_tensor_that_the_index_does_not_name_is_reported() -> None:
 def test_a_tensor_that_no_shard_holds_is_reported() -> None:
     (found,) = disagreements(index(a=ONE, lost=TWO), [shard(ONE, "a"), shard(TWO)], [ONE, TWO])
     assert type(found) is errors.TensorNotInShard
-    assert str(found).startswith(f'tensor "lost": is listed in {TWO}, and is in no shard; ')
+    assert str(found).startswith(f'tensor "lost": is listed in {TWO}, but is in no shard; ')
 
 
 def test_a_tensor_in_another_shard_than_the_index_says_is_reported() -> None:
@@ -205,7 +205,7 @@ def test_a_tensor_in_another_shard_than_the_index_says_is_reported() -> None:
         index(a=ONE, b=ONE, c=TWO), [shard(ONE, "a"), shard(TWO, "b", "c")], [ONE, TWO]
     )
     assert type(found) is errors.TensorNotInShard
-    assert str(found).startswith(f'tensor "b": should be in {ONE}, and is in {TWO}; ')
+    assert str(found).startswith(f'tensor "b": is listed in {ONE}, but is in {TWO}; ')
 
 
 def test_a_tensor_in_two_shards_is_reported_with_both() -> None:

@@ -168,7 +168,7 @@ def test_wrong_use_is_one_line_and_changes_nothing(
     ("name", "text", "words"),
     [
         ("bad.json", b'{"a": NaN}', "bad.json: NaN is not JSON"),
-        ("bad.json", b'{"a": 1, "a": 2}', 'bad.json: key "a" occurs more than once'),
+        ("bad.json", b'{"a": 1, "a": 2}', 'bad.json: key "a" stands more than once'),
         ("bad.json", b'{"a": "\xff"}', "bad.json: byte 7 is not UTF-8"),
         ("config.yaml", b"a: 1", "config.yaml: not a JSON file: its name does not end in .json"),
         ("none.json", None, "none.json: no such file or directory"),

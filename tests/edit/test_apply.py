@@ -107,10 +107,7 @@ def test_an_existing_output_is_not_overwritten(
     make(tmp_path / "out")
     with unchanged(tmp_path):
         line = refusal(errors.OutputExists, lambda: write_new(merge, str(tmp_path / "out")))
-    assert (
-        line
-        == f"{tmp_path}/out: already exists; name another place with --output, or move the old one away"
-    )
+    assert line == f"{tmp_path}/out: already exists; choose another --output, or remove it first"
 
 
 @pytest.mark.parametrize("name", ["out", "out.safetensors"])

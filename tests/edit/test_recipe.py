@@ -524,7 +524,7 @@ BAD_FILES = (
     (
         "a.json",
         '{"operations": [], "operations": []}',
-        'a.json: key "operations" occurs more than once in one object; correct the recipe',
+        'a.json: key "operations" stands more than once in one object; correct the recipe',
     ),
     ("a.json", '{"operations": [NaN]}', "a.json: NaN is not JSON"),
     (
