@@ -94,11 +94,13 @@ def test_a_listing_that_breaks_off_is_asked_for_again(hub: HubServer) -> None:
 def test_bytes_that_are_not_those_of_the_commit_are_refused(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.misbehave(Fault.WRONG_BYTES, path_contains="/config.json")
-    assert "/config.json: what came is not what the Hub lists: its id in git is another" in refusal(
+    assert "/config.json: the git id of the received file is not the one listed" in refusal(
         errors.WrongAnswer, lambda: read(NAME)
     )
     hub.misbehave(Fault.WRONG_BYTES, path_contains=f"/cdn/{REPO}/d5a2c43d", times=9)
-    assert "its sha256 is another" in refusal(errors.WrongAnswer, lambda: read(NAME))
+    assert "the SHA-256 of the received file is not the one listed" in refusal(
+        errors.WrongAnswer, lambda: read(NAME)
+    )
 
 
 @pytest.mark.parametrize("fault", [Fault.COMPRESSED])
@@ -186,7 +188,7 @@ def test_a_file_that_is_gone_from_the_storage_is_said_to_be(
         "ckpt_tools.storage.hub_storage.file_url",
         lambda a, _b, path: f"{a.endpoint}/{REPO}/resolve/{commit}/{path}.gone",
     )
-    assert f"{NAME}@{commit}/model.safetensors: is not on the Hub" in refusal(
+    assert f"{NAME}@{commit}/model.safetensors: does not exist on the Hub" in refusal(
         errors.PathNotFound, lambda: read(f"{NAME}/model.safetensors")
     )
 
