@@ -62,7 +62,10 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def _findings(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    fix = Remedy(tuple(shlex.split(rule.fix)), safe=rule.safe)
+    try:
+        fix = Remedy(tuple(shlex.split(rule.fix)), safe=rule.safe)
+    except ValueError:  # a plugin's sentence with an apostrophe
+        fix = Remedy(text=rule.fix)
     for found in rule.check(subject):
         after = Remedy(text=found.next) if isinstance(found.next, str) else found.next
         yield Finding(

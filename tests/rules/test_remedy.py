@@ -18,8 +18,10 @@ from ckpt_tools import api
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.model import Checkpoint
 from ckpt_tools.families.family import GENERIC
+from ckpt_tools.rules.engine import check_rules
+from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.remedy import Remedy, addressed
-from ckpt_tools.rules.rule import Subject
+from ckpt_tools.rules.rule import Rule, Subject, Violation
 from tests.support.cases import FIXTURES, added, both, changed, config, make, tensors
 from tests.support.gated import findings
 
@@ -98,6 +100,20 @@ def test_only_the_first_word_of_a_kind_is_replaced() -> None:
         argv=("ckpt", "config", "x", "unset", "WHERE")
     )
     assert addressed(SANITIZE, on_disk("x")).argv[-1] == "NORMAL"
+
+
+def test_a_fix_that_is_a_sentence_with_an_apostrophe_is_shown_as_it_is() -> None:
+    rule = Rule(
+        code="ACME1",
+        name="acme",
+        severity=Severity.NOTE,
+        needs=frozenset(),
+        check=lambda _: iter([Violation("is odd")]),
+        page="Odd.",
+        fix="don't load WHERE",
+    )
+    ((finding,), _, _) = check_rules([rule], on_disk("x"))
+    assert finding.remedy == Remedy(text="don't load WHERE")
 
 
 def pasted(command: str, home: Path) -> subprocess.CompletedProcess[str]:
