@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LIBRARY = os.path.join(os.path.dirname(__file__), "libkernels.so")
 SOURCE = os.path.join(os.path.dirname(__file__), "kernels.c")
 
-SWITCH = "CKPT_NO_KERNEL"
+NO_KERNEL = "CKPT_NO_KERNEL"
 """The environment variable that, if set, keeps the library from being used or compiled."""
 
 KINDS = {Dtype.F32: "f32", Dtype.BF16: "bf16", Dtype.F16: "f16"}
@@ -173,7 +173,7 @@ def library() -> ctypes.CDLL | None:
 
     One of another source might take its arguments for something else.
     """
-    if os.environ.get(SWITCH):
+    if os.environ.get(NO_KERNEL):
         return None
     try:
         found = ctypes.CDLL(LIBRARY)

@@ -332,7 +332,7 @@ def missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def switched_off(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
-    monkeypatch.setenv(kernels.SWITCH, "1")
+    monkeypatch.setenv(kernels.NO_KERNEL, "1")
 
 
 def of_another_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -402,7 +402,7 @@ def test_numpy_reads_the_same_without_the_library(
 ) -> None:
     outputs = []
     for value in ("", "1"):
-        monkeypatch.setenv(kernels.SWITCH, value)
+        monkeypatch.setenv(kernels.NO_KERNEL, value)
         kernels.library.cache_clear()
         assert main([*command, "--format", "json"]) == status
         outputs.append(json.loads(capsys.readouterr().out))
