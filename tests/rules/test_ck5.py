@@ -182,7 +182,7 @@ def test_missing_and_extra_tensors_are_separate_findings(tmp_path: Path) -> None
 def test_a_missing_tensor_that_the_loader_does_not_read_is_a_note() -> None:
     (finding,) = of("CK501", NORMAL, reference=str(FIXTURES / "lerobot-0.3"))
     assert finding.severity is Severity.NOTE
-    assert "6 tensors, 144 bytes of the reference missing (normalisation buffers)" in finding.what
+    assert "6 tensors, 144 bytes of the reference missing (normalization buffers)" in finding.what
 
 
 def test_another_vlm_name_is_a_warning(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES
 
 VISION, CONNECTOR, TEXT, LM_HEAD = "vision", "connector", "text", "lm_head"
-EXPERT, PROJECTIONS, NORMALISATION, TEACHER, OTHER = (
+EXPERT, PROJECTIONS, NORMALIZATION, TEACHER, OTHER = (
     "expert",
     "projections",
     "normalisation",
@@ -27,8 +27,8 @@ _PARTS = (
     ("model.vlm_with_expert.lm_expert.", EXPERT),
     ("model.state_proj.", PROJECTIONS),
     ("model.action_", PROJECTIONS),
-    ("normalize_", NORMALISATION),
-    ("unnormalize_", NORMALISATION),
+    ("normalize_", NORMALIZATION),
+    ("unnormalize_", NORMALIZATION),
 )
 
 

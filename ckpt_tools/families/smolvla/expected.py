@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES, Expectation, Expected, Unknown
-from ckpt_tools.families.smolvla.components import NORMALISATION, OTHER, component
+from ckpt_tools.families.smolvla.components import NORMALIZATION, OTHER, component
 from ckpt_tools.families.smolvla.layout import Dimensions, dtype_of, layout
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def _by_owner(
         name = unwrapped(tensor.name)
         prefix = next((prefix for prefix in TEACHER_PREFIXES if name.startswith(prefix)), "")
         plain = name.removeprefix(prefix)
-        if component(plain) not in (OTHER, NORMALISATION):
+        if component(plain) not in (OTHER, NORMALIZATION):
             (teachers if prefix else own).setdefault(plain, tensor.shape)
     return own, teachers
 

@@ -14,7 +14,7 @@ from ckpt_tools.families.smolvla.components import (
     CONNECTOR,
     EXPERT,
     LM_HEAD,
-    NORMALISATION,
+    NORMALIZATION,
     OTHER,
     PROJECTIONS,
     TEACHER,
@@ -98,7 +98,7 @@ def trains(part: str, config: Mapping[str, object]) -> bool | None:
         )
     if part in (CONNECTOR, TEXT, LM_HEAD):
         return False if config.get("train_expert_only", True) or part == LM_HEAD else None
-    return False if part in (TEACHER, NORMALISATION) else None
+    return False if part in (TEACHER, NORMALIZATION) else None
 
 
 def profile(checkpoint: Checkpoint) -> str:
@@ -184,9 +184,9 @@ SMOLVLA = Family(
         Component(key=EXPERT, title="action expert", short="action expert"),
         Component(key=PROJECTIONS, title="state and action projections", short="projections"),
         Component(
-            key=NORMALISATION,
-            title="normalisation buffers (LeRobot 0.3)",
-            short="normalisation buffers",
+            key=NORMALIZATION,
+            title="normalization buffers (LeRobot 0.3)",
+            short="normalization buffers",
         ),
         Component(key=TEACHER, title="teacher", short="teacher"),
         Component(key=OTHER, title="other", short="other"),
@@ -226,7 +226,7 @@ SMOLVLA = Family(
         "/pretrained_path",
     ),
     missing="stock LeRobot loads the checkpoint, but only warns and initializes these at random",
-    needless=frozenset({NORMALISATION, TEACHER, OTHER}),
+    needless=frozenset({NORMALIZATION, TEACHER, OTHER}),
     cleaning=CleanConfig(
         values=(("type", "smolvla"), ("load_vlm_weights", True)),
         reserved=REFLOW_FIELDS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import PROCESSORS
-from ckpt_tools.families.smolvla.components import NORMALISATION
+from ckpt_tools.families.smolvla.components import NORMALIZATION
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount
 from ckpt_tools.rules.policy_config import SMOLVLA, departures
@@ -63,7 +63,7 @@ def processors_missing(subject: Subject) -> Iterator[Violation]:
         policy_preprocessor_step_5_normalizer_processor.safetensors
     """
     is_old = any(
-        subject.family.component(tensor.name) == NORMALISATION
+        subject.family.component(tensor.name) == NORMALIZATION
         for tensor in subject.checkpoint.tensors
     )
     remedy = (

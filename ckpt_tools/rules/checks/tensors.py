@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import covering, unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES, Expectation, Unknown
-from ckpt_tools.families.smolvla.components import NORMALISATION
+from ckpt_tools.families.smolvla.components import NORMALIZATION
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, amount, by_part, first, only_file, parts
 from ckpt_tools.rules.policy_config import SMOLVLA
@@ -153,7 +153,7 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
         and tensor.parameters
         and unwrapped(tensor.name) == tensor.name
         and not tensor.name.startswith(TEACHER_PREFIXES)
-        and subject.family.component(tensor.name) != NORMALISATION
+        and subject.family.component(tensor.name) != NORMALIZATION
     ]
     for part, members in parts(subject.family, unexpected):
         globs = covering([tensor.name for tensor in members], every)[:_GLOBS]
@@ -364,7 +364,7 @@ def normalisation_buffers(subject: Subject) -> Iterator[Violation]:
     tensors = [
         tensor
         for tensor in subject.checkpoint.tensors
-        if subject.family.component(tensor.name) == NORMALISATION
+        if subject.family.component(tensor.name) == NORMALIZATION
     ]
     if tensors:
         what = (

@@ -51,6 +51,6 @@ def _config_faults(config: Mapping[str, Any] | None) -> Iterator[str]:
     if config.get("type") != "smolvla":
         yield f"config.json has type {config.get('type')!r}"
     for watched in SMOLVLA.watched:
-        fine, consequence = watched.judge(config.get(watched.key, ABSENT))
+        fine, consequence = watched.evaluate(config.get(watched.key, ABSENT))
         if not fine:
             yield f"config.json {watched.key}: {consequence}"
