@@ -10,6 +10,7 @@ from fnmatch import translate
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.checkpoint.documents import CONFIG, WEIGHTS
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
 
 if TYPE_CHECKING:
@@ -53,13 +54,13 @@ _NEVER = r"(?!)"
 LEROBOT = Profile(
     name="lerobot",
     allowed=("*.safetensors", "*.json", *_PAGES, *_PICTURES, *_TOKENIZERS),
-    required=("config.json", "model.safetensors"),
+    required=(CONFIG, WEIGHTS),
     card=("license", "library_name", "pipeline_tag"),
 )
 TRANSFORMERS = Profile(
     name="transformers",
     allowed=("*.safetensors", "*.json", *_PAGES, *_PICTURES, *_TOKENIZERS),
-    required=("config.json", "*.safetensors"),
+    required=(CONFIG, "*.safetensors"),
     card=("license", "pipeline_tag|base_model"),
 )
 GENERIC = Profile(
@@ -89,7 +90,7 @@ def profile_of(subject: Subject) -> Profile:
     """
     if subject.profile:
         return subject.profile
-    config = subject.checkpoint.document("config.json")
+    config = subject.checkpoint.document(CONFIG)
     value = config.value if config else {}
     if subject.family.name.startswith("smolvla") or (
         "type" in value and ("input_features" in value or "output_features" in value)
@@ -106,8 +107,7 @@ def is_collection(subject: Subject) -> bool:
     paths = [entry.path for entry in subject.entries or () if entry.kind in ("file", "link")]
     weights = [path for path in paths if path.endswith(".safetensors") and not is_state(path)]
     is_one = any(
-        "/" not in path and (path == "model.safetensors" or path.endswith(INDEX_SUFFIX))
-        for path in paths
+        "/" not in path and (path == WEIGHTS or path.endswith(INDEX_SUFFIX)) for path in paths
     )
     return bool(weights) and not is_one and profile_of(subject).name == GENERIC.name
 

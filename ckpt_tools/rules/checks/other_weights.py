@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint import header
+from ckpt_tools.checkpoint.documents import PROCESSORS, WEIGHTS, WEIGHTS_INDEX
 from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.errors import FormatError, HeaderNotUtf8
 from ckpt_tools.families.family import TEACHER_PREFIXES
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 _supply_chain = partial(rule, needs=Need.FILES, supply_chain=True)
 
 _SUFFIX = ".safetensors"
-_SINGLE_FILE = "model.safetensors"
-_INDEX = f"{_SINGLE_FILE}.index.json"
-_PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
 _ADAPTER_CONFIG, _ADAPTER = "adapter_config.json", "adapter_model.safetensors"
 _LFS_POINTER = b"version https://git-lfs"
 
@@ -99,7 +97,7 @@ def other_weights(subject: Subject) -> Iterator[Violation]:
     if not extra or (profile == GENERIC.name and not subject.checkpoint.weights):
         return
     paths = {entry.path for entry in subject.entries or ()}
-    known = {_SINGLE_FILE, *_referenced(subject, extra, paths, profile)}
+    known = {WEIGHTS, *_referenced(subject, extra, paths, profile)}
     for entry in extra:
         if entry.path not in known:
             folder = entry.path.rpartition("/")[0]
@@ -191,12 +189,14 @@ def _referenced(
 def _read_by_lerobot(subject: Subject) -> Iterator[str]:
     """Yield the shards of the index, and the state files of the two processors."""
     for entry in subject.entries or ():
-        value = lax(entry.text) if entry.text and entry.path in (_INDEX, *_PROCESSORS) else None
+        value = (
+            lax(entry.text) if entry.text and entry.path in (WEIGHTS_INDEX, *PROCESSORS) else None
+        )
         if not isinstance(value, dict):
             continue
         shards, steps = value.get("weight_map"), value.get("steps")
         names: list[object] = []
-        if entry.path == _INDEX:
+        if entry.path == WEIGHTS_INDEX:
             names += shards.values() if isinstance(shards, dict) else ()
         elif isinstance(steps, list):
             names += (step.get("state_file") for step in steps if isinstance(step, dict))

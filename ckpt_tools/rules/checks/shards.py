@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import WEIGHTS
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import SMOLVLA
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ckpt_tools.rules.rule import Subject
-
-ONLY_FILE = "model.safetensors"
 
 
 @rule(
@@ -52,12 +51,12 @@ def single_file(subject: Subject) -> Iterator[Violation]:
     paths = [file.path for file in subject.checkpoint.weights]
     is_folder = bool(subject.checkpoint.documents) or subject.entries is not None
     is_lerobot = profile_of(subject).name == LEROBOT.name
-    if not is_folder or not paths or paths == [ONLY_FILE] or not is_lerobot:
+    if not is_folder or not paths or paths == [WEIGHTS] or not is_lerobot:
         return
     index = subject.checkpoint.shard_index
     held = paths[0] if len(paths) == 1 else count(len(paths), "shard")
     yield Violation(
-        f"the weights are in {held}; stock LeRobot reads only {ONLY_FILE}",
+        f"the weights are in {held}; stock LeRobot reads only {WEIGHTS}",
         index.path if index and len(paths) > 1 else paths[0],
     )
 
@@ -82,7 +81,7 @@ def index_beside_single_file(subject: Subject) -> Iterator[Violation]:
         model.safetensors
     """
     checkpoint = subject.checkpoint
-    if [file.path for file in checkpoint.weights] != [ONLY_FILE]:
+    if [file.path for file in checkpoint.weights] != [WEIGHTS]:
         return
     listed = (
         entry.path
@@ -91,7 +90,7 @@ def index_beside_single_file(subject: Subject) -> Iterator[Violation]:
     )
     for path in sorted({*checkpoint.paths, *listed}):
         if path.endswith(INDEX_SUFFIX):
-            what = f"is a shard index, but all weights are in {ONLY_FILE}"
+            what = f"is a shard index, but all weights are in {WEIGHTS}"
             yield Violation(what, path, next="delete the index")
 
 
