@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ckpt_tools.api._paths import AnyPath, as_text
-from ckpt_tools.checkpoint.documents import DOCUMENTS
+from ckpt_tools.checkpoint.documents import CONFIG, DOCUMENTS, TRAIN_CONFIG
 from ckpt_tools.checkpoint.locate import WORK, candidates
 from ckpt_tools.checkpoint.model import Checkpoint, Document
 from ckpt_tools.diff.compare import compare
@@ -39,13 +39,12 @@ from ckpt_tools.text import value as shown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-CONFIG = "config.json"
 LIMIT = 4 << 20
 """Bytes of a config; a usual one has kilobytes."""
 
 ASPECTS = (Aspect.CONFIG, Aspect.TRAIN_CONFIG, Aspect.PROCESSORS)
 _SCHEMAS = {
-    "train_config.json": "train-config",
+    TRAIN_CONFIG: "train-config",
     "policy_preprocessor.json": "policy-preprocessor",
     "policy_postprocessor.json": "policy-postprocessor",
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.api._verify import LOCAL_ONLY_RULES, check, folder_of, known_rules, profile_for
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.locate import locate
 from ckpt_tools.checkpoint.model import Checkpoint, Document
 from ckpt_tools.checkpoint.read import read
@@ -173,7 +174,7 @@ def _completed(
 def _config(entries: tuple[Entry, ...]) -> Iterator[Document]:
     """Yield config.json, which implies a profile even without a checkpoint around it."""
     for entry in entries:
-        if entry.path == "config.json" and entry.text is not None:
+        if entry.path == CONFIG and entry.text is not None:
             try:
                 yield Document(entry.path, entry.text, dict(parse_object(entry.text)))
             except FormatError:

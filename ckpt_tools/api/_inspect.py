@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.checkpoint import read as reader
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.names import Selection
 from ckpt_tools.diff.compare import ALL_ASPECTS, addresses, comparable, compare
 from ckpt_tools.diff.groups import group_differences, shared_family, watched_lines
@@ -146,7 +147,7 @@ def _changes(  # noqa: PLR0913 - options by keyword
     facts = compare_values(a, b, pairs, cached=cached, progress=progress)
     measured = [(left, right, found) for (left, right), found in zip(pairs, facts, strict=True)]
     # B is what was trained; its config says what was to stay as it was.
-    config = b.document("config.json") or a.document("config.json")
+    config = b.document(CONFIG) or a.document(CONFIG)
     found: ValueComparison = value_comparison(
         measured,
         shared_family(a, b),

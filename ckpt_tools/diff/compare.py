@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import TRAIN_CONFIG
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import EVERYTHING, Selection, value_address
 from ckpt_tools.diff.model import Aspect, Diff, FileChange, ValueChange
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 ALL_ASPECTS = frozenset(Aspect)
 
 _DOCUMENT_ASPECTS = {
-    "train_config.json": Aspect.TRAIN_CONFIG,
+    TRAIN_CONFIG: Aspect.TRAIN_CONFIG,
     "policy_preprocessor.json": Aspect.PROCESSORS,
     "policy_postprocessor.json": Aspect.PROCESSORS,
     "preprocessor_config.json": Aspect.PROCESSORS,

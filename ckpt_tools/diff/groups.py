@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.names import fold, unwrapped
 from ckpt_tools.diff.model import DifferenceGroup, RenameKind, StoryKind, WatchedLine
 from ckpt_tools.diff.renames import prefix_ends
@@ -41,7 +42,7 @@ def watched_lines(a: Checkpoint, b: Checkpoint) -> tuple[WatchedLine, ...]:
 
     There are none for two families or without configs.
     """
-    config_a, config_b = a.document("config.json"), b.document("config.json")
+    config_a, config_b = a.document(CONFIG), b.document(CONFIG)
     family = family_of(a)
     if config_a is None or config_b is None or family is not family_of(b):
         return ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.diff.model import Group, Processor, Setting, Summary
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.strict_json.pointer import ABSENT
@@ -22,7 +23,7 @@ _NORMALIZERS = ("normalizer_processor", "unnormalizer_processor")
 def summarize(checkpoint: Checkpoint) -> Summary:
     """Return the summary of `checkpoint`, from headers and configs alone."""
     family = family_of(checkpoint)
-    config = checkpoint.document("config.json")
+    config = checkpoint.document(CONFIG)
     components = tuple(_components(checkpoint, family, config.value if config else {}))
     return Summary(
         checkpoint=checkpoint,

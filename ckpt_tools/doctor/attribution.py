@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.diff.compare import compare
 from ckpt_tools.diff.model import Aspect
 from ckpt_tools.doctor.model import Note, NoteKind
@@ -78,6 +79,6 @@ def key_of(finding: Finding) -> str:
     """Return the top-level key of config.json that a finding is about, "" for none."""
     return (
         segments(finding.subject)[0]
-        if finding.path == "config.json" and finding.subject.startswith("/")
+        if finding.path == CONFIG and finding.subject.startswith("/")
         else ""
     )

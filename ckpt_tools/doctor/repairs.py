@@ -7,7 +7,7 @@ import shlex
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.checkpoint.documents import PROCESSORS
+from ckpt_tools.checkpoint.documents import CONFIG, PROCESSORS
 from ckpt_tools.rules.remedy import Remedy, as_path
 from ckpt_tools.strict_json.pointer import ABSENT
 
@@ -46,7 +46,7 @@ class Repairs(NamedTuple):
 
     def as_normal(self, key: str) -> Remedy:
         """Set a key of REFLOW's config.json to NORMAL's value."""
-        config = self.normal.document("config.json")
+        config = self.normal.document(CONFIG)
         return self.set(key, config.value.get(key, ABSENT) if config else ABSENT)
 
     def copy(self, *names: str) -> Remedy:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.documents import DOCUMENTS
+from ckpt_tools.checkpoint.documents import DOCUMENTS, WEIGHTS
 from ckpt_tools.checkpoint.names import Selection, natural_key
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX, shard_family
 from ckpt_tools.edit.model import PlanStep, Safety
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
         UnsetValue,
     )
 
-SINGLE_FILE = "model.safetensors"
 INDEX_FILE = f"model{INDEX_SUFFIX}"
 _WORK = ".ckpt-work"
 
@@ -98,10 +97,10 @@ def _with(metadata: Metadata, key: str, new: str | None) -> Metadata:
 
 def merge(draft: PlanDraft, _operation: Merge, _lookup: Lookup) -> PlanStep | None:
     """Merge all weights into one file."""
-    if draft.index is None and list(draft.metadata) == [SINGLE_FILE]:
+    if draft.index is None and list(draft.metadata) == [WEIGHTS]:
         return None
-    text = f"merge {count(len(draft.metadata), 'weight file')} into {SINGLE_FILE}"
-    return _place(draft, dict.fromkeys(draft.tensors, SINGLE_FILE), None, text)
+    text = f"merge {count(len(draft.metadata), 'weight file')} into {WEIGHTS}"
+    return _place(draft, dict.fromkeys(draft.tensors, WEIGHTS), None, text)
 
 
 def reshard(draft: PlanDraft, operation: Reshard, _lookup: Lookup) -> PlanStep | None:
@@ -109,7 +108,7 @@ def reshard(draft: PlanDraft, operation: Reshard, _lookup: Lookup) -> PlanStep |
     groups = _split(draft, operation.max_size)
     total = len(groups)
     shards = [shard_name("model", number, total) for number in range(1, total + 1)]
-    shards, index = (shards, INDEX_FILE) if total > 1 else ([SINGLE_FILE], None)
+    shards, index = (shards, INDEX_FILE) if total > 1 else ([WEIGHTS], None)
     placed = {name: shard for shard, group in zip(shards, groups, strict=True) for name in group}
     if index == draft.index and all(
         draft.tensors[name].shard == shard for name, shard in placed.items()
@@ -176,7 +175,7 @@ def renumber(draft: PlanDraft) -> None:
     family = shard_family(left[0])
     names = {shard: shard for shard in left}
     if family and len(left) == 1:
-        names, draft.index = {left[0]: SINGLE_FILE}, None
+        names, draft.index = {left[0]: WEIGHTS}, None
     elif family:
         names = {
             shard: shard_name(family[0], number, len(left)) for number, shard in enumerate(left, 1)

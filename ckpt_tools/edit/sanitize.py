@@ -9,9 +9,9 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import CONFIG, TRAIN_CONFIG, WEIGHTS
 from ckpt_tools.checkpoint.names import fold, literal, unwrapped
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
-from ckpt_tools.edit.file_operations import SINGLE_FILE
 from ckpt_tools.edit.operations import Cast, Merge, SetMetadata, SetValue, UnsetValue, Unwrap
 from ckpt_tools.edit.teachers import with_plain_names, without_prefixes, without_teacher
 from ckpt_tools.errors import RecipeInvalid
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ckpt_tools.families.family import CleanConfig, Family
 
 LEROBOT, FORK = "lerobot", "fork"
-POLICIES = (("config.json", ""), ("train_config.json", "/policy"))
+POLICIES = ((CONFIG, ""), (TRAIN_CONFIG, "/policy"))
 """Location of a policy's config: the file, and the JSON pointer in it."""
 
 _TAKE = "`ckpt plan WHERE RECIPE` with the operation `take` adds them from another checkpoint"
@@ -57,7 +57,7 @@ def operations(
     found += without_teacher(plain, family)
     if cleaning:
         files = [file.path for file in checkpoint.weights]
-        if cleaning.single_file and files != [SINGLE_FILE] and checkpoint.documents:
+        if cleaning.single_file and files != [WEIGHTS] and checkpoint.documents:
             found.append(Merge())
         found += _configs(checkpoint, cleaning, target)
     return [*found, *_dtypes(plain, reference, lossy=lossy), *_metadata(plain, reference)]

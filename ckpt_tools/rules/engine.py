@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.rules.finding import Finding, Need, Severity, Skipped
 from ckpt_tools.rules.remedy import Remedy, addressed
 
@@ -92,7 +93,7 @@ def _is_absent(need: Need, subject: Subject) -> bool:
         Need.BASELINE: subject.reference,
         Need.SPEC: subject.spec,
         Need.LIVE: subject.live,
-        Need.CONFIG: subject.checkpoint.document("config.json"),
+        Need.CONFIG: subject.checkpoint.document(CONFIG),
         Need.HEADERS: subject.checkpoint,
     }
     return given[need] is None

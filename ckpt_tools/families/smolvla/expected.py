@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES, Expectation, Expected, Unknown
@@ -89,7 +90,7 @@ class _Settings(NamedTuple):
 @lru_cache(maxsize=2)
 def expected(checkpoint: Checkpoint) -> Expectation | Unknown:
     """Return the tensors that stock LeRobot expects in `checkpoint`, or why they are unknown."""
-    config = checkpoint.document("config.json")
+    config = checkpoint.document(CONFIG)
     if config is None:
         return Unknown("there is no config.json")
     try:

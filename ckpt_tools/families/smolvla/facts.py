@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import CONFIG, WEIGHTS
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.families.family import TEACHER_PREFIXES, CleanConfig, Component, CriticalKey, Family
 from ckpt_tools.families.smolvla.components import (
@@ -84,7 +85,6 @@ _DECISIVE = """
 
 _SINCE_0_6 = (("pretrained_revision", None),)
 
-_ONLY_FILE = "model.safetensors"
 _REJECTED = "rejects config.json because of this unknown field, whatever its value"
 
 
@@ -117,7 +117,7 @@ def profile(checkpoint: Checkpoint) -> str:
 
 def contradiction(checkpoint: Checkpoint) -> str:
     """Return what config.json has wrong: load_vlm_weights true for a model built with false."""
-    config = checkpoint.document("config.json")
+    config = checkpoint.document(CONFIG)
     relabelled = (
         config is not None
         and config.value.get("load_vlm_weights") is True
@@ -128,13 +128,13 @@ def contradiction(checkpoint: Checkpoint) -> str:
 
 def remarks(checkpoint: Checkpoint) -> tuple[str, ...]:
     """Return why stock LeRobot would not find the weights: it reads one file, by its name."""
-    if [file.path for file in checkpoint.weights] == [_ONLY_FILE]:
+    if [file.path for file in checkpoint.weights] == [WEIGHTS]:
         return ()
-    return (f"stock LeRobot reads {_ONLY_FILE} only, which is missing",)
+    return (f"stock LeRobot reads {WEIGHTS} only, which is missing",)
 
 
 def _recognises(checkpoint: Checkpoint) -> bool:
-    config = checkpoint.document("config.json")
+    config = checkpoint.document(CONFIG)
     if config is not None and config.value.get("type") in ("smolvla", "smolvla_reflow"):
         return True
     return any(".vlm_with_expert." in tensor.name for tensor in checkpoint.tensors)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title
 from ckpt_tools.report.charts import change_map, component_bars
 from ckpt_tools.report.pages.values import change_blocks, value_verdict
@@ -146,9 +147,7 @@ def _config_values(
     title: str, changes: tuple[ValueChange, ...], listed: set[str], *, full: bool
 ) -> Iterator[Block]:
     rest = [
-        change
-        for change in changes
-        if not (change.path == "config.json" and change.pointer in listed)
+        change for change in changes if not (change.path == CONFIG and change.pointer in listed)
     ]
     if rest:
         yield Heading(text=title)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.names import SEGMENT_LIMIT, is_index, natural_key, ranges
 from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title, Verbatim
 from ckpt_tools.report.charts import component_bars
@@ -125,7 +126,7 @@ def _values(summary: Summary) -> tuple[Block, ...]:
 
 def _settings(summary: Summary) -> Iterator[Block]:
     if summary.settings:
-        yield Heading(text="config.json")
+        yield Heading(text=CONFIG)
     for setting in summary.settings:
         yield _setting(setting)
 

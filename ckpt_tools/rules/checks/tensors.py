@@ -6,6 +6,7 @@ from collections import defaultdict
 from math import prod
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import covering, unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES, Expectation, Unknown
@@ -79,7 +80,7 @@ def missing_tensors(subject: Subject) -> Iterator[Violation]:
     expectation = subject.family.expected(subject.checkpoint)
     if isinstance(expectation, Unknown):
         what = f"the expected tensors are unknown: {expectation.reason}"
-        yield Violation(what, "config.json", next="correct config.json", severity=Severity.NOTE)
+        yield Violation(what, CONFIG, next="correct config.json", severity=Severity.NOTE)
         return
     present = {unwrapped(tensor.name) for tensor in subject.checkpoint.tensors}
     aliases = {alias for file in subject.checkpoint.weights for alias, _ in file.aliases}
