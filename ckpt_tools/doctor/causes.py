@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.doctor.attribution import is_right, key_of, lacking, narrowed_to_normal
 from ckpt_tools.doctor.model import Cause, CauseCode, Effect, Evidence
 from ckpt_tools.doctor.setting_causes import KEYS, of_setting
 from ckpt_tools.doctor.side_by_side import modes, setting
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.parse_rules import PARSE_RULES
-from ckpt_tools.rules.policy_config import CONFIG
 from ckpt_tools.rules.processors import POST, PRE
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.strict_json.pointer import ABSENT

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.diff.summary import summarize
 from ckpt_tools.doctor.model import SettingPair, StatisticPair
-from ckpt_tools.rules.policy_config import CONFIG
 from ckpt_tools.rules.processors import POST, PRE, WANTED, alike, normalizers, read_at_inference
 from ckpt_tools.strict_json.pointer import ABSENT
 

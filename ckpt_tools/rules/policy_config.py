@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.strict_json.parse import escape
 from ckpt_tools.text import count
 from ckpt_tools.text import value as shown
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from ckpt_tools.rules.rule import Subject
 
-CONFIG, TRAIN_CONFIG = "config.json", "train_config.json"
 SMOLVLA = frozenset({"smolvla"})
 STATE, ACTION = "observation.state", "action"
 MODES = ("IDENTITY", "MEAN_STD", "MIN_MAX", "QUANTILES", "QUANTILE10")

@@ -10,9 +10,9 @@ import struct
 from math import isclose, prod
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.checkpoint.documents import PROCESSORS
+from ckpt_tools.checkpoint.documents import CONFIG, PROCESSORS
 from ckpt_tools.checkpoint.dtype import Dtype
-from ckpt_tools.rules.policy_config import ACTION, CONFIG, Feature, features, modes, value_of
+from ckpt_tools.rules.policy_config import ACTION, Feature, features, modes, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.policy_config import CONFIG, SMOLVLA, reserved_fields, value_of
+from ckpt_tools.rules.policy_config import SMOLVLA, reserved_fields, value_of
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.strict_json.parse import escape

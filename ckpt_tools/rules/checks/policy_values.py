@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import (
     ACTION,
-    CONFIG,
     KINDS,
     MODES,
     SMOLVLA,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.diff.compare import compare
 from ckpt_tools.diff.model import Aspect, RenameKind
 from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, amount, by_part, first, only_file, parts
-from ckpt_tools.rules.policy_config import CONFIG
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.strict_json.parse import escape

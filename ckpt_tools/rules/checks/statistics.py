@@ -5,16 +5,9 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.policy_config import (
-    ACTION,
-    CONFIG,
-    SMOLVLA,
-    config_modes,
-    features,
-    modes,
-    value_of,
-)
+from ckpt_tools.rules.policy_config import ACTION, SMOLVLA, config_modes, features, modes, value_of
 from ckpt_tools.rules.processors import (
     COPY,
     NORMALIZER,

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import CONFIG, TRAIN_CONFIG
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import (
-    CONFIG,
     SMOLVLA,
-    TRAIN_CONFIG,
     departures,
     is_outside,
     reserved_fields,
