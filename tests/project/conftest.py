@@ -27,3 +27,10 @@ def environment(
     """An environment with the wheel, for every supported Python and every lock."""
     version, lock = request.param
     return create(tmp_path_factory.mktemp("environment"), version, lock, wheel)
+
+
+@pytest.fixture(scope="session")
+def without_kernel(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment with the pure Python wheel."""
+    wheel = built(tmp_path_factory.mktemp("pure"), CKPT_NO_KERNEL="1")
+    return create(tmp_path_factory.mktemp("environment"), PYTHONS[0], LOCKS[0], wheel)

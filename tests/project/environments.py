@@ -28,11 +28,11 @@ class Environment(NamedTuple):
     programs: Path
 
 
-def built(out: Path) -> Path:
+def built(out: Path, **environment: str) -> Path:
     build = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
-    subprocess.run(
-        [sys.executable, "-c", build, str(out)], check=True, cwd=ROOT, capture_output=True
-    )
+    command = [sys.executable, "-c", build, str(out)]
+    environment = os.environ | environment
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True, env=environment)
     return next(out.glob("*.whl"))
 
 

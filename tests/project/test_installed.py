@@ -211,6 +211,24 @@ def test_an_upload_arrives_with_the_allowed_versions(
         assert hub.files(REPO).items() >= contents(folder / "card").items()
 
 
+@pytest.mark.parametrize("command", ["show", "diff", "verify", "gate", "cast"])
+def test_tensor_values_are_the_same_without_the_kernel(
+    command: str, without_kernel: Environment, folder: Path
+) -> None:
+    script = CASES[command][1]
+    assert outcome(script, folder, without_kernel.programs, {}) == expected(script)
+
+
+def test_the_version_tells_whether_the_kernel_is_missing(
+    environment: Environment, without_kernel: Environment, folder: Path
+) -> None:
+    versions = [
+        outcome("--version", folder, installed.programs, {}).output
+        for installed in (environment, without_kernel)
+    ]
+    assert ["without the compiled kernel" in version for version in versions] == [False, True]
+
+
 def test_a_terminal_shows_colors_with_the_allowed_versions(
     environment: Environment, folder: Path
 ) -> None:
