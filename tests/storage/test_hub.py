@@ -328,7 +328,7 @@ def test_the_pages_and_the_json_say_what_it_took(hub: HubServer) -> None:
         )
         took = document["transferred"]
         assert isinstance(took, dict)
-        assert f"in {took['requests']} requests, of " in text.render(page)
+        assert f"from the Hub in {took['requests']} requests" in text.render(page)
     assert "transferred" not in diff_json.document(api.show(str(ROOT / "fixtures" / "normal")))
 
 
