@@ -139,7 +139,10 @@ class KernelHook(BuildHookInterface[Any]):
         with suppress(OSError):
             library.unlink()
         self.app.display_warning(
-            f"ckpt-tools is built without its compiled kernel, so it reads tensor values more slowly: {reason}"
+
+                "ckpt-tools is built without its compiled kernel, so it reads tensor values more"
+                f" slowly: {reason}"
+
         )
         return False
 

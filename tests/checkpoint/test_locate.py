@@ -306,9 +306,9 @@ def test_a_folder_called_like_the_weights_is_refused(tmp_path: Path) -> None:
 def test_a_folder_of_pickles_is_refused_and_told_why(tmp_path: Path) -> None:
     put(tmp_path, "pytorch_model.bin", "config.json")
     assert (
-        "only pickles such as pytorch_model.bin, which are never opened; save the model as safetensors"
-        in refusal(tmp_path, errors.NotACheckpoint)
-    )
+        "only pickles such as pytorch_model.bin, which are never opened; save the model as"
+        " safetensors"
+    ) in refusal(tmp_path, errors.NotACheckpoint)
 
 
 @pytest.mark.parametrize("name", ["model.pt", "model.bin", "last.ckpt", "policy.pkl", "a.pth"])

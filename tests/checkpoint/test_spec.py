@@ -42,7 +42,10 @@ JSON: Any = st.recursive(
     ),
     max_leaves=8,
 )
-ONE = '{\n  "version": 1,\n  "written_from": "normal",\n  "tensors": {\n    "b": {"dtype": "F32", "shape": [2, 3]}\n  }\n}\n'
+ONE = (
+    '{\n  "version": 1,\n  "written_from": "normal",\n  "tensors": {\n    "b": {"dtype": "F32",'
+    ' "shape": [2, 3]}\n  }\n}\n'
+)
 
 
 def valid(document: object) -> bool:

@@ -433,7 +433,10 @@ CASES = (
         "state outside the folder",
         state_outside,
         (
-            "policy_preprocessor.json: names the state file '../../secret.safetensors', outside the folder; ",
+            (
+                "policy_preprocessor.json: names the state file '../../secret.safetensors',"
+                " outside the folder; "
+            ),
         ),
     ),
     Case("config of 0 bytes", config(b""), ("config.json: is empty; ",)),

@@ -143,7 +143,10 @@ def test_what_is_not_repaired_makes_the_exit_code_1(tmp_path: Path) -> None:
 def test_a_plan_is_reviewed_applied_and_refused_when_stale(tmp_path: Path) -> None:
     shutil.copytree(MODEL, tmp_path / "m")
     (tmp_path / "recipe.yaml").write_text(
-        "operations:\n  - drop: [lm_head.*]\n  - set: {file: config.json, pointer: /vocab_size, value: 64}\n"
+
+            "operations:\n  - drop: [lm_head.*]\n  - set: {file: config.json, pointer:"
+            " /vocab_size, value: 64}\n"
+
     )
     done = ckpt("plan", tmp_path / "m", tmp_path / "recipe.yaml", "-o", tmp_path / "plan.json")
     assert done.returncode == 1
@@ -232,9 +235,9 @@ def test_the_hub_cache_gets_nothing_beside_its_snapshots(tmp_path: Path) -> None
         done = ckpt("sanitize", tmp_path / "models--o--n", *how)
         assert done.returncode == 2
         assert (
-            "is in the Hugging Face cache, to which nothing should be added; write elsewhere with --output, or use --in-place --no-backup"
-            in done.stderr
-        )
+            "is in the Hugging Face cache, to which nothing should be added; write elsewhere"
+            " with --output, or use --in-place --no-backup"
+        ) in done.stderr
     assert (
         ckpt(
             "sanitize", tmp_path / "models--o--n", "-o", tmp_path / "out", "--reference", NORMAL
@@ -290,25 +293,55 @@ def test_a_receipt_has_the_sha256_of_everything(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "a rename onto one name": (["rename", "{m}", "model.**", "x"], "model.embed_tokens.weight and model.layers.0.input_layernorm.weight would both be x"),
+    "a rename onto one name": (["rename", "{m}", "model.**", "x"], ("model.embed_tokens.weight and"
+        " model.layers.0.input_layernorm.weight"
+        " would both"
+        " be x")),
     "a broken expression": (["rename", "{m}", "--regex", "(", "x"], "missing ), unterminated subpattern"),
-    "a wildcard too many": (["rename", "{m}", "model.*", "*.*"], "'*.*' has 2 wildcards, but 'model.*' has only 1"),
-    "dropping everything": (["strip", "{m}", "**"], "drop ** would remove every tensor; check the globs"),
+    "a wildcard too many": (["rename", "{m}", "model.*", "*.*"], ("'*.*' has 2 wildcards, but"
+        " 'model.*' has"
+        " only 1")),
+    "dropping everything": (["strip", "{m}", "**"], ("drop ** would remove every tensor; check"
+        " the globs")),
     "a lossy cast": (["cast", "{m}", "BF16"], "would lose bits, such as"),
-    "a size that is none": (["reshard", "{m}", "--max-size", "lots"], "invalid --max-size 'lots'; write 5GB"),
-    "an output inside the input": (["strip", "{m}", "lm_head.*", "-o", "{m}/out"], "overlaps with the checkpoint that is read"),
-    "an output that is there": (["strip", "{m}", "lm_head.*", "-o", "{t}"], "already exists; choose another --output"),
-    "two places": (["strip", "{m}", "lm_head.*", "-o", "{t}/x", "--in-place"], "--output and --in-place exclude each other"),
-    "a reference of another kind": (["sanitize", "{m}", "--reference", str(NORMAL)], "the reference is a smolvla model, but the checkpoint is a generic model; give a reference"),
-    "an unknown target": (["sanitize", "{m}", "--target", "torch"], "unknown target 'torch'; use one of lerobot, fork"),
-    "a recipe that is not there": (["plan", "{m}", "{t}/none.yaml"], "none.yaml: no such file or directory"),
-    "a recipe that is none": (["plan", "{m}", "{m}/README.md"], "not a recipe: its name does not end in .json, .yaml or .yml; rename it"),
-    "a plan that is none": (["apply", "{m}/config.json"], "not a plan: 'checkpoint' is missing or invalid; make one with `ckpt plan"),
-    "a receipt without a folder": (["strip", "{m}", "lm_head.*", "--in-place", "--receipt", "{t}/no/r.json"], "its folder does not exist or is not writable"),
-    "no backup of nothing": (["strip", "{m}", "lm_head.*", "--no-backup"], "--no-backup has no effect without --in-place"),
-    "an output without a name": (["strip", "{m}", "lm_head.*", "-o", ""], "invalid path ''; give another path with --output"),
-    "a file for a folder": (["strip", "{m}", "lm_head.*", "-o", "{t}/x.safetensors"], "--output is a file name, but the result is a folder"),
-    "the whole config": (["config", "{m}", "set", "", "true"], "an empty pointer means the whole file"),
+    "a size that is none": (["reshard", "{m}", "--max-size", "lots"], ("invalid --max-size 'lots';"
+        " write 5GB")),
+    "an output inside the input": (["strip", "{m}", "lm_head.*", "-o", "{m}/out"], ("overlaps with the checkpoint that"
+        " is read")),
+    "an output that is there": (["strip", "{m}", "lm_head.*", "-o", "{t}"], ("already exists; choose"
+        " another --output")),
+    "two places": (["strip", "{m}", "lm_head.*", "-o", "{t}/x", "--in-place"], ("--output and --in-place exclude"
+        " each other")),
+    "a reference of another kind": (["sanitize", "{m}", "--reference", str(NORMAL)], ("the reference is a smolvla model,"
+        " but the"
+        " checkpoint is"
+        " a generic"
+        " model; give"
+        " a reference")),
+    "an unknown target": (["sanitize", "{m}", "--target", "torch"], ("unknown target 'torch'; use one of"
+        " lerobot, fork")),
+    "a recipe that is not there": (["plan", "{m}", "{t}/none.yaml"], ("none.yaml: no such file"
+        " or directory")),
+    "a recipe that is none": (["plan", "{m}", "{m}/README.md"], ("not a recipe: its name does not"
+        " end in"
+        " .json, .yaml"
+        " or .yml;"
+        " rename it")),
+    "a plan that is none": (["apply", "{m}/config.json"], ("not a plan: 'checkpoint' is missing or"
+        " invalid; make"
+        " one with"
+        " `ckpt plan")),
+    "a receipt without a folder": (["strip", "{m}", "lm_head.*", "--in-place", "--receipt", "{t}/no/r.json"], ("its folder does not exist or is"
+        " not writable")),
+    "no backup of nothing": (["strip", "{m}", "lm_head.*", "--no-backup"], ("--no-backup has no effect"
+        " without --in-place")),
+    "an output without a name": (["strip", "{m}", "lm_head.*", "-o", ""], ("invalid path ''; give another path"
+        " with --output")),
+    "a file for a folder": (["strip", "{m}", "lm_head.*", "-o", "{t}/x.safetensors"], ("--output is a file name, but the"
+        " result is"
+        " a folder")),
+    "the whole config": (["config", "{m}", "set", "", "true"], ("an empty pointer means the"
+        " whole file")),
     "a receipt that is there": (["strip", "{m}", "lm_head.*", "-o", "{t}/x", "--receipt", "{m}/config.json"], "config.json: already exists"),
 }  # fmt: skip
 

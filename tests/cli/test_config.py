@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"
 
-TEXT = '{\r\n   "type": "smolvla",\r\n   "lr": 1E-4,\r\n   "name": "\\u00e9",\r\n   "tags": [1, 2, 3],\r\n   "policy": {"device": "cuda"},\r\n   "a.b": {}\r\n}'
+TEXT = (
+    '{\r\n   "type": "smolvla",\r\n   "lr": 1E-4,\r\n   "name": "\\u00e9",\r\n   "tags": [1, 2,'
+    ' 3],\r\n   "policy": {"device": "cuda"},\r\n   "a.b": {}\r\n}'
+)
 
 
 class Outcome(NamedTuple):
@@ -281,7 +284,10 @@ def test_what_is_set_already_is_not_written_again(
     )
     assert config(folder, "unset", "use_reflow", "typ") == (
         0,
-        "/use_reflow: not set, nothing to remove\n/typ: not set, nothing to remove (did you mean /type?)\n",
+        (
+            "/use_reflow: not set, nothing to remove\n/typ: not set, nothing to remove (did you"
+            " mean /type?)\n"
+        ),
         "",
     )
     assert state(folder) == before
@@ -292,9 +298,9 @@ def test_unset_removes_all_that_is_named_as_the_file_is_now(
 ) -> None:
     done = config(folder, "unset", "/tags/0", "tags.1", "policy", "policy.device", "/tags/0")
     assert done.code == 0
-    assert (
-        done.out
-        == '/tags/0: 1 -> absent\n/tags/1: 2 -> absent\n/policy: {"device": "cuda"} -> absent\n/policy/device: "cuda" -> absent\n'
+    assert done.out == (
+        '/tags/0: 1 -> absent\n/tags/1: 2 -> absent\n/policy: {"device": "cuda"} ->'
+        ' absent\n/policy/device: "cuda" -> absent\n'
     )
     assert content(folder).decode() == TEXT.replace("[1, 2, 3]", "[3]").replace(
         '   "policy": {"device": "cuda"},\r\n', ""
@@ -471,7 +477,10 @@ def test_a_normal_config_is_valid_and_a_reflow_config_is_not(
     done = config(FIXTURES / "reflow", "validate")
     assert done.code == 1
     assert [line.partition("config.json: ")[2] for line in done.out.splitlines()] == [
-        "/load_vlm_weights: expected true, found false: false builds the VLM in F32 regardless of the stored dtype",
+        (
+            "/load_vlm_weights: expected true, found false: false builds the VLM in F32"
+            " regardless of the stored dtype"
+        ),
         "/teacher_model_path: unknown field of this config",
         "/use_reflow: unknown field of this config",
     ]
@@ -537,7 +546,8 @@ def test_the_other_files_of_a_policy_have_schemas_too(
 
 def test_setting_a_value_loads_nothing_heavy(folder: Path) -> None:
     script = (
-        "import sys; from ckpt_tools.api import _config; import ckpt_tools.cli.config; _config.set_value(sys.argv[1], 'lr', 1);"
+        "import sys; from ckpt_tools.api import _config; import ckpt_tools.cli.config;"
+        " _config.set_value(sys.argv[1], 'lr', 1);"
         "print([name for name in ('numpy', 'jsonschema', 'yaml', 'rich') if name in sys.modules])"
     )
     done = subprocess.run(

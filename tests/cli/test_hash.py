@@ -216,7 +216,10 @@ def test_changed_checkpoints_hold_what_they_should(
         ),
         (
             ["fixtures/normal", "--sha256", "--remote", "b/c"],
-            "--sha256 cannot be combined with --remote, which uses the Hub's checksums; leave --sha256 out",
+            (
+                "--sha256 cannot be combined with --remote, which uses the Hub's checksums; leave"
+                " --sha256 out"
+            ),
         ),
     ],
 )
@@ -246,7 +249,10 @@ def test_a_pipe_is_not_waited_for(pipe: Path) -> None:
 
 def test_the_command_loads_neither_numpy_nor_the_client_of_the_hub() -> None:
     heavy = ("numpy", "huggingface_hub")
-    script = f"import sys, ckpt_tools.cli.hash, ckpt_tools.api._manifest; print([name for name in {heavy} if name in sys.modules])"
+    script = (
+        "import sys, ckpt_tools.cli.hash, ckpt_tools.api._manifest; print([name for name in"
+        f" {heavy} if name in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

@@ -132,9 +132,9 @@ def test_a_place_inside_or_around_the_checkpoint_is_refused(
     (tmp_path / "link").symlink_to("in")
     with unchanged(tmp_path):
         line = refusal(errors.OutputInside, lambda: write_new(merge, f"{tmp_path}/{where}"))
-    assert (
-        line
-        == f"{tmp_path}/{where}: overlaps with the checkpoint that is read, {tmp_path}/in; name a place outside with --output"
+    assert line == (
+        f"{tmp_path}/{where}: overlaps with the checkpoint that is read, {tmp_path}/in; name"
+        " a place outside with --output"
     )
 
 
@@ -434,9 +434,9 @@ def test_a_backup_on_another_disk_is_refused_before_anything_changes(
     )
     with unchanged(tmp_path):
         line = refusal(errors.Unwritable, lambda: write_in_place(plan))
-    assert (
-        line
-        == f"{tmp_path}/in.backup: cannot be written: invalid cross-device link; it is on another disk: write to a new folder with --output"
+    assert line == (
+        f"{tmp_path}/in.backup: cannot be written: invalid cross-device link; it is on"
+        " another disk: write to a new folder with --output"
     )
     assert write_in_place(plan, backup=False) is None
 
@@ -475,9 +475,9 @@ def test_a_file_behind_a_linked_folder_is_not_written(old: Path, tmp_path: Path)
     )
     with unchanged(tmp_path):
         line = refusal(errors.PathEscapes, lambda: write_in_place(made))
-    assert (
-        line
-        == f"{old}/assets: leads out of the folder or to another disk, to {tmp_path}/assets; write to a new folder with --output"
+    assert line == (
+        f"{old}/assets: leads out of the folder or to another disk, to {tmp_path}/assets;"
+        " write to a new folder with --output"
     )
 
 

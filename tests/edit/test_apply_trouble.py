@@ -232,9 +232,9 @@ def test_a_folder_without_write_permission_is_reported(
     place.mkdir()
     with as_nobody(place):
         line = refusal(errors.Unwritable, lambda: write_new(plan, str(place / "out")))
-    assert (
-        line
-        == f"{place}: cannot be written: permission denied; ask for write access, or write to another place with --output"
+    assert line == (
+        f"{place}: cannot be written: permission denied; ask for write access, or write to"
+        " another place with --output"
     )
     with as_nobody(old), unchanged(old):
         assert refusal(errors.Unwritable, lambda: write_in_place(plan)).startswith(
@@ -316,9 +316,8 @@ def test_of_two_writers_to_one_new_folder_the_second_is_refused_and_a_dead_one_i
     with held(merge, tmp_path, "new") as process:
         with unchanged(tmp_path):
             line = refusal(errors.LockedByOther, lambda: write_new(merge, str(tmp_path / "out")))
-            assert (
-                line
-                == f"{tmp_path}: another process is writing to this folder; wait until it has finished"
+            assert line == (
+                f"{tmp_path}: another process is writing to this folder; wait until it has finished"
             )
             refusal(errors.LockedByOther, lambda: recover(str(tmp_path / "out")))
         process.kill()

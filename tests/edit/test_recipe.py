@@ -115,11 +115,17 @@ REFUSED: tuple[tuple[Any, str], ...] = (
     ({"explode": True}, "unknown operation 'explode'; the operations are drop, keep, rename,"),
     (
         {},
-        "operations[0]: expected one key, the name of an operation, but found 0; the operations are drop, keep",
+        (
+            "operations[0]: expected one key, the name of an operation, but found 0; the"
+            " operations are drop, keep"
+        ),
     ),
     (
         {"drop": ["a"], "keep": ["b"]},
-        "operations[0]: expected one key, the name of an operation, but found 2; make each operation an item",
+        (
+            "operations[0]: expected one key, the name of an operation, but found 2; make each"
+            " operation an item"
+        ),
     ),
     ("merge", "operations[0]: expected an object, found a string ('merge')"),
     ({"drop": []}, "operations[0].drop: is an empty list; list globs such as"),
@@ -190,7 +196,10 @@ REFUSED: tuple[tuple[Any, str], ...] = (
     ({"metadata": {"key": "a"}}, "operations[0].metadata: missing value"),
     (
         {"reshard": {"max-size": "5 GBytes"}},
-        "operations[0].reshard.max-size: expected a size, found a string ('5 GBytes'); write a whole number of bytes",
+        (
+            "operations[0].reshard.max-size: expected a size, found a string ('5 GBytes'); write"
+            " a whole number of bytes"
+        ),
     ),
     ({"reshard": {"max-size": "0GB"}}, "expected a size, found"),
     ({"reshard": {"max-size": "1.5GB"}}, "expected a size, found"),
@@ -593,7 +602,10 @@ BAD_FILES = (
     (
         "a.yaml",
         "a: 2024-01-01",
-        "line 1, column 4: '2024-01-01' is ambiguous: some YAML readers read it as timestamp; put text in quotes",
+        (
+            "line 1, column 4: '2024-01-01' is ambiguous: some YAML readers read it as timestamp;"
+            " put text in quotes"
+        ),
     ),
     ("a.yaml", "a: no", "'no' is ambiguous: some YAML readers read it as bool"),
     ("a.yaml", "on: 1", "'on' is ambiguous: some YAML readers read it as bool"),

@@ -39,7 +39,8 @@ def committed(merge: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
             write_in_place(merge)
     root = merge.before.root
     assert str(raised.value) == (
-        f"{root}: the change is committed but could not be completed: {root}/x: no; correct that, then run: ckpt recover {root}"
+        f"{root}: the change is committed but could not be completed: {root}/x: no; correct"
+        f" that, then run: ckpt recover {root}"
     )
     return merge
 
@@ -65,9 +66,9 @@ def test_recovering_a_missing_path_is_refused(tmp_path: Path) -> None:
 
 def test_a_committed_write_is_completed(committed: Plan, old: Path, tmp_path: Path) -> None:
     line = refusal(errors.WriteInterrupted, lambda: read(str(old)))
-    assert (
-        line
-        == f"{old}: a write to this folder is going on, or was interrupted; finish or undo it: ckpt recover"
+    assert line == (
+        f"{old}: a write to this folder is going on, or was interrupted; finish or undo it:"
+        " ckpt recover"
     )
     assert recover(str(old)) == "finished"
     assert snapshot(old) == snapshot(tmp_path / "ref")

@@ -122,7 +122,10 @@ def test_a_lossy_cast_is_omitted_and_reported_unless_requested(
     plan = api.sanitize(folder, reference=str(NORMAL))
     assert plan.steps == ()
     assert plan.remains == (
-        f"still F32 instead of BF16, because a cast would lose bits (--allow-lossy rounds): 1 tensor, {name}",
+        (
+            "still F32 instead of BF16, because a cast would lose bits (--allow-lossy rounds): 1"
+            f" tensor, {name}"
+        ),
     )
     rounded = api.sanitize(folder, reference=str(NORMAL), allow_lossy=True)
     assert [step.safety for step in rounded.steps] == ["unsafe"]
@@ -150,7 +153,10 @@ def test_a_missing_component_is_reported_and_not_invented(tmp_path: Path) -> Non
         api.sanitize(str(folder))
         .remains[0]
         .startswith(
-            "missing, and cannot be restored: 197 tensors, such as model.vlm_with_expert.vlm.model.vision_model."
+
+                "missing, and cannot be restored: 197 tensors, such as"
+                " model.vlm_with_expert.vlm.model.vision_model."
+
         )
     )
     assert (
@@ -281,8 +287,15 @@ def test_an_unknown_field_is_reported(tmp_path: Path) -> None:
     held = Held()
     held.config = {"flux_capacitor": 1.21}
     assert api.sanitize(str(held.write(tmp_path / "odd"))).remains == (
-        "config.json has fields that stock LeRobot rejects: flux_capacitor; if the model does not need them, remove them: ckpt config WHERE unset /flux_capacitor",
-        "train_config.json (policy) has fields that stock LeRobot rejects: flux_capacitor; if the model does not need them, remove them: ckpt config WHERE unset /policy/flux_capacitor --file train_config.json",
+        (
+            "config.json has fields that stock LeRobot rejects: flux_capacitor; if the model does"
+            " not need them, remove them: ckpt config WHERE unset /flux_capacitor"
+        ),
+        (
+            "train_config.json (policy) has fields that stock LeRobot rejects: flux_capacitor; if"
+            " the model does not need them, remove them: ckpt config WHERE unset"
+            " /policy/flux_capacitor --file train_config.json"
+        ),
     )
 
 
@@ -298,9 +311,9 @@ def test_a_newer_field_whose_value_matters_is_reported(tmp_path: Path) -> None:
     held = Held()
     held.config = {"pretrained_revision": "v2"}
     plan = api.sanitize(str(held.write(tmp_path / "new")), target="lerobot==0.4")
-    assert (
-        plan.remains[0]
-        == "config.json sets pretrained_revision, which lerobot==0.4 does not support, to a value that matters"
+    assert plan.remains[0] == (
+        "config.json sets pretrained_revision, which lerobot==0.4 does not support, to a"
+        " value that matters"
     )
 
 
@@ -347,7 +360,8 @@ def test_a_model_that_is_no_robot_keeps_a_teacher_without_counterpart(tmp_path: 
         "neck.weight",
     }
     assert plan.remains[0] == (
-        "kept under a teacher's prefix, because the student has no counterpart: 1 tensor, teacher.backbone.weight; `ckpt strip WHERE` removes them"
+        "kept under a teacher's prefix, because the student has no counterpart: 1 tensor,"
+        " teacher.backbone.weight; `ckpt strip WHERE` removes them"
     )
 
 

@@ -28,9 +28,9 @@ def test_a_plan_without_a_destination_is_refused(
             errors.EditRefused,
             lambda: api.write(plan, receipt=str(tmp_path / "receipt.json") if receipt else None),
         )
-    assert (
-        line
-        == f"{old}: no destination given for the changed checkpoint; pass output= (a new folder or file) or in_place=True"
+    assert line == (
+        f"{old}: no destination given for the changed checkpoint; pass output= (a new folder"
+        " or file) or in_place=True"
     )
 
 
@@ -39,9 +39,9 @@ def test_a_plan_with_two_destinations_is_refused(plan: Plan, old: Path, tmp_path
         line = refusal(
             errors.EditRefused, lambda: api.write(plan, output=str(tmp_path / "out"), in_place=True)
         )
-    assert (
-        line
-        == f"{old}: two destinations given for the changed checkpoint: {tmp_path}/out and in place; pass either output= or in_place=True, not both"
+    assert line == (
+        f"{old}: two destinations given for the changed checkpoint: {tmp_path}/out and in"
+        " place; pass either output= or in_place=True, not both"
     )
 
 

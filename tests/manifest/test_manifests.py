@@ -372,7 +372,10 @@ def test_a_manifest_that_was_edited_is_told(old: str, new: str, tmp_path: Path) 
     path.write_text(made.replace(old, new, 1))
     with pytest.raises(
         ManifestInvalid,
-        match=r"m.json: /content: does not match the listed tensors: the file was edited or damaged; write it",
+        match=(
+            r"m.json: /content: does not match the listed tensors: the file was edited or"
+            r" damaged; write it"
+        ),
     ):
         manifest_build.read_manifest(str(path))
 
@@ -389,7 +392,10 @@ def test_a_manifest_is_written_over_an_older_one_and_over_nothing_else(tmp_path:
     path.write_text("{}")
     with pytest.raises(
         ManifestInvalid,
-        match=r"m.json: already exists and is not a manifest: missing field 'content'; choose another file",
+        match=(
+            r"m.json: already exists and is not a manifest: missing field 'content'; choose"
+            r" another file"
+        ),
     ):
         api.manifest(str(FIXTURES / "normal"), write=str(path))
     assert path.read_text() == "{}"
@@ -502,7 +508,10 @@ def test_what_cannot_be_hashed_is_told(
 def test_a_name_on_the_hub_is_told_how_to_go_on() -> None:
     with pytest.raises(
         RemoteNotSupported,
-        match=r"hf://me/policy@v1: is a Hub repository, but this command needs local files; download it first: hf download me/policy --rev",
+        match=(
+            r"hf://me/policy@v1: is a Hub repository, but this command needs local files;"
+            r" download it first: hf download me/policy --rev"
+        ),
     ):
         api.manifest("hf://me/policy@v1")
 

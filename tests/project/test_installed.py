@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 FIXTURES = ("normal", "reflow", "reflow-clean", "sharded")
-RECIPE = 'operations:\n  - drop: ["teacher.**"]\n  - cast: {dtype: F64, select: ["model.state_proj.**"]}\n'
+RECIPE = (
+    'operations:\n  - drop: ["teacher.**"]\n  - cast: {dtype: F64, select:'
+    ' ["model.state_proj.**"]}\n'
+)
 
 CASES = {
     "show": (0, "show normal --values"),

@@ -60,9 +60,9 @@ def build(
 def test_a_wheel_without_the_kernel_is_pure_and_otherwise_complete(checkout: Path) -> None:
     compiled, pure = (build(checkout, **environment) for environment in ({}, NO_KERNEL))
     assert (
-        "built without its compiled kernel, so it reads tensor values more slowly: CKPT_NO_KERNEL is set"
-        in pure.stderr
-    )
+        "built without its compiled kernel, so it reads tensor values more slowly:"
+        " CKPT_NO_KERNEL is set"
+    ) in pure.stderr
     assert compiled.stderr == ""
     names = [name.stdout.strip() for name in (compiled, pure)]
     assert names == [

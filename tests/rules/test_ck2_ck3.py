@@ -316,7 +316,10 @@ def test_an_f32_vlm_is_explained_by_load_vlm_weights() -> None:
     (finding,) = of("CK308", FIXTURES / "f32-vlm")
     assert finding.severity is Severity.WARNING
     assert finding.what.startswith(
-        "199 tensors, 9,072 bytes in F32 instead of BF16 (vision tower, connector, lm_head): built with load_vlm_weights=false, but"
+
+            "199 tensors, 9,072 bytes in F32 instead of BF16 (vision tower, connector, lm_head):"
+            " built with load_vlm_weights=false, but"
+
     )
     assert finding.what.endswith("config.json says load_vlm_weights true")
     assert (
@@ -384,9 +387,9 @@ def test_a_lost_name_is_an_error_and_a_tied_name_a_note(tmp_path: Path) -> None:
 def test_an_unknown_expectation_is_a_note(tmp_path: Path) -> None:
     (note,) = of("CK305", changed(tmp_path / "x", config(num_vlm_layers="sixteen")))
     assert note.severity is Severity.NOTE
-    assert (
-        note.what
-        == "the expected tensors are unknown: num_vlm_layers in config.json must be an integer from -1 to 512"
+    assert note.what == (
+        "the expected tensors are unknown: num_vlm_layers in config.json must be an integer"
+        " from -1 to 512"
     )
 
 
@@ -395,9 +398,9 @@ def test_wrapped_names_are_one_finding_and_not_missing_tensors(tmp_path: Path) -
         changed(tmp_path / "x", tensors(lambda policy: make.under("_orig_mod.", policy)))
     )
     assert [finding.code for finding in found] == ["CK302"]
-    assert (
-        found[0].what
-        == "500 tensors, 87,718 bytes with `_orig_mod` in their names, from a wrapped model: a loader does not find them"
+    assert found[0].what == (
+        "500 tensors, 87,718 bytes with `_orig_mod` in their names, from a wrapped model: a"
+        " loader does not find them"
     )
 
 

@@ -170,7 +170,10 @@ def test_missing_and_extra_tensors_are_separate_findings(tmp_path: Path) -> None
     missing, extra = of("CK501", folder, reference=str(NORMAL))
     assert (missing.severity, missing.subject) == (Severity.ERROR, BIAS)
     assert missing.what.startswith(
-        "1 tensor, 16 bytes of the reference missing (projections): stock LeRobot loads the checkpoint and leaves these at random"
+
+            "1 tensor, 16 bytes of the reference missing (projections): stock LeRobot loads the"
+            " checkpoint and leaves these at random"
+
     )
     assert (extra.severity, extra.what, extra.subject) == (
         Severity.WARNING,
@@ -211,9 +214,9 @@ def test_decisive_config_values_are_one_finding_each() -> None:
 
 def test_dtypes_that_differ_are_one_finding_per_pair() -> None:
     (finding,) = of("CK502", FIXTURES / "f32-vlm", reference=str(NORMAL))
-    assert (
-        finding.what
-        == "199 tensors, 9,072 bytes in F32, but BF16 in the reference (vision tower, connector, lm_head)"
+    assert finding.what == (
+        "199 tensors, 9,072 bytes in F32, but BF16 in the reference (vision tower,"
+        " connector, lm_head)"
     )
 
 

@@ -109,7 +109,10 @@ def test_a_single_rule_needs_no_list(tmp_path: Path) -> None:
 
 def test_they_are_listed_and_explained(tmp_path: Path) -> None:
     distribution(tmp_path, "acme_rules:RULES")
-    program = "from ckpt_tools import api; print([rule.code for rule in api.known_rules()][:2], api.explain('acme-policy').page)"
+    program = (
+        "from ckpt_tools import api; print([rule.code for rule in api.known_rules()][:2],"
+        " api.explain('acme-policy').page)"
+    )
     assert python(tmp_path, program).stdout == "['ACME101', 'ACME102'] No policy is ACME's.\n"
 
 
@@ -118,7 +121,10 @@ def test_they_are_listed_and_explained(tmp_path: Path) -> None:
     [
         (
             "nothing_of_the_kind:RULE",
-            "its acme (ckpt_tools.rules) cannot be loaded: ModuleNotFoundError: No module named 'nothing_of_the_kind'",
+            (
+                "its acme (ckpt_tools.rules) cannot be loaded: ModuleNotFoundError: No module"
+                " named 'nothing_of_the_kind'"
+            ),
         ),
         ("acme_rules:ABSENT", "its acme (ckpt_tools.rules) cannot be loaded: AttributeError"),
         (
@@ -199,7 +205,10 @@ def test_plugins_are_not_loaded_before_a_verification(
     tmp_path: Path,
 ) -> None:
     distribution(tmp_path, "acme_rules:RULES")
-    program = "import sys; from ckpt_tools import api; from ckpt_tools.cli.main import main; main(['show', 'fixtures/normal']); print('acme_rules' in sys.modules)"
+    program = (
+        "import sys; from ckpt_tools import api; from ckpt_tools.cli.main import main;"
+        " main(['show', 'fixtures/normal']); print('acme_rules' in sys.modules)"
+    )
     assert python(tmp_path, program).stdout.endswith("False\n")
 
 

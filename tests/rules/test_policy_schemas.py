@@ -198,7 +198,10 @@ def test_10_0_is_an_integer_for_jsonschema_but_not_for_lerobot() -> None:
 
 
 def test_a_verification_imports_no_jsonschema() -> None:
-    code = f"import sys; from ckpt_tools import api; api.verify({str(NORMAL)!r}); print([name for name in ('jsonschema', 'numpy') if name in sys.modules])"
+    code = (
+        f"import sys; from ckpt_tools import api; api.verify({str(NORMAL)!r}); print([name for"
+        " name in ('jsonschema', 'numpy') if name in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )

@@ -498,8 +498,14 @@ def test_a_private_key_is_found_across_lines_and_in_json() -> None:
         "token=get_token_from_v2(1)",
         "-----BEGIN PUBLIC KEY-----\n" + "A1b2" * 20,
         "Trained with wandb.\n\nLeRobot at 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
-        "[wandb](https://wandb.ai/x) see https://github.com/a/b/commit/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
-        "wandb report; model at https://huggingface.co/x/tree/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
+        (
+            "[wandb](https://wandb.ai/x) see"
+            " https://github.com/a/b/commit/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b"
+        ),
+        (
+            "wandb report; model at"
+            " https://huggingface.co/x/tree/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b"
+        ),
         "token: google/paligemma-3b-pt-224",
         "next_token=SmolVLM2-500M-Video-Instruct",
         "sha256 of token: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",

@@ -86,9 +86,9 @@ def test_a_folder_and_a_file_inside_can_be_named(hub: HubServer) -> None:
     assert (alone.root, alone.documents, len(alone.tensors)) == (latest, (), 500)
     line = refusal(errors.PathNotFound, lambda: read(f"{NAME}/checkpoints/000300"))
     assert (
-        f"{NAME}@{commit}/checkpoints/000300: the repository has no such file or folder at this commit; its files: {hub.endpoint}/"
-        in line
-    )
+        f"{NAME}@{commit}/checkpoints/000300: the repository has no such file or folder at"
+        f" this commit; its files: {hub.endpoint}/"
+    ) in line
 
 
 def test_a_branch_with_a_slash_is_named_as_hf_names_it(hub: HubServer) -> None:
@@ -561,7 +561,10 @@ def test_missing_private_and_gated_are_told_apart_as_far_as_the_hub_does(
     )
     gated = refusal(errors.AccessRefused, lambda: read("hf://tester/gated"))
     assert gated.endswith(
-        f"is gated: its owner decides who may read it; request access at {hub.endpoint}/tester/gated"
+
+            "is gated: its owner decides who may read it; request access at"
+            f" {hub.endpoint}/tester/gated"
+
     )
     monkeypatch.delenv("HF_TOKEN")
     assert f"{missing}; to read a private one, log in with `hf auth login`" in refusal(
@@ -592,6 +595,9 @@ def test_what_needs_the_files_says_how_to_get_them(
     hub: HubServer, job: Callable[[str], object]
 ) -> None:
     line = refusal(errors.RemoteNotSupported, lambda: job(f"{NAME}@v1/sub"))
-    get = "download it first: hf download tester/policy --revision v1 --include 'sub*' --local-dir policy"
+    get = (
+        "download it first: hf download tester/policy --revision v1 --include 'sub*'"
+        " --local-dir policy"
+    )
     assert line == f"{NAME}@v1/sub: is a Hub repository, but this command needs local files; {get}"
     assert not hub.requests

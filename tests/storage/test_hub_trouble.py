@@ -130,9 +130,9 @@ def test_a_range_far_into_a_file_is_not_got_by_downloading_what_is_before(hub: H
         with place.open(f"{place.root}/far.bin") as file:
             line = refusal(errors.WrongAnswer, lambda: file.read(10, 4 << 20))
     assert (
-        "ignores ranges: it sends the whole file instead of bytes 4194304-4194313; check HF_ENDPOINT"
-        in line
-    )
+        "ignores ranges: it sends the whole file instead of bytes 4194304-4194313; check"
+        " HF_ENDPOINT"
+    ) in line
 
 
 def test_redirects_lead_on_but_not_round_and_not_astray(hub: HubServer) -> None:

@@ -389,7 +389,10 @@ def test_the_fixture_of_a_reflow_checkpoint_becomes_normal_by_three_edits() -> N
 
 # --- refusals -------------------------------------------------------------------------------------
 
-DOCUMENT = '{"load_vlm_weights": false, "policy": {"device": "cuda", "tags": [1, 2], "none": {}, "no": []}}'
+DOCUMENT = (
+    '{"load_vlm_weights": false, "policy": {"device": "cuda", "tags": [1, 2], "none": {},'
+    ' "no": []}}'
+)
 
 
 @pytest.mark.parametrize(
@@ -397,7 +400,10 @@ DOCUMENT = '{"load_vlm_weights": false, "policy": {"device": "cuda", "tags": [1,
     [
         (
             "policy",
-            "policy: is not a JSON pointer: one starts with /, or is empty for the whole document; write /policy",
+            (
+                "policy: is not a JSON pointer: one starts with /, or is empty for the whole"
+                " document; write /policy"
+            ),
         ),
         ("policy.device", "write /policy/device"),
         (
@@ -413,7 +419,10 @@ DOCUMENT = '{"load_vlm_weights": false, "policy": {"device": "cuda", "tags": [1,
         ("/policy/none/a", 'no key "a" at /policy/none; /policy/none is an empty object'),
         (
             "/policy/tags/2",
-            "/policy/tags is a list of 2, and '2' is not an index of it; its items are /policy/tags/0 to /policy/tags/1; to append, ",
+            (
+                "/policy/tags is a list of 2, and '2' is not an index of it; its items are"
+                " /policy/tags/0 to /policy/tags/1; to append, "
+            ),
         ),
         ("/policy/tags/01", "'01' is not an index of it"),
         ("/policy/tags/-1", "'-1' is not an index of it"),

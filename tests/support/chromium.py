@@ -36,7 +36,10 @@ BINARY = next(
 REQUIRED = os.environ.get("CKPT_BROWSER") == "required"
 needs_chromium = pytest.mark.skipif(
     BINARY is None and not REQUIRED,
-    reason="no chromium on PATH: what a browser shows was not looked at; install one (apt-get install chromium), make browser",
+    reason=(
+        "no chromium on PATH: what a browser shows was not looked at; install one (apt-get"
+        " install chromium), make browser"
+    ),
 )
 
 # Only pages that the tests made are opened, and a container's root may have no sandbox.

@@ -18,7 +18,10 @@ _TAGS = """
     table thead tbody tr th td svg rect
 """
 TAGS = frozenset(_TAGS.split())
-_ATTRIBUTES = "lang charset http-equiv content name id class href role aria-label aria-labelledby aria-hidden tabindex scope width height"
+_ATTRIBUTES = (
+    "lang charset http-equiv content name id class href role aria-label aria-labelledby"
+    " aria-hidden tabindex scope width height"
+)
 ATTRIBUTES = frozenset(_ATTRIBUTES.split())
 HEADINGS = ("h1", "h2", "h3")
 

@@ -204,7 +204,10 @@ def test_types_that_cannot_be_cast_are_refused_by_name(
     old: Dtype, new: Dtype, tmp_path: Path
 ) -> None:
     piece = source(tmp_path / "a", bytes(8), old)
-    words = f"{old} cannot be cast to {new}; these can be cast into each other: F8_E4M3, F8_E5M2, F16, BF16, F32, F64"
+    words = (
+        f"{old} cannot be cast to {new}; these can be cast into each other: F8_E4M3, F8_E5M2,"
+        " F16, BF16, F32, F64"
+    )
     with pytest.raises(EditRefused) as raised:
         loses_nothing(piece, new)
     assert str(raised.value) == words

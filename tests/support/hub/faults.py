@@ -22,7 +22,10 @@ class Fault(Enum):
 
     SHORT_READ = "a truthful Content-Length, half of the body, and a closed connection"
     IGNORES_RANGE = "200 with the whole file to a request for a range"
-    WRONG_LENGTH = "one byte less than there is, with a Content-Length that agrees with what is sent, not with the file or its Content-Range"
+    WRONG_LENGTH = (
+        "one byte less than there is, with a Content-Length that agrees with what is sent, not"
+        " with the file or its Content-Range"
+    )
     WRONG_RANGE = "206 with the right bytes and a Content-Range one byte too far"
     WRONG_BYTES = "the right number of bytes, the one in the middle flipped"
     REDIRECT_LOOP = "a redirect into a circle of redirects"

@@ -58,7 +58,10 @@ class Blob:
 
     @cached_property
     def pointer(self) -> bytes:
-        return f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {self.size}\n".encode()
+        return (
+            f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize"
+            f" {self.size}\n"
+        ).encode()
 
     @cached_property
     def oid(self) -> str:
@@ -193,7 +196,10 @@ class Upload:
         if len(data) != self.size:
             raise Refused(
                 400,
-                f"EntityTooSmall or EntityTooLarge: {len(data)} bytes came, {self.size} were announced",
+                (
+                    f"EntityTooSmall or EntityTooLarge: {len(data)} bytes came, {self.size}"
+                    " were announced"
+                ),
             )
         if hashlib.sha256(data).hexdigest() != self.oid:
             raise Refused(400, f"BadDigest: the sha256 of what came is not {self.oid}")

@@ -240,7 +240,10 @@ def small(data: bytes, path: str, threshold: int) -> bytes:
     if len(data) >= threshold:
         raise Refused(
             400,
-            f"Your push was rejected because it contains files larger than {threshold} bytes: {path}",
+            (
+                f"Your push was rejected because it contains files larger than {threshold}"
+                f" bytes: {path}"
+            ),
         )
     return data
 
