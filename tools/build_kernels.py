@@ -139,10 +139,8 @@ class KernelHook(BuildHookInterface[Any]):
         with suppress(OSError):
             library.unlink()
         self.app.display_warning(
-
-                "ckpt-tools is built without its compiled kernel, so it reads tensor values more"
-                f" slowly: {reason}"
-
+            "ckpt-tools is built without its compiled kernel, so it reads tensor values more"
+            f" slowly: {reason}"
         )
         return False
 

@@ -84,6 +84,7 @@ def verify(  # noqa: PLR0913 - options by keyword
     lenient: bool = False,
     target: str = "",
     settings: AnyPath | Settings | None = None,
+    rules: Iterable[Rule] | None = None,
     progress: Callable[[int], None] = ignore,
     expect: Callable[[int], None] = ignore,
 ) -> Verification:
@@ -93,15 +94,17 @@ def verify(  # noqa: PLR0913 - options by keyword
     is called with the number of bytes, then `progress` with those read. `load` makes the family's
     probe load the policy and act once. `lenient` accepts files that the safetensors library accepts
     although they violate its specification. `settings` are given, or a file to read instead of
-    `ckpt.toml` in the current folder. Raises a CkptError if there is nothing to check, or on I/O
-    errors.
+    `ckpt.toml` in the current folder. `rules` are all but those of the supply chain by default.
+    Raises a CkptError if there is nothing to check, or on I/O errors.
     """
     where, settings = as_text(where), as_text(settings)
     if (values or load) and is_remote(where):
         raise remote_not_supported(where)
+    if rules is None:
+        rules = (rule for rule in known_rules() if not rule.supply_chain)
     found = check(
         where,
-        rules=tuple(rule for rule in known_rules() if not rule.supply_chain),
+        rules=tuple(rules),
         reference=reference,
         spec=spec,
         values=values,

@@ -104,10 +104,8 @@ def main(arguments: list[str] | None = None) -> int:
         silence(sys.stdout)
     except OSError as error:
         complain(
-
-                f"{error.filename or 'the system'}: {(error.strerror or str(error)).lower()};"
-                " check the path and the disk"
-
+            f"{error.filename or 'the system'}: {(error.strerror or str(error)).lower()};"
+            " check the path and the disk"
         )
     except MemoryError:
         complain("not enough memory; close other programs or raise the limit (`ulimit -v`)")

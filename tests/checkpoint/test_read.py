@@ -373,10 +373,8 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(
     name = "config.json" if reads_before == 2 else "model.safetensors"
     line = refusal(checkpoint, errors.ChangedDuringRead)
     assert line.startswith(
-
-            f"{checkpoint}/{name}: became shorter while it was read; another program is writing"
-            " to this checkpoint: "
-
+        f"{checkpoint}/{name}: became shorter while it was read; another program is writing"
+        " to this checkpoint: "
     )
 
 

@@ -143,10 +143,8 @@ def test_what_is_not_repaired_makes_the_exit_code_1(tmp_path: Path) -> None:
 def test_a_plan_is_reviewed_applied_and_refused_when_stale(tmp_path: Path) -> None:
     shutil.copytree(MODEL, tmp_path / "m")
     (tmp_path / "recipe.yaml").write_text(
-
-            "operations:\n  - drop: [lm_head.*]\n  - set: {file: config.json, pointer:"
-            " /vocab_size, value: 64}\n"
-
+        "operations:\n  - drop: [lm_head.*]\n  - set: {file: config.json, pointer:"
+        " /vocab_size, value: 64}\n"
     )
     done = ckpt("plan", tmp_path / "m", tmp_path / "recipe.yaml", "-o", tmp_path / "plan.json")
     assert done.returncode == 1

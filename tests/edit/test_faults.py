@@ -225,10 +225,8 @@ def report(what: str, outcomes: list[Outcome]) -> None:
         for outcome in outcomes
     )
     print(  # noqa: T201 - pytest -rP shows it
-
-            f"{what}: {len(outcomes)} runs:"
-            f" {'; '.join(f'{count} {how}' for how, count in counts.most_common())}"
-
+        f"{what}: {len(outcomes)} runs:"
+        f" {'; '.join(f'{count} {how}' for how, count in counts.most_common())}"
     )
 
 

@@ -153,10 +153,8 @@ def test_a_missing_component_is_reported_and_not_invented(tmp_path: Path) -> Non
         api.sanitize(str(folder))
         .remains[0]
         .startswith(
-
-                "missing, and cannot be restored: 197 tensors, such as"
-                " model.vlm_with_expert.vlm.model.vision_model."
-
+            "missing, and cannot be restored: 197 tensors, such as"
+            " model.vlm_with_expert.vlm.model.vision_model."
         )
     )
     assert (

@@ -316,10 +316,8 @@ def test_an_f32_vlm_is_explained_by_load_vlm_weights() -> None:
     (finding,) = of("CK308", FIXTURES / "f32-vlm")
     assert finding.severity is Severity.WARNING
     assert finding.what.startswith(
-
-            "199 tensors, 9,072 bytes in F32 instead of BF16 (vision tower, connector, lm_head):"
-            " built with load_vlm_weights=false, but"
-
+        "199 tensors, 9,072 bytes in F32 instead of BF16 (vision tower, connector, lm_head):"
+        " built with load_vlm_weights=false, but"
     )
     assert finding.what.endswith("config.json says load_vlm_weights true")
     assert (

@@ -170,10 +170,8 @@ def test_missing_and_extra_tensors_are_separate_findings(tmp_path: Path) -> None
     missing, extra = of("CK501", folder, reference=str(NORMAL))
     assert (missing.severity, missing.subject) == (Severity.ERROR, BIAS)
     assert missing.what.startswith(
-
-            "1 tensor, 16 bytes of the reference missing (projections): stock LeRobot loads the"
-            " checkpoint and leaves these at random"
-
+        "1 tensor, 16 bytes of the reference missing (projections): stock LeRobot loads the"
+        " checkpoint and leaves these at random"
     )
     assert (extra.severity, extra.what, extra.subject) == (
         Severity.WARNING,

@@ -561,10 +561,8 @@ def test_missing_private_and_gated_are_told_apart_as_far_as_the_hub_does(
     )
     gated = refusal(errors.AccessRefused, lambda: read("hf://tester/gated"))
     assert gated.endswith(
-
-            "is gated: its owner decides who may read it; request access at"
-            f" {hub.endpoint}/tester/gated"
-
+        "is gated: its owner decides who may read it; request access at"
+        f" {hub.endpoint}/tester/gated"
     )
     monkeypatch.delenv("HF_TOKEN")
     assert f"{missing}; to read a private one, log in with `hf auth login`" in refusal(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ckpt_tools import api
 from ckpt_tools.api import _upload
 from ckpt_tools.errors import CkptError, WrittenWrong
 from ckpt_tools.upload import hf_cli, snapshot
@@ -240,7 +241,7 @@ def test_a_file_that_changes_after_the_gate_is_never_sent(
     out: Path, monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[Path], None]
 ) -> None:
     sent: list[str] = []
-    gate = _upload.gate
+    gate = api.gate
 
     def gate_then_change(where: str, **options: object) -> object:
         verdict = gate(where, **options)  # type: ignore[arg-type]  # passed on
@@ -283,7 +284,7 @@ def test_the_copy_is_private_read_only_and_checked(
 ) -> None:
     seen: list[tuple[int, set[int]]] = []
     gated: list[str] = []
-    gate = _upload.gate
+    gate = api.gate
 
     def note(where: str, **options: object) -> object:
         gated.append(where)
