@@ -13,7 +13,7 @@ def ignore(_: int) -> None:
 
 
 class Progress(NamedTuple):
-    """Two callbacks: `expect` gets the total first, `advance` the bytes done since its last call."""
+    """Two callbacks: `expect` gets the total first, `advance` the bytes since its last call."""
 
     advance: Callable[[int], None] = ignore
     expect: Callable[[int], None] = ignore

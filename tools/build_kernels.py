@@ -36,7 +36,7 @@ FLAGS = (
 )
 
 NO_KERNEL = "CKPT_NO_KERNEL"
-"""The environment variable that turns compilation off; the compiler is then not installed either."""
+"""The environment variable that turns compilation off; then the compiler is not installed."""
 
 COMPILER = "ziglang>=0.17,<0.18"
 
@@ -99,9 +99,10 @@ def tag() -> str:
 
 
 class KernelHook(BuildHookInterface[Any]):
-    """Adds the library to the wheel, or to the checkout in an editable install; no other build writes to the checkout.
+    """Adds the library to the wheel, or to the checkout in an editable install.
 
-    The library is an accelerator only. If it cannot be compiled, the build warns and makes a pure Python wheel.
+    No other build writes to the checkout. The library is an accelerator only. If it cannot be
+    compiled, the build warns and makes a pure Python wheel.
     """
 
     _folder: tempfile.TemporaryDirectory[str] | None = None

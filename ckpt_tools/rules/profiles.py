@@ -44,7 +44,8 @@ _TOKENIZERS = (
     "*.jinja",
 )  # fmt: skip
 _LEGAL = re.compile(
-    r"(?:licen[cs]e|notice|citation|copying|authors)(?:[\w-]|\.\d)*(?:\.(?:md|txt|cff|bib|html|rst))?",
+    r"(?:licen[cs]e|notice|citation|copying|authors)(?:[\w-]|\.\d)*"
+    r"(?:\.(?:md|txt|cff|bib|html|rst))?",
     re.IGNORECASE | re.ASCII,
 )
 """Texts that every profile allows: LICENSE, LICENSE-MIT, CITATION.cff, but not LICENSE.onnx."""

@@ -46,13 +46,17 @@ def entry(
 def two(first: str, second: str, payload: int = 4) -> bytes:
     """Return a file with two U8 tensors of two bytes, at these offsets."""
     return as_file(
-        f'{{"a":{{"dtype":"U8","shape":[2],"data_offsets":{first}}},"b":{{"dtype":"U8","shape":[2],"data_offsets":{second}}}}}',
+        f'{{"a":{{"dtype":"U8","shape":[2],"data_offsets":{first}}},'
+        f'"b":{{"dtype":"U8","shape":[2],"data_offsets":{second}}}}}',
         payload,
     )
 
 
 class Case(NamedTuple):
-    """A file, the error it raises, the tensor (or other part) that the message names, and words that say what is wrong."""
+    """A file, the error it raises, and what its message must have.
+
+    The message names the tensor (or other part), and has words that say what is wrong.
+    """
 
     error: type[errors.FormatError]
     data: bytes

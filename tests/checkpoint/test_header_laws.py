@@ -282,7 +282,7 @@ def splice(draw: st.DrawFn, text: bytes) -> bytes:
 
 
 def repeat_span(draw: st.DrawFn, text: bytes) -> bytes:
-    """Return `text` with a run of its tokens standing twice, with a comma between them or without."""
+    """Return `text` with a run of its tokens repeated, with a comma between the two or without."""
     spans = token_spans(text)
     first, last = sorted(
         (draw(st.integers(0, len(spans) - 1)), draw(st.integers(0, len(spans) - 1)))

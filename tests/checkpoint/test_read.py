@@ -27,7 +27,8 @@ INDEX = "model.safetensors.index.json"
 def tensors(*names: str, width: int = 2, extra: str = "") -> bytes:
     """Return a safetensors file that holds U8 tensors of these names, `width` bytes each."""
     entries = [
-        f'{json.dumps(name)}:{{"dtype":"U8","shape":[{width}],"data_offsets":[{at * width},{(at + 1) * width}]}}'
+        f'{json.dumps(name)}:{{"dtype":"U8","shape":[{width}],'
+        f'"data_offsets":[{at * width},{(at + 1) * width}]}}'
         for at, name in enumerate(names)
     ]
     text = ("{" + ",".join([*entries, *filter(None, [extra])]) + "}").encode()
@@ -60,7 +61,7 @@ def write_index(folder: Path, **weight_map: str) -> None:
 
 
 def refusal(where: Path, error: type[errors.CkptError], *, lenient: bool = False) -> str:
-    """Return the one line that refuses `where`, whose error must be exactly `error` and name a file."""
+    """Return the one line that refuses `where`; it must be of exactly `error`, and name a file."""
     with pytest.raises(errors.CkptError) as raised:
         read(str(where), lenient=lenient)
     assert type(raised.value) is error, str(raised.value)

@@ -50,7 +50,7 @@ class Outcome(NamedTuple):
 
 
 def ckpt(*arguments: str | bytes | os.PathLike[str]) -> Outcome:
-    """Return what `ckpt` does with `arguments`, in a process of its own that has nothing to read from standard input."""
+    """Return what `ckpt` does with `arguments`, in a process with an empty standard input."""
     return all_of(arguments)[0]
 
 

@@ -53,14 +53,30 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     ("arguments", "suffix", "expected"),
     [
         (["strip", "{}", "lm_head.**"], "stripped", lambda before: before - {"lm_head.weight"}),
-        (["extract", "{}", "lm_head.*", "model.norm.*"], "extract", lambda _: {"lm_head.weight", "model.norm.weight"}),
-        (["extract", "{}", "model.**", "--strip-prefix", "model."], "extract", lambda before: {name[6:] for name in before if name[:6] == "model."}),
-        (["rename", "{}", "model.**", "policy.**"], "renamed", lambda before: {name.replace("model.", "policy.", 1) for name in before}),
-        (["rename", "{}", "--regex", r"(.*)layers(.*)", r"\1blocks\2"], "renamed", lambda before: {name.replace("layers", "blocks") for name in before}),
+        (
+            ["extract", "{}", "lm_head.*", "model.norm.*"],
+            "extract",
+            lambda _: {"lm_head.weight", "model.norm.weight"},
+        ),
+        (
+            ["extract", "{}", "model.**", "--strip-prefix", "model."],
+            "extract",
+            lambda before: {name[6:] for name in before if name[:6] == "model."},
+        ),
+        (
+            ["rename", "{}", "model.**", "policy.**"],
+            "renamed",
+            lambda before: {name.replace("model.", "policy.", 1) for name in before},
+        ),
+        (
+            ["rename", "{}", "--regex", r"(.*)layers(.*)", r"\1blocks\2"],
+            "renamed",
+            lambda before: {name.replace("layers", "blocks") for name in before},
+        ),
         (["cast", "{}", "f32"], "f32", lambda before: before),
         (["merge", "{}"], "merged", lambda before: before),
     ],
-)  # fmt: skip
+)
 def test_a_command_writes_a_new_folder_beside_the_old_and_leaves_that_alone(
     arguments: list[str], suffix: str, expected: object, tmp_path: Path
 ) -> None:
@@ -291,57 +307,84 @@ def test_a_receipt_has_the_sha256_of_everything(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "a rename onto one name": (["rename", "{m}", "model.**", "x"], ("model.embed_tokens.weight and"
-        " model.layers.0.input_layernorm.weight"
-        " would both"
-        " be x")),
-    "a broken expression": (["rename", "{m}", "--regex", "(", "x"], "missing ), unterminated subpattern"),
-    "a wildcard too many": (["rename", "{m}", "model.*", "*.*"], ("'*.*' has 2 wildcards, but"
-        " 'model.*' has"
-        " only 1")),
-    "dropping everything": (["strip", "{m}", "**"], ("drop ** would remove every tensor; check"
-        " the globs")),
+    "a rename onto one name": (
+        ["rename", "{m}", "model.**", "x"],
+        "model.embed_tokens.weight and model.layers.0.input_layernorm.weight would both be x",
+    ),
+    "a broken expression": (
+        ["rename", "{m}", "--regex", "(", "x"],
+        "missing ), unterminated subpattern",
+    ),
+    "a wildcard too many": (
+        ["rename", "{m}", "model.*", "*.*"],
+        "'*.*' has 2 wildcards, but 'model.*' has only 1",
+    ),
+    "dropping everything": (
+        ["strip", "{m}", "**"],
+        "drop ** would remove every tensor; check the globs",
+    ),
     "a lossy cast": (["cast", "{m}", "BF16"], "would lose bits, such as"),
-    "a size that is none": (["reshard", "{m}", "--max-size", "lots"], ("invalid --max-size 'lots';"
-        " write 5GB")),
-    "an output inside the input": (["strip", "{m}", "lm_head.*", "-o", "{m}/out"], ("overlaps with the checkpoint that"
-        " is read")),
-    "an output that is there": (["strip", "{m}", "lm_head.*", "-o", "{t}"], ("already exists; choose"
-        " another --output")),
-    "two places": (["strip", "{m}", "lm_head.*", "-o", "{t}/x", "--in-place"], ("--output and --in-place exclude"
-        " each other")),
-    "a reference of another kind": (["sanitize", "{m}", "--reference", str(NORMAL)], ("the reference is a smolvla model,"
-        " but the"
-        " checkpoint is"
-        " a generic"
-        " model; give"
-        " a reference")),
-    "an unknown target": (["sanitize", "{m}", "--target", "torch"], ("unknown target 'torch'; use one of"
-        " lerobot, fork")),
-    "a recipe that is not there": (["plan", "{m}", "{t}/none.yaml"], ("none.yaml: no such file"
-        " or directory")),
-    "a recipe that is none": (["plan", "{m}", "{m}/README.md"], ("not a recipe: its name does not"
-        " end in"
-        " .json, .yaml"
-        " or .yml;"
-        " rename it")),
-    "a plan that is none": (["apply", "{m}/config.json"], ("not a plan: 'checkpoint' is missing or"
-        " invalid; make"
-        " one with"
-        " `ckpt plan")),
-    "a receipt without a folder": (["strip", "{m}", "lm_head.*", "--in-place", "--receipt", "{t}/no/r.json"], ("its folder does not exist or is"
-        " not writable")),
-    "no backup of nothing": (["strip", "{m}", "lm_head.*", "--no-backup"], ("--no-backup has no effect"
-        " without --in-place")),
-    "an output without a name": (["strip", "{m}", "lm_head.*", "-o", ""], ("invalid path ''; give another path"
-        " with --output")),
-    "a file for a folder": (["strip", "{m}", "lm_head.*", "-o", "{t}/x.safetensors"], ("--output is a file name, but the"
-        " result is"
-        " a folder")),
-    "the whole config": (["config", "{m}", "set", "", "true"], ("an empty pointer means the"
-        " whole file")),
-    "a receipt that is there": (["strip", "{m}", "lm_head.*", "-o", "{t}/x", "--receipt", "{m}/config.json"], "config.json: already exists"),
-}  # fmt: skip
+    "a size that is none": (
+        ["reshard", "{m}", "--max-size", "lots"],
+        "invalid --max-size 'lots'; write 5GB",
+    ),
+    "an output inside the input": (
+        ["strip", "{m}", "lm_head.*", "-o", "{m}/out"],
+        "overlaps with the checkpoint that is read",
+    ),
+    "an output that is there": (
+        ["strip", "{m}", "lm_head.*", "-o", "{t}"],
+        "already exists; choose another --output",
+    ),
+    "two places": (
+        ["strip", "{m}", "lm_head.*", "-o", "{t}/x", "--in-place"],
+        "--output and --in-place exclude each other",
+    ),
+    "a reference of another kind": (
+        ["sanitize", "{m}", "--reference", str(NORMAL)],
+        "the reference is a smolvla model, but the checkpoint is a generic model; give a reference",
+    ),
+    "an unknown target": (
+        ["sanitize", "{m}", "--target", "torch"],
+        "unknown target 'torch'; use one of lerobot, fork",
+    ),
+    "a recipe that is not there": (
+        ["plan", "{m}", "{t}/none.yaml"],
+        "none.yaml: no such file or directory",
+    ),
+    "a recipe that is none": (
+        ["plan", "{m}", "{m}/README.md"],
+        "not a recipe: its name does not end in .json, .yaml or .yml; rename it",
+    ),
+    "a plan that is none": (
+        ["apply", "{m}/config.json"],
+        "not a plan: 'checkpoint' is missing or invalid; make one with `ckpt plan",
+    ),
+    "a receipt without a folder": (
+        ["strip", "{m}", "lm_head.*", "--in-place", "--receipt", "{t}/no/r.json"],
+        "its folder does not exist or is not writable",
+    ),
+    "no backup of nothing": (
+        ["strip", "{m}", "lm_head.*", "--no-backup"],
+        "--no-backup has no effect without --in-place",
+    ),
+    "an output without a name": (
+        ["strip", "{m}", "lm_head.*", "-o", ""],
+        "invalid path ''; give another path with --output",
+    ),
+    "a file for a folder": (
+        ["strip", "{m}", "lm_head.*", "-o", "{t}/x.safetensors"],
+        "--output is a file name, but the result is a folder",
+    ),
+    "the whole config": (
+        ["config", "{m}", "set", "", "true"],
+        "an empty pointer means the whole file",
+    ),
+    "a receipt that is there": (
+        ["strip", "{m}", "lm_head.*", "-o", "{t}/x", "--receipt", "{m}/config.json"],
+        "config.json: already exists",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)

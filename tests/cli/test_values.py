@@ -48,7 +48,10 @@ def ckpt(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def changed(folder: Path, *names: str, old: Path = NORMAL) -> Path:
-    """Return a copy of a checkpoint in which the first number of these tensors has another last bit, or is NaN for a name that ends in `=nan`."""
+    """Return a copy of a checkpoint with another first number in each of these tensors.
+
+    Its last bit is another; for a name that ends in `=nan`, the number is NaN.
+    """
     shutil.copytree(old, folder)
     held = make.policy("normal")
     for spelled in names:

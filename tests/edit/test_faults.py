@@ -254,7 +254,8 @@ def test_torture_recovery_is_killed_at_every_call_after_every_kill(maker: str, f
 # --- strace: real calls, of a real process, on a real file system ---------------------------------
 
 _CHANGING = (
-    "openat,creat,write,pwrite64,copy_file_range,sendfile,fsync,fdatasync,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,"
+    "openat,creat,write,pwrite64,copy_file_range,sendfile,fsync,fdatasync,"
+    "rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,"
     "mkdir,mkdirat,rmdir,chmod,fchmod,fchmodat,fchown"
 )
 _ASKING = "pread64,preadv,newfstatat,statfs,getdents64,readlink"

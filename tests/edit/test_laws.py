@@ -242,7 +242,11 @@ class Surgery(RuleBasedStateMachine):
         self.folder = out
 
     def hold_the_laws(self, before: Checkpoint, out: Path, after: Checkpoint) -> None:
-        """What was read is what was planned, and tensors of the same name, dtype and shape have the same bits, unless they were taken from elsewhere."""
+        """What was read is what was planned.
+
+        Tensors of the same name, dtype and shape have the same bits, unless they were taken from
+        elsewhere.
+        """
         found = api.read(str(out))
         assert found._replace(where="", root="") == after
         old, new = payloads(before), payloads(found)

@@ -274,9 +274,9 @@ def test_every_operation_has_an_accepted_example() -> None:
 
 
 FIELDS: dict[str, Any] = {
-    "select": ("a",), "match": "a", "to": "b", "regex": False, "if_free": False, "dtype": Dtype.BF16,
-    "lossy": False, "skip": False, "source": "a", "file": "a", "pointer": "/a", "value": "a",
-    "key": "a", "max_size": 1, "path": "a",
+    "select": ("a",), "match": "a", "to": "b", "regex": False, "if_free": False,
+    "dtype": Dtype.BF16, "lossy": False, "skip": False, "source": "a", "file": "a",
+    "pointer": "/a", "value": "a", "key": "a", "max_size": 1, "path": "a",
 }  # fmt: skip
 
 
@@ -400,7 +400,10 @@ def with_item(value: dict[str, Any], key: str, item: Any) -> dict[str, Any]:
 
 
 def mutations(value: Any) -> st.SearchStrategy[Any]:
-    """Return a strategy of values that are `value` but for one place, where something else stands or something is left out."""
+    """Return a strategy of values that differ from `value` in one place.
+
+    There, another value stands, or something is left out.
+    """
     odd = st.sampled_from(
         (
             None,

@@ -36,7 +36,7 @@ def dirty(folder: Path, *ways: str) -> Path:
 
 
 def clean(folder: Path, out: Path, **options: object) -> Path:
-    """Sanitize `folder` into `out`, and hold that it is as planned and that nothing is left to do."""
+    """Sanitize `folder` into `out`; check that it is as planned and that nothing is left to do."""
     plan = api.sanitize(str(folder), **options)  # type: ignore[arg-type]  # options by name
     assert plan.remains == ()
     api.write(plan, str(out))

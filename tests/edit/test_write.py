@@ -1,4 +1,4 @@
-"""`api.write` requires exactly one destination, and replaces a checkpoint only with `in_place=True`."""
+"""`api.write` requires exactly one destination, and replaces a checkpoint only if `in_place`."""
 
 from __future__ import annotations
 

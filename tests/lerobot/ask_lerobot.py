@@ -1,4 +1,4 @@
-"""Ask stock LeRobot what the tests need to know, in one process, since importing it is what takes the time.
+"""Ask stock LeRobot what the tests need to know, in one process, since importing it is slow.
 
     python ask_lerobot.py WORKSHOP
 

@@ -301,9 +301,12 @@ def make_original(workshop: Path) -> Path:
     factory = importlib.import_module("lerobot.policies.factory")
     feature, kinds = types.PolicyFeature, types.FeatureType
     settings = configuration.SmolVLAConfig(
-        vlm_model_name=str(workshop / "vlm"), load_vlm_weights=True, num_vlm_layers=2, chunk_size=10, n_action_steps=10, num_steps=2, max_action_dim=8,
-        max_state_dim=8, resize_imgs_with_padding=(32, 32), device="cpu", push_to_hub=False,
-        input_features={CAMERA: feature(kinds.VISUAL, (3, 64, 64)), STATE: feature(kinds.STATE, (DIMS,))},
+        vlm_model_name=str(workshop / "vlm"), load_vlm_weights=True, num_vlm_layers=2,
+        chunk_size=10, n_action_steps=10, num_steps=2, max_action_dim=8, max_state_dim=8,
+        resize_imgs_with_padding=(32, 32), device="cpu", push_to_hub=False,
+        input_features={
+            CAMERA: feature(kinds.VISUAL, (3, 64, 64)), STATE: feature(kinds.STATE, (DIMS,)),
+        },
         output_features={"action": feature(kinds.ACTION, (DIMS,))},
     )  # fmt: skip
     torch.manual_seed(1)

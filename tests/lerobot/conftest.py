@@ -79,7 +79,10 @@ def answers(workshop: Path, offline: dict[str, str]) -> Answers:
 
 @pytest.fixture(scope="session")
 def stock_run(workshop: Path, offline: dict[str, str], answers: Answers) -> Run:
-    """Return what `lerobot-train --policy.type=smolvla` leaves after two steps, with a checkpoint at each."""
+    """Return what `lerobot-train --policy.type=smolvla` leaves after two steps.
+
+    It saves a checkpoint at each.
+    """
     assert answers["dataset"] == str(workshop / "dataset")
     folder = workshop / "run"
     policy = {

@@ -45,7 +45,10 @@ def ckpt(hub: HubServer, here: Path, *arguments: str | Path) -> subprocess.Compl
 
 
 def compared(hub: HubServer, here: Path, repository: str = REPO) -> dict[str, object]:
-    """Return the JSON of a comparison, once it has been seen that it follows its schema and that the exit code says the same."""
+    """Return the JSON of a comparison.
+
+    Checks that it follows its schema and that the exit code agrees with it.
+    """
     done = ckpt(hub, here, here, "--remote", repository, "--format", "json")
     assert done.stderr == ""
     document: dict[str, object] = json.loads(done.stdout)

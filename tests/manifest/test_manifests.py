@@ -251,7 +251,8 @@ def test_files_are_what_their_digests_say() -> None:
 
 GOOD: dict[str, Any] = {
     "version": 1, "content": "0" * 64, "written_from": "x", "whole": True,
-    "files": {"a/b": {"size": 1, "blake3": "0" * 64}}, "tensors": {"a/b": {"dtype": "F32", "shape": [1], "blake3": "0" * 64}},
+    "files": {"a/b": {"size": 1, "blake3": "0" * 64}},
+    "tensors": {"a/b": {"dtype": "F32", "shape": [1], "blake3": "0" * 64}},
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Builds the wheel of this checkout and installs it in fresh environments with the versions of a lock."""
+"""Builds the wheel of this checkout and installs it in fresh environments with locked versions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ def built(out: Path, **environment: str) -> Path:
 
 
 def create(folder: Path, version: str, lock: str, wheel: Path) -> Environment:
-    """Create an environment with the packages of a lock and the wheel. Skips the test if this Python is not installed."""
+    """Create an environment with the packages of a lock and the wheel.
+
+    Skips the test if this Python is not installed.
+    """
     python = folder / "bin" / "python"
     uv("venv", "--python", interpreter(version), folder)
     uv(

@@ -35,7 +35,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 def run(command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user in the activated environment would, standard error with the output."""
+    """Run a command as in the activated environment, standard error with the output."""
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     }

@@ -1,6 +1,7 @@
-"""Runs every command from the wheel, installed in fresh environments with the newest and the lowest allowed dependencies and without LeRobot.
+"""Runs every command from the wheel, installed in fresh environments.
 
-A command must behave as it does in the development environment: same exit code, same output, same files.
+They have the newest or the lowest allowed dependencies, and no LeRobot. A command must behave as it
+does in the development environment: same exit code, same output, same files.
 A new command needs a case in `CASES`.
 """
 
@@ -67,7 +68,10 @@ CASES = {
     "apply": (0, "plan reflow recipe.yaml -o plan.json; apply plan.json -o out"),
     "recover": (0, "recover normal"),
 }
-"""Exit code and arguments by command, for a folder with fixtures and a recipe. Commands before a ; prepare the last one."""
+"""Exit code and arguments by command, for a folder with fixtures and a recipe.
+
+Commands before a ; prepare the last one.
+"""
 
 HUB_CASES = {
     "show": (0, f"show hf://{REPO}@main"),

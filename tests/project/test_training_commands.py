@@ -1,4 +1,7 @@
-"""The training commands of the documents and of the example script, held against what stock LeRobot wants of them. Nothing is trained."""
+"""The training commands of the documents and of the example script follow stock LeRobot's rules.
+
+Nothing is trained.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ def test_commands_are_found_where_they_are_documented() -> None:
 
 @pytest.mark.parametrize(("document", "command"), commands())
 def test_a_documented_training_says_whether_it_publishes(document: str, command: str) -> None:
-    """LeRobot's policies are pushed unless told otherwise, and it refuses to start without a repository to push to."""
+    """LeRobot pushes a policy by default, and does not start without a repository to push to."""
     assert "--policy.push_to_hub=false" in command or "--policy.repo_id=" in command, document
 
 

@@ -87,17 +87,58 @@ ROWS = (
     *(tensors(with_new("mask_token", shape, 0.0)) for shape in ((1, 768), (1, 1, 9), (9, 1))),
 )
 CASES = [
-    Case("CK401", tensors(with_value(HEAD, float("nan"), where=3)), (tensors(with_value(HEAD, 3.0e4)), untouched), options=VALUES),
-    Case("CK401", tensors(with_value(PROJECTION, float("-nan"), where=1)), (untouched,), options=VALUES),
-    Case("CK402", tensors(with_value(HEAD, float("-inf"))), (tensors(with_value(HEAD, -9.0e4)), untouched), options=VALUES),
-    Case("CK402", tensors(with_value(PROJECTION, float("inf"), where=2)), (untouched,), options=VALUES),
-    Case("CK403", tensors(full(PROJECTION, 0.0)), (tensors(full(BIAS, 0.0)), tensors(with_value(PROJECTION, 0.0))), options=VALUES),
-    Case("CK404", tensors(full(HEAD, 0.5)), (tensors(full(BIAS, 0.5)), tensors(with_value(HEAD, 0.5))), options=VALUES),
+    Case(
+        "CK401",
+        tensors(with_value(HEAD, float("nan"), where=3)),
+        (tensors(with_value(HEAD, 3.0e4)), untouched),
+        options=VALUES,
+    ),
+    Case(
+        "CK401",
+        tensors(with_value(PROJECTION, float("-nan"), where=1)),
+        (untouched,),
+        options=VALUES,
+    ),
+    Case(
+        "CK402",
+        tensors(with_value(HEAD, float("-inf"))),
+        (tensors(with_value(HEAD, -9.0e4)), untouched),
+        options=VALUES,
+    ),
+    Case(
+        "CK402",
+        tensors(with_value(PROJECTION, float("inf"), where=2)),
+        (untouched,),
+        options=VALUES,
+    ),
+    Case(
+        "CK403",
+        tensors(full(PROJECTION, 0.0)),
+        (tensors(full(BIAS, 0.0)), tensors(with_value(PROJECTION, 0.0))),
+        options=VALUES,
+    ),
+    Case(
+        "CK404",
+        tensors(full(HEAD, 0.5)),
+        (tensors(full(BIAS, 0.5)), tensors(with_value(HEAD, 0.5))),
+        options=VALUES,
+    ),
     Case("CK403", tensors(with_new("extra", (1, 2, 2), 0.0)), ROWS, frozenset({"CK306"}), VALUES),
-    Case("CK404", tensors(with_new("extra", (1, 2, 2), 1.0)), (*ROWS, tensors(with_new("cls_token", (1, 1, 9), 1.0))), frozenset({"CK306"}), VALUES),
+    Case(
+        "CK404",
+        tensors(with_new("extra", (1, 2, 2), 1.0)),
+        (*ROWS, tensors(with_new("cls_token", (1, 1, 9), 1.0))),
+        frozenset({"CK306"}),
+        VALUES,
+    ),
     Case("CK405", tensors(ones), (tensors(all_but_one), untouched), options=VALUES),
-    Case("CK406", tensors(with_value(HEAD, -2.0e5)), (tensors(with_value(HEAD, 9.9e4)), untouched), options=VALUES),
-]  # fmt: skip
+    Case(
+        "CK406",
+        tensors(with_value(HEAD, -2.0e5)),
+        (tensors(with_value(HEAD, 9.9e4)), untouched),
+        options=VALUES,
+    ),
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.code)

@@ -27,12 +27,19 @@ RULES = """
     def check(subject):
         yield Violation(f"is a {subject.family.name}", "config.json", "/type", "tell ACME")
 
-    RULE = Rule("ACME101", "acme-policy", Severity.WARNING, frozenset({Need.HEADERS}), check, "No policy is ACME's.")
+    HEADERS = frozenset({Need.HEADERS})
+    RULE = Rule("ACME101", "acme-policy", Severity.WARNING, HEADERS, check, "No policy is ACME's.")
     RULES = [RULE, RULE._replace(code="ACME102", name="acme-other", check=lambda subject: ())]
     OWN = RULE._replace(code="CK301")
     NAMESAKE = RULE._replace(code="ACME103", name="teacher-weights")
-    CRASHES = RULE._replace(code="ACME104", name="acme-crash", check=lambda subject: subject.nothing)
-    YIELDS = RULE._replace(code="ACME105", name="acme-yields", check=lambda subject: [("a", "b", "c", "d", "e", "f", "g")])
+    CRASHES = RULE._replace(
+        code="ACME104", name="acme-crash", check=lambda subject: subject.nothing
+    )
+    YIELDS = RULE._replace(
+        code="ACME105",
+        name="acme-yields",
+        check=lambda subject: [("a", "b", "c", "d", "e", "f", "g")],
+    )
     NUMBER = 7
 """
 FAMILY = """
@@ -82,7 +89,8 @@ VERIFY = """
 import json, sys
 from ckpt_tools import api
 found = api.verify(sys.argv[1])
-print(json.dumps({"family": found.family, "asked": found.checked, "findings": [finding for finding in found.findings if finding.code.startswith("ACME")]}))
+findings = [finding for finding in found.findings if finding.code.startswith("ACME")]
+print(json.dumps({"family": found.family, "asked": found.checked, "findings": findings}))
 """
 
 

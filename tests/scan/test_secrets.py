@@ -1,7 +1,7 @@
 """Secrets are found wherever they are and however they are spelled.
 
-What is printed of them could not be used. The secrets are drawn by a seeded generator: Hypothesis shrinks to AAAA, which stands for a secret
-and is none.
+What is printed of them could not be used. The secrets are drawn by a seeded generator: Hypothesis
+shrinks to AAAA, which stands for a secret and is none.
 """
 
 from __future__ import annotations

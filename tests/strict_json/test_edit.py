@@ -1,10 +1,16 @@
-"""Laws of editing JSON text, on documents as json.dumps writes them in several styles, and on documents with any blanks and spellings.
+"""Laws of editing JSON text.
 
-set        the parsed result is the parsed document with the value set untouched  the text of every
-other value, and all text before and after the place, is as it was inverse    a new key or item set
-and removed again leaves the same bytes; a key renamed and renamed back too dumps      a document
-that json.dumps wrote is, edited, what json.dumps would have written of the edited document refused
-a pointer that leads nowhere is refused with the nearest place, the likely key and the next step
+They are tried on documents as json.dumps writes them in several styles, and on documents with any
+blanks and spellings.
+
+set        the parsed result is the parsed document with the value set
+untouched  the text of every other value, and all text before and after the place, is as it was
+inverse    a new key or item set and removed again leaves the same bytes; a key renamed and renamed
+           back too
+dumps      a document that json.dumps wrote is, edited, what json.dumps would have written of the
+           edited document
+refused    a pointer that leads nowhere is refused with the nearest place, the likely key and the
+           next step
 """
 
 from __future__ import annotations
@@ -90,7 +96,10 @@ def evident(value: Any) -> dict[str, Any]:
 
 @st.composite
 def spelled(draw: st.DrawFn, value: Any) -> str:
-    """Draw a spelling of `value` with blanks where JSON lets them stand, but no line break in what is empty."""
+    """Draw a spelling of `value` with blanks where JSON allows them.
+
+    There is no line break in an empty object or array.
+    """
     if isinstance(value, dict | list) and not value:
         return (
             draw(st.sampled_from(("{}", "{ }")))
@@ -99,7 +108,8 @@ def spelled(draw: st.DrawFn, value: Any) -> str:
         )
     if isinstance(value, dict):
         parts = [
-            f"{draw(blanks)}{json.dumps(key)}{draw(blanks)}:{draw(blanks)}{draw(spelled(item))}{draw(blanks)}"
+            f"{draw(blanks)}{json.dumps(key)}{draw(blanks)}:"
+            f"{draw(blanks)}{draw(spelled(item))}{draw(blanks)}"
             for key, item in value.items()
         ]
         return "{" + ",".join(parts) + "}"

@@ -22,13 +22,20 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
 
 JUDGES = {
-    Dtype.F4: ml_dtypes.float4_e2m1fn, Dtype.F6_E2M3: ml_dtypes.float6_e2m3fn, Dtype.F6_E3M2: ml_dtypes.float6_e3m2fn,
-    Dtype.F8_E5M2: ml_dtypes.float8_e5m2, Dtype.F8_E4M3: ml_dtypes.float8_e4m3fn, Dtype.F8_E8M0: ml_dtypes.float8_e8m0fnu,
-    Dtype.F8_E4M3FNUZ: ml_dtypes.float8_e4m3fnuz, Dtype.F8_E5M2FNUZ: ml_dtypes.float8_e5m2fnuz, Dtype.BF16: ml_dtypes.bfloat16,
-}  # fmt: skip
+    Dtype.F4: ml_dtypes.float4_e2m1fn,
+    Dtype.F6_E2M3: ml_dtypes.float6_e2m3fn,
+    Dtype.F6_E3M2: ml_dtypes.float6_e3m2fn,
+    Dtype.F8_E5M2: ml_dtypes.float8_e5m2,
+    Dtype.F8_E4M3: ml_dtypes.float8_e4m3fn,
+    Dtype.F8_E8M0: ml_dtypes.float8_e8m0fnu,
+    Dtype.F8_E4M3FNUZ: ml_dtypes.float8_e4m3fnuz,
+    Dtype.F8_E5M2FNUZ: ml_dtypes.float8_e5m2fnuz,
+    Dtype.BF16: ml_dtypes.bfloat16,
+}
 NUMPY = {
-    Dtype.F64: "<f8", Dtype.F32: "<f4", Dtype.F16: "<f2", Dtype.U8: "u1", Dtype.I8: "i1", Dtype.U16: "<u2", Dtype.I16: "<i2", Dtype.U32: "<u4",
-    Dtype.I32: "<i4", Dtype.U64: "<u8", Dtype.I64: "<i8", Dtype.C64: "<f4",
+    Dtype.F64: "<f8", Dtype.F32: "<f4", Dtype.F16: "<f2", Dtype.U8: "u1", Dtype.I8: "i1",
+    Dtype.U16: "<u2", Dtype.I16: "<i2", Dtype.U32: "<u4", Dtype.I32: "<i4", Dtype.U64: "<u8",
+    Dtype.I64: "<i8", Dtype.C64: "<f4",
 }  # fmt: skip
 
 type Array = np.ndarray[Any, Any]
@@ -48,7 +55,7 @@ def codes_of(data: bytes, bits: int) -> Array:
 
 @np.errstate(all="ignore")
 def decoded(data: bytes, dtype: Dtype) -> Array:
-    """Return values as numpy and ml_dtypes read them, as long doubles, which hold every one exactly."""
+    """Return values as numpy and ml_dtypes read them, as long doubles, which hold each exactly."""
     values: Array
     if dtype is Dtype.BOOL:
         values = np.frombuffer(data, "u1") != 0

@@ -36,7 +36,11 @@ type Change = Callable[[Path], None]
 
 
 class Case(NamedTuple):
-    """`bad` makes a checkpoint in which the rule `code` finds something, and besides it at most the rules in `companions`; `near` are harmless changes."""
+    """A checkpoint with a finding of one rule, and harmless ones.
+
+    `bad` makes a checkpoint in which the rule `code` finds something, and besides it at most the
+    rules in `companions`; `near` are harmless changes.
+    """
 
     code: str
     bad: Change

@@ -66,7 +66,10 @@ def _pipe() -> tuple[int, int]:
 
 
 def _spawned(*command: str, reads: int, writes: int) -> int:
-    """Return the process of a command in a group of its own, that reads and writes the protocol on descriptors 3 and 4."""
+    """Return the process of a command in a group of its own.
+
+    The command reads and writes the protocol on descriptors 3 and 4.
+    """
     silent = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
     spoken = [(os.POSIX_SPAWN_DUP2, reads, 3), (os.POSIX_SPAWN_DUP2, writes, 4)]
     return os.posix_spawn(

@@ -1,4 +1,7 @@
-"""Ways in which checkpoints get dirty, each taking what a normal checkpoint holds to what a dirty one does. Made with fixtures/make.py."""
+"""Ways in which checkpoints get dirty.
+
+Each takes what a normal checkpoint holds to what a dirty one does. Made with fixtures/make.py.
+"""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 VOID = frozenset({"meta"})
 _TAGS = """
-    html head meta title style body header main footer nav section article div span p ul li h1 h2 h3 a b code pre details summary
-    table thead tbody tr th td svg rect
+    html head meta title style body header main footer nav section article div span p ul li
+    h1 h2 h3 a b code pre details summary table thead tbody tr th td svg rect
 """
 TAGS = frozenset(_TAGS.split())
 _ATTRIBUTES = (

@@ -196,7 +196,10 @@ def merging(folder: Path, scratch: Path) -> Plan:
 
 
 def rewriting(folder: Path, scratch: Path) -> Plan:
-    """Return the plan that keeps both shards of `sharded`, one of them unchanged, and changes the index and the config."""
+    """Return the plan that keeps both shards of `sharded`, and changes the index and the config.
+
+    One of the shards is unchanged.
+    """
     before = read(str(folder))
     weight_map = dict.fromkeys(("A", "b"), ONE) | dict.fromkeys("cde", TWO)
     outputs = [
@@ -258,7 +261,7 @@ def dropping_again(folder: Path) -> Plan:
 
 
 def sparse(folder: Path, size: int) -> Path:
-    """Make a checkpoint of two tensors of `size` bytes together, mostly a hole, and return its file."""
+    """Make a checkpoint of two tensors, `size` bytes together, mostly a hole; return its file."""
     folder.mkdir()
     half = size // 2
     loose = (Tensor(name, Dtype.F32, (half // 4,), SINGLE, 0, half) for name in ("cast", "kept"))

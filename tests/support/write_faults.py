@@ -280,7 +280,14 @@ def names(folder: Path | str) -> list[str]:
 def difference(found: dict[str, bytes], old: dict[str, bytes], new: dict[str, bytes]) -> str:
     """Return in what way a state is neither old nor new."""
     parts = [
-        f"{name}: {'old' if found.get(name) == old.get(name) else 'new' if found.get(name) == new.get(name) else 'neither'}"
+        f"{name}: "
+        + (
+            "old"
+            if found.get(name) == old.get(name)
+            else "new"
+            if found.get(name) == new.get(name)
+            else "neither"
+        )
         for name in sorted(found.keys() | old.keys() | new.keys())
         if not found.get(name) == old.get(name) == new.get(name)
     ]

@@ -303,7 +303,10 @@ def test_a_pipe_in_place_of_a_cache_file_is_not_waited_for(
 
 @pytest.fixture
 def switched(a: Checkpoint, tmp_path: Path) -> Checkpoint:
-    """Return a checkpoint whose header was read from `a` through a link that then leads to another file of that size, with the tensors elsewhere."""
+    """Return a checkpoint whose header was read from `a` through a link.
+
+    The link then leads to another file of that size, with the tensors elsewhere.
+    """
     link = tmp_path / "link"
     link.mkdir()
     (link / "model.safetensors").symlink_to(tmp_path / "a/model.safetensors")

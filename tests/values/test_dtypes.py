@@ -1,4 +1,4 @@
-"""Every dtype decoded, against ml_dtypes, torch and numpy, and sums that neither drift nor overflow.
+"""Every dtype decoded, against ml_dtypes, torch and numpy; sums neither drift nor overflow.
 
 All codes of up to 16 bits, any bits of wider ones.
 """
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TORCH = {
-    Dtype.F8_E5M2: torch.float8_e5m2, Dtype.F8_E4M3: torch.float8_e4m3fn, Dtype.F8_E8M0: torch.float8_e8m0fnu,
-    Dtype.F8_E4M3FNUZ: torch.float8_e4m3fnuz, Dtype.F8_E5M2FNUZ: torch.float8_e5m2fnuz, Dtype.BF16: torch.bfloat16, Dtype.F16: torch.float16,
+    Dtype.F8_E5M2: torch.float8_e5m2, Dtype.F8_E4M3: torch.float8_e4m3fn,
+    Dtype.F8_E8M0: torch.float8_e8m0fnu, Dtype.F8_E4M3FNUZ: torch.float8_e4m3fnuz,
+    Dtype.F8_E5M2FNUZ: torch.float8_e5m2fnuz, Dtype.BF16: torch.bfloat16, Dtype.F16: torch.float16,
     Dtype.I8: torch.int8, Dtype.U8: torch.uint8, Dtype.I16: torch.int16, Dtype.BOOL: torch.bool,
 }  # fmt: skip
 SMALL = [dtype for dtype in Dtype if dtype.bits <= 16]

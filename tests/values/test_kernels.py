@@ -1,6 +1,7 @@
-"""The compiled sums, with this processor's vectors and without, against ml_dtypes and exact arithmetic.
+"""The compiled sums, against ml_dtypes and exact arithmetic.
 
-And that numpy does the same where they are not installed.
+They are tested with this processor's vectors and without. Where they are not installed, numpy does
+the same.
 """
 
 from __future__ import annotations
@@ -200,7 +201,7 @@ def test_a_byte_that_differs_is_seen_wherever_it_is(count: int, tmp_path: Path) 
 
 
 def in_files(what: Callable[..., Any], folder: Path, a: Any, b: Any, count: int) -> Any:
-    """Return what is found of the bytes of a and b as files of their own, behind a byte of something else."""
+    """Return what is found of a and b in files of their own, after one byte of something else."""
     descriptors = []
     for name, side in (("a", a), ("b", b)):
         (folder / name).write_bytes(b"?" + side.tobytes())

@@ -1,4 +1,7 @@
-"""Two policies as repositories, this process' client led to a stand-in that has them, and what every refusal must be."""
+"""Two policies as repositories of a stand-in for the Hub, and what every refusal must be.
+
+This process' client is led to that stand-in.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,10 @@ def lead(monkeypatch: pytest.MonkeyPatch, **settings: object) -> None:
 
 
 def refusal(kind: type[errors.CkptError], job: Callable[[], object]) -> str:
-    """Return the one line of the error, which must be exactly of this kind, say what to do next, and give away neither token nor signature."""
+    """Return the one line of the error, which must be exactly of this kind.
+
+    It must say what to do next, and give away neither token nor signature.
+    """
     with pytest.raises(errors.CkptError) as raised:
         job()
     line = str(raised.value)

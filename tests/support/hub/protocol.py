@@ -43,7 +43,7 @@ class Endpoints(list[tuple[str, re.Pattern[str], Endpoint]]):
 
 @dataclass(frozen=True)
 class Limits:
-    """From which size a file is LFS, above which it comes in parts, and how many entries a page has."""
+    """Sizes from which a file is LFS and above which it comes in parts, and entries of a page."""
 
     lfs_threshold: int
     part_size: int
@@ -85,7 +85,7 @@ class Protocol:
     def open(
         self, request: Request, at: At, *, files: bool = False, write: bool = False
     ) -> Repository:
-        """The repository that a request is about, or why it may not be seen, read (`files`) or written."""
+        """The repository of a request, or why it may not be seen, read (`files`) or written."""
         known = signed_in(request)
         kind = at["kind"].rstrip("/")
         repository = self.repositories.get(

@@ -76,9 +76,11 @@ def info(hub: Protocol, request: Request, at: At) -> Answer:
         for path, blob in commit.files.items()
     ]
     return answer_json({
-        "_id": git_oid(repository.name.encode())[:24], "id": at["name"], "modelId": at["name"], "author": at["name"].split("/")[0], "sha": commit.id,
-        "private": repository.private, "gated": "manual" if repository.gated else False, "disabled": False, "tags": [], "downloads": 0, "likes": 0,
-        "createdAt": [*repository.log(commit.id)][-1].date, "lastModified": commit.date, "siblings": siblings,
+        "_id": git_oid(repository.name.encode())[:24], "id": at["name"], "modelId": at["name"],
+        "author": at["name"].split("/")[0], "sha": commit.id, "private": repository.private,
+        "gated": "manual" if repository.gated else False, "disabled": False, "tags": [],
+        "downloads": 0, "likes": 0, "createdAt": [*repository.log(commit.id)][-1].date,
+        "lastModified": commit.date, "siblings": siblings,
     })  # fmt: skip
 
 
@@ -217,7 +219,8 @@ def resolve(hub: Protocol, request: Request, at: At) -> Answer:
     if blob.size and not repository.private and not repository.gated:
         kind = at["kind"] or "models/"
         return redirect(
-            f"/api/resolve-cache/{kind}{at['name']}/{commit.id}/{quote(at['path'])}?etag={quote(etag)}",
+            f"/api/resolve-cache/{kind}{at['name']}/{commit.id}/{quote(at['path'])}"
+            f"?etag={quote(etag)}",
             307,
             known,
         )

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 LFS_SUFFIXES = (
-    "7z", "arrow", "bin", "bz2", "ckpt", "ftz", "gz", "h5", "joblib", "mlmodel", "model", "msgpack", "npy", "npz", "onnx", "ot", "parquet", "pb", "pickle",
-    "pkl", "pt", "pth", "rar", "safetensors", "tar", "tflite", "tgz", "wasm", "xz", "zip", "zst",
+    "7z", "arrow", "bin", "bz2", "ckpt", "ftz", "gz", "h5", "joblib", "mlmodel", "model", "msgpack",
+    "npy", "npz", "onnx", "ot", "parquet", "pb", "pickle", "pkl", "pt", "pth", "rar", "safetensors",
+    "tar", "tflite", "tgz", "wasm", "xz", "zip", "zst",
 )  # fmt: skip
 GITATTRIBUTES = "".join(
     f"*.{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES
@@ -126,7 +127,10 @@ class Repository:
     objects: dict[str, bytes] = field(default_factory=dict)
 
     def resolve(self, revision: str) -> Commit:
-        """The commit that a branch, a tag, or a commit id (or its first seven letters or more) means, or the client's RevisionNotFoundError."""
+        """The commit of a branch, a tag, or a commit id (or its first seven letters or more).
+
+        Raises the client's RevisionNotFoundError if there is none.
+        """
         wanted = self.branches.get(revision) or self.tags.get(revision) or revision
         found = [
             commit

@@ -60,8 +60,9 @@ class Handler(BaseHTTPRequestHandler):
         else:
             answer = self.server.hub.answer(request)
         record = Record(
-            request.method, request.target, answer.status, headers.get("range"), headers.get("host", ""),
-            "authorization" in headers, headers.get("user-agent", ""), len(request.body),
+            request.method, request.target, answer.status, headers.get("range"),
+            headers.get("host", ""), "authorization" in headers, headers.get("user-agent", ""),
+            len(request.body),
         )  # fmt: skip
         self.server.hub.requests.append(record)
         self.write(record, answer)
@@ -202,7 +203,7 @@ class HubServer:
         title: str = "push",
         delete: Iterable[str] = (),
     ) -> str:
-        """The id of a new commit on main, with these files added or changed, and without those deleted."""
+        """The id of a new commit on main, with files added or changed, and others deleted."""
         with self._lock:
             there = self.files(name)
             return self._commit(
@@ -262,14 +263,19 @@ class HubServer:
         self._faults.clear()
 
     def environment(self, home: Path, *, token: str | None = TOKEN) -> dict[str, str]:
-        """The whole environment of a subprocess whose client knows this hub only, keeps everything under `home`, and has this token."""
+        """The whole environment of a subprocess whose client knows this hub only.
+
+        The client keeps everything under `home`, and has this token.
+        """
         kept = {
             name: value
             for name, value in os.environ.items()
             if not name.upper().startswith(FOREIGN)
         }
         settings = {
-            "HF_ENDPOINT": self.endpoint, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
-            "HF_HUB_DISABLE_UPDATE_CHECK": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "localhost,127.0.0.1",
+            "HF_ENDPOINT": self.endpoint, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0",
+            "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_UPDATE_CHECK": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "NO_PROXY": "localhost,127.0.0.1",
         }  # fmt: skip
         return kept | settings | ({} if token is None else {"HF_TOKEN": token})
