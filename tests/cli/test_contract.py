@@ -71,7 +71,10 @@ def test_differences_that_are_ignored_are_no_differences() -> None:
     [
         (["nonsense"], "No such command 'nonsense'; see `ckpt --help`"),
         (["diff", NORMAL], "Missing argument 'B'; see `ckpt diff --help`"),
-        (["diff", NORMAL, REFLOW, "--only", "taste"], "taste is none of keys, dtype, shape"),
+        (
+            ["diff", NORMAL, REFLOW, "--only", "taste"],
+            "taste is not an aspect; choose from keys, dtype, shape",
+        ),
         (
             ["diff", NORMAL, REFLOW, "--select", "nothing.**"],
             "--select nothing.** names nothing in either; `ckpt show --tree` prints the names",
@@ -83,8 +86,8 @@ def test_differences_that_are_ignored_are_no_differences() -> None:
         (
             ["show", NORMAL, "--tree", "--format", "json"],
             (
-                "--tree is for reading: it goes with text, markdown and html; the JSON lists"
-                " every tensor anyway"
+                "--tree does not go with --format json; leave --tree out: the JSON lists"
+                " every tensor"
             ),
         ),
         (["show", "fixtures/absent"], "fixtures/absent: no such file or directory; expected"),
@@ -143,5 +146,5 @@ def test_an_interrupt_ends_with_a_sentence(
     assert (
         capsys.readouterr()
         .err.strip()
-        .endswith("ckpt: interrupted; what was being written is there as a whole or not at all")
+        .endswith("ckpt: interrupted; no partial output was left behind")
     )

@@ -51,7 +51,7 @@ NAMES = (
     "language-model",
 )
 PAIRS = list(itertools.product(NAMES, repeat=2))
-RANDOM = "random values"
+RANDOM = "at random"
 
 COPY, RENAMED, MISSING, EXTRA, DTYPE, SHAPE = StoryKind
 

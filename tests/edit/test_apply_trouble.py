@@ -344,7 +344,7 @@ def test_of_two_writers_in_place_the_second_is_refused_and_a_dead_one_must_be_re
         process.wait()
         with unchanged(tmp_path):
             assert refusal(errors.WriteInterrupted, lambda: write_in_place(plan)).endswith(
-                "; finish or undo it: ckpt recover"
+                "; complete it or roll it back: ckpt recover"
             )
     assert recover(str(old)) == "undone"
     assert snapshot(tmp_path) == before

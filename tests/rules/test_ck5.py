@@ -171,7 +171,7 @@ def test_missing_and_extra_tensors_are_separate_findings(tmp_path: Path) -> None
     assert (missing.severity, missing.subject) == (Severity.ERROR, BIAS)
     assert missing.what.startswith(
         "1 tensor, 16 bytes of the reference missing (projections): stock LeRobot loads the"
-        " checkpoint and leaves these at random"
+        " checkpoint, but only warns and initializes these at random"
     )
     assert (extra.severity, extra.what, extra.subject) == (
         Severity.WARNING,
