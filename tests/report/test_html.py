@@ -313,9 +313,7 @@ def test_a_finding_stands_with_its_rule_and_the_rule_has_an_anchor() -> None:
     assert topics[:2] == ["CK301", "CK701"]
     said = " ".join(found.words)
     assert "CK301 teacher-weights" in said
-    assert (
-        "Training code that registers its teacher as a submodule saves it with the student." in said
-    )
+    assert "registers its teacher as a submodule saves it together with the student." in said
     assert len(found.all("summary")) == len(topics)
 
 
