@@ -186,9 +186,9 @@ def no_checkpoint(hub: HubServer, here: Path) -> None:
     ("prepare", "repository", "words"),
     [
         (missing, REPO, "no such model on the Hub, or it is private; "),
-        (missing, "policy", "hf://policy: is no name on the Hub; write hf://owner/name"),
-        (missing, "../policy", "is no name on the Hub; "),
-        (missing, f"{REPO}@", "names no branch, tag or commit after the @; "),
+        (missing, "policy", "hf://policy: is not a valid name on the Hub; write hf://owner/name"),
+        (missing, "../policy", "is not a valid name on the Hub; "),
+        (missing, f"{REPO}@", "has no valid branch, tag or commit after the @; "),
         (no_checkpoint, REPO, "contains no .safetensors file"),
         (no_checkpoint, f"{REPO}@nowhere", ": no such branch, tag or commit; "),
     ],
