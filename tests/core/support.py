@@ -133,6 +133,11 @@ def python(
     return done
 
 
+def python_path(folder: Path) -> dict[str, str]:
+    """An environment in which Python also imports from `folder`, before anything else."""
+    return {"PYTHONPATH": os.pathsep.join((str(folder), os.environ.get("PYTHONPATH", "")))}
+
+
 def train_arguments(dataset: Path, out: Path, *more: str, steps: int = 4) -> list[str]:
     """The arguments of a short offline `lerobot-train` run on the CPU."""
     return [

@@ -161,7 +161,6 @@ def test_pseudo_huber_has_a_gradient_at_zero_error() -> None:
     [
         (lambda: flow.solve(gaussian_to_point, noise(), 1, "rk4"), "rk4"),
         (lambda: flow.sample_time("cosine", 1, generator()), "cosine"),
-        (lambda: flow.reflow_loss("l1", torch.zeros(1, 1, 1)), "l1"),
     ],
 )
 def test_an_unknown_name_is_named_with_the_known_ones(call: object, word: str) -> None:

@@ -80,9 +80,7 @@ def test_the_loss_is_the_error_to_the_teachers_own_end_point(
     assert student._teacher is not None
     observation, given = observe(student, batch), inputs()
     z0 = solve_ode(student._teacher.policy.model, observation, given["noise"], 4, "heun").z0_BTA
-    expected = student.model.forward(
-        *observation.parts, z0, noise=given["noise"], time=given["time"]
-    )
+    expected = student.model.forward(*observation, z0, noise=given["noise"], time=given["time"])
     torch.testing.assert_close(
         student.forward(batch, **given)[0], expected.mean(), rtol=1e-5, atol=0
     )

@@ -59,7 +59,7 @@ def stock_loss_and_gradients(
     """The same step with only LeRobot's passes: `sample_actions` and the training pass."""
     torch.manual_seed(3)
     student.zero_grad()
-    parts = observe(student, batch).parts
+    parts = observe(student, batch)
     noise = torch.randn(len(parts[-1]), student.config.chunk_size, student.config.max_action_dim)
     time = torch.tensor([1.0, 0.6, 0.2])
     assert student._teacher is not None
@@ -239,5 +239,5 @@ def test_targets_come_from_the_teachers_own_vlm_when_it_differs(
         for parameter in student.model.vlm_with_expert.vlm.parameters():
             parameter.add_(0.05)
     loss, _ = student.forward(batch, noise=noise, time=time)
-    own = student.model.forward(*observation.parts, expected, noise=noise, time=time).mean()
+    own = student.model.forward(*observation, expected, noise=noise, time=time).mean()
     torch.testing.assert_close(loss, own, rtol=1e-4, atol=0)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.support import lerobot_train, python, train_arguments
+from tests.core.support import lerobot_train, python, python_path, train_arguments
 from tests.support.hub.server import HubServer
 
 pytestmark = pytest.mark.lerobot
 
-HERE = {"PYTHONPATH": str(Path(__file__).parent)}  # where toy_world is
+HERE = python_path(Path(__file__).parent)  # where toy_world is
 TOY_WORLD = ["--env.discover_packages_path=toy_world", "--env.type=toy_world"]
 EVALUATION = ["--eval.n_episodes=2", "--eval.batch_size=2", "--eval.use_async_envs=false"]
 
@@ -92,7 +92,7 @@ def test_a_teacher_comes_from_the_hub_at_its_revision_and_the_student_goes_there
         arguments = [*train_arguments(dataset_root, tmp_path / "run", *reflow, steps=2), *publish]
         lerobot_train(
             *(argument for argument in arguments if argument != "--policy.push_to_hub=false"),
-            env={**hub.environment(tmp_path / "home"), "PYTHONPATH": str(tmp_path)},
+            env={**hub.environment(tmp_path / "home"), **python_path(tmp_path)},
         )
         pushed = hub.files("robots/student")
     saved = tmp_path / "run/checkpoints/last/pretrained_model"

@@ -60,8 +60,8 @@ def sample_time(
 
     `uniform`: U(0, 1), RF. `beta`: Beta(1.5, 1) * 0.999 + 0.001, as SmolVLA trains. `u_shaped`:
     density proportional to e^(at) + e^(a(1-t)) with a = 4, 2-RF++. `endpoint_mixture`: exactly 1
-    with probability `endpoint_mass`, else uniform: a one-step student is only ever evaluated at t =
-    1. Raises ValueError for another name.
+    with probability `endpoint_mass`, else uniform, since a one-step student is only evaluated at
+    t = 1. Raises ValueError for another name.
     """
     uniform_B = torch.rand(batch, generator=generator, device=generator.device)
     if sampling == "uniform":
@@ -130,15 +130,3 @@ def pseudo_huber(squared_error_BTA: Tensor) -> Tensor:
 
 
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"mse": mse, "pseudo_huber": pseudo_huber}
-
-
-def reflow_loss(loss: str, squared_error_BTA: Tensor) -> Tensor:
-    """The named loss per sample, loss_B, over every chunk step and every action dimension.
-
-    The padded dimensions are part of the teacher's ODE: their end points are not zero, and they
-    affect the real dimensions at the next step, so the student must learn them as well. Raises
-    ValueError for another name.
-    """
-    if loss not in LOSSES:
-        raise ValueError(f"unknown loss {loss!r}; one of {', '.join(LOSSES)}")
-    return LOSSES[loss](squared_error_BTA)

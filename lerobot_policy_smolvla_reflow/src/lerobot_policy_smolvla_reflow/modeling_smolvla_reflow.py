@@ -18,7 +18,7 @@ from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy, VLAFlowMatc
 from lerobot.utils.constants import ACTION
 from torch import Tensor
 
-from lerobot_policy_smolvla_reflow import flow
+from lerobot_policy_smolvla_reflow import flow, saving
 from lerobot_policy_smolvla_reflow.averaging import WeightAverage
 from lerobot_policy_smolvla_reflow.configuration_smolvla_reflow import SmolVLAReflowConfig
 from lerobot_policy_smolvla_reflow.errors import ReflowError
@@ -40,13 +40,6 @@ from lerobot_policy_smolvla_reflow.sampling import (
     sample_step,
     step_generator,
     this_rank,
-)
-from lerobot_policy_smolvla_reflow.saving import (
-    load_student_state,
-    save_clean,
-    save_student_state,
-    steps_done,
-    with_dtypes,
 )
 from lerobot_policy_smolvla_reflow.teacher import copy_weights, load_teacher
 
@@ -71,7 +64,7 @@ class VLAFlowMatchingReflow(VLAFlowMatching):
         LeRobot's full training pass does.
         """
         if prefix is None:
-            return self.forward(*observation.parts, z0_BTA, noise=z1_BTA, time=time_B)
+            return self.forward(*observation, z0_BTA, noise=z1_BTA, time=time_B)
         context = append_state(self, prefix, observation.state_BS)
         predicted_BTA = velocity(self, context, flow.interpolate(z0_BTA, z1_BTA, time_B), time_B)
         return (flow.straight_velocity(z0_BTA, z1_BTA) - predicted_BTA).square()
@@ -97,9 +90,7 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
             str(config.teacher_model_path), config.teacher_revision, config.vlm_model_name
         )
         check_actions(config, teacher.policy.config)
-        config.load_vlm_weights = (
-            True  # the VLM runs in BF16, as a pretrained one's: so will the saved student's
-        )
+        config.load_vlm_weights = True  # the VLM runs in BF16, as the saved student's will
         logging.info("[Reflow] Creating student model (copying weights from teacher)")
         self.model = build_empty(
             config, lambda: VLAFlowMatchingReflow(config, rtc_processor=self.rtc_processor)
@@ -118,8 +109,8 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         self._trained = [
             name for name, parameter in self.named_parameters() if parameter.requires_grad
         ]
-        self._average = (
-            WeightAverage(self.named_parameters(), config.ema_decay) if config.ema_decay else None
+        self._average = WeightAverage(
+            self.named_parameters() if config.ema_decay else (), config.ema_decay
         )
         self._log_size()
 
@@ -184,11 +175,11 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
 
     def _own_prefix(self, observation: Observation) -> Prefix | None:
         """The student's prefix, when its VLM is frozen and prefixes may be shared; else None."""
-        if not self.config.share_prefix or any(
-            parameter.requires_grad for parameter in self.model.vlm_with_expert.vlm.parameters()
-        ):
-            return None
-        return encode_prefix(self.model, observation)
+        vlm = self.model.vlm_with_expert.vlm
+        frozen = not any(parameter.requires_grad for parameter in vlm.parameters())
+        return (
+            encode_prefix(self.model, observation) if frozen and self.config.share_prefix else None
+        )
 
     def _couple(
         self,
@@ -206,24 +197,21 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
             return torch.zeros_like(sample.z1_BTA), sample.z1_BTA, {}
         assert self._teacher is not None  # only stored pairs need none
         teacher = self._teacher.policy.model
-        shared = (
-            prefix
-            if self._sharing.allowed(self.model.vlm_with_expert.vlm, teacher.vlm_with_expert.vlm)
-            else None
-        )
-        solution = solve_ode(
-            teacher,
-            observation,
-            sample.z1_BTA,
-            self.config.teacher_num_steps,
-            self.config.solver,
-            shared,
-        )
-        return (
-            solution.z0_BTA,
-            sample.z1_BTA,
-            {"straightness_teacher": flow.straightness(sample.z1_BTA, solution).item()},
-        )
+        if not self._sharing.allowed(self.model.vlm_with_expert.vlm, teacher.vlm_with_expert.vlm):
+            prefix = None
+        solution = self._solve(teacher, observation, sample.z1_BTA, prefix)
+        straightness = flow.straightness(sample.z1_BTA, solution).item()
+        return solution.z0_BTA, sample.z1_BTA, {"straightness_teacher": straightness}
+
+    def _solve(
+        self,
+        model: VLAFlowMatching,
+        observation: Observation,
+        z1_BTA: Tensor,
+        prefix: Prefix | None,
+    ) -> flow.Solution:
+        steps, solver = self.config.teacher_num_steps, self.config.solver
+        return solve_ode(model, observation, z1_BTA, steps, solver, prefix)
 
     def _measure_student(
         self, observation: Observation, z1_BTA: Tensor, prefix: Prefix | None
@@ -236,21 +224,13 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         if not self.config.straightness_freq:
             return {}
         if self._step % self.config.straightness_freq == 0:
-            solution = solve_ode(
-                self.model,
-                observation,
-                z1_BTA,
-                self.config.teacher_num_steps,
-                self.config.solver,
-                prefix,
-            )
+            solution = self._solve(self.model, observation, z1_BTA, prefix)
             self._student_straightness = flow.straightness(z1_BTA, solution).item()
         return {"straightness_student": self._student_straightness}
 
     def update(self) -> None:
         """Update the weight average. LeRobot calls it after every optimizer step."""
-        if self._average is not None:
-            self._average.update(self.named_parameters())
+        self._average.update(self.named_parameters())
 
     # --- saving and loading -----------------------------------------------------------------------
 
@@ -266,22 +246,13 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         one under FSDP. With a weight average, the checkpoint contains the average.
         """
         live = self.state_dict() if state_dict is None else state_dict
-        # A tensor that the student lacks is expected too: verification reports it as missing.
-        expected = {
-            name: (dtype, tuple(live[name].shape) if name in live else ())
-            for name, dtype in self._stored_dtypes.items()
-        }
-        averages = self._average.weights if self._average else {}
-        save_clean(
-            Path(save_directory),
-            self.config.saved_config(),
-            with_dtypes({**live, **averages}, self._stored_dtypes),
-            expected,
-        )
+        averages = self._average.weights
+        config = self.config.saved_config()
+        saving.save_clean(save_directory, config, {**live, **averages}, self._stored_dtypes)
         # The checkpoint has neither the weights behind an average nor FSDP's F32.
-        if self._average or state_dict is not None:
+        if averages or state_dict is not None:
             trained = {name: live[name] for name in self._trained}
-            save_student_state(Path(save_directory), trained, averages)
+            saving.save_student_state(save_directory, trained, averages)
 
     @classmethod
     def _load_as_safetensor(
@@ -292,13 +263,11 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         strict: bool,  # noqa: ARG003 - always strict
     ) -> SmolVLAReflowPolicy:
         """Load a checkpoint over the student made from the teacher, as --resume does."""
-        loaded: SmolVLAReflowPolicy = super()._load_as_safetensor(
-            model, model_file, map_location, strict=True
-        )
-        loaded._step = steps_done(Path(model_file).parent)
-        trained, average = load_student_state(Path(model_file).parent)
+        loaded = super()._load_as_safetensor(model, model_file, map_location, strict=True)
+        loaded._step = saving.steps_done(Path(model_file).parent)
+        trained, average = saving.load_student_state(Path(model_file).parent)
         loaded.load_state_dict(trained, strict=False)
-        if loaded._average is not None and average:
+        if average:
             loaded._average.restore(average)
         return loaded
 

@@ -29,14 +29,15 @@ class RealRows:
 def batch_loss(loss: str, squared_error_BTA: Tensor, rows: RealRows, reduction: str) -> Tensor:
     """The loss of the batch: a scalar for `reduction="mean"`, loss_B for `"none"`.
 
-    A reflow row counts every step and every dimension: its target is the teacher's chunk, which has
-    no padding. A real row keeps LeRobot's masks. With `"mean"`, each kind is reduced as LeRobot
-    reduces it and weighted by its share of the rows, so a batch of one kind has exactly that kind's
-    loss. Raises ValueError for another reduction.
+    A reflow row counts every step, since its target is the teacher's chunk, which has no padding,
+    and every dimension: the padded ones are part of the teacher's ODE, their end points are not
+    zero, and they affect the real dimensions at the next step. A real row keeps LeRobot's masks.
+    With `"mean"`, each kind is reduced as LeRobot reduces it and weighted by its share of the rows,
+    so a batch of one kind has exactly that kind's loss. Raises ValueError for another reduction.
     """
     if reduction not in ("mean", "none"):
         raise ValueError(f"unknown reduction {reduction!r}; one of mean, none")
-    reflow_B = flow.reflow_loss(loss, squared_error_BTA)
+    reflow_B = flow.LOSSES[loss](squared_error_BTA)
     if not rows.real_B.any():
         return reflow_B if reduction == "none" else reflow_B.mean()
     real_BTD = squared_error_BTA[:, :, : rows.dims]

@@ -6,16 +6,15 @@ Independent of reflow: the same for teacher, student and stored pairs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from lerobot.utils.constants import OBS_LANGUAGE_ATTENTION_MASK, OBS_LANGUAGE_TOKENS, OBS_STATE
 from torch import Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """A policy's inputs, ready for the model.
+class Observation(NamedTuple):
+    """A policy's inputs, ready for the model and in its order.
 
     Images (B, 3, H, W) in [-1, 1], their masks (B,), language tokens and masks (B, L), and the
     padded state (B, max_state_dim).
@@ -26,17 +25,6 @@ class Observation:
     language_tokens_BL: Tensor
     language_masks_BL: Tensor
     state_BS: Tensor
-
-    @property
-    def parts(self) -> tuple[list[Tensor], list[Tensor], Tensor, Tensor, Tensor]:
-        """The five inputs, in the order of LeRobot's model."""
-        return (
-            self.images,
-            self.image_masks,
-            self.language_tokens_BL,
-            self.language_masks_BL,
-            self.state_BS,
-        )
 
 
 def observe(policy: SmolVLAPolicy, batch: Mapping[str, Tensor]) -> Observation:

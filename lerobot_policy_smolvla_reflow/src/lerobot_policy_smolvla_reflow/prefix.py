@@ -45,7 +45,7 @@ class Context(NamedTuple):
 @torch.no_grad()
 def encode_prefix(model: VLAFlowMatching, observation: Observation) -> Prefix:
     """Run images and language through `model`'s VLM once, without gradient."""
-    embedded, real, blocks = model.embed_prefix(*observation.parts[:4], state=observation.state_BS)
+    embedded, real, blocks = model.embed_prefix(*observation[:4], state=observation.state_BS)
     # The state token is the first to open a new attention block; padding follows it.
     length = int(blocks[0].to(torch.uint8).argmax())
     real_BP = real[:, :length]

@@ -25,7 +25,7 @@ from torch import Tensor
 from lerobot_policy_smolvla_reflow.errors import UncleanCheckpointError
 from lerobot_policy_smolvla_reflow.loading import WEIGHTS_NAME, all_finite
 from lerobot_policy_smolvla_reflow.teacher_config import CONFIG_NAME
-from lerobot_policy_smolvla_reflow.verify_saved import Expected, faults
+from lerobot_policy_smolvla_reflow.verify_saved import faults
 
 STUDENT_STATE = "reflow_student.safetensors"
 SHOWN_FAULTS = 5
@@ -46,12 +46,21 @@ def with_dtypes(
 
 
 def save_clean(
-    directory: Path, config: SmolVLAConfig, tensors: Mapping[str, Tensor], expected: Expected
+    directory: Path,
+    config: SmolVLAConfig,
+    tensors: Mapping[str, Tensor],
+    dtypes: Mapping[str, torch.dtype],
 ) -> None:
-    """Put a checked checkpoint in `directory`.
+    """Put a checkpoint of `tensors`, in `dtypes`, in `directory`.
 
-    Raises UncleanCheckpointError, and leaves `directory` as it was, when it is not clean.
+    Raises UncleanCheckpointError, and leaves `directory` as it was, when the names are not those of
+    `dtypes` or the checkpoint is not clean.
     """
+    tensors = with_dtypes(tensors, dtypes)
+    expected = {
+        name: (dtype, tuple(tensors[name].shape) if name in tensors else ())
+        for name, dtype in dtypes.items()
+    }
     if diverged := next((name for name, tensor in tensors.items() if not all_finite(tensor)), None):
         raise UncleanCheckpointError(
             f"not saved: {diverged} holds NaN or infinity, so training has diverged; resume from "
@@ -59,7 +68,7 @@ def save_clean(
         )
     with tempfile.TemporaryDirectory(prefix=".saving-", dir=directory) as staging:
         weights, settings = Path(staging, WEIGHTS_NAME), Path(staging, CONFIG_NAME)
-        save_file(dict(tensors), weights)  # no metadata: LeRobot writes none
+        save_file(tensors, weights)  # no metadata: LeRobot writes none
         settings.write_text(json.dumps(draccus.encode(config, PreTrainedConfig), indent=4))
         if found := faults(Path(staging), expected):
             more = f" and {len(found) - SHOWN_FAULTS} more" if len(found) > SHOWN_FAULTS else ""

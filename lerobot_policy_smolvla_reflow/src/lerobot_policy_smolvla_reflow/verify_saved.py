@@ -17,13 +17,11 @@ from ckpt_tools.strict_json.pointer import ABSENT
 
 _LABELS = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32", torch.float64: "F64"}
 
-Expected = Mapping[str, tuple[torch.dtype, tuple[int, ...]]]  # tensor name -> (dtype, shape)
 
-
-def faults(folder: Path, expected: Expected) -> list[str]:
+def faults(folder: Path, expected: Mapping[str, tuple[torch.dtype, tuple[int, ...]]]) -> list[str]:
     """What is wrong with the checkpoint in `folder`, as phrases; empty when it is clean.
 
-    Compares names, dtypes and shapes with `expected`, requires type smolvla, and applies the
+    Compares with `expected`, (dtype, shape) by tensor name, requires type smolvla, and applies the
     family's criteria to the config keys that break a distilled checkpoint. Reads only headers and
     configs. Raises CkptError when the folder cannot be read.
     """

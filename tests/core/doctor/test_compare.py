@@ -31,7 +31,7 @@ from ckpt_tools.doctor.repairs import Repairs
 from ckpt_tools.doctor.statistics import distance, summarize
 from ckpt_tools.storage import schemas
 from tests.core.doctor.test_probe import config, weights
-from tests.core.support import ACTION_DIMS, CAMERA, CHUNK, ROOT, STATE_DIMS
+from tests.core.support import ACTION_DIMS, CAMERA, CHUNK, ROOT, STATE_DIMS, python_path
 
 SCALE = (3.0,) * ACTION_DIMS
 STATES = (
@@ -394,10 +394,7 @@ def test_the_command_measures_and_plots(teacher_folder: Path, tmp_path: Path) ->
         "doctor", teacher_folder, copy, "--repeats=6", "--env=toy_world",
         "--env-package=toy_world", f"--plot={plot}", "--format=json",
     ]  # fmt: skip
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join((str(ROOT / "tests/core"), os.environ.get("PYTHONPATH", ""))),
-        "OMP_NUM_THREADS": "1",
-    }
+    environment = os.environ | python_path(ROOT / "tests/core") | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "ckpt_tools", *map(str, command)],
         capture_output=True,

@@ -41,15 +41,18 @@ def diagnose(request: Mapping[str, Any], progress: Callable[[int, int], None]) -
         )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     policies: dict[str, LoadedPolicy] = {}
-    problems: dict[str, str] = {}
-    kinds: dict[str, str] = {}
+    failures: dict[str, UnusablePolicy] = {}
     for side in SIDES:
         try:
             policies[side] = load(str(request[side]), device)
         except UnusablePolicy as error:
-            problems[side], kinds[side] = str(error), error.kind
-    if problems:
-        return _answer(device=device, problems=problems, kinds=kinds)
+            failures[side] = error
+    if failures:
+        return _answer(
+            device=device,
+            problems={side: str(error) for side, error in failures.items()},
+            kinds={side: error.kind for side, error in failures.items()},
+        )
     try:
         return _answer(device=device, **_measure(request, policies, progress))
     except InvalidRequest as error:
@@ -154,10 +157,11 @@ def _times(
     found: dict[str, dict[str, list[Any]]] = {
         side: {str(steps): [] for steps in sweep} for side in policies
     }
+    first = {name: value[:1] for name, value in inputs.frames.items()}
     for round_ in range(rounds):
         for steps in sweep:
             for side in SIDES if round_ % 2 else reversed(SIDES):
-                times = policies[side].time_chunk(inputs.first(), inputs.noise_NTA[:1], steps)
+                times = policies[side].time_chunk(first, inputs.noise_NTA[:1], steps)
                 if round_ >= WARM_UP:
                     found[side][str(steps)].append(times._asdict())
             advance()

@@ -42,10 +42,6 @@ class SharedInputs:
     what: str
     action_statistics: dict[str, list[float]] | None = None
 
-    def first(self) -> Frames:
-        """The first observation, with its batch dimension."""
-        return {name: value[:1] for name, value in self.frames.items()}
-
     def digest(self) -> str:
         """SHA-256 of everything that the policies see."""
         digest = hashlib.sha256()

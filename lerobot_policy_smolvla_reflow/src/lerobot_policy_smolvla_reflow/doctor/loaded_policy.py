@@ -21,8 +21,6 @@ from lerobot_policy_smolvla_reflow.errors import NotFiniteError, ReflowError
 from lerobot_policy_smolvla_reflow.loading import load_policy
 
 Frames = Mapping[str, Any]  # raw observations by feature, (N, ...) each, and `task`: N sentences
-
-
 CANNOT_ACT = "cannot-act"
 
 
