@@ -187,8 +187,8 @@ def test_an_unclean_config_is_not_saved(
     monkeypatch.setattr(type(student.config), "saved_config", lambda self: self)
     with pytest.raises(
         UncleanCheckpointError,
-        match=r"config.json has type 'smolvla_reflow'; config.json use_reflow: refuse.*; "
-        r"config.json teacher_model_path: refuse",
+        match=r"config.json has type 'smolvla_reflow'; config.json use_reflow: rejects.*; "
+        r"config.json teacher_model_path: rejects",
     ):
         student.save_pretrained(tmp_path)
     assert not list(tmp_path.iterdir())
