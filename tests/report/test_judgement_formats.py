@@ -257,7 +257,7 @@ def test_sarif_says_where_and_which_and_what_is_lived_with() -> None:
     (skipped,) = run["invocations"][0]["toolConfigurationNotifications"]
     assert (skipped["associatedRule"]["id"], skipped["message"]["text"]) == (
         "CK401",
-        "not asked: values are read with --values",
+        "skipped: values are read with --values",
     )
 
 

@@ -67,9 +67,7 @@ def document(judgement: Judgement, rules: Iterable[Rule] | None = None) -> JsonD
     }
     invocation = {
         "executionSuccessful": True,
-        "toolConfigurationNotifications": [
-            _not_asked(skip, places) for skip in verification.skipped
-        ],
+        "toolConfigurationNotifications": [_skipped(skip, places) for skip in verification.skipped],
     }
     run = {
         "tool": {"driver": driver},
@@ -111,11 +109,11 @@ def _result(verification: Verification, finding: Finding, places: dict[str, int]
     return found | ({"ruleIndex": places[finding.code]} if finding.code in places else {})
 
 
-def _not_asked(skip: Skipped, places: dict[str, int]) -> JsonDict:
+def _skipped(skip: Skipped, places: dict[str, int]) -> JsonDict:
     index = {"index": places[skip.code]} if skip.code in places else {}
     return {
         "level": "note",
-        "message": {"text": f"not asked: {line(skip.reason)}"},
+        "message": {"text": f"skipped: {line(skip.reason)}"},
         "associatedRule": {"id": skip.code} | index,
     }
 
