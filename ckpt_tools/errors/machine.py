@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from ckpt_tools.errors.error import CkptError
 
 
@@ -64,7 +66,9 @@ class LockedByOther(WriteFailed):
 class WriteInterrupted(WriteFailed):
     """A write to this folder was interrupted, and neither completed nor rolled back."""
 
-    hint = "complete it or roll it back: ckpt recover"
+    def __init__(self, what: str, *, subject: str = "", path: str = "", hint: str = "") -> None:
+        hint = hint or f"complete it or roll it back: ckpt recover {shlex.quote(path)}"
+        super().__init__(what, subject=subject, path=path, hint=hint)
 
 
 class WrittenWrong(WriteFailed):

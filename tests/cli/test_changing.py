@@ -410,7 +410,8 @@ def test_recover_prints_the_outcome(tmp_path: Path) -> None:
     assert ckpt("recover", tmp_path / "m").stdout == f"{tmp_path}/m: no interrupted change found\n"
     (tmp_path / "m/.ckpt-work/new").mkdir(parents=True)
     (tmp_path / "m/.ckpt-work/lock").touch()
-    assert "complete it or roll it back: ckpt recover" in ckpt("show", tmp_path / "m").stderr
+    hint = f"complete it or roll it back: ckpt recover {tmp_path}/m\n"
+    assert hint in ckpt("show", tmp_path / "m").stderr
     assert (
         ckpt("recover", tmp_path / "m").stdout
         == f"{tmp_path}/m: rolled back the interrupted change; the checkpoint is the old one\n"

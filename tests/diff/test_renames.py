@@ -345,7 +345,7 @@ def test_a_stack_of_fifty_thousand_layers_is_shifted_as_one(diff: Compared) -> N
 
 LONG_NAME = """
 from ckpt_tools.diff.renames import match
-from ckpt_tools.diff.groups import tell
+from ckpt_tools.diff.groups import group_differences
 from ckpt_tools.diff.compare import compare
 from ckpt_tools.checkpoint.model import Checkpoint, Tensor, TensorFile
 from ckpt_tools.checkpoint.dtype import Dtype
@@ -358,7 +358,7 @@ def checkpoint(*names):
     file = TensorFile(path="m", size=8, payload_start=4, tensors=tensors, metadata=None)
     return Checkpoint(where="", root="", weights=(file,))
 diff = compare(checkpoint("x"), checkpoint("a." * 500_000, "0." * 200_000))
-print(len(tell(diff)))
+print(len(group_differences(diff)))
 """
 
 

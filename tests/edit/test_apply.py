@@ -133,8 +133,8 @@ def test_a_place_inside_or_around_the_checkpoint_is_refused(
     with unchanged(tmp_path):
         line = refusal(errors.OutputInside, lambda: write_new(merge, f"{tmp_path}/{where}"))
     assert line == (
-        f"{tmp_path}/{where}: overlaps with the checkpoint that is read, {tmp_path}/in; name"
-        " a place outside with --output"
+        f"{tmp_path}/{where}: overlaps with the checkpoint that is read, {tmp_path}/in; choose"
+        " an --output outside"
     )
 
 

@@ -173,7 +173,7 @@ def test_a_disk_without_room_is_noticed_before_anything_is_written(
     monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((*found[:4], 0, *found[5:])))
     monkeypatch.setattr(os, "mkdir", lambda *_: fail(errno.EIO))
     line = refusal(errors.NoSpace, writers(plan, tmp_path)[way])
-    assert "has 0 bytes free, and " in line
+    assert "has 0 bytes free, but " in line
     assert line.endswith("; free some space, or write to another disk with --output")
 
 
@@ -233,8 +233,8 @@ def test_a_folder_without_write_permission_is_reported(
     with as_nobody(place):
         line = refusal(errors.Unwritable, lambda: write_new(plan, str(place / "out")))
     assert line == (
-        f"{place}: cannot be written: permission denied; ask for write access, or write to"
-        " another place with --output"
+        f"{place}: cannot be written: permission denied; ask for write access, or write"
+        " elsewhere with --output"
     )
     with as_nobody(old), unchanged(old):
         assert refusal(errors.Unwritable, lambda: write_in_place(plan)).startswith(
@@ -344,7 +344,7 @@ def test_of_two_writers_in_place_the_second_is_refused_and_a_dead_one_must_be_re
         process.wait()
         with unchanged(tmp_path):
             assert refusal(errors.WriteInterrupted, lambda: write_in_place(plan)).endswith(
-                "; complete it or roll it back: ckpt recover"
+                f"; complete it or roll it back: ckpt recover {old}"
             )
     assert recover(str(old)) == "undone"
     assert snapshot(tmp_path) == before

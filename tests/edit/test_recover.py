@@ -67,8 +67,8 @@ def test_recovering_a_missing_path_is_refused(tmp_path: Path) -> None:
 def test_a_committed_write_is_completed(committed: Plan, old: Path, tmp_path: Path) -> None:
     line = refusal(errors.WriteInterrupted, lambda: read(str(old)))
     assert line == (
-        f"{old}: a write to this folder is going on, or was interrupted; finish or undo it:"
-        " ckpt recover"
+        f"{old}: a write to this folder is in progress or interrupted; complete it or roll it back:"
+        f" ckpt recover {old}"
     )
     assert recover(str(old)) == "finished"
     assert snapshot(old) == snapshot(tmp_path / "ref")

@@ -182,7 +182,7 @@ def test_the_command_says_what_stock_lerobot_would_do(stock_run: Run, dirty: Pat
     done = ckpt("diff", stock_run.folder, dirty)
     assert done.returncode == 1
     assert f"{TENSORS} tensors under `teacher.` only in B: a copy of the model" in done.stdout
-    assert done.stdout.count("refuses this config.json") == 2
+    assert done.stdout.count("rejects config.json because of this unknown field") == 2
     assert len(done.stdout.splitlines()) <= 40
 
 

@@ -304,6 +304,4 @@ def test_each_json_error_says_what_to_do_next(error: type[errors.JsonInvalid], t
         parse_object(decode_utf8(text.encode()))
     assert type(refusal.value) is error
     assert str(refusal.value.at("folder/config.json")).startswith("folder/config.json: ")
-    assert str(refusal.value).endswith(
-        "; repair the file or take it from the checkpoint it was copied from"
-    )
+    assert str(refusal.value).endswith("; repair the file, or copy it from the original checkpoint")
