@@ -194,7 +194,7 @@ def test_stock_lerobot_refuses_the_configs_that_the_tool_says_it_refuses_and_no_
         remarks = [
             watched.evaluate(fields.get(watched.key, ABSENT))[1] for watched in SMOLVLA.watched
         ]
-        said.append((fields, error, any("refuses" in remark for remark in remarks)))
+        said.append((fields, error, any("rejects" in remark for remark in remarks)))
     assert len(said) >= 16
     assert [(fields, error) for fields, error, refused in said if refused != (error != "")] == []
 
