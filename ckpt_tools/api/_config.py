@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ckpt_tools.api._paths import AnyPath, as_text
-from ckpt_tools.checkpoint.documents import CONFIG, DOCUMENTS, TRAIN_CONFIG
+from ckpt_tools.checkpoint.documents import CONFIG, DOCUMENTS, PROCESSORS, TRAIN_CONFIG
 from ckpt_tools.checkpoint.locate import WORK, candidates
 from ckpt_tools.checkpoint.model import Checkpoint, Document
 from ckpt_tools.diff.compare import compare
@@ -27,6 +27,7 @@ from ckpt_tools.errors import (
     WriteInterrupted,
 )
 from ckpt_tools.families.registry import family_of
+from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.storage import schemas
 from ckpt_tools.storage.durable import replace_text
 from ckpt_tools.storage.files import path_not_found, read_whole
@@ -45,12 +46,11 @@ LIMIT = 4 << 20
 ASPECTS = (Aspect.CONFIG, Aspect.TRAIN_CONFIG, Aspect.PROCESSORS)
 _SCHEMAS = {
     TRAIN_CONFIG: "train-config",
-    "policy_preprocessor.json": "policy-preprocessor",
-    "policy_postprocessor.json": "policy-postprocessor",
+    **dict(zip(PROCESSORS, ("policy-preprocessor", "policy-postprocessor"), strict=True)),
 }
 """Schemas by file name, for any policy."""
 
-_CONFIG_SCHEMAS = {"smolvla": "smolvla-config"}
+_CONFIG_SCHEMAS = {SMOLVLA.name: "smolvla-config"}
 """Schemas of config.json, by family."""
 
 

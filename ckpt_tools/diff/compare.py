@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.documents import TRAIN_CONFIG
+from ckpt_tools.checkpoint.documents import PROCESSORS, TRAIN_CONFIG
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import EVERYTHING, Selection, value_address
 from ckpt_tools.diff.model import Aspect, Diff, FileChange, ValueChange
@@ -24,10 +24,9 @@ ALL_ASPECTS = frozenset(Aspect)
 
 _DOCUMENT_ASPECTS = {
     TRAIN_CONFIG: Aspect.TRAIN_CONFIG,
-    "policy_preprocessor.json": Aspect.PROCESSORS,
-    "policy_postprocessor.json": Aspect.PROCESSORS,
-    "preprocessor_config.json": Aspect.PROCESSORS,
-    "processor_config.json": Aspect.PROCESSORS,
+    **dict.fromkeys(
+        (*PROCESSORS, "preprocessor_config.json", "processor_config.json"), Aspect.PROCESSORS
+    ),
 }
 _ARRAY_CODES = {Dtype.F32: "f", Dtype.F64: "d", Dtype.I32: "i", Dtype.I64: "q", Dtype.U8: "B"}
 

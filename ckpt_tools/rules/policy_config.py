@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from ckpt_tools.rules.rule import Subject
 
-SMOLVLA = frozenset({"smolvla"})
 STATE, ACTION = "observation.state", "action"
 MODES = ("IDENTITY", "MEAN_STD", "MIN_MAX", "QUANTILES", "QUANTILE10")
 KINDS = ("STATE", "VISUAL", "ENV", "ACTION", "REWARD", "LANGUAGE")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.policy_config import SMOLVLA, reserved_fields, value_of
+from ckpt_tools.rules.policy_config import reserved_fields, value_of
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.strict_json.parse import escape
@@ -43,7 +44,7 @@ def _refused(subject: Subject, fields: Collection[str]) -> Iterator[Violation]:
     needs=Need.CONFIG,
     fix="ckpt sanitize WHERE",
     safe=True,
-    families=SMOLVLA,
+    families=(SMOLVLA.name,),
 )
 def load_vlm_weights(subject: Subject) -> Iterator[Violation]:
     """`load_vlm_weights` is not true.
@@ -78,7 +79,7 @@ def load_vlm_weights(subject: Subject) -> Iterator[Violation]:
     needs=Need.CONFIG,
     fix="ckpt sanitize WHERE",
     safe=True,
-    families=SMOLVLA,
+    families=(SMOLVLA.name,),
 )
 def use_reflow(subject: Subject) -> Iterator[Violation]:
     """`use_reflow` in config.json.
@@ -107,7 +108,7 @@ def use_reflow(subject: Subject) -> Iterator[Violation]:
     needs=Need.CONFIG,
     fix="ckpt sanitize WHERE",
     safe=True,
-    families=SMOLVLA,
+    families=(SMOLVLA.name,),
 )
 def reflow_fields(subject: Subject) -> Iterator[Violation]:
     """Fields of reflow training in config.json.
@@ -129,7 +130,7 @@ def reflow_fields(subject: Subject) -> Iterator[Violation]:
     yield from _refused(subject, set(reserved_fields(subject)) - {"use_reflow"})
 
 
-@rule("CK704", "unknown-field", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
+@rule("CK704", "unknown-field", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,))
 def unknown_field(subject: Subject) -> Iterator[Violation]:
     """Field in config.json that LeRobot does not have.
 
@@ -185,7 +186,7 @@ _UNKNOWN = "is an unknown field: stock LeRobot refuses the file"
     needs=Need.CONFIG,
     fix="ckpt sanitize WHERE",
     safe=True,
-    families=SMOLVLA,
+    families=(SMOLVLA.name,),
 )
 def policy_type(subject: Subject) -> Iterator[Violation]:
     """Policy type that stock LeRobot does not register.
@@ -217,7 +218,7 @@ def policy_type(subject: Subject) -> Iterator[Violation]:
         yield Violation(f"is {effect}", CONFIG, "/type")
 
 
-@rule("CK711", "no-config", Severity.ERROR, needs=Need.FILES, families=SMOLVLA)
+@rule("CK711", "no-config", Severity.ERROR, needs=Need.FILES, families=(SMOLVLA.name,))
 def no_config(subject: Subject) -> Iterator[Violation]:
     """No config.json next to the weights.
 

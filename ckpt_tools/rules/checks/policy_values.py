@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import (
     ACTION,
     KINDS,
     MODES,
-    SMOLVLA,
     STATE,
     departures,
     features,
@@ -48,7 +48,7 @@ def _set(key: str, value: str = "VALUE") -> Remedy:
     return Remedy(("ckpt", "config", "WHERE", "set", key, value))
 
 
-@rule("CK706", "config-value", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
+@rule("CK706", "config-value", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,))
 def config_value(subject: Subject) -> Iterator[Violation]:
     """Config value of the wrong type.
 
@@ -82,7 +82,7 @@ def _spells_a_value(value: object) -> bool:
     )
 
 
-@rule("CK707", "action-steps", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
+@rule("CK707", "action-steps", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,))
 def action_steps(subject: Subject) -> Iterator[Violation]:
     """`n_action_steps` outside 1 to `chunk_size`.
 
@@ -117,7 +117,7 @@ def action_steps(subject: Subject) -> Iterator[Violation]:
     Severity.ERROR,
     needs=Need.CONFIG,
     fix="ckpt config WHERE set use_cache true",
-    families=SMOLVLA,
+    families=(SMOLVLA.name,),
 )
 def use_cache(subject: Subject) -> Iterator[Violation]:
     """`use_cache` is not true.
@@ -145,7 +145,7 @@ def use_cache(subject: Subject) -> Iterator[Violation]:
         yield Violation(f"is {shown(value)}: stock LeRobot {effect}", CONFIG, "/use_cache")
 
 
-@rule("CK709", "num-steps", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
+@rule("CK709", "num-steps", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,))
 def num_steps(subject: Subject) -> Iterator[Violation]:
     """`num_steps` is not a small positive integer.
 
@@ -178,7 +178,7 @@ def num_steps(subject: Subject) -> Iterator[Violation]:
     yield Violation(what, CONFIG, "/num_steps", _set("num_steps", str(_STEPS)), severity)
 
 
-@rule("CK710", "local-model-path", Severity.WARNING, needs=Need.CONFIG, families=SMOLVLA)
+@rule("CK710", "local-model-path", Severity.WARNING, needs=Need.CONFIG, families=(SMOLVLA.name,))
 def local_model_path(subject: Subject) -> Iterator[Violation]:
     """Local path where a name on the Hub belongs.
 
@@ -212,7 +212,7 @@ def local_model_path(subject: Subject) -> Iterator[Violation]:
             yield Violation(what, step.path, f"{step.pointer}/config/tokenizer_name")
 
 
-@rule("CK712", "features", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
+@rule("CK712", "features", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,))
 def policy_features(subject: Subject) -> Iterator[Violation]:
     """Input or output features that do not fit the policy.
 
@@ -269,7 +269,7 @@ def _malformed(config: Mapping[str, object]) -> Iterator[Violation]:
                 yield Violation(what, CONFIG, f"/{side}/{escape(name)}")
 
 
-@rule("CK713", "normalization-mode", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
+@rule("CK713", "normalization-mode", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,))
 def normalization_mode(subject: Subject) -> Iterator[Violation]:
     """Unknown normalization mode.
 

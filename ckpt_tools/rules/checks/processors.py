@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import PROCESSORS
 from ckpt_tools.families.smolvla.components import NORMALIZATION
+from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount
-from ckpt_tools.rules.policy_config import SMOLVLA, departures
+from ckpt_tools.rules.policy_config import departures
 from ckpt_tools.rules.processors import COPY, NORMALIZER, PRE, REGISTERED, UNNORMALIZER, steps
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.text import value as shown
@@ -35,7 +36,7 @@ _OTHERS_WITH_STATE = ("groot_", "molmoact2_masked_")
     "processors-missing",
     Severity.ERROR,
     needs=(Need.CONFIG, Need.FILES),
-    families=SMOLVLA,
+    families=(SMOLVLA.name,),
 )
 def processors_missing(subject: Subject) -> Iterator[Violation]:
     """A processor is missing.
@@ -150,7 +151,7 @@ def step_runs_code(subject: Subject) -> Iterator[Violation]:
             yield Violation(what, step.path, step.pointer)
 
 
-@rule("CK732", "steps-missing", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
+@rule("CK732", "steps-missing", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,))
 def steps_missing(subject: Subject) -> Iterator[Violation]:
     """A step of the preprocessor is missing.
 
@@ -186,7 +187,7 @@ def steps_missing(subject: Subject) -> Iterator[Violation]:
         yield Violation(what, PRE, "/steps", remedy, Severity.WARNING)
 
 
-@rule("CK733", "processor-value", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
+@rule("CK733", "processor-value", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,))
 def processor_value(subject: Subject) -> Iterator[Violation]:
     """Unknown or invalid setting of a processor step.
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import WEIGHTS
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
+from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.policy_config import SMOLVLA
 from ckpt_tools.rules.profiles import LEROBOT, profile_of
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.text import count
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     needs=Need.HEADERS,
     fix="ckpt sanitize WHERE",
     safe=True,
-    families=SMOLVLA,
+    families=(SMOLVLA.name,),
 )
 def single_file(subject: Subject) -> Iterator[Violation]:
     """Weights that are not in one file, model.safetensors.

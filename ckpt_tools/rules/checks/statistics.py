@@ -6,8 +6,9 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.policy_config import ACTION, SMOLVLA, config_modes, features, modes, value_of
+from ckpt_tools.rules.policy_config import ACTION, config_modes, features, modes, value_of
 from ckpt_tools.rules.processors import (
     COPY,
     NORMALIZER,
@@ -36,7 +37,7 @@ _LARGEST = 3.4028235e38
 _NAMED = 5
 
 
-@rule("CK723", "not-normalised", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
+@rule("CK723", "not-normalised", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,))
 def not_normalised(subject: Subject) -> Iterator[Violation]:
     """Feature that is not normalized as config.json says.
 
@@ -247,7 +248,9 @@ def _broadcasts(statistic: tuple[int, ...], feature: tuple[int, ...]) -> bool:
     )
 
 
-@rule("CK728", "action-not-denormalised", Severity.ERROR, needs=Need.CONFIG, families=SMOLVLA)
+@rule(
+    "CK728", "action-not-denormalised", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,)
+)
 def action_not_denormalised(subject: Subject) -> Iterator[Violation]:
     """Action that the postprocessor does not denormalize.
 

@@ -11,9 +11,9 @@ from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import covering, unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES, Expectation, Unknown
 from ckpt_tools.families.smolvla.components import NORMALIZATION
+from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, amount, by_part, first, only_file, parts
-from ckpt_tools.rules.policy_config import SMOLVLA
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.text import count
@@ -54,7 +54,7 @@ def _matched(subject: Subject) -> list[tuple[Tensor, Expected]]:
     "missing-tensors",
     Severity.ERROR,
     needs=(Need.HEADERS, Need.CONFIG),
-    families=SMOLVLA,
+    families=(SMOLVLA.name,),
 )
 def missing_tensors(subject: Subject) -> Iterator[Violation]:
     """Tensors that the loader reads are missing.
@@ -125,7 +125,7 @@ def _bytes(missing: Iterable[tuple[str, Expected]]) -> str:
     Severity.WARNING,
     needs=(Need.HEADERS, Need.CONFIG),
     fix="ckpt strip WHERE GLOB",
-    families=SMOLVLA,
+    families=(SMOLVLA.name,),
 )
 def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
     """Tensors that the loader does not read.
@@ -168,7 +168,7 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
     Severity.ERROR,
     needs=(Need.HEADERS, Need.CONFIG),
     fix="ckpt config WHERE set KEY VALUE",
-    families=SMOLVLA,
+    families=(SMOLVLA.name,),
 )
 def unexpected_shapes(subject: Subject) -> Iterator[Violation]:
     """Tensor shapes that do not match config.json.
@@ -210,7 +210,7 @@ def unexpected_shapes(subject: Subject) -> Iterator[Violation]:
     Severity.WARNING,
     needs=(Need.HEADERS, Need.CONFIG),
     fix="ckpt sanitize WHERE --reference NORMAL",
-    families=SMOLVLA,
+    families=(SMOLVLA.name,),
 )
 def dtype_profile(subject: Subject) -> Iterator[Violation]:
     """Dtypes that differ from a standard checkpoint's.
@@ -343,7 +343,9 @@ def _tied(pair: tuple[str, str]) -> bool:
     return {next((end for end in _TIED if name.endswith(end)), "") for name in pair} == _TIED
 
 
-@rule("CK310", "normalisation-buffers", Severity.WARNING, needs=Need.HEADERS, families=SMOLVLA)
+@rule(
+    "CK310", "normalisation-buffers", Severity.WARNING, needs=Need.HEADERS, families=(SMOLVLA.name,)
+)
 def normalisation_buffers(subject: Subject) -> Iterator[Violation]:
     """Normalization statistics among the weights.
 
@@ -382,7 +384,7 @@ def normalisation_buffers(subject: Subject) -> Iterator[Violation]:
     Severity.NOTE,
     needs=(Need.HEADERS, Need.CONFIG),
     fix="ckpt sanitize WHERE --reference NORMAL",
-    families=SMOLVLA,
+    families=(SMOLVLA.name,),
 )
 def weights_size(subject: Subject) -> Iterator[Violation]:
     """Weights larger than a standard checkpoint's.
@@ -424,7 +426,7 @@ def weights_size(subject: Subject) -> Iterator[Violation]:
         yield about(tensors, what)
 
 
-@rule("CK312", "empty-tensors", Severity.WARNING, needs=Need.HEADERS, families=SMOLVLA)
+@rule("CK312", "empty-tensors", Severity.WARNING, needs=Need.HEADERS, families=(SMOLVLA.name,))
 def empty_tensors(subject: Subject) -> Iterator[Violation]:
     """Tensors without elements.
 

@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG, TRAIN_CONFIG
+from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import (
-    SMOLVLA,
     departures,
     is_outside,
     reserved_fields,
@@ -48,7 +48,7 @@ _READ = 0o044
     needs=Need.HEADERS,
     fix="ckpt sanitize WHERE",
     safe=True,
-    families=SMOLVLA,
+    families=(SMOLVLA.name,),
 )
 def train_config_reflow(subject: Subject) -> Iterator[Violation]:
     """Reflow training in train_config.json.
@@ -205,7 +205,7 @@ def unreadable_by_others(subject: Subject) -> Iterator[Violation]:
         yield Violation(what, closed[0], next="chmod a+r *.safetensors")
 
 
-@rule("CK746", "train-config-value", Severity.NOTE, needs=Need.HEADERS, families=SMOLVLA)
+@rule("CK746", "train-config-value", Severity.NOTE, needs=Need.HEADERS, families=(SMOLVLA.name,))
 def train_config_value(subject: Subject) -> Iterator[Violation]:
     """train_config.json that LeRobot 0.6.1 does not resume from.
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
 from ckpt_tools.checkpoint.names import fold
 from ckpt_tools.families.smolvla.components import TEXT, component
+from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.policy_config import SMOLVLA
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.text import count
 
@@ -155,7 +155,7 @@ def constant_weights(subject: Subject) -> Iterator[Violation]:
     )
 
 
-@rule("CK405", "vlm-never-loaded", Severity.ERROR, needs=Need.VALUES, families=SMOLVLA)
+@rule("CK405", "vlm-never-loaded", Severity.ERROR, needs=Need.VALUES, families=(SMOLVLA.name,))
 def vlm_never_loaded(subject: Subject) -> Iterator[Violation]:
     """A VLM that was never loaded.
 
