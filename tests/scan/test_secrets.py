@@ -1,35 +1,17 @@
-"""Secrets are found wherever they are and however they are spelled.
-
-What is printed of them could not be used. The secrets are drawn by a seeded generator: Hypothesis
-shrinks to AAAA, which stands for a secret and is none.
-"""
+"""Secrets in a text are found however they are spelled, and are masked in what is printed."""
 
 from __future__ import annotations
 
 import base64
-import bz2
-import gzip
 import json
-import lzma
 import random
 import re
-import shutil
-import string
-import urllib.parse
-import zlib
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ckpt_tools.api._gate import gate
-from ckpt_tools.api._verify import verify
-from ckpt_tools.report.formats import github, junit, markdown, sarif, text
-from ckpt_tools.report.json import findings as findings_json
-from ckpt_tools.report.pages import verdict as verdict_page
 from ckpt_tools.rules.checks import file_content
-from ckpt_tools.scan.folder import single
 from ckpt_tools.scan.home_paths import hidden, homes
 from ckpt_tools.scan.redact import Known
 from ckpt_tools.scan.secrets import MOST, mask, redacted, secrets
@@ -42,122 +24,8 @@ from ckpt_tools.scan.unescape import (
     overlapping_chunks,
     unescaped,
 )
-from tests.support.cases import NORMAL
-from tests.support.gated import CARD, NOTHING, with_metadata
+from tests.support.secrets import ALNUM, ESCAPES, KINDS, drawn
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-ALNUM = string.ascii_letters + string.digits
-HEX = "0123456789abcdef"
-URLSAFE = f"{ALNUM}-_"
-
-
-def drawn(seed: int, length: int, alphabet: str = ALNUM) -> str:
-    generator = random.Random(seed)  # noqa: S311 - secrets that open nothing
-    while True:
-        made = "".join(generator.choice(alphabet) for _ in range(length))
-        if any(map(str.isdigit, made)) and any(map(str.islower, made)) == any(
-            map(str.islower, alphabet)
-        ):
-            return made
-
-
-def jwt(seed: int) -> str:
-    return f"eyJ{drawn(seed, 30)}.eyJ{drawn(seed + 1, 60)}.{drawn(seed + 2, 43, URLSAFE)}"
-
-
-KINDS: dict[str, Callable[[int], tuple[str, str]]] = {
-    "Hugging Face": lambda seed: ("", f"hf_{drawn(seed, 34)}"),
-    "wandb, old": lambda seed: ('"wandb_api_key": "', drawn(seed, 40, HEX)),
-    "wandb, new": lambda seed: ("", f"wandb_v1_{drawn(seed, 77)}"),
-    "GitHub": lambda seed: ("", f"ghp_{drawn(seed, 36)}"),
-    "GitHub, fine": lambda seed: ("", f"github_pat_{drawn(seed, 22)}_{drawn(seed + 1, 59)}"),
-    "GitHub, OAuth": lambda seed: ("", f"gho_{drawn(seed, 36)}"),
-    "AWS": lambda seed: ("", f"AKIA{drawn(seed, 16, string.ascii_uppercase + string.digits)}"),
-    "AWS secret": lambda seed: ("aws_secret_access_key = ", drawn(seed, 40)),
-    "OpenAI": lambda seed: (" ", f"sk-{drawn(seed, 48)}"),
-    "OpenAI, project": lambda seed: ("sk-proj-", drawn(seed, 60)),
-    "Slack": lambda seed: ("", f"xoxb-{drawn(seed, 12, string.digits)}-{drawn(seed, 24)}"),
-    "Google": lambda seed: ("", f"AIza{drawn(seed, 35)}"),
-    "JWT": lambda seed: ("", jwt(seed)),
-    "URL": lambda seed: ("https://ada:", f"{drawn(seed, 20)}@example.com/x"),
-    "presigned": lambda seed: (
-        "https://b.s3.amazonaws.com/x?X-Amz-Signature=",
-        drawn(seed, 64, HEX),
-    ),
-    "SAS": lambda seed: ("https://a.blob.core.windows.net/c?sv=2024&sig=", drawn(seed, 43)),
-    "assigned": lambda seed: ('"api_key": "', drawn(seed, 32)),
-    "password": lambda seed: ("password: ", drawn(seed, 20)),
-    "Hugging Face, OAuth": lambda seed: ("", f"hf_oauth_{drawn(seed, 60)}"),
-    "Hugging Face, JWT": lambda seed: ("", f"hf_jwt_{drawn(seed, 60)}"),
-    "bearer": lambda seed: ("Authorization: Bearer ", drawn(seed, 40)),
-    "basic": lambda seed: (
-        "Authorization: Basic ",
-        base64.b64encode(f"ada:{drawn(seed, 17)}".encode()).decode(),
-    ),
-    "Kaggle": lambda seed: ('{"username":"ada","key":"', f'{drawn(seed, 32, HEX)}"}}'),
-    "netrc": lambda seed: ("machine github.com login ada password ", drawn(seed, 14)),
-    "netrc of wandb": lambda seed: (
-        "machine api.wandb.ai\n  login user\n  password ",
-        drawn(seed, 40, HEX),
-    ),
-    "wandb login": lambda seed: ("wandb login ", drawn(seed, 40, HEX)),
-    "wandb, assigned": lambda seed: ('wandb.login(key="', drawn(seed, 40, HEX)),
-    "Groq": lambda seed: ("", f"gsk_{drawn(seed, 52)}"),
-    "NVIDIA": lambda seed: ("", f"nvapi-{drawn(seed, 64)}"),
-    "Replicate": lambda seed: ("", f"r8_{drawn(seed, 37)}"),
-    "xAI": lambda seed: ("", f"xai-{drawn(seed, 80)}"),
-    "Perplexity": lambda seed: ("", f"pplx-{drawn(seed, 48)}"),
-    "Fireworks": lambda seed: ("", f"fw_{drawn(seed, 24)}"),
-    "RunPod": lambda seed: ("", f"rpa_{drawn(seed, 40)}"),
-    "Databricks": lambda seed: (" ", f"dapi{drawn(seed, 32, HEX)}"),
-    "DigitalOcean": lambda seed: ("", f"dop_v1_{drawn(seed, 64, HEX)}"),
-    "Docker": lambda seed: ("", f"dckr_pat_{drawn(seed, 27)}"),
-    "Shopify": lambda seed: ("", f"shpat_{drawn(seed, 32, HEX)}"),
-    "Notion": lambda seed: ("", f"ntn_{drawn(seed, 46)}"),
-    "Linear": lambda seed: ("", f"lin_api_{drawn(seed, 40)}"),
-    "Mailgun": lambda seed: (" ", f"key-{drawn(seed, 32, HEX)}"),
-    "Terraform": lambda seed: (drawn(seed + 1, 14), f".atlasv1.{drawn(seed, 64)}"),
-    "Discord": lambda seed: (f"MTA{drawn(seed + 1, 23)}.G{drawn(seed + 2, 5)}.", drawn(seed, 38)),
-    "Discord, hook": lambda seed: (
-        "https://discord.com/api/webhooks/123456789012345678/",
-        drawn(seed, 68),
-    ),
-    "age": lambda seed: (
-        "",
-        f"AGE-SECRET-KEY-1{drawn(seed, 58, string.ascii_uppercase + string.digits)}",
-    ),
-    "JSON web key": lambda seed: ('{"kty":"OKP","crv":"Ed25519","d":"', f'{drawn(seed, 43)}"}}'),
-    "URL, token only": lambda seed: ("https://", f"{drawn(seed, 30)}@github.com/x"),
-}
-ESCAPES: dict[str, Callable[[str], str]] = {
-    "none": str,
-    "JSON": lambda plain: "".join(f"\\u{ord(letter):04x}" for letter in plain),
-    "some of JSON": lambda plain: "".join(
-        letter if ord(letter) % 3 else f"\\u{ord(letter):04X}" for letter in plain
-    ).replace("/", "\\/"),
-    "twice": lambda plain: "".join(f"\\\\u{ord(letter):04x}" for letter in plain),
-    "URL": lambda plain: "".join(f"%{ord(letter):02X}" for letter in plain),
-    "quoted": urllib.parse.quote,
-    "base64": lambda plain: base64.b64encode(plain.encode()).decode(),
-    "base64 for URLs": lambda plain: base64.urlsafe_b64encode(plain.encode()).decode().rstrip("="),
-    "HTML": lambda plain: "".join(f"&#{ord(letter)};" for letter in plain),
-    "HTML, padded": lambda plain: "".join(f"&#x00{ord(letter):X};" for letter in plain),
-    "HTML, named": lambda plain: (
-        plain.replace("_", "&lowbar;")
-        .replace(":", "&colon;")
-        .replace(".", "&period;")
-        .replace("=", "&equals;")
-    ),
-    "Markdown": lambda plain: "".join(
-        f"\\{letter}" if letter in string.punctuation else letter for letter in plain
-    ),
-    "long": lambda plain: "".join(f"\\U{ord(letter):08x}" for letter in plain),
-    "octal": lambda plain: "".join(f"\\{ord(letter):03o}" for letter in plain),
-    "braces": lambda plain: "".join(f"\\u{{{ord(letter):x}}}" for letter in plain),
-}
 AROUND = st.text(
     alphabet=st.characters(
         codec="utf-8", exclude_categories=("L", "N", "Cs"), exclude_characters="\\%&_+=/-@.\"'"
@@ -286,20 +154,6 @@ def test_homes_are_hidden_in_any_text(text: str) -> None:
     )
 
 
-def test_secrets_without_number_are_counted(tmp_path: Path) -> None:
-    folder = tmp_path / "it"
-    shutil.copytree(NORMAL, folder)
-    (folder / "README.md").write_text(CARD)
-    (folder / "vocab.txt").write_text("\n".join(f"hf_{drawn(seed, 34)}" for seed in range(57)))
-    told = [
-        finding.what
-        for finding in gate(str(folder), settings=NOTHING).refused
-        if finding.code == "CK810"
-    ]
-    assert len(told) == 21
-    assert "contains 37 more secrets of this kind: Hugging Face token" in told
-
-
 def test_kinds_have_their_article() -> None:
     spelled = {
         kind: file_content._with_article(kind)
@@ -333,130 +187,6 @@ def test_no_start_or_end_of_a_known_secret_is_left(values: list[str], text: str)
         size = min(max(5, min(8, len(value) // 3)), len(value))
         assert value[:size] not in left.split("#") or size > len(text)
     assert Known(()).cut(text) == text
-
-
-WIDE: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
-    "UTF-16 without a mark": ("notes.md", lambda plain: plain.decode().encode("utf-16-le")),
-    "UTF-16, big": ("notes.md", lambda plain: plain.decode().encode("utf-16-be")),
-    "UTF-32 without a mark": ("notes.md", lambda plain: plain.decode().encode("utf-32-le")),
-    "UTF-16 in a licence": ("LICENSE", lambda plain: plain.decode().encode("utf-16-le")),
-    "UTF-16 with a mark": ("notes.md", lambda plain: plain.decode().encode("utf-16")),
-    "after a sign": ("LICENSE", lambda plain: b"\x01" + plain),
-    "Exif": ("a.jpg", lambda plain: b"\xff\xd8\xff\xe1\0\x40Exif\0\0" + plain),
-    "after the end": ("a.png", lambda plain: picture() + plain),
-    "far after the start": ("a.png", lambda plain: picture() + bytes(17 << 20) + plain),
-    "wide in a picture": ("a.png", lambda plain: picture() + plain.decode().encode("utf-16-le")),
-    "gzip": ("a.png", gzip.compress),
-    "bz2": ("a.png", bz2.compress),
-    "xz": ("a.png", lzma.compress),
-    "a compressed comment": (
-        "a.png",
-        lambda plain: b"\x89PNG\r\n\x1a\n" + bytes(17) + b"zTXtComment\0\0" + zlib.compress(plain),
-    ),
-    "sentencepiece": ("tokenizer.model", lambda plain: b"\x0a\x0e\0" + plain),
-}
-
-
-@pytest.mark.parametrize("name", WIDE)
-def test_what_is_read_of_a_file_has_the_secret(name: str, tmp_path: Path) -> None:
-    value = f"hf_{drawn(5, 34)}"
-    path, spelled = WIDE[name]
-    (tmp_path / path).write_bytes(spelled(value.encode()))
-    (entry,) = single(str(tmp_path / path))
-    assert value in {secret.value for text, _ in entry.texts for secret in secrets(text)}
-
-
-@pytest.mark.parametrize("place", ["type", "key", "state_file", "broken"])
-def test_no_output_of_verify_holds_the_secret(place: str, tmp_path: Path) -> None:
-    value = f"hf_{drawn(9, 34)}"
-    folder = tmp_path / "it"
-    shutil.copytree(NORMAL, folder)
-    path = folder / ("policy_preprocessor.json" if place == "state_file" else "config.json")
-    document = json.loads(path.read_text())
-    if place == "type":
-        document["type"] = value
-    elif place == "key":
-        document[value] = {value: value}
-        document["input_features"][value] = {"type": value, "shape": [1]}
-    else:
-        document["steps" if place == "state_file" else "a"] = [
-            {"registry_name": value, "state_file": f"{value}.safetensors"}
-        ]
-    path.write_text(json.dumps(document) + (f'"{value}": {value}' if place == "broken" else ""))
-    seen = verify(str(folder), settings=NOTHING)
-    assert seen.findings
-    page = verdict_page.page(seen)
-    told = [
-        text.render(page),
-        markdown.render(page),
-        json.dumps(findings_json.document(seen)),
-        *(one.render(seen) for one in (junit, sarif, github)),
-    ]
-    assert not any(value[5:15] in one for one in told)
-
-
-def picture(comment: str = "") -> bytes:
-    """A PNG of noise with a comment."""
-    generator = random.Random(7)  # noqa: S311 - noise
-    chunks = (
-        (b"IHDR", bytes(13)),
-        (b"tEXt", b"Comment\0" + comment.encode("latin-1")),
-        (b"IDAT", generator.randbytes(300_000)),
-        (b"IEND", b""),
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        len(data).to_bytes(4) + kind + data + bytes(4) for kind, data in chunks
-    )
-
-
-def test_noise_and_a_plain_comment_hold_no_secret(tmp_path: Path) -> None:
-    (tmp_path / "loss.png").write_bytes(picture("Software: matplotlib version 3.11"))
-    (entry,) = single(str(tmp_path / "loss.png"))
-    assert entry.strings
-    assert "matplotlib" in entry.strings
-    assert secrets(entry.strings) == ()
-
-
-@pytest.mark.parametrize("number", range(len(KINDS)))
-@pytest.mark.parametrize(
-    "place", ["README.md", "config.json", "train_config.json", "metadata", "name", "picture"]
-)
-def test_no_output_of_the_gate_holds_the_secret(number: int, place: str, tmp_path: Path) -> None:
-    kind = sorted(KINDS)[number]
-    if (
-        number % 3
-        != ["README.md", "config.json", "train_config.json", "metadata", "name", "picture"].index(
-            place
-        )
-        % 3
-    ):
-        return
-    lead, value = KINDS[kind](number)
-    folder = tmp_path / "it"
-    shutil.copytree(NORMAL, folder)
-    (folder / "README.md").write_text(CARD + (f"\n{lead}{value}" if place == "README.md" else ""))
-    if place.endswith(".json"):
-        document = json.loads((folder / place).read_text())
-        (folder / place).write_text(
-            json.dumps({**document, "teacher_model_path": f"{lead}{value}"})
-        )
-    elif place == "metadata":
-        (folder / "extra.safetensors").write_bytes(with_metadata(f"{lead}{value}"))
-    elif place == "picture":
-        (folder / "loss.png").write_bytes(picture(f"{lead}{value}"))
-    elif place == "name":
-        (folder / f"{(lead + value).replace('/', '')}.md").write_text("")
-    verdict = gate(str(folder), settings=NOTHING)
-    page = verdict_page.page(verdict)
-    told = [
-        text.render(page),
-        markdown.render(page),
-        json.dumps(findings_json.document(verdict)),
-        *(one.render(verdict) for one in (junit, sarif, github)),
-    ]
-    assert place == "name" or any(finding.code == "CK810" for finding in verdict.refused)
-    plain = value.partition("@")[0].rpartition(".eyJ")[2]
-    assert not any(plain[5 : 5 + len(plain) // 3] in one for one in told)
 
 
 def test_a_private_key_is_found_across_lines_and_in_json() -> None:

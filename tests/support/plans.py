@@ -293,3 +293,6 @@ def halving(path: Path) -> Plan:
         "",
         "",
     )
+
+
+MAKERS = (merging, rewriting, dropping)
