@@ -12,6 +12,7 @@ from ckpt_tools.checkpoint.spec import read_spec
 from ckpt_tools.doctor.probe import probe
 from ckpt_tools.errors import FormatError, UnknownSelection
 from ckpt_tools.families.family import GENERIC
+from ckpt_tools.families.kinds import name_of
 from ckpt_tools.families.registry import FAMILIES, family_of
 from ckpt_tools.gate.decide import apply_suppressions
 from ckpt_tools.gate.masking import masked
@@ -171,7 +172,7 @@ def check(  # noqa: PLR0913 - as verify
     return Verification(
         where,
         checkpoint,
-        family.name,
+        name_of(checkpoint, family),
         findings,
         checked,
         tuple(sorted((*skipped, *remote.values()))),

@@ -23,12 +23,22 @@ TRAIN_CONFIG = "train_config.json"
 PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
 """LeRobot's processor pipelines; their steps may name a state file."""
 
+ADAPTER_CONFIG = "adapter_config.json"
+"""PEFT's: the adapter's rank, its target modules, its base model."""
+
+MODEL_INDEX = "model_index.json"
+"""A diffusers pipeline's components, each a subfolder."""
+
+MODULES = "modules.json"
+"""The modules of a sentence-transformers model: a list, so never among DOCUMENTS."""
+
 DOCUMENTS = frozenset(
     {
         CONFIG,
         TRAIN_CONFIG,
         *PROCESSORS,
-        "adapter_config.json",
+        ADAPTER_CONFIG,
+        MODEL_INDEX,
         "generation_config.json",
         "preprocessor_config.json",
         "processor_config.json",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.diff.model import Group, Processor, Setting, Summary
+from ckpt_tools.families.kinds import name_of
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.strict_json.pointer import ABSENT
 
@@ -27,7 +28,7 @@ def summarize(checkpoint: Checkpoint) -> Summary:
     components = tuple(_components(checkpoint, family, config.value if config else {}))
     return Summary(
         checkpoint=checkpoint,
-        family=family.name,
+        family=name_of(checkpoint, family),
         profile=family.profile(checkpoint),
         remarks=family.remarks(checkpoint),
         components=components,

@@ -9,12 +9,14 @@ import shlex
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.families.kinds import kinds_of
 from ckpt_tools.rules.finding import Finding, Need, Severity, Skipped
 from ckpt_tools.rules.remedy import Remedy, addressed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ckpt_tools.families.kinds import Kind
     from ckpt_tools.rules.rule import Rule, Subject
 
 _ORDER = {severity: place for place, severity in enumerate(Severity)}
@@ -35,8 +37,9 @@ def check_rules(
     findings: list[Finding] = []
     checked: list[str] = []
     skipped: list[Skipped] = []
+    kinds = kinds_of(subject.checkpoint)
     for rule in rules:
-        reason = _reason_against(rule, subject)
+        reason = _reason_against(rule, subject, kinds)
         if reason:
             skipped.append(Skipped(rule.code, reason))
             continue
@@ -79,10 +82,11 @@ def _findings(rule: Rule, subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _reason_against(rule: Rule, subject: Subject) -> str:
+def _reason_against(rule: Rule, subject: Subject, kinds: frozenset[Kind]) -> str:
     """Return why a rule is skipped, "" when it is not."""
-    if rule.families and subject.family.name not in rule.families:
-        return f"{' and '.join(sorted(rule.families))} only"
+    limits = {*rule.families, *rule.kinds}
+    if limits and limits.isdisjoint({subject.family.name, *kinds}):
+        return f"{' and '.join(sorted(limits))} only"
     return next((_ABSENT[need] for need in sorted(rule.needs) if _is_absent(need, subject)), "")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import CONFIG, WEIGHTS
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
+from ckpt_tools.families.kinds import Kind, kinds_of
 
 if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
@@ -87,17 +88,14 @@ PROFILES = {profile.name: profile for profile in (LEROBOT, TRANSFORMERS, GENERIC
 def profile_of(subject: Subject) -> Profile:
     """Return the profile that the gate chose, or else the one that the config implies.
 
-    A LeRobot policy has a `type` and features, a transformers model a `model_type`.
+    A model of several kinds is judged as a LeRobot policy if it is one.
     """
     if subject.profile:
         return subject.profile
-    config = subject.checkpoint.document(CONFIG)
-    value = config.value if config else {}
-    if subject.family.name.startswith("smolvla") or (
-        "type" in value and ("input_features" in value or "output_features" in value)
-    ):
+    kinds = kinds_of(subject.checkpoint)
+    if subject.family.name.startswith("smolvla") or Kind.POLICY in kinds:
         return LEROBOT
-    return TRANSFORMERS if "model_type" in value or "architectures" in value else GENERIC
+    return TRANSFORMERS if Kind.TRANSFORMERS in kinds else GENERIC
 
 
 def is_collection(subject: Subject) -> bool:

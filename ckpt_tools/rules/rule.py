@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.checkpoint.spec import Spec
     from ckpt_tools.families.family import Family
+    from ckpt_tools.families.kinds import Kind
     from ckpt_tools.rules.finding import Severity
     from ckpt_tools.rules.profiles import Profile
     from ckpt_tools.rules.remedy import Remedy
@@ -65,8 +66,8 @@ class Rule(NamedTuple):
     `page` explains it: the first line is the fault as a title; then why it matters, what to do, and
     a bad and a good example. `fix` is the command that repairs what the rule finds, "" for none, in
     which WHERE and NORMAL stand for the checkpoint and its reference; `safe`: it loses nothing.
-    `families` limits the rule to families by name, empty for all. `supply_chain`: only the gate
-    checks it.
+    `families` limits the rule to families by name and `kinds` to kinds, both empty for all; a
+    checkpoint of one of either is enough. `supply_chain`: only the gate checks it.
     """
 
     code: str
@@ -79,6 +80,7 @@ class Rule(NamedTuple):
     safe: bool = False
     families: frozenset[str] = frozenset()
     supply_chain: bool = False
+    kinds: frozenset[Kind] = frozenset()
 
 
 def rule(  # noqa: PLR0913 - the fields of a rule, by keyword
@@ -91,6 +93,7 @@ def rule(  # noqa: PLR0913 - the fields of a rule, by keyword
     safe: bool = False,
     families: Iterable[str] = (),
     supply_chain: bool = False,
+    kinds: Iterable[Kind] = (),
 ) -> Callable[[Check], Rule]:
     """Make a Rule of the decorated check, whose docstring is the rule's page."""
 
@@ -107,6 +110,7 @@ def rule(  # noqa: PLR0913 - the fields of a rule, by keyword
             safe=safe,
             families=frozenset(families),
             supply_chain=supply_chain,
+            kinds=frozenset(kinds),
         )
 
     return decorate
