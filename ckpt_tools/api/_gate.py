@@ -76,7 +76,7 @@ def gate(  # noqa: PLR0913 - options by keyword
     name = profile or settings.profile
     if name and name not in PROFILES:
         raise UnknownSelection(
-            f"there is no profile {name!r}", hint=f"name one of {', '.join(PROFILES)}"
+            f"no such profile: {name!r}", hint=f"choose from {', '.join(PROFILES)}"
         )
     inner = _inner_checkpoint(where)
     rules = known_rules()

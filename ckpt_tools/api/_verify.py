@@ -59,8 +59,8 @@ def explain(code: str) -> Rule:
     if rule is None:
         names = {name.lower(): name for rule in known_rules() for name in (rule.code, rule.name)}
         close = difflib.get_close_matches(code.lower(), names, n=1)
-        guess = f", did you mean {names[close[0]]}?" if close else ""
-        raise UnknownSelection(f"there is no rule {code}{guess}", hint="`ckpt rules` lists them")
+        guess = f" (did you mean {names[close[0]]}?)" if close else ""
+        raise UnknownSelection(f"no such rule: {code}{guess}", hint="`ckpt rules` lists all rules")
     return rule
 
 

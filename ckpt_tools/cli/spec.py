@@ -42,5 +42,5 @@ def write_(where: str, *, output: str | None) -> int:
         write(text(found))
     else:
         write_spec(found, output)
-        complain(f"{output}: {count(len(found.tensors), 'tensor')}")
+        complain(f"{output}: written ({count(len(found.tensors), 'tensor')})")
     return CLEAN

@@ -29,7 +29,7 @@ _MAX_NAMES = 5
 @options.profile
 @options.settings
 @click.option(
-    "--dry-run", is_flag=True, help="Print the files that would be sent with their SHA-256."
+    "--dry-run", is_flag=True, help="Print the files that would be uploaded with their SHA-256."
 )
 def upload(  # noqa: PLR0913 - one parameter an option
     repo: str,
@@ -42,9 +42,9 @@ def upload(  # noqa: PLR0913 - one parameter an option
 ) -> int:
     """Run the gate on WHERE and, if it passes, upload it to REPO on the Hub with `hf upload`.
 
-    A private copy is made, checked and sent, so that what arrives is what was checked; afterwards
-    it is compared with the files on the Hub. Options after -- go to `hf upload`. Exit status: 0
-    sent, 1 failed the gate, 2 could not run, 3 nothing was checked.
+    Makes a private copy, checks and uploads that copy, and compares it with the files on the Hub
+    afterwards. Options after -- go to `hf upload`. Exit status: 0 uploaded, 1 failed the gate, 2
+    could not run, 3 nothing was checked.
 
     \b
     ckpt upload me/policy out/
@@ -62,7 +62,7 @@ def upload(  # noqa: PLR0913 - one parameter an option
     )
     if not done.verdict.passes:
         write_judgement(done.verdict, "text")
-        complain(f"{printable(where)}: failed the gate; nothing was sent")
+        complain(f"{printable(where)}: failed the gate; nothing was uploaded")
         return FINDINGS if done.verdict.verification.checked else NOTHING_CHECKED
     if dry_run:
         write("".join(_line(file) for file in done.files))

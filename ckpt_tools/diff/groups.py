@@ -258,7 +258,7 @@ def _retyped(diff: Diff, family: Family) -> Iterator[DifferenceGroup]:
     remark = "; ".join(profiles) if profile_a != profile_b else ""
     contradiction = family.contradiction(diff.b)
     if remark and contradiction:
-        remark += f"; B's {contradiction} all the same"
+        remark += f", although B's {contradiction}"
     for (old, new), pairs in sorted(groups.items(), key=lambda group: -len(group[1])):
         text = (
             f"{count(len(pairs), 'tensor')} {new} instead of {old}"

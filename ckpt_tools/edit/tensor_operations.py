@@ -142,8 +142,8 @@ def cast(draft: PlanDraft, operation: Cast, lookup: Lookup) -> PlanStep | None:
     lossy = {name for name in names if not _is_lossless(draft, name, operation.dtype, lookup)}
     if lossy and not (operation.lossy or operation.skip):
         raise CastLossy(
-            f"as {operation.dtype} {len(lossy):,} of {count(len(names), 'tensor')} would lose bits,"
-            f" such as {named(min(lossy, key=names.index))}"
+            f"{len(lossy):,} of {count(len(names), 'tensor')} do not fit in {operation.dtype}"
+            f" without loss, such as {named(min(lossy, key=names.index))}"
         )
     if not operation.lossy:
         names, lossy = [name for name in names if name not in lossy], set()

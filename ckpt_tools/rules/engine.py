@@ -25,7 +25,7 @@ _ABSENT = {
     Need.VALUES: "tensor values not read (use `--values`)",
     Need.BASELINE: "no reference checkpoint (use `--reference`)",
     Need.SPEC: "no lockfile (use `--spec`)",
-    Need.LIVE: "policy not loaded (use `--load`)",
+    Need.LIVE: "policy not loaded (use `ckpt verify --load`)",
     Need.CONFIG: "no config.json",
 }
 

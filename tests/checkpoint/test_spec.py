@@ -201,7 +201,7 @@ def test_the_command_writes_to_standard_output_or_to_a_file(tmp_path: Path) -> N
     path = tmp_path / "normal.spec.json"
     done = CliRunner().invoke(command, ["write", str(NORMAL), "-o", str(path)])
     assert (done.exit_code, done.stdout) == (0, "")
-    assert done.stderr == f"ckpt: {path}: 500 tensors\n"
+    assert done.stderr == f"ckpt: {path}: written (500 tensors)\n"
     assert path.read_text(encoding="utf-8") == printed.stdout
     assert (
         printed.stdout.splitlines()[4]

@@ -239,7 +239,7 @@ def test_a_plan_is_applied_from_any_folder_and_keeps_its_unrepaired_problems(
 def test_a_glob_that_matches_nothing_is_reported(tmp_path: Path) -> None:
     done = ckpt("strip", MODEL, "typo.**", "-o", tmp_path / "out")
     assert done.returncode == 0
-    assert 'operations that matched nothing\n    {"drop": ["typo.**"]}' in done.stdout
+    assert 'Operations that matched nothing\n    {"drop": ["typo.**"]}' in done.stdout
 
 
 def test_the_hub_cache_gets_nothing_beside_its_snapshots(tmp_path: Path) -> None:
@@ -323,7 +323,7 @@ REFUSED = {
         ["strip", "{m}", "**"],
         "drop ** would remove every tensor; check the globs",
     ),
-    "a lossy cast": (["cast", "{m}", "BF16"], "would lose bits, such as"),
+    "a lossy cast": (["cast", "{m}", "BF16"], "in BF16 without loss, such as"),
     "a size that is none": (
         ["reshard", "{m}", "--max-size", "lots"],
         "invalid --max-size 'lots'; write 5GB",

@@ -79,10 +79,10 @@ def test_the_markdown_is_the_page_of_the_documents() -> None:
 @pytest.mark.parametrize(
     ("named", "words"),
     [
-        ("CK30A1", "there is no rule CK30A1, did you mean CK3"),
-        ("teacher-weight", "there is no rule teacher-weight, did you mean teacher-weights?"),
-        ("§", "there is no rule §; `ckpt rules` lists them"),
-        ("\x1b[31m", "there is no rule \\x1b[31m"),
+        ("CK30A1", "no such rule: CK30A1 (did you mean CK3"),
+        ("teacher-weight", "no such rule: teacher-weight (did you mean teacher-weights?)"),
+        ("§", "no such rule: §; `ckpt rules` lists all rules"),
+        ("\x1b[31m", "no such rule: \\x1b[31m"),
     ],
 )
 def test_an_unknown_one_is_refused_with_what_is_close(named: str, words: str) -> None:

@@ -374,7 +374,7 @@ def test_the_page_shows_the_measurements_in_80_columns(monkeypatch: pytest.Monke
         "10 N R",
         "prefix",
         "all, in NORMAL's processors",
-        "environment toy, 20 steps",
+        "Environment toy, 20 steps",
         "slow: num-steps",
         "set num_steps 1",
     ):

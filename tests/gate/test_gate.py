@@ -254,9 +254,7 @@ def test_the_exit_code_says_passed_refused_or_nothing_checked(
     assert exit_code("empty") == 3
     with pytest.raises(errors.PathNotFound):
         gate("nowhere")
-    with pytest.raises(
-        errors.UnknownSelection, match="there is no profile 'x'; name one of lerobot"
-    ):
+    with pytest.raises(errors.UnknownSelection, match="no such profile: 'x'; choose from lerobot"):
         gate("good", profile="x")
 
 

@@ -88,7 +88,7 @@ def test_the_page_says_it(hub: HubServer, here: Path) -> None:
     hub.add_repo(REPO, contents(here))
     done = ckpt(hub, here, "here", "--remote", REPO)
     assert done.returncode == 0
-    assert done.stdout.endswith("verdict\n  ✓ identical to the Hub: 10 files\n")
+    assert done.stdout.endswith("Verdict\n  ✓ identical to the Hub: 10 files\n")
 
 
 # --- different ------------------------------------------------------------------------------------

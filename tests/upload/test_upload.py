@@ -164,7 +164,7 @@ def test_a_dirty_one_is_refused_without_a_request(
     spoil(out)
     done = ckpt(hub, out, REPO, "out")
     assert done.returncode == 1, done.stderr
-    assert done.stderr == "ckpt: out: failed the gate; nothing was sent\n"
+    assert done.stderr == "ckpt: out: failed the gate; nothing was uploaded\n"
     assert "CK" in done.stdout
     assert not hub.requests
     assert leftovers(out) == []

@@ -123,7 +123,7 @@ def contradiction(checkpoint: Checkpoint) -> str:
         and config.value.get("load_vlm_weights") is True
         and profile(checkpoint) == _PROFILES[Dtype.F32]
     )
-    return "config.json says load_vlm_weights true" if relabelled else ""
+    return "config.json has load_vlm_weights true" if relabelled else ""
 
 
 def remarks(checkpoint: Checkpoint) -> tuple[str, ...]:

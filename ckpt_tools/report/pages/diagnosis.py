@@ -107,7 +107,7 @@ def _settings(diagnosis: Diagnosis) -> Iterator[Block]:
     differing = [pair for pair in diagnosis.settings if not pair.same]
     if not diagnosis.settings:
         return
-    yield Heading(text="settings")
+    yield Heading(text="Settings")
     if differing:
         rows = tuple(
             (printable(pair.key), printable(pair.normal), printable(pair.reflow))
@@ -125,7 +125,7 @@ def _settings(diagnosis: Diagnosis) -> Iterator[Block]:
 def _statistics(diagnosis: Diagnosis) -> Iterator[Block]:
     if not diagnosis.statistics:
         return
-    yield Heading(text="normalization")
+    yield Heading(text="Normalization")
     differing = [pair for pair in diagnosis.statistics if not pair.same]
     if differing:
         rows = tuple(
@@ -165,7 +165,7 @@ def _live(live: Live) -> Iterator[Block]:
         if measured.device == "cpu"
         else measured.device
     )
-    yield Heading(text="measured")
+    yield Heading(text="Measured")
     yield Line(
         text=(
             f"{printable(measured.what)}; the same noise for both; on {machine}, in turn, in "
@@ -179,7 +179,7 @@ def _live(live: Live) -> Iterator[Block]:
             ("NORMAL", "REFLOW") if len(sides) > 1 else ("each",), sides, strict=True
         )
     )
-    yield Heading(text="time of one chunk, and actions, by number of Euler steps")
+    yield Heading(text="Time of one chunk, and actions, by number of Euler steps")
     yield _sweep(live)
     yield Line(
         text=(
@@ -188,7 +188,7 @@ def _live(live: Live) -> Iterator[Block]:
             "robot"
         )
     )
-    yield Heading(text=f"where the time goes, at REFLOW's {count(live.steps, 'step')}")
+    yield Heading(text=f"Where the time goes, at REFLOW's {count(live.steps, 'step')}")
     rows = tuple(
         (row.part, _ms(row.normal), _ms(row.reflow), _times(row.ratio)) for row in live.parts
     )
@@ -199,7 +199,7 @@ def _live(live: Live) -> Iterator[Block]:
     )
     yield Heading(
         text=(
-            f"actions, each at its own steps (NORMAL {measured.normal.num_steps}, REFLOW"
+            f"Actions, each at its own steps (NORMAL {measured.normal.num_steps}, REFLOW"
             f" {measured.reflow.num_steps})"
         )
     )
@@ -255,7 +255,7 @@ def _environment(live: Live) -> Iterator[Block]:
     rollout, found = live.measurement.environment, live.environment
     if rollout is None:
         return
-    yield Heading(text=f"environment {printable(rollout.kind)}, {len(rollout.step[1])} steps")
+    yield Heading(text=f"Environment {printable(rollout.kind)}, {len(rollout.step[1])} steps")
     if found:
         rows = tuple(
             (name, _seconds(sum(infer)), _seconds(sum(step)), f"{share:.0%}")
@@ -297,7 +297,7 @@ def _between(pair: tuple[float, float]) -> str:
 
 def _causes(diagnosis: Diagnosis) -> Iterator[Block]:
     if diagnosis.causes:
-        yield Heading(text=f"causes: {len(diagnosis.causes)}")
+        yield Heading(text=f"Causes: {len(diagnosis.causes)}")
     for cause in diagnosis.causes:
         yield Line(
             text=f"{cause.code}: {printable(cause.what)}",
@@ -318,7 +318,7 @@ def _details(cause: Cause) -> Iterator[str]:
 
 
 def _verdict(diagnosis: Diagnosis) -> Iterator[Block]:
-    yield Heading(text="verdict")
+    yield Heading(text="Verdict")
     yield from (Line(text=printable(note_text(note))) for note in diagnosis.notes)
     if diagnosis.skipped:
         requested = diagnosis.skipped.reason is not Skip.NOT_REQUESTED

@@ -50,11 +50,11 @@ def _manifest(hashed: Hashed, *, full: bool) -> Iterator[Block]:
         ),
     )
     yield Table(header=("checkpoint", printable(hashed.where)), rows=rows)
-    yield Heading(text="tensors" if full else "parts")
+    yield Heading(text="Tensors" if full else "Parts")
     yield _tensors(hashed) if full else _parts(hashed)
     if not full and len(hashed.parts) > _ROWS:
         yield Line(text=f"… and {len(hashed.parts) - _ROWS:,} more (--full lists every tensor)")
-    yield Heading(text="files")
+    yield Heading(text="Files")
     yield _files(manifest.files)
     if any(file.sha256 for file in manifest.files):
         yield Heading(text="SHA-256")
@@ -105,10 +105,10 @@ def _check(check: Check, *, full: bool) -> Iterator[Block]:
     if there != here:
         yield Line(text=f"against {there}")
     if check.differences:
-        yield Heading(text="differences")
+        yield Heading(text="Differences")
         yield from _grouped(check.differences, full=full)
     if check.remarks:
-        yield Heading(text="same tensors, different files")
+        yield Heading(text="Same tensors, different files")
         shown = check.remarks if full else check.remarks[:_SHOWN]
         yield from (
             Line(text=f"{printable(remark.subject)}: {remark.what}", mark=Status.CHANGE)
@@ -119,9 +119,9 @@ def _check(check: Check, *, full: bool) -> Iterator[Block]:
                 text=f"… and {len(check.remarks) - len(shown):,} more (--full)", mark=Status.CHANGE
             )
     if check.unchecked:
-        yield Heading(text="not compared")
+        yield Heading(text="Not compared")
         yield from (Line(text=sentence) for sentence in check.unchecked)
-    yield Heading(text="verdict")
+    yield Heading(text="Verdict")
     where, against = printable(check.where), printable(check.against)
     if check.same:
         files = f" and {count(check.files, 'other file')}" if check.files else ""
@@ -201,12 +201,12 @@ def _remote(check: RemoteCheck, *, full: bool) -> Iterator[Block]:
         rows=(("Hub", printable(check.repository)), ("commit", check.commit)),
     )
     if check.different:
-        yield Heading(text="different")
+        yield Heading(text="Different")
         yield from _grouped(check.different, full=full)
-    yield from _listed("only local", check.only_here, Status.BAD, full=full)
-    yield from _listed("only on the Hub", check.only_there, Status.BAD, full=full)
-    yield from _listed("identical", check.alike, Status.GOOD, full=full)
-    yield Heading(text="verdict")
+    yield from _listed("Only local", check.only_here, Status.BAD, full=full)
+    yield from _listed("Only on the Hub", check.only_there, Status.BAD, full=full)
+    yield from _listed("Identical", check.alike, Status.GOOD, full=full)
+    yield Heading(text="Verdict")
     if check.same:
         yield Line(
             text=f"identical to the Hub: {count(len(check.alike), 'file')}", mark=Status.GOOD

@@ -30,17 +30,17 @@ def plan_page(
 def _blocks(plan: Plan, written: Written | None, *, full: bool, backup: bool) -> Iterator[Block]:
     yield _budget(plan)
     if plan.steps:
-        yield Heading(text="steps")
+        yield Heading(text="Steps")
         loss = "; kept in the backup" if backup else "; removes data"
         yield from (_step(step, loss, full=full) for step in plan.steps)
     if plan.idle:
-        yield Heading(text="operations that matched nothing")
+        yield Heading(text="Operations that matched nothing")
         operations = recipe.document(plan.idle)["operations"]
         yield from (Line(text=value(item)) for item in operations)
     if plan.remains:
-        yield Heading(text="not repaired")
+        yield Heading(text="Not repaired")
         yield from (Line(text=printable(sentence), mark=Status.BAD) for sentence in plan.remains)
-    yield Heading(text="verdict", conclusion=True)
+    yield Heading(text="Verdict", conclusion=True)
     yield from _verdict(plan, written)
 
 

@@ -58,7 +58,9 @@ def model_card(subject: Subject) -> Iterator[Violation]:
         return
     text = next((entry.text for entry in subject.entries or () if entry.path == _CARD), None)
     if text is None:
-        remedy = f"write one, with {' and '.join(profile.card)} in its front matter"
+        remedy = (
+            f"write one, with {', '.join(profile.card).replace('|', ' or ')} in its front matter"
+        )
         yield Violation("is missing", _CARD, next=remedy)
         return
     front, fault = _front_matter(text)
