@@ -1,4 +1,7 @@
-"""Which files the weights are in."""
+"""Which files the weights are in.
+
+Whether the index agrees with its shards (CK201 to CK207) is checked in `checkpoint.shard_index`.
+"""
 
 from __future__ import annotations
 
