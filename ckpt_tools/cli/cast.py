@@ -17,7 +17,7 @@ _DTYPES = tuple(dtype.label for dtype in (Dtype.BF16, Dtype.F16, Dtype.F32, Dtyp
     short_help="Change the dtype of tensors if this is lossless.", epilog=options.WHERE_HELP
 )
 @options.where("where")
-@click.argument("dtype", type=click.Choice(_DTYPES, case_sensitive=False))
+@click.argument("dtype", metavar="DTYPE", type=click.Choice(_DTYPES, case_sensitive=False))
 @click.option(
     "--select", multiple=True, metavar="GLOB", help="Cast only tensors that match GLOB. Repeatable."
 )
@@ -37,7 +37,7 @@ def cast(  # noqa: PLR0913 - one parameter an option
     record: bool,
     write_options: WriteOptions,
 ) -> int:
-    """Store tensors as DTYPE if this is lossless.
+    """Store tensors as DTYPE (BF16, F16, F32 or F64) if this is lossless.
 
     \b
     ckpt cast ckpt/ BF16 --select 'model.vlm_with_expert.vlm.**' -o narrow/

@@ -56,7 +56,7 @@ def _overview(summary: Summary) -> Table:
     checkpoint = summary.checkpoint
     trainable = summary.trainable
     rows = [
-        ("where", printable(checkpoint.root)),
+        *([("where", printable(checkpoint.root))] if checkpoint.root != checkpoint.where else []),
         ("family", summary.family),
         ("tensors", f"{summary.tensors:,}"),
         ("parameters", f"{summary.parameters:,}"),
