@@ -325,5 +325,5 @@ def _described(error: Any) -> Iterator[Problem]:  # noqa: ANN401 - an error of j
             expected = shown(limit)
         elif error.validator in ("enum", "type"):
             expected = " or ".join(map(str, limit if isinstance(limit, list) else [limit]))
-        reason = f": {because}" if because else ""
+        reason = f" ({because})" if because else ""
         yield Problem(pointer, f"expected {expected}, found {shown(error.instance)}{reason}")

@@ -186,8 +186,8 @@ def test_a_normal_config_is_valid_and_a_reflow_config_is_not(
     assert done.code == 1
     assert [line.partition("config.json: ")[2] for line in done.out.splitlines()] == [
         (
-            "/load_vlm_weights: expected true, found false: false builds the VLM in F32"
-            " regardless of the stored dtype"
+            "/load_vlm_weights: expected true, found false (false builds the VLM in F32"
+            " regardless of the stored dtype)"
         ),
         "/teacher_model_path: unknown field of this config",
         "/use_reflow: unknown field of this config",
