@@ -6,25 +6,24 @@ Only set and unset write, and only if the file changes.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ckpt_tools.api._paths import AnyPath, as_text
-from ckpt_tools.checkpoint.documents import CONFIG, DOCUMENTS, PROCESSORS, TRAIN_CONFIG
-from ckpt_tools.checkpoint.locate import WORK, candidates
+from ckpt_tools.checkpoint.documents import CONFIG, DOCUMENTS, PROCESSORS, TRAIN_CONFIG, WORK
+from ckpt_tools.checkpoint.locate import candidates
 from ckpt_tools.checkpoint.model import Checkpoint, Document
 from ckpt_tools.diff.compare import compare
 from ckpt_tools.diff.groups import shared_family, watched_lines
 from ckpt_tools.diff.model import Aspect, Comparison
 from ckpt_tools.diff.summary import summarize
 from ckpt_tools.errors import (
-    CkptError,
     JsonInvalid,
     PathNotFound,
     PointerInvalid,
     UnknownSelection,
     UsageError,
     WriteInterrupted,
+    located,
 )
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.families.smolvla.facts import SMOLVLA
@@ -96,7 +95,7 @@ def get(where: AnyPath, words: str = "", *, file: AnyPath | None = None) -> Json
     `words` is a JSON pointer, or keys with dots between them.
     """
     path = find(where, file)
-    with _located(path):
+    with located(path):
         document = parse(_text(path))
         return resolve(document, from_words(document, words))
 
@@ -109,7 +108,7 @@ def set_value(
     `dry_run` writes nothing.
     """
     path = find(where, file)
-    with _located(path):
+    with located(path):
         text = _text(path)
         document = parse(text)
         pointer = from_words(document, words)
@@ -132,7 +131,7 @@ def unset_values(
     A missing key of an existing object is not an error.
     """
     path = find(where, file)
-    with _located(path):
+    with located(path):
         text = after = _text(path)
         document = parse(text)
         changes = tuple(
@@ -242,20 +241,11 @@ def _text(path: str) -> str:
 
 def _alone(path: str, name: str) -> Checkpoint:
     """Return the file at `path` as the only file of a checkpoint."""
-    with _located(path):
+    with located(path):
         text = _text(path)
         document = Document(name, text, dict(parse_object(text)))
     root = os.path.dirname(path) or "."
     return Checkpoint(where=path, root=root, weights=(), documents=(document,))
-
-
-@contextmanager
-def _located(path: str) -> Iterator[None]:
-    """Add the path to errors of the block."""
-    try:
-        yield
-    except CkptError as error:
-        raise error.at(path) from None
 
 
 def _written(edited: Edit, *, dry_run: bool) -> Edit:

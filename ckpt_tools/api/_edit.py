@@ -16,13 +16,15 @@ from ckpt_tools.checkpoint.shard_index import shard_family
 from ckpt_tools.edit import apply, journal, plan_file, recipe
 from ckpt_tools.edit import plan as planning
 from ckpt_tools.edit import sanitize as sanitizing
+from ckpt_tools.edit.lookup import Lookup
 from ckpt_tools.edit.model import Plan, Receipt, Written
 from ckpt_tools.edit.operations import Operation, SetMetadata, with_local_source
-from ckpt_tools.errors import EditRefused, RecipeInvalid, Unwritable
+from ckpt_tools.errors import EditRefused, RecipeInvalid
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.report.json import plan as plan_json
 from ckpt_tools.report.json.diff import dump
 from ckpt_tools.storage.digests import sums_of_file
+from ckpt_tools.storage.durable import ensure_writable
 from ckpt_tools.storage.files import open_regular
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def plan(where: AnyPath, operations: Iterable[Operation], *, record: bool = Fals
 
     `record` adds them to its metadata.
     """
-    lookup = plan_file.LocalLookup()
+    lookup = Lookup()
     # Absolute sources: a plan may be applied from another folder.
     listed = [with_local_source(operation, os.path.abspath) for operation in operations]
     return planning.plan(lookup.read(as_text(where)), _recorded(listed, record=record), lookup)
@@ -56,7 +58,7 @@ def sanitize(
     the metadata of the reference checkpoint `reference` are restored. `remains` of the plan
     describes problems that no operation repairs.
     """
-    lookup = plan_file.LocalLookup()
+    lookup = Lookup()
     checkpoint = lookup.read(as_text(where))
     normal = read(as_text(reference)) if reference else None
     family = family_of(checkpoint)
@@ -119,7 +121,9 @@ def write(  # noqa: PLR0913 - options by keyword
     if in_place or output is None:
         _refuse_in_place(made, output, in_place=in_place)
     if receipt:
-        _refuse_unwritable(receipt)
+        # Before anything changes.
+        plan_file.refuse_existing(receipt)
+        ensure_writable(receipt)
     before = _digests(made.before.root, made.before.paths) if receipt else ()
     if output is None:
         detached = apply.hard_linked(made)
@@ -132,16 +136,6 @@ def write(  # noqa: PLR0913 - options by keyword
         digests = Receipt(before, _digests(written.path, made.after.paths))
         plan_file.write_new(receipt, dump(plan_json.receipt_document(made, written, digests)))
     return written
-
-
-def _refuse_unwritable(path: str) -> None:
-    """Raise before anything changes the error that writing the new file `path` would raise."""
-    plan_file.refuse_existing(path)
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        raise Unwritable(
-            "its folder does not exist or is not writable", path=path, hint="give another path"
-        )
 
 
 def _refuse_in_place(made: Plan, output: str | None, *, in_place: bool) -> None:

@@ -24,6 +24,7 @@ from ckpt_tools.rules.profiles import PROFILES, is_collection
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.scan.folder import listing, single
+from ckpt_tools.storage.hub_api import refuse_cached
 from ckpt_tools.storage.session import (
     hub_session,
     is_folder,
@@ -70,7 +71,7 @@ def gate(  # noqa: PLR0913 - options by keyword
     if reference:
         read(reference)  # what is wrong with the reference is not a finding
     if is_remote(where):
-        remote_storage(where).refuse_cached()
+        refuse_cached(remote_storage(where).listing)
     if not isinstance(settings, Settings):
         settings = read_settings(settings, folder_of(where))
     name = profile or settings.profile

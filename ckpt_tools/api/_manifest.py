@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from ckpt_tools.api._paths import as_text
-from ckpt_tools.errors import Unwritable
 from ckpt_tools.families.components import parts
 from ckpt_tools.manifest import build
 from ckpt_tools.manifest import compare as comparison
@@ -42,7 +40,7 @@ def manifest(  # noqa: PLR0913 - options by keyword
     """
     where, write = as_text(where), as_text(write)
     if write is not None:
-        _refuse_unwritable(write)
+        build.refuse_unwritable(write)  # before minutes are spent on hashing
     checkpoint, found = build.manifest_of(
         where,
         sha256=sha256,
@@ -100,18 +98,6 @@ def check_remote(
         where, remote.below, threads=threads, progress=Progress(progress, expect)
     )
     return comparison.check_remote(where, local, remote)
-
-
-def _refuse_unwritable(path: str) -> None:
-    """Raise what writing would raise, before minutes are spent on hashing."""
-    build.refuse_other(path)
-    folder = os.path.dirname(path) or "."
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        raise Unwritable(
-            "the folder does not exist or is not writable",
-            path=path,
-            hint="choose another file",
-        )
 
 
 def _hashed(checkpoint: Checkpoint, found: Manifest) -> Hashed:

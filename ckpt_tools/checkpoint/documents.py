@@ -18,6 +18,12 @@ WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = f"{WEIGHTS}.index.json"
 """The shard index of that name's shards."""
 
+WORK = ".ckpt-work"
+"""The folder in which a write in place is prepared, inside the folder that is written to.
+
+While it exists, that folder may contain files of two checkpoints.
+"""
+
 CONFIG = "config.json"
 TRAIN_CONFIG = "train_config.json"
 PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")

@@ -43,5 +43,8 @@ class Dtype(Enum):
         return self.label
 
 
+DTYPES = {dtype.label: dtype for dtype in Dtype}
+"""The types by their names."""
+
 FLOATS = (Dtype.F8_E4M3, Dtype.F8_E5M2, Dtype.F16, Dtype.BF16, Dtype.F32, Dtype.F64)
 """The types that can be cast to each other, narrow to wide."""

@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, cast
 
 from ckpt_tools import errors
-from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.checkpoint.dtype import DTYPES, Dtype
 from ckpt_tools.checkpoint.model import Tensor
 from ckpt_tools.strict_json.parse import Repeated, kind, repeated_key
 
@@ -21,7 +21,6 @@ WORD = 1 << 64
 
 _FIELDS = ("dtype", "shape", "data_offsets")
 _FIELD_SET = frozenset(_FIELDS)
-_DTYPES = {dtype.label: dtype for dtype in Dtype}
 
 
 def decode_entry(name: str, entry: Json, shard: str, *, lenient: bool) -> Tensor:
@@ -82,16 +81,16 @@ def _positional(entry: list[Json], *, lenient: bool) -> JsonObject:
 
 
 def _dtype(value: Json, *, lenient: bool) -> Dtype:
-    if isinstance(value, str) and value in _DTYPES:
-        return _DTYPES[value]
+    if isinstance(value, str) and value in DTYPES:
+        return DTYPES[value]
     label = value
     if isinstance(value, dict) and len(value) == 1 and not isinstance(value, Repeated):
         label, content = next(iter(value.items()))
-        if content is not None or label not in _DTYPES:
+        if content is not None or label not in DTYPES:
             raise errors.DtypeUnknown(f"the dtype is {kind(value)}, not a string")
         if not lenient:
             raise errors.DtypeWrapped(f"the dtype {label} is wrapped in an object")
-    dtype = _DTYPES.get(label) if isinstance(label, str) else None
+    dtype = DTYPES.get(label) if isinstance(label, str) else None
     if dtype is None:
         raise errors.DtypeUnknown(f"dtype {json.dumps(label)[:40]} is unknown")
     return dtype

@@ -7,7 +7,7 @@ import re
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.checkpoint.documents import WEIGHTS
+from ckpt_tools.checkpoint.documents import WEIGHTS, WORK
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX, shard_family
 from ckpt_tools.errors import NotACheckpoint, NotAFile, PathNotFound, WriteInterrupted
 from ckpt_tools.storage.files import kind_of, read_error
@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ckpt_tools.storage.storage import Storage
-
-WORK = ".ckpt-work"
-"""The folder in which a write in place is prepared, inside the folder that is written to.
-
-While it exists, that folder may contain files of two checkpoints.
-"""
 
 _COMMIT_LIMIT = 1024
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")

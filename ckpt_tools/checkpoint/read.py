@@ -13,7 +13,14 @@ from ckpt_tools.checkpoint import header, shard_index
 from ckpt_tools.checkpoint.documents import DOCUMENTS, state_names
 from ckpt_tools.checkpoint.locate import Location, locate
 from ckpt_tools.checkpoint.model import Checkpoint, Document, OtherFile, TensorFile
-from ckpt_tools.errors import ChangedDuringRead, CkptError, FormatError, PathNotFound, ShardMissing
+from ckpt_tools.errors import (
+    ChangedDuringRead,
+    CkptError,
+    FormatError,
+    PathNotFound,
+    ShardMissing,
+    located,
+)
 from ckpt_tools.storage.digests import sums_of
 from ckpt_tools.storage.paths import LENGTH_BYTES
 from ckpt_tools.storage.storage import HEADER_GUESS, LOCAL, LocalFile
@@ -75,11 +82,9 @@ def _index(location: Location) -> ShardIndex | None:
     if location.index_file is None:
         return None
     path = os.path.join(location.root, location.index_file)
-    data = location.storage.read(path, INDEX_LIMIT)
-    try:
+    with located(path):
+        data = location.storage.read(path, INDEX_LIMIT)
         return shard_index.decode(decode_utf8(data), location.index_file)
-    except FormatError as error:
-        raise error.at(path) from None
 
 
 def _parts(
@@ -133,13 +138,11 @@ def _decoded(
     file: ReadableFile, path: str, name: str, *, lenient: bool, keep_payload: bool = False
 ) -> TensorFile:
     size = file.size
-    try:
+    with located(path):
         length = header.header_length(file.read(min(size, LENGTH_BYTES), 0), size)
         text = file.read(length, LENGTH_BYTES)
         start = LENGTH_BYTES + length
         tensors, metadata = header.decode(text, size - start, shard=name, lenient=lenient)
-    except FormatError as error:
-        raise error.at(path) from None
     payload = file.read(size - start, start) if keep_payload and size <= SMALL_FILE else None
     return TensorFile(name, size, start, tensors, metadata, payload)
 
@@ -181,11 +184,10 @@ def _documents(location: Location) -> Iterator[Document]:
     for name in location.names:
         if name.removesuffix("/") in DOCUMENTS:
             path = os.path.join(location.root, name.removesuffix("/"))
-            try:
+            with located(path):
                 text = decode_utf8(location.storage.read(path, DOCUMENT_LIMIT))
-                yield Document(path=name, text=text, value=dict(parse_object(text)))
-            except FormatError as error:
-                raise error.at(path) from None
+                document = Document(name, text, dict(parse_object(text)))
+            yield document
 
 
 def _states(

@@ -13,7 +13,7 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.locate import WORK
+from ckpt_tools.checkpoint.documents import WORK
 from ckpt_tools.edit import journal
 from ckpt_tools.edit.model import Copy, Output, Plan, SourceFile, Weights
 from ckpt_tools.edit.read_back import verify

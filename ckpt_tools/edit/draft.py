@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.header import nbytes
 from ckpt_tools.checkpoint.model import Source
@@ -13,32 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from ckpt_tools.checkpoint.dtype import Dtype
-    from ckpt_tools.checkpoint.model import Checkpoint, OtherFile, Tensor, TensorFile
-    from ckpt_tools.edit.model import SourceFile
+    from ckpt_tools.checkpoint.model import Checkpoint, Tensor, TensorFile
 
 type Metadata = tuple[tuple[str, str], ...] | None
-
-
-class Lookup(Protocol):
-    """What planning needs to read; `plan_file.LocalLookup` reads it from this machine."""
-
-    def read(self, where: str) -> Checkpoint:
-        """Return the checkpoint at `where`."""
-
-    def loses_nothing(self, source: Source, dtype: Dtype) -> bool:
-        """Whether every value in `source` survives being stored as `dtype`, bit for bit."""
-
-    def identity(self, path: str) -> SourceFile | None:
-        """Return size and time of the file at `path`; None for a broken link."""
-
-    def text(self, path: str) -> str:
-        """Return the text of the JSON file at `path`."""
-
-    def state(self, path: str) -> TensorFile:
-        """Return the file of processor state at `path`."""
-
-    def other(self, path: str) -> OtherFile:
-        """Return the file at `path`, whose format is not read."""
 
 
 class DraftTensor(NamedTuple):

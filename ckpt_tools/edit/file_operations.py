@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.documents import DOCUMENTS, WEIGHTS
+from ckpt_tools.checkpoint.documents import DOCUMENTS, WEIGHTS, WEIGHTS_INDEX, WORK
 from ckpt_tools.checkpoint.names import Selection, natural_key
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX, shard_family
 from ckpt_tools.edit.model import PlanStep, Safety
@@ -17,7 +17,8 @@ from ckpt_tools.strict_json import edit
 from ckpt_tools.text import count, value
 
 if TYPE_CHECKING:
-    from ckpt_tools.edit.draft import Lookup, Metadata, PlanDraft
+    from ckpt_tools.edit.draft import Metadata, PlanDraft
+    from ckpt_tools.edit.lookup import Lookup
     from ckpt_tools.edit.operations import (
         CopyFile,
         DropFile,
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
         SetValue,
         UnsetValue,
     )
-
-INDEX_FILE = f"model{INDEX_SUFFIX}"
-_WORK = ".ckpt-work"
 
 
 def set_value(draft: PlanDraft, operation: SetValue, _lookup: Lookup) -> PlanStep | None:
@@ -108,7 +106,7 @@ def reshard(draft: PlanDraft, operation: Reshard, _lookup: Lookup) -> PlanStep |
     groups = _split(draft, operation.max_size)
     total = len(groups)
     shards = [shard_name("model", number, total) for number in range(1, total + 1)]
-    shards, index = (shards, INDEX_FILE) if total > 1 else ([WEIGHTS], None)
+    shards, index = (shards, WEIGHTS_INDEX) if total > 1 else ([WEIGHTS], None)
     placed = {name: shard for shard, group in zip(shards, groups, strict=True) for name in group}
     if index == draft.index and all(
         draft.tensors[name].shard == shard for name, shard in placed.items()
@@ -200,7 +198,7 @@ def drop_file(draft: PlanDraft, operation: DropFile, _lookup: Lookup) -> PlanSte
 def copy_file(draft: PlanDraft, operation: CopyFile, lookup: Lookup) -> PlanStep:
     """Copy a file into the checkpoint."""
     path = operation.path
-    if leaves_folder(path) or "/" in path or path in ("", ".", _WORK):
+    if leaves_folder(path) or "/" in path or path in ("", ".", WORK):
         raise RecipeInvalid(
             "not the name of a file in the checkpoint's folder",
             subject=path,

@@ -21,7 +21,8 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.checkpoint.locate import WORK, candidates
+from ckpt_tools.checkpoint.documents import WORK
+from ckpt_tools.checkpoint.locate import candidates
 from ckpt_tools.edit.workspace import Workspace, discard, locked, partial
 from ckpt_tools.errors import CkptError, PathEscapes, WriteInterrupted
 from ckpt_tools.storage.durable import (
@@ -223,11 +224,8 @@ def recover(where: str) -> str:
 
 def _workspaces(where: str) -> Iterator[str]:
     """Yield the possible paths of the workspace of a write in place."""
-    if os.path.isdir(where):
-        for folder in candidates(where):
-            yield os.path.join(os.path.realpath(folder), WORK)
-    else:
-        yield os.path.join(os.path.realpath(os.path.dirname(where)), WORK)
+    for folder in candidates(where) if os.path.isdir(where) else (os.path.dirname(where),):
+        yield os.path.join(os.path.realpath(folder), WORK)
 
 
 def _in_place(space: Workspace) -> str:

@@ -16,7 +16,7 @@ from ckpt_tools.checkpoint.documents import state_names
 from ckpt_tools.checkpoint.model import Checkpoint, Document, Tensor, TensorFile
 from ckpt_tools.edit import file_operations, tensor_operations
 from ckpt_tools.edit import operations as nouns
-from ckpt_tools.edit.draft import Lookup, PlanDraft
+from ckpt_tools.edit.draft import PlanDraft
 from ckpt_tools.edit.model import Copy, Output, Piece, Plan, PlanStep, SourceFile, Text, Weights
 from ckpt_tools.errors import NothingLeft
 from ckpt_tools.strict_json.parse import parse_object
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ckpt_tools.checkpoint.model import OtherFile, ShardIndex
+    from ckpt_tools.edit.lookup import Lookup
     from ckpt_tools.edit.operations import Operation
 
 _DIGEST_BYTES = 16

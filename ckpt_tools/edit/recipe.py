@@ -11,7 +11,7 @@ import re
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, cast
 
-from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.checkpoint.dtype import DTYPES
 from ckpt_tools.edit import operations as nouns
 from ckpt_tools.errors import CkptError, RecipeInvalid
 from ckpt_tools.storage.paths import leaves_folder
@@ -22,6 +22,7 @@ from ckpt_tools.strict_json.pointer import nearest, segments
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from ckpt_tools.checkpoint.dtype import Dtype
     from ckpt_tools.edit.operations import Operation
 
 _DECIMAL = {f"{letter}B": 1000**power for power, letter in enumerate("kMGT", 1)}
@@ -198,11 +199,10 @@ def _globs(value: object, place: str) -> tuple[str, ...]:
 
 
 def _dtype(value: object, place: str) -> Dtype:
-    labels = {dtype.label: dtype for dtype in Dtype}
     label = _text(value, place)
-    if label not in labels:
-        raise _unknown(label, labels, place, "dtype")
-    return labels[label]
+    if label not in DTYPES:
+        raise _unknown(label, DTYPES, place, "dtype")
+    return DTYPES[label]
 
 
 def _inside(value: object, place: str) -> str:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ckpt_tools.checkpoint.dtype import Dtype
-    from ckpt_tools.edit.draft import Lookup, PlanDraft
+    from ckpt_tools.edit.draft import PlanDraft
+    from ckpt_tools.edit.lookup import Lookup
     from ckpt_tools.edit.model import PlanStep
 
 

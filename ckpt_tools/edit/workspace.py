@@ -20,36 +20,24 @@ if TYPE_CHECKING:
 _LOCK = "lock"
 
 
+_PARTS = ("new", "view", "old", "journal.json", "journal.draft")
+
+
 class Workspace(NamedTuple):
-    """A folder that only this process uses while the descriptor `lock` is open."""
+    """The paths of a folder that only this process uses while its lock is open, and of its parts.
+
+    `new` is the folder of finished files that are about to be published, `view` that of links in
+    which the result of a write in place is verified before it, `old` that of files that are about
+    to be removed. `journal` is the file whose existence commits the write, `draft` the same before
+    the commit.
+    """
 
     path: str
-    lock: int
-
-    @property
-    def new(self) -> str:
-        """The folder of finished files that are about to be published."""
-        return os.path.join(self.path, "new")
-
-    @property
-    def view(self) -> str:
-        """The folder of links in which the result of a write in place is verified before it."""
-        return os.path.join(self.path, "view")
-
-    @property
-    def old(self) -> str:
-        """The folder of files that are about to be removed."""
-        return os.path.join(self.path, "old")
-
-    @property
-    def journal(self) -> str:
-        """The file whose existence commits the write."""
-        return os.path.join(self.path, "journal.json")
-
-    @property
-    def draft(self) -> str:
-        """The journal before the commit."""
-        return os.path.join(self.path, "journal.draft")
+    new: str
+    view: str
+    old: str
+    journal: str
+    draft: str
 
 
 def partial(destination: str) -> str:
@@ -85,7 +73,7 @@ def locked(path: str, *, new: bool = False) -> Iterator[Workspace]:
                 remove(path)
         raise
     try:
-        yield Workspace(path, lock)
+        yield Workspace(path, *(os.path.join(path, part) for part in _PARTS))
     finally:
         os.close(lock)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.edit.model import Copy, Output, Plan, Weights
 from ckpt_tools.errors import ChangedDuringRead, CkptError
 from ckpt_tools.storage.copy import copy_range
-from ckpt_tools.storage.durable import create, make_folder, refused, sync, there, write_all, writing
+from ckpt_tools.storage.durable import make_folder, new_file, refused, there, write_all, writing
 from ckpt_tools.storage.files import list_folder, open_regular
 from ckpt_tools.values.cast import cast_stream
 
@@ -56,7 +56,7 @@ def write_output(output: Output, target: Target, like: os.stat_result | None = N
     if isinstance(output, Copy):
         _copy_entry(output.source.rstrip("/"), path, target, like)
         return
-    with _new_file(path, like) as descriptor:
+    with new_file(path, like) as descriptor:
         if isinstance(output, Weights):
             _fill_weights(descriptor, output, path, target)
         else:
@@ -81,30 +81,6 @@ def runs(weights: Weights) -> Iterator[Run]:
             yield Run(source, dtype)
     if pending:
         yield Run(pending, None)
-
-
-@contextmanager
-def _new_file(path: str, like: os.stat_result | None) -> Iterator[int]:
-    """Yield a descriptor of a new file, and flush it to disk after the block."""
-    descriptor = create(path)
-    try:
-        yield descriptor
-        _take_after(descriptor, like, path)
-        sync(descriptor, path)
-    finally:
-        os.close(descriptor)
-
-
-def _take_after(descriptor: int, like: os.stat_result | None, path: str) -> None:
-    """Give a new file the mode of the one it replaces, and its owner if permitted."""
-    if like is None:
-        return
-    with writing(path):
-        mine = os.fstat(descriptor)
-        if (mine.st_uid, mine.st_gid) != (like.st_uid, like.st_gid):
-            with suppress(PermissionError):
-                os.fchown(descriptor, like.st_uid, like.st_gid)
-        os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
 
 
 def _fill_weights(descriptor: int, output: Weights, path: str, target: Target) -> None:
@@ -165,7 +141,7 @@ def _copy_entry(
     elif os.path.isdir(source):
         _copy_folder(source, path, target)
     else:
-        with _new_file(path, like) as descriptor:
+        with new_file(path, like) as descriptor:
             _fill_copy(descriptor, source, path, target.progress)
 
 

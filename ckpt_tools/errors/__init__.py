@@ -17,7 +17,7 @@ other packages.
 
 from __future__ import annotations
 
-from ckpt_tools.errors.error import CkptError
+from ckpt_tools.errors.error import CkptError, located
 from ckpt_tools.errors.format import (
     DtypeUnknown,
     DtypeWrapped,
@@ -197,4 +197,5 @@ __all__ = [
     "WriteInterrupted",
     "WrittenWrong",
     "WrongAnswer",
+    "located",
 ]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LONGEST = 200
 
@@ -39,6 +43,15 @@ class CkptError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by fields, so that an error survives a process boundary."""
         return _rebuild, (type(self), self.what, self.subject, self.path, self.next)
+
+
+@contextmanager
+def located(path: str) -> Iterator[None]:
+    """Add the path to the errors of the block that have none."""
+    try:
+        yield
+    except CkptError as error:
+        raise error.at(path) from None
 
 
 def _cut(text: str) -> str:

@@ -13,32 +13,30 @@ from ckpt_tools.errors import (
     ChangedDuringRead,
     FormatError,
     IndexInvalid,
-    JsonInvalid,
     ManifestInvalid,
     NotAFile,
-    Unreadable,
+    located,
 )
 from ckpt_tools.manifest import format as codec
 from ckpt_tools.manifest.digests import DigestRequest, digest_files
 from ckpt_tools.manifest.model import FileDigest, LocalSums, Manifest, TensorDigest
 from ckpt_tools.progress import SILENT, Progress
-from ckpt_tools.storage.durable import replace_text, there
-from ckpt_tools.storage.files import read_whole, remote_not_supported
+from ckpt_tools.storage.durable import ensure_writable, refuse_overwriting, replace_text
+from ckpt_tools.storage.files import list_folder, read_whole, remote_not_supported
 from ckpt_tools.storage.hub_name import RemoteFile, is_hub_name
 from ckpt_tools.storage.identity import identity_at
-from ckpt_tools.strict_json.parse import decode_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ckpt_tools.checkpoint.model import Checkpoint, Tensor, TensorFile
+    from ckpt_tools.checkpoint.model import Checkpoint, TensorFile
     from ckpt_tools.manifest.digests import Digests
     from ckpt_tools.storage.identity import FileIdentity
 
 LIMIT = 256 << 20
 """A manifest of 100,000 tensors has 20 MB."""
 
-IGNORED = (".git", ".cache/huggingface")
+_IGNORED = ("/.git/", "/.cache/huggingface/")
 """Folders that download tools create beside a checkpoint; `hf upload` leaves them out too."""
 
 
@@ -170,43 +168,28 @@ def _files_below(root: str) -> Iterator[str]:
     waiting = [""]
     while waiting:
         below = waiting.pop()
-        for name, is_folder, is_link in _inside(os.path.join(root, below)):
+        for name in list_folder(os.path.join(root, below)):
             path = f"{below}{name}"
-            _refuse_undecodable(root, path)
-            if is_folder and is_link:
+            full = os.path.join(root, path).removesuffix("/")
+            _refuse_undecodable(full)
+            if not path.endswith("/"):
+                yield path
+            elif os.path.islink(full):
                 raise NotAFile(
                     "a symbolic link to a folder",
-                    path=os.path.join(root, path),
+                    path=full,
                     hint="replace the link by the folder itself, or remove it",
                 )
-            if not is_folder:
-                yield path
-            elif not f"/{path}".endswith(tuple(f"/{ignored}" for ignored in IGNORED)):
-                waiting.append(f"{path}/")
+            elif not f"/{path}".endswith(_IGNORED):
+                waiting.append(path)
 
 
-def _inside(folder: str) -> list[tuple[str, bool, bool]]:
-    try:
-        with os.scandir(folder or ".") as entries:
-            return [
-                (entry.name, os.path.isdir(entry.path), entry.is_symlink()) for entry in entries
-            ]
-    except OSError as error:
-        raise Unreadable(
-            (error.strerror or str(error)).lower(),
-            path=folder,
-            hint="make the folder readable",
-        ) from None
-
-
-def _refuse_undecodable(root: str, path: str) -> None:
+def _refuse_undecodable(path: str) -> None:
     """Refuse a name that is not Unicode: JSON cannot represent it."""
     try:
         path.encode()
     except UnicodeEncodeError:
-        raise NotAFile(
-            "the file name is not UTF-8", path=os.path.join(root, path), hint="rename it"
-        ) from None
+        raise NotAFile("the file name is not UTF-8", path=path, hint="rename it") from None
 
 
 def _read(where: str) -> Checkpoint:
@@ -239,16 +222,12 @@ def _request(
     full: str, identity: FileIdentity, file: TensorFile | None, *, sha256: bool
 ) -> DigestRequest:
     start = file.payload_start if file else identity.size
-    tensors = ((start + tensor.start, tensor.nbytes) for tensor in _in_order(file))
+    tensors = ((start + one.start, one.nbytes) for one in (file.tensors if file else ()))
     return DigestRequest(full, identity, ((0, start), *tensors), sha256=sha256)
 
 
-def _in_order(file: TensorFile | None) -> list[Tensor]:
-    return sorted(file.tensors, key=lambda tensor: (tensor.start, tensor.end)) if file else []
-
-
 def _entries(file: TensorFile, digests: Digests) -> Iterator[TensorDigest]:
-    for tensor, digest in zip(_in_order(file), digests.ranges[1:], strict=True):
+    for tensor, digest in zip(file.tensors, digests.ranges[1:], strict=True):
         yield TensorDigest(tensor.name, tensor.dtype, tensor.shape, digest.hex())
 
 
@@ -267,31 +246,20 @@ def read_manifest(path: str) -> Manifest:
     does.
     """
     data = read_whole(path, LIMIT, "a manifest")
-    try:
-        found = codec.parse(decode_utf8(data))
-    except JsonInvalid as error:
-        raise ManifestInvalid(error.what, subject=error.subject, path=path) from None
-    except ManifestInvalid as error:
-        raise error.at(path) from None
-    if content_of(found.tensors) != found.content:
-        raise ManifestInvalid(
-            "does not match the listed tensors: the file was edited or damaged",
-            subject="/content",
-            path=path,
-        )
+    with located(path):
+        found = codec.parse(data)
+        if content_of(found.tensors) != found.content:
+            raise ManifestInvalid(
+                "does not match the listed tensors: the file was edited or damaged",
+                subject="/content",
+            )
     return found
 
 
-def refuse_other(path: str) -> None:
-    """Raise ManifestInvalid if `path` exists and is not a manifest: only those are overwritten."""
-    if not there(path):
-        return
-    try:
-        read_manifest(path)
-    except ManifestInvalid as error:
-        error.what = f"already exists and is not a manifest: {error.what}"
-        error.next = "choose another file or remove it first"
-        raise
+def refuse_unwritable(path: str) -> None:
+    """Raise what writing a manifest to `path` would raise: only an older one is replaced."""
+    refuse_overwriting(path, "manifest", read_manifest, ManifestInvalid)
+    ensure_writable(path)
 
 
 def write_manifest(manifest: Manifest, path: str) -> None:
@@ -299,5 +267,5 @@ def write_manifest(manifest: Manifest, path: str) -> None:
 
     Raises WriteFailed.
     """
-    refuse_other(path)
+    refuse_unwritable(path)
     replace_text(path, codec.text(manifest))

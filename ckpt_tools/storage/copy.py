@@ -1,4 +1,7 @@
-"""Copying a range of bytes between files: in the kernel if it can, else through a small buffer."""
+"""Copying a range of bytes between files: in the kernel if it can, else through a small buffer.
+
+Python itself repeats a call that a signal interrupts (PEP 475).
+"""
 
 from __future__ import annotations
 
@@ -35,8 +38,6 @@ def copy_range(  # noqa: PLR0913, PLR0917 - two files and a range
         while done < end:
             try:
                 count = copy(source, target, done, min(end - done, STEP), offset + done - start)
-            except InterruptedError:
-                continue
             except OSError:
                 # Two file systems, an unsupported one, or a full disk: the next method continues
                 # from here, and the last one raises the error.
@@ -74,26 +75,18 @@ def read_into(source: int, buffer: memoryview, offset: int) -> int:
 
     Raises ChangedDuringRead at the file's end, Unreadable.
     """
-    while True:
-        try:
-            count = os.preadv(source, [buffer], offset)
-        except InterruptedError:
-            continue
-        except OSError as error:
-            raise Unreadable(
-                (error.strerror or str(error)).lower(), hint="check the disk"
-            ) from None
-        if count == 0:
-            raise ChangedDuringRead("became shorter while it was copied")
-        return count
+    try:
+        count = os.preadv(source, [buffer], offset)
+    except OSError as error:
+        raise Unreadable((error.strerror or str(error)).lower(), hint="check the disk") from None
+    if count == 0:
+        raise ChangedDuringRead("became shorter while it was read")
+    return count
 
 
 def write_at(target: int, data: memoryview, offset: int) -> None:
     """Write all of `data` at `offset`. Raises OSError."""
     while data:
-        try:
-            count = os.pwrite(target, data, offset)
-        except InterruptedError:
-            continue
+        count = os.pwrite(target, data, offset)
         data = data[count:]
         offset += count

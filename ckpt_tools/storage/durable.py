@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.errors import CkptError, NoSpace, Unwritable, WriteFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _HINTS = {
@@ -71,13 +71,33 @@ def uninterrupted() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-def create(path: str, mode: int = 0o666) -> int:
-    """Create the file `path`, with `mode` less umask, and return its descriptor.
+@contextmanager
+def new_file(path: str, like: os.stat_result | None = None) -> Iterator[int]:
+    """Yield a descriptor of the new file `path`, and flush it to disk after the block.
 
-    Raises Unwritable if the path exists.
+    It gets the mode of the file `like` that it is to replace, and its owner if permitted. Raises
+    Unwritable if the path exists.
     """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with writing(path):
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        descriptor = os.open(path, flags, 0o600 if like else 0o666)
+    try:
+        yield descriptor
+        if like:
+            _take_after(descriptor, like, path)
+        sync(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+def _take_after(descriptor: int, like: os.stat_result, path: str) -> None:
+    with writing(path):
+        mine = os.fstat(descriptor)
+        if (mine.st_uid, mine.st_gid) != (like.st_uid, like.st_gid):
+            # Only root can give a file to another owner, and should when it edits theirs.
+            with suppress(PermissionError):
+                os.fchown(descriptor, like.st_uid, like.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
 
 
 def write_all(descriptor: int, data: bytes, path: str) -> None:
@@ -124,12 +144,8 @@ def sync_tree(path: str) -> None:
 
 def write_file(path: str, data: bytes) -> None:
     """Create a small file and flush it to disk."""
-    descriptor = create(path)
-    try:
+    with new_file(path) as descriptor:
         write_all(descriptor, data, path)
-        sync(descriptor, path)
-    finally:
-        os.close(descriptor)
 
 
 def make_folder(path: str) -> None:
@@ -194,7 +210,8 @@ def replace_text(path: str, text: str) -> None:
     try:
         with writing(path):
             status = os.stat(path) if there(path) else None
-        _write(temporary, text, status)
+        with new_file(temporary, status) as descriptor:
+            write_all(descriptor, text.encode(), temporary)
         rename(temporary, path)
         sync_folder(folder or ".")
     except WriteFailed as error:
@@ -210,16 +227,24 @@ def replace_text(path: str, text: str) -> None:
             remove(temporary)
 
 
-def _write(temporary: str, text: str, status: os.stat_result | None) -> None:
-    descriptor = create(temporary, 0o600 if status else 0o666)
+def ensure_writable(path: str) -> None:
+    """Raise Unwritable if no file can be created in the folder of `path`."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        raise Unwritable(
+            "its folder does not exist or is not writable", path=path, hint="choose another file"
+        )
+
+
+def refuse_overwriting(
+    path: str, name: str, read: Callable[[str], object], invalid: type[CkptError]
+) -> None:
+    """Raise `invalid` if `path` exists and is not a `name`, which `read` reads or refuses."""
+    if not there(path):
+        return
     try:
-        if status:
-            with writing(temporary):
-                # Only root can give a file to another owner, and should when it edits theirs.
-                with suppress(PermissionError):
-                    os.fchown(descriptor, status.st_uid, status.st_gid)
-                os.fchmod(descriptor, status.st_mode & 0o777)
-        write_all(descriptor, text.encode(), temporary)
-        sync(descriptor, temporary)
-    finally:
-        os.close(descriptor)
+        read(path)
+    except invalid as error:
+        error.what = f"already exists and is not a {name}: {error.what}"
+        error.next = "choose another file or remove it first"
+        raise

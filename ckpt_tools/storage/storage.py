@@ -83,17 +83,11 @@ class LocalFile(NamedTuple):
 class LocalStorage:
     """The local file system."""
 
-    def names(self, folder: str) -> tuple[str, ...]:
-        """Return the names in `folder`."""
-        return list_folder(folder)
-
-    def is_folder(self, path: str) -> bool:
-        """Whether `path` is a folder or a link to one."""
-        return os.path.isdir(path)
-
-    def is_file(self, path: str) -> bool:
-        """Whether `path` is a file or a link to one."""
-        return os.path.isfile(path)
+    names = staticmethod(list_folder)
+    is_folder = staticmethod(os.path.isdir)
+    is_file = staticmethod(os.path.isfile)
+    read = staticmethod(read_whole)
+    size = staticmethod(size_of)
 
     @contextmanager
     def open(self, path: str) -> Iterator[ReadableFile]:
@@ -101,17 +95,9 @@ class LocalStorage:
         with open_regular(path) as (descriptor, size):
             yield LocalFile(descriptor, size, path)
 
-    def read(self, path: str, limit: int) -> bytes:
-        """Return the bytes of the file at `path`."""
-        return read_whole(path, limit)
-
     def known_sums(self, path: str) -> tuple[str, str]:  # noqa: ARG002 - the protocol's signature
         """Return ("", ""): the file system stores no hashes."""
         return "", ""
-
-    def size(self, path: str) -> int:
-        """Return the bytes of the file at `path`, links followed; 0 for a broken link."""
-        return size_of(path)
 
     def prefetch(self, parts: Iterable[tuple[str, int]]) -> None:
         """Do nothing: local files are fast."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from difflib import get_close_matches
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import PointerInvalid
@@ -145,18 +146,14 @@ def _lost(pointer: str, value: Json, at: str, segment: str) -> PointerInvalid:
     )
 
 
-class Absent:
+class Absent(Enum):
     """The type of ABSENT, the value of a key that does not exist, as opposed to null."""
 
-    __slots__ = ()
+    ABSENT = "absent"
 
     def __repr__(self) -> str:
         """Return the word for reports."""
-        return "absent"
-
-    def __reduce__(self) -> str:
-        """Stay one object across processes."""
-        return "ABSENT"
+        return self.value
 
 
-ABSENT = Absent()
+ABSENT = Absent.ABSENT

@@ -55,36 +55,27 @@ def _token(pattern: re.Pattern[str], text: str, at: int) -> int:
 def _value(text: str, at: int, pointer: str, key: Span, found: dict[str, Member]) -> int:
     """Record the value that starts at `at` and everything in it; return where it ends."""
     opener = text[at : at + 1]
-    if opener == "{":
-        end = _members(text, at + 1, pointer, found)
-    elif opener == "[":
-        end = _items(text, at + 1, pointer, found)
+    if opener in ("{", "["):
+        end = _children(text, at + 1, pointer, found)
     else:
         end = _token(_STRING if opener == '"' else _SCALAR, text, at)
     found[pointer] = Member(pointer=pointer, value=(at, end), key=key)
     return end
 
 
-def _members(text: str, at: int, pointer: str, found: dict[str, Member]) -> int:
-    at = _skip(text, at)
-    while text[at] != "}":
-        key_end = _token(_STRING, text, at)
-        name = json.loads(text[at:key_end])
-        colon = _skip(text, key_end)
-        at = _skip(
-            text,
-            _value(text, _skip(text, colon + 1), f"{pointer}/{escape(name)}", (at, key_end), found),
-        )
-        if text[at] == ",":
-            at = _skip(text, at + 1)
-    return at + 1
-
-
-def _items(text: str, at: int, pointer: str, found: dict[str, Member]) -> int:
+def _children(text: str, at: int, pointer: str, found: dict[str, Member]) -> int:
+    """Record the members or items of a container from `at` on; return where it ends."""
+    is_object = text[at - 1] == "{"
     at = _skip(text, at)
     index = 0
-    while text[at] != "]":
-        at = _skip(text, _value(text, at, f"{pointer}/{index}", (0, 0), found))
+    while text[at] not in "]}":
+        name, key = str(index), (0, 0)
+        if is_object:
+            key = (at, _token(_STRING, text, at))
+            name = json.loads(text[slice(*key)])
+            colon = _skip(text, key[1])
+            at = _skip(text, colon + 1)
+        at = _skip(text, _value(text, at, f"{pointer}/{escape(name)}", key, found))
         index += 1
         if text[at] == ",":
             at = _skip(text, at + 1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.errors import CkptError
+from ckpt_tools.errors import located
 from ckpt_tools.storage.copy import read_into
 from ckpt_tools.storage.threads import cores
 from ckpt_tools.values import kernels
@@ -61,10 +61,8 @@ class Span(NamedTuple):
         """
         bits = self.dtype.bits
         data = memory.view[: len(block) * bits // 8]
-        try:
+        with located(self.path):
             fill(self.descriptor, data, self.start + block.start * bits // 8)
-        except CkptError as error:
-            raise error.at(self.path) from None
         return data
 
     def source(self, memory: kernels.Memory, first: int = 0) -> kernels.Source:
@@ -72,27 +70,11 @@ class Span(NamedTuple):
         return kernels.Source(self.descriptor, self.start + first * self.dtype.bits // 8, memory)
 
 
-type Buffers = tuple[kernels.Memory, kernels.Memory]
-"""A block of each of two tensors."""
-
-
-class BufferPool:
-    """As many buffers as threads work at a time."""
+class Buffers(threading.local):
+    """Memory for a block of each of two tensors, for each thread its own."""
 
     def __init__(self) -> None:
-        self._free: list[Buffers] = []
-
-    @contextmanager
-    def borrow(self) -> Iterator[Buffers]:
-        """Yield buffers that no other thread uses."""
-        try:
-            buffers = self._free.pop()
-        except IndexError:
-            buffers = kernels.Memory(STEP), kernels.Memory(STEP)
-        try:
-            yield buffers
-        finally:
-            self._free.append(buffers)
+        self.a, self.b = kernels.Memory(STEP), kernels.Memory(STEP)
 
 
 def blocks(elements: range, *dtypes: Dtype) -> Iterator[range]:

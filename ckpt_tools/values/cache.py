@@ -18,7 +18,8 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.dtype import Dtype
-from ckpt_tools.errors import CkptError
+from ckpt_tools.errors import CkptError, WriteFailed
+from ckpt_tools.storage.durable import replace_text
 from ckpt_tools.storage.files import read_whole
 from ckpt_tools.storage.identity import check_unchanged, identity_of
 from ckpt_tools.values.model import Measurement, PairFacts
@@ -85,19 +86,12 @@ class Known:
         """Replace the rows, atomically."""
         if not self.usable or not all(file.settled for file in self.files):
             return
-        temporary = f"{self.path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
-        with suppress(OSError, ValueError):
+        with suppress(WriteFailed, OSError, ValueError):
             os.makedirs(folder(), mode=0o700, exist_ok=True)
-            try:
-                text = json.dumps(
-                    {"key": self.key, "rows": rows}, allow_nan=False, separators=(",", ":")
-                ).encode()
-                with open(temporary, "xb") as file:
-                    file.write(b"%s\n%s" % (_digest(text).encode(), text))
-                os.replace(temporary, self.path)
-            finally:
-                with suppress(OSError):
-                    os.unlink(temporary)
+            text = json.dumps(
+                {"key": self.key, "rows": rows}, allow_nan=False, separators=(",", ":")
+            )
+            replace_text(self.path, f"{_digest(text.encode())}\n{text}")
             evict()
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
-from ckpt_tools.errors import CkptError, EditRefused
+from ckpt_tools.errors import EditRefused, located
 from ckpt_tools.progress import ignore
 from ckpt_tools.storage.copy import write_at
 from ckpt_tools.storage.files import open_regular
@@ -74,13 +74,8 @@ def loses_nothing(source: Source, dtype: Dtype) -> bool:
     _check_pair(source.dtype, dtype)
     if dtype in _WIDER.get(source.dtype, ()):
         return True
-    with open_regular(source.file) as (descriptor, _):
-        try:
-            return all(
-                _comes_back(chunk, source.dtype, dtype) for chunk in _chunks(descriptor, source)
-            )
-        except CkptError as error:
-            raise error.at(source.file) from None
+    with open_regular(source.file) as (descriptor, _), located(source.file):
+        return all(_comes_back(chunk, source.dtype, dtype) for chunk in _chunks(descriptor, source))
 
 
 def cast(data: Array, old: Dtype, new: Dtype) -> Array:

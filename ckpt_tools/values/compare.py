@@ -17,7 +17,7 @@ from ckpt_tools.checkpoint.read import refuse_other
 from ckpt_tools.progress import SILENT, Progress
 from ckpt_tools.storage.files import open_regular
 from ckpt_tools.storage.threads import WorkerPool
-from ckpt_tools.values.blocks import PIECE, BufferPool, Span, threads
+from ckpt_tools.values.blocks import PIECE, Buffers, Span, threads
 from ckpt_tools.values.cache import KnownPairs, Watch, numbers_in
 from ckpt_tools.values.dtypes import root
 from ckpt_tools.values.model import PairFacts
@@ -111,16 +111,14 @@ class _Job:
         self.pieces = [range(first, min(first + PIECE, count)) for first in range(0, count, PIECE)]
         self.found = [Sums(same_bytes=True)] * len(self.pieces)
 
-    def add(self, index: int, pool: BufferPool, advance: Callable[[int], None]) -> None:
+    def add(self, index: int, buffers: Buffers, advance: Callable[[int], None]) -> None:
         """Find the sums of a piece, or that its bytes are equal."""
-        with pool.borrow() as buffers:
-            self.found[index] = piece_sums(buffers, self.spans, self.pieces[index])
+        self.found[index] = piece_sums(buffers, self.spans, self.pieces[index])
         advance(sum(len(self.pieces[index]) * span.dtype.bits // 8 for span in self.spans))
 
-    def add_norms(self, index: int, pool: BufferPool) -> None:
+    def add_norms(self, index: int, buffers: Buffers) -> None:
         """Find the sums of a piece whose bytes are equal."""
-        with pool.borrow() as buffers:
-            self.found[index] = piece_sums(buffers, self.spans, self.pieces[index], norms=True)
+        self.found[index] = piece_sums(buffers, self.spans, self.pieces[index], norms=True)
 
     def lacking(self) -> list[int]:
         """Return the pieces whose norms are unknown although the tensor changed elsewhere."""
@@ -130,13 +128,13 @@ class _Job:
 
 def _measured(jobs: Sequence[_Job], progress: Progress) -> dict[Pair, PairFacts]:
     """Return the facts of each pair. Threads share the pieces of all, in this order."""
-    workers, pool = WorkerPool(threads(), progress.advance), BufferPool()
+    workers, buffers = WorkerPool(threads(), progress.advance), Buffers()
     workers.do(
-        (job.add, (index, pool, workers.advance))
+        (job.add, (index, buffers, workers.advance))
         for job in jobs
         for index in range(len(job.pieces))
     )
-    workers.do((job.add_norms, (index, pool)) for job in jobs for index in job.lacking())
+    workers.do((job.add_norms, (index, buffers)) for job in jobs for index in job.lacking())
     return {job.pair: _facts(*job.pair, job.found) for job in jobs}
 
 

@@ -18,7 +18,7 @@ from ckpt_tools.progress import SILENT, Progress
 from ckpt_tools.storage.files import open_regular
 from ckpt_tools.storage.threads import WorkerPool
 from ckpt_tools.values import kernels
-from ckpt_tools.values.blocks import PIECE, BufferPool, Span, blocks, threads
+from ckpt_tools.values.blocks import PIECE, Buffers, Span, blocks, threads
 from ckpt_tools.values.cache import Watch, known_measurements, numbers_in, remember_measurements
 from ckpt_tools.values.dtypes import MANTISSA, decode, product, root, total, unpacked
 from ckpt_tools.values.lazy import np
@@ -85,13 +85,12 @@ def _measure_tensors(
     file: TensorFile, path: str, descriptor: int, progress: Progress, *, digests: bool
 ) -> list[Measurement]:
     """Measure each tensor. Threads share them, the largest first."""
-    workers, pool = WorkerPool(threads(), progress.advance), BufferPool()
+    workers, buffers = WorkerPool(threads(), progress.advance), Buffers()
     found: dict[str, Measurement] = {}
 
     def work(tensor: Tensor) -> None:
         span = Span(path, descriptor, file.payload_start + tensor.start, tensor.dtype)
-        with pool.borrow() as (memory, _):
-            found[tensor.name] = _measure(memory, tensor, span, workers.advance, digest=digests)
+        found[tensor.name] = _measure(buffers.a, tensor, span, workers.advance, digest=digests)
 
     workers.do((work, (tensor,)) for tensor in sorted(file.tensors, key=lambda one: -one.nbytes))
     return [found[tensor.name] for tensor in file.tensors]

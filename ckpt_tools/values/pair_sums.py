@@ -62,20 +62,20 @@ def piece_sums(
 
 def _equal(buffers: Buffers, spans: tuple[Span, Span], elements: range) -> bool:
     """Whether the bytes are equal. Raises ChangedDuringRead or Unreadable."""
-    bits, (left, right) = spans[0].dtype.bits, buffers
+    bits = spans[0].dtype.bits
     one, two = (
         span._replace(start=span.start + elements.start * bits // 8, dtype=Dtype.U8)
         for span in spans
     )
     length = len(elements) * bits // 8
     same = (
-        kernels.same_in_files(one.source(left), two.source(right), length)
+        kernels.same_in_files(one.source(buffers.a), two.source(buffers.b), length)
         if kernels.reads()
         else None
     )
     if same is None:  # reading here raises what stopped the kernel, or goes on after an interrupt
         return all(
-            bytes(one.read(left, block)) == bytes(two.read(right, block))
+            bytes(one.read(buffers.a, block)) == bytes(two.read(buffers.b, block))
             for block in blocks(range(length), Dtype.U8)
         )
     return same
@@ -86,7 +86,7 @@ def _parts(buffers: Buffers, spans: tuple[Span, Span], elements: range) -> Itera
 
     The kernel's as far as they reach, then those of a block that numpy decodes, and so on.
     """
-    (left, right), (one, two), rest = spans, buffers, elements
+    (left, right), one, two, rest = spans, buffers.a, buffers.b, elements
     dtypes = left.dtype, right.dtype
     while rest:
         if kernels.reads(*dtypes):

@@ -58,7 +58,7 @@ def valid(document: object) -> bool:
 @given(SPECS)
 def test_what_is_written_is_read_and_is_one_tensor_a_line(spec: Spec) -> None:
     written = text(spec)
-    assert parse(written) == spec
+    assert parse(written.encode()) == spec
     assert written.isascii()
     assert len(written.splitlines()) == (len(spec.tensors) + 6 if spec.tensors else 5)
     assert valid(json.loads(written))
@@ -106,24 +106,24 @@ def tensor(**changes: Any) -> str:
     [
         ("", "", "is empty"),
         ("{", "", "line 1"),
-        ("[]", "", "is not an object"),
-        ("{}", "", "lacks the field 'tensors'"),
-        (document(version=2), "/version", "is 2, but this ckpt supports 1 only"),
-        (document(version=True), "/version", "is true, but this ckpt supports 1 only"),
-        (document(version=1.0), "/version", "is 1.0, but this ckpt supports 1 only"),
-        (document(written_from=None), "/written_from", "is not a string"),
-        (document(tensors=[]), "/tensors", "is not an object"),
-        (document(more=1), "", "has an unknown field: more"),
-        (document(tensors={"a/b": 1}), "/tensors/a~1b", "is not an object"),
-        (document(tensors={"a/b": {"dtype": "F32"}}), "/tensors/a~1b", "lacks the field 'shape'"),
-        (tensor(offset=1), "/tensors/a~1b", "has an unknown field: offset"),
-        (tensor(dtype="f32"), "/tensors/a~1b/dtype", "is not one of BOOL, F4"),
-        (tensor(dtype=["F32"]), "/tensors/a~1b/dtype", "is not one of BOOL, F4"),
-        (tensor(shape=3), "/tensors/a~1b/shape", "is not a list"),
-        (tensor(shape=[1, -1]), "/tensors/a~1b/shape/1", "is not an integer from 0 to 2^64-1"),
-        (tensor(shape=[True]), "/tensors/a~1b/shape/0", "is not an integer"),
-        (tensor(shape=[1.0]), "/tensors/a~1b/shape/0", "is not an integer"),
-        (tensor(shape=[1 << 64]), "/tensors/a~1b/shape/0", "is not an integer"),
+        ("[]", "", "expected an object"),
+        ("{}", "", "missing field 'tensors'"),
+        (document(version=2), "/version", "unsupported version 2, expected 1"),
+        (document(version=True), "/version", "unsupported version true, expected 1"),
+        (document(version=1.0), "/version", "unsupported version 1.0, expected 1"),
+        (document(written_from=None), "/written_from", "expected a string"),
+        (document(tensors=[]), "/tensors", "expected an object"),
+        (document(more=1), "", "unknown field 'more'"),
+        (document(tensors={"a/b": 1}), "/tensors/a~1b", "expected an object"),
+        (document(tensors={"a/b": {"dtype": "F32"}}), "/tensors/a~1b", "missing field 'shape'"),
+        (tensor(offset=1), "/tensors/a~1b", "unknown field 'offset'"),
+        (tensor(dtype="f32"), "/tensors/a~1b/dtype", "expected one of BOOL, F4"),
+        (tensor(dtype=["F32"]), "/tensors/a~1b/dtype", "expected one of BOOL, F4"),
+        (tensor(shape=3), "/tensors/a~1b/shape", "expected a list"),
+        (tensor(shape=[1, -1]), "/tensors/a~1b/shape/1", "expected an integer from 0 to 2^64-1"),
+        (tensor(shape=[True]), "/tensors/a~1b/shape/0", "expected an integer"),
+        (tensor(shape=[1.0]), "/tensors/a~1b/shape/0", "expected an integer"),
+        (tensor(shape=[1 << 64]), "/tensors/a~1b/shape/0", "expected an integer"),
         (ONE.replace('"b": {', '"b": {"dtype": "F32", "shape": []}, "b": {'), "", "more than once"),
     ],
 )
@@ -131,7 +131,7 @@ def test_what_is_no_lockfile_is_refused_with_the_place(
     lockfile: str, place: str, words: str
 ) -> None:
     with pytest.raises(SpecInvalid) as caught:
-        parse(lockfile)
+        parse(lockfile.encode())
     assert place in caught.value.subject or place == ""
     assert words in caught.value.what, caught.value.what
     assert caught.value.next
@@ -142,7 +142,7 @@ def test_what_is_no_lockfile_is_refused_with_the_place(
 )
 def test_the_schema_and_the_reader_agree(value: Any) -> None:
     try:
-        parse(json.dumps(value))
+        parse(json.dumps(value).encode())
     except SpecInvalid:
         # The schema cannot tell 1.0 from 1.
         assert not valid(value) or "." in json.dumps(value)
@@ -153,7 +153,7 @@ def test_the_schema_and_the_reader_agree(value: Any) -> None:
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_refused(written: str) -> None:
     try:
-        parse(written)
+        parse(written.encode())
     except SpecInvalid:
         return
 
@@ -165,7 +165,7 @@ def test_errors_of_reading_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     for content, words in (
         (b"\xff", "not UTF-8"),
-        (b"{}", "lacks the field 'tensors'"),
+        (b"{}", "missing field 'tensors'"),
         (b"{", ""),
     ):
         path.write_bytes(content)

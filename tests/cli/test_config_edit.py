@@ -218,7 +218,7 @@ def test_a_path_without_a_folder_is_one_in_the_current_folder(
     assert config(".", "get", "lr").out == "1\n"
 
 
-@pytest.mark.parametrize("step", ["create", "write_all", "sync", "rename"])
+@pytest.mark.parametrize("step", ["new_file", "write_all", "sync", "rename"])
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     folder: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

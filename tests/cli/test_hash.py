@@ -200,7 +200,7 @@ def test_changed_checkpoints_hold_what_they_should(
         ),
         (
             ["fixtures/normal", "--write", "none/m.json"],
-            "none/m.json: the folder does not exist or is not writable",
+            "none/m.json: its folder does not exist or is not writable",
         ),
         (
             ["fixtures/normal", "--write", "a", "--check", "b"],

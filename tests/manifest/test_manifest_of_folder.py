@@ -61,7 +61,7 @@ def test_what_cannot_be_written_is_told_before_anything_is_hashed(
 
     monkeypatch.setattr(digests, "digest_files", never)
     monkeypatch.setattr(manifest_build, "digest_files", never)
-    with pytest.raises(Unwritable, match="the folder does not exist"):
+    with pytest.raises(Unwritable, match="its folder does not exist"):
         api.manifest(str(FIXTURES / "normal"), write=str(tmp_path / "no" / "m.json"))
     with pytest.raises(NotAFile, match="is a folder"):
         api.manifest(str(FIXTURES / "normal"), write=str(tmp_path))

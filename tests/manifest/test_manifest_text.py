@@ -58,7 +58,7 @@ def valid(document: object) -> bool:
 @given(MANIFESTS)
 def test_what_is_written_is_read_and_follows_the_schema(manifest: Manifest) -> None:
     found = text(manifest)
-    assert parse(found) == manifest
+    assert parse(found.encode()) == manifest
     assert found.isascii()
     assert found.replace("\n", "").isprintable()
     assert valid(json.loads(found))
@@ -208,7 +208,7 @@ def test_any_json_in_the_place_of_another_is_read_or_refused_as_the_schema_does(
     ]
     document = edited(*data.draw(st.sampled_from(paths)), value=value if value is not None else [])
     try:
-        parse(document)
+        parse(document.encode())
     except ManifestInvalid:
         assert not valid(json.loads(document) | {"$schema": "ckpt-tools/manifest.schema.json"})
     else:

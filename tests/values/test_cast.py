@@ -114,7 +114,7 @@ def test_a_source_that_ends_early_has_changed(tmp_path: Path) -> None:
     os.truncate(piece.file, CHUNK // 2)
     with pytest.raises(ChangedDuringRead) as raised:
         loses_nothing(piece, Dtype.BF16)
-    assert str(raised.value).startswith(f"{piece.file}: became shorter while it was copied; ")
+    assert str(raised.value).startswith(f"{piece.file}: became shorter while it was read; ")
 
 
 @pytest.mark.parametrize(("old", "new"), PAIRS, ids=str)

@@ -453,8 +453,10 @@ def test_a_file_that_cannot_be_read_is_named(side: int, dtype: Dtype, tmp_path: 
             blocks.Span("there", file.fileno(), 0, dtype),
             blocks.Span("closed", -1, 0, dtype),
         )
-        with pytest.raises(Unreadable) as caught, blocks.BufferPool().borrow() as buffers:
-            piece_sums(buffers, (closed, there) if side == 0 else (there, closed), range(4))
+        with pytest.raises(Unreadable) as caught:
+            piece_sums(
+                blocks.Buffers(), (closed, there) if side == 0 else (there, closed), range(4)
+            )
     assert caught.value.path == "closed"
 
 
