@@ -67,10 +67,9 @@ def header_length(prefix: bytes, file_size: int) -> int:
     """
     if len(prefix) < LENGTH_BYTES:
         raise errors.HeaderTooSmall(f"has {len(prefix)} bytes, too few for a safetensors file")
-    impostor = next((what for start, what in _IMPOSTORS if prefix.startswith(start)), None)
-    if impostor:
-        msg, hint = impostor
-        raise errors.HeaderTooLarge(msg, hint=hint)
+    for start, (what, hint) in _IMPOSTORS:
+        if prefix.startswith(start):
+            raise errors.HeaderTooLarge(what, hint=hint)
     length = int.from_bytes(prefix[:LENGTH_BYTES], "little")
     if length > HEADER_LIMIT:
         raise errors.HeaderTooLarge(

@@ -221,7 +221,9 @@ def _publish(new: str, target: str) -> None:
             os.chmod(new, stat.S_IMODE(os.stat(target).st_mode))
         _name(new, target)
     except OSError as error:
-        raise _exists(target) if error.errno in _EXISTS else refused(target, error) from None
+        if error.errno in _EXISTS:
+            raise OutputExists("already exists", path=target) from None
+        raise refused(target, error) from None
     try:
         sync_folder(os.path.dirname(target))
     except WriteFailed:
@@ -263,7 +265,7 @@ def _free_target(plan: Plan, destination: str) -> str:
     is_folder = os.path.isdir(target)
     is_empty = is_folder and not list_folder(target) and not _is_file(plan, target)
     if (os.path.islink(destination) and not is_folder) or (there(target) and not is_empty):
-        raise _exists(destination)
+        raise OutputExists("already exists", path=destination)
     folder = os.path.dirname(target)
     if there(folder) and not os.path.isdir(folder):
         raise Unwritable(
@@ -276,10 +278,6 @@ def _free_target(plan: Plan, destination: str) -> str:
             hint=f"create it first: mkdir -p {shlex.quote(folder)}",
         )
     return target
-
-
-def _exists(path: str) -> OutputExists:
-    return OutputExists("already exists", path=path)
 
 
 def _within(path: str, folder: str) -> bool:

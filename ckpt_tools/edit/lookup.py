@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.read import DOCUMENT_LIMIT, other_file, read, tensor_file
@@ -13,15 +14,14 @@ from ckpt_tools.strict_json.parse import decode_utf8
 from ckpt_tools.values import cast
 
 if TYPE_CHECKING:
-    from ckpt_tools.checkpoint.dtype import Dtype
-    from ckpt_tools.checkpoint.model import Checkpoint, OtherFile, Source, TensorFile
+    from ckpt_tools.checkpoint.model import Checkpoint, OtherFile, TensorFile
 
 
 class Lookup:
-    """Checkpoints and files on this machine. Casts that were proved are remembered."""
+    """Checkpoints and files on this machine. Proofs that casts lose nothing are remembered."""
 
     def __init__(self) -> None:
-        self._proved: dict[tuple[Source, Dtype], bool] = {}
+        self.loses_nothing = cache(cast.loses_nothing)
 
     def read(self, where: str) -> Checkpoint:
         """Return the checkpoint at `where`, with an absolute root.
@@ -33,12 +33,6 @@ class Lookup:
             raise remote_not_supported(where)
         checkpoint = read(where)
         return checkpoint._replace(root=os.path.abspath(checkpoint.root))
-
-    def loses_nothing(self, source: Source, dtype: Dtype) -> bool:
-        """Whether every value in `source` survives being stored as `dtype`. Reads the payload."""
-        if (source, dtype) not in self._proved:
-            self._proved[source, dtype] = cast.loses_nothing(source, dtype)
-        return self._proved[source, dtype]
 
     def identity(self, path: str) -> SourceFile | None:
         """Return size and time of the file at `path`; None for a broken link.

@@ -207,11 +207,9 @@ def _copied[File: (TensorFile, OtherFile)](
 ) -> File:
     """Return a file that is copied: as it was in the checkpoint, or read from where it is now."""
     source = draft.files[path]
-    if source == f"{draft.checkpoint.root}/{path}":
-        for file in before:
-            if file.path == path:
-                return file
-    return read(source)._replace(path=path)
+    stays = source == f"{draft.checkpoint.root}/{path}"
+    known = next((file for file in before if stays and file.path == path), None)
+    return known or read(source)._replace(path=path)
 
 
 def _source_digest(checkpoint: Checkpoint, sources: Iterable[SourceFile]) -> str:

@@ -162,16 +162,18 @@ def _object(
     return given
 
 
-def _list(value: object, place: str) -> list[object]:
-    if not isinstance(value, list):
-        raise _wrong(place, value, "a list")
+def _typed[T](value: object, place: str, kind: type[T], expected: str) -> T:
+    if not isinstance(value, kind):
+        raise _wrong(place, value, expected)
     return value
+
+
+def _list(value: object, place: str) -> list[object]:
+    return _typed(value, place, list, "a list")
 
 
 def _text(value: object, place: str) -> str:
-    if not isinstance(value, str):
-        raise _wrong(place, value, "text")
-    return value
+    return _typed(value, place, str, "text")
 
 
 def _some_text(value: object, place: str) -> str:
@@ -186,9 +188,7 @@ def _text_or_null(value: object, place: str) -> str | None:
 
 
 def _flag(value: object, place: str) -> bool:
-    if not isinstance(value, bool):
-        raise _wrong(place, value, "true or false")
-    return value
+    return _typed(value, place, bool, "true or false")
 
 
 def _globs(value: object, place: str) -> tuple[str, ...]:

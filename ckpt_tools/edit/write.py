@@ -8,13 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.edit.model import Copy, Output, Plan, Weights
-from ckpt_tools.errors import ChangedDuringRead, CkptError
+from ckpt_tools.errors import ChangedDuringRead, located
 from ckpt_tools.storage.copy import copy_range
-from ckpt_tools.storage.durable import make_folder, new_file, refused, there, write_all, writing
+from ckpt_tools.storage.durable import make_folder, new_file, there, write_all, writing
 from ckpt_tools.storage.files import list_folder, open_regular
 from ckpt_tools.values.cast import cast_stream
 
@@ -88,7 +87,7 @@ def _fill_weights(descriptor: int, output: Weights, path: str, target: Target) -
     target.progress(len(output.header))
     offset = len(output.header)
     for piece, cast in runs(output):
-        with open_regular(piece.file) as (opened, _), _naming(piece.file, path):
+        with open_regular(piece.file) as (opened, _), located(piece.file), writing(path):
             if cast is None:
                 copy_range(opened, descriptor, piece.start, piece.end, offset, target.progress)
                 offset += piece.end - piece.start
@@ -97,23 +96,12 @@ def _fill_weights(descriptor: int, output: Weights, path: str, target: Target) -
 
 
 def _fill_copy(descriptor: int, source: str, path: str, progress: Callable[[int], None]) -> None:
-    with open_regular(source) as (opened, size), _naming(source, path):
+    with open_regular(source) as (opened, size), located(source), writing(path):
         before = os.fstat(opened)
         copy_range(opened, descriptor, 0, size, 0, progress)
         after = os.fstat(opened)
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise ChangedDuringRead("changed while it was copied")
-
-
-@contextmanager
-def _naming(source: str, path: str) -> Iterator[None]:
-    """Add the path `source` to errors of reading, and `path` to those of writing."""
-    try:
-        yield
-    except CkptError as error:
-        raise error.at(source) from None
-    except OSError as error:
-        raise refused(path, error) from None
 
 
 def _copy_entry(

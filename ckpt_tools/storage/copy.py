@@ -34,10 +34,10 @@ def copy_range(  # noqa: PLR0913, PLR0917 - two files and a range
     shorter, Unreadable if it cannot be read, OSError if the target cannot be written.
     """
     done = start
-    for copy in (_by_file_system, _by_kernel):
+    for copy in (os.copy_file_range, _send):
         while done < end:
             try:
-                count = copy(source, target, done, min(end - done, STEP), offset + done - start)
+                count = copy(source, target, min(end - done, STEP), done, offset + done - start)
             except OSError:
                 # Two file systems, an unsupported one, or a full disk: the next method continues
                 # from here, and the last one raises the error.
@@ -49,11 +49,8 @@ def copy_range(  # noqa: PLR0913, PLR0917 - two files and a range
     _through_memory(source, target, done, end, offset + done - start, progress)
 
 
-def _by_file_system(source: int, target: int, start: int, count: int, offset: int) -> int:
-    return os.copy_file_range(source, target, count, start, offset)
-
-
-def _by_kernel(source: int, target: int, start: int, count: int, offset: int) -> int:
+def _send(source: int, target: int, count: int, start: int, offset: int) -> int:
+    """Copy as os.copy_file_range does, between files of any two file systems."""
     os.lseek(target, offset, os.SEEK_SET)
     return os.sendfile(target, source, start, count)
 
@@ -82,6 +79,13 @@ def read_into(source: int, buffer: memoryview, offset: int) -> int:
     if count == 0:
         raise ChangedDuringRead("became shorter while it was read")
     return count
+
+
+def fill(descriptor: int, data: memoryview, offset: int) -> None:
+    """Read exactly the bytes of `data` from `offset`. Raises ChangedDuringRead or Unreadable."""
+    done = 0
+    while done < len(data):
+        done += read_into(descriptor, data[done:], offset + done)
 
 
 def write_at(target: int, data: memoryview, offset: int) -> None:

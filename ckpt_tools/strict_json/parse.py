@@ -154,7 +154,9 @@ def _constant(name: str) -> Json:
 
 def _float(spelling: str) -> float:
     if not fits_double(spelling):
-        raise _out_of_range(spelling)
+        raise JsonSyntax(
+            f"the number {spelling[:20]}{'…' * (len(spelling) > 20)} does not fit a double"  # noqa: PLR2004 - one line
+        )
     return float(spelling)
 
 
@@ -167,17 +169,8 @@ def _has_odd_integer(text: str) -> bool:
 
 
 def _integer(spelling: str) -> int | float:
-    if spelling == "-0":
-        return -0.0
-    if not fits_double(spelling):
-        raise _out_of_range(spelling)
-    return int(spelling)
-
-
-def _out_of_range(spelling: str) -> JsonSyntax:
-    return JsonSyntax(
-        f"the number {spelling[:20]}{'…' * (len(spelling) > 20)} does not fit a double"  # noqa: PLR2004 - one line
-    )
+    value = _float(spelling)
+    return value if spelling == "-0" else int(spelling)
 
 
 def _too_deep() -> JsonTooDeep:

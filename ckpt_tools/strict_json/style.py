@@ -83,6 +83,7 @@ def style_of(text: str, laid_out: Mapping[str, Container], near: str) -> Style:
     outwards = [laid_out[pointer] for pointer in _outwards(near) if pointer in laid_out]
     order = [*outwards, *laid_out.values()]
     gaps = [gap for container in order for gap in between(text, container)]
+    line_ends = (gap.partition("\n")[0].rstrip("\r") for gap in gaps if "\n" in gap)
     colons = (
         text[child.key[1] : child.value[0]]
         for container in order
@@ -94,7 +95,7 @@ def style_of(text: str, laid_out: Mapping[str, Container], near: str) -> Style:
     return Style(
         unit=next((_unit(text, container) for container in order if container.in_lines), "  "),
         newline="\r\n" if text[max(0, text.find("\n") - 1) :].startswith("\r\n") else "\n",
-        comma=next((head for head in _line_ends(gaps) if head.strip() == ","), ","),
+        comma=next((head for head in line_ends if head.strip() == ","), ","),
         between=next((gap for gap in gaps if "\n" not in gap), guess),
         colon=colon,
         ascii=only_ascii(text),
@@ -160,22 +161,12 @@ def _container(text: str, member: Member, children: Sequence[Member]) -> Contain
 
 
 def _outwards(pointer: str) -> Iterator[str]:
-    yield pointer
-    while pointer:
-        pointer = parent(pointer)
-        yield pointer
+    return (pointer.rsplit("/", dropped)[0] for dropped in range(pointer.count("/") + 1))
 
 
 def _unit(text: str, container: Container) -> str:
     inner, outer = container.lead.rpartition("\n")[2], line_indent(text, container.member.value[0])
     return inner.removeprefix(outer)
-
-
-def _line_ends(gaps: Sequence[str]) -> Iterator[str]:
-    """Yield what stands before the line's end where items stand on lines."""
-    for gap in gaps:
-        if "\n" in gap:
-            yield gap.partition("\n")[0].rstrip("\r")
 
 
 def _flat(text: str, laid_out: Mapping[str, Container]) -> frozenset[str]:

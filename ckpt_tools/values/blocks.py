@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import located
-from ckpt_tools.storage.copy import read_into
+from ckpt_tools.storage.copy import fill
 from ckpt_tools.storage.threads import cores
 from ckpt_tools.values import kernels
 from ckpt_tools.values.dtypes import BLOCK
@@ -37,13 +37,6 @@ MOST_THREADS = 16
 def threads() -> int:
     """Return the number of threads: one for each core that this process may use."""
     return min(cores(), MOST_THREADS)
-
-
-def fill(descriptor: int, data: memoryview, offset: int) -> None:
-    """Read exactly the bytes of `data` from `offset`. Raises ChangedDuringRead or Unreadable."""
-    done = 0
-    while done < len(data):
-        done += read_into(descriptor, data[done:], offset + done)
 
 
 class Span(NamedTuple):

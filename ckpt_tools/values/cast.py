@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
 from ckpt_tools.errors import EditRefused, located
 from ckpt_tools.progress import ignore
-from ckpt_tools.storage.copy import write_at
+from ckpt_tools.storage.copy import fill, write_at
 from ckpt_tools.storage.files import open_regular
-from ckpt_tools.values.blocks import fill
-from ckpt_tools.values.dtypes import SMALL, decode
+from ckpt_tools.values.dtypes import NATIVE, SMALL, decode
 from ckpt_tools.values.lazy import np
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ _WIDER = {
 
 
 _INFINITY = 0x7F800000
-_NUMPY = {Dtype.F16: "<f2", Dtype.F32: "<f4", Dtype.F64: "<f8"}
 
 
 def cast_stream(  # noqa: PLR0913, PLR0917 - two places and what goes between them
@@ -91,7 +89,7 @@ def cast(data: Array, old: Dtype, new: Dtype) -> Array:
             return _to_bf16(values.view("<u4"))
         if new in SMALL:
             return _to_small(values.view("<u4"), SMALL[new])
-        return values.astype(_NUMPY[new], copy=False)
+        return values.astype(NATIVE[new], copy=False)
 
 
 def _comes_back(data: Array, old: Dtype, new: Dtype) -> bool:
