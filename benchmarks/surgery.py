@@ -41,6 +41,11 @@ tensors = load_file(sys.argv[1])
 save_file({name: tensors[name].to(torch.bfloat16) for name in tensors}, sys.argv[2])
 os.fsync(os.open(sys.argv[2], os.O_RDONLY))
 """
+OUT = BUILD / "out"
+FILE = str(OUT / "model.safetensors")
+REMOVE = ["rm", "-rf", str(OUT)]
+BEGIN = (REMOVE, ["mkdir", str(OUT)])
+SYNC = ["sync", FILE]
 
 
 def f32(folder: Path, tensors: int = 75, elements: int = 4_000_000) -> Path:
@@ -86,77 +91,70 @@ def shell(*commands: list[str]) -> list[str]:
 def main() -> None:
     """Print the tables."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    ckpt, sft = installed("ckpt", str(ROOT)), installed("sft", SFT)
+    sanitizing(ckpt, sft, rounds)
+    casting(ckpt, sft, rounds)
+    stripping(ckpt)
+
+
+def copying(name: str, source: Path) -> Contender:
+    """Return the copy that every other way of writing is compared with."""
+    return Contender(name=name, command=shell(*BEGIN, ["cp", str(source), FILE], [*SYNC, str(OUT)]))
+
+
+def sanitizing(ckpt: str, sft: str, rounds: int) -> None:
+    """Print how long it takes to remove a teacher."""
     normal, dirty = full_size(BUILD / "normal", ("",)), full_size(BUILD / "reflow", ("", PREFIX))
-    ckpt, sft, out = installed("ckpt", str(ROOT)), installed("sft", SFT), BUILD / "out"
-    remove, file = ["rm", "-rf", str(out)], str(out / "model.safetensors")
-    begin = (remove, ["mkdir", str(out)])
     print(
         f"\n### Sanitize {dirty.stat().st_size / 1e9:.1f} GB, of which"
         f" {normal.stat().st_size / 1e9:.1f} GB stay\n"
     )
+    strip = [sft, "strip", str(dirty), f"--exclude={PREFIX}**", "-o", FILE]
     compete(
         [
-            Contender(
-                name="`cp` of what stays, and `sync`",
-                command=shell(*begin, ["cp", str(normal), file], ["sync", file, str(out)]),
-            ),
+            copying("`cp` of what stays, and `sync`", normal),
             Contender(
                 name="`ckpt sanitize`",
-                command=shell(remove, [ckpt, "sanitize", str(dirty.parent), "-o", str(out)]),
+                command=shell(REMOVE, [ckpt, "sanitize", str(dirty.parent), "-o", str(OUT)]),
             ),
-            Contender(
-                name="`sft strip`, and `sync`",
-                command=shell(
-                    *begin,
-                    [sft, "strip", str(dirty), f"--exclude={PREFIX}**", "-o", file],
-                    ["sync", file],
-                ),
-            ),
+            Contender(name="`sft strip`, and `sync`", command=shell(*BEGIN, strip, SYNC)),
             Contender(
                 name="load, filter, save with `safetensors.torch`",
-                command=shell(*begin, [sys.executable, "-c", FILTER, str(dirty), file]),
+                command=shell(*BEGIN, [sys.executable, "-c", FILTER, str(dirty), FILE]),
             ),
         ],
         rounds,
     )
+
+
+def casting(ckpt: str, sft: str, rounds: int) -> None:
+    """Print how long a lossless cast takes."""
     wide = f32(BUILD / "f32")
     print("\n### Cast 1.2 GB of F32 to BF16, without loss\n")
+    cast = [sft, "cast", str(wide), "--dtype", "bf16", "-o", FILE]
     compete(
         [
-            Contender(
-                name="`cp` of the F32 file, and `sync`",
-                command=shell(*begin, ["cp", str(wide), file], ["sync", file, str(out)]),
-            ),
+            copying("`cp` of the F32 file, and `sync`", wide),
             Contender(
                 name="`ckpt cast`, proved to lose nothing",
-                command=shell(remove, [ckpt, "cast", str(wide.parent), "BF16", "-o", str(out)]),
+                command=shell(REMOVE, [ckpt, "cast", str(wide.parent), "BF16", "-o", str(OUT)]),
             ),
-            Contender(
-                name="`sft cast`, and `sync`",
-                command=shell(
-                    *begin, [sft, "cast", str(wide), "--dtype", "bf16", "-o", file], ["sync", file]
-                ),
-            ),
+            Contender(name="`sft cast`, and `sync`", command=shell(*BEGIN, cast, SYNC)),
             Contender(
                 name="load, narrow, save with `safetensors.torch`",
-                command=shell(*begin, [sys.executable, "-c", NARROW, str(wide), file]),
+                command=shell(*BEGIN, [sys.executable, "-c", NARROW, str(wide), FILE]),
             ),
         ],
         rounds,
     )
+
+
+def stripping(ckpt: str) -> None:
+    """Print how long half of a large file takes, once."""
     large = sparse(BUILD / "sparse")
     print(f"\n### A checkpoint of {large.stat().st_size / 1e9:.0f} GB, sparse\n")
-    compete(
-        [
-            Contender(
-                name="`ckpt strip`",
-                command=shell(
-                    remove, [ckpt, "strip", str(large.parent), f"{PREFIX}**", "-o", str(out)]
-                ),
-            )
-        ],
-        1,
-    )
+    strip = [ckpt, "strip", str(large.parent), f"{PREFIX}**", "-o", str(OUT)]
+    compete([Contender(name="`ckpt strip`", command=shell(REMOVE, strip))], 1)
 
 
 if __name__ == "__main__":

@@ -113,18 +113,7 @@ def diagnose(
     if candidate is None:
         causes = causes or (_UNREADABLE,)
     outcome = _compare_live(reference, candidate, options, progress)
-    live, problem = None, None
-    if isinstance(outcome, Measurement):
-        live = summarize(outcome, scale(a), scale(b))
-        measured = limits(outcome.action_statistics or action_statistics(a))
-        causes = with_measurements(Observed(live, measured, causes, repairs))
-    elif not isinstance(outcome, Skipped):
-        problem = outcome
-    explained = problem and any(
-        cause.effect is Effect.BREAKS or cause.code in _UNLOADABLE for cause in causes
-    )
-    if problem and not explained:
-        causes = in_order((*causes, _of_problem(problem, repairs)))
+    causes, live, explained = _with_outcome(outcome, causes, a, b, repairs)
     return Diagnosis(
         normal=reference,
         reflow=candidate,
@@ -134,13 +123,35 @@ def diagnose(
         causes=causes,
         notes=(
             *swapped(of_normal.findings, verification.findings),
-            *([Note(NoteKind.NOT_MEASURED, problem.text)] if problem and explained else ()),
+            *explained,
             *_notes(causes, new, shared, live),
             *_on_the_hub(reference, candidate),
         ),
         live=live,
         skipped=outcome if isinstance(outcome, Skipped) else None,
     )
+
+
+def _with_outcome(
+    outcome: Measurement | Problem | Skipped,
+    causes: tuple[Cause, ...],
+    normal: Subject,
+    reflow: Subject,
+    repairs: Repairs,
+) -> tuple[tuple[Cause, ...], Live | None, tuple[Note, ...]]:
+    """Add what the probe showed to the causes in the files.
+
+    Return them, the statistics of a measurement, and a note on a failure that they explain.
+    """
+    if isinstance(outcome, Skipped):
+        return causes, None, ()
+    if isinstance(outcome, Measurement):
+        live = summarize(outcome, scale(normal), scale(reflow))
+        expected = limits(outcome.action_statistics or action_statistics(normal))
+        return with_measurements(Observed(live, expected, causes, repairs)), live, ()
+    if any(cause.effect is Effect.BREAKS or cause.code in _UNLOADABLE for cause in causes):
+        return causes, None, (Note(NoteKind.NOT_MEASURED, outcome.text),)
+    return in_order((*causes, _of_problem(outcome, repairs))), None, ()
 
 
 def _subject(checkpoint: Checkpoint) -> Subject:

@@ -6,7 +6,14 @@ import os
 from typing import TYPE_CHECKING
 
 from ckpt_tools.api._paths import as_text
-from ckpt_tools.api._verify import LOCAL_ONLY_RULES, check, folder_of, known_rules, profile_for
+from ckpt_tools.api._verify import (
+    LOCAL_ONLY_RULES,
+    check,
+    folder_of,
+    known_rules,
+    profile_for,
+    settings_for,
+)
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.locate import locate
 from ckpt_tools.checkpoint.model import Checkpoint, Document
@@ -15,8 +22,6 @@ from ckpt_tools.errors import FormatError, NotACheckpoint, NotAFile, UnknownSele
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.gate.decide import decide
 from ckpt_tools.gate.masking import masked
-from ckpt_tools.gate.settings import read_settings
-from ckpt_tools.gate.verdict import Settings, Verdict
 from ckpt_tools.progress import Progress, ignore
 from ckpt_tools.rules.engine import check_rules, in_order
 from ckpt_tools.rules.finding import Finding, Severity, Skipped, Verification
@@ -39,6 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ckpt_tools.api._paths import AnyPath
+    from ckpt_tools.errors import CkptError
+    from ckpt_tools.gate.verdict import Settings, Verdict
     from ckpt_tools.rules.rule import Rule
     from ckpt_tools.scan.entry import Entry
 
@@ -72,15 +79,13 @@ def gate(  # noqa: PLR0913 - options by keyword
         read(reference)  # what is wrong with the reference is not a finding
     if is_remote(where):
         refuse_cached(remote_storage(where).listing)
-    if not isinstance(settings, Settings):
-        settings = read_settings(settings, folder_of(where))
+    settings = settings_for(where, settings)
     name = profile or settings.profile
     if name and name not in PROFILES:
         raise UnknownSelection(
             f"no such profile: {name!r}", hint=f"choose from {', '.join(PROFILES)}"
         )
-    inner = _inner_checkpoint(where)
-    rules = known_rules()
+    inner, rules = _inner_checkpoint(where), known_rules()
     try:
         _refuse_inner(where, inner)
         found = check(
@@ -95,18 +100,23 @@ def gate(  # noqa: PLR0913 - options by keyword
             allow=settings.allow,
         )
     except (NotACheckpoint, NotAFile) as error:
-        path, remedy = error.path.removeprefix(where).lstrip("/"), Remedy(text=error.next)
-        finding = Finding(_REQUIRED, Severity.ERROR, error.what, path, remedy=remedy)
-        found = Verification(where, None, GENERIC.name, (finding,), ())
-    if found.checkpoint is not None and is_folder(where):
-        subject = Subject(found.checkpoint, GENERIC._replace(name=found.family))
-        chosen = profile_for(subject, where, name, settings.allow).name
-    else:
-        subject = _subject(found)
-        terms = profile_for(subject, where, name, settings.allow)
-        subject, chosen = subject._replace(profile=terms), terms.name
-        found = _completed(found, subject, rules, is_inside=bool(inner))
-    verdict = decide(found, chosen, settings)
+        found = _without_checkpoint(where, error)
+    subject = _subject(found)
+    terms = profile_for(subject, where, name, settings.allow)
+    if subject.entries is not None:
+        found = _completed(found, subject._replace(profile=terms), rules, is_inside=bool(inner))
+    return _masked(decide(found, terms.name, settings))
+
+
+def _without_checkpoint(where: str, error: CkptError) -> Verification:
+    """Return the verification of something that is no checkpoint: that is the finding."""
+    path, remedy = error.path.removeprefix(where).lstrip("/"), Remedy(text=error.next)
+    finding = Finding(_REQUIRED, Severity.ERROR, error.what, path, remedy=remedy)
+    return Verification(where, None, GENERIC.name, (finding,), ())
+
+
+def _masked(verdict: Verdict) -> Verdict:
+    """Return the verdict without the secrets that its findings quote."""
     clean = masked(verdict.verification, _quoted(verdict.verification), homes=True)
     refused = tuple(one for one in clean.findings if one.severity is not Severity.NOTE)
     return verdict._replace(
@@ -139,11 +149,13 @@ def _refuse_inner(where: str, inner: str) -> None:
 
 
 def _subject(found: Verification) -> Subject:
-    """Return what the supply chain's rules are given if `check` did not give it to them.
+    """Return what the profile is derived from, with `entries` if they were not checked yet.
 
-    That is a folder without a readable checkpoint, or a single file.
+    `check` does not list a folder without a readable checkpoint, nor a single file.
     """
     where = found.where
+    if found.checkpoint is not None and is_folder(where):
+        return Subject(found.checkpoint, GENERIC._replace(name=found.family))
     entries = _uploaded(where, found.checkpoint)
     documents = tuple(_config(entries))
     unread = Checkpoint(where, folder_of(where), (), documents=documents)

@@ -114,10 +114,13 @@ def verify(  # noqa: PLR0913 - options by keyword
         target=target,
         progress=Progress(progress, expect),
     )
-    if not isinstance(settings, Settings):
-        settings = read_settings(settings, folder_of(where))
-    result = apply_suppressions(found, settings)
+    result = apply_suppressions(found, settings_for(where, settings))
     return masked(result, _quoted(found))
+
+
+def settings_for(where: str, given: str | Settings | None) -> Settings:
+    """Return the settings as given, else those in the file `given`, else those in `ckpt.toml`."""
+    return given if isinstance(given, Settings) else read_settings(given, folder_of(where))
 
 
 def check(  # noqa: PLR0913 - as verify

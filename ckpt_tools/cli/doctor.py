@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
 import click
 
 from ckpt_tools.api import _doctor
 from ckpt_tools.cli import options
-from ckpt_tools.cli.output import CLEAN, FINDINGS, TROUBLE, complain, write_report
+from ckpt_tools.cli.output import CLEAN, FINDINGS, TROUBLE, complain, progress_bar, write_report
 from ckpt_tools.doctor import plot as plots
 from ckpt_tools.doctor.statistics import LEAST
 from ckpt_tools.report.json.diagnosis import document
 from ckpt_tools.report.pages.diagnosis import page
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 @click.command(
@@ -107,9 +100,12 @@ def doctor(  # noqa: PLR0913 - one parameter an option
     if plot:
         plots.check(plot)
     probe_options = _doctor.ProbeOptions(batch, dataset, env, env_package, repeats, seed)
-    with _progress() as progress:
+    with progress_bar("loading", "MofNCompleteColumn") as update:
         diagnosis = _doctor.diagnose(
-            normal, reflow, None if no_live else probe_options, progress=progress
+            normal,
+            reflow,
+            None if no_live else probe_options,
+            progress=lambda done, total: update(description="running", completed=done, total=total),
         )
     if plot and diagnosis.live:
         plots.draw(diagnosis.live, plot)
@@ -128,25 +124,3 @@ def _check_options(batch: str, dataset: str, *, no_live: bool, live: list[str]) 
         raise click.UsageError("--batch and --dataset exclude each other")
     if no_live and (given or live):
         raise click.UsageError(f"{(given + live)[0]} has no effect with --no-live")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Yield the callback for the progress of the live comparison, a bar on a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
-    from rich import console, progress  # noqa: PLC0415 - slow to import, for terminals only
-
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeRemainingColumn(),
-    )
-    to = console.Console(stderr=True)
-    with progress.Progress(*columns, console=to, transient=True) as bar:
-        task = bar.add_task("loading", total=None)
-        yield lambda done, total: bar.update(
-            task, description="running", completed=done, total=total
-        )

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ckpt_tools.progress import SILENT, Progress
+from ckpt_tools.progress import Progress
 from ckpt_tools.report.formats import html, markdown, text
 from ckpt_tools.report.json.diff import dump
 
@@ -83,30 +84,39 @@ def open_what_is_closed() -> None:
 
 @contextmanager
 def progress_of(what: str, total: int | None, *, wanted: bool) -> Iterator[Progress]:
-    """Yield a progress bar, silent unless `wanted` and standard error is a terminal.
+    """Yield the callbacks of a progress bar for bytes, without effect unless it is `wanted`.
 
     `total` is the number of bytes in all, None where it is not known from the start.
     """
+    columns = ("DownloadColumn", "TransferSpeedColumn")
+    with progress_bar(what, *columns, total=total, wanted=wanted) as update:
+        yield Progress(lambda nbytes: update(advance=nbytes), lambda nbytes: update(total=nbytes))
+
+
+@contextmanager
+def progress_bar(
+    what: str, *columns: str, total: int | None = None, wanted: bool = True
+) -> Iterator[Callable[..., None]]:
+    """Yield the function that updates a progress bar, without effect unless on a terminal.
+
+    Its arguments are those of `rich.progress.Progress.update`; `columns` are rich's, for amounts.
+    """
     if not wanted or not sys.stderr.isatty():
-        yield SILENT
+        yield lambda **_: None
         return
     from rich import console, progress  # noqa: PLC0415 - slow to import, for terminals only
 
-    columns = (
-        progress.TextColumn(what),
+    shown = (
+        progress.TextColumn("{task.description}"),
         progress.BarColumn(),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
+        *(getattr(progress, column)() for column in columns),
         progress.TimeRemainingColumn(),
     )
     standard_error = console.Console(stderr=True)
     with progress.Progress(
-        *columns, console=standard_error, transient=True, redirect_stdout=False
+        *shown, console=standard_error, transient=True, redirect_stdout=False
     ) as bar:
-        task = bar.add_task(what, total=total)
-        yield Progress(
-            lambda nbytes: bar.advance(task, nbytes), lambda nbytes: bar.update(task, total=nbytes)
-        )
+        yield partial(bar.update, bar.add_task(what, total=total))
 
 
 def _columns() -> int:

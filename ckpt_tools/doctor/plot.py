@@ -48,17 +48,12 @@ def check(path: str) -> None:
 
 def draw(live: Live, path: str) -> None:
     """Write the plot to `path`, in the format of its suffix. Raises Unwritable."""
-    import matplotlib as mpl  # noqa: PLC0415 - optional, and slow to import
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is chosen
+    import matplotlib.figure  # noqa: PLC0415 - optional, and slow to import
 
     dimensions = live.dimensions[:_MOST]
     rows = 1 + ceil(len(dimensions) / _COLUMNS)
-    figure, axes = plt.subplots(
-        rows, _COLUMNS, figsize=(4.2 * _COLUMNS, 2.7 * rows), squeeze=False, layout="constrained"
-    )
-    panels = list(axes.flat)
+    figure = matplotlib.figure.Figure(figsize=(4.2 * _COLUMNS, 2.7 * rows), layout="constrained")
+    panels = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat)
     _times(panels[0], live)
     _where(panels[1], live)
     _steps(panels[2], live)
@@ -74,8 +69,6 @@ def draw(live: Live, path: str) -> None:
         raise Unwritable(
             f"cannot be written: {(error.strerror or str(error)).lower()}", path=path
         ) from None
-    finally:
-        plt.close(figure)
 
 
 def _times(panel: Axes, live: Live) -> None:

@@ -59,15 +59,8 @@ def python(*arguments: object, stderr: BinaryIO | None = None) -> int:
     ).returncode
 
 
-def quickstart(out: Path) -> None:
-    """Run everything in the new folder `out`."""
-    started = time.monotonic()
-
-    def report(step: str) -> None:
-        print(f"[{time.monotonic() - started:4.0f} s] {step}", flush=True)
-
-    out.mkdir(parents=True)
-    report("making a tiny VLM folder and a dataset of drives to two goals")
+def make_inputs(out: Path) -> None:
+    """Make the VLM folder and the dataset, at the same time."""
     scripts = {"vlm_folder.py": out / "vlm", "make_dataset.py": out / "data"}
     processes = [
         subprocess.Popen(
@@ -82,9 +75,10 @@ def quickstart(out: Path) -> None:
             "making the VLM folder or the dataset failed; run vlm_folder.py and make_dataset.py to "
             "see the error"
         )
-    report(
-        f"training the teacher: stock lerobot-train --policy.type=smolvla, {TEACHER_STEPS} steps"
-    )
+
+
+def train_teacher(out: Path) -> Path:
+    """Train the teacher from random weights, and return its checkpoint."""
     architecture = (
         "--policy.type=smolvla", f"--policy.vlm_model_name={out / 'vlm'}",
         "--policy.load_vlm_weights=true", "--policy.num_vlm_layers=2",
@@ -92,35 +86,39 @@ def quickstart(out: Path) -> None:
         "--policy.n_action_steps=4", "--policy.max_action_dim=4",
         "--policy.optimizer_lr=8e-3", "--policy.scheduler_decay_lr=2e-4",
     )  # fmt: skip
-    teacher = finish(
-        "teacher",
-        train(out / "teacher", out / "data", TEACHER_STEPS, *architecture),
-        out / "teacher",
-    )
-    report(
-        f"training the student and a baseline without a teacher, {STUDENT_STEPS} steps each, in "
-        "parallel"
-    )
+    folder = out / "teacher"
+    return finish("teacher", train(folder, out / "data", TEACHER_STEPS, *architecture), folder)
+
+
+def train_students(out: Path, teacher: Path) -> tuple[Path, Path]:
+    """Train the student and the baseline, at the same time, and return their checkpoints.
+
+    The baseline learns from the dataset's actions, as often at high noise as the student.
+    """
     reflow = (
         "--policy.type=smolvla", "--policy.use_reflow=True",
         f"--policy.teacher_model_path={teacher}", "--policy.endpoint_mass=0.75",
         "--policy.optimizer_lr=5e-3", "--policy.scheduler_decay_lr=1e-4",
     )  # fmt: skip
-    student_run = train(out / "student", out / "data", STUDENT_STEPS, *reflow)
     high_noise = (
         "--policy.mix_real_data=1",
         "--policy.real_time_sampling=endpoint_mixture",
         "--policy.straightness_freq=0",
     )
-    baseline_run = train(out / "baseline", out / "data", STUDENT_STEPS, *reflow, *high_noise)
-    student, baseline = (
-        finish("student", student_run, out / "student"),
-        finish("baseline", baseline_run, out / "baseline"),
-    )
-    report("comparing the checkpoints: ckpt diff teacher student")
+    student, baseline = out / "student", out / "baseline"
+    student_run = train(student, out / "data", STUDENT_STEPS, *reflow)
+    baseline_run = train(baseline, out / "data", STUDENT_STEPS, *reflow, *high_noise)
+    return finish("student", student_run, student), finish("baseline", baseline_run, baseline)
+
+
+def compare(teacher: Path, student: Path) -> None:
+    """Print what `ckpt diff` shows of the two checkpoints."""
     if python("-m", "ckpt_tools", "diff", os.path.relpath(teacher), os.path.relpath(student)) > 1:
         sys.exit("ckpt diff could not compare the two checkpoints")
-    report("evaluating all three on the same observations and noise")
+
+
+def evaluate(out: Path, teacher: Path, student: Path, baseline: Path) -> None:
+    """Print the table of the evaluation. Its other output goes to a file."""
     compared = (
         f"--teacher={teacher}", f"--student={student}", f"--baseline={baseline}",
         f"--dataset-root={out / 'data'}", f"--out={out}",
@@ -128,6 +126,31 @@ def quickstart(out: Path) -> None:
     with (out / "evaluate.log").open("wb") as log:
         if python(HERE / "evaluate.py", *compared, stderr=log):
             sys.exit(f"the evaluation failed:\n{(out / 'evaluate.log').read_text()[-2000:]}")
+
+
+def quickstart(out: Path) -> None:
+    """Run everything in the new folder `out`."""
+    started = time.monotonic()
+
+    def report(step: str) -> None:
+        print(f"[{time.monotonic() - started:4.0f} s] {step}", flush=True)
+
+    out.mkdir(parents=True)
+    report("making a tiny VLM folder and a dataset of drives to two goals")
+    make_inputs(out)
+    report(
+        f"training the teacher: stock lerobot-train --policy.type=smolvla, {TEACHER_STEPS} steps"
+    )
+    teacher = train_teacher(out)
+    report(
+        f"training the student and a baseline without a teacher, {STUDENT_STEPS} steps each, in "
+        "parallel"
+    )
+    student, baseline = train_students(out, teacher)
+    report("comparing the checkpoints: ckpt diff teacher student")
+    compare(teacher, student)
+    report("evaluating all three on the same observations and noise")
+    evaluate(out, teacher, student, baseline)
     report("done")
 
 
