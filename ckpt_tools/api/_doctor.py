@@ -217,9 +217,11 @@ def _compare_live(
     """Return what the probe measured, why REFLOW alone could not be, or why it was not run."""
     if options is None or reflow is None:
         return Skipped(Skip.UNREADABLE if options else Skip.NOT_REQUESTED)
-    pair = (normal, reflow)
-    for reason, applies in ((Skip.RUNS_CODE, _runs_code), (Skip.ON_THE_HUB, _is_remote)):
-        if found := next((side for side in pair if applies(side)), None):
+    for reason, sides in (
+        (Skip.RUNS_CODE, filter(_runs_code, (normal, reflow))),
+        (Skip.ON_THE_HUB, (side for side in (normal, reflow) if is_remote(side.root))),
+    ):
+        if found := next(iter(sides), None):
             return Skipped(reason, found.where)
     request = {
         **{name: as_text(value) for name, value in options._asdict().items()},
@@ -238,10 +240,6 @@ def _compare_live(
     # NORMAL works by definition: if it does not load, this machine lacks something.
     problem = min(answer, key=lambda problem: problem.side is not Side.NORMAL)
     return Skipped(Skip.NORMAL_FAILED, problem.text) if problem.side is Side.NORMAL else problem
-
-
-def _is_remote(checkpoint: Checkpoint) -> bool:
-    return is_remote(checkpoint.root)
 
 
 def _runs_code(checkpoint: Checkpoint) -> bool:

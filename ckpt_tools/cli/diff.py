@@ -8,7 +8,6 @@ from ckpt_tools import api
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, FINDINGS, progress_of, write_report
 from ckpt_tools.diff.model import Aspect
-from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.report.json.diff import document
 from ckpt_tools.report.pages.diff import diff_page
 
@@ -79,11 +78,10 @@ def diff(  # noqa: PLR0913 - one parameter an option
     ckpt diff old/ new/ --only keys,dtype --select 'model.vlm_with_expert.lm_expert.**'
     ckpt diff pretrained/ finetuned/ --values
     """
-    if not values and (tolerance is not None or no_cache):
-        raise UnknownSelection(
-            f"{'--no-cache' if no_cache else '--tolerance'} needs --values",
-            hint="add --values",
-        )
+    options.refuse(
+        (no_cache and not values, "--no-cache needs --values", "add --values"),
+        (tolerance is not None and not values, "--tolerance needs --values", "add --values"),
+    )
     with progress_of("comparing", None, wanted=values) as progress:
         comparison = api.diff(
             a,

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from ckpt_tools import api
-from ckpt_tools.cli.options import output_format
+from ckpt_tools.cli.options import output_format, refuse
 from ckpt_tools.cli.output import CLEAN, FINDINGS, progress_of, write_report
-from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.report.json.plan import document
 from ckpt_tools.report.pages.plan import plan_page
 
@@ -123,7 +122,7 @@ def apply_plan(plan: Plan, write_options: WriteOptions, *, suffix: str) -> int:
 def _refuse_contradictions(plan: Plan, options: WriteOptions) -> None:
     output, in_place, backup, dry_run = options[:4]
     cached = plan.steps and not dry_run and output is None and _in_hub_cache(plan.before.root)
-    contradictions = (
+    refuse(
         (
             output is not None and in_place,
             "--output and --in-place exclude each other",
@@ -150,9 +149,6 @@ def _refuse_contradictions(plan: Plan, options: WriteOptions) -> None:
             "write elsewhere with --output, or use --in-place --no-backup",
         ),
     )
-    for applies, what, hint in contradictions:
-        if applies:
-            raise UnknownSelection(what, hint=hint)
 
 
 def _in_hub_cache(root: str) -> bool:

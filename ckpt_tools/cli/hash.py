@@ -9,7 +9,6 @@ import click
 from ckpt_tools import api
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, FINDINGS, complain, progress_of, write, write_report
-from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.manifest import format as manifest_format
 from ckpt_tools.manifest.model import Hashed
 from ckpt_tools.report.json.manifest import document
@@ -121,7 +120,7 @@ def _refuse_pointless(
     output: str | None, against: str | None, remote: str | None, *, exact_files: bool, sha256: bool
 ) -> None:
     """Refuse combinations in which an option would silently have no effect."""
-    pairs = (
+    options.refuse(
         (
             output is not None and (against is not None or remote is not None),
             "--write cannot be combined with --check or --remote",
@@ -143,6 +142,3 @@ def _refuse_pointless(
             "leave --sha256 out",
         ),
     )
-    for wrong, what, hint in pairs:
-        if wrong:
-            raise UnknownSelection(what, hint=hint)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ckpt_tools.diff.model import Aspect
+from ckpt_tools.errors import UnknownSelection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,13 @@ ANYWHERE_HELP = (
 def where(name: str) -> Decorator:
     """Return the argument for a checkpoint; reading it reports whether it exists."""
     return click.argument(name, metavar=name.upper(), type=click.STRING)
+
+
+def refuse(*cases: tuple[object, str, str]) -> None:
+    """Raise UnknownSelection for the first of (applies, what is wrong, what to do) that applies."""
+    for applies, what, hint in cases:
+        if applies:
+            raise UnknownSelection(what, hint=hint)
 
 
 def output_format(*formats: str) -> Decorator:

@@ -7,7 +7,6 @@ import click
 from ckpt_tools import api
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, progress_of, write_report
-from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.report.json.diff import document
 from ckpt_tools.report.pages.show import show_page
 
@@ -41,17 +40,15 @@ def show(  # noqa: PLR0913 - one parameter an option
     ckpt show outputs/train/run --values
     ckpt show model.safetensors --tree
     """
-    if tree and output_format == "json":
-        raise UnknownSelection(
+    options.refuse(
+        (
+            tree and output_format == "json",
             "--tree does not go with --format json",
-            hint="leave --tree out: the JSON lists every tensor",
-        )
-    if values and tree:
-        raise UnknownSelection(
-            "--tree and --values exclude each other", hint="leave one of them out"
-        )
-    if no_cache and not values:
-        raise UnknownSelection("--no-cache needs --values", hint="add --values")
+            "leave --tree out: the JSON lists every tensor",
+        ),
+        (values and tree, "--tree and --values exclude each other", "leave one of them out"),
+        (no_cache and not values, "--no-cache needs --values", "add --values"),
+    )
     with progress_of("reading", None, wanted=values) as progress:
         summary = api.show(
             where,

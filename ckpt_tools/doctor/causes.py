@@ -41,40 +41,35 @@ class _Kind(NamedTuple):
     keyed: bool = False
 
 
-_SANITIZE, _PROCESSORS, _SET, _UNSET, _CONFIG, _NONE = (
-    "sanitize",
-    "processors",
-    "set",
-    "unset",
-    "config",
-    "none",
-)
-_BROKEN = _Kind(CauseCode.PROCESSORS_BROKEN, Effect.BREAKS, _PROCESSORS)
-_STATISTICS = _Kind(CauseCode.STATISTICS_BROKEN, Effect.WRONG, _PROCESSORS)
-_UNNORMALIZED = _Kind(CauseCode.NOT_NORMALIZED, Effect.WRONG, _PROCESSORS)
+_SANITIZE, _PROCESSORS, _SET, _NONE = "sanitize", "processors", "set", "none"
 _MISSING = _Kind(CauseCode.WEIGHTS_MISSING, Effect.WRONG, _SANITIZE)
-_STORED = _Kind(CauseCode.STORED_DTYPES, Effect.HEAVY, _SANITIZE)
 _VALUE = _Kind(CauseCode.CONFIG_REFUSED, Effect.BREAKS, _SET, keyed=True)
 _FIELDS = _Kind(CauseCode.REFLOW_FIELDS, Effect.BREAKS, _SANITIZE)
-_SIZE = _Kind(CauseCode.OTHER_MODEL, Effect.BREAKS, _NONE)
 _KINDS = {
     "CK208": _Kind(CauseCode.WEIGHTS_NOT_FOUND, Effect.BREAKS, _SANITIZE),
     "CK301": _Kind(CauseCode.TEACHER_INSIDE, Effect.HEAVY, _SANITIZE),
     **dict.fromkeys(("CK302", "CK305", "CK309", "CK501"), _MISSING),
-    **dict.fromkeys(("CK307", "CK503"), _SIZE),
-    **dict.fromkeys(("CK308", "CK311", "CK502"), _STORED),
-    "CK306": _Kind(CauseCode.UNEXPECTED_TENSORS, Effect.HEAVY, _NONE),
-    "CK701": _Kind(CauseCode.VLM_BUILT_IN_F32, Effect.SLOW, _SET),
+    **dict.fromkeys(("CK307", "CK503"), _Kind(CauseCode.OTHER_MODEL, Effect.BREAKS, "compare")),
+    **dict.fromkeys(
+        ("CK308", "CK311", "CK502"), _Kind(CauseCode.STORED_DTYPES, Effect.HEAVY, _SANITIZE)
+    ),
+    "CK306": _Kind(CauseCode.UNEXPECTED_TENSORS, Effect.HEAVY, "strip"),
+    "CK701": _Kind(CauseCode.VLM_BUILT_IN_F32, Effect.SLOW, "load_vlm_weights"),
     "CK702": _FIELDS,
     "CK703": _FIELDS,
-    "CK704": _VALUE._replace(repair=_UNSET),
+    "CK704": _VALUE._replace(repair="unset"),
     "CK705": _VALUE._replace(repair=_SANITIZE),
-    "CK711": _VALUE._replace(repair=_CONFIG),
+    "CK711": _VALUE._replace(repair="config"),
     **dict.fromkeys(("CK706", "CK707", "CK709", "CK712"), _VALUE),
-    "CK708": _Kind(CauseCode.USE_CACHE, Effect.BREAKS, _SET),
-    **dict.fromkeys(("CK713", "CK721", "CK722", "CK732", "CK733"), _BROKEN),
-    **dict.fromkeys(("CK723", "CK724"), _UNNORMALIZED),
-    **dict.fromkeys(("CK725", "CK726", "CK727"), _STATISTICS),
+    "CK708": _Kind(CauseCode.USE_CACHE, Effect.BREAKS, "use_cache"),
+    **dict.fromkeys(
+        ("CK713", "CK721", "CK722", "CK732", "CK733"),
+        _Kind(CauseCode.PROCESSORS_BROKEN, Effect.BREAKS, _PROCESSORS),
+    ),
+    **dict.fromkeys(("CK723", "CK724"), _Kind(CauseCode.NOT_NORMALIZED, Effect.WRONG, _PROCESSORS)),
+    **dict.fromkeys(
+        ("CK725", "CK726", "CK727"), _Kind(CauseCode.STATISTICS_BROKEN, Effect.WRONG, _PROCESSORS)
+    ),
     "CK728": _Kind(CauseCode.NOT_DENORMALIZED, Effect.WRONG, _PROCESSORS),
     "CK729": _Kind(CauseCode.STATISTICS_DISAGREE, Effect.WRONG, _PROCESSORS),
     "CK730": _Kind(CauseCode.OTHER_STATISTICS, Effect.WRONG, _PROCESSORS),
@@ -201,22 +196,22 @@ def _evidence(finding: Finding) -> Evidence:
 def _what(code: CauseCode, findings: list[Finding], normal: Subject, reflow: Subject) -> str:
     """Return the cause as one sentence; details are in the tables, or behind the rules' codes."""
     first = _first_of(findings, normal, reflow)
-    if code is CauseCode.OTHER_STATISTICS:
-        return (
+    fields = ", ".join(sorted({key_of(finding) for finding in findings}))
+    return {
+        CauseCode.OTHER_STATISTICS: (
             f"{count(len(findings), 'statistic')} not NORMAL's but another dataset's, the first "
             f"{findings[0].subject}"
-        )
-    if code is CauseCode.REFLOW_FIELDS:
-        fields = ", ".join(sorted({key_of(finding) for finding in findings}))
-        return f"config.json has reflow-training fields ({fields}): stock LeRobot rejects it"
-    if code is CauseCode.UNEXPECTED_TENSORS:
-        return f"{first}; the file is larger and loads more slowly, inference is unaffected"
-    if code is CauseCode.STORED_DTYPES:
-        return (
+        ),
+        CauseCode.REFLOW_FIELDS: (
+            f"config.json has reflow-training fields ({fields}): stock LeRobot rejects it"
+        ),
+        CauseCode.UNEXPECTED_TENSORS: (
+            f"{first}; the file is larger and loads more slowly, inference is unaffected"
+        ),
+        CauseCode.STORED_DTYPES: (
             f"{first}; load_vlm_weights decides the dtypes at run time, so the file is larger "
             "and loads more slowly, but inference is unaffected"
-        )
-    return {
+        ),
         CauseCode.TEACHER_INSIDE: f"the file still contains the teacher: {first}",
         CauseCode.STATISTICS_DISAGREE: f"the two processors disagree: {first}",
         CauseCode.UNREADABLE: f"{findings[0].path or 'it'} cannot be read: {first}",
@@ -267,38 +262,25 @@ def _repair(kind: _Kind, findings: list[Finding], reflow: Subject, repairs: Repa
     ):
         # sanitize does not relabel another policy's config.
         return repairs.set(key, dict(cleaning.values)[key])
-    if kind.code is CauseCode.OTHER_MODEL:
-        return Remedy(
-            text=(
-                "config.json and the weights belong to different models; "
-                f"`{repairs.compare_configs()}` shows the differences"
-            )
-        )
-    if kind.code is CauseCode.UNEXPECTED_TENSORS:
-        return Remedy(
-            text=(
-                "remove them with `ckpt strip` if they are not needed; otherwise config.json "
-                "is the wrong one"
-            )
-        )
-    if kind.code in _CORRECT:
-        return repairs.set(*_CORRECT[kind.code])
     makers: dict[str, Callable[[], Remedy]] = {
         _SANITIZE: repairs.sanitize,
         _PROCESSORS: repairs.processors,
         _SET: lambda: repairs.as_normal(key),
-        _UNSET: lambda: repairs.set(key, ABSENT),
-        _CONFIG: lambda: repairs.copy(CONFIG),
+        "unset": lambda: repairs.set(key, ABSENT),
+        "config": lambda: repairs.copy(CONFIG),
+        # The two with one correct value, whatever NORMAL's is.
+        "load_vlm_weights": lambda: repairs.set("load_vlm_weights", value=True),
+        "use_cache": lambda: repairs.set("use_cache", value=True),
+        "compare": repairs.compare_configs,
+        "strip": lambda: Remedy(text=_STRIP),
         _NONE: lambda: Remedy(text=findings[0].next),
     }
     return makers[kind.repair]()
 
 
-_CORRECT = {
-    CauseCode.VLM_BUILT_IN_F32: ("load_vlm_weights", True),
-    CauseCode.USE_CACHE: ("use_cache", True),
-}
-"""Settings that have one correct value, whatever NORMAL's is."""
+_STRIP = (
+    "remove them with `ckpt strip` if they are not needed; otherwise config.json is the wrong one"
+)
 
 
 def _other_modes(normal: Subject, reflow: Subject, repairs: Repairs) -> Iterator[Cause]:

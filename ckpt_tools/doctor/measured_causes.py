@@ -18,7 +18,7 @@ from ckpt_tools.text import count
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.doctor.model import Interval, Live, PartRow, StepsRow
+    from ckpt_tools.doctor.model import Interval, Live, StepsRow
     from ckpt_tools.doctor.repairs import Repairs
 
 STRAIGHT = 0.1
@@ -248,7 +248,7 @@ def _speed(observed: Observed) -> Iterator[Cause | Measured]:
     worst = max(live.parts, key=lambda part: part.reflow.median - part.normal.median)
     text = (
         f"a chunk of {count(row.steps, 'step')} takes {times(row.ratio)} as long as NORMAL's, "
-        f"{_of_part(worst)}"
+        f"most of it in its {worst.part} ({times(worst.ratio)})"
     )
     if codes:
         measured = (
@@ -261,10 +261,6 @@ def _speed(observed: Observed) -> Iterator[Cause | Measured]:
         repair = Remedy(text="compare the dtypes at run time, and the other load on the machine")
         what = f"{text}, and nothing in the files explains it"
         yield Cause(CauseCode.SLOWER, Effect.SLOW, what, repair)
-
-
-def _of_part(part: PartRow) -> str:
-    return f"most of it in its {part.part} ({times(part.ratio)})"
 
 
 def times(ratio: Interval) -> str:

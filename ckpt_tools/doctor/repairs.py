@@ -87,10 +87,15 @@ class Repairs(NamedTuple):
             )
         )
 
-    def compare_configs(self) -> str:
-        """Return the command that shows how the two config.json differ."""
+    def compare_configs(self) -> Remedy:
+        """Advise to compare the two config.json, of which one does not belong to its weights."""
         names = as_path(self.where_reflow), "diff", as_path(self.where_normal)
-        return shlex.join(("ckpt", "config", *names))
+        return Remedy(
+            text=(
+                "config.json and the weights belong to different models; "
+                f"`{shlex.join(('ckpt', 'config', *names))}` shows the differences"
+            )
+        )
 
 
 def commands(causes: Iterable[Cause]) -> tuple[Remedy, ...]:

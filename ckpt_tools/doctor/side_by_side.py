@@ -48,17 +48,16 @@ def settings(normal: Checkpoint, reflow: Checkpoint) -> Iterator[SettingPair]:
         if any(value is not ABSENT for value in values):
             yield SettingPair(key, *map(_spelled, values))
     stored = [
-        {group.title: _dtypes(group.dtypes) for group in summarize(side).components}
+        {
+            group.title: " and ".join(sorted(dtype for dtype, _ in group.dtypes))
+            for group in summarize(side).components
+        }
         for side in (normal, reflow)
     ]
     for title in dict.fromkeys((*stored[0], *stored[1])):
         yield SettingPair(
             f"stored: {title}", stored[0].get(title, "absent"), stored[1].get(title, "absent")
         )
-
-
-def _dtypes(counts: tuple[tuple[str, int], ...]) -> str:
-    return " and ".join(sorted(dtype for dtype, _ in counts))
 
 
 def _spelled(value: object) -> str:
