@@ -48,7 +48,6 @@ def compare(
     is listed with its reason and does not count as a difference.
     """
     only_a, only_b, renamed, pairs = _tensors(a, b, aspects, selection)
-    values = (*_documents(a, b, aspects, neutral or {}), *_states(a, b, aspects))
     return Diff(
         a=a,
         b=b,
@@ -62,7 +61,9 @@ def compare(
         if Aspect.SHAPE in aspects
         else (),
         values=tuple(
-            change for change in values if value_address(change.path, change.pointer) in selection
+            change
+            for change in _values(a, b, aspects, neutral or {})
+            if value_address(change.path, change.pointer) in selection
         ),
         metadata=tuple(_metadata(a, b, selection)) if Aspect.METADATA in aspects else (),
         files=tuple(_files(a, b, selection)) if Aspect.FILES in aspects else (),
@@ -73,9 +74,11 @@ def addresses(checkpoint: Checkpoint) -> Iterator[str]:
     """Yield the address of every tensor, metadata entry, config value and file in `checkpoint`."""
     yield from (tensor.name for tensor in checkpoint.tensors)
     yield from _listing(checkpoint)[0]
-    trees = {"__metadata__": _all_metadata(checkpoint)}
-    trees |= {document.path: document.value for document in checkpoint.documents}
-    trees |= {file.path: _state_values(file) for file in checkpoint.states}
+    trees = {
+        "__metadata__": _all_metadata(checkpoint),
+        **_documents(checkpoint),
+        **_states(checkpoint),
+    }
     for path, tree in trees.items():
         yield from (value_address(path, pointer) for pointer in pointers(tree))
 
@@ -121,41 +124,35 @@ def _tensors(
     )
 
 
-def _documents(
+def _values(
     a: Checkpoint, b: Checkpoint, aspects: Collection[Aspect], neutral: Neutral
 ) -> Iterator[ValueChange]:
-    in_a = {document.path: document.value for document in a.documents}
-    in_b = {document.path: document.value for document in b.documents}
-    for path in sorted(in_a.keys() & in_b.keys()):
-        if _DOCUMENT_ASPECTS.get(path, Aspect.CONFIG) in aspects:
-            for pointer, left, right in differences(in_a[path], in_b[path]):
-                alike = neutral.get(value_address(path, pointer), ())
-                same = (
-                    "absent, false and null are equivalent"
-                    if _in(left, alike) and _in(right, alike)
-                    else ""
-                )
-                yield ValueChange(path=path, pointer=pointer, a=left, b=right, same_because=same)
+    """Yield differing values of documents, then of processor state, whose tensors are small."""
+    for trees, default in ((_documents, Aspect.CONFIG), (_states, Aspect.PROCESSORS)):
+        in_a, in_b = trees(a), trees(b)
+        for path in sorted(in_a.keys() & in_b.keys()):
+            if _DOCUMENT_ASPECTS.get(path, default) in aspects:
+                for pointer, left, right in differences(in_a[path], in_b[path]):
+                    alike = neutral.get(value_address(path, pointer), ())
+                    is_same = _in(left, alike) and _in(right, alike)
+                    reason = "absent, false and null are equivalent" * is_same
+                    yield ValueChange(path, pointer, left, right, reason)
+
+
+def _documents(checkpoint: Checkpoint) -> dict[str, Mapping[str, object]]:
+    return {document.path: document.value for document in checkpoint.documents}
+
+
+def _states(checkpoint: Checkpoint) -> dict[str, Mapping[str, object]]:
+    return {
+        file.path: {tensor.name: _state_value(file, tensor) for tensor in file.tensors}
+        for file in checkpoint.states
+    }
 
 
 def _in(value: object, values: Collection[object]) -> bool:
     """Whether `value` is in `values` by identity: 0 is not False."""
     return any(value is other for other in values)
-
-
-def _states(a: Checkpoint, b: Checkpoint, aspects: Collection[Aspect]) -> Iterator[ValueChange]:
-    """Yield differing tensors of processor state as values; they are small."""
-    if Aspect.PROCESSORS not in aspects:
-        return
-    in_a = {file.path: _state_values(file) for file in a.states}
-    in_b = {file.path: _state_values(file) for file in b.states}
-    for path in sorted(in_a.keys() & in_b.keys()):
-        for pointer, left, right in differences(in_a[path], in_b[path]):
-            yield ValueChange(path=path, pointer=pointer, a=left, b=right)
-
-
-def _state_values(file: TensorFile) -> dict[str, object]:
-    return {tensor.name: _state_value(file, tensor) for tensor in file.tensors}
 
 
 def _state_value(file: TensorFile, tensor: Tensor) -> list[object]:
@@ -176,7 +173,7 @@ def _metadata(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[Va
             yield ValueChange(path="__metadata__", pointer=pointer, a=left, b=right)
 
 
-def _all_metadata(checkpoint: Checkpoint) -> dict[str, object]:
+def _all_metadata(checkpoint: Checkpoint) -> Mapping[str, object]:
     return {key: value for file in checkpoint.weights for key, value in file.metadata or ()}
 
 
