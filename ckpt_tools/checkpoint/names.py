@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 
 TOKENS = re.compile(r"\[[*?\[]\]|\*\*\.|\.\*\*$|\*\*|\*|\?|[^*?.\[]+|\.|\[")
@@ -213,12 +213,38 @@ def _subtrees(stem: str, names: Iterable[str]) -> Iterable[tuple[str, list[str]]
     return trees.items()
 
 
-WRAPPERS = frozenset({"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
-"""Segments that torch.compile, DataParallel and FSDP add to names."""
+WRAPPERS = frozenset(
+    {
+        "_orig_mod",
+        "module",
+        "_fsdp_wrapped_module",
+        "_checkpoint_wrapped_module",
+        "_fpw_module",
+        "_forward_module",
+        "_fp32_params",
+    }
+)
+"""Segments that torch.compile, DataParallel, FSDP (torch's and FairScale's), activation
+checkpointing, Lightning and NeMo add to names.
+"""
+
+_LAWFUL = "module"
+"""The only one of them that models also have of their own."""
 
 
-def unwrapped(name: str) -> str:
+def unwrapped(name: str, wrappers: Collection[str] = WRAPPERS) -> str:
     """Return `name` without wrapper segments."""
-    if "module" not in name and "_orig_mod" not in name:
+    if "module" not in name and "_orig_mod" not in name and "_fp32_params" not in name:
         return name
-    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+    return ".".join(part for part in name.split(".") if part not in wrappers)
+
+
+def wrappers_among(names: Collection[str], *, is_known: bool) -> frozenset[str]:
+    """Return the segments that are a wrapper's in these names, of one model.
+
+    `module` is one in a known model, which has no part of that name; in another model only where
+    every name has it.
+    """
+    if is_known or all(_LAWFUL in name.split(".", SEGMENT_LIMIT) for name in names):
+        return WRAPPERS
+    return WRAPPERS - {_LAWFUL}

@@ -10,7 +10,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG, TRAIN_CONFIG, WEIGHTS
-from ckpt_tools.checkpoint.names import fold, literal, unwrapped
+from ckpt_tools.checkpoint.names import fold, literal, unwrapped, wrappers_among
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
 from ckpt_tools.edit.operations import Cast, Merge, SetMetadata, SetValue, UnsetValue, Unwrap
 from ckpt_tools.edit.teachers import with_plain_names, without_prefixes, without_teacher
@@ -52,7 +52,7 @@ def operations(
     known = (LEROBOT, FORK, *(cleaning.newer if cleaning else ()))
     if target not in known:
         raise RecipeInvalid(f"unknown target {target!r}", hint=f"use one of {', '.join(known)}")
-    plain = with_plain_names(checkpoint)
+    plain = with_plain_names(checkpoint, family)
     found: list[Operation] = [Unwrap()] if plain is not checkpoint else []
     found += without_teacher(plain, family)
     if cleaning:
@@ -134,7 +134,7 @@ def remaining(
     """Describe the problems of a sanitized checkpoint that remain, the most harmful first."""
     return (
         *_missing(after, family, reference),
-        *_teacher_left(after),
+        *_teacher_left(after, family),
         *_unlike(after, reference),
         *_contradictory_dtypes(after, family),
         *_other_weights(after),
@@ -176,14 +176,16 @@ def _contradictory_dtypes(after: Checkpoint, family: Family) -> Iterator[str]:
         )
 
 
-def _teacher_left(after: Checkpoint) -> Iterator[str]:
-    left = [tensor.name for tensor in after.tensors if tensor.name.startswith(TEACHER_PREFIXES)]
+def _teacher_left(after: Checkpoint, family: Family) -> Iterator[str]:
+    names = [tensor.name for tensor in after.tensors]
+    wrappers = wrappers_among(names, is_known=family.cleaning is not None)
+    left = [name for name in names if name.startswith(TEACHER_PREFIXES)]
     if left:
         yield (
             "kept under a teacher's prefix, because the student has no counterpart: "
             f"{_some(left)}; `ckpt strip WHERE` removes them"
         )
-    wrapped = [tensor.name for tensor in after.tensors if unwrapped(tensor.name) != tensor.name]
+    wrapped = [name for name in names if unwrapped(name, wrappers) != name]
     if wrapped:
         yield f"kept with wrapper segments, because the plain names are taken: {_some(wrapped)}"
 

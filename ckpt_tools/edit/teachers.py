@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.names import covering, literal, unwrapped
+from ckpt_tools.checkpoint.names import covering, literal, unwrapped, wrappers_among
 from ckpt_tools.edit.operations import Drop, RenameTensors
 from ckpt_tools.families.family import TEACHER_PREFIXES, Unknown
 
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from ckpt_tools.families.family import Family
 
 
-def with_plain_names(checkpoint: Checkpoint) -> Checkpoint:
+def with_plain_names(checkpoint: Checkpoint, family: Family) -> Checkpoint:
     """Return the checkpoint with the names that Unwrap gives its tensors and their aliases.
 
     The same object if none changes.
     """
-    plain = {tensor.name: unwrapped(tensor.name) for tensor in checkpoint.tensors}
+    held = {tensor.name for tensor in checkpoint.tensors}
+    wrappers = wrappers_among(held, is_known=family.cleaning is not None)
+    plain = {name: unwrapped(name, wrappers) for name in held}
     counts = Counter(plain.values())
     names = {name: new if new and counts[new] == 1 else name for name, new in plain.items()}
     if all(name == new for name, new in names.items()):
@@ -41,7 +43,7 @@ def with_plain_names(checkpoint: Checkpoint) -> Checkpoint:
         tensors = tuple(tensor._replace(name=names[tensor.name]) for tensor in file.tensors)
         aliases = dict(file.aliases)
         metadata = tuple(
-            (unwrapped(key) if key in aliases else key, names.get(value, value))
+            (unwrapped(key, wrappers) if key in aliases else key, names.get(value, value))
             for key, value in file.metadata or ()
         )
         files.append(file._replace(tensors=tensors, metadata=metadata or file.metadata))

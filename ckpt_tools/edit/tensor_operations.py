@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.dtype import FLOATS
 from ckpt_tools.checkpoint.header import nbytes
 from ckpt_tools.checkpoint.header_entry import named
-from ckpt_tools.checkpoint.names import Selection, unwrapped
+from ckpt_tools.checkpoint.names import Selection, unwrapped, wrappers_among
 from ckpt_tools.edit.operations import EVERY, Cast, Drop, Globs, Keep, RenameTensors, Take, Unwrap
 from ckpt_tools.edit.renaming import Renamer, renamer, time_limit
 from ckpt_tools.errors import CastLossy, EditRefused, NameTaken, NothingLeft, RecipeInvalid
+from ckpt_tools.families.registry import family_of
 from ckpt_tools.text import count
 
 if TYPE_CHECKING:
@@ -83,9 +84,15 @@ def rename(draft: PlanDraft, operation: RenameTensors, _lookup: Lookup) -> PlanS
 
 def unwrap(draft: PlanDraft, _operation: Unwrap, _lookup: Lookup) -> PlanStep | None:
     """Remove wrapper segments from names."""
-    wanted = {name: plain for name in draft.tensors if (plain := unwrapped(name)) not in ("", name)}
+    is_known = family_of(draft.checkpoint).cleaning is not None
+    wrappers = wrappers_among(draft.tensors, is_known=is_known)
+
+    def change(name: str) -> str:
+        return unwrapped(name, wrappers)
+
+    wanted = {name: plain for name in draft.tensors if (plain := change(name)) not in ("", name)}
     text = "remove wrapper segments (module, _orig_mod) from names"
-    return _rename(draft, wanted, text, unwrapped, if_free=True)
+    return _rename(draft, wanted, text, change, if_free=True)
 
 
 def _rename(

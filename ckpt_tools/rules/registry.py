@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.checks import (
+    empty_tensors,
     file_content,
     metadata,
     model_card,
@@ -48,6 +49,7 @@ _OWN = re.compile(r"CK[0-9]")
 
 
 _TOPICS = (
+    empty_tensors,
     file_content,
     metadata,
     model_card,

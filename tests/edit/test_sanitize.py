@@ -267,7 +267,7 @@ def test_names_are_never_taken_for_globs(tmp_path: Path) -> None:
         "teacher.axxb",
         "[x]?",
         "module",
-        "x",
+        "x.module",
     }
 
 
@@ -355,7 +355,7 @@ def test_a_model_that_is_no_robot_keeps_a_teacher_without_counterpart(tmp_path: 
         "teacher.backbone.weight",
         "student.backbone.weight",
         "head.weight",
-        "neck.weight",
+        "module.neck.weight",
     }
     assert plan.remains[0] == (
         "kept under a teacher's prefix, because the student has no counterpart: 1 tensor,"

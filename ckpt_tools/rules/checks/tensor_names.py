@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.names import WRAPPERS, unwrapped
+from ckpt_tools.checkpoint.names import unwrapped, wrappers_among
 from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, amount
@@ -64,9 +64,12 @@ def teacher_weights(subject: Subject) -> Iterator[Violation]:
 def wrapped_names(subject: Subject) -> Iterator[Violation]:
     """Tensor names with a wrapper's segment.
 
-    torch.compile, DataParallel and FSDP wrap a module; a state dict of the wrapped module has
-    `_orig_mod`, `module` or `_fsdp_wrapped_module` in its names. Stock LeRobot finds none of these
-    names: it loads the checkpoint and leaves the weights at random values, with only a warning.
+    torch.compile, DataParallel, FSDP, activation checkpointing and NeMo wrap a module; a state dict
+    of the wrapped module has `_orig_mod`, `module`, `_fsdp_wrapped_module`,
+    `_checkpoint_wrapped_module` or `_fp32_params` in its names. A loader finds none of these names:
+    stock LeRobot and transformers load the checkpoint and leave the weights at random values, with
+    only a warning. A model of an unknown family may have a part called `module`: there it counts
+    only if every name has it, and as a warning.
 
     `ckpt sanitize` removes the segments; `ckpt rename` removes a single one.
 
@@ -78,19 +81,22 @@ def wrapped_names(subject: Subject) -> Iterator[Violation]:
 
         model.state_proj.weight
     """
+    is_known = subject.family.cleaning is not None
+    wrappers = wrappers_among(
+        [tensor.name for tensor in subject.checkpoint.tensors], is_known=is_known
+    )
     groups: defaultdict[tuple[str, ...], list[Tensor]] = defaultdict(list)
     for tensor in subject.checkpoint.tensors:
-        if unwrapped(tensor.name) != tensor.name:
-            segments = {part for part in tensor.name.split(".") if part in WRAPPERS}
+        if unwrapped(tensor.name, wrappers) != tensor.name:
+            segments = {part for part in tensor.name.split(".") if part in wrappers}
             groups[tuple(sorted(segments))].append(tensor)
-    # A model of an unknown family may have a module of that name.
-    severity = Severity.WARNING if subject.family.cleaning is None else None
     for found, tensors in groups.items():
         names = " and ".join(f"`{segment}`" for segment in found)
         what = (
             f"{amount(tensors)} with {names} in their names, from a wrapped model: a loader does "
             "not find them"
         )
+        severity = Severity.WARNING if found == ("module",) and not is_known else None
         yield about(tensors, what, severity=severity)
 
 

@@ -424,28 +424,3 @@ def weights_size(subject: Subject) -> Iterator[Violation]:
             f"{now - saved:,}: {part} as {_expectation(subject).because} builds them"
         )
         yield about(tensors, what)
-
-
-@rule("CK312", "empty-tensors", Severity.WARNING, needs=Need.HEADERS, families=(SMOLVLA.name,))
-def empty_tensors(subject: Subject) -> Iterator[Violation]:
-    """Tensors without elements.
-
-    No part of the model has a size of 0. An empty tensor is what remains where a sharded parameter
-    was saved by a process that held none of it (FSDP, DeepSpeed): the weights themselves are lost.
-    Stock LeRobot refuses it under a name that it reads, and drops it under another.
-
-    Save the checkpoint again with the parameters gathered. If nothing uses the tensor, `ckpt strip`
-    removes it.
-
-    Bad:
-
-        model.state_proj.weight    F32 [0]
-
-    Good:
-
-        model.state_proj.weight    F32 [960, 32]
-    """
-    empty = (tensor for tensor in subject.checkpoint.tensors if not tensor.parameters)
-    for part, members in parts(subject.family, empty):
-        what = f"{count(len(members), 'tensor')} without elements ({part})"
-        yield about(members, what, "save it again with the parameters gathered")

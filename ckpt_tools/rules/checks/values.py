@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
 from ckpt_tools.checkpoint.names import fold
+from ckpt_tools.families.kinds import Kind, kinds_of, name_of
 from ckpt_tools.families.smolvla.components import TEXT, component
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
+from ckpt_tools.rules.grouping import about
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.text import count
 
@@ -217,3 +220,45 @@ def huge_values(subject: Subject) -> Iterator[Violation]:
         ),
         "find out what wrote them: trained weights are smaller",
     )
+
+
+_NORM = re.compile(r"(?:^|[._])(?:\w*norm\w*|ln|ln_\w+)\.weight$", re.IGNORECASE)
+_AROUND_ZERO = ("gemma", "qwen3_next", "qwen3_5", "nemotron", "pi0")
+"""Models that multiply by one plus the weight of a norm, which starts at 0."""
+
+
+@rule("CK407", "zero-norms", Severity.ERROR, needs=Need.VALUES)
+def zero_norms(subject: Subject) -> Iterator[Violation]:
+    """Norm weights that are all zero.
+
+    A norm multiplies by its weight: where every norm weight is 0, every layer passes on zeros or
+    its bias, whatever the input. They were allocated and never filled: saved under DeepSpeed
+    ZeRO-3 or FSDP, or written by a conversion that did not find them. Models that multiply by one
+    plus the weight (Gemma, Qwen3-Next, Nemotron) start at 0 and are left alone, and a model whose
+    config names no architecture gets a warning.
+
+    Save or convert the checkpoint again; the run's other files have the norms.
+
+    Bad:
+
+        model.norm.weight    0.0, 0.0, 0.0
+
+    Good:
+
+        model.norm.weight    1.734, 1.609, 1.688
+    """
+    facts, there = subject.facts or {}, subject.checkpoint
+    norms = [
+        tensor
+        for tensor in there.tensors
+        if tensor.dtype in _MEASURED and len(tensor.shape) == 1 and _NORM.search(tensor.name)
+    ]
+    read = [facts[tensor.name] for tensor in norms if tensor.name in facts]
+    if len(norms) < 2 or len(read) < len(norms) or any(one.zeros < one.elements for one in read):  # noqa: PLR2004 - a single norm may start at zero
+        return
+    called = (name_of(there, subject.family), *(tensor.name for tensor in norms))
+    if any(name in one.lower() for one in called for name in _AROUND_ZERO):
+        return
+    severity = None if Kind.TRANSFORMERS in kinds_of(there) else Severity.WARNING
+    what = f"all {len(norms)} norm weights are exactly 0: the layers pass nothing on"
+    yield about(norms, what, "save or convert the checkpoint again", severity)
