@@ -1,9 +1,9 @@
 """Folding of numbered names.
 
 counts      the counts add up to the number of names
-exact       what a folded name stands for, written out, is the names and nothing else
-alone       names without numbers come out as they went in, in their order
-again       folding what was folded changes nothing
+exact       folded names expand to exactly the names
+unchanged   names without numbers stay as they are, in their order
+idempotent  folding twice changes nothing
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ numbers = st.lists(st.integers(0, 40), min_size=1, max_size=12)
 
 
 def written_out(folded: str) -> set[str]:
-    """Return the names that a folded name stands for."""
+    """Return the names that a folded name expands to."""
     parts = [
         _numbers(part) if re.fullmatch(r"\{.*\}", part) else [part] for part in _segments(folded)
     ]
@@ -49,12 +49,12 @@ def _numbers(braces: str) -> list[str]:
 
 
 @given(names)
-def test_counts_add_up_to_the_number_of_names(given_names: list[str]) -> None:
+def test_counts_sum_to_the_number_of_names(given_names: list[str]) -> None:
     assert sum(fold(given_names).values()) == len(given_names)
 
 
 @given(names)
-def test_what_a_folded_name_stands_for_is_the_names_and_nothing_else(
+def test_folded_names_expand_to_exactly_the_names(
     given_names: list[str],
 ) -> None:
     found = [(written_out(folded), count) for folded, count in fold(given_names).items()]
@@ -63,7 +63,7 @@ def test_what_a_folded_name_stands_for_is_the_names_and_nothing_else(
 
 
 @given(st.lists(st.sampled_from(["a", "b.c", "", ".", "a.", "07.x", "x1.y2", "é.²"]), unique=True))
-def test_names_without_numbers_come_out_as_they_went_in(given_names: list[str]) -> None:
+def test_names_without_numbers_are_unchanged(given_names: list[str]) -> None:
     assert list(fold(given_names).items()) == [(name, 1) for name in given_names]
 
 
@@ -94,7 +94,7 @@ def test_folding_twice_changes_nothing(given_names: list[str]) -> None:
         ([], {}),
     ],
 )
-def test_numbers_fold_where_all_else_is_equal(
+def test_numbers_fold_where_all_other_segments_are_equal(
     given_names: list[str], folded: dict[str, int]
 ) -> None:
     assert fold(given_names) == folded
@@ -127,7 +127,7 @@ def test_ranges_name_each_number_once(given_numbers: list[int]) -> None:
         ([0, 1, 2, 4, 5, 6], "{0..2,4..6}"),
     ],
 )
-def test_ranges_are_written_as_a_person_would(given_numbers: list[int], text: str) -> None:
+def test_ranges_are_written_compactly(given_numbers: list[int], text: str) -> None:
     assert ranges(given_numbers) == text
 
 
@@ -145,11 +145,11 @@ def test_ranges_are_written_as_a_person_would(given_numbers: list[int], text: st
         ("٣", False),
     ],
 )
-def test_an_index_is_a_whole_number_in_its_one_spelling(segment: str, *, number: bool) -> None:
+def test_an_index_is_an_integer_in_canonical_form(segment: str, *, number: bool) -> None:
     assert is_index(segment) is number
 
 
-def test_the_natural_order_counts_numbers_and_spells_words() -> None:
+def test_natural_order_sorts_numbers_by_value_and_words_by_letters() -> None:
     shuffled = ["l.b", "l.10", "l.2", "l.a", "l.02", "", "10", "9"]
     assert sorted(shuffled, key=natural_key) == ["9", "10", "", "l.2", "l.10", "l.02", "l.a", "l.b"]
 
@@ -161,7 +161,7 @@ def test_a_number_of_five_thousand_digits_folds_like_any_other() -> None:
     assert sorted([f"l.{huge}", "l.1"], key=natural_key) == ["l.1", f"l.{huge}"]
 
 
-def test_ten_thousand_layers_fold_at_once() -> None:
+def test_ten_thousand_layers_fold_quickly() -> None:
     assert fold(f"layers.{n}.{m}" for n in range(10_000) for m in "abcdefgh") == {
         f"layers.{{0..9999}}.{m}": 10_000 for m in "abcdefgh"
     }

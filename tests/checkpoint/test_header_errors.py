@@ -1,9 +1,7 @@
-"""One case for every way in which a safetensors header can be wrong.
+"""One case for every error of a safetensors header: bytes, error class, message.
 
-Bytes, the class they raise, the words that say so.
-
-What the reference library says of the same bytes is asserted beside it: a HeaderError it refuses
-too, a SpecificationError it reads.
+The reference library reads the same bytes: it rejects those of a HeaderError and accepts those of a
+SpecificationError.
 """
 
 from __future__ import annotations
@@ -253,14 +251,14 @@ def concrete(kind: type[errors.FormatError]) -> set[type[errors.FormatError]]:
     return {leaf for child in below for leaf in concrete(child)} if below else {kind}
 
 
-def test_every_way_to_be_wrong_has_a_case() -> None:
+def test_every_header_error_has_a_case() -> None:
     assert {case.error for case in CASES} == concrete(errors.HeaderError) | concrete(
         errors.SpecificationError
     )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.error.__name__}-{case.words[:30]}")
-def test_a_wrong_header_is_refused_by_its_own_error_in_words(case: Case) -> None:
+def test_an_invalid_header_raises_its_own_error(case: Case) -> None:
     with pytest.raises(errors.FormatError) as refusal:
         decode(case.data)
     assert type(refusal.value) is case.error
@@ -271,7 +269,7 @@ def test_a_wrong_header_is_refused_by_its_own_error_in_words(case: Case) -> None
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.error.__name__}-{case.words[:30]}")
-def test_the_reference_refuses_header_errors_and_reads_specification_errors(case: Case) -> None:
+def test_the_reference_rejects_header_errors_and_reads_specification_errors(case: Case) -> None:
     if issubclass(case.error, errors.SpecificationError):
         read_by_reference = deserialize(case.data)  # type: ignore[no-untyped-call]  # the library's stub leaves it untyped
         assert {tensor.name for tensor in decode(case.data, lenient=True).tensors} == {
@@ -284,7 +282,7 @@ def test_the_reference_refuses_header_errors_and_reads_specification_errors(case
         decode(case.data, lenient=True)
 
 
-def test_a_tensor_is_named_as_it_is_spelled_and_control_characters_are_shown_as_escapes() -> None:
+def test_tensor_names_are_printed_with_control_characters_escaped() -> None:
     with pytest.raises(errors.DtypeUnknown) as refusal:
         decode(entry(dtype='"F99"', name="vision.é.\\u001b[2J\\n"))
     assert str(refusal.value).startswith(
@@ -293,7 +291,7 @@ def test_a_tensor_is_named_as_it_is_spelled_and_control_characters_are_shown_as_
 
 
 @pytest.mark.parametrize("claimed", [100_000_001, 9_000_000_000, 1 << 63, (1 << 64) - 1])
-def test_a_header_longer_than_the_limit_is_refused_before_it_is_read(
+def test_a_header_longer_than_the_limit_is_rejected_before_it_is_read(
     claimed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "model.safetensors"
@@ -305,7 +303,7 @@ def test_a_header_longer_than_the_limit_is_refused_before_it_is_read(
     assert lengths == [8]
 
 
-def test_a_header_longer_than_the_file_is_refused_before_it_is_read(
+def test_a_header_longer_than_the_file_is_rejected_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "model.safetensors"

@@ -87,7 +87,7 @@ def decode(data: bytes, *, lenient: bool) -> header.Header:
     return header.decode(data[8 : 8 + length], len(data) - 8 - length, lenient=lenient)
 
 
-def accepted(data: bytes, *, lenient: bool) -> header.Header | FormatError:
+def decoded_or_error(data: bytes, *, lenient: bool) -> header.Header | FormatError:
     try:
         return decode(data, lenient=lenient)
     except FormatError as error:
@@ -98,8 +98,8 @@ def assert_agreement(data: bytes) -> None:
     """Assert every law that relates our two verdicts on `data` to the reference's."""
     expected, lenient, strict = (
         reference(data),
-        accepted(data, lenient=True),
-        accepted(data, lenient=False),
+        decoded_or_error(data, lenient=True),
+        decoded_or_error(data, lenient=False),
     )
     if expected is None:
         assert isinstance(lenient, FormatError)
@@ -140,7 +140,7 @@ def reference_bytes(
 
 
 @given(tensor_lists(), metadata_pairs)
-def test_what_encode_writes_decode_reads_back(
+def test_decode_reads_back_what_encode_writes(
     tensors: tuple[Tensor, ...], metadata: tuple[tuple[str, str], ...] | None
 ) -> None:
     encoded = header.encode(tensors, metadata)
@@ -151,7 +151,7 @@ def test_what_encode_writes_decode_reads_back(
 
 
 @given(tensor_lists(), metadata_pairs)
-def test_an_encoded_header_fills_a_multiple_of_eight_bytes_and_says_its_length(
+def test_an_encoded_header_is_a_multiple_of_eight_bytes_with_its_length(
     tensors: tuple[Tensor, ...], metadata: tuple[tuple[str, str], ...] | None
 ) -> None:
     encoded = header.encode(tensors, metadata)
@@ -161,9 +161,7 @@ def test_an_encoded_header_fills_a_multiple_of_eight_bytes_and_says_its_length(
 
 @pytest.mark.parametrize("dtype", Dtype, ids=str)
 @pytest.mark.parametrize("shape", [(), (0,), (8,), (2, 4), (0, 3), (1, 1, 8)], ids=str)
-def test_every_dtype_is_read_with_the_size_that_the_reference_gives_it(
-    dtype: Dtype, shape: tuple[int, ...]
-) -> None:
+def test_every_dtype_has_the_size_of_the_reference(dtype: Dtype, shape: tuple[int, ...]) -> None:
     bits = prod(shape) * dtype.bits
     size = -(-bits // 8)
     data = as_file(
@@ -175,7 +173,7 @@ def test_every_dtype_is_read_with_the_size_that_the_reference_gives_it(
 
 
 @given(tensor_lists(), st.randoms(use_true_random=False))
-def test_layout_keeps_every_tensor_and_leaves_no_gap_in_whatever_order_they_come(
+def test_layout_keeps_every_tensor_without_gaps_in_any_input_order(
     tensors: tuple[Tensor, ...], random: Any
 ) -> None:
     shuffled = list(tensors)
@@ -213,7 +211,7 @@ def test_layout_and_encode_write_what_the_reference_writes(
     assert header.encode(placed, metadata) + payload == reference_bytes(whole, metadata)
 
 
-def test_dtypes_stand_in_the_reference_order() -> None:
+def test_dtypes_are_in_the_order_of_the_reference() -> None:
     with pytest.raises(SafetensorError) as refusal:
         deserialize(as_file('{"a":{"dtype":"F99","shape":[],"data_offsets":[0,0]}}'))  # type: ignore[no-untyped-call]  # as above
     listed = re.findall(r"`(\w+)`", str(refusal.value).partition("expected one of")[2])
@@ -289,7 +287,7 @@ def test_a_nasty_token_anywhere_in_a_header_gets_the_reference_verdict(token: st
     ],
     ids=lambda number: f"{number[:24]}-{len(number)}",
 )
-def test_a_number_at_the_end_of_a_double_gets_the_reference_verdict(number: str) -> None:
+def test_a_number_at_the_limits_of_a_double_gets_the_reference_verdict(number: str) -> None:
     # The reference's parser multiplies a 64-bit significand by a power of ten, so it overflows a
     # little before the largest double.
     assert_agreement(
@@ -314,14 +312,14 @@ def test_the_reference_reads_the_metadata_that_encode_writes(
 @pytest.mark.parametrize(
     "metadata", [None, (("kept", "yes"),)], ids=["without metadata", "with metadata"]
 )
-def test_encode_refuses_a_tensor_that_is_called_like_the_metadata(
+def test_encode_rejects_a_tensor_named_like_the_metadata(
     metadata: tuple[tuple[str, str], ...] | None,
 ) -> None:
     with pytest.raises((CkptError, ValueError), match="__metadata__"):
         header.encode([Tensor("__metadata__", Dtype.U8, (1,), "", 0, 1)], metadata)
 
 
-def test_encode_refuses_two_tensors_of_one_name() -> None:
+def test_encode_rejects_two_tensors_of_one_name() -> None:
     with pytest.raises((CkptError, ValueError), match="twice"):
         header.encode(
             [Tensor("twice", Dtype.U8, (1,), "", 0, 1), Tensor("twice", Dtype.U8, (1,), "", 1, 2)]

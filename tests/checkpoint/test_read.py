@@ -1,7 +1,6 @@
 """Reading checkpoints from disk.
 
-What is read, what is refused with the file's name, and files that change or lie while they are
-read.
+What is read, what is rejected with the file's name, and files that change while they are read.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ def write_index(folder: Path, **weight_map: str) -> None:
 
 
 def refusal(where: Path, error: type[errors.CkptError], *, lenient: bool = False) -> str:
-    """Return the one line that refuses `where`; it must be of exactly `error`, and name a file."""
+    """Return the message for `where`; its error must be exactly `error` and name a file."""
     with pytest.raises(errors.CkptError) as raised:
         read(str(where), lenient=lenient)
     assert type(raised.value) is error, str(raised.value)
@@ -73,7 +72,7 @@ def refusal(where: Path, error: type[errors.CkptError], *, lenient: bool = False
 # --- what is read ---------------------------------------------------------------------------------
 
 
-def test_a_folder_is_read_whole(checkpoint: Path) -> None:
+def test_a_folder_is_read_completely(checkpoint: Path) -> None:
     (checkpoint / "README.md").write_text("hello")
     (checkpoint / "assets").mkdir()
     found = read(str(checkpoint))
@@ -109,14 +108,14 @@ def test_a_sharded_folder_is_read_in_the_order_of_its_index(sharded: Path) -> No
     assert found.others == ()
 
 
-def test_shards_in_a_folder_below_are_read(sharded: Path) -> None:
+def test_shards_in_a_subfolder_are_read(sharded: Path) -> None:
     (sharded / "sub").mkdir()
     (sharded / TWO).rename(sharded / "sub" / "x.safetensors")
     write_index(sharded, a=ONE, b="sub/x.safetensors")
     assert [tensor.shard for tensor in read(str(sharded)).tensors] == [ONE, "sub/x.safetensors"]
 
 
-def test_an_index_that_is_named_itself_leads_to_its_shards(sharded: Path) -> None:
+def test_an_index_passed_as_the_path_reads_its_shards(sharded: Path) -> None:
     assert [tensor.name for tensor in read(str(sharded / INDEX)).tensors] == ["a", "b"]
 
 
@@ -150,7 +149,7 @@ def test_processor_state_is_read_with_its_payload(checkpoint: Path) -> None:
     assert (state.path, state.payload) == ("s.safetensors", b"\0\1")
 
 
-def test_processor_state_that_two_processors_name_is_read_once(checkpoint: Path) -> None:
+def test_processor_state_shared_by_two_processors_is_read_once(checkpoint: Path) -> None:
     for name in ("policy_preprocessor.json", "policy_postprocessor.json"):
         (checkpoint / name).write_text(json.dumps({"steps": [{"state_file": "s.safetensors"}]}))
     (checkpoint / "s.safetensors").write_bytes(tensors("mean"))
@@ -171,14 +170,14 @@ def test_payload_is_not_read(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) 
     assert max(offset + length for offset, length in reads) == weights.payload_start
 
 
-def test_a_large_file_beside_the_weights_is_not_read(checkpoint: Path) -> None:
+def test_a_large_file_next_to_the_weights_is_not_read(checkpoint: Path) -> None:
     (checkpoint / "video.mp4").touch()
     os.truncate(checkpoint / "video.mp4", SMALL_FILE + 1)
     (other,) = read(str(checkpoint)).others
     assert (other.path, other.size, other.sha256) == ("video.mp4", SMALL_FILE + 1, "")
 
 
-def test_what_cannot_be_read_beside_the_weights_is_listed_and_not_waited_for(
+def test_special_files_next_to_the_weights_are_listed_without_blocking(
     checkpoint: Path,
 ) -> None:
     os.mkfifo(checkpoint / "pipe")
@@ -189,7 +188,7 @@ def test_what_cannot_be_read_beside_the_weights_is_listed_and_not_waited_for(
     ]
 
 
-def test_a_link_to_itself_beside_the_weights_is_listed_like_any_link_that_leads_nowhere(
+def test_a_link_to_itself_is_listed_like_any_broken_link(
     checkpoint: Path,
 ) -> None:
     (checkpoint / "loop").symlink_to("loop")
@@ -239,7 +238,7 @@ DISAGREEMENTS = (
 
 
 @pytest.mark.parametrize("case", DISAGREEMENTS, ids=lambda case: case.error.__name__)
-def test_an_index_that_disagrees_with_its_shards_is_refused_and_read_leniently(
+def test_an_index_that_disagrees_with_its_shards_is_read_only_leniently(
     case: Disagreement, sharded: Path
 ) -> None:
     case.change(sharded)
@@ -250,7 +249,7 @@ def test_an_index_that_disagrees_with_its_shards_is_refused_and_read_leniently(
 
 
 @pytest.mark.parametrize("lenient", [False, True])
-def test_a_shard_that_the_index_names_and_the_folder_lacks_is_refused_either_way(
+def test_a_shard_missing_from_the_folder_is_rejected_even_leniently(
     lenient: bool,
     sharded: Path,
 ) -> None:
@@ -260,7 +259,7 @@ def test_a_shard_that_the_index_names_and_the_folder_lacks_is_refused_either_way
 
 
 @pytest.mark.parametrize("lenient", [False, True])
-def test_an_incomplete_set_of_shards_without_an_index_is_refused_either_way(
+def test_incomplete_shards_without_an_index_are_rejected_even_leniently(
     lenient: bool,
     sharded: Path,
 ) -> None:
@@ -271,20 +270,20 @@ def test_an_incomplete_set_of_shards_without_an_index_is_refused_either_way(
     )
 
 
-def test_shards_whose_numbers_do_not_fit_their_count_are_refused(sharded: Path) -> None:
+def test_shards_whose_numbers_do_not_match_their_count_are_rejected(sharded: Path) -> None:
     (sharded / INDEX).unlink()
     (sharded / TWO).rename(sharded / "model-00007-of-00002.safetensors")
     refusal(sharded, errors.ShardMissing)
 
 
-def test_a_tensor_in_two_shards_without_an_index_is_refused(sharded: Path) -> None:
+def test_a_tensor_in_two_shards_without_an_index_is_rejected(sharded: Path) -> None:
     (sharded / INDEX).unlink()
     (sharded / TWO).write_bytes(tensors("a"))
     assert f"{ONE} and {TWO}" in refusal(sharded, errors.TensorInTwoShards)
 
 
 @pytest.mark.parametrize("lenient", [False, True])
-def test_an_index_that_leaves_the_folder_is_refused_either_way(
+def test_an_index_that_leaves_the_folder_is_rejected_even_leniently(
     lenient: bool,
     sharded: Path,
 ) -> None:
@@ -296,7 +295,7 @@ def test_an_index_that_leaves_the_folder_is_refused_either_way(
 
 
 @pytest.mark.parametrize("lenient", [False, True])
-def test_processor_state_outside_the_folder_is_refused_either_way(
+def test_processor_state_outside_the_folder_is_rejected_even_leniently(
     lenient: bool,
     checkpoint: Path,
 ) -> None:
@@ -308,7 +307,7 @@ def test_processor_state_outside_the_folder_is_refused_either_way(
     )
 
 
-def test_a_header_outside_the_specification_is_refused_and_read_leniently(checkpoint: Path) -> None:
+def test_a_header_outside_the_specification_is_read_only_leniently(checkpoint: Path) -> None:
     (checkpoint / "model.safetensors").write_bytes(tensors("a", extra='"__metadata__":null'))
     line = refusal(checkpoint, errors.MetadataNull)
     assert line.startswith(f"{checkpoint}/model.safetensors: __metadata__: is null")
@@ -327,7 +326,7 @@ def test_every_error_of_a_header_names_its_shard(sharded: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
-def test_a_pipe_is_refused_without_waiting_for_a_writer(name: str, checkpoint: Path) -> None:
+def test_a_pipe_is_rejected_without_waiting_for_a_writer(name: str, checkpoint: Path) -> None:
     (checkpoint / name).unlink()
     os.mkfifo(checkpoint / name)
     assert refusal(checkpoint, errors.NotAFile).startswith(
@@ -335,7 +334,7 @@ def test_a_pipe_is_refused_without_waiting_for_a_writer(name: str, checkpoint: P
     )
 
 
-def test_a_config_larger_than_any_config_is_refused_before_it_is_read(
+def test_a_config_over_the_size_limit_is_rejected_before_it_is_read(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.truncate(checkpoint / "config.json", DOCUMENT_LIMIT + 1)
@@ -357,7 +356,7 @@ def test_a_config_larger_than_any_config_is_refused_before_it_is_read(
 @pytest.mark.parametrize(
     "reads_before", [0, 1, 2], ids=["before the length", "before the header", "before the config"]
 )
-def test_a_file_that_shrinks_while_it_is_read_is_refused(
+def test_a_file_that_shrinks_while_it_is_read_is_rejected(
     reads_before: int, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pread, count = os.pread, 0
@@ -403,7 +402,7 @@ def test_a_read_that_returns_less_than_asked_is_continued(
     ids=["permission", "disk", "descriptors"],
 )
 @pytest.mark.parametrize("call", ["open", "pread"])
-def test_what_the_machine_refuses_is_told_with_the_file(
+def test_os_errors_are_reported_with_the_file(
     call: str, error: OSError, words: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object) -> int:
@@ -414,7 +413,7 @@ def test_what_the_machine_refuses_is_told_with_the_file(
 
 
 @pytest.mark.parametrize("call", ["scandir", "stat"])
-def test_a_folder_that_may_not_be_listed_is_told(
+def test_a_folder_that_cannot_be_listed_is_reported(
     call: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object, **__: object) -> object:
@@ -461,7 +460,7 @@ def test_every_descriptor_is_closed_however_reading_ends(checkpoint: Path) -> No
     ],
 )
 @pytest.mark.parametrize("name", ["config.json", "train_config.json", "policy_preprocessor.json"])
-def test_a_document_that_is_no_strict_json_object_is_refused_by_name(
+def test_a_document_that_is_not_a_strict_json_object_is_rejected_by_name(
     name: str, data: bytes, error: type[errors.JsonInvalid], checkpoint: Path
 ) -> None:
     (checkpoint / name).write_bytes(data)

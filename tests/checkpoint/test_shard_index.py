@@ -71,7 +71,7 @@ def test_an_index_that_claims_no_total_has_none(metadata: object) -> None:
         ('{"weight_map":{"w":""}}', 'tensor "w": the index lists no file for it'),
     ],
 )
-def test_an_index_of_another_shape_is_refused(text: str, words: str) -> None:
+def test_an_index_of_another_structure_is_rejected(text: str, words: str) -> None:
     with pytest.raises(errors.IndexInvalid) as refusal:
         decode(text, "i.json")
     assert type(refusal.value) is errors.IndexInvalid
@@ -95,7 +95,7 @@ def test_an_index_is_strict_json(text: str, error: type[errors.JsonInvalid]) -> 
         decode(text, "i.json")
 
 
-ESCAPING = (
+OUTSIDE = (
     "..",
     "../a.safetensors",
     "../../etc/passwd",
@@ -115,7 +115,7 @@ ESCAPING = (
     "a\0b",
     "\0",
 )
-STAYING = (
+INSIDE = (
     ONE,
     "sub/a.safetensors",
     "..a",
@@ -130,8 +130,8 @@ STAYING = (
 )
 
 
-@pytest.mark.parametrize("path", ESCAPING, ids=repr)
-def test_a_shard_outside_the_folder_is_refused_on_every_operating_system(path: str) -> None:
+@pytest.mark.parametrize("path", OUTSIDE, ids=repr)
+def test_a_shard_outside_the_folder_is_rejected_on_every_operating_system(path: str) -> None:
     assert leaves_folder(path)
     with pytest.raises(errors.PathEscapes) as refusal:
         decode(json.dumps({"weight_map": {"model.w": path}}), "i.json")
@@ -141,7 +141,7 @@ def test_a_shard_outside_the_folder_is_refused_on_every_operating_system(path: s
     assert str(refusal.value).isprintable()
 
 
-@pytest.mark.parametrize("path", STAYING, ids=repr)
+@pytest.mark.parametrize("path", INSIDE, ids=repr)
 def test_a_shard_inside_the_folder_is_accepted(path: str) -> None:
     assert not leaves_folder(path)
     assert shards(decode(json.dumps({"weight_map": {"w": path}}), "i.json")) == (path,)
@@ -152,7 +152,7 @@ def test_a_shard_inside_the_folder_is_accepted(path: str) -> None:
         st.sampled_from(("..", ".", "", "a", "C:", "...", "/", "\\")), min_size=1, max_size=6
     ).map("".join)
 )
-def test_a_path_that_stays_is_relative_and_never_climbs_on_any_operating_system(path: str) -> None:
+def test_an_accepted_path_is_relative_without_parents_on_any_operating_system(path: str) -> None:
     if not leaves_folder(path):
         for pure in (PurePosixPath(path), PureWindowsPath(path)):
             assert not pure.is_absolute()
@@ -163,7 +163,7 @@ def test_a_path_that_stays_is_relative_and_never_climbs_on_any_operating_system(
 @pytest.mark.parametrize(
     ("first", "second"), [("a", "./a"), ("sub/a", "sub//a"), ("sub/./a", "sub/a"), ("./a", "././a")]
 )
-def test_one_shard_in_two_spellings_is_refused(first: str, second: str) -> None:
+def test_one_shard_in_two_spellings_is_rejected(first: str, second: str) -> None:
     with pytest.raises(
         errors.ShardListedTwice, match=f"lists one shard as '{first}' and as '{second}'"
     ):
@@ -182,19 +182,19 @@ def test_an_index_and_shards_that_agree_have_no_disagreement() -> None:
     )
 
 
-def test_a_shard_that_the_index_does_not_name_is_an_orphan() -> None:
+def test_a_shard_not_in_the_index_is_an_orphan() -> None:
     (found,) = disagreements(index(a=ONE), [shard(ONE, "a")], [ONE, TWO, "other.safetensors"])
     assert type(found) is errors.ShardOrphan
     assert str(found).startswith(f"{TWO}: is not listed in the index; ")
 
 
-def test_a_tensor_that_the_index_does_not_name_is_reported() -> None:
+def test_a_tensor_not_in_the_index_is_reported() -> None:
     (found,) = disagreements(index(a=ONE), [shard(ONE, "a", "extra")], [ONE])
     assert type(found) is errors.TensorNotInIndex
     assert str(found).startswith(f'tensor "extra": is in {ONE}, but not in the index; ')
 
 
-def test_a_tensor_that_no_shard_holds_is_reported() -> None:
+def test_a_tensor_in_no_shard_is_reported() -> None:
     (found,) = disagreements(index(a=ONE, lost=TWO), [shard(ONE, "a"), shard(TWO)], [ONE, TWO])
     assert type(found) is errors.TensorNotInShard
     assert str(found).startswith(f'tensor "lost": is listed in {TWO}, but is in no shard; ')
@@ -228,5 +228,5 @@ def test_a_tensor_in_two_shards_is_reported_with_both() -> None:
         ("-00001-of-00002.safetensors", None),
     ],
 )
-def test_a_shard_is_recognised_by_its_name(path: str, family: tuple[str, int] | None) -> None:
+def test_a_shard_is_recognized_by_its_name(path: str, family: tuple[str, int] | None) -> None:
     assert shard_family(path) == family

@@ -1,4 +1,4 @@
-"""Lockfiles: the text, what is refused and with which words, the schema, and the command."""
+"""Lockfiles: the text, error messages, the schema, and the command."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def valid(document: object) -> bool:
 
 
 @given(SPECS)
-def test_what_is_written_is_read_and_is_one_tensor_a_line(spec: Spec) -> None:
+def test_a_lockfile_round_trips_with_one_tensor_per_line(spec: Spec) -> None:
     written = text(spec)
     assert parse(written.encode()) == spec
     assert written.isascii()
@@ -73,14 +73,14 @@ def test_a_lockfile_looks_like_this() -> None:
     assert text(Spec("normal", (("b", Dtype.F32, (2, 3)),))) == ONE
 
 
-def test_a_lockfile_says_of_where_the_last_part_only() -> None:
+def test_a_lockfile_contains_only_the_last_path_component() -> None:
     checkpoint = api.read(str(NORMAL))
     assert spec_of(checkpoint).written_from == "normal"
     assert spec_of(checkpoint._replace(where="/home/me/run/")).written_from == "run"
     assert spec_of(checkpoint._replace(where="hf://owner/name")).written_from == "hf://owner/name"
 
 
-def test_shards_make_no_difference() -> None:
+def test_a_lockfile_does_not_depend_on_shards() -> None:
     assert (
         spec_of(api.read(str(FIXTURES / "sharded"))).tensors
         == spec_of(api.read(str(NORMAL))).tensors
@@ -102,7 +102,7 @@ def tensor(**changes: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("lockfile", "place", "words"),
+    ("lockfile", "location", "words"),
     [
         ("", "", "is empty"),
         ("{", "", "line 1"),
@@ -127,12 +127,12 @@ def tensor(**changes: Any) -> str:
         (ONE.replace('"b": {', '"b": {"dtype": "F32", "shape": []}, "b": {'), "", "more than once"),
     ],
 )
-def test_what_is_no_lockfile_is_refused_with_the_place(
-    lockfile: str, place: str, words: str
+def test_an_invalid_lockfile_is_rejected_with_its_location(
+    lockfile: str, location: str, words: str
 ) -> None:
     with pytest.raises(SpecInvalid) as caught:
         parse(lockfile.encode())
-    assert place in caught.value.subject or place == ""
+    assert location in caught.value.subject or location == ""
     assert words in caught.value.what, caught.value.what
     assert caught.value.next
 
@@ -151,7 +151,7 @@ def test_the_schema_and_the_reader_agree(value: Any) -> None:
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_read_or_refused(written: str) -> None:
+def test_any_text_is_read_or_rejected(written: str) -> None:
     try:
         parse(written.encode())
     except SpecInvalid:
@@ -161,7 +161,7 @@ def test_any_text_is_read_or_refused(written: str) -> None:
 # --- files and the command ------------------------------------------------------------------------
 
 
-def test_errors_of_reading_name_the_file(tmp_path: Path) -> None:
+def test_read_errors_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     for content, words in (
         (b"\xff", "not UTF-8"),
@@ -177,7 +177,7 @@ def test_errors_of_reading_name_the_file(tmp_path: Path) -> None:
         read_spec(str(tmp_path / "nothing"))
 
 
-def test_an_older_lockfile_is_replaced_and_nothing_else_is(tmp_path: Path) -> None:
+def test_only_an_older_lockfile_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     first, second = Spec("a", ()), Spec("b", (("b", Dtype.F32, (2, 3)),))
     for written in (first, second):

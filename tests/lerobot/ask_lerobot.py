@@ -1,8 +1,8 @@
 """Ask stock LeRobot what the tests need to know, in one process, since importing it is slow.
 
-    python ask_lerobot.py WORKSHOP
+    python ask_lerobot.py WORKSPACE
 
-leaves in WORKSHOP: `vlm/` (tiny_vlm.py), `dataset/` (two episodes, without videos) and
+leaves in WORKSPACE: `vlm/` (tiny_vlm.py), `dataset/` (two episodes, without videos) and
 `answers.json`:
 
     dataset     where the dataset is
@@ -123,18 +123,18 @@ def read_config(folder: Path, fields: dict[str, Any]) -> str:
     return ""
 
 
-def main(workshop: Path) -> None:
+def main(workspace: Path) -> None:
     """Make and ask."""
-    importlib.import_module("tiny_vlm").make(workshop / "vlm", weights=True)
-    make_dataset(workshop / "dataset")
+    importlib.import_module("tiny_vlm").make(workspace / "vlm", weights=True)
+    make_dataset(workspace / "dataset")
     answers = {
-        "dataset": str(workshop / "dataset"),
+        "dataset": str(workspace / "dataset"),
         "policies": {
-            label: build(workshop / "vlm", options) for label, options in POLICIES.items()
+            label: build(workspace / "vlm", options) for label, options in POLICIES.items()
         },
-        "configs": [(fields, read_config(workshop / "config", fields)) for fields in CONFIGS],
+        "configs": [(fields, read_config(workspace / "config", fields)) for fields in CONFIGS],
     }
-    (workshop / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
+    (workspace / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
 
 
 if __name__ == "__main__":

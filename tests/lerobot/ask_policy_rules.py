@@ -1,10 +1,12 @@
 """Ask stock LeRobot what it does with checkpoints that are wrong in one way each, in one process.
 
-    python ask_policy_rules.py WORKSHOP
+    python ask_policy_rules.py WORKSPACE
 
-leaves in WORKSHOP a folder for each of `VARIANTS`, and `behaviour.json`: by variant, at which stage
-LeRobot fails (config, policy, processors, evaluation, inference, "" for none), its error, and where
-it does not fail what the policy is given as state and tokens and what action comes out.
+leaves in WORKSPACE a folder for each of `VARIANTS`, and `behaviour.json`. By variant:
+
+    stage     where LeRobot fails: config, policy, processors, evaluation, inference, "" for nowhere
+    error     the error it raises there
+    otherwise the state and tokens that the policy gets, and the action that it returns
 """
 
 from __future__ import annotations
@@ -289,9 +291,9 @@ VARIANTS: dict[str, Change] = {
 }
 
 
-def make_original(workshop: Path) -> Path:
+def make_original(workspace: Path) -> Path:
     """Make a tiny checkpoint with processors, as stock LeRobot saves it."""
-    importlib.import_module("tiny_vlm").make(workshop / "vlm", weights=True)
+    importlib.import_module("tiny_vlm").make(workspace / "vlm", weights=True)
     torch, types = (
         importlib.import_module("torch"),
         importlib.import_module("lerobot.configs.types"),
@@ -301,7 +303,7 @@ def make_original(workshop: Path) -> Path:
     factory = importlib.import_module("lerobot.policies.factory")
     feature, kinds = types.PolicyFeature, types.FeatureType
     settings = configuration.SmolVLAConfig(
-        vlm_model_name=str(workshop / "vlm"), load_vlm_weights=True, num_vlm_layers=2,
+        vlm_model_name=str(workspace / "vlm"), load_vlm_weights=True, num_vlm_layers=2,
         chunk_size=10, n_action_steps=10, num_steps=2, max_action_dim=8, max_state_dim=8,
         resize_imgs_with_padding=(32, 32), device="cpu", push_to_hub=False,
         input_features={
@@ -310,14 +312,14 @@ def make_original(workshop: Path) -> Path:
         output_features={"action": feature(kinds.ACTION, (DIMS,))},
     )  # fmt: skip
     torch.manual_seed(1)
-    modeling.SmolVLAPolicy(settings).save_pretrained(workshop / "original")
+    modeling.SmolVLAPolicy(settings).save_pretrained(workspace / "original")
     stats = {
         name: {"mean": torch.full((DIMS,), 2.0), "std": torch.full((DIMS,), 3.0)}
         for name in ("action", STATE)
     }
     for processor in factory.make_pre_post_processors(settings, dataset_stats=stats):
-        processor.save_pretrained(workshop / "original")
-    return workshop / "original"
+        processor.save_pretrained(workspace / "original")
+    return workspace / "original"
 
 
 def varied(original: Path, folder: Path, change: Change) -> Path:
@@ -368,13 +370,13 @@ def behaviour(folder: Path) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
         return {"stage": stage, "error": f"{type(error).__name__}: {str(error)[:200]}"}
     tokens = batch["observation.language.tokens"]
-    told = {
+    statistics = {
         "state": batch[STATE].flatten().tolist(),
         "tokens": tokens.flatten().tolist(),
         "action": action.flatten().tolist(),
     }
     return {"stage": "", "error": ""} | {
-        key: [str(round(number, 4)) for number in values] for key, values in told.items()
+        key: [str(round(number, 4)) for number in values] for key, values in statistics.items()
     }
 
 
@@ -384,16 +386,16 @@ def registered() -> list[str]:
     return sorted(names)
 
 
-def main(workshop: Path) -> None:
+def main(workspace: Path) -> None:
     """Make and ask."""
     importlib.import_module("torch").set_num_threads(1)
-    original = make_original(workshop)
+    original = make_original(workspace)
     names = registered()
     answers = {
-        name: behaviour(varied(original, workshop / "variants" / name, change))
+        name: behaviour(varied(original, workspace / "variants" / name, change))
         for name, change in VARIANTS.items()
     }
-    (workshop / "behaviour.json").write_text(
+    (workspace / "behaviour.json").write_text(
         json.dumps({"registered": names, "behaviour": answers}), encoding="utf-8"
     )
 

@@ -64,30 +64,30 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder in which everything is made."""
     return tmp_path_factory.mktemp("lerobot")
 
 
 @pytest.fixture(scope="session")
-def answers(workshop: Path, offline: dict[str, str]) -> Answers:
-    """Return what ask_lerobot.py finds out; it leaves a tiny VLM and a dataset in the workshop."""
-    _run([sys.executable, str(HERE / "ask_lerobot.py"), str(workshop)], offline)
-    found: Answers = json.loads((workshop / "answers.json").read_text(encoding="utf-8"))
+def answers(workspace: Path, offline: dict[str, str]) -> Answers:
+    """Return what ask_lerobot.py finds out; it leaves a tiny VLM and a dataset in the workspace."""
+    _run([sys.executable, str(HERE / "ask_lerobot.py"), str(workspace)], offline)
+    found: Answers = json.loads((workspace / "answers.json").read_text(encoding="utf-8"))
     return found
 
 
 @pytest.fixture(scope="session")
-def stock_run(workshop: Path, offline: dict[str, str], answers: Answers) -> Run:
+def stock_run(workspace: Path, offline: dict[str, str], answers: Answers) -> Run:
     """Return what `lerobot-train --policy.type=smolvla` leaves after two steps.
 
     It saves a checkpoint at each.
     """
-    assert answers["dataset"] == str(workshop / "dataset")
-    folder = workshop / "run"
+    assert answers["dataset"] == str(workspace / "dataset")
+    folder = workspace / "run"
     policy = {
         "type": "smolvla",
-        "vlm_model_name": workshop / "vlm",
+        "vlm_model_name": workspace / "vlm",
         "load_vlm_weights": "true",
         "num_vlm_layers": 4,
     }

@@ -68,7 +68,7 @@ LOADED = {"loaded": True, "not loaded": False, "half the expert": True, "narrow"
 
 
 @pytest.mark.parametrize(("policy", "dimensions"), CASES, ids=[name for name, _ in CASES])
-def test_names_and_shapes_are_those_that_lerobot_builds(
+def test_names_and_shapes_match_what_lerobot_builds(
     built: dict[str, Built], policy: str, dimensions: dict[str, Any]
 ) -> None:
     ours = [(name, list(shape)) for name, shape in layout(Dimensions(**dimensions))]
@@ -77,7 +77,7 @@ def test_names_and_shapes_are_those_that_lerobot_builds(
 
 
 @pytest.mark.parametrize("policy", LOADED)
-def test_dtypes_are_those_that_lerobot_gives(built: dict[str, Built], policy: str) -> None:
+def test_dtypes_match_those_of_lerobot(built: dict[str, Built], policy: str) -> None:
     wrong = {
         name: dtype
         for name, (_, dtype, _) in built[policy].items()
@@ -87,9 +87,7 @@ def test_dtypes_are_those_that_lerobot_gives(built: dict[str, Built], policy: st
 
 
 @pytest.mark.parametrize("policy", LOADED)
-def test_what_the_family_says_trains_is_what_lerobot_trains(
-    built: dict[str, Built], policy: str
-) -> None:
+def test_trainable_components_match_those_of_lerobot(built: dict[str, Built], policy: str) -> None:
     wrong = {
         name: trains
         for name, (_, _, trains) in built[policy].items()

@@ -1,9 +1,9 @@
 """The rules about a policy's JSON files against stock LeRobot.
 
-They find something exactly where it refuses, fails, or acts otherwise than it should.
+They find something exactly where LeRobot rejects a file, fails, or acts differently.
 
-`ask_policy_rules.py` makes the checkpoints and says what LeRobot does with each; the rules are
-asked of the same folders.
+`ask_policy_rules.py` makes the checkpoints and records what LeRobot does with each; the rules
+check the same folders.
 """
 
 from __future__ import annotations
@@ -89,10 +89,10 @@ EXPECTED: dict[str, tuple[set[str], str]] = {
 
 
 @pytest.fixture(scope="module")
-def told(
+def lerobot_results(
     tmp_path_factory: pytest.TempPathFactory, offline: dict[str, str]
 ) -> tuple[Path, dict[str, Any]]:
-    """Return the folder of the checkpoints and what LeRobot says of them."""
+    """Return the folder of the checkpoints and what LeRobot does with them."""
     home = tmp_path_factory.mktemp("policy-rules")
     done = subprocess.run(
         [sys.executable, str(ASK), str(home)],
@@ -106,10 +106,10 @@ def told(
     return home / "variants", json.loads((home / "behaviour.json").read_text(encoding="utf-8"))
 
 
-def test_lerobot_does_with_each_checkpoint_what_the_rules_say_it_does(
-    told: tuple[Path, dict[str, Any]],
+def test_lerobot_fails_on_each_checkpoint_as_the_rules_predict(
+    lerobot_results: tuple[Path, dict[str, Any]],
 ) -> None:
-    behaviour = told[1]["behaviour"]
+    behaviour = lerobot_results[1]["behaviour"]
     normal = behaviour["untouched"]
     assert all("nan" not in number for number in normal["action"])
     outcomes = {
@@ -119,12 +119,12 @@ def test_lerobot_does_with_each_checkpoint_what_the_rules_say_it_does(
     assert outcomes == {name: outcome for name, (_, outcome) in EXPECTED.items()}
 
 
-def test_the_rules_find_what_goes_wrong_in_lerobot_and_nothing_else(
-    told: tuple[Path, dict[str, Any]],
+def test_the_rules_find_exactly_what_fails_in_lerobot(
+    lerobot_results: tuple[Path, dict[str, Any]],
 ) -> None:
     found = {
-        name: {finding.code for finding in api.verify(str(told[0] / name)).findings}
-        for name in told[1]["behaviour"]
+        name: {finding.code for finding in api.verify(str(lerobot_results[0] / name)).findings}
+        for name in lerobot_results[1]["behaviour"]
     }
     own = {
         name: {
@@ -141,16 +141,16 @@ def test_the_rules_find_what_goes_wrong_in_lerobot_and_nothing_else(
     )
 
 
-def test_where_lerobot_fails_or_acts_otherwise_the_finding_is_no_note(
-    told: tuple[Path, dict[str, Any]],
+def test_findings_where_lerobot_fails_or_acts_differently_are_not_notes(
+    lerobot_results: tuple[Path, dict[str, Any]],
 ) -> None:
     severities = {
         name: {
             finding.severity.value
-            for finding in api.verify(str(told[0] / name)).findings
+            for finding in api.verify(str(lerobot_results[0] / name)).findings
             if finding.code in EXPECTED[name][0]
         }
-        for name in told[1]["behaviour"]
+        for name in lerobot_results[1]["behaviour"]
     }
     warned = {
         "no newline",
@@ -164,10 +164,12 @@ def test_where_lerobot_fails_or_acts_otherwise_the_finding_is_no_note(
     } - warned
 
 
-def test_the_nans_of_the_statistics_reach_the_robot(told: tuple[Path, dict[str, Any]]) -> None:
-    assert set(told[1]["behaviour"]["mean of the state NaN"]["action"]) == {"nan"}
-    assert told[1]["behaviour"]["std of the action infinite"]["action"][-1] == "inf"
+def test_nan_statistics_reach_the_actions(lerobot_results: tuple[Path, dict[str, Any]]) -> None:
+    assert set(lerobot_results[1]["behaviour"]["mean of the state NaN"]["action"]) == {"nan"}
+    assert lerobot_results[1]["behaviour"]["std of the action infinite"]["action"][-1] == "inf"
 
 
-def test_the_steps_are_those_that_this_lerobot_registers(told: tuple[Path, dict[str, Any]]) -> None:
-    assert set(told[1]["registered"]) == REGISTERED
+def test_processor_steps_match_those_that_lerobot_registers(
+    lerobot_results: tuple[Path, dict[str, Any]],
+) -> None:
+    assert set(lerobot_results[1]["registered"]) == REGISTERED

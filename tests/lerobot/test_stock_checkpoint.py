@@ -1,9 +1,9 @@
-"""The main job on real input.
+"""Show and diff on real input.
 
 A checkpoint that stock `lerobot-train` wrote, shown, compared with its own first step, and with a
 dirty copy of itself.
 
-And the guard of the fixtures: their templates have the keys that this LeRobot writes.
+The templates of the fixtures have the keys that this LeRobot writes.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def dirty(stock_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- as it is -------------------------------------------------------------------------------------
 
 
-def test_the_run_folder_leads_to_its_last_checkpoint(stock_run: Run) -> None:
+def test_the_run_folder_resolves_to_its_last_checkpoint(stock_run: Run) -> None:
     summary = api.show(str(stock_run.folder))
     assert Path(summary.checkpoint.root).resolve() == stock_run.step(2).resolve()
     assert summary.family == "smolvla"
@@ -100,13 +100,13 @@ def test_the_run_folder_leads_to_its_last_checkpoint(stock_run: Run) -> None:
     assert summary.profile == "built with load_vlm_weights=true"
 
 
-def test_the_counts_are_those_that_the_training_log_gives(stock_run: Run) -> None:
+def test_parameter_counts_match_the_training_log(stock_run: Run) -> None:
     summary = api.show(str(stock_run.folder))
     assert f"num_learnable_params={summary.trainable} " in stock_run.log
     assert f"num_total_params={summary.parameters} " in stock_run.log
 
 
-def test_show_names_every_component_and_both_processors(stock_run: Run) -> None:
+def test_show_lists_every_component_and_both_processors(stock_run: Run) -> None:
     summary = api.show(str(stock_run.step(2)))
     assert {group.key: group.tensors for group in summary.components} == {
         "vision": 37,
@@ -125,7 +125,7 @@ def test_show_names_every_component_and_both_processors(stock_run: Run) -> None:
     assert summary.checkpoint.others == ()
 
 
-def test_every_dtype_is_the_one_the_layout_foretells(stock_run: Run) -> None:
+def test_every_dtype_matches_the_layout(stock_run: Run) -> None:
     tensors = api.read(str(stock_run.folder)).tensors
     assert [
         tensor.name
@@ -134,14 +134,14 @@ def test_every_dtype_is_the_one_the_layout_foretells(stock_run: Run) -> None:
     ] == []
 
 
-def test_the_steps_of_one_run_are_the_same_in_structure(stock_run: Run) -> None:
+def test_two_steps_of_one_run_have_the_same_structure(stock_run: Run) -> None:
     done = ckpt("diff", stock_run.step(1), stock_run.step(2))
     assert done.stderr == ""
     assert done.returncode == 0, done.stdout
     assert "same structure" in done.stdout
 
 
-def test_show_of_the_run_folder_is_one_screen_on_the_command_line(stock_run: Run) -> None:
+def test_show_of_the_run_folder_fits_on_one_screen(stock_run: Run) -> None:
     done = ckpt("show", stock_run.folder)
     assert done.returncode == 0, done.stderr
     assert "built with load_vlm_weights=true" in done.stdout
@@ -151,7 +151,7 @@ def test_show_of_the_run_folder_is_one_screen_on_the_command_line(stock_run: Run
 # --- with a teacher inside ------------------------------------------------------------------------
 
 
-def test_the_dirty_copy_is_told_in_one_story(stock_run: Run, dirty: Path) -> None:
+def test_the_embedded_teacher_is_one_difference_group(stock_run: Run, dirty: Path) -> None:
     found = api.diff(str(stock_run.folder), str(dirty))
     (story,) = found.stories
     assert story.kind is StoryKind.COPY
@@ -160,7 +160,9 @@ def test_the_dirty_copy_is_told_in_one_story(stock_run: Run, dirty: Path) -> Non
     assert story.nbytes == sum(tensor.nbytes for tensor in found.a.checkpoint.tensors)
 
 
-def test_the_dirty_copys_config_is_judged_key_by_key(stock_run: Run, dirty: Path) -> None:
+def test_config_keys_of_the_dirty_copy_are_evaluated_one_by_one(
+    stock_run: Run, dirty: Path
+) -> None:
     found = api.diff(str(stock_run.folder), str(dirty))
     assert [
         (line.key, line.a is True, line.b, line.fine_a, line.fine_b, line.verdict)
@@ -178,7 +180,7 @@ def test_the_dirty_copys_config_is_judged_key_by_key(stock_run: Run, dirty: Path
     assert not found.diff.files
 
 
-def test_the_command_says_what_stock_lerobot_would_do(stock_run: Run, dirty: Path) -> None:
+def test_diff_reports_what_stock_lerobot_would_reject(stock_run: Run, dirty: Path) -> None:
     done = ckpt("diff", stock_run.folder, dirty)
     assert done.returncode == 1
     assert f"{TENSORS} tensors under `teacher.` only in B: a copy of the model" in done.stdout
@@ -186,7 +188,7 @@ def test_the_command_says_what_stock_lerobot_would_do(stock_run: Run, dirty: Pat
     assert len(done.stdout.splitlines()) <= 40
 
 
-def test_stock_lerobot_refuses_the_configs_that_the_tool_says_it_refuses_and_no_others(
+def test_stock_lerobot_rejects_exactly_the_configs_that_the_tool_predicts(
     answers: dict[str, Any],
 ) -> None:
     said = []
@@ -237,20 +239,18 @@ def keys(value: Any, path: str = "") -> Iterator[str]:
     "name",
     ["config.json", "train_config.json", "policy_preprocessor.json", "policy_postprocessor.json"],
 )
-def test_the_fixtures_templates_have_the_keys_that_this_lerobot_writes(
-    stock_run: Run, name: str
-) -> None:
+def test_fixture_templates_have_the_keys_that_lerobot_writes(stock_run: Run, name: str) -> None:
     written = json.loads((stock_run.step(2) / name).read_text(encoding="utf-8"))
     template = json.loads((TEMPLATES / name).read_text(encoding="utf-8"))
     assert sorted(set(keys(template)) ^ set(keys(written))) == []
 
 
-def test_the_fixtures_have_the_files_that_this_lerobot_writes(stock_run: Run) -> None:
+def test_fixtures_have_the_files_that_lerobot_writes(stock_run: Run) -> None:
     fixture = {path.name for path in (TEMPLATES.parent / "normal").iterdir()}
     assert fixture == {path.name for path in stock_run.step(2).iterdir()}
 
 
-def test_the_fixtures_state_has_the_tensors_that_this_lerobot_writes(stock_run: Run) -> None:
+def test_fixture_state_has_the_tensors_that_lerobot_writes(stock_run: Run) -> None:
     fixture, written = api.read(str(TEMPLATES.parent / "normal")), api.read(str(stock_run.folder))
     assert [file.path for file in fixture.states] == [file.path for file in written.states]
     for ours, theirs in zip(fixture.states, written.states, strict=True):

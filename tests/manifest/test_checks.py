@@ -1,6 +1,6 @@
-"""A checkpoint held against a manifest.
+"""Checking a checkpoint against a manifest.
 
-Each difference is told, and what makes no difference is a remark at most.
+Each difference is reported; a different layout is only a remark.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from tests.support.checkpoints import Tensors
 
 
-def kinds(where: str | Path, against: str | Path, **options: Any) -> list[tuple[str, str]]:
+def difference_kinds(
+    where: str | Path, against: str | Path, **options: Any
+) -> list[tuple[str, str]]:
     return [
         (found.kind, found.subject)
         for found in api.check_manifest(str(where), str(against), **options).differences
@@ -31,18 +33,18 @@ def kinds(where: str | Path, against: str | Path, **options: Any) -> list[tuple[
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
     """A manifest of three tensors and a config."""
-    held: Tensors = {
+    contents: Tensors = {
         "a": (Dtype.U8, (2,), b"12"),
         "b": (Dtype.F16, (1,), b"34"),
         "c": (Dtype.U8, (0,), b""),
     }
-    folder = Path(written(tmp_path / "held", held))
+    folder = Path(written(tmp_path / "held", contents))
     (folder / "config.json").write_text("{}")
     api.manifest(str(folder), sha256=True, write=str(tmp_path / "m.json"))
     return tmp_path / "m.json"
 
 
-def other(
+def other_checkpoint(
     manifest: Path,
     *shards: Tensors,
     config: str | None = "{}",
@@ -57,15 +59,20 @@ def other(
 A, B, C = (Dtype.U8, (2,), b"12"), (Dtype.F16, (1,), b"34"), (Dtype.U8, (0,), b"")
 
 
-def test_a_copy_is_the_same(manifest: Path) -> None:
+def test_a_copy_has_no_differences(manifest: Path) -> None:
     assert (
-        kinds(other(manifest, {"a": A, "b": B, "c": C}), manifest, exact_files=True, sha256=True)
+        difference_kinds(
+            other_checkpoint(manifest, {"a": A, "b": B, "c": C}),
+            manifest,
+            exact_files=True,
+            sha256=True,
+        )
         == []
     )
 
 
 @pytest.mark.parametrize(
-    ("held", "expected"),
+    ("contents", "expected"),
     [
         ({"a": (Dtype.U8, (2,), b"13"), "b": B, "c": C}, [("values", "a")]),
         ({"a": A, "b": (Dtype.BF16, (1,), b"34"), "c": C}, [("dtype", "b")]),
@@ -79,10 +86,10 @@ def test_a_copy_is_the_same(manifest: Path) -> None:
         ),
     ],
 )
-def test_each_difference_of_a_tensor_is_told(
-    manifest: Path, held: Tensors, expected: list[tuple[str, str]]
+def test_each_tensor_difference_is_reported(
+    manifest: Path, contents: Tensors, expected: list[tuple[str, str]]
 ) -> None:
-    found = api.check_manifest(str(other(manifest, held)), str(manifest))
+    found = api.check_manifest(str(other_checkpoint(manifest, contents)), str(manifest))
     assert [(one.kind, one.subject) for one in found.differences] == expected
     assert all(
         one.what and one.next and (one.path == "model.safetensors") == (one.kind != "missing")
@@ -94,28 +101,28 @@ def test_each_difference_of_a_tensor_is_told(
 @pytest.mark.parametrize(
     ("config", "expected"), [("[]", "file"), ("{", "file"), ("{} ", "file"), (None, "file missing")]
 )
-def test_each_difference_of_a_file_is_told(
+def test_each_file_difference_is_reported(
     manifest: Path, config: str | None, expected: str
 ) -> None:
-    assert kinds(other(manifest, {"a": A, "b": B, "c": C}, config=config), manifest) == [
-        (expected, "config.json")
-    ]
+    assert difference_kinds(
+        other_checkpoint(manifest, {"a": A, "b": B, "c": C}, config=config), manifest
+    ) == [(expected, "config.json")]
 
 
-def test_a_file_more_is_told(manifest: Path) -> None:
-    folder = other(manifest, {"a": A, "b": B, "c": C})
+def test_an_extra_file_is_reported(manifest: Path) -> None:
+    folder = other_checkpoint(manifest, {"a": A, "b": B, "c": C})
     (folder / "README.md").write_text("")
-    assert kinds(folder, manifest) == [("file extra", "README.md")]
+    assert difference_kinds(folder, manifest) == [("file extra", "README.md")]
 
 
-def test_shards_and_metadata_are_a_remark_or_with_exact_files_differences(manifest: Path) -> None:
+def test_layout_is_a_remark_or_a_difference_with_exact_files(manifest: Path) -> None:
     cases: list[tuple[list[Tensors], dict[str, str] | None]] = [
         ([{"c": C, "a": A}, {"b": B}], None),
         ([{"a": A, "b": B, "c": C}], {"format": "pt"}),
         ([{"b": B, "a": A, "c": C}], None),
     ]
     for shards, metadata in cases:
-        folder = other(manifest, *shards, metadata=metadata)
+        folder = other_checkpoint(manifest, *shards, metadata=metadata)
         found = api.check_manifest(str(folder), str(manifest), sha256=True)
         assert found.same
         assert {remark.kind for remark in found.remarks} == {"layout"}
@@ -124,8 +131,8 @@ def test_shards_and_metadata_are_a_remark_or_with_exact_files_differences(manife
         assert (exact.differences, exact.remarks) == (found.remarks, ())
 
 
-def test_a_single_file_is_held_against_the_tensors_alone(manifest: Path) -> None:
-    folder = other(manifest, {"a": A, "b": B, "c": C}, config="[]")
+def test_a_single_file_is_checked_for_its_tensors_only(manifest: Path) -> None:
+    folder = other_checkpoint(manifest, {"a": A, "b": B, "c": C}, config="[]")
     found = api.check_manifest(str(folder / "model.safetensors"), str(manifest))
     assert found.same
     assert "1 other file in the manifest: only a single file was named" in found.unchecked
@@ -135,13 +142,13 @@ def test_a_single_file_is_held_against_the_tensors_alone(manifest: Path) -> None
     assert back.unchecked == ("1 other file here: the manifest describes a single file",)
 
 
-def test_sha256_that_was_edited_is_told_where_it_is_asked_for(manifest: Path) -> None:
+def test_sha256_is_checked_only_on_request(manifest: Path) -> None:
     document = json.loads(manifest.read_text())
     for file in document["files"].values():
         file["sha256"] = "0" * 64
     manifest.write_text(json.dumps(document))
-    folder = other(manifest, {"a": A, "b": B, "c": C})
-    assert kinds(folder, manifest, sha256=True) == [
+    folder = other_checkpoint(manifest, {"a": A, "b": B, "c": C})
+    assert difference_kinds(folder, manifest, sha256=True) == [
         ("sha256", "config.json"),
         ("sha256", "model.safetensors"),
     ]
@@ -151,7 +158,7 @@ def test_sha256_that_was_edited_is_told_where_it_is_asked_for(manifest: Path) ->
 
 
 @given(tensors(), tensors())
-def test_no_difference_of_tensors_if_and_only_if_the_content_is_the_same(
+def test_no_tensor_differs_if_and_only_if_content_digests_are_equal(
     home: Path, one: Tensors, two: Tensors
 ) -> None:
     a, b = api.manifest(written(home / "d", one)), api.manifest(written(home / "e", two))

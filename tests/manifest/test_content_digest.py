@@ -39,29 +39,33 @@ def content(where: str, **options: Any) -> str:
     st.integers(1, 4),
     st.dictionaries(st.text("abc"), st.text("abc"), max_size=2),
 )
-def test_shards_order_metadata_and_threads_make_no_difference(
-    home: Path, held: Tensors, random: Any, threads: int, metadata: dict[str, str]
+def test_it_ignores_shards_order_metadata_and_threads(
+    home: Path, contents: Tensors, random: Any, threads: int, metadata: dict[str, str]
 ) -> None:
-    expected = content(written(home / "a", held), threads=1)
-    names = list(held)
+    expected = content(written(home / "a", contents), threads=1)
+    names = list(contents)
     random.shuffle(names)
     cut = random.randint(1, len(names) - 1) if len(names) > 1 else 1
-    shards = [{name: held[name] for name in part} for part in (names[:cut], names[cut:]) if part]
+    shards = [
+        {name: contents[name] for name in part} for part in (names[:cut], names[cut:]) if part
+    ]
     assert content(written(home / "b", *shards, metadata=metadata), threads=threads) == expected
     assert content(written(home / "b", *shards[::-1]), threads=threads, sha256=True) == expected
 
 
 @given(tensors(), st.data())
-def test_any_change_of_a_tensor_changes_it(home: Path, held: Tensors, data: st.DataObject) -> None:
-    before = content(written(home / "c", held))
-    name = data.draw(st.sampled_from(sorted(held)))
-    dtype, shape, payload = held[name]
+def test_any_change_of_a_tensor_changes_it(
+    home: Path, contents: Tensors, data: st.DataObject
+) -> None:
+    before = content(written(home / "c", contents))
+    name = data.draw(st.sampled_from(sorted(contents)))
+    dtype, shape, payload = contents[name]
     changes: list[Tensors] = [
-        {f"{old}x" if old == name else old: tensor for old, tensor in held.items()}
-        if f"{name}x" not in held
+        {f"{old}x" if old == name else old: tensor for old, tensor in contents.items()}
+        if f"{name}x" not in contents
         else {},
         {
-            **held,
+            **contents,
             name: (
                 {
                     Dtype.BF16: Dtype.F16,
@@ -73,20 +77,22 @@ def test_any_change_of_a_tensor_changes_it(home: Path, held: Tensors, data: st.D
                 payload,
             ),
         },
-        {**held, name: (dtype, (*shape, 1), payload)},
-        {old: tensor for old, tensor in held.items() if old != name},
-        {**held, f"{name}.more": (Dtype.U8, (0,), b"")} if f"{name}.more" not in held else {},
+        {**contents, name: (dtype, (*shape, 1), payload)},
+        {old: tensor for old, tensor in contents.items() if old != name},
+        {**contents, f"{name}.more": (Dtype.U8, (0,), b"")}
+        if f"{name}.more" not in contents
+        else {},
     ]
     if payload:
         bit = data.draw(st.integers(0, len(payload) * 8 - 1))
         flipped = bytearray(payload)
         flipped[bit // 8] ^= 1 << bit % 8
-        changes.append({**held, name: (dtype, shape, bytes(flipped))})
+        changes.append({**contents, name: (dtype, shape, bytes(flipped))})
     assert all(content(written(home / "c", changed)) != before for changed in changes if changed)
 
 
-def test_it_is_what_the_documents_say() -> None:
-    """In ten lines, with other means."""
+def test_it_matches_its_documentation() -> None:
+    """Computed again in ten lines with another reader."""
     from safetensors import safe_open  # noqa: PLC0415 - another reader, for this test alone
 
     path = FIXTURES / "language-model/model.safetensors"
@@ -112,10 +118,10 @@ def test_it_is_what_the_documents_say() -> None:
     assert content(str(path.parent)) == blake3("".join(lines).encode()).hexdigest()
 
 
-def test_it_is_fixed_for_ever() -> None:
-    """Manifests that people have written must stay good.
+def test_it_never_changes_between_versions() -> None:
+    """Existing manifests must stay valid.
 
-    A change of this needs another version of the format.
+    A change requires a new version of the format.
     """
     assert (
         content(str(FIXTURES / "normal"))
@@ -124,11 +130,11 @@ def test_it_is_fixed_for_ever() -> None:
 
 
 @pytest.mark.parametrize("where", ["sharded", "normal/model.safetensors", f"sharded/{INDEX}"])
-def test_it_is_that_of_the_tensors_wherever_they_lie(where: str) -> None:
+def test_it_ignores_where_the_tensors_are_stored(where: str) -> None:
     assert content(str(FIXTURES / where)) == content(str(FIXTURES / "normal"))
 
 
-def test_it_is_the_same_whatever_shards_are_called(tmp_path: Path) -> None:
+def test_it_ignores_shard_names(tmp_path: Path) -> None:
     expected = content(str(FIXTURES / "normal"))
     for number, path in enumerate(sorted((FIXTURES / "sharded").glob("model-*"))):
         shutil.copy(path, tmp_path / f"{'zyx'[number]}.safetensors")

@@ -2,8 +2,8 @@
 
 - a digest is that of the bytes, whatever the number of threads, the size of the steps and the other
   files;
-- each byte of a file is read once, also where SHA-256 is wanted beside BLAKE3;
-- a file that changes meanwhile is told, with its name, and stops all threads.
+- each byte of a file is read once, even for both SHA-256 and BLAKE3;
+- a file that changes during hashing is reported by name and stops all threads.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ MORE: list[dict[str, bool]] = [{}, {"sha256": True}, {"git": True}, {"sha256": T
 
 
 @pytest.fixture(params=[1, 1000, 1 << 19])
-def _steps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read in steps of so many bytes, and take what has twice as many for big."""
+def _chunk_sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the chunk size; a file of twice that size is large."""
     monkeypatch.setattr(digests, "CHUNK", request.param)
     monkeypatch.setattr(digests, "BIG_CHUNK", 3 * request.param)
     monkeypatch.setattr(digests, "BIG", 2 * request.param)
 
 
-def wanted(path: Path, data: bytes, cuts: list[int], **more: bool) -> DigestRequest:
-    """Write `data`, and ask for the ranges between `cuts`."""
+def request_for(path: Path, data: bytes, cuts: list[int], **more: bool) -> DigestRequest:
+    """Write `data`, and request digests of the ranges between `cuts`."""
     path.write_bytes(data)
     bounds = [0, *sorted(cuts), len(data)]
     return DigestRequest(
@@ -69,16 +69,14 @@ def expected(file: DigestRequest, data: bytes) -> Digests:
 # --- what comes out -------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("_steps")
+@pytest.mark.usefixtures("_chunk_sizes")
 @pytest.mark.parametrize("threads", [1, 2, 7])
 @pytest.mark.parametrize("more", MORE, ids=lambda more: "+".join(more) or "ranges")
-def test_digests_are_those_of_the_bytes(
-    threads: int, more: dict[str, bool], tmp_path: Path
-) -> None:
+def test_digests_match_the_bytes(threads: int, more: dict[str, bool], tmp_path: Path) -> None:
     contents = [DATA, b"", b"x", DATA[:5001], DATA[7:]]
     cuts = [[0, 8, 8, 300, 5000, 5001], [], [1], [3], list(range(0, 9000, 450))]
     files = [
-        wanted(tmp_path / str(number), data, cut, **more)
+        request_for(tmp_path / str(number), data, cut, **more)
         for number, (data, cut) in enumerate(zip(contents, cuts, strict=True))
     ]
     assert digest_files(files, threads=threads) == tuple(map(expected, files, contents))
@@ -90,28 +88,28 @@ def test_digests_are_those_of_the_bytes(
     st.integers(1, 4),
     st.sampled_from(MORE),
 )
-def test_any_ranges_of_any_bytes(
+def test_digests_of_any_ranges_match_the_bytes(
     tmp_path_factory: pytest.TempPathFactory,
     data: bytes,
     cuts: list[int],
     threads: int,
     more: dict[str, bool],
 ) -> None:
-    file = wanted(
+    file = request_for(
         tmp_path_factory.mktemp("any") / "file", data, [min(cut, len(data)) for cut in cuts], **more
     )
     assert digest_files([file], threads=threads) == (expected(file, data),)
 
 
 def test_ranges_need_not_cover_the_file(tmp_path: Path) -> None:
-    file = wanted(tmp_path / "file", DATA, [])
+    file = request_for(tmp_path / "file", DATA, [])
     for more in (False, True):
-        asked = file._replace(ranges=((3, 4), (100, 5), (200, 0)), sha256=more)
-        assert digest_files([asked]) == (expected(asked, DATA),)
+        request = file._replace(ranges=((3, 4), (100, 5), (200, 0)), sha256=more)
+        assert digest_files([request]) == (expected(request, DATA),)
 
 
-@pytest.mark.usefixtures("_steps")
-def test_a_digest_of_a_range_is_that_of_its_bytes(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_chunk_sizes")
+def test_the_digest_of_a_range_matches_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(DATA)
     with open_regular(str(tmp_path / "file")) as (descriptor, _):
         assert digest_of(descriptor, 5, 1234) == blake3(DATA[5:1239]).digest()
@@ -120,8 +118,8 @@ def test_a_digest_of_a_range_is_that_of_its_bytes(tmp_path: Path) -> None:
             digest_of(descriptor, 5, len(DATA))
 
 
-def test_git_agrees(tmp_path: Path) -> None:
-    file = wanted(tmp_path / "file", DATA, [], git=True)
+def test_git_ids_match_git(tmp_path: Path) -> None:
+    file = request_for(tmp_path / "file", DATA, [], git=True)
     done = subprocess.run(
         ["git", "hash-object", "--no-filters", file.path],
         check=True,
@@ -134,23 +132,25 @@ def test_git_agrees(tmp_path: Path) -> None:
 # --- how it is read -------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("_steps")
+@pytest.mark.usefixtures("_chunk_sizes")
 @pytest.mark.parametrize("sha256", [False, True])
 @pytest.mark.parametrize("threads", [1, 4])
-def test_every_byte_is_read_once_and_told_of(
+def test_every_byte_is_read_once_and_counted(
     threads: int, *, sha256: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = [wanted(tmp_path / str(number), DATA, [10, 700], sha256=sha256) for number in range(3)]
+    files = [
+        request_for(tmp_path / str(number), DATA, [10, 700], sha256=sha256) for number in range(3)
+    ]
     read: list[int] = []
-    told: list[int] = []
+    reported: list[int] = []
 
     def counting(source: int, buffer: memoryview, offset: int) -> int:
         read.append(copy.read_into(source, buffer, offset))
         return read[-1]
 
     monkeypatch.setattr(digests, "read_into", counting)
-    digest_files(files, threads=threads, progress=Progress(told.append))
-    assert sum(read) == sum(told) == 3 * len(DATA)
+    digest_files(files, threads=threads, progress=Progress(reported.append))
+    assert sum(read) == sum(reported) == 3 * len(DATA)
 
 
 # --- what goes wrong ------------------------------------------------------------------------------
@@ -158,15 +158,15 @@ def test_every_byte_is_read_once_and_told_of(
 
 @pytest.mark.parametrize("sha256", [False, True])
 @pytest.mark.parametrize("threads", [1, 4])
-def test_a_file_that_is_written_to_meanwhile_is_told(
+def test_a_file_written_during_hashing_is_reported(
     threads: int, *, sha256: bool, tmp_path: Path
 ) -> None:
-    files = [wanted(tmp_path / str(number), DATA, [], sha256=sha256) for number in range(6)]
-    told: list[int] = []
+    files = [request_for(tmp_path / str(number), DATA, [], sha256=sha256) for number in range(6)]
+    reported: list[int] = []
 
     def write_once(nbytes: int) -> None:
-        told.append(nbytes)
-        if len(told) == 1:
+        reported.append(nbytes)
+        if len(reported) == 1:
             (tmp_path / "5").write_bytes(DATA[::-1])
 
     with pytest.raises(
@@ -176,10 +176,10 @@ def test_a_file_that_is_written_to_meanwhile_is_told(
         digest_files(files, threads=threads, progress=Progress(write_once))
 
 
-def test_a_file_that_is_written_to_while_it_is_open_is_told(
+def test_a_write_to_the_open_file_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = wanted(tmp_path / "file", DATA, [])
+    file = request_for(tmp_path / "file", DATA, [])
 
     def meddling(source: int, buffer: memoryview, offset: int) -> int:
         count = copy.read_into(source, buffer, offset)
@@ -191,17 +191,17 @@ def test_a_file_that_is_written_to_while_it_is_open_is_told(
         digest_files([file])
 
 
-def test_a_file_that_is_cut_short_meanwhile_is_told(
+def test_a_file_truncated_during_hashing_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(digests, "CHUNK", 1000)
-    file = wanted(tmp_path / "file", DATA, [])
+    file = request_for(tmp_path / "file", DATA, [])
     with pytest.raises(ChangedDuringRead, match=r"/file: changed while it was read"):
         digest_files([file], progress=Progress(lambda _: os.truncate(file.path, 10)))
 
 
-def test_a_file_that_goes_away_and_what_takes_its_place(tmp_path: Path) -> None:
-    file = wanted(tmp_path / "file", DATA, [])
+def test_a_removed_or_replaced_file_is_reported(tmp_path: Path) -> None:
+    file = request_for(tmp_path / "file", DATA, [])
     (tmp_path / "file").unlink()
     with pytest.raises(PathNotFound, match=r"/file: no such file or directory"):
         digest_files([file])
@@ -213,7 +213,7 @@ def test_a_file_that_goes_away_and_what_takes_its_place(tmp_path: Path) -> None:
 def test_the_first_failure_stops_all_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = [wanted(tmp_path / str(number), DATA, []) for number in range(8)]
+    files = [request_for(tmp_path / str(number), DATA, []) for number in range(8)]
     others_at_work, interrupted = threading.Event(), threading.Event()
     after: list[int] = []
 
@@ -246,11 +246,11 @@ def test_the_first_failure_stops_all_threads(
     assert after == [], "who was not interrupted ends with its next step, untold"
 
 
-def test_a_file_that_has_changed_is_not_even_read(tmp_path: Path) -> None:
-    file = wanted(tmp_path / "file", DATA, [])
+def test_a_changed_file_is_not_read(tmp_path: Path) -> None:
+    file = request_for(tmp_path / "file", DATA, [])
     (tmp_path / "file").write_bytes(DATA[::-1])
     os.utime(file.path, ns=(0, 0))
-    told: list[int] = []
+    reported: list[int] = []
     with pytest.raises(ChangedDuringRead):
-        digest_files([file], progress=Progress(told.append))
-    assert told == []
+        digest_files([file], progress=Progress(reported.append))
+    assert reported == []

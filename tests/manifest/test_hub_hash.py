@@ -1,6 +1,6 @@
-"""`ckpt hash --remote` with the real client against the stand-in.
+"""`ckpt hash --remote` with the real client and the test Hub.
 
-By the sums that the Hub tells, and nothing is downloaded.
+It compares the digests that the Hub lists, and downloads nothing.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def compared(hub: HubServer, here: Path, repository: str = REPO) -> dict[str, ob
     return document
 
 
-def lists(document: dict[str, object]) -> tuple[list[str], list[str], list[str]]:
+def differing_paths(document: dict[str, object]) -> tuple[list[str], list[str], list[str]]:
     """Return the paths that are different, only here, only there."""
     different = document["different"]
     assert isinstance(different, list)
@@ -68,7 +68,7 @@ def lists(document: dict[str, object]) -> tuple[list[str], list[str], list[str]]
 
 
 @pytest.mark.parametrize("name", [REPO, f"hf://{REPO}", f"{REPO}@main", f"hf://{REPO}@main"])
-def test_the_same_files_are_the_same_and_nothing_is_downloaded(
+def test_equal_files_compare_equal_without_a_download(
     hub: HubServer, here: Path, name: str
 ) -> None:
     commit = hub.add_repo(REPO, contents(here))
@@ -79,12 +79,12 @@ def test_the_same_files_are_the_same_and_nothing_is_downloaded(
     assert hub.requests[0].path.startswith("/api/models/")
 
 
-def test_the_gitattributes_that_the_hub_adds_is_not_missed(hub: HubServer, here: Path) -> None:
+def test_gitattributes_added_by_the_hub_is_not_reported_missing(hub: HubServer, here: Path) -> None:
     hub.add_repo(REPO, {**contents(here), ".gitattributes": b"*.safetensors filter=lfs\n"})
     assert compared(hub, here)["same"]
 
 
-def test_the_page_says_it(hub: HubServer, here: Path) -> None:
+def test_the_page_reports_identical_files(hub: HubServer, here: Path) -> None:
     hub.add_repo(REPO, contents(here))
     done = ckpt(hub, here, "here", "--remote", REPO)
     assert done.returncode == 0
@@ -109,7 +109,7 @@ def flip(path: Path) -> None:
         "policy_preprocessor_step_5_normalizer_processor.safetensors",
     ],
 )
-def test_a_bit_that_differs_is_found_whatever_the_sum(
+def test_a_flipped_bit_is_found_with_every_kind_of_digest(
     hub: HubServer, here: Path, name: str
 ) -> None:
     hub.add_repo(REPO, contents(here))
@@ -117,16 +117,16 @@ def test_a_bit_that_differs_is_found_whatever_the_sum(
     done = ckpt(hub, here, "here", "--remote", REPO)
     assert done.returncode == 1
     assert f"✗ {name}: different content, same size" in done.stdout
-    assert lists(compared(hub, here)) == ([name], [], [])
+    assert differing_paths(compared(hub, here)) == ([name], [], [])
 
 
-def test_what_is_on_one_side_only_is_told(hub: HubServer, here: Path) -> None:
+def test_files_on_one_side_only_are_listed(hub: HubServer, here: Path) -> None:
     hub.add_repo(REPO, {**contents(here), "README.md": b"# Hello\n", "assets/curve.png": b"png"})
     (here / "train_config.json").unlink()
     (here / "notes").mkdir()
     (here / "notes" / "mine.txt").write_text("mine")
     (here / "policy_preprocessor.json").write_text("{}")
-    assert lists(compared(hub, here)) == (
+    assert differing_paths(compared(hub, here)) == (
         ["policy_preprocessor.json"],
         ["notes/mine.txt"],
         ["README.md", "assets/curve.png", "train_config.json"],
@@ -138,16 +138,18 @@ def test_what_is_on_one_side_only_is_told(hub: HubServer, here: Path) -> None:
     )
 
 
-def test_a_revision_is_what_is_compared_with(hub: HubServer, here: Path) -> None:
+def test_the_given_revision_is_compared(hub: HubServer, here: Path) -> None:
     first = hub.add_repo(REPO, contents(here))
     second = hub.push(REPO, {"config.json": b"{}"})
     assert compared(hub, here, f"{REPO}@{first}")["same"]
     assert compared(hub, here, f"{REPO}@{first[:8]}")["commit"] == first
     assert compared(hub, here)["commit"] == second
-    assert lists(compared(hub, here)) == (["config.json"], [], [])
+    assert differing_paths(compared(hub, here)) == (["config.json"], [], [])
 
 
-def test_a_single_file_and_a_folder_in_the_repository(hub: HubServer, here: Path) -> None:
+def test_a_single_file_or_a_folder_of_the_repository_is_compared(
+    hub: HubServer, here: Path
+) -> None:
     files = contents(here)
     hub.add_repo(REPO, {f"step/{path}": data for path, data in files.items()} | {"README.md": b"#"})
     assert compared(hub, here, f"hf://{REPO}/step")["same"]
@@ -162,7 +164,7 @@ def test_a_single_file_and_a_folder_in_the_repository(hub: HubServer, here: Path
     ]
 
 
-def test_a_file_of_which_no_sum_is_known_is_no_proof() -> None:
+def test_a_file_without_a_known_digest_does_not_pass() -> None:
     local = LocalSums("here", whole=True, files=(RemoteFile("a", 1),))
     found = check_remote("here", local, Repository(REPO, "0" * 40, (RemoteFile("a", 1),)))
     assert not found.same
@@ -172,7 +174,7 @@ def test_a_file_of_which_no_sum_is_known_is_no_proof() -> None:
 # --- trouble --------------------------------------------------------------------------------------
 
 
-def missing(hub: HubServer, here: Path) -> None:
+def no_repository(hub: HubServer, here: Path) -> None:
     del hub, here
 
 
@@ -185,15 +187,19 @@ def no_checkpoint(hub: HubServer, here: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "repository", "words"),
     [
-        (missing, REPO, "no such model on the Hub, or it is private; "),
-        (missing, "policy", "hf://policy: is not a valid name on the Hub; write hf://owner/name"),
-        (missing, "../policy", "is not a valid name on the Hub; "),
-        (missing, f"{REPO}@", "has no valid branch, tag or commit after the @; "),
+        (no_repository, REPO, "no such model on the Hub, or it is private; "),
+        (
+            no_repository,
+            "policy",
+            "hf://policy: is not a valid name on the Hub; write hf://owner/name",
+        ),
+        (no_repository, "../policy", "is not a valid name on the Hub; "),
+        (no_repository, f"{REPO}@", "has no valid branch, tag or commit after the @; "),
         (no_checkpoint, REPO, "contains no .safetensors file"),
         (no_checkpoint, f"{REPO}@nowhere", ": no such branch, tag or commit; "),
     ],
 )
-def test_trouble_is_one_line_and_2(
+def test_an_error_is_one_line_and_exit_code_2(
     hub: HubServer,
     here: Path,
     prepare: Callable[[HubServer, Path], None],
@@ -207,7 +213,7 @@ def test_trouble_is_one_line_and_2(
     assert words in done.stderr
 
 
-def test_a_hub_that_cannot_be_reached_is_told(hub: HubServer, here: Path) -> None:
+def test_an_unreachable_hub_is_one_line_and_exit_code_2(hub: HubServer, here: Path) -> None:
     environment = hub.environment(here.parent / "home") | {
         "PYTHONPATH": str(ROOT),
         "HF_ENDPOINT": "http://127.0.0.1:9",

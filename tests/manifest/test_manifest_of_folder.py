@@ -35,7 +35,7 @@ FIXTURES = ROOT / "fixtures"
 # --- writing --------------------------------------------------------------------------------------
 
 
-def test_a_manifest_is_written_over_an_older_one_and_over_nothing_else(tmp_path: Path) -> None:
+def test_only_an_older_manifest_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     for where in ("normal", "reflow"):
         found = api.manifest(str(FIXTURES / where), write=str(path)).manifest
@@ -53,7 +53,7 @@ def test_a_manifest_is_written_over_an_older_one_and_over_nothing_else(tmp_path:
     assert path.read_text() == "{}"
 
 
-def test_what_cannot_be_written_is_told_before_anything_is_hashed(
+def test_an_unwritable_output_is_reported_before_hashing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*_: object, **__: object) -> None:
@@ -67,7 +67,7 @@ def test_what_cannot_be_written_is_told_before_anything_is_hashed(
         api.manifest(str(FIXTURES / "normal"), write=str(tmp_path))
 
 
-def test_a_manifest_inside_the_checkpoint_is_no_part_of_it(tmp_path: Path) -> None:
+def test_a_manifest_inside_the_checkpoint_is_not_listed_in_it(tmp_path: Path) -> None:
     folder = shutil.copytree(FIXTURES / "normal", tmp_path / "normal")
     path = str(folder / "m.json")
     before = text(api.manifest(str(folder)).manifest)
@@ -88,7 +88,7 @@ def nested(folder: Path) -> None:
     (folder / ".cache" / "mine").write_text("y")
 
 
-def test_files_below_count_and_those_of_git_and_of_the_client_do_not(tmp_path: Path) -> None:
+def test_nested_files_count_but_git_and_client_caches_do_not(tmp_path: Path) -> None:
     folder = shutil.copytree(FIXTURES / "language-model", tmp_path / "m")
     nested(folder)
     found = [file.path for file in api.manifest(str(folder)).manifest.files]
@@ -108,7 +108,7 @@ def test_links_to_files_are_followed(tmp_path: Path) -> None:
     )
 
 
-def change(act: Callable[[Path], object]) -> Callable[[Path], Path]:
+def changed_copy(act: Callable[[Path], object]) -> Callable[[Path], Path]:
     def build(folder: Path) -> Path:
         copy = shutil.copytree(FIXTURES / "normal", folder / "normal")
         act(copy)
@@ -121,27 +121,27 @@ def change(act: Callable[[Path], object]) -> Callable[[Path], Path]:
     ("build", "kind", "words"),
     [
         (
-            change(lambda folder: os.mkfifo(folder / "pipe")),
+            changed_copy(lambda folder: os.mkfifo(folder / "pipe")),
             NotAFile,
             "normal/pipe: is a named pipe, not a file; ",
         ),
         (
-            change(lambda folder: os.mkfifo(folder / "sub.safetensors")),
+            changed_copy(lambda folder: os.mkfifo(folder / "sub.safetensors")),
             CkptError,
             "is a named pipe, not a file; ",
         ),
         (
-            change(lambda folder: (folder / "gone").symlink_to("nowhere")),
+            changed_copy(lambda folder: (folder / "gone").symlink_to("nowhere")),
             PathNotFound,
             "normal/gone: is a broken link; ",
         ),
         (
-            change(lambda folder: (folder / "loop").symlink_to(folder)),
+            changed_copy(lambda folder: (folder / "loop").symlink_to(folder)),
             NotAFile,
             "normal/loop: a symbolic link to a folder; ",
         ),
         (
-            change(lambda folder: (folder / os.fsdecode(b"\xff")).write_text("")),
+            changed_copy(lambda folder: (folder / os.fsdecode(b"\xff")).write_text("")),
             NotAFile,
             "the file name is not UTF-8; rename it",
         ),
@@ -149,7 +149,7 @@ def change(act: Callable[[Path], object]) -> Callable[[Path], Path]:
         (lambda _: Path("hf://me/policy"), CkptError, "hf:/me/policy: no such file or directory"),
     ],
 )
-def test_what_cannot_be_hashed_is_told(
+def test_inputs_that_cannot_be_hashed_are_rejected(
     build: Callable[[Path], Path], kind: type[CkptError], words: str, tmp_path: Path
 ) -> None:
     with pytest.raises(kind) as raised:
@@ -157,7 +157,7 @@ def test_what_cannot_be_hashed_is_told(
     assert words in str(raised.value)
 
 
-def test_a_name_on_the_hub_is_told_how_to_go_on() -> None:
+def test_a_hub_name_is_rejected_with_the_download_command() -> None:
     with pytest.raises(
         RemoteNotSupported,
         match=(
@@ -168,10 +168,10 @@ def test_a_name_on_the_hub_is_told_how_to_go_on() -> None:
         api.manifest("hf://me/policy@v1")
 
 
-def test_a_file_that_is_replaced_after_the_headers_were_read_is_told(
+def test_a_file_replaced_after_its_header_was_read_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = change(lambda _: None)(tmp_path)
+    folder = changed_copy(lambda _: None)(tmp_path)
     reading = api.read
 
     def meddling(where: str) -> Any:
@@ -185,7 +185,7 @@ def test_a_file_that_is_replaced_after_the_headers_were_read_is_told(
         api.manifest(str(folder))
 
 
-def test_half_a_checkpoint_has_no_manifest(tmp_path: Path) -> None:
+def test_an_incomplete_checkpoint_has_no_manifest(tmp_path: Path) -> None:
     (tmp_path / "model-00002-of-00003.safetensors").write_bytes(
         (FIXTURES / "sharded" / "model-00002-of-00003.safetensors").read_bytes()
     )

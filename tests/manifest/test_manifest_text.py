@@ -56,7 +56,7 @@ def valid(document: object) -> bool:
 
 
 @given(MANIFESTS)
-def test_what_is_written_is_read_and_follows_the_schema(manifest: Manifest) -> None:
+def test_a_manifest_round_trips_and_matches_the_schema(manifest: Manifest) -> None:
     found = text(manifest)
     assert parse(found.encode()) == manifest
     assert found.isascii()
@@ -65,7 +65,7 @@ def test_what_is_written_is_read_and_follows_the_schema(manifest: Manifest) -> N
 
 
 @given(MANIFESTS)
-def test_the_content_digest_is_of_ascii_lines_one_a_tensor(manifest: Manifest) -> None:
+def test_the_content_digest_hashes_one_ascii_line_per_tensor(manifest: Manifest) -> None:
     lines = content_bytes(reversed(manifest.tensors)).decode("ascii").splitlines()
     assert lines[0] == "ckpt-tools content 1"
     assert [tuple(json.loads(line)) for line in lines[1:]] == [
@@ -84,7 +84,7 @@ def test_a_manifest_is_the_same_on_every_machine(tmp_path: Path) -> None:
     assert str(ROOT) not in first
 
 
-def test_files_are_what_their_digests_say() -> None:
+def test_file_digests_match_the_files() -> None:
     found = {
         file.path: file
         for file in api.manifest(str(FIXTURES / "normal"), sha256=True).manifest.files
@@ -92,13 +92,13 @@ def test_files_are_what_their_digests_say() -> None:
     assert set(found) == {path.name for path in (FIXTURES / "normal").iterdir()}
     for name, file in found.items():
         data = (FIXTURES / "normal" / name).read_bytes()
-        told = (
+        hashed = (
             data[: 8 + int.from_bytes(data[:8], "little")] if name == "model.safetensors" else data
         )
         assert file == FileDigest(
             name,
             len(data),
-            blake3(told).hexdigest(),
+            blake3(hashed).hexdigest(),
             hashlib.sha256(data).hexdigest(),
             name == "model.safetensors",
         )
@@ -107,7 +107,7 @@ def test_files_are_what_their_digests_say() -> None:
 # --- manifests that are none ----------------------------------------------------------------------
 
 
-GOOD: dict[str, Any] = {
+VALID: dict[str, Any] = {
     "version": 1, "content": "0" * 64, "written_from": "x", "whole": True,
     "files": {"a/b": {"size": 1, "blake3": "0" * 64}},
     "tensors": {"a/b": {"dtype": "F32", "shape": [1], "blake3": "0" * 64}},
@@ -115,8 +115,8 @@ GOOD: dict[str, Any] = {
 
 
 def edited(*path: str, value: Any) -> str:
-    """Return a good manifest with something else at `path`; with None, nothing."""
-    document = json.loads(json.dumps(GOOD))
+    """Return a valid manifest with `value` at `path`; None removes the key."""
+    document = json.loads(json.dumps(VALID))
     inner = document
     for key in path[:-1]:
         inner = inner[key]
@@ -128,7 +128,7 @@ def edited(*path: str, value: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("manifest", "place", "words"),
+    ("manifest", "location", "words"),
     [
         ("", "", "is empty"),
         ("[]", "", "expected an object"),
@@ -176,14 +176,14 @@ def edited(*path: str, value: Any) -> str:
         ),
     ],
 )
-def test_what_is_no_manifest_is_told_with_the_place(
-    manifest: str, place: str, words: str, tmp_path: Path
+def test_an_invalid_manifest_is_rejected_with_its_location(
+    manifest: str, location: str, words: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "m.json"
     path.write_text(manifest)
     with pytest.raises(ManifestInvalid) as raised:
         manifest_build.read_manifest(str(path))
-    assert (raised.value.path, raised.value.subject) == (str(path), place)
+    assert (raised.value.path, raised.value.subject) == (str(path), location)
     assert words in str(raised.value)
     assert "; " in str(raised.value)
 
@@ -195,7 +195,7 @@ def test_what_is_no_manifest_is_told_with_the_place(
     ),
     st.data(),
 )
-def test_any_json_in_the_place_of_another_is_read_or_refused_as_the_schema_does(
+def test_the_reader_and_the_schema_accept_the_same_mutations(
     value: Any, data: st.DataObject
 ) -> None:
     paths = [
@@ -203,8 +203,8 @@ def test_any_json_in_the_place_of_another_is_read_or_refused_as_the_schema_does(
         ("tensors",),
         ("files", "a/b"),
         ("tensors", "a/b"),
-        *((key,) for key in GOOD),
-        *(("tensors", "a/b", key) for key in GOOD["tensors"]["a/b"]),
+        *((key,) for key in VALID),
+        *(("tensors", "a/b", key) for key in VALID["tensors"]["a/b"]),
     ]
     document = edited(*data.draw(st.sampled_from(paths)), value=value if value is not None else [])
     try:
@@ -224,7 +224,7 @@ def test_any_json_in_the_place_of_another_is_read_or_refused_as_the_schema_does(
         ("action_in", "action_on"),
     ],
 )
-def test_a_manifest_that_was_edited_is_told(old: str, new: str, tmp_path: Path) -> None:
+def test_an_edited_manifest_is_rejected(old: str, new: str, tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     made = text(api.manifest(str(FIXTURES / "normal")).manifest)
     assert old in made

@@ -1,6 +1,6 @@
-"""Paths into homes are found as shells, systems and clusters write them.
+"""Personal paths are found as shells, systems and clusters write them.
 
-Those of web pages, images and instructions are nobody's.
+Paths of web pages, images and instructions are not personal.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ FOUND = {
 
 
 @pytest.mark.parametrize("path", FOUND)
-def test_a_path_into_a_home_is_found_and_hidden(path: str) -> None:
+def test_a_personal_path_is_found_and_hidden(path: str) -> None:
     for text in (path, f"dir: {path}", f"lorem {path} ipsum", "x " * 200_000 + path):
         assert set(homes(text)) == {FOUND[path]}
         assert "ada" not in hidden(text)
 
 
-def test_behind_escapes_too() -> None:
+def test_an_escaped_personal_path_is_found() -> None:
     assert set(homes("%2Fhome%2Fada%2F \\u002fhome\\u002fbob")) == {"/home/ada", "/home/bob"}
 
 
@@ -76,6 +76,6 @@ def test_behind_escapes_too() -> None:
         "\\home\\x",
     ],
 )
-def test_what_is_nobodys_home_is_none(harmless: str) -> None:
+def test_generic_paths_are_not_personal(harmless: str) -> None:
     assert list(homes(f"text: {harmless}")) == []
     assert hidden(f"text: {harmless}") == f"text: {harmless}"

@@ -1,7 +1,7 @@
-"""Other tools as judges.
+"""Comparison with other scanners.
 
-What detect-secrets calls a secret by its form the gate does too, and what picklescan sees in a
-pickle the gate names.
+The gate finds the secrets that detect-secrets knows by form, and lists the imports that picklescan
+finds in a pickle.
 """
 
 from __future__ import annotations
@@ -95,13 +95,13 @@ FORMS: dict[str, Callable[[Callable[..., str]], str]] = {
 
 
 @pytest.mark.parametrize("name", sorted(FORMS))
-def test_what_detect_secrets_knows_by_its_form_is_found(name: str) -> None:
+def test_secrets_that_detect_secrets_knows_by_form_are_found(name: str) -> None:
     generator = random.Random(name)  # noqa: S311 - secrets that open nothing
     with transient_settings({"plugins_used": [{"name": plugin} for plugin in BY_FORM]}):
         for _ in range(20):
             sample = FORMS[name](lambda *how: drawn(generator, *how))
-            judged = {secret.type for line in sample.splitlines() for secret in scan_line(line)}
-            assert name.partition(",")[0] in judged, "the judge does not know its own form"
+            detected = {secret.type for line in sample.splitlines() for secret in scan_line(line)}
+            assert name.partition(",")[0] in detected, "detect-secrets does not detect its own form"
             assert secrets(sample), sample
 
 
@@ -121,34 +121,34 @@ VALUES: dict[str, object] = {
     "a harmless class": OrderedDict(a=1),
     "a function": [len],
 }
-PLACES: dict[str, Callable[[bytes], bytes]] = {
+CONTAINERS: dict[str, Callable[[bytes], bytes]] = {
     "bare": bytes,
     "zip": lambda data: packed(**{"archive__data.pkl": data}),
 }
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("container", CONTAINERS)
 @pytest.mark.parametrize("value", VALUES)
-def test_what_picklescan_sees_imported_is_named(
-    value: str, place: str, protocol: int, tmp_path: Path
+def test_imports_that_picklescan_finds_are_listed(
+    value: str, container: str, protocol: int, tmp_path: Path
 ) -> None:
-    data = PLACES[place](pickle.dumps(VALUES[value], protocol=protocol))
-    judged = {
+    data = CONTAINERS[container](pickle.dumps(VALUES[value], protocol=protocol))
+    detected = {
         f"{found.module}.{found.name}"
         for found in scan_bytes(
-            io.BytesIO(data), "x.pkl", ".zip" if place == "zip" else ".pkl"
+            io.BytesIO(data), "x.pkl", ".zip" if container == "zip" else ".pkl"
         ).globals
     }
-    assert judged, "the judge sees nothing"
+    assert detected, "picklescan finds nothing"
     (tmp_path / "weights.png").write_bytes(data)
     (entry,) = single(str(tmp_path / "weights.png"))
     assert entry.pickle
-    assert judged <= set(entry.imports)
+    assert detected <= set(entry.imports)
 
 
 @pytest.mark.parametrize("value", VALUES)
-def test_in_arrays_and_archives_too(value: str, tmp_path: Path) -> None:
+def test_imports_in_arrays_and_archives_are_listed(value: str, tmp_path: Path) -> None:
     for number, data in enumerate(
         (array(np.array([VALUES[value]], dtype=object)), tarred(pickle.dumps(VALUES[value])))
     ):

@@ -1,6 +1,6 @@
 """Pickles by content: each of these runs something under Python's own reader, whatever its name.
 
-Words, lengths and plain values do not.
+Text, lengths and plain values do not.
 """
 
 from __future__ import annotations
@@ -99,9 +99,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_what_python_would_run_is_a_pickle_whatever_comes_before_it(
-    name: str, tmp_path: Path
-) -> None:
+def test_an_executable_pickle_is_found_behind_any_prefix(name: str, tmp_path: Path) -> None:
     assert pickle.loads(RUNS[name]) == 5  # noqa: S301 - made above; it calls len
     for file in ("logo.png", "vocab.txt", "LICENSE"):
         (tmp_path / file).write_bytes(RUNS[name])
@@ -109,7 +107,7 @@ def test_what_python_would_run_is_a_pickle_whatever_comes_before_it(
     assert single(str(tmp_path / "logo.png"))[0].imports in {("builtins.len",), ()}
 
 
-HELD = {
+CONTAINED = {
     "gzip": gzip.compress(PLAIN),
     "gzip in gzip": gzip.compress(gzip.compress(PLAIN)),
     "a zip in gzip": gzip.compress(zipped("a/data.pkl", PLAIN)),
@@ -133,11 +131,9 @@ HELD = {
 }
 
 
-@pytest.mark.parametrize("name", HELD)
-def test_containers_of_pickles_are_told_and_so_is_what_lies_too_deep(
-    name: str, tmp_path: Path
-) -> None:
-    (tmp_path / "logo.png").write_bytes(HELD[name])
+@pytest.mark.parametrize("name", CONTAINED)
+def test_containers_of_pickles_and_too_deep_nesting_are_reported(name: str, tmp_path: Path) -> None:
+    (tmp_path / "logo.png").write_bytes(CONTAINED[name])
     assert single(str(tmp_path / "logo.png"))[0].pickle
 
 
@@ -174,13 +170,13 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_words_lengths_and_numbers_are_no_pickles(name: str, tmp_path: Path) -> None:
+def test_text_lengths_and_numbers_are_not_pickles(name: str, tmp_path: Path) -> None:
     for number, content in enumerate(HARMLESS[name]):
         (tmp_path / name).write_bytes(content)
         assert single(str(tmp_path / name))[0].pickle == "", number
 
 
-def test_a_file_of_weights_may_be_a_pickle_too(tmp_path: Path) -> None:
+def test_a_weights_file_can_be_a_pickle(tmp_path: Path) -> None:
     data = polyglot()
     assert pickle.loads(data) == 5  # noqa: S301 - made above; it calls len
     (tmp_path / "model.safetensors").write_bytes(data)
@@ -189,6 +185,6 @@ def test_a_file_of_weights_may_be_a_pickle_too(tmp_path: Path) -> None:
     assert entry.imports == ("builtins.len",)
 
 
-def test_a_compressed_file_cannot_ask_for_all_memory(tmp_path: Path) -> None:
+def test_a_compressed_file_cannot_exhaust_memory(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x5d\0\0\0\xff" + b"\xff" * 8 + bytes(100))
     assert single(str(tmp_path / "a.png"))[0].file_type == "an LZMA file"

@@ -26,7 +26,7 @@ from ckpt_tools.scan.unescape import (
 )
 from tests.support.secrets import ALNUM, ESCAPES, KINDS, drawn
 
-AROUND = st.text(
+SURROUNDINGS = st.text(
     alphabet=st.characters(
         codec="utf-8", exclude_categories=("L", "N", "Cs"), exclude_characters="\\%&_+=/-@.\"'"
     ),
@@ -38,10 +38,10 @@ AROUND = st.text(
     st.sampled_from(sorted(KINDS)),
     st.sampled_from(sorted(ESCAPES)),
     st.integers(0, 10**6),
-    AROUND,
-    AROUND,
+    SURROUNDINGS,
+    SURROUNDINGS,
 )
-def test_a_secret_is_found_in_any_text_and_spelling(
+def test_a_secret_is_found_in_any_text_and_escaping(
     kind: str, escape: str, seed: int, before: str, after: str
 ) -> None:
     lead, value = KINDS[kind](seed)
@@ -56,7 +56,7 @@ def test_a_secret_is_found_in_any_text_and_spelling(
     st.integers(0, 10**6),
     st.text(alphabet=f"{ALNUM} \n", max_size=40),
 )
-def test_what_is_masked_shows_at_most_four_characters(kind: str, seed: int, around: str) -> None:
+def test_masked_secrets_show_at_most_four_characters(kind: str, seed: int, around: str) -> None:
     lead, value = KINDS[kind](seed)
     plain = value.partition("@")[0]
     shown = mask(f"{around} {lead}{value} {around}")
@@ -72,7 +72,7 @@ def test_never_more_than_a_third_is_shown(value: str) -> None:
 
 
 @pytest.mark.parametrize("cut", [10, 20, 30])
-def test_a_secret_that_a_rule_cut_short_is_masked_too(cut: int) -> None:
+def test_a_truncated_secret_is_masked(cut: int) -> None:
     value = f"hf_{drawn(1, 34)}"
     assert value[5:cut] not in mask(f"is {value[:cut]}…", (value,))
     assert value[-cut:-2] not in mask(f"is …{value[-cut:]}", (value,))
@@ -86,23 +86,23 @@ def test_a_secret_that_a_rule_cut_short_is_masked_too(cut: int) -> None:
         "hf_AbC7dE12345678kLmN4pQrS6tUvW8xYz1",
     ],
 )
-def test_a_placeholder_inside_excuses_no_secret(value: str) -> None:
+def test_a_secret_that_contains_a_placeholder_is_found(value: str) -> None:
     assert [secret.value for secret in secrets(f"token: {value}")] == [value]
 
 
 @pytest.mark.parametrize("quote", ["> ", "# ", "    "])
-def test_a_private_key_is_found_where_its_lines_are_quoted(quote: str) -> None:
+def test_a_private_key_with_quoted_lines_is_found(quote: str) -> None:
     body = "\n".join(f"{quote}{drawn(line, 64)}" for line in range(4))
     assert [secret.kind for secret in secrets(f"{quote}-----BEGIN PRIVATE KEY-----\n{body}\n")] == [
         "private key"
     ]
 
 
-def test_a_key_of_putty_is_found() -> None:
+def test_a_putty_key_is_found() -> None:
     assert secrets(f"PuTTY-User-Key-File-3: ssh-ed25519\nPrivate-Lines: 1\n{drawn(1, 48)}\n")
 
 
-def test_lines_are_counted_through_windows() -> None:
+def test_lines_are_counted_across_chunks() -> None:
     value = [f"hf_{drawn(seed, 34)}" for seed in range(3)]
     lines = [f"word {number}" for number in range(120_000)]
     lines[10], lines[60_000], lines[119_999] = value
@@ -122,7 +122,7 @@ def test_lines_are_counted_through_windows() -> None:
     st.integers(0, 10**6),
 )
 @settings(max_examples=30, deadline=None)
-def test_a_secret_at_the_edge_of_a_window_is_found_once(
+def test_a_secret_at_the_edge_of_a_chunk_is_found_once(
     shift: int, kind: str, escape: str, seed: int
 ) -> None:
     lead, value = KINDS[kind](seed)
@@ -132,7 +132,7 @@ def test_a_secret_at_the_edge_of_a_window_is_found_once(
 
 
 @given(st.text(alphabet=' \\%&_/u05fx;"ab\n', max_size=400).map(lambda text: text * 40))
-def test_no_view_is_larger_than_the_text(text: str) -> None:
+def test_no_decoded_variant_is_larger_than_the_text(text: str) -> None:
     assert all(
         len(view) <= len(text) + text.count("\\") + text.count("%") + text.count("&")
         for view in unescaped(text)
@@ -147,14 +147,14 @@ def test_no_view_is_larger_than_the_text(text: str) -> None:
 
 
 @given(st.text(alphabet=' \\%&_/homeUsrsC:~.ad\n"', max_size=200))
-def test_homes_are_hidden_in_any_text(text: str) -> None:
+def test_personal_paths_are_hidden_in_any_text(text: str) -> None:
     assert all(isinstance(home, str) for home in homes(text))
     assert (
         list(homes(hidden(text))) == [] or "\\" in text or "%" in text or "~" in text or ":" in text
     )
 
 
-def test_kinds_have_their_article() -> None:
+def test_secret_kinds_have_their_article() -> None:
     spelled = {
         kind: file_content._with_article(kind)
         for kind in (
@@ -174,14 +174,14 @@ def test_kinds_have_their_article() -> None:
     ]
 
 
-def test_no_more_than_ten_thousand_are_looked_for() -> None:
+def test_at_most_ten_thousand_secrets_are_returned() -> None:
     generator = random.Random(3)  # noqa: S311 - secrets that open nothing
     text = "\n".join(f"hf_{''.join(generator.choices(ALNUM, k=34))}" for _ in range(12_000))
     assert len(secrets(text)) == MOST
 
 
 @given(st.lists(st.text("abc", min_size=1, max_size=30), max_size=5), st.text("abcd", max_size=60))
-def test_no_start_or_end_of_a_known_secret_is_left(values: list[str], text: str) -> None:
+def test_no_prefix_or_suffix_of_a_known_secret_remains(values: list[str], text: str) -> None:
     left = re.sub("…|\\([0-9]+ characters\\)", "#", Known(values).cut(text))
     for value in values:
         size = min(max(5, min(8, len(value) // 3)), len(value))
@@ -251,13 +251,13 @@ def test_a_private_key_is_found_across_lines_and_in_json() -> None:
         "a machine learning password manager",
     ],
 )
-def test_placeholders_and_look_alikes_are_no_secrets(harmless: str) -> None:
+def test_placeholders_and_look_alikes_are_not_secrets(harmless: str) -> None:
     assert secrets(harmless) == ()
 
 
 @given(st.text(max_size=300))
 @settings(suppress_health_check=[HealthCheck.too_slow])
-def test_any_text_is_looked_through(anything: str) -> None:
+def test_any_text_can_be_scanned(anything: str) -> None:
     assert decoded_variants(anything)[0] == anything
     assert mask(anything) is not None
     secrets(anything)

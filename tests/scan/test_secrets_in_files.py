@@ -29,21 +29,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_secrets_without_number_are_counted(tmp_path: Path) -> None:
+def test_many_secrets_of_one_kind_are_counted(tmp_path: Path) -> None:
     folder = tmp_path / "it"
     shutil.copytree(NORMAL, folder)
     (folder / "README.md").write_text(CARD)
     (folder / "vocab.txt").write_text("\n".join(f"hf_{drawn(seed, 34)}" for seed in range(57)))
-    told = [
+    outputs = [
         finding.what
         for finding in gate(str(folder), settings=NOTHING).refused
         if finding.code == "CK810"
     ]
-    assert len(told) == 21
-    assert "contains 37 more secrets of this kind: Hugging Face token" in told
+    assert len(outputs) == 21
+    assert "contains 37 more secrets of this kind: Hugging Face token" in outputs
 
 
-WIDE: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+ENCODINGS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "UTF-16 without a mark": ("notes.md", lambda plain: plain.decode().encode("utf-16-le")),
     "UTF-16, big": ("notes.md", lambda plain: plain.decode().encode("utf-16-be")),
     "UTF-32 without a mark": ("notes.md", lambda plain: plain.decode().encode("utf-32-le")),
@@ -65,42 +65,42 @@ WIDE: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("name", WIDE)
-def test_what_is_read_of_a_file_has_the_secret(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_a_secret_is_found_in_every_file_encoding(name: str, tmp_path: Path) -> None:
     value = f"hf_{drawn(5, 34)}"
-    path, spelled = WIDE[name]
+    path, spelled = ENCODINGS[name]
     (tmp_path / path).write_bytes(spelled(value.encode()))
     (entry,) = single(str(tmp_path / path))
     assert value in {secret.value for text, _ in entry.texts for secret in secrets(text)}
 
 
-@pytest.mark.parametrize("place", ["type", "key", "state_file", "broken"])
-def test_no_output_of_verify_holds_the_secret(place: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("location", ["type", "key", "state_file", "broken"])
+def test_no_output_of_verify_contains_the_secret(location: str, tmp_path: Path) -> None:
     value = f"hf_{drawn(9, 34)}"
     folder = tmp_path / "it"
     shutil.copytree(NORMAL, folder)
-    path = folder / ("policy_preprocessor.json" if place == "state_file" else "config.json")
+    path = folder / ("policy_preprocessor.json" if location == "state_file" else "config.json")
     document = json.loads(path.read_text())
-    if place == "type":
+    if location == "type":
         document["type"] = value
-    elif place == "key":
+    elif location == "key":
         document[value] = {value: value}
         document["input_features"][value] = {"type": value, "shape": [1]}
     else:
-        document["steps" if place == "state_file" else "a"] = [
+        document["steps" if location == "state_file" else "a"] = [
             {"registry_name": value, "state_file": f"{value}.safetensors"}
         ]
-    path.write_text(json.dumps(document) + (f'"{value}": {value}' if place == "broken" else ""))
+    path.write_text(json.dumps(document) + (f'"{value}": {value}' if location == "broken" else ""))
     seen = verify(str(folder), settings=NOTHING)
     assert seen.findings
     page = verdict_page.page(seen)
-    told = [
+    outputs = [
         text.render(page),
         markdown.render(page),
         json.dumps(findings_json.document(seen)),
         *(one.render(seen) for one in (junit, sarif, github)),
     ]
-    assert not any(value[5:15] in one for one in told)
+    assert not any(value[5:15] in one for one in outputs)
 
 
 def picture(comment: str = "") -> bytes:
@@ -117,7 +117,7 @@ def picture(comment: str = "") -> bytes:
     )
 
 
-def test_noise_and_a_plain_comment_hold_no_secret(tmp_path: Path) -> None:
+def test_noise_and_a_plain_comment_contain_no_secret(tmp_path: Path) -> None:
     (tmp_path / "loss.png").write_bytes(picture("Software: matplotlib version 3.11"))
     (entry,) = single(str(tmp_path / "loss.png"))
     assert entry.strings
@@ -127,14 +127,14 @@ def test_noise_and_a_plain_comment_hold_no_secret(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", range(len(KINDS)))
 @pytest.mark.parametrize(
-    "place", ["README.md", "config.json", "train_config.json", "metadata", "name", "picture"]
+    "location", ["README.md", "config.json", "train_config.json", "metadata", "name", "picture"]
 )
-def test_no_output_of_the_gate_holds_the_secret(number: int, place: str, tmp_path: Path) -> None:
+def test_no_output_of_gate_contains_the_secret(number: int, location: str, tmp_path: Path) -> None:
     kind = sorted(KINDS)[number]
     if (
         number % 3
         != ["README.md", "config.json", "train_config.json", "metadata", "name", "picture"].index(
-            place
+            location
         )
         % 3
     ):
@@ -142,26 +142,28 @@ def test_no_output_of_the_gate_holds_the_secret(number: int, place: str, tmp_pat
     lead, value = KINDS[kind](number)
     folder = tmp_path / "it"
     shutil.copytree(NORMAL, folder)
-    (folder / "README.md").write_text(CARD + (f"\n{lead}{value}" if place == "README.md" else ""))
-    if place.endswith(".json"):
-        document = json.loads((folder / place).read_text())
-        (folder / place).write_text(
+    (folder / "README.md").write_text(
+        CARD + (f"\n{lead}{value}" if location == "README.md" else "")
+    )
+    if location.endswith(".json"):
+        document = json.loads((folder / location).read_text())
+        (folder / location).write_text(
             json.dumps({**document, "teacher_model_path": f"{lead}{value}"})
         )
-    elif place == "metadata":
+    elif location == "metadata":
         (folder / "extra.safetensors").write_bytes(with_metadata(f"{lead}{value}"))
-    elif place == "picture":
+    elif location == "picture":
         (folder / "loss.png").write_bytes(picture(f"{lead}{value}"))
-    elif place == "name":
+    elif location == "name":
         (folder / f"{(lead + value).replace('/', '')}.md").write_text("")
     verdict = gate(str(folder), settings=NOTHING)
     page = verdict_page.page(verdict)
-    told = [
+    outputs = [
         text.render(page),
         markdown.render(page),
         json.dumps(findings_json.document(verdict)),
         *(one.render(verdict) for one in (junit, sarif, github)),
     ]
-    assert place == "name" or any(finding.code == "CK810" for finding in verdict.refused)
+    assert location == "name" or any(finding.code == "CK810" for finding in verdict.refused)
     plain = value.partition("@")[0].rpartition(".eyJ")[2]
-    assert not any(plain[5 : 5 + len(plain) // 3] in one for one in told)
+    assert not any(plain[5 : 5 + len(plain) // 3] in one for one in outputs)

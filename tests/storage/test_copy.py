@@ -1,6 +1,6 @@
 """Copying ranges of bytes.
 
-By whatever way the machine offers, every byte arrives, or an error says which side failed.
+Whichever system call is available, every byte is copied or an error names the side that failed.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def without(monkeypatch: pytest.MonkeyPatch, *calls: str) -> None:
 @pytest.mark.parametrize(
     ("start", "end", "offset"), [(0, SIZE, 0), (5, SIZE - 3, 11), (100, 100, 0), (7, 8, BUFFER)]
 )
-def test_every_way_copies_the_range_to_its_place_and_nothing_else(  # noqa: PLR0913, PLR0917 - fixtures and parameters
+def test_every_method_copies_exactly_the_range_to_the_offset(  # noqa: PLR0913, PLR0917 - fixtures and parameters
     pair: tuple[int, int],
     unavailable: tuple[str, ...],
     start: int,
@@ -82,22 +82,22 @@ def test_every_way_copies_the_range_to_its_place_and_nothing_else(  # noqa: PLR0
 
 
 @pytest.mark.parametrize("number", UNSUPPORTED, ids=errno.errorcode.get)
-def test_a_way_that_stops_working_half_way_is_followed_by_the_next(
+def test_a_method_that_fails_midway_is_replaced_by_the_next(
     number: int, pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for call in ("copy_file_range", "sendfile"):
-        monkeypatch.setattr(os, call, once_and_then(getattr(os, call), failing(number)))
+        monkeypatch.setattr(os, call, first_call_then(getattr(os, call), failing(number)))
     copy_range(*pair, 0, SIZE, 0)
     assert os.pread(pair[1], SIZE + 1, 0) == DATA[:SIZE]
 
 
-def once_and_then(first: Callable[..., int], then: Callable[..., int]) -> Callable[..., int]:
+def first_call_then(first: Callable[..., int], then: Callable[..., int]) -> Callable[..., int]:
     """Return a call that does 1000 bytes the first time and fails the second."""
     calls = iter((first, then))
 
     def call(*args: int) -> int:
-        place = 2 if first.__name__ == "copy_file_range" else 3
-        return next(calls)(*args[:place], 1000, *args[place + 1 :])
+        position = 2 if first.__name__ == "copy_file_range" else 3
+        return next(calls)(*args[:position], 1000, *args[position + 1 :])
 
     return call
 
@@ -109,20 +109,20 @@ def test_short_calls_are_continued(
     originals = {
         name: getattr(os, name) for name in ("copy_file_range", "sendfile", "preadv", "pwrite")
     }
-    places = {"copy_file_range": 2, "sendfile": 3}
+    positions = {"copy_file_range": 2, "sendfile": 3}
     for name, original in originals.items():
-        monkeypatch.setattr(os, name, sluggish(original, places.get(name)))
+        monkeypatch.setattr(os, name, partial_call(original, positions.get(name)))
     without(monkeypatch, *unavailable)
     copy_range(*pair, 1, SIZE, 0)
     assert os.pread(pair[1], SIZE, 0) == DATA[1:SIZE]
 
 
-def sluggish(original: Callable[..., int], place: int | None) -> Callable[..., int]:
+def partial_call(original: Callable[..., int], position: int | None) -> Callable[..., int]:
     """Return a call that does a part of what it is asked to."""
 
     def call(*args: Any) -> Any:
-        if place is not None:
-            return original(*args[:place], max(1, args[place] // 3), *args[place + 1 :])
+        if position is not None:
+            return original(*args[:position], max(1, args[position] // 3), *args[position + 1 :])
         if original.__name__ == "pwrite":
             return original(args[0], memoryview(args[1])[:100_000], args[2])
         return original(args[0], [memoryview(args[1][0])[:300_000]], args[2])
@@ -131,7 +131,7 @@ def sluggish(original: Callable[..., int], place: int | None) -> Callable[..., i
 
 
 @pytest.mark.parametrize("unavailable", [(), ("copy_file_range",), ("copy_file_range", "sendfile")])
-def test_a_source_that_ends_early_has_changed(
+def test_a_source_that_ends_early_is_reported_as_changed(
     pair: tuple[int, int], unavailable: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without(monkeypatch, *unavailable)
@@ -142,7 +142,7 @@ def test_a_source_that_ends_early_has_changed(
         copy_range(*pair, 0, SIZE + 1, 0)
 
 
-def test_a_file_system_that_copies_nothing_and_says_nothing_is_not_believed(
+def test_a_call_that_copies_zero_bytes_without_an_error_falls_back(
     pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "copy_file_range", lambda *_: 0)
@@ -151,7 +151,7 @@ def test_a_file_system_that_copies_nothing_and_says_nothing_is_not_believed(
     assert os.pread(pair[1], SIZE, 0) == DATA[:SIZE]
 
 
-def test_a_disk_that_cannot_be_read_and_one_that_cannot_be_written_are_told_apart(
+def test_read_and_write_errors_are_distinguished(
     pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without(monkeypatch, "copy_file_range", "sendfile")
@@ -164,7 +164,7 @@ def test_a_disk_that_cannot_be_read_and_one_that_cannot_be_written_are_told_apar
         copy_range(*pair, 0, SIZE, 0)
 
 
-def test_one_call_into_the_kernel_is_short_enough_to_be_interrupted(
+def test_one_system_call_copies_at_most_one_step(
     pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []

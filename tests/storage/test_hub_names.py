@@ -39,9 +39,7 @@ pytestmark = pytest.mark.usefixtures("led")
         "hf:///a/b",
     ],
 )
-def test_a_name_that_names_nothing_is_refused_before_anything_is_sent(
-    hub: HubServer, where: str
-) -> None:
+def test_an_invalid_hub_name_is_rejected_before_any_request(hub: HubServer, where: str) -> None:
     assert "write hf://owner/name" in refusal(errors.HubNameInvalid, lambda: read(where))
     assert not hub.requests
 
@@ -61,27 +59,29 @@ def test_a_name_that_names_nothing_is_refused_before_anything_is_sent(
         "",
     ],
 )
-def test_a_path_that_is_not_there_is_no_name(hub: HubServer, where: str, tmp_path: Path) -> None:
+def test_a_missing_path_that_cannot_be_a_hub_name_sends_no_request(
+    hub: HubServer, where: str, tmp_path: Path
+) -> None:
     (tmp_path / "fixtures").mkdir()
     assert "no such file or directory" in refusal(errors.PathNotFound, lambda: read(where))
     assert not hub.requests
 
 
-def test_an_address_is_told_how_it_is_named() -> None:
+def test_a_url_is_rejected_with_the_hf_form() -> None:
     line = refusal(errors.PathNotFound, lambda: read("https://huggingface.co/tester/policy"))
     assert line.endswith(
         "no such file or directory; write a checkpoint on the Hub as hf://owner/name"
     )
 
 
-def test_a_path_that_is_there_is_never_a_name(hub: HubServer, tmp_path: Path) -> None:
+def test_an_existing_path_is_never_read_from_the_hub(hub: HubServer, tmp_path: Path) -> None:
     hub.add_repo(REPO, NORMAL)
     (tmp_path / REPO).mkdir(parents=True)
     assert "contains no .safetensors file" in refusal(errors.NotACheckpoint, lambda: read(REPO))
     assert not hub.requests
 
 
-def test_another_kind_of_repository_is_called_what_it_is(hub: HubServer) -> None:
+def test_datasets_and_spaces_are_rejected_by_their_type(hub: HubServer) -> None:
     hub.add_repo("datasets/tester/data", {"a": b"1"})
     hub.add_repo("spaces/tester/app", {"a": b"1"})
     assert "hf://tester/data: is a dataset; checkpoints are in model repositories" in refusal(
@@ -96,9 +96,7 @@ def test_another_kind_of_repository_is_called_what_it_is(hub: HubServer) -> None
 @pytest.mark.parametrize(
     "path", ["../model.safetensors", "/etc/passwd", "a/../../b", "C:\\x", "..\\x", "a\0b", "a//b"]
 )
-def test_a_repository_with_a_file_that_leads_out_of_it_is_refused(
-    hub: HubServer, path: str
-) -> None:
+def test_a_repository_with_a_path_outside_itself_is_rejected(hub: HubServer, path: str) -> None:
     hub.add_repo(REPO, NORMAL | {path: b"x"})
     assert "which is outside the repository" in refusal(errors.PathEscapes, lambda: read(NAME))
 
@@ -106,7 +104,7 @@ def test_a_repository_with_a_file_that_leads_out_of_it_is_refused(
 # --- who may read ---------------------------------------------------------------------------------
 
 
-def test_missing_private_and_gated_are_told_apart_as_far_as_the_hub_does(
+def test_missing_private_and_gated_repositories_are_distinguished(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add_repo(REPO, NORMAL)
@@ -144,7 +142,7 @@ def test_missing_private_and_gated_are_told_apart_as_far_as_the_hub_does(
 
 
 @pytest.mark.parametrize(
-    "job",
+    "command",
     [
         lambda where: api.plan(where, ()),
         api.sanitize,
@@ -154,10 +152,10 @@ def test_missing_private_and_gated_are_told_apart_as_far_as_the_hub_does(
         lambda where: api.upload("tester/x", where),
     ],
 )
-def test_what_needs_the_files_says_how_to_get_them(
-    hub: HubServer, job: Callable[[str], object]
+def test_commands_that_need_local_files_print_the_download_command(
+    hub: HubServer, command: Callable[[str], object]
 ) -> None:
-    line = refusal(errors.RemoteNotSupported, lambda: job(f"{NAME}@v1/sub"))
+    line = refusal(errors.RemoteNotSupported, lambda: command(f"{NAME}@v1/sub"))
     get = (
         "download it first: hf download tester/policy --revision v1 --include 'sub*'"
         " --local-dir policy"

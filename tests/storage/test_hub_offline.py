@@ -1,6 +1,6 @@
-"""Offline the cache may hold a part of a repository.
+"""Offline, the cache may contain only a part of a repository.
 
-It is read, but nothing is concluded from what it lacks, and nothing is believed unseen.
+It is read, but missing files prove nothing, and cached files are verified.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def run(hub: HubServer, home: Path, *command: str, **more: str) -> subprocess.Co
     )
 
 
-def part_of_it(hub: HubServer, home: Path) -> Path:
+def partly_cached(hub: HubServer, home: Path) -> Path:
     """A repository with a pickle in it, all but that in the cache, and the same files beside it."""
     hub.add_repo(REPO, NORMAL | {"evil.bin": b"\x80\x04N."})
     done = run(hub, home, "huggingface_hub.cli.hf", "download", REPO, "--exclude", "evil.bin")
@@ -51,10 +51,10 @@ def part_of_it(hub: HubServer, home: Path) -> Path:
 
 
 @pytest.mark.parametrize("command", [("gate", f"hf://{REPO}"), ("hash", "here", "--remote", REPO)])
-def test_a_part_of_a_repository_passes_for_nothing(
+def test_a_partial_cache_is_not_enough_to_pass(
     hub: HubServer, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    part_of_it(hub, tmp_path)
+    partly_cached(hub, tmp_path)
     assert run(hub, tmp_path, "ckpt_tools", *command).returncode == 1
     done = run(hub, tmp_path, "ckpt_tools", *command, HF_HUB_OFFLINE="1")
     assert (done.returncode, done.stdout) == (2, "")
@@ -64,10 +64,8 @@ def test_a_part_of_a_repository_passes_for_nothing(
     )
 
 
-def test_what_somebody_wrote_into_the_cache_is_not_the_commits(
-    hub: HubServer, tmp_path: Path
-) -> None:
-    here = part_of_it(hub, tmp_path)
+def test_a_modified_cache_file_is_not_taken_for_the_commit(hub: HubServer, tmp_path: Path) -> None:
+    here = partly_cached(hub, tmp_path)
     (cached,) = (tmp_path / "home").rglob("snapshots/*/config.json")
     blob = cached.resolve()
     text = blob.read_text()
@@ -85,7 +83,7 @@ def test_what_somebody_wrote_into_the_cache_is_not_the_commits(
     assert (done.returncode, "num_steps" in done.stdout) == (2, False)
 
 
-def test_what_the_hub_adds_to_a_repository_is_no_difference(hub: HubServer, tmp_path: Path) -> None:
+def test_gitattributes_added_by_the_hub_is_not_a_difference(hub: HubServer, tmp_path: Path) -> None:
     hub.add_repo(REPO, NORMAL | {".gitattributes": b"*.safetensors filter=lfs\n"})
     (tmp_path / "here").mkdir()
     for name, data in NORMAL.items():
@@ -96,16 +94,14 @@ def test_what_the_hub_adds_to_a_repository_is_no_difference(hub: HubServer, tmp_
     assert run(hub, tmp_path, "ckpt_tools", "diff", f"hf://{REPO}", "here").returncode == 1
 
 
-def test_a_path_that_the_repository_lacks_is_trouble(hub: HubServer, tmp_path: Path) -> None:
-    part_of_it(hub, tmp_path)
+def test_a_path_missing_from_the_repository_exits_2(hub: HubServer, tmp_path: Path) -> None:
+    partly_cached(hub, tmp_path)
     done = run(hub, tmp_path, "ckpt_tools", "hash", "here", "--remote", f"{REPO}/typo")
     assert (done.returncode, done.stdout) == (2, "")
     assert "the repository has no such file or folder at this commit" in done.stderr
 
 
-def test_an_environment_that_the_client_does_not_understand_is_one_line(
-    hub: HubServer, tmp_path: Path
-) -> None:
+def test_an_invalid_client_variable_is_one_line(hub: HubServer, tmp_path: Path) -> None:
     done = run(hub, tmp_path, "ckpt_tools", "show", f"hf://{REPO}", HF_HUB_DOWNLOAD_TIMEOUT="abc")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 pytestmark = pytest.mark.usefixtures("led")
-VALUES = {rule.code for rule in api.known_rules() if Need.VALUES in rule.needs}
+VALUE_RULES = {rule.code for rule in api.known_rules() if Need.VALUES in rule.needs}
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_repository_reads_as_the_folder_that_was_uploaded(hub: HubServer, wher
     assert [other.path for other in found.others] == [".gitattributes", "README.md"]
 
 
-def test_a_folder_and_a_file_inside_can_be_named(hub: HubServer) -> None:
+def test_a_folder_or_file_in_a_repository_can_be_read(hub: HubServer) -> None:
     steps = {
         f"checkpoints/{step}/pretrained_model/{path}": data
         for step, files in (("000100", REFLOW), ("000200", NORMAL))
@@ -64,7 +64,7 @@ def test_a_folder_and_a_file_inside_can_be_named(hub: HubServer) -> None:
     ) in line
 
 
-def test_a_branch_with_a_slash_is_named_as_hf_names_it(hub: HubServer) -> None:
+def test_a_branch_name_with_a_slash_is_percent_encoded(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL)
     api_ = HfApi(endpoint=hub.endpoint, token=hub.token)
     for branch in ("side/track", "refs/pr/1"):
@@ -75,55 +75,59 @@ def test_a_branch_with_a_slash_is_named_as_hf_names_it(hub: HubServer) -> None:
     assert len(read(f"{NAME}@refs/pr/1/model.safetensors").tensors) == 500
 
 
-def test_what_differs_is_the_same_from_afar(hub: HubServer, tmp_path: Path) -> None:
+def test_diff_finds_the_same_on_the_hub_as_on_disk(hub: HubServer, tmp_path: Path) -> None:
     for repo, files in ((REPO, NORMAL), (OTHER, REFLOW)):
         hub.add_repo(repo, files)
         for path, data in files.items():
             (tmp_path / repo).mkdir(parents=True, exist_ok=True)
             (tmp_path / repo / path).write_bytes(data)
-    here = {side: str(tmp_path / repo) for side, repo in (("a", REPO), ("b", OTHER))}
-    expected = api.diff(here["a"], here["b"])
-    for a, b in ((NAME, f"hf://{OTHER}"), (here["a"], f"hf://{OTHER}"), (NAME, here["b"])):
+    local = {side: str(tmp_path / repo) for side, repo in (("a", REPO), ("b", OTHER))}
+    expected = api.diff(local["a"], local["b"])
+    for a, b in ((NAME, f"hf://{OTHER}"), (local["a"], f"hf://{OTHER}"), (NAME, local["b"])):
         found = api.diff(a, b)
         assert (found.stories, found.watched, found.diff.values, found.diff.files) == (
             expected.stories, expected.watched, expected.diff.values, expected.diff.files
         )  # fmt: skip
-    assert api.diff(NAME, here["a"]).diff.same
+    assert api.diff(NAME, local["a"]).diff.same
     assert expected.transferred is None
 
 
-def test_verifying_and_gating_find_the_same_from_afar(hub: HubServer, tmp_path: Path) -> None:
+def test_verify_and_gate_find_the_same_on_the_hub_as_on_disk(
+    hub: HubServer, tmp_path: Path
+) -> None:
     secret = b"hf_" + b"aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xYzC"
-    spoiled = REFLOW | {
+    with_faults = REFLOW | {
         "notes.txt": b"token: " + secret,
         "optimizer.pt": b"\x80\x02}q\x00.",
         "wandb/run.log": b"x",
         "big.mp4": bytes(3 << 20),
     }
-    hub.add_repo(REPO, spoiled)
-    for path, data in spoiled.items():
+    hub.add_repo(REPO, with_faults)
+    for path, data in with_faults.items():
         (tmp_path / "here" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "here" / path).write_bytes(data)
         (tmp_path / "here" / path).chmod(0o644)
-    for judge in (api.verify, lambda where: _gate.gate(where).verification):
-        afar, here = judge(NAME), judge(str(tmp_path / "here"))
-        assert [finding._replace(remedy=Remedy()) for finding in afar.findings] == [
-            finding._replace(remedy=Remedy()) for finding in here.findings
+    for check in (api.verify, lambda where: _gate.gate(where).verification):
+        remote, local = check(NAME), check(str(tmp_path / "here"))
+        assert [finding._replace(remedy=Remedy()) for finding in remote.findings] == [
+            finding._replace(remedy=Remedy()) for finding in local.findings
         ]
-        assert {skip.code for skip in afar.skipped} - {skip.code for skip in here.skipped} <= {
+        assert {skip.code for skip in remote.skipped} - {skip.code for skip in local.skipped} <= {
             "CK745",
             "CK805",
             "CK806",
             "CK814",
-            *VALUES,
+            *VALUE_RULES,
         }
-    (skipped,) = {skip.reason for skip in afar.skipped if skip.code in {"CK805", "CK806", "CK814"}}
+    (skipped,) = {
+        skip.reason for skip in remote.skipped if skip.code in {"CK805", "CK806", "CK814"}
+    }
     assert skipped == "about permissions and links, which files on the Hub do not have"
-    assert {skip.reason for skip in afar.skipped if skip.code in VALUES} == {
+    assert {skip.reason for skip in remote.skipped if skip.code in VALUE_RULES} == {
         "tensor values are not read from the Hub; download the checkpoint"
     }
-    assert any(finding.code == "CK810" for finding in afar.findings)
-    assert all(secret.decode() not in str(finding) for finding in afar.findings)
+    assert any(finding.code == "CK810" for finding in remote.findings)
+    assert all(secret.decode() not in str(finding) for finding in remote.findings)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +142,7 @@ def test_verifying_and_gating_find_the_same_from_afar(hub: HubServer, tmp_path: 
         ),
     ],
 )
-def test_a_repair_of_what_is_on_the_hub_begins_with_its_download(
+def test_a_repair_of_a_hub_checkpoint_starts_with_its_download(
     hub: HubServer, where: str, fetch: str, folder: str
 ) -> None:
     hub.add_repo(REPO, REFLOW | {f"it's/{path}": data for path, data in REFLOW.items()})
@@ -150,7 +154,7 @@ def test_a_repair_of_what_is_on_the_hub_begins_with_its_download(
     assert not found["CK742"], "what is no command stays as it is"
 
 
-def test_a_diagnosis_of_what_is_on_the_hub_is_of_the_files_and_says_how_to_get_them(
+def test_a_diagnosis_of_hub_checkpoints_is_static_and_prints_the_download(
     hub: HubServer,
 ) -> None:
     hub.add_repo(REPO, NORMAL)
@@ -172,7 +176,7 @@ def test_a_diagnosis_of_what_is_on_the_hub_is_of_the_files_and_says_how_to_get_t
     assert {cause.code.value for cause in found.causes} >= {"reflow-fields", "vlm-built-in-f32"}
 
 
-def test_what_cannot_be_read_is_a_finding_from_afar_too(hub: HubServer) -> None:
+def test_unreadable_weights_on_the_hub_are_a_finding(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL | {"model.safetensors": b"\xff" * 64})
     for found in (api.verify(NAME), _gate.gate(NAME).verification):
         assert [
@@ -186,7 +190,7 @@ def test_what_cannot_be_read_is_a_finding_from_afar_too(hub: HubServer) -> None:
 
 
 @pytest.mark.parametrize("tail", [b"", b"PK\x05\x06" + bytes(18)])
-def test_an_archive_too_large_to_fetch_is_not_passed(hub: HubServer, tail: bytes) -> None:
+def test_an_archive_too_large_to_fetch_does_not_pass(hub: HubServer, tail: bytes) -> None:
     tar = bytearray(512)
     tar[257:262] = b"ustar"
     large = bytes(18 << 20)

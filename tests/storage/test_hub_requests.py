@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("led")
 # --- requests and bytes ---------------------------------------------------------------------------
 
 
-def test_a_sharded_checkpoint_takes_two_requests_a_shard_and_no_more_of_it_than_its_header(
+def test_a_shard_takes_two_requests_and_little_more_than_its_header(
     hub: HubServer,
 ) -> None:
     """The index tells how long each header may be."""
@@ -55,7 +55,7 @@ def test_a_sharded_checkpoint_takes_two_requests_a_shard_and_no_more_of_it_than_
     assert len(hub.requests.of(path_contains="/cdn/")) == 12
 
 
-def test_a_diff_of_two_policies_takes_three_requests_a_file_at_the_most_and_300_kilobytes(
+def test_a_diff_of_two_policies_takes_few_requests_and_at_most_300_kb(
     hub: HubServer,
 ) -> None:
     """The fixtures have the names of full-size checkpoints, 500 and 1,000 tensors."""
@@ -81,7 +81,7 @@ def test_a_diff_of_two_policies_takes_three_requests_a_file_at_the_most_and_300_
     assert found.transferred.total == sum(map(len, (*NORMAL.values(), *REFLOW.values())))
 
 
-def test_the_pages_and_the_json_say_what_it_took(hub: HubServer) -> None:
+def test_pages_and_json_report_requests_and_bytes(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.add_repo(OTHER, REFLOW)
     shown, compared, verified, gated = (
@@ -130,7 +130,7 @@ def test_the_command_line_reads_from_the_hub(hub: HubServer, tmp_path: Path) -> 
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
-def test_what_both_sides_have_is_fetched_once(hub: HubServer) -> None:
+def test_a_file_common_to_both_sides_is_fetched_once(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.add_repo(OTHER, NORMAL)
     assert api.diff(NAME, f"hf://{OTHER}").diff.same
@@ -139,7 +139,7 @@ def test_what_both_sides_have_is_fetched_once(hub: HubServer) -> None:
     ]
 
 
-def test_a_header_longer_than_the_guess_takes_one_request_more(hub: HubServer) -> None:
+def test_a_header_longer_than_the_guess_takes_one_more_request(hub: HubServer) -> None:
     hub.add_repo(REPO, REFLOW)
     read(NAME)
     length = 8 + int.from_bytes(REFLOW["model.safetensors"][:8], "little")
@@ -153,20 +153,20 @@ def test_a_header_longer_than_the_guess_takes_one_request_more(hub: HubServer) -
     assert ranges == [f"bytes=0-{HEADER_GUESS - 1}", f"bytes={HEADER_GUESS}-{length - 1}"]
 
 
-def test_the_token_stays_with_the_hub(hub: HubServer) -> None:
+def test_the_token_is_sent_to_the_hub_only(hub: HubServer) -> None:
     hub.add_repo(REPO, REFLOW, private=True)
     read(NAME)
     assert {record.authorized for record in hub.requests.of(path_contains="/cdn/")} == {False}
     assert {record.authorized for record in hub.requests if "/cdn/" not in record.path} == {True}
 
 
-def test_one_verb_sees_one_commit(hub: HubServer) -> None:
+def test_a_session_reads_one_commit_despite_a_push(hub: HubServer) -> None:
     first = hub.add_repo(REPO, NORMAL)
     with hub_session():
-        place = remote_storage(NAME)
+        storage = remote_storage(NAME)
         hub.push(REPO, REFLOW)
         found = read(NAME)
-    assert (found.root, len(found.tensors), place.root) == (
+    assert (found.root, len(found.tensors), storage.root) == (
         f"{NAME}@{first}",
         500,
         f"{NAME}@{first}",
@@ -177,7 +177,7 @@ def test_one_verb_sees_one_commit(hub: HubServer) -> None:
 # --- the cache, and being offline -----------------------------------------------------------------
 
 
-def test_what_the_cache_has_is_not_fetched(hub: HubServer) -> None:
+def test_cached_files_are_not_fetched(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL)
     download(hub)
     hub.requests.clear()
@@ -194,7 +194,7 @@ def test_what_the_cache_has_is_not_fetched(hub: HubServer) -> None:
     }
 
 
-def test_offline_a_cached_snapshot_is_read_and_another_is_a_clear_error(
+def test_offline_reads_a_cached_snapshot_and_rejects_others(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = hub.add_repo(REPO, NORMAL)
@@ -217,7 +217,7 @@ def test_offline_a_cached_snapshot_is_read_and_another_is_a_clear_error(
     )
 
 
-def test_offline_a_snapshot_without_its_weights_is_said_to_be_in_parts(
+def test_offline_reports_files_missing_from_the_cache(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add_repo(REPO, shards(2, 3))

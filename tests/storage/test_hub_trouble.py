@@ -1,6 +1,6 @@
-"""Checkpoints on the Hub, and every way in which reading them goes wrong.
+"""Errors while checkpoints are read from the Hub.
 
-A server in trouble, answers that are none, and no way there at all.
+Server errors, invalid answers, and a Hub that cannot be reached.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("led")
     ],
 )
 @pytest.mark.parametrize("path", ["/revision/", "/resolve/", "/cdn/"])
-def test_a_server_in_trouble_is_asked_again_and_not_for_ever(
+def test_server_errors_are_retried_a_limited_number_of_times(
     hub: HubServer, waits: list[float], fault: Fault, words: str, path: str
 ) -> None:
     hub.add_repo(REPO, NORMAL)
@@ -48,9 +48,7 @@ def test_a_server_in_trouble_is_asked_again_and_not_for_ever(
     assert f"answered {words}, after {hub_client.ATTEMPTS} attempts; try again later" in line
 
 
-def test_a_server_that_asks_for_patience_gets_it_within_reason(
-    hub: HubServer, waits: list[float]
-) -> None:
+def test_retry_after_is_honored_up_to_a_limit(hub: HubServer, waits: list[float]) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.misbehave(Fault.TOO_MANY_REQUESTS, path_contains="/revision/", seconds=7)
     read(NAME)
@@ -73,7 +71,7 @@ def test_a_server_that_asks_for_patience_gets_it_within_reason(
         (Fault.WRONG_RANGE, "in answer to a request for bytes 0-", "/cdn/"),
     ],
 )
-def test_an_answer_that_is_not_what_was_asked_for_is_asked_for_again(
+def test_a_wrong_answer_is_requested_again(
     hub: HubServer, fault: Fault, words: str, path: str
 ) -> None:
     hub.add_repo(REPO, NORMAL)
@@ -85,13 +83,13 @@ def test_an_answer_that_is_not_what_was_asked_for_is_asked_for_again(
     assert words in line
 
 
-def test_a_listing_that_breaks_off_is_asked_for_again(hub: HubServer) -> None:
+def test_a_truncated_listing_is_requested_again(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.misbehave(Fault.SHORT_READ, path_contains="/revision/")
     assert len(read(NAME).tensors) == 500
 
 
-def test_bytes_that_are_not_those_of_the_commit_are_refused(hub: HubServer) -> None:
+def test_bytes_that_do_not_match_the_commit_are_rejected(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.misbehave(Fault.WRONG_BYTES, path_contains="/config.json")
     assert "/config.json: the git id of the received file is not the one listed" in refusal(
@@ -104,14 +102,14 @@ def test_bytes_that_are_not_those_of_the_commit_are_refused(hub: HubServer) -> N
 
 
 @pytest.mark.parametrize("fault", [Fault.COMPRESSED])
-def test_a_body_that_is_packed_unasked_is_refused(hub: HubServer, fault: Fault) -> None:
+def test_a_compressed_body_that_was_not_requested_is_rejected(hub: HubServer, fault: Fault) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.misbehave(fault, path_contains="/cdn/")
     assert "sent a compressed body, unrequested" in refusal(errors.WrongAnswer, lambda: read(NAME))
 
 
-def test_a_server_that_ignores_ranges_is_read_as_far_as_needed(hub: HubServer) -> None:
-    """The rest of 64 MiB stays where it is but for what the system has on the way."""
+def test_a_server_that_ignores_ranges_is_read_only_as_far_as_needed(hub: HubServer) -> None:
+    """The rest of 64 MiB is not received, apart from what the system has buffered."""
     entry = Tensor("w", Dtype.U8, (64 << 20,), "", 0, 64 << 20)
     big = header.encode(header.layout([entry])) + bytes(64 << 20)
     hub.add_repo(REPO, {"model.safetensors": big})
@@ -122,12 +120,12 @@ def test_a_server_that_ignores_ranges_is_read_as_far_as_needed(hub: HubServer) -
     assert found.transferred.received < 1 << 20
 
 
-def test_a_range_far_into_a_file_is_not_got_by_downloading_what_is_before(hub: HubServer) -> None:
+def test_a_range_far_into_a_file_never_downloads_the_bytes_before_it(hub: HubServer) -> None:
     hub.add_repo(REPO, {"model.safetensors": header.encode(()), "far.bin": bytes(8 << 20)})
     hub.misbehave(Fault.IGNORES_RANGE, times=99)
     with hub_session():
-        place = remote_storage(NAME)
-        with place.open(f"{place.root}/far.bin") as file:
+        storage = remote_storage(NAME)
+        with storage.open(f"{storage.root}/far.bin") as file:
             line = refusal(errors.WrongAnswer, lambda: file.read(10, 4 << 20))
     assert (
         "ignores ranges: it sends the whole file instead of bytes 4194304-4194313; check"
@@ -135,7 +133,7 @@ def test_a_range_far_into_a_file_is_not_got_by_downloading_what_is_before(hub: H
     ) in line
 
 
-def test_redirects_lead_on_but_not_round_and_not_astray(hub: HubServer) -> None:
+def test_redirects_are_followed_except_loops_and_other_schemes(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.misbehave(Fault.EXTRA_REDIRECTS, path_contains="/resolve/", times=3)
     assert len(read(NAME).tensors) == 500
@@ -152,11 +150,11 @@ def test_redirects_lead_on_but_not_round_and_not_astray(hub: HubServer) -> None:
     )
 
 
-def test_a_signed_address_that_expired_is_asked_for_anew(hub: HubServer) -> None:
+def test_an_expired_signed_url_is_requested_again(hub: HubServer) -> None:
     hub.add_repo(REPO, REFLOW)
     with hub_session():
-        place = remote_storage(NAME)
-        with place.open(f"{place.root}/model.safetensors") as file:
+        storage = remote_storage(NAME)
+        with storage.open(f"{storage.root}/model.safetensors") as file:
             file.read(8, 0)
             hub._protocol.signature = "another"
             assert file.read(100, 100_000) == REFLOW["model.safetensors"][100_000:100_100]
@@ -164,7 +162,7 @@ def test_a_signed_address_that_expired_is_asked_for_anew(hub: HubServer) -> None
 
 
 @pytest.mark.parametrize("fault", [Fault.HTML, Fault.OTHER_JSON])
-def test_a_page_for_people_is_no_listing(hub: HubServer, fault: Fault) -> None:
+def test_a_page_that_is_not_a_listing_is_rejected(hub: HubServer, fault: Fault) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.misbehave(fault, path_contains="/revision/")
     line = refusal(errors.WrongAnswer, lambda: read(NAME))
@@ -172,7 +170,7 @@ def test_a_page_for_people_is_no_listing(hub: HubServer, fault: Fault) -> None:
     assert "is not the expected JSON" in line or "names no commit" in line
 
 
-def test_a_file_larger_than_its_kind_may_be_is_not_fetched(hub: HubServer) -> None:
+def test_a_file_over_its_size_limit_is_not_fetched(hub: HubServer) -> None:
     hub.add_repo(REPO, NORMAL | {"config.json": b"[" * (5 << 20)})
     assert (
         "config.json: has 5,242,880 bytes; files of this kind may have at most 4,194,304"
@@ -180,7 +178,7 @@ def test_a_file_larger_than_its_kind_may_be_is_not_fetched(hub: HubServer) -> No
     )
 
 
-def test_a_file_that_is_gone_from_the_storage_is_said_to_be(
+def test_a_file_missing_from_the_storage_is_reported(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = hub.add_repo(REPO, NORMAL)
@@ -209,7 +207,7 @@ def test_a_redirect_from_https_to_http_is_not_followed(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("token", ["hf_xxx\x00y", "hf_xxx\u00e4"])
-def test_a_token_that_is_none_is_not_quoted(
+def test_an_invalid_token_is_not_quoted(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     hub.add_repo(REPO, NORMAL)
@@ -220,7 +218,7 @@ def test_a_token_that_is_none_is_not_quoted(
 # --- no way to the Hub ----------------------------------------------------------------------------
 
 
-def test_a_hub_that_does_not_answer_is_not_waited_for(
+def test_a_hub_that_does_not_answer_times_out(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add_repo(REPO, NORMAL)
@@ -246,7 +244,7 @@ def closed_port() -> int:
     ],
     ids=["refused", "no such host", "no TLS", "no address", "no scheme"],
 )
-def test_no_way_to_the_hub_is_one_line(
+def test_an_unreachable_hub_is_one_line(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch, endpoint: str, words: str
 ) -> None:
     ports = {"closed": closed_port(), "plain": hub.endpoint.rpartition(":")[2]}

@@ -1,7 +1,6 @@
-"""What is remembered of values.
+"""The cache of facts about tensor values.
 
-Used when the very same files are looked at again, forgotten when anything is doubtful, never in the
-way.
+It is used when the same files are read again, is ignored when in doubt, and never causes an error.
 """
 
 from __future__ import annotations
@@ -40,10 +39,7 @@ type Facts = dict[str, PairFacts]
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give each test a cache folder of its own, and files that are old enough at once.
-
-    None of them changes but on purpose.
-    """
+    """Give each test a cache folder of its own, and files that are old enough immediately."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(value_cache, "RACY_NS", 0)
     monkeypatch.setattr(
@@ -63,7 +59,7 @@ def b(tmp_path: Path) -> Checkpoint:
 
 
 @pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def payload_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows whenever payload is read."""
     happened: list[str] = []
 
@@ -87,26 +83,26 @@ def compared(a: Checkpoint, b: Checkpoint, *, cached: bool = True) -> Facts:
     }
 
 
-def test_the_second_look_reads_nothing_and_says_the_same(
-    a: Checkpoint, b: Checkpoint, read: list[str]
+def test_a_second_comparison_reads_nothing_and_is_equal(
+    a: Checkpoint, b: Checkpoint, payload_reads: list[str]
 ) -> None:
     first = compared(a, b)
     assert first["x"].changed == 1
-    assert read
-    read.clear()
+    assert payload_reads
+    payload_reads.clear()
     assert compared(a, b) == first
-    assert read == []
+    assert payload_reads == []
 
 
-def test_no_cache_reads_everything_and_leaves_nothing(
-    a: Checkpoint, b: Checkpoint, read: list[str], cache: Path
+def test_without_a_cache_all_is_read_and_nothing_is_stored(
+    a: Checkpoint, b: Checkpoint, payload_reads: list[str], cache: Path
 ) -> None:
     compared(a, b, cached=False)
     assert not cache.exists()
     compared(a, b)
-    read.clear()
+    payload_reads.clear()
     compared(a, b, cached=False)
-    assert read
+    assert payload_reads
 
 
 def test_a_file_that_changed_is_read_again(a: Checkpoint, b: Checkpoint, tmp_path: Path) -> None:
@@ -120,16 +116,14 @@ def test_a_file_that_changed_is_read_again(a: Checkpoint, b: Checkpoint, tmp_pat
     assert compared(a, b)["y"].max_abs + compared(a, b)["x"].max_abs > 5
 
 
-def test_a_file_put_in_the_place_of_another_is_read(
-    a: Checkpoint, b: Checkpoint, tmp_path: Path
-) -> None:
+def test_a_replaced_file_is_read_again(a: Checkpoint, b: Checkpoint, tmp_path: Path) -> None:
     compared(a, b)
     written(tmp_path / "c", {"x": floats(1.0, 7.0), "y": floats(3.0)})
     (tmp_path / "c/model.safetensors").replace(tmp_path / "b/model.safetensors")
     assert compared(a, b)["x"].max_abs == 5.0
 
 
-def test_a_file_of_this_moment_is_not_remembered(
+def test_a_file_modified_just_now_is_not_cached(
     a: Checkpoint, b: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(value_cache, "RACY_NS", 2_000_000_000)
@@ -142,50 +136,50 @@ def test_a_file_of_this_moment_is_not_remembered(
     assert len(list(cache.iterdir())) == 1
 
 
-def test_equal_digests_are_known_without_reading(
-    a: Checkpoint, tmp_path: Path, read: list[str]
+def test_equal_digests_need_no_reading(
+    a: Checkpoint, tmp_path: Path, payload_reads: list[str]
 ) -> None:
     copy = written(tmp_path / "copy", {"x": floats(1.0, 2.0), "y": floats(3.0)})
     measure(a)
     measure(copy)
-    read.clear()
+    payload_reads.clear()
     assert all(facts.same_bytes for facts in compared(a, copy).values())
-    assert read == []
+    assert payload_reads == []
 
 
-def test_one_file_under_two_names_is_known_to_be_equal(
-    a: Checkpoint, tmp_path: Path, read: list[str]
+def test_one_file_under_two_paths_is_equal_without_reading(
+    a: Checkpoint, tmp_path: Path, payload_reads: list[str]
 ) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "a")
     linked = a._replace(root=str(tmp_path / "link"))
     assert all(facts.same_bytes for facts in compared(a, linked, cached=False).values())
-    assert read == []
+    assert payload_reads == []
 
 
-def test_measurements_are_remembered(a: Checkpoint, read: list[str]) -> None:
+def test_measurements_are_cached(a: Checkpoint, payload_reads: list[str]) -> None:
     first = measure(a)
-    assert read
-    read.clear()
+    assert payload_reads
+    payload_reads.clear()
     assert measure(a) == first
-    assert read == []
+    assert payload_reads == []
     assert measure(a, cached=False) == first
-    assert read
+    assert payload_reads
 
 
-def held_in(path: Path) -> dict[str, object]:
-    """Return what a cache file holds."""
-    held: dict[str, object] = json.loads(path.read_bytes().partition(b"\n")[2])
-    return held
+def cache_content(path: Path) -> dict[str, object]:
+    """Return the content of a cache file."""
+    content: dict[str, object] = json.loads(path.read_bytes().partition(b"\n")[2])
+    return content
 
 
-def put(path: Path, held: object) -> None:
-    """Write a cache file whose digest is right, whatever it holds."""
-    text = json.dumps(held).encode()
+def write_cache(path: Path, content: object) -> None:
+    """Write a cache file with a valid digest of any content."""
+    text = json.dumps(content).encode()
     path.write_bytes(hashlib.blake2b(text, digest_size=20).hexdigest().encode() + b"\n" + text)
 
 
-def rows(value: object) -> Callable[[dict[str, object]], object]:
-    return lambda held: held | {"rows": value}
+def with_rows(value: object) -> Callable[[dict[str, object]], object]:
+    return lambda content: content | {"rows": value}
 
 
 @pytest.mark.parametrize(
@@ -193,39 +187,37 @@ def rows(value: object) -> Callable[[dict[str, object]], object]:
     [
         lambda _: [],
         lambda _: None,
-        lambda held: held | {"key": ["pairs", 0]},
-        rows(None),
-        rows([None, 3, "x"]),
-        rows([["x"]]),
-        rows([["x", "x", 2, False, 1, 0, 0.5, 1.0, "1.0", 0.5, 1.0, 0.0]]),
-        rows([["x", "x", 2, True, 0, 0, 0.0, 0.0, 0.0, 0.0]]),
-        rows([["x", "x", 99, False, 1, 0, 0.5, 1.0, 1.0, 0.5, 1.0, 0.0]]),
+        lambda content: content | {"key": ["pairs", 0]},
+        with_rows(None),
+        with_rows([None, 3, "x"]),
+        with_rows([["x"]]),
+        with_rows([["x", "x", 2, False, 1, 0, 0.5, 1.0, "1.0", 0.5, 1.0, 0.0]]),
+        with_rows([["x", "x", 2, True, 0, 0, 0.0, 0.0, 0.0, 0.0]]),
+        with_rows([["x", "x", 99, False, 1, 0, 0.5, 1.0, 1.0, 0.5, 1.0, 0.0]]),
     ],
 )
-def test_a_damaged_cache_is_as_none(
+def test_a_damaged_cache_is_ignored(
     damage: Callable[[dict[str, object]], object], a: Checkpoint, b: Checkpoint, cache: Path
 ) -> None:
     first = compared(a, b)
     (path,) = cache.iterdir()
-    put(path, damage(held_in(path)))
+    write_cache(path, damage(cache_content(path)))
     assert compared(a, b) == first
 
 
-def test_what_is_said_of_other_files_is_not_believed(
-    a: Checkpoint, b: Checkpoint, cache: Path
-) -> None:
+def test_a_cache_entry_of_other_files_is_ignored(a: Checkpoint, b: Checkpoint, cache: Path) -> None:
     first = compared(a, b)
     (path,) = cache.iterdir()
-    held = held_in(path)
+    content = cache_content(path)
     lie = [["x", "x", 2, False, 2, 0, 9.0, 1.0, 1.0, 9.0, 0.0, 0.0]]
-    put(path, held | {"rows": lie})
+    write_cache(path, content | {"rows": lie})
     assert compared(a, b)["x"].max_abs == 9.0  # what it says of these files it would be
-    put(path, held | {"key": ["another"], "rows": lie})
+    write_cache(path, content | {"key": ["another"], "rows": lie})
     assert compared(a, b) == first
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"key": NaN'])
-def test_a_cache_that_is_no_json_is_as_none(
+def test_a_cache_that_is_not_json_is_ignored(
     data: bytes, a: Checkpoint, b: Checkpoint, cache: Path
 ) -> None:
     first = compared(a, b)
@@ -234,7 +226,7 @@ def test_a_cache_that_is_no_json_is_as_none(
     assert compared(a, b) == first
 
 
-def test_a_folder_that_cannot_be_written_is_no_trouble(
+def test_an_unwritable_cache_folder_is_ignored(
     a: Checkpoint, b: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
@@ -243,7 +235,7 @@ def test_a_folder_that_cannot_be_written_is_no_trouble(
         assert compared(a, b)["x"].changed == 1
 
 
-def test_a_relative_cache_home_is_ignored_as_the_specification_asks(
+def test_a_relative_xdg_cache_home_is_ignored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "here")
@@ -251,7 +243,7 @@ def test_a_relative_cache_home_is_ignored_as_the_specification_asks(
     assert value_cache.folder() == "/somewhere/.cache/ckpt-tools/values"
 
 
-def test_what_was_used_longest_ago_goes_first(
+def test_the_least_recently_used_entries_are_evicted(
     a: Checkpoint, b: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.mkdir(parents=True)
@@ -272,12 +264,12 @@ def test_no_half_written_file_is_left(a: Checkpoint, b: Checkpoint, cache: Path)
     assert [path.suffix for path in cache.iterdir()] == [".json"]
 
 
-def test_a_dtype_that_changed_under_one_name_is_another_file(a: Checkpoint, tmp_path: Path) -> None:
+def test_a_changed_dtype_under_one_name_is_compared_as_such(a: Checkpoint, tmp_path: Path) -> None:
     other = written(tmp_path / "d", {"x": (Dtype.BF16, b"\x80\x3f\x00\x40"), "y": floats(3.0)})
     assert compared(a, other)["x"] == PairFacts(2, same_bytes=False, l2_a=5**0.5, l2_b=5**0.5)
 
 
-def test_no_flipped_bit_of_a_cache_file_is_believed(
+def test_a_cache_file_with_a_flipped_bit_is_ignored(
     a: Checkpoint, b: Checkpoint, cache: Path
 ) -> None:
     first = compared(a, b)
@@ -288,7 +280,7 @@ def test_no_flipped_bit_of_a_cache_file_is_believed(
         assert compared(a, b) == first
 
 
-def test_a_pipe_in_place_of_a_cache_file_is_not_waited_for(
+def test_a_pipe_instead_of_a_cache_file_does_not_block(
     a: Checkpoint, b: Checkpoint, cache: Path
 ) -> None:
     first = compared(a, b)
@@ -318,7 +310,7 @@ def switched(a: Checkpoint, tmp_path: Path) -> Checkpoint:
     return seen
 
 
-def test_a_path_that_leads_elsewhere_since_its_header_was_read_is_refused(
+def test_a_link_retargeted_after_its_header_was_read_is_rejected(
     a: Checkpoint, b: Checkpoint, switched: Checkpoint, cache: Path
 ) -> None:
     for look in (
@@ -333,7 +325,7 @@ def test_a_path_that_leads_elsewhere_since_its_header_was_read_is_refused(
     assert compared(a, b)["x"].changed == 1
 
 
-def test_it_is_refused_even_where_all_is_known_of_the_other(
+def test_a_retargeted_link_is_rejected_although_its_target_is_cached(
     switched: Checkpoint, b: Checkpoint, tmp_path: Path
 ) -> None:
     compared(b, api.read(str(tmp_path / "other")))
@@ -343,14 +335,14 @@ def test_it_is_refused_even_where_all_is_known_of_the_other(
             look()
 
 
-def test_a_path_that_leads_to_no_weights_any_more_is_refused(a: Checkpoint, tmp_path: Path) -> None:
+def test_weights_overwritten_with_other_bytes_are_rejected(a: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "a/model.safetensors"
     path.write_bytes(b"x" * path.stat().st_size)
     with pytest.raises(ChangedDuringRead, match="has another header than when"):
         measure(a)
 
 
-def test_a_write_while_reading_is_seen_though_its_time_is_put_back(
+def test_a_write_during_reading_is_detected_despite_a_restored_mtime(
     a: Checkpoint, b: Checkpoint, tmp_path: Path, cache: Path
 ) -> None:
     path = tmp_path / "a/model.safetensors"
@@ -374,7 +366,7 @@ def test_a_write_while_reading_is_seen_though_its_time_is_put_back(
 
 
 def tick(folder: Path) -> None:
-    """Return when the clock that files are stamped with has moved on."""
+    """Return when the clock of file timestamps has advanced."""
     probe = folder / "probe"
     probe.touch()
     before = probe.stat().st_mtime_ns
@@ -383,7 +375,7 @@ def tick(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("look", ["pairs", "tensors"])
-def test_a_write_through_a_memory_map_is_seen(
+def test_a_write_through_a_memory_map_is_detected(
     look: str, a: Checkpoint, b: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
@@ -405,7 +397,7 @@ def test_a_write_through_a_memory_map_is_seen(
     assert (before, first()) in {(0.5, 999.0), (2.5, 1000.0)}
 
 
-def test_files_where_such_a_write_moves_no_time_are_not_remembered(
+def test_files_on_filesystems_without_mtime_updates_are_not_cached(
     a: Checkpoint, b: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kinds = {
@@ -418,7 +410,7 @@ def test_files_where_such_a_write_moves_no_time_are_not_remembered(
     assert not cache.exists()
 
 
-def test_files_that_the_system_cannot_write_down_are_not_remembered(
+def test_files_that_cannot_be_flushed_are_not_cached(
     a: Checkpoint, b: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: int) -> None:
@@ -430,7 +422,7 @@ def test_files_that_the_system_cannot_write_down_are_not_remembered(
     assert not cache.exists()
 
 
-def test_the_age_of_a_file_is_that_when_it_was_opened(
+def test_the_age_of_a_file_counts_from_its_opening(
     a: Checkpoint, b: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(value_cache, "RACY_NS", 2_000_000_000)

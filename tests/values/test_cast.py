@@ -1,4 +1,4 @@
-"""Casts, against torch as the judge: the same bits for every number, a NaN for a NaN.
+"""Casts, compared with torch: the same bits for every number, a NaN for a NaN.
 
 And whether a cast loses anything, against casting back.
 """
@@ -36,10 +36,10 @@ PAIRS = list(itertools.permutations(FLOATS, 2))
 
 
 @cache
-def every(dtype: Dtype) -> Any:
-    """Return every value of a small type, and of a large one a million.
+def all_values(dtype: Dtype) -> Any:
+    """Return every value of a small dtype, or a million of a large one.
 
-    Around every value of BF16 and F16, and anywhere.
+    Those are close to the values of BF16 and F16, and random.
     """
     random = np.random.default_rng(0)
     if dtype.bits <= 16:
@@ -68,8 +68,8 @@ def as_torch(data: Any, dtype: Dtype) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("old", "new"), PAIRS, ids=str)
-def test_every_cast_gives_the_bits_that_torch_gives(old: Dtype, new: Dtype) -> None:
-    data = every(old)
+def test_every_cast_matches_torch_bit_for_bit(old: Dtype, new: Dtype) -> None:
+    data = all_values(old)
     expected, found = as_torch(data, old).to(TORCH[new]), as_torch(cast(data, old, new), new)
     nan = torch.isnan(expected.float())
     assert torch.equal(nan, torch.isnan(found.float()))
@@ -83,19 +83,19 @@ def test_a_nan_keeps_its_sign(old: Dtype, new: Dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
-def test_a_cast_to_the_same_type_changes_no_bit(dtype: Dtype) -> None:
-    assert cast(every(dtype), dtype, dtype).tobytes() == every(dtype).tobytes()
+def test_a_cast_to_the_same_dtype_changes_nothing(dtype: Dtype) -> None:
+    assert cast(all_values(dtype), dtype, dtype).tobytes() == all_values(dtype).tobytes()
 
 
-def source(path: Path, data: bytes, dtype: Dtype, start: int = 3) -> Source:
+def source_of(path: Path, data: bytes, dtype: Dtype, start: int = 3) -> Source:
     path.write_bytes(b"x" * start + data + b"yz")
     return Source(str(path), start, start + len(data), dtype)
 
 
 @pytest.mark.parametrize("size", [0, 4, CHUNK - 4, CHUNK, CHUNK + 4, 3 * CHUNK + 8])
-def test_a_stream_of_any_length_is_cast_to_its_place(size: int, tmp_path: Path) -> None:
+def test_a_stream_of_any_length_is_cast_to_its_offset(size: int, tmp_path: Path) -> None:
     data = np.random.default_rng(1).standard_normal(size // 4, dtype="<f4")
-    piece = source(tmp_path / "source", data.tobytes(), Dtype.F32)
+    piece = source_of(tmp_path / "source", data.tobytes(), Dtype.F32)
     seen: list[int] = []
     read, write = (
         os.open(piece.file, os.O_RDONLY),
@@ -109,8 +109,8 @@ def test_a_stream_of_any_length_is_cast_to_its_place(size: int, tmp_path: Path) 
     os.close(write)
 
 
-def test_a_source_that_ends_early_has_changed(tmp_path: Path) -> None:
-    piece = source(tmp_path / "source", bytes(CHUNK), Dtype.F32)
+def test_a_source_that_ends_early_is_reported_as_changed(tmp_path: Path) -> None:
+    piece = source_of(tmp_path / "source", bytes(CHUNK), Dtype.F32)
     os.truncate(piece.file, CHUNK // 2)
     with pytest.raises(ChangedDuringRead) as raised:
         loses_nothing(piece, Dtype.BF16)
@@ -118,24 +118,24 @@ def test_a_source_that_ends_early_has_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), PAIRS, ids=str)
-def test_losing_nothing_means_that_every_value_comes_back(
+def test_a_cast_is_lossless_if_and_only_if_every_value_round_trips(
     old: Dtype, new: Dtype, tmp_path: Path
 ) -> None:
-    data = every(old)
+    data = all_values(old)
     values = as_torch(data, old)
     number = values[~torch.isnan(values.float())]
     there = number.to(TORCH[new])
     same = number.view(BITS[old.bits]) == there.to(TORCH[old]).view(BITS[old.bits])
     if same.all():
         assert new in values_cast._WIDER[old]
-        assert loses_nothing(source(tmp_path / "a", data.tobytes(), old), new)
+        assert loses_nothing(source_of(tmp_path / "a", data.tobytes(), old), new)
         return
     exact = number[same].view(torch.uint8).numpy().tobytes()
     assert exact
-    assert loses_nothing(source(tmp_path / "a", exact, old), new)
+    assert loses_nothing(source_of(tmp_path / "a", exact, old), new)
     for lost in number[~same][:: max(1, int((~same).sum()) // 5)]:
         assert not loses_nothing(
-            source(
+            source_of(
                 tmp_path / "a", exact + lost.reshape(1).view(torch.uint8).numpy().tobytes(), old
             ),
             new,
@@ -154,31 +154,32 @@ def test_losing_nothing_means_that_every_value_comes_back(
         (0x80000000, True),
     ],
 )
-def test_a_nan_of_f32_loses_nothing_where_its_payload_fits_and_is_then_kept_bit_for_bit(
+def test_an_f32_nan_is_lossless_if_its_payload_fits(
     bits: int,
     lossless: bool,
     tmp_path: Path,
 ) -> None:
     data = np.array([bits, 0x3F810001], "<u4")
     assert (
-        loses_nothing(source(tmp_path / "a", data[:1].tobytes(), Dtype.F32), Dtype.BF16) == lossless
+        loses_nothing(source_of(tmp_path / "a", data[:1].tobytes(), Dtype.F32), Dtype.BF16)
+        == lossless
     )
     for length in (1, 2):  # beside a number that is rounded, too
         there = cast(data[:length].view("u1"), Dtype.F32, Dtype.BF16)
         assert (int(there[0]) << 16 == bits) == lossless
 
 
-def test_what_is_lost_at_the_end_of_a_large_tensor_is_found(tmp_path: Path) -> None:
+def test_a_loss_at_the_end_of_a_large_tensor_is_found(tmp_path: Path) -> None:
     data = np.zeros(3 * CHUNK // 4 + 1, "<u4")
-    assert loses_nothing(source(tmp_path / "a", data.tobytes(), Dtype.F32), Dtype.BF16)
+    assert loses_nothing(source_of(tmp_path / "a", data.tobytes(), Dtype.F32), Dtype.BF16)
     data[-1] = 1
-    assert not loses_nothing(source(tmp_path / "a", data.tobytes(), Dtype.F32), Dtype.BF16)
+    assert not loses_nothing(source_of(tmp_path / "a", data.tobytes(), Dtype.F32), Dtype.BF16)
 
 
-def test_looking_for_a_loss_stops_at_the_first(
+def test_the_search_for_a_loss_stops_at_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    piece = source(tmp_path / "a", b"\1" * (4 * CHUNK), Dtype.F32)
+    piece = source_of(tmp_path / "a", b"\1" * (4 * CHUNK), Dtype.F32)
     reads: list[int] = []
     original = os.preadv
 
@@ -200,10 +201,10 @@ def test_looking_for_a_loss_stops_at_the_first(
         (Dtype.F8_E8M0, Dtype.F32),
     ],
 )
-def test_types_that_cannot_be_cast_are_refused_by_name(
+def test_dtypes_that_cannot_be_cast_are_rejected_by_name(
     old: Dtype, new: Dtype, tmp_path: Path
 ) -> None:
-    piece = source(tmp_path / "a", bytes(8), old)
+    piece = source_of(tmp_path / "a", bytes(8), old)
     words = (
         f"{old} cannot be cast to {new}; these can be cast into each other: F8_E4M3, F8_E5M2,"
         " F16, BF16, F32, F64"

@@ -59,7 +59,7 @@ def padded(values: Any, size: int) -> Any:
 
 
 @np.errstate(all="ignore")
-def exactly(one: tuple[Dtype, bytes], two: tuple[Dtype, bytes]) -> PairFacts:
+def exact_facts(one: tuple[Dtype, bytes], two: tuple[Dtype, bytes]) -> PairFacts:
     """Return the facts by long doubles, and by whole numbers where those are to be squared."""
     a, b = decoded(one[1], one[0]), decoded(two[1], two[0])
     a, b = padded(a, max(a.size, b.size)), padded(b, max(a.size, b.size))
@@ -86,7 +86,7 @@ def exactly(one: tuple[Dtype, bytes], two: tuple[Dtype, bytes]) -> PairFacts:
     )
 
 
-def hold(found: PairFacts, expected: PairFacts) -> None:
+def assert_facts(found: PairFacts, expected: PairFacts) -> None:
     if expected.same_bytes:
         assert found == PairFacts(expected.elements, same_bytes=True)
         return
@@ -102,18 +102,18 @@ def hold(found: PairFacts, expected: PairFacts) -> None:
 
 
 @dataclass
-class Sides:
-    """Two tensors of one number of elements, and their dtypes."""
+class TensorPair:
+    """Two tensors with the same number of elements, and their dtypes."""
 
     one: tuple[Dtype, bytes]
     two: tuple[Dtype, bytes]
 
 
 @st.composite
-def pairs(draw: st.DrawFn) -> Sides:
+def pairs(draw: st.DrawFn) -> TensorPair:
     """Draw two tensors of any bits, often equal in part.
 
-    What differs by a bit is where mistakes are.
+    Mistakes are likely where they differ by a single bit.
     """
     first = draw(st.sampled_from(list(Dtype)))
     second = draw(st.one_of(st.just(first), st.sampled_from(list(Dtype))))
@@ -123,24 +123,24 @@ def pairs(draw: st.DrawFn) -> Sides:
     if first is second and draw(st.booleans()):
         cut = draw(st.integers(0, len(one)))
         two = one[:cut] + two[cut:]
-    return Sides((first, one), (second, two))
+    return TensorPair((first, one), (second, two))
 
 
 @settings(max_examples=250)
 @given(sides=pairs())
-def test_the_facts_of_any_two_tensors_are_those_of_arithmetic_without_rounding(
-    sides: Sides, tmp_path_factory: pytest.TempPathFactory
+def test_facts_of_any_two_tensors_match_exact_arithmetic(
+    sides: TensorPair, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     found, expected = (
         compared(tmp_path_factory.mktemp("pair"), sides.one, sides.two),
-        exactly(sides.one, sides.two),
+        exact_facts(sides.one, sides.two),
     )
     mixed = {sides.one[0], sides.two[0]}
     if len(mixed) > 1 and mixed & {Dtype.I64, Dtype.U64}:
         # Compared exactly, but subtracted as doubles.
         assert found[:4] == expected[:4]
         return
-    hold(found, expected)
+    assert_facts(found, expected)
 
 
 DTYPES = [Dtype.BF16, Dtype.F16, Dtype.F32, Dtype.F64, Dtype.F8_E4M3, Dtype.I32, Dtype.I64]
@@ -171,22 +171,22 @@ def numbers_in(dtype: Dtype, count: int, seed: int, spread: float = 1.0) -> byte
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("spread", [1.0, 1e-4])
-def test_the_facts_of_many_values_are_those_of_arithmetic_without_rounding(
+def test_facts_of_large_tensors_match_exact_arithmetic(
     dtype: Dtype, spread: float, tmp_path: Path
 ) -> None:
     one, two = (
         (dtype, numbers_in(dtype, values_dtypes.BLOCK + 12_345, seed, size))
         for seed, size in ((1, 1.0), (2, spread))
     )
-    hold(compared(tmp_path, one, two), exactly(one, two))
+    assert_facts(compared(tmp_path, one, two), exact_facts(one, two))
 
 
-def test_a_small_change_is_measured_as_well_as_a_large_one(tmp_path: Path) -> None:
+def test_small_and_large_changes_are_measured_alike(tmp_path: Path) -> None:
     one = np.random.default_rng(0).standard_normal(200_000).astype("<f4")
     two = np.nextafter(one, np.float32(9))
-    hold(
+    assert_facts(
         compared(tmp_path, (Dtype.F32, one.tobytes()), (Dtype.F32, two.tobytes())),
-        exactly((Dtype.F32, one.tobytes()), (Dtype.F32, two.tobytes())),
+        exact_facts((Dtype.F32, one.tobytes()), (Dtype.F32, two.tobytes())),
     )
 
 
@@ -221,7 +221,7 @@ NAN, INF = float("nan"), float("inf")
         (doubles(-1.5e308), doubles(1.5e308), 1, 0, INF),
     ],
 )
-def test_equal_means_equal_as_numbers(  # noqa: PLR0913, PLR0917 - one parameter a column of the table
+def test_values_are_equal_if_equal_as_numbers(  # noqa: PLR0913, PLR0917 - one parameter a column of the table
     one: tuple[Dtype, bytes],
     two: tuple[Dtype, bytes],
     changed: int,
@@ -234,7 +234,7 @@ def test_equal_means_equal_as_numbers(  # noqa: PLR0913, PLR0917 - one parameter
     assert (found.changed, found.broken, found.max_abs) == (changed, broken, max_abs)
 
 
-def test_norms_of_doubles_whose_squares_are_none(tmp_path: Path) -> None:
+def test_norms_of_doubles_whose_squares_overflow_or_underflow(tmp_path: Path) -> None:
     large = 2.0**700
     found = compared(
         tmp_path, doubles(3 * large, 4 * large), doubles(3 * large, 4 * large * (1 + 2**-30))
@@ -260,7 +260,7 @@ def test_norms_of_doubles_whose_squares_are_none(tmp_path: Path) -> None:
     assert (small.rel_l2, small.cosine) == (1.0, 0.0)
 
 
-def test_relative_to_zeros_a_change_is_infinite(tmp_path: Path) -> None:
+def test_a_change_relative_to_zeros_is_infinite(tmp_path: Path) -> None:
     assert compared(tmp_path, floats(0.0, 0.0), floats(0.0, 1e-9)).rel_l2 == INF
 
 
@@ -273,7 +273,7 @@ def test_large_integers_are_compared_with_complex_numbers(integer: Dtype, tmp_pa
         assert (found.elements, found.changed, found.broken, found.max_abs) == (8, 2, 0, 1.0)
 
 
-def test_no_change_is_no_negative_zero(tmp_path: Path) -> None:
+def test_no_change_is_never_negative_zero(tmp_path: Path) -> None:
     for one, two in (
         (floats(0.0, 0.0), floats(-0.0, -0.0)),
         (floats(-0.0), floats(0.0)),
@@ -336,7 +336,7 @@ def test_the_size_of_pieces_does_not_matter(
     expected = facts_of(*two_models)
     monkeypatch.setattr(values_compare, "PIECE", piece * values_dtypes.BLOCK)
     for name, facts in facts_of(*two_models).items():
-        hold(facts, expected[name])
+        assert_facts(facts, expected[name])
 
 
 @pytest.mark.parametrize("block", [1024, 65_536])
@@ -347,7 +347,7 @@ def test_the_size_of_blocks_does_not_matter(
     monkeypatch.setattr(blocks, "BLOCK", block)
     monkeypatch.setattr(values_compare, "PIECE", 16 * block)
     for name, facts in facts_of(*two_models).items():
-        hold(facts, expected[name])
+        assert_facts(facts, expected[name])
 
 
 def test_shards_do_not_matter(tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ def test_shards_do_not_matter(tmp_path: Path) -> None:
     assert facts_of(sharded(tmp_path / "c", one, 3), sharded(tmp_path / "d", two, 2)) == expected
 
 
-def test_the_sides_change_places(two_models: tuple[Checkpoint, Checkpoint]) -> None:
+def test_swapping_the_sides_swaps_the_facts(two_models: tuple[Checkpoint, Checkpoint]) -> None:
     there, back = facts_of(*two_models), facts_of(*reversed(two_models))
     for name, facts in there.items():
         other = back[name]
@@ -386,10 +386,10 @@ def test_a_single_flipped_bit_anywhere_is_found(
     found = compared(folder, (dtype, data), (dtype, bytes(flipped)))
     assert not found.same_bytes
     assert found.changed <= 1
-    hold(found, exactly((dtype, data), (dtype, bytes(flipped))))
+    assert_facts(found, exact_facts((dtype, data), (dtype, bytes(flipped))))
 
 
-def test_a_renamed_tensor_is_compared_with_its_partner(tmp_path: Path) -> None:
+def test_a_renamed_tensor_is_compared_with_its_counterpart(tmp_path: Path) -> None:
     model = a_model(0)
     moved = {f"_orig_mod.{name}": blob for name, blob in changed_in_part(model).items()}
     pairs, uncompared = comparable(written(tmp_path / "a", model), written(tmp_path / "b", moved))
@@ -398,7 +398,7 @@ def test_a_renamed_tensor_is_compared_with_its_partner(tmp_path: Path) -> None:
     assert len(pairs) == len(model)
 
 
-def test_tensors_of_other_shapes_and_of_one_side_are_counted(tmp_path: Path) -> None:
+def test_tensors_without_a_counterpart_of_their_shape_are_counted(tmp_path: Path) -> None:
     a = written(tmp_path / "a", {"x": floats(1.0), "y": floats(1.0), "z": floats(1.0, 2.0, 3.0)})
     b = written(tmp_path / "b", {"x": floats(1.0), "y": floats(1.0, 2.0)})
     pairs, uncompared = comparable(a, b)
@@ -460,7 +460,7 @@ def test_a_file_that_cannot_be_read_is_named(side: int, dtype: Dtype, tmp_path: 
     assert caught.value.path == "closed"
 
 
-def test_a_file_that_is_written_to_meanwhile_is_named(tmp_path: Path) -> None:
+def test_a_file_written_during_the_comparison_is_named(tmp_path: Path) -> None:
     a, b = written(tmp_path / "a", a_model(0)), written(tmp_path / "b", a_model(9))
     path = tmp_path / "a/model.safetensors"
 
@@ -475,9 +475,9 @@ def test_a_file_that_is_written_to_meanwhile_is_named(tmp_path: Path) -> None:
     assert caught.value.path == str(path)
 
 
-def test_progress_is_told_every_byte(two_models: tuple[Checkpoint, Checkpoint]) -> None:
-    told: list[int] = []
+def test_progress_counts_every_byte(two_models: tuple[Checkpoint, Checkpoint]) -> None:
+    reported: list[int] = []
     pairs, _ = comparable(*two_models)
-    compare_values(*two_models, pairs, cached=False, progress=Progress(told.append))
-    assert sum(told) == sum(tensor.nbytes for side in two_models for tensor in side.tensors)
-    assert sqrt(len(told)) > 1
+    compare_values(*two_models, pairs, cached=False, progress=Progress(reported.append))
+    assert sum(reported) == sum(tensor.nbytes for side in two_models for tensor in side.tensors)
+    assert sqrt(len(reported)) > 1

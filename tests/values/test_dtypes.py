@@ -35,7 +35,7 @@ WIDE = [dtype for dtype in Dtype if dtype.bits > 16]
 
 
 def all_codes(dtype: Dtype) -> bytes:
-    """Return every element there is, packed."""
+    """Return every possible element, packed."""
     if dtype is Dtype.BOOL:
         return b"\x00\x01"
     if dtype.bits >= 8:
@@ -50,8 +50,8 @@ def values(data: bytes, dtype: Dtype) -> Any:
 
 
 @np.errstate(all="ignore")
-def same(found: Any, expected: Any) -> None:
-    """Hold numbers against each other, the sign of zeros included; any NaN for a NaN."""
+def assert_same(found: Any, expected: Any) -> None:
+    """Assert equal numbers, including the sign of zeros; any NaN equals any NaN."""
     nan = np.isnan(expected)
     assert found.size == expected.size
     assert np.array_equal(np.isnan(found), nan)
@@ -67,25 +67,25 @@ def test_every_dtype_of_the_format_is_decoded() -> None:
 
 
 @pytest.mark.parametrize("dtype", SMALL, ids=str)
-def test_every_code_of_a_small_type_is_what_ml_dtypes_and_numpy_say(dtype: Dtype) -> None:
-    same(values(all_codes(dtype), dtype), decoded(all_codes(dtype), dtype))
+def test_every_code_of_a_small_dtype_matches_ml_dtypes_and_numpy(dtype: Dtype) -> None:
+    assert_same(values(all_codes(dtype), dtype), decoded(all_codes(dtype), dtype))
 
 
 @pytest.mark.parametrize("dtype", TORCH, ids=str)
-def test_every_code_of_a_small_type_is_what_torch_says(dtype: Dtype) -> None:
+def test_every_code_of_a_small_dtype_matches_torch(dtype: Dtype) -> None:
     data = np.frombuffer(all_codes(dtype), "u1").copy()
     judged = torch.from_numpy(data).view(TORCH[dtype]).to(torch.float32).numpy()
     with np.errstate(all="ignore"):
-        same(values(data.tobytes(), dtype), judged.astype(np.longdouble))
+        assert_same(values(data.tobytes(), dtype), judged.astype(np.longdouble))
 
 
 @given(
     st.sampled_from(WIDE),
     st.binary(min_size=8, max_size=256).map(lambda data: data[: len(data) // 8 * 8]),
 )
-def test_any_bits_of_a_wide_type_are_what_numpy_says(dtype: Dtype, data: bytes) -> None:
+def test_any_bits_of_a_wide_dtype_match_numpy(dtype: Dtype, data: bytes) -> None:
     expected = decoded(data, dtype)
-    same(
+    assert_same(
         values(data, dtype),
         expected.astype("f8").astype(np.longdouble)
         if dtype in (Dtype.I64, Dtype.U64)
@@ -94,12 +94,12 @@ def test_any_bits_of_a_wide_type_are_what_numpy_says(dtype: Dtype, data: bytes) 
 
 
 @pytest.mark.parametrize("dtype", JUDGES, ids=str)
-def test_the_mantissa_is_as_long_as_ml_dtypes_says(dtype: Dtype) -> None:
+def test_mantissa_lengths_match_ml_dtypes(dtype: Dtype) -> None:
     assert dtypes.MANTISSA[dtype] == int(ml_dtypes.finfo(JUDGES[dtype]).nmant)  # type: ignore[no-untyped-call] # ml_dtypes has no types for it
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=40))
-def test_the_norm_of_any_doubles_is_that_of_exact_arithmetic(items: list[float]) -> None:
+def test_norms_match_exact_arithmetic(items: list[float]) -> None:
     with np.errstate(all="ignore"):
         found = product(np.array(items, "f8"), np.array(items, "f8"))
     expected = sum((Fraction(item) ** 2 for item in items), Fraction(0))
@@ -111,7 +111,7 @@ def test_the_norm_of_any_doubles_is_that_of_exact_arithmetic(items: list[float])
 @pytest.mark.parametrize(
     "count", [0, 1, dtypes.ROW - 1, dtypes.ROW, dtypes.ROW + 1, 5 * dtypes.ROW + 3]
 )
-def test_a_dot_product_is_that_of_exact_sums(count: int) -> None:
+def test_dot_products_match_exact_sums(count: int) -> None:
     random = np.random.default_rng(count)
     x, y = random.standard_normal(count), random.standard_normal(count)
     assert isclose(dot(x, x), fsum(item * item for item in x.tolist()), rel_tol=1e-14)
@@ -133,7 +133,5 @@ def test_a_dot_product_is_that_of_exact_sums(count: int) -> None:
         ([(1.0, -2000)], 2.0**-1000),
     ],
 )
-def test_scaled_numbers_are_added_and_rooted(
-    parts: Sequence[tuple[float, int]], expected: float
-) -> None:
+def test_scaled_sums_and_square_roots(parts: Sequence[tuple[float, int]], expected: float) -> None:
     assert root(total(parts)) == expected

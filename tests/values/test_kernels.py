@@ -1,7 +1,7 @@
 """The compiled sums, against ml_dtypes and exact arithmetic.
 
-They are tested with this processor's vectors and without. Where they are not installed, numpy does
-the same.
+They are tested with this processor's vectors and without. Without the
+compiled library, numpy computes the same.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ KINDS = {
 
 @pytest.fixture(params=["vectors", "plain"])
 def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Take the functions for this processor, then those for every one."""
+    """Use the functions for this processor, then the portable ones."""
     if request.param == "plain":
-        use_plain(monkeypatch)
+        without_wide_vectors(monkeypatch)
     yield
     kernels._function.cache_clear()
 
@@ -57,7 +57,7 @@ class Plain(ctypes.CDLL):
         return 0
 
 
-def use_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_wide_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "library", lambda: Plain(kernels.LIBRARY))
     kernels._function.cache_clear()
 
@@ -85,7 +85,7 @@ def near(found: float, expected: Fraction, scale: Fraction) -> bool:
 
 @pytest.mark.usefixtures("level")
 @pytest.mark.parametrize("dtype", [Dtype.BF16, Dtype.F16], ids=str)
-def test_every_code_is_the_number_that_ml_dtypes_says(dtype: Dtype) -> None:
+def test_every_code_matches_ml_dtypes(dtype: Dtype) -> None:
     codes = np.arange(1 << 16, dtype="<u2").view(KINDS[dtype])
     with np.errstate(all="ignore"):
         values = codes.astype("<f8")
@@ -130,7 +130,7 @@ def numbers(draw: st.DrawFn) -> tuple[Any, Any]:
 
 @pytest.mark.usefixtures("level")
 @given(numbers())
-def test_the_sums_of_a_pair_are_those_of_exact_arithmetic(sides: tuple[Any, Any]) -> None:
+def test_sums_of_a_pair_match_exact_arithmetic(sides: tuple[Any, Any]) -> None:
     found, (a, b) = pair(*sides), map(exact, sides)
     assert found.changed == sum(x != y for x, y in zip(a, b, strict=True))
     assert found.max_abs == float(max((abs(y - x) for x, y in zip(a, b, strict=True)), default=0))
@@ -149,7 +149,7 @@ def test_the_sums_of_a_pair_are_those_of_exact_arithmetic(sides: tuple[Any, Any]
 
 @pytest.mark.usefixtures("level")
 @given(numbers())
-def test_the_sums_of_one_are_those_of_exact_arithmetic(sides: tuple[Any, Any]) -> None:
+def test_sums_of_one_tensor_match_exact_arithmetic(sides: tuple[Any, Any]) -> None:
     a = sides[0]
     found, values = one(a), exact(a)
     assert found.nonzero == sum(value != 0 for value in values)
@@ -169,9 +169,7 @@ def test_the_sums_of_one_are_those_of_exact_arithmetic(sides: tuple[Any, Any]) -
 @pytest.mark.parametrize("broken", [float("nan"), inf, -inf])
 @pytest.mark.parametrize("dtype", KINDS, ids=str)
 @pytest.mark.parametrize("place", [0, 3, 1024, 2050])
-def test_nan_and_infinities_are_seen_wherever_they_are(
-    dtype: Dtype, broken: float, place: int
-) -> None:
+def test_nan_and_infinities_are_found_at_any_index(dtype: Dtype, broken: float, place: int) -> None:
     a, b = np.ones(2051, KINDS[dtype]), np.ones(2051, KINDS[dtype])
     b[place] = broken
     for found in (pair(a, b), pair(b, a), pair(b, b)):
@@ -189,18 +187,18 @@ def test_the_largest_floats_do_not_overflow() -> None:
 
 @pytest.mark.usefixtures("level")
 @pytest.mark.parametrize("count", [1, 63, 1024, STEP - 1, STEP, STEP + 1, 3 * STEP + 5])
-def test_a_byte_that_differs_is_seen_wherever_it_is(count: int, tmp_path: Path) -> None:
+def test_a_different_byte_is_found_at_any_index(count: int, tmp_path: Path) -> None:
     a = np.random.default_rng(0).integers(0, 256, count, "u1")
     for place in {0, count // 2, count - 1}:
         b = a.copy()
-        assert in_files(kernels.same_in_files, tmp_path, a, b, count) is True
+        assert on_files(kernels.same_in_files, tmp_path, a, b, count) is True
         b[place] ^= 0x10
-        assert in_files(kernels.same_in_files, tmp_path, a, b, count) is False
-        assert in_files(kernels.same_in_files, tmp_path, a, b, place) is True
-    assert in_files(kernels.same_in_files, tmp_path, a, a[:-1], count) is None
+        assert on_files(kernels.same_in_files, tmp_path, a, b, count) is False
+        assert on_files(kernels.same_in_files, tmp_path, a, b, place) is True
+    assert on_files(kernels.same_in_files, tmp_path, a, a[:-1], count) is None
 
 
-def in_files(what: Callable[..., Any], folder: Path, a: Any, b: Any, count: int) -> Any:
+def on_files(what: Callable[..., Any], folder: Path, a: Any, b: Any, count: int) -> Any:
     """Return what is found of a and b in files of their own, after one byte of something else."""
     descriptors = []
     for name, side in (("a", a), ("b", b)):
@@ -221,12 +219,12 @@ def in_files(what: Callable[..., Any], folder: Path, a: Any, b: Any, count: int)
 @pytest.mark.parametrize(
     "dtypes", [(Dtype.F32, Dtype.F32), (Dtype.BF16, Dtype.F32), (Dtype.F16, Dtype.BF16)], ids=str
 )
-def test_files_have_the_sums_of_the_numbers_in_them(
+def test_sums_of_two_files_match_sums_in_memory(
     dtypes: tuple[Dtype, Dtype], count: int, tmp_path: Path
 ) -> None:
     random = np.random.default_rng(count)
     a, b = (random.standard_normal(count).astype("<f4").astype(KINDS[dtype]) for dtype in dtypes)
-    done, found = in_files(partial(kernels.pair_of_files, dtypes), tmp_path, a, b, count)
+    done, found = on_files(partial(kernels.pair_of_files, dtypes), tmp_path, a, b, count)
     expected = pair(a, b)
     assert (done, found.changed, found.max_abs) == (count, expected.changed, expected.max_abs)
     assert all(
@@ -238,9 +236,9 @@ def test_files_have_the_sums_of_the_numbers_in_them(
 @pytest.mark.usefixtures("level")
 @pytest.mark.parametrize("count", [0, 1, 1025, STEP // 4 + 1, STEP + 3])
 @pytest.mark.parametrize("dtype", KINDS, ids=str)
-def test_a_file_has_the_sums_of_the_numbers_in_it(dtype: Dtype, count: int, tmp_path: Path) -> None:
+def test_sums_of_one_file_match_sums_in_memory(dtype: Dtype, count: int, tmp_path: Path) -> None:
     a = np.random.default_rng(count).standard_normal(count).astype("<f4").astype(KINDS[dtype])
-    done, found = in_files(partial(one_in_the_first, dtype), tmp_path, a, a, count)
+    done, found = on_files(partial(first_file_sums, dtype), tmp_path, a, a, count)
     expected = one(a)
     assert (done, found.nonzero, found.bits, found.low, found.high) == (
         count,
@@ -255,14 +253,14 @@ def test_a_file_has_the_sums_of_the_numbers_in_it(dtype: Dtype, count: int, tmp_
     )
 
 
-def one_in_the_first(
+def first_file_sums(
     dtype: Dtype, a: kernels.Source, _: kernels.Source, count: int
 ) -> tuple[int, kernels.OneSums]:
     return kernels.one_of_file(dtype, a, count)
 
 
 @pytest.mark.parametrize("size", [64, 4096, 4 * STEP])
-def test_the_memory_that_files_are_read_to_is_never_left(size: int, tmp_path: Path) -> None:
+def test_reading_files_never_writes_outside_the_buffers(size: int, tmp_path: Path) -> None:
     a = np.random.default_rng(0).standard_normal(STEP).astype("<f4")
     (tmp_path / "a").write_bytes(a.tobytes())
     with (tmp_path / "a").open("rb") as file:
@@ -279,18 +277,18 @@ def test_the_memory_that_files_are_read_to_is_never_left(size: int, tmp_path: Pa
 
 
 @pytest.mark.usefixtures("level")
-def test_files_are_added_up_to_the_block_that_cannot_be(tmp_path: Path) -> None:
+def test_sums_stop_before_the_first_invalid_block(tmp_path: Path) -> None:
     a, b = np.ones(STEP, "<f4"), np.ones(STEP, "<f4")
     b[STEP // 2 + 1] = np.nan
-    done, found = in_files(
+    done, found = on_files(
         partial(kernels.pair_of_files, (Dtype.F32, Dtype.F32)), tmp_path, a, b, a.size
     )
     assert (done, found.aa, found.bb) == (STEP // 2, STEP // 2, STEP // 2)
-    done, found = in_files(
+    done, found = on_files(
         partial(kernels.pair_of_files, (Dtype.F32, Dtype.F32)), tmp_path, a, a[:-1], a.size
     )
     assert (done, found.aa) == (STEP - STEP // 4, STEP - STEP // 4)
-    done, one_side = in_files(partial(one_in_the_first, Dtype.F32), tmp_path, b, b, b.size)
+    done, one_side = on_files(partial(first_file_sums, Dtype.F32), tmp_path, b, b, b.size)
     assert (done, one_side.squares, one_side.high) == (STEP // 2, STEP // 2, 1.0)
     closed = kernels.Source(-1, 0, kernels.Memory(STEP))
     assert (
@@ -300,19 +298,19 @@ def test_files_are_added_up_to_the_block_that_cannot_be(tmp_path: Path) -> None:
     )
 
 
-def test_a_row_of_vectors_adds_to_the_same_bits_as_one_without(
+def test_sums_with_and_without_wide_vectors_are_bit_identical(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     random = np.random.default_rng(0)
     a, b = (random.standard_normal(100_003).astype("<f4") for _ in range(2))
     first = bytes(pair(a, b)), bytes(one(a))
-    use_plain(monkeypatch)
+    without_wide_vectors(monkeypatch)
     assert (bytes(pair(a, b)), bytes(one(a))) == first
     kernels._function.cache_clear()
 
 
-def test_the_library_is_that_of_this_source(tmp_path: Path) -> None:
-    """Whoever edits `kernels.c` and does not compile it would test what was there before."""
+def test_the_library_was_built_from_this_source(tmp_path: Path) -> None:
+    """Otherwise the tests of an edited `kernels.c` would run the previous build."""
     build_kernels.build(tmp_path / "libkernels.so", "-Werror")
     assert (tmp_path / "libkernels.so").read_bytes() == Path(kernels.LIBRARY).read_bytes()
 
@@ -321,8 +319,8 @@ def test_the_library_is_that_of_this_source(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def fresh() -> Iterator[None]:
-    """Load the library anew, and again afterwards."""
+def reloaded_library() -> Iterator[None]:
+    """Load the library again, before and after the test."""
     kernels.library.cache_clear()
     yield
     kernels.library.cache_clear()
@@ -336,7 +334,7 @@ def switched_off(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
     monkeypatch.setenv(kernels.NO_KERNEL, "1")
 
 
-def of_another_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def built_from_other_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "kernels.c").write_bytes(Path(kernels.SOURCE).read_bytes() + b"\n")
     monkeypatch.setattr(kernels, "SOURCE", str(tmp_path / "kernels.c"))
 
@@ -346,17 +344,17 @@ def another_library(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
     monkeypatch.setattr(kernels, "LIBRARY", str(found))
 
 
-def no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def not_a_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "broken.so").write_bytes(b"\x7fELF")
     monkeypatch.setattr(kernels, "LIBRARY", str(tmp_path / "broken.so"))
 
 
-@pytest.mark.usefixtures("fresh")
+@pytest.mark.usefixtures("reloaded_library")
 @pytest.mark.parametrize(
-    "spoil", [missing, switched_off, of_another_version, another_library, no_library]
+    "disable", [missing, switched_off, built_from_other_source, another_library, not_a_library]
 )
-def test_a_library_that_cannot_be_used_is_ignored_and_version_says_so(
-    spoil: Callable[[pytest.MonkeyPatch, Path], None],
+def test_an_unusable_library_is_ignored_and_reported_by_version(
+    disable: Callable[[pytest.MonkeyPatch, Path], None],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -364,7 +362,7 @@ def test_a_library_that_cannot_be_used_is_ignored_and_version_says_so(
     assert kernels.reads(Dtype.F32)
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"ckpt {__version__} (safetensors format 0.8)\n"
-    spoil(monkeypatch, tmp_path)
+    disable(monkeypatch, tmp_path)
     kernels.library.cache_clear()
     assert not kernels.reads()
     assert main(["--version"]) == 0
@@ -385,7 +383,7 @@ def close(a: object, b: object) -> bool:
     return a == b
 
 
-@pytest.mark.usefixtures("fresh")
+@pytest.mark.usefixtures("reloaded_library")
 @pytest.mark.parametrize(
     ("command", "status"),
     [
@@ -395,7 +393,7 @@ def close(a: object, b: object) -> bool:
     ],
     ids=lambda parameter: parameter[0] if isinstance(parameter, list) else "",
 )
-def test_numpy_reads_the_same_without_the_library(
+def test_output_is_the_same_without_the_library(
     command: list[str],
     status: int,
     monkeypatch: pytest.MonkeyPatch,
@@ -410,7 +408,7 @@ def test_numpy_reads_the_same_without_the_library(
     assert close(*outputs)
 
 
-def test_what_does_not_compile_is_told_with_what_the_compiler_says(
+def test_a_compile_error_contains_the_compiler_output(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     source = tmp_path / "kernels.c"

@@ -47,7 +47,7 @@ def measured(checkpoint: Checkpoint) -> dict[str, Measurement]:
 
 @np.errstate(all="ignore")
 def expected(name: str, dtype: Dtype, data: bytes) -> tuple[Any, ...]:
-    """Return the facts that numbers alone decide: all but the mean, the norm and the spare bits."""
+    """Return the exact facts: all except the mean, the norm and the spare bits."""
     values = decoded(data, dtype)
     finite = values[np.isfinite(values)]
     nan, infinite = int(np.isnan(values).sum()), int(np.isinf(values).sum())
@@ -64,7 +64,7 @@ def expected(name: str, dtype: Dtype, data: bytes) -> tuple[Any, ...]:
     )
 
 
-def hold(found: Measurement, dtype: Dtype, data: bytes) -> None:
+def assert_measured(found: Measurement, dtype: Dtype, data: bytes) -> None:
     assert (*found[:7], found.zeros) == expected(found.name, dtype, data)
     finite = [float(value) for value in decoded(data, dtype) if np.isfinite(value)]
     scale = max(map(abs, finite), default=0.0) or 1.0
@@ -80,23 +80,23 @@ def hold(found: Measurement, dtype: Dtype, data: bytes) -> None:
     st.sampled_from(list(Dtype)),
     st.binary(max_size=240).map(lambda data: data[: len(data) // 24 * 24]),
 )
-def test_any_bits_of_any_dtype_are_measured_as_numpy_has_them(
+def test_measurements_of_any_dtype_match_numpy(
     tmp_path_factory: pytest.TempPathFactory, dtype: Dtype, data: bytes
 ) -> None:
-    hold(
+    assert_measured(
         measured(written(tmp_path_factory.mktemp("facts"), {"x": (dtype, data)}))["x"], dtype, data
     )
 
 
-def test_large_tensors_are_measured_as_small_ones(tmp_path: Path) -> None:
+def test_measurements_of_large_tensors_match_numpy(tmp_path: Path) -> None:
     model = a_model(0)
     found = measured(written(tmp_path, model))
     for name, (dtype, data) in model.items():
-        hold(found[name], dtype, data)
+        assert_measured(found[name], dtype, data)
 
 
 @given(st.sampled_from(list(FLOATS)), st.integers(0, 52), st.binary(min_size=64, max_size=64))
-def test_spare_bits_are_those_that_no_value_uses(
+def test_spare_bits_are_low_bits_that_no_value_uses(
     tmp_path_factory: pytest.TempPathFactory, dtype: Dtype, cut: int, data: bytes
 ) -> None:
     width = 32 if dtype is Dtype.C64 else dtype.bits
@@ -133,20 +133,20 @@ def test_floats_that_fit_bf16_have_16_spare_bits_and_integers_have_none(tmp_path
     )
 
 
-def test_a_bit_that_one_block_alone_uses_is_not_spare(tmp_path: Path) -> None:
+def test_a_bit_used_in_a_single_block_is_not_spare(tmp_path: Path) -> None:
     values = np.ones(2 * dtypes.BLOCK + 5, "<f4")
-    for place in (0, dtypes.BLOCK, values.size - 1):
+    for index in (0, dtypes.BLOCK, values.size - 1):
         values[:] = 1.0
-        values[place] = 1 + 2.0**-22
+        values[index] = 1 + 2.0**-22
         assert (
-            measured(written(tmp_path / str(place), {"x": (Dtype.F32, values.tobytes())}))[
+            measured(written(tmp_path / str(index), {"x": (Dtype.F32, values.tobytes())}))[
                 "x"
             ].zero_low_bits
             == 1
         )
 
 
-def test_a_tensor_of_nothing_and_one_of_nan(tmp_path: Path) -> None:
+def test_empty_and_all_nan_tensors_are_measured(tmp_path: Path) -> None:
     found = measured(
         written(tmp_path, {"empty": (Dtype.F32, b""), "nan": (Dtype.F32, b"\xff" * 8)})
     )
@@ -155,7 +155,7 @@ def test_a_tensor_of_nothing_and_one_of_nan(tmp_path: Path) -> None:
     assert found["nan"].finite == 0
 
 
-def test_nothing_but_negative_zeros_is_told_as_zero(tmp_path: Path) -> None:
+def test_negative_zeros_are_reported_as_zero(tmp_path: Path) -> None:
     found = measured(
         written(tmp_path, {"x": (Dtype.F32, np.array([-0.0, -0.0], "<f4").tobytes())})
     )["x"]
