@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import (
+    ChangedDuringRead,
     NotAFile,
     PathNotFound,
     RemoteNotSupported,
     Unreadable,
-    located,
 )
-from ckpt_tools.storage.copy import fill
 from ckpt_tools.storage.hub_name import download, is_hub_name, parse
 
 if TYPE_CHECKING:
@@ -54,10 +53,18 @@ def read_at(descriptor: int, length: int, offset: int, path: str) -> bytes:
 
     Raises ChangedDuringRead if the file is shorter, Unreadable if the disk fails.
     """
-    data = memoryview(bytearray(length))
-    with located(path):
-        fill(descriptor, data, offset)
-    return bytes(data)
+    chunks: list[bytes] = []
+    while length > 0:
+        try:
+            chunk = os.pread(descriptor, length, offset)
+        except OSError as error:
+            raise read_error(path, error) from None
+        if not chunk:
+            raise ChangedDuringRead("became shorter while it was read", path=path)
+        chunks.append(chunk)
+        length -= len(chunk)
+        offset += len(chunk)
+    return b"".join(chunks)
 
 
 def read_whole(path: str, limit: int, expected: str = "") -> bytes:
