@@ -32,6 +32,9 @@ PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
 ADAPTER_CONFIG = "adapter_config.json"
 """PEFT's: the adapter's rank, its target modules, its base model."""
 
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+"""The only weight file that PEFT loads, besides a pickle."""
+
 MODEL_INDEX = "model_index.json"
 """A diffusers pipeline's components, each a subfolder."""
 

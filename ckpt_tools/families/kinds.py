@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import (
     ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
     CONFIG,
     MODEL_INDEX,
     MODULES,
@@ -36,7 +37,6 @@ class Kind(StrEnum):
 
 
 _FEATURES = ("input_features", "output_features")
-_ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 def kinds_of(checkpoint: Checkpoint) -> frozenset[Kind]:
@@ -47,7 +47,7 @@ def kinds_of(checkpoint: Checkpoint) -> frozenset[Kind]:
         Kind.POLICY: any(key in config for key in _FEATURES)
         or any(checkpoint.document(path) for path in PROCESSORS),
         Kind.ADAPTER: bool(checkpoint.document(ADAPTER_CONFIG))
-        or any(file.path == _ADAPTER_WEIGHTS for file in checkpoint.weights),
+        or any(file.path == ADAPTER_WEIGHTS for file in checkpoint.weights),
         Kind.TRANSFORMERS: "model_type" in config or "architectures" in config,
         Kind.PIPELINE: bool(checkpoint.document(MODEL_INDEX)),
         Kind.DIFFUSERS: "_class_name" in config,

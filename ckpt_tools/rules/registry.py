@@ -3,8 +3,9 @@
 A code is permanent: it is never given to another rule, and a rule never gets another.
 
 CK1xx container, CK2xx shards, CK3xx names, dtypes and shapes, CK4xx values, CK5xx against a
-reference, CK6xx metadata, CK7xx policy checkpoint, CK8xx supply chain. Other distributions bring
-rules too (`plugins` finds them), under codes that do not start with CK and a digit.
+reference, CK6xx metadata, CK7xx policy checkpoint, CK8xx supply chain, CK901 to CK919 adapters,
+CK920 to CK939 quantised models. Other distributions bring rules too (`plugins` finds them), under
+codes that do not start with CK and a digit.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.checks import (
+    adapter_modules,
+    adapter_tensors,
+    adapters,
     empty_tensors,
     file_content,
     metadata,
@@ -49,6 +53,9 @@ _OWN = re.compile(r"CK[0-9]")
 
 
 _TOPICS = (
+    adapter_modules,
+    adapter_tensors,
+    adapters,
     empty_tensors,
     file_content,
     metadata,

@@ -319,6 +319,7 @@ CASES = {
             ),
             added("c.json", '{"auto_mapping": null}'),
         ),
+        frozenset({"CK909"}),
     ),
     "YAML": Case(
         "CK808",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.documents import CONFIG, WEIGHTS
+from ckpt_tools.checkpoint.documents import ADAPTER_WEIGHTS, CONFIG, WEIGHTS
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.families.family import TEACHER_PREFIXES, CleanConfig, Component, CriticalKey, Family
 from ckpt_tools.families.smolvla.components import (
@@ -134,6 +134,8 @@ def remarks(checkpoint: Checkpoint) -> tuple[str, ...]:
 
 
 def _recognises(checkpoint: Checkpoint) -> bool:
+    if [file.path for file in checkpoint.weights] == [ADAPTER_WEIGHTS]:
+        return False  # a LoRA of the policy has none of its tensors
     config = checkpoint.document(CONFIG)
     if config is not None and config.value.get("type") in ("smolvla", "smolvla_reflow"):
         return True

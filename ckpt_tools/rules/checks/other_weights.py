@@ -7,7 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint import header
-from ckpt_tools.checkpoint.documents import PROCESSORS, WEIGHTS, WEIGHTS_INDEX
+from ckpt_tools.checkpoint.documents import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    PROCESSORS,
+    WEIGHTS,
+    WEIGHTS_INDEX,
+)
 from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.errors import FormatError, HeaderNotUtf8
 from ckpt_tools.families.family import TEACHER_PREFIXES
@@ -29,7 +35,6 @@ if TYPE_CHECKING:
 _supply_chain = partial(rule, needs=Need.FILES, supply_chain=True)
 
 _SUFFIX = ".safetensors"
-_ADAPTER_CONFIG, _ADAPTER = "adapter_config.json", "adapter_model.safetensors"
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -180,8 +185,8 @@ def _referenced(
     folders, named = set(_listed_folders(subject)), set(_named(subject))
     for entry in extra:
         folder, _, name = entry.path.rpartition("/")
-        config = f"{folder}/{_ADAPTER_CONFIG}".lstrip("/")
-        is_adapter = name == _ADAPTER and config in paths
+        config = f"{folder}/{ADAPTER_CONFIG}".lstrip("/")
+        is_adapter = name == ADAPTER_WEIGHTS and config in paths
         if is_adapter or folder in folders or entry.path in named:
             yield entry.path
 

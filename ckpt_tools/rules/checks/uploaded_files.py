@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import ADAPTER_WEIGHTS, WEIGHTS
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.profiles import GENERIC, allows, is_state, matches, profile_of
 from ckpt_tools.rules.remedy import Remedy
@@ -279,7 +280,8 @@ def required_file(subject: Subject) -> Iterator[Violation]:
     An upload without its weights or its config is useless, and the gate cannot check what is
     missing. LeRobot's profile requires config.json and model.safetensors, transformers' config.json
     and a .safetensors file, generic a .safetensors file, which may be in a subfolder, as the parts
-    of a diffusers pipeline are.
+    of a diffusers pipeline are. A policy's LoRA has adapter_model.safetensors instead of
+    model.safetensors.
 
     Save the checkpoint again, or name the folder that contains it.
 
@@ -297,7 +299,9 @@ def required_file(subject: Subject) -> Iterator[Violation]:
         for entry in _files(subject)
         if (profile.name == GENERIC.name or "/" not in entry.path) and not is_state(entry.path)
     ]
-    for glob in profile.required:
+    is_adapter = [file.path for file in subject.checkpoint.weights] == [ADAPTER_WEIGHTS]
+    for required in profile.required:
+        glob = ADAPTER_WEIGHTS if is_adapter and required == WEIGHTS else required
         if not any(matches(name, (glob,)) for name in names):
             remedy = f'save the checkpoint again: profile "{profile.name}" requires this file'
             yield Violation("is missing", glob, next=remedy)
