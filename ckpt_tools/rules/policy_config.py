@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.families.lerobot import POLICIES, REWARD_MODELS
 from ckpt_tools.strict_json.parse import escape
 from ckpt_tools.text import count
 from ckpt_tools.text import value as shown
@@ -17,13 +18,12 @@ from ckpt_tools.text import value as shown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ckpt_tools.families.lerobot import Policy
     from ckpt_tools.rules.rule import Subject
 
 STATE, ACTION = "observation.state", "action"
 MODES = ("IDENTITY", "MEAN_STD", "MIN_MAX", "QUANTILES", "QUANTILE10")
 KINDS = ("STATE", "VISUAL", "ENV", "ACTION", "REWARD", "LANGUAGE")
-DEFAULT_MODES = {"VISUAL": "IDENTITY", "STATE": "MEAN_STD", "ACTION": "MEAN_STD"}
-"""SmolVLA's own modes, where config.json has none."""
 
 _LOCAL = re.compile(r"[/~]|\.\.?(?:[/\\]|$)|[A-Za-z]:[/\\]|\\\\|file:", re.ASCII)
 _HUB = re.compile(r"[\w.-]+(?:/[\w.-]+)?", re.ASCII)
@@ -100,14 +100,39 @@ def modes(value: object) -> dict[str, str]:
     return {kind: mode for kind, mode in items if isinstance(mode, str) and mode in MODES}
 
 
+def policy_type(subject: Subject) -> str:
+    """Return config.json's `type`, the family's name for SmolVLA's variants, "" for neither."""
+    family = subject.family.name
+    named = value_of(subject, CONFIG).get("type")
+    return family if family in POLICIES else named if isinstance(named, str) else ""
+
+
+def policy_of(subject: Subject) -> Policy | None:
+    """Return what is known of the policy's type, None for a plugin's and for none."""
+    return POLICIES.get(policy_type(subject))
+
+
+def acts(subject: Subject) -> bool:
+    """Whether the checkpoint is a policy; a reward model has the same files and does not act."""
+    return policy_type(subject) not in REWARD_MODELS
+
+
+def widths(subject: Subject) -> Iterator[tuple[str, int]]:
+    """Yield (`action`, `state` or a field of config.json, its size in the weights)."""
+    policy = policy_of(subject)
+    shapes = {tensor.name: tensor.shape for tensor in subject.checkpoint.tensors}
+    for name, axis, what in policy.widths if policy else ():
+        shape = shapes.get(name) or shapes.get(name.removeprefix("model."), ())
+        if axis < len(shape):
+            yield what, shape[axis]
+
+
 def config_modes(subject: Subject) -> dict[str, str]:
-    """Return the normalization modes of config.json, SmolVLA's own where it has none."""
-    config = value_of(subject, CONFIG)
-    return (
-        modes(config["normalization_mapping"])
-        if "normalization_mapping" in config
-        else DEFAULT_MODES
-    )
+    """Return the normalization modes of config.json, its type's own where it has none."""
+    config, policy = value_of(subject, CONFIG), policy_of(subject)
+    if "normalization_mapping" in config:
+        return modes(config["normalization_mapping"])
+    return dict(zip(("VISUAL", "STATE", "ACTION"), policy.modes, strict=True)) if policy else {}
 
 
 # --- schemas --------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools.checkpoint.documents import CONFIG, PROCESSORS
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.rules.policy_config import ACTION, Feature, features, modes, value_of
+from ckpt_tools.rules.remedy import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
 PRE, POST = PROCESSORS
 NORMALIZER, UNNORMALIZER = "normalizer_processor", "unnormalizer_processor"
+NORMALIZING = (NORMALIZER, "molmoact2_masked_normalizer")
+DENORMALIZING = (
+    *(UNNORMALIZER, "molmoact2_masked_unnormalizer"),
+    *("groot_action_unpack_unnormalize_v2", "groot_n1_7_action_decode_v1"),
+)
+"""The steps that do so. Only the first of each are read here: the others' files differ."""
 WANTED = {
     "MEAN_STD": ("mean", "std"),
     "MIN_MAX": ("min", "max"),
@@ -31,6 +38,17 @@ WANTED = {
 """The statistics that each mode reads."""
 
 COPY = "copy the processor and its state file from another checkpoint of the same run"
+MIGRATE = Remedy(
+    (
+        "python",
+        "-m",
+        "lerobot.processor.migrate_policy_normalization",
+        "--pretrained-path",
+        "WHERE",
+    ),
+    "migrate it and never strip these, its only statistics: {} writes a migrated copy",
+)
+"""What to do about a policy of LeRobot 0.3, which has its statistics among its weights."""
 
 _REGISTERED = """
     absolute_actions_processor action_tokenizer_processor add_teleop_action_as_complementary_data
@@ -60,6 +78,8 @@ REGISTERED = frozenset(_REGISTERED.split())
 _CLASSES = {"NormalizerProcessorStep": NORMALIZER, "UnnormalizerProcessorStep": UNNORMALIZER}
 _CODES = {Dtype.F64: "d", Dtype.F32: "f", Dtype.F16: "e", Dtype.I64: "q", Dtype.I32: "i"}
 _EPS = 1e-8
+_PADDING = "evo1_pad_"
+"""Begins the steps before a normalizer that widen what config.json describes."""
 
 
 class Step(NamedTuple):
@@ -215,15 +235,15 @@ def read_at_inference(subject: Subject, normalizer: Normalizer) -> Iterator[Read
     """Yield the features of an observation, or the action, that the step changes."""
     config = value_of(subject, CONFIG)
     if normalizer.step.path == POST:
-        feature = features(config.get("output_features")).get(ACTION) or normalizer.features.get(
-            ACTION
-        )
+        own = normalizer.features.get(ACTION)
+        padded = any(step.name.startswith(_PADDING) for step in steps(subject, PRE))
+        feature = None if padded else features(config.get("output_features")).get(ACTION)
+        feature = feature or own
         yield from _read(normalizer, ACTION, feature.shape if feature else None, ACTION.upper())
         return
-    chosen, inputs = (
-        normalizer.step.config.get("normalize_observation_keys"),
-        features(config.get("input_features")),
-    )
+    chosen = normalizer.step.config.get("normalize_observation_keys")
+    padded = any(step.name.startswith(_PADDING) for step in steps(subject, PRE))
+    inputs = {} if padded else features(config.get("input_features"))
     for name, feature in normalizer.features.items():
         if feature.kind != ACTION.upper() and (not isinstance(chosen, list) or name in chosen):
             yield from _read(normalizer, name, inputs.get(name, feature).shape, feature.kind)

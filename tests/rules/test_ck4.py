@@ -61,8 +61,46 @@ def ones(held: dict[str, Any]) -> dict[str, Any]:
     return held
 
 
+def fresh(held: dict[str, Any]) -> dict[str, Any]:
+    """The VLM as its config makes it: norms 1, biases 0, all matrices of one distribution."""
+    held, rng = ones(held), np.random.default_rng(0)
+    for name, blob in list(held.items()):
+        if ".vision_model." in name and name.endswith(".bias"):
+            held = with_value(name, 0.0, everywhere=True)(held)
+        elif ".text_model.layers." in name and len(blob.shape) > 1:
+            held = drawn(name, rng, 0.02)(held)
+    return held
+
+
+def drawn(
+    name: str, rng: np.random.Generator, spread: float
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Draw a matrix from a normal distribution."""
+
+    def change(held: dict[str, Any]) -> dict[str, Any]:
+        shape = held[name].shape
+        numbers = rng.normal(0, spread, np.prod(shape, dtype=int)).astype("<f4")
+        data = (numbers.view("<u4") >> 16).astype("<u2").tobytes()
+        return held | {name: make.Blob(Dtype.BF16, shape, data)}
+
+    return change
+
+
 def all_but_one(held: dict[str, Any]) -> dict[str, Any]:
-    return with_value("model.vlm_with_expert.vlm.model.text_model.norm.weight", 1.25)(ones(held))
+    return with_value("model.vlm_with_expert.vlm.model.text_model.norm.weight", 1.25)(fresh(held))
+
+
+def with_a_bias(held: dict[str, Any]) -> dict[str, Any]:
+    """As above, but the vision tower moved, as training in BF16 moves it."""
+    return with_value("model.vlm_with_expert.vlm.model.vision_model.post_layernorm.bias", 0.01)(
+        fresh(held)
+    )
+
+
+def with_a_matrix(held: dict[str, Any]) -> dict[str, Any]:
+    """As above, but a layer was trained."""
+    name = "model.vlm_with_expert.vlm.model.text_model.layers.1.mlp.up_proj.weight"
+    return drawn(name, np.random.default_rng(1), 0.2)(fresh(held))
 
 
 def with_new(
@@ -131,7 +169,12 @@ CASES = [
         frozenset({"CK306"}),
         VALUES,
     ),
-    Case("CK405", tensors(ones), (tensors(all_but_one), untouched), options=VALUES),
+    Case(
+        "CK405",
+        tensors(fresh),
+        tuple(tensors(near) for near in (all_but_one, with_a_bias, with_a_matrix, ones)),
+        options=VALUES,
+    ),
     Case(
         "CK406",
         tensors(with_value(HEAD, -2.0e5)),

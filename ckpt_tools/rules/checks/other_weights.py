@@ -18,7 +18,7 @@ from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.errors import FormatError, HeaderNotUtf8
 from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.profiles import GENERIC, LEROBOT, TRANSFORMERS, profile_of
+from ckpt_tools.rules.profiles import GENERIC, LEROBOT, TRANSFORMERS, is_state, profile_of
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.scan.json_files import lax
@@ -108,10 +108,15 @@ def other_weights(subject: Subject) -> Iterator[Violation]:
             folder = entry.path.rpartition("/")[0]
             is_model = bool(folder) and f"{folder}/config.json" in paths
             is_note = profile == GENERIC.name or (is_model and profile == TRANSFORMERS.name)
+            lost = is_state(entry.path)
             yield Violation(
-                f"is a weight file of {entry.size:,} bytes that nothing refers to",
+                "is the state of a step that its processor does not have"
+                if lost
+                else f"is a weight file of {entry.size:,} bytes that nothing refers to",
                 entry.path,
-                next="leave it out, or put it into a repository of its own",
+                next="copy the processor that names it from another checkpoint of the same run"
+                if lost
+                else "leave it out, or put it into a repository of its own",
                 severity=Severity.NOTE if is_note else None,
             )
 

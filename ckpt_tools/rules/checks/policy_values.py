@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.families.kinds import Kind
+from ckpt_tools.families.smolvla.expected import HUB_VLM
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import (
@@ -16,6 +18,7 @@ from ckpt_tools.rules.policy_config import (
     features,
     is_integer,
     is_local_model,
+    policy_type,
     value_of,
 )
 from ckpt_tools.rules.processors import NORMALIZER, UNNORMALIZER, steps
@@ -35,16 +38,46 @@ _OWN_RULES = (
 )
 """Fields whose values have rules of their own."""
 
-_CHUNK, _STEPS, _WIDEST = 50, 10, 32
-"""SmolVLA's defaults for both sizes of a chunk, num_steps, and the padded width of a vector."""
+_STEPS, _WIDEST = 10, 32
+"""SmolVLA's defaults for num_steps and the padded width of a vector."""
 
+_MODELS = (
+    *("vlm_model_name", "vlm_base", "base_model_path", "base_model_id", "wan_pretrained_path"),
+    *("checkpoint_path", "pretrained_name_or_path", "qwen_model_name", "jepa_encoder_name"),
+    *("vision_encoder_name", "text_encoder_name", "tokenizer_name", "text_tokenizer_name"),
+    *("action_tokenizer_name", "action_tokenizer_path", "tokenizer_model_id"),
+)
+"""Fields of config.json that name a model on the Hub, of any policy."""
+
+_TOKENIZERS = (
+    *("tokenizer_name", "action_tokenizer_name", "paligemma_tokenizer_name"),
+    "processor_name",
+)
+"""Settings of processor steps that name one."""
+
+_PALIGEMMA = "google/paligemma-3b-pt-224"
+_HUB_NAMES = {
+    (SMOLVLA.name, "vlm_model_name"): HUB_VLM,
+    (SMOLVLA.name, "tokenizer_name"): HUB_VLM,
+    ("pi0", "tokenizer_name"): _PALIGEMMA,
+    ("pi05", "tokenizer_name"): _PALIGEMMA,
+    ("pi0_fast", "tokenizer_name"): _PALIGEMMA,
+    ("pi0_fast", "text_tokenizer_name"): _PALIGEMMA,
+    ("pi0_fast", "paligemma_tokenizer_name"): _PALIGEMMA,
+    ("pi0_fast", "action_tokenizer_name"): "lerobot/fast-action-tokenizer",
+    ("xvla", "tokenizer_name"): "facebook/bart-large",
+    ("multi_task_dit", "tokenizer_name"): "openai/clip-vit-base-patch16",
+}
+"""What LeRobot builds a policy with by default, by type and field."""
+
+_TYPE = "write it in the form that `ckpt config WHERE validate` expects"
 _MANY = 50
 """Steps of denoising above which more gain nothing."""
 
 _INPUT, _OUTPUT = "input_features", "output_features"
 
 
-def _set(key: str, value: str = "VALUE") -> Remedy:
+def _set(key: str, value: str) -> Remedy:
     return Remedy(("ckpt", "config", "WHERE", "set", key, value))
 
 
@@ -72,7 +105,7 @@ def config_value(subject: Subject) -> Iterator[Violation]:
         key = found.pointer.split("/")[1] if found.pointer else ""
         if not found.unknown and key not in _OWN_RULES:
             severity = Severity.WARNING if _spells_a_value(config.get(key)) else None
-            yield Violation(found.what, CONFIG, found.pointer, _set(key), severity)
+            yield Violation(found.what, CONFIG, found.pointer, _TYPE, severity)
 
 
 def _spells_a_value(value: object) -> bool:
@@ -80,35 +113,6 @@ def _spells_a_value(value: object) -> bool:
     return isinstance(value, str) and (
         value in ("true", "false") or value.removeprefix("-").replace(".", "", 1).isdecimal()
     )
-
-
-@rule("CK707", "action-steps", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,))
-def action_steps(subject: Subject) -> Iterator[Violation]:
-    """`n_action_steps` outside 1 to `chunk_size`.
-
-    With `n_action_steps` above `chunk_size` LeRobot refuses config.json. With 0 it loads, and fails
-    at the first action, because there is none.
-
-    Set `n_action_steps` to what the policy was evaluated with. It changes success rates
-    considerably.
-
-    Bad:
-
-        {"type": "smolvla", "chunk_size": 50, "n_action_steps": 51}
-
-    Good:
-
-        {"type": "smolvla", "chunk_size": 50, "n_action_steps": 50}
-    """
-    config = value_of(subject, CONFIG)
-    chunk, actions = (config.get(key, _CHUNK) for key in ("chunk_size", "n_action_steps"))
-    for key, value in (("chunk_size", chunk), ("n_action_steps", actions)):
-        if not is_integer(value) or value < 1:
-            what = f"is {shown(value)}, expected an integer of at least 1"
-            yield Violation(what, CONFIG, f"/{key}", _set(key))
-    if is_integer(chunk) and is_integer(actions) and actions > chunk > 0:
-        what = f"is {actions}, but chunk_size is {chunk}: stock LeRobot refuses the file"
-        yield Violation(what, CONFIG, "/n_action_steps", _set("n_action_steps"))
 
 
 @rule(
@@ -125,7 +129,7 @@ def use_cache(subject: Subject) -> Iterator[Violation]:
     With false the policy loads, and crashes at the first inference: the denoising steps read what
     only the cache contains.
 
-    Set it to true: `ckpt config set use_cache true`.
+    Set it to true: `ckpt config WHERE set use_cache true`.
 
     Bad:
 
@@ -153,7 +157,7 @@ def num_steps(subject: Subject) -> Iterator[Violation]:
     by zero. With a negative number nothing is computed at all: LeRobot silently sends noise to the
     robot. Above 50 there is nothing to gain, and a reflowed policy needs 1 to 4.
 
-    Set it to what the policy was evaluated with: `ckpt config set num_steps 10`.
+    Set it to what the policy was evaluated with: `ckpt config WHERE set num_steps 10`.
 
     Bad:
 
@@ -178,16 +182,25 @@ def num_steps(subject: Subject) -> Iterator[Violation]:
     yield Violation(what, CONFIG, "/num_steps", _set("num_steps", str(_STEPS)), severity)
 
 
-@rule("CK710", "local-model-path", Severity.WARNING, needs=Need.CONFIG, families=(SMOLVLA.name,))
+@rule(
+    "CK710",
+    "local-model-path",
+    Severity.WARNING,
+    needs=Need.CONFIG,
+    families=(SMOLVLA.name,),
+    kinds=(Kind.POLICY,),
+)
 def local_model_path(subject: Subject) -> Iterator[Violation]:
     """Local path where a name on the Hub belongs.
 
-    `vlm_model_name` is read at every load: with a path of the machine that trained, the policy
-    loads nowhere else. The tokenizer of the preprocessor repeats it. `pretrained_path` is not read,
-    but a path in it reveals whose machine it was.
+    The backbone (`vlm_model_name` of a SmolVLA) and the tokenizer of the preprocessor are read at
+    every load: with a path of the machine that trained, the policy loads nowhere else.
+    `pretrained_path` is not read, but a path in it reveals whose machine it was.
 
-    Set them to the names on the Hub: `ckpt config set vlm_model_name
-    HuggingFaceTB/SmolVLM2-500M-Video-Instruct`.
+    Set them to the names on the Hub of the models that were copied there: `ckpt config WHERE set
+    vlm_model_name HuggingFaceTB/SmolVLM2-500M-Video-Instruct`, and for step 3 of the preprocessor
+    `ckpt config WHERE set --file policy_preprocessor.json steps.3.config.tokenizer_name
+    HuggingFaceTB/SmolVLM2-500M-Video-Instruct`. `pretrained_path` may be null.
 
     Bad:
 
@@ -198,26 +211,47 @@ def local_model_path(subject: Subject) -> Iterator[Violation]:
         {"type": "smolvla", "vlm_model_name": "HuggingFaceTB/SmolVLM2-500M-Video-Instruct"}
     """
     config = value_of(subject, CONFIG)
-    for key, effect in (
-        ("vlm_model_name", "the policy loads nowhere else"),
-        ("pretrained_path", "it reveals a folder of the machine that trained"),
-    ):
+    for key in _MODELS:
         if is_local_model(config.get(key)):
-            what = f"is the local path {shown(config[key])}: {effect}"
-            yield Violation(what, CONFIG, f"/{key}", _set(key))
+            what = f"is the local path {shown(config[key])}: the policy loads nowhere else"
+            yield Violation(what, CONFIG, f"/{key}", _on_hub(subject, CONFIG, f"/{key}"))
+    key = "pretrained_path"
+    if is_local_model(config.get(key)):
+        effect = "it reveals a folder of the machine that trained"
+        what = f"is the local path {shown(config[key])}: {effect}"
+        yield Violation(what, CONFIG, f"/{key}", _set(key, "null"))
     for step in steps(subject):
-        name = step.config.get("tokenizer_name")
-        if is_local_model(name):
-            what = f"is the local path {shown(name)}: the processor loads nowhere else"
-            yield Violation(what, step.path, f"{step.pointer}/config/tokenizer_name")
+        for key in (key for key in step.config if key in _TOKENIZERS):
+            name, pointer = step.config[key], f"{step.pointer}/config/{key}"
+            if is_local_model(name):
+                what = f"is the local path {shown(name)}: the processor loads nowhere else"
+                yield Violation(what, step.path, pointer, _on_hub(subject, step.path, pointer))
 
 
-@rule("CK712", "features", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,))
+def _on_hub(subject: Subject, path: str, pointer: str) -> Remedy | str:
+    """Return the command that names the model a policy of this type is built with, if one is."""
+    name = _HUB_NAMES.get((policy_type(subject), pointer.rpartition("/")[2]))
+    if name is None:
+        return "write the model's name on the Hub"
+    file = () if path == CONFIG else ("--file", path)
+    return Remedy(
+        ("ckpt", "config", "WHERE", "set", *file, pointer, name), "if it is that model's copy: {}"
+    )
+
+
+@rule(
+    "CK712",
+    "features",
+    Severity.ERROR,
+    needs=Need.CONFIG,
+    families=(SMOLVLA.name,),
+    kinds=(Kind.POLICY,),
+)
 def policy_features(subject: Subject) -> Iterator[Violation]:
     """Input or output features that do not fit the policy.
 
     LeRobot refuses a feature with more or less than a type and a shape. Without an image or an
-    action the policy loads and fails at the first inference. State and action are padded to
+    action a SmolVLA loads and fails at the first inference. It pads state and action to
     `max_state_dim` and `max_action_dim`; wider ones do not fit the weights.
 
     Copy `input_features` and `output_features` from another checkpoint of the same run.
@@ -232,6 +266,8 @@ def policy_features(subject: Subject) -> Iterator[Violation]:
     """
     config = value_of(subject, CONFIG)
     yield from _malformed(config)
+    if subject.family.name != SMOLVLA.name:
+        return
     inputs, outputs = features(config.get(_INPUT)), features(config.get(_OUTPUT))
     images = {name: feature.shape for name, feature in inputs.items() if feature.kind == "VISUAL"}
     if not images:
@@ -269,7 +305,14 @@ def _malformed(config: Mapping[str, object]) -> Iterator[Violation]:
                 yield Violation(what, CONFIG, f"/{side}/{escape(name)}")
 
 
-@rule("CK713", "normalization-mode", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,))
+@rule(
+    "CK713",
+    "normalization-mode",
+    Severity.ERROR,
+    needs=Need.CONFIG,
+    families=(SMOLVLA.name,),
+    kinds=(Kind.POLICY,),
+)
 def normalization_mode(subject: Subject) -> Iterator[Violation]:
     """Unknown normalization mode.
 

@@ -5,26 +5,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import PROCESSORS
-from ckpt_tools.families.smolvla.components import NORMALIZATION
+from ckpt_tools.families.kinds import Kind
+from ckpt_tools.families.lerobot import EFFECTS, ORDER, is_buffer
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount
-from ckpt_tools.rules.policy_config import departures
-from ckpt_tools.rules.processors import COPY, NORMALIZER, PRE, REGISTERED, UNNORMALIZER, steps
+from ckpt_tools.rules.policy_config import acts, departures, policy_of, policy_type
+from ckpt_tools.rules.processors import (
+    COPY,
+    MIGRATE,
+    NORMALIZER,
+    PRE,
+    REGISTERED,
+    UNNORMALIZER,
+    steps,
+)
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.text import value as shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ckpt_tools.rules.remedy import Remedy
     from ckpt_tools.rules.rule import Subject
 
-_TOKENIZER, _NEWLINE = "tokenizer_processor", "smolvla_new_line_processor"
-_NEEDED = {
-    _TOKENIZER: "there are no tokens, and the first inference fails",
-    "rename_observations_processor": "lerobot-eval refuses the preprocessor",
-    "device_processor": "lerobot-eval refuses the preprocessor",
-}
+_ALWAYS = ("rename_observations_processor", "device_processor")
+"""Steps that every policy's preprocessor needs."""
+
 _PARAMETERS = (".weight", ".bias")
 """How a module's parameters end, and no statistic; datasets bring statistics of their own."""
 
@@ -37,6 +44,7 @@ _OTHERS_WITH_STATE = ("groot_", "molmoact2_masked_")
     Severity.ERROR,
     needs=(Need.CONFIG, Need.FILES),
     families=(SMOLVLA.name,),
+    kinds=(Kind.POLICY,),
 )
 def processors_missing(subject: Subject) -> Iterator[Violation]:
     """A processor is missing.
@@ -47,7 +55,8 @@ def processors_missing(subject: Subject) -> Iterator[Violation]:
     statistics among their weights.
 
     Copy both from another checkpoint of the same run, with their state files; a student takes its
-    teacher's. For a policy of LeRobot 0.3 run `lerobot.processor.migrate_policy_normalization`.
+    teacher's. A policy of LeRobot 0.3 must be migrated, and keep its buffers until then: `python -m
+    lerobot.processor.migrate_policy_normalization --pretrained-path WHERE` writes a migrated copy.
 
     Bad:
 
@@ -63,12 +72,11 @@ def processors_missing(subject: Subject) -> Iterator[Violation]:
         policy_preprocessor.json
         policy_preprocessor_step_5_normalizer_processor.safetensors
     """
-    is_old = any(
-        subject.family.component(tensor.name) == NORMALIZATION
-        for tensor in subject.checkpoint.tensors
-    )
-    remedy = (
-        "python -m lerobot.processor.migrate_policy_normalization"
+    if not acts(subject) or policy_type(subject) == "sac":  # SAC's learner saved none before 0.6
+        return
+    is_old = any(is_buffer(tensor.name) for tensor in subject.checkpoint.tensors)
+    remedy: Remedy | str = (
+        MIGRATE
         if is_old
         else "copy them from another checkpoint of the same run, or from the teacher"
     )
@@ -151,14 +159,22 @@ def step_runs_code(subject: Subject) -> Iterator[Violation]:
             yield Violation(what, step.path, step.pointer)
 
 
-@rule("CK732", "steps-missing", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,))
+@rule(
+    "CK732",
+    "steps-missing",
+    Severity.ERROR,
+    needs=Need.CONFIG,
+    families=(SMOLVLA.name,),
+    kinds=(Kind.POLICY,),
+)
 def steps_missing(subject: Subject) -> Iterator[Violation]:
-    """A step of the preprocessor is missing.
+    """A step of the preprocessor is missing, or comes too late.
 
     Without a tokenizer there are no tokens and the first inference fails. `lerobot-eval` and the
     asynchronous server set the names of cameras and the device, and refuse a preprocessor without
     those steps. Without the newline before the tokenizer the prompt differs from training: that
-    works, slightly worse.
+    works, slightly worse. A pi0.5 writes the state into its prompt, so the normalizer must come
+    before that. Steps of X-VLA that `lerobot-eval` adds itself for some environments are a note.
 
     Copy policy_preprocessor.json from another checkpoint of the same run.
 
@@ -173,21 +189,30 @@ def steps_missing(subject: Subject) -> Iterator[Violation]:
                    {"registry_name": "tokenizer_processor"},
                    {"registry_name": "device_processor"}]}
     """
-    if subject.checkpoint.document(PRE) is None:
+    policy = policy_of(subject)
+    if subject.checkpoint.document(PRE) is None or policy is None:
         return
     names = [step.name for step in steps(subject, PRE)]
     remedy = "copy the preprocessor from another checkpoint of the same run"
-    for name, effect in _NEEDED.items():
+    for name in (*_ALWAYS, *policy.steps):
         if name not in names:
-            yield Violation(f"the step {name} is missing: {effect}", PRE, "/steps", remedy)
-    if _TOKENIZER in names and _NEWLINE not in names[: names.index(_TOKENIZER)]:
-        what = (
-            f"the step {_NEWLINE} is missing before the tokenizer: the prompt differs from training"
-        )
-        yield Violation(what, PRE, "/steps", remedy, Severity.WARNING)
+            effect, severity = EFFECTS[name]
+            what = f"the step {name} is missing: {effect}"
+            yield Violation(what, PRE, "/steps", remedy, Severity(severity))
+    for name, than, effect, severity in ORDER:
+        if name in names and than in names and names.index(name) > names.index(than):
+            what = f"the step {name} comes after {than}: {effect}"
+            yield Violation(what, PRE, "/steps", remedy, Severity(severity))
 
 
-@rule("CK733", "processor-value", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,))
+@rule(
+    "CK733",
+    "processor-value",
+    Severity.ERROR,
+    needs=Need.CONFIG,
+    families=(SMOLVLA.name,),
+    kinds=(Kind.POLICY,),
+)
 def processor_value(subject: Subject) -> Iterator[Violation]:
     """Unknown or invalid setting of a processor step.
 

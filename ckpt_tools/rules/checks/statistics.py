@@ -6,14 +6,26 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.policy_config import ACTION, config_modes, features, modes, value_of
+from ckpt_tools.rules.policy_config import (
+    ACTION,
+    acts,
+    config_modes,
+    features,
+    modes,
+    policy_of,
+    value_of,
+    widths,
+)
 from ckpt_tools.rules.processors import (
     COPY,
-    NORMALIZER,
+    DENORMALIZING,
+    NORMALIZING,
     POST,
     PRE,
+    REGISTERED,
     UNNORMALIZER,
     WANTED,
     action_statistics,
@@ -35,9 +47,20 @@ _LARGEST = 3.4028235e38
 """The largest F32, to which LeRobot narrows statistics."""
 
 _NAMED = 5
+_QUANTILES = (
+    "compute the dataset's quantiles with LeRobot's augment_dataset_quantile_stats.py, and save "
+    "both processors with them"
+)
 
 
-@rule("CK723", "not-normalised", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,))
+@rule(
+    "CK723",
+    "not-normalised",
+    Severity.ERROR,
+    needs=Need.CONFIG,
+    families=(SMOLVLA.name,),
+    kinds=(Kind.POLICY,),
+)
 def not_normalised(subject: Subject) -> Iterator[Violation]:
     """Feature that is not normalized as config.json says.
 
@@ -46,7 +69,9 @@ def not_normalised(subject: Subject) -> Iterator[Violation]:
     numbers of another size than in training. Where one of two statistics is missing the first
     inference fails.
 
-    Copy the processor and its state file from another checkpoint of the same run.
+    Copy the processor and its state file from another checkpoint of the same run. Quantiles, which
+    a pi0.5 needs, are missing where the dataset had none: LeRobot's
+    `augment_dataset_quantile_stats.py` computes them.
 
     Bad (config.json has MEAN_STD for STATE):
 
@@ -56,9 +81,13 @@ def not_normalised(subject: Subject) -> Iterator[Violation]:
 
         {"registry_name": "normalizer_processor", "config": {"norm_map": {"STATE": "MEAN_STD"}}}
     """
-    normalizes = any(step.name == NORMALIZER for step in steps(subject, PRE))
-    if subject.checkpoint.document(PRE) and not normalizes:
-        yield Violation("no step normalizes: the policy sees raw numbers", PRE, "/steps", COPY)
+    if not acts(subject):
+        return
+    if subject.checkpoint.document(PRE) and not _has(subject, PRE, NORMALIZING):
+        kinds = {"STATE", *(one.kind for one in features(_inputs(subject)).values())}
+        wanted = {config_modes(subject).get(kind, "IDENTITY") for kind in kinds} - {"IDENTITY"}
+        if wanted:
+            yield Violation("no step normalizes: the policy sees raw numbers", PRE, "/steps", COPY)
     for normalizer, found in reads(subject):
         yield from _passed_over(subject, normalizer)
         if normalizer.step.value.get("state_file") and normalizer.state is None:
@@ -73,14 +102,27 @@ def not_normalised(subject: Subject) -> Iterator[Violation]:
                     f"{lacking[0]} is missing for {read.mode}: stock LeRobot fails at the first "
                     "inference"
                 )
-                yield Violation(what, normalizer.file, read.feature, COPY)
+                remedy = _QUANTILES if lacking[0].startswith("q") else COPY
+                yield Violation(what, normalizer.file, read.feature, remedy)
+
+
+def _inputs(subject: Subject) -> object:
+    return value_of(subject, CONFIG).get("input_features")
+
+
+def _has(subject: Subject, path: str, names: tuple[str, ...]) -> bool:
+    """Whether a processor has one of these steps, or a plugin's, which may do the same."""
+    return any(step.name in names or step.name not in REGISTERED for step in steps(subject, path))
 
 
 def _passed_over(subject: Subject, normalizer: Normalizer) -> Iterator[Violation]:
     """Yield the inputs that a normalizer leaves out, and modes that differ from config.json's."""
     step, wanted = normalizer.step, config_modes(subject)
+    policy = policy_of(subject)
+    if step.path == POST and policy and policy.restored:
+        wanted = {ACTION.upper(): policy.restored}
     chosen = step.config.get("normalize_observation_keys")
-    inputs = features(value_of(subject, CONFIG).get("input_features")) if step.path == PRE else {}
+    inputs = features(_inputs(subject)) if step.path == PRE else {}
     for name, feature in inputs.items():
         left_out = name not in normalizer.features or (
             isinstance(chosen, list) and name not in chosen
@@ -162,11 +204,12 @@ def statistics_spread(subject: Subject) -> Iterator[Violation]:
 
     A dimension that never moved in the dataset has a standard deviation of 0. LeRobot divides by it
     plus 1e-8: the smallest deviation on a robot becomes a hundred million. A negative one inverts
-    the dimension. For an action, 0 means that this dimension always has the same value: a warning,
-    unless all of them have.
+    the dimension. For an action, 0 means that this dimension always has the same value. That is a
+    note: a gripper that never closes is restored to the value it had. It is an error where all
+    dimensions of the action are so.
 
-    Set the standard deviation of a dimension that never moves to 1, in both processors, or remove
-    the dimension from the dataset.
+    Set the standard deviation of a state dimension that never moves to 1, or remove the dimension
+    from the dataset.
 
     Bad:
 
@@ -196,7 +239,7 @@ def statistics_spread(subject: Subject) -> Iterator[Violation]:
                 else "the smallest deviation becomes huge"
             )
             what = f"the {word} is 0 in {_dimensions(zero)}: {effect}"
-            milder = Severity.WARNING if is_action and len(zero) < len(spreads) else None
+            milder = Severity.NOTE if is_action and len(zero) < len(spreads) else None
             yield Violation(what, normalizer.file, high.name, severity=milder)
 
 
@@ -214,7 +257,8 @@ def statistics_shape(subject: Subject) -> Iterator[Violation]:
     """Statistics of another shape than their feature.
 
     A vector of seven does not fit one of six: LeRobot fails at the first inference. It happens when
-    the statistics of another robot are copied. A single number fits anything.
+    the statistics of another robot are copied. A single number fits anything. Where the weights are
+    as wide as the statistics, it is config.json that is wrong (CK714).
 
     Copy the state file from another checkpoint of the same run.
 
@@ -226,10 +270,13 @@ def statistics_shape(subject: Subject) -> Iterator[Violation]:
 
         observation.state.mean    F32 [6]
     """
+    wide = {what: (size,) for what, size in widths(subject)}
     for normalizer, read, pair in pairs(subject):
         for statistic in pair:
             is_image = read.kind == "VISUAL" and len(statistic.shape) == 1
             shape = (*statistic.shape, 1, 1) if is_image else statistic.shape
+            if wide.get(read.feature.rpartition(".")[2]) == statistic.shape:
+                continue  # CK714
             if read.shape is not None and not _broadcasts(shape, read.shape):
                 yield Violation(
                     f"has the shape {list(statistic.shape)}, but {read.feature} "
@@ -249,7 +296,12 @@ def _broadcasts(statistic: tuple[int, ...], feature: tuple[int, ...]) -> bool:
 
 
 @rule(
-    "CK728", "action-not-denormalised", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,)
+    "CK728",
+    "action-not-denormalised",
+    Severity.ERROR,
+    needs=Need.CONFIG,
+    families=(SMOLVLA.name,),
+    kinds=(Kind.POLICY,),
 )
 def action_not_denormalised(subject: Subject) -> Iterator[Violation]:
     """Action that the postprocessor does not denormalize.
@@ -267,12 +319,13 @@ def action_not_denormalised(subject: Subject) -> Iterator[Violation]:
 
         {"registry_name": "unnormalizer_processor", "config": {"norm_map": {"ACTION": "MEAN_STD"}}}
     """
-    mode = config_modes(subject).get("ACTION", "IDENTITY")
-    if mode == "IDENTITY" or subject.checkpoint.document(POST) is None:
+    mode, policy = config_modes(subject).get("ACTION", "IDENTITY"), policy_of(subject)
+    mode = (policy.restored if policy else "") or mode
+    if mode == "IDENTITY" or subject.checkpoint.document(POST) is None or not acts(subject):
         return
     own = [step for step in steps(subject, POST) if step.name == UNNORMALIZER]
     raw = "the robot gets the policy's normalized numbers"
-    if not own:
+    if not _has(subject, POST, DENORMALIZING):
         yield Violation(f"no step denormalizes the action: {raw}", POST, "/steps", COPY)
     for step in own:
         if modes(step.config.get("norm_map")).get("ACTION", "IDENTITY") == "IDENTITY":

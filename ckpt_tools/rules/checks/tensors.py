@@ -6,14 +6,16 @@ from collections import defaultdict
 from math import prod
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.checkpoint.documents import CONFIG, PROCESSORS
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import covering, unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES, Expectation, Unknown
-from ckpt_tools.families.smolvla.components import NORMALIZATION
+from ckpt_tools.families.kinds import Kind
+from ckpt_tools.families.lerobot import is_buffer
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, amount, by_part, first, only_file, parts
+from ckpt_tools.rules.processors import MIGRATE, normalizers
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.text import count
@@ -154,7 +156,7 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
         and tensor.parameters
         and unwrapped(tensor.name) == tensor.name
         and not tensor.name.startswith(TEACHER_PREFIXES)
-        and subject.family.component(tensor.name) != NORMALIZATION
+        and not is_buffer(tensor.name)
     ]
     for part, members in parts(subject.family, unexpected):
         globs = covering([tensor.name for tensor in members], every)[:_GLOBS]
@@ -344,7 +346,12 @@ def _tied(pair: tuple[str, str]) -> bool:
 
 
 @rule(
-    "CK310", "normalisation-buffers", Severity.WARNING, needs=Need.HEADERS, families=(SMOLVLA.name,)
+    "CK310",
+    "normalisation-buffers",
+    Severity.WARNING,
+    needs=Need.HEADERS,
+    families=(SMOLVLA.name,),
+    kinds=(Kind.POLICY,),
 )
 def normalisation_buffers(subject: Subject) -> Iterator[Violation]:
     """Normalization statistics among the weights.
@@ -353,8 +360,9 @@ def normalisation_buffers(subject: Subject) -> Iterator[Violation]:
     the like. Since 0.4 they are in the processors' files; a newer LeRobot drops the buffers with a
     warning, and a checkpoint without processors acts unnormalized, or does not load.
 
-    Migrate the checkpoint with LeRobot's `lerobot/processor/migrate_policy_normalization.py`. If
-    the processors are already there, `ckpt strip` removes the buffers.
+    Migrate the checkpoint: `python -m lerobot.processor.migrate_policy_normalization
+    --pretrained-path WHERE` writes a migrated copy. Until then keep the buffers: they are its only
+    statistics. Where the processors have statistics already, `ckpt strip` removes the buffers.
 
     Bad (a tensor in model.safetensors):
 
@@ -364,18 +372,28 @@ def normalisation_buffers(subject: Subject) -> Iterator[Violation]:
 
         observation.state.mean
     """
-    tensors = [
-        tensor
-        for tensor in subject.checkpoint.tensors
-        if subject.family.component(tensor.name) == NORMALIZATION
-    ]
+    tensors = [tensor for tensor in subject.checkpoint.tensors if is_buffer(tensor.name)]
     if tensors:
         what = (
             f"{amount(tensors)} of normalization statistics, as LeRobot 0.3 saved them: later "
             "releases drop them"
         )
-        remedy = "migrate it with lerobot/processor/migrate_policy_normalization.py"
-        yield about(tensors, what, remedy)
+        yield about(tensors, what, _unneeded(subject, tensors))
+
+
+def _unneeded(subject: Subject, tensors: list[Tensor]) -> Remedy:
+    """Return how to remove the buffers where both processors have statistics, else to migrate."""
+    if not all(any(normalizers(subject, path)) for path in PROCESSORS) or not all(
+        normalizer.statistics for path in PROCESSORS for normalizer in normalizers(subject, path)
+    ):
+        return MIGRATE
+    owners = dict.fromkeys(tensor.name.rpartition("buffer_")[0] for tensor in tensors)
+    if not all(owners):
+        return Remedy(text="the processors have the statistics: nothing needs these")
+    globs = (f"{owner}buffer_*" for owner in owners)
+    return Remedy(
+        ("ckpt", "strip", "WHERE", *globs), "the processors have the statistics: {} removes these"
+    )
 
 
 @rule(

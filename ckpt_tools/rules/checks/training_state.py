@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG, TRAIN_CONFIG
+from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import (
@@ -39,6 +40,10 @@ _LEFT = re.compile(
     re.ASCII,
 )
 _READ = 0o044
+_OPTIONAL = ("/dataset/root", "/output_dir", "/policy/pretrained_path", "/checkpoint_path")
+"""Paths in train_config.json that LeRobot reads as null, too."""
+
+_PLUGIN_OPTIMIZER = "adamw_f32_masters"
 
 
 @rule(
@@ -89,8 +94,9 @@ def train_config_paths(subject: Subject) -> Iterator[Violation]:
     reveal who trained where. Resuming elsewhere needs them again on the command line. A relative
     `output_dir` is what every run has.
 
-    Set them to what others can use, or to null: `ckpt config set dataset.root null --file
-    train_config.json`. `ckpt gate` checks for what may not be published at all.
+    In the copy that you publish, set them to what others can use, or to null: `ckpt config WHERE
+    set --file train_config.json dataset.root null`. Resuming the run here needs the originals.
+    `ckpt gate` checks for what may not be published at all.
 
     Bad:
 
@@ -102,7 +108,16 @@ def train_config_paths(subject: Subject) -> Iterator[Violation]:
     """
     for pointer, text in _strings(value_of(subject, TRAIN_CONFIG), ""):
         if is_outside(text):
-            yield Violation(f"contains a personal path: {shown(text)}", TRAIN_CONFIG, pointer)
+            what = f"contains a personal path: {shown(text)}"
+            yield Violation(what, TRAIN_CONFIG, pointer, _hidden(pointer))
+
+
+def _hidden(pointer: str) -> Remedy | str:
+    """Return how to remove a path that may be null."""
+    if pointer in _OPTIONAL:
+        argv = ("ckpt", "config", "WHERE", "set", "--file", TRAIN_CONFIG, pointer, "null")
+        return Remedy(argv, "in the copy that you publish: {}")
+    return "in the copy that you publish, write what others can use"
 
 
 def _strings(value: object, pointer: str) -> Iterator[tuple[str, str]]:
@@ -205,14 +220,22 @@ def unreadable_by_others(subject: Subject) -> Iterator[Violation]:
         yield Violation(what, closed[0], next="chmod a+r *.safetensors")
 
 
-@rule("CK746", "train-config-value", Severity.NOTE, needs=Need.HEADERS, families=(SMOLVLA.name,))
+@rule(
+    "CK746",
+    "train-config-value",
+    Severity.NOTE,
+    needs=Need.HEADERS,
+    families=(SMOLVLA.name,),
+    kinds=(Kind.POLICY,),
+)
 def train_config_value(subject: Subject) -> Iterator[Violation]:
     """train_config.json that LeRobot 0.6.1 does not resume from.
 
     It refuses unknown fields and values of another type. A run of an older release has fields that
     were removed since: running the policy does not need the file, so this is a note.
 
-    Resume with the release that wrote it.
+    Resume with the release that wrote it. The optimizer `adamw_f32_masters` is that of
+    `lerobot_policy_smolvla_reflow`, which must be installed to resume such a run.
 
     Bad:
 
@@ -224,6 +247,11 @@ def train_config_value(subject: Subject) -> Iterator[Violation]:
     """
     if subject.checkpoint.document(TRAIN_CONFIG):
         schema = subject.schema("train-config")
+        settings = value_of(subject, TRAIN_CONFIG).get("optimizer")
+        optimizer = settings.get("type") if isinstance(settings, dict) else None
         for found in departures(value_of(subject, TRAIN_CONFIG), schema):
-            remedy = "resume with the LeRobot that wrote it"
-            yield Violation(found.what, TRAIN_CONFIG, found.pointer, remedy)
+            what, remedy = found.what, "resume with the LeRobot that wrote it"
+            if found.pointer == "/optimizer/type" and optimizer == _PLUGIN_OPTIMIZER:
+                what = f"is {_PLUGIN_OPTIMIZER}, the optimizer of lerobot_policy_smolvla_reflow"
+                remedy = "install lerobot_policy_smolvla_reflow to resume"
+            yield Violation(what, TRAIN_CONFIG, found.pointer, remedy)

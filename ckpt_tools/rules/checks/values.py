@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from math import sqrt
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
 from ckpt_tools.checkpoint.names import fold
 from ckpt_tools.families.kinds import Kind, kinds_of, name_of
-from ckpt_tools.families.smolvla.components import TEXT, component
+from ckpt_tools.families.lerobot import is_buffer
+from ckpt_tools.families.smolvla.components import TEXT, VISION, component
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from ckpt_tools.values.model import Measurement
 
 LIMIT = 1e5
+_SURE, _ROUNDING = 5, 0.01
+"""Standard deviations within which a sample stays, and what BF16 adds to its spread."""
+
 _MEASURED = frozenset({Dtype.F64, Dtype.F32, Dtype.F16, Dtype.BF16})
 _DIVERGED = "publish a checkpoint from before the training diverged"
 
@@ -100,7 +105,7 @@ def infinite_values(subject: Subject) -> Iterator[Violation]:
     """
     yield from _by_file(
         subject,
-        lambda _, facts: facts.infinite > 0,
+        lambda tensor, facts: facts.infinite > 0 and not is_buffer(tensor.name),  # CK736
         lambda found: f"{sum(facts.infinite for facts in found):,} infinite values in",
         f"{_DIVERGED}, or one that was not cast to F16",
     )
@@ -162,36 +167,71 @@ def constant_weights(subject: Subject) -> Iterator[Violation]:
 def vlm_never_loaded(subject: Subject) -> Iterator[Violation]:
     """A VLM that was never loaded.
 
-    Every RMSNorm weight of SmolVLM's text model is exactly 1.0 only in a model that was built from
-    its config and never given weights: with `load_vlm_weights=false` and no checkpoint to start
-    from. The policy then trained on top of noise, and everything else about it looks right.
+    A VLM that was built from its config and never given weights keeps what it was initialized with:
+    every RMSNorm weight of the text model is exactly 1, every bias of the vision tower exactly 0,
+    and the matrices of all layers are spread alike around 0. Training in BF16 leaves norm weights
+    at 1, too, but neither biases nor matrices. A policy with such a VLM was trained on top of
+    noise, with `load_vlm_weights=false` and no checkpoint to start from, or from a VLM that is
+    itself untrained; everything else about it looks right.
 
     Train again from `lerobot/smolvla_base`, or with `--policy.load_vlm_weights=true`.
 
     Bad:
 
-        model.vlm_with_expert.vlm.model.text_model.norm.weight    1.0, 1.0, 1.0
+        model.vlm_with_expert.vlm.model.text_model.norm.weight                    1.0, 1.0, 1.0
+        model.vlm_with_expert.vlm.model.vision_model.post_layernorm.bias          0.0, 0.0, 0.0
 
     Good:
 
-        model.vlm_with_expert.vlm.model.text_model.norm.weight    1.734, 1.609, 1.688
+        model.vlm_with_expert.vlm.model.text_model.norm.weight                    1.0, 1.0, 1.0
+        model.vlm_with_expert.vlm.model.vision_model.post_layernorm.bias          0.31, -0.02, 0.08
     """
     facts = subject.facts or {}
-    norms = [
-        tensor
-        for tensor in subject.checkpoint.tensors
-        if component(tensor.name) == TEXT
-        and tensor.name.endswith("norm.weight")
-        and tensor.name in facts
-    ]
-    if norms and all(facts[tensor.name].low == facts[tensor.name].high == 1 for tensor in norms):
+    text, vision = (
+        [tensor for tensor in subject.checkpoint.tensors if component(tensor.name) == part]
+        for part in (TEXT, VISION)
+    )
+    norms = [tensor for tensor in text if tensor.name.endswith("norm.weight")]
+    biases = [tensor for tensor in vision if tensor.name.endswith(".bias")]
+    matrices = [tensor for tensor in text if ".layers." in tensor.name and _is_matrix(tensor)]
+    if (
+        all(_only(facts.get(tensor.name), number) for tensor, number in _fresh(norms, biases))
+        and norms
+        and biases
+        and _alike([facts[tensor.name] for tensor in matrices if tensor.name in facts])
+    ):
         yield Violation(
-            f"all {len(norms)} RMSNorm weights of the text model are exactly 1: the VLM was built "
-            "from its config and never loaded",
+            f"all {len(norms)} RMSNorm weights of the text model are exactly 1, all {len(biases)} "
+            "biases of the vision tower exactly 0, and the text model's matrices spread alike: the "
+            "VLM was initialized and never loaded",
             norms[0].shard,
             norms[0].name,
             "train again from a pretrained VLM (--policy.load_vlm_weights=true)",
         )
+
+
+def _fresh(norms: list[Tensor], biases: list[Tensor]) -> list[tuple[Tensor, int]]:
+    """Return each tensor with the number that it is initialized with."""
+    return [*((tensor, 1) for tensor in norms), *((tensor, 0) for tensor in biases)]
+
+
+def _only(facts: Measurement | None, number: int) -> bool:
+    return facts is not None and facts.low == facts.high == number
+
+
+def _alike(matrices: list[Measurement]) -> bool:
+    """Whether matrices can be samples of one normal distribution around 0, by five deviations."""
+    count_of_all = sum(matrix.finite for matrix in matrices)
+    if not count_of_all:
+        return False
+    spread = sqrt(sum(matrix.l2**2 for matrix in matrices) / count_of_all)
+    return all(
+        abs(matrix.mean) <= _SURE * spread / sqrt(matrix.finite)
+        and abs(matrix.l2 / sqrt(matrix.finite) - spread)
+        <= spread * (_SURE / sqrt(2 * matrix.finite) + _ROUNDING)
+        for matrix in matrices
+        if matrix.finite
+    )
 
 
 @rule("CK406", "huge-values", Severity.WARNING, needs=Need.VALUES)
