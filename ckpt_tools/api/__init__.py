@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from ckpt_tools.api._inspect import diff, read, show
     from ckpt_tools.api._manifest import check_manifest, check_remote, manifest
     from ckpt_tools.api._upload import upload
-    from ckpt_tools.api._verify import explain, known_rules, verify
+    from ckpt_tools.api._verify import coverage, explain, known_rules, verify
 
 __all__ = [
     "check_manifest",
     "check_remote",
+    "coverage",
     "diagnose",
     "diff",
     "explain",
@@ -46,7 +47,7 @@ _MODULES = {
     **dict.fromkeys(("diff", "read", "show"), "_inspect"),
     **dict.fromkeys(("load_plan", "plan", "recover", "sanitize", "save_plan", "write"), "_edit"),
     **dict.fromkeys(("check_manifest", "check_remote", "manifest"), "_manifest"),
-    **dict.fromkeys(("explain", "known_rules", "verify"), "_verify"),
+    **dict.fromkeys(("coverage", "explain", "known_rules", "verify"), "_verify"),
     "diagnose": "_doctor",
     "gate": "_gate",
     "upload": "_upload",

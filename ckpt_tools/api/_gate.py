@@ -23,6 +23,7 @@ from ckpt_tools.families.family import GENERIC
 from ckpt_tools.gate.decide import decide
 from ckpt_tools.gate.masking import masked
 from ckpt_tools.progress import Progress, ignore
+from ckpt_tools.rules.coverage import Question, answered, unreadable
 from ckpt_tools.rules.engine import check_rules, in_order
 from ckpt_tools.rules.finding import Finding, Severity, Skipped, Verification
 from ckpt_tools.rules.profiles import PROFILES, is_collection
@@ -41,7 +42,7 @@ from ckpt_tools.storage.session import (
 from ckpt_tools.strict_json.parse import parse_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.errors import CkptError
@@ -62,6 +63,7 @@ def gate(  # noqa: PLR0913 - options by keyword
     spec: AnyPath | None = None,
     values: bool = True,
     target: str = "",
+    require: Iterable[str] = (),
     progress: Callable[[int], None] = ignore,
     expect: Callable[[int], None] = ignore,
 ) -> Verdict:
@@ -71,15 +73,16 @@ def gate(  # noqa: PLR0913 - options by keyword
     `settings` are given, or a file to read instead of `ckpt.toml` in the current folder. All rules
     are checked, except those about tensor values unless `values`; those of the supply chain also if
     the checkpoint is missing or cannot be read. A folder is checked as it would be uploaded: a
-    checkpoint in a subfolder does not count. The verdict contains no secret that was found. Raises
-    a CkptError if nothing is there, or on I/O errors.
+    checkpoint in a subfolder does not count. `require` are questions that must be checked, besides
+    those of the settings. The verdict contains no secret that was found. Raises a CkptError if
+    nothing is there, or on I/O errors.
     """
     where, settings, reference = as_text(where), as_text(settings), as_text(reference)
     if reference:
         read(reference)  # what is wrong with the reference is not a finding
     if is_remote(where):
         refuse_cached(remote_storage(where).listing)
-    settings = settings_for(where, settings)
+    settings = settings_for(where, settings, require)
     name = profile or settings.profile
     if name and name not in PROFILES:
         raise UnknownSelection(
@@ -112,7 +115,9 @@ def _without_checkpoint(where: str, error: CkptError) -> Verification:
     """Return the verification of something that is no checkpoint: that is the finding."""
     path, remedy = error.path.removeprefix(where).lstrip("/"), Remedy(text=error.next)
     finding = Finding(_REQUIRED, Severity.ERROR, error.what, path, remedy=remedy)
-    return Verification(where, None, GENERIC.name, (finding,), ())
+    return Verification(
+        where, None, GENERIC.name, (finding,), (), coverage=unreadable(without_checkpoint=True)
+    )
 
 
 def _masked(verdict: Verdict) -> Verdict:
@@ -172,7 +177,7 @@ def _completed(
     if found.checkpoint is None and is_collection(subject) and not is_inside:
         findings = tuple(finding for finding in findings if finding.code != _REQUIRED)
     local_only = LOCAL_ONLY_RULES if is_remote(found.where) else ()
-    more, checked, _ = check_rules(
+    more, checked, *_ = check_rules(
         (rule for rule in rules if rule.supply_chain and rule.code not in local_only), subject
     )
     reasons = {rule.code: "no readable checkpoint" for rule in rules} | dict(found.skipped)
@@ -181,6 +186,7 @@ def _completed(
         findings=in_order((*findings, *more)),
         checked=tuple(sorted(done)),
         skipped=tuple(Skipped(*item) for item in sorted(reasons.items()) if item[0] not in done),
+        coverage=answered(found.coverage, Question.SUPPLY_CHAIN),
     )
 
 

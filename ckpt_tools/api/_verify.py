@@ -16,10 +16,11 @@ from ckpt_tools.families.kinds import name_of
 from ckpt_tools.families.registry import FAMILIES, family_of
 from ckpt_tools.gate.decide import apply_suppressions
 from ckpt_tools.gate.masking import masked
-from ckpt_tools.gate.settings import read_settings
+from ckpt_tools.gate.settings import read_settings, requiring
 from ckpt_tools.gate.verdict import Settings
 from ckpt_tools.progress import Progress, ignore
 from ckpt_tools.rules import plugins
+from ckpt_tools.rules.coverage import coverage_of, unreadable
 from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.finding import Need, Skipped, Verification
 from ckpt_tools.rules.parse_rules import finding_of
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.families.family import Family
+    from ckpt_tools.rules.coverage import Coverage
     from ckpt_tools.rules.profiles import Profile
 
 
@@ -85,6 +87,7 @@ def verify(  # noqa: PLR0913 - options by keyword
     lenient: bool = False,
     target: str = "",
     settings: AnyPath | Settings | None = None,
+    require: Iterable[str] = (),
     rules: Iterable[Rule] | None = None,
     progress: Callable[[int], None] = ignore,
     expect: Callable[[int], None] = ignore,
@@ -95,10 +98,12 @@ def verify(  # noqa: PLR0913 - options by keyword
     is called with the number of bytes, then `progress` with those read. `load` makes the family's
     probe load the policy and act once. `lenient` accepts files that the safetensors library accepts
     although they violate its specification. `settings` are given, or a file to read instead of
-    `ckpt.toml` in the current folder. `rules` are all but those of the supply chain by default.
+    `ckpt.toml` in the current folder. `require` are questions that must be checked, besides those
+    of the settings. `rules` are all but those of the supply chain by default.
     Raises a CkptError if there is nothing to check, or on I/O errors.
     """
-    where, settings = as_text(where), as_text(settings)
+    where = as_text(where)
+    settings = settings_for(where, as_text(settings), require)
     if (values or load) and is_remote(where):
         raise remote_not_supported(where)
     if rules is None:
@@ -114,13 +119,27 @@ def verify(  # noqa: PLR0913 - options by keyword
         target=target,
         progress=Progress(progress, expect),
     )
-    result = apply_suppressions(found, settings_for(where, settings))
+    result = apply_suppressions(found, settings)
     return masked(result, _quoted(found))
 
 
-def settings_for(where: str, given: str | Settings | None) -> Settings:
-    """Return the settings as given, else those in the file `given`, else those in `ckpt.toml`."""
-    return given if isinstance(given, Settings) else read_settings(given, folder_of(where))
+def settings_for(where: str, given: str | Settings | None, require: Iterable[str]) -> Settings:
+    """Return the settings as given, else those in the file `given`, else those in `ckpt.toml`.
+
+    They require the questions `require` too.
+    """
+    found = given if isinstance(given, Settings) else read_settings(given, folder_of(where))
+    return requiring(found, require)
+
+
+@hub_session()
+def coverage(checkpoint: Checkpoint) -> tuple[Coverage, ...]:
+    """Return what `verify` checks of a checkpoint by its headers and JSON files, and what not."""
+    rules = tuple(rule for rule in all_rules() if not rule.supply_chain)  # plugins are not loaded
+    entries = listing(checkpoint.root, contents=False) if is_folder(checkpoint.where) else None
+    subject = Subject(checkpoint, family_of(checkpoint), entries=entries, schema=schemas.load)
+    outcome = check_rules(rules, subject)
+    return coverage_of(subject, outcome.covered, rules, outcome.checked)
 
 
 def check(  # noqa: PLR0913 - as verify
@@ -171,15 +190,16 @@ def check(  # noqa: PLR0913 - as verify
     subject = subject._replace(profile=profile_for(subject, where, profile, allow))
     remote = {skip.code: skip for skip in _skipped_remotely(where, rules)}
     local = (rule for rule in rules if rule.code not in remote)
-    findings, checked, skipped = check_rules(local, subject)
+    outcome = check_rules(local, subject)
     return Verification(
         where,
         checkpoint,
         name_of(checkpoint, family),
-        findings,
-        checked,
-        tuple(sorted((*skipped, *remote.values()))),
+        outcome.findings,
+        outcome.checked,
+        tuple(sorted((*outcome.skipped, *remote.values()))),
         transferred=transfer_stats(),
+        coverage=coverage_of(subject, outcome.covered, rules, outcome.checked),
     )
 
 
@@ -196,7 +216,14 @@ def _unreadable(where: str, error: FormatError, rules: Iterable[Rule]) -> Verifi
     )
     checked = (finding.code,)
     return Verification(
-        where, None, GENERIC.name, (finding,), checked, skipped, transferred=transfer_stats()
+        where,
+        None,
+        GENERIC.name,
+        (finding,),
+        checked,
+        skipped,
+        transferred=transfer_stats(),
+        coverage=unreadable(),
     )
 
 

@@ -16,6 +16,7 @@ from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, progress_of
 @options.reference
 @options.target
 @options.settings
+@options.require
 @options.spec
 @click.option(
     "--no-values",
@@ -28,6 +29,7 @@ def gate(  # noqa: PLR0913 - one parameter an option
     *,
     profile: str | None,
     settings: str | None,
+    require: str,
     reference: str | None,
     target: str,
     spec: str | None,
@@ -51,6 +53,7 @@ def gate(  # noqa: PLR0913 - one parameter an option
             where,
             profile=profile,
             settings=settings,
+            require=options.listed(require),
             reference=reference,
             spec=spec,
             values=not no_values,

@@ -88,6 +88,22 @@ target: Decorator = click.option(
 )
 
 
+require: Decorator = click.option(
+    "--require",
+    metavar="QUESTIONS",
+    default="",
+    help=(
+        "Fail unless these were checked, separated by commas: container, values, completeness,"
+        " agreement, processors, supply-chain."
+    ),
+)
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Return the items of a comma-separated list."""
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
 class AspectList(click.ParamType[frozenset[Aspect]]):
     """A comma-separated list of aspects."""
 

@@ -8,6 +8,7 @@ from ckpt_tools import api
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, progress_of, write_report
 from ckpt_tools.report.json.diff import document
+from ckpt_tools.report.json.findings import coverage_entry
 from ckpt_tools.report.pages.show import show_page
 
 
@@ -58,10 +59,11 @@ def show(  # noqa: PLR0913 - one parameter an option
             progress=progress.advance,
             expect=progress.expect,
         )
+    coverage = () if tree else api.coverage(summary.checkpoint)
     write_report(
         summary,
-        lambda: show_page(summary, tree=tree, full=output_format == "html"),
+        lambda: show_page(summary, tree=tree, full=output_format == "html", coverage=coverage),
         output_format,
-        document,
+        lambda _: document(summary) | coverage_entry(coverage),
     )
     return CLEAN

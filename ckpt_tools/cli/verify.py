@@ -24,6 +24,7 @@ from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, progress_of
 @click.option("--load", is_flag=True, help="Load the policy with the training core and act once.")
 @options.target
 @options.settings
+@options.require
 @options.lenient
 @options.output_format(*FORMATS)
 def verify(  # noqa: PLR0913 - one parameter an option
@@ -35,6 +36,7 @@ def verify(  # noqa: PLR0913 - one parameter an option
     load: bool,
     target: str,
     settings: str | None,
+    require: str,
     lenient: bool,
     output_format: str,
 ) -> int:
@@ -58,6 +60,7 @@ def verify(  # noqa: PLR0913 - one parameter an option
             lenient=lenient,
             target=target,
             settings=settings,
+            require=options.listed(require),
             progress=progress.advance,
             expect=progress.expect,
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.gate.verdict import Verdict
+from ckpt_tools.rules.coverage import State, title
 from ckpt_tools.rules.engine import in_order
 from ckpt_tools.rules.finding import Finding, Severity, Suppressed
 from ckpt_tools.rules.profiles import matches
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.finding import Verification
 
 STALE = "CK817"
+UNCHECKED = "CK824"
 
 
 def decide(verification: Verification, profile: str, settings: Settings) -> Verdict:
@@ -32,10 +34,10 @@ def decide(verification: Verification, profile: str, settings: Settings) -> Verd
 
 
 def apply_suppressions(verification: Verification, settings: Settings) -> Verification:
-    """Apply severities and suppressions, and add a note for each suppression without effect."""
+    """Apply requirements, severities and suppressions; add a note for each one without effect."""
     findings = [
         finding._replace(severity=settings.severity.get(finding.code, finding.severity))
-        for finding in verification.findings
+        for finding in (*verification.findings, *_unchecked(verification, settings))
     ]
     active = [one for one in settings.suppress if not _has_expired(one, settings)]
     reasons = {
@@ -52,6 +54,19 @@ def apply_suppressions(verification: Verification, settings: Settings) -> Verifi
         findings=in_order((*standing, *notes)),
         suppressed=(*verification.suppressed, *suppressed),
     )
+
+
+def _unchecked(verification: Verification, settings: Settings) -> Iterator[Finding]:
+    """Yield a finding for each required question that was not checked completely."""
+    for one in verification.coverage:
+        if one.question in settings.require and one.state is not State.CHECKED:
+            done = "only partly checked" if one.state is State.PARTLY else "not checked"
+            what = f"{title(one.question)} is required and {done}: {one.detail}"
+            answer = (
+                f"check it with {' or '.join(one.options)}, or" if one.options else "check it, or"
+            )
+            remedy = Remedy(text=f"{answer} do not require {one.question}")
+            yield Finding(UNCHECKED, Severity.ERROR, what, subject=str(one.question), remedy=remedy)
 
 
 def _matches(suppression: Suppression, finding: Finding) -> bool:

@@ -11,8 +11,9 @@ import os
 import tomllib
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ckpt_tools.errors import SettingsInvalid
+from ckpt_tools.errors import SettingsInvalid, UnknownSelection
 from ckpt_tools.gate.verdict import Settings, Suppression
+from ckpt_tools.rules.coverage import Question
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.plugins import rule_of
 from ckpt_tools.rules.profiles import PROFILES
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 NAME = "ckpt.toml"
 LIMIT = 1 << 20
 
-_KEYS = ("profile", "suppress", "severity", "allow")
+_KEYS = ("profile", "suppress", "severity", "allow", "require")
 _KINDS: dict[type, str] = {str: "string", dict: "table", list: "list"}
 _SUPPRESSION_KEYS = ("code", "path", "subject", "reason", "expires")
 
@@ -58,6 +59,17 @@ def read_settings(named: str | None, root: str) -> Settings:
 def settings_of(value: dict[str, Any], path: str) -> Settings:
     """Return the settings in a TOML document. Raises SettingsInvalid with the key."""
     return _Reader(path).settings(value)
+
+
+def requiring(settings: Settings, questions: Iterable[str]) -> Settings:
+    """Return settings that also require these questions. Raises UnknownSelection for another."""
+    names = tuple(questions)
+    for name in names:
+        if name not in list(Question):
+            raise UnknownSelection(
+                f"there is no question {name!r}", hint=f"require {_either(Question)}"
+            )
+    return settings._replace(require=(*settings.require, *map(Question, names)))
 
 
 def _today() -> str:
@@ -105,7 +117,18 @@ class _Reader:
             ),
             today=_today(),
             source=self._path,
+            require=tuple(
+                self._question(word, f"require[{number}]")
+                for number, word in enumerate(
+                    self._typed(value.get("require", []), list, "require")
+                )
+            ),
         )
+
+    def _question(self, word: object, key: str) -> Question:
+        if word not in list(Question):
+            self._fail(f'unknown question "{word}"; expected {_either(Question)}', key)
+        return Question(str(word))
 
     def _suppression(self, value: object, key: str) -> Suppression:
         table = self._typed(value, dict, key)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ckpt_tools.rules.coverage import Question
     from ckpt_tools.rules.finding import Finding, Severity, Verification
 
 
@@ -29,7 +30,7 @@ class Settings(NamedTuple):
     """The content of `ckpt.toml`.
 
     `today` is the day on which it was read, which decides what has expired; `source` is the file,
-    "" for none.
+    "" for none. `require` are the questions that must be checked.
     """
 
     profile: str = ""
@@ -38,6 +39,7 @@ class Settings(NamedTuple):
     allow: tuple[str, ...] = ()
     today: str = ""
     source: str = ""
+    require: tuple[Question, ...] = ()
 
 
 class Verdict(NamedTuple):

@@ -6,10 +6,11 @@ The order of the rules does not matter, and neither does that of what they yield
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.families.kinds import kinds_of
+from ckpt_tools.rules.coverage import Covered
 from ckpt_tools.rules.finding import Finding, Need, Severity, Skipped
 from ckpt_tools.rules.remedy import Remedy, addressed
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ckpt_tools.families.kinds import Kind
-    from ckpt_tools.rules.rule import Rule, Subject
+    from ckpt_tools.rules.rule import Rule, Subject, Violation
 
 _ORDER = {severity: place for place, severity in enumerate(Severity)}
 _ABSENT = {
@@ -30,13 +31,21 @@ _ABSENT = {
 }
 
 
-def check_rules(
-    rules: Iterable[Rule], subject: Subject
-) -> tuple[tuple[Finding, ...], tuple[str, ...], tuple[Skipped, ...]]:
-    """Return (findings, codes of the rules checked, rules skipped and why), each in order."""
+class Outcome(NamedTuple):
+    """Findings, codes of the rules checked, rules skipped and why, in order; what was compared."""
+
+    findings: tuple[Finding, ...]
+    checked: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+    covered: tuple[Covered, ...]
+
+
+def check_rules(rules: Iterable[Rule], subject: Subject) -> Outcome:
+    """Check every rule for which the subject has what it needs."""
     findings: list[Finding] = []
     checked: list[str] = []
     skipped: list[Skipped] = []
+    covered: list[Covered] = []
     kinds = kinds_of(subject.checkpoint)
     for rule in rules:
         reason = _reason_against(rule, subject, kinds)
@@ -44,8 +53,13 @@ def check_rules(
             skipped.append(Skipped(rule.code, reason))
             continue
         checked.append(rule.code)
-        findings += _findings(rule, subject)
-    return in_order(findings), tuple(sorted(checked)), tuple(sorted(skipped))
+        yielded = tuple(rule.check(subject))
+        covered += [one for one in yielded if isinstance(one, Covered)]
+        violations = [one for one in yielded if not isinstance(one, Covered)]
+        findings += _findings(rule, violations, subject)
+    return Outcome(
+        in_order(findings), tuple(sorted(checked)), tuple(sorted(skipped)), tuple(covered)
+    )
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -65,12 +79,12 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     )
 
 
-def _findings(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def _findings(rule: Rule, violations: Iterable[Violation], subject: Subject) -> Iterator[Finding]:
     try:
         fix = Remedy(tuple(shlex.split(rule.fix)), safe=rule.safe)
     except ValueError:  # a plugin's sentence with an apostrophe
         fix = Remedy(text=rule.fix)
-    for found in rule.check(subject):
+    for found in violations:
         after = Remedy(text=found.next) if isinstance(found.next, str) else found.next
         yield Finding(
             rule.code,

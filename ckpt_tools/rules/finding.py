@@ -9,6 +9,7 @@ from ckpt_tools.rules.remedy import Remedy
 
 if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
+    from ckpt_tools.rules.coverage import Coverage
     from ckpt_tools.storage.hub_name import Transfer
 
 
@@ -69,7 +70,7 @@ class Verification(NamedTuple):
     """The findings, the codes of the rules that were checked, those skipped, what was suppressed.
 
     `checkpoint` is None for one that cannot be read; its error is the finding. `transferred` is
-    what was read from the Hub, where something was.
+    what was read from the Hub, where something was. `coverage` has an answer to each question.
     """
 
     where: str
@@ -80,6 +81,7 @@ class Verification(NamedTuple):
     skipped: tuple[Skipped, ...] = ()
     suppressed: tuple[Suppressed, ...] = ()
     transferred: Transfer | None = None
+    coverage: tuple[Coverage, ...] = ()
 
     @property
     def clean(self) -> bool:

@@ -37,6 +37,7 @@ from ckpt_tools.rules.checks import (
     uploaded_files,
     values,
 )
+from ckpt_tools.rules.coverage import Covered
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.parse_rules import PARSE_RULES
 from ckpt_tools.rules.rule import Rule, Violation
@@ -124,9 +125,11 @@ def objection(rule: object, taken: Iterable[Rule]) -> str:
 def guarded(rule: Rule, origin: str, warn: Callable[[str], None]) -> Rule:
     """Return a plugin's rule whose failure is a finding, because it did not pass."""
 
-    def check(subject: Subject) -> Iterator[Violation]:
+    def check(subject: Subject) -> Iterator[Violation | Covered]:
         try:
-            yield from tuple(Violation(*one) for one in rule.check(subject))
+            yield from tuple(
+                one if isinstance(one, Covered) else Violation(*one) for one in rule.check(subject)
+            )
         except Exception as error:  # noqa: BLE001 - whatever the plugin's code raises
             what = f"the rule failed: {type(error).__name__}: {error}"
             remedy = f"report it to the maintainers of {origin}, or uninstall it"

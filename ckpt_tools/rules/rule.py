@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.spec import Spec
     from ckpt_tools.families.family import Family
     from ckpt_tools.families.kinds import Kind
+    from ckpt_tools.rules.coverage import Covered
     from ckpt_tools.rules.finding import Severity
     from ckpt_tools.rules.profiles import Profile
     from ckpt_tools.rules.remedy import Remedy
@@ -57,7 +58,8 @@ class Violation(NamedTuple):
     severity: Severity | None = None
 
 
-type Check = Callable[[Subject], Iterator[Violation]]
+type Check = Callable[[Subject], Iterator[Violation | Covered]]
+"""Yields what is wrong, and what it compared: a rule may find nothing to compare."""
 
 
 class Rule(NamedTuple):

@@ -37,7 +37,7 @@ def test_the_full_size_policy_is_as_expected(*, loads: bool) -> None:
 
 
 def test_the_size_of_a_policy_built_with_false_in_bytes() -> None:
-    found, _, _ = check_rules(
+    found, *_ = check_rules(
         RULES, Subject(checkpoint := policy(Dimensions(), {}, loads=False), family_of(checkpoint))
     )
     assert "1,197,7" in found[0].what

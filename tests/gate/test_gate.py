@@ -192,7 +192,7 @@ def test_settings_are_read_from_here_and_never_from_inside_the_checkpoint(
         ),
         (
             'supress = "x"',
-            'unknown key "supress"; expected profile, suppress, severity or allow',
+            'unknown key "supress"; expected profile, suppress, severity, allow or require',
         ),
         ("allow.globs = []", 'allow: unknown key "globs"; expected files'),
         ('[[suppress]]\ncode = "CK811"', r"suppress\[0\]\.reason: is missing"),

@@ -28,6 +28,7 @@ import pytest
 from ckpt_tools import api
 from ckpt_tools.report.formats import markdown, text
 from ckpt_tools.report.json.diff import diff_document, dump, show_document
+from ckpt_tools.report.json.findings import coverage_entry
 from ckpt_tools.report.pages.diff import diff_page
 from ckpt_tools.report.pages.plan import plan_page
 from ckpt_tools.report.pages.show import show_page
@@ -36,6 +37,7 @@ from ckpt_tools.storage import schemas
 if TYPE_CHECKING:
     from ckpt_tools.diff.model import Comparison, Summary
     from ckpt_tools.report.blocks import Page
+    from ckpt_tools.report.json.diff import JsonDict
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"
@@ -77,6 +79,16 @@ def shown(name: str) -> Summary:
     return api.show(f"fixtures/{name}")
 
 
+def shown_page(name: str) -> Page:
+    summary = shown(name)
+    return show_page(summary, coverage=api.coverage(summary.checkpoint))
+
+
+def shown_document(name: str) -> JsonDict:
+    summary = shown(name)
+    return show_document(summary) | coverage_entry(api.coverage(summary.checkpoint))
+
+
 @cache
 def compared(a: str, b: str) -> Comparison:
     return api.diff(f"fixtures/{a}", f"fixtures/{b}")
@@ -107,7 +119,7 @@ def abridged(value: Any) -> Any:
 
 def pages() -> dict[str, Page]:
     """Return every page that has a golden file, by its name."""
-    found = {f"show-{name}": show_page(shown(name)) for name in NAMES}
+    found = {f"show-{name}": shown_page(name) for name in NAMES}
     found |= {
         f"tree-{name}": show_page(shown(name), tree=True)
         for name in ("normal", "reflow", "language-model")
@@ -156,7 +168,7 @@ def test_the_json_of_a_diff_is_the_golden_one(a: str, b: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_json_of_show_is_the_golden_one(name: str) -> None:
-    check(f"show-{name}.json", dump(abridged(show_document(shown(name)))))
+    check(f"show-{name}.json", dump(abridged(shown_document(name))))
 
 
 def test_there_are_no_golden_files_that_nothing_is_compared_with() -> None:
@@ -249,7 +261,7 @@ def test_the_json_of_every_pair_of_fixtures_follows_its_schema(a: str, b: str) -
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_json_of_show_follows_its_schema(name: str) -> None:
-    document = json.loads(dump(show_document(shown(name))))
+    document = json.loads(dump(shown_document(name)))
     assert [error.message for error in validator("show").iter_errors(document)] == []
     assert (
         document["tensor_count"]

@@ -29,6 +29,7 @@ from ckpt_tools.gate.verdict import Verdict
 from ckpt_tools.report.formats import github, junit, sarif
 from ckpt_tools.report.json import findings as findings_json
 from ckpt_tools.report.json.diff import dump
+from ckpt_tools.rules.coverage import Coverage, Question, State
 from ckpt_tools.rules.finding import Finding, Severity, Skipped, Suppressed, Verification
 from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.remedy import Remedy
@@ -69,6 +70,10 @@ def verification(
         ("CK101", "CK301", "CK307", "CK310"),
         skipped,
         suppressed,
+        coverage=(
+            Coverage(Question.CONTAINER, State.CHECKED),
+            Coverage(Question.VALUES, State.SKIPPED, "not read", ("--values",)),
+        ),
     )
 
 
@@ -199,7 +204,7 @@ def test_the_schemas_refuse_what_the_tool_never_writes() -> None:
         log["runs"][0]["results"][0] = result | change
         assert not sarif_validator().is_valid(log), change
     suites = xml(ONE)
-    suites[0][0].set("colour", "red")
+    suites[0][1].set("colour", "red")
     suites[0].attrib.pop("name")
     assert disallowed(suites) == ["testsuite lacks name", "testcase@colour"]
     document = findings_json.document(ONE)
@@ -207,7 +212,7 @@ def test_the_schemas_refuse_what_the_tool_never_writes() -> None:
         not validator("findings").is_valid(
             {key: value for key, value in document.items() if key != left_out}
         )
-        for left_out in document
+        for left_out in document.keys() - {"coverage"}
     )
 
 
@@ -216,7 +221,7 @@ def test_the_schemas_refuse_what_the_tool_never_writes() -> None:
 
 def test_junit_has_a_case_for_each_rule_asked() -> None:
     (suite,) = xml(ONE)
-    cases = {str(case.get("name")).split()[0]: case for case in suite}
+    cases = {str(case.get("name")).split()[0]: case for case in suite.iter("testcase")}
     assert list(cases) == ["CK101", "CK301", "CK307", "CK310", "CK401"]
     assert {code: [child.tag for child in case] for code, case in cases.items()} == {
         "CK101": [],
@@ -270,11 +275,13 @@ def test_github_commands_are_escaped() -> None:
 
 
 def test_github_says_what_a_gate_decided() -> None:
-    assert github.render(ONE).split("\n")[-2] == "1 error, 1 warning, 1 note, 1 suppressed in out"
+    assert github.render(ONE).split("\n")[-2] == (
+        "1 error, 1 warning, 1 note, 1 suppressed in out; values not checked: not read"
+    )
     assert (
         github.render(Verdict("release", ONE, (TEACHER,), passes=False))
         .split("\n")[-2]
-        .endswith("in out; fails profile release")
+        .endswith("in out; fails profile release; values not checked: not read")
     )
 
 

@@ -89,7 +89,7 @@ def test_no_rule_fails_for_any_checkpoint(checkpoint: Checkpoint, reference: Che
         "x", tuple((tensor.name, tensor.dtype, tensor.shape) for tensor in reference.tensors)
     )
     for family in (family_of(checkpoint), facts.SMOLVLA):
-        found, _, _ = check_rules(
+        found, *_ = check_rules(
             RULES, Subject(checkpoint, family, entries=(), reference=reference, spec=spec)
         )
         assert all(
@@ -101,7 +101,7 @@ def test_no_rule_fails_for_any_checkpoint(checkpoint: Checkpoint, reference: Che
 @given(CONFIGS)
 def test_no_rule_fails_for_any_config(values: dict[str, Any] | None) -> None:
     checkpoint = checkpoint_of(policy(make.TOY, {}).tensors, values)
-    found, _, _ = check_rules(
+    found, *_ = check_rules(
         RULES, Subject(checkpoint, facts.SMOLVLA, entries=(), reference=api.read(str(NORMAL)))
     )
     assert {finding.code for finding in found} <= {
@@ -119,7 +119,7 @@ def test_a_checkpoint_does_not_differ_from_itself(checkpoint: Checkpoint) -> Non
     spec = Spec(
         "x", tuple((tensor.name, tensor.dtype, tensor.shape) for tensor in checkpoint.tensors)
     )
-    found, _, _ = check_rules(
+    found, *_ = check_rules(
         RULES, Subject(checkpoint, family_of(checkpoint), reference=checkpoint, spec=spec)
     )
     assert not [finding.code for finding in found if finding.code.startswith("CK5")]

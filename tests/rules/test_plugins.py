@@ -184,7 +184,7 @@ def test_a_plugin_family_recognizes_only_what_no_other_family_does(tmp_path: Pat
 def test_a_broken_family_is_a_warning(tmp_path: Path, entry: str, words: str) -> None:
     distribution(tmp_path, families=entry)
     found, complaints = verified(tmp_path, "fixtures/language-model")
-    assert found["family"] == "generic"
+    assert found["family"] == "llama"
     assert complaints.startswith("ckpt: acme-rules 1.2: ")
     assert words in complaints
 

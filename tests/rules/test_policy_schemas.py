@@ -321,5 +321,5 @@ def test_no_rule_raises_for_any_files(
         target="lerobot==0.4",
         schema=schemas.load,
     )
-    findings, _, _ = check_rules(_rules, subject)
+    findings, *_ = check_rules(_rules, subject)
     assert all(finding.what for finding in findings)

@@ -112,7 +112,7 @@ def test_a_fix_that_is_a_sentence_with_an_apostrophe_is_shown_as_it_is() -> None
         page="Odd.",
         fix="don't load WHERE",
     )
-    ((finding,), _, _) = check_rules([rule], on_disk("x"))
+    (finding,), *_ = check_rules([rule], on_disk("x"))
     assert finding.remedy == Remedy(text="don't load WHERE")
 
 

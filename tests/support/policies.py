@@ -73,5 +73,5 @@ def checkpoint_of(
 
 
 def said(checkpoint: Checkpoint) -> list[str]:
-    found, _, _ = check_rules(RULES, Subject(checkpoint, family_of(checkpoint)))
+    found, *_ = check_rules(RULES, Subject(checkpoint, family_of(checkpoint)))
     return [finding.code for finding in found]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.gate.verdict import Verdict
 from ckpt_tools.report.formats.findings import found_in, line, path_of, sentence, table, title
+from ckpt_tools.rules.coverage import not_checked
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.text import count
 
@@ -39,8 +40,11 @@ def render(judgement: Judgement, rules: Iterable[Rule] | None = None) -> str:
         if isinstance(judgement, Verdict)
         else ""
     )
+    rest = "".join(f"; {text}" for text in (not_checked(verification.coverage),) if text)
     return (
-        "\n".join([*commands, f"{severities}{suppressed} in {line(verification.where)}{decided}"])
+        "\n".join(
+            [*commands, f"{severities}{suppressed} in {line(verification.where)}{decided}{rest}"]
+        )
         + "\n"
     )
 

@@ -48,6 +48,10 @@ def render(judgement: Judgement, rules: Iterable[Rule] | None = None) -> str:
         "testsuite",
         {"name": line(verification.where), **counts, "skipped": str(len(skipped))},
     )
+    properties = SubElement(suite, "properties")
+    for one in verification.coverage:
+        value = f"{one.state}: {line(one.detail)}" if one.detail else str(one.state)
+        SubElement(properties, "property", {"name": f"coverage.{one.question}", "value": value})
     suite.extend([*cases, *skipped])
     indent(suites)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(suites, encoding="unicode")}\n'

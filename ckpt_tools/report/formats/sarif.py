@@ -17,6 +17,7 @@ from ckpt_tools.report.formats.findings import (
     table,
 )
 from ckpt_tools.report.json.diff import dump
+from ckpt_tools.report.json.findings import coverage_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,6 +75,7 @@ def document(judgement: Judgement, rules: Iterable[Rule] | None = None) -> JsonD
         "invocations": [invocation],
         "columnKind": "unicodeCodePoints",
         "results": results,
+        "properties": coverage_entry(verification.coverage),
     }
     return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
 

@@ -9,24 +9,32 @@ from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.names import SEGMENT_LIMIT, is_index, natural_key, ranges
 from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title, Verbatim
 from ckpt_tools.report.charts import component_bars
+from ckpt_tools.report.pages.coverage import coverage_blocks
 from ckpt_tools.report.pages.values import value_blocks
 from ckpt_tools.text import count, printable, size, transferred, value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ckpt_tools.checkpoint.model import Tensor
     from ckpt_tools.diff.model import Group, Processor, Setting, Summary
     from ckpt_tools.report.blocks import Block, Page
+    from ckpt_tools.rules.coverage import Coverage
 
 _MARKS = {True: Status.GOOD, False: Status.BAD, None: Status.NONE}
 _SHOWN = 6
 
 
-def show_page(summary: Summary, *, tree: bool = False, full: bool = False) -> Page:
+def show_page(
+    summary: Summary,
+    *,
+    tree: bool = False,
+    full: bool = False,
+    coverage: Sequence[Coverage] = (),
+) -> Page:
     """Return the page of `ckpt show`; with `tree`, the tree of keys instead of the tables.
 
-    `full` cuts no list.
+    `full` cuts no list. `coverage` is what `ckpt verify` checks of this checkpoint.
     """
     title = Title(text=f"Checkpoint: {printable(summary.checkpoint.where)}")
     if tree:
@@ -48,6 +56,7 @@ def show_page(summary: Summary, *, tree: bool = False, full: bool = False) -> Pa
         *_processors(summary),
         *_metadata(summary, full=full),
         *_files(summary),
+        *coverage_blocks(coverage, heading="What ckpt verify checks"),
     ]
     return tuple(blocks)
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.gate.verdict import Verdict
 from ckpt_tools.report.blocks import Heading, Line, Status, Title, Topic, text_blocks
+from ckpt_tools.report.pages.coverage import coverage_blocks
 from ckpt_tools.report.pages.rules import explain_page
+from ckpt_tools.rules.coverage import not_checked
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.text import count, escaped, printable, transferred
 
@@ -30,6 +32,7 @@ def page(judgement: Verification | Verdict) -> Page:
     return (
         *_findings(verification),
         *_suppressed(verification),
+        *coverage_blocks(verification.coverage),
         *_conclusion(judgement, verification),
     )
 
@@ -45,8 +48,9 @@ def explained_page(judgement: Verification | Verdict, rules: Iterable[Rule]) -> 
     blocks = (
         *_topics(verification, known),
         *_suppressed(verification, many=None),
+        *coverage_blocks(verification.coverage),
         *_skipped(verification),
-        *_short_conclusion(judgement, verification),
+        *_conclusion(judgement, verification),
     )
     return (Title(text=f"{what}: {printable(verification.where)}"), *blocks)
 
@@ -70,19 +74,6 @@ def _topic(code: str, rule: Rule | None, mark: Status, lines: tuple[Line, ...]) 
         lines=lines,
         explanation=explanation,
     )
-
-
-def _short_conclusion(
-    judgement: Verification | Verdict, verification: Verification
-) -> Iterator[Block]:
-    """Yield the conclusion with one line for all skipped rules, which have a section."""
-    yield from (
-        block
-        for block in _conclusion(judgement, verification)
-        if not isinstance(block, Line) or block.mark is not Status.NONE
-    )
-    if verification.skipped:
-        yield Line(text=f"{count(len(verification.skipped), 'rule')} skipped, see below")
 
 
 def _skipped(verification: Verification) -> Iterator[Block]:
@@ -138,30 +129,28 @@ def _suppressed(verification: Verification, *, many: int | None = MANY) -> Itera
 
 def _conclusion(judgement: Verification | Verdict, verification: Verification) -> Iterator[Block]:
     yield Heading(text="Verdict", conclusion=True)
-    reasons = Counter(skip.reason for skip in verification.skipped)
-    for reason, number in sorted(reasons.items()):
-        yield Line(text=f"{count(number, 'rule')} skipped: {printable(reason)}")
     if verification.transferred:
         yield Line(text=transferred(verification.transferred))
     where = printable(verification.where)
     checked = f"{count(len(verification.checked), 'rule')} checked"
+    rest = "".join(f"; {text}" for text in (not_checked(verification.coverage),) if text)
     if not verification.checked:
         yield Line(
             text=f"{where}: no rules were checked; this does not count as a pass", mark=Status.BAD
         )
     elif isinstance(judgement, Verdict):
-        yield _verdict(judgement, f"{where} (profile {judgement.profile}, {checked})")
+        yield _verdict(judgement, where, rest, f"(profile {judgement.profile}, {checked})")
     elif verification.clean:
-        yield Line(text=f"{where}: clean ({checked})", mark=Status.GOOD)
+        yield Line(text=f"{where}: clean{rest} ({checked})", mark=Status.GOOD)
     else:
         yield Line(text=f"{where}: {_severities(verification)} ({checked})", mark=Status.BAD)
 
 
-def _verdict(verdict: Verdict, subject: str) -> Line:
+def _verdict(verdict: Verdict, where: str, rest: str, circumstances: str) -> Line:
     if verdict.passes:
-        return Line(text=f"{subject}: passes", mark=Status.GOOD)
-    codes = sorted({finding.code for finding in verdict.refused})
-    return Line(text=f"{subject}: failed: {', '.join(codes)}", mark=Status.BAD)
+        return Line(text=f"{where}: passes{rest} {circumstances}", mark=Status.GOOD)
+    codes = ", ".join(sorted({finding.code for finding in verdict.refused}))
+    return Line(text=f"{where}: failed: {codes} {circumstances}", mark=Status.BAD)
 
 
 def _severities(verification: Verification) -> str:

@@ -8,6 +8,7 @@ from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.smolvla.expected import HUB_VLM
 from ckpt_tools.families.smolvla.facts import SMOLVLA
+from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import (
     ACTION,
@@ -350,7 +351,7 @@ def normalization_mode(subject: Subject) -> Iterator[Violation]:
 
 
 @rule("CK751", "loads-and-acts", Severity.ERROR, needs=Need.LIVE)
-def loads_and_acts(subject: Subject) -> Iterator[Violation]:
+def loads_and_acts(subject: Subject) -> Iterator[Violation | Covered]:
     """The policy does not load or act.
 
     All other rules read files. This one runs LeRobot: the policy class is built from the config,
@@ -369,5 +370,7 @@ def loads_and_acts(subject: Subject) -> Iterator[Violation]:
 
         loads with every tensor and returns a chunk of finite actions
     """
+    loaded = (Question.COMPLETENESS, Question.AGREEMENT, Question.PROCESSORS)
+    yield from map(Covered, () if subject.live else loaded)
     for sentence in subject.live or ():
         yield Violation(sentence, next="the other findings may show the cause")

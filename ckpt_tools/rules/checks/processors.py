@@ -8,6 +8,7 @@ from ckpt_tools.checkpoint.documents import PROCESSORS
 from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.lerobot import EFFECTS, ORDER, is_buffer
 from ckpt_tools.families.smolvla.facts import SMOLVLA
+from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import amount
 from ckpt_tools.rules.policy_config import acts, departures, policy_of, policy_type
@@ -167,7 +168,7 @@ def step_runs_code(subject: Subject) -> Iterator[Violation]:
     families=(SMOLVLA.name,),
     kinds=(Kind.POLICY,),
 )
-def steps_missing(subject: Subject) -> Iterator[Violation]:
+def steps_missing(subject: Subject) -> Iterator[Violation | Covered]:
     """A step of the preprocessor is missing, or comes too late.
 
     Without a tokenizer there are no tokens and the first inference fails. `lerobot-eval` and the
@@ -190,6 +191,7 @@ def steps_missing(subject: Subject) -> Iterator[Violation]:
                    {"registry_name": "device_processor"}]}
     """
     policy = policy_of(subject)
+    yield Covered(Question.PROCESSORS, "" if policy else "what all policies' processors share")
     if subject.checkpoint.document(PRE) is None or policy is None:
         return
     names = [step.name for step in steps(subject, PRE)]

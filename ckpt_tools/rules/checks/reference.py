@@ -9,6 +9,7 @@ from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.diff.compare import compare
 from ckpt_tools.diff.model import Aspect, RenameKind
 from ckpt_tools.families.family import TEACHER_PREFIXES
+from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, amount, by_part, first, only_file, parts
 from ckpt_tools.rules.remedy import Remedy
@@ -38,7 +39,7 @@ def _diff(subject: Subject, aspect: Aspect) -> Diff:
 
 
 @rule("CK501", "tensors-unlike-reference", Severity.ERROR, needs=(Need.HEADERS, Need.BASELINE))
-def tensors_unlike_reference(subject: Subject) -> Iterator[Violation]:
+def tensors_unlike_reference(subject: Subject) -> Iterator[Violation | Covered]:
     """Tensors that differ from the reference's by name.
 
     The reference is a checkpoint that loads. What only the reference has, the loader leaves at
@@ -56,6 +57,7 @@ def tensors_unlike_reference(subject: Subject) -> Iterator[Violation]:
 
         model.state_proj.weight
     """
+    yield Covered(Question.COMPLETENESS)
     diff = _diff(subject, Aspect.KEYS)
     for part, members in parts(subject.family, diff.only_a):
         yield _missing(subject, part, members)
@@ -236,7 +238,7 @@ def metadata_unlike_reference(subject: Subject) -> Iterator[Violation]:
 
 
 @rule("CK511", "unlike-spec", Severity.ERROR, needs=(Need.HEADERS, Need.SPEC))
-def unlike_spec(subject: Subject) -> Iterator[Violation]:
+def unlike_spec(subject: Subject) -> Iterator[Violation | Covered]:
     """Tensors that differ from the lockfile.
 
     A lockfile (`ckpt spec write`) promises names, dtypes and shapes to other code that loads the
@@ -253,6 +255,8 @@ def unlike_spec(subject: Subject) -> Iterator[Violation]:
 
         model.state_proj.weight    F32 [960, 32]
     """
+    yield Covered(Question.COMPLETENESS)
+    yield Covered(Question.AGREEMENT, "shapes and dtypes of the lockfile")
     listed = {tensor[0]: tensor[1:] for tensor in subject.spec.tensors} if subject.spec else {}
     held = {tensor.name: tensor for tensor in subject.checkpoint.tensors}
     missing = ((name, name) for name in listed if name not in held)

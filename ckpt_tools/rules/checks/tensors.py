@@ -13,6 +13,7 @@ from ckpt_tools.families.family import TEACHER_PREFIXES, Expectation, Unknown
 from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.lerobot import is_buffer
 from ckpt_tools.families.smolvla.facts import SMOLVLA
+from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, amount, by_part, first, only_file, parts
 from ckpt_tools.rules.processors import MIGRATE, normalizers
@@ -58,7 +59,7 @@ def _matched(subject: Subject) -> list[tuple[Tensor, Expected]]:
     needs=(Need.HEADERS, Need.CONFIG),
     families=(SMOLVLA.name,),
 )
-def missing_tensors(subject: Subject) -> Iterator[Violation]:
+def missing_tensors(subject: Subject) -> Iterator[Violation | Covered]:
     """Tensors that the loader reads are missing.
 
     Stock LeRobot loads a policy with missing tensors and leaves those at random values, with only a
@@ -84,6 +85,7 @@ def missing_tensors(subject: Subject) -> Iterator[Violation]:
         what = f"the expected tensors are unknown: {expectation.reason}"
         yield Violation(what, CONFIG, next="correct config.json", severity=Severity.NOTE)
         return
+    yield Covered(Question.COMPLETENESS)
     present = {unwrapped(tensor.name) for tensor in subject.checkpoint.tensors}
     aliases = {alias for file in subject.checkpoint.weights for alias, _ in file.aliases}
     missing = (
@@ -172,7 +174,7 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
     fix="ckpt config WHERE set KEY VALUE",
     families=(SMOLVLA.name,),
 )
-def unexpected_shapes(subject: Subject) -> Iterator[Violation]:
+def unexpected_shapes(subject: Subject) -> Iterator[Violation | Covered]:
     """Tensor shapes that do not match config.json.
 
     Stock LeRobot builds the policy from config.json and refuses weights of another shape
@@ -190,9 +192,12 @@ def unexpected_shapes(subject: Subject) -> Iterator[Violation]:
 
         {"type": "smolvla", "max_action_dim": 32}
     """
+    matched = _matched(subject)
+    if matched:
+        yield Covered(Question.AGREEMENT)
     wrong = (
         (tensor.name, (tensor, wanted.shape))
-        for tensor, wanted in _matched(subject)
+        for tensor, wanted in matched
         if wanted.shape not in (None, tensor.shape)
     )
     for part, members in by_part(subject.family, wrong):

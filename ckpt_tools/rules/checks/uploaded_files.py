@@ -329,6 +329,29 @@ def stale_suppression(_subject: Subject) -> Iterator[Violation]:
     yield from ()
 
 
+@_supply_chain("CK824", "required-question", Severity.ERROR)
+def required_question(_subject: Subject) -> Iterator[Violation]:
+    """A question that must be checked was not, or only in part.
+
+    A verdict says what was checked: container, values, completeness, agreement of config and
+    weights, processors, supply chain. A question that is skipped does not fail a checkpoint, unless
+    `--require` or `require` in ckpt.toml names it. What is partly checked does not satisfy it. A
+    question that does not arise does: only policies have processors.
+
+    Give the command what it lacks: `--reference` or `--spec` for completeness, `--values` for
+    values; supply-chain is checked by `ckpt gate`.
+
+    Bad:
+
+        ckpt verify out/act --require completeness
+
+    Good:
+
+        ckpt verify out/act --require completeness --reference normal/act
+    """
+    yield from ()
+
+
 @_supply_chain("CK822", "twin-names", Severity.WARNING)
 def twin_names(subject: Subject) -> Iterator[Violation]:
     """Two names are the same on another file system.
