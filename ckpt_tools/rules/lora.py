@@ -74,6 +74,11 @@ def tensors_of(subject: Subject) -> tuple[Tensor, ...] | None:
     return files[0].tensors if [file.path for file in files] == [ADAPTER_WEIGHTS] else None
 
 
+def is_adapter(subject: Subject) -> bool:
+    """Whether the weights read are an adapter's; its config.json may be the base model's."""
+    return tensors_of(subject) is not None
+
+
 def is_lora(name: str) -> bool:
     """Whether a segment of a tensor's name begins with lora_."""
     return name.startswith("lora_") or ".lora_" in name

@@ -140,16 +140,16 @@ def unmerged_adapter(subject: Subject) -> Iterator[Violation]:
 
         model.layers.0.self_attn.q_proj.weight
     """
-    config = value_of(subject, CONFIG)
-    if Kind.ADAPTER in kinds_of(subject.checkpoint) or _has_own_lora(config):
-        return
     tensors = subject.checkpoint.tensors
+    suspect = [one for one in tensors if "base_layer" in one.name or is_lora(one.name)]
+    config = value_of(subject, CONFIG)
+    if not suspect or Kind.ADAPTER in kinds_of(subject.checkpoint) or _has_own_lora(config):
+        return
     names = {tensor.name for tensor in tensors}
     unmerged = [
         tensor
-        for tensor in tensors
-        if _BASE_LAYER.search(tensor.name)
-        or (is_lora(tensor.name) and _beside_its_weight(tensor, names))
+        for tensor in suspect
+        if _BASE_LAYER.search(tensor.name) or _is_beside_its_weight(tensor, names)
     ]
     if unmerged:
         what = f"{amount(unmerged)} of an adapter that was never merged: loaders do not find them"
@@ -165,7 +165,7 @@ def _has_own_lora(config: Mapping[str, object]) -> bool:
     )
 
 
-def _beside_its_weight(tensor: Tensor, names: set[str]) -> bool:
+def _is_beside_its_weight(tensor: Tensor, names: set[str]) -> bool:
     """Whether a matrix of LoRA has its module's own weight beside it."""
     found = loras([tensor])
     return bool(
