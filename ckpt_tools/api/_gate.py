@@ -14,6 +14,7 @@ from ckpt_tools.api._verify import (
     profile_for,
     settings_for,
 )
+from ckpt_tools.checkpoint.composition import composition
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.locate import locate
 from ckpt_tools.checkpoint.model import Checkpoint, Document
@@ -78,7 +79,7 @@ def gate(  # noqa: PLR0913 - options by keyword
     nothing is there, or on I/O errors.
     """
     where, settings, reference = as_text(where), as_text(settings), as_text(reference)
-    if reference:
+    if reference and composition(reference) is None:
         read(reference)  # what is wrong with the reference is not a finding
     if is_remote(where):
         refuse_cached(remote_storage(where).listing)

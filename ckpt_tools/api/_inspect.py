@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ckpt_tools.api._composed import summarize_components
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.checkpoint import read as reader
+from ckpt_tools.checkpoint.composition import composition
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.names import Selection
 from ckpt_tools.diff.compare import ALL_ASPECTS, addresses, comparable, compare
@@ -51,7 +53,7 @@ def show(  # noqa: PLR0913 - options by keyword
     """Return what the checkpoint at `where` is.
 
     Reads headers and configs only, unless `values` are wanted. Raises a CkptError that names the
-    file.
+    file. A pipeline is summarized by its components.
 
     `cached` uses what an earlier look at the same files left in the user's cache folder; `progress`
     is called with the bytes read since the last call, `expect` before with how many there are in
@@ -60,6 +62,15 @@ def show(  # noqa: PLR0913 - options by keyword
     where = as_text(where)
     if values and is_remote(where):
         raise remote_not_supported(where)
+    composed = composition(where)
+    if composed is not None:
+        if values:
+            raise UnknownSelection(
+                f"--values is for one model, and {composed.path} lists several",
+                hint="name the folder of a component",
+            )
+        summary = summarize_components(composed, where, lenient=lenient)
+        return summary._replace(transferred=transfer_stats())
     checkpoint = read(where, lenient=lenient)
     summary = summarize(checkpoint)._replace(transferred=transfer_stats())
     if not values:

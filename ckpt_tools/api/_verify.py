@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
+from ckpt_tools.api._composed import check_components
 from ckpt_tools.api._paths import as_text
+from ckpt_tools.checkpoint.composition import composition
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.checkpoint.spec import read_spec
 from ckpt_tools.doctor.probe import probe
@@ -18,7 +21,7 @@ from ckpt_tools.gate.decide import apply_suppressions
 from ckpt_tools.gate.masking import masked
 from ckpt_tools.gate.settings import read_settings, requiring
 from ckpt_tools.gate.verdict import Settings
-from ckpt_tools.progress import Progress, ignore
+from ckpt_tools.progress import SILENT, Progress, ignore
 from ckpt_tools.rules import plugins
 from ckpt_tools.rules.coverage import coverage_of, unreadable
 from ckpt_tools.rules.engine import check_rules
@@ -37,10 +40,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ckpt_tools.api._paths import AnyPath
+    from ckpt_tools.checkpoint.composition import Composition
     from ckpt_tools.checkpoint.model import Checkpoint
+    from ckpt_tools.checkpoint.spec import Spec
     from ckpt_tools.families.family import Family
     from ckpt_tools.rules.coverage import Coverage
     from ckpt_tools.rules.profiles import Profile
+    from ckpt_tools.scan.entry import Entry
+    from ckpt_tools.values.model import Measurement
 
 
 LOCAL_ONLY_RULES = frozenset(("CK745", "CK805", "CK806", "CK814"))
@@ -136,6 +143,16 @@ def settings_for(where: str, given: str | Settings | None, require: Iterable[str
 def coverage(checkpoint: Checkpoint) -> tuple[Coverage, ...]:
     """Return what `verify` checks of a checkpoint by its headers and JSON files, and what not."""
     rules = tuple(rule for rule in all_rules() if not rule.supply_chain)  # plugins are not loaded
+    if composition(checkpoint.where) is not None:
+        return check(
+            checkpoint.where,
+            rules=rules,
+            reference=None,
+            spec=None,
+            values=False,
+            target="",
+            progress=SILENT,
+        ).coverage
     entries = listing(checkpoint.root, contents=False) if is_folder(checkpoint.where) else None
     subject = Subject(checkpoint, family_of(checkpoint), entries=entries, schema=schemas.load)
     outcome = check_rules(rules, subject)
@@ -162,30 +179,75 @@ def check(  # noqa: PLR0913 - as verify
     they are shown.
     """
     _check_target(target)
-    baseline = read(as_text(reference), lenient=lenient) if reference else None
+    reference = as_text(reference) or ""
     lockfile = read_spec(as_text(spec)) if spec else None
+    contents = any(rule.supply_chain for rule in rules)
+    judge = partial(
+        _judged,
+        where=where,
+        spec=lockfile,
+        values=values,
+        load=load,
+        target=target,
+        profile=profile,
+        allow=allow,
+    )
+    try:
+        composed = composition(where)
+    except FormatError as error:
+        return _unreadable(where, error, rules)
+    if composed is not None:
+        _refuse_options(composed, spec=bool(spec), load=load)
+        found = check_components(
+            composed,
+            where,
+            rules,
+            judge,
+            listing(composed.root, contents=contents),
+            lenient=lenient,
+            reference=reference,
+            progress=progress,
+        )
+        return found._replace(transferred=transfer_stats())
+    baseline = read(reference, lenient=lenient) if reference else None
     try:
         checkpoint = read(where, lenient=lenient)
     except FormatError as error:
         return _unreadable(where, error, rules)
+    entries = listing(checkpoint.root, contents=contents) if is_folder(where) else None
+    found = judge(checkpoint, rules=rules, entries=entries, baseline=baseline, progress=progress)
+    return found._replace(transferred=transfer_stats())
+
+
+def _judged(  # noqa: PLR0913 - by keyword; `check` binds what all components share
+    checkpoint: Checkpoint,
+    *,
+    where: str,
+    rules: tuple[Rule, ...],
+    entries: tuple[Entry, ...] | None,
+    spec: Spec | None,
+    values: bool,
+    load: bool,
+    target: str,
+    profile: str,
+    allow: tuple[str, ...],
+    baseline: Checkpoint | None = None,
+    composed: Composition | None = None,
+    progress: Progress = SILENT,
+) -> Verification:
+    """Return what the rules find in one checkpoint; with `composed` it has all components."""
     family = _family_of(checkpoint)
-    needs_contents = any(rule.supply_chain for rule in rules)
-    is_whole = is_folder(where)
-    facts = (
-        {one.name: one for one in measure(checkpoint, digests=False, progress=progress)}
-        if values
-        else None
-    )
     subject = Subject(
         checkpoint,
         family,
-        entries=listing(checkpoint.root, contents=needs_contents) if is_whole else None,
-        facts=facts,
+        entries=entries,
+        facts=_facts(checkpoint, progress) if values and not composed else None,
         reference=baseline,
-        spec=lockfile,
+        spec=spec,
         live=probe(family.name, checkpoint.root) if load else None,
         target=target,
         schema=schemas.load,
+        composition=composed,
     )
     subject = subject._replace(profile=profile_for(subject, where, profile, allow))
     remote = {skip.code: skip for skip in _skipped_remotely(where, rules)}
@@ -198,9 +260,22 @@ def check(  # noqa: PLR0913 - as verify
         outcome.findings,
         outcome.checked,
         tuple(sorted((*outcome.skipped, *remote.values()))),
-        transferred=transfer_stats(),
         coverage=coverage_of(subject, outcome.covered, rules, outcome.checked),
     )
+
+
+def _facts(checkpoint: Checkpoint, progress: Progress) -> dict[str, Measurement]:
+    return {one.name: one for one in measure(checkpoint, digests=False, progress=progress)}
+
+
+def _refuse_options(composed: Composition, *, spec: bool, load: bool) -> None:
+    """Raise UnknownSelection for what only one model can be checked against."""
+    option = "--spec" if spec else "--load" * load
+    if option:
+        raise UnknownSelection(
+            f"{option} is for one model, and {composed.path} lists several",
+            hint="name the folder of a component",
+        )
 
 
 def _unreadable(where: str, error: FormatError, rules: Iterable[Rule]) -> Verification:

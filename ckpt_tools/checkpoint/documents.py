@@ -24,6 +24,9 @@ WORK = ".ckpt-work"
 While it exists, that folder may contain files of two checkpoints.
 """
 
+DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
+"""The weight file of a diffusers model, which reads an index of that name before it."""
+
 CONFIG = "config.json"
 TRAIN_CONFIG = "train_config.json"
 PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")

@@ -7,7 +7,7 @@ import re
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.checkpoint.documents import WEIGHTS, WORK
+from ckpt_tools.checkpoint.documents import DIFFUSERS_WEIGHTS, MODEL_INDEX, WEIGHTS, WORK
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX, shard_family
 from ckpt_tools.errors import NotACheckpoint, NotAFile, PathNotFound, WriteInterrupted
 from ckpt_tools.storage.files import kind_of, read_error
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _COMMIT_LIMIT = 1024
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _PROCESSOR_STATE = r"policy_(pre|post)processor.*\.safetensors"
+_VARIANT = re.compile(
+    r"(?:model|diffusion_pytorch_model)"
+    r"(?:\.[\w-]+\.safetensors(?:\.index\.json)?|\.safetensors\.index\.[\w-]+\.json)"
+)
 
 
 class Location(NamedTuple):
@@ -71,7 +75,7 @@ def locate(where: str) -> Location:
 def _single_file(where: str, path: str, storage: Storage) -> Location:
     folder, name = os.path.split(path)
     root = folder or "."
-    _refuse_unfinished(root, (f"{WORK}/",) * storage.is_folder(os.path.join(root, WORK)))
+    refuse_unfinished(root, (f"{WORK}/",) * storage.is_folder(os.path.join(root, WORK)))
     if name.endswith(INDEX_SUFFIX):
         return Location(root, (), (), name, storage)
     if name.endswith(".safetensors"):
@@ -92,14 +96,15 @@ def _single_file(where: str, path: str, storage: Storage) -> Location:
 def _in_folder(where: str, path: str, storage: Storage) -> Location:
     for root in candidates(path, storage):
         names = storage.names(root)
-        _refuse_unfinished(root, names)
-        location = _weights_in(root, names)
+        refuse_unfinished(root, names)
+        location = weights_in(root, names, storage)
         if location is not None:
-            return location._replace(storage=storage)
+            return location
     raise _no_weights(where, storage.names(path))
 
 
-def _refuse_unfinished(root: str, names: tuple[str, ...]) -> None:
+def refuse_unfinished(root: str, names: tuple[str, ...]) -> None:
+    """Raise WriteInterrupted if a write in place of `root`, with these names, is not finished."""
     if f"{WORK}/" in names:
         raise WriteInterrupted("a write to this folder is in progress or interrupted", path=root)
 
@@ -137,13 +142,19 @@ def _subfolders(path: str, storage: Storage) -> tuple[str, ...]:
     return tuple(name.removesuffix("/") for name in names if name.endswith("/"))
 
 
-def _weights_in(root: str, names: tuple[str, ...]) -> Location | None:
-    """Return what to read in the folder `root`, None if it contains no weights."""
+def weights_in(root: str, names: tuple[str, ...], storage: Storage = LOCAL) -> Location | None:
+    """Return what to read in the folder `root` with these names, None if it has no weights.
+
+    model.safetensors is read before an index, as transformers does, and an index of
+    diffusion_pytorch_model.safetensors before that file, as diffusers does. Raises NotAFile, and
+    NotACheckpoint where several weights have equal claims.
+    """
     if f"{WEIGHTS}/" in names:
         raise NotAFile("is a folder, not a file", path=os.path.join(root, WEIGHTS))
     if WEIGHTS in names:
-        return Location(root, names, (WEIGHTS,))
+        return Location(root, names, (WEIGHTS,), storage=storage)
     indexes = [name for name in names if name.endswith(INDEX_SUFFIX)]
+    indexes = [name for name in indexes if not _VARIANT.fullmatch(name)] or indexes
     if len(indexes) > 1:
         raise NotACheckpoint(
             f"contains {len(indexes)} shard indexes: {', '.join(indexes)}",
@@ -151,7 +162,9 @@ def _weights_in(root: str, names: tuple[str, ...]) -> Location | None:
             hint="pass the index file to use",
         )
     if indexes:
-        return Location(root, names, (), indexes[0])
+        return Location(root, names, (), indexes[0], storage)
+    if DIFFUSERS_WEIGHTS in names:
+        return Location(root, names, (DIFFUSERS_WEIGHTS,), storage=storage)
     files = tuple(
         name
         for name in names
@@ -165,11 +178,30 @@ def _weights_in(root: str, names: tuple[str, ...]) -> Location | None:
             path=root,
             hint="pass the file to use",
         )
-    return Location(root, names, files) if files else None
+    return Location(root, names, files, storage=storage) if files else None
+
+
+def variants_in(
+    root: str, names: tuple[str, ...], storage: Storage = LOCAL
+) -> tuple[Location, ...]:
+    """Return the weights that are saved under a variant's name, such as model.fp16.safetensors."""
+    found = (name for name in names if _VARIANT.fullmatch(name))
+    return tuple(
+        Location(root, names, (), name, storage)
+        if name.endswith(".json")
+        else Location(root, names, (name,), storage=storage)
+        for name in found
+    )
 
 
 def _no_weights(where: str, names: tuple[str, ...]) -> NotACheckpoint:
-    pickle = next((name for name in names if name.endswith(_PICKLES)), "")
+    if MODEL_INDEX in names:
+        return NotACheckpoint(
+            "is a diffusers pipeline of several models; only show, verify and gate take it whole",
+            path=where,
+            hint="name the folder of one of its components",
+        )
+    pickle = pickle_in(names)
     if not pickle:
         return NotACheckpoint("contains no .safetensors file", path=where)
     return NotACheckpoint(
@@ -177,3 +209,8 @@ def _no_weights(where: str, names: tuple[str, ...]) -> NotACheckpoint:
         path=where,
         hint="save the model as safetensors first",
     )
+
+
+def pickle_in(names: tuple[str, ...]) -> str:
+    """Return the first name of a pickle, "" if there is none."""
+    return next((name for name in names if name.endswith(_PICKLES)), "")

@@ -53,7 +53,11 @@ def read(where: str, *, lenient: bool = False) -> Checkpoint:
     `lenient` accepts what the safetensors library accepts against its own specification, and an
     index that disagrees with its shards. Raises a CkptError that names the file.
     """
-    location = locate(where)
+    return read_at(locate(where), where, lenient=lenient)
+
+
+def read_at(location: Location, where: str, *, lenient: bool = False) -> Checkpoint:
+    """Return the checkpoint at `location`, named `where`, as `read` does."""
     index = _index(location)
     files = location.weights if index is None else shard_index.shards(index)
     location.storage.prefetch(_parts(location, index, files))

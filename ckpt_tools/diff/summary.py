@@ -47,7 +47,7 @@ def _components(
         members[family.component(tensor.name)].append(tensor)
     for component in family.components:
         if component.key in members:
-            yield _group(
+            yield group_of(
                 component.key,
                 component.title,
                 members[component.key],
@@ -82,10 +82,13 @@ def _dtypes(checkpoint: Checkpoint) -> Iterator[Group]:
     for dtype, tensors in sorted(
         members.items(), key=lambda item: -sum(tensor.nbytes for tensor in item[1])
     ):
-        yield _group(dtype.label, dtype.label, tensors)
+        yield group_of(dtype.label, dtype.label, tensors)
 
 
-def _group(key: str, title: str, tensors: Sequence[Tensor], *, trains: bool | None = None) -> Group:
+def group_of(
+    key: str, title: str, tensors: Sequence[Tensor], *, trains: bool | None = None
+) -> Group:
+    """Return the totals of `tensors`."""
     counts = Counter(tensor.dtype.label for tensor in tensors)
     return Group(
         key=key,

@@ -10,6 +10,7 @@ from ckpt_tools.rules.finding import Need
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from ckpt_tools.checkpoint.composition import Composition
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.checkpoint.spec import Spec
     from ckpt_tools.families.family import Family
@@ -29,7 +30,8 @@ class Subject(NamedTuple):
     `reference` is a reference checkpoint, `spec` a lockfile, `live` the sentences of a load probe.
     `target` is the LeRobot release the checkpoint is meant for, "" for the newest known. `schema`
     returns a shipped JSON Schema by its name, an empty one where there are none. `profile` is the
-    gate's; `profiles.profile_of` derives one from the config where it is None.
+    gate's; `profiles.profile_of` derives one from the config where it is None. `composition`
+    lists the components of a model that has several; then `checkpoint` has the weights of all.
     """
 
     checkpoint: Checkpoint
@@ -42,6 +44,7 @@ class Subject(NamedTuple):
     target: str = ""
     schema: Callable[[str], Mapping[str, object]] = lambda _: {}
     profile: Profile | None = None
+    composition: Composition | None = None
 
 
 class Violation(NamedTuple):

@@ -101,6 +101,8 @@ def other_weights(subject: Subject) -> Iterator[Violation]:
     extra, profile = list(_others(subject)), profile_of(subject).name
     if not extra or (profile == GENERIC.name and not subject.checkpoint.weights):
         return
+    if profile == GENERIC.name and subject.composition:
+        return  # CK953 reports them
     paths = {entry.path for entry in subject.entries or ()}
     known = {WEIGHTS, *_referenced(subject, extra, paths, profile)}
     for entry in extra:
