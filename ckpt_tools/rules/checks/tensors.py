@@ -395,7 +395,7 @@ def _unneeded(subject: Subject, tensors: list[Tensor]) -> Remedy:
     owners = dict.fromkeys(tensor.name.rpartition("buffer_")[0] for tensor in tensors)
     if not all(owners):
         return Remedy(text="the processors have the statistics: nothing needs these")
-    globs = (f"{owner}buffer_*" for owner in owners)
+    globs = (f"{owner}buffer_*.*" for owner in owners)
     return Remedy(
         ("ckpt", "strip", "WHERE", *globs), "the processors have the statistics: {} removes these"
     )
