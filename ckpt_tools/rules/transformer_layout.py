@@ -115,7 +115,11 @@ def language_model(subject: Subject) -> LanguageModel | None:
     if document is None or kinds & {Kind.POLICY, Kind.ADAPTER} or Kind.TRANSFORMERS not in kinds:
         return None
     config, tensors = document.value, _plain(subject)
-    if config.get("is_encoder_decoder") or "vlm_config" in config or any("lora_" in name for name in tensors):
+    if (
+        config.get("is_encoder_decoder")
+        or "vlm_config" in config
+        or any("lora_" in name for name in tensors)
+    ):
         return None
     parts = [key for key, one in config.items() if key.endswith("_config") and _has_width(one)]
     text = config.get("text_config")
