@@ -8,6 +8,7 @@ config.json sets apart.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,7 +25,7 @@ from ckpt_tools.text import count
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ckpt_tools.checkpoint.model import Tensor
+    from ckpt_tools.checkpoint.model import Tensor, TensorFile
     from ckpt_tools.rules.rule import Subject
 
 _FEWEST, _MANY = 4, 6
@@ -62,19 +63,25 @@ def _blocks(subject: Subject) -> Iterator[_Blocks]:
     there = subject.checkpoint
     if subject.family.cleaning is not None or Kind.ADAPTER in kinds_of(there):
         return  # every tensor of the family is known; an adapter has rules of its own
-    wrappers = wrappers_among([tensor.name for tensor in there.tensors], is_known=False)
+    yield from _lists(there.weights)
+
+
+@lru_cache(maxsize=1)  # three rules about one checkpoint after another
+def _lists(weights: tuple[TensorFile, ...]) -> tuple[_Blocks, ...]:
+    tensors = [tensor for file in weights for tensor in file.tensors]
+    wrappers = wrappers_among([tensor.name for tensor in tensors], is_known=False)
     found: defaultdict[str, defaultdict[int, dict[str, Tensor]]] = defaultdict(
         lambda: defaultdict(dict)
     )
-    for tensor in there.tensors:
+    for tensor in tensors:
         parts = unwrapped(tensor.name, wrappers).split(".", SEGMENT_LIMIT)
         at = max((place for place, part in enumerate(parts) if is_index(part)), default=0)
         if at:
             stem, rest = ".".join(parts[:at]), ".".join(parts[at + 1 :])
             found[stem][int(parts[at])][rest] = tensor
-    for stem, members in found.items():
-        if len(members) >= _FEWEST:
-            yield _Blocks(stem, members)
+    return tuple(
+        _Blocks(stem, members) for stem, members in found.items() if len(members) >= _FEWEST
+    )
 
 
 def _is_set_apart(subject: Subject, blocks: _Blocks, number: int) -> bool:
