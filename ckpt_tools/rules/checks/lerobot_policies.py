@@ -19,7 +19,7 @@ from ckpt_tools.rules.policy_config import (
     value_of,
     widths,
 )
-from ckpt_tools.rules.processors import NORMALIZER, PRE, pairs, steps
+from ckpt_tools.rules.processors import NORMALIZER, PRE, steps
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.strict_json.parse import escape
@@ -29,7 +29,6 @@ from ckpt_tools.text import value as shown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ckpt_tools.rules.processors import Read, Statistic
     from ckpt_tools.rules.rule import Subject
 
 _ACTIONS, _CHUNK = "n_action_steps", "chunk_size"
@@ -154,44 +153,6 @@ def _corrected(config: Mapping[str, object], what: str, pointer: str, size: int)
     if what == _CHUNK and is_integer(actions) and actions > size:
         return f"set {_CHUNK} to {size}, and {_ACTIONS} to what it was evaluated with, at most that"
     return _set(pointer, size)
-
-
-@rule("CK735", "placeholder-statistics", Severity.NOTE, needs=Need.HEADERS, kinds=(Kind.POLICY,))
-def placeholder_statistics(subject: Subject) -> Iterator[Violation]:
-    """Statistics of no dataset.
-
-    Every mean is 0 and every standard deviation 1: normalizing with them changes nothing. Code that
-    builds a policy without a dataset fills them in so. They are right only for a dataset that was
-    normalized before training; otherwise the policy sees numbers of another size.
-
-    Find out where they come from. Where another checkpoint of the same run has real ones, copy its
-    processors and their state files.
-
-    Bad:
-
-        observation.state.mean    0.0, 0.0, 0.0
-        observation.state.std     1.0, 1.0, 1.0
-
-    Good:
-
-        observation.state.mean    0.12, -0.40, 0.31
-        observation.state.std     0.41, 0.35, 0.22
-    """
-    by_file: dict[str, list[bool]] = {}
-    for normalizer, read, pair in pairs(subject):
-        if read.kind != "VISUAL":
-            by_file.setdefault(normalizer.file, []).append(_says_nothing(read, pair))
-    files = [file for file, found in by_file.items() if all(found)]
-    if files and len(files) == len(by_file):
-        more = f" (and of {count(len(files) - 1, 'other file')})" if len(files) > 1 else ""
-        what = f"every mean is 0 and every standard deviation 1{more}: statistics of no dataset"
-        yield Violation(what, files[0], next="copy the processors of the run, if it has others")
-
-
-def _says_nothing(read: Read, pair: tuple[Statistic, Statistic]) -> bool:
-    mean, deviation = pair
-    is_zero, is_one = set(mean.numbers or (1,)) == {0}, set(deviation.numbers or (0,)) == {1}
-    return read.mode == "MEAN_STD" and is_zero and is_one
 
 
 @rule("CK736", "buffers-never-set", Severity.ERROR, needs=Need.VALUES, kinds=(Kind.POLICY,))
