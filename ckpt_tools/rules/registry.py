@@ -4,7 +4,7 @@ A code is permanent: it is never given to another rule, and a rule never gets an
 
 CK1xx container, CK2xx shards, CK3xx names, dtypes and shapes, CK4xx values, CK5xx against a
 reference, CK6xx metadata, CK7xx policy checkpoint, CK8xx supply chain, CK901 to CK919 adapters,
-CK920 to CK939 quantised models. Other distributions bring rules too (`plugins` finds them), under
+CK920 to CK939 quantized models. Other distributions bring rules too (`plugins` finds them), under
 codes that do not start with CK and a digit.
 """
 
@@ -30,7 +30,7 @@ from ckpt_tools.rules.checks import (
     policy_config,
     policy_values,
     processors,
-    quantised,
+    quantized,
     reference,
     remote_code,
     shards,
@@ -77,7 +77,7 @@ _TOPICS = (
     policy_config,
     policy_values,
     processors,
-    quantised,
+    quantized,
     reference,
     remote_code,
     shards,

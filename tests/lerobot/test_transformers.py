@@ -1,4 +1,4 @@
-"""The rules about adapters and quantised models against transformers and peft.
+"""The rules about adapters and quantized models against transformers and peft.
 
 They find something exactly where the library refuses a folder or computes something else.
 `ask_transformers.py` makes the folders and records what the libraries do.

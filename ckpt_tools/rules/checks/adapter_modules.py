@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG, CONFIG
 from ckpt_tools.checkpoint.names import fold, is_index
 from ckpt_tools.families.kinds import Kind, kinds_of
+from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, amount
 from ckpt_tools.rules.lora import LORA, PREFIX, config_of, is_lora, loras, peft_type, tensors_of
@@ -31,7 +32,7 @@ _BASE_LAYER = re.compile(r"\.base_layer\.(?:weight|bias|qweight)$")
 @rule(
     "CK911", "adapter-target-modules", Severity.WARNING, needs=Need.HEADERS, kinds=(Kind.ADAPTER,)
 )
-def adapter_target_modules(subject: Subject) -> Iterator[Violation]:
+def adapter_target_modules(subject: Subject) -> Iterator[Violation | Covered]:
     """Modules that the adapter should change have no tensors.
 
     PEFT gives every module in `target_modules` a LoRA, and leaves one whose tensors are missing
@@ -55,6 +56,7 @@ def adapter_target_modules(subject: Subject) -> Iterator[Violation]:
     targets = config.get("target_modules")
     if not tensors or peft_type(subject) != LORA or not isinstance(targets, list):
         return
+    yield Covered(Question.COMPLETENESS, "target modules")
     modules = {lora.module.removeprefix(PREFIX) for _, lora in loras(tensors) if lora.half}
     ends = {end for module in modules for end in _ends(module)}
     absent = [name for name in targets if isinstance(name, str) and name not in ends]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG
 from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.kinds import Kind
+from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, amount
 from ckpt_tools.rules.lora import (
@@ -122,7 +123,7 @@ def _outside(members: list[Tensor], tensors: tuple[Tensor, ...]) -> Iterator[Vio
 
 
 @rule("CK905", "adapter-pairs", Severity.ERROR, needs=Need.HEADERS, kinds=_ADAPTERS)
-def adapter_pairs(subject: Subject) -> Iterator[Violation]:
+def adapter_pairs(subject: Subject) -> Iterator[Violation | Covered]:
     """One half of a LoRA pair is missing.
 
     The change of a weight is the product of lora_B and lora_A. PEFT leaves a missing half at its
@@ -143,6 +144,7 @@ def adapter_pairs(subject: Subject) -> Iterator[Violation]:
     tensors = tensors_of(subject)
     if not tensors or peft_type(subject) != LORA:
         return
+    yield Covered(Question.COMPLETENESS, "pairs of the adapter")
     halves: defaultdict[tuple[str, str, str], dict[str, Tensor]] = defaultdict(dict)
     for tensor, lora in loras(tensors):
         if lora.half:
@@ -201,7 +203,7 @@ def adapter_dora(subject: Subject) -> Iterator[Violation]:
 
 
 @rule("CK907", "adapter-rank", Severity.ERROR, needs=Need.HEADERS, kinds=_ADAPTERS)
-def adapter_rank(subject: Subject) -> Iterator[Violation]:
+def adapter_rank(subject: Subject) -> Iterator[Violation | Covered]:
     """The rank in adapter_config.json is not the tensors'.
 
     PEFT builds the adapter from `r` and `rank_pattern` and refuses tensors of another rank
@@ -226,6 +228,7 @@ def adapter_rank(subject: Subject) -> Iterator[Violation]:
         what = f"is {shown(rank)}: PEFT needs a positive integer"
         yield Violation(what, ADAPTER_CONFIG, "/r", "set it to the number of rows of lora_A")
         return
+    yield Covered(Question.AGREEMENT, "rank of the adapter")
     wrong: defaultdict[tuple[int, int], list[Tensor]] = defaultdict(list)
     for tensor, lora in loras(tensors):
         actual = lora.rank(tensor.shape)

@@ -1,4 +1,4 @@
-"""Quantised models as their writers save them have no finding; incomplete ones have."""
+"""Quantized models as their writers save them have no finding; incomplete ones have."""
 
 from __future__ import annotations
 
@@ -127,10 +127,10 @@ def without(tensors: Layout, *parts: str) -> Layout:
     return {name: one for name, one in tensors.items() if not any(part in name for part in parts)}
 
 
-def saved(folder: Path, tensors: Layout, quantisation: object = None, **config: Any) -> Path:
+def saved(folder: Path, tensors: Layout, quantization: object = None, **config: Any) -> Path:
     value = {"model_type": "llama", **config}
-    if quantisation is not None:
-        value["quantization_config"] = quantisation
+    if quantization is not None:
+        value["quantization_config"] = quantization
     return model(folder, tensors, {"config.json": value})
 
 
@@ -166,16 +166,16 @@ GOOD: dict[str, tuple[Layout, object]] = {
     "compressed-tensors": (stacked(packed), PACK),
     "Marlin": (stacked(marlin_24), PACK),
     "MLX": (stacked(mlx), {"group_size": 64, "bits": 4}),
-    "quantised at loading": (stacked(plain), {"quant_method": "torchao"}),
-    "not quantised": (stacked(plain), None),
+    "quantized at loading": (stacked(plain), {"quant_method": "torchao"}),
+    "not quantized": (stacked(plain), None),
 }
 
 
-@pytest.mark.parametrize(("tensors", "quantisation"), GOOD.values(), ids=GOOD)
-def test_what_a_quantiser_saves_has_no_finding(
-    tensors: Layout, quantisation: object, tmp_path: Path
+@pytest.mark.parametrize(("tensors", "quantization"), GOOD.values(), ids=GOOD)
+def test_what_a_quantizer_saves_has_no_finding(
+    tensors: Layout, quantization: object, tmp_path: Path
 ) -> None:
-    assert found(saved(tmp_path / "m", tensors, quantisation)) == []
+    assert found(saved(tmp_path / "m", tensors, quantization)) == []
 
 
 ONE = MODULES[1]
@@ -262,11 +262,11 @@ BAD: dict[str, tuple[str, str, Layout, object]] = {
 }
 
 
-@pytest.mark.parametrize(("code", "words", "tensors", "quantisation"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("code", "words", "tensors", "quantization"), BAD.values(), ids=BAD)
 def test_what_is_incomplete_or_unannounced_is_one_finding(
-    code: str, words: str, tensors: Layout, quantisation: object, tmp_path: Path
+    code: str, words: str, tensors: Layout, quantization: object, tmp_path: Path
 ) -> None:
-    findings = found(saved(tmp_path / "m", tensors, quantisation))
+    findings = found(saved(tmp_path / "m", tensors, quantization))
     assert [one.code for one in findings] == [code]
     assert words in findings[0].what
     assert findings[0].severity is not Severity.NOTE

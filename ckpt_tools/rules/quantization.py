@@ -1,4 +1,4 @@
-"""What a model's config says about quantisation, and which tensors make up a quantised weight."""
+"""What a model's config says about quantization, and which tensors make up a quantized weight."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FP8 = frozenset({Dtype.F8_E4M3, Dtype.F8_E5M2, Dtype.F8_E4M3FNUZ, Dtype.F8_E5M2F
 """The 8-bit floats that weights are stored in; F8_E8M0 is a scale's."""
 
 _PLAIN = frozenset({Dtype.F64, Dtype.F32, Dtype.F16, Dtype.BF16, Dtype.I64, Dtype.BOOL})
-"""The dtypes of models that are not quantised: weights, counters, masks."""
+"""The dtypes of models that are not quantized: weights, counters, masks."""
 
 _KEYS = ("quantization_config", "compression_config")
 _PACKED = ("qweight", "qzeros", "scales", "g_idx")
@@ -47,8 +47,8 @@ def method_of(subject: Subject) -> str:
     return found if isinstance(found, str) else ""
 
 
-def mentions_quantisation(config: Mapping[str, object]) -> bool:
-    """Whether config.json, or an object in it, has settings of quantisation of any kind."""
+def mentions_quantization(config: Mapping[str, object]) -> bool:
+    """Whether config.json, or an object in it, has settings of quantization of any kind."""
     inner = [value for value in config.values() if isinstance(value, dict)]
     return any(
         ("quant" in key.lower() or key in _KEYS) and value is not None
@@ -57,8 +57,8 @@ def mentions_quantisation(config: Mapping[str, object]) -> bool:
     )
 
 
-def is_quantised(subject: Subject) -> bool:
-    """Whether a tensor has a dtype that only quantised models have, in any format."""
+def is_quantized(subject: Subject) -> bool:
+    """Whether a tensor has a dtype that only quantized models have, in any format."""
     return any(tensor.dtype not in _PLAIN for tensor in subject.checkpoint.tensors)
 
 
@@ -113,7 +113,7 @@ def evidence(tensors: Iterable[Tensor]) -> list[tuple[str, list[Tensor]]]:
 def groups(
     tensors: Iterable[Tensor], settings: Mapping[str, object]
 ) -> Iterator[tuple[str, str, Tensor]]:
-    """Yield (format, what is missing, a tensor that is there) for incomplete quantised weights."""
+    """Yield (format, what is missing, a tensor that is there) for incomplete quantized weights."""
     named = {tensor.name: tensor for tensor in tensors}
     yield from _packed(named, settings)
     yield from _bitsandbytes(named)

@@ -1,4 +1,4 @@
-"""Quantised models: weights and their scales, complete groups, and `quantization_config`.
+"""Quantized models: weights and their scales, complete groups, and `quantization_config`.
 
 Formats by their tensors: FP8 with scales (transformers' `fp8`, compressed-tensors, ModelOpt), GPTQ
 and AWQ, bitsandbytes, packed weights of compressed-tensors, MXFP4. What is in another format, or in
@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.families.kinds import Kind
+from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, amount, first
 from ckpt_tools.rules.lora import is_adapter
 from ckpt_tools.rules.policy_config import is_integer, value_of
-from ckpt_tools.rules.quantisation import (
+from ckpt_tools.rules.quantization import (
     FP8,
     evidence,
     groups,
     is_numbered,
     is_one_of_several_shards,
-    is_quantised,
-    mentions_quantisation,
+    is_quantized,
+    mentions_quantization,
     method_of,
     packed_columns,
     scale_names,
@@ -41,12 +42,12 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 _KINDS = (Kind.TRANSFORMERS, Kind.DIFFUSERS)
-_AGAIN = "quantise the model again, or take the missing tensors from where it was quantised"
+_AGAIN = "quantize the model again, or take the missing tensors from where it was quantized"
 _OTHER_SETTINGS = frozenset({"quantize_config.json", "quant_config.json", "hf_quant_config.json"})
 """Files in which AutoGPTQ, AutoAWQ and ModelOpt keep the settings; transformers reads none."""
 
 _STORED = {"gptq": Severity.ERROR, "awq": Severity.ERROR, "fp8": None, "bitsandbytes": None}
-"""Methods whose loader expects quantised tensors; with None it may quantise at loading."""
+"""Methods whose loader expects quantized tensors; with None it may quantize at loading."""
 
 
 @rule("CK920", "fp8-scales", Severity.ERROR, needs=Need.HEADERS)
@@ -57,7 +58,7 @@ def fp8_scales(subject: Subject) -> Iterator[Violation]:
     loads one without its scale and says nothing: the weight is then thousands of times too large.
     Weights that were stored in 8 bits without any scale are another format, and are right.
 
-    Quantise the model again, or take the scales from where it was quantised.
+    Quantize the model again, or take the scales from where it was quantized.
 
     Bad:
 
@@ -70,7 +71,7 @@ def fp8_scales(subject: Subject) -> Iterator[Violation]:
         model.layers.0.mlp.up_proj.weight              F8_E4M3 [8192, 2048]
         model.layers.0.mlp.up_proj.weight_scale_inv    F32 [64, 16]
     """
-    if not is_quantised(subject) or is_one_of_several_shards(subject):
+    if not is_quantized(subject) or is_one_of_several_shards(subject):
         return
     names = {tensor.name for tensor in subject.checkpoint.tensors}
     weights = list(_fp8_weights(subject.checkpoint.tensors))
@@ -102,13 +103,13 @@ def _fp8_weights(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
     kinds=_KINDS,
 )
 def quantization_config(subject: Subject) -> Iterator[Violation]:
-    """Quantised tensors, but no `quantization_config` in config.json.
+    """Quantized tensors, but no `quantization_config` in config.json.
 
     transformers and diffusers decide by this key alone. Without it they read the stored numbers as
     the weights themselves: FP8 weights come out thousands of times too large, without a word, and
     packed ones do not fit or are not found and stay at random values.
 
-    Add the `quantization_config` with which the model was quantised.
+    Add the `quantization_config` with which the model was quantized.
 
     Bad (the weights are F8_E4M3, with weight_scale_inv):
 
@@ -119,7 +120,7 @@ def quantization_config(subject: Subject) -> Iterator[Violation]:
         {"model_type": "qwen3", "quantization_config": {"quant_method": "fp8"}}
     """
     config = value_of(subject, CONFIG)
-    if not is_quantised(subject) or mentions_quantisation(config) or is_adapter(subject):
+    if not is_quantized(subject) or mentions_quantization(config) or is_adapter(subject):
         return
     tensors = subject.checkpoint.tensors
     names = {tensor.name for tensor in tensors}
@@ -135,7 +136,7 @@ def quantization_config(subject: Subject) -> Iterator[Violation]:
             remedy = (
                 f"add the settings of {kept[0]} to config.json as quantization_config"
                 if kept
-                else "add the quantization_config with which the model was quantised"
+                else "add the quantization_config with which the model was quantized"
             )
             is_certain = not kept and "auto_map" not in config
             severity = None if is_certain else Severity.WARNING
@@ -144,15 +145,15 @@ def quantization_config(subject: Subject) -> Iterator[Violation]:
 
 @rule(
     "CK922",
-    "quantised-tensors-missing",
+    "quantized-tensors-missing",
     Severity.WARNING,
     needs=(Need.HEADERS, Need.CONFIG),
     kinds=_KINDS,
 )
-def quantised_tensors_missing(subject: Subject) -> Iterator[Violation]:
-    """`quantization_config` is set, but no tensor is quantised.
+def quantized_tensors_missing(subject: Subject) -> Iterator[Violation]:
+    """`quantization_config` is set, but no tensor is quantized.
 
-    Usually the model was dequantised or merged in full precision, and its config kept the key. With
+    Usually the model was dequantized or merged in full precision, and its config kept the key. With
     GPTQ and AWQ transformers looks for packed weights, finds none, and leaves them at random values
     (an error). With FP8 and bitsandbytes it needs a library or a GPU for nothing, and rounds the
     weights again or fails, by version and machine.
@@ -170,22 +171,22 @@ def quantised_tensors_missing(subject: Subject) -> Iterator[Violation]:
     method, tensors = method_of(subject), subject.checkpoint.tensors
     if method not in _STORED or is_one_of_several_shards(subject) or is_adapter(subject):
         return
-    if tensors and not is_quantised(subject):
-        what = f"says {method}, but none of the {count(len(tensors), 'tensor')} is quantised"
-        remedy = "remove the key if the weights are meant to be unquantised"
+    if tensors and not is_quantized(subject):
+        what = f"says {method}, but none of the {count(len(tensors), 'tensor')} is quantized"
+        remedy = "remove the key if the weights are meant to be unquantized"
         yield Violation(what, CONFIG, "/quantization_config", remedy, _STORED[method])
 
 
-@rule("CK923", "quantised-groups", Severity.ERROR, needs=Need.HEADERS)
-def quantised_groups(subject: Subject) -> Iterator[Violation]:
-    """A quantised weight that lacks one of its tensors.
+@rule("CK923", "quantized-groups", Severity.ERROR, needs=Need.HEADERS)
+def quantized_groups(subject: Subject) -> Iterator[Violation | Covered]:
+    """A quantized weight that lacks one of its tensors.
 
-    A quantised weight is several tensors: with GPTQ and AWQ `qweight`, `qzeros` and `scales`, with
+    A quantized weight is several tensors: with GPTQ and AWQ `qweight`, `qzeros` and `scales`, with
     bitsandbytes the weight and its `absmax`, `quant_map` and `quant_state`, with compressed-tensors
     `weight_packed` and `weight_scale`. Where one is missing, the others are useless: the loader
     fails, or computes with zeros or random values.
 
-    Quantise the model again, or take the missing tensors from where it was quantised.
+    Quantize the model again, or take the missing tensors from where it was quantized.
 
     Bad:
 
@@ -198,8 +199,9 @@ def quantised_groups(subject: Subject) -> Iterator[Violation]:
         model.layers.0.mlp.up_proj.qzeros
         model.layers.0.mlp.up_proj.scales
     """
-    if not is_quantised(subject) or is_one_of_several_shards(subject):
+    if not is_quantized(subject) or is_one_of_several_shards(subject):
         return
+    yield Covered(Question.COMPLETENESS, "groups of quantized weights")
     missing: defaultdict[tuple[str, str], list[Tensor]] = defaultdict(list)
     for form, lacking, tensor in groups(subject.checkpoint.tensors, settings_of(subject)):
         missing[form, lacking].append(tensor)
@@ -208,15 +210,15 @@ def quantised_groups(subject: Subject) -> Iterator[Violation]:
         yield about(members, what, _AGAIN)
 
 
-@rule("CK924", "quantised-shapes", Severity.ERROR, needs=Need.HEADERS)
-def quantised_shapes(subject: Subject) -> Iterator[Violation]:
-    """Tensors of a quantised weight whose shapes do not fit together.
+@rule("CK924", "quantized-shapes", Severity.ERROR, needs=Need.HEADERS)
+def quantized_shapes(subject: Subject) -> Iterator[Violation | Covered]:
+    """Tensors of a quantized weight whose shapes do not fit together.
 
     `scales` and `qzeros` of GPTQ and AWQ have a row for each group and a column for each output, as
     many as `qweight`; an FP8 weight has a scale for each block of `weight_block_size`. Loaders
     refuse other shapes, or apply a scale to weights that it does not belong to.
 
-    Quantise the model again. If the settings in config.json are another run's, correct them.
+    Quantize the model again. If the settings in config.json are another run's, correct them.
 
     Bad (256 by 128 weights in blocks of 128 by 128):
 
@@ -226,9 +228,11 @@ def quantised_shapes(subject: Subject) -> Iterator[Violation]:
 
         model.layers.0.mlp.up_proj.weight_scale_inv    F32 [2, 1]
     """
-    if not is_quantised(subject):
+    if not is_quantized(subject):
         return
     named = {tensor.name: tensor for tensor in subject.checkpoint.tensors}
+    if settings_of(subject):
+        yield Covered(Question.AGREEMENT, "quantization_config")
     yield from _blocks(subject, named)
     wrong: defaultdict[str, list[Tensor]] = defaultdict(list)
     for name, weight in named.items():
