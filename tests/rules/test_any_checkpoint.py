@@ -16,6 +16,7 @@ from ckpt_tools.families.smolvla import facts
 from ckpt_tools.families.smolvla.layout import Dimensions, layout
 from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.finding import Severity
+from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.rule import Subject
 from tests.support.cases import NORMAL, make
 from tests.support.policies import RULES, checkpoint_of, policy
@@ -123,3 +124,70 @@ def test_a_checkpoint_does_not_differ_from_itself(checkpoint: Checkpoint) -> Non
         RULES, Subject(checkpoint, family_of(checkpoint), reference=checkpoint, spec=spec)
     )
     assert not [finding.code for finding in found if finding.code.startswith("CK5")]
+
+
+ADAPTER_NAMES = st.sampled_from(
+    [
+        f"{prefix}layers.{layer}.q_proj.{leaf}"
+        for prefix in ("", "base_model.model.")
+        for layer in (0, 1)
+        for leaf in (
+            "lora_A.weight",
+            "lora_B.weight",
+            "lora_A.default.weight",
+            "lora_embedding_A",
+            "lora_magnitude_vector",
+            "weight",
+            "weight_scale_inv",
+            "qweight",
+            "scales",
+            "qzeros",
+            "weight.absmax",
+            "weight.quant_state.bitsandbytes__nf4",
+            "SCB",
+        )
+    ]
+)
+ADAPTER_CONFIGS = st.dictionaries(
+    st.sampled_from(
+        [
+            "peft_type",
+            "base_model_name_or_path",
+            "r",
+            "rank_pattern",
+            "target_modules",
+            "modules_to_save",
+            "use_dora",
+        ]
+    ),
+    JSON | st.sampled_from(["LORA", "LOHA", ["q_proj", 1], {"q_proj": 2, "(": 1, "a\\": 3}]),
+)
+QUANTIZATION = st.dictionaries(
+    st.sampled_from(["quant_method", "bits", "version", "weight_block_size", "desc_act"]),
+    JSON | st.sampled_from(["gptq", "awq", "fp8", "bitsandbytes", [0, 1], [2, 2], 4]),
+)
+
+
+@given(
+    st.lists(st.tuples(ADAPTER_NAMES, st.sampled_from(list(Dtype)), SHAPES), max_size=8),
+    ADAPTER_CONFIGS,
+    QUANTIZATION | JSON,
+    st.sampled_from(["adapter_model.safetensors", "model.safetensors"]),
+)
+def test_rules_about_adapters_and_quantized_models_never_fail(
+    tensors: list[tuple[str, Dtype, tuple[int, ...]]],
+    adapter: dict[str, Any],
+    quantization: Any,
+    file: str,
+) -> None:
+    members = {name: Tensor(name, dtype, shape, file, 0, 9) for name, dtype, shape in tensors}
+    weights = (TensorFile(file, 0, 0, tuple(members.values()), None),)
+    config = {"model_type": "x", "input_features": {}, "quantization_config": quantization}
+    documents = (
+        Document("config.json", repr(quantization), config),
+        Document("adapter_config.json", repr(adapter), adapter),
+    )
+    subject = Subject(
+        Checkpoint("x", "x", weights, documents=documents), family=facts.SMOLVLA, entries=()
+    )
+    check_rules([rule for rule in all_rules() if rule.code.startswith("CK9")], subject)
