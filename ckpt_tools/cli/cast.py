@@ -26,6 +26,11 @@ _DTYPES = tuple(dtype.label for dtype in (Dtype.BF16, Dtype.F16, Dtype.F32, Dtyp
     is_flag=True,
     help="Round to the nearest where bits are lost. By default, nothing is written then.",
 )
+@click.option(
+    "--allow-infinite",
+    is_flag=True,
+    help="With --allow-lossy, let values that are too large for DTYPE become infinite.",
+)
 @record
 @with_write_options
 def cast(  # noqa: PLR0913 - one parameter an option
@@ -34,6 +39,7 @@ def cast(  # noqa: PLR0913 - one parameter an option
     *,
     select: tuple[str, ...],
     allow_lossy: bool,
+    allow_infinite: bool,
     record: bool,
     write_options: WriteOptions,
 ) -> int:
@@ -42,10 +48,13 @@ def cast(  # noqa: PLR0913 - one parameter an option
     \b
     ckpt cast ckpt/ BF16 --select 'model.vlm_with_expert.vlm.**' -o narrow/
     """
+    if allow_infinite and not allow_lossy:
+        raise click.UsageError("--allow-infinite needs --allow-lossy")
     operation = Cast(
         next(known for known in Dtype if known.label == dtype.upper()),
         select or EVERY,
         lossy=allow_lossy,
+        infinite=allow_infinite,
     )
     return apply_plan(
         api.plan(where, [operation], record=record), write_options, suffix=dtype.lower()

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 class Lookup:
-    """Checkpoints and files on this machine. Proofs that casts lose nothing are remembered."""
+    """Checkpoints and files on this machine. What casts would lose is remembered."""
 
     def __init__(self) -> None:
         self.loses_nothing = cache(cast.loses_nothing)
+        self.overflow = cache(cast.overflow)
 
     def read(self, where: str) -> Checkpoint:
         """Return the checkpoint at `where`, with an absolute root.

@@ -63,14 +63,15 @@ class Unwrap:
 class Cast:
     """Store tensors as `dtype` if that is lossless.
 
-    `lossy` rounds to the nearest, ties to even; `skip` leaves the tensors that would lose bits
-    unchanged.
+    `lossy` rounds to the nearest, ties to even, and refuses values that would become infinite
+    unless `infinite` allows them; `skip` leaves the tensors that could not be cast unchanged.
     """
 
     dtype: Dtype
     select: Globs = EVERY
     lossy: bool = False
     skip: bool = False
+    infinite: bool = False
 
 
 @dataclass(frozen=True, slots=True)

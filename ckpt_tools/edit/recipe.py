@@ -281,7 +281,10 @@ _OPERATIONS: Mapping[str, tuple[type[Any], Mapping[str, Callable[[Any, str], obj
         {"match": _some_text, "to": _text, "regex": _flag, "if-free": _flag},
     ),
     "unwrap": (nouns.Unwrap, {}),
-    "cast": (nouns.Cast, {"dtype": _dtype, "select": _globs, "lossy": _flag, "skip": _flag}),
+    "cast": (
+        nouns.Cast,
+        {"dtype": _dtype, "select": _globs, "lossy": _flag, "skip": _flag, "infinite": _flag},
+    ),
     "take": (nouns.Take, {"source": _some_text, "select": _globs}),
     "set": (nouns.SetValue, {"file": _inside, "pointer": _pointer, "value": _value}),
     "unset": (nouns.UnsetValue, {"file": _inside, "pointer": _pointer}),

@@ -106,9 +106,7 @@ def _dtypes(plain: Checkpoint, reference: Checkpoint | None, *, lossy: bool) -> 
         other = expected.get(name)
         if other and other.shape == tensor.shape and other.dtype is not tensor.dtype:
             selected.setdefault(other.dtype, {})[literal(name)] = None
-    return [
-        Cast(dtype, tuple(globs), lossy=lossy, skip=not lossy) for dtype, globs in selected.items()
-    ]
+    return [Cast(dtype, tuple(globs), lossy=lossy, skip=True) for dtype, globs in selected.items()]
 
 
 def _metadata(plain: Checkpoint, reference: Checkpoint | None) -> Iterator[Operation]:
@@ -204,7 +202,7 @@ def _unlike(after: Checkpoint, reference: Checkpoint | None) -> Iterator[str]:
     if retyped:
         yield (
             f"still {', '.join(sorted(set(retyped.values())))}, because a cast would lose bits"
-            f" (--allow-lossy rounds): {_some(list(retyped))}"
+            f" (--allow-lossy rounds, but makes nothing infinite): {_some(list(retyped))}"
         )
 
 

@@ -8,23 +8,30 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.dtype import FLOATS
+from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
 from ckpt_tools.checkpoint.header import nbytes
 from ckpt_tools.checkpoint.header_entry import named
 from ckpt_tools.checkpoint.names import Selection, unwrapped, wrappers_among
 from ckpt_tools.edit.operations import EVERY, Cast, Drop, Globs, Keep, RenameTensors, Take, Unwrap
 from ckpt_tools.edit.renaming import Renamer, renamer, time_limit
-from ckpt_tools.errors import CastLossy, EditRefused, NameTaken, NothingLeft, RecipeInvalid
+from ckpt_tools.errors import (
+    CastInfinite,
+    CastLossy,
+    EditRefused,
+    NameTaken,
+    NothingLeft,
+    RecipeInvalid,
+)
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ckpt_tools.checkpoint.dtype import Dtype
     from ckpt_tools.edit.draft import PlanDraft
     from ckpt_tools.edit.lookup import Lookup
     from ckpt_tools.edit.model import PlanStep
+    from ckpt_tools.values.cast import Overflow
 
 
 def drop(draft: PlanDraft, operation: Drop, _lookup: Lookup) -> PlanStep | None:
@@ -153,12 +160,20 @@ def cast(draft: PlanDraft, operation: Cast, lookup: Lookup) -> PlanStep | None:
             f"{len(lossy):,} of {count(len(names), 'tensor')} do not fit in {operation.dtype}"
             f" without loss, such as {named(min(lossy, key=names.index))}"
         )
-    if not operation.lossy:
-        names, lossy = [name for name in names if name not in lossy], set()
+    skipped = set() if operation.lossy else lossy
+    too_large = _too_large(
+        draft, [name for name in names if name in lossy - skipped], operation, lookup
+    )
+    if operation.skip and not operation.infinite:
+        skipped, too_large = skipped | too_large.keys(), {}
+    _check_infinite(too_large, operation)
+    names, lossy = [name for name in names if name not in skipped], lossy - skipped
     if not names:
         return None
     dtypes = ", ".join(sorted({draft.tensors[name].dtype.label for name in names}))
     outcome = f"{count(len(lossy), 'tensor')} rounded" if lossy else "lossless"
+    if too_large:
+        outcome += f", {_becoming(too_large, operation.dtype)}"
     step = draft.step(f"cast {dtypes} to {operation.dtype}: {outcome}", names, unsafe=bool(lossy))
     for name in names:
         tensor = draft.tensors[name]
@@ -166,6 +181,32 @@ def cast(draft: PlanDraft, operation: Cast, lookup: Lookup) -> PlanStep | None:
         draft.tensors[name] = tensor._replace(dtype=operation.dtype)
         draft.touch(tensor.shard)
     return step
+
+
+def _too_large(
+    draft: PlanDraft, names: list[str], operation: Cast, lookup: Lookup
+) -> dict[str, Overflow]:
+    """Return the tensors with values that are too large for the dtype, and these values."""
+    found = {name: lookup.overflow(draft.tensors[name].source, operation.dtype) for name in names}
+    return {name: overflow for name, overflow in found.items() if overflow.values}
+
+
+def _check_infinite(too_large: Mapping[str, Overflow], operation: Cast) -> None:
+    if too_large and not operation.infinite:
+        worst = max(too_large, key=lambda name: too_large[name].largest)
+        raise CastInfinite(
+            f"{_becoming(too_large, operation.dtype)}, the largest {too_large[worst].largest:.6g},"
+            f" in {named(worst)}"
+        )
+
+
+def _becoming(too_large: Mapping[str, Overflow], dtype: Dtype) -> str:
+    values = sum(overflow.values for overflow in too_large.values())
+    verb = "becomes" if values == 1 else "become"
+    return (
+        f"{count(values, 'value')} of {count(len(too_large), 'tensor')} {verb}"
+        f" {'NaN' if dtype is Dtype.F8_E4M3 else 'infinite'} in {dtype}"
+    )
 
 
 def _is_lossless(draft: PlanDraft, name: str, dtype: Dtype, lookup: Lookup) -> bool:

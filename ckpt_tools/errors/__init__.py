@@ -84,6 +84,7 @@ from ckpt_tools.errors.machine import (
 )
 from ckpt_tools.errors.usage import (
     AccessRefused,
+    CastInfinite,
     CastLossy,
     EditRefused,
     HubNameInvalid,
@@ -112,6 +113,7 @@ from ckpt_tools.errors.usage import (
 
 __all__ = [
     "AccessRefused",
+    "CastInfinite",
     "CastLossy",
     "ChangedDuringRead",
     "CkptError",

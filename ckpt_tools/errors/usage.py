@@ -117,6 +117,15 @@ class CastLossy(EditRefused):
     hint = "pass --allow-lossy to round to the nearest"
 
 
+class CastInfinite(EditRefused):
+    """A cast would make finite values infinite, or NaN."""
+
+    hint = (
+        "leave these tensors out with --select, choose a dtype of larger range (BF16, F32), or pass"
+        " --allow-infinite"
+    )
+
+
 class PatternTooSlow(EditRefused):
     """A regular expression takes too long on the checkpoint's names."""
 

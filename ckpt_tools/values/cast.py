@@ -8,7 +8,7 @@ in the file.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
 from ckpt_tools.errors import EditRefused, located
@@ -74,6 +74,37 @@ def loses_nothing(source: Source, dtype: Dtype) -> bool:
         return True
     with open_regular(source.file) as (descriptor, _), located(source.file):
         return all(_comes_back(chunk, source.dtype, dtype) for chunk in _chunks(descriptor, source))
+
+
+class Overflow(NamedTuple):
+    """How many finite values are too large for a dtype, and the largest magnitude among them."""
+
+    values: int = 0
+    largest: float = 0.0
+
+
+def overflow(source: Source, dtype: Dtype) -> Overflow:
+    """Count the finite values of `source`, a range of a file, that become infinite in `dtype`.
+
+    Or NaN, where it has no infinity (F8_E4M3). Raises what `loses_nothing` raises.
+    """
+    _check_pair(source.dtype, dtype)
+    if dtype in _WIDER.get(source.dtype, (source.dtype,)):
+        return Overflow()
+    with open_regular(source.file) as (descriptor, _), located(source.file):
+        found = [_too_large(chunk, source.dtype, dtype) for chunk in _chunks(descriptor, source)]
+    return Overflow(
+        sum(part.values for part in found), max((part.largest for part in found), default=0.0)
+    )
+
+
+def _too_large(data: Array, old: Dtype, new: Dtype) -> Overflow:
+    after = np.isfinite(decode(cast(data, old, new).view("u1"), new))
+    if after.all():
+        return Overflow()
+    lost = np.abs(decode(data, old)[~after])
+    lost = lost[np.isfinite(lost)]
+    return Overflow(int(lost.size), float(lost.max())) if lost.size else Overflow()
 
 
 def cast(data: Array, old: Dtype, new: Dtype) -> Array:

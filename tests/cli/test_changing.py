@@ -324,6 +324,10 @@ REFUSED = {
         "drop ** would remove every tensor; check the globs",
     ),
     "a lossy cast": (["cast", "{m}", "BF16"], "in BF16 without loss, such as"),
+    "infinities without rounding": (
+        ["cast", "{m}", "BF16", "--allow-infinite"],
+        "--allow-infinite needs --allow-lossy",
+    ),
     "a size that is none": (
         ["reshard", "{m}", "--max-size", "lots"],
         "invalid --max-size 'lots'; write 5GB",

@@ -201,8 +201,8 @@ def test_every_operation_has_an_accepted_example() -> None:
 
 FIELDS: dict[str, Any] = {
     "select": ("a",), "match": "a", "to": "b", "regex": False, "if_free": False,
-    "dtype": Dtype.BF16, "lossy": False, "skip": False, "source": "a", "file": "a",
-    "pointer": "/a", "value": "a", "key": "a", "max_size": 1, "path": "a",
+    "dtype": Dtype.BF16, "lossy": False, "skip": False, "infinite": False, "source": "a",
+    "file": "a", "pointer": "/a", "value": "a", "key": "a", "max_size": 1, "path": "a",
 }  # fmt: skip
 
 

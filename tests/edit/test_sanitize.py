@@ -123,8 +123,8 @@ def test_a_lossy_cast_is_omitted_and_reported_unless_requested(
     assert plan.steps == ()
     assert plan.remains == (
         (
-            "still F32 instead of BF16, because a cast would lose bits (--allow-lossy rounds): 1"
-            f" tensor, {name}"
+            "still F32 instead of BF16, because a cast would lose bits (--allow-lossy rounds, but"
+            f" makes nothing infinite): 1 tensor, {name}"
         ),
     )
     rounded = api.sanitize(folder, reference=str(NORMAL), allow_lossy=True)

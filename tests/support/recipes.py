@@ -33,8 +33,16 @@ ACCEPTED: tuple[tuple[Any, Operation], ...] = (
     ({"unwrap": True}, nouns.Unwrap()),
     ({"cast": {"dtype": "BF16"}}, nouns.Cast(Dtype.BF16)),
     (
-        {"cast": {"dtype": "F8_E4M3", "select": ["a"], "lossy": True, "skip": True}},
-        nouns.Cast(Dtype.F8_E4M3, ("a",), lossy=True, skip=True),
+        {
+            "cast": {
+                "dtype": "F8_E4M3",
+                "select": ["a"],
+                "lossy": True,
+                "skip": True,
+                "infinite": True,
+            }
+        },
+        nouns.Cast(Dtype.F8_E4M3, ("a",), lossy=True, skip=True, infinite=True),
     ),
     (
         {"take": {"source": "../other", "select": ["model.lm_head.**"]}},

@@ -18,7 +18,7 @@ from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
 from ckpt_tools.checkpoint.model import Source
 from ckpt_tools.errors import ChangedDuringRead, EditRefused
 from ckpt_tools.values import cast as values_cast
-from ckpt_tools.values.cast import CHUNK, cast, cast_stream, loses_nothing
+from ckpt_tools.values.cast import CHUNK, cast, cast_stream, loses_nothing, overflow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,6 +107,18 @@ def test_a_stream_of_any_length_is_cast_to_its_offset(size: int, tmp_path: Path)
     )
     os.close(read)
     os.close(write)
+
+
+@pytest.mark.parametrize(("old", "new"), PAIRS, ids=str)
+def test_the_values_that_overflow_are_counted_as_torch_has_them(
+    old: Dtype, new: Dtype, tmp_path: Path
+) -> None:
+    data = all_values(old)
+    values = as_torch(data, old).double()
+    lost = values.isfinite() & ~as_torch(data, old).to(TORCH[new]).double().isfinite()
+    found = overflow(source_of(tmp_path / "source", data.tobytes(), old), new)
+    assert found.values == int(lost.sum())
+    assert found.largest == (float(values[lost].abs().max()) if lost.any() else 0)
 
 
 def test_a_source_that_ends_early_is_reported_as_changed(tmp_path: Path) -> None:
