@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ckpt_tools.api._doctor import diagnose
-    from ckpt_tools.api._edit import load_plan, plan, recover, sanitize, save_plan, write
+    from ckpt_tools.api._edit import load_plan, plan, recover, restore, sanitize, save_plan, write
     from ckpt_tools.api._gate import gate
     from ckpt_tools.api._inspect import diff, read, show
     from ckpt_tools.api._manifest import check_manifest, check_remote, manifest
@@ -35,6 +35,7 @@ __all__ = [
     "plan",
     "read",
     "recover",
+    "restore",
     "sanitize",
     "save_plan",
     "show",
@@ -45,7 +46,9 @@ __all__ = [
 
 _MODULES = {
     **dict.fromkeys(("diff", "read", "show"), "_inspect"),
-    **dict.fromkeys(("load_plan", "plan", "recover", "sanitize", "save_plan", "write"), "_edit"),
+    **dict.fromkeys(
+        ("load_plan", "plan", "recover", "restore", "sanitize", "save_plan", "write"), "_edit"
+    ),
     **dict.fromkeys(("check_manifest", "check_remote", "manifest"), "_manifest"),
     **dict.fromkeys(("coverage", "explain", "known_rules", "verify"), "_verify"),
     "diagnose": "_doctor",

@@ -1,12 +1,13 @@
-"""The verbs that change checkpoints: plan, sanitize, write, recover.
+"""The verbs that change checkpoints: plan, sanitize, write, recover, restore.
 
-Planning reads; only `write`, `save_plan` and `recover` write.
+Planning reads; only `write`, `save_plan`, `recover` and `restore` write.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 from ckpt_tools import __version__
@@ -15,6 +16,7 @@ from ckpt_tools.checkpoint.read import read
 from ckpt_tools.checkpoint.shard_index import shard_family
 from ckpt_tools.edit import apply, journal, plan_file, recipe
 from ckpt_tools.edit import plan as planning
+from ckpt_tools.edit import restore as restoring
 from ckpt_tools.edit import sanitize as sanitizing
 from ckpt_tools.edit.lookup import Lookup
 from ckpt_tools.edit.model import Plan, Receipt, Written
@@ -29,6 +31,8 @@ from ckpt_tools.storage.files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from ckpt_tools.edit.restore import Restored
 
 RECORD_KEY = "ckpt_tools"
 
@@ -128,7 +132,8 @@ def write(  # noqa: PLR0913 - options by keyword
     if output is None:
         detached = apply.hard_linked(made)
         kept = apply.write_in_place(made, backup=backup, progress=progress)
-        written = Written(made.before.root, kept, detached)
+        undo = f"ckpt restore {shlex.quote(made.before.where)}" if kept else ""
+        written = Written(made.before.root, kept, detached, undo)
     else:
         apply.write_new(made, output, progress=progress)
         written = Written(output)
@@ -184,3 +189,19 @@ def recover(where: AnyPath) -> str:
     Return 'finished', 'undone', or 'nothing' if none was interrupted.
     """
     return journal.recover(as_text(where))
+
+
+def restore(where: AnyPath, *, backup: int | None = None) -> Restored:
+    """Undo the latest change in place of the checkpoint at `where`: put its backup back.
+
+    `backup` is the number of another backup: 1 for `<root>.backup`, 2 for `<root>.backup-2`. Files
+    that the change added are removed. Raises EditRefused without a backup, and if a file that
+    would be lost has changed since; nothing has changed then.
+    """
+    return restoring.restore(as_text(where), backup)
+
+
+def undo_command(where: AnyPath) -> str:
+    """Return the command that undoes the latest change in place, empty without a backup."""
+    found = restoring.latest(as_text(where))
+    return f"ckpt restore {shlex.quote(as_text(where))}" if found else ""

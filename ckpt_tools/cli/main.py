@@ -32,6 +32,7 @@ COMMANDS = (
         "plan",
         "apply",
         "recover",
+        "restore",
     ),
 )
 """Commands in the order of `ckpt --help`; each is in the module of its name in this package."""

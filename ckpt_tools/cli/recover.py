@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ckpt_tools import api
+from ckpt_tools.api import _edit
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, write
 
@@ -23,5 +24,7 @@ def recover(where: str) -> int:
     A committed change is completed; an uncommitted one is rolled back. Safe to interrupt and run
     again. Exit status: 0, or 2 if it could not run.
     """
-    write(f"{where}: {_OUTCOMES[api.recover(where)]}\n")
+    outcome = api.recover(where)
+    undo = _edit.undo_command(where) if outcome == "nothing" else ""
+    write(f"{where}: {_OUTCOMES[outcome]}" + f"; undo the last change: {undo}" * bool(undo) + "\n")
     return CLEAN

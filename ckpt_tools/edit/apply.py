@@ -10,25 +10,22 @@ import os
 import shlex
 import stat
 from contextlib import suppress
-from itertools import count
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.documents import WORK
+from ckpt_tools.edit import backup as backups
 from ckpt_tools.edit import journal
 from ckpt_tools.edit.model import Copy, Output, Plan, SourceFile, Weights
 from ckpt_tools.edit.read_back import verify
-from ckpt_tools.edit.workspace import Workspace, locked, partial, replaced
+from ckpt_tools.edit.workspace import Workspace, partial, refuse_unfinished, replaced
 from ckpt_tools.edit.write import Target, ordered, write_output
 from ckpt_tools.errors import (
     ChangedDuringRead,
-    CkptError,
     OutputExists,
     OutputInside,
     PathEscapes,
     PlanStale,
     Unwritable,
     WriteFailed,
-    WriteInterrupted,
 )
 from ckpt_tools.progress import ignore
 from ckpt_tools.storage.durable import (
@@ -101,21 +98,15 @@ def write_in_place(
     if not paths and not removed:
         return None
     journal.check_inside(root, (*paths, *removed))
-    _refuse_unfinished(root)
+    refuse_unfinished(root)
     ensure_space(root, (output.size for output in writes))
     old = any(there(os.path.join(root, path)) for path in (*paths, *removed))
     entry = journal.Journal(
-        paths, removed, os.path.basename(_free_backup(root)) if backup and old else None
+        paths, removed, os.path.basename(backups.free(root)) if backup and old else None
     )
-    with locked(os.path.join(root, WORK), new=True) as space:
-        try:
-            _stage(plan, writes, space, progress or ignore)
-        except BaseException:
-            with uninterrupted(), suppress(WriteFailed):
-                journal.undo(space)
-            raise
-        with uninterrupted():
-            _carry_out(plan, space, entry)
+    journal.carry_out(
+        plan.before.root, entry, lambda space: _stage(plan, writes, space, progress or ignore)
+    )
     return None if entry.backup is None else _beside(plan.before.root, entry.backup)
 
 
@@ -145,30 +136,6 @@ def check_sources(
             raise error("no longer exists", path=path) from None
         if (found.st_size, found.st_mtime_ns) != (size, mtime_ns):
             raise error("has changed since the plan was made", path=path)
-
-
-def _carry_out(plan: Plan, space: Workspace, entry: journal.Journal) -> None:
-    """Commit to the staged files and move them into place.
-
-    A failure before the commit is rolled back; after it, `recover` completes the change.
-    """
-    committed = False
-    try:
-        journal.commit(space, entry)
-        committed = True
-        journal.roll_forward(space, entry)
-    except BaseException as error:
-        if not committed and not there(space.journal):
-            with suppress(WriteFailed):
-                journal.undo(space)
-            raise
-        if not isinstance(error, CkptError):
-            raise
-        raise WriteInterrupted(
-            f"the change is committed but could not be completed: {error.path}: {error.what}",
-            path=plan.before.root,
-            hint=f"correct that, then run: ckpt recover {shlex.quote(plan.before.root)}",
-        ) from None
 
 
 def _stage(
@@ -326,20 +293,6 @@ def _removed(plan: Plan) -> tuple[str, ...]:
         and not any(output.startswith(f"{path}/") for output in kept)
         and path not in kept
     )
-
-
-def _refuse_unfinished(root: str) -> None:
-    """Raise LockedByOther during another write to the folder, WriteInterrupted after one."""
-    work = os.path.join(root, WORK)
-    if there(work):
-        with locked(work):
-            raise WriteInterrupted("a write to this folder was interrupted", path=root)
-
-
-def _free_backup(root: str) -> str:
-    """Return the first free path of <root>.backup, <root>.backup-2 and so on."""
-    names = (f"{root}.backup" if number == 1 else f"{root}.backup-{number}" for number in count(1))
-    return next(name for name in names if not there(name))
 
 
 def _beside(root: str, name: str) -> str:

@@ -4,9 +4,10 @@ The protocol:
 
 1. All new files are written to the workspace (`.ckpt-work/new`), verified and flushed to disk.
 2. `commit`: the journal is written as a draft and flushed; renaming it is the commit. Before, the
-   backup folder is created, empty.
+   backup folder is created, with nothing but its record.
 3. `roll_forward`: each old file gets a second name in the backup folder, then each new file is
-   renamed over it, then removed files are unlinked, then the workspace is removed.
+   renamed over it, then removed files are unlinked, then the workspace is removed. A backup that
+   is restored is moved into the workspace before.
 
 A crash before the rename of 2 is rolled back (`undo`): nothing has changed. A crash after it is
 completed (`recover`): every step of 3 is skipped where it has been done, so it can be interrupted
@@ -17,14 +18,16 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import WORK
 from ckpt_tools.checkpoint.locate import candidates
+from ckpt_tools.edit import backup
 from ckpt_tools.edit.workspace import Workspace, discard, locked, partial
-from ckpt_tools.errors import CkptError, PathEscapes, WriteInterrupted
+from ckpt_tools.errors import CkptError, PathEscapes, WriteFailed, WriteInterrupted
 from ckpt_tools.storage.durable import (
     make_folder,
     remove,
@@ -32,6 +35,7 @@ from ckpt_tools.storage.durable import (
     sync_folder,
     sync_tree,
     there,
+    uninterrupted,
     write_file,
     writing,
 )
@@ -39,7 +43,7 @@ from ckpt_tools.storage.files import path_not_found, read_whole
 from ckpt_tools.storage.paths import leaves_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 VERSION = 1
 _LIMIT = 64 << 20
@@ -48,13 +52,50 @@ _LIMIT = 64 << 20
 class Journal(NamedTuple):
     """The changes of a write in place.
 
-    Paths to replace with files of the workspace, paths to remove, and the name of the backup folder
-    beside the root, None for no backup.
+    Paths to replace with files of the workspace, paths to remove, the name of the backup folder
+    beside the root, None for no backup, and the name and digest of the backup that is restored.
     """
 
     replace: tuple[str, ...]
     remove: tuple[str, ...]
     backup: str | None
+    restored: tuple[str, str] | None = None
+
+
+def carry_out(root: str, journal: Journal, stage: Callable[[Workspace], None]) -> None:
+    """Change the folder `root`: `stage` writes the new files to the workspace, the rest follows.
+
+    A failure before the commit is rolled back; after it, `recover` completes the change.
+    """
+    with locked(os.path.join(os.path.realpath(root), WORK), new=True) as space:
+        try:
+            stage(space)
+        except BaseException:
+            with uninterrupted(), suppress(WriteFailed):
+                undo(space)
+            raise
+        with uninterrupted():
+            _commit_and_finish(root, space, journal)
+
+
+def _commit_and_finish(root: str, space: Workspace, journal: Journal) -> None:
+    committed = False
+    try:
+        commit(space, journal)
+        committed = True
+        roll_forward(space, journal)
+    except BaseException as error:
+        if not committed and not there(space.journal):
+            with suppress(WriteFailed):
+                undo(space)
+            raise
+        if not isinstance(error, CkptError):
+            raise
+        raise WriteInterrupted(
+            f"the change is committed but could not be completed: {error.path}: {error.what}",
+            path=root,
+            hint=f"correct that, then run: ckpt recover {shlex.quote(root)}",
+        ) from None
 
 
 def commit(space: Workspace, journal: Journal) -> None:
@@ -64,12 +105,17 @@ def commit(space: Workspace, journal: Journal) -> None:
     """
     root = os.path.dirname(space.path)
     document = {"version": VERSION, **journal._asdict()}
+    if journal.restored is None:
+        del document["restored"]
     write_file(space.draft, json.dumps(document, indent=1).encode() + b"\n")
     if journal.backup is not None:
         kept = os.path.join(os.path.dirname(root), journal.backup)
         # Created here and moved there: if that fails, on two disks for example, old files could
         # not be moved there either.
         make_folder(space.old)
+        record = backup.encoded(root, space.new, journal.replace, journal.remove)
+        write_file(os.path.join(space.old, backup.RECORD), record)
+        sync_folder(space.old)
         rename(space.old, kept)
         sync_folder(os.path.dirname(root))
     sync_folder(space.path)
@@ -78,12 +124,14 @@ def commit(space: Workspace, journal: Journal) -> None:
 
 
 def undo(space: Workspace) -> None:
-    """Remove a workspace that was not committed, and its empty backup folder."""
+    """Remove a workspace that was not committed, and its backup folder without a file."""
     root = os.path.dirname(space.path)
     with suppress(CkptError, OSError):
         draft = read(space.draft)
         if draft.backup is not None:
-            os.rmdir(os.path.join(os.path.dirname(root), draft.backup))
+            kept = os.path.join(os.path.dirname(root), draft.backup)
+            if set(os.listdir(kept)) <= {backup.RECORD}:
+                remove(kept)
     discard(space)
 
 
@@ -112,6 +160,8 @@ def roll_forward(space: Workspace, journal: Journal) -> None:
             _put(os.path.join(space.new, path), os.path.join(root, path), os.path.join(kept, path))
         for folder in _folders(root, going):
             sync_folder(folder)
+        if journal.restored is not None:
+            _take_away(os.path.join(os.path.dirname(root), journal.restored[0]), journal, space)
     discard(space)
     sync_folder(root)
 
@@ -124,11 +174,17 @@ def read(path: str) -> Journal:
     data = read_whole(path, _LIMIT)
     try:
         document = json.loads(data)
-        journal = Journal(tuple(document["replace"]), tuple(document["remove"]), document["backup"])
+        journal = Journal(
+            tuple(document["replace"]),
+            tuple(document["remove"]),
+            document["backup"],
+            tuple(document["restored"]) if "restored" in document else None,
+        )
         sound = (
             document["version"] == VERSION
             and all(_is_inside(path) for path in (*journal.replace, *journal.remove))
             and _is_name(journal.backup)
+            and (journal.restored is None or all(map(_is_name, journal.restored)))
         )
     except (ValueError, TypeError, KeyError, RecursionError):
         sound = False
@@ -185,6 +241,17 @@ def _put(new: str, path: str, kept: str) -> None:
         rename(new, path)
     elif there(path) and there(kept) and os.path.samestat(os.lstat(path), os.lstat(kept)):
         remove(path)
+
+
+def _take_away(kept: str, journal: Journal, space: Workspace) -> None:
+    """Move a restored backup into the workspace, with which it is removed.
+
+    Another folder of its name, where the checkpoint was moved meanwhile, stays.
+    """
+    if journal.restored is not None and backup.digest(kept) == journal.restored[1]:
+        rename(kept, space.restored)
+        sync_folder(space.path)
+        sync_folder(os.path.dirname(kept))
 
 
 def _folders(root: str, paths: Iterable[str]) -> tuple[str, ...]:

@@ -138,9 +138,10 @@ class Written(NamedTuple):
     """The outcome of applying a plan.
 
     `path` is the result, `backup` the folder of replaced files, `detached` the files that were hard
-    links and are files of their own now.
+    links and are files of their own now, `undo` the command that undoes it, empty without a backup.
     """
 
     path: str
     backup: str | None = None
     detached: tuple[str, ...] = ()
+    undo: str = ""

@@ -11,7 +11,8 @@ import os
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.errors import LockedByOther, Unwritable, WriteFailed
+from ckpt_tools.checkpoint.documents import WORK
+from ckpt_tools.errors import LockedByOther, Unwritable, WriteFailed, WriteInterrupted
 from ckpt_tools.storage.durable import make_folder, refused, remove, there, uninterrupted, writing
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _LOCK = "lock"
 
 
-_PARTS = ("new", "view", "old", "journal.json", "journal.draft")
+_PARTS = ("new", "view", "old", "restored", "journal.json", "journal.draft")
 
 
 class Workspace(NamedTuple):
@@ -28,14 +29,15 @@ class Workspace(NamedTuple):
 
     `new` is the folder of finished files that are about to be published, `view` that of links in
     which the result of a write in place is verified before it, `old` that of files that are about
-    to be removed. `journal` is the file whose existence commits the write, `draft` the same before
-    the commit.
+    to be removed, `restored` a backup that was put back. `journal` is the file whose existence
+    commits the write, `draft` the same before the commit.
     """
 
     path: str
     new: str
     view: str
     old: str
+    restored: str
     journal: str
     draft: str
 
@@ -76,6 +78,14 @@ def locked(path: str, *, new: bool = False) -> Iterator[Workspace]:
         yield Workspace(path, *(os.path.join(path, part) for part in _PARTS))
     finally:
         os.close(lock)
+
+
+def refuse_unfinished(root: str) -> None:
+    """Raise LockedByOther during another write to the folder, WriteInterrupted after one."""
+    work = os.path.join(root, WORK)
+    if there(work):
+        with locked(work):
+            raise WriteInterrupted("a write to this folder was interrupted", path=root)
 
 
 def _create(path: str) -> None:

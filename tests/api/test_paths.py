@@ -55,6 +55,7 @@ PATHS: Mapping[str, dict[str, str]] = {
     "plan": {"where": "reflow"},
     "read": {"where": "normal"},
     "recover": {"where": "normal"},
+    "restore": {"where": "reflow"},
     "sanitize": {"where": "reflow", "reference": "normal"},
     "save_plan": {"path": "new.json"},
     "show": {"where": "normal"},
@@ -76,13 +77,20 @@ PATHS: Mapping[str, dict[str, str]] = {
 OTHERS: Mapping[str, Callable[[], Arguments]] = {
     "check_remote": lambda: {"repository": "tester/thing"},
     "plan": lambda: {"operations": [Drop(("lm_head.*",))]},
+    "restore": lambda: {"backup": _changed_in_place("reflow")},
     "save_plan": lambda: {"made": api.sanitize("reflow")},
     "upload": lambda: {"repo": "tester/thing", "dry_run": True},
     "write": lambda: {"made": api.sanitize("reflow")},
     "config.set_value": lambda: {"words": "n_action_steps", "value": 3},
     "config.unset_values": lambda: {"words": ["n_action_steps"]},
 }
-WITHOUT_PATHS = {"explain", "known_rules"}
+WITHOUT_PATHS = {"coverage", "explain", "known_rules"}
+
+
+def _changed_in_place(where: str) -> int:
+    """Change a checkpoint in place and return the number of its backup."""
+    assert api.write(api.sanitize(where), in_place=True).backup == f"{where}.backup"
+    return 1
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -125,7 +126,9 @@ def test_in_place_keeps_a_backup_unless_disabled(tmp_path: Path) -> None:
     assert "; removes data" not in done.stdout
     after = snapshot(tmp_path / "r")
     assert after["config.json"] == (NORMAL / "config.json").read_bytes()
+    assert f"undo: ckpt restore {tmp_path}/r\n" in done.stdout
     kept = snapshot(tmp_path / "r.backup")
+    assert kept.pop(".ckpt-backup.json")
     assert kept == {name: before[name] for name in kept}
     assert set(kept) == {"config.json", "model.safetensors", "train_config.json"}
     assert (
@@ -407,6 +410,43 @@ def test_what_cannot_be_done_is_one_line_exit_2_and_nothing_changed(
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
     assert snapshot(tmp_path) == before
+
+
+def test_restore_undoes_what_an_in_place_change_printed_the_command_for(tmp_path: Path) -> None:
+    shutil.copytree(MODEL, tmp_path / "my model")
+    before = snapshot(tmp_path)
+    change = ("reshard", tmp_path / "my model", "--max-size", "1kB", "--in-place")
+    done = ckpt(*change, "--receipt", tmp_path / "receipt.json")
+    assert done.returncode == 0
+    receipt = json.loads((tmp_path / "receipt.json").read_text())
+    jsonschema.validate(receipt, load("receipt"))
+    undo = f"ckpt restore '{tmp_path}/my model'"
+    assert receipt["undo"] == undo
+    assert f"undo: {undo}\n" in done.stdout
+    hint = f"no interrupted change found; undo the last change: {undo}\n"
+    assert ckpt("recover", tmp_path / "my model").stdout.endswith(hint)
+    done = ckpt(*shlex.split(undo)[1:])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{tmp_path}/my model: undid the change: 1 file put back from")
+    (tmp_path / "receipt.json").unlink()
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "has no backup of a change in place"),
+        (("--backup", "2"), "has no backup of a change in place"),
+        (("--backup", "0"), "0 is not in the range"),
+    ],
+)
+def test_restore_without_a_backup_is_exit_2(
+    options: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    shutil.copytree(MODEL, tmp_path / "m")
+    done = ckpt("restore", tmp_path / "m", *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
 
 
 def test_recover_prints_the_outcome(tmp_path: Path) -> None:

@@ -138,7 +138,11 @@ def check(outcomes: list[Outcome], act: str) -> None:
                 and outcome.state == "old"
             ), what
         elif outcome.ended == "WriteInterrupted":
-            assert (act, outcome.state) in {("place", "new"), ("drop", "new")}, what
+            assert (act, outcome.state) in {
+                ("place", "new"),
+                ("drop", "new"),
+                ("restore", "new"),
+            }, what
         elif outcome.ended != "KeyboardInterrupt":
             assert outcome.ended in TOLD, what
             assert outcome.state == "old", what
@@ -200,6 +204,25 @@ def test_nothing_has_a_name_before_it_is_on_the_disk_and_no_step_overtakes_anoth
         if name != "flock"
     ]
     assert len(calls) > 20
+    assert list(write_order.faults(calls, world.job.world)) == []
+
+
+@pytest.mark.parametrize(("fault", "step"), [("power", 1), ("tear", 2), ("EIO", 2), ("ENOSPC+", 3)])
+def test_a_restore_let_down_at_any_call_leaves_the_change_or_undoes_it(
+    fault: str, step: int, fast: Path
+) -> None:
+    found = build(fast, plans.rewriting).outcomes("restore", fault, step=step)
+    check(found, "restore")
+    assert {outcome.state for outcome in found} == {"old", "new"}
+
+
+def test_the_steps_of_a_restore_do_not_overtake_each_other(fast: Path) -> None:
+    world = build(fast, plans.merging)
+    calls = [
+        write_order.Call(name, tuple(paths))
+        for name, paths in world.ask(act="restore", fault="log")
+        if name != "flock"
+    ]
     assert list(write_order.faults(calls, world.job.world)) == []
 
 

@@ -67,6 +67,7 @@ CASES = {
     "plan": (1, "plan reflow recipe.yaml --format json"),
     "apply": (0, "plan reflow recipe.yaml -o plan.json; apply plan.json -o out"),
     "recover": (0, "recover normal"),
+    "restore": (0, "sanitize reflow --reference normal --in-place; restore reflow"),
 }
 """Exit code and arguments by command, for a folder with fixtures and a recipe.
 

@@ -147,6 +147,7 @@ def test_missing_private_and_gated_repositories_are_distinguished(
         lambda where: api.plan(where, ()),
         api.sanitize,
         api.recover,
+        api.restore,
         lambda where: api.verify(where, values=True),
         lambda where: api.verify(where, load=True),
         lambda where: api.upload("tester/x", where),

@@ -260,6 +260,14 @@ def dropping_again(folder: Path) -> Plan:
     )
 
 
+def merging_again(folder: Path, scratch: Path) -> Plan:
+    """Return the plan that makes one file of what `rewriting` left."""
+    before = read(str(folder))
+    names = {name: name for name in ("A", "b", "c", "d", "e")}
+    others = kept(before, "config.json", "policy_preprocessor.json", STATE, "README.md", "assets/")
+    return plan(before, [file(before, SINGLE, names), *others], scratch)
+
+
 def sparse(folder: Path, size: int) -> Path:
     """Make a checkpoint of two tensors, `size` bytes together, mostly a hole; return its file."""
     folder.mkdir()

@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import stat
@@ -35,11 +36,14 @@ GROWING = (*DATA, "open", "mkdir", "rename", "replace", "link", "symlink")
 
 LIMIT = 5000
 
+RECORD = ".ckpt-backup.json"
+
 
 class Job(NamedTuple):
     """What to do: `act` ("new", "place", "drop".
 
-    In place without a backup, "recover") on a copy of `pristine` at `world`, by the pickled `plan`.
+    In place without a backup, "recover", "restore" after a change in place) on a copy of `pristine`
+    at `world`, by the pickled `plan`.
 
     `fault` is one of "once"       nothing goes wrong, in this process; prints "done" "hold"
     prints "holding" and stops for good while it writes "log"        nothing goes wrong; prints the
@@ -175,6 +179,8 @@ def act(job: Job, name: str, progress: Callable[[int], None] | None = None) -> o
     )
     if name == "recover":
         return recovery.recover(f"{job.world}/in")
+    if name == "restore":
+        return importlib.import_module("ckpt_tools.edit.restore").restore(f"{job.world}/in")
     plan = pickle.loads(Path(job.plan).read_bytes())  # noqa: S301 - the test's own
     if name == "new":
         return apply.write_new(plan, f"{job.world}/out", progress)
@@ -212,8 +218,11 @@ def run(job: Job, name: str, injector: Injector) -> tuple[str, str, list[Any]]:
 
 def outcomes(job: Job) -> Iterator[Outcome]:
     """Yield what became of each run, until one ends without having reached its call."""
-    old = snapshot(Path(job.pristine))
-    new = finished(job)
+    old, new = snapshot(Path(job.pristine)), finished(job)
+    if job.act == "restore":
+        assert new == old
+        prepare(job)
+        old = snapshot(Path(job.world))
     for number in range(1, LIMIT, job.step):
         prepare(job)
         call, ended, _ = run(job, job.act, Injector(job.fault, number))
@@ -241,6 +250,8 @@ def prepare(job: Job) -> None:
     shutil.copytree(job.pristine, job.world, symlinks=True)
     if job.first:
         run(job, "place", Injector("kill", job.first))
+    elif job.act == "restore":
+        run(job, "place", Injector("", 0))
 
 
 def again(job: Job) -> str:
@@ -255,7 +266,7 @@ def again(job: Job) -> str:
 def snapshot(folder: Path) -> dict[str, bytes]:
     """Return every file and folder below `folder`, hidden ones too.
 
-    Its mode and what it holds, or for a link where it leads.
+    Its mode and what it holds, or for a link where it leads; of a backup's record all but times.
     """
     found = {}
     for path in sorted(folder.rglob("*")):
@@ -266,15 +277,23 @@ def snapshot(folder: Path) -> dict[str, bytes]:
         if path.is_symlink():
             found[name] = b"-> " + os.fsencode(path.readlink())
         else:
-            found[name + "/" * path.is_dir()] = mode + (
-                path.read_bytes() if path.is_file() else b""
-            )
+            found[name + "/" * path.is_dir()] = mode + (held(path) if path.is_file() else b"")
     return found
 
 
+def held(path: Path) -> bytes:
+    """Return the bytes of a file; of the record of a backup all but the times in it."""
+    return re.sub(rb"\d{15,}", b"", path.read_bytes()) if path.name == RECORD else path.read_bytes()
+
+
 def names(folder: Path | str) -> list[str]:
-    """Return what a folder lists, sorted."""
-    return sorted(path.name for path in Path(folder).iterdir())
+    """Return what a folder lists, sorted; without the record of a backup."""
+    return sorted(path.name for path in Path(folder).iterdir() if path.name != RECORD)
+
+
+def kept(folder: Path | str) -> dict[str, bytes]:
+    """Return what a backup has kept: its snapshot without its record."""
+    return {name: data for name, data in snapshot(Path(folder)).items() if name != RECORD}
 
 
 def difference(found: dict[str, bytes], old: dict[str, bytes], new: dict[str, bytes]) -> str:
@@ -306,7 +325,12 @@ def main() -> None:
         signal.SIGINT, signal.default_int_handler
     )  # a shell lets its background jobs ignore it
     # Loaded once, here, and not in every fork.
-    for name in ("numpy", "ckpt_tools.edit.apply", "ckpt_tools.edit.journal"):
+    for name in (
+        "numpy",
+        "ckpt_tools.edit.apply",
+        "ckpt_tools.edit.journal",
+        "ckpt_tools.edit.restore",
+    ):
         importlib.import_module(name)
     if job.fault in {"once", "hold"}:
         act(job, job.act, hold if job.fault == "hold" else None)

@@ -75,4 +75,5 @@ def receipt_document(plan: Plan, written: Written, receipt: Receipt) -> JsonDict
             }
             for side, root, files in sides
         },
+        **({"undo": written.undo} if written.undo else {}),
     }

@@ -94,5 +94,6 @@ def _verdict(plan: Plan, written: Written | None) -> Iterator[Line]:
     yield Line(text=outcome, mark=Status.BAD if plan.remains else Status.GOOD)
     if written and written.backup:
         yield Line(text=f"backup of the replaced files: {printable(written.backup)}")
+        yield Line(text=f"undo: {printable(written.undo)}")
     for path in written.detached if written else ():
         yield Line(text=f"{printable(path)} was a hard link; its other names keep the old content")
