@@ -16,6 +16,7 @@ from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import SEGMENT_LIMIT, is_index, unwrapped, wrappers_among
 from ckpt_tools.families.kinds import Kind, kinds_of
+from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, first, only_file
 from ckpt_tools.rules.remedy import Remedy
@@ -100,7 +101,7 @@ def _is_set_apart(subject: Subject, blocks: _Blocks, number: int) -> bool:
 
 
 @rule("CK313", "block-lacks-tensors", Severity.ERROR, needs=Need.HEADERS)
-def block_lacks_tensors(subject: Subject) -> Iterator[Violation]:
+def block_lacks_tensors(subject: Subject) -> Iterator[Violation | Covered]:
     """A numbered block lacks tensors that all others have.
 
     Of many blocks that are alike one has fewer tensors: they were lost on the way, by a filter, a
@@ -123,7 +124,9 @@ def block_lacks_tensors(subject: Subject) -> Iterator[Violation]:
     there = subject.checkpoint
     is_plain = all(tensor.dtype in _PLAIN for tensor in there.tensors)
     aliases = {alias for file in there.weights for alias, _ in file.aliases}
-    for blocks in _blocks(subject):
+    for place, blocks in enumerate(_blocks(subject)):
+        if place == 0:
+            yield Covered(Question.COMPLETENESS, "blocks against each other")
         held = Counter(name for tensors in blocks.members.values() for name in tensors)
         common = [name for name, times in held.items() if times >= len(blocks.members) - 1]
         for number in blocks.interior:

@@ -11,6 +11,7 @@ from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
 from ckpt_tools.checkpoint.names import ranges
 from ckpt_tools.families.kinds import Kind
+from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, amount
 from ckpt_tools.rules.remedy import Remedy
@@ -52,7 +53,7 @@ def _correct(stated: Stated, value: int) -> Remedy:
 
 
 @rule("CK940", "vocabulary-size", Severity.ERROR, needs=_BOTH, kinds=(Kind.TRANSFORMERS,))
-def vocabulary_size(subject: Subject) -> Iterator[Violation]:
+def vocabulary_size(subject: Subject) -> Iterator[Violation | Covered]:
     """Token embedding of another size than the vocabulary in config.json.
 
     transformers builds the embedding, and the head, with `vocab_size` rows and refuses weights of
@@ -75,6 +76,8 @@ def vocabulary_size(subject: Subject) -> Iterator[Violation]:
         return
     rows = {tensor.shape[0] for tensor in found.embeddings}
     head = found.tensors.get(_HEAD)
+    if len(rows) == 1:
+        yield Covered(Question.AGREEMENT, "vocabulary")
     severity = _as_sure(subject)
     if len(rows) == 1 and rows.isdisjoint(found.vocabularies):
         wrong = list(found.embeddings)
@@ -97,7 +100,7 @@ def _names(tensors: list[Tensor]) -> str:
 
 
 @rule("CK941", "hidden-size", Severity.ERROR, needs=_BOTH, kinds=(Kind.TRANSFORMERS,))
-def hidden_size(subject: Subject) -> Iterator[Violation]:
+def hidden_size(subject: Subject) -> Iterator[Violation | Covered]:
     """Token embedding of another width than the hidden size in config.json.
 
     transformers builds every layer from `hidden_size` and refuses weights of another width. The
@@ -116,7 +119,10 @@ def hidden_size(subject: Subject) -> Iterator[Violation]:
     found = language_model(subject)
     stated = found.width if found else None
     columns = {tensor.shape[1] for tensor in found.embeddings} if found else set()
-    if found and stated and len(columns) == 1 and columns != {stated.value}:
+    if not found or not stated or len(columns) != 1:
+        return
+    yield Covered(Question.AGREEMENT, "width")
+    if columns != {stated.value}:
         what = (
             f"is {stated.value:,}, but {_names(found.embeddings)} has {columns.pop():,} columns: "
             "transformers refuses the weights"
@@ -125,7 +131,7 @@ def hidden_size(subject: Subject) -> Iterator[Violation]:
 
 
 @rule("CK942", "number-of-layers", Severity.ERROR, needs=_BOTH, kinds=(Kind.TRANSFORMERS,))
-def number_of_layers(subject: Subject) -> Iterator[Violation]:
+def number_of_layers(subject: Subject) -> Iterator[Violation | Covered]:
     """Other layers are stored than config.json has.
 
     transformers builds as many layers as the config says. It leaves those without weights at random
@@ -149,6 +155,8 @@ def number_of_layers(subject: Subject) -> Iterator[Violation]:
     stored = found.stored_layers() if found else None
     if not found or not stated or not stored or "block_configs" in found.config:
         return
+    yield Covered(Question.COMPLETENESS, "layers")
+    yield Covered(Question.AGREEMENT, "number of layers")
     stem, names = stored
     missing = set(range(stated.value)) - names.keys() if stated.value <= 100_000 else set()  # noqa: PLR2004 - no model has more
     ahead = _ahead(found, names, stated.value)
@@ -186,7 +194,7 @@ def _ahead(found: LanguageModel, names: Mapping[int, list[str]], layers: int) ->
 
 
 @rule("CK943", "head-missing", Severity.ERROR, needs=_BOTH, kinds=(Kind.TRANSFORMERS,))
-def head_missing(subject: Subject) -> Iterator[Violation]:
+def head_missing(subject: Subject) -> Iterator[Violation | Covered]:
     """Head or embedding is not stored, and config.json does not tie the two.
 
     With `tie_word_embeddings` false the head is a matrix of its own. transformers builds it, does
@@ -212,6 +220,7 @@ def head_missing(subject: Subject) -> Iterator[Violation]:
     every = [(tensor.name, tensor) for tensor in subject.checkpoint.tensors if is_matrix(tensor)]
     aliases = {alias for file in subject.checkpoint.weights for alias, _ in file.aliases}
     for embedding in found.embeddings[:1]:
+        yield Covered(Question.COMPLETENESS, "head")
         alike = [name for name, tensor in every if tensor.shape == embedding.shape]
         others = [one.name for one in subject.checkpoint.tensors if not _is_in_a_layer(one.name)]
         has_head = any(part in name for name in (*others, *aliases) for part in _OUTPUTS)
@@ -244,7 +253,7 @@ def _is_in_a_layer(name: str) -> bool:
 
 
 @rule("CK944", "wider-than-config", Severity.NOTE, needs=_BOTH, kinds=(Kind.TRANSFORMERS,))
-def wider_than_config(subject: Subject) -> Iterator[Violation]:
+def wider_than_config(subject: Subject) -> Iterator[Violation | Covered]:
     """Weights in F32 of a model whose config.json says half of that.
 
     Every tensor is F32, and the config says bfloat16 or float16: the file is twice as large as it
@@ -253,13 +262,13 @@ def wider_than_config(subject: Subject) -> Iterator[Violation]:
 
     `ckpt cast` stores them as the config says; it refuses where that would lose bits.
 
-    Bad (every tensor is F32):
+    Bad (config.json has "torch_dtype": "bfloat16"):
 
-        {"model_type": "llama", "torch_dtype": "bfloat16"}
+        model.norm.weight    F32 [16]
 
-    Good (every tensor is BF16):
+    Good:
 
-        {"model_type": "llama", "torch_dtype": "bfloat16"}
+        model.norm.weight    BF16 [16]
     """
     document = subject.checkpoint.document(CONFIG)
     config = document.value if document else {}
