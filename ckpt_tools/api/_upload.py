@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.api._gate import gate
 from ckpt_tools.api._paths import as_text
+from ckpt_tools.api._verify import settings_for
 from ckpt_tools.checkpoint.locate import locate
 from ckpt_tools.checkpoint.read import read
-from ckpt_tools.errors import ChangedDuringRead, CkptError
+from ckpt_tools.errors import ChangedDuringRead, CkptError, OutputExists, UnknownSelection
+from ckpt_tools.rules.checks.model_card import CARD, is_filled
+from ckpt_tools.rules.finding import Severity
+from ckpt_tools.storage.durable import there, write_file
 from ckpt_tools.storage.files import remote_not_supported
 from ckpt_tools.storage.session import is_remote
-from ckpt_tools.upload import hf_cli, snapshot
+from ckpt_tools.upload import card, hf_cli, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,13 +32,14 @@ class Upload(NamedTuple):
 
     `files` are those sent, or that would be; none if the gate failed. `url` is the commit, "" if
     nothing was sent. `beside` are other files in the commit: the repository already had them, and
-    they were not checked.
+    they were not checked. `card` is the text of the README.md that was written, or would be.
     """
 
     verdict: Verdict
     files: tuple[UploadedFile, ...] = ()
     url: str = ""
     beside: tuple[str, ...] = ()
+    card: str = ""
 
 
 def upload(  # noqa: PLR0913 - options by keyword
@@ -44,15 +49,17 @@ def upload(  # noqa: PLR0913 - options by keyword
     profile: str | None = None,
     settings: AnyPath | Settings | None = None,
     arguments: tuple[str, ...] = (),
+    card_license: str = "",
     dry_run: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Upload:
     """Send the checkpoint at `where` to `repo` on the Hub if it passes the gate.
 
     `arguments` go to `hf upload`; `say` is called with its output. The gate checks the checkpoint,
-    and again the private copy that is sent. Raises ChangedDuringRead if a file changes in between
-    (it is not sent), WriteFailed if the client fails, WrittenWrong if the Hub has something else
-    afterwards.
+    and again the private copy that is sent. With `card_license`, README.md is written into the
+    folder first, from its configs and with this license. Raises ChangedDuringRead if a file changes
+    in between (it is not sent), WriteFailed if the client fails, WrittenWrong if the Hub has
+    something else afterwards, OutputExists if there is a README.md to be written already.
     """
     where, settings = as_text(where), as_text(settings)
     hf_cli.check_arguments(arguments)
@@ -63,13 +70,17 @@ def upload(  # noqa: PLR0913 - options by keyword
         root, files = _files(where)
     except CkptError as caught:
         error = caught  # the gate may report more about it
-    verdict = gate(where, profile=profile, settings=settings)
+    text = _card(repo, where, card_license) if card_license and not error else ""
+    verdict = gate(where, profile=profile, settings=_without_card(where, settings, text))
     if not verdict.passes:
         return Upload(verdict)
     if error:
         raise error
     if dry_run:
-        return Upload(verdict, snapshot.hashed(root, files))
+        return Upload(verdict, snapshot.hashed(root, files), card=text)
+    if text:
+        write_file(os.path.join(root, card.NAME), text.encode())
+        files |= snapshot.identities(root, (card.NAME,))
     with snapshot.staged(root, files) as (folder, sums):
         copy = folder if os.path.isdir(where) else os.path.join(folder, os.path.basename(where))
         # Tensor values were read already, from the same bytes.
@@ -78,7 +89,34 @@ def upload(  # noqa: PLR0913 - options by keyword
             raise ChangedDuringRead(what, path=where)
         commit = hf_cli.send(repo, folder, arguments, say)
     beside = hf_cli.compare(commit, sums, hf_cli.token_in(arguments))
-    return Upload(verdict, sums, commit.url, beside)
+    return Upload(verdict, sums, commit.url, beside, text)
+
+
+def _card(repo: str, where: str, license_id: str) -> str:
+    """Return the text of a card. Raises OutputExists, or UnknownSelection if none can be made."""
+    location = locate(where)
+    path = os.path.join(location.root, card.NAME)
+    if not is_filled(license_id):
+        hint = "name one as the Hub does, such as apache-2.0"
+        raise UnknownSelection(f"{license_id!r} is not a license", hint=hint)
+    if there(path):
+        raise OutputExists("already exists", path=path, hint="omit --card, or edit the file")
+    checkpoint = read(where)
+    if not location.whole_folder or not card.policy_type(checkpoint):
+        raise UnknownSelection(
+            "only for the folder of a LeRobot policy can a card be written",
+            path=where,
+            hint="omit --card, and write README.md yourself",
+        )
+    return card.card(checkpoint, license_id, repo)
+
+
+def _without_card(where: str, settings: str | Settings | None, text: str) -> str | Settings | None:
+    """Return settings under which a missing card does not fail: it is about to be written."""
+    if not text:
+        return settings
+    found = settings_for(where, settings, ())
+    return found._replace(severity={**found.severity, CARD: Severity.NOTE})
 
 
 def _files(where: str) -> tuple[str, dict[str, FileIdentity]]:

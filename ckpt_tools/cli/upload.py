@@ -10,10 +10,12 @@ import click
 from ckpt_tools import api
 from ckpt_tools.cli import options
 from ckpt_tools.cli.findings_output import write_judgement
-from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, complain, write
+from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, complain, write, write_error
+from ckpt_tools.rules.checks.model_card import CARD
 from ckpt_tools.text import count, printable
 
 if TYPE_CHECKING:
+    from ckpt_tools.gate.verdict import Verdict
     from ckpt_tools.upload.snapshot import UploadedFile
 
 
@@ -29,6 +31,10 @@ _MAX_NAMES = 5
 @options.profile
 @options.settings
 @click.option(
+    "--card", is_flag=True, help="Write the missing README.md of a LeRobot policy from its configs."
+)
+@click.option("--license", "license_id", metavar="ID", help="License for --card: mit, other, …")
+@click.option(
     "--dry-run", is_flag=True, help="Print the files that would be uploaded with their SHA-256."
 )
 def upload(  # noqa: PLR0913 - one parameter an option
@@ -38,6 +44,8 @@ def upload(  # noqa: PLR0913 - one parameter an option
     arguments: tuple[str, ...],
     profile: str | None,
     settings: str | None,
+    card: bool,
+    license_id: str | None,
     dry_run: bool,
 ) -> int:
     """Run the gate on WHERE and, if it passes, upload it to REPO on the Hub with `hf upload`.
@@ -46,10 +54,17 @@ def upload(  # noqa: PLR0913 - one parameter an option
     afterwards. Options after -- go to `hf upload`. Exit status: 0 uploaded, 1 failed the gate, 2
     could not run, 3 nothing was checked.
 
+    --card never replaces a README.md; with --dry-run it is shown on standard error.
+
     \b
     ckpt upload me/policy out/
+    ckpt upload me/policy out/ --card --license apache-2.0 --dry-run
     ckpt upload me/policy out/ --profile lerobot -- --revision v1 --commit-message "First release"
     """
+    options.refuse(
+        (card and not license_id, "--card needs a license", "add --license ID, such as apache-2.0"),
+        (license_id and not card, "--license is for --card only", "add --card, or omit --license"),
+    )
     _end_as_interrupted()
     done = api.upload(
         repo,
@@ -57,6 +72,7 @@ def upload(  # noqa: PLR0913 - one parameter an option
         profile=profile,
         settings=settings,
         arguments=arguments,
+        card_license=license_id or "",
         dry_run=dry_run,
         say=write,
     )
@@ -66,14 +82,24 @@ def upload(  # noqa: PLR0913 - one parameter an option
         return FINDINGS if done.verdict.verification.checked else NOTHING_CHECKED
     if dry_run:
         write("".join(_line(file) for file in done.files))
+        if done.card:
+            write_error(f"README.md, which would be written and uploaded too:\n\n{done.card}")
     else:
         write(f"uploaded and compared {count(len(done.files), 'file')}: {done.url}\n")
+    if not done.card:
+        _tell_of_missing_card(done.verdict)
     if done.beside:
         names = ", ".join(map(printable, done.beside[:_MAX_NAMES]))
         more = ", …" * (len(done.beside) > _MAX_NAMES)
         others = count(len(done.beside), "other file")
         complain(f"the repository already had {others}, not checked: {names}{more}")
     return CLEAN
+
+
+def _tell_of_missing_card(verdict: Verdict) -> None:
+    for finding in verdict.verification.findings:
+        if finding.code == CARD:
+            complain(f"{finding.path}: {finding.what}; {finding.next}")
 
 
 def _end_as_interrupted() -> None:

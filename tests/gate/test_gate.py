@@ -162,6 +162,20 @@ def test_a_normal_checkpoint_with_a_card_passes_and_settings_allow_and_lower(
     assert gate(str(changed(tmp_path / "other", carded)), settings=NOTHING).profile == "lerobot"
 
 
+def test_a_missing_card_is_a_note_unless_the_settings_raise_it_and_a_wrong_one_fails(
+    tmp_path: Path,
+) -> None:
+    verdict = gate(str(NORMAL), settings=NOTHING)
+    assert verdict.passes
+    assert [(one.code, one.severity) for one in verdict.verification.findings] == [
+        ("CK813", Severity.NOTE)
+    ]
+    strict = NOTHING._replace(severity={"CK813": Severity.ERROR})
+    assert [one.code for one in gate(str(NORMAL), settings=strict).refused] == ["CK813"]
+    wrong = changed(tmp_path / "it", added("README.md", "# A policy\n"))
+    assert [one.code for one in gate(str(wrong), settings=NOTHING).refused] == ["CK813"]
+
+
 def test_settings_are_read_from_here_and_never_from_inside_the_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,7 +325,7 @@ def test_the_supply_chain_is_judged_where_the_checkpoint_cannot_be_read(
 def test_a_folder_without_weights_is_judged_and_never_passes(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("text")
     verdict = gate(str(tmp_path), settings=NOTHING)
-    assert {finding.code for finding in verdict.refused} == {"CK813", "CK816"}
+    assert {finding.code for finding in verdict.refused} == {"CK816"}
     assert any(skip.reason == "no readable checkpoint" for skip in verdict.verification.skipped)
 
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.profiles import profile_of
+from ckpt_tools.rules.profiles import LEROBOT, profile_of
 from ckpt_tools.rules.rule import Violation, rule
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.profiles import Profile
     from ckpt_tools.rules.rule import Subject
 
-_CARD = "README.md"
+CARD = "CK813"
+_PATH = "README.md"
 _MAX_LENGTH = 64 << 10
 _MAX_DEPTH = 50
 _PLACEHOLDERS = frozenset(
@@ -30,7 +31,7 @@ _EXACT = {"lerobot": {"library_name": "lerobot", "pipeline_tag": "robotics"}}
 _UNFILLED_TITLE = re.compile(r"^#+ .*\{\{.*\}\}", re.MULTILINE)
 
 
-@rule("CK813", "model-card", Severity.WARNING, needs=Need.FILES, supply_chain=True)
+@rule(CARD, "model-card", Severity.WARNING, needs=Need.FILES, supply_chain=True)
 def model_card(subject: Subject) -> Iterator[Violation]:
     """The model card is missing, or lacks what the profile requires.
 
@@ -41,7 +42,11 @@ def model_card(subject: Subject) -> Iterator[Violation]:
     left do not count: `???`, `[More Information Needed]`, a title `# {{ model_id }}`. The front
     matter is plain YAML without anchors: a few lines of them can expand beyond all memory.
 
-    Write README.md with a front matter between two lines `---`.
+    A card that says something wrong is a warning. A missing card is a note: LeRobot and the Hub
+    write one when a model is pushed. If yours must have one, set `CK813 = "error"` in `ckpt.toml`.
+
+    Write README.md with a front matter between two lines `---`. For a LeRobot policy,
+    `ckpt upload --card --license ID` writes it from the configs.
 
     Bad:
 
@@ -56,22 +61,24 @@ def model_card(subject: Subject) -> Iterator[Violation]:
     profile = profile_of(subject)
     if not profile.card:
         return
-    text = next((entry.text for entry in subject.entries or () if entry.path == _CARD), None)
+    text = next((entry.text for entry in subject.entries or () if entry.path == _PATH), None)
     if text is None:
         remedy = (
             f"write one, with {', '.join(profile.card).replace('|', ' or ')} in its front matter"
         )
-        yield Violation("is missing", _CARD, next=remedy)
+        if profile.name == LEROBOT.name:
+            remedy += ", or let `ckpt upload --card --license ID` write it"
+        yield Violation("is missing", _PATH, next=remedy, severity=Severity.NOTE)
         return
     front, fault = _front_matter(text)
     if fault:
-        yield Violation(fault, _CARD, next="start it with a line ---, YAML, and a line ---")
+        yield Violation(fault, _PATH, next="start it with a line ---, YAML, and a line ---")
         return
     yield from _key_faults(front, profile)
     unfilled = _UNFILLED_TITLE.search(text.partition("```")[0])
     if unfilled:
         what = f"has the title of a template: {unfilled[0][:60]!r}"
-        yield Violation(what, _CARD, next="write the model's name")
+        yield Violation(what, _PATH, next="write the model's name")
 
 
 def _key_faults(front: dict[str, object], profile: Profile) -> Iterator[Violation]:
@@ -80,21 +87,21 @@ def _key_faults(front: dict[str, object], profile: Profile) -> Iterator[Violatio
         given = [front[key] for key in keys if front.get(key)]
         if not given:
             remedy = f'add it: profile "{profile.name}" requires it'
-            yield Violation(f"has no {name} in its front matter", _CARD, name, remedy)
-        elif not any(map(_is_filled, given)):
+            yield Violation(f"has no {name} in its front matter", _PATH, name, remedy)
+        elif not any(map(is_filled, given)):
             what = f"has a placeholder as {name}: {_shown(given[0])}"
-            yield Violation(what, _CARD, name, "write the real value")
+            yield Violation(what, _PATH, name, "write the real value")
     for key, value in _EXACT.get(profile.name, {}).items():
-        if _is_filled(front.get(key)) and front[key] != value:
+        if is_filled(front.get(key)) and front[key] != value:
             what = f"has {key}: {_shown(front[key])}, but a LeRobot policy has {value}"
-            yield Violation(what, _CARD, key, f"write {key}: {value}")
+            yield Violation(what, _PATH, key, f"write {key}: {value}")
 
 
 def _shown(value: object) -> str:
     return repr(value[:60]) if isinstance(value, str) else f"a {type(value).__name__}"
 
 
-def _is_filled(value: object) -> bool:
+def is_filled(value: object) -> bool:
     """Whether a value is a name, or a list of names, and not a placeholder."""
     words = value if isinstance(value, list) else [value]
     return bool(words) and all(
