@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 FP8 = frozenset({Dtype.F8_E4M3, Dtype.F8_E5M2, Dtype.F8_E4M3FNUZ, Dtype.F8_E5M2FNUZ})
 """The 8-bit floats that weights are stored in; F8_E8M0 is a scale's."""
 
-_PLAIN = frozenset({Dtype.F64, Dtype.F32, Dtype.F16, Dtype.BF16, Dtype.I64, Dtype.BOOL})
-"""The dtypes of models that are not quantized: weights, counters, masks."""
+_PLAIN = (Dtype.BF16, Dtype.F32, Dtype.F16, Dtype.I64, Dtype.BOOL, Dtype.F64)
+"""The dtypes of models that are not quantized, the most frequent first: found by identity."""
 
 _KEYS = ("quantization_config", "compression_config")
 _PACKED = ("qweight", "qzeros", "scales", "g_idx")
