@@ -11,6 +11,7 @@ fails (config, policy, processors, inference, "" for none), and how many actions
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import importlib.util
 import json
@@ -100,6 +101,7 @@ BAD: dict[str, tuple[str, Change]] = {
     "no type": ("act", asked.config(type=...)),
     "type of LeRobot 0.5": ("act", asked.config(type="sac")),
     "type of nobody": ("act", asked.config(type="acme")),
+    "field of nobody": ("act", asked.config(flavour="mild")),
     "action of another width": ("act", shaped(7)),
     "chunk of another size": ("act", asked.config(chunk_size=9)),
     "more actions than the chunk": ("act", asked.config(n_action_steps=9)),
@@ -267,6 +269,10 @@ def main(workshop: Path) -> None:
         auto.from_pretrained = Tokenizer.from_pretrained
     known = importlib.import_module("lerobot.configs.policies").PreTrainedConfig.get_known_choices()
     answers["types"], built = sorted(known), []
+    answers["fields"] = {
+        kind: sorted(field.name for field in dataclasses.fields(config) if field.init)
+        for kind, config in known.items()
+    }
     for kind in sorted(set(known) - set(SETTINGS) - {"smolvla", "smolvla_reflow"}):
         folder = workshop / "files" / kind
         folder.mkdir(parents=True)

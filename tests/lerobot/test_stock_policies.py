@@ -16,6 +16,7 @@ import pytest
 
 from ckpt_tools import api
 from ckpt_tools.families.lerobot import POLICIES
+from ckpt_tools.families.lerobot_fields import FIELDS
 from ckpt_tools.rules.finding import Severity
 
 pytestmark = pytest.mark.lerobot
@@ -30,6 +31,7 @@ EXPECTED: dict[str, tuple[set[str], str]] = {
     "no type": ({"CK705"}, "config"),
     "type of LeRobot 0.5": ({"CK705"}, "config"),
     "type of nobody": ({"CK705"}, "config"),
+    "field of nobody": ({"CK704"}, "config"),
     "action of another width": ({"CK714"}, "policy"),
     "chunk of another size": ({"CK714"}, "policy"),
     "more actions than the chunk": ({"CK707"}, "config"),
@@ -80,6 +82,14 @@ def test_stock_policies_have_no_warning_and_no_error(told: tuple[Path, dict[str,
         folder.name: set() for folder in folders
     }
     assert set(answers["types"]) - {"smolvla_reflow"} == set(POLICIES)
+
+
+def test_the_fields_of_every_type_are_those_of_the_installed_lerobot(
+    told: tuple[Path, dict[str, Any]],
+) -> None:
+    fields = told[1]["fields"]
+    assert {kind: {*fields[kind], "type"} for kind in FIELDS} == FIELDS
+    assert set(FIELDS) == set(POLICIES) - {"smolvla"}
 
 
 def test_the_rules_find_what_lerobot_refuses_or_does_otherwise(

@@ -158,6 +158,16 @@ def test_the_release_decides_which_types_there_are(tmp_path: Path) -> None:
     assert registered("lerobot==0.6") == registered("") == set(POLICIES)
 
 
+def test_a_field_that_the_newest_release_lacks(tmp_path: Path) -> None:
+    folder = policy(tmp_path / "x", config={"use_magic": True, "kl_weight": 10.0})
+    (finding,) = found(folder)
+    assert (finding.code, finding.subject) == ("CK704", "/use_magic")
+    assert not found(folder, "CK704", target="lerobot==0.5")
+    assert not found(policy(tmp_path / "y", config={"type": "acme", "magic": 1}), "CK704")
+    obey(finding)
+    assert found(folder) == []
+
+
 def test_groot_n1_5_needs_an_older_lerobot(tmp_path: Path) -> None:
     shapes = {"_groot_model.backbone.eagle_model.x.weight": (2, 2)}
     old = policy(tmp_path / "old", config={"type": "groot"}, shapes=shapes)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.documents import CONFIG, PROCESSORS
-from ckpt_tools.families.kinds import Kind, kinds_of
+from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.lerobot import is_buffer
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
@@ -35,8 +35,6 @@ _ACTIONS, _CHUNK = "n_action_steps", "chunk_size"
 _ENSEMBLE = "temporal_ensemble_coeff"
 _RENAME = "rename_observations_processor"
 _SIDES = {"action": ("output_features", ACTION), "state": ("input_features", STATE)}
-_OPENPI = "paligemma_with_expert."
-_OPENPI_HEADS = ("action_in_proj.", "action_time_mlp_in.", "time_mlp_in.")
 
 
 def _set(pointer: str, value: object, text: str = "") -> Remedy:
@@ -234,37 +232,3 @@ def _renamed(
 
 def _names(names: set[str]) -> str:
     return ", ".join(sorted(names))
-
-
-@rule("CK752", "openpi-export", Severity.NOTE, needs=Need.FILES)
-def openpi_export(subject: Subject) -> Iterator[Violation]:
-    """Weights of OpenPI, not a LeRobot policy.
-
-    OpenPI's PyTorch files have the tensors of a pi0 or pi0.5 without LeRobot's prefix `model.`, a
-    config.json of its own and statistics in `assets/ID/norm_stats.json`. LeRobot reads neither:
-    it needs `type`, the features and both processors. OpenPI itself loads the folder as it is.
-
-    To make a LeRobot policy of it, take config.json and the processors of `lerobot/pi0_base` or
-    `lerobot/pi05_base`, write your features, and save the processors with the numbers of
-    norm_stats.json. LeRobot 0.6 adds the prefix itself. For `params/`, which JAX wrote, first run
-    OpenPI's `examples/convert_jax_model_to_pytorch.py`.
-
-    Bad:
-
-        model.safetensors    paligemma_with_expert.…, action_in_proj.weight
-        assets/my_robot/norm_stats.json
-
-    Good:
-
-        config.json          {"type": "pi0", …}
-        model.safetensors    model.paligemma_with_expert.…
-        policy_preprocessor.json
-    """
-    names = [tensor.name for tensor in subject.checkpoint.tensors]
-    bare = any(name.startswith(_OPENPI) for name in names) and any(
-        name.startswith(_OPENPI_HEADS) for name in names
-    )
-    processors = any(subject.checkpoint.document(path) for path in PROCESSORS)
-    if bare and not processors and Kind.POLICY not in kinds_of(subject.checkpoint):
-        what = "is an OpenPI export: LeRobot needs its own config.json and processors beside it"
-        yield Violation(what, next="take those of lerobot/pi0_base or pi05_base, with norm_stats")
