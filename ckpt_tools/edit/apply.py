@@ -107,7 +107,7 @@ def write_in_place(
     journal.carry_out(
         plan.before.root, entry, lambda space: _stage(plan, writes, space, progress or ignore)
     )
-    return None if entry.backup is None else _beside(plan.before.root, entry.backup)
+    return None if entry.backup is None else backups.beside(plan.before.root, entry.backup)
 
 
 def hard_linked(plan: Plan) -> tuple[str, ...]:
@@ -293,12 +293,3 @@ def _removed(plan: Plan) -> tuple[str, ...]:
         and not any(output.startswith(f"{path}/") for output in kept)
         and path not in kept
     )
-
-
-def _beside(root: str, name: str) -> str:
-    """Return the path of a folder beside `root`, spelled as `root` if that leads to it."""
-    plain = os.path.join(os.path.dirname(root.rstrip("/")), name)
-    real = os.path.join(os.path.dirname(os.path.realpath(root)), name)
-    with suppress(OSError):
-        return plain if os.path.samefile(plain, real) else real
-    return real

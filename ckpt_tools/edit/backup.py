@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import CkptError, EditRefused
@@ -64,6 +65,15 @@ def _numbered(root: str) -> Iterable[int]:
     with writing(folder):
         matches = [match for found in os.listdir(folder) if (match := pattern.fullmatch(found))]
     return [int(match[1] or 1) for match in matches]
+
+
+def beside(root: str, name: str) -> str:
+    """Return the path of a folder beside `root`, spelled as `root` if that leads to it."""
+    plain = os.path.join(os.path.dirname(root.rstrip("/")), name)
+    real = os.path.join(os.path.dirname(os.path.realpath(root)), name)
+    with suppress(OSError):
+        return plain if os.path.samefile(plain, real) else real
+    return real
 
 
 def encoded(root: str, new: str, replace: Iterable[str], remove: Iterable[str]) -> bytes:

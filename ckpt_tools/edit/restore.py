@@ -59,6 +59,7 @@ def restore(where: str, number: int | None = None) -> Restored:
     refuse_unfinished(root)
     folder = backup.path_of(root, chosen)
     record = backup.read(folder)
+    kept = backup.beside(shown, os.path.basename(folder))
     added = tuple(sorted(record.written.keys() - set(record.kept)))
     journal.check_inside(root, (*record.kept, *added))
     journal.check_inside(folder, record.kept)
@@ -72,7 +73,7 @@ def restore(where: str, number: int | None = None) -> Restored:
         _stage(space, folder, record)
 
     journal.carry_out(shown, entry, stage)
-    return Restored(shown, folder, record.kept, added)
+    return Restored(shown, kept, record.kept, added)
 
 
 def _roots(where: str) -> tuple[str, ...]:
