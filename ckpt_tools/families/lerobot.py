@@ -150,6 +150,16 @@ GONE = {
 OLD_GROOT = ".eagle_model."
 """A part of the names of GR00T N1.5, which only LeRobot 0.4 and 0.5 load."""
 
+OLD_STEPS = frozenset(
+    {
+        "groot_pack_inputs_v3",
+        "groot_eagle_encode_v3",
+        "groot_eagle_collate_v3",
+        "groot_action_unpack_unnormalize_v1",
+    }
+)
+"""The steps of GR00T N1.5's processors."""
+
 EFFECTS = {
     "rename_observations_processor": ("lerobot-eval refuses the preprocessor", "error"),
     "device_processor": ("lerobot-eval refuses the preprocessor", "error"),

@@ -173,6 +173,10 @@ def test_groot_n1_5_needs_an_older_lerobot(tmp_path: Path) -> None:
     old = policy(tmp_path / "old", config={"type": "groot"}, shapes=shapes)
     new = policy(tmp_path / "new", config={"type": "groot"}, shapes={"model.x.weight": (2, 2)})
     assert "N1.5" in found(old, "CK705")[0].what
+    chain = {PRE: pi05("groot_pack_inputs_v3")}
+    packed = policy(tmp_path / "packed", config={"type": "groot"}, steps=chain)
+    assert "GR00T N1.5" in found(packed, "CK731")[0].what
+    assert not found(packed, "CK731", target="lerobot==0.5")
     assert not found(old, "CK705", target="lerobot==0.5")
     assert not found(new, "CK705")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import PROCESSORS
 from ckpt_tools.families.kinds import Kind
-from ckpt_tools.families.lerobot import EFFECTS, ORDER, is_buffer
+from ckpt_tools.families.lerobot import EFFECTS, OLD_STEPS, ORDER, is_buffer, registered
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
@@ -145,8 +145,12 @@ def step_runs_code(subject: Subject) -> Iterator[Violation]:
     for step in steps(subject):
         name = step.value.get("registry_name", ...)
         if name is not ...:
+            is_old = isinstance(name, str) and name in OLD_STEPS
+            if is_old and registered(subject.target) != registered(""):
+                continue
             if not (isinstance(name, str) and name in REGISTERED):
-                what = f"the step {shown(name)} is unknown: stock LeRobot refuses the processor"
+                of = " (GR00T N1.5's, for LeRobot 0.5)" if is_old else ""
+                what = f"the step {shown(name)} is unknown{of}: stock LeRobot refuses the processor"
                 yield Violation(what, step.path, f"{step.pointer}/registry_name")
         elif "class" in step.value:
             yield Violation(
