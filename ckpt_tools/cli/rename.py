@@ -12,8 +12,7 @@ from ckpt_tools.edit.operations import RenameTensors
 
 @click.command(short_help="Rename tensors.", epilog=options.WHERE_HELP)
 @options.where("where")
-@options.where("match")
-@options.where("to")
+@click.argument("pairs", nargs=-1, required=True, metavar="MATCH TO [MATCH TO]...")
 @click.option(
     "--regex",
     is_flag=True,
@@ -21,10 +20,10 @@ from ckpt_tools.edit.operations import RenameTensors
 )
 @record
 @with_write_options
-def rename(  # noqa: PLR0913 - one parameter an option
-    where: str, match: str, to: str, *, regex: bool, record: bool, write_options: WriteOptions
+def rename(
+    where: str, pairs: tuple[str, ...], *, regex: bool, record: bool, write_options: WriteOptions
 ) -> int:
-    """Rename the tensors that match MATCH to TO.
+    """Rename the tensors that match MATCH to TO; of several pairs, one after the other.
 
     * matches a part of one dotted segment and ** any number of segments; those of TO are filled in
     order with what those of MATCH matched.
@@ -33,8 +32,14 @@ def rename(  # noqa: PLR0913 - one parameter an option
     ckpt rename ckpt/ 'policy.**' '**' -o renamed/
     ckpt rename ckpt/ --regex '(.*)layers(.*)' '\\1blocks\\2' --dry-run
     """
+    if len(pairs) % 2:
+        raise click.UsageError(f"MATCH {pairs[-1]!r} has no TO: give a new name for each pattern")
+    operations = [
+        RenameTensors(match, to, regex=regex)
+        for match, to in zip(pairs[::2], pairs[1::2], strict=True)
+    ]
     return apply_plan(
-        api.plan(where, [RenameTensors(match, to, regex=regex)], record=record),
+        api.plan(where, operations, record=record),
         write_options,
         suffix="renamed",
     )

@@ -1,0 +1,78 @@
+"""The arguments of `ckpt rename` that give tensors other names: pairs of globs, tried on the names.
+
+Names change by their beginnings, as `a.b.**` to `a.**`; a name without anything in common with its
+new one is written out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ckpt_tools.checkpoint.names import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+MOST = 12
+"""Pairs that a person still reads in one command."""
+
+_REACH = 3
+_ALL = "**"
+
+
+def patterns(names: Iterable[str], wanted: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return (MATCH, TO) pairs that rename the `names` that `wanted` has, and no others.
+
+    In this order. Empty where no few of them do.
+    """
+    listed = tuple(names)
+    for candidate in _candidates(wanted):
+        if len(candidate) <= MOST and _renamed(listed, candidate) == [
+            wanted.get(name, name) for name in listed
+        ]:
+            return tuple((_glob(old), _glob(new)) for old, new in candidate)
+    return ()
+
+
+def beginnings(old: str, new: str, reach: int = 0) -> tuple[str, str]:
+    """Return two names without the trailing segments that they share, but for `reach` of these."""
+    a, b = old.split("."), new.split(".")
+    shorter = min(len(a), len(b))
+    same = next((at for at in range(shorter) if a[-1 - at] != b[-1 - at]), shorter)
+    cut = max(same - reach, 0)
+    return ".".join(a[: len(a) - cut]), ".".join(b[: len(b) - cut])
+
+
+type _Pairs = tuple[tuple[str, str], ...]
+
+
+def _candidates(wanted: Mapping[str, str]) -> Iterator[_Pairs]:
+    """Yield pairs of beginnings, the fewest first, in orders in which none is in another's way."""
+    for reach in range(_REACH):
+        pairs = dict.fromkeys(beginnings(old, new, reach) for old, new in wanted.items())
+        longest = sorted(pairs, key=lambda pair: -pair[0].count(".") if pair[0] else 1)
+        yield tuple(longest)
+        yield tuple(reversed(pairs))
+
+
+def _renamed(names: tuple[str, ...], pairs: _Pairs) -> list[str]:
+    """Return the names after all pairs in turn; none where two tensors would have one name."""
+    now = list(names)
+    for old, new in pairs:
+        now = [_one(name, old, new) for name in now]
+        if len(set(now)) < len(now):
+            return []
+    return now
+
+
+def _one(name: str, old: str, new: str) -> str:
+    if not old:
+        return f"{new}.{name}"
+    if name == old:
+        return new or name
+    rest = name.removeprefix(f"{old}.")
+    return name if rest == name else f"{new}.{rest}" if new else rest
+
+
+def _glob(beginning: str) -> str:
+    return f"{literal(beginning)}.{_ALL}" if beginning else _ALL
