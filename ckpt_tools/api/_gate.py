@@ -12,6 +12,7 @@ from ckpt_tools.api._verify import (
     folder_of,
     known_rules,
     profile_for,
+    read_baseline,
     settings_for,
 )
 from ckpt_tools.checkpoint.composition import composition
@@ -21,7 +22,8 @@ from ckpt_tools.checkpoint.model import Checkpoint, Document
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.errors import FormatError, NotACheckpoint, NotAFile, UnknownSelection
 from ckpt_tools.families.family import GENERIC
-from ckpt_tools.gate.decide import decide
+from ckpt_tools.gate.baseline import apply_baseline
+from ckpt_tools.gate.decide import decide, verdict_on
 from ckpt_tools.gate.masking import masked
 from ckpt_tools.progress import Progress, ignore
 from ckpt_tools.rules.coverage import Question, answered, unreadable
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
     from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.errors import CkptError
+    from ckpt_tools.gate.baseline import Baseline
     from ckpt_tools.gate.verdict import Settings, Verdict
     from ckpt_tools.rules.rule import Rule
     from ckpt_tools.scan.entry import Entry
@@ -65,6 +68,7 @@ def gate(  # noqa: PLR0913 - options by keyword
     values: bool = True,
     target: str = "",
     require: Iterable[str] = (),
+    baseline: AnyPath | None = None,
     progress: Callable[[int], None] = ignore,
     expect: Callable[[int], None] = ignore,
 ) -> Verdict:
@@ -75,10 +79,11 @@ def gate(  # noqa: PLR0913 - options by keyword
     are checked, except those about tensor values unless `values`; those of the supply chain also if
     the checkpoint is missing or cannot be read. A folder is checked as it would be uploaded: a
     checkpoint in a subfolder does not count. `require` are questions that must be checked, besides
-    those of the settings. The verdict contains no secret that was found. Raises a CkptError if
-    nothing is there, or on I/O errors.
+    those of the settings. Findings in the report `baseline` do not fail. The verdict contains no
+    secret that was found. Raises a CkptError if nothing is there, or on I/O errors.
     """
     where, settings, reference = as_text(where), as_text(settings), as_text(reference)
+    accepted = read_baseline(as_text(baseline))
     if reference and composition(reference) is None:
         read(reference)  # what is wrong with the reference is not a finding
     if is_remote(where):
@@ -109,7 +114,7 @@ def gate(  # noqa: PLR0913 - options by keyword
     terms = profile_for(subject, where, name, settings.allow)
     if subject.entries is not None:
         found = _completed(found, subject._replace(profile=terms), rules, is_inside=bool(inner))
-    return _masked(decide(found, terms.name, settings))
+    return _masked(decide(found, terms.name, settings), accepted)
 
 
 def _without_checkpoint(where: str, error: CkptError) -> Verification:
@@ -121,13 +126,11 @@ def _without_checkpoint(where: str, error: CkptError) -> Verification:
     )
 
 
-def _masked(verdict: Verdict) -> Verdict:
-    """Return the verdict without the secrets that its findings quote."""
+def _masked(verdict: Verdict, accepted: Baseline | None) -> Verdict:
+    """Return the verdict without the secrets that its findings quote, and without known ones."""
     clean = masked(verdict.verification, _quoted(verdict.verification), homes=True)
-    refused = tuple(one for one in clean.findings if one.severity is not Severity.NOTE)
-    return verdict._replace(
-        verification=clean._replace(transferred=transfer_stats()), refused=refused
-    )
+    clean = apply_baseline(clean, accepted) if accepted else clean
+    return verdict_on(clean._replace(transferred=transfer_stats()), verdict.profile)
 
 
 def _inner_checkpoint(where: str) -> str:

@@ -17,6 +17,7 @@ from ckpt_tools.errors import FormatError, UnknownSelection
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.families.kinds import name_of
 from ckpt_tools.families.registry import FAMILIES, family_of
+from ckpt_tools.gate.baseline import LIMIT, apply_baseline, parse_baseline
 from ckpt_tools.gate.decide import apply_suppressions
 from ckpt_tools.gate.masking import masked
 from ckpt_tools.gate.settings import read_settings, requiring
@@ -32,7 +33,7 @@ from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.rule import Rule, Subject
 from ckpt_tools.scan.folder import listing, single
 from ckpt_tools.storage import schemas
-from ckpt_tools.storage.files import remote_not_supported
+from ckpt_tools.storage.files import read_whole, remote_not_supported
 from ckpt_tools.storage.session import hub_session, is_folder, is_remote, root_of, transfer_stats
 from ckpt_tools.values.measure import measure
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.checkpoint.spec import Spec
     from ckpt_tools.families.family import Family
+    from ckpt_tools.gate.baseline import Baseline
     from ckpt_tools.rules.coverage import Coverage
     from ckpt_tools.rules.profiles import Profile
     from ckpt_tools.scan.entry import Entry
@@ -95,6 +97,7 @@ def verify(  # noqa: PLR0913 - options by keyword
     target: str = "",
     settings: AnyPath | Settings | None = None,
     require: Iterable[str] = (),
+    baseline: AnyPath | None = None,
     rules: Iterable[Rule] | None = None,
     progress: Callable[[int], None] = ignore,
     expect: Callable[[int], None] = ignore,
@@ -106,11 +109,13 @@ def verify(  # noqa: PLR0913 - options by keyword
     probe load the policy and act once. `lenient` accepts files that the safetensors library accepts
     although they violate its specification. `settings` are given, or a file to read instead of
     `ckpt.toml` in the current folder. `require` are questions that must be checked, besides those
-    of the settings. `rules` are all but those of the supply chain by default.
+    of the settings. Findings in the report `baseline`, which `--format json` wrote, are suppressed.
+    `rules` are all but those of the supply chain by default.
     Raises a CkptError if there is nothing to check, or on I/O errors.
     """
     where = as_text(where)
     settings = settings_for(where, as_text(settings), require)
+    accepted = read_baseline(as_text(baseline))
     if (values or load) and is_remote(where):
         raise remote_not_supported(where)
     if rules is None:
@@ -126,8 +131,13 @@ def verify(  # noqa: PLR0913 - options by keyword
         target=target,
         progress=Progress(progress, expect),
     )
-    result = apply_suppressions(found, settings)
-    return masked(result, _quoted(found))
+    result = masked(apply_suppressions(found, settings), _quoted(found))
+    return apply_baseline(result, accepted) if accepted else result
+
+
+def read_baseline(path: str | None) -> Baseline | None:
+    """Return the baseline in the file `path`, None without one. Raises BaselineInvalid."""
+    return parse_baseline(read_whole(path, LIMIT, "a report of ckpt"), path) if path else None
 
 
 def settings_for(where: str, given: str | Settings | None, require: Iterable[str]) -> Settings:

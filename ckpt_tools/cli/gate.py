@@ -17,6 +17,7 @@ from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, progress_of
 @options.target
 @options.settings
 @options.require
+@options.baseline
 @options.spec
 @click.option(
     "--no-values",
@@ -30,6 +31,7 @@ def gate(  # noqa: PLR0913 - one parameter an option
     profile: str | None,
     settings: str | None,
     require: str,
+    baseline: str | None,
     reference: str | None,
     target: str,
     spec: str | None,
@@ -54,6 +56,7 @@ def gate(  # noqa: PLR0913 - one parameter an option
             profile=profile,
             settings=settings,
             require=options.listed(require),
+            baseline=baseline,
             reference=reference,
             spec=spec,
             values=not no_values,

@@ -99,6 +99,13 @@ require: Decorator = click.option(
 )
 
 
+baseline: Decorator = click.option(
+    "--baseline",
+    metavar="FILE",
+    help="Accept the findings in FILE, which --format json wrote, and fail only for new ones.",
+)
+
+
 def listed(text: str) -> tuple[str, ...]:
     """Return the items of a comma-separated list."""
     return tuple(item.strip() for item in text.split(",") if item.strip())

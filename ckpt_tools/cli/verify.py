@@ -25,6 +25,7 @@ from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, progress_of
 @options.target
 @options.settings
 @options.require
+@options.baseline
 @options.lenient
 @options.output_format(*FORMATS)
 def verify(  # noqa: PLR0913 - one parameter an option
@@ -37,6 +38,7 @@ def verify(  # noqa: PLR0913 - one parameter an option
     target: str,
     settings: str | None,
     require: str,
+    baseline: str | None,
     lenient: bool,
     output_format: str,
 ) -> int:
@@ -61,6 +63,7 @@ def verify(  # noqa: PLR0913 - one parameter an option
             target=target,
             settings=settings,
             require=options.listed(require),
+            baseline=baseline,
             progress=progress.advance,
             expect=progress.expect,
         )

@@ -84,6 +84,7 @@ from ckpt_tools.errors.machine import (
 )
 from ckpt_tools.errors.usage import (
     AccessRefused,
+    BaselineInvalid,
     CastInfinite,
     CastLossy,
     EditRefused,
@@ -113,6 +114,7 @@ from ckpt_tools.errors.usage import (
 
 __all__ = [
     "AccessRefused",
+    "BaselineInvalid",
     "CastInfinite",
     "CastLossy",
     "ChangedDuringRead",

@@ -93,6 +93,12 @@ class SettingsInvalid(UsageError):
     hint = "correct the settings file"
 
 
+class BaselineInvalid(UsageError):
+    """The file is not what `verify` or `gate` wrote with `--format json`."""
+
+    hint = "write it first: ckpt gate WHERE --format json > FILE"
+
+
 class EditRefused(UsageError):
     """A change that is not made; nothing was written."""
 

@@ -28,9 +28,14 @@ UNCHECKED = "CK824"
 
 def decide(verification: Verification, profile: str, settings: Settings) -> Verdict:
     """Return the verdict under the severities and suppressions of `settings`."""
-    result = apply_suppressions(verification, settings)
-    refused = tuple(finding for finding in result.findings if finding.severity is not Severity.NOTE)
-    return Verdict(profile, result, refused, passes=bool(verification.checked) and not refused)
+    return verdict_on(apply_suppressions(verification, settings), profile)
+
+
+def verdict_on(verification: Verification, profile: str) -> Verdict:
+    """Return the verdict on what stands after suppressions."""
+    refused = tuple(one for one in verification.findings if one.severity is not Severity.NOTE)
+    passes = bool(verification.checked) and not refused
+    return Verdict(profile, verification, refused, passes=passes)
 
 
 def apply_suppressions(verification: Verification, settings: Settings) -> Verification:

@@ -1,9 +1,7 @@
-"""What the machine-readable formats share: paths, one-line sentences, fingerprints of findings."""
+"""What the machine-readable formats share: paths, one-line sentences, names of rules."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from ckpt_tools.gate.verdict import Verdict
@@ -71,30 +69,3 @@ def title(code: str, rules: Mapping[str, Rule]) -> str:
 def table(rules: Iterable[Rule] | None) -> dict[str, Rule]:
     """Return rules by code; without any, the tool's own."""
     return {rule.code: rule for rule in (all_rules() if rules is None else rules)}
-
-
-def fingerprints(verification: Verification, findings: Iterable[Finding]) -> list[str]:
-    """Return a digest for each finding that does not depend on the run or the checkpoint's path.
-
-    It covers the rule, the file, the subject, and the number among equal ones.
-    """
-    seen: Counter[tuple[str, str, str]] = Counter()
-    found: list[str] = []
-    for finding in findings:
-        key = (finding.code, _below(verification, finding.path), finding.subject)
-        found.append(
-            hashlib.sha256(
-                "\0".join((*key, str(seen[key]))).encode("utf-8", "surrogatepass")
-            ).hexdigest()
-        )
-        seen[key] += 1
-    return found
-
-
-def _below(verification: Verification, path: str) -> str:
-    """Return a path relative to the checkpoint; parse errors have it as it was opened."""
-    return (
-        path.removeprefix(verification.where).lstrip("/")
-        if verification.checkpoint is None
-        else path
-    )

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools import __version__
+from ckpt_tools.gate.baseline import fingerprints
 from ckpt_tools.report.formats.findings import (
-    fingerprints,
     found_in,
     line,
     path_of,

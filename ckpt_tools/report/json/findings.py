@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ckpt_tools.gate.baseline import fingerprints
 from ckpt_tools.gate.verdict import Verdict
-from ckpt_tools.report.formats.findings import fingerprints, table
+from ckpt_tools.report.formats.findings import table
 from ckpt_tools.report.json.diff import transfer
 from ckpt_tools.rules.finding import Severity
 
