@@ -128,6 +128,18 @@ def evaluate(out: Path, teacher: Path, student: Path, baseline: Path) -> None:
             sys.exit(f"the evaluation failed:\n{(out / 'evaluate.log').read_text()[-2000:]}")
 
 
+def gate(student: Path) -> None:
+    """Print the gate's verdict on the student, which is not one to upload."""
+    verdict = python("-m", "ckpt_tools", "gate", os.path.relpath(student))
+    if verdict > 1:
+        sys.exit("ckpt gate could not check the student")
+    if verdict:
+        print(
+            "The gate is right: config.json and the tokenizer name a VLM folder of this machine. A "
+            "student\nof a VLM on the Hub names that, and passes.\n"
+        )
+
+
 def quickstart(out: Path) -> None:
     """Run everything in the new folder `out`."""
     started = time.monotonic()
@@ -151,6 +163,8 @@ def quickstart(out: Path) -> None:
     compare(teacher, student)
     report("evaluating all three on the same observations and noise")
     evaluate(out, teacher, student, baseline)
+    report("asking the gate about the student: ckpt gate student")
+    gate(student)
     report("done")
 
 

@@ -24,7 +24,7 @@ from ckpt_tools.scan.unescape import (
     overlapping_chunks,
     unescaped,
 )
-from tests.support.secrets import ALNUM, ESCAPES, KINDS, drawn
+from tests.support.secret_samples import ALNUM, ESCAPES, KINDS, drawn
 
 SURROUNDINGS = st.text(
     alphabet=st.characters(

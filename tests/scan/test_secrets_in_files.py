@@ -22,7 +22,7 @@ from ckpt_tools.scan.folder import single
 from ckpt_tools.scan.secrets import secrets
 from tests.support.cases import NORMAL
 from tests.support.gated import CARD, NOTHING, with_metadata
-from tests.support.secrets import KINDS, drawn
+from tests.support.secret_samples import KINDS, drawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
