@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _WHOLE = frozenset((Kind.PIPELINE, Kind.SENTENCE))
 _UNREADABLE_TOO = frozenset(("CK818", "CK821"))
-"""Rules that say again that a file of a component cannot be read."""
+"""Rules that say again that a weight file cannot be read."""
 
 _UNKNOWN = tuple(one for one in unreadable() if one.question is not Question.PROCESSORS)
 """The coverage of a component that cannot be read."""
@@ -174,13 +174,7 @@ def _united(
     rules: Sequence[Rule],
 ) -> Verification:
     """Return one verification of what was found in the components and in the whole."""
-    unreadable = {fault.path for fault in faults}
-    findings = {
-        finding: None
-        for found in done
-        for finding in found.findings
-        if not (finding.code in _UNREADABLE_TOO and finding.path in unreadable)
-    }
+    every = dict.fromkeys(finding for found in done for finding in found.findings)
     checked = {code for found in done for code in found.checked} | {one.code for one in faults}
     reasons = {rule.code: "no component could be read" for rule in rules}
     for found in reversed(done):
@@ -189,10 +183,20 @@ def _united(
         where,
         whole,
         name_of(whole, GENERIC),
-        in_order((*findings, *faults)),
+        in_order((*without_repeats(every, faults), *faults)),
         tuple(sorted(checked)),
         tuple(Skipped(*item) for item in sorted(reasons.items()) if item[0] not in checked),
     )
+
+
+def without_repeats(
+    findings: Iterable[Finding], faults: Iterable[Finding], where: str = ""
+) -> Iterator[Finding]:
+    """Yield the findings that do not say again that the file of one of `faults` is unreadable."""
+    unreadable = {fault.path.removeprefix(where).lstrip("/") for fault in faults}
+    for finding in findings:
+        if not (finding.code in _UNREADABLE_TOO and finding.path in unreadable):
+            yield finding
 
 
 def _located(findings: Sequence[Finding], folder: str) -> Iterator[Finding]:

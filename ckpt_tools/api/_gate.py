@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from ckpt_tools.api._composed import without_repeats
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.api._verify import (
     LOCAL_ONLY_RULES,
@@ -187,7 +188,7 @@ def _completed(
     reasons = {rule.code: "no readable checkpoint" for rule in rules} | dict(found.skipped)
     done = {*found.checked, *checked}
     return found._replace(
-        findings=in_order((*findings, *more)),
+        findings=in_order((*findings, *without_repeats(more, findings, found.where))),
         checked=tuple(sorted(done)),
         skipped=tuple(Skipped(*item) for item in sorted(reasons.items()) if item[0] not in done),
         coverage=answered(found.coverage, Question.SUPPLY_CHAIN),

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from ckpt_tools.api._composed import check_components
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.checkpoint.composition import composition
+from ckpt_tools.checkpoint.payload import second_set, zero_tail
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.checkpoint.spec import read_spec
 from ckpt_tools.doctor.probe import probe
-from ckpt_tools.errors import FormatError, UnknownSelection
+from ckpt_tools.errors import FormatError, HeaderError, UnknownSelection
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.families.kinds import name_of
 from ckpt_tools.families.registry import FAMILIES, family_of
@@ -26,12 +27,15 @@ from ckpt_tools.progress import SILENT, Progress, ignore
 from ckpt_tools.rules import plugins
 from ckpt_tools.rules.coverage import coverage_of, unreadable
 from ckpt_tools.rules.engine import check_rules
-from ckpt_tools.rules.finding import Need, Skipped, Verification
+from ckpt_tools.rules.finding import Finding, Need, Skipped, Verification
 from ckpt_tools.rules.parse_rules import finding_of
 from ckpt_tools.rules.profiles import PROFILES, profile_of
 from ckpt_tools.rules.registry import all_rules
+from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Rule, Subject
+from ckpt_tools.scan.downloads import unfinished
 from ckpt_tools.scan.folder import listing, single
+from ckpt_tools.scan.library import refusals
 from ckpt_tools.storage import schemas
 from ckpt_tools.storage.files import read_whole, remote_not_supported
 from ckpt_tools.storage.session import hub_session, is_folder, is_remote, root_of, transfer_stats
@@ -258,6 +262,10 @@ def _judged(  # noqa: PLR0913 - by keyword; `check` binds what all components sh
         target=target,
         schema=schemas.load,
         composition=composed,
+        library=None if is_remote(where) else _library(checkpoint, rules),
+        zero_tails=_zero_tails(checkpoint) if values and not composed else None,
+        second=None if is_remote(where) else second_set(checkpoint, values=values),
+        unfinished=() if entries is None or is_remote(where) else unfinished(checkpoint.root),
     )
     subject = subject._replace(profile=profile_for(subject, where, profile, allow))
     remote = {skip.code: skip for skip in _skipped_remotely(where, rules)}
@@ -272,6 +280,19 @@ def _judged(  # noqa: PLR0913 - by keyword; `check` binds what all components sh
         tuple(sorted((*outcome.skipped, *remote.values()))),
         coverage=coverage_of(subject, outcome.covered, rules, outcome.checked),
     )
+
+
+def _library(checkpoint: Checkpoint, rules: Iterable[Rule]) -> dict[str, str] | None:
+    """Let the installed safetensors library open every weight file, if a rule is about that."""
+    if not any(Need.LIBRARY in rule.needs for rule in rules):
+        return None
+    return refusals(
+        checkpoint.root, [one.path for one in (*checkpoint.weights, *checkpoint.states)]
+    )
+
+
+def _zero_tails(checkpoint: Checkpoint) -> dict[str, int]:
+    return {file.path: zero_tail(checkpoint.root, file) for file in checkpoint.weights}
 
 
 def _facts(checkpoint: Checkpoint, progress: Progress) -> dict[str, Measurement]:
@@ -300,16 +321,31 @@ def _unreadable(where: str, error: FormatError, rules: Iterable[Rule]) -> Verifi
         if rule.code != finding.code
     )
     checked = (finding.code,)
+    disagreement = _disagreement(error, finding, rules)
     return Verification(
         where,
         None,
         GENERIC.name,
-        (finding,),
+        (finding, *disagreement),
         checked,
         skipped,
         transferred=transfer_stats(),
         coverage=unreadable(),
     )
+
+
+def _disagreement(
+    error: FormatError, finding: Finding, rules: Iterable[Rule]
+) -> tuple[Finding, ...]:
+    """Return the finding that the safetensors library opens what is refused here, if it does."""
+    about = next((rule for rule in rules if Need.LIBRARY in rule.needs), None)
+    if about is None or not isinstance(error, HeaderError) or not os.path.isfile(finding.path):
+        return ()
+    if refusals("", [finding.path]) != {finding.path: ""}:
+        return ()
+    what = "is refused here, but the installed safetensors library opens it"
+    remedy = Remedy(text="do not publish it: nothing in it was checked; report the file")
+    return (Finding(about.code, about.severity, what, finding.path, remedy=remedy),)
 
 
 def _family_of(checkpoint: Checkpoint) -> Family:
@@ -339,7 +375,7 @@ def _skipped_remotely(where: str, rules: Iterable[Rule]) -> Iterator[Skipped]:
     for rule in rules if is_remote(where) else ():
         if rule.code in LOCAL_ONLY_RULES:
             yield Skipped(rule.code, _LOCAL_ONLY)
-        elif Need.VALUES in rule.needs:
+        elif not rule.needs.isdisjoint((Need.VALUES, Need.LIBRARY)):
             yield Skipped(rule.code, _NO_VALUES)
 
 

@@ -32,25 +32,30 @@ _CHARACTERS_PER_BRACKET = 12
 _LAYOUT_ORDER = {dtype: -position for position, dtype in enumerate(Dtype)}
 
 
-_PAGE = (
-    "is a web page, not weights",
-    "an error or login page was downloaded instead: fetch the file again",
-)
-_ARCHIVE = (
-    "is a zip archive such as a pickled checkpoint, not safetensors",
-    "pickles can run code and are never opened: save the model as safetensors",
-)
+_DOWNLOAD = "an error or login page was downloaded instead: fetch the file again"
+_PICKLE = "pickles can run code and are never opened: save the model as safetensors"
+_FETCH = "fetch the weights again, or save them as safetensors"
+_JSON = "fetch the weights: this may be an index, or the error of a server"
 _IMPOSTORS = (
-    (
-        b"version ",
-        ("is a Git LFS pointer, not the weights", "fetch them: git lfs pull"),
-    ),
-    (b"<!DOCTYP", _PAGE),
-    (b"<!doctyp", _PAGE),
-    (b"<html", _PAGE),
-    (b"PK\x03\x04", _ARCHIVE),
+    (b"version ", "is a Git LFS pointer, not the weights", "fetch them: git lfs pull"),
+    (b"<!d", "is a web page, not weights", _DOWNLOAD),
+    (b"<html", "is a web page, not weights", _DOWNLOAD),
+    (b"<?xml", "is XML, such as the error of a server, not weights", _DOWNLOAD),
+    (b"pk\x03\x04", "is a zip archive such as a pickled checkpoint, not safetensors", _PICKLE),
+    (b"gguf", "is a GGUF model, not safetensors", "give it the name of one, ending in .gguf"),
+    (b"\x89hdf", "is an HDF5 file, as Keras writes, not safetensors", _FETCH),
+    (b"\x93numpy", "is a NumPy array, not safetensors", _FETCH),
+    (b"\x1f\x8b", "is a gzip file, not safetensors", "unpack it first"),
+    *((bytes((0x80, protocol)), "is a pickle, not safetensors", _PICKLE) for protocol in (2, 3, 4)),
+    (b"{", "is JSON text, not weights", _JSON),
+    (b"[", "is JSON text, not weights", _JSON),
 )
-"""First bytes of files that often have the name of weights, and what those files are."""
+"""First bytes, in lower case, of files with the name of weights; what they are; what to do.
+
+As the length of a header, all are more than the limit.
+"""
+
+_TEXT_BYTES = frozenset((*b"\t\n\r", *range(0x20, 0x7F)))
 
 
 class Header(NamedTuple):
@@ -67,19 +72,32 @@ def header_length(prefix: bytes, file_size: int) -> int:
     """
     if len(prefix) < LENGTH_BYTES:
         raise errors.HeaderTooSmall(f"has {len(prefix)} bytes, too few for a safetensors file")
-    for start, (what, hint) in _IMPOSTORS:
-        if prefix.startswith(start):
-            raise errors.HeaderTooLarge(what, hint=hint)
     length = int.from_bytes(prefix[:LENGTH_BYTES], "little")
     if length > HEADER_LIMIT:
-        raise errors.HeaderTooLarge(
-            f"states a header of {length:,} bytes, more than the limit of {HEADER_LIMIT:,}"
-        )
+        raise _too_large(prefix[:LENGTH_BYTES], length)
     if length + LENGTH_BYTES > file_size:
         raise errors.HeaderPastEnd(
             f"states a header of {length:,} bytes, but the file has {file_size:,}"
         )
+    if length == 0 and file_size > LENGTH_BYTES:
+        raise errors.HeaderNotJson(
+            "starts with zeros, where the length of the header belongs",
+            hint="its download or copy was not finished: fetch it again",
+        )
     return length
+
+
+def _too_large(prefix: bytes, length: int) -> errors.HeaderTooLarge:
+    """Return the error for a length above the limit: most are the first bytes of something else."""
+    start = prefix.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for magic, what, hint in _IMPOSTORS:
+        if start.startswith(magic):
+            return errors.HeaderTooLarge(what, hint=hint)
+    if _TEXT_BYTES.issuperset(prefix):
+        return errors.HeaderTooLarge("is text, not weights", hint=_DOWNLOAD)
+    return errors.HeaderTooLarge(
+        f"states a header of {length:,} bytes, more than the limit of {HEADER_LIMIT:,}"
+    )
 
 
 def decode(header: bytes, payload_size: int, *, shard: str = "", lenient: bool = False) -> Header:

@@ -28,6 +28,7 @@ _ABSENT = {
     Need.SPEC: "no lockfile (use `--spec`)",
     Need.LIVE: "policy not loaded (use `ckpt verify --load`)",
     Need.CONFIG: "no config.json",
+    Need.LIBRARY: "the safetensors library is not installed",
 }
 
 
@@ -111,6 +112,7 @@ def _is_absent(need: Need, subject: Subject) -> bool:
         Need.BASELINE: subject.reference,
         Need.SPEC: subject.spec,
         Need.LIVE: subject.live,
+        Need.LIBRARY: subject.library,
         Need.CONFIG: subject.checkpoint.document(CONFIG),
         Need.HEADERS: subject.checkpoint,
     }

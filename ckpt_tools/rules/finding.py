@@ -34,6 +34,7 @@ class Need(StrEnum):
     BASELINE = "baseline"
     SPEC = "spec"
     LIVE = "live"
+    LIBRARY = "library"
 
 
 class Finding(NamedTuple):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from ckpt_tools.checkpoint.composition import Composition
     from ckpt_tools.checkpoint.model import Checkpoint
+    from ckpt_tools.checkpoint.payload import SecondSet
     from ckpt_tools.checkpoint.spec import Spec
     from ckpt_tools.families.family import Family
     from ckpt_tools.families.kinds import Kind
@@ -32,6 +33,9 @@ class Subject(NamedTuple):
     returns a shipped JSON Schema by its name, an empty one where there are none. `profile` is the
     gate's; `profiles.profile_of` derives one from the config where it is None. `composition`
     lists the components of a model that has several; then `checkpoint` has the weights of all.
+    `library` is why the installed safetensors library refuses a file, "" for one that it opens, and
+    `zero_tails` how many bytes at the end of a file are zero; `second` are shards beside a
+    file, `unfinished` parts of files from the Hub.
     """
 
     checkpoint: Checkpoint
@@ -45,6 +49,10 @@ class Subject(NamedTuple):
     schema: Callable[[str], Mapping[str, object]] = lambda _: {}
     profile: Profile | None = None
     composition: Composition | None = None
+    library: Mapping[str, str] | None = None
+    zero_tails: Mapping[str, int] | None = None
+    second: SecondSet | None = None
+    unfinished: tuple[str, ...] = ()
 
 
 class Violation(NamedTuple):

@@ -103,6 +103,9 @@ def other_weights(subject: Subject) -> Iterator[Violation]:
         return
     if profile == GENERIC.name and subject.composition:
         return  # CK953 reports them
+    index = subject.checkpoint.shard_index
+    if index is not None and not index.weight_map:
+        return  # CK213: shards that nothing refers to only because the index is empty
     paths = {entry.path for entry in subject.entries or ()}
     known = {WEIGHTS, *_referenced(subject, extra, paths, profile)}
     for entry in extra:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.documents import WEIGHTS
-from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
+from ckpt_tools.checkpoint.documents import DIFFUSERS_WEIGHTS, WEIGHTS, WEIGHTS_INDEX
+from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX, shard_family, shards
+from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.profiles import LEROBOT, profile_of
@@ -18,7 +19,10 @@ from ckpt_tools.text import count
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ckpt_tools.checkpoint.payload import SecondSet
     from ckpt_tools.rules.rule import Subject
+
+_INDEX = ".index.json"
 
 
 @rule(
@@ -68,33 +72,59 @@ def single_file(subject: Subject) -> Iterator[Violation]:
 def index_beside_single_file(subject: Subject) -> Iterator[Violation]:
     """Shard index next to a single weight file.
 
-    The index is left over from a sharded save. Readers disagree about which of the two counts:
-    transformers and LeRobot take model.safetensors, others take the index and miss its shards, or
-    read old ones.
+    Two saves lie in one folder. Readers disagree about which of the two counts: transformers and
+    LeRobot load model.safetensors and do not look at the index; diffusers and other programs take
+    the index first. Whoever edited, merged or trained one of the two publishes the other as well.
 
-    Delete the index, or the file that it replaces.
+    Decide which of the two is the model, and move the other one away: the index with its shards, or
+    the single file. If both have the same values, either can go.
 
     Bad:
 
         model.safetensors
         model.safetensors.index.json
+        model-00001-of-00002.safetensors
+        model-00002-of-00002.safetensors
 
     Good:
 
         model.safetensors
     """
     checkpoint = subject.checkpoint
-    if [file.path for file in checkpoint.weights] != [WEIGHTS]:
-        return
     listed = (
         entry.path
         for entry in subject.entries or ()
         if entry.kind != "folder" and "/" not in entry.path
     )
-    for path in sorted({*checkpoint.paths, *listed}):
-        if path.endswith(INDEX_SUFFIX):
-            what = f"is a shard index, but all weights are in {WEIGHTS}"
-            yield Violation(what, path, next="delete the index")
+    names = {*checkpoint.paths, *listed}
+    index = checkpoint.shard_index
+    if index and index.path == f"{DIFFUSERS_WEIGHTS}{_INDEX}" and DIFFUSERS_WEIGHTS in names:
+        yield Violation(
+            f"lists shards, which diffusers loads; it does not look at {DIFFUSERS_WEIGHTS} beside",
+            index.path,
+            next=f"keep one: move {DIFFUSERS_WEIGHTS} away, or the index and its shards",
+        )
+    if [file.path for file in checkpoint.weights] == [WEIGHTS]:
+        for path in sorted(name for name in names if name.endswith(INDEX_SUFFIX)):
+            second = subject.second if path == WEIGHTS_INDEX else None
+            what, keep = _two_sets(second)
+            yield Violation(f"is a shard index, but all weights are in {what}", path, next=keep)
+
+
+def _two_sets(second: SecondSet | None) -> tuple[str, str]:
+    """Return how the shards of an index and model.safetensors compare, and what to decide."""
+    loaded = f"{WEIGHTS}, which transformers and LeRobot load"
+    either = f"keep one: move the index and its shards away, or {WEIGHTS}"
+    if second is None or not second.are_there:
+        return loaded, f"move the index away if {WEIGHTS} is the model, else fetch its shards"
+    if second.unlike:
+        differ = f"{count(second.unlike, 'tensor')} of the two differ in name, dtype or shape"
+        return f"{loaded}; {differ}", either
+    if second.changed is None:
+        return f"{loaded}; the shards have the same tensors, values not compared", either
+    if second.changed:
+        return f"{loaded}; the shards differ from it in {count(second.changed, 'tensor')}", either
+    return f"{loaded}; the shards have the same values", either
 
 
 @rule(
@@ -127,3 +157,109 @@ def index_total_size(subject: Subject) -> Iterator[Violation]:
     if index is not None and index.total_size is not None and index.total_size != nbytes:
         what = f"is {index.total_size:,}, but the tensors in the shards have {nbytes:,} bytes"
         yield Violation(what, index.path, "/metadata/total_size")
+
+
+@rule(
+    "CK211",
+    "shards-without-index",
+    Severity.ERROR,
+    needs=Need.FILES,
+    fix="ckpt reshard WHERE --in-place",
+    safe=True,
+    kinds=(Kind.TRANSFORMERS, Kind.DIFFUSERS),
+)
+def shards_without_index(subject: Subject) -> Iterator[Violation]:
+    """Shards whose index is missing.
+
+    transformers and diffusers find shards by the index alone, model.safetensors.index.json: they do
+    not look for other files. All shards are there, but `from_pretrained` says that it found no
+    file of the usual name.
+
+    `ckpt reshard` writes shards with their index, and `ckpt merge` a single file.
+
+    Bad:
+
+        config.json
+        model-00001-of-00002.safetensors
+        model-00002-of-00002.safetensors
+
+    Good:
+
+        config.json
+        model.safetensors.index.json
+        model-00001-of-00002.safetensors
+        model-00002-of-00002.safetensors
+    """
+    checkpoint = subject.checkpoint
+    paths = [file.path for file in checkpoint.weights]
+    family = shard_family(paths[0]) if paths else None
+    is_policy = profile_of(subject).name == LEROBOT.name  # CK208 says so of a policy
+    if checkpoint.shard_index is None and family is not None and not is_policy:
+        stem, _ = family
+        has = "is the only shard" if len(paths) == 1 else f"is one of {len(paths)} shards"
+        yield Violation(f"{has}, but there is no {stem}{INDEX_SUFFIX} to find it by", paths[0])
+
+
+@rule("CK212", "shard-count", Severity.WARNING, needs=Need.HEADERS)
+def shard_count(subject: Subject) -> Iterator[Violation]:
+    """The index lists another number of shards than their names say.
+
+    A shard's name ends in its number and the number of all: model-00002-of-00003.safetensors. An
+    index that lists fewer was written or edited while a shard was missing, and loading then leaves
+    its tensors as they are initialized; one that lists more mixes two saves.
+
+    Fetch or save the shards and the index again, together.
+
+    Bad:
+
+        {"weight_map": {"a": "model-00001-of-00003.safetensors"}}
+
+    Good:
+
+        {"weight_map": {"a": "model-00001-of-00001.safetensors"}}
+    """
+    index = subject.checkpoint.shard_index
+    numbers: dict[tuple[str, int], int] = {}
+    for path in shards(index) if index else ():
+        family = shard_family(path)
+        if family is not None:
+            numbers[family] = numbers.get(family, 0) + 1
+    for (stem, expected), number in numbers.items():
+        if number != expected and index is not None:
+            yield Violation(
+                f"lists {count(number, 'shard')} of {stem}, whose names say {expected:,}",
+                index.path,
+                "/weight_map",
+                "fetch or save the shards and the index again, together",
+            )
+
+
+@rule("CK213", "index-empty", Severity.ERROR, needs=Need.HEADERS)
+def index_empty(subject: Subject) -> Iterator[Violation]:
+    """The shard index lists no tensor.
+
+    Loaders read the shards that `weight_map` names. An empty one names none: the model keeps its
+    random initialization, or loading fails. It is written by a save in which another process held
+    the weights.
+
+    Save the model again. Where the shards are there, `ckpt reshard` without the index writes it.
+
+    Bad:
+
+        {"metadata": {"total_size": 0}, "weight_map": {}}
+
+    Good:
+
+        {"weight_map": {"model.norm.weight": "model-00001-of-00001.safetensors"}}
+    """
+    index = subject.checkpoint.shard_index
+    if index is not None and not index.weight_map:
+        has_shards = any(file.path.endswith(".safetensors") for file in subject.checkpoint.others)
+        yield Violation(
+            "is empty: a loader reads no tensor",
+            index.path,
+            "/weight_map",
+            "fetch the index again, or move it away: the shards are there without it"
+            if has_shards
+            else "fetch or save the model again",
+        )

@@ -36,7 +36,7 @@ _STATE = re.compile(
 )
 _LEFT = re.compile(
     r"\.saving-.*|\.ckpt-work/?|\.ckpt-partial.*|.*\.ckpt-partial/?"
-    r"|.*\.(?:tmp|temp|partial|part|incomplete|crdownload)/?|.*~/?",
+    r"|.*\.(?:tmp|temp|partial|part|incomplete|crdownload|aria2)/?|.*~/?",
     re.ASCII,
 )
 _READ = 0o044
