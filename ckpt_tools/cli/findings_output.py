@@ -1,16 +1,29 @@
-"""The output formats of the commands that report findings."""
+"""What the commands that report findings share: their output formats, and several checkpoints."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ckpt_tools import api
-from ckpt_tools.cli.output import write, write_report
+from ckpt_tools.cli.output import (
+    CLEAN,
+    FINDINGS,
+    NOTHING_CHECKED,
+    TROUBLE,
+    complain,
+    write,
+    write_report,
+)
+from ckpt_tools.errors import CkptError
 from ckpt_tools.report.formats import github, junit, sarif
+from ckpt_tools.report.formats.findings import found_in
+from ckpt_tools.report.json.diff import dump
 from ckpt_tools.report.json.findings import document
 from ckpt_tools.report.pages import verdict as verdict_page
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from ckpt_tools.gate.verdict import Verdict
     from ckpt_tools.rules.finding import Verification
 
@@ -18,12 +31,61 @@ FORMATS = ("text", "json", "markdown", "html", "junit", "sarif", "github")
 _FOR_MACHINES = {"junit": junit.render, "sarif": sarif.render, "github": github.render}
 
 
+def judge_all(
+    wheres: Sequence[str], judge: Callable[[str], Verification | Verdict], output_format: str
+) -> int:
+    """Write what `judge` returns for each checkpoint in one of FORMATS; return the exit status.
+
+    Of several, those that cannot be checked are named on standard error, and the others are
+    reported.
+    """
+    if len(wheres) == 1:
+        judgement = judge(wheres[0])
+        write_judgement(judgement, output_format)
+        return _status(judgement)
+    judgements: list[Verification | Verdict] = []
+    errors: list[str] = []
+    for where in wheres:
+        try:
+            judgements.append(judge(where))
+        except CkptError as error:
+            errors.append(str(error))
+    for message in dict.fromkeys(errors):
+        complain(message)
+    _write_several(judgements, len(errors), output_format)
+    statuses = set(map(_status, judgements))
+    if errors:
+        return TROUBLE
+    return statuses.pop() if len(statuses) == 1 else FINDINGS
+
+
 def write_judgement(judgement: Verification | Verdict, output_format: str) -> None:
     """Write a verification or a verdict to standard output in one of FORMATS."""
     if output_format in _FOR_MACHINES:
-        write(_FOR_MACHINES[output_format](judgement, rules=api.known_rules()))
+        write(_FOR_MACHINES[output_format]([judgement], rules=api.known_rules()))
     elif output_format == "html":
         explained = verdict_page.explained_page(judgement, api.known_rules())
         write_report(judgement, lambda: explained, output_format, document)
     else:
         write_report(judgement, lambda: verdict_page.page(judgement), output_format, document)
+
+
+def _write_several(
+    judgements: Sequence[Verification | Verdict], unread: int, output_format: str
+) -> None:
+    if not judgements:
+        return
+    if output_format in _FOR_MACHINES:
+        write(_FOR_MACHINES[output_format](judgements, rules=api.known_rules()))
+    elif output_format == "json":
+        write("".join(dump(document(one), indent=None) for one in judgements))
+    else:
+        rules = api.known_rules() if output_format == "html" else None
+        page = verdict_page.several(judgements, unread, rules)
+        write_report(judgements, lambda: page, output_format, lambda _: {})
+
+
+def _status(judgement: Verification | Verdict) -> int:
+    if not found_in(judgement).checked:
+        return NOTHING_CHECKED
+    return CLEAN if verdict_page.passed(judgement) else FINDINGS

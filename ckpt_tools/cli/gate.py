@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.findings_output import FORMATS, write_judgement
-from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, progress_of
+from ckpt_tools.cli.findings_output import FORMATS, judge_all
+from ckpt_tools.cli.output import progress_of
+
+if TYPE_CHECKING:
+    from ckpt_tools.gate.verdict import Verdict
 
 
 @click.command(short_help="Check whether a folder is safe to upload.", epilog=options.ANYWHERE_HELP)
-@options.where("where")
+@options.wheres
 @options.profile
 @options.reference
 @options.target
@@ -26,7 +31,7 @@ from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, progress_of
 )
 @options.output_format(*FORMATS)
 def gate(  # noqa: PLR0913 - one parameter an option
-    where: str,
+    wheres: tuple[str, ...],
     *,
     profile: str | None,
     settings: str | None,
@@ -44,27 +49,28 @@ def gate(  # noqa: PLR0913 - one parameter an option
     code, secrets, links, leftovers and the model card.
 
     Errors and warnings fail, notes do not. Suppressions and their reasons are read from ckpt.toml.
-    Exit status: 0 passed, 1 failed, 2 could not run, 3 nothing was checked.
+    Exit status: 0 passed, 1 failed, 2 could not run, 3 nothing was checked; of several checkpoints
+    the worst.
 
     \b
     ckpt gate upload/
     ckpt gate upload/ --profile lerobot --reference normal/
     """
-    with progress_of("reading", None, wanted=not no_values) as progress:
-        verdict = api.gate(
-            where,
-            profile=profile,
-            settings=settings,
-            require=options.listed(require),
-            baseline=baseline,
-            reference=reference,
-            spec=spec,
-            values=not no_values,
-            target=target,
-            progress=progress.advance,
-            expect=progress.expect,
-        )
-    write_judgement(verdict, output_format)
-    if not verdict.verification.checked:
-        return NOTHING_CHECKED
-    return CLEAN if verdict.passes else FINDINGS
+
+    def judge(where: str) -> Verdict:
+        with progress_of("reading", None, wanted=not no_values) as progress:
+            return api.gate(
+                where,
+                profile=profile,
+                settings=settings,
+                require=options.listed(require),
+                baseline=baseline,
+                reference=reference,
+                spec=spec,
+                values=not no_values,
+                target=target,
+                progress=progress.advance,
+                expect=progress.expect,
+            )
+
+    return judge_all(wheres, judge, output_format)

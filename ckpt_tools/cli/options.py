@@ -30,6 +30,12 @@ def where(name: str) -> Decorator:
     return click.argument(name, metavar=name.upper(), type=click.STRING)
 
 
+wheres: Decorator = click.argument(
+    "wheres", metavar="WHERE...", type=click.STRING, nargs=-1, required=True
+)
+"""The argument for one checkpoint or several."""
+
+
 def refuse(*cases: tuple[object, str, str]) -> None:
     """Raise UnknownSelection for the first of (applies, what is wrong, what to do) that applies."""
     for applies, what, hint in cases:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.findings_output import FORMATS, write_judgement
-from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, progress_of
+from ckpt_tools.cli.findings_output import FORMATS, judge_all
+from ckpt_tools.cli.output import progress_of
+
+if TYPE_CHECKING:
+    from ckpt_tools.rules.finding import Verification
 
 
 @click.command(short_help="Check a checkpoint for problems.", epilog=options.ANYWHERE_HELP)
-@options.where("where")
+@options.wheres
 @options.reference
 @options.spec
 @click.option(
@@ -29,7 +34,7 @@ from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, progress_of
 @options.lenient
 @options.output_format(*FORMATS)
 def verify(  # noqa: PLR0913 - one parameter an option
-    where: str,
+    wheres: tuple[str, ...],
     *,
     reference: str | None,
     spec: str | None,
@@ -46,28 +51,28 @@ def verify(  # noqa: PLR0913 - one parameter an option
 
     Headers and configs are read, and with --values every tensor. Each finding has a code: `ckpt
     explain CK301` explains it. Suppressions and their reasons are read from ckpt.toml. Exit status:
-    0 clean, 1 findings, 2 could not run, 3 nothing was checked.
+    0 clean, 1 findings, 2 could not run, 3 nothing was checked; of several checkpoints the worst.
 
     \b
     ckpt verify outputs/train/reflow
     ckpt verify upload/ --reference normal/ --values
     """
-    with progress_of("reading", None, wanted=values) as progress:
-        verification = api.verify(
-            where,
-            reference=reference,
-            spec=spec,
-            values=values,
-            load=load,
-            lenient=lenient,
-            target=target,
-            settings=settings,
-            require=options.listed(require),
-            baseline=baseline,
-            progress=progress.advance,
-            expect=progress.expect,
-        )
-    write_judgement(verification, output_format)
-    if not verification.checked:
-        return NOTHING_CHECKED
-    return CLEAN if verification.clean else FINDINGS
+
+    def judge(where: str) -> Verification:
+        with progress_of("reading", None, wanted=values) as progress:
+            return api.verify(
+                where,
+                reference=reference,
+                spec=spec,
+                values=values,
+                load=load,
+                lenient=lenient,
+                target=target,
+                settings=settings,
+                require=options.listed(require),
+                baseline=baseline,
+                progress=progress.advance,
+                expect=progress.expect,
+            )
+
+    return judge_all(wheres, judge, output_format)

@@ -144,14 +144,14 @@ def disallowed(element: Element) -> list[str]:
 
 
 def xml(judgement: Verification | Verdict) -> Element:
-    return fromstring(junit.render(judgement, FEW))  # noqa: S314 - our own output
+    return fromstring(junit.render([judgement], FEW))  # noqa: S314 - our own output
 
 
 def holds(judgement: Verification | Verdict, rules: tuple[Rule, ...] | None = None) -> None:
     """Every format is valid and holds each finding."""
     found = judgement.verification if isinstance(judgement, Verdict) else judgement
     assert disallowed(xml(judgement)) == []
-    log = json.loads(sarif.render(judgement, rules))
+    log = json.loads(sarif.render([judgement], rules))
     assert [error.message for error in sarif_validator().iter_errors(log)] == []
     assert len(log["runs"][0]["results"]) == len(found.findings) + len(found.suppressed)
     document = json.loads(dump(findings_json.document(judgement)))
@@ -160,7 +160,7 @@ def holds(judgement: Verification | Verdict, rules: tuple[Rule, ...] | None = No
     assert [entry["subject"] for entry in document["findings"]] == [
         finding.subject for finding in found.findings
     ]
-    commands = github.render(judgement).split("\n")
+    commands = github.render([judgement]).split("\n")
     assert len(commands) == len(found.findings) + 2
     assert all(
         re.fullmatch(r"::(error|warning|notice) file=[^,:\r\n]*,title=[^,:\r\n]*::[^\r\n]*", line)
@@ -183,14 +183,14 @@ def test_what_cannot_be_read_is_valid(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 8)
     found = api.verify(str(tmp_path))
     holds(found)
-    (command, _, _) = github.render(found).split("\n")
+    (command, _, _) = github.render([found]).split("\n")
     assert command.startswith(
         f"::error file={tmp_path}/model.safetensors,title=CK102 header-too-large::"
     )
 
 
 def test_the_schemas_refuse_what_the_tool_never_writes() -> None:
-    log = json.loads(sarif.render(ONE))
+    log = json.loads(sarif.render([ONE]))
     wrong: list[dict[str, Any]] = [{"version": "2.0.0"}, {"extra": 1}, {"runs": [{}]}]
     assert not any(sarif_validator().is_valid(log | change) for change in wrong)
     result = log["runs"][0]["results"][0]
@@ -245,7 +245,7 @@ def test_junit_of_a_gate_fails_what_the_gate_refuses() -> None:
 
 
 def test_sarif_says_where_and_which_and_what_is_lived_with() -> None:
-    (run,) = json.loads(sarif.render(ONE))["runs"]
+    (run,) = json.loads(sarif.render([ONE]))["runs"]
     first, second, third, lived = run["results"]
     assert (
         first["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
@@ -268,18 +268,18 @@ def test_sarif_says_where_and_which_and_what_is_lived_with() -> None:
 
 def test_github_commands_are_escaped() -> None:
     odd = Finding("CK301", Severity.ERROR, "100% of\r\nit::error::", "a,b:c%.json", "x")
-    assert github.render(verification(odd)).split("\n")[0] == (
+    assert github.render([verification(odd)]).split("\n")[0] == (
         "::error file=out/a%2Cb%3Ac%25.json,title=CK301 teacher-weights::x: 100%25"
         " of\\r\\nit::error::"
     )
 
 
 def test_github_says_what_a_gate_decided() -> None:
-    assert github.render(ONE).split("\n")[-2] == (
+    assert github.render([ONE]).split("\n")[-2] == (
         "1 error, 1 warning, 1 note, 1 suppressed in out; values not checked: not read"
     )
     assert (
-        github.render(Verdict("release", ONE, (TEACHER,), passes=False))
+        github.render([Verdict("release", ONE, (TEACHER,), passes=False)])
         .split("\n")[-2]
         .endswith("in out; fails profile release; values not checked: not read")
     )
@@ -288,7 +288,7 @@ def test_github_says_what_a_gate_decided() -> None:
 def fingerprints(found: Verification) -> list[str]:
     return [
         result["partialFingerprints"][sarif.FINGERPRINT]
-        for result in json.loads(sarif.render(found))["runs"][0]["results"]
+        for result in json.loads(sarif.render([found]))["runs"][0]["results"]
     ]
 
 
@@ -312,8 +312,8 @@ def test_fingerprints_stay_where_the_finding_does_and_differ_where_it_differs() 
 def test_names_of_rules_that_are_given_are_used() -> None:
     rule = all_rules()[0]._replace(code="ACME101", name="ours", page="Ours.")
     found = verification(Finding("ACME101", Severity.ERROR, "x"))
-    assert "title=ACME101 ours::" in github.render(found, (rule,))
-    assert "title=ACME101::" in github.render(found)
+    assert "title=ACME101 ours::" in github.render([found], (rule,))
+    assert "title=ACME101::" in github.render([found])
     assert findings_json.findings_document(found, (rule,))["findings"][0]["name"] == "ours"  # type: ignore[index]  # JSON
     holds(found)
 
@@ -383,7 +383,7 @@ def test_hostile_names_make_valid_output(
         one._replace(checkpoint=None),
     ):
         holds(judgement, FEW)
-    assert LEGAL.fullmatch(junit.render(one))
+    assert LEGAL.fullmatch(junit.render([one]))
 
 
 RENDERERS: list[Callable[[Any], str]] = [junit.render, sarif.render, github.render]
@@ -392,21 +392,18 @@ RENDERERS: list[Callable[[Any], str]] = [junit.render, sarif.render, github.rend
 @pytest.mark.parametrize("render", RENDERERS)
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: repr(name[:8]))
 def test_nothing_is_sent_that_a_terminal_obeys(render: Callable[[Any], str], name: str) -> None:
-    output = render(
-        verification(
-            Finding("CK301", Severity.ERROR, name, name, name, Remedy(text=name)), root=name
-        )
-    )
+    finding = Finding("CK301", Severity.ERROR, name, name, name, Remedy(text=name))
+    output = render([verification(finding, root=name)])
     assert [
         character for character in output if not (character.isprintable() or character == "\n")
     ] == []
-    assert len(output) < 20_000 + len(render(verification())) or render is sarif.render
+    assert len(output) < 20_000 + len(render([verification()])) or render is sarif.render
     assert output.isprintable() or "\n" in output
 
 
 def test_a_name_stays_whole_in_a_uri_and_in_json() -> None:
     found = verification(Finding("CK301", Severity.ERROR, "x", "a" * 100_000, "b" * 100_000))
-    place = json.loads(sarif.render(found))["runs"][0]["results"][0]["locations"][0][
+    place = json.loads(sarif.render([found]))["runs"][0]["results"][0]["locations"][0][
         "physicalLocation"
     ]["artifactLocation"]["uri"]
     assert urllib.parse.unquote(place) == "out/" + "a" * 100_000

@@ -1,4 +1,4 @@
-"""A verification or verdict as GitHub workflow commands, which annotate a pull request."""
+"""Verifications or verdicts as GitHub workflow commands, which annotate a pull request."""
 
 from __future__ import annotations
 
@@ -22,12 +22,17 @@ _IN_DATA = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))
 _IN_PROPERTY = (*_IN_DATA, (":", "%3A"), (",", "%2C"))
 
 
-def render(judgement: Judgement, rules: Iterable[Rule] | None = None) -> str:
-    """Return a workflow command for each finding and a summary line for the log.
+def render(judgements: Iterable[Judgement], rules: Iterable[Rule] | None = None) -> str:
+    """Return a workflow command for each finding, and a summary line a checkpoint for the log.
 
     `rules` give the names; the default is the tool's own.
     """
-    verification, known = found_in(judgement), table(rules)
+    known = table(rules)
+    return "".join(_log(judgement, known) for judgement in judgements)
+
+
+def _log(judgement: Judgement, known: Mapping[str, Rule]) -> str:
+    verification = found_in(judgement)
     commands = [_command(verification, finding, known) for finding in verification.findings]
     counts = [
         (severity, sum(finding.severity is severity for finding in verification.findings))

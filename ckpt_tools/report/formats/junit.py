@@ -1,4 +1,4 @@
-"""A verification or verdict as JUnit XML, one test case per rule.
+"""Verifications or verdicts as JUnit XML, one test case per rule.
 
 A finding that fails the checkpoint is a failure: errors and warnings, or for the gate what its
 profile refuses. Skipped rules are skipped cases; other and suppressed findings are a case's output.
@@ -27,12 +27,25 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Rule
 
 
-def render(judgement: Judgement, rules: Iterable[Rule] | None = None) -> str:
-    """Return a verification or a verdict as JUnit XML.
+def render(judgements: Iterable[Judgement], rules: Iterable[Rule] | None = None) -> str:
+    """Return verifications or verdicts as JUnit XML, one test suite each.
 
     `rules` are all that may be named, by default the tool's own.
     """
-    verification, known = found_in(judgement), table(rules)
+    known = table(rules)
+    made = [_suite(judgement, known) for judgement in judgements]
+    totals = {
+        name: str(sum(int(suite.get(name, "0")) for suite in made))
+        for name in ("tests", "failures", "errors")
+    }
+    suites = Element("testsuites", {"name": "ckpt", **totals})
+    suites.extend(made)
+    indent(suites)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(suites, encoding="unicode")}\n'
+
+
+def _suite(judgement: Judgement, known: Mapping[str, Rule]) -> Element:
+    verification = found_in(judgement)
     codes = sorted({*verification.checked, *(finding.code for finding in verification.findings)})
     cases = [_case(judgement, code, known) for code in codes]
     skipped = [
@@ -42,9 +55,7 @@ def render(judgement: Judgement, rules: Iterable[Rule] | None = None) -> str:
     ]
     failures = sum(case.find("failure") is not None for case in cases)
     counts = {"tests": str(len(cases) + len(skipped)), "failures": str(failures), "errors": "0"}
-    suites = Element("testsuites", {"name": "ckpt", **counts})
-    suite = SubElement(
-        suites,
+    suite = Element(
         "testsuite",
         {"name": line(verification.where), **counts, "skipped": str(len(skipped))},
     )
@@ -53,8 +64,7 @@ def render(judgement: Judgement, rules: Iterable[Rule] | None = None) -> str:
         value = f"{one.state}: {line(one.detail)}" if one.detail else str(one.state)
         SubElement(properties, "property", {"name": f"coverage.{one.question}", "value": value})
     suite.extend([*cases, *skipped])
-    indent(suites)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(suites, encoding="unicode")}\n'
+    return suite
 
 
 def _case(judgement: Judgement, code: str, known: Mapping[str, Rule]) -> Element:

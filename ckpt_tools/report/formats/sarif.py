@@ -1,4 +1,4 @@
-"""A verification as SARIF 2.1.0, the format of code scanning.
+"""Verifications as SARIF 2.1.0, the format of code scanning.
 
 Rules with their pages, results with levels, places and fingerprints that stay.
 """
@@ -20,7 +20,7 @@ from ckpt_tools.report.json.diff import dump
 from ckpt_tools.report.json.findings import coverage_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ckpt_tools.report.formats.findings import Judgement
     from ckpt_tools.report.json.diff import JsonDict
@@ -35,17 +35,21 @@ FINGERPRINT = "ckptFinding/v1"
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
 
 
-def render(judgement: Judgement, rules: Iterable[Rule] | None = None) -> str:
-    """Return a verification as SARIF.
+def render(judgements: Sequence[Judgement], rules: Iterable[Rule] | None = None) -> str:
+    """Return verifications or verdicts as SARIF, one run each.
 
     `rules` are all that may be named, by default the tool's own.
     """
-    return dump(document(judgement, rules))
+    known = table(rules)
+    runs = [_run(found_in(judgement), known) for judgement in judgements]
+    if len(runs) > 1:
+        # Code scanning takes several runs of a tool only in categories of their own.
+        for run, judgement in zip(runs, judgements, strict=True):
+            run["automationDetails"] = {"id": f"ckpt/{uri(found_in(judgement).where)}/"}
+    return dump({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": runs})
 
 
-def document(judgement: Judgement, rules: Iterable[Rule] | None = None) -> JsonDict:
-    """Return a verification by the schema of SARIF 2.1.0."""
-    verification, known = found_in(judgement), table(rules)
+def _run(verification: Verification, known: Mapping[str, Rule]) -> JsonDict:
     places = {code: place for place, code in enumerate(known)}
     lived = {
         len(verification.findings) + place: one.reason
@@ -70,14 +74,13 @@ def document(judgement: Judgement, rules: Iterable[Rule] | None = None) -> JsonD
         "executionSuccessful": True,
         "toolConfigurationNotifications": [_skipped(skip, places) for skip in verification.skipped],
     }
-    run = {
+    return {
         "tool": {"driver": driver},
         "invocations": [invocation],
         "columnKind": "unicodeCodePoints",
         "results": results,
         "properties": coverage_entry(verification.coverage),
     }
-    return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
 def _rule(rule: Rule) -> JsonDict:

@@ -33,9 +33,12 @@ DIFF_SCHEMA = "ckpt-tools/diff.schema.json"
 SHOW_SCHEMA = "ckpt-tools/show.schema.json"
 
 
-def dump(document: Mapping[str, object]) -> str:
-    """Return `document` as indented ASCII JSON, safe in every encoding and on a terminal."""
-    return json.dumps(document, indent=2, allow_nan=False).replace("\x7f", "\\u007f") + "\n"
+def dump(document: Mapping[str, object], indent: int | None = 2) -> str:
+    """Return `document` as ASCII JSON, safe in every encoding and on a terminal.
+
+    Without `indent` it is one line.
+    """
+    return json.dumps(document, indent=indent, allow_nan=False).replace("\x7f", "\\u007f") + "\n"
 
 
 def document(record: Comparison | Summary) -> JsonDict:

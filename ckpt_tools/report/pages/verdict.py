@@ -55,6 +55,40 @@ def explained_page(judgement: Verification | Verdict, rules: Iterable[Rule]) -> 
     return (Title(text=f"{what}: {printable(verification.where)}"), *blocks)
 
 
+def several(
+    judgements: Sequence[Verification | Verdict], unread: int, rules: Iterable[Rule] | None = None
+) -> Page:
+    """Return one page of several judgements, with the pages of their `rules` where given.
+
+    `unread` is the number of checkpoints that could not be checked.
+    """
+    blocks: list[Block] = [Title(text=f"ckpt: {count(len(judgements), 'checkpoint')}")]
+    for judgement in judgements:
+        verification = judgement.verification if isinstance(judgement, Verdict) else judgement
+        name = printable(verification.where)
+        for block in explained_page(judgement, rules)[1:] if rules else page(judgement):
+            if isinstance(block, Heading):
+                blocks.append(block._replace(text=f"{name}: {block.text}"))
+            else:
+                blocks.append(block)
+    return (*blocks, Heading(text="All checkpoints", conclusion=True), _total(judgements, unread))
+
+
+def passed(judgement: Verification | Verdict) -> bool:
+    """Whether rules were checked, and nothing that they found fails the checkpoint."""
+    if isinstance(judgement, Verdict):
+        return judgement.passes
+    return bool(judgement.checked) and judgement.clean
+
+
+def _total(judgements: Sequence[Verification | Verdict], unread: int) -> Line:
+    good, number = sum(map(passed, judgements)), len(judgements) + unread
+    word = "passed" if isinstance(judgements[0], Verdict) else "clean"
+    trouble = f"; {unread:,} could not be checked" if unread else ""
+    mark = Status.GOOD if good == number else Status.BAD
+    return Line(text=f"{good:,} of {count(number, 'checkpoint')} {word}{trouble}", mark=mark)
+
+
 def _topics(verification: Verification, rules: Mapping[str, Rule]) -> Iterator[Block]:
     for severity in Severity:
         found = [finding for finding in verification.findings if finding.severity is severity]

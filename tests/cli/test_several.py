@@ -1,0 +1,111 @@
+"""`verify` and `gate` on several checkpoints: one report each, and the worst exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree.ElementTree import fromstring
+
+import pytest
+
+from ckpt_tools.cli.main import main
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+GOOD, BAD, OTHER = (str(FIXTURES / name) for name in ("normal", "reflow", "reflow-clean"))
+MISSING = str(FIXTURES / "missing")
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> str:
+    """A folder in which there is nothing to check."""
+    (tmp_path / "empty").mkdir()
+    return str(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("command", ["verify", "gate"])
+def test_the_exit_status_is_the_worst(command: str, empty: str) -> None:
+    assert main([command, GOOD, OTHER]) == 0
+    assert main([command, GOOD, BAD]) == 1
+    assert main([command, GOOD, MISSING, BAD]) == 2
+    if command == "gate":
+        assert main([command, empty, empty]) == 3
+        assert main([command, empty, GOOD]) == 1, "what was not checked did not pass"
+
+
+def test_text_has_one_report_after_the_other_and_a_summary(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["gate", GOOD, MISSING, BAD]) == 2
+    shown = capsys.readouterr()
+    assert f"{GOOD}: Verdict\n" in shown.out
+    assert f"{BAD}: Errors: " in shown.out
+    assert shown.out.index(f"{GOOD}: passes") < shown.out.index(f"{BAD}: failed")
+    assert shown.out.endswith(
+        "\nAll checkpoints\n  ✗ 1 of 3 checkpoints passed; 1 could not be checked\n"
+    )
+    assert shown.err.startswith(f"ckpt: {MISSING}: ")
+    assert shown.err.count("\n") == 1
+
+
+def test_json_is_one_document_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", GOOD, BAD, "--format", "json"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["where"] for line in lines] == [GOOD, BAD]
+    main(["verify", BAD, "--format", "json"])
+    assert json.loads(capsys.readouterr().out) == json.loads(lines[1])
+
+
+def test_json_of_several_is_a_baseline_for_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["verify", GOOD, BAD, "--format", "json"])
+    (tmp_path / "old.json").write_text(capsys.readouterr().out)
+    assert main(["verify", GOOD, BAD, "--baseline", str(tmp_path / "old.json")]) == 0
+
+
+def test_junit_has_a_suite_and_sarif_a_run_in_a_category_of_its_own_for_each(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["verify", GOOD, BAD, "--format", "junit"]) == 1
+    suites = fromstring(capsys.readouterr().out)  # noqa: S314 - our own output
+    assert [suite.get("name") for suite in suites] == [GOOD, BAD]
+    assert suites.get("failures") == suites[1].get("failures")
+    assert suites.get("tests") == str(sum(int(suite.get("tests", "")) for suite in suites))
+    assert main(["verify", GOOD, BAD, "--format", "sarif"]) == 1
+    runs = json.loads(capsys.readouterr().out)["runs"]
+    assert len({run["automationDetails"]["id"] for run in runs}) == len(runs) == 2
+
+
+def test_annotations_follow_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", BAD, GOOD, "--format", "github"]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("::error file=")
+    assert f" in {BAD}" in out
+    assert f" in {GOOD}" in out
+
+
+@pytest.mark.parametrize("output_format", ["markdown", "html"])
+def test_a_page_has_sections_for_each(
+    output_format: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", GOOD, BAD, "--format", output_format]) == 1
+    out = capsys.readouterr().out
+    assert "1 of 2 checkpoints clean" in out
+    assert f"{BAD}: Errors" in out
+    if output_format == "html":
+        assert out.count("<html") == out.count("<h1>") == 1
+        assert "<h1>ckpt: 2 checkpoints</h1>" in out
+        ids = [part.partition('"')[0] for part in out.split(' id="')[1:]]
+        assert len(ids) == len(set(ids))
+
+
+def test_what_is_wrong_with_the_command_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gate", GOOD, BAD, "--profile", "x"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+
+
+def test_without_a_checkpoint_the_command_cannot_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify"]) == 2
+    assert "Missing argument 'WHERE...'" in capsys.readouterr().err
