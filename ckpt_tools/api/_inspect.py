@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.api._composed import summarize_components
+from ckpt_tools.api._other_files import LIMIT, with_contents
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.checkpoint import read as reader
 from ckpt_tools.checkpoint.composition import composition
@@ -13,6 +14,7 @@ from ckpt_tools.checkpoint.names import Selection
 from ckpt_tools.diff.compare import ALL_ASPECTS, addresses, comparable, compare
 from ckpt_tools.diff.groups import group_differences, shared_family, watched_lines
 from ckpt_tools.diff.model import Aspect, Comparison
+from ckpt_tools.diff.rename_patterns import patterns
 from ckpt_tools.diff.summary import summarize
 from ckpt_tools.diff.value_changes import value_comparison, value_summary
 from ckpt_tools.errors import UnknownSelection
@@ -96,7 +98,7 @@ def diff(  # noqa: PLR0913 - options by keyword
 ) -> Comparison:
     """Return what differs between the checkpoints at `a` and `b`, and what that amounts to.
 
-    Reads headers and configs only, unless `values` are wanted.
+    Reads headers, configs and other small files only, unless `values` are wanted.
 
     `select` and `ignore` are globs over dotted addresses (see `compare.selection`). `tolerance` is
     the relative L2 norm up to which a tensor's values count as equal. `cached`, `progress` and
@@ -106,7 +108,11 @@ def diff(  # noqa: PLR0913 - options by keyword
     afar = next((where for where in (a, b) if values and is_remote(where)), "")
     if afar:
         raise remote_not_supported(afar)
-    left, right = read(a, lenient=lenient), read(b, lenient=lenient)
+    left, right = with_contents(
+        read(a, lenient=lenient),
+        read(b, lenient=lenient),
+        limit=None if values else LIMIT,
+    )
     selection = Selection(select, ignore)
     found = compare(
         left,
@@ -137,6 +143,10 @@ def diff(  # noqa: PLR0913 - options by keyword
         if values
         else None,
         transferred=transfer_stats(),
+        renaming=patterns(
+            (tensor.name for tensor in right.tensors),
+            {b.name: a.name for rename in found.renamed for a, b in rename.pairs},
+        ),
     )
 
 

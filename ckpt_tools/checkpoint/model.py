@@ -106,6 +106,11 @@ class OtherFile(NamedTuple):
         sums = ((self.sha256, other.sha256), (self.git_id, other.git_id))
         return self.size == other.size and all(a == b for a, b in sums if a and b)
 
+    def undecided(self, other: OtherFile) -> bool:
+        """Whether only the contents, of which no sum is known on both sides, tell them apart."""
+        sums = ((self.sha256, other.sha256), (self.git_id, other.git_id))
+        return 0 < self.size == other.size and not any(a and b for a, b in sums)
+
 
 class Checkpoint(NamedTuple):
     """The contents of a folder or a single file, without the payload of its tensors.

@@ -67,6 +67,7 @@ def compare(
         ),
         metadata=tuple(_metadata(a, b, selection)) if Aspect.METADATA in aspects else (),
         files=tuple(_files(a, b, selection)) if Aspect.FILES in aspects else (),
+        unread=tuple(_unread(a, b, selection)) if Aspect.FILES in aspects else (),
     )
 
 
@@ -192,6 +193,15 @@ def _files(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[FileC
         )
         if not alike and path in selection:
             yield FileChange(path=path, a=in_a.get(path), b=in_b.get(path))
+
+
+def _unread(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[str]:
+    """Yield files of one size on both sides whose contents nobody has read."""
+    others = {file.path: file for file in b.others} if a.root != b.root else {}
+    for file in a.others:
+        other = others.get(file.path)
+        if other and file.undecided(other) and file.path in selection:
+            yield file.path
 
 
 def _listing(checkpoint: Checkpoint) -> tuple[dict[str, int], dict[str, OtherFile]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.names import fold, unwrapped
 from ckpt_tools.diff.model import DifferenceGroup, RenameKind, StoryKind, WatchedLine
+from ckpt_tools.diff.rename_patterns import beginnings
 from ckpt_tools.diff.renames import prefix_ends
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.families.registry import family_of
@@ -227,6 +228,12 @@ def _renamed_names(rename: Rename) -> tuple[str, ...]:
     return tuple(f"{a} -> {b}" for a, b in pairs)
 
 
+def whole_prefixes(rename: Rename) -> tuple[str, str] | None:
+    """Return how A's and B's names begin, up to what both share; None where they differ in that."""
+    found = {beginnings(a.name, b.name) for a, b in rename.pairs}
+    return found.pop() if len(found) == 1 else None
+
+
 def _renaming(rename: Rename) -> str:
     match rename.kind:
         case RenameKind.PREFIX:
@@ -242,7 +249,8 @@ def _renaming(rename: Rename) -> str:
                 else f"unwrapped from `{rename.old}` in B"
             )
         case _:
-            return f"called `{rename.new}` in B instead of `{rename.old}`"
+            old, new = whole_prefixes(rename) or (rename.old, rename.new)
+            return f"called `{new}` in B instead of `{old}`"
 
 
 def _retyped(diff: Diff, family: Family) -> Iterator[DifferenceGroup]:

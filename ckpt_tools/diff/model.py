@@ -78,7 +78,10 @@ class FileChange(NamedTuple):
 
 
 class Diff(NamedTuple):
-    """All structural differences; `retyped` and `reshaped` are (A's, B's), renamed ones too."""
+    """All structural differences; `retyped` and `reshaped` are (A's, B's), renamed ones too.
+
+    `unread` are files of one size whose contents were not compared.
+    """
 
     a: Checkpoint
     b: Checkpoint
@@ -90,6 +93,7 @@ class Diff(NamedTuple):
     values: tuple[ValueChange, ...] = ()
     metadata: tuple[ValueChange, ...] = ()
     files: tuple[FileChange, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -111,6 +115,7 @@ class Diff(NamedTuple):
             values=tuple(change._replace(a=change.b, b=change.a) for change in self.values),
             metadata=tuple(change._replace(a=change.b, b=change.a) for change in self.metadata),
             files=tuple(change._replace(a=change.b, b=change.a) for change in self.files),
+            unread=self.unread,
         )
 
 
@@ -178,6 +183,7 @@ class Comparison(NamedTuple):
     ignore: tuple[str, ...] = ()
     changes: ValueComparison | None = None
     transferred: Transfer | None = None
+    renaming: tuple[tuple[str, str], ...] = ()
 
     @property
     def same(self) -> bool:

@@ -6,8 +6,12 @@ import json
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from ckpt_tools.diff.compare import differences
+from ckpt_tools.diff.groups import whole_prefixes
 from ckpt_tools.diff.model import Summary
+from ckpt_tools.diff.steps import step_changes
 from ckpt_tools.report.json.values import changes_entry, folded_entry, measured_entry
+from ckpt_tools.report.pages.diff import rename_command
 from ckpt_tools.strict_json.pointer import ABSENT
 
 if TYPE_CHECKING:
@@ -21,10 +25,12 @@ if TYPE_CHECKING:
         FileChange,
         Group,
         Processor,
+        Rename,
         Setting,
         ValueChange,
         WatchedLine,
     )
+    from ckpt_tools.diff.steps import StepChange
     from ckpt_tools.storage.hub_name import Transfer
 
 type JsonDict = dict[str, object]
@@ -66,7 +72,9 @@ def diff_document(comparison: Comparison) -> JsonDict:
         **({"tensor_values": changes_entry(comparison.changes)} if comparison.changes else {}),
         "values": [_value_change(change) for change in diff.values],
         "metadata": [_value_change(change) for change in diff.metadata],
+        **({"rename_command": rename_command(comparison)} if comparison.renaming else {}),
         "files": [_file_change(change) for change in diff.files],
+        **({"files_not_compared": list(diff.unread)} if diff.unread else {}),
     }
 
 
@@ -143,6 +151,7 @@ def _tensors(diff: Diff) -> JsonDict:
                 "kind": rename.kind,
                 "old": rename.old,
                 "new": rename.new,
+                **_prefixes(rename),
                 "names": [[a.name, b.name] for a, b in rename.pairs],
             }
             for rename in diff.renamed
@@ -156,6 +165,11 @@ def _tensors(diff: Diff) -> JsonDict:
             for a, b in diff.reshaped
         ],
     }
+
+
+def _prefixes(rename: Rename) -> JsonDict:
+    prefixes = whole_prefixes(rename)
+    return {"prefix_a": prefixes[0], "prefix_b": prefixes[1]} if prefixes else {}
 
 
 def tensor_entry(tensor: Tensor) -> JsonDict:
@@ -199,7 +213,20 @@ def _value_change(change: ValueChange) -> JsonDict:
         "a": _optional(change.a),
         "b": _optional(change.b),
         "same_because": change.same_because,
+        **_steps(change),
     }
+
+
+def _steps(change: ValueChange) -> JsonDict:
+    found = step_changes(change, differences)
+    return {} if found is None else {"steps": [_step(one) for one in found]}
+
+
+def _step(found: StepChange) -> JsonDict:
+    entry: JsonDict = {"step": found.step, "index_a": found.at_a, "index_b": found.at_b}
+    if not found.pointer:
+        return entry
+    return entry | {"pointer": found.pointer, "a": _optional(found.a), "b": _optional(found.b)}
 
 
 def _optional(value: object) -> JsonDict:

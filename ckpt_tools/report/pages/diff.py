@@ -6,13 +6,18 @@ values, metadata, files, and the verdict.
 
 from __future__ import annotations
 
+import shlex
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.diff.compare import differences
+from ckpt_tools.diff.steps import step_changes, step_text
 from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title
 from ckpt_tools.report.charts import change_map, component_bars
 from ckpt_tools.report.pages.values import change_blocks, value_verdict
+from ckpt_tools.rules.remedy import as_path
+from ckpt_tools.storage.hub_name import download, is_hub_name, parse
 from ckpt_tools.strict_json.parse import escape
 from ckpt_tools.text import change, count, printable, signed, size, transferred, value
 
@@ -107,6 +112,17 @@ def _tensors(comparison: Comparison, *, full: bool) -> Iterator[Block]:
         yield Heading(text="Tensors")
     for group in comparison.stories:
         yield _group(group, full=full)
+    if comparison.renaming:
+        yield Line(text="to give B's tensors A's names, run", details=(rename_command(comparison),))
+
+
+def rename_command(comparison: Comparison) -> str:
+    """Return the command, for a shell, that gives B's tensors A's names."""
+    there = comparison.b.checkpoint
+    fetch, where = download(parse(there.where)) if is_hub_name(there.root) else ("", there.where)
+    words = (word for pair in comparison.renaming for word in pair)
+    command = shlex.join(("ckpt", "rename", as_path(where), *words))
+    return f"{fetch} && {command}" if fetch else command
 
 
 def _group(group: DifferenceGroup, *, full: bool) -> Line:
@@ -153,12 +169,13 @@ def _config_values(
         yield Heading(text=title)
     for path, group in groupby(rest, key=lambda change: change.path):
         members = list(group)
-        shown = members if full else members[:_SHOWN]
-        details = [_changed(change) for change in shown]
-        if len(members) > len(shown):
-            details.append(f"… and {len(members) - len(shown):,} more (--full lists them)")
+        lines = [line for change in members for line in _changed(change)]
+        details = lines if full else lines[:_SHOWN]
+        if len(lines) > len(details):
+            details.append(f"… and {len(lines) - len(details):,} more (--full lists them)")
+        has_steps = any(step_changes(change, differences) is not None for change in members)
         yield Line(
-            text=f"{printable(path)}: {count(len(members), 'value')}",
+            text=f"{printable(path)}: {count(len(lines), 'difference' if has_steps else 'value')}",
             mark=Status.CHANGE,
             details=tuple(details),
         )
@@ -189,19 +206,28 @@ def _metadata(comparison: Comparison, *, full: bool) -> Iterator[Block]:
         yield Line(text=text, mark=Status.CHANGE)
 
 
-def _changed(found: ValueChange) -> str:
+def _changed(found: ValueChange) -> list[str]:
+    steps = step_changes(found, differences)
+    if steps is not None:
+        return [printable(step_text(step, lambda one: value(one, 40))) for step in steps]
     note = f"  ({found.same_because})" if found.same_because else ""
-    return f"{printable(found.pointer)}: {value(found.a, 40)} -> {value(found.b, 40)}{note}"
+    return [f"{printable(found.pointer)}: {value(found.a, 40)} -> {value(found.b, 40)}{note}"]
 
 
 def _files(diff: Diff, *, full: bool) -> Iterator[Block]:
-    if diff.files:
+    if diff.files or diff.unread:
         yield Heading(text="Files")
     shown = diff.files if full else diff.files[: 2 * _SHOWN]
     for found in shown:
         yield Line(text=f"{printable(found.path)}: {_where(found)}", mark=Status.CHANGE)
     if len(diff.files) > len(shown):
         yield Line(text=f"… and {len(diff.files) - len(shown):,} more (--full lists them)")
+    if diff.unread:
+        yield Line(
+            text=f"{count(len(diff.unread), 'large file')} of one size in both not compared"
+            " (--values reads them)",
+            details=tuple(map(printable, diff.unread if full else diff.unread[:_SHOWN])),
+        )
 
 
 def _where(found: FileChange) -> str:
@@ -229,7 +255,8 @@ def _verdict(comparison: Comparison) -> Line:
             if comparison.partial
             else "same structure"
         )
-        return Line(text=f"{what}; {values}", mark=Status.GOOD)
+        unread = f"; {count(len(diff.unread), 'file')} not compared" if diff.unread else ""
+        return Line(text=f"{what}; {values}{unread}", mark=Status.GOOD)
     counts = (
         (len(diff.only_a), "tensor only in A", "tensors only in A"),
         (len(diff.only_b), "tensor only in B", "tensors only in B"),

@@ -1,0 +1,54 @@
+"""Reads files of unknown formats whose sizes agree, so that a diff compares their contents."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ckpt_tools.errors import CkptError
+from ckpt_tools.storage.digests import sums_of_file
+from ckpt_tools.storage.files import open_regular
+from ckpt_tools.storage.session import is_remote
+
+if TYPE_CHECKING:
+    from ckpt_tools.checkpoint.model import Checkpoint, OtherFile
+
+LIMIT = 1 << 26
+"""Bytes up to which a file is read: a tokenizer, and not the state of an optimizer."""
+
+
+def with_contents(
+    a: Checkpoint, b: Checkpoint, *, limit: int | None = LIMIT
+) -> tuple[Checkpoint, Checkpoint]:
+    """Return both with the sums of files that only their contents tell apart.
+
+    Files on the Hub, which knows their sums, and those above `limit` bytes stay as they are.
+    """
+    others = {file.path: file for file in b.others}
+    wanted = {
+        file.path
+        for file in a.others
+        if (other := others.get(file.path))
+        and file.undecided(other)
+        and (limit is None or file.size <= limit)
+    }
+    return _summed(a, wanted), _summed(b, wanted)
+
+
+def _summed(checkpoint: Checkpoint, wanted: set[str]) -> Checkpoint:
+    if not wanted or is_remote(checkpoint.root):
+        return checkpoint
+    others = (
+        _with_sums(checkpoint.root, file) if file.path in wanted else file
+        for file in checkpoint.others
+    )
+    return checkpoint._replace(others=tuple(others))
+
+
+def _with_sums(root: str, file: OtherFile) -> OtherFile:
+    path = os.path.join(root, file.path)
+    with suppress(CkptError), open_regular(path) as (descriptor, size):
+        sums = sums_of_file(descriptor, size, path)
+        return file._replace(size=size, sha256=sums.sha256, git_id=sums.git_id)
+    return file
