@@ -317,6 +317,10 @@ CASES = {
                 "adapter_config.json",
                 '{"auto_mapping": {"parent_library": "transformers.models.bert"}}',
             ),
+            added(
+                "adapter_config.json",
+                '{"auto_mapping": {"parent_library": "lerobot.policies.act.modeling_act"}}',
+            ),
             added("c.json", '{"auto_mapping": null}'),
         ),
         frozenset({"CK909"}),

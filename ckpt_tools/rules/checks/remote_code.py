@@ -44,6 +44,9 @@ _ESCAPED = 4 << 20
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+", re.ASCII)
 _LIBRARIES = ("transformers", "torch", "peft", "timm", "diffusers", "sentence_transformers")
+_PARENTS = (*_LIBRARIES, "lerobot")
+"""Libraries whose models an adapter may be for; LeRobot's policies are not called by name."""
+
 _TEMPLATE_REMEDY = "replace the template with one that reads messages and nothing else"
 _STEP_REMEDY = "write the registry_name of a step that LeRobot has, or remove the step"
 
@@ -110,7 +113,8 @@ def _by_value(entry: Entry) -> Iterator[tuple[str, str]]:
         return
     for pointer, key, value in members(text):
         package = value.partition(".")[0] if isinstance(value, str) else ""
-        is_foreign = bool(value) and isinstance(value, str) and package not in _LIBRARIES
+        known = _PARENTS if key == "parent_library" else _LIBRARIES
+        is_foreign = bool(value) and isinstance(value, str) and package not in known
         if key in ("class_name", "className") and value in ("Lambda", "__lambda__"):
             yield pointer, "is a Lambda layer of Keras, which contains code"
         elif key == "_class_name" and isinstance(value, list):
