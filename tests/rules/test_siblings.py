@@ -88,6 +88,12 @@ def test_a_block_that_config_sets_apart_may_differ(tmp_path: Path) -> None:
     assert finding.code == "CK314"
 
 
+def test_names_of_all_blocks_in_the_config_set_none_apart(tmp_path: Path) -> None:
+    config = {"stage_names": ["stem", *(f"stage{at}" for at in range(1, 9))]}
+    (finding,) = found(tmp_path / "bad", without(blocks(8), "blocks.3.attn.k.weight"), config)
+    assert finding.code == "CK313"
+
+
 def test_a_shape_that_only_one_block_has_is_an_error(tmp_path: Path) -> None:
     (finding,) = found(tmp_path / "bad", blocks(8) | {"blocks.3.attn.k.weight": (2, 8)})
     assert (finding.code, finding.severity) == ("CK314", "error")

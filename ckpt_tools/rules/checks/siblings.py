@@ -95,6 +95,8 @@ def _is_set_apart(subject: Subject, blocks: _Blocks, number: int) -> bool:
             return True
         if isinstance(value, list) and number < len(value) and len(value) > max(blocks.members):
             texts = [str(one) for one in value]
+            if len(set(texts)) == len(texts) and isinstance(value[number], str):
+                continue  # names of all blocks, such as `stage_names`
             if texts.count(texts[number]) < len(texts) / 2:
                 return True
     return False
