@@ -1,0 +1,146 @@
+"""Models that real libraries saved, tiny and with random weights: no rule finds fault with them.
+
+And the same models damaged in ways that any model can be: a rule finds it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ckpt_tools import api
+from ckpt_tools.rules.coverage import Question, State
+from ckpt_tools.rules.finding import Severity, Verification
+from tests.support import damage
+
+if TYPE_CHECKING:
+    from tests.support.damage import Damage
+
+pytestmark = pytest.mark.lerobot
+
+SAVE = Path(__file__).with_name("save_models.py")
+SECONDS = 300
+
+POLICIES = ("act", "diffusion", "vqbet", "tdmpc")
+
+FAMILIES = {
+    **dict.fromkeys(("llama", "llama-tied", "llama-bf16", "llama-sharded"), "llama"),
+    **{name: name for name in ("qwen2", "qwen3", "mixtral", "phi3", "gpt2", "t5", "bert")},
+    **{name: name for name in ("whisper", "vit", "dinov2", "siglip", "clip", "paligemma")},
+    "qwen3-moe": "qwen3_moe",
+    "gemma3": "gemma3_text",
+    "smolvlm": "smolvlm",
+    "bert-classifier": "bert",
+    **dict.fromkeys(("lora", "lora-dora", "lora-head", "lora-all-linear"), "peft adapter"),
+    **dict.fromkeys(("lora-ranks", "lora-layers", "lora-embedding"), "peft adapter"),
+    "pipeline": "diffusers pipeline",
+    "dit": "DiTTransformer2DModel",
+    "sentences": "sentence-transformers",
+    "timm-vit": "vit_tiny_patch16_224",
+    "timm-resnet": "resnet10t",
+    **{name: name for name in POLICIES},
+    "act-lora": "peft adapter",
+}
+"""What the tool must call each model that save_models.py saves."""
+
+NOTES = {"CK745"}
+"""Notes that any of them may get: the safetensors library lets only the owner read its files."""
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of all models, saved in one process, since the imports take seconds."""
+    folder = tmp_path_factory.mktemp("real")
+    own = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf"), "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, str(SAVE), str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        env={**os.environ, **own},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def words(found: Verification) -> list[str]:
+    """Return the warnings and errors."""
+    return [
+        f"{one.code} {one.path} {one.subject}: {one.what}"
+        for one in found.findings
+        if one.severity is not Severity.NOTE
+    ]
+
+
+def state(found: Verification, question: Question) -> State:
+    return next(one.state for one in found.coverage if one.question is question)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_a_real_library_saved_is_right(saved: Path, name: str) -> None:
+    found = api.verify(str(saved / name), values=True)
+    assert words(found) == []
+    assert {one.code for one in found.findings} <= NOTES
+    assert found.family == FAMILIES[name]
+    assert state(found, Question.VALUES) is State.CHECKED
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_gate_objects_to_nothing_but_the_model_card(saved: Path, name: str) -> None:
+    verdict = api.gate(str(saved / name), values=False)
+    assert {
+        one.code for one in verdict.verification.findings if one.severity is not Severity.NOTE
+    } <= {"CK813"}
+
+
+BLIND = {
+    "a tensor less": {"t5", "mixtral", "diffusion", "vqbet", "tdmpc"},
+    "a layer less": {
+        *(name for name, family in FAMILIES.items() if family == "peft adapter"),
+        *("t5", "whisper", "siglip", "clip", "dit", "timm-vit", *POLICIES),
+    },
+    "half the vocabulary": {"t5", "whisper"},
+}
+"""What no rule sees yet, by damage: what config.json says of these is not compared."""
+
+DAMAGE: dict[str, tuple[Damage, tuple[str, ...]]] = {
+    "no tensors": (damage.no_tensors, ("llama", "bert", "lora", "act", "timm-vit", "dit")),
+    "a tensor less": (damage.one_tensor_less, tuple(FAMILIES)),
+    "a layer less": (damage.last_layer_less, tuple(FAMILIES)),
+    "half the vocabulary": (damage.half_the_vocabulary, tuple(FAMILIES)),
+    "no lora_B": (damage.no_second_halves, tuple(FAMILIES)),
+    "no postprocessor": (damage.no_file("policy_postprocessor*"), (*POLICIES, "act-lora")),
+    "NaN": (damage.nan_in("."), ("llama", "lora", "timm-resnet", "tdmpc")),
+    "NaN in the U-Net": (damage.nan_in("unet"), ("pipeline",)),
+    "NaN in the dense layer": (damage.nan_in("2_Dense"), ("sentences",)),
+    "no U-Net": (damage.no_folder("unet"), ("pipeline",)),
+    "no weights of the U-Net": (damage.no_file("unet/*.safetensors"), ("pipeline",)),
+    "no dense layer": (damage.no_folder("2_Dense"), ("sentences",)),
+}
+"""What is damaged, and in which models; one that has nothing of that kind stays as it is."""
+
+
+@pytest.mark.parametrize("label", DAMAGE)
+def test_damage_is_found_or_not_called_checked(saved: Path, tmp_path: Path, label: str) -> None:
+    damaging, names = DAMAGE[label]
+    unseen, damaged = set(), 0
+    for name in names:
+        folder = shutil.copytree(saved / name, tmp_path / name)
+        if not damaging(folder):
+            continue
+        damaged += 1
+        found = api.verify(str(folder), values=label.startswith("NaN"))
+        if not words(found):
+            unseen.add(name)
+            assert state(found, Question.COMPLETENESS) is not State.CHECKED
+            assert state(found, Question.AGREEMENT) is not State.CHECKED
+        shutil.rmtree(folder)
+    assert damaged
+    assert unseen == BLIND.get(label, set())
