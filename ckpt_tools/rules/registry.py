@@ -3,9 +3,9 @@
 A code is permanent: it is never given to another rule, and a rule never gets another.
 
 CK1xx container, CK2xx shards, CK3xx names, dtypes and shapes, CK4xx values, CK5xx against a
-reference, CK6xx metadata, CK7xx policy checkpoint, CK8xx supply chain, CK901 to CK919 adapters,
-CK920 to CK939 quantized models, CK950 to CK959 pipelines. Other distributions bring rules too
-(`plugins` finds them), under codes that do not start with CK and a digit.
+reference, CK6xx metadata, CK7xx policy checkpoint, CK8xx supply chain, CK90x and CK91x adapters,
+CK92x quantized models, CK94x transformers config, CK95x pipelines. Other distributions bring rules
+too (`plugins` finds them), under codes that do not start with CK and a digit.
 """
 
 from __future__ import annotations

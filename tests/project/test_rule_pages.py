@@ -73,7 +73,7 @@ def test_codes_and_names_are_unique() -> None:
 
 @each_rule
 def test_a_code_and_a_name_look_like_one(rule: Rule) -> None:
-    assert re.fullmatch(r"CK[1-8][0-9]{2}", rule.code)
+    assert re.fullmatch(r"CK[1-9][0-9]{2}", rule.code)
     assert NAME.fullmatch(rule.name)
 
 

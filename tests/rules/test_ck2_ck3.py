@@ -319,7 +319,7 @@ def test_an_f32_vlm_is_explained_by_load_vlm_weights() -> None:
         "199 tensors, 9,072 bytes in F32 instead of BF16 (vision tower, connector, lm_head):"
         " built with load_vlm_weights=false, but"
     )
-    assert finding.what.endswith("config.json says load_vlm_weights true")
+    assert finding.what.endswith("config.json has load_vlm_weights true")
     assert (
         finding.next == f"ckpt sanitize {shlex.quote(str(FIXTURES / 'f32-vlm'))} --reference NORMAL"
     )
