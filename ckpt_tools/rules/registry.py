@@ -12,41 +12,10 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from ckpt_tools.rules.checks import (
-    adapter_modules,
-    adapter_tensors,
-    adapters,
-    containers,
-    copies,
-    empty_tensors,
-    file_content,
-    lerobot_policies,
-    local_models,
-    metadata,
-    model_card,
-    other_weights,
-    pipelines,
-    policy_config,
-    policy_types,
-    policy_values,
-    processors,
-    quantized,
-    reference,
-    remote_code,
-    renamed_names,
-    shards,
-    siblings,
-    statistic_values,
-    statistics,
-    tensor_names,
-    tensors,
-    training_state,
-    transformer_config,
-    uploaded_files,
-    values,
-)
+from ckpt_tools.rules import checks
 from ckpt_tools.rules.coverage import Covered
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.parse_rules import PARSE_RULES
@@ -64,47 +33,12 @@ _CODE = re.compile(r"[A-Z]{2,}[0-9]+")
 _OWN = re.compile(r"CK[0-9]")
 
 
-_TOPICS = (
-    adapter_modules,
-    adapter_tensors,
-    adapters,
-    containers,
-    copies,
-    empty_tensors,
-    file_content,
-    lerobot_policies,
-    local_models,
-    metadata,
-    model_card,
-    other_weights,
-    pipelines,
-    policy_config,
-    policy_types,
-    policy_values,
-    processors,
-    quantized,
-    reference,
-    remote_code,
-    renamed_names,
-    shards,
-    siblings,
-    statistic_values,
-    statistics,
-    tensor_names,
-    tensors,
-    training_state,
-    transformer_config,
-    uploaded_files,
-    values,
-)
-"""One module a topic; every Rule at their top level is one of the tool's."""
-
-
 @cache
 def all_rules() -> tuple[Rule, ...]:
     """Return every rule, by code."""
-    own = (value for module in _TOPICS for value in vars(module).values())
-    rules = (*PARSE_RULES, *(value for value in own if isinstance(value, Rule)))
+    topics = (module for module in vars(checks).values() if isinstance(module, ModuleType))
+    own = (value for module in topics for value in vars(module).values() if isinstance(value, Rule))
+    rules = (*PARSE_RULES, *own)
     return tuple(sorted(rules, key=lambda rule: rule.code))
 
 

@@ -1,4 +1,39 @@
 """The rules: one module a topic, one decorated function a rule; its docstring is its page.
 
-`registry` lists the modules.
+A topic's module is imported here; `registry` finds the rules at its top level.
 """
+from __future__ import annotations
+
+from ckpt_tools.rules.checks import (  # noqa: F401 - the registry reads them from here
+    adapter_modules,
+    adapter_tensors,
+    adapters,
+    containers,
+    copies,
+    empty_tensors,
+    file_content,
+    lerobot_policies,
+    local_models,
+    metadata,
+    model_card,
+    other_weights,
+    pipelines,
+    policy_config,
+    policy_types,
+    policy_values,
+    processors,
+    quantized,
+    reference,
+    remote_code,
+    renamed_names,
+    shards,
+    siblings,
+    statistic_values,
+    statistics,
+    tensor_names,
+    tensors,
+    training_state,
+    transformer_config,
+    uploaded_files,
+    values,
+)
