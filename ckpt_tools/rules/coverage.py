@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import CONFIG
-from ckpt_tools.families.kinds import Kind, kinds_of
+from ckpt_tools.families.kinds import Kind
 from ckpt_tools.rules.finding import Need
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _processors(subject: Subject, parts: dict[Question, dict[str, None]]) -> Ite
     """Yield the answer for a LeRobot policy, and for a file that may be one's."""
     if subject.entries is None:
         yield Coverage(Question.PROCESSORS, State.SKIPPED, "a single file")
-    elif Kind.POLICY in kinds_of(subject.checkpoint):
+    elif Kind.POLICY in subject.kinds:
         why = "no step of its processors is known"
         yield _compared(Question.PROCESSORS, parts, why)._replace(options=())
 

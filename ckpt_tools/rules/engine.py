@@ -9,7 +9,6 @@ import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import CONFIG
-from ckpt_tools.families.kinds import kinds_of
 from ckpt_tools.rules.coverage import Covered
 from ckpt_tools.rules.finding import Finding, Need, Severity, Skipped
 from ckpt_tools.rules.remedy import Remedy, addressed
@@ -47,7 +46,7 @@ def check_rules(rules: Iterable[Rule], subject: Subject) -> Outcome:
     checked: list[str] = []
     skipped: list[Skipped] = []
     covered: list[Covered] = []
-    kinds = kinds_of(subject.checkpoint)
+    kinds = subject.kinds
     for rule in rules:
         reason = _reason_against(rule, subject, kinds)
         if reason:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import CONFIG, WEIGHTS
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
-from ckpt_tools.families.kinds import Kind, kinds_of
+from ckpt_tools.families.kinds import Kind
 
 if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
@@ -92,7 +92,7 @@ def profile_of(subject: Subject) -> Profile:
     """
     if subject.profile:
         return subject.profile
-    kinds = kinds_of(subject.checkpoint)
+    kinds = subject.kinds
     if subject.family.name.startswith("smolvla") or Kind.POLICY in kinds:
         return LEROBOT
     return TRANSFORMERS if Kind.TRANSFORMERS in kinds else GENERIC

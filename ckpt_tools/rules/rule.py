@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import dedent
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.families.kinds import kinds_of
 from ckpt_tools.rules.finding import Need
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ class Subject(NamedTuple):
     zero_tails: Mapping[str, int] | None = None
     second: SecondSet | None = None
     unfinished: tuple[str, ...] = ()
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """Every kind of model that the checkpoint's JSON files show."""
+        return kinds_of(self.checkpoint)
 
 
 class Violation(NamedTuple):

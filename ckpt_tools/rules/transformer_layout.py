@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import unwrapped, wrappers_among
-from ckpt_tools.families.kinds import Kind, kinds_of
+from ckpt_tools.families.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -111,7 +111,7 @@ def is_matrix(tensor: Tensor) -> bool:
 def language_model(subject: Subject) -> LanguageModel | None:
     """Return the language model of a transformers checkpoint, None where that is unclear."""
     document = subject.checkpoint.document(CONFIG)
-    kinds = kinds_of(subject.checkpoint)
+    kinds = subject.kinds
     if document is None or kinds & {Kind.POLICY, Kind.ADAPTER} or Kind.TRANSFORMERS not in kinds:
         return None
     config, tensors = document.value, _plain(subject)

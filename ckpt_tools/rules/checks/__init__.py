@@ -2,6 +2,7 @@
 
 A topic's module is imported here; `registry` finds the rules at its top level.
 """
+
 from __future__ import annotations
 
 from ckpt_tools.rules.checks import (  # noqa: F401 - the registry reads them from here

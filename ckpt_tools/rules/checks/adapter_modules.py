@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG, CONFIG
 from ckpt_tools.checkpoint.names import fold, is_index
-from ckpt_tools.families.kinds import Kind, kinds_of
+from ckpt_tools.families.kinds import Kind
 from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, amount
@@ -145,7 +145,7 @@ def unmerged_adapter(subject: Subject) -> Iterator[Violation]:
     tensors = subject.checkpoint.tensors
     suspect = [one for one in tensors if "base_layer" in one.name or is_lora(one.name)]
     config = value_of(subject, CONFIG)
-    if not suspect or Kind.ADAPTER in kinds_of(subject.checkpoint) or _has_own_lora(config):
+    if not suspect or Kind.ADAPTER in subject.kinds or _has_own_lora(config):
         return
     names = {tensor.name for tensor in tensors}
     unmerged = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG, ADAPTER_WEIGHTS, CONFIG
-from ckpt_tools.families.kinds import Kind, kinds_of
+from ckpt_tools.families.kinds import Kind
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import only_file
 from ckpt_tools.rules.lora import config_of, is_lora, tensors_of
@@ -80,7 +80,7 @@ def adapter_base_model(subject: Subject) -> Iterator[Violation]:
     remedy = "write the name that the base model has on the Hub"
     where = (ADAPTER_CONFIG, "/base_model_name_or_path")
     if not isinstance(base, str) or not base.strip():
-        is_policy = Kind.POLICY in kinds_of(subject.checkpoint)
+        is_policy = Kind.POLICY in subject.kinds
         effect = "LeRobot refuses it" if is_policy else "whoever loads it has to guess"
         what = f"is {shown(base)}: the base model is unknown, and {effect}"
         yield Violation(what, *where, remedy, Severity.ERROR if is_policy else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.dtype import FLOATS
-from ckpt_tools.families.kinds import Kind, kinds_of
+from ckpt_tools.families.kinds import Kind
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, only_file, parts
 from ckpt_tools.rules.rule import Violation, rule
@@ -76,6 +76,6 @@ def no_tensors(subject: Subject) -> Iterator[Violation]:
         {"model.norm.weight": {"dtype": "BF16", "shape": [16], "data_offsets": [0, 32]}}
     """
     there = subject.checkpoint
-    if there.weights and not there.tensors and Kind.ADAPTER not in kinds_of(there):
+    if there.weights and not there.tensors and Kind.ADAPTER not in subject.kinds:
         what = "holds no tensor: every weight of the model stays at random values"
         yield Violation(what, only_file(there), next=_AGAIN)

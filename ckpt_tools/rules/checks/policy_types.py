@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG, PROCESSORS
-from ckpt_tools.families.kinds import Kind, kinds_of
+from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.lerobot import (
     GONE,
     NEWEST,
@@ -171,6 +171,6 @@ def openpi_export(subject: Subject) -> Iterator[Violation]:
         name.startswith(_OPENPI_HEADS) for name in names
     )
     processors = any(subject.checkpoint.document(path) for path in PROCESSORS)
-    if bare and not processors and Kind.POLICY not in kinds_of(subject.checkpoint):
+    if bare and not processors and Kind.POLICY not in subject.kinds:
         what = "is an OpenPI export: LeRobot needs its own config.json and processors beside it"
         yield Violation(what, next="take those of lerobot/pi0_base or pi05_base, with norm_stats")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import SEGMENT_LIMIT, is_index, unwrapped, wrappers_among
-from ckpt_tools.families.kinds import Kind, kinds_of
+from ckpt_tools.families.kinds import Kind
 from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, first, only_file
@@ -62,7 +62,7 @@ class _Blocks(NamedTuple):
 def _blocks(subject: Subject) -> Iterator[_Blocks]:
     """Yield the lists of blocks that are long enough, with names without wrappers."""
     there = subject.checkpoint
-    if subject.family.cleaning is not None or Kind.ADAPTER in kinds_of(there):
+    if subject.family.cleaning is not None or Kind.ADAPTER in subject.kinds:
         return  # every tensor of the family is known; an adapter has rules of its own
     yield from _lists(there.weights)
 
@@ -237,7 +237,7 @@ def block_missing(subject: Subject) -> Iterator[Violation]:
 
         blocks.0.attn.weight, blocks.1.attn.weight, blocks.2.attn.weight, blocks.3.attn.weight
     """
-    if Kind.TRANSFORMERS in kinds_of(subject.checkpoint):
+    if Kind.TRANSFORMERS in subject.kinds:
         return
     for blocks in _blocks(subject):
         numbers = sorted(blocks.members)

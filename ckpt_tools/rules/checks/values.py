@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
 from ckpt_tools.checkpoint.names import fold
-from ckpt_tools.families.kinds import Kind, kinds_of, name_of
+from ckpt_tools.families.kinds import Kind, name_of
 from ckpt_tools.families.lerobot import is_buffer
 from ckpt_tools.families.smolvla.components import TEXT, VISION, component
 from ckpt_tools.families.smolvla.facts import SMOLVLA
@@ -299,6 +299,6 @@ def zero_norms(subject: Subject) -> Iterator[Violation]:
     called = (name_of(there, subject.family), *(tensor.name for tensor in norms))
     if any(name in one.lower() for one in called for name in _AROUND_ZERO):
         return
-    severity = None if Kind.TRANSFORMERS in kinds_of(there) else Severity.WARNING
+    severity = None if Kind.TRANSFORMERS in subject.kinds else Severity.WARNING
     what = f"all {len(norms)} norm weights are exactly 0: the layers pass nothing on"
     yield about(norms, what, "save or convert the checkpoint again", severity)
