@@ -10,7 +10,7 @@ from ckpt_tools.api._verify import verify
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.doctor.attribution import swapped
 from ckpt_tools.doctor.causes import in_order, static_causes
-from ckpt_tools.doctor.measured_causes import Observed, with_measurements
+from ckpt_tools.doctor.measured_causes import Observed, shared_environment, with_measurements
 from ckpt_tools.doctor.model import (
     Cause,
     CauseCode,
@@ -273,6 +273,8 @@ def _notes(
         yield Note(NoteKind.SYNTHETIC)
     if live and live.measurement.environment and live.measurement.environment.failed:
         yield Note(NoteKind.ROLLOUT_ENDED, live.measurement.environment.problem)
+    if live and live.environment and shared_environment(live):
+        yield Note(NoteKind.ENVIRONMENT_SHARED, f"{live.environment[1]:.0%}")
 
 
 def _on_the_hub(*sides: Checkpoint | None) -> Iterator[Note]:

@@ -13,6 +13,7 @@ from ckpt_tools.doctor.attribution import is_right, key_of, lacking, narrowed_to
 from ckpt_tools.doctor.model import Cause, CauseCode, Effect, Evidence
 from ckpt_tools.doctor.setting_causes import KEYS, of_setting
 from ckpt_tools.doctor.side_by_side import modes, setting
+from ckpt_tools.doctor.step_causes import missing_steps
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.parse_rules import PARSE_RULES
 from ckpt_tools.rules.processors import POST, PRE
@@ -92,6 +93,7 @@ _PROCESSOR_CAUSES = (
     CauseCode.OTHER_MODE,
     CauseCode.OTHER_STATISTICS,
 )
+_ABOUT_STEPS = frozenset(_PROCESSOR_CAUSES[:3])
 PROCESSOR_CAUSES = frozenset(_PROCESSOR_CAUSES)
 """Causes in the processors. The first of them explains the later ones; one repair ends them all."""
 
@@ -121,7 +123,20 @@ def static_causes(
             expected, actual = (setting(side.checkpoint, key) for side in (normal, reflow))
             causes += of_setting(key, expected, actual, repairs)
     causes += _other_modes(normal, reflow, repairs)
+    causes += _steps(normal, reflow, repairs, {cause.code for cause in causes})
     return in_order(_with_one_repair(_without_echoes(causes), repairs))
+
+
+def _steps(
+    normal: Subject, reflow: Subject, repairs: Repairs, known: set[CauseCode]
+) -> Iterator[Cause]:
+    """Yield the cause that missing steps are, unless a rule has found it.
+
+    Another policy has other steps.
+    """
+    kinds = {shown(setting(side.checkpoint, "type")) for side in (normal, reflow)}
+    if len(kinds) == 1 and not known & _ABOUT_STEPS:
+        yield from missing_steps(normal.checkpoint, reflow.checkpoint, repairs)
 
 
 def in_order(causes: Iterable[Cause]) -> tuple[Cause, ...]:
@@ -233,7 +248,7 @@ def _first_of(findings: list[Finding], normal: Subject, reflow: Subject) -> str:
             f"{reflow.family.missing}"
         )
     others = f" (and {count(alike - 1, 'more finding')} of this rule)" if alike > 1 else ""
-    key = key_of(first)
+    key = key_of(first) or (first.subject.rpartition("/")[2] if first.what[:3] == "is " else "")
     if first.code == "CK504":
         values = (shown(_stored(side.checkpoint, key)) for side in (reflow, normal))
         return f"{key} is {', and '.join(values)} in NORMAL{others}"

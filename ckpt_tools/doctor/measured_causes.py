@@ -287,7 +287,7 @@ def _environment(observed: Observed) -> Iterator[Cause]:
             )
         )
         yield Cause(CauseCode.ENVIRONMENT_SLOWED, Effect.SLOW, what, repair)
-    if share >= SHARE:
+    if share >= SHARE and ratio.low > 1:
         what = (
             f"the environment's step() takes {share:.0%} of the time, and {normal_share:.0%} "
             "with NORMAL"
@@ -299,3 +299,13 @@ def _environment(observed: Observed) -> Iterator[Cause]:
             )
         )
         yield Cause(CauseCode.ENVIRONMENT_SLOW, Effect.SLOW, what, repair)
+
+
+def shared_environment(live: Live) -> bool:
+    """Whether both wait for the environment most of the time, and REFLOW no longer than NORMAL.
+
+    A simulation that is slow for both makes neither of them the slow one.
+    """
+    return live.environment is not None and (
+        live.environment[1] >= SHARE and live.environment[2].low <= 1
+    )

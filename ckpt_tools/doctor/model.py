@@ -128,6 +128,7 @@ class NoteKind(StrEnum):
     SHARED_FINDINGS = "shared findings"
     SYNTHETIC = "synthetic observations"
     ROLLOUT_ENDED = "rollout ended"
+    ENVIRONMENT_SHARED = "environment shared"
     ON_THE_HUB = "on the Hub"
 
 
@@ -304,7 +305,10 @@ class DimensionRow(NamedTuple):
 
 
 class Live(NamedTuple):
-    """Statistics of a measurement. `steps` is the number of steps at which `parts` are compared."""
+    """Statistics of a measurement. `steps` is the number of steps at which `parts` are compared.
+
+    `frames` are the distances of REFLOW's actions to NORMAL's, by observation.
+    """
 
     measurement: Measurement
     sweep: tuple[StepsRow, ...]
@@ -315,6 +319,7 @@ class Live(NamedTuple):
     apart: float
     apart_crossed: float | None
     environment: tuple[float, float, Interval] | None
+    frames: tuple[float, ...] = ()
 
 
 class Diagnosis(NamedTuple):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.diff.summary import summarize
 from ckpt_tools.doctor.model import SettingPair, StatisticPair
+from ckpt_tools.doctor.step_causes import step_pairs
 from ckpt_tools.rules.processors import POST, PRE, WANTED, alike, normalizers, read_at_inference
 from ckpt_tools.strict_json.pointer import ABSENT
 
@@ -42,11 +43,12 @@ def setting(checkpoint: Checkpoint, key: str) -> object:
 
 
 def settings(normal: Checkpoint, reflow: Checkpoint) -> Iterator[SettingPair]:
-    """Yield the settings that decide how a policy runs, and the stored dtypes of each part."""
+    """Yield the settings that decide how a policy runs, steps that differ, and stored dtypes."""
     for key in SHOWN.split():
         values = (setting(normal, key), setting(reflow, key))
         if any(value is not ABSENT for value in values):
             yield SettingPair(key, *map(_spelled, values))
+    yield from step_pairs(normal, reflow)
     stored = [
         {
             group.title: " and ".join(sorted(dtype for dtype, _ in group.dtypes))

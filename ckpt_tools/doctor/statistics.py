@@ -41,6 +41,10 @@ def summarize(
         apart=distance(actions, normal_actions, normal_scale),
         apart_crossed=None if crossed is None else distance(crossed, normal_actions, normal_scale),
         environment=_environment(measurement),
+        frames=tuple(
+            distance((one,), (other,), normal_scale)
+            for one, other in zip(actions, normal_actions, strict=False)
+        ),
     )
 
 

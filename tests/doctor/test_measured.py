@@ -247,14 +247,18 @@ def test_a_noisy_machine_is_not_taken_for_a_slower_policy() -> None:
         assert judged(side(times=noisy)) == {}
 
 
-def test_an_environment_that_takes_most_of_the_time_is_a_cause() -> None:
-    found = judged(side(), environment=rollout(0.01, (0.05, 0.05)))
+def test_an_environment_that_takes_most_of_the_time_with_reflow_is_a_cause() -> None:
+    found = judged(side(), environment=rollout(0.01, (0.05, 0.06)))
     assert set(found) == {"environment-slow"}
     assert (
         found["environment-slow"].what
-        == "the environment's step() takes 83% of the time, and 83% with NORMAL"
+        == "the environment's step() takes 86% of the time, and 83% with NORMAL"
     )
     assert judged(side(), environment=rollout(0.05, (0.01, 0.01))) == {}
+
+
+def test_an_environment_that_is_as_slow_with_both_is_no_cause() -> None:
+    assert judged(side(), environment=rollout(0.01, (0.05, 0.05))) == {}
 
 
 def test_an_environment_that_is_slower_with_these_actions_is_a_cause() -> None:
@@ -361,6 +365,28 @@ def test_a_cause_in_the_files_explains_why_it_does_not_load(
         "nothing could be measured: REFLOW does not load: it has use_reflow; apply the "
         "repairs and run the doctor again"
     )
+
+
+def test_an_environment_that_is_as_slow_with_both_is_a_note_and_exits_with_0(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answering(monkeypatch, measurement(side(), environment=rollout(0.01, (0.05, 0.05))))
+    assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean")]) == 0
+    shown = capsys.readouterr().out
+    assert "both wait for the environment's step() most of the time (REFLOW 83%)" in shown
+    assert "slow:" not in shown
+
+
+def test_the_worst_frames_are_shown_beside_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    near, far = chunks(), chunks()[:1] + chunks(1.0)[1:]
+    assert len(near) > 1
+    reflow = side(dict.fromkeys(bent(0.0), far))
+    answering(monkeypatch, measurement(reflow))
+    found = api.diagnose(str(NORMAL), str(FIXTURES / "reflow-clean"), ProbeOptions())
+    assert found.live is not None
+    assert found.live.frames[0] == 0
+    shown = text.render(page(found))
+    assert f"of {len(near)} further than 0.5, which are other actions" in shown
 
 
 def test_the_page_shows_the_measurements_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:

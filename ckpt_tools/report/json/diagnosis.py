@@ -85,6 +85,7 @@ def _live(live: Live) -> JsonDict:
         "apart": _number(live.apart),
         "apart_crossed": None if live.apart_crossed is None else _number(live.apart_crossed),
         "environment": _environment(live),
+        "frames": _numbers(live.frames),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from ckpt_tools.doctor.measured_causes import FAR
 from ckpt_tools.doctor.model import Effect, NoteKind, Skip
 from ckpt_tools.doctor.repairs import commands
 from ckpt_tools.doctor.statistics import run_dtypes
@@ -43,7 +44,7 @@ _NOTES = {
         "nothing could be measured: REFLOW {text}; apply the repairs and run the doctor again"
     ),
     NoteKind.OTHER_FINDINGS: (
-        "{findings} in REFLOW, unrelated to speed or actions; `ckpt verify` lists them"
+        "{findings} in REFLOW, not counted as causes; `ckpt verify` lists them"
     ),
     NoteKind.SHARED_FINDINGS: (
         "{findings} in both, which cannot cause the difference; `ckpt verify` lists them"
@@ -53,6 +54,10 @@ _NOTES = {
         " --dataset or --batch"
     ),
     NoteKind.ROLLOUT_ENDED: "the rollout ended early: {text}",
+    NoteKind.ENVIRONMENT_SHARED: (
+        "both wait for the environment's step() most of the time (REFLOW {text}): a faster"
+        " simulation helps both, and is not why one is slower"
+    ),
     NoteKind.ON_THE_HUB: "{text} is on the Hub; download it to run or repair it: {command}",
 }
 _SKIPPED = {
@@ -71,6 +76,9 @@ _SOME = 4
 """Number of lines of evidence, and of dimensions, that are shown; JSON has all."""
 
 _NUMBERS = 3
+
+_KEY, _VALUE = 52, 24
+"""Characters of a setting's name, and of its value, that are shown."""
 
 
 def page(diagnosis: Diagnosis) -> Page:
@@ -110,7 +118,7 @@ def _settings(diagnosis: Diagnosis) -> Iterator[Block]:
     yield Heading(text="Settings")
     if differing:
         rows = tuple(
-            (printable(pair.key), printable(pair.normal), printable(pair.reflow))
+            (_cut(pair.key, _KEY), _cut(pair.normal, _VALUE), _cut(pair.reflow, _VALUE))
             for pair in differing
         )
         yield Table(header=("setting", "NORMAL", "REFLOW"), rows=rows)
@@ -120,6 +128,11 @@ def _settings(diagnosis: Diagnosis) -> Iterator[Block]:
             text=f"{same} {'more ' if differing else ''}the same in both",
             mark=Status.GOOD if not differing else Status.NONE,
         )
+
+
+def _cut(text: str, width: int) -> str:
+    shown = printable(text)
+    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
 
 
 def _statistics(diagnosis: Diagnosis) -> Iterator[Block]:
@@ -204,6 +217,7 @@ def _live(live: Live) -> Iterator[Block]:
         )
     )
     yield _dimensions(live)
+    yield from _frames(live)
     yield from _environment(live)
 
 
@@ -249,6 +263,17 @@ def _dimensions(live: Live) -> Table:
         "apart",
     )
     return Table(header=header, rows=tuple(rows), right=frozenset({3}))
+
+
+def _frames(live: Live) -> Iterator[Line]:
+    """Yield how far the worst frames are apart, which a mean over all frames hides."""
+    known = sorted((apart for apart in live.frames if isfinite(apart)), reverse=True)
+    if len(known) > 1:
+        far = sum(apart > FAR for apart in known)
+        yield Line(
+            text=f"worst frames: {', '.join(map(_figure, known[:_NUMBERS]))} apart;"
+            f" {far} of {len(known)} further than {FAR}, which are other actions"
+        )
 
 
 def _environment(live: Live) -> Iterator[Block]:
@@ -338,20 +363,28 @@ def _verdict(diagnosis: Diagnosis) -> Iterator[Block]:
 
 
 def _nothing(diagnosis: Diagnosis) -> Line:
-    live = diagnosis.live
+    """Return the verdict without a cause, which never denies what a table above it shows."""
+    live, found, but, mark = diagnosis.live, "nothing wrong found", "", Status.GOOD
+    differing = (
+        (sum(not pair.same for pair in diagnosis.settings), "setting"),
+        (sum(not pair.same for pair in diagnosis.statistics), "statistic"),
+    )
+    if shown := " and ".join(count(number, what) for number, what in differing if number):
+        verb = "differs" if sum(number for number, _ in differing) == 1 else "differ"
+        found, but, mark = "no cause found", f", although {shown} {verb}", Status.CHANGE
     if diagnosis.failed:
         return Line(
-            text="nothing wrong found in the files; the live comparison could not run",
+            text=f"{found} in the files{but}; the live comparison could not run",
             mark=Status.BAD,
         )
     if live is None:
-        return Line(text="nothing wrong found in the files", mark=Status.GOOD)
+        return Line(text=f"{found} in the files{but}", mark=mark)
     few, most = live.sweep[0], live.sweep[-1]
     return Line(
         text=(
-            f"nothing wrong found: a chunk takes {_times(live.own)} as long as NORMAL's; "
+            f"{found}{but}: a chunk takes {_times(live.own)} as long as NORMAL's; "
             f"REFLOW's actions at {count(few.steps, 'step')} differ from those at {most.steps} "
             f"by {_figure(few.straight_reflow)}, and from NORMAL's by {_figure(few.apart)}"
         ),
-        mark=Status.GOOD,
+        mark=mark,
     )
