@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from ckpt_tools.scan.entry import Entry
 
 _WHOLE = frozenset((Kind.PIPELINE, Kind.SENTENCE))
-_UNREADABLE_TOO = frozenset(("CK818", "CK821"))
-"""Rules that say again that a weight file cannot be read."""
+_UNREADABLE_TOO = frozenset(("CK812", "CK818", "CK821"))
+"""Rules that say again that a file cannot be read."""
 
 _UNKNOWN = tuple(one for one in unreadable() if one.question is not Question.PROCESSORS)
 """The coverage of a component that cannot be read."""
@@ -189,11 +189,9 @@ def _united(
     )
 
 
-def without_repeats(
-    findings: Iterable[Finding], faults: Iterable[Finding], where: str = ""
-) -> Iterator[Finding]:
+def without_repeats(findings: Iterable[Finding], faults: Iterable[Finding]) -> Iterator[Finding]:
     """Yield the findings that do not say again that the file of one of `faults` is unreadable."""
-    unreadable = {fault.path.removeprefix(where).lstrip("/") for fault in faults}
+    unreadable = {fault.path for fault in faults}
     for finding in findings:
         if not (finding.code in _UNREADABLE_TOO and finding.path in unreadable):
             yield finding

@@ -17,7 +17,7 @@ from ckpt_tools.api._verify import (
     settings_for,
 )
 from ckpt_tools.checkpoint.composition import composition
-from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.checkpoint.documents import CONFIG, WEIGHTS
 from ckpt_tools.checkpoint.locate import locate
 from ckpt_tools.checkpoint.model import Checkpoint, Document
 from ckpt_tools.checkpoint.read import read
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from ckpt_tools.scan.entry import Entry
 
 _SECRET, _REQUIRED = "CK810", "CK816"
+_WITHOUT_WEIGHTS = frozenset((_REQUIRED, path) for path in (WEIGHTS, "*.safetensors"))
+_ANOTHER_FOLDER = Remedy(text="name the folder that has the checkpoint")
 
 
 @hub_session()
@@ -177,7 +179,8 @@ def _completed(
 ) -> Verification:
     """Add the findings of the supply chain's rules in `subject`."""
     if not subject.entries:
-        return found._replace(findings=())
+        empty = Finding(_REQUIRED, Severity.ERROR, "the folder is empty", remedy=_ANOTHER_FOLDER)
+        return found._replace(findings=(empty,))
     findings = found.findings
     if found.checkpoint is None and is_collection(subject) and not is_inside:
         findings = tuple(finding for finding in findings if finding.code != _REQUIRED)
@@ -185,10 +188,12 @@ def _completed(
     more, checked, *_ = check_rules(
         (rule for rule in rules if rule.supply_chain and rule.code not in local_only), subject
     )
+    if any(one.code == _REQUIRED for one in findings):  # what the folder has instead of weights
+        more = tuple(one for one in more if (one.code, one.path) not in _WITHOUT_WEIGHTS)
     reasons = {rule.code: "no readable checkpoint" for rule in rules} | dict(found.skipped)
     done = {*found.checked, *checked}
     return found._replace(
-        findings=in_order((*findings, *without_repeats(more, findings, found.where))),
+        findings=in_order((*findings, *without_repeats(more, findings))),
         checked=tuple(sorted(done)),
         skipped=tuple(Skipped(*item) for item in sorted(reasons.items()) if item[0] not in done),
         coverage=answered(found.coverage, Question.SUPPLY_CHAIN),

@@ -311,17 +311,15 @@ def _refuse_options(composed: Composition, *, spec: bool, load: bool) -> None:
 
 def _unreadable(where: str, error: FormatError, rules: Iterable[Rule]) -> Verification:
     """Return the verification of a checkpoint that cannot be read: the error is the finding."""
-    finding = finding_of(error)
-    if is_remote(where):
-        path = finding.path.removeprefix(root_of(where)).lstrip("/")
-        finding = finding._replace(path=path)
+    opened = finding_of(error)
+    finding = opened._replace(path=path_in(where, opened.path))
     skipped = tuple(
         Skipped(rule.code, "the checkpoint cannot be read")
         for rule in rules
         if rule.code != finding.code
     )
     checked = (finding.code,)
-    disagreement = _disagreement(error, finding, rules)
+    disagreement = (one._replace(path=finding.path) for one in _disagreement(error, opened, rules))
     return Verification(
         where,
         None,
@@ -359,11 +357,18 @@ def _quoted(found: Verification) -> Iterator[str]:
     """Yield the texts that findings may quote: the documents, and the files they are about."""
     if found.checkpoint:
         yield from (document.text for document in found.checkpoint.documents)
-    root = found.checkpoint.root if found.checkpoint else ""
+    root = found.checkpoint.root if found.checkpoint else folder_of(found.where)
     for path in sorted({finding.path for finding in found.findings}):
         full = os.path.join(root, path)
         if os.path.isfile(full):
             yield from (text for entry in single(full) for text, _ in entry.texts)
+
+
+def path_in(where: str, path: str) -> str:
+    """Return a path below `where` relative to it; of a file that is `where`, its name."""
+    root = root_of(where)
+    below = path.removeprefix(root).lstrip("/") if path.startswith(root) else path
+    return below or os.path.basename(path)
 
 
 def folder_of(where: str) -> str:

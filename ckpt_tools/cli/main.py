@@ -84,6 +84,12 @@ def _print_version(ctx: click.Context) -> None:
     ctx.exit()
 
 
+def _one_clause(message: str) -> str:
+    """Return click's message without the end of its last sentence: a guess becomes a bracket."""
+    what, guess, name = message.rstrip(".?").partition(" Did you mean ")
+    return f"{what.rstrip('.')} (did you mean {name}?)" if guess else what
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     open_what_is_closed()
@@ -95,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
         write_error(f"{error.format_message()}\n")
     except click.ClickException as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "ckpt")
-        complain(f"{error.format_message().rstrip('.')}; see `{command} --help`")
+        complain(f"{_one_clause(error.format_message())}; see `{command} --help`")
     except (click.Abort, KeyboardInterrupt):
         complain("interrupted; no partial output was left behind")
         return INTERRUPTED

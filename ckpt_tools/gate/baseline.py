@@ -57,8 +57,7 @@ def apply_baseline(verification: Verification, baseline: Baseline) -> Verificati
     """Return a verification whose known findings are suppressed, with the baseline as reason."""
     known = baseline.known_in(verification.where)
     marks = fingerprints(
-        verification,
-        (*verification.findings, *(one.finding for one in verification.suppressed)),
+        (*verification.findings, *(one.finding for one in verification.suppressed))
     )
     pairs = list(zip(verification.findings, marks, strict=False))  # the suppressed come after
     reason = f"in the baseline {baseline.path}"
@@ -69,7 +68,7 @@ def apply_baseline(verification: Verification, baseline: Baseline) -> Verificati
     )
 
 
-def fingerprints(verification: Verification, findings: Iterable[Finding]) -> list[str]:
+def fingerprints(findings: Iterable[Finding]) -> list[str]:
     """Return a digest for each finding that does not depend on the run or the checkpoint's path.
 
     It covers the rule, the file, the subject, and the number among equal ones.
@@ -77,7 +76,7 @@ def fingerprints(verification: Verification, findings: Iterable[Finding]) -> lis
     seen: Counter[tuple[str, str, str]] = Counter()
     found: list[str] = []
     for finding in findings:
-        key = (finding.code, _below(verification, finding.path), finding.subject)
+        key = (finding.code, finding.path, finding.subject)
         found.append(
             hashlib.sha256(
                 "\0".join((*key, str(seen[key]))).encode("utf-8", "surrogatepass")
@@ -85,15 +84,6 @@ def fingerprints(verification: Verification, findings: Iterable[Finding]) -> lis
         )
         seen[key] += 1
     return found
-
-
-def _below(verification: Verification, path: str) -> str:
-    """Return a path relative to the checkpoint; parse errors have it as it was opened."""
-    return (
-        path.removeprefix(verification.where).lstrip("/")
-        if verification.checkpoint is None
-        else path
-    )
 
 
 def _document(value: Mapping[str, object]) -> tuple[str, frozenset[str]]:

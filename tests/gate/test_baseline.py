@@ -104,7 +104,7 @@ def report(found: Verification) -> dict[str, Any]:
     return {
         "$schema": "ckpt-tools/findings.schema.json",
         "where": found.where,
-        "findings": [{"fingerprint": mark} for mark in fingerprints(found, found.findings)],
+        "findings": [{"fingerprint": mark} for mark in fingerprints(found.findings)],
     }
 
 

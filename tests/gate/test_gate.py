@@ -264,8 +264,10 @@ def test_the_exit_code_says_passed_refused_or_nothing_checked(
     changed(tmp_path / "good", carded)
     (tmp_path / "empty").mkdir()
     assert exit_code("good") == 0
-    assert exit_code(str(NORMAL)) == 1
+    assert exit_code(str(NORMAL)) == 0
+    assert exit_code(str(FIXTURES / "reflow")) == 1
     assert exit_code("empty") == 3
+    assert [one.what for one in gate("empty").refused] == ["the folder is empty"]
     with pytest.raises(errors.PathNotFound):
         gate("nowhere")
     with pytest.raises(errors.UnknownSelection, match="no such profile: 'x'; choose from lerobot"):
@@ -304,7 +306,7 @@ def test_every_format_tells_the_verdict(output_format: str) -> None:
         (
             "config.json",
             b'{"a": NaN, "token": "hf_aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xYz"}',
-            {"CK601", "CK812", "CK810"},
+            {"CK601", "CK810"},
         ),
         (
             "policy_preprocessor.json",
@@ -322,10 +324,23 @@ def test_the_supply_chain_is_judged_where_the_checkpoint_cannot_be_read(
     assert name != "config.json" or found >= codes
 
 
+def test_a_file_that_cannot_be_read_is_reported_once_by_its_path_in_the_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = changed(tmp_path / "one", both(carded, added("config.json", b'{"a": NaN}')))
+    assert [(one.code, one.path) for one in findings(damaged)] == [("CK601", "config.json")]
+    short = changed(tmp_path / "two", both(carded, added("model.safetensors", b"\xff" * 99)))
+    assert [(one.code, one.path) for one in findings(short)] == [("CK102", "model.safetensors")]
+    for where in (short, short / "model.safetensors"):
+        assert main(["gate", str(where), "--format", "github"]) == 1
+        assert f"file={short}/model.safetensors," in capsys.readouterr().out
+    assert [one.path for one in findings(short / "model.safetensors")] == ["model.safetensors"]
+
+
 def test_a_folder_without_weights_is_judged_and_never_passes(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("text")
     verdict = gate(str(tmp_path), settings=NOTHING)
-    assert {finding.code for finding in verdict.refused} == {"CK816"}
+    assert [finding.code for finding in verdict.refused] == ["CK816"]
     assert any(skip.reason == "no readable checkpoint" for skip in verdict.verification.skipped)
 
 

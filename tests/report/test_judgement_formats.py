@@ -303,9 +303,7 @@ def test_fingerprints_stay_where_the_finding_does_and_differ_where_it_differs() 
         )
         == there
     )
-    unreadable = Verification(
-        "a", None, "generic", (TEACHER._replace(path="a/model.safetensors"),), ("CK301",)
-    )
+    unreadable = Verification("a", None, "generic", (TEACHER,), ("CK301",))
     assert fingerprints(unreadable)[0] == there[0]
 
 

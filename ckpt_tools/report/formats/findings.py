@@ -38,13 +38,11 @@ def fails(judgement: Judgement, finding: Finding) -> bool:
 
 def path_of(verification: Verification, finding: Finding) -> str:
     """Return the path of a finding's file, as it can be opened, or the checkpoint's."""
-    if verification.checkpoint is None:
-        return finding.path or verification.where
-    return (
-        f"{verification.checkpoint.root.rstrip('/')}/{finding.path}"
-        if finding.path
-        else verification.where
-    )
+    where, path = verification.where.rstrip("/"), finding.path
+    if verification.checkpoint is not None:
+        return f"{verification.checkpoint.root.rstrip('/')}/{path}" if path else verification.where
+    is_where = not path or path == where.rpartition("/")[2]
+    return verification.where if is_where else f"{where}/{path}"
 
 
 def sentence(finding: Finding) -> str:

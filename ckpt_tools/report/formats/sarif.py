@@ -56,7 +56,7 @@ def _run(verification: Verification, known: Mapping[str, Rule]) -> JsonDict:
         for place, one in enumerate(verification.suppressed)
     }
     findings = [*verification.findings, *(one.finding for one in verification.suppressed)]
-    prints = fingerprints(verification, findings)
+    prints = fingerprints(findings)
     results = [
         _result(verification, finding, places) | {"partialFingerprints": {FINGERPRINT: prints[at]}}
         for at, finding in enumerate(findings)

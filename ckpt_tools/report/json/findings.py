@@ -57,7 +57,7 @@ def _body(verification: Verification, rules: Iterable[Rule] | None) -> JsonDict:
     findings = [*verification.findings, *(accepted.finding for accepted in verification.suppressed)]
     entries = [
         _finding(finding, known, mark)
-        for finding, mark in zip(findings, fingerprints(verification, findings), strict=True)
+        for finding, mark in zip(findings, fingerprints(findings), strict=True)
     ]
     count = len(verification.findings)
     return {
