@@ -135,8 +135,8 @@ def gate(student: Path) -> None:
         sys.exit("ckpt gate could not check the student")
     if verdict:
         print(
-            "The gate is right: config.json and the tokenizer name a VLM folder of this machine. A "
-            "student\nof a VLM on the Hub names that, and passes.\n"
+            "The gate is right about this toy: its VLM has random weights, and is a folder of this "
+            "machine. A\nstudent of a pretrained VLM on the Hub passes.\n"
         )
 
 

@@ -68,7 +68,7 @@ def _with_norms(folder: Path, config: dict[str, object], **values: bytes) -> set
 
 def test_norms_that_are_all_zero_are_an_error(tmp_path: Path) -> None:
     assert _with_norms(tmp_path / "zero", {"model_type": "llama"}) == {"CK407 error"}
-    assert _with_norms(tmp_path / "unknown", {}) == {"CK407 warning"}
+    assert "CK407 warning" in _with_norms(tmp_path / "unknown", {})
 
 
 @pytest.mark.parametrize("kind", ["gemma2", "qwen3_next", "nemotron"])

@@ -203,7 +203,8 @@ def quantized_groups(subject: Subject) -> Iterator[Violation | Covered]:
         return
     yield Covered(Question.COMPLETENESS, "groups of quantized weights")
     missing: defaultdict[tuple[str, str], list[Tensor]] = defaultdict(list)
-    for form, lacking, tensor in groups(subject.checkpoint.tensors, settings_of(subject)):
+    filled = [tensor for tensor in subject.checkpoint.tensors if tensor.parameters]
+    for form, lacking, tensor in groups(filled, settings_of(subject)):
         missing[form, lacking].append(tensor)
     for (form, lacking), members in missing.items():
         what = f"{count(len(members), 'weight')} of {form} without {lacking}"

@@ -195,7 +195,7 @@ def unreadable_by_others(subject: Subject) -> Iterator[Violation]:
     container of another user the policy then fails to load, although its config.json loads. An
     upload is not affected.
 
-    Give both the same permissions: `chmod a+r *.safetensors`.
+    Give everyone the right to read: `chmod -R a+rX WHERE`.
 
     Bad:
 
@@ -217,7 +217,8 @@ def unreadable_by_others(subject: Subject) -> Iterator[Violation]:
             f"has mode {modes[closed[0]]:04o}{more} but config.json {modes[CONFIG]:04o}: other "
             "users can read the config but not the weights"
         )
-        yield Violation(what, closed[0], next="chmod a+r *.safetensors")
+        command = Remedy(("chmod", "-R", "a+rX", "WHERE"), safe=True)
+        yield Violation(what, closed[0], next=command)
 
 
 @rule(
