@@ -26,7 +26,7 @@ def patterns(names: Iterable[str], wanted: Mapping[str, str]) -> tuple[tuple[str
     In this order. Empty where no few of them do.
     """
     listed = tuple(names)
-    for candidate in _candidates(wanted):
+    for candidate in _candidates(listed, wanted):
         if len(candidate) <= MOST and _renamed(listed, candidate) == [
             wanted.get(name, name) for name in listed
         ]:
@@ -46,13 +46,54 @@ def beginnings(old: str, new: str, reach: int = 0) -> tuple[str, str]:
 type _Pairs = tuple[tuple[str, str], ...]
 
 
-def _candidates(wanted: Mapping[str, str]) -> Iterator[_Pairs]:
+def _candidates(names: tuple[str, ...], wanted: Mapping[str, str]) -> Iterator[_Pairs]:
     """Yield pairs of beginnings, the fewest first, in orders in which none is in another's way."""
     for reach in range(_REACH):
         pairs = dict.fromkeys(beginnings(old, new, reach) for old, new in wanted.items())
-        longest = sorted(pairs, key=lambda pair: -pair[0].count(".") if pair[0] else 1)
-        yield tuple(longest)
-        yield tuple(reversed(pairs))
+        if len(pairs) > MOST:
+            return
+        for order in (sorted(pairs, key=_length, reverse=True), list(reversed(pairs))):
+            yield tuple(_narrowed(names, wanted, order))
+            yield tuple(order)
+
+
+def _length(pair: tuple[str, str]) -> int:
+    return pair[0].count(".") if pair[0] else -1
+
+
+def _narrowed(
+    names: tuple[str, ...], wanted: Mapping[str, str], order: list[tuple[str, str]]
+) -> Iterator[tuple[str, str]]:
+    """Yield pairs in order; one that would change other names has a segment more of its own."""
+    now = {name: name for name in names}
+    for old, new in order:
+        own = [
+            name
+            for name in wanted
+            if name == now.get(name) and _one(name, old, new) == wanted[name]
+        ]
+        meant = set(own)
+        alone = all(name in meant or _one(is_, old, new) == is_ for name, is_ in now.items())
+        pairs = [(old, new)] if alone else _longer(own, wanted, old)
+        for pair in pairs:
+            now |= {name: _one(now[name], *pair) for name in own}
+        yield from pairs
+
+
+def _longer(own: list[str], wanted: Mapping[str, str], old: str) -> list[tuple[str, str]]:
+    """Return the pairs of these names with one segment more than `old` has."""
+    segments = old.count(".") + 1 if old else 0
+    shared = (len(name.split(".")) - segments for name in own)
+    cuts = zip(own, shared, strict=True)
+    return list(
+        dict.fromkeys(
+            (
+                ".".join(name.split(".")[: segments + 1]),
+                wanted[name] if rest <= 1 else wanted[name].rsplit(".", rest - 1)[0],
+            )
+            for name, rest in cuts
+        )
+    )
 
 
 def _renamed(names: tuple[str, ...], pairs: _Pairs) -> list[str]:

@@ -89,6 +89,15 @@ def test_names_that_only_a_long_command_would_give_get_none() -> None:
     assert patterns(wanted, wanted) == ()
 
 
+def test_only_a_pattern_that_would_catch_other_names_is_longer() -> None:
+    wanted = {"m.language.a": "language.m.a", "m.language.b": "language.m.b", "m.x.w": "x.w"}
+    assert patterns([*wanted, "m.y.w"], wanted) == (
+        ("m.language.**", "language.m.**"),
+        ("m.x.**", "x.**"),
+    )
+    assert patterns(wanted, wanted) == (("m.language.**", "language.m.**"), ("m.**", "**"))
+
+
 def test_wildcards_in_names_stand_for_themselves() -> None:
     assert patterns(["a*.x", "ab.x"], {"a*.x": "b.x"}) == (("a[*].**", "b.**"),)
 
