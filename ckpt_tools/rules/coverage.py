@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.checkpoint.documents import CONFIG, PROCESSORS
 from ckpt_tools.families.kinds import Kind
 from ckpt_tools.rules.finding import Need
 
@@ -185,7 +185,8 @@ def _processors(subject: Subject, parts: dict[Question, dict[str, None]]) -> Ite
     if subject.entries is None:
         yield Coverage(Question.PROCESSORS, State.SKIPPED, "a single file")
     elif Kind.POLICY in subject.kinds:
-        why = "no step of its processors is known"
+        there = any(subject.checkpoint.document(path) for path in PROCESSORS)
+        why = "no step of its processors is known" if there else "there are none"
         yield _compared(Question.PROCESSORS, parts, why)._replace(options=())
 
 

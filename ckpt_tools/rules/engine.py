@@ -99,7 +99,9 @@ def _findings(rule: Rule, violations: Iterable[Violation], subject: Subject) -> 
 def _reason_against(rule: Rule, subject: Subject, kinds: frozenset[Kind]) -> str:
     """Return why a rule is skipped, "" when it is not."""
     limits = {*rule.families, *rule.kinds}
-    if limits and limits.isdisjoint({subject.family.name, *kinds}):
+    is_about_config = rule.needs == {Need.CONFIG}
+    family = subject.config_family if is_about_config and rule.families else subject.family
+    if limits and limits.isdisjoint({family.name, *kinds}):
         return f"{' and '.join(sorted(limits))} only"
     return next((_ABSENT[need] for need in sorted(rule.needs) if _is_absent(need, subject)), "")
 

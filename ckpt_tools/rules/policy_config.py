@@ -53,7 +53,8 @@ def value_of(subject: Subject, path: str) -> Mapping[str, object]:
 
 def reserved_fields(subject: Subject) -> tuple[str, ...]:
     """Return the fields of reflow training, which stock LeRobot refuses."""
-    return subject.family.cleaning.reserved if subject.family.cleaning else ()
+    cleaning = subject.config_family.cleaning
+    return cleaning.reserved if cleaning else ()
 
 
 def is_integer(value: object) -> TypeGuard[int]:

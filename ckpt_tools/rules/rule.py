@@ -5,7 +5,9 @@ from __future__ import annotations
 from textwrap import dedent
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.checkpoint.documents import ADAPTER_WEIGHTS
 from ckpt_tools.families.kinds import kinds_of
+from ckpt_tools.families.registry import family_of
 from ckpt_tools.rules.finding import Need
 
 if TYPE_CHECKING:
@@ -59,6 +61,14 @@ class Subject(NamedTuple):
     def kinds(self) -> frozenset[Kind]:
         """Every kind of model that the checkpoint's JSON files show."""
         return kinds_of(self.checkpoint)
+
+    @property
+    def config_family(self) -> Family:
+        """The family that config.json is of: for an adapter, that of its policy."""
+        there = self.checkpoint
+        if [file.path for file in there.weights] != [ADAPTER_WEIGHTS]:
+            return self.family
+        return family_of(there._replace(weights=()))
 
 
 class Violation(NamedTuple):

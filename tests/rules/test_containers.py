@@ -83,7 +83,7 @@ def test_an_index_of_another_number_of_shards_than_their_names_say(tmp_path: Pat
 
 def test_an_index_that_lists_nothing_is_an_error_reported_once(tmp_path: Path) -> None:
     folder = sharded(tmp_path / "m")
-    (folder / INDEX).write_text('{"weight_map": {}}')
+    (folder / INDEX).write_text('{"metadata": {"total_size": 128}, "weight_map": {}}')
     assert found(folder) == {"CK213": "is empty: a loader reads no tensor"}
     assert refused(folder) == {"CK213"}
 

@@ -37,7 +37,14 @@ def _refused(subject: Subject, fields: Collection[str]) -> Iterator[Violation]:
     for key, value in value_of(subject, CONFIG).items():
         if key in fields:
             what = f"is {shown(value)}: stock LeRobot refuses a config.json with this field"
-            yield Violation(what, CONFIG, f"/{key}")
+            yield Violation(what, CONFIG, f"/{key}", _by_hand(subject, "unset", key))
+
+
+def _by_hand(subject: Subject, *change: str) -> Remedy | str:
+    """Return the command that changes config.json alone: `ckpt sanitize` leaves adapters as is."""
+    if subject.family is subject.config_family:
+        return ""
+    return Remedy(("ckpt", "config", "WHERE", *change), safe=True)
 
 
 @rule(
@@ -69,10 +76,12 @@ def load_vlm_weights(subject: Subject) -> Iterator[Violation]:
     """
     key = "load_vlm_weights"
     value = value_of(subject, CONFIG).get(key, ABSENT)
-    for watched in subject.family.watched:
+    for watched in subject.config_family.watched:
         fine, effect = watched.evaluate(value)
         if watched.key == key and not fine:
-            yield Violation(f"is {shown(value)}: stock LeRobot {effect}", CONFIG, f"/{key}")
+            what = f"is {shown(value)}: stock LeRobot {effect}"
+            remedy = _by_hand(subject, "set", key, "true")
+            yield Violation(what, CONFIG, f"/{key}", remedy)
 
 
 @rule(
@@ -159,7 +168,7 @@ def unknown_field(subject: Subject) -> Iterator[Violation]:
 
         {"type": "smolvla"}
     """
-    cleaning, config = subject.family.cleaning, value_of(subject, CONFIG)
+    cleaning, config = subject.config_family.cleaning, value_of(subject, CONFIG)
     if cleaning is None:
         yield from _unlike_release(subject, config)
         return

@@ -195,7 +195,11 @@ def steps_missing(subject: Subject) -> Iterator[Violation | Covered]:
                    {"registry_name": "device_processor"}]}
     """
     policy = policy_of(subject)
-    yield Covered(Question.PROCESSORS, "" if policy else "what all policies' processors share")
+    held = [path for path in PROCESSORS if subject.checkpoint.document(path)]
+    if len(held) == 1:
+        yield Covered(Question.PROCESSORS, f"{held[0]}, the other is missing")
+    elif held:
+        yield Covered(Question.PROCESSORS, "" if policy else "what all policies' processors share")
     if subject.checkpoint.document(PRE) is None or policy is None:
         return
     names = [step.name for step in steps(subject, PRE)]
