@@ -335,13 +335,13 @@ def _unreadable(where: str, error: FormatError, rules: Iterable[Rule]) -> Verifi
 def _disagreement(
     error: FormatError, finding: Finding, rules: Iterable[Rule]
 ) -> tuple[Finding, ...]:
-    """Return the finding that the safetensors library opens what is refused here, if it does."""
+    """Return the finding that the safetensors library opens what is rejected here, if it does."""
     about = next((rule for rule in rules if Need.LIBRARY in rule.needs), None)
     if about is None or not isinstance(error, HeaderError) or not os.path.isfile(finding.path):
         return ()
     if refusals("", [finding.path]) != {finding.path: ""}:
         return ()
-    what = "is refused here, but the installed safetensors library opens it"
+    what = "is rejected here, but the installed safetensors library opens it"
     remedy = Remedy(text="do not publish it: nothing in it was checked; report the file")
     return (Finding(about.code, about.severity, what, finding.path, remedy=remedy),)
 

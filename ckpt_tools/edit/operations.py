@@ -63,7 +63,7 @@ class Unwrap:
 class Cast:
     """Store tensors as `dtype` if that is lossless.
 
-    `lossy` rounds to the nearest, ties to even, and refuses values that would become infinite
+    `lossy` rounds to the nearest, ties to even, and rejects values that would become infinite
     unless `infinite` allows them; `skip` leaves the tensors that could not be cast unchanged.
     """
 

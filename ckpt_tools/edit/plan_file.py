@@ -1,7 +1,7 @@
 """Plan files.
 
 A plan file holds the operations and the digests of what they were planned for; `load` plans them
-again, and refuses the file if the checkpoint or the result is not the same.
+again, and rejects the file if the checkpoint or the result is not the same.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ class FormatError(CkptError):
 
 
 class HeaderError(FormatError):
-    """A safetensors header that the reference library refuses, too."""
+    """A safetensors header that the reference library rejects, too."""
 
     hint = "the file is damaged, truncated or not safetensors: fetch or save it again"
 

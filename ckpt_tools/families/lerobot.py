@@ -24,7 +24,7 @@ class Policy(NamedTuple):
     `modes` are its default modes for images, state and action. `steps` are the steps that its
     preprocessor needs besides those of every policy. `chunk` is the field that limits
     `n_action_steps`, "" for none; `sizes` are the defaults of both. `shortens`: a chunk loses its
-    first `n_obs_steps` - 1 actions, and a larger `n_action_steps` is not refused. `restored` is
+    first `n_obs_steps` - 1 actions, and a larger `n_action_steps` is not rejected. `restored` is
     the action's mode in the postprocessor where that is not config.json's. `widths` are sizes that
     config.json and weights share, `mark` a part of the names of its tensors and of no other's.
     `hides`: its loader hides that the weights do not fit, and keeps random ones.
@@ -161,8 +161,8 @@ OLD_STEPS = frozenset(
 """The steps of GR00T N1.5's processors."""
 
 EFFECTS = {
-    "rename_observations_processor": ("lerobot-eval refuses the preprocessor", "error"),
-    "device_processor": ("lerobot-eval refuses the preprocessor", "error"),
+    "rename_observations_processor": ("lerobot-eval rejects the preprocessor", "error"),
+    "device_processor": ("lerobot-eval rejects the preprocessor", "error"),
     _TOKENS: ("there are no tokens, and the first inference fails", "error"),
     "eo1_conversation_template_processor": ("there is no prompt", "error"),
     "eo1_qwen_processor": ("there are no tokens, and the first inference fails", "error"),

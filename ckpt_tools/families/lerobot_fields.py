@@ -1,4 +1,4 @@
-"""The fields of config.json that each policy type has in LeRobot 0.6.1, which refuses all others.
+"""The fields of config.json that each policy type has in LeRobot 0.6.1, which rejects all others.
 
 Words of the dataclasses `configuration_*.py`; SmolVLA's are its own family's, with what older
 releases lack. A test compares them with the installed LeRobot.

@@ -52,7 +52,7 @@ def value_of(subject: Subject, path: str) -> Mapping[str, object]:
 
 
 def reserved_fields(subject: Subject) -> tuple[str, ...]:
-    """Return the fields of reflow training, which stock LeRobot refuses."""
+    """Return the fields of reflow training, which stock LeRobot rejects."""
     cleaning = subject.config_family.cleaning
     return cleaning.reserved if cleaning else ()
 
@@ -216,7 +216,7 @@ def _of_object(
     for key, item in value.items():
         at = f"{pointer}/{escape(key)}"
         if more is False and key not in known:
-            what = "is an unknown field, which LeRobot refuses whatever its value"
+            what = "is an unknown field, which LeRobot rejects whatever its value"
             yield Departure(at, what, unknown=True)
         else:
             yield from _checked(item, known.get(key, more), schema, at)

@@ -36,7 +36,7 @@ class Subject(NamedTuple):
     returns a shipped JSON Schema by its name, an empty one where there are none. `profile` is the
     gate's; `profiles.profile_of` derives one from the config where it is None. `composition`
     lists the components of a model that has several; then `checkpoint` has the weights of all.
-    `library` is why the installed safetensors library refuses a file, "" for one that it opens, and
+    `library` is why the installed safetensors library rejects a file, "" for one that it opens, and
     `zero_tails` how many bytes at the end of a file are zero; `second` are shards beside a
     file, `unfinished` parts of files from the Hub.
     """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def refusals(root: str, paths: Iterable[str]) -> dict[str, str] | None:
-    """Return why the library refuses each file in the folder `root`, "" for one that it opens.
+    """Return why the library rejects each file in the folder `root`, "" for one that it opens.
 
     It reads headers only. None if it is not installed: the tool does not depend on it.
     """

@@ -239,7 +239,7 @@ def ensure_writable(path: str) -> None:
 def refuse_overwriting(
     path: str, name: str, read: Callable[[str], object], invalid: type[CkptError]
 ) -> None:
-    """Raise `invalid` if `path` exists and is not a `name`, which `read` reads or refuses."""
+    """Raise `invalid` if `path` exists and is not a `name`, which `read` reads or rejects."""
     if not there(path):
         return
     try:

@@ -342,7 +342,7 @@ def test_a_policys_lora_without_base_policy_cannot_be_loaded(tmp_path: Path) -> 
     )
     (finding,) = found(folder)
     assert (finding.code, finding.severity) == ("CK902", Severity.ERROR)
-    assert "LeRobot refuses it" in finding.what
+    assert "LeRobot rejects it" in finding.what
 
 
 def test_use_peft_says_what_the_folder_contains(tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ def test_negative_steps_are_reported_to_send_noise(tmp_path: Path) -> None:
 
 def test_sanitize_is_not_suggested_for_a_newer_field_whose_value_matters(tmp_path: Path) -> None:
     folder = changed(tmp_path / "copy", config(pretrained_revision="main"))
-    what = 'is "main": lerobot==0.5 does not have this field and refuses the file'
+    what = 'is "main": lerobot==0.5 does not have this field and rejects the file'
     assert said(folder, "CK704", **OLD) == [
         ("error", what, "/pretrained_revision", "publish for a newer LeRobot: its value matters")
     ]

@@ -255,7 +255,7 @@ def test_the_gate_says_what_the_library_refuses(
     (finding,) = (
         one for one in api.gate(folder, settings=Settings()).refused if one.code == "CK139"
     )
-    assert finding.what.endswith("the installed safetensors library refuses it: unknown dtype")
+    assert finding.what.endswith("the installed safetensors library rejects it: unknown dtype")
     assert "CK139" not in found(folder)
 
 

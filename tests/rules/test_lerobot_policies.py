@@ -279,7 +279,7 @@ def actions(tmp_path: Path, **config: Any) -> list[tuple[str, str]]:
 
 
 def test_more_actions_than_a_chunk_has(tmp_path: Path) -> None:
-    refused = "stock LeRobot refuses the file"
+    refused = "stock LeRobot rejects the file"
     assert actions(tmp_path, n_action_steps=5) == [
         ("error", f"is 5, but chunk_size is 4: {refused}")
     ]

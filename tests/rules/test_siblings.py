@@ -100,7 +100,7 @@ def test_a_shape_that_only_one_block_has_is_an_error(tmp_path: Path) -> None:
     assert finding.subject == "blocks.3.attn.k.weight"
     assert finding.what == (
         "1 tensor of `blocks.3` of another shape than in the other 7 blocks, the first [2, 8] "
-        "instead of [4, 8]: a loader refuses it"
+        "instead of [4, 8]: a loader rejects it"
     )
 
 

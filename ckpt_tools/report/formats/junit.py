@@ -1,7 +1,7 @@
 """Verifications or verdicts as JUnit XML, one test case per rule.
 
 A finding that fails the checkpoint is a failure: errors and warnings, or for the gate what its
-profile refuses. Skipped rules are skipped cases; other and suppressed findings are a case's output.
+profile rejects. Skipped rules are skipped cases; other and suppressed findings are a case's output.
 """
 
 from __future__ import annotations

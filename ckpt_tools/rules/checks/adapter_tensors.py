@@ -206,7 +206,7 @@ def adapter_dora(subject: Subject) -> Iterator[Violation]:
 def adapter_rank(subject: Subject) -> Iterator[Violation | Covered]:
     """The rank in adapter_config.json is not the tensors'.
 
-    PEFT builds the adapter from `r` and `rank_pattern` and refuses tensors of another rank
+    PEFT builds the adapter from `r` and `rank_pattern` and rejects tensors of another rank
     (RuntimeError: size mismatch). The config is another run's, or was edited; then its `lora_alpha`
     is likely wrong too, and the adapter would act too strongly or too weakly.
 

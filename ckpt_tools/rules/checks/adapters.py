@@ -32,7 +32,7 @@ def adapter_config(subject: Subject) -> Iterator[Violation]:
     """An adapter whose adapter_config.json is missing, or names no method.
 
     The file says which method and rank the adapter has, which modules of which base model it
-    belongs to. PEFT refuses an adapter without it (ValueError: Can't find 'adapter_config.json'),
+    belongs to. PEFT rejects an adapter without it (ValueError: Can't find 'adapter_config.json'),
     or without `peft_type` in it (KeyError), and the tensors alone do not tell its scaling.
 
     Add the adapter_config.json of the run that trained it: `save_pretrained` of the PEFT model
@@ -52,7 +52,7 @@ def adapter_config(subject: Subject) -> Iterator[Violation]:
     if subject.checkpoint.document(ADAPTER_CONFIG) is None:
         yield Violation("is missing: PEFT cannot load the adapter", ADAPTER_CONFIG, next=remedy)
     elif not isinstance(config_of(subject).get("peft_type"), str):
-        what = f"is {shown(config_of(subject).get('peft_type', ABSENT))}: PEFT refuses the adapter"
+        what = f"is {shown(config_of(subject).get('peft_type', ABSENT))}: PEFT rejects the adapter"
         yield Violation(what, ADAPTER_CONFIG, "/peft_type", remedy)
 
 
@@ -81,7 +81,7 @@ def adapter_base_model(subject: Subject) -> Iterator[Violation]:
     where = (ADAPTER_CONFIG, "/base_model_name_or_path")
     if not isinstance(base, str) or not base.strip():
         is_policy = Kind.POLICY in subject.kinds
-        effect = "LeRobot refuses it" if is_policy else "whoever loads it has to guess"
+        effect = "LeRobot rejects it" if is_policy else "whoever loads it has to guess"
         what = f"is {shown(base)}: the base model is unknown, and {effect}"
         yield Violation(what, *where, remedy, Severity.ERROR if is_policy else None)
     elif is_local_model(base):

@@ -32,8 +32,8 @@ _LONG = 1 << 20
 def library_disagrees(subject: Subject) -> Iterator[Violation]:
     """The installed safetensors library and this tool disagree about a weight file.
 
-    Whoever loads the model does so with the library. What it refuses cannot be loaded, whatever
-    this tool reads in it; what it accepts although this tool refuses it may be loaded as something
+    Whoever loads the model does so with the library. What it rejects cannot be loaded, whatever
+    this tool reads in it; what it accepts although this tool rejects it may be loaded as something
     that nobody checked. The two agree on every known file. A disagreement means that the library is
     older than the file's format, or that one of the two is wrong.
 
@@ -50,7 +50,7 @@ def library_disagrees(subject: Subject) -> Iterator[Violation]:
     for path, refusal in (subject.library or {}).items():
         if refusal:
             yield Violation(
-                f"is readable here, but the installed safetensors library refuses it: {refusal}",
+                f"is readable here, but the installed safetensors library rejects it: {refusal}",
                 path,
                 next="update the library, or save the file again with it",
             )

@@ -26,7 +26,7 @@ def empty_tensors(subject: Subject) -> Iterator[Violation]:
 
     No part of a model has a size of 0. An empty tensor is what remains where a sharded parameter
     was saved by a process that held none of it (FSDP, DeepSpeed): the weights themselves are lost.
-    Stock LeRobot and transformers refuse it under a name that they read, and drop it under another.
+    Stock LeRobot and transformers reject it under a name that they read, and drop it under another.
     In a model of an unknown family only floating-point weights and biases count, and are an error:
     a buffer that nothing filled, such as a quantizer's, is empty on purpose.
 

@@ -54,7 +54,7 @@ def action_steps(subject: Subject) -> Iterator[Violation]:
 
     A policy computes a chunk of actions and executes the first `n_action_steps` of them. With more
     than the chunk has (`chunk_size`, `horizon` for TD-MPC, `action_horizon` for FastWAM) LeRobot
-    refuses config.json; an ACT with temporal ensembling must have 1. With 0 a SmolVLA loads, and
+    rejects config.json; an ACT with temporal ensembling must have 1. With 0 a SmolVLA loads, and
     fails at the first action, because there is none. A diffusion policy drops the first
     `n_obs_steps` - 1 actions of its horizon and silently executes fewer than config.json says: a
     warning.
@@ -97,10 +97,10 @@ def _too_many(
         what = f"is {actions}, but a chunk of {key} {chunk} has {left}: fewer are executed"
         yield Violation(what, CONFIG, at, _evaluated(_ACTIONS, left), Severity.WARNING)
     elif actions > chunk and not (shortens or chunk == config.get("n_action_repeats")):
-        what = f"is {actions}, but {key} is {chunk}: stock LeRobot refuses the file"
+        what = f"is {actions}, but {key} is {chunk}: stock LeRobot rejects the file"
         yield Violation(what, CONFIG, at, _evaluated(_ACTIONS, chunk))
     elif actions > 1 and config.get(_ENSEMBLE) is not None:
-        what = f"is {actions}, but {_ENSEMBLE} needs 1: stock LeRobot refuses the file"
+        what = f"is {actions}, but {_ENSEMBLE} needs 1: stock LeRobot rejects the file"
         yield Violation(what, CONFIG, at, _set(_ACTIONS, 1))
 
 
@@ -117,7 +117,7 @@ def config_width(subject: Subject) -> Iterator[Violation]:
 
     The rows of the action head are the dimensions of the action, and an ACT has one position for
     each action of a chunk. Where config.json says another number the weights do not fit: stock
-    LeRobot refuses them, and for a pi0 or pi0.5 hides the error and keeps random weights. The
+    LeRobot rejects them, and for a pi0 or pi0.5 hides the error and keeps random weights. The
     weights cannot be wrong about their own size; config.json was edited, or is another run's.
 
     Write the size of the weights into config.json, or copy it from another checkpoint of the same
@@ -132,7 +132,7 @@ def config_width(subject: Subject) -> Iterator[Violation]:
         {"type": "act", "output_features": {"action": {"type": "ACTION", "shape": [6]}}}
     """
     policy, config = policy_of(subject), value_of(subject, CONFIG)
-    does = "hides the error and keeps random weights" if policy and policy.hides else "refuses them"
+    does = "hides the error and keeps random weights" if policy and policy.hides else "rejects them"
     for what, size in widths(subject):
         side, name = _SIDES.get(what, ("", ""))
         feature = features(config.get(side)).get(name)

@@ -67,7 +67,7 @@ def metadata_format(subject: Subject) -> Iterator[Violation]:
     """A metadata format other than pt.
 
     `format` is the framework that the weights were saved from: pt, tf, flax, np, mlx. transformers
-    refuses a file with an unknown format, and takes tf or flax for weights of another layout.
+    rejects a file with an unknown format, and takes tf or flax for weights of another layout.
     LeRobot ignores it.
 
     If the weights are PyTorch's, set it: `ckpt plan` with `metadata`, or `ckpt sanitize

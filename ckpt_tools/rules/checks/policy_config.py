@@ -1,4 +1,4 @@
-"""Fields of a policy's config.json: those that stock LeRobot refuses, and those it needs."""
+"""Fields of a policy's config.json: those that stock LeRobot rejects, and those it needs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _RTC = {
 def _refused(subject: Subject, fields: Collection[str]) -> Iterator[Violation]:
     for key, value in value_of(subject, CONFIG).items():
         if key in fields:
-            what = f"is {shown(value)}: stock LeRobot refuses a config.json with this field"
+            what = f"is {shown(value)}: stock LeRobot rejects a config.json with this field"
             yield Violation(what, CONFIG, f"/{key}", _by_hand(subject, "unset", key))
 
 
@@ -61,7 +61,7 @@ def load_vlm_weights(subject: Subject) -> Iterator[Violation]:
 
     It is false by default and in every policy trained from scratch. LeRobot then builds the VLM in
     F32 regardless of the stored dtype: more memory, and on a CPU half the speed. null counts as
-    false; with any other value it refuses the file.
+    false; with any other value it rejects the file.
 
     `ckpt sanitize` sets it. Where the weights themselves were built with false, it also casts them
     to the dtypes of a `--reference`.
@@ -96,7 +96,7 @@ def load_vlm_weights(subject: Subject) -> Iterator[Violation]:
 def use_reflow(subject: Subject) -> Iterator[Violation]:
     """`use_reflow` in config.json.
 
-    A fork of LeRobot writes this field. Stock LeRobot does not have it and refuses the whole
+    A fork of LeRobot writes this field. Stock LeRobot does not have it and rejects the whole
     config.json, whatever the value: false and null are as bad as true.
 
     `ckpt sanitize` removes it. A reflowed policy is an ordinary SmolVLA and needs no flag; its
@@ -126,7 +126,7 @@ def reflow_fields(subject: Subject) -> Iterator[Violation]:
     """Fields of reflow training in config.json.
 
     `teacher_model_path` and similar fields belong to training. Stock LeRobot has none of them and
-    refuses the whole config.json, whatever their values; and a path to the teacher reveals a folder
+    rejects the whole config.json, whatever their values; and a path to the teacher reveals a folder
     of the machine that trained.
 
     `ckpt sanitize` removes them.
@@ -153,8 +153,8 @@ def reflow_fields(subject: Subject) -> Iterator[Violation]:
 def unknown_field(subject: Subject) -> Iterator[Violation]:
     """Field in config.json that LeRobot does not have.
 
-    LeRobot refuses a config.json with an unknown field, whatever its value. Releases add fields:
-    `pretrained_revision` came with 0.6, and 0.5 refuses a config.json that has it, even null.
+    LeRobot rejects a config.json with an unknown field, whatever its value. Releases add fields:
+    `pretrained_revision` came with 0.6, and 0.5 rejects a config.json that has it, even null.
     `--target lerobot==0.5` names the release that the checkpoint is for.
 
     `ckpt sanitize --target lerobot==0.5` removes what may be left out. Remove a meaningless field
@@ -177,7 +177,7 @@ def unknown_field(subject: Subject) -> Iterator[Violation]:
         pointer = f"/{escape(key)}"
         if key in newer:
             what = (
-                f"is {shown(value)}: {subject.target} does not have this field and refuses the file"
+                f"is {shown(value)}: {subject.target} does not have this field and rejects the file"
             )
             yield Violation(
                 what,
@@ -203,7 +203,7 @@ def _unlike_release(subject: Subject, config: Mapping[str, object]) -> Iterator[
         return
     for key in (key for key in config if key not in known):
         named = key if key.isidentifier() else f"/{escape(key)}"
-        what = f"is an unknown field of {config['type']} in {NEWEST}, which refuses the file"
+        what = f"is an unknown field of {config['type']} in {NEWEST}, which rejects the file"
         remedy = Remedy(
             ("ckpt", "config", "WHERE", "unset", named),
             "publish it for the release that has it (--target), or, if nothing needs it: {}",
@@ -211,4 +211,4 @@ def _unlike_release(subject: Subject, config: Mapping[str, object]) -> Iterator[
         yield Violation(what, CONFIG, f"/{escape(key)}", remedy)
 
 
-_UNKNOWN = "is an unknown field: stock LeRobot refuses the file"
+_UNKNOWN = "is an unknown field: stock LeRobot rejects the file"

@@ -44,7 +44,7 @@ def policy_type(subject: Subject) -> Iterator[Violation]:
     """Policy type that stock LeRobot does not register.
 
     `type` decides which policy is built. Without it, or with one that only a plugin registers
-    (`smolvla_reflow`), LeRobot refuses config.json; the asynchronous server loads no plugins at
+    (`smolvla_reflow`), LeRobot rejects config.json; the asynchronous server loads no plugins at
     all. Releases add and remove types: 0.6 has no `sac`, and its `groot` is GR00T N1.7 alone.
     `--target lerobot==0.5` names the release that the checkpoint is for. A type that no release
     registers may be a plugin's, which its users must install, or a newer release's: a warning.
@@ -75,7 +75,7 @@ def policy_type(subject: Subject) -> Iterator[Violation]:
             yield Violation(what, CONFIG, "/type", "publish it for LeRobot 0.5 (--target)")
     elif value in GONE or value in POLICIES:
         why = f" ({GONE[value]})" if value in GONE else ""
-        what = f"is {value}, which {release} does not register{why}: it refuses the checkpoint"
+        what = f"is {value}, which {release} does not register{why}: it rejects the checkpoint"
         yield Violation(what, CONFIG, "/type", "publish it for a release that has it (--target)")
     elif value not in REWARD_MODELS:
         what = f"is {shown(value)}: {release} loads it only with a plugin that registers this type"
@@ -88,10 +88,10 @@ def _unlike_smolvla(value: object) -> Iterator[Violation]:
         effect = "absent: stock LeRobot cannot tell which policy to build"
     elif value == "smolvla_reflow":
         effect = (
-            f"{shown(value)}, which only a plugin registers: stock LeRobot refuses the checkpoint"
+            f"{shown(value)}, which only a plugin registers: stock LeRobot rejects the checkpoint"
         )
     else:
-        effect = f"{shown(value)}, but the tensors are a SmolVLA's: stock LeRobot refuses them"
+        effect = f"{shown(value)}, but the tensors are a SmolVLA's: stock LeRobot rejects them"
     if value != SMOLVLA.name:
         remedy = Remedy(("ckpt", "sanitize", "WHERE"), safe=True)
         yield Violation(f"is {effect}", CONFIG, "/type", remedy)

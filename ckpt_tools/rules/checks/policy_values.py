@@ -1,4 +1,4 @@
-"""Values in a policy's config.json that stock LeRobot refuses, or that break inference."""
+"""Values in a policy's config.json that stock LeRobot rejects, or that break inference."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def _set(key: str, value: str) -> Remedy:
 def config_value(subject: Subject) -> Iterator[Violation]:
     """Config value of the wrong type.
 
-    LeRobot refuses a string where a number belongs, and 10.0 where an integer does. It accepts null
+    LeRobot rejects a string where a number belongs, and 10.0 where an integer does. It accepts null
     anywhere and fails on it later, while building or running the policy. A number or a boolean in
-    quotes is read as what it spells: that is a warning, since other readers may refuse it.
+    quotes is read as what it spells: that is a warning, since other readers may reject it.
 
     Write the value as `ckpt config validate` expects it.
 
@@ -113,7 +113,7 @@ def use_cache(subject: Subject) -> Iterator[Violation]:
         effect = (
             "loads the policy and crashes at the first inference"
             if value is False or value is None or value == "false"
-            else "refuses the file"
+            else "rejects the file"
         )
         yield Violation(f"is {shown(value)}: stock LeRobot {effect}", CONFIG, "/use_cache")
 
@@ -162,7 +162,7 @@ def num_steps(subject: Subject) -> Iterator[Violation]:
 def policy_features(subject: Subject) -> Iterator[Violation]:
     """Input or output features that do not fit the policy.
 
-    LeRobot refuses a feature with more or less than a type and a shape. Without an image or an
+    LeRobot rejects a feature with more or less than a type and a shape. Without an image or an
     action a SmolVLA loads and fails at the first inference. It pads state and action to
     `max_state_dim` and `max_action_dim`; wider ones do not fit the weights.
 
@@ -212,7 +212,7 @@ def _malformed(config: Mapping[str, object]) -> Iterator[Violation]:
             exact = isinstance(feature, dict) and feature.keys() == {"type", "shape"}
             if not exact or name not in features({name: feature}):
                 what = (
-                    f"is {shown(feature)}, expected type and shape: stock LeRobot refuses the file"
+                    f"is {shown(feature)}, expected type and shape: stock LeRobot rejects the file"
                 )
                 yield Violation(what, CONFIG, f"/{side}/{escape(name)}")
 
@@ -228,7 +228,7 @@ def _malformed(config: Mapping[str, object]) -> Iterator[Violation]:
 def normalization_mode(subject: Subject) -> Iterator[Violation]:
     """Unknown normalization mode.
 
-    LeRobot refuses a config.json with such a mode, and a processor whose step has one. The modes
+    LeRobot rejects a config.json with such a mode, and a processor whose step has one. The modes
     are IDENTITY, MEAN_STD, MIN_MAX, QUANTILES and QUANTILE10.
 
     Write the mode that the policy was trained with.

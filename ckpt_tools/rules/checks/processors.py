@@ -51,7 +51,7 @@ def processors_missing(subject: Subject) -> Iterator[Violation]:
     """A processor is missing.
 
     The two processors hold what surrounds the policy: tokenizer, normalization of observations,
-    denormalization of actions. LeRobot since 0.4 refuses a folder without them; code that loads the
+    denormalization of actions. LeRobot since 0.4 rejects a folder without them; code that loads the
     policy alone runs it unnormalized, and the robot trembles. Policies of LeRobot 0.3 kept the
     statistics among their weights.
 
@@ -84,20 +84,20 @@ def processors_missing(subject: Subject) -> Iterator[Violation]:
     missing = [path for path in PROCESSORS if subject.checkpoint.document(path) is None]
     if len(missing) == len(PROCESSORS):
         what = (
-            "there are no processors: stock LeRobot refuses the folder, and the policy alone runs "
+            "there are no processors: stock LeRobot rejects the folder, and the policy alone runs "
             "unnormalized"
         )
         yield Violation(what, next=remedy)
         return
     for path in missing:
-        yield Violation("is missing: stock LeRobot refuses the folder", path, next=remedy)
+        yield Violation("is missing: stock LeRobot rejects the folder", path, next=remedy)
 
 
 @rule("CK722", "state-file-missing", Severity.ERROR, needs=Need.FILES)
 def state_file_missing(subject: Subject) -> Iterator[Violation]:
     """A processor's state file is missing.
 
-    It contains the normalization statistics. From a folder LeRobot refuses a processor whose state
+    It contains the normalization statistics. From a folder LeRobot rejects a processor whose state
     file is missing; from the Hub it fails to download it.
 
     Copy the file from another checkpoint of the same run: all of them have the same statistics.
@@ -116,7 +116,7 @@ def state_file_missing(subject: Subject) -> Iterator[Violation]:
         name = step.value.get("state_file", ...)
         if name is not ... and not (isinstance(name, str) and name in states):
             yield Violation(
-                f"the state file {shown(name)} is missing: stock LeRobot refuses the processor",
+                f"the state file {shown(name)} is missing: stock LeRobot rejects the processor",
                 step.path,
                 f"{step.pointer}/state_file",
                 "copy it from another checkpoint of the same run",
@@ -129,7 +129,7 @@ def step_runs_code(subject: Subject) -> Iterator[Violation]:
 
     A step with a `class` is imported by that name and called with what the JSON contains, whatever
     it is: loading the checkpoint runs it. A registered name that only a plugin has makes stock
-    LeRobot refuse the processor, and so does a step with neither.
+    LeRobot reject the processor, and so does a step with neither.
 
     Write the step's registered name, or remove the step. Never load such a checkpoint from an
     unknown source.
@@ -150,7 +150,7 @@ def step_runs_code(subject: Subject) -> Iterator[Violation]:
                 continue
             if not (isinstance(name, str) and name in REGISTERED):
                 of = " (GR00T N1.5's, for LeRobot 0.5)" if is_old else ""
-                what = f"the step {shown(name)} is unknown{of}: stock LeRobot refuses the processor"
+                what = f"the step {shown(name)} is unknown{of}: stock LeRobot rejects the processor"
                 yield Violation(what, step.path, f"{step.pointer}/registry_name")
         elif "class" in step.value:
             yield Violation(
@@ -160,7 +160,7 @@ def step_runs_code(subject: Subject) -> Iterator[Violation]:
                 "write the step's registry_name, or remove the step",
             )
         else:
-            what = "has neither registry_name nor class: stock LeRobot refuses the processor"
+            what = "has neither registry_name nor class: stock LeRobot rejects the processor"
             yield Violation(what, step.path, step.pointer)
 
 
@@ -176,7 +176,7 @@ def steps_missing(subject: Subject) -> Iterator[Violation | Covered]:
     """A step of the preprocessor is missing, or comes too late.
 
     Without a tokenizer there are no tokens and the first inference fails. `lerobot-eval` and the
-    asynchronous server set the names of cameras and the device, and refuse a preprocessor without
+    asynchronous server set the names of cameras and the device, and reject a preprocessor without
     those steps. Without the newline before the tokenizer the prompt differs from training: that
     works, slightly worse. A pi0.5 writes the state into its prompt, so the normalizer must come
     before that. Steps of X-VLA that `lerobot-eval` adds itself for some environments are a note.
@@ -226,7 +226,7 @@ def steps_missing(subject: Subject) -> Iterator[Violation | Covered]:
 def processor_value(subject: Subject) -> Iterator[Violation]:
     """Unknown or invalid setting of a processor step.
 
-    LeRobot builds a step from its settings, and refuses the processor where a setting is unknown or
+    LeRobot builds a step from its settings, and rejects the processor where a setting is unknown or
     cannot be read.
 
     Copy the processor from another checkpoint of the same run.
@@ -243,11 +243,11 @@ def processor_value(subject: Subject) -> Iterator[Violation]:
         document = subject.checkpoint.document(path)
         listed = document.value.get("steps") if document else []
         if not isinstance(listed, list):
-            yield Violation("is not a list: stock LeRobot refuses the processor", path, "/steps")
+            yield Violation("is not a list: stock LeRobot rejects the processor", path, "/steps")
             continue
         for number, step in enumerate(listed):
             if not isinstance(step, dict):
-                what = f"is {shown(step)}, expected a step: stock LeRobot refuses the processor"
+                what = f"is {shown(step)}, expected a step: stock LeRobot rejects the processor"
                 yield Violation(what, path, f"/steps/{number}")
     for step in steps(subject):
         schema = subject.schema(step.path.removesuffix(".json").replace("_", "-"))

@@ -217,7 +217,7 @@ def quantized_shapes(subject: Subject) -> Iterator[Violation | Covered]:
 
     `scales` and `qzeros` of GPTQ and AWQ have a row for each group and a column for each output, as
     many as `qweight`; an FP8 weight has a scale for each block of `weight_block_size`. Loaders
-    refuse other shapes, or apply a scale to weights that it does not belong to.
+    reject other shapes, or apply a scale to weights that it does not belong to.
 
     Quantize the model again. If the settings in config.json are another run's, correct them.
 

@@ -206,7 +206,7 @@ def config_unlike_reference(subject: Subject) -> Iterator[Violation]:
 def metadata_unlike_reference(subject: Subject) -> Iterator[Violation]:
     """Metadata that differs from the reference's.
 
-    Loaders use little of `__metadata__`; some refuse a file without `format`. A difference shows
+    Loaders use little of `__metadata__`; some reject a file without `format`. A difference shows
     that something else wrote the file: LeRobot writes none, FSDP and transformers write `format`,
     training scripts write anything.
 

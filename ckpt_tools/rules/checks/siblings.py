@@ -164,7 +164,7 @@ def _lacks(subject: Subject, blocks: _Blocks, number: int, lacking: list[str]) -
 def block_shapes(subject: Subject) -> Iterator[Violation]:
     """A tensor has another shape in one of the numbered blocks.
 
-    All other blocks have it in one shape. A model built from one number for all blocks refuses the
+    All other blocks have it in one shape. A model built from one number for all blocks rejects the
     odd tensor: it comes from another model, or from half of a split one. First and last blocks do
     not count, nor one that a list in config.json sets apart or of which more than half differs, nor
     quantized tensors. With fewer than six blocks it is a warning.
@@ -213,7 +213,7 @@ def _misshapen(
     what = (
         f"{count(len(odd), 'tensor')} of `{blocks.stem}.{number}` of another shape than in the "
         f"other {count(len(blocks.members) - 1, 'block')}, the first {list(tensor.shape)} instead "
-        f"of {list(usual)}: a loader refuses it"
+        f"of {list(usual)}: a loader rejects it"
     )
     severity = None if len(blocks.members) >= _MANY else Severity.WARNING
     return about([tensor for tensor, _ in odd], what, _TAKE, severity)

@@ -1,4 +1,4 @@
-"""Tensors that a loader misses, drops, refuses or converts: presence, shapes and dtypes."""
+"""Tensors that a loader misses, drops, rejects or converts: presence, shapes and dtypes."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
 def unexpected_shapes(subject: Subject) -> Iterator[Violation | Covered]:
     """Tensor shapes that do not match config.json.
 
-    Stock LeRobot builds the policy from config.json and refuses weights of another shape
+    Stock LeRobot builds the policy from config.json and rejects weights of another shape
     (RuntimeError: size mismatch). Usually the config is wrong, taken from another run with another
     `max_action_dim`, `expert_width_multiplier` or VLM.
 
@@ -205,7 +205,7 @@ def unexpected_shapes(subject: Subject) -> Iterator[Violation | Covered]:
         tensor, shape = members[0]
         what = (
             f"{amount(tensors)} of another shape than config.json gives them ({part}), the first "
-            f"{list(tensor.shape)} instead of {list(shape or ())}: stock LeRobot refuses the "
+            f"{list(tensor.shape)} instead of {list(shape or ())}: stock LeRobot rejects the "
             "checkpoint"
         )
         yield about(tensors, what)

@@ -59,7 +59,7 @@ def train_config_reflow(subject: Subject) -> Iterator[Violation]:
     """Reflow training in train_config.json.
 
     Running the policy does not need this file. Resuming or repeating the training does: with the
-    plugin's policy type or the fields of reflow, stock LeRobot refuses the file.
+    plugin's policy type or the fields of reflow, stock LeRobot rejects the file.
 
     `ckpt sanitize` removes the fields and writes `smolvla`. Keep the original for resuming with the
     plugin.
@@ -232,7 +232,7 @@ def unreadable_by_others(subject: Subject) -> Iterator[Violation]:
 def train_config_value(subject: Subject) -> Iterator[Violation]:
     """train_config.json that LeRobot 0.6.1 does not resume from.
 
-    It refuses unknown fields and values of another type. A run of an older release has fields that
+    It rejects unknown fields and values of another type. A run of an older release has fields that
     were removed since: running the policy does not need the file, so this is a note.
 
     Resume with the release that wrote it. The optimizer `adamw_f32_masters` is that of

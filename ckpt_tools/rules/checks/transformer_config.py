@@ -56,7 +56,7 @@ def _correct(stated: Stated, value: int) -> Remedy:
 def vocabulary_size(subject: Subject) -> Iterator[Violation | Covered]:
     """Token embedding of another size than the vocabulary in config.json.
 
-    transformers builds the embedding, and the head, with `vocab_size` rows and refuses weights of
+    transformers builds the embedding, and the head, with `vocab_size` rows and rejects weights of
     another number (size mismatch). It happens where tokens were added to the tokenizer, or the rows
     padded, and only one of config and weights was saved again.
 
@@ -84,13 +84,13 @@ def vocabulary_size(subject: Subject) -> Iterator[Violation | Covered]:
         wrong += [head] if head and is_matrix(head) and head.shape[0] in rows else []
         what = (
             f"is {stated.value:,}, but {_names(wrong)} {'have' if len(wrong) > 1 else 'has'} "
-            f"{min(rows):,} rows: transformers refuses the weights"
+            f"{min(rows):,} rows: transformers rejects the weights"
         )
         yield Violation(what, CONFIG, stated.pointer, _correct(stated, min(rows)), severity)
     elif rows == {stated.value} and head and is_matrix(head) and rows != {head.shape[0]}:
         what = (
             f"has {head.shape[0]:,} rows, but the vocabulary in config.json and the embedding "
-            f"{stated.value:,}: transformers refuses the weights"
+            f"{stated.value:,}: transformers rejects the weights"
         )
         yield about([head], what, "take the head that belongs to the embedding", severity)
 
@@ -103,7 +103,7 @@ def _names(tensors: list[Tensor]) -> str:
 def hidden_size(subject: Subject) -> Iterator[Violation | Covered]:
     """Token embedding of another width than the hidden size in config.json.
 
-    transformers builds every layer from `hidden_size` and refuses weights of another width. The
+    transformers builds every layer from `hidden_size` and rejects weights of another width. The
     config belongs to another size of the same model.
 
     Take the config that belongs to the weights: a wrong width is seldom the only wrong number.
@@ -125,7 +125,7 @@ def hidden_size(subject: Subject) -> Iterator[Violation | Covered]:
     if columns != {stated.value}:
         what = (
             f"is {stated.value:,}, but {_names(found.embeddings)} has {columns.pop():,} columns: "
-            "transformers refuses the weights"
+            "transformers rejects the weights"
         )
         yield Violation(what, CONFIG, stated.pointer, _TAKE_CONFIG, _as_sure(subject))
 
