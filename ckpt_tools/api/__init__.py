@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from ckpt_tools.api._gate import gate
     from ckpt_tools.api._inspect import diff, read, show
     from ckpt_tools.api._manifest import check_manifest, check_remote, manifest
+    from ckpt_tools.api._rules import explain, known_rules
     from ckpt_tools.api._upload import upload
-    from ckpt_tools.api._verify import coverage, explain, known_rules, verify
+    from ckpt_tools.api._verify import coverage, verify
 
 __all__ = [
     "check_manifest",
@@ -50,7 +51,8 @@ _MODULES = {
         ("load_plan", "plan", "recover", "restore", "sanitize", "save_plan", "write"), "_edit"
     ),
     **dict.fromkeys(("check_manifest", "check_remote", "manifest"), "_manifest"),
-    **dict.fromkeys(("coverage", "explain", "known_rules", "verify"), "_verify"),
+    **dict.fromkeys(("explain", "known_rules"), "_rules"),
+    **dict.fromkeys(("coverage", "verify"), "_verify"),
     "diagnose": "_doctor",
     "gate": "_gate",
     "upload": "_upload",

@@ -17,6 +17,7 @@ from ckpt_tools.rules.coverage import merged as merged_coverage
 from ckpt_tools.rules.engine import in_order
 from ckpt_tools.rules.finding import Finding, Skipped, Verification
 from ckpt_tools.rules.parse_rules import finding_of
+from ckpt_tools.scan.folder import listing
 from ckpt_tools.storage.hub_name import SCHEME
 from ckpt_tools.storage.session import is_remote
 
@@ -112,8 +113,7 @@ def check_components(  # noqa: PLR0913 - by keyword, as `check`
     composed: Composition,
     where: str,
     rules: Sequence[Rule],
-    judge: Callable[..., Verification],
-    entries: tuple[Entry, ...],
+    check_one: Callable[..., Verification],
     *,
     lenient: bool,
     reference: str,
@@ -121,47 +121,45 @@ def check_components(  # noqa: PLR0913 - by keyword, as `check`
 ) -> Verification:
     """Check each component, and the rules about the whole once.
 
-    `judge` checks rules on one checkpoint. Findings have paths from the root; a rule that was
+    `check_one` checks rules on one checkpoint. Findings have paths from the root; a rule that was
     checked on one component counts as checked.
     """
+    entries = listing(composed.root, contents=any(rule.supply_chain for rule in rules))
     parts, faults = read_parts(composed, where, lenient=lenient)
     progress.expect(sum(t.nbytes for part in parts for t in part.checkpoint.tensors))
     inside = Progress(progress.advance)
     baselines = _baselines(reference, lenient=lenient)
+    about_whole = tuple(rule for rule in rules if is_about_whole(rule))
     own = tuple(rule for rule in rules if not is_about_whole(rule))
     done: list[Verification] = []
-    answers: list[tuple[str, tuple[Coverage, ...]]] = []
     for part in parts:
         folder = part.component.folder
-        found = judge(
+        found = check_one(
             part.checkpoint,
             rules=own,
             entries=_below(entries, folder),
             baseline=baselines.get(part.component.name),
             progress=inside,
         )
-        done.append(found._replace(findings=tuple(_located(found.findings, folder))))
-        answers.append((part.component.name, found.coverage))
+        done.append(_located(found, folder))
     whole = merged(composed, where, [(part.component, part.checkpoint) for part in parts])
-    about = tuple(rule for rule in rules if is_about_whole(rule))
-    done.append(judge(whole, rules=about, entries=entries, composed=composed))
-    read = {name for name, _ in answers}
-    answers += (
-        (one.name, _UNKNOWN)
-        for one in composed.components
-        if one.needs_weights and one.name not in read
-    )
-    found = _united(where, whole, done, faults, rules)
-    return found._replace(coverage=_answers(answers, done[-1].coverage))
+    of_whole = check_one(whole, rules=about_whole, entries=entries, composed=composed)
+    answers = [(part.component.name, one.coverage) for part, one in zip(parts, done, strict=True)]
+    found = _united(where, whole, [*done, of_whole], faults, rules)
+    return found._replace(coverage=_coverage(composed, answers, of_whole.coverage))
 
 
-def _answers(
-    components: Iterable[tuple[str, tuple[Coverage, ...]]], whole: Iterable[Coverage]
+def _coverage(
+    composed: Composition,
+    answers: Sequence[tuple[str, tuple[Coverage, ...]]],
+    whole: Iterable[Coverage],
 ) -> tuple[Coverage, ...]:
     """Return the coverage: of the supply chain that of the whole, else that of the components."""
+    read = {name for name, _ in answers}
+    unread = (one.name for one in composed.components if one.needs_weights and one.name not in read)
     own = (
         (name, tuple(one for one in found if one.question is not Question.SUPPLY_CHAIN))
-        for name, found in components
+        for name, found in (*answers, *((name, _UNKNOWN) for name in unread))
     )
     return (*merged_coverage(own), *(one for one in whole if one.question is Question.SUPPLY_CHAIN))
 
@@ -197,10 +195,13 @@ def without_repeats(findings: Iterable[Finding], faults: Iterable[Finding]) -> I
             yield finding
 
 
-def _located(findings: Sequence[Finding], folder: str) -> Iterator[Finding]:
-    """Yield the findings with paths from the root; what is about all of a component names it."""
-    for finding in findings:
-        yield finding._replace(path="/".join(filter(None, (folder, finding.path))))
+def _located(found: Verification, folder: str) -> Verification:
+    """Return the findings with paths from the root; what is about all of a component names it."""
+    return found._replace(
+        findings=tuple(
+            one._replace(path="/".join(filter(None, (folder, one.path)))) for one in found.findings
+        )
+    )
 
 
 def _below(entries: tuple[Entry, ...], folder: str) -> tuple[Entry, ...]:

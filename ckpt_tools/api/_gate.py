@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.api._composed import without_repeats
 from ckpt_tools.api._paths import as_text
+from ckpt_tools.api._rules import known_rules
 from ckpt_tools.api._verify import (
     LOCAL_ONLY_RULES,
     check,
     folder_of,
-    known_rules,
     profile_for,
     read_baseline,
     settings_for,

@@ -1,14 +1,19 @@
-"""The verbs verify and explain, and what the gate shares with them."""
+"""The verbs verify and coverage, and what the gate shares with them.
+
+`check` is the way of both verbs from a path to a verification: `check_components` or `_check_only`
+reads checkpoints, and `_check_one` checks rules on one that was read. Settings and masking come
+after it.
+"""
 
 from __future__ import annotations
 
-import difflib
 import os
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools.api._composed import check_components
 from ckpt_tools.api._paths import as_text
+from ckpt_tools.api._rules import known_rules
 from ckpt_tools.checkpoint.composition import composition
 from ckpt_tools.checkpoint.payload import second_set, zero_tail
 from ckpt_tools.checkpoint.read import read
@@ -32,7 +37,7 @@ from ckpt_tools.rules.parse_rules import finding_of
 from ckpt_tools.rules.profiles import PROFILES, profile_of
 from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.remedy import Remedy
-from ckpt_tools.rules.rule import Rule, Subject
+from ckpt_tools.rules.rule import Subject
 from ckpt_tools.scan.downloads import unfinished
 from ckpt_tools.scan.folder import listing, single
 from ckpt_tools.scan.library import refusals
@@ -52,6 +57,7 @@ if TYPE_CHECKING:
     from ckpt_tools.gate.baseline import Baseline
     from ckpt_tools.rules.coverage import Coverage
     from ckpt_tools.rules.profiles import Profile
+    from ckpt_tools.rules.rule import Rule
     from ckpt_tools.scan.entry import Entry
     from ckpt_tools.values.model import Measurement
 
@@ -61,22 +67,6 @@ LOCAL_ONLY_RULES = frozenset(("CK745", "CK805", "CK806", "CK814"))
 
 _LOCAL_ONLY = "about permissions and links, which files on the Hub do not have"
 _NO_VALUES = "tensor values are not read from the Hub; download the checkpoint"
-
-
-def known_rules() -> tuple[Rule, ...]:
-    """Return every rule by code, the tool's own and those of plugins."""
-    return tuple(sorted((*all_rules(), *plugins.load().rules), key=lambda rule: rule.code))
-
-
-def explain(code: str) -> Rule:
-    """Return the rule with this code or name. Raises UnknownSelection with the closest one."""
-    rule = plugins.rule_of(code)
-    if rule is None:
-        names = {name.lower(): name for rule in known_rules() for name in (rule.code, rule.name)}
-        close = difflib.get_close_matches(code.lower(), names, n=1)
-        guess = f" (did you mean {names[close[0]]}?)" if close else ""
-        raise UnknownSelection(f"no such rule: {code}{guess}", hint="`ckpt rules` lists all rules")
-    return rule
 
 
 def profile_for(subject: Subject, where: str, name: str, allow: tuple[str, ...]) -> Profile:
@@ -195,9 +185,8 @@ def check(  # noqa: PLR0913 - as verify
     _check_target(target)
     reference = as_text(reference) or ""
     lockfile = read_spec(as_text(spec)) if spec else None
-    contents = any(rule.supply_chain for rule in rules)
-    judge = partial(
-        _judged,
+    check_one = partial(
+        _check_one,
         where=where,
         spec=lockfile,
         values=values,
@@ -212,28 +201,34 @@ def check(  # noqa: PLR0913 - as verify
         return _unreadable(where, error, rules)
     if composed is not None:
         _refuse_options(composed, spec=bool(spec), load=load)
-        found = check_components(
-            composed,
-            where,
-            rules,
-            judge,
-            listing(composed.root, contents=contents),
-            lenient=lenient,
-            reference=reference,
-            progress=progress,
-        )
-        return found._replace(transferred=transfer_stats())
+    check_weights = partial(check_components, composed) if composed else _check_only
+    found = check_weights(
+        where, rules, check_one, lenient=lenient, reference=reference, progress=progress
+    )
+    return found._replace(transferred=transfer_stats())
+
+
+def _check_only(  # noqa: PLR0913 - as `check_components`
+    where: str,
+    rules: tuple[Rule, ...],
+    check_one: Callable[..., Verification],
+    *,
+    lenient: bool,
+    reference: str,
+    progress: Progress,
+) -> Verification:
+    """Check rules against what is one checkpoint, as `check_components` does against several."""
     baseline = read(reference, lenient=lenient) if reference else None
     try:
         checkpoint = read(where, lenient=lenient)
     except FormatError as error:
         return _unreadable(where, error, rules)
+    contents = any(rule.supply_chain for rule in rules)
     entries = listing(checkpoint.root, contents=contents) if is_folder(where) else None
-    found = judge(checkpoint, rules=rules, entries=entries, baseline=baseline, progress=progress)
-    return found._replace(transferred=transfer_stats())
+    return check_one(checkpoint, rules=rules, entries=entries, baseline=baseline, progress=progress)
 
 
-def _judged(  # noqa: PLR0913 - by keyword; `check` binds what all components share
+def _check_one(  # noqa: PLR0913 - by keyword; `check` binds what all components share
     checkpoint: Checkpoint,
     *,
     where: str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ckpt_tools.api import _verify
+from ckpt_tools.api import _rules
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, write, write_report
 from ckpt_tools.report.pages.rules import document, explain_page, rule_markdown
@@ -22,7 +22,7 @@ def explain(code: str, *, output_format: str) -> int:
     ckpt explain CK301
     ckpt explain teacher-weights
     """
-    rule = _verify.explain(code)
+    rule = _rules.explain(code)
     if output_format == "markdown":
         # A page is Markdown already.
         write(rule_markdown(rule))

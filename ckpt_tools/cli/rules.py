@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ckpt_tools.api import _verify
+from ckpt_tools.api import _rules
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, write_report
 from ckpt_tools.report.pages.rules import document, rules_page
@@ -21,6 +21,6 @@ def rules(*, output_format: str) -> int:
     ckpt rules
     ckpt rules --format json
     """
-    known = _verify.known_rules()
+    known = _rules.known_rules()
     write_report(known, lambda: rules_page(known), output_format, document)
     return CLEAN
