@@ -23,15 +23,21 @@ _ALL = "**"
 def patterns(names: Iterable[str], wanted: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Return (MATCH, TO) pairs that rename the `names` that `wanted` has, and no others.
 
-    In this order. Empty where no few of them do.
+    In this order. Empty where no few of them do, or names would not survive a terminal or a shell.
     """
     listed = tuple(names)
+    if not all(map(_can_be_pasted, (*wanted, *wanted.values()))):
+        return ()
     for candidate in _candidates(listed, wanted):
         if len(candidate) <= MOST and _renamed(listed, candidate) == [
             wanted.get(name, name) for name in listed
         ]:
             return tuple((_glob(old), _glob(new)) for old, new in candidate)
     return ()
+
+
+def _can_be_pasted(name: str) -> bool:
+    return name.isprintable() and not name.startswith("-")
 
 
 def beginnings(old: str, new: str, reach: int = 0) -> tuple[str, str]:

@@ -102,6 +102,11 @@ def test_wildcards_in_names_stand_for_themselves() -> None:
     assert patterns(["a*.x", "ab.x"], {"a*.x": "b.x"}) == (("a[*].**", "b.**"),)
 
 
+@pytest.mark.parametrize("name", ["--regex.w", "a\x9b31m.w"])
+def test_names_that_cannot_be_pasted_get_no_command(name: str) -> None:
+    assert patterns([name], {name: "b.w"}) == ()
+
+
 def test_nothing_to_rename_is_no_command(tmp_path: Path) -> None:
     same = api.diff(model(tmp_path / "a", LAYERS), model(tmp_path / "b", LAYERS))
     assert "rename_command" not in diff_document(same)

@@ -113,7 +113,10 @@ def _tensors(comparison: Comparison, *, full: bool) -> Iterator[Block]:
     for group in comparison.stories:
         yield _group(group, full=full)
     if comparison.renaming:
-        yield Line(text="to give B's tensors A's names, run", details=(rename_command(comparison),))
+        yield Line(
+            text="to give B's tensors A's names, run",
+            details=(printable(rename_command(comparison)),),
+        )
 
 
 def rename_command(comparison: Comparison) -> str:
