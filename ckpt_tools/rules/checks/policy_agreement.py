@@ -1,4 +1,4 @@
-"""What every policy has: sizes that config and weights share, cameras, legacy statistics."""
+"""Where a policy's config.json and its weights or processors disagree: sizes, cameras, buffers."""
 
 from __future__ import annotations
 
