@@ -138,3 +138,38 @@ def test_an_adapter_may_leave_out_a_layer(tmp_path: Path) -> None:
 def test_a_wrapper_in_one_block_is_not_a_missing_tensor(tmp_path: Path) -> None:
     shapes = without(blocks(8), "blocks.3.mlp.weight") | {"blocks.3._orig_mod.mlp.weight": (16, 8)}
     assert {one.code for one in found(tmp_path / "wrapped", shapes)} == {"CK302"}
+
+
+def experts(layers: int, number: int = 4) -> dict[str, tuple[int, ...]]:
+    return {
+        name: shape
+        for at in range(layers)
+        for name, shape in blocks(number, f"layers.{at}.experts").items()
+    }
+
+
+def test_a_block_within_a_block_is_compared_with_that_of_the_other_blocks(tmp_path: Path) -> None:
+    shapes = without(experts(6), "layers.2.experts.0.mlp.weight")
+    (finding,) = found(tmp_path / "bad", shapes)
+    assert (finding.code, finding.subject) == ("CK313", "layers.2.experts.0.mlp.weight")
+    (finding,) = found(tmp_path / "shape", experts(6) | {"layers.2.experts.0.mlp.weight": (8, 8)})
+    assert (finding.code, finding.subject) == ("CK314", "layers.2.experts.0.mlp.weight")
+
+
+def test_stages_that_grow_and_layers_without_experts_differ_on_purpose(tmp_path: Path) -> None:
+    stages = {
+        f"stages.{at}.{block}.{name}": (8 * (at + 1), *shape[1:])
+        for at in range(5)
+        for block in range(2)
+        for name, shape in SHAPES.items()
+    }
+    assert found(tmp_path / "stages", without(stages, "stages.2.0.attn.k.weight")) == []
+    some = {name: shape for name, shape in experts(8).items() if "layers.3." not in name}
+    assert found(tmp_path / "experts", some) == []
+
+
+def test_a_block_of_a_timm_network_may_lack_a_whole_module(tmp_path: Path) -> None:
+    config: dict[str, object] = {"architecture": "mobilenetv4_conv_aa_medium", "pretrained_cfg": {}}
+    assert found(tmp_path / "good", without(blocks(8), "blocks.3.mlp.weight"), config) == []
+    (finding,) = found(tmp_path / "bad", without(blocks(8), "blocks.3.attn.k.weight"), config)
+    assert finding.code == "CK313"

@@ -24,7 +24,7 @@ from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.text import count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ckpt_tools.checkpoint.model import Tensor, TensorFile
     from ckpt_tools.rules.rule import Subject
@@ -47,16 +47,32 @@ _TAKE = Remedy(
 class _Blocks(NamedTuple):
     """The tensors of numbered blocks under `stem`: by number, then by the name within a block.
 
-    A name with further numbers is not among them: it belongs to blocks within the block.
+    Names with further numbers, which belong to blocks within the block, are a list of their own:
+    the `nested` one.
     """
 
     stem: str
     members: Mapping[int, Mapping[str, Tensor]]
+    nested: bool = False
 
     @property
     def interior(self) -> list[int]:
         """The numbers, without the first and the last."""
         return sorted(self.members)[1:-1]
+
+    @property
+    def are_twins(self) -> bool:
+        """Whether the blocks, but for one of the interior, have the same names and shapes.
+
+        The stages of a convolutional network are no twins, and differ on purpose.
+        """
+        kinds = {
+            number: frozenset((name, one.shape) for name, one in tensors.items())
+            for number, tensors in self.members.items()
+        }
+        usual, times = Counter(kinds.values()).most_common(1)[0]
+        odd = [number for number in self.interior if kinds[number] != usual]
+        return len(odd) <= 1 and times >= _FEWEST - 1
 
 
 def _blocks(subject: Subject) -> Iterator[_Blocks]:
@@ -71,18 +87,18 @@ def _blocks(subject: Subject) -> Iterator[_Blocks]:
 def _lists(weights: tuple[TensorFile, ...]) -> tuple[_Blocks, ...]:
     tensors = [tensor for file in weights for tensor in file.tensors]
     wrappers = wrappers_among([tensor.name for tensor in tensors], is_known=False)
-    found: defaultdict[str, defaultdict[int, dict[str, Tensor]]] = defaultdict(
+    found: defaultdict[tuple[str, bool], defaultdict[int, dict[str, Tensor]]] = defaultdict(
         lambda: defaultdict(dict)
     )
     for tensor in tensors:
         parts = unwrapped(tensor.name, wrappers).split(".", SEGMENT_LIMIT)
-        at = max((place for place, part in enumerate(parts) if is_index(part)), default=0)
-        if at:
+        places = [place for place, part in enumerate(parts) if place and is_index(part)]
+        for at in {places[0], places[-1]} if places else ():
             stem, rest = ".".join(parts[:at]), ".".join(parts[at + 1 :])
-            found[stem][int(parts[at])][rest] = tensor
-    return tuple(
-        _Blocks(stem, members) for stem, members in found.items() if len(members) >= _FEWEST
-    )
+            found[stem, at != places[-1]][int(parts[at])][rest] = tensor
+    every = (_Blocks(stem, members, nested) for (stem, nested), members in found.items())
+    long = (blocks for blocks in every if len(blocks.members) >= _FEWEST)
+    return tuple(blocks for blocks in long if not blocks.nested or blocks.are_twins)
 
 
 def _is_set_apart(subject: Subject, blocks: _Blocks, number: int) -> bool:
@@ -100,6 +116,17 @@ def _is_set_apart(subject: Subject, blocks: _Blocks, number: int) -> bool:
             if texts.count(texts[number]) < len(texts) / 2:
                 return True
     return False
+
+
+def _is_of_another_sort(subject: Subject, mine: Iterable[str], lacking: Iterable[str]) -> bool:
+    """Whether a block of a timm network lacks whole modules: its design may say so, block by block.
+
+    mobilenetv4's blocks with and without a first convolution stand in one row.
+    """
+    held = {name.partition(".")[0] for name in mine}
+    return Kind.TIMM in subject.kinds and not any(
+        name.partition(".")[0] in held for name in lacking
+    )
 
 
 @rule("CK313", "block-lacks-tensors", Severity.ERROR, needs=Need.HEADERS)
@@ -142,7 +169,7 @@ def block_lacks_tensors(subject: Subject) -> Iterator[Violation | Covered]:
             ]
             has_own = any(held[name] == 1 for name in mine)
             few = len(common) >= _LEAST_TENSORS and 2 * len(lacking) <= len(common)
-            if not lacking or has_own or not few:
+            if not lacking or has_own or not few or _is_of_another_sort(subject, mine, lacking):
                 continue
             if not _is_set_apart(subject, blocks, number):
                 yield _lacks(subject, blocks, number, lacking)
@@ -241,6 +268,8 @@ def block_missing(subject: Subject) -> Iterator[Violation]:
         return
     for blocks in _blocks(subject):
         numbers = sorted(blocks.members)
+        if blocks.nested:
+            continue  # a dense layer among layers of experts has none of their names
         gap = set(range(numbers[0], numbers[-1])) - set(numbers)
         kinds = {frozenset(tensors) for tensors in blocks.members.values()}
         if len(gap) == 1 and len(kinds) == 1 and len(numbers) >= _MANY:
