@@ -163,6 +163,11 @@ def steps(subject: Subject, *paths: str) -> Iterator[Step]:
                 yield Step(path, f"/steps/{number}", _name(value), value)
 
 
+def has_steps(subject: Subject, path: str) -> bool:
+    """Whether a processor is there with a list of steps; CK733 reports anything else under it."""
+    return isinstance(value_of(subject, path).get("steps"), list)
+
+
 def _name(step: dict[str, object]) -> str:
     """Return a step's registered name; LeRobot's own steps have one when named by class, too."""
     name = step.get(

@@ -166,3 +166,16 @@ def test_a_whole_is_checked_where_all_its_components_are() -> None:
         Coverage(Question.COMPLETENESS, PARTLY, "unet completely", ("--reference",)),
     )
     assert merged([("a", (unknown,)), ("b", (unknown,))]) == (unknown,)
+
+
+def test_of_a_model_that_sees_and_writes_only_the_language_model_has_its_layers_compared(
+    tmp_path: Path,
+) -> None:
+    prefix = "language_model.model."
+    shapes = {f"{prefix}embed_tokens.weight": (8, 4), f"{prefix}layers.0.mlp.weight": (4, 4)}
+    text = {"vocab_size": 8, "hidden_size": 4, "num_hidden_layers": 1}
+    config = {"model_type": "llava", "text_config": text, "vision_config": {"hidden_size": 4}}
+    found = api.verify(model(tmp_path, shapes, {"config.json": config}), settings=NOTHING)
+    details = {one.question: one.detail for one in found.coverage}
+    assert details[Question.COMPLETENESS] == "layers of the language model"
+    assert details[Question.AGREEMENT].endswith("number of layers of the language model")

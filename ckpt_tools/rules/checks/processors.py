@@ -19,6 +19,7 @@ from ckpt_tools.rules.processors import (
     PRE,
     REGISTERED,
     UNNORMALIZER,
+    has_steps,
     steps,
 )
 from ckpt_tools.rules.rule import Violation, rule
@@ -200,7 +201,7 @@ def steps_missing(subject: Subject) -> Iterator[Violation | Covered]:
         yield Covered(Question.PROCESSORS, f"{held[0]}, the other is missing")
     elif held:
         yield Covered(Question.PROCESSORS, "" if policy else "what all policies' processors share")
-    if subject.checkpoint.document(PRE) is None or policy is None:
+    if not has_steps(subject, PRE) or policy is None:
         return
     names = [step.name for step in steps(subject, PRE)]
     remedy = "copy the preprocessor from another checkpoint of the same run"

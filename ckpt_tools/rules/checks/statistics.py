@@ -28,6 +28,7 @@ from ckpt_tools.rules.processors import (
     WANTED,
     action_statistics,
     alike,
+    has_steps,
     misnamed,
     pairs,
     reads,
@@ -77,7 +78,7 @@ def not_normalised(subject: Subject) -> Iterator[Violation]:
     """
     if not acts(subject):
         return
-    if subject.checkpoint.document(PRE) and not _has(subject, PRE, NORMALIZING):
+    if has_steps(subject, PRE) and not _has(subject, PRE, NORMALIZING):
         kinds = {"STATE", *(one.kind for one in features(_inputs(subject)).values())}
         wanted = {config_modes(subject).get(kind, "IDENTITY") for kind in kinds} - {"IDENTITY"}
         if wanted:
@@ -186,7 +187,7 @@ def action_not_denormalised(subject: Subject) -> Iterator[Violation]:
     """
     mode, policy = config_modes(subject).get("ACTION", "IDENTITY"), policy_of(subject)
     mode = (policy.restored if policy else "") or mode
-    if mode == "IDENTITY" or subject.checkpoint.document(POST) is None or not acts(subject):
+    if mode == "IDENTITY" or not has_steps(subject, POST) or not acts(subject):
         return
     own = [step for step in steps(subject, POST) if step.name == UNNORMALIZER]
     raw = "the robot gets the policy's normalized numbers"

@@ -155,8 +155,9 @@ def number_of_layers(subject: Subject) -> Iterator[Violation | Covered]:
     stored = found.stored_layers() if found else None
     if not found or not stated or not stored or "block_configs" in found.config:
         return
-    yield Covered(Question.COMPLETENESS, "layers")
-    yield Covered(Question.AGREEMENT, "number of layers")
+    of_one = " of the language model" if found.base else ""  # a vision model has others
+    yield Covered(Question.COMPLETENESS, f"layers{of_one}")
+    yield Covered(Question.AGREEMENT, f"number of layers{of_one}")
     stem, names = stored
     missing = set(range(stated.value)) - names.keys() if stated.value <= 100_000 else set()  # noqa: PLR2004 - no model has more
     ahead = _ahead(found, names, stated.value)

@@ -1,4 +1,4 @@
-"""The config of an adapter of a SmolVLA is a SmolVLA's, though none of its weights are there."""
+"""Policies of which a part is not there: the weights beside an adapter, a processor, its steps."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ ADAPTER = {
     "base_model_name_or_path": "lerobot/smolvla_base",
 }
 POLICY = {"type": "smolvla", "use_peft": True, "load_vlm_weights": True, "num_steps": 10}
+POLICY_OF_ACT = {
+    "type": "act",
+    "input_features": {"observation.state": {"type": "STATE", "shape": [6]}},
+    "output_features": {"action": {"type": "ACTION", "shape": [6]}},
+    "normalization_mapping": {"STATE": "MEAN_STD", "ACTION": "MEAN_STD"},
+}
 FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "built in F32": ("CK701", {"load_vlm_weights": False}),
     "a fork's switch": ("CK702", {"use_reflow": False}),
@@ -74,3 +80,12 @@ def test_processors_that_are_not_there_were_not_checked(tmp_path: Path) -> None:
         State.PARTLY,
         "policy_preprocessor.json, the other is missing",
     )
+
+
+@pytest.mark.parametrize("document", ['{"steps": null}', "{}"])
+def test_a_processor_without_a_list_of_steps_is_one_finding(document: str, tmp_path: Path) -> None:
+    where = model(tmp_path, {"model.weight": (2, 2)}, {"config.json": POLICY_OF_ACT})
+    for path in ("policy_preprocessor.json", "policy_postprocessor.json"):
+        (where / path).write_text(document)
+    found = [one for one in api.verify(where).findings if one.path.startswith("policy_")]
+    assert [(one.code, one.subject) for one in found] == [("CK733", "/steps")] * 2
