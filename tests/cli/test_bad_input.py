@@ -120,7 +120,7 @@ CASES = (
         model(as_file('{"w.b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', b"1234567")),
         ("is truncated: the header lists 8 payload bytes, the file has 7; ",),
     ),
-    Case("zeros", model(bytes(100)), ("model.safetensors: header is not JSON",)),
+    Case("zeros", model(bytes(100)), ("model.safetensors: starts with zeros",)),
     Case(
         "claimed length 2^63",
         model((1 << 63).to_bytes(8, "little")),
