@@ -20,6 +20,7 @@ from ckpt_tools.errors import CkptError, WrittenWrong
 from ckpt_tools.upload import hf_cli, snapshot
 from tests.support.hub.policies import contents
 from tests.support.hub.server import Fault, HubServer
+from tests.support.models import model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,7 +158,14 @@ def with_teacher(folder: Path) -> None:
     shutil.copytree(ROOT / "fixtures" / "reflow", folder, dirs_exist_ok=True)
 
 
-@pytest.mark.parametrize("spoil", [pickled, unread, piped, with_teacher])
+def with_a_question_open(folder: Path) -> None:
+    """Nothing says which tensors the model has, and ckpt.toml requires that it is checked."""
+    shutil.rmtree(folder)
+    model(folder, {"a.weight": (2, 3)}, {"config.json": {"model_type": "new"}})
+    (folder.parent / "ckpt.toml").write_text('require = ["completeness"]\n')
+
+
+@pytest.mark.parametrize("spoil", [pickled, unread, piped, with_teacher, with_a_question_open])
 def test_a_dirty_one_is_refused_without_a_request(
     hub: HubServer, out: Path, spoil: Callable[[Path], None]
 ) -> None:
