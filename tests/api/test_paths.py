@@ -89,7 +89,7 @@ WITHOUT_PATHS = {"coverage", "explain", "known_rules"}
 
 def _changed_in_place(where: str) -> int:
     """Change a checkpoint in place and return the number of its backup."""
-    assert api.write(api.sanitize(where), in_place=True).backup == f"{where}.backup"
+    api.write(api.sanitize(where), in_place=True)
     return 1
 
 
