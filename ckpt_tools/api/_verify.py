@@ -261,6 +261,7 @@ def _check_one(  # noqa: PLR0913 - by keyword; `check` binds what all components
         zero_tails=_zero_tails(checkpoint) if values and not composed else None,
         second=None if is_remote(where) else second_set(checkpoint, values=values),
         unfinished=() if entries is None or is_remote(where) else unfinished(checkpoint.root),
+        resumable=_is_resumable(checkpoint.root),
     )
     subject = subject._replace(profile=profile_for(subject, where, profile, allow))
     remote = {skip.code: skip for skip in _skipped_remotely(where, rules)}
@@ -387,3 +388,8 @@ def _check_target(target: str) -> None:
             f"unknown release {target!r}",
             hint=f"use one of {', '.join(known)}, or omit --target for the newest",
         )
+
+
+def _is_resumable(root: str) -> bool:
+    """Whether a LeRobot run resumes from the folder: its training state is beside it."""
+    return os.path.isdir(os.path.join(os.path.dirname(os.path.realpath(root)), "training_state"))

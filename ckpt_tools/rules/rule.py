@@ -39,6 +39,7 @@ class Subject(NamedTuple):
     `library` is why the installed safetensors library rejects a file, "" for one that it opens, and
     `zero_tails` how many bytes at the end of a file are zero; `second` are shards beside a
     file, `unfinished` parts of files from the Hub.
+    `resumable`: the folder is that of a LeRobot run, with its training state beside it.
     """
 
     checkpoint: Checkpoint
@@ -69,6 +70,7 @@ class Subject(NamedTuple):
         if [file.path for file in there.weights] != [ADAPTER_WEIGHTS]:
             return self.family
         return family_of(there._replace(weights=()))
+    resumable: bool = False
 
 
 class Violation(NamedTuple):

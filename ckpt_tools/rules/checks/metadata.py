@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.text import count
 
@@ -20,7 +19,7 @@ LIMIT = 1 << 20
 _SHOWN = 100
 _LONGEST = 40
 _LINES = str.maketrans("", "", "\n\r\t")
-_SET = Remedy(("ckpt", "plan", "WHERE", "RECIPE"), "{}, with `metadata` in the recipe")
+_SET = "set it with `metadata` in a recipe for `ckpt plan`"
 
 
 @rule("CK611", "odd-metadata", Severity.WARNING, needs=Need.HEADERS)
@@ -70,8 +69,8 @@ def metadata_format(subject: Subject) -> Iterator[Violation]:
     rejects a file with an unknown format, and takes tf or flax for weights of another layout.
     LeRobot ignores it.
 
-    If the weights are PyTorch's, set it: `ckpt plan` with `metadata`, or `ckpt sanitize
-    --reference`.
+    If the weights are PyTorch's, set it: `ckpt plan` with `metadata`, or `ckpt sanitize WHERE
+    --reference NORMAL`.
 
     Bad:
 

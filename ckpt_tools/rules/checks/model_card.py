@@ -46,7 +46,7 @@ def model_card(subject: Subject) -> Iterator[Violation]:
     write one when a model is pushed. If yours must have one, set `CK813 = "error"` in `ckpt.toml`.
 
     Write README.md with a front matter between two lines `---`. For a LeRobot policy,
-    `ckpt upload --card --license ID` writes it from the configs.
+    `ckpt upload REPO WHERE --card --license ID` writes it from the configs.
 
     Bad:
 
@@ -67,7 +67,7 @@ def model_card(subject: Subject) -> Iterator[Violation]:
             f"write one, with {', '.join(profile.card).replace('|', ' or ')} in its front matter"
         )
         if profile.name == LEROBOT.name:
-            remedy += ", or let `ckpt upload --card --license ID` write it"
+            remedy += ", or let `ckpt upload REPO WHERE --card --license ID` write it"
         yield Violation("is missing", _PATH, next=remedy, severity=Severity.NOTE)
         return
     front, fault = _front_matter(text)

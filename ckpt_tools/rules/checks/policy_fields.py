@@ -157,8 +157,8 @@ def unknown_field(subject: Subject) -> Iterator[Violation]:
     `pretrained_revision` came with 0.6, and 0.5 rejects a config.json that has it, even null.
     `--target lerobot==0.5` names the release that the checkpoint is for.
 
-    `ckpt sanitize --target lerobot==0.5` removes what may be left out. Remove a meaningless field
-    with `ckpt config unset`.
+    `ckpt sanitize WHERE --target lerobot==0.5` removes what may be left out. Remove a meaningless
+    field with `ckpt config WHERE unset KEY`.
 
     Bad:
 

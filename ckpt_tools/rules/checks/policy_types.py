@@ -93,7 +93,10 @@ def _unlike_smolvla(value: object) -> Iterator[Violation]:
     else:
         effect = f"{shown(value)}, but the tensors are a SmolVLA's: stock LeRobot rejects them"
     if value != SMOLVLA.name:
-        remedy = Remedy(("ckpt", "sanitize", "WHERE"), safe=True)
+        is_other = value not in (ABSENT, "smolvla_reflow")
+        remedy = (
+            _typed(SMOLVLA.name) if is_other else Remedy(("ckpt", "sanitize", "WHERE"), safe=True)
+        )
         yield Violation(f"is {effect}", CONFIG, "/type", remedy)
 
 

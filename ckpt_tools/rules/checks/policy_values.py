@@ -58,7 +58,7 @@ def config_value(subject: Subject) -> Iterator[Violation]:
     anywhere and fails on it later, while building or running the policy. A number or a boolean in
     quotes is read as what it spells: that is a warning, since other readers may reject it.
 
-    Write the value as `ckpt config validate` expects it.
+    Write the value as `ckpt config WHERE validate` expects it.
 
     Bad:
 
@@ -267,7 +267,7 @@ def loads_and_acts(subject: Subject) -> Iterator[Violation | Covered]:
 
     All other rules read files. This one runs LeRobot: the policy class is built from the config,
     first without memory, then filled with every tensor and no other, its processors are created,
-    and it acts once on a gray image. It needs `ckpt verify --load` and an installed
+    and it acts once on a gray image. It needs `ckpt verify WHERE --load` and an installed
     `lerobot_policy_smolvla_reflow`; the VLM's config and tokenizer must be available, its weights
     need not.
 

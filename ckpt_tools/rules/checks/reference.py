@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.checkpoint.names import covering
 from ckpt_tools.diff.compare import compare
 from ckpt_tools.diff.model import Aspect, RenameKind
 from ckpt_tools.families.family import TEACHER_PREFIXES
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ckpt_tools.checkpoint.model import Tensor
-    from ckpt_tools.diff.model import Diff
+    from ckpt_tools.diff.model import Diff, Rename
     from ckpt_tools.rules.rule import Subject
+
+_GLOBS = 8
+"""Patterns in a suggested command; what more would match is found by the next run."""
 
 _AS_LISTED = "repair the checkpoint, or write the lockfile again: ckpt spec write"
 
@@ -46,7 +50,7 @@ def tensors_unlike_reference(subject: Subject) -> Iterator[Violation | Covered]:
     random values; what only this checkpoint has, it drops, and everybody downloads it in vain; a
     tensor under another name is both.
 
-    `ckpt diff REFERENCE CHECKPOINT` lists each. `ckpt sanitize` repairs what training leaves
+    `ckpt diff NORMAL WHERE` lists each. `ckpt sanitize` repairs what training leaves
     behind, `ckpt rename` repairs names.
 
     Bad (the reference has model.state_proj.weight):
@@ -58,13 +62,15 @@ def tensors_unlike_reference(subject: Subject) -> Iterator[Violation | Covered]:
         model.state_proj.weight
     """
     yield Covered(Question.COMPLETENESS)
+    every = [tensor.name for tensor in subject.checkpoint.tensors]
     diff = _diff(subject, Aspect.KEYS)
     for part, members in parts(subject.family, diff.only_a):
         yield _missing(subject, part, members)
     extra = [tensor for tensor in diff.only_b if not tensor.name.startswith(TEACHER_PREFIXES)]
     for part, members in parts(subject.family, extra):
         what = f"{amount(members)} that the reference does not have ({part})"
-        remedy = Remedy(("ckpt", "strip", "WHERE", "NAME"), "{} removes them if nothing uses them")
+        globs = covering([tensor.name for tensor in members], every)[:_GLOBS]
+        remedy = Remedy(("ckpt", "strip", "WHERE", *globs), "{} removes them if nothing uses them")
         yield about(members, what, remedy, Severity.WARNING)
     for rename in diff.renamed:
         if rename.kind is not RenameKind.WRAPPER:
@@ -75,10 +81,20 @@ def tensors_unlike_reference(subject: Subject) -> Iterator[Violation | Covered]:
                 if rename.kind is RenameKind.PREFIX
                 else f"named {new} that the reference names {old}"
             )
-            remedy = Remedy(
-                ("ckpt", "rename", "WHERE", "OLD", "NEW"), "{}, or ckpt sanitize for a teacher's"
-            )
-            yield about(members, f"{count(len(members), 'tensor')} {what}", remedy)
+            said = f"{count(len(members), 'tensor')} {what}"
+            yield about(members, said, _renaming(rename, every))
+
+
+def _renaming(rename: Rename, every: list[str]) -> Remedy | str:
+    """Return the command that gives the names of the reference, if one command can."""
+    match, to = rename.pairs[0][1].name, rename.pairs[0][0].name
+    is_complete = len(rename.pairs) == 1
+    if rename.kind is RenameKind.PREFIX and rename.new:
+        match, to = f"{rename.new}**", f"{rename.old}**"
+        is_complete = len(rename.pairs) == sum(name.startswith(rename.new) for name in every)
+    if not is_complete or "*" in rename.new:
+        return "`ckpt diff` lists the names, and `ckpt rename` gives them those of the reference"
+    return Remedy(("ckpt", "rename", "WHERE", match, to), safe=True)
 
 
 def _missing(subject: Subject, part: str, members: list[Tensor]) -> Violation:
@@ -89,10 +105,7 @@ def _missing(subject: Subject, part: str, members: list[Tensor]) -> Violation:
         remedy = "nothing to do: the loader does not read them"
         return Violation(what, path, name, remedy, Severity.NOTE)
     means = f": {subject.family.missing}" if subject.family.missing else ""
-    plan = Remedy(
-        ("ckpt", "plan", "WHERE", "RECIPE"),
-        "take them from the reference: {}, with `take` in the recipe",
-    )
+    plan = "take them from the reference, with `take` in a recipe for `ckpt plan`"
     return Violation(f"{what}{means}", path, name, plan)
 
 
@@ -109,7 +122,7 @@ def dtypes_unlike_reference(subject: Subject) -> Iterator[Violation]:
     Another dtype is loaded silently. A wider one makes the file larger and loses nothing; a
     narrower one has already lost bits.
 
-    `ckpt sanitize --reference REFERENCE` casts back what can be cast without a loss.
+    `ckpt sanitize WHERE --reference NORMAL` casts back what can be cast without a loss.
 
     Bad (BF16 in the reference):
 
@@ -174,8 +187,8 @@ def config_unlike_reference(subject: Subject) -> Iterator[Violation]:
     machine may differ, and values with the same meaning (a reserved key absent, false or null)
     count as equal.
 
-    `ckpt config CHECKPOINT diff REFERENCE` lists all differences, `ckpt config CHECKPOINT set`
-    changes a value.
+    `ckpt config WHERE diff NORMAL` lists all differences, `ckpt config WHERE set KEY VALUE` changes
+    a value.
 
     Bad (16 in the reference):
 
@@ -210,7 +223,7 @@ def metadata_unlike_reference(subject: Subject) -> Iterator[Violation]:
     that something else wrote the file: LeRobot writes none, FSDP and transformers write `format`,
     training scripts write anything.
 
-    `ckpt sanitize --reference REFERENCE` writes the reference's.
+    `ckpt sanitize WHERE --reference NORMAL` writes the reference's.
 
     Bad (the reference has none):
 
@@ -241,11 +254,11 @@ def metadata_unlike_reference(subject: Subject) -> Iterator[Violation]:
 def unlike_spec(subject: Subject) -> Iterator[Violation | Covered]:
     """Tensors that differ from the lockfile.
 
-    A lockfile (`ckpt spec write`) promises names, dtypes and shapes to other code that loads the
+    A lockfile (`ckpt spec`) promises names, dtypes and shapes to other code that loads the
     checkpoint. It does not cover tensor values.
 
     Repair the checkpoint, or write the lockfile again where the change was intended: `ckpt spec
-    write`.
+    write WHERE -o spec.json`.
 
     Bad (the lockfile lists model.state_proj.weight, F32 [960, 32]):
 

@@ -100,7 +100,13 @@ def wrapped_names(subject: Subject) -> Iterator[Violation]:
         yield about(tensors, what, severity=severity)
 
 
-@rule("CK303", "odd-names", Severity.ERROR, needs=Need.HEADERS, fix="ckpt rename WHERE OLD NEW")
+@rule(
+    "CK303",
+    "odd-names",
+    Severity.ERROR,
+    needs=Need.HEADERS,
+    fix="give each the name that it looks like, with `ckpt rename`, and find out what wrote it",
+)
 def odd_names(subject: Subject) -> Iterator[Violation]:
     r"""Tensor names with invisible or misleading characters.
 
@@ -152,7 +158,7 @@ def _lone(segment: str) -> str:
     "names-differing-in-case",
     Severity.WARNING,
     needs=Need.HEADERS,
-    fix="ckpt rename WHERE OLD NEW",
+    fix="find out which of the names the model has; strip the other, or rename it",
 )
 def names_differing_in_case(subject: Subject) -> Iterator[Violation]:
     """Tensor names that differ only in case.

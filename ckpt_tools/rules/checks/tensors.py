@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from math import prod
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.text import count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ckpt_tools.checkpoint.model import Tensor
     from ckpt_tools.families.family import Expected
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 
 _GLOBS = 8
 """Patterns in a suggested command; what more would match is found by the next run."""
+
+_LAYERS = {
+    "num_vlm_layers": re.compile(r"\.text_model\.layers\.(\d+)\."),
+    "num_expert_layers": re.compile(r"\.lm_expert\.layers\.(\d+)\."),
+}
+"""The tensors of the layers that these keys of config.json count."""
 
 _TIED = {"lm_head.weight", "embed_tokens.weight"}
 _CONVERTED = frozenset({Dtype.F64, Dtype.F32, Dtype.F16, Dtype.BF16})
@@ -106,10 +113,7 @@ def missing_tensors(subject: Subject) -> Iterator[Violation | Covered]:
             first(names),
             Remedy(("ckpt", "sanitize", "WHERE"), "{} restores them from the teacher's names")
             if in_teacher
-            else Remedy(
-                ("ckpt", "plan", "WHERE", "RECIPE"),
-                "take them from where it was trained: {}, with `take` in the recipe",
-            ),
+            else "take them from where it was trained: `ckpt plan` with `take` in the recipe",
         )
 
 
@@ -128,7 +132,6 @@ def _bytes(missing: Iterable[tuple[str, Expected]]) -> str:
     "unexpected-tensors",
     Severity.WARNING,
     needs=(Need.HEADERS, Need.CONFIG),
-    fix="ckpt strip WHERE GLOB",
     families=(SMOLVLA.name,),
 )
 def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
@@ -138,7 +141,8 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
     them. They are the state of another model or of an optimizer, an average of the weights, or
     layers that config.json does not have: then the config may be the wrong one.
 
-    If nothing uses them, `ckpt strip` removes them. Otherwise correct config.json.
+    If nothing uses them, `ckpt strip` removes them. Where they are complete layers that follow
+    those of config.json, nothing is stripped: correct `num_vlm_layers` or `num_expert_layers`.
 
     Bad:
 
@@ -151,6 +155,8 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
     """
     expected = _expectation(subject).tensors
     every = [tensor.name for tensor in subject.checkpoint.tensors]
+    aliases = (pair for file in subject.checkpoint.weights for pair in file.aliases)
+    only_copies = {stored for alias, stored in aliases if alias in expected.keys() - set(every)}
     unexpected = [
         tensor
         for tensor in (subject.checkpoint.tensors if expected else ())
@@ -159,11 +165,50 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
         and unwrapped(tensor.name) == tensor.name
         and not tensor.name.startswith(TEACHER_PREFIXES)
         and not is_buffer(tensor.name)
+        and tensor.name not in only_copies
     ]
+    for key, number, names in _deeper(subject, unexpected):
+        members = [tensor for tensor in unexpected if tensor.name in names]
+        unexpected = [tensor for tensor in unexpected if tensor.name not in names]
+        what = (
+            f"{amount(members)} of layers that config.json does not have: the loader drops them, "
+            f"but all {number} layers are complete, so `{key}` is wrong"
+        )
+        yield about(members, what, Remedy(("ckpt", "config", "WHERE", "set", key, str(number))))
     for part, members in parts(subject.family, unexpected):
         globs = covering([tensor.name for tensor in members], every)[:_GLOBS]
         what = f"{amount(members)} that the loader does not read ({part}): it drops them"
         yield about(members, what, Remedy(("ckpt", "strip", "WHERE", *globs)))
+
+
+def _deeper(
+    subject: Subject, unexpected: list[Tensor]
+) -> Iterator[tuple[str, int, frozenset[str]]]:
+    """Yield (config key, number of layers, names) of complete layers beyond those of config.json.
+
+    They are complete if the weights have every tensor that config.json would add with that number.
+    """
+    expected = _expectation(subject).tensors
+    present = {tensor.name for tensor in subject.checkpoint.tensors}
+    for key, pattern in _LAYERS.items():
+        numbers = [int(at[1]) for tensor in unexpected if (at := pattern.search(tensor.name))]
+        if numbers:
+            number = max(numbers) + 1
+            more = _expectation(_with(subject, key, number)).tensors.keys() - expected.keys()
+            if more and more <= present:
+                yield key, number, frozenset(more)
+                return
+
+
+def _with(subject: Subject, key: str, number: int) -> Subject:
+    """Return the subject with another number in its config.json."""
+    documents = tuple(
+        document._replace(value={**document.value, key: number})
+        if document.path == CONFIG
+        else document
+        for document in subject.checkpoint.documents
+    )
+    return subject._replace(checkpoint=subject.checkpoint._replace(documents=documents))
 
 
 @rule(
@@ -171,7 +216,7 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
     "unexpected-shapes",
     Severity.ERROR,
     needs=(Need.HEADERS, Need.CONFIG),
-    fix="ckpt config WHERE set KEY VALUE",
+    fix="correct config.json, or take the weights that belong to it",
     families=(SMOLVLA.name,),
 )
 def unexpected_shapes(subject: Subject) -> Iterator[Violation | Covered]:
@@ -228,7 +273,7 @@ def dtype_profile(subject: Subject) -> Iterator[Violation]:
     afterwards. FSDP saves everything in F32. Stock LeRobot loads all of these silently and rounds;
     integers and 8-bit floats, whose bytes mean other numbers, are loaded unchanged.
 
-    `ckpt sanitize --reference NORMAL` gives every tensor the dtype that it has in a standard
+    `ckpt sanitize WHERE --reference NORMAL` gives every tensor the dtype that it has in a standard
     checkpoint, where that loses nothing; `ckpt cast` does so for selected tensors.
 
     Bad:
@@ -300,8 +345,6 @@ def _converted(
     "aliased-names",
     Severity.ERROR,
     needs=Need.HEADERS,
-    fix="ckpt sanitize WHERE",
-    safe=True,
 )
 def aliased_names(subject: Subject) -> Iterator[Violation]:
     """Tensors stored only under another tensor's name.
@@ -334,7 +377,8 @@ def aliased_names(subject: Subject) -> Iterator[Violation]:
             f"{count(len(members), 'tensor')} stored only under another name, such as "
             f"`{members[0][1]}` ({part}): {subject.family.missing}"
         )
-        yield Violation(what, path, first(alias for alias, _ in members))
+        remedy = _own_name(members, expected)
+        yield Violation(what, path, first(alias for alias, _ in members), remedy)
     rest = [pair for pair in aliases if pair not in set(lost)]
     if rest:
         what = (
@@ -343,6 +387,16 @@ def aliased_names(subject: Subject) -> Iterator[Violation]:
         )
         remedy = "nothing to do if the model ties the two itself"
         yield Violation(what, path, first(alias for alias, _ in rest), remedy, Severity.NOTE)
+
+
+def _own_name(aliases: list[tuple[str, str]], expected: Mapping[str, Expected]) -> Remedy | str:
+    """Return how tensors that are stored under another name get their own."""
+    if all(stored.startswith(TEACHER_PREFIXES) for _, stored in aliases):
+        return Remedy(("ckpt", "sanitize", "WHERE"), safe=True)
+    (alias, stored), *others = aliases
+    if others or stored in expected:
+        return "store the tensors under their own names: save the model again"
+    return Remedy(("ckpt", "rename", "WHERE", stored, alias), safe=True)
 
 
 def _tied(pair: tuple[str, str]) -> bool:
@@ -417,7 +471,7 @@ def weights_size(subject: Subject) -> Iterator[Violation]:
     GB instead of 0.9, and slower to load and to run. What other rules find (a teacher, dtypes that
     do not match the config, unexpected tensors) takes bytes too and is not counted here.
 
-    `ckpt sanitize --reference NORMAL` casts the weights where that loses nothing, and sets
+    `ckpt sanitize WHERE --reference NORMAL` casts the weights where that loses nothing, and sets
     load_vlm_weights.
 
     Bad:

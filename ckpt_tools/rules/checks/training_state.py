@@ -43,6 +43,9 @@ _READ = 0o044
 _OPTIONAL = ("/dataset/root", "/output_dir", "/policy/pretrained_path", "/checkpoint_path")
 """Paths in train_config.json that LeRobot reads as null, too."""
 
+_RESUMED = "keep it here, where `--resume` reads it; change it in the copy that you publish"
+"""The advice for a run's own train_config.json."""
+
 _PLUGIN_OPTIMIZER = "adamw_f32_masters"
 
 
@@ -62,7 +65,7 @@ def train_config_reflow(subject: Subject) -> Iterator[Violation]:
     plugin's policy type or the fields of reflow, stock LeRobot rejects the file.
 
     `ckpt sanitize` removes the fields and writes `smolvla`. Keep the original for resuming with the
-    plugin.
+    plugin: in a run, with its training state beside it, there is no command for that reason.
 
     Bad:
 
@@ -77,13 +80,13 @@ def train_config_reflow(subject: Subject) -> Iterator[Violation]:
         return
     if policy.get("type") == "smolvla_reflow":
         what = "is smolvla_reflow: training resumes only with the plugin"
-        yield Violation(what, TRAIN_CONFIG, "/policy/type")
+        yield Violation(what, TRAIN_CONFIG, "/policy/type", _RESUMED * subject.resumable)
     reserved = reserved_fields(subject)
     fields = [key for key in policy if key in reserved]
     if fields:
         names = ", ".join(f"{key} {shown(policy[key])}" for key in fields)
         what = f"fields of reflow training ({names}): stock LeRobot refuses to resume from it"
-        yield Violation(what, TRAIN_CONFIG, f"/policy/{fields[0]}")
+        yield Violation(what, TRAIN_CONFIG, f"/policy/{fields[0]}", _RESUMED * subject.resumable)
 
 
 @rule("CK742", "train-config-paths", Severity.NOTE, needs=Need.HEADERS)
@@ -109,7 +112,8 @@ def train_config_paths(subject: Subject) -> Iterator[Violation]:
     for pointer, text in _strings(value_of(subject, TRAIN_CONFIG), ""):
         if is_outside(text):
             what = f"contains a personal path: {shown(text)}"
-            yield Violation(what, TRAIN_CONFIG, pointer, _hidden(pointer))
+            remedy = _RESUMED if subject.resumable else _hidden(pointer)
+            yield Violation(what, TRAIN_CONFIG, pointer, remedy)
 
 
 def _hidden(pointer: str) -> Remedy | str:
