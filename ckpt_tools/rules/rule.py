@@ -57,6 +57,7 @@ class Subject(NamedTuple):
     zero_tails: Mapping[str, int] | None = None
     second: SecondSet | None = None
     unfinished: tuple[str, ...] = ()
+    resumable: bool = False
 
     @property
     def kinds(self) -> frozenset[Kind]:
@@ -70,7 +71,6 @@ class Subject(NamedTuple):
         if [file.path for file in there.weights] != [ADAPTER_WEIGHTS]:
             return self.family
         return family_of(there._replace(weights=()))
-    resumable: bool = False
 
 
 class Violation(NamedTuple):

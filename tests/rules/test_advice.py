@@ -29,8 +29,8 @@ from tests.rules import (
     test_ck70,
     test_ck72,
     test_ck74,
-    test_copies,
-    test_lerobot_policies,
+    test_policy_agreement,
+    test_training_tensors,
     test_transformer_config,
 )
 from tests.support.advice import Fault, complaints
@@ -87,12 +87,12 @@ def transformer(more: Any, values: Any, folder: Path) -> None:
 
 
 def acting(values: Any, folder: Path) -> None:
-    test_lerobot_policies.policy(folder, config=values)
+    test_policy_agreement.policy(folder, config=values)
 
 
 def with_buffers(folder: Path) -> None:
     acting({}, folder)
-    test_lerobot_policies.with_buffers(folder, 1.0)
+    test_policy_agreement.with_buffers(folder, 1.0)
 
 
 FAULTS: dict[str, Fault] = {
@@ -118,8 +118,11 @@ FAULTS: dict[str, Fault] = {
             "fewer layers in config.json": ({}, {"num_hidden_layers": 1}),
             "another width": ({}, {"hidden_size": 8}),
             "weights in F32": ({}, {"torch_dtype": "bfloat16"}),
-            "an average beside the model": (test_copies.under("ema.", SHAPES), {}),
-            "wrapped by NeMo": (test_copies.under("model._fp32_params.", {"x.weight": (4, 4)}), {}),
+            "an average beside the model": (test_training_tensors.under("ema.", SHAPES), {}),
+            "wrapped by NeMo": (
+                test_training_tensors.under("model._fp32_params.", {"x.weight": (4, 4)}),
+                {},
+            ),
         }.items()
     },
     **{
