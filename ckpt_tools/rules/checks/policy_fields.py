@@ -33,6 +33,10 @@ _RTC = {
 """The fields of rtc_config."""
 
 
+_CAST = Remedy(("ckpt", "sanitize", "WHERE", "--reference", "NORMAL"))
+"""What gives weights that were built with load_vlm_weights=false the dtypes of the others."""
+
+
 def _refused(subject: Subject, fields: Collection[str]) -> Iterator[Violation]:
     for key, value in value_of(subject, CONFIG).items():
         if key in fields:
@@ -80,8 +84,21 @@ def load_vlm_weights(subject: Subject) -> Iterator[Violation]:
         fine, effect = watched.evaluate(value)
         if watched.key == key and not fine:
             what = f"is {shown(value)}: stock LeRobot {effect}"
-            remedy = _by_hand(subject, "set", key, "true")
+            cast = _CAST if _is_built_with_false(subject) else ""
+            remedy = _by_hand(subject, "set", key, "true") or cast
             yield Violation(what, CONFIG, f"/{key}", remedy)
+
+
+def _is_built_with_false(subject: Subject) -> bool:
+    """Whether the dtypes would contradict config.json if load_vlm_weights were true."""
+    there = subject.checkpoint
+    documents = tuple(
+        document._replace(value={**document.value, "load_vlm_weights": True})
+        if document.path == CONFIG
+        else document
+        for document in there.documents
+    )
+    return bool(subject.family.contradiction(there._replace(documents=documents)))
 
 
 @rule(
