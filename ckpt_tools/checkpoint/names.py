@@ -151,6 +151,11 @@ def is_index(segment: str) -> bool:
     )
 
 
+def is_numbered(name: str) -> bool:
+    """Whether a tensor belongs to one of several alike layers: layers.7.weight."""
+    return any(is_index(segment) for segment in name.split(".", SEGMENT_LIMIT))
+
+
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     """Return a key that sorts layers.2 before layers.10."""
     return tuple(

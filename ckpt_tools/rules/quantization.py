@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.dtype import Dtype
-from ckpt_tools.checkpoint.names import is_index
 from ckpt_tools.checkpoint.shard_index import shard_family
 from ckpt_tools.rules.policy_config import is_integer, value_of
 
@@ -67,11 +66,6 @@ def is_one_of_several_shards(subject: Subject) -> bool:
     files = subject.checkpoint.weights
     family = shard_family(files[0].path) if len(files) == 1 else None
     return family is not None and family[1] > 1
-
-
-def is_numbered(name: str) -> bool:
-    """Whether a tensor belongs to one of several alike layers."""
-    return any(is_index(part) for part in name.split("."))
 
 
 def scale_names(name: str) -> set[str]:

@@ -36,6 +36,14 @@ class Remedy(NamedTuple):
         )
 
 
+def set_config(
+    key: str, value: object, text: str = "", *, file: str = "", safe: bool = False
+) -> Remedy:
+    """Return the command that sets a value in config.json or in `file`, by key or JSON pointer."""
+    option = ("--file", file) if file else ()
+    return Remedy(("ckpt", "config", WHERE, "set", *option, key, str(value)), text, safe)
+
+
 def addressed(remedy: Remedy, subject: Subject) -> Remedy:
     """Replace WHERE and NORMAL by the names of the checkpoint and of its reference.
 

@@ -14,7 +14,7 @@ from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import only_file
 from ckpt_tools.rules.lora import config_of, is_lora, tensors_of
 from ckpt_tools.rules.policy_config import is_local_model, value_of
-from ckpt_tools.rules.remedy import Remedy
+from ckpt_tools.rules.remedy import set_config
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.strict_json.pointer import ABSENT
 from ckpt_tools.text import value as shown
@@ -218,10 +218,8 @@ def use_peft(subject: Subject) -> Iterator[Violation]:
     where = (CONFIG, "/use_peft")
     if uses and not has_adapter:
         what = f"is true, but there is no adapter: LeRobot needs {ADAPTER_CONFIG} and its weights"
-        command = ("ckpt", "config", "WHERE", "set", "use_peft", "false")
         text = "add the adapter's files; or, if the weights are a whole policy: {}"
-        yield Violation(what, *where, Remedy(command, text))
+        yield Violation(what, *where, set_config("use_peft", "false", text))
     elif not uses and files == [ADAPTER_WEIGHTS]:
         what = "is not true, but the weights are an adapter's: LeRobot does not find them"
-        command = ("ckpt", "config", "WHERE", "set", "use_peft", "true")
-        yield Violation(what, *where, Remedy(command, safe=True))
+        yield Violation(what, *where, set_config("use_peft", "true", safe=True))

@@ -11,7 +11,7 @@ from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import is_local_model, policy_type, value_of
 from ckpt_tools.rules.processors import steps
-from ckpt_tools.rules.remedy import Remedy
+from ckpt_tools.rules.remedy import Remedy, set_config
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.text import value as shown
 
@@ -87,9 +87,7 @@ def local_model_path(subject: Subject) -> Iterator[Violation]:
     if is_local_model(config.get(key)):
         effect = "it reveals a folder of the machine that trained"
         what = f"is the local path {shown(config[key])}: {effect}"
-        yield Violation(
-            what, CONFIG, f"/{key}", Remedy(("ckpt", "config", "WHERE", "set", key, "null"))
-        )
+        yield Violation(what, CONFIG, f"/{key}", set_config(key, "null"))
     for step in steps(subject):
         for key in (key for key in step.config if key in _TOKENIZERS):
             name, pointer = step.config[key], f"{step.pointer}/config/{key}"
@@ -103,7 +101,5 @@ def _on_hub(subject: Subject, path: str, pointer: str) -> Remedy | str:
     name = _HUB_NAMES.get((policy_type(subject), pointer.rpartition("/")[2]))
     if name is None:
         return "write the model's name on the Hub"
-    file = () if path == CONFIG else ("--file", path)
-    return Remedy(
-        ("ckpt", "config", "WHERE", "set", *file, pointer, name), "if it is that model's copy: {}"
-    )
+    file = "" if path == CONFIG else path
+    return set_config(pointer, name, "if it is that model's copy: {}", file=file)

@@ -20,7 +20,7 @@ from ckpt_tools.rules.policy_config import (
     widths,
 )
 from ckpt_tools.rules.processors import NORMALIZER, PRE, steps
-from ckpt_tools.rules.remedy import Remedy
+from ckpt_tools.rules.remedy import Remedy, set_config
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.strict_json.parse import escape
 from ckpt_tools.text import count
@@ -35,10 +35,6 @@ _ACTIONS, _CHUNK = "n_action_steps", "chunk_size"
 _ENSEMBLE = "temporal_ensemble_coeff"
 _RENAME = "rename_observations_processor"
 _SIDES = {"action": ("output_features", ACTION), "state": ("input_features", STATE)}
-
-
-def _set(pointer: str, value: object, text: str = "") -> Remedy:
-    return Remedy(("ckpt", "config", "WHERE", "set", pointer, str(value)), text)
 
 
 @rule(
@@ -101,13 +97,13 @@ def _too_many(
         yield Violation(what, CONFIG, at, _evaluated(_ACTIONS, chunk))
     elif actions > 1 and config.get(_ENSEMBLE) is not None:
         what = f"is {actions}, but {_ENSEMBLE} needs 1: stock LeRobot rejects the file"
-        yield Violation(what, CONFIG, at, _set(_ACTIONS, 1))
+        yield Violation(what, CONFIG, at, set_config(_ACTIONS, 1))
 
 
 def _evaluated(key: str, largest: object) -> Remedy | str:
     """Return how to set a field to the largest possible value, or what to look up."""
     if is_integer(largest) and largest > 0:
-        return _set(key, largest, "set what it was evaluated with; at most: {}")
+        return set_config(key, largest, "set what it was evaluated with; at most: {}")
     return "write what the policy was trained with, as train_config.json says"
 
 
@@ -146,11 +142,11 @@ def config_width(subject: Subject) -> Iterator[Violation]:
 
 def _corrected(config: Mapping[str, object], what: str, pointer: str, size: int) -> Remedy | str:
     if what in _SIDES:
-        return _set(pointer, f"[{size}]")
+        return set_config(pointer, f"[{size}]")
     actions = config.get(_ACTIONS)
     if what == _CHUNK and is_integer(actions) and actions > size:
         return f"set {_CHUNK} to {size}, and {_ACTIONS} to what it was evaluated with, at most that"
-    return _set(pointer, size)
+    return set_config(pointer, size)
 
 
 @rule("CK736", "buffers-never-set", Severity.ERROR, needs=Need.VALUES, kinds=(Kind.POLICY,))

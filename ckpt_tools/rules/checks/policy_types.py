@@ -18,7 +18,7 @@ from ckpt_tools.families.lerobot import (
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import value_of
-from ckpt_tools.rules.remedy import Remedy
+from ckpt_tools.rules.remedy import Remedy, set_config
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.strict_json.pointer import ABSENT
 from ckpt_tools.text import value as shown
@@ -102,9 +102,7 @@ def _unlike_smolvla(value: object) -> Iterator[Violation]:
 
 def _typed(own: str) -> Remedy | str:
     if own:
-        return Remedy(
-            ("ckpt", "config", "WHERE", "set", "type", own), f"the tensors are those of {own}: {{}}"
-        )
+        return set_config("type", own, f"the tensors are those of {own}: {{}}")
     return "write the type that it was trained with, as --policy.type was or train_config.json says"
 
 

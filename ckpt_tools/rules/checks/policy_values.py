@@ -20,7 +20,7 @@ from ckpt_tools.rules.policy_config import (
     value_of,
 )
 from ckpt_tools.rules.processors import NORMALIZER, UNNORMALIZER, steps
-from ckpt_tools.rules.remedy import Remedy
+from ckpt_tools.rules.remedy import set_config
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.strict_json.parse import escape
 from ckpt_tools.text import value as shown
@@ -44,10 +44,6 @@ _MANY = 50
 """Steps of denoising above which more gain nothing."""
 
 _INPUT, _OUTPUT = "input_features", "output_features"
-
-
-def _set(key: str, value: str) -> Remedy:
-    return Remedy(("ckpt", "config", "WHERE", "set", key, value))
 
 
 @rule("CK706", "config-value", Severity.ERROR, needs=Need.CONFIG, families=(SMOLVLA.name,))
@@ -148,7 +144,7 @@ def num_steps(subject: Subject) -> Iterator[Violation]:
         what = f"is {value:,}: one chunk takes {value:,} passes through the action expert"
     else:
         return
-    yield Violation(what, CONFIG, "/num_steps", _set("num_steps", str(_STEPS)), severity)
+    yield Violation(what, CONFIG, "/num_steps", set_config("num_steps", _STEPS), severity)
 
 
 @rule(

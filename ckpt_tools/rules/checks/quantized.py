@@ -12,6 +12,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.checkpoint.names import is_numbered
 from ckpt_tools.families.kinds import Kind
 from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
@@ -22,7 +23,6 @@ from ckpt_tools.rules.quantization import (
     FP8,
     evidence,
     groups,
-    is_numbered,
     is_one_of_several_shards,
     is_quantized,
     mentions_quantization,

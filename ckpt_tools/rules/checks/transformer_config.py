@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
-from ckpt_tools.checkpoint.names import ranges
+from ckpt_tools.checkpoint.names import is_numbered, ranges
 from ckpt_tools.families.kinds import Kind
 from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, amount
-from ckpt_tools.rules.remedy import Remedy
+from ckpt_tools.rules.remedy import Remedy, set_config
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.rules.transformer_layout import is_matrix, language_model
 from ckpt_tools.text import count
@@ -46,10 +46,7 @@ def _as_sure(subject: Subject) -> Severity | None:
 
 
 def _correct(stated: Stated, value: int) -> Remedy:
-    return Remedy(
-        ("ckpt", "config", "WHERE", "set", stated.pointer, str(value)),
-        "if these are the weights that you mean: {}",
-    )
+    return set_config(stated.pointer, value, "if these are the weights that you mean: {}")
 
 
 @rule("CK940", "vocabulary-size", Severity.ERROR, needs=_BOTH, kinds=(Kind.TRANSFORMERS,))
@@ -223,7 +220,7 @@ def head_missing(subject: Subject) -> Iterator[Violation | Covered]:
     for embedding in found.embeddings[:1]:
         yield Covered(Question.COMPLETENESS, "head")
         alike = [name for name, tensor in every if tensor.shape == embedding.shape]
-        others = [one.name for one in subject.checkpoint.tensors if not _is_in_a_layer(one.name)]
+        others = [one.name for one in subject.checkpoint.tensors if not is_numbered(one.name)]
         has_head = any(part in name for name in (*others, *aliases) for part in _OUTPUTS)
         if alike == [embedding.name] and not has_head and len(found.embeddings) == 1:
             what = (
@@ -249,12 +246,8 @@ def _is_untied(config: Mapping[str, object], found: LanguageModel) -> bool:
     )
 
 
-def _is_in_a_layer(name: str) -> bool:
-    return any(part.isdecimal() for part in name.split("."))
-
-
 @rule("CK944", "wider-than-config", Severity.NOTE, needs=_BOTH, kinds=(Kind.TRANSFORMERS,))
-def wider_than_config(subject: Subject) -> Iterator[Violation | Covered]:
+def wider_than_config(subject: Subject) -> Iterator[Violation]:
     """Weights in F32 of a model whose config.json says half of that.
 
     Every tensor is F32, and the config says bfloat16 or float16: the file is twice as large as it
