@@ -60,6 +60,12 @@ def patterns() -> tuple[Pattern, ...]:
     return tuple(Pattern(**{**item, "words": tuple(item["words"])}) for item in items)
 
 
+@cache
+def words() -> tuple[str, ...]:
+    """Return the words of all patterns, each once."""
+    return tuple({word for pattern in patterns() for word in pattern.words})
+
+
 # --- placeholders ---------------------------------------------------------------------------------
 
 _WORDS = (

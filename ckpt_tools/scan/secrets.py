@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.scan.redact import SHOWN, Known, redacted
-from ckpt_tools.scan.secret_patterns import Match, Pattern, patterns
+from ckpt_tools.scan.secret_patterns import Match, Pattern, patterns, words
 from ckpt_tools.scan.unescape import dense, encoded, overlapping_chunks, unescaped
 
 if TYPE_CHECKING:
@@ -73,16 +73,20 @@ def _unescaped(text: str) -> Iterator[str]:
 def _in(text: str) -> Iterator[tuple[int, str, str]]:
     """Yield (start, kind, secret) of the secrets in `text` as it is."""
     text, starts = dense(text, _SHORT)
+    if not text:
+        return
     plain = text.encode("ascii", "replace").decode("ascii")  # of the same length, fast to search
     lower = plain.lower()
-    possible = (one for one in patterns() if any(word in lower for word in one.words))
-    for pattern in possible:
+    there = {word for word in words() if word in lower}
+    for pattern in patterns() if there else ():
+        if there.isdisjoint(pattern.words):
+            continue
         for match in _matches(pattern, lower if pattern.lower else plain):
             start, end = match.span("s" if "s" in match.re.groupindex else 0)
             found = Match(text, match.start(), start, end)
             if pattern.accepts(found):
-                there, here = starts[bisect_right(starts, (start, len(text) * 2)) - 1]
-                yield start - there + here, pattern.name, found.value
+                into, here = starts[bisect_right(starts, (start, len(text) * 2)) - 1]
+                yield start - into + here, pattern.name, found.value
 
 
 def _matches(pattern: Pattern, text: str) -> Iterator[re.Match[str]]:

@@ -47,8 +47,10 @@ def teacher_weights(subject: Subject) -> Iterator[Violation]:
         model.action_in_proj.weight
     """
     for file in subject.checkpoint.weights:
+        named = [(unwrapped(tensor.name), tensor) for tensor in file.tensors]
+        among = [one for one in named if one[0].startswith(TEACHER_PREFIXES)]
         for prefix in TEACHER_PREFIXES:
-            held = [tensor for tensor in file.tensors if unwrapped(tensor.name).startswith(prefix)]
+            held = [tensor for name, tensor in among if name.startswith(prefix)]
             if held:
                 yield Violation(f"{amount(held)} under `{prefix}`", file.path, held[0].name)
 
@@ -139,9 +141,11 @@ def _oddity(name: str) -> str:
         return "an empty name"
     if name != name.strip():
         return "whitespace at an end of the name"
-    hidden = next((character for character in name if not character.isprintable()), "")
-    if hidden:
+    if not name.isprintable():
+        hidden = next(character for character in name if not character.isprintable())
         return f"an invisible character (U+{ord(hidden):04X}) in the name"
+    if name.isascii():
+        return ""
     lone = next((found for segment in name.split(".") if (found := _lone(segment))), "")
     return f"a single non-ASCII character (U+{ord(lone):04X}) in the name" if lone else ""
 
