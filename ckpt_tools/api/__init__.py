@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from ckpt_tools.api._doctor import diagnose
     from ckpt_tools.api._edit import load_plan, plan, recover, restore, sanitize, save_plan, write
     from ckpt_tools.api._gate import gate
-    from ckpt_tools.api._inspect import diff, read, show
+    from ckpt_tools.api._inspect import diff, read
     from ckpt_tools.api._manifest import check_manifest, check_remote, manifest
     from ckpt_tools.api._rules import explain, known_rules
+    from ckpt_tools.api._show import show
     from ckpt_tools.api._upload import upload
     from ckpt_tools.api._verify import coverage, verify
 
@@ -46,7 +47,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    **dict.fromkeys(("diff", "read", "show"), "_inspect"),
+    **dict.fromkeys(("diff", "read"), "_inspect"),
     **dict.fromkeys(
         ("load_plan", "plan", "recover", "restore", "sanitize", "save_plan", "write"), "_edit"
     ),
@@ -55,6 +56,7 @@ _MODULES = {
     **dict.fromkeys(("coverage", "verify"), "_verify"),
     "diagnose": "_doctor",
     "gate": "_gate",
+    "show": "_show",
     "upload": "_upload",
 }
 

@@ -1,14 +1,12 @@
-"""The verbs that read: show, diff, read."""
+"""The verbs that read: diff, read."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.api._composed import summarize_components
 from ckpt_tools.api._other_files import LIMIT, with_contents
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.checkpoint import read as reader
-from ckpt_tools.checkpoint.composition import composition
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.names import Selection
 from ckpt_tools.diff.compare import ALL_ASPECTS, addresses, comparable, compare
@@ -16,21 +14,18 @@ from ckpt_tools.diff.groups import group_differences, shared_family, watched_lin
 from ckpt_tools.diff.model import Aspect, Comparison
 from ckpt_tools.diff.rename_patterns import patterns
 from ckpt_tools.diff.summary import summarize
-from ckpt_tools.diff.value_changes import value_comparison, value_summary
+from ckpt_tools.diff.value_changes import value_comparison
 from ckpt_tools.errors import UnknownSelection
-from ckpt_tools.families.registry import family_of
 from ckpt_tools.progress import Progress, ignore
 from ckpt_tools.storage.files import remote_not_supported
 from ckpt_tools.storage.session import hub_session, is_remote, transfer_stats
 from ckpt_tools.values.compare import compare_values
-from ckpt_tools.values.measure import measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.checkpoint.model import Checkpoint
-    from ckpt_tools.diff.model import Summary
     from ckpt_tools.values.model import ValueComparison
 
 
@@ -40,45 +35,6 @@ def read(where: AnyPath, *, lenient: bool = False) -> Checkpoint:
     Arguments and errors are those of `checkpoint.read.read`.
     """
     return reader.read(as_text(where), lenient=lenient)
-
-
-@hub_session()
-def show(  # noqa: PLR0913 - options by keyword
-    where: AnyPath,
-    *,
-    lenient: bool = False,
-    values: bool = False,
-    cached: bool = True,
-    progress: Callable[[int], None] = ignore,
-    expect: Callable[[int], None] = ignore,
-) -> Summary:
-    """Return what the checkpoint at `where` is.
-
-    Reads headers and configs only, unless `values` are wanted. Raises a CkptError that names the
-    file. A pipeline is summarized by its components.
-
-    `cached` uses what an earlier look at the same files left in the user's cache folder; `progress`
-    is called with the bytes read since the last call, `expect` before with how many there are in
-    all.
-    """
-    where = as_text(where)
-    if values and is_remote(where):
-        raise remote_not_supported(where)
-    composed = composition(where)
-    if composed is not None:
-        if values:
-            raise UnknownSelection(
-                f"--values is for one model, and {composed.path} lists several",
-                hint="name the folder of a component",
-            )
-        summary = summarize_components(composed, where, lenient=lenient)
-        return summary._replace(transferred=transfer_stats())
-    checkpoint = read(where, lenient=lenient)
-    summary = summarize(checkpoint)._replace(transferred=transfer_stats())
-    if not values:
-        return summary
-    measured = measure(checkpoint, cached=cached, progress=Progress(progress, expect))
-    return summary._replace(values=value_summary(measured, family_of(checkpoint)))
 
 
 @hub_session()

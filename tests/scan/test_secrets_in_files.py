@@ -98,7 +98,7 @@ def test_no_output_of_verify_contains_the_secret(location: str, tmp_path: Path) 
         text.render(page),
         markdown.render(page),
         json.dumps(findings_json.document(seen)),
-        *(one.render(seen) for one in (junit, sarif, github)),
+        *(one.render([seen]) for one in (junit, sarif, github)),
     ]
     assert not any(value[5:15] in one for one in outputs)
 
@@ -162,7 +162,7 @@ def test_no_output_of_gate_contains_the_secret(number: int, location: str, tmp_p
         text.render(page),
         markdown.render(page),
         json.dumps(findings_json.document(verdict)),
-        *(one.render(verdict) for one in (junit, sarif, github)),
+        *(one.render([verdict]) for one in (junit, sarif, github)),
     ]
     assert location == "name" or any(finding.code == "CK810" for finding in verdict.refused)
     plain = value.partition("@")[0].rpartition(".eyJ")[2]
