@@ -39,7 +39,7 @@ _OWN_RULES = (
 _STEPS, _WIDEST = 10, 32
 """SmolVLA's defaults for num_steps and the padded width of a vector."""
 
-_TYPE = "write it in the form that `ckpt config WHERE validate` expects"
+_TYPE = "write a value of that type"
 _MANY = 50
 """Steps of denoising above which more gain nothing."""
 
