@@ -224,13 +224,13 @@ def test_a_value_in_quotes_is_a_warning_because_lerobot_reads_it(tmp_path: Path)
             "error",
             'is "many", expected integer',
             "/num_vlm_layers",
-            "write it in the form that `ckpt config WHERE validate` expects",
+            "write a value of that type",
         ),
         (
             "warning",
             'is "0.0001", expected number',
             "/optimizer_lr",
-            "write it in the form that `ckpt config WHERE validate` expects",
+            "write a value of that type",
         ),
     ]
 
