@@ -78,8 +78,8 @@ def needs(rule: Rule) -> str:
 def _facts(rule: Rule) -> Iterator[str]:
     yield f"severity: {rule.severity}"
     yield f"needs: {needs(rule)}"
-    if rule.families:
-        yield f"families: {', '.join(sorted(rule.families))}"
+    if rule.families or rule.kinds:
+        yield f"only for: {', '.join(sorted({*rule.families, *rule.kinds}))}"
     if rule.supply_chain:
         yield "checked by: `ckpt gate` only"
     if rule.fix:
@@ -107,5 +107,6 @@ def _entry(rule: Rule) -> JsonDict:
         "fix": rule.fix,
         "safe": rule.safe,
         "families": sorted(rule.families),
+        "kinds": sorted(rule.kinds),
         "supply_chain": rule.supply_chain,
     }
