@@ -254,7 +254,7 @@ def main(workshop: Path) -> None:
     for kind, settings in SETTINGS.items():
         save(kind, workshop / "good" / kind, settings, weights=True)
     make_vlms(workshop)
-    answers = {}
+    answers: dict[str, Any] = {}
     for name, (kind, change) in BAD.items():
         if kind not in SETTINGS:
             continue

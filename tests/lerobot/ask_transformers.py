@@ -168,7 +168,7 @@ def ask_adapters(workspace: Path) -> dict[str, str]:
         settings = LoraConfig(r=4, target_modules=targets, use_dora=kind == "dora")
         made = get_peft_model(base(), settings)
         made.peft_config["default"].base_model_name_or_path = "example/base"
-        made.save_pretrained(folder)
+        made.save_pretrained(str(folder))
         torch.manual_seed(1)
         tensors = {
             name: torch.randn_like(value) * 0.3 if "lora_" in name else value

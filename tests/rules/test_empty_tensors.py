@@ -15,6 +15,9 @@ from tests.support.models import model
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.checkpoints import Tensors
+    from tests.support.models import Shapes
+
 LLAMA = {"config.json": {"model_type": "llama", "architectures": ["LlamaModel"]}}
 WEIGHT = "layers.0.mlp.up_proj.weight"
 NORMS = ("layers.0.input_layernorm.weight", "norm.weight")
@@ -27,7 +30,7 @@ def test_a_weight_without_elements_is_an_error_in_any_model(tmp_path: Path) -> N
 
 
 def test_buffers_that_nothing_filled_are_empty_on_purpose(tmp_path: Path) -> None:
-    shapes = {
+    shapes: Shapes = {
         WEIGHT: (4, 4),
         "act_quantizer.min_val": (0,),
         "layers.0.mlp.up_proj.g_idx": (Dtype.I32, (0,)),
@@ -56,7 +59,7 @@ def test_an_empty_adapter_and_a_folder_without_weights_are_not_a_model_without_t
 
 
 def _with_norms(folder: Path, config: dict[str, object], **values: bytes) -> set[str]:
-    given = {name: (Dtype.F32, (4,), values.get("norms", bytes(16))) for name in NORMS}
+    given: Tensors = {name: (Dtype.F32, (4,), values.get("norms", bytes(16))) for name in NORMS}
     given[WEIGHT] = (Dtype.F32, (2, 2), b"\x00\x00\x80?\x00\x00\x00@" * 2)
     model(folder, {}, {"config.json": config} if config else {})
     (folder / "model.safetensors").write_bytes(weights(given))

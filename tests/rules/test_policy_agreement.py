@@ -19,6 +19,7 @@ from tests.support.checkpoints import weights
 from tests.support.models import model
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ckpt_tools.rules.finding import Finding
@@ -72,7 +73,7 @@ def policy(
     *,
     config: dict[str, Any] | None = None,
     steps: dict[str, list[dict[str, Any]]] | None = None,
-    shapes: dict[str, tuple[int, ...]] = SHAPES,
+    shapes: Mapping[str, tuple[int, ...]] = SHAPES,
     numbers: dict[str, float] = REAL,
 ) -> Path:
     """Write a policy; `config` replaces keys of an ACT's, ... removes one."""

@@ -12,6 +12,7 @@ from tests.support.cases import codes
 from tests.support.models import model
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ckpt_tools.rules.finding import Finding
@@ -29,7 +30,9 @@ def blocks(number: int, stem: str = "blocks") -> dict[str, tuple[int, ...]]:
     return {f"{stem}.{at}.{name}": shape for at in range(number) for name, shape in SHAPES.items()}
 
 
-def found(folder: Path, shapes: Shapes, config: dict[str, object] | None = None) -> list[Finding]:
+def found(
+    folder: Path, shapes: Shapes, config: Mapping[str, object] | None = None
+) -> list[Finding]:
     documents = {"config.json": config} if config else {}
     findings = api.verify(str(model(folder, shapes, documents))).findings
     return [one for one in findings if one.code != "CK214"]  # most have no config.json
@@ -106,11 +109,11 @@ def test_a_shape_that_only_one_block_has_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_block_that_is_not_quantized_among_others_is_fine(tmp_path: Path) -> None:
-    shapes: dict[str, object] = dict(blocks(8))
+    shapes: dict[str, tuple[int, ...] | tuple[Dtype, tuple[int, ...]]] = {**blocks(8)}
     for at in (0, 1, 2, 4, 5, 6, 7):
         shapes[f"blocks.{at}.mlp.weight"] = (Dtype.U8, (64, 1))
         shapes[f"blocks.{at}.mlp.weight.absmax"] = (4,)
-    assert found(tmp_path / "bnb", shapes) == []  # type: ignore[arg-type] - shapes of two forms
+    assert found(tmp_path / "bnb", shapes) == []
 
 
 def test_widths_that_grow_from_block_to_block_are_fine(tmp_path: Path) -> None:

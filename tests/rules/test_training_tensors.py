@@ -55,9 +55,9 @@ def test_an_average_of_the_model_is_a_warning_and_strip_removes_just_that(
     wrapper = "module." if prefix.startswith("module.") else ""
     plain = under(wrapper, PLAIN)
     copy = {prefix + name.removeprefix(wrapper): shape for name, shape in copied.items()}
-    counter: dict[str, object] = {f"{prefix}num_updates": (Dtype.I64, ())}
+    counter = {f"{prefix}num_updates": (Dtype.I64, ())}
     folder = tmp_path / "bad"
-    shapes = plain | copy | counter  # type: ignore[operator] - shapes of two forms
+    shapes: Shapes = {**plain, **copy, **counter}
     (finding,) = (one for one in found(folder, shapes) if one.code == "CK320")
     assert finding.severity == "warning"
     assert f"under `{prefix}`: a second copy" in finding.what
@@ -114,7 +114,7 @@ def test_a_teacher_is_not_reported_twice(tmp_path: Path) -> None:
 
 
 def test_optimizer_moments_are_a_warning_and_strip_removes_them(tmp_path: Path) -> None:
-    state = {
+    state: dict[str, tuple[int, ...]] = {
         f"optimizer.state.{at}.{kind}": () if kind == "step" else (4, 4)
         for at in (0, 1)
         for kind in ("exp_avg", "exp_avg_sq", "step")

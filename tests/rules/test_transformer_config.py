@@ -39,13 +39,13 @@ SHAPES: dict[str, tuple[int, ...]] = {
 }
 
 
-def found(folder: Path, shapes: Shapes = SHAPES, **config: object) -> list[Finding]:
+def found(folder: Path, shapes: Shapes = SHAPES, /, **config: object) -> list[Finding]:
     given = {key: value for key, value in (CONFIG | config).items() if value is not ...}
     every = api.verify(str(model(folder, shapes, {"config.json": given}))).findings
     return [one for one in every if one.code.startswith("CK94")]
 
 
-def coded(folder: Path, shapes: Shapes = SHAPES, **config: object) -> list[str]:
+def coded(folder: Path, shapes: Shapes = SHAPES, /, **config: object) -> list[str]:
     return [f"{one.code} {one.severity}" for one in found(folder, shapes, **config)]
 
 

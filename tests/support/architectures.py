@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import torch
 import transformers
@@ -39,16 +40,17 @@ def names() -> dict[str, object]:
 def loaded(folder: str) -> str:
     """Return "refused", or the names that transformers leaves at random values."""
     try:
-        _, report = transformers.AutoModelForCausalLM.from_pretrained(
+        answer: Any = transformers.AutoModelForCausalLM.from_pretrained(
             folder, output_loading_info=True
         )
+        _, report = answer
     except RuntimeError:
         return "refused"
     return " ".join(sorted(report["missing_keys"]))
 
 
 if __name__ == "__main__":
-    transformers.logging.set_verbosity_error()
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it has no types
     what, *folders = sys.argv[1:]
     given = names() if what == "names" else {folder: loaded(folder) for folder in folders}
     sys.stdout.write(json.dumps(given))

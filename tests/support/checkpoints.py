@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ckpt_tools.checkpoint.dtype import Dtype
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 INDEX = "model.safetensors.index.json"
@@ -38,7 +39,10 @@ def tensors(draw: Any, least: int = 1) -> Tensors:
     return {name: found[name] for name in names if name != "__metadata__"}
 
 
-def weights(held: Tensors, metadata: dict[str, str] | None = None) -> bytes:
+def weights(
+    held: Mapping[str, tuple[Dtype, tuple[int, ...], bytes]],
+    metadata: dict[str, str] | None = None,
+) -> bytes:
     """Return a file with these tensors, payloads and header in this order."""
     header: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
     start = 0
