@@ -122,6 +122,8 @@ def facts(folder: Path) -> frozenset[tuple[str, ...]]:
 def _facts(folder: Path) -> Iterator[tuple[str, ...]]:
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
+        if not path.is_file():
+            continue  # opening a pipe would wait for its other end
         if path.suffix == ".safetensors":
             yield from _tensors(path, name if name.startswith("policy_p") else "")
         elif name.endswith(".json") and not name.endswith("index.json"):
@@ -129,7 +131,7 @@ def _facts(folder: Path) -> Iterator[tuple[str, ...]]:
                 yield from _values(json.loads(path.read_bytes()), name)
             except (OSError, ValueError):
                 yield ("file", name)
-        elif path.is_file() and not name.endswith("index.json"):
+        elif not name.endswith("index.json"):
             yield ("file", name)
 
 
