@@ -25,6 +25,9 @@ PLAIN: dict[str, tuple[int, ...]] = {
 }
 
 
+CONFIG: dict[str, object] = {"config.json": {"model_type": "new"}}
+
+
 def under(prefix: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     return {prefix + name: shape for name, shape in shapes.items()}
 
@@ -95,7 +98,7 @@ def test_nothing_is_stripped_that_has_no_counterpart(tmp_path: Path) -> None:
 def test_what_belongs_to_a_model_is_no_copy(
     shapes: dict[str, tuple[int, ...]], tmp_path: Path
 ) -> None:
-    assert codes(model(tmp_path / "near", shapes)) == set()
+    assert codes(model(tmp_path / "near", shapes, CONFIG)) == set()
 
 
 def test_no_strip_of_teachers_touches_a_target_network(tmp_path: Path) -> None:
@@ -110,7 +113,7 @@ def test_a_copy_under_another_prefix_is_a_note_without_a_command(tmp_path: Path)
 
 
 def test_a_teacher_is_not_reported_twice(tmp_path: Path) -> None:
-    assert codes(model(tmp_path / "t", PLAIN | under("teacher.", PLAIN))) == {"CK301"}
+    assert codes(model(tmp_path / "t", PLAIN | under("teacher.", PLAIN), CONFIG)) == {"CK301"}
 
 
 def test_optimizer_moments_are_a_warning_and_strip_removes_them(tmp_path: Path) -> None:
@@ -134,5 +137,5 @@ def test_a_step_of_the_model_is_kept(tmp_path: Path) -> None:
 
 def test_a_file_of_optimizer_state_is_what_it_is(tmp_path: Path) -> None:
     shapes = {"state.0.exp_avg": (4, 4), "state.0.exp_avg_sq": (4, 4), "state.0.step": ()}
-    assert codes(model(tmp_path / "state", shapes)) == set()
-    assert codes(model(tmp_path / "named", PLAIN | {"exp_avg.weight": (4, 4)})) == set()
+    assert codes(model(tmp_path / "state", shapes, CONFIG)) == set()
+    assert codes(model(tmp_path / "named", PLAIN | {"exp_avg.weight": (4, 4)}, CONFIG)) == set()
