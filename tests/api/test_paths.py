@@ -15,6 +15,8 @@ from ckpt_tools.api import _config, _doctor
 from ckpt_tools.checkpoint.spec import spec_of, write_spec
 from ckpt_tools.edit.operations import Drop
 from ckpt_tools.errors import ProbeMissing
+from ckpt_tools.report.json.diff import dump
+from ckpt_tools.report.json.findings import document
 from ckpt_tools.storage import hub_api
 from ckpt_tools.storage.hub_name import RemoteFile, Repository
 
@@ -49,6 +51,7 @@ PATHS: Mapping[str, dict[str, str]] = {
         "settings": "ckpt.toml",
         "reference": "normal",
         "spec": "spec.json",
+        "baseline": "baseline.json",
     },
     "load_plan": {"path": "plan.json"},
     "manifest": {"where": "normal", "write": "new.json"},
@@ -65,6 +68,7 @@ PATHS: Mapping[str, dict[str, str]] = {
         "reference": "normal",
         "spec": "spec.json",
         "settings": "ckpt.toml",
+        "baseline": "baseline.json",
     },
     "write": {"output": "new", "receipt": "new.json"},
     "config.get": {"where": "normal", "file": "config.json"},
@@ -103,6 +107,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     api.manifest("normal", write="manifest.json")
     api.save_plan(api.sanitize("reflow"), "plan.json")
     write_spec(spec_of(api.read("normal")), "spec.json")
+    Path("baseline.json").write_text(dump(document(api.verify("normal"))), encoding="utf-8")
     return tmp_path
 
 
