@@ -21,9 +21,11 @@ settings.register_profile(
 settings.load_profile("default")
 
 # A shell that starts something in the background has it ignore Ctrl-C, and so do the processes that
-# it starts.
+# it starts; nohup does so with the end of the terminal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 pytest_plugins = ["tests.support.hub.fixtures", "tests.support.made"]
 
