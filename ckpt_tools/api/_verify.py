@@ -108,10 +108,10 @@ def verify(  # noqa: PLR0913 - options by keyword
     Raises a CkptError if there is nothing to check, or on I/O errors.
     """
     where = as_text(where)
-    settings = settings_for(where, as_text(settings), require)
-    accepted = read_baseline(as_text(baseline))
     if (values or load) and is_remote(where):
         raise remote_not_supported(where)
+    settings = settings_for(where, as_text(settings), require)
+    accepted = read_baseline(as_text(baseline))
     if rules is None:
         rules = (rule for rule in known_rules() if not rule.supply_chain)
     found = check(
