@@ -77,13 +77,8 @@ def diff(  # noqa: PLR0913 - options by keyword
         selection=selection,
         neutral=shared_family(left, right).neutral,
     )
-    if select and not any(
-        address in selection for side in (left, right) for address in addresses(side)
-    ):
-        raise UnknownSelection(
-            f"--select {' '.join(select)} names nothing in either",
-            hint="`ckpt show --tree` prints the names; * stands for one segment, ** for several",
-        )
+    if select:
+        _refuse_empty(selection, select, left, right)
     return Comparison(
         diff=found,
         a=summarize(left),
@@ -104,6 +99,15 @@ def diff(  # noqa: PLR0913 - options by keyword
             {b.name: a.name for rename in found.renamed for a, b in rename.pairs},
         ),
     )
+
+
+def _refuse_empty(selection: Selection, select: tuple[str, ...], *sides: Checkpoint) -> None:
+    """Raise UnknownSelection if nothing in either checkpoint is selected."""
+    if not any(address in selection for side in sides for address in addresses(side)):
+        raise UnknownSelection(
+            f"--select {' '.join(select)} names nothing in either",
+            hint="`ckpt show --tree` prints the names; * stands for one segment, ** for several",
+        )
 
 
 def _changes(  # noqa: PLR0913 - options by keyword

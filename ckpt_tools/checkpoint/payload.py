@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 20
 CHEAP = 64 << 20
-"""Bytes of weights that are compared even if values are not asked for."""
+"""Bytes of weights up to which values are compared without --values."""
 
 
 class SecondSet(NamedTuple):

@@ -27,7 +27,7 @@ _ABSENT = {
     Need.SPEC: "no lockfile (use `--spec`)",
     Need.LIVE: "policy not loaded (use `ckpt verify --load`)",
     Need.CONFIG: "no config.json",
-    Need.LIBRARY: "the safetensors library is not installed",
+    Need.LIBRARY: "the safetensors library is not installed (pip install safetensors)",
 }
 
 

@@ -1,11 +1,12 @@
-"""What rules report about many tensors: one finding a part of the model, with its totals."""
+"""What rules compare and report about many tensors: one finding a part of the model."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.names import fold
+from ckpt_tools.checkpoint.names import fold, unwrapped
+from ckpt_tools.families.family import Expectation, Unknown
 from ckpt_tools.rules.rule import Violation
 from ckpt_tools.text import count
 
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ckpt_tools.checkpoint.model import Checkpoint, Tensor
-    from ckpt_tools.families.family import Family
+    from ckpt_tools.families.family import Expected, Family
     from ckpt_tools.rules.finding import Severity
     from ckpt_tools.rules.remedy import Remedy
+    from ckpt_tools.rules.rule import Subject
 
 
 def by_part[T](family: Family, named: Iterable[tuple[str, T]]) -> Iterator[tuple[str, list[T]]]:
@@ -60,3 +62,19 @@ def about(
 def only_file(checkpoint: Checkpoint) -> str:
     """Return the path of the weight file where there is one, "" where there are several."""
     return checkpoint.weights[0].path if len(checkpoint.weights) == 1 else ""
+
+
+def expectation(subject: Subject) -> Expectation:
+    """Return what the loader reads; nothing where that is unknown."""
+    found = subject.family.expected(subject.checkpoint)
+    return Expectation({}, "") if isinstance(found, Unknown) else found
+
+
+def read_by_loader(subject: Subject) -> list[tuple[Tensor, Expected]]:
+    """Return the tensors that the loader reads, by their names without a wrapper's segments."""
+    expected = expectation(subject).tensors
+    return [
+        (tensor, wanted)
+        for tensor in subject.checkpoint.tensors
+        if (wanted := expected.get(unwrapped(tensor.name)))
+    ]

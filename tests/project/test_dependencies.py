@@ -86,10 +86,7 @@ def test_no_library_is_imported_by_name(sources: str) -> None:
     """deptry, mypy and import-linter see import statements only."""
     paths = list((ROOT / sources).rglob("*.py"))
     assert paths
-    assert {name for path in paths for name in _imported_by_name(path)} <= {
-        "ckpt_tools",
-        "safetensors",  # no dependency: the gate asks it where the user has it
-    }
+    assert {name for path in paths for name in _imported_by_name(path)} <= {"ckpt_tools"}
 
 
 def _imported_by_name(path: Path) -> Iterator[str]:

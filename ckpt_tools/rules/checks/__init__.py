@@ -30,6 +30,7 @@ from ckpt_tools.rules.checks import (  # noqa: F401 - the registry reads them fr
     siblings,
     statistic_values,
     statistics,
+    tensor_dtypes,
     tensor_names,
     tensors,
     training_state,

@@ -1,22 +1,29 @@
-"""Tensors that a loader misses, drops, rejects or converts: presence, shapes and dtypes."""
+"""Tensors that a loader misses, drops or rejects: presence, names and shapes."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from math import prod
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG, PROCESSORS
-from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import covering, unwrapped
-from ckpt_tools.families.family import TEACHER_PREFIXES, Expectation, Unknown
+from ckpt_tools.families.family import TEACHER_PREFIXES, Unknown
 from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.lerobot import is_buffer
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.grouping import about, amount, by_part, first, only_file, parts
+from ckpt_tools.rules.grouping import (
+    about,
+    amount,
+    by_part,
+    expectation,
+    first,
+    only_file,
+    parts,
+    read_by_loader,
+)
 from ckpt_tools.rules.processors import MIGRATE, normalizers
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
@@ -39,24 +46,6 @@ _LAYERS = {
 """The tensors of the layers that these keys of config.json count."""
 
 _TIED = {"lm_head.weight", "embed_tokens.weight"}
-_CONVERTED = frozenset({Dtype.F64, Dtype.F32, Dtype.F16, Dtype.BF16})
-"""The dtypes that a loader converts into each other, with rounding."""
-
-
-def _expectation(subject: Subject) -> Expectation:
-    """Return what the loader reads; nothing where that is unknown."""
-    found = subject.family.expected(subject.checkpoint)
-    return Expectation({}, "") if isinstance(found, Unknown) else found
-
-
-def _matched(subject: Subject) -> list[tuple[Tensor, Expected]]:
-    """Return the tensors that the loader reads, by their names without a wrapper's segments."""
-    expected = _expectation(subject).tensors
-    return [
-        (tensor, wanted)
-        for tensor in subject.checkpoint.tensors
-        if (wanted := expected.get(unwrapped(tensor.name)))
-    ]
 
 
 @rule(
@@ -153,7 +142,7 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
 
         model.state_proj.weight
     """
-    expected = _expectation(subject).tensors
+    expected = expectation(subject).tensors
     every = [tensor.name for tensor in subject.checkpoint.tensors]
     aliases = (pair for file in subject.checkpoint.weights for pair in file.aliases)
     only_copies = {stored for alias, stored in aliases if alias in expected.keys() - set(every)}
@@ -188,13 +177,13 @@ def _deeper(
 
     They are complete if the weights have every tensor that config.json would add with that number.
     """
-    expected = _expectation(subject).tensors
+    expected = expectation(subject).tensors
     present = {tensor.name for tensor in subject.checkpoint.tensors}
     for key, pattern in _LAYERS.items():
         numbers = [int(at[1]) for tensor in unexpected if (at := pattern.search(tensor.name))]
         if numbers:
             number = max(numbers) + 1
-            more = _expectation(_with(subject, key, number)).tensors.keys() - expected.keys()
+            more = expectation(_with(subject, key, number)).tensors.keys() - expected.keys()
             if more and more <= present:
                 yield key, number, frozenset(more)
                 return
@@ -237,7 +226,7 @@ def unexpected_shapes(subject: Subject) -> Iterator[Violation | Covered]:
 
         {"type": "smolvla", "max_action_dim": 32}
     """
-    matched = _matched(subject)
+    matched = read_by_loader(subject)
     if matched:
         yield Covered(Question.AGREEMENT)
     wrong = (
@@ -254,90 +243,6 @@ def unexpected_shapes(subject: Subject) -> Iterator[Violation | Covered]:
             "checkpoint"
         )
         yield about(tensors, what)
-
-
-@rule(
-    "CK308",
-    "dtype-profile",
-    Severity.WARNING,
-    needs=(Need.HEADERS, Need.CONFIG),
-    fix="ckpt sanitize WHERE --reference NORMAL",
-    families=(SMOLVLA.name,),
-)
-def dtype_profile(subject: Subject) -> Iterator[Violation]:
-    """Dtypes that differ from a standard checkpoint's.
-
-    A model built with load_vlm_weights=true has its VLM in BF16; the weights with which the expert
-    attends to the VLM, and the projections, are F32. Built with false, vision tower, connector and
-    lm_head are F32: a student's file of 1.2 GB instead of 0.9, whose config was changed to true
-    afterwards. FSDP saves everything in F32. Stock LeRobot loads all of these silently and rounds;
-    integers and 8-bit floats, whose bytes mean other numbers, are loaded unchanged.
-
-    `ckpt sanitize WHERE --reference NORMAL` gives every tensor the dtype that it has in a standard
-    checkpoint, where that loses nothing; `ckpt cast` does so for selected tensors.
-
-    Bad:
-
-        model.vlm_with_expert.vlm.lm_head.weight    F32
-
-    Good:
-
-        model.vlm_with_expert.vlm.lm_head.weight    BF16
-    """
-    matched = _matched(subject)
-    by_config = {id(tensor): wanted.dtype for tensor, wanted in matched}
-    by_normal = {id(tensor): wanted.normal for tensor, wanted in matched}
-    # A standard checkpoint with another config is the config's fault, and has a rule of its own.
-    dtypes, wrong = min(
-        (
-            (dtypes, [tensor for tensor, _ in matched if tensor.dtype is not dtypes[id(tensor)]])
-            for dtypes in (by_config, by_normal)
-        ),
-        key=lambda pair: len(pair[1]),
-    )
-    origin = _origin(subject, [tensor for tensor, _ in matched], wrong) if wrong else ""
-    if origin:
-        part = subject.family.parts(tensor.name for tensor in wrong)
-        yield about(wrong, f"{amount(wrong)} in F32 instead of BF16 ({part}): {origin}")
-    else:
-        yield from _converted(subject, wrong, dtypes)
-
-
-def _origin(subject: Subject, matched: list[Tensor], wrong: list[Tensor]) -> str:
-    """Return what wrote these dtypes, "" where they do not show it."""
-    if any(tensor.dtype is not Dtype.F32 for tensor in wrong):
-        return ""
-    if all(tensor.dtype is Dtype.F32 for tensor in matched):
-        return "saved in F32 throughout, as FSDP does"
-    contradiction = subject.family.contradiction(subject.checkpoint)
-    if not contradiction:
-        return ""
-    return f"{subject.family.profile(subject.checkpoint)}, but {contradiction}"
-
-
-def _converted(
-    subject: Subject, wrong: list[Tensor], dtypes: dict[int, Dtype]
-) -> Iterator[Violation]:
-    because = _expectation(subject).because
-    totals = {
-        part: len(tensors) for part, tensors in parts(subject.family, subject.checkpoint.tensors)
-    }
-    for part, members in parts(subject.family, wrong):
-        pairs: defaultdict[tuple[Dtype, Dtype], list[Tensor]] = defaultdict(list)
-        for tensor in members:
-            pairs[tensor.dtype, dtypes[id(tensor)]].append(tensor)
-        for (dtype, normal), tensors in pairs.items():
-            share = f" of {count(totals[part], 'tensor')}" if len(tensors) < totals[part] else ""
-            severity, effect = (
-                (None, "the loader converts them")
-                if dtype in _CONVERTED
-                else (Severity.ERROR, "the loader reads them as numbers of another meaning")
-            )
-            what = (
-                f"{amount(tensors)}{share} in {dtype} instead of {normal} ({part}; {because}): "
-                f"{effect}"
-            )
-            yield about(tensors, what, severity=severity)
 
 
 @rule(
@@ -369,7 +274,7 @@ def aliased_names(subject: Subject) -> Iterator[Violation]:
     aliases = [
         pair for file in subject.checkpoint.weights for pair in file.aliases if pair[0] not in held
     ]
-    expected = _expectation(subject).tensors
+    expected = expectation(subject).tensors
     lost = [pair for pair in aliases if pair[0] in expected and not _tied(pair)]
     path = only_file(subject.checkpoint)
     for part, members in by_part(subject.family, ((pair[0], pair) for pair in lost)):
@@ -453,51 +358,3 @@ def _unneeded(subject: Subject, tensors: list[Tensor]) -> Remedy:
     return Remedy(
         ("ckpt", "strip", "WHERE", *globs), "the processors have the statistics: {} removes these"
     )
-
-
-@rule(
-    "CK311",
-    "weights-size",
-    Severity.NOTE,
-    needs=(Need.HEADERS, Need.CONFIG),
-    fix="ckpt sanitize WHERE --reference NORMAL",
-    families=(SMOLVLA.name,),
-)
-def weights_size(subject: Subject) -> Iterator[Violation]:
-    """Weights larger than a standard checkpoint's.
-
-    A model built with load_vlm_weights=false has vision tower, connector and lm_head in F32, and
-    its config agrees: nothing is wrong, but it is a third larger than the standard checkpoint, 1.2
-    GB instead of 0.9, and slower to load and to run. What other rules find (a teacher, dtypes that
-    do not match the config, unexpected tensors) takes bytes too and is not counted here.
-
-    `ckpt sanitize WHERE --reference NORMAL` casts the weights where that loses nothing, and sets
-    load_vlm_weights.
-
-    Bad:
-
-        {"type": "smolvla", "load_vlm_weights": false}
-
-    Good:
-
-        {"type": "smolvla", "load_vlm_weights": true}
-    """
-    matched = _matched(subject)
-    unusual = [
-        (tensor, wanted)
-        for tensor, wanted in matched
-        if tensor.dtype is wanted.dtype is not wanted.normal
-    ]
-    if unusual:
-        now = sum(tensor.nbytes for tensor, _ in matched)
-        saved = sum(
-            tensor.nbytes - tensor.parameters * wanted.normal.bits // 8
-            for tensor, wanted in unusual
-        )
-        tensors = [tensor for tensor, _ in unusual]
-        part = subject.family.parts(tensor.name for tensor in tensors)
-        what = (
-            f"the policy's tensors take {count(now, 'byte')}, a standard checkpoint's "
-            f"{now - saved:,}: {part} as {_expectation(subject).because} builds them"
-        )
-        yield about(tensors, what)
