@@ -1,0 +1,1 @@
+"""Writes ckpt_tools/families/data from the libraries themselves; not part of the package."""
