@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -37,22 +38,31 @@ class Expected(NamedTuple):
     """A tensor that the loader expects.
 
     `dtype` is the one at run time under this config, `normal` the one in a clean checkpoint;
-    `shape` is None where one of its sizes is unknown.
+    `shape` is None where one of its sizes is unknown. `lawful` are the dtypes that writers give it,
+    none where a rule of the family judges them.
     """
 
     dtype: Dtype
     normal: Dtype
     shape: tuple[int, ...] | None
+    lawful: frozenset[Dtype] = frozenset()
+
+
+NOTHING: Mapping[str, Expected] = MappingProxyType({})
+"""No tensors."""
 
 
 class Expectation(NamedTuple):
     """The tensors that the loader expects, by name.
 
-    `because` is the setting that decides the dtypes, in words ("load_vlm_weights true").
+    `because` is the setting that decides the dtypes, in words ("load_vlm_weights true"). Of each
+    group in `ties` one name is enough. `optional` are tensors that some writers store.
     """
 
     tensors: Mapping[str, Expected]
     because: str
+    ties: tuple[tuple[str, ...], ...] = ()
+    optional: Mapping[str, Expected] = NOTHING
 
 
 class Unknown(NamedTuple):

@@ -1,0 +1,168 @@
+"""The tensors that a family's file expects under a config, and sizes that only tensors show.
+
+A size that config.json does not have is inferred: it is the one that most tensors have, of the
+model's own first, then of a teacher's copy under another prefix.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from ckpt_tools.checkpoint.dtype import DTYPES, Dtype
+from ckpt_tools.families.expression import FLOAT, Wrong
+from ckpt_tools.families.family import Expectation, Expected, Unknown
+from ckpt_tools.families.inference import Inference, NotInferred
+from ckpt_tools.families.template import MOST_NAMES, expand, with_indices
+from ckpt_tools.families.values import Values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ckpt_tools.families.expression import Expression, Value
+    from ckpt_tools.families.family_file import Block, FamilyFile
+    from ckpt_tools.families.template import Indices, Template
+
+_LARGEST = 1 << 32
+"""The limit of sizes."""
+
+FLOATS = frozenset({Dtype.F32, Dtype.BF16, Dtype.F16})
+"""The dtypes of weights that a loader converts, and of which none is wrong by itself."""
+
+
+class Typed(NamedTuple):
+    """A tensor by dtype and shape, as inference reads it."""
+
+    dtype: Dtype
+    shape: tuple[int, ...]
+
+
+def expected(
+    file: FamilyFile, config: Mapping[str, Value], tensors: Mapping[str, Typed] | None = None
+) -> Expectation | Unknown:
+    """Return what the loader expects of a model with `config`, or why that is unknown.
+
+    `tensors` are the model's, for sizes and dtypes that config.json does not decide.
+    """
+    shapes = {name: one.shape for name, one in (tensors or {}).items()}
+    values = Values(file, config, Inference(file, shapes))
+    usual = _usual_float(tensors or {})
+    try:
+        values.check_choices()
+        listed = list(_listed(file, values, usual))
+        ties = tuple(_ties(file, values, {name for name, _, _ in listed}))
+    except NotInferred as missing:
+        return Unknown(f"no tensor shows {missing}, which config.json does not have")
+    except Wrong as wrong:
+        return Unknown(str(wrong))
+    return Expectation(
+        {name: one for name, one, is_optional in listed if not is_optional},
+        "",
+        ties,
+        {name: one for name, one, is_optional in listed if is_optional},
+    )
+
+
+def _usual_float(tensors: Mapping[str, Typed]) -> Dtype:
+    """Return the dtype of most weights, F32 where there are none."""
+    counts = Counter(one.dtype for one in tensors.values() if one.dtype in FLOATS)
+    return max(counts, key=lambda dtype: (counts[dtype], dtype.bits), default=Dtype.F32)
+
+
+def _listed(file: FamilyFile, values: Values, usual: Dtype) -> Iterator[tuple[str, Expected, bool]]:
+    """Yield (name, what is expected, whether it may be absent) of every tensor. Raises Wrong."""
+    clean = values.with_fields(file.clean) if file.clean else values
+    total = 0
+    for block in file.blocks:
+        if block.when is not None and not values.evaluate(block.when):
+            continue
+        for name, one in _tensors(file, block, values, clean, usual):
+            total += 1
+            if total > MOST_NAMES:
+                raise Wrong(f"config.json asks for more than {MOST_NAMES:,} tensors")
+            yield name, one, block.optional
+
+
+def _tensors(
+    file: FamilyFile, block: Block, values: Values, clean: Values, usual: Dtype
+) -> Iterator[tuple[str, Expected]]:
+    """Yield the tensors of a block that exists."""
+    dtypes = _Dtypes(block, values, clean, usual)
+    for template, sizes in block.shapes:
+        indices_of = template.indices
+        fixed = all(size.names.isdisjoint(indices_of) for size in sizes)
+        shape = None if file.names_only or not fixed else _shape(sizes, values, {})
+        for name, indices in _names(template, values):
+            if block.each is not None and not values.evaluate(block.each, indices):
+                continue
+            if not fixed and not file.names_only:
+                shape = _shape(sizes, values, indices)
+            yield name, dtypes.of(shape, indices)
+
+
+def _names(template: Template, values: Values) -> Iterator[tuple[str, Indices]]:
+    """Yield a template's names and indices. Raises Wrong with the keys that decide the counts."""
+    try:
+        yield from expand(template, values)
+    except Wrong as wrong:
+        counts = (one.below for one in template.ranges if one.below)
+        raise values.blamed(str(wrong), *counts) from None
+
+
+class _Dtypes:
+    """What the tensors of one block may be stored as; computed once where no index decides it."""
+
+    def __init__(self, block: Block, values: Values, clean: Values, usual: Dtype) -> None:
+        self._block, self._usual, self._values, self._clean = block, usual, values, clean
+        self._known: dict[tuple[int, ...], tuple[Dtype, Dtype, frozenset[Dtype]]] = {}
+
+    def of(self, shape: tuple[int, ...] | None, indices: Indices) -> Expected:
+        decides = not self._block.dtype.names.isdisjoint(indices)
+        key = tuple(indices.values()) if decides else ()
+        if key not in self._known:
+            self._known[key] = self._computed(indices)
+        dtype, normal, lawful = self._known[key]
+        return Expected(dtype, normal, shape, lawful)
+
+    def _computed(self, indices: Indices) -> tuple[Dtype, Dtype, frozenset[Dtype]]:
+        dtype, normal = (
+            self._dtype(values.evaluate(self._block.dtype, indices))
+            for values in (self._values, self._clean)
+        )
+        listed = frozenset(DTYPES[label] for label in self._block.lawful)
+        return dtype, normal, listed or (FLOATS if dtype in FLOATS else frozenset({dtype}))
+
+    def _dtype(self, label: object) -> Dtype:
+        if label == FLOAT:
+            return self._usual
+        if not isinstance(label, str) or label not in DTYPES:
+            raise Wrong(f"`{self._block.dtype.text}` is no dtype")
+        return DTYPES[label]
+
+
+def _shape(
+    sizes: tuple[Expression, ...], values: Values, indices: Indices
+) -> tuple[int, ...] | None:
+    """Return a shape, None where a size of it is unknown. Raises Wrong for an impossible one."""
+    try:
+        found = tuple(size.evaluate(with_indices(values, indices, size)) for size in sizes)
+    except NotInferred:
+        return None
+    except Wrong as wrong:
+        raise values.blamed(str(wrong), *sizes) from None
+    for size in found:
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST:
+            raise values.blamed(f"a tensor of {sizes[0].text} cannot be built", *sizes)
+    return found
+
+
+def _ties(file: FamilyFile, values: Values, listed: set[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the groups of names of which one is enough."""
+    groups: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
+    for place, tie in enumerate(file.ties):
+        if tie.when is None or values.evaluate(tie.when):
+            for template in tie.names:
+                for number, (name, _) in enumerate(_names(template, values)):
+                    if name in listed:
+                        groups[place, number].append(name)
+    yield from (tuple(names) for names in groups.values() if len(names) > 1)

@@ -1,0 +1,186 @@
+"""The files of families in `data/`: `data/<library>/<key>.json`, found by the name of the file.
+
+`key` is what a config.json says of itself: LeRobot's `type`, transformers' `model_type`, diffusers'
+`_class_name`, timm's `architecture`. Only the file of that name is read. What its expressions mean
+for a checkpoint is in `expected`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from ckpt_tools.families.expression import FLOAT, parse, parse_list
+from ckpt_tools.families.family import Component
+from ckpt_tools.families.template import parse_template
+from ckpt_tools.storage.shipped import family_data
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ckpt_tools.families.expression import Expression, Value
+    from ckpt_tools.families.template import Template
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+type JsonObject = Mapping[str, Value]
+
+
+class Field(NamedTuple):
+    """A name in a family's expressions, and where its value comes from.
+
+    `at` is a JSON pointer into config.json; `default` is the value, or (a string) an expression,
+    where the key is absent or null, and `has_default` whether there is one. `values` are the only
+    ones that the family knows, `least` and `most` the limits of a number. `counts` (pointer,
+    values): how many members there have these values. `infers`: not in config.json, but what most
+    tensors have, and for one with `under` how many numbers there are under that prefix; else
+    `default`. `derived` is an expression.
+    """
+
+    name: str
+    at: str = ""
+    default: Value = None
+    has_default: bool = False
+    values: tuple[Value, ...] = ()
+    least: float | None = None
+    most: float | None = None
+    counts: tuple[str, JsonObject] | None = None
+    infers: bool = False
+    under: str = ""
+    derived: Expression | None = None
+
+
+class Block(NamedTuple):
+    """Tensors that exist under one condition, with one rule for their dtypes.
+
+    `each` is a condition over the indices of a template. `lawful` are the dtypes that may be stored
+    where they are listed.
+    """
+
+    when: Expression | None
+    each: Expression | None
+    dtype: Expression
+    lawful: tuple[str, ...]
+    optional: bool
+    shapes: tuple[tuple[Template, tuple[Expression, ...]], ...]
+
+
+class Tie(NamedTuple):
+    """Names of one and the same tensor, of which writers keep one; templates in parallel."""
+
+    when: Expression | None
+    names: tuple[Template, ...]
+
+
+class FamilyFile(NamedTuple):
+    """A family as its file has it.
+
+    `names_only`: no shape is known. `clean` are values of fields in a clean checkpoint. `facts` is
+    the whole document, for those parts that others read: loader, processors, modes, renames.
+    """
+
+    family: str
+    library: str
+    names_only: bool
+    fields: Mapping[str, Field]
+    blocks: tuple[Block, ...]
+    ties: tuple[Tie, ...]
+    components: tuple[tuple[Component, tuple[str, ...]], ...]
+    decisive: frozenset[str]
+    clean: JsonObject
+    facts: JsonObject
+
+    @property
+    def loader(self) -> Mapping[str, str]:
+        """What the stock loader does with a missing, unexpected or misshapen tensor."""
+        return cast("Mapping[str, str]", self.facts.get("loader") or {})
+
+    def key_of(self, name: str) -> str:
+        """Return the keys of config.json that decide a field, for messages."""
+        return ", ".join(dict.fromkeys(self._keys(name, frozenset())))
+
+    def _keys(self, name: str, seen: frozenset[str]) -> list[str]:
+        field = self.fields.get(name)
+        if field is None or name in seen:
+            return []
+        if field.at or field.counts:
+            at = field.at or (field.counts[0] if field.counts else "")
+            return [at.removeprefix("/").replace("/", ".")]
+        inner = sorted(field.derived.names) if field.derived else []
+        return [key for one in inner for key in self._keys(one, seen | {name})]
+
+
+@lru_cache(maxsize=16)
+def load(library: str, key: str) -> FamilyFile | None:
+    """Return the family that a config.json of `library` calls `key`; None if there is no file."""
+    if not _KEY.fullmatch(key):
+        return None
+    document = family_data(library, key)
+    # A file system that ignores case finds the file of another key.
+    return read(document) if document and document.get("family") == key else None
+
+
+def read(document: JsonObject) -> FamilyFile:
+    """Return the family of a file's content, which must match its schema."""
+    given = cast("dict[str, dict[str, Value]]", document.get("fields", {}))
+    return FamilyFile(
+        family=str(document["family"]),
+        library=str(document["library"]),
+        names_only=document.get("state") == "names",
+        fields={name: _field(name, one) for name, one in given.items()},
+        blocks=tuple(map(_block, _objects(document, "tensors"))),
+        ties=tuple(map(_tie, _objects(document, "ties"))),
+        components=tuple(map(_component, _objects(document, "components"))),
+        decisive=frozenset(cast("list[str]", document.get("decisive", ()))),
+        clean=cast("JsonObject", document.get("clean", {})),
+        facts=document,
+    )
+
+
+def _objects(document: JsonObject, key: str) -> list[dict[str, Value]]:
+    return cast("list[dict[str, Value]]", document.get(key, []))
+
+
+def _field(name: str, given: dict[str, Value]) -> Field:
+    counted = cast("str | None", given.get("count"))
+    return Field(
+        name=name,
+        at=cast("str", given.get("at", "")),
+        default=given.get("infer", given.get("default")),
+        has_default="default" in given,
+        values=tuple(cast("list[Value]", given.get("values", ()))),
+        least=cast("float | None", given.get("least")),
+        most=cast("float | None", given.get("most")),
+        counts=None if counted is None else (counted, cast("JsonObject", given.get("of", {}))),
+        infers="infer" in given,
+        under=cast("str", given.get("under", "")),
+        derived=parse(cast("str", given["is"])) if "is" in given else None,
+    )
+
+
+def _block(given: dict[str, Value]) -> Block:
+    shapes = cast("dict[str, str]", given["shapes"])
+    return Block(
+        when=_condition(given, "when"),
+        each=_condition(given, "each"),
+        dtype=parse(cast("str", given.get("dtype", FLOAT))),
+        lawful=tuple(cast("list[str]", given.get("lawful", ()))),
+        optional=given.get("optional") is True,
+        shapes=tuple((parse_template(name), parse_list(sizes)) for name, sizes in shapes.items()),
+    )
+
+
+def _condition(given: dict[str, Value], key: str) -> Expression | None:
+    return parse(cast("str", given[key])) if key in given else None
+
+
+def _tie(given: dict[str, Value]) -> Tie:
+    names = cast("list[str]", given["names"])
+    return Tie(_condition(given, "when"), tuple(map(parse_template, names)))
+
+
+def _component(given: dict[str, Value]) -> tuple[Component, tuple[str, ...]]:
+    title = cast("str", given["title"])
+    component = Component(cast("str", given["key"]), title, cast("str", given.get("short", title)))
+    return component, tuple(cast("list[str]", given.get("prefixes", ())))

@@ -1,0 +1,134 @@
+"""Templates of tensor names: `layers.{i<layers}.mlp.weight`, `blocks.{0..11}.{0,2}.bias`."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from ckpt_tools.families.expression import InvalidExpression, Wrong, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ckpt_tools.families.expression import Expression, Value
+
+MOST = 1024
+"""The largest count of one index."""
+
+MOST_NAMES = 200_000
+"""The most tensors of a model, so that no config makes the tool list endless names."""
+
+_HOLE = re.compile(r"\{([^{}]*)\}")
+_INDEXED = re.compile(r"\s*([A-Za-z_]\w*)\s*<(.*)", re.DOTALL)
+_SPAN = re.compile(r"(\d+)\.\.(\d+)")
+_NUMBER = re.compile(r"(?<=\.)(?:0|[1-9][0-9]{0,4})(?=\.|$)")
+
+type Indices = dict[str, int]
+
+
+class Range(NamedTuple):
+    """The numbers at one place of a name: those below a count as index `name`, or `numbers`."""
+
+    name: str
+    below: Expression | None
+    numbers: tuple[int, ...]
+
+
+class Template(NamedTuple):
+    """A tensor name with ranges of numbers between its pieces; one more piece than ranges."""
+
+    text: str
+    pieces: tuple[str, ...]
+    ranges: tuple[Range, ...]
+
+    @property
+    def indices(self) -> frozenset[str]:
+        """The names of its indices."""
+        return frozenset(one.name for one in self.ranges if one.name)
+
+    @property
+    def folded(self) -> str:
+        """The name with `*` for every number between dots, as `folded` makes of a tensor's."""
+        return folded("0".join(self.pieces))
+
+
+@cache
+def parse_template(text: str) -> Template:
+    """Return the template that `text` spells. Raises InvalidExpression."""
+    parts = _HOLE.split(text)
+    if any("{" in piece or "}" in piece for piece in parts[::2]):
+        raise InvalidExpression(f"{text!r} has a brace without its other one")
+    return Template(text, tuple(parts[::2]), tuple(_range(hole) for hole in parts[1::2]))
+
+
+def _range(hole: str) -> Range:
+    if indexed := _INDEXED.fullmatch(hole):
+        return Range(indexed[1], parse(indexed[2]), ())
+    if span := _SPAN.fullmatch(hole):
+        return Range("", None, tuple(range(int(span[1]), int(span[2]) + 1)))
+    if all(number.strip().isdecimal() for number in hole.split(",")):
+        return Range("", None, tuple(map(int, hole.split(","))))
+    raise InvalidExpression(f"{{{hole}}} is neither an index nor a list of numbers")
+
+
+def expand(template: Template, values: Mapping[str, Value]) -> Iterator[tuple[str, Indices]]:
+    """Yield every name of `template`, with its indices. Raises Wrong for a count out of range.
+
+    A count may depend on the indices to the left of it.
+    """
+    found: list[tuple[str, Indices]] = [(template.pieces[0], {})]
+    for one, piece in zip(template.ranges, template.pieces[1:], strict=True):
+        longer: list[tuple[str, Indices]] = []
+        for text, indices in found:
+            numbers = _numbers(one, values, indices)
+            if len(longer) + len(numbers) > MOST_NAMES:
+                raise Wrong(f"`{template.text}` stands for more than {MOST_NAMES:,} tensors")
+            longer += (
+                (f"{text}{number}{piece}", {**indices, one.name: number} if one.name else indices)
+                for number in numbers
+            )
+        found = longer
+    yield from found
+
+
+def _numbers(one: Range, values: Mapping[str, Value], indices: Indices) -> range | tuple[int, ...]:
+    if one.below is None:
+        return one.numbers
+    count = one.below.evaluate(with_indices(values, indices, one.below))
+    if not isinstance(count, int) or isinstance(count, bool):
+        raise Wrong(f"`{one.below.text}` is {_shown(count)}, not a number of layers")
+    if count > MOST:
+        raise Wrong(f"`{one.below.text}` is {count:,}, and at most {MOST:,} are counted")
+    return range(count)
+
+
+class _Indexed(dict[str, "Value"]):
+    """Indices, before the values of other names."""
+
+    def __init__(self, indices: Indices, values: Mapping[str, Value]) -> None:
+        super().__init__(indices)
+        self._values = values
+
+    def __missing__(self, name: str) -> Value:
+        """Return what the name stands for without indices."""
+        return self._values[name]
+
+
+def with_indices(
+    values: Mapping[str, Value], indices: Indices, expression: Expression
+) -> Mapping[str, Value]:
+    """Return the values of names, indices among them; `values` where the expression has none."""
+    if not indices or expression.names.isdisjoint(indices):
+        return values
+    return _Indexed(indices, values)
+
+
+def folded(name: str) -> str:
+    """Return a tensor name with `*` for every number between dots."""
+    return _NUMBER.sub("*", name)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"  # noqa: PLR2004 - one line

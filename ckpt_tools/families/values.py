@@ -1,0 +1,151 @@
+"""The values of a family's fields: from config.json, from their defaults, or from the tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ckpt_tools.families.expression import Wrong, parse
+from ckpt_tools.families.template import with_indices
+from ckpt_tools.strict_json.pointer import ABSENT, segments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ckpt_tools.families.expression import Expression, Value
+    from ckpt_tools.families.family_file import FamilyFile, Field
+    from ckpt_tools.families.inference import Inference
+    from ckpt_tools.families.template import Indices
+
+_LARGEST = 1 << 32
+_KINDS = (
+    (bool, "true or false"),
+    (int, "an integer"),
+    (float, "a number"),
+    (str, "a string"),
+    (list, "a list"),
+    (dict, "an object"),
+)
+
+
+class Values(dict[str, "Value"]):
+    """The values of fields by name, each computed when it is first asked for.
+
+    Asking raises Wrong for a value that the family cannot have, and NotInferred for a size that no
+    tensor shows.
+    """
+
+    def __init__(
+        self,
+        file: FamilyFile,
+        config: Mapping[str, Value],
+        inference: Inference,
+        given: Mapping[str, Value] | None = None,
+    ) -> None:
+        super().__init__(given or {})
+        self._file, self._config, self._inference = file, config, inference
+        self._computing: set[str] = set()
+
+    def with_fields(self, given: Mapping[str, Value]) -> Values:
+        """Return the same with other values of some fields."""
+        return Values(self._file, self._config, self._inference, given)
+
+    def check_choices(self) -> None:
+        """Raise Wrong if a field with listed values has another one."""
+        for field in self._file.fields.values():
+            if field.values:
+                self[field.name]  # computing it checks it
+
+    def evaluate(self, expression: Expression, indices: Indices | None = None) -> Value:
+        """Return an expression's value. Raises Wrong with the config's key, and NotInferred."""
+        try:
+            return expression.evaluate(with_indices(self, indices or {}, expression))
+        except Wrong as wrong:
+            raise self.blamed(str(wrong), expression) from None
+
+    def blamed(self, what: str, *expressions: Expression) -> Wrong:
+        """Return the error with the keys of config.json that decide these expressions."""
+        if "in config.json" in what:
+            return Wrong(what)
+        names = {name for one in expressions for name in one.names}
+        keys = ", ".join(sorted({key for one in names if (key := self._file.key_of(one))}))
+        return Wrong(f"{keys} in config.json cannot be used: {what}" if keys else what)
+
+    def __missing__(self, name: str) -> Value:
+        """Compute a field."""
+        field = self._file.fields.get(name)
+        if field is None or name in self._computing:
+            raise Wrong(f"`{name}` is no field of the family")
+        self._computing.add(name)
+        try:
+            value = self._computed(field)
+        finally:
+            self._computing.discard(name)
+        self[name] = value
+        return value
+
+    def _computed(self, field: Field) -> Value:
+        if field.derived is not None:
+            return self.evaluate(field.derived)
+        if field.counts is not None:
+            return _counted(_at(self._config, field.counts[0]), field.counts[1])
+        if field.infers:
+            return self._inference.of(field)
+        value = _at(self._config, field.at)
+        default = self._default(field)
+        if value is ABSENT or value is None:
+            if not field.has_default:
+                raise Wrong(f"there is no {self._file.key_of(field.name)} in config.json")
+            return default
+        if field.values and value not in field.values:
+            shown = value if isinstance(value, str) else repr(value)
+            raise Wrong(f"no expectation for {field.name} {shown[:60]}")
+        return self._checked(field, value, default)
+
+    def _default(self, field: Field) -> Value:
+        if isinstance(field.default, str):
+            return self.evaluate(parse(field.default))
+        return field.default
+
+    def _checked(self, field: Field, value: Value, default: Value) -> Value:
+        """Return the value if it has the kind of its default, and is in range. Raises Wrong."""
+        kind = bool if isinstance(default, bool) else type(default)
+        kinds = int | float if kind is float else kind
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = default is None or (
+            isinstance(value, kinds) and isinstance(value, bool) == (kind is bool)
+        )
+        low, high = field.least, field.most
+        if is_number and isinstance(value, int | float):
+            low = -_LARGEST if low is None else low
+            high = _LARGEST if high is None else high
+            fits = fits and low <= value <= high
+        if fits:
+            return value
+        words = next((word for one, word in _KINDS if kind is one), "another value")
+        if field.most is not None and kind is int:
+            words = f"an integer from {max(field.least or 0, -1):g} to {field.most:.0f}"
+        raise Wrong(f"{self._file.key_of(field.name)} in config.json must be {words}")
+
+
+def _at(config: Mapping[str, Value], pointer: str) -> Value:
+    """Return the value at a JSON pointer, ABSENT where there is none."""
+    value: Value = config
+    for segment in segments(pointer):
+        if isinstance(value, dict):
+            value = value.get(segment, ABSENT)
+        elif isinstance(value, list) and segment.isdecimal() and int(segment) < len(value):
+            value = value[int(segment)]
+        else:
+            return ABSENT
+    return value
+
+
+def _counted(value: Value, wanted: Mapping[str, Value]) -> int:
+    """Return how many members of an object or a list have all wanted values."""
+    members = value.values() if isinstance(value, dict) else value
+    if not isinstance(members, list) and not isinstance(value, dict):
+        return 0
+    return sum(
+        isinstance(member, dict) and all(member.get(key) == one for key, one in wanted.items())
+        for member in members  # type: ignore[attr-defined]  # a list, or a dict's values
+    )
