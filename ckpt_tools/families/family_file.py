@@ -31,17 +31,19 @@ class Field(NamedTuple):
     """A name in a family's expressions, and where its value comes from.
 
     `at` is a JSON pointer into config.json; `default` is the value, or (a string) an expression,
-    where the key is absent or null, and `has_default` whether there is one. `values` are the only
-    ones that the family knows, `least` and `most` the limits of a number. `counts` (pointer,
-    values): how many members there have these values. `infers`: not in config.json, but what most
-    tensors have, and for one with `under` how many numbers there are under that prefix; else
-    `default`. `derived` is an expression.
+    where the key is absent or null, and `has_default` whether there is one. `null` is an expression
+    for null where that is not the default. `values` are the only ones that the family knows,
+    `least` and `most` the limits of a number. `counts` (pointer, values): how many members there
+    have these values. `infers`: not in config.json, but what most tensors have, and for one with
+    `under` how many numbers there are under that prefix; else `default`. `derived` is an
+    expression.
     """
 
     name: str
     at: str = ""
     default: Value = None
     has_default: bool = False
+    null: Expression | None = None
     values: tuple[Value, ...] = ()
     least: float | None = None
     most: float | None = None
@@ -149,6 +151,7 @@ def _field(name: str, given: dict[str, Value]) -> Field:
         at=cast("str", given.get("at", "")),
         default=given.get("infer", given.get("default")),
         has_default="default" in given,
+        null=parse(cast("str", given["null"])) if "null" in given else None,
         values=tuple(cast("list[Value]", given.get("values", ()))),
         least=cast("float | None", given.get("least")),
         most=cast("float | None", given.get("most")),

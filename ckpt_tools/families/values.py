@@ -85,21 +85,28 @@ class Values(dict[str, "Value"]):
 
     def _computed(self, field: Field) -> Value:
         if field.derived is not None:
-            return self.evaluate(field.derived)
+            return self._listed(field, self.evaluate(field.derived))
         if field.counts is not None:
             return _counted(_at(self._config, field.counts[0]), field.counts[1])
         if field.infers:
             return self._inference.of(field)
         value = _at(self._config, field.at)
+        if value is None and field.null is not None:
+            return self.evaluate(field.null)
         default = self._default(field)
         if value is ABSENT or value is None:
             if not field.has_default:
                 raise Wrong(f"there is no {self._file.key_of(field.name)} in config.json")
             return default
+        return self._checked(field, self._listed(field, value), default)
+
+    @staticmethod
+    def _listed(field: Field, value: Value) -> Value:
+        """Return the value if it is one that the family knows. Raises Wrong."""
         if field.values and value not in field.values:
             shown = value if isinstance(value, str) else repr(value)
             raise Wrong(f"no expectation for {field.name} {shown[:60]}")
-        return self._checked(field, value, default)
+        return value
 
     def _default(self, field: Field) -> Value:
         if isinstance(field.default, str):

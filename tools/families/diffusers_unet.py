@@ -59,7 +59,7 @@ def _fields(*, has_up: bool) -> dict[str, object]:
         "guidance": {"at": "/time_cond_proj_dim", "default": 0},
         "time_type": choice("/time_embedding_type", "positional"),
         "attention": choice("/attention_type", "default"),
-        "dual": choice("/dual_cross_attention", False),
+        "dual": {"at": "/dual_cross_attention", "default": False, "values": [False]},
         "key_norm": choice("/cross_attention_norm", ""),
         "asymmetric": choice("/reverse_transformer_layers_per_block", ""),
         "doubled": {"at": "/class_embeddings_concat", "default": False},
@@ -97,7 +97,7 @@ def _fields(*, has_up: bool) -> dict[str, object]:
     }
 
 
-def _blocks(
+def _blocks(  # noqa: PLR0913 - what two sides of a U-Net differ in
     at: str, index: str, count: str, kind: str, *, width: str, own: str, depth: str
 ) -> list[dict[str, object]]:
     """Return the attentions of the blocks of one side."""
