@@ -1,0 +1,114 @@
+"""Splits rows by conditions until one formula holds for each part: a decision list.
+
+Rows without a tensor are a part too. The fewest conditions win, and plain ones before others.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+type Rows = tuple[int, ...]
+
+_MOST_VALUES = 7
+
+
+class Condition(NamedTuple):
+    """A condition, its opposite, and whether it holds in each row."""
+
+    text: str
+    opposite: str
+    holds: tuple[bool, ...]
+
+
+class Leaf[T](NamedTuple):
+    """What holds for some rows, and the conditions that select them."""
+
+    conditions: tuple[str, ...]
+    rows: Rows
+    value: T
+
+
+def about(name: str, values: Sequence[object], *, single: bool) -> Iterator[Condition]:
+    """Yield the conditions about a field or derived value with these values in the rows.
+
+    With `single`, also those about single values of it.
+    """
+    if all(isinstance(value, bool) for value in values):
+        yield Condition(name, f"not {name}", tuple(bool(value) for value in values))
+        return
+    if all(isinstance(value, int | float) for value in values) and 0 in values:
+        yield Condition(f"{name} > 0", f"{name} == 0", tuple(value > 0 for value in values))  # type: ignore[operator]  # numbers, as the line above says
+    distinct = sorted({repr(value): value for value in values}.items())
+    plain = all(isinstance(value, str | int) for value in values)
+    if not single or not plain or len(distinct) > _MOST_VALUES:
+        return
+    for size in range(1, len(distinct) // 2 + 1):
+        for some in combinations(distinct, size):
+            others = [pair for pair in distinct if pair not in some]
+            chosen = [value for _, value in some]
+            holds = tuple(value in chosen for value in values)
+            yield Condition(_among(name, some), _among(name, others), holds)
+
+
+def _among(name: str, some: Sequence[tuple[str, object]]) -> str:
+    if len(some) == 1:
+        return f"{name} == {some[0][0]}"
+    return f"{name} in [{', '.join(text for text, _ in some)}]"
+
+
+def explain[T](
+    rows: Rows,
+    leaf: Callable[[Rows], T | None],
+    conditions: Sequence[Condition],
+    depth: int,
+) -> tuple[Leaf[T], ...] | None:
+    """Return the fewest leaves that cover `rows`; None where more than `depth` splits are needed.
+
+    `leaf` returns what holds for all of some rows, or None. Each split leaves one side whole.
+    """
+    known: dict[Rows, T | None] = {}
+
+    def whole(some: Rows) -> T | None:
+        if some not in known:
+            known[some] = leaf(some)
+        return known[some]
+
+    failed: set[tuple[Rows, int]] = set()
+
+    def search(some: Rows, left: int) -> tuple[Leaf[T], ...] | None:
+        if (found := whole(some)) is not None:
+            return (Leaf((), some, found),)
+        if left == 0 or (some, left) in failed:
+            return None
+        for condition in conditions:
+            yes, no = _split(some, condition)
+            if not yes or not no:
+                continue
+            for text, side, other, rest in (
+                (condition.text, yes, condition.opposite, no),
+                (condition.opposite, no, condition.text, yes),
+            ):
+                found = whole(side)
+                if found is None:
+                    continue
+                deeper = search(rest, left - 1)
+                if deeper is not None:
+                    tail = (leaf._replace(conditions=(other, *leaf.conditions)) for leaf in deeper)
+                    return (Leaf((text,), side, found), *tail)
+        failed.add((some, left))
+        return None
+
+    for limit in range(depth + 1):
+        if (leaves := search(rows, limit)) is not None:
+            return leaves
+    return None
+
+
+def _split(rows: Rows, condition: Condition) -> tuple[Rows, Rows]:
+    yes = tuple(row for row in rows if condition.holds[row])
+    no = tuple(row for row in rows if not condition.holds[row])
+    return yes, no

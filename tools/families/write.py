@@ -1,0 +1,206 @@
+"""Spells a family's file: merges literal numbers, groups templates into blocks, one on a line."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from ckpt_tools.families.expression import parse, parse_list
+from ckpt_tools.families.template import parse_template
+from tools.families.solve import Found, Hole, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tools.families.recipe import Field, Recipe
+    from tools.families.solve import Piece
+
+_SCHEMA = "https://ckpt-tools.invalid/schemas/family.schema.json"
+_WIDTH = 100
+
+
+def document(
+    recipe: Recipe,
+    versions: Mapping[str, str],
+    found: Sequence[Found],
+    ties: Sequence[tuple[str, tuple[tuple[Piece, ...], ...]]],
+) -> dict[str, object]:
+    """Return a family's file. Of names that share memory the one that is kept is the first."""
+    extra = dict(recipe.extra)
+    blocks = [*_blocks(_merged(found)), *extra.pop("tensors", ())]  # type: ignore[misc]  # a list, as the format says
+    tied = [_tie(when, names, recipe.library) for when, names in ties]
+    whole = {
+        "$schema": _SCHEMA,
+        "version": 1,
+        "family": recipe.key,
+        "library": recipe.library,
+        "generated_with": dict(versions),
+        "state": "formulas",
+        "fields": _fields(recipe, blocks, tied),
+        "tensors": blocks,
+        **({"ties": tied} if tied else {}),
+        **extra,
+    }
+    return whole
+
+
+def text(content: Mapping[str, object]) -> str:
+    """Return JSON in which a short value has one line, and every template has its own."""
+    return _spelled(content, 0, broken=True) + "\n"
+
+
+def _spelled(value: object, depth: int, *, broken: bool = False) -> str:
+    line = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, dict | list) or not value:
+        return line
+    if not broken and len(line) + 2 * depth < _WIDTH - 20:
+        return line
+    inner = "  " * (depth + 1)
+    if isinstance(value, dict):
+        lines = [
+            f"{inner}{json.dumps(key, ensure_ascii=False)}: "
+            + _spelled(one, depth + 1, broken=key in {"shapes", "tensors"} and len(str(one)) > 2)  # noqa: PLR2004 - not empty
+            for key, one in value.items()
+        ]
+        return "{\n" + ",\n".join(lines) + "\n" + "  " * depth + "}"
+    lines = [inner + _spelled(one, depth + 1, broken=_has_shapes(one)) for one in value]
+    return "[\n" + ",\n".join(lines) + "\n" + "  " * depth + "]"
+
+
+def _has_shapes(value: object) -> bool:
+    return isinstance(value, dict) and "shapes" in value
+
+
+# --- templates ----------------------------------------------------------------------------
+
+
+def _merged(found: Sequence[Found]) -> list[tuple[Found, str]]:
+    """Return (template, its text) with literal numbers of equal formulas merged, place by place."""
+    groups: dict[object, list[tuple[object, ...]]] = {}
+    for one in found:
+        rest = one.when, one.each, one.dtype, one.shape, tuple(map(_open, one.pieces))
+        numbers = tuple(piece for piece in one.pieces if isinstance(piece, int))
+        groups.setdefault((rest, tuple(map(str, one.pieces)) and rest), []).append(numbers)
+    merged = []
+    first = {}
+    for one in found:
+        rest = one.when, one.each, one.dtype, one.shape, tuple(map(_open, one.pieces))
+        first.setdefault(rest, one)
+    for (rest, _), numbers in groups.items():  # type: ignore[misc]  # pairs, as made above
+        for product in _products([tuple((number,) for number in row) for row in numbers]):  # type: ignore[attr-defined]  # as above
+            merged.append((first[rest], _text(first[rest].pieces, product)))
+    return merged
+
+
+def _open(piece: Piece) -> object:
+    return None if isinstance(piece, int) else piece
+
+
+def _products(rows: Sequence[tuple[tuple[int, ...], ...]]) -> list[tuple[tuple[int, ...], ...]]:
+    """Return sets of numbers by place whose products are these rows."""
+    current = list(dict.fromkeys(rows))
+    places = len(current[0]) if current else 0
+    for place in reversed(range(places)):
+        alike: dict[object, list[int]] = {}
+        for row in current:
+            alike.setdefault((row[:place], row[place + 1 :]), []).extend(row[place])
+        current = [
+            (*before, tuple(sorted(set(numbers))), *after)  # type: ignore[has-type]  # pairs
+            for (before, after), numbers in alike.items()  # type: ignore[misc]  # pairs
+        ]
+    return current
+
+
+def _text(pieces: Sequence[Piece], numbers: Sequence[tuple[int, ...]]) -> str:
+    left = iter(numbers)
+    return written([_span(next(left)) if isinstance(one, int) else one for one in pieces])
+
+
+def _span(numbers: tuple[int, ...]) -> str:
+    if len(numbers) == 1:
+        return str(numbers[0])
+    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:  # noqa: PLR2004 - 0,1 is shorter
+        return f"{{{numbers[0]}..{numbers[-1]}}}"
+    return f"{{{','.join(map(str, numbers))}}}"
+
+
+def _blocks(merged: Sequence[tuple[Found, str]]) -> list[dict[str, object]]:
+    blocks: dict[tuple[str, str, str], dict[str, str]] = {}
+    for one, name in merged:
+        blocks.setdefault((one.when, one.each, one.dtype), {})[name] = one.shape
+    return [
+        {
+            **({"when": when} if when else {}),
+            **({"each": each} if each else {}),
+            **({"dtype": dtype} if dtype else {}),
+            "shapes": shapes,
+        }
+        for (when, each, dtype), shapes in blocks.items()
+    ]
+
+
+def _tie(when: str, names: tuple[tuple[Piece, ...], ...], library: str) -> dict[str, object]:
+    """Return a group of names; LeRobot's save_pretrained is safetensors' save_model."""
+    texts = [written(pieces) for pieces in names]
+    first = texts[0] if library == "lerobot" else min(texts)
+    return {
+        **({"when": when} if when else {}),
+        "names": texts,
+        "kept": {"save_pretrained": texts[0], "save_model": first},
+    }
+
+
+# --- fields -------------------------------------------------------------------------------
+
+
+def field_entry(field: Field) -> dict[str, object]:
+    """Return what the file says of a field of config.json."""
+    entry: dict[str, object] = {"at": field.at}
+    if field.first:
+        entry = {"first": field.at, "of": dict(field.of), "at": field.first}
+    elif field.of:
+        return {"count": field.at, "of": dict(field.of)}
+    if field.default is not None:
+        is_word = isinstance(field.default, str) and field.default in field.draw
+        entry["default"] = repr(field.default) if is_word else field.default
+    if field.choice and not all(isinstance(value, bool) for value in field.draw):
+        entry["values"] = list(field.draw)
+    return entry
+
+
+def _fields(
+    recipe: Recipe, blocks: Sequence[object], ties: Sequence[object]
+) -> dict[str, dict[str, object]]:
+    """Return the fields that expressions use, and choices, of which others are unknown."""
+    every = {field.name: field_entry(field) for field in recipe.fields if field.at}
+    every |= {name: {"is": expression} for name, expression in recipe.derived.items()}
+    used: set[str] = {field.name for field in recipe.fields if "values" in every.get(field.name, {})}
+    waiting = [name for text in _expressions([*blocks, *ties]) for name in text]
+    waiting += list(used)
+    used = set()
+    while waiting:
+        name = waiting.pop()
+        if name in every and name not in used:
+            used.add(name)
+            entry = every[name]
+            texts = [entry.get("is"), entry.get("default")]
+            waiting += [n for text in texts if isinstance(text, str) for n in parse(text).names]
+    return {name: entry for name, entry in every.items() if name in used}
+
+
+def _expressions(parts: Sequence[object]) -> Iterator[frozenset[str]]:
+    """Yield the names in all expressions of blocks and ties."""
+    for part in parts:
+        assert isinstance(part, dict)  # noqa: S101 - made above, or by a recipe
+        for key in ("when", "each", "dtype"):
+            if key in part:
+                yield parse(part[key]).names
+        for name in [*part.get("shapes", ()), *part.get("names", ())]:
+            for one in parse_template(name).ranges:
+                if one.count is not None:
+                    yield one.count.names
+        for shape in part.get("shapes", {}).values():
+            yield from (size.names for size in parse_list(shape))
+
+
+__all__ = ["Hole", "document", "field_entry", "text"]
