@@ -1,4 +1,4 @@
-"""`python -m tools.families [LIBRARY[/KEY]…]`: regenerates families' files, all without arguments."""
+"""`python -m tools.families [LIBRARY[/KEY]…]` regenerates files of families; all, if none is named."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tools.families.confirm import FRESH
 from tools.families.generate import generate
@@ -82,14 +82,13 @@ def _write(recipe: Recipe, fresh: int, folder: str) -> bool:
 
 
 def _summary(made: Generated, written: str) -> str:
-    templates = written.count('": "') and sum(
-        len(block["shapes"]) for block in made.content["tensors"]  # type: ignore[attr-defined, index]  # blocks, as the format says
-    )
+    blocks = cast("list[dict[str, dict[str, str]]]", made.content["tensors"])
+    templates = sum(len(block["shapes"]) for block in blocks)
     size = len(gzip.compress(written.encode(), mtime=0))
     names = f", names only ({made.misfit})" if made.misfit else ""
     return (
-        f"{templates} templates from {made.samples} models, 0 disagreements with {made.fresh} more, "
-        f"{size:,} bytes compressed{names}"
+        f"{templates} templates from {made.samples} models, "
+        f"0 disagreements with {made.fresh} more, {size:,} bytes compressed{names}"
     )
 
 

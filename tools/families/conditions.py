@@ -70,45 +70,45 @@ def explain[T](
 
     `leaf` returns what holds for all of some rows, or None. Each split leaves one side whole.
     """
-    known: dict[Rows, T | None] = {}
-
-    def whole(some: Rows) -> T | None:
-        if some not in known:
-            known[some] = leaf(some)
-        return known[some]
-
-    failed: set[tuple[Rows, int]] = set()
-
-    def search(some: Rows, left: int) -> tuple[Leaf[T], ...] | None:
-        if (found := whole(some)) is not None:
-            return (Leaf((), some, found),)
-        if left == 0 or (some, left) in failed:
-            return None
-        for condition in conditions:
-            yes, no = _split(some, condition)
-            if not yes or not no:
-                continue
-            for text, side, other, rest in (
-                (condition.text, yes, condition.opposite, no),
-                (condition.opposite, no, condition.text, yes),
-            ):
-                found = whole(side)
-                if found is None:
-                    continue
-                deeper = search(rest, left - 1)
-                if deeper is not None:
-                    tail = (leaf._replace(conditions=(other, *leaf.conditions)) for leaf in deeper)
-                    return (Leaf((text,), side, found), *tail)
-        failed.add((some, left))
-        return None
-
+    search = _Search(leaf, conditions)
     for limit in range(depth + 1):
-        if (leaves := search(rows, limit)) is not None:
+        if (leaves := search.of(rows, limit)) is not None:
             return leaves
     return None
 
 
-def _split(rows: Rows, condition: Condition) -> tuple[Rows, Rows]:
-    yes = tuple(row for row in rows if condition.holds[row])
-    no = tuple(row for row in rows if not condition.holds[row])
-    return yes, no
+class _Search[T]:
+    """A search for leaves, with what was found out about parts of the rows."""
+
+    def __init__(self, leaf: Callable[[Rows], T | None], conditions: Sequence[Condition]) -> None:
+        self._leaf, self._conditions = leaf, conditions
+        self._known: dict[Rows, T | None] = {}
+        self._failed: set[tuple[Rows, int]] = set()
+
+    def of(self, rows: Rows, limit: int) -> tuple[Leaf[T], ...] | None:
+        """Return leaves that cover `rows`, with at most `limit` splits; None for none."""
+        if (found := self._whole(rows)) is not None:
+            return (Leaf((), rows, found),)
+        if limit == 0 or (rows, limit) in self._failed:
+            return None
+        for text, side, other, rest in self._splits(rows):
+            found = self._whole(side)
+            if found is not None and (deeper := self.of(rest, limit - 1)) is not None:
+                tail = (leaf._replace(conditions=(other, *leaf.conditions)) for leaf in deeper)
+                return (Leaf((text,), side, found), *tail)
+        self._failed.add((rows, limit))
+        return None
+
+    def _splits(self, rows: Rows) -> Iterator[tuple[str, Rows, str, Rows]]:
+        """Yield (condition, rows with it, opposite, rows with that), both ways round."""
+        for condition in self._conditions:
+            yes = tuple(row for row in rows if condition.holds[row])
+            no = tuple(row for row in rows if not condition.holds[row])
+            if yes and no:
+                yield condition.text, yes, condition.opposite, no
+                yield condition.opposite, no, condition.text, yes
+
+    def _whole(self, rows: Rows) -> T | None:
+        if rows not in self._known:
+            self._known[rows] = self._leaf(rows)
+        return self._known[rows]

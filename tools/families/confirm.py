@@ -35,7 +35,7 @@ def confirm(recipe: Recipe, content: Mapping[str, object], count: int = FRESH) -
             del drawn[field.name]
         try:
             sample = recipe.build(drawn)
-        except Exception:  # noqa: BLE001 - each library has its own way to reject a config
+        except Exception:  # each library has its own way to reject a config
             if number == 0:
                 raise
             continue
@@ -46,9 +46,7 @@ def confirm(recipe: Recipe, content: Mapping[str, object], count: int = FRESH) -
         yield from disagreements(content, sample._replace(config=config), about)
 
 
-def disagreements(
-    content: Mapping[str, object], sample: Sample, about: str = ""
-) -> Iterator[str]:
+def disagreements(content: Mapping[str, object], sample: Sample, about: str = "") -> Iterator[str]:
     """Yield every difference between what the tool expects and one real model."""
     tensors = {n: Typed(DTYPES[dtype], shape) for n, (dtype, shape) in sample.tensors.items()}
     found = expected(read(content), sample.config, tensors)

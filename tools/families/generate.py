@@ -44,9 +44,7 @@ def generate(recipe: Recipe, fresh: int = FRESH) -> Generated:
     """Build a family's file, and compare it with `fresh` more models."""
     samples = [recipe.build(drawn) for drawn in draws(recipe, "solve", enough(recipe))]
     content, misfit = solved(recipe, samples)
-    return Generated(
-        content, len(samples), fresh, misfit, tuple(confirm(recipe, content, fresh))
-    )
+    return Generated(content, len(samples), fresh, misfit, tuple(confirm(recipe, content, fresh)))
 
 
 def solved(recipe: Recipe, samples: Sequence[Sample]) -> tuple[dict[str, object], str]:

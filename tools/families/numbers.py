@@ -172,7 +172,9 @@ def _solve(target: Sequence[int], columns: Sequence[Sequence[int]]) -> list[int]
             continue
         factors = []
         for place in range(size):
-            above = _determinant([[*row[:place], row[size], *row[place + 1 : size]] for row in chosen])
+            above = _determinant(
+                [[*row[:place], row[size], *row[place + 1 : size]] for row in chosen]
+            )
             if above % below:
                 return None
             factors.append(above // below)
@@ -195,9 +197,7 @@ def _determinant(rows: Sequence[Sequence[int]]) -> int:
 
 def _holds(fit: _Fit, whole: dict[str, Term], target: Sequence[int]) -> bool:
     """Whether the formula equals `target` in all rows, not only in those it was found with."""
-    columns = [
-        _product(tuple(whole[name] for name in term.symbols)).values for term in fit.terms
-    ]
+    columns = [_product(tuple(whole[name] for name in term.symbols)).values for term in fit.terms]
     for row, value in enumerate(target):
         total = sum(f * column[row] for f, column in zip(fit.factors, columns, strict=True))
         if total + fit.constant != value * fit.parts:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.families.expression import parse
 from tools.families.conditions import explain
 from tools.families.table import INDICES, Table
-from ckpt_tools.families.expression import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,8 +30,8 @@ class Misfit(Exception):
 class Hole(NamedTuple):
     """An index of a template and the expression that it stays below."""
 
-    index: str
-    count: str
+    name: str
+    below: str
 
 
 type Piece = str | int | Hole
@@ -192,9 +192,7 @@ class Solver:
         return "" if not first and last in {"F32", ""} else text + last
 
 
-def _merged(
-    leaves: Sequence[Leaf[str]], table: Table
-) -> list[tuple[Rows, str, tuple[str, ...]]]:
+def _merged(leaves: Sequence[Leaf[str]], table: Table) -> list[tuple[Rows, str, tuple[str, ...]]]:
     """Return (rows, value, fewest conditions) with leaves of one value together, if possible."""
     whole = {row for leaf in leaves for row in leaf.rows}
     by_value: dict[str, list[Leaf[str]]] = {}
@@ -260,15 +258,17 @@ def _sorted_by_index(conditions: Sequence[str]) -> tuple[str, str]:
 
 
 def _all(conditions: Sequence[str]) -> str:
-    return conditions[0].strip("()") if len(conditions) == 1 and " or " in conditions[0] else (
-        " and ".join(conditions)
+    return (
+        conditions[0].strip("()")
+        if len(conditions) == 1 and " or " in conditions[0]
+        else (" and ".join(conditions))
     )
 
 
 def written(pieces: Sequence[Piece]) -> str:
     """Return a template as the file spells it."""
     return ".".join(
-        f"{{{piece.index}<{piece.count}}}" if isinstance(piece, Hole) else str(piece)
+        f"{{{piece.name}<{piece.below}}}" if isinstance(piece, Hole) else str(piece)
         for piece in pieces
     )
 
@@ -277,8 +277,10 @@ def _unexplained(
     pieces: tuple[Piece, ...], table: Table, seen: Mapping[int, tuple[str, tuple[int, ...]]]
 ) -> str:
     """Say what was seen of a tensor that nothing explains."""
-    some = [f"{table.rows[row]}: {seen[row][1] if row in seen else 'absent'}"
-            for row in range(min(len(table.rows), 12))]
+    some = [
+        f"{table.rows[row]}: {seen[row][1] if row in seen else 'absent'}"
+        for row in range(min(len(table.rows), 12))
+    ]
     return f"no formula for {written(pieces)}; seen were {'; '.join(some)}"
 
 

@@ -85,7 +85,10 @@ class Table:
                 yield from (f"{name}[-1 - {index}]", f"{name}[-2 - {index}]")
 
     def _conditions(
-        self, columns: Mapping[str, tuple[object, ...]], counts: Sequence[str], choices: frozenset[str]
+        self,
+        columns: Mapping[str, tuple[object, ...]],
+        counts: Sequence[str],
+        choices: frozenset[str],
     ) -> Iterator[Condition]:
         texts = [text for text in columns if not set(INDICES) & parse(text).names]
         texts += [text for text in columns if text not in texts and text not in INDICES]
@@ -109,7 +112,9 @@ class Table:
         for name in self._names:
             if all(_whole(value) and 0 < int(str(value)) <= _SHORT for value in columns[name]):
                 yield self._condition(f"{index} % {name} == 0", f"{index} % {name} != 0")
-                yield self._condition(f"({index} + 1) % {name} == 0", f"({index} + 1) % {name} != 0")
+                yield self._condition(
+                    f"({index} + 1) % {name} == 0", f"({index} + 1) % {name} != 0"
+                )
                 yield self._condition(f"{index} < {name}", f"{index} >= {name}")
         for name, _ in self._lists():
             yield self._condition(f"{index} in {name}", f"{index} not in {name}")

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.families.expression import parse, parse_list
 from ckpt_tools.families.template import parse_template
-from tools.families.solve import Found, Hole, written
+from tools.families.solve import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tools.families.recipe import Field, Recipe
-    from tools.families.solve import Piece
+    from tools.families.solve import Found, Piece
 
-_SCHEMA = "https://ckpt-tools.invalid/schemas/family.schema.json"
+_SCHEMA = "ckpt-tools/family.schema.json"
 _WIDTH = 100
 
 
@@ -29,7 +29,7 @@ def document(
     extra = dict(recipe.extra)
     blocks = [*_blocks(_merged(found)), *extra.pop("tensors", ())]  # type: ignore[misc]  # a list, as the format says
     tied = [_tie(when, names, recipe.library) for when, names in ties]
-    whole = {
+    return {
         "$schema": _SCHEMA,
         "version": 1,
         "family": recipe.key,
@@ -41,7 +41,6 @@ def document(
         **({"ties": tied} if tied else {}),
         **extra,
     }
-    return whole
 
 
 def text(content: Mapping[str, object]) -> str:
@@ -76,37 +75,31 @@ def _has_shapes(value: object) -> bool:
 
 def _merged(found: Sequence[Found]) -> list[tuple[Found, str]]:
     """Return (template, its text) with literal numbers of equal formulas merged, place by place."""
-    groups: dict[object, list[tuple[object, ...]]] = {}
+    alike: dict[object, list[Found]] = {}
     for one in found:
-        rest = one.when, one.each, one.dtype, one.shape, tuple(map(_open, one.pieces))
-        numbers = tuple(piece for piece in one.pieces if isinstance(piece, int))
-        groups.setdefault((rest, tuple(map(str, one.pieces)) and rest), []).append(numbers)
-    merged = []
-    first = {}
-    for one in found:
-        rest = one.when, one.each, one.dtype, one.shape, tuple(map(_open, one.pieces))
-        first.setdefault(rest, one)
-    for (rest, _), numbers in groups.items():  # type: ignore[misc]  # pairs, as made above
-        for product in _products([tuple((number,) for number in row) for row in numbers]):  # type: ignore[attr-defined]  # as above
-            merged.append((first[rest], _text(first[rest].pieces, product)))
-    return merged
+        pieces = tuple(None if isinstance(piece, int) else piece for piece in one.pieces)
+        alike.setdefault(one._replace(pieces=pieces), []).append(one)  # type: ignore[arg-type]  # a key, with holes
+    return [
+        (members[0], _text(members[0].pieces, product))
+        for members in alike.values()
+        for product in _products([_numbers(member.pieces) for member in members])
+    ]
 
 
-def _open(piece: Piece) -> object:
-    return None if isinstance(piece, int) else piece
+def _numbers(pieces: Sequence[Piece]) -> tuple[tuple[int, ...], ...]:
+    return tuple((piece,) for piece in pieces if isinstance(piece, int))
 
 
 def _products(rows: Sequence[tuple[tuple[int, ...], ...]]) -> list[tuple[tuple[int, ...], ...]]:
     """Return sets of numbers by place whose products are these rows."""
     current = list(dict.fromkeys(rows))
-    places = len(current[0]) if current else 0
-    for place in reversed(range(places)):
-        alike: dict[object, list[int]] = {}
+    for place in reversed(range(len(current[0]))):
+        alike: dict[tuple[tuple[tuple[int, ...], ...], ...], list[int]] = {}
         for row in current:
             alike.setdefault((row[:place], row[place + 1 :]), []).extend(row[place])
         current = [
-            (*before, tuple(sorted(set(numbers))), *after)  # type: ignore[has-type]  # pairs
-            for (before, after), numbers in alike.items()  # type: ignore[misc]  # pairs
+            (*before, tuple(sorted(set(numbers))), *after)
+            for (before, after), numbers in alike.items()
         ]
     return current
 
@@ -174,7 +167,9 @@ def _fields(
     """Return the fields that expressions use, and choices, of which others are unknown."""
     every = {field.name: field_entry(field) for field in recipe.fields if field.at}
     every |= {name: {"is": expression} for name, expression in recipe.derived.items()}
-    used: set[str] = {field.name for field in recipe.fields if "values" in every.get(field.name, {})}
+    used: set[str] = {
+        field.name for field in recipe.fields if "values" in every.get(field.name, {})
+    }
     waiting = [name for text in _expressions([*blocks, *ties]) for name in text]
     waiting += list(used)
     used = set()
@@ -197,10 +192,7 @@ def _expressions(parts: Sequence[object]) -> Iterator[frozenset[str]]:
                 yield parse(part[key]).names
         for name in [*part.get("shapes", ()), *part.get("names", ())]:
             for one in parse_template(name).ranges:
-                if one.count is not None:
-                    yield one.count.names
+                if one.below is not None:
+                    yield one.below.names
         for shape in part.get("shapes", {}).values():
             yield from (size.names for size in parse_list(shape))
-
-
-__all__ = ["Hole", "document", "field_entry", "text"]
