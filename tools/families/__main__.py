@@ -1,4 +1,4 @@
-"""`python -m tools.families [LIBRARY[/KEY]…]` regenerates files of families; all, if none is named."""
+"""`python -m tools.families [LIBRARY[/KEY]…]` regenerates families; all, if none is named."""
 
 from __future__ import annotations
 
