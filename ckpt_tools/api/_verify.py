@@ -345,7 +345,8 @@ def _disagreement(
 def _family_of(checkpoint: Checkpoint) -> Family:
     """Return the family of a checkpoint, which may be a plugin's."""
     known = family_of(checkpoint)
-    others = plugins.load().families if known is GENERIC else ()
+    is_ours = known.file is None and known is not GENERIC
+    others = () if is_ours else plugins.load().families
     return next((family for family in others if family.recognises(checkpoint)), known)
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from ckpt_tools.checkpoint.dtype import Dtype
     from ckpt_tools.checkpoint.model import Checkpoint
+    from ckpt_tools.families.family_file import FamilyFile
 
 TEACHER_PREFIXES = tuple(
     f"{module}{name}."
@@ -84,6 +85,19 @@ class Component(NamedTuple):
     short: str
 
 
+class Loader(NamedTuple):
+    """What the stock loader is called, and what it does with tensors that do not fit.
+
+    `is_strict`: it rejects a checkpoint with tensors that it does not expect.
+    """
+
+    name: str = "the loader"
+    missing: str = ""
+    unexpected: str = "it drops them"
+    misshapen: str = "it rejects the checkpoint"
+    is_strict: bool = False
+
+
 class CriticalKey(NamedTuple):
     """A key of config.json whose value decides whether the checkpoint works.
 
@@ -124,7 +138,9 @@ class Family(NamedTuple):
     `contradiction` the setting that contradicts the profile ("": none), `remarks` why the loader
     would not find the weights, `expected` the tensors that the loader expects. `copied` describes a
     copy of the model under one of `copy_prefixes`, `missing` what the loader does without a
-    component; it never loads those in `needless`. `watched` are the critical keys, `settings` JSON
+    component; it never loads those in `needless`. `loader` is what it does otherwise, and `ignores`
+    whether it passes over an unexpected tensor without a word. `file` is the family's file, None
+    for a family in code. `watched` are the critical keys, `settings` JSON
     pointers into config.json to show, `decisive` the keys that decide which tensors there are or
     how they are loaded. `cleaning` is None where clean checkpoints are unknown.
     """
@@ -147,6 +163,9 @@ class Family(NamedTuple):
     expected: Callable[[Checkpoint], Expectation | Unknown] = nothing_expected
     decisive: frozenset[str] = frozenset()
     sums: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    loader: Loader = Loader()
+    ignores: Callable[[str], bool] = lambda _: False
+    file: FamilyFile | None = None
 
     def parts(self, names: Iterable[str]) -> str:
         """Return the components of these tensor names, in the family's order, in words."""

@@ -30,13 +30,13 @@ type JsonObject = Mapping[str, Value]
 class Field(NamedTuple):
     """A name in a family's expressions, and where its value comes from.
 
-    `at` is a JSON pointer into config.json; `default` is the value, or (a string) an expression,
-    where the key is absent or null, and `has_default` whether there is one. `null` is an expression
-    for null where that is not the default. `values` are the only ones that the family knows,
-    `least` and `most` the limits of a number. `counts` (pointer, values): how many members there
-    have these values. `infers`: not in config.json, but what most tensors have, and for one with
-    `under` how many numbers there are under that prefix; else `default`. `derived` is an
-    expression.
+    `at` is a JSON pointer into config.json, for one with `first` (pointer, values) into the first
+    member there that has these values; `default` is the value, or (a string) an expression, where
+    the key is absent or null, and `has_default` whether there is one. `null` is an expression for
+    null where that is not the default. `values` are the only ones that the family knows, `least`
+    and `most` the limits of a number. `counts` (pointer, values): how many members there have these
+    values. `infers`: not in config.json, but what most tensors have, and for one with `under` how
+    many numbers there are under that prefix; else `default`. `derived` is an expression.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Field(NamedTuple):
     least: float | None = None
     most: float | None = None
     counts: tuple[str, JsonObject] | None = None
+    first: tuple[str, JsonObject] | None = None
     infers: bool = False
     under: str = ""
     derived: Expression | None = None
@@ -107,7 +108,7 @@ class FamilyFile(NamedTuple):
         if field is None or name in seen:
             return []
         if field.at or field.counts:
-            at = field.at or (field.counts[0] if field.counts else "")
+            at, _ = field.first or field.counts or (field.at, {})
             return [at.removeprefix("/").replace("/", ".")]
         inner = sorted(field.derived.names) if field.derived else []
         return [key for one in inner for key in self._keys(one, seen | {name})]
@@ -145,7 +146,6 @@ def _objects(document: JsonObject, key: str) -> list[dict[str, Value]]:
 
 
 def _field(name: str, given: dict[str, Value]) -> Field:
-    counted = cast("str | None", given.get("count"))
     return Field(
         name=name,
         at=cast("str", given.get("at", "")),
@@ -155,11 +155,18 @@ def _field(name: str, given: dict[str, Value]) -> Field:
         values=tuple(cast("list[Value]", given.get("values", ()))),
         least=cast("float | None", given.get("least")),
         most=cast("float | None", given.get("most")),
-        counts=None if counted is None else (counted, cast("JsonObject", given.get("of", {}))),
+        counts=_members(given, "count"),
+        first=_members(given, "first"),
         infers="infer" in given,
         under=cast("str", given.get("under", "")),
         derived=parse(cast("str", given["is"])) if "is" in given else None,
     )
+
+
+def _members(given: dict[str, Value], key: str) -> tuple[str, JsonObject] | None:
+    if key not in given:
+        return None
+    return cast("str", given[key]), cast("JsonObject", given.get("of", {}))
 
 
 def _block(given: dict[str, Value]) -> Block:

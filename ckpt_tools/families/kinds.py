@@ -62,7 +62,7 @@ def name_of(checkpoint: Checkpoint, family: Family) -> str:
 
     `generic` only where nothing names it.
     """
-    if family.name != GENERIC.name:
+    if family.name != GENERIC.name and family.file is None:
         return family.name
     kinds = kinds_of(checkpoint)
     document = checkpoint.document(CONFIG)

@@ -1,10 +1,13 @@
-"""The known families, and which of them a checkpoint belongs to."""
+"""Which family a checkpoint belongs to: SmolVLA, one that a file in `data/` describes, or none."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.families.family import GENERIC
+from ckpt_tools.families.file_family import family_of_file
+from ckpt_tools.families.kinds import Kind, kinds_of
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 
 if TYPE_CHECKING:
@@ -12,9 +15,34 @@ if TYPE_CHECKING:
     from ckpt_tools.families.family import Family
 
 FAMILIES = (SMOLVLA, GENERIC)
-"""The most specific first."""
+"""The families in code, the most specific first. All others have a file."""
+
+_NAMED = (
+    (Kind.POLICY, "lerobot", "type"),
+    (Kind.TRANSFORMERS, "transformers", "model_type"),
+    (Kind.DIFFUSERS, "diffusers", "_class_name"),
+    (Kind.TIMM, "timm", "architecture"),
+)
+"""By kind of checkpoint: the library, and the key of config.json that names the family."""
 
 
 def family_of(checkpoint: Checkpoint) -> Family:
-    """Return the first family that recognises `checkpoint`."""
-    return next(family for family in FAMILIES if family.recognises(checkpoint))
+    """Return the family that recognises `checkpoint`: GENERIC where none does."""
+    if SMOLVLA.recognises(checkpoint):
+        return SMOLVLA
+    named = named_in_config(checkpoint)
+    if named is None:
+        return GENERIC
+    return family_of_file(*named) or GENERIC
+
+
+def named_in_config(checkpoint: Checkpoint) -> tuple[str, str] | None:
+    """Return (library, key) of what config.json calls the model, None for an adapter."""
+    kinds, config = kinds_of(checkpoint), checkpoint.document(CONFIG)
+    if config is None or Kind.ADAPTER in kinds:
+        return None
+    for kind, library, key in _NAMED:
+        value = config.value.get(key)
+        if kind in kinds and isinstance(value, str):
+            return library, value
+    return None

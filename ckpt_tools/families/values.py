@@ -87,10 +87,10 @@ class Values(dict[str, "Value"]):
         if field.derived is not None:
             return self._listed(field, self.evaluate(field.derived))
         if field.counts is not None:
-            return _counted(_at(self._config, field.counts[0]), field.counts[1])
+            return len(_members(self._config, *field.counts))
         if field.infers:
             return self._inference.of(field)
-        value = _at(self._config, field.at)
+        value = self._found(field)
         if value is None and field.null is not None:
             return self.evaluate(field.null)
         default = self._default(field)
@@ -107,6 +107,13 @@ class Values(dict[str, "Value"]):
             shown = value if isinstance(value, str) else repr(value)
             raise Wrong(f"no expectation for {field.name} {shown[:60]}")
         return value
+
+    def _found(self, field: Field) -> Value:
+        """Return what config.json has for a field, ABSENT for nothing."""
+        if field.first is None:
+            return _at(self._config, field.at)
+        members = _members(self._config, *field.first)
+        return _at(members[0], field.at) if members else ABSENT
 
     def _default(self, field: Field) -> Value:
         if isinstance(field.default, str):
@@ -147,12 +154,14 @@ def _at(config: Mapping[str, Value], pointer: str) -> Value:
     return value
 
 
-def _counted(value: Value, wanted: Mapping[str, Value]) -> int:
-    """Return how many members of an object or a list have all wanted values."""
+def _members(
+    config: Mapping[str, Value], pointer: str, wanted: Mapping[str, Value]
+) -> list[Mapping[str, Value]]:
+    """Return the members of an object or a list that have all wanted values."""
+    value = _at(config, pointer)
     members = value.values() if isinstance(value, dict) else value
-    if not isinstance(members, list) and not isinstance(value, dict):
-        return 0
-    return sum(
-        isinstance(member, dict) and all(member.get(key) == one for key, one in wanted.items())
-        for member in members  # type: ignore[attr-defined]  # a list, or a dict's values
-    )
+    return [
+        member
+        for member in (members if isinstance(value, dict | list) else ())  # type: ignore[attr-defined]  # checked
+        if isinstance(member, dict) and all(member.get(key) == one for key, one in wanted.items())
+    ]

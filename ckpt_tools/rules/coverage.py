@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import CONFIG, PROCESSORS
+from ckpt_tools.families.family import Unknown
 from ckpt_tools.families.kinds import Kind
 from ckpt_tools.rules.finding import Need
 
@@ -171,12 +172,17 @@ def _compared(question: Question, parts: dict[Question, dict[str, None]], reason
 def _no_expectation(subject: Subject) -> str:
     if subject.entries is None:
         return "a single file"
+    found = subject.family.expected(subject.checkpoint)
+    if subject.family.file is not None and isinstance(found, Unknown):
+        return found.reason
     return "no expectation for this family"
 
 
 def _no_agreement(subject: Subject) -> str:
     if subject.checkpoint.document(CONFIG) is None:
         return f"no {CONFIG}"
+    if subject.family.file is not None and subject.family.file.names_only:
+        return f"of a {subject.family.name} only the names are known"
     return "nothing in this config is compared"
 
 

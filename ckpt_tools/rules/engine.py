@@ -27,6 +27,7 @@ _ABSENT = {
     Need.SPEC: "no lockfile (use `--spec`)",
     Need.LIVE: "policy not loaded (use `ckpt verify --load`)",
     Need.CONFIG: "no config.json",
+    Need.EXPECTATION: "no expectation of this model's tensors",
     Need.LIBRARY: "the safetensors library is not installed (pip install safetensors)",
 }
 
@@ -116,5 +117,6 @@ def _is_absent(need: Need, subject: Subject) -> bool:
         Need.LIBRARY: subject.library,
         Need.CONFIG: subject.checkpoint.document(CONFIG),
         Need.HEADERS: subject.checkpoint,
+        Need.EXPECTATION: subject.expectation,
     }
     return given[need] is None

@@ -35,6 +35,7 @@ class Need(StrEnum):
     SPEC = "spec"
     LIVE = "live"
     LIBRARY = "library"
+    EXPECTATION = "expectation"
 
 
 class Finding(NamedTuple):

@@ -72,9 +72,15 @@ def expectation(subject: Subject) -> Expectation:
 
 def read_by_loader(subject: Subject) -> list[tuple[Tensor, Expected]]:
     """Return the tensors that the loader reads, by their names without a wrapper's segments."""
-    expected = expectation(subject).tensors
+    found = expectation(subject)
+    expected = {**found.tensors, **found.optional} if found.optional else found.tensors
     return [
         (tensor, wanted)
         for tensor in subject.checkpoint.tensors
-        if (wanted := expected.get(unwrapped(tensor.name)))
+        if (wanted := expected.get(tensor.name) or expected.get(unwrapped(tensor.name)))
     ]
+
+
+def is_judged(subject: Subject) -> bool:
+    """Whether rules about what the family expects judge every tensor, so that none has to guess."""
+    return subject.family.cleaning is not None or subject.expectation is not None

@@ -6,6 +6,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import ADAPTER_WEIGHTS
+from ckpt_tools.families.family import Unknown
 from ckpt_tools.families.kinds import kinds_of
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.rules.finding import Need
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.checkpoint.payload import SecondSet
     from ckpt_tools.checkpoint.spec import Spec
-    from ckpt_tools.families.family import Family
+    from ckpt_tools.families.family import Expectation, Family
     from ckpt_tools.families.kinds import Kind
     from ckpt_tools.rules.coverage import Covered
     from ckpt_tools.rules.finding import Severity
@@ -63,6 +64,16 @@ class Subject(NamedTuple):
     def kinds(self) -> frozenset[Kind]:
         """Every kind of model that the checkpoint's JSON files show."""
         return kinds_of(self.checkpoint)
+
+    @property
+    def expectation(self) -> Expectation | Unknown | None:
+        """What the loader expects, or the reason why that is unknown.
+
+        None for a family of which nothing is known, and where its file does not know this model.
+        """
+        found = self.family.expected(self.checkpoint)
+        is_known = not isinstance(found, Unknown) or self.family.cleaning is not None
+        return found if is_known else None
 
     @property
     def config_family(self) -> Family:

@@ -14,6 +14,7 @@ from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import unwrapped, wrappers_among
 from ckpt_tools.families.kinds import Kind
+from ckpt_tools.rules.grouping import is_judged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -109,10 +110,18 @@ def is_matrix(tensor: Tensor) -> bool:
 
 
 def language_model(subject: Subject) -> LanguageModel | None:
-    """Return the language model of a transformers checkpoint, None where that is unclear."""
+    """Return the language model of a transformers checkpoint, None where that is unclear.
+
+    None too where the family's expectation judges every tensor.
+    """
     document = subject.checkpoint.document(CONFIG)
     kinds = subject.kinds
-    if document is None or kinds & {Kind.POLICY, Kind.ADAPTER} or Kind.TRANSFORMERS not in kinds:
+    if (
+        document is None
+        or is_judged(subject)
+        or kinds & {Kind.POLICY, Kind.ADAPTER}
+        or Kind.TRANSFORMERS not in kinds
+    ):
         return None
     config, tensors = document.value, _plain(subject)
     if (

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import ADAPTER_WEIGHTS, CONFIG, WEIGHTS
 from ckpt_tools.checkpoint.dtype import Dtype
-from ckpt_tools.families.family import TEACHER_PREFIXES, CleanConfig, Component, CriticalKey, Family
+from ckpt_tools.families.family import (
+    TEACHER_PREFIXES,
+    CleanConfig,
+    Component,
+    CriticalKey,
+    Family,
+    Loader,
+)
 from ckpt_tools.families.smolvla.components import (
     CONNECTOR,
     EXPERT,
@@ -86,6 +93,8 @@ _DECISIVE = """
 _SINCE_0_6 = (("pretrained_revision", None),)
 
 _REJECTED = "rejects config.json because of this unknown field, whatever its value"
+
+_MISSING = "stock LeRobot loads the checkpoint, but only warns and initializes these at random"
 
 
 def trains(part: str, config: Mapping[str, object]) -> bool | None:
@@ -227,7 +236,8 @@ SMOLVLA = Family(
         "/use_cache",
         "/pretrained_path",
     ),
-    missing="stock LeRobot loads the checkpoint, but only warns and initializes these at random",
+    missing=_MISSING,
+    loader=Loader("stock LeRobot", _MISSING, misshapen="stock LeRobot rejects the checkpoint"),
     needless=frozenset({NORMALIZATION, TEACHER, OTHER}),
     cleaning=CleanConfig(
         values=(("type", "smolvla"), ("load_vlm_weights", True)),

@@ -18,7 +18,7 @@ from ckpt_tools.checkpoint.names import SEGMENT_LIMIT, is_index, unwrapped, wrap
 from ckpt_tools.families.kinds import Kind
 from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.grouping import about, first, only_file
+from ckpt_tools.rules.grouping import about, first, is_judged, only_file
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.text import count
@@ -78,8 +78,8 @@ class _Blocks(NamedTuple):
 def _blocks(subject: Subject) -> Iterator[_Blocks]:
     """Yield the lists of blocks that are long enough, with names without wrappers."""
     there = subject.checkpoint
-    if subject.family.cleaning is not None or Kind.ADAPTER in subject.kinds:
-        return  # every tensor of the family is known; an adapter has rules of its own
+    if is_judged(subject) or Kind.ADAPTER in subject.kinds:
+        return  # every tensor is known; an adapter has rules of its own
     yield from _lists(there.weights)
 
 

@@ -107,6 +107,56 @@ def _converted(
 
 
 @rule(
+    "CK316",
+    "unexpected-dtypes",
+    Severity.WARNING,
+    needs=(Need.HEADERS, Need.CONFIG, Need.EXPECTATION),
+    fix="take the tensors from where the model was trained: `ckpt plan` with `take` in the recipe",
+)
+def unexpected_dtypes(subject: Subject) -> Iterator[Violation]:
+    """Dtypes that no writer gives these tensors.
+
+    Weights are saved as F32, BF16 or F16, in any mixture; counters, indices and masks as the
+    integers and booleans that they are. A loader converts F64 weights and integers of another width
+    with a rounding at most. Weights stored as integers or 8-bit floats, in a model whose
+    config.json has no quantization, have lost what was between those numbers, or need scales that
+    the loader does not know: an error.
+
+    Take the tensors from where the model was trained, or cast them if they hold what they should.
+
+    Bad:
+
+        model.layers.7.mlp.up_proj.weight    I8
+
+    Good:
+
+        model.layers.7.mlp.up_proj.weight    BF16
+    """
+    groups: defaultdict[tuple[str, Dtype, Dtype], list[Tensor]] = defaultdict(list)
+    for tensor, wanted in read_by_loader(subject):
+        if wanted.lawful and tensor.dtype not in wanted.lawful and tensor.parameters:
+            part = subject.family.component(tensor.name)
+            groups[part, tensor.dtype, wanted.dtype].append(tensor)
+    optional = expectation(subject).optional
+    for (_, dtype, usual), tensors in groups.items():
+        severity, effect = _misread(dtype, usual)
+        if all(tensor.name in optional for tensor in tensors):
+            severity = Severity.NOTE
+        part = subject.family.parts(tensor.name for tensor in tensors)
+        what = f"{amount(tensors)} in {dtype} instead of {usual} ({part}): {effect}"
+        yield about(tensors, what, severity=severity)
+
+
+def _misread(dtype: Dtype, usual: Dtype) -> tuple[Severity | None, str]:
+    """Return how bad a dtype is in place of the usual one, and what the loader makes of it."""
+    if dtype in _CONVERTED and usual in _CONVERTED:
+        return None, "the loader converts them"
+    if usual in _CONVERTED:
+        return Severity.ERROR, "the loader takes them for the weights themselves, without a scale"
+    return None, "the loader converts them, if they are whole numbers at all"
+
+
+@rule(
     "CK311",
     "weights-size",
     Severity.NOTE,

@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG, PROCESSORS
-from ckpt_tools.checkpoint.names import covering, unwrapped
+from ckpt_tools.checkpoint.names import covering, literal, unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES, Unknown
 from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.lerobot import is_buffer
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from ckpt_tools.checkpoint.model import Tensor
-    from ckpt_tools.families.family import Expected
+    from ckpt_tools.families.family import Expectation, Expected
     from ckpt_tools.rules.rule import Subject
 
+_EXPECTED = (Need.HEADERS, Need.CONFIG, Need.EXPECTATION)
 _GLOBS = 8
 """Patterns in a suggested command; what more would match is found by the next run."""
 
@@ -45,6 +46,10 @@ _LAYERS = {
 }
 """The tensors of the layers that these keys of config.json count."""
 
+_POOLER = re.compile(r"(?:^|\.)pooler\.")
+_HEAD = re.compile(
+    r"(?:^|\.)(?:cls|pooler|lm_head|score|classifier|qa_outputs|mtp|predictions|head)(?:\.|$)"
+)
 _TIED = {"lm_head.weight", "embed_tokens.weight"}
 
 
@@ -52,8 +57,7 @@ _TIED = {"lm_head.weight", "embed_tokens.weight"}
     "CK305",
     "missing-tensors",
     Severity.ERROR,
-    needs=(Need.HEADERS, Need.CONFIG),
-    families=(SMOLVLA.name,),
+    needs=_EXPECTED,
 )
 def missing_tensors(subject: Subject) -> Iterator[Violation | Covered]:
     """Tensors that the loader reads are missing.
@@ -83,13 +87,8 @@ def missing_tensors(subject: Subject) -> Iterator[Violation | Covered]:
         return
     yield Covered(Question.COMPLETENESS)
     present = {unwrapped(tensor.name) for tensor in subject.checkpoint.tensors}
-    aliases = {alias for file in subject.checkpoint.weights for alias, _ in file.aliases}
-    missing = (
-        (name, (name, wanted))
-        for name, wanted in expectation.tensors.items()
-        if name not in present and name not in aliases
-    )
-    for part, members in by_part(subject.family, missing):
+    missing = _missing(subject, expectation)
+    for part, members in by_part(subject.family, ((one[0], one) for one in missing)):
         names = [name for name, _ in members]
         what = (
             f"{count(len(names), 'tensor')} missing ({part}){_bytes(members)}: "
@@ -103,7 +102,27 @@ def missing_tensors(subject: Subject) -> Iterator[Violation | Covered]:
             Remedy(("ckpt", "sanitize", "WHERE"), "{} restores them from the teacher's names")
             if in_teacher
             else "take them from where it was trained: `ckpt plan` with `take` in the recipe",
+            Severity.NOTE if _is_unused(subject, names) else None,
         )
+
+
+def _missing(subject: Subject, expectation: Expectation) -> list[tuple[str, Expected]]:
+    """Return the expected tensors that are not stored: of a tied group, if none of it is."""
+    there = subject.checkpoint
+    held = {name for tensor in there.tensors for name in (tensor.name, unwrapped(tensor.name))}
+    held |= {alias for file in there.weights for alias, _ in file.aliases}
+    held |= {name for group in expectation.ties if not held.isdisjoint(group) for name in group}
+    return [(name, one) for name, one in expectation.tensors.items() if name not in held]
+
+
+def _is_unused(subject: Subject, names: Iterable[str]) -> bool:
+    """Whether transformers builds these for a base model, of which most uses need none."""
+    config = subject.checkpoint.document(CONFIG)
+    architectures = config.value.get("architectures") if config else None
+    is_base = isinstance(architectures, list) and all(
+        isinstance(one, str) and one.endswith("Model") for one in architectures
+    )
+    return is_base and all(_POOLER.search(name) for name in names)
 
 
 def _bytes(missing: Iterable[tuple[str, Expected]]) -> str:
@@ -120,8 +139,7 @@ def _bytes(missing: Iterable[tuple[str, Expected]]) -> str:
     "CK306",
     "unexpected-tensors",
     Severity.WARNING,
-    needs=(Need.HEADERS, Need.CONFIG),
-    families=(SMOLVLA.name,),
+    needs=_EXPECTED,
 )
 def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
     """Tensors that the loader does not read.
@@ -142,10 +160,11 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
 
         model.state_proj.weight
     """
-    expected = expectation(subject).tensors
+    found = expectation(subject)
+    expected = found.tensors.keys() | found.optional.keys()
     every = [tensor.name for tensor in subject.checkpoint.tensors]
     aliases = (pair for file in subject.checkpoint.weights for pair in file.aliases)
-    only_copies = {stored for alias, stored in aliases if alias in expected.keys() - set(every)}
+    only_copies = {stored for alias, stored in aliases if alias in expected - set(every)}
     unexpected = [
         tensor
         for tensor in (subject.checkpoint.tensors if expected else ())
@@ -155,7 +174,9 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
         and not tensor.name.startswith(TEACHER_PREFIXES)
         and not is_buffer(tensor.name)
         and tensor.name not in only_copies
+        and not subject.family.ignores(tensor.name)
     ]
+    missing = _missing(subject, found) if unexpected and subject.family.file else []
     for key, number, names in _deeper(subject, unexpected):
         members = [tensor for tensor in unexpected if tensor.name in names]
         unexpected = [tensor for tensor in unexpected if tensor.name not in names]
@@ -165,9 +186,32 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
         )
         yield about(members, what, Remedy(("ckpt", "config", "WHERE", "set", key, str(number))))
     for part, members in parts(subject.family, unexpected):
-        globs = covering([tensor.name for tensor in members], every)[:_GLOBS]
-        what = f"{amount(members)} that the loader does not read ({part}): it drops them"
-        yield about(members, what, Remedy(("ckpt", "strip", "WHERE", *globs)))
+        loader = subject.family.loader
+        what = f"{amount(members)} that the loader does not read ({part}): {loader.unexpected}"
+        remedy = _renamed(members, missing) if missing else _stripped(members, every)
+        severity = Severity.ERROR if loader.is_strict else None
+        is_head = subject.family.file and not missing and _are_heads(subject, members)
+        yield about(members, what, remedy, Severity.NOTE if is_head else severity)
+
+
+def _stripped(members: list[Tensor], every: list[str]) -> Remedy:
+    globs = covering([tensor.name for tensor in members], every)[:_GLOBS]
+    return Remedy(("ckpt", "strip", "WHERE", *globs))
+
+
+def _renamed(members: list[Tensor], missing: list[tuple[str, Expected]]) -> Remedy:
+    """Return how a tensor gets its name back; stripping it would lose what is missing."""
+    if len(members) == len(missing) == 1:
+        (name, wanted), stored = missing[0], members[0]
+        if wanted.shape in (None, stored.shape):
+            command = ("ckpt", "rename", "WHERE", literal(stored.name), name)
+            return Remedy(command, "if it is the missing one: {}")
+    return Remedy(text="find out which of the missing tensors they are: `ckpt rename`")
+
+
+def _are_heads(subject: Subject, members: list[Tensor]) -> bool:
+    """Whether these are a head that transformers leaves out where a task has another."""
+    return Kind.TRANSFORMERS in subject.kinds and all(_HEAD.search(one.name) for one in members)
 
 
 def _deeper(
@@ -204,9 +248,8 @@ def _with(subject: Subject, key: str, number: int) -> Subject:
     "CK307",
     "unexpected-shapes",
     Severity.ERROR,
-    needs=(Need.HEADERS, Need.CONFIG),
+    needs=_EXPECTED,
     fix="correct config.json, or take the weights that belong to it",
-    families=(SMOLVLA.name,),
 )
 def unexpected_shapes(subject: Subject) -> Iterator[Violation | Covered]:
     """Tensor shapes that do not match config.json.
@@ -227,7 +270,7 @@ def unexpected_shapes(subject: Subject) -> Iterator[Violation | Covered]:
         {"type": "smolvla", "max_action_dim": 32}
     """
     matched = read_by_loader(subject)
-    if matched:
+    if any(wanted.shape is not None for _, wanted in matched):
         yield Covered(Question.AGREEMENT)
     wrong = (
         (tensor.name, (tensor, wanted.shape))
@@ -239,8 +282,8 @@ def unexpected_shapes(subject: Subject) -> Iterator[Violation | Covered]:
         tensor, shape = members[0]
         what = (
             f"{amount(tensors)} of another shape than config.json gives them ({part}), the first "
-            f"{list(tensor.shape)} instead of {list(shape or ())}: stock LeRobot rejects the "
-            "checkpoint"
+            f"{list(tensor.shape)} instead of {list(shape or ())}: "
+            f"{subject.family.loader.misshapen}"
         )
         yield about(tensors, what)
 
@@ -274,8 +317,14 @@ def aliased_names(subject: Subject) -> Iterator[Violation]:
     aliases = [
         pair for file in subject.checkpoint.weights for pair in file.aliases if pair[0] not in held
     ]
-    expected = expectation(subject).tensors
-    lost = [pair for pair in aliases if pair[0] in expected and not _tied(pair)]
+    found = expectation(subject)
+    expected = found.tensors
+    groups = [set(group) for group in found.ties]
+    lost = [
+        pair
+        for pair in aliases
+        if pair[0] in expected and not _tied(pair) and not any(set(pair) <= one for one in groups)
+    ]
     path = only_file(subject.checkpoint)
     for part, members in by_part(subject.family, ((pair[0], pair) for pair in lost)):
         what = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools.checkpoint.names import literal
 from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.grouping import about, amount
+from ckpt_tools.rules.grouping import about, amount, is_judged
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
 
@@ -70,7 +70,7 @@ def second_copy(subject: Subject) -> Iterator[Violation]:
 
         model.norm.weight
     """
-    if subject.family.cleaning is not None:
+    if is_judged(subject):
         return  # every tensor that its loader does not read is reported already
     tensors = subject.checkpoint.tensors
     averages = list(_averages(tensors))
@@ -161,7 +161,7 @@ def optimizer_state(subject: Subject) -> Iterator[Violation]:
 
         model.norm.weight
     """
-    if subject.family.cleaning is not None:
+    if is_judged(subject):
         return
     tensors = subject.checkpoint.tensors
     kept: dict[str, list[Tensor]] = {"": []}
