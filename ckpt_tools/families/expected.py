@@ -7,6 +7,7 @@ model's own first, then of a teacher's copy under another prefix.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.dtype import DTYPES, Dtype
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 _LARGEST = 1 << 32
 """The limit of sizes."""
 
+_NAME = "name"
+"""In a dtype's expression, the name of the tensor."""
+
 FLOATS = frozenset({Dtype.F32, Dtype.BF16, Dtype.F16})
 """The dtypes of weights that a loader converts, and of which none is wrong by itself."""
 
@@ -38,17 +42,21 @@ class Typed(NamedTuple):
 
 
 def expected(
-    file: FamilyFile, config: Mapping[str, Value], tensors: Mapping[str, Typed] | None = None
+    file: FamilyFile,
+    config: Mapping[str, Value],
+    tensors: Mapping[str, Typed] | None = None,
+    given: Mapping[str, Value] | None = None,
 ) -> Expectation | Unknown:
     """Return what the loader expects of a model with `config`, or why that is unknown.
 
-    `tensors` are the model's, for sizes and dtypes that config.json does not decide.
+    `tensors` are the model's, for sizes and dtypes that config.json does not decide; `given` are
+    values of fields that are known otherwise.
     """
     shapes = {name: one.shape for name, one in (tensors or {}).items()}
-    values = Values(file, config, Inference(file, shapes))
+    values = Values(file, config, Inference(file, shapes), given)
     usual = _usual_float(tensors or {})
     try:
-        values.check_choices()
+        values.check()
         listed = list(_listed(file, values, usual))
         ties = tuple(_ties(file, values, {name for name, _, _ in listed}))
     except NotInferred as missing:
@@ -71,11 +79,12 @@ def _usual_float(tensors: Mapping[str, Typed]) -> Dtype:
 
 def _listed(file: FamilyFile, values: Values, usual: Dtype) -> Iterator[tuple[str, Expected, bool]]:
     """Yield (name, what is expected, whether it may be absent) of every tensor. Raises Wrong."""
-    clean = values.with_fields(file.clean) if file.clean else values
+    cleaned = values.with_fields(file.clean) if file.clean else values
     total = 0
     for block in file.blocks:
         if block.when is not None and not values.evaluate(block.when):
             continue
+        clean = cleaned if file.depends(block.dtype.names, file.clean) else values
         for name, one in _tensors(file, block, values, clean, usual):
             total += 1
             if total > MOST_NAMES:
@@ -86,18 +95,33 @@ def _listed(file: FamilyFile, values: Values, usual: Dtype) -> Iterator[tuple[st
 def _tensors(
     file: FamilyFile, block: Block, values: Values, clean: Values, usual: Dtype
 ) -> Iterator[tuple[str, Expected]]:
-    """Yield the tensors of a block that exists."""
+    """Yield the tensors of a block that exists, in the order of a model: layer by layer."""
     dtypes = _Dtypes(block, values, clean, usual)
-    for template, sizes in block.shapes:
-        indices_of = template.indices
-        fixed = all(size.names.isdisjoint(indices_of) for size in sizes)
-        shape = None if file.names_only or not fixed else _shape(sizes, values, {})
-        for name, indices in _names(template, values):
-            if block.each is not None and not values.evaluate(block.each, indices):
-                continue
-            if not fixed and not file.names_only:
-                shape = _shape(sizes, values, indices)
-            yield name, dtypes.of(shape, indices)
+    for _, alike in groupby(block.shapes, key=lambda pair: pair[0].ranges):
+        group = tuple(alike)
+        shapes = [
+            _Shapes(sizes, template, values, is_known=not file.names_only)
+            for template, sizes in group
+        ]
+        for row in zip(*(_names(template, values) for template, _ in group), strict=True):
+            for shape, (name, indices) in zip(shapes, row, strict=True):
+                if block.each is None or values.evaluate(block.each, indices):
+                    yield name, dtypes.of(name, shape.of(indices), indices)
+
+
+class _Shapes:
+    """The shapes of a template's tensors; computed once where no index decides them."""
+
+    def __init__(
+        self, sizes: tuple[Expression, ...], template: Template, values: Values, *, is_known: bool
+    ) -> None:
+        self._sizes, self._values = sizes, values
+        indices = template.indices
+        self._is_fixed = not is_known or all(one.names.isdisjoint(indices) for one in sizes)
+        self._fixed = _shape(sizes, values, {}) if is_known and self._is_fixed else None
+
+    def of(self, indices: Indices) -> tuple[int, ...] | None:
+        return self._fixed if self._is_fixed else _shape(self._sizes, self._values, indices)
 
 
 def _names(template: Template, values: Values) -> Iterator[tuple[str, Indices]]:
@@ -114,23 +138,23 @@ class _Dtypes:
 
     def __init__(self, block: Block, values: Values, clean: Values, usual: Dtype) -> None:
         self._block, self._usual, self._values, self._clean = block, usual, values, clean
-        self._known: dict[tuple[int, ...], tuple[Dtype, Dtype, frozenset[Dtype]]] = {}
+        self._fixed: tuple[Dtype, Dtype, frozenset[Dtype]] | None = None
 
-    def of(self, shape: tuple[int, ...] | None, indices: Indices) -> Expected:
-        decides = not self._block.dtype.names.isdisjoint(indices)
-        key = tuple(indices.values()) if decides else ()
-        if key not in self._known:
-            self._known[key] = self._computed(indices)
-        dtype, normal, lawful = self._known[key]
+    def of(self, name: str, shape: tuple[int, ...] | None, indices: Indices) -> Expected:
+        names = self._block.dtype.names
+        if _NAME in names or not names.isdisjoint(indices):
+            dtype, normal, lawful = self._computed({**indices, _NAME: name})
+        else:
+            dtype, normal, lawful = self._fixed = self._fixed or self._computed({})
         return Expected(dtype, normal, shape, lawful)
 
-    def _computed(self, indices: Indices) -> tuple[Dtype, Dtype, frozenset[Dtype]]:
-        dtype, normal = (
-            self._dtype(values.evaluate(self._block.dtype, indices))
-            for values in (self._values, self._clean)
-        )
-        listed = frozenset(DTYPES[label] for label in self._block.lawful)
-        return dtype, normal, listed or (FLOATS if dtype in FLOATS else frozenset({dtype}))
+    def _computed(self, local: Mapping[str, Value]) -> tuple[Dtype, Dtype, frozenset[Dtype]]:
+        expression, is_alike = self._block.dtype, self._clean is self._values
+        dtype = self._dtype(self._values.evaluate(expression, local))
+        normal = dtype if is_alike else self._dtype(self._clean.evaluate(expression, local))
+        if self._block.lawful is not None:
+            return dtype, normal, frozenset(DTYPES[label] for label in self._block.lawful)
+        return dtype, normal, FLOATS if dtype in FLOATS else frozenset({dtype})
 
     def _dtype(self, label: object) -> Dtype:
         if label == FLOAT:

@@ -186,7 +186,13 @@ def _unary(node: Any, names: set[str]) -> Evaluate:  # noqa: ANN401 - a node
 
 def _logic(node: Any, names: set[str]) -> Evaluate:  # noqa: ANN401 - a node
     parts = [_read(part, names) for part in node.values]
-    if type(node.op).__name__ == "And":
+    is_and = type(node.op).__name__ == "And"
+    if len(parts) == 2:  # noqa: PLR2004 - most have two, and need no generator
+        first, second = parts
+        if is_and:
+            return lambda values: bool(first(values) and second(values))
+        return lambda values: bool(first(values) or second(values))
+    if is_and:
         return lambda values: all(part(values) for part in parts)
     return lambda values: any(part(values) for part in parts)
 

@@ -17,7 +17,7 @@ from ckpt_tools.families.template import parse_template
 from ckpt_tools.storage.shipped import family_data
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from ckpt_tools.families.expression import Expression, Value
     from ckpt_tools.families.template import Template
@@ -36,7 +36,8 @@ class Field(NamedTuple):
     null where that is not the default. `values` are the only ones that the family knows, `least`
     and `most` the limits of a number. `counts` (pointer, values): how many members there have these
     values. `infers`: not in config.json, but what most tensors have, and for one with `under` how
-    many numbers there are under that prefix; else `default`. `derived` is an expression.
+    many numbers there are under that prefix; else `default`; with `own` never what a teacher's copy
+    shows. `derived` is an expression.
     """
 
     name: str
@@ -51,20 +52,21 @@ class Field(NamedTuple):
     first: tuple[str, JsonObject] | None = None
     infers: bool = False
     under: str = ""
+    own: bool = False
     derived: Expression | None = None
 
 
 class Block(NamedTuple):
     """Tensors that exist under one condition, with one rule for their dtypes.
 
-    `each` is a condition over the indices of a template. `lawful` are the dtypes that may be stored
-    where they are listed.
+    `each` is a condition over the indices of a template. `lawful` are the dtypes that may be
+    stored; None for those that follow from `dtype`, none where a rule in code judges them.
     """
 
     when: Expression | None
     each: Expression | None
     dtype: Expression
-    lawful: tuple[str, ...]
+    lawful: tuple[str, ...] | None
     optional: bool
     shapes: tuple[tuple[Template, tuple[Expression, ...]], ...]
 
@@ -74,6 +76,13 @@ class Tie(NamedTuple):
 
     when: Expression | None
     names: tuple[Template, ...]
+
+
+class Impossible(NamedTuple):
+    """A condition under which no model can be built, and the reason with fields in braces."""
+
+    when: Expression
+    reason: str
 
 
 class FamilyFile(NamedTuple):
@@ -89,6 +98,7 @@ class FamilyFile(NamedTuple):
     fields: Mapping[str, Field]
     blocks: tuple[Block, ...]
     ties: tuple[Tie, ...]
+    impossible: tuple[Impossible, ...]
     components: tuple[tuple[Component, tuple[str, ...]], ...]
     decisive: frozenset[str]
     clean: JsonObject
@@ -98,6 +108,14 @@ class FamilyFile(NamedTuple):
     def loader(self) -> Mapping[str, str]:
         """What the stock loader does with a missing, unexpected or misshapen tensor."""
         return cast("Mapping[str, str]", self.facts.get("loader") or {})
+
+    def depends(self, names: Collection[str], wanted: Collection[str]) -> bool:
+        """Whether one of the fields `names` is one of `wanted`, or derived from it."""
+        fields = (self.fields.get(name) for name in names if name not in wanted)
+        inner = (one.derived.names for one in fields if one and one.derived)
+        return any(name in wanted for name in names) or any(
+            self.depends(one, wanted) for one in inner
+        )
 
     def key_of(self, name: str) -> str:
         """Return the keys of config.json that decide a field, for messages."""
@@ -134,6 +152,10 @@ def read(document: JsonObject) -> FamilyFile:
         fields={name: _field(name, one) for name, one in given.items()},
         blocks=tuple(map(_block, _objects(document, "tensors"))),
         ties=tuple(map(_tie, _objects(document, "ties"))),
+        impossible=tuple(
+            Impossible(parse(cast("str", one["when"])), cast("str", one["reason"]))
+            for one in _objects(document, "impossible")
+        ),
         components=tuple(map(_component, _objects(document, "components"))),
         decisive=frozenset(cast("list[str]", document.get("decisive", ()))),
         clean=cast("JsonObject", document.get("clean", {})),
@@ -159,6 +181,7 @@ def _field(name: str, given: dict[str, Value]) -> Field:
         first=_members(given, "first"),
         infers="infer" in given,
         under=cast("str", given.get("under", "")),
+        own=given.get("own") is True,
         derived=parse(cast("str", given["is"])) if "is" in given else None,
     )
 
@@ -175,7 +198,7 @@ def _block(given: dict[str, Value]) -> Block:
         when=_condition(given, "when"),
         each=_condition(given, "each"),
         dtype=parse(cast("str", given.get("dtype", FLOAT))),
-        lawful=tuple(cast("list[str]", given.get("lawful", ()))),
+        lawful=tuple(cast("list[str]", given["lawful"])) if "lawful" in given else None,
         optional=given.get("optional") is True,
         shapes=tuple((parse_template(name), parse_list(sizes)) for name, sizes in shapes.items()),
     )

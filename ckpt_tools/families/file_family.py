@@ -10,7 +10,15 @@ from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.expected import Typed, expected
-from ckpt_tools.families.family import GENERIC, Component, Expectation, Family, Loader, Unknown
+from ckpt_tools.families.family import (
+    GENERIC,
+    Component,
+    Expectation,
+    Family,
+    Loader,
+    Unknown,
+    latest,
+)
 from ckpt_tools.families.family_file import load
 from ckpt_tools.families.stored_names import by_stored_names, ignores
 
@@ -70,7 +78,7 @@ def family_of_file(library: str, key: str) -> Family | None:
         recognises=lambda _: False,
         components=(*parts, _OTHER) if parts else GENERIC.components,
         component=_component(file) if parts else GENERIC.component,
-        expected=_latest(file),
+        expected=latest(partial(_expected, file)),
         decisive=GENERIC.decisive | file.decisive,
         missing=_loader(file).missing,
         loader=_loader(file),
@@ -104,24 +112,6 @@ def _loader(file: FamilyFile) -> Loader:
         _MISSHAPEN[misshapen].format(name),
         is_strict=unexpected == "rejected",
     )
-
-
-def _latest(file: FamilyFile) -> Callable[[Checkpoint], Expectation | Unknown]:
-    """Return what computes the expectation once for a checkpoint, by which many rules judge.
-
-    Remembered by identity: the hash of a checkpoint is one over all its tensors.
-    """
-    held: list[tuple[Checkpoint, Expectation | Unknown]] = []
-
-    def latest(checkpoint: Checkpoint) -> Expectation | Unknown:
-        for known, found in held:
-            if known is checkpoint:
-                return found
-        found = _expected(file, checkpoint)
-        held[:] = [(checkpoint, found), *held[:1]]
-        return found
-
-    return latest
 
 
 def _expected(file: FamilyFile, checkpoint: Checkpoint) -> Expectation | Unknown:

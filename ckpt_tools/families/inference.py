@@ -39,7 +39,8 @@ class Inference:
 
     def of(self, field: Field) -> Value:
         """Return the value of a field, else its default. Raises NotInferred."""
-        for shapes, votes in zip(self._owned, self._votes, strict=True):
+        owners = zip(self._owned, self._votes, strict=True)
+        for shapes, votes in (next(owners),) if field.own else owners:
             found = _indices(field.under, shapes) if field.under else votes.get(field.name)
             if found:
                 return found
@@ -54,8 +55,11 @@ class Inference:
         teachers: dict[str, tuple[int, ...]] = {}
         for tensor, shape in self._shapes.items():
             name = unwrapped(tensor)
-            prefix = next((prefix for prefix in TEACHER_PREFIXES if name.startswith(prefix)), "")
-            (teachers if prefix else own).setdefault(name.removeprefix(prefix), shape)
+            if name.startswith(TEACHER_PREFIXES):
+                prefix = next(prefix for prefix in TEACHER_PREFIXES if name.startswith(prefix))
+                teachers.setdefault(name.removeprefix(prefix), shape)
+            else:
+                own.setdefault(name, shape)
         return own, teachers
 
     @cached_property

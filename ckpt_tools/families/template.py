@@ -106,7 +106,7 @@ def _numbers(one: Range, values: Mapping[str, Value], indices: Indices) -> range
 class _Indexed(dict[str, "Value"]):
     """Indices, before the values of other names."""
 
-    def __init__(self, indices: Indices, values: Mapping[str, Value]) -> None:
+    def __init__(self, indices: Mapping[str, Value], values: Mapping[str, Value]) -> None:
         super().__init__(indices)
         self._values = values
 
@@ -116,7 +116,7 @@ class _Indexed(dict[str, "Value"]):
 
 
 def with_indices(
-    values: Mapping[str, Value], indices: Indices, expression: Expression
+    values: Mapping[str, Value], indices: Mapping[str, Value], expression: Expression
 ) -> Mapping[str, Value]:
     """Return the values of names, indices among them; `values` where the expression has none."""
     if not indices or expression.names.isdisjoint(indices):

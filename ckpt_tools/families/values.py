@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ckpt_tools.families.expression import Expression, Value
     from ckpt_tools.families.family_file import FamilyFile, Field
     from ckpt_tools.families.inference import Inference
-    from ckpt_tools.families.template import Indices
 
 _LARGEST = 1 << 32
 _KINDS = (
@@ -49,13 +48,17 @@ class Values(dict[str, "Value"]):
         """Return the same with other values of some fields."""
         return Values(self._file, self._config, self._inference, given)
 
-    def check_choices(self) -> None:
-        """Raise Wrong if a field with listed values has another one."""
+    def check(self) -> None:
+        """Raise Wrong if a field with limits does not keep them, or if no model can be built."""
         for field in self._file.fields.values():
-            if field.values:
+            is_limited = field.least is not None or (field.null is not None and field.has_default)
+            if field.values or is_limited:
                 self[field.name]  # computing it checks it
+        for one in self._file.impossible:
+            if self.evaluate(one.when):
+                raise Wrong(one.reason.format_map(self))
 
-    def evaluate(self, expression: Expression, indices: Indices | None = None) -> Value:
+    def evaluate(self, expression: Expression, indices: Mapping[str, Value] | None = None) -> Value:
         """Return an expression's value. Raises Wrong with the config's key, and NotInferred."""
         try:
             return expression.evaluate(with_indices(self, indices or {}, expression))
@@ -91,9 +94,10 @@ class Values(dict[str, "Value"]):
         if field.infers:
             return self._inference.of(field)
         value = self._found(field)
-        if value is None and field.null is not None:
-            return self.evaluate(field.null)
         default = self._default(field)
+        if value is None and field.null is not None:
+            value = self.evaluate(field.null)
+            return self._checked(field, value, default) if value is None else value
         if value is ABSENT or value is None:
             if not field.has_default:
                 raise Wrong(f"there is no {self._file.key_of(field.name)} in config.json")
@@ -136,6 +140,8 @@ class Values(dict[str, "Value"]):
         if fits:
             return value
         words = next((word for one, word in _KINDS if kind is one), "another value")
+        if kind is float and field.least is not None and field.least > 0:
+            words = "a positive number"
         if field.most is not None and kind is int:
             words = f"an integer from {max(field.least or 0, -1):g} to {field.most:.0f}"
         raise Wrong(f"{self._file.key_of(field.name)} in config.json must be {words}")
