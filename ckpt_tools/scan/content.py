@@ -39,8 +39,14 @@ _BOMS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
-_RUN = rb"[\x20-\x7e]{16,}"
-_WIDE = (rb"(?:[\x20-\x7e]\0){15,}[\x20-\x7e]?", rb"(?:[\x20-\x7e]\0\0\0){15,}[\x20-\x7e]?")
+_RUN = (b"a" * 16, rb"[\x20-\x7e]{16,}")
+_WIDE = (
+    (b"a\0" * 15, rb"(?:[\x20-\x7e]\0){15,}[\x20-\x7e]?"),
+    (b"a\0\0\0" * 15, rb"(?:[\x20-\x7e]\0\0\0){15,}[\x20-\x7e]?"),
+)
+_FLAT = bytes(97 if 32 <= code < 127 else code and 1 for code in range(256))  # noqa: PLR2004 - printable characters
+"""Makes every printable character an a: runs are searched for as plain bytes first."""
+
 _COMPRESSED = ((b"\x1f\x8b", "gzip"), (b"BZh", "bz2"), (b"\xfd7zXZ\0", "lzma"))
 _PNG_TEXT = rb"zTXt[^\0]{1,79}\0\0|iTXt[^\0]{1,79}\0\x01\0[^\0]{0,99}\0[^\0]{0,999}\0"
 """Chunks of a PNG with compressed text, up to that text."""
@@ -65,12 +71,14 @@ def inspect(descriptor: int, size: int, full: str, path: str, budget: int) -> En
     if size > limit:
         return entry._replace(unread=f"its {size:,} bytes of text exceed the scan limit")
     data = read_at(descriptor, size, 0, full)
-    wide = b"\n".join(_wide(data)).decode("ascii") or None
+    wide = b"\n".join(_wide(data, data.translate(_FLAT))).decode("ascii") if b"\0" in data else ""
     try:
-        return entry._replace(text=data.decode(), strings=wide)
+        return entry._replace(text=data.decode(), strings=wide or None)
     except UnicodeDecodeError:
         encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "utf-8")
-        return entry._replace(text=data.decode(encoding, "replace"), utf8=False, strings=wide)
+        return entry._replace(
+            text=data.decode(encoding, "replace"), utf8=False, strings=wide or None
+        )
 
 
 def _typed(entry: Entry, descriptor: int, head: bytes, name: str) -> Entry:
@@ -131,14 +139,18 @@ def _strings_of(descriptor: int, size: int, full: str) -> str:
 
 def _strings(data: bytes) -> str:
     """Return the runs of printable characters that could be words or secrets, one per line."""
-    runs = (run for part in _parts(data) for run in (*re.findall(_RUN, part), *_wide(part)))
+    runs: list[bytes] = []
+    for part in _parts(data):
+        flat, (start, expression) = part.translate(_FLAT), _RUN
+        runs += re.findall(expression, part) if start in flat else ()
+        runs += _wide(part, flat)
     return b"\n".join(runs).decode("ascii")
 
 
-def _wide(data: bytes) -> Iterator[bytes]:
+def _wide(data: bytes, flat: bytes) -> Iterator[bytes]:
     """Yield the runs of characters of two and four bytes: UTF-16 without a mark has zeros in it."""
-    if b"\0" in data:
-        for expression in _WIDE:
+    for start, expression in _WIDE:
+        if start in flat:
             yield from (run.replace(b"\0", b"") for run in re.findall(expression, data))
 
 
@@ -148,7 +160,7 @@ def _parts(data: bytes) -> Iterator[bytes]:
     method = next((name for magic, name in _COMPRESSED if data.startswith(magic)), "")
     if method:
         yield decompress(data, method, STRINGS_LIMIT) or b""
-    if data.startswith(b"\x89PNG"):
+    if data.startswith(b"\x89PNG") and b"TXt" in data:
         for _, chunk in zip(range(_MAX_CHUNKS), re.finditer(_PNG_TEXT, data), strict=False):
             text = data[chunk.end() : chunk.end() + _CHUNK_LIMIT]
             yield decompress(text, "zlib", _CHUNK_LIMIT) or b""

@@ -74,12 +74,20 @@ _MAGIC = (
 )
 """In order of precedence: what starts at the start of the file comes first."""
 
+_ELSEWHERE = tuple(magic for magic in _MAGIC if magic.offset)
+_AT_START = {
+    magic.start[:1]: tuple(one for one in _MAGIC if one.start[:1] == magic.start[:1])
+    for magic in _MAGIC
+    if not magic.offset
+}
+"""The types that begin with a byte."""
+
 _CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r\f\x1b")
 
 
 def detect(head: bytes) -> str:
     """Return the type of a file by its first BLOCK bytes, "" where they do not tell."""
-    for magic in _MAGIC:
+    for magic in (*_AT_START.get(head[:1], ()), *_ELSEWHERE):
         at, also = magic.also
         if head.startswith(magic.start, magic.offset) and head.startswith(also, at):
             return magic.file_type

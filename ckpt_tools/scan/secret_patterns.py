@@ -61,9 +61,13 @@ def patterns() -> tuple[Pattern, ...]:
 
 
 @cache
-def words() -> tuple[str, ...]:
-    """Return the words of all patterns, each once."""
-    return tuple({word for pattern in patterns() for word in pattern.words})
+def places() -> dict[str, tuple[int, ...]]:
+    """Return the words of all patterns, each with the indexes of its patterns."""
+    found: dict[str, tuple[int, ...]] = {}
+    for place, pattern in enumerate(patterns()):
+        for word in pattern.words:
+            found[word] = (*found.get(word, ()), place)
+    return found
 
 
 # --- placeholders ---------------------------------------------------------------------------------

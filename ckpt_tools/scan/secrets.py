@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.scan.redact import SHOWN, Known, redacted
-from ckpt_tools.scan.secret_patterns import Match, Pattern, patterns, words
+from ckpt_tools.scan.secret_patterns import Match, Pattern, patterns, places
 from ckpt_tools.scan.unescape import dense, encoded, overlapping_chunks, unescaped
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST = 10_000
 """Secrets that are reported of one text."""
 
-_SHORT = ("://", "passw", "machine", "private key", "private-lines")
+_SHORT = (b"://", b"passw", b"machine", b"private key", b"private-lines")
 """Words of patterns whose secrets can be short, or continue on other lines."""
 
 __all__ = ["MOST", "SHOWN", "Secret", "mask", "redacted", "secrets"]
@@ -46,7 +46,7 @@ def secrets(text: str) -> tuple[Secret, ...]:
             line += text.count("\n", counted, at) - text.count("\n", at, counted)
             counted = at
             found.setdefault(value, Secret(kind, value, line))
-        for view in (encoded(part), *_unescaped(part)):
+        for view in filter(None, (encoded(part), *_unescaped(part))):
             for _, kind, value in _in(view):
                 found.setdefault(value, Secret(kind, value))
         if len(found) >= MOST:
@@ -77,10 +77,8 @@ def _in(text: str) -> Iterator[tuple[int, str, str]]:
         return
     plain = text.encode("ascii", "replace").decode("ascii")  # of the same length, fast to search
     lower = plain.lower()
-    there = {word for word in words() if word in lower}
-    for pattern in patterns() if there else ():
-        if there.isdisjoint(pattern.words):
-            continue
+    there = {place for word, found in places().items() if word in lower for place in found}
+    for pattern in (patterns()[place] for place in sorted(there)):
         for match in _matches(pattern, lower if pattern.lower else plain):
             start, end = match.span("s" if "s" in match.re.groupindex else 0)
             found = Match(text, match.start(), start, end)

@@ -117,7 +117,7 @@ def encoded(text: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def dense(text: str, words: tuple[str, ...]) -> tuple[str, tuple[tuple[int, int], ...]]:
+def dense(text: str, words: tuple[bytes, ...]) -> tuple[str, tuple[tuple[int, int], ...]]:
     """Return the parts of `text` that could contain a secret, joined, and where each starts.
 
     They are the surroundings of long runs without a gap, and of `words` in any case: a small part
@@ -127,7 +127,7 @@ def dense(text: str, words: tuple[str, ...]) -> tuple[str, tuple[tuple[int, int]
     flat, folded = data.translate(_WORDY), data.lower()
     spans = [
         *_spans(flat, _WORD, len(_WORD)),
-        *(span for word in words for span in _spans(folded, word.encode(), 0)),
+        *(span for word in words if word in folded for span in _spans(folded, word, 0)),
     ]
     parts: list[str] = []
     places: list[tuple[int, int]] = []
@@ -169,6 +169,8 @@ def _gap(text: str, at: int) -> int:
 
 def _around(text: str) -> Iterator[str]:
     """Yield the parts of `text` around escapes."""
+    if not any(map(text.__contains__, "\\%&")):
+        return
     find = re.compile(_ANY).search
     found = find(text)
     while found:

@@ -138,7 +138,7 @@ def test_no_decoded_variant_is_larger_than_the_text(text: str) -> None:
         for view in unescaped(text)
     )
     assert len(encoded(text)) <= 4 * len(text)
-    joined, places = dense(text, ("a",))
+    joined, places = dense(text, (b"a",))
     assert len(joined) <= len(text) + len(places)
     assert (
         sum(len(part) for _, part in overlapping_chunks(text * 30))

@@ -406,6 +406,8 @@ def odd_file_names(subject: Subject) -> Iterator[Violation]:
     """
     for entry in subject.entries or ():
         name = entry.path.removesuffix("/").rpartition("/")[2]
+        if name.isascii() and name.isprintable():
+            continue
         hidden = [sign for sign in name if not sign.isprintable() or _BLANK.match(sign)]
         if hidden:
             yield Violation(
