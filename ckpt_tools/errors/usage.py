@@ -55,6 +55,18 @@ class ProbeMissing(UsageError):
     hint = "omit --load, or install the training core beside ckpt: lerobot_policy_smolvla_reflow"
 
 
+class LibraryMissing(UsageError):
+    """A model library that would have to answer is not installed."""
+
+
+class BaseMissing(UsageError):
+    """What a config names on the Hub is not on this machine, and nothing is downloaded."""
+
+
+class NothingAnswered(UsageError):
+    """No library answers what a checkpoint's config asks of it."""
+
+
 class NotComparable(UsageError):
     """The two checkpoints are policies of different families."""
 

@@ -42,15 +42,15 @@ TIMELESS = frozenset({"tmpfs", "ramfs"})
 """File systems in memory, where a write through a memory map does not change a file's times."""
 
 
-def folder() -> str:
-    """Return the cache folder: `$XDG_CACHE_HOME/ckpt-tools`, or `~/.cache/ckpt-tools`.
+def folder(kind: str = "values") -> str:
+    """Return a folder of the cache: in `$XDG_CACHE_HOME/ckpt-tools`, or `~/.cache/ckpt-tools`.
 
     "" where there is no home.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):  # the specification: a relative path is ignored
         base = os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(base, "ckpt-tools", "values") if os.path.isabs(base) else ""
+    return os.path.join(base, "ckpt-tools", kind) if os.path.isabs(base) else ""
 
 
 class Known:
@@ -99,12 +99,12 @@ def _digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=20).hexdigest()
 
 
-def evict() -> None:
-    """Remove the files that were used longest ago, until the folder is within its limits.
+def evict(kind: str = "values") -> None:
+    """Remove the files that were used longest ago, until a folder is within its limits.
 
     Raises OSError.
     """
-    with os.scandir(folder()) as entries:
+    with os.scandir(folder(kind)) as entries:
         found = sorted(
             ((entry.stat().st_mtime_ns, entry.stat().st_size, entry.path) for entry in entries),
             reverse=True,

@@ -1,0 +1,27 @@
+"""Models of diffusers, by `_class_name` of config.json."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ckpt_tools.probes.building import without_memory
+from ckpt_tools.probes.guard import RefusedError
+from ckpt_tools.probes.state import saved_once
+
+if TYPE_CHECKING:
+    from ckpt_tools.probes.state import Held, Tensors
+
+
+def tensors(folder: str, _held: Held) -> Tensors:
+    """Return what `save_pretrained` writes for the config in `folder`."""
+    diffusers = importlib.import_module("diffusers")
+    values = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    model = getattr(diffusers, str(values["_class_name"]), None)
+    if not (isinstance(model, type) and issubclass(model, diffusers.ModelMixin)):
+        raise RefusedError(
+            f"diffusers {diffusers.__version__} does not have the model {values['_class_name']}"
+        )
+    return saved_once(without_memory(lambda: model.from_config(values)))

@@ -1,0 +1,141 @@
+"""What a probe must not do: use the network, run code of a checkpoint, unpickle, grow endlessly.
+
+The config that a model is built from is a stranger's. All of this holds for the rest of the
+process, so it is called before any library is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import resource
+import signal
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MOST_MEMORY = 8 << 30
+"""Bytes of data of a process that builds models without weights; the libraries take 2 GB."""
+
+MOST_PARAMETERS = 200_000
+"""The largest published models have 100,000."""
+
+_NETWORK = frozenset(
+    ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
+)
+_DOWNLOADS = ("hf_hub_download", "snapshot_download")
+
+missing: dict[str, BaseException] = {}
+"""What was not on this machine: names on the Hub or paths, with the last error about each."""
+
+used: set[str] = set()
+"""Files of other models that were read."""
+
+
+class RefusedError(Exception):
+    """The config asks for something that is not done; the message is a sentence's end."""
+
+
+def isolate(*, most_memory: int | None) -> None:
+    """Refuse the network and pickles, limit memory, and note which files of the Hub are used."""
+    if most_memory is not None:
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        limit = most_memory if hard == resource.RLIM_INFINITY else min(most_memory, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    sys.addaudithook(_refuse)
+    _note_downloads()
+
+
+def _refuse(event: str, _arguments: object) -> None:
+    if event in _NETWORK:
+        raise ConnectionError("a probe does not use the network")
+    if event == "pickle.find_class":
+        raise RefusedError("it would be read from a pickle, which is never done")
+
+
+def _note_downloads() -> None:
+    """Note what is asked of the Hub, before libraries import the functions by name."""
+    try:
+        hub = importlib.import_module("huggingface_hub")
+    except ImportError:  # timm works without it
+        return
+    module = importlib.import_module("huggingface_hub.file_download")
+    for name in _DOWNLOADS:
+        noted = _noted(getattr(hub, name))
+        setattr(hub, name, noted)
+        if hasattr(module, name):
+            setattr(module, name, noted)
+
+
+def _noted(download: Callable[..., Any]) -> Callable[..., Any]:
+    def asked(*positional: Any, **options: Any) -> Any:
+        name = str(options.get("repo_id", positional[0] if positional else ""))
+        try:
+            found = download(*positional, **options)
+        except Exception as error:
+            missing[name] = error
+            raise
+        used.add(str(found))
+        return found
+
+    return asked
+
+
+def missing_in(error: BaseException) -> str:
+    """Return the name of the model without which `error` was raised, "" for another reason."""
+    chain: list[BaseException] = []
+    seen: BaseException | None = error
+    while seen is not None and seen not in chain:
+        chain.append(seen)
+        seen = seen.__cause__ or seen.__context__
+    found = [name for name, cause in missing.items() if cause in chain]
+    if found or not any(isinstance(one, OSError) for one in chain):
+        return found[-1] if found else ""
+    said = str(error)
+    return next((name for name in missing if name and name in said), "")
+
+
+def refuse_remote_code() -> None:
+    """Refuse the code that a model's repository brings; called after transformers is there."""
+    module = importlib.import_module("transformers.dynamic_module_utils")
+
+    def refused(*_: object, **__: object) -> None:
+        raise RefusedError(
+            "its classes are code in the repository (auto_map), which is never run here"
+        )
+
+    for name in ("get_class_in_module", "get_cached_module_file"):
+        if hasattr(module, name):
+            setattr(module, name, refused)
+
+
+def limit_parameters() -> None:
+    """Refuse a model of more parameters than any has, while it is being built."""
+    module = importlib.import_module("torch.nn.modules.module")
+    counted = 0
+
+    def count(*_: object) -> None:
+        nonlocal counted
+        counted += 1
+        if counted > MOST_PARAMETERS:
+            raise RefusedError(f"it would have more than {MOST_PARAMETERS:,} tensors")
+
+    module.register_module_parameter_registration_hook(count)
+    module.register_module_buffer_registration_hook(count)
+
+
+@contextmanager
+def seconds(limit: int) -> Iterator[None]:
+    """Raise RefusedError in a block that takes longer."""
+
+    def late(*_: object) -> None:
+        raise RefusedError(f"building it takes more than {limit} seconds")
+
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(limit)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
