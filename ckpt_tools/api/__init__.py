@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ckpt_tools.api._edit import load_plan, plan, recover, restore, sanitize, save_plan, write
     from ckpt_tools.api._gate import gate
     from ckpt_tools.api._inspect import diff, read
+    from ckpt_tools.api._live import spec
     from ckpt_tools.api._manifest import check_manifest, check_remote, manifest
     from ckpt_tools.api._rules import explain, known_rules
     from ckpt_tools.api._show import show
@@ -41,6 +42,7 @@ __all__ = [
     "sanitize",
     "save_plan",
     "show",
+    "spec",
     "upload",
     "verify",
     "write",
@@ -57,6 +59,7 @@ _MODULES = {
     "diagnose": "_doctor",
     "gate": "_gate",
     "show": "_show",
+    "spec": "_live",
     "upload": "_upload",
 }
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools.api._composed import check_components
+from ckpt_tools.api._live import live_family
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.api._rules import known_rules
 from ckpt_tools.checkpoint.composition import composition
@@ -28,6 +29,7 @@ from ckpt_tools.gate.decide import apply_suppressions
 from ckpt_tools.gate.masking import masked
 from ckpt_tools.gate.settings import read_settings, requiring
 from ckpt_tools.gate.verdict import Settings
+from ckpt_tools.live.stage import NO_BASES, parse_bases
 from ckpt_tools.progress import SILENT, Progress, ignore
 from ckpt_tools.rules import plugins
 from ckpt_tools.rules.coverage import coverage_of, unreadable
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.spec import Spec
     from ckpt_tools.families.family import Family
     from ckpt_tools.gate.baseline import Baseline
+    from ckpt_tools.live.stage import Bases
     from ckpt_tools.rules.coverage import Coverage
     from ckpt_tools.rules.profiles import Profile
     from ckpt_tools.rules.rule import Rule
@@ -86,7 +89,9 @@ def verify(  # noqa: PLR0913 - options by keyword
     reference: AnyPath | None = None,
     spec: AnyPath | None = None,
     values: bool = False,
+    live: bool = False,
     load: bool = False,
+    base: Iterable[str] = (),
     lenient: bool = False,
     target: str = "",
     settings: AnyPath | Settings | None = None,
@@ -99,12 +104,14 @@ def verify(  # noqa: PLR0913 - options by keyword
     """Check the checkpoint at `where`. A file that cannot be parsed becomes a finding.
 
     `reference` is a reference checkpoint, `spec` a lockfile. `values` reads every tensor; `expect`
-    is called with the number of bytes, then `progress` with those read. `load` makes the family's
-    probe load the policy and act once. `lenient` accepts files that the safetensors library accepts
-    although they violate its specification. `settings` are given, or a file to read instead of
-    `ckpt.toml` in the current folder. `require` are questions that must be checked, besides those
-    of the settings. Findings in the report `baseline`, which `--format json` wrote, are suppressed.
-    `rules` are all but those of the supply chain by default.
+    is called with the number of bytes, then `progress` with those read. `live` compares with what
+    the installed library would write for the config, `load` makes LeRobot load the policy and act
+    once; `base` are local copies, as NAME=DIR, of what the config names on the Hub. `lenient`
+    accepts files that the safetensors library accepts although they violate its specification.
+    `settings` are given, or a file to read instead of `ckpt.toml` in the current folder. `require`
+    are questions that must be checked, besides those of the settings. Findings in the report
+    `baseline`, which `--format json` wrote, are suppressed. `rules` are all but those of the supply
+    chain by default.
     Raises a CkptError if there is nothing to check, or on I/O errors.
     """
     where = as_text(where)
@@ -120,7 +127,9 @@ def verify(  # noqa: PLR0913 - options by keyword
         reference=reference,
         spec=spec,
         values=values,
+        live=live,
         load=load,
+        bases=parse_bases(base),
         lenient=lenient,
         target=target,
         progress=Progress(progress, expect),
@@ -172,7 +181,9 @@ def check(  # noqa: PLR0913 - as verify
     values: bool,
     target: str,
     progress: Progress,
+    live: bool = False,
     load: bool = False,
+    bases: Bases = NO_BASES,
     lenient: bool = False,
     profile: str = "",
     allow: tuple[str, ...] = (),
@@ -190,7 +201,9 @@ def check(  # noqa: PLR0913 - as verify
         where=where,
         spec=lockfile,
         values=values,
+        live=live,
         load=load,
+        bases=bases,
         target=target,
         profile=profile,
         allow=allow,
@@ -236,7 +249,9 @@ def _check_one(  # noqa: PLR0913 - by keyword; `check` binds what all components
     entries: tuple[Entry, ...] | None,
     spec: Spec | None,
     values: bool,
+    live: bool,
     load: bool,
+    bases: Bases,
     target: str,
     profile: str,
     allow: tuple[str, ...],
@@ -246,6 +261,8 @@ def _check_one(  # noqa: PLR0913 - by keyword; `check` binds what all components
 ) -> Verification:
     """Return what the rules find in one checkpoint; with `composed` it has all components."""
     family = _family_of(checkpoint)
+    if live and not composed:
+        family = live_family(family, checkpoint, bases)
     subject = Subject(
         checkpoint,
         family,

@@ -33,10 +33,14 @@ LIMIT = 64 << 20
 
 
 class Spec(NamedTuple):
-    """(name, dtype, shape) of every tensor, and the name of the checkpoint it was written from."""
+    """(name, dtype, shape) of every tensor, and the name of the checkpoint it was written from.
+
+    Of each group in `ties`, names of one tensor, a checkpoint needs one; `tensors` has one of them.
+    """
 
     written_from: str
     tensors: tuple[tuple[str, Dtype, tuple[int, ...]], ...]
+    ties: tuple[tuple[str, ...], ...] = ()
 
 
 def spec_of(checkpoint: Checkpoint) -> Spec:
@@ -44,10 +48,14 @@ def spec_of(checkpoint: Checkpoint) -> Spec:
 
     Of a local path it has the last part only, which is the same on every machine.
     """
-    where = checkpoint.where
-    written_from = where if "://" in where else where.rstrip("/").rpartition("/")[2]
+    written_from = name_on_every_machine(checkpoint.where)
     tensors = ((tensor.name, tensor.dtype, tensor.shape) for tensor in checkpoint.tensors)
     return Spec(written_from, tuple(sorted(tensors, key=itemgetter(0))))
+
+
+def name_on_every_machine(where: str) -> str:
+    """Return a name on the Hub as it is, and the last part of a path."""
+    return where if "://" in where else where.rstrip("/").rpartition("/")[2]
 
 
 def text(spec: Spec) -> str:
@@ -55,9 +63,11 @@ def text(spec: Spec) -> str:
     tensors = {
         name: {"dtype": dtype.label, "shape": list(shape)} for name, dtype, shape in spec.tensors
     }
+    ties = ",\n".join(f"    {json.dumps(list(names))}" for names in spec.ties)
     return (
         f'{{\n  "version": 1,\n  "written_from": {json.dumps(spec.written_from)},\n'
-        f'  "tensors": {lines(tensors)}\n}}\n'
+        + f'  "ties": [\n{ties}\n  ],\n' * bool(ties)
+        + f'  "tensors": {lines(tensors)}\n}}\n'
     )
 
 
@@ -71,7 +81,7 @@ def parse(data: bytes) -> Spec:
             strict_json.parse(strict_json.decode_utf8(data)),
             "",
             {"version", "written_from", "tensors"},
-            {"$schema"},
+            {"$schema", "ties"},
         )
         if not is_version_1(top["version"]):
             raise SpecInvalid(
@@ -82,6 +92,7 @@ def parse(data: bytes) -> Spec:
         return Spec(
             typed(top["written_from"], str, "/written_from", "a string"),
             tuple(_tensor(name, entry) for name, entry in members(top["tensors"], "/tensors")),
+            tuple(_tie(names, f"/ties/{i}") for i, names in enumerate(_list(top.get("ties", [])))),
         )
     except JsonInvalid as error:
         raise SpecInvalid(error.what, subject=error.subject) from None
@@ -90,6 +101,15 @@ def parse(data: bytes) -> Spec:
 def _tensor(name: str, value: Json) -> tuple[str, Dtype, tuple[int, ...]]:
     pointer = f"/tensors/{strict_json.escape(name)}"
     return name, *dtype_and_shape(fields(value, pointer, {"dtype", "shape"}), pointer)
+
+
+def _list(value: Json) -> list[Json]:
+    return typed(value, list, "/ties", "a list of lists of names")
+
+
+def _tie(value: Json, pointer: str) -> tuple[str, ...]:
+    names = typed(value, list, pointer, "a list of names")
+    return tuple(typed(name, str, pointer, "a list of names") for name in names)
 
 
 def read_spec(path: str) -> Spec:

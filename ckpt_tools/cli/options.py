@@ -86,6 +86,17 @@ spec: Decorator = click.option(
     help="Compare names, dtypes and shapes with this lockfile (see `ckpt spec`).",
 )
 
+base: Decorator = click.option(
+    "--base",
+    "bases",
+    metavar="NAME=DIR",
+    multiple=True,
+    help=(
+        "Local copy DIR of what a config calls NAME: a VLM, a tokenizer, an adapter's base model."
+        " Repeatable; nothing is downloaded."
+    ),
+)
+
 target: Decorator = click.option(
     "--target",
     default="",

@@ -9,7 +9,7 @@ import click
 from ckpt_tools import api
 from ckpt_tools.cli import options
 from ckpt_tools.cli.findings_output import FORMATS, judge_all
-from ckpt_tools.cli.output import progress_of
+from ckpt_tools.cli.output import progress_bar, progress_of
 
 if TYPE_CHECKING:
     from ckpt_tools.rules.finding import Verification
@@ -26,7 +26,13 @@ if TYPE_CHECKING:
         "Also read every tensor: NaN, infinities, zeros, placeholders, a VLM that was never loaded."
     ),
 )
-@click.option("--load", is_flag=True, help="Load the policy with the training core and act once.")
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Compare with what the installed library would write for its config, without weights.",
+)
+@click.option("--load", is_flag=True, help="Load the policy with LeRobot and act once.")
+@options.base
 @options.target
 @options.settings
 @options.require
@@ -39,7 +45,9 @@ def verify(  # noqa: PLR0913 - one parameter an option
     reference: str | None,
     spec: str | None,
     values: bool,
+    live: bool,
     load: bool,
+    bases: tuple[str, ...],
     target: str,
     settings: str | None,
     require: str,
@@ -57,15 +65,23 @@ def verify(  # noqa: PLR0913 - one parameter an option
     ckpt verify outputs/train/reflow
     ckpt verify upload/ --reference normal/ --values
     """
+    options.refuse(
+        (bases and not (live or load), "--base has no effect without --live or --load", "add one")
+    )
 
     def judge(where: str) -> Verification:
-        with progress_of("reading", None, wanted=values) as progress:
+        with (
+            progress_bar("asking the library", wanted=(live or load) and not values),
+            progress_of("reading", None, wanted=values) as progress,
+        ):
             return api.verify(
                 where,
                 reference=reference,
                 spec=spec,
                 values=values,
+                live=live,
                 load=load,
+                base=bases,
                 lenient=lenient,
                 target=target,
                 settings=settings,

@@ -84,8 +84,8 @@ from ckpt_tools.errors.machine import (
 )
 from ckpt_tools.errors.usage import (
     AccessRefused,
-    BaseMissing,
     BaselineInvalid,
+    BaseMissing,
     CastInfinite,
     CastLossy,
     EditRefused,
@@ -117,6 +117,7 @@ from ckpt_tools.errors.usage import (
 
 __all__ = [
     "AccessRefused",
+    "BaseMissing",
     "BaselineInvalid",
     "CastInfinite",
     "CastLossy",
@@ -148,6 +149,7 @@ __all__ = [
     "JsonNotUtf8",
     "JsonSyntax",
     "JsonTooDeep",
+    "LibraryMissing",
     "LockedByOther",
     "ManifestInvalid",
     "MetadataInvalid",
@@ -161,6 +163,7 @@ __all__ = [
     "NotACheckpoint",
     "NotAFile",
     "NotComparable",
+    "NothingAnswered",
     "NothingLeft",
     "OffsetsInvalid",
     "OffsetsReversed",

@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import PathNotFound, UnknownSelection
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 type Bases = Mapping[str, str]
 """Local folders by what a config calls them: a name on the Hub, or a path of another machine."""
 
+NO_BASES: Bases = MappingProxyType({})
 _COMMIT = "0" * 40
 _OFFLINE = {
     "HF_HUB_OFFLINE": "1",

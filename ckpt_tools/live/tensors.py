@@ -116,8 +116,9 @@ def _ask(question: _Question) -> Answer | Unknown:
         if not question.versions.changes:
             kept = {name: answer[name] for name in ("tensors", "ties", "reads", "spared")}
             used = [str(path) for path in answer.get("used", ())]
-            remember(question.own, kept, used)
             remember(question.general, {**kept, "reads": {}, "spared": []}, used)
+            if not _is_enough(found, question.held):
+                remember(question.own, kept, used)
     return found
 
 

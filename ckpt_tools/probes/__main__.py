@@ -2,8 +2,8 @@
 
 {"do": "list", "library": "timm", "folder": DIR, "held": {NAME: [SIZE, …]}, "seconds": 60} is
 answered by {"tensors": {NAME: [DTYPE, SIZE, …]}, "ties": [[NAME, …]], "reads": {NAME: [NAME, …]},
-"spared": [NAME, …], "used": [FILE, …]}, {"do": "load", …} by {"problems": [SENTENCE, …]}. Either may be answered by {"missing": NAME}, {"library": SENTENCE}, or
-{"refused": SENTENCE}.
+"spared": [NAME, …], "used": [FILE, …]}, and {"do": "load", …} by {"problems": [SENTENCE, …]}.
+Either may be answered by {"missing": NAME}, {"library": SENTENCE}, or {"refused": SENTENCE}.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return _load(request) if request["do"] == "load" else _list(request)
     except guard.RefusedError as error:
         return {"refused": str(error)}
-    except Exception as error:  # noqa: BLE001 - whatever a library does with a stranger's config
+    except Exception as error:
         traceback.print_exc()
         return _failed(error)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ckpt_tools.probes.building import without_memory
 from ckpt_tools.probes.guard import RefusedError
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 def tensors(folder: str, _held: Held) -> Tensors:
     """Return what `save_pretrained` writes for the config in `folder`."""
-    diffusers = importlib.import_module("diffusers")
+    diffusers: Any = importlib.import_module("diffusers")
     values = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    model = getattr(diffusers, str(values["_class_name"]), None)
+    model: Any = getattr(diffusers, str(values["_class_name"]), None)
     if not (isinstance(model, type) and issubclass(model, diffusers.ModelMixin)):
         raise RefusedError(
             f"diffusers {diffusers.__version__} does not have the model {values['_class_name']}"

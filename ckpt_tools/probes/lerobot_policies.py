@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import importlib
 import json
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ckpt_tools.probes import guard
-from ckpt_tools.probes.building import without_memory
+from ckpt_tools.probes.building import replaced, without_memory
 from ckpt_tools.probes.guard import RefusedError
 from ckpt_tools.probes.state import saved_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ckpt_tools.probes.state import Held, Tensors
 
@@ -80,19 +80,16 @@ def _taken(
 
     def fill(_model: object, state: dict[str, torch.Tensor], *_: object, **__: object) -> Any:
         taken.update(state)
-        return importlib.import_module("torch.nn.modules.module")._IncompatibleKeys([], [])  # noqa: SLF001 - what it returns
+        return importlib.import_module("torch.nn.modules.module")._IncompatibleKeys([], [])
 
     files = importlib.import_module("safetensors.torch")
-    originals = files.load_file, torch.nn.Module.load_state_dict
     (Path(folder) / "model.safetensors").touch()
-    try:
-        files.load_file = lambda *_, **__: dict(given)
-        torch.nn.Module.load_state_dict = fill  # type: ignore[method-assign]  # until the end of this block
+    with (
+        suppress(Exception),  # a loader that needs more than this tells nothing
+        replaced(files, "load_file", lambda *_, **__: dict(given)),
+        replaced(torch.nn.Module, "load_state_dict", fill),
+    ):
         without_memory(lambda: kind.from_pretrained(folder, config=config))
-    except Exception:  # noqa: BLE001 - a loader that needs more than this has told nothing
-        return {}
-    finally:
-        files.load_file, torch.nn.Module.load_state_dict = originals  # type: ignore[method-assign]  # as above
     return taken
 
 
@@ -157,31 +154,33 @@ def models_without_weights(*, tokenizers: bool) -> Iterator[None]:
         yield
         return
     guard.refuse_remote_code()
-    auto = importlib.import_module("transformers.models.auto.auto_factory")._BaseAutoModelClass  # noqa: SLF001 - the base of all Auto classes
+    auto = importlib.import_module("transformers.models.auto.auto_factory")._BaseAutoModelClass
+    changed: list[tuple[Any, Callable[[Any], Any]]]
     changed = [(transformers.PreTrainedModel, _built), (auto, _built_by_auto)]
     if not tokenizers:
         changed += [(getattr(transformers, name), _or_stand_in) for name in _AUTO]
-    originals = [(kind, kind.__dict__["from_pretrained"]) for kind, _ in changed]
-    for (kind, make), (_, original) in zip(changed, originals, strict=True):
-        kind.from_pretrained = classmethod(make(original))
-    try:
+    with ExitStack() as stack:
+        for kind, make in changed:
+            method = classmethod(make(kind.__dict__["from_pretrained"]))
+            stack.enter_context(replaced(kind, "from_pretrained", method))
         yield
-    finally:
-        for kind, original in originals:
-            kind.from_pretrained = original
 
 
 def _built(_original: Any) -> Any:
-    def from_pretrained(cls: Any, name: Any = None, *_: Any, config: Any = None, **options: Any) -> Any:
+    def from_pretrained(
+        cls: Any, name: Any = None, *_: Any, config: Any = None, **options: Any
+    ) -> Any:
         if not hasattr(config, "model_type"):
             config = cls.config_class.from_pretrained(name, **_place(options))
-        return _result(cls._from_config(config, **_dtype(options)), options)  # noqa: SLF001 - as `from_config`
+        return _result(cls._from_config(config, **_dtype(options)), options)
 
     return from_pretrained
 
 
 def _built_by_auto(_original: Any) -> Any:
-    def from_pretrained(cls: Any, name: Any = None, *_: Any, config: Any = None, **options: Any) -> Any:
+    def from_pretrained(
+        cls: Any, name: Any = None, *_: Any, config: Any = None, **options: Any
+    ) -> Any:
         if not hasattr(config, "model_type"):
             automatic = importlib.import_module("transformers").AutoConfig
             config = automatic.from_pretrained(name, **_place(options))
@@ -208,7 +207,7 @@ def _or_stand_in(original: Any) -> Any:
         options.pop("trust_remote_code", None)
         try:
             return original.__get__(None, cls)(name, *rest, **options)
-        except Exception as error:  # noqa: BLE001 - whatever it lacks
+        except Exception as error:
             return _StandIn(str(name), error)
 
     return from_pretrained

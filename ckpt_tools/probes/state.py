@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -40,7 +41,7 @@ class Tensors(NamedTuple):
 
     tensors: dict[str, torch.Tensor]
     ties: tuple[tuple[str, ...], ...]
-    reads: dict[str, list[str]] = {}
+    reads: Mapping[str, list[str]] = MappingProxyType({})
     spared: tuple[str, ...] = ()
 
 
@@ -52,7 +53,7 @@ def answer(found: Tensors) -> dict[str, object]:
             for name, tensor in sorted(found.tensors.items())
         },
         "ties": [list(names) for names in found.ties],
-        "reads": found.reads,
+        "reads": dict(found.reads),
         "spared": sorted(found.spared),
     }
 

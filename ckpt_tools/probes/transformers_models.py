@@ -10,15 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from ckpt_tools.probes import guard
-from ckpt_tools.probes.building import without_memory
+from ckpt_tools.probes.building import replaced, without_memory
 from ckpt_tools.probes.guard import RefusedError
 from ckpt_tools.probes.state import Tensors, state_of, tied, with_real_buffers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import torch
 
     from ckpt_tools.probes.state import Held
 
@@ -39,10 +39,10 @@ def tensors(folder: str, held: Held) -> Tensors:
 
 
 def _model(values: dict[str, Any]) -> Any:
-    transformers = importlib.import_module("transformers")
+    transformers: Any = importlib.import_module("transformers")
     named = next(iter(values.get("architectures") or ()), None)
     kind, is_remote = values.get("model_type"), "auto_map" in values
-    model = getattr(transformers, named, None) if isinstance(named, str) else None
+    model: Any = getattr(transformers, named, None) if isinstance(named, str) else None
     if not (isinstance(model, type) and issubclass(model, transformers.PreTrainedModel)):
         model = None
     known = importlib.import_module("transformers.models.auto.configuration_auto").CONFIG_MAPPING
@@ -58,7 +58,7 @@ def _model(values: dict[str, Any]) -> Any:
         return transformers.AutoModel.from_config(config)
     if not isinstance(config, model.config_class):
         config = model.config_class.from_dict(values)
-    return model._from_config(config)  # noqa: SLF001 - what the Auto classes call
+    return model._from_config(config)
 
 
 def saved(model: Any) -> Tensors:
@@ -84,7 +84,7 @@ def _with_names(found: Tensors, model: Any, others: list[str]) -> Tensors:
     ties = {name: names[0] for names in tied(state_of(model)) for name in names}
     for names in tied(state_of(model)):
         for kept in (one for name in names for one in by_target.get(name, ())):
-            ties |= {name: kept for name in names}
+            ties |= dict.fromkeys(names, kept)
     passed_over = _passed_over(model)
     reads: dict[str, list[str]] = {}
     for name in others:
@@ -109,9 +109,7 @@ def _targets(model: Any, state: dict[str, torch.Tensor]) -> Callable[[str], str]
 
         def plain(name: str) -> str:
             below = name.removeprefix(f"{prefix}.")
-            return next(
-                (one for one in (name, below, f"{prefix}.{name}") if one in state), name
-            )
+            return next((one for one in (name, below, f"{prefix}.{name}") if one in state), name)
 
         return plain
     renamings = [one for one in every if isinstance(one, loading.WeightRenaming)]
@@ -123,13 +121,13 @@ def _targets(model: Any, state: dict[str, torch.Tensor]) -> Callable[[str], str]
 
 def _passed_over(model: Any) -> Callable[[str], bool]:
     """Return which names the loader passes over without a warning."""
-    patterns = [*(model._keys_to_ignore_on_load_unexpected or ()), r"rotary_emb\.inv_freq"]  # noqa: SLF001 - what the loader reads
+    patterns = [*(model._keys_to_ignore_on_load_unexpected or ()), r"rotary_emb\.inv_freq"]
     return re.compile("|".join(f"(?:{one})" for one in patterns)).search  # type: ignore[return-value]  # a match is true
 
 
 def _spared(found: Tensors, model: Any, target: Callable[[str], str]) -> Iterator[str]:
     """Yield the names that the loader does not miss."""
-    patterns = model._keys_to_ignore_on_load_missing or ()  # noqa: SLF001 - as above
+    patterns = model._keys_to_ignore_on_load_missing or ()
     for name in found.tensors:
         if any(re.search(one, target(name)) for one in patterns):
             yield name
@@ -146,14 +144,13 @@ def written(model: Any, state: dict[str, torch.Tensor] | None) -> dict[str, torc
     """Return what `save_pretrained` hands to the safetensors library."""
     modeling = importlib.import_module("transformers.modeling_utils")
     found: dict[str, torch.Tensor] = {}
-    original = modeling.safe_save_file
-    modeling.safe_save_file = lambda tensors, *_, **__: found.update(tensors)
+
+    def note(tensors: dict[str, torch.Tensor], *_: object, **__: object) -> None:
+        found.update(tensors)
+
     for part in (model.config, getattr(model, "generation_config", None)):
         if part is not None:
             object.__setattr__(part, "save_pretrained", lambda *_, **__: None)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            model.save_pretrained(folder, state_dict=state, max_shard_size=_ENDLESS)
-    finally:
-        modeling.safe_save_file = original
+    with replaced(modeling, "safe_save_file", note), tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder, state_dict=state, max_shard_size=_ENDLESS)
     return found

@@ -20,9 +20,11 @@ from ckpt_tools.text import count
 from ckpt_tools.text import value as shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
+    from ckpt_tools.checkpoint.dtype import Dtype
     from ckpt_tools.checkpoint.model import Tensor
+    from ckpt_tools.checkpoint.spec import Spec
     from ckpt_tools.diff.model import Diff, Rename
     from ckpt_tools.rules.rule import Subject
 
@@ -270,8 +272,8 @@ def unlike_spec(subject: Subject) -> Iterator[Violation | Covered]:
     """
     yield Covered(Question.COMPLETENESS)
     yield Covered(Question.AGREEMENT, "shapes and dtypes of the lockfile")
-    listed = {tensor[0]: tensor[1:] for tensor in subject.spec.tensors} if subject.spec else {}
     held = {tensor.name: tensor for tensor in subject.checkpoint.tensors}
+    listed = _listed(subject.spec, held) if subject.spec else {}
     missing = ((name, name) for name in listed if name not in held)
     for part, names in by_part(subject.family, missing):
         what = f"{count(len(names), 'tensor')} of the lockfile missing ({part})"
@@ -294,3 +296,15 @@ def unlike_spec(subject: Subject) -> Iterator[Violation | Covered]:
                 f"{mine} instead of {theirs}"
             )
             yield about(tensors, what, _AS_LISTED)
+
+
+def _listed(spec: Spec, held: Collection[str]) -> dict[str, tuple[Dtype, tuple[int, ...]]]:
+    """Return dtype and shape by name, of tensors with several names under one that is there."""
+    listed = {name: (dtype, shape) for name, dtype, shape in spec.tensors}
+    for names in spec.ties:
+        kept = next((name for name in names if name in listed), "")
+        there = [name for name in names if name in held]
+        if kept and there:
+            one = listed.pop(kept)
+            listed |= dict.fromkeys(there, one)
+    return listed
