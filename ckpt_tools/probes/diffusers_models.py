@@ -20,8 +20,12 @@ def tensors(folder: str, _held: Held) -> Tensors:
     diffusers: Any = importlib.import_module("diffusers")
     values = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
     model: Any = getattr(diffusers, str(values["_class_name"]), None)
-    if not (isinstance(model, type) and issubclass(model, diffusers.ModelMixin)):
+    if not _is_model(model, diffusers):
         raise RefusedError(
             f"diffusers {diffusers.__version__} does not have the model {values['_class_name']}"
         )
     return saved_once(without_memory(lambda: model.from_config(values)))
+
+
+def _is_model(found: object, diffusers: Any) -> bool:
+    return isinstance(found, type) and issubclass(found, diffusers.ModelMixin)

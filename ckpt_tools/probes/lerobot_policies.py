@@ -161,7 +161,7 @@ def models_without_weights(*, tokenizers: bool) -> Iterator[None]:
         changed += [(getattr(transformers, name), _or_stand_in) for name in _AUTO]
     with ExitStack() as stack:
         for kind, make in changed:
-            method = classmethod(make(kind.__dict__["from_pretrained"]))
+            method: Any = classmethod(make(kind.__dict__["from_pretrained"]))
             stack.enter_context(replaced(kind, "from_pretrained", method))
         yield
 
