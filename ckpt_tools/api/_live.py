@@ -12,6 +12,8 @@ from ckpt_tools.checkpoint.read import DOCUMENT_LIMIT, read
 from ckpt_tools.checkpoint.spec import Spec, name_on_every_machine, spec_of
 from ckpt_tools.errors import CkptError, NotACheckpoint, NothingAnswered, located
 from ckpt_tools.families.family import Expectation, Unknown
+from ckpt_tools.families.file_family import loader_of
+from ckpt_tools.live.source import Source, source_of
 from ckpt_tools.live.stage import parse_bases
 from ckpt_tools.live.tensors import expectation, tensors_of
 from ckpt_tools.storage.session import hub_session, is_folder, is_remote, remote_storage
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.families.family import Family
     from ckpt_tools.live.stage import Bases
+    from ckpt_tools.live.tensors import Answer
     from ckpt_tools.storage.storage import Storage
 
 
@@ -41,10 +44,14 @@ def spec(where: AnyPath, *, live: bool = False, base: Iterable[str] = ()) -> Spe
     bases = parse_bases(base)
     found = tensors_of(_with_config(where)._replace(weights=()), bases)
     if isinstance(found, Unknown):
-        raise NothingAnswered(f"no library answers: {found.reason}", path=where)
+        raise _nothing(found, where)
     tensors = ((name, dtype, shape) for name, (dtype, shape) in found.tensors.items())
     written_from = f"{found.library} for {name_on_every_machine(where)}"
     return Spec(written_from, tuple(tensors), found.ties)
+
+
+def _nothing(found: Unknown, where: str) -> NothingAnswered:
+    return NothingAnswered(f"no library says what it would write: {found.reason}", path=where)
 
 
 def _with_config(where: str) -> Checkpoint:
@@ -65,23 +72,30 @@ def _with_config(where: str) -> Checkpoint:
         return Checkpoint(where, root, (), documents=(document,))
 
 
-def live_family(family: Family, checkpoint: Checkpoint, bases: Bases) -> Family:
+def live_family(family: Family, checkpoint: Checkpoint, bases: Bases, *, lenient: bool) -> Family:
     """Return the family with the tensors that the installed library expects of the checkpoint.
 
-    Raises LibraryMissing, BaseMissing and ProbeFailed.
+    Raises LibraryMissing, BaseMissing and ProbeFailed, and NothingAnswered unless `lenient`.
     """
     try:
         found = tensors_of(checkpoint, bases)
     except CkptError as error:
         raise error.at(checkpoint.where) from None
+    if isinstance(found, Unknown) and not lenient:
+        raise _nothing(found, checkpoint.where)
     if isinstance(found, Unknown):
-        return family._replace(expected=lambda _: found)
-    return family._replace(expected=lambda _: _merged(expectation(found), family, checkpoint))
+        return family._replace(expected=lambda _: found, file=None)
+    source = source_of(checkpoint)
+    if family.file is None and family.cleaning is None and isinstance(source, Source):
+        loader = loader_of(source.library, {})
+        family = family._replace(loader=loader, missing=loader.missing)
+    answered = _merged(found, family, checkpoint)
+    return family._replace(expected=lambda _: answered)
 
 
-def _merged(live: Expectation, family: Family, checkpoint: Checkpoint) -> Expectation:
+def _merged(found: Answer, family: Family, checkpoint: Checkpoint) -> Expectation:
     """Return what the library expects, with what is known of the dtypes of a family's files."""
-    known = family.expected(checkpoint)
+    live, known = expectation(found), family.expected(checkpoint)
     if isinstance(known, Unknown):
         return live
     tensors = {

@@ -262,7 +262,8 @@ def _check_one(  # noqa: PLR0913 - by keyword; `check` binds what all components
     """Return what the rules find in one checkpoint; with `composed` it has all components."""
     family = _family_of(checkpoint)
     if live and not composed:
-        family = live_family(family, checkpoint, bases)
+        is_component = checkpoint.where != where
+        family = live_family(family, checkpoint, bases, lenient=is_component)
     subject = Subject(
         checkpoint,
         family,

@@ -80,8 +80,8 @@ def family_of_file(library: str, key: str) -> Family | None:
         component=_component(file) if parts else GENERIC.component,
         expected=latest(partial(_expected, file)),
         decisive=GENERIC.decisive | file.decisive,
-        missing=_loader(file).missing,
-        loader=_loader(file),
+        missing=loader_of(library, file.loader).missing,
+        loader=loader_of(library, file.loader),
         ignores=partial(ignores, file),
         file=file,
     )
@@ -98,13 +98,14 @@ def _component(file: FamilyFile) -> Callable[[str], str]:
     return component
 
 
-def _loader(file: FamilyFile) -> Loader:
-    usual = _USUAL.get(file.library, _LENIENT)
+def loader_of(library: str, said: Mapping[str, str]) -> Loader:
+    """Return what a library's loader does, as a file says of a family, or as it usually does."""
+    usual = _USUAL.get(library, _LENIENT)
     missing, unexpected, misshapen = (
-        file.loader.get(key, word)
+        said.get(key, word)
         for key, word in zip(("missing", "unexpected", "misshapen"), usual, strict=True)
     )
-    name = _NAMES[file.library]
+    name = _NAMES[library]
     return Loader(
         name,
         _MISSING[missing].format(name),
@@ -119,14 +120,14 @@ def _expected(file: FamilyFile, checkpoint: Checkpoint) -> Expectation | Unknown
     if config is None:
         return Unknown("there is no config.json")
     tensors = {one.name: Typed(one.dtype, one.shape) for one in checkpoint.tensors}
-    reason = _reason_against(checkpoint, config.value)
+    reason = reason_against(checkpoint, config.value)
     if reason:
         return Unknown(reason)
     found = expected(file, config.value, tensors)
     return found if isinstance(found, Unknown) else by_stored_names(file, found, tensors)
 
 
-def _reason_against(checkpoint: Checkpoint, config: Mapping[str, Value]) -> str:
+def reason_against(checkpoint: Checkpoint, config: Mapping[str, Value]) -> str:
     """Return why the tensors are not those that the library saves of the plain model."""
     tensors = checkpoint.tensors
     if not tensors:

@@ -7,24 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG, CONFIG
 from ckpt_tools.families.family import Unknown
 from ckpt_tools.families.kinds import Kind, kinds_of
+from ckpt_tools.families.registry import named_in_config
 
 if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
 
 LEROBOT = "lerobot"
 
-_KEYS = (
-    (Kind.POLICY, LEROBOT, "type"),
-    (Kind.DIFFUSERS, "diffusers", "_class_name"),
-    (Kind.TIMM, "timm", "architecture"),
-    (Kind.TRANSFORMERS, "transformers", "model_type"),
-)
-"""The key of config.json by which a library finds a model's class, the most specific first."""
-
-_WHOLE = {
-    Kind.PIPELINE: "a pipeline has several models; name the folder of one",
-    Kind.SENTENCE: "a sentence-transformers model has several; name the folder of one",
-}
+_SEVERAL = {Kind.PIPELINE: "a pipeline", Kind.SENTENCE: "a sentence-transformers model"}
 
 
 class Source(NamedTuple):
@@ -36,18 +26,15 @@ class Source(NamedTuple):
 
 def source_of(checkpoint: Checkpoint) -> Source | Unknown:
     """Return the library that writes such a checkpoint, or why none is known."""
-    document = checkpoint.document(CONFIG)
+    named = named_in_config(checkpoint)
+    if named is not None:
+        return Source(*named)
     kinds = kinds_of(checkpoint)
-    if document is None:
-        several = next((why for kind, why in _WHOLE.items() if kind in kinds), "")
-        is_adapter = checkpoint.document(ADAPTER_CONFIG) is not None
-        return Unknown(
-            several
-            or ("an adapter has no config of a model" if is_adapter else f"there is no {CONFIG}")
-        )
-    for kind, library, key in _KEYS:
-        name = document.value.get(key)
-        if kind in kinds and isinstance(name, str) and name:
-            return Source(library, name)
-    keys = ", ".join(f"{key} ({library})" for _, library, key in _KEYS)
-    return Unknown(f"{CONFIG} names no model of a library by {keys}")
+    several = next((what for kind, what in _SEVERAL.items() if kind in kinds), "")
+    if several:
+        return Unknown(f"{several} has several models; name the folder of one")
+    if checkpoint.document(ADAPTER_CONFIG) or Kind.ADAPTER in kinds:
+        return Unknown("what an adapter has depends on its base model")
+    if checkpoint.document(CONFIG) is None:
+        return Unknown(f"there is no {CONFIG}")
+    return Unknown(f"{CONFIG} has no type, model_type, _class_name or architecture")

@@ -9,6 +9,7 @@ from ckpt_tools.checkpoint.dtype import DTYPES, Dtype
 from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.errors import ProbeFailed
 from ckpt_tools.families.family import Expectation, Expected, Unknown
+from ckpt_tools.families.file_family import reason_against
 from ckpt_tools.live.cache import key_of, remember, remembered
 from ckpt_tools.live.process import ask
 from ckpt_tools.live.source import source_of
@@ -84,8 +85,8 @@ def _question(checkpoint: Checkpoint, bases: Bases) -> _Question | Unknown:
     source, config = source_of(checkpoint), checkpoint.document(CONFIG)
     if isinstance(source, Unknown) or config is None:
         return source if isinstance(source, Unknown) else Unknown(f"there is no {CONFIG}")
-    if config.value.get("quantization_config") is not None:
-        return Unknown("the config is of quantized weights, which are not what the library builds")
+    if checkpoint.tensors and (reason := reason_against(checkpoint, config.value)):
+        return Unknown(reason)
     held = {unwrapped(tensor.name): tensor.shape for tensor in checkpoint.tensors}
     versions = installed(source)
     general = key_of(source, versions.packages, config.text, sorted(bases.items()))

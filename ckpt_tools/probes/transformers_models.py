@@ -15,6 +15,14 @@ from ckpt_tools.probes.building import replaced, without_memory
 from ckpt_tools.probes.guard import RefusedError
 from ckpt_tools.probes.state import Tensors, state_of, tied, with_real_buffers
 
+_OLD_BUFFERS = (
+    r"rotary_emb\.inv_freq$",
+    r"\.(?:masked_bias|attn\.bias|attention\.bias)$",
+    r"position_ids$",
+    r"num_batches_tracked$",
+)
+"""Buffers that older releases saved, over which the loader passes."""
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -121,7 +129,7 @@ def _targets(model: Any, state: dict[str, torch.Tensor]) -> Callable[[str], str]
 
 def _passed_over(model: Any) -> Callable[[str], bool]:
     """Return which names the loader passes over without a warning."""
-    patterns = [*(model._keys_to_ignore_on_load_unexpected or ()), r"rotary_emb\.inv_freq"]
+    patterns = [*(model._keys_to_ignore_on_load_unexpected or ()), *_OLD_BUFFERS]
     return re.compile("|".join(f"(?:{one})" for one in patterns)).search  # type: ignore[return-value]  # a match is true
 
 

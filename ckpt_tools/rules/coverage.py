@@ -10,8 +10,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import CONFIG, PROCESSORS
-from ckpt_tools.families.family import Unknown
+from ckpt_tools.families.family import Unknown, nothing_expected
 from ckpt_tools.families.kinds import Kind
+from ckpt_tools.families.registry import named_in_config
 from ckpt_tools.rules.finding import Need
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def coverage_of(
     ran = [rule for rule in rules if rule.code in checked]
     values = any(Need.VALUES in rule.needs for rule in ran)
     supply_chain = any(rule.supply_chain for rule in ran)
+    options = _options(subject, in_gate=supply_chain)
     parts: dict[Question, dict[str, None]] = {}
     for one in covered:
         parts.setdefault(one.question, {})[one.part] = None
@@ -88,8 +90,8 @@ def coverage_of(
             "" if supply_chain else "--values",  # the gate reads them unless told not to
             is_checked=values,
         ),
-        _compared(Question.COMPLETENESS, parts, _no_expectation(subject)),
-        _compared(Question.AGREEMENT, parts, _no_agreement(subject)),
+        _compared(Question.COMPLETENESS, parts, _no_expectation(subject), options),
+        _compared(Question.AGREEMENT, parts, _no_agreement(subject), options),
         *_processors(subject, parts),
         _plain(
             Question.SUPPLY_CHAIN, "only the gate checks it", "ckpt gate", is_checked=supply_chain
@@ -161,19 +163,33 @@ def _plain(question: Question, reason: str, option: str, *, is_checked: bool) ->
     return Coverage(question, State.SKIPPED, reason, (option,) if option else ())
 
 
-def _compared(question: Question, parts: dict[Question, dict[str, None]], reason: str) -> Coverage:
+def _options(subject: Subject, *, in_gate: bool) -> tuple[str, ...]:
+    """Return the options that would compare more: `--live` where config.json names a library's."""
+    there, family = subject.checkpoint, subject.family
+    in_code_or_live = family.file is None and family.expected is not nothing_expected
+    if subject.entries is None or in_code_or_live or named_in_config(there) is None:
+        return _COMPARED
+    return ("ckpt verify --live" if in_gate else "--live", *_COMPARED)
+
+
+def _compared(
+    question: Question,
+    parts: dict[Question, dict[str, None]],
+    reason: str,
+    options: tuple[str, ...] = (),
+) -> Coverage:
     found = parts.get(question, {})
     if "" in found:
         return Coverage(question, State.CHECKED)
     state = State.PARTLY if found else State.SKIPPED
-    return Coverage(question, state, ", ".join(found) or reason, _COMPARED)
+    return Coverage(question, state, ", ".join(found) or reason, options)
 
 
 def _no_expectation(subject: Subject) -> str:
     if subject.entries is None:
         return "a single file"
     found = subject.family.expected(subject.checkpoint)
-    if subject.family.file is not None and isinstance(found, Unknown):
+    if subject.family.expected is not nothing_expected and isinstance(found, Unknown):
         return found.reason
     return "no expectation for this family"
 
@@ -193,7 +209,7 @@ def _processors(subject: Subject, parts: dict[Question, dict[str, None]]) -> Ite
     elif Kind.POLICY in subject.kinds:
         there = any(subject.checkpoint.document(path) for path in PROCESSORS)
         why = "no step of its processors is known" if there else "there are none"
-        yield _compared(Question.PROCESSORS, parts, why)._replace(options=())
+        yield _compared(Question.PROCESSORS, parts, why)
 
 
 def _merged(question: Question, found: list[tuple[str, Coverage]]) -> Coverage:

@@ -176,7 +176,8 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
         and tensor.name not in only_copies
         and not subject.family.ignores(tensor.name)
     ]
-    missing = _missing(subject, found) if unexpected and subject.family.file else []
+    in_code = subject.family.cleaning is not None
+    missing = [] if in_code or not unexpected else _missing(subject, found)
     for key, number, names in _deeper(subject, unexpected):
         members = [tensor for tensor in unexpected if tensor.name in names]
         unexpected = [tensor for tensor in unexpected if tensor.name not in names]
@@ -190,7 +191,7 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
         what = f"{amount(members)} that the loader does not read ({part}): {loader.unexpected}"
         remedy = _renamed(members, missing) if missing else _stripped(members, every)
         severity = Severity.ERROR if loader.is_strict else None
-        is_head = subject.family.file and not missing and _are_heads(subject, members)
+        is_head = not in_code and not missing and _are_heads(subject, members)
         yield about(members, what, remedy, Severity.NOTE if is_head else severity)
 
 
