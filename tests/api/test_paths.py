@@ -62,6 +62,7 @@ PATHS: Mapping[str, dict[str, str]] = {
     "sanitize": {"where": "reflow", "reference": "normal"},
     "save_plan": {"path": "new.json"},
     "show": {"where": "normal"},
+    "spec": {"where": "normal"},
     "upload": {"where": "normal", "settings": "ckpt.toml"},
     "verify": {
         "where": "reflow",

@@ -55,7 +55,7 @@ def test_an_unknown_family_has_no_processors_and_no_expectation(unknown: str) ->
         "supply-chain": SKIPPED,
     }
     options = {str(one.question): one.options for one in found.coverage}
-    assert options["completeness"] == ("--reference", "--spec")
+    assert options["completeness"] == ("--live", "--reference", "--spec")
     assert options["values"] == ("--values",)
 
 
