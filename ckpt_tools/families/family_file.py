@@ -7,7 +7,6 @@ for a checkpoint is in `expected`.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from ckpt_tools.families.expression import Expression, Value
     from ckpt_tools.families.template import Template
 
-_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_LONGEST = 100
 
 type JsonObject = Mapping[str, Value]
 
@@ -135,11 +134,17 @@ class FamilyFile(NamedTuple):
 @lru_cache(maxsize=16)
 def load(library: str, key: str) -> FamilyFile | None:
     """Return the family that a config.json of `library` calls `key`; None if there is no file."""
-    if not _KEY.fullmatch(key):
+    if not _is_file_name(key):
         return None
     document = family_data(library, key)
     # A file system that ignores case finds the file of another key.
     return read(document) if document and document.get("family") == key else None
+
+
+def _is_file_name(key: str) -> bool:
+    """Whether a key is one plain name: letters, digits and a few signs, and no dot at the start."""
+    letters = key.translate({ord(sign): None for sign in "_.-"})
+    return letters.isalnum() and key.isascii() and key[0].isalnum() and len(key) <= _LONGEST
 
 
 def read(document: JsonObject) -> FamilyFile:

@@ -63,7 +63,8 @@ _PLAIN = frozenset(
 _FEW = 8
 """Tensors of other dtypes are a quantized model if they are more than one in so many."""
 
-_SPLIT = re.compile(r"(?:^|[-_./])(?:tp|mp|rank)[-_]?(?:rank[-_]?)?\d", re.IGNORECASE)
+_SPLIT = r"(?i)(?:^|[-_./])(?:tp|mp|rank)[-_]?(?:rank[-_]?)?\d"
+"""A part of the names of files with one device's share of each tensor."""
 
 
 @lru_cache(maxsize=16)
@@ -139,6 +140,6 @@ def reason_against(checkpoint: Checkpoint, config: Mapping[str, Value]) -> str:
                 return f"config.json has a {key}"
     if _FEW * sum(one.dtype not in _PLAIN for one in tensors) > len(tensors):
         return "its weights are quantized"
-    if any(_SPLIT.search(file.path) for file in checkpoint.weights):
+    if any(re.search(_SPLIT, file.path) for file in checkpoint.weights):
         return "its tensors are split for several devices"
     return ""

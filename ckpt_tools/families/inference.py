@@ -5,12 +5,11 @@ Of the model's own tensors first, then of a teacher's copy under another prefix.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.names import unwrapped
+from ckpt_tools.checkpoint.names import is_index, unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.families.template import folded
 
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
 
 _LARGEST = 1 << 32
 _MOST = 512
-_INDEX = re.compile(r"(0|[1-9][0-9]{0,3})\.")
+_DIGITS = 5
+"""A number of up to four digits, and a dot."""
 
 type Shapes = Mapping[str, tuple[int, ...]]
 
@@ -102,11 +102,11 @@ def _winners(axes: Mapping[str, tuple[str, ...]], shapes: Shapes) -> dict[str, i
 
 def _indices(prefix: str, shapes: Shapes) -> int:
     """Return how many numbers there are under a prefix, without strays far above the others."""
-    numbers = {
-        int(match[1])
-        for name in shapes
-        if name.startswith(prefix) and (match := _INDEX.match(name, len(prefix)))
+    start = len(prefix)
+    parts = {
+        name[start : start + _DIGITS].partition(".") for name in shapes if name.startswith(prefix)
     }
+    numbers = {int(part) for part, dot, _ in parts if dot and is_index(part)}
     # A layer far above the others is a stray, not the top of a model.
     most = max((number for number in numbers if number < 2 * len(numbers)), default=-1)
     return min(most + 1, _MOST)

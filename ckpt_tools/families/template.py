@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.checkpoint.names import is_index
 from ckpt_tools.families.expression import InvalidExpression, Wrong, parse
 
 if TYPE_CHECKING:
@@ -18,11 +18,6 @@ MOST = 1024
 
 MOST_NAMES = 200_000
 """The most tensors of a model, so that no config makes the tool list endless names."""
-
-_HOLE = re.compile(r"\{([^{}]*)\}")
-_INDEXED = re.compile(r"\s*([A-Za-z_]\w*)\s*<(.*)", re.DOTALL)
-_SPAN = re.compile(r"(\d+)\.\.(\d+)")
-_NUMBER = re.compile(r"(?<=\.)(?:0|[1-9][0-9]{0,4})(?=\.|$)")
 
 type Indices = dict[str, int]
 
@@ -56,17 +51,21 @@ class Template(NamedTuple):
 @cache
 def parse_template(text: str) -> Template:
     """Return the template that `text` spells. Raises InvalidExpression."""
-    parts = _HOLE.split(text)
-    if any("{" in piece or "}" in piece for piece in parts[::2]):
+    first, *rest = text.split("{")
+    holes = [one.partition("}") for one in rest]
+    if "}" in first or any(not brace or "}" in piece for _, brace, piece in holes):
         raise InvalidExpression(f"{text!r} has a brace without its other one")
-    return Template(text, tuple(parts[::2]), tuple(_range(hole) for hole in parts[1::2]))
+    pieces = (first, *(piece for _, _, piece in holes))
+    return Template(text, pieces, tuple(_range(hole) for hole, _, _ in holes))
 
 
 def _range(hole: str) -> Range:
-    if indexed := _INDEXED.fullmatch(hole):
-        return Range(indexed[1], parse(indexed[2]), ())
-    if span := _SPAN.fullmatch(hole):
-        return Range("", None, tuple(range(int(span[1]), int(span[2]) + 1)))
+    name, less, count = hole.partition("<")
+    if less and name.strip().isidentifier():
+        return Range(name.strip(), parse(count), ())
+    low, dots, high = hole.partition("..")
+    if dots and low.isdecimal() and high.isdecimal():
+        return Range("", None, tuple(range(int(low), int(high) + 1)))
     if all(number.strip().isdecimal() for number in hole.split(",")):
         return Range("", None, tuple(map(int, hole.split(","))))
     raise InvalidExpression(f"{{{hole}}} is neither an index nor a list of numbers")
@@ -126,7 +125,8 @@ def with_indices(
 
 def folded(name: str) -> str:
     """Return a tensor name with `*` for every number between dots."""
-    return _NUMBER.sub("*", name)
+    first, *rest = name.split(".")
+    return ".".join([first, *("*" if is_index(part) else part for part in rest)])
 
 
 def _shown(value: object) -> str:
