@@ -22,6 +22,7 @@ from tools.families.transformers_models import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+TIED = Field("tied", "/tie_word_embeddings", BOOLS, choice=True, default=True)
 BIAS = ("attention_bias", False)
 SPLIT = "hidden // heads"
 HEADS_OF = ("ForCausalLM", "Model", "ForSequenceClassification", "ForTokenClassification")
@@ -40,6 +41,7 @@ def decoder(  # noqa: PLR0913 - what differs between them
     defaults: tuple[int, int, int, int, int, object],
     *,
     head_dim: object = None,
+    hidden_sizes: tuple[int, ...] = HIDDEN,
     tied: bool = False,
     flags: tuple[tuple[str, bool], ...] = (),
     heads_of: tuple[str, ...] = HEADS_OF,
@@ -59,7 +61,7 @@ def decoder(  # noqa: PLR0913 - what differs between them
         Field("tied", "/tie_word_embeddings", BOOLS, choice=True, default=tied),
         *(Field(flag, f"/{flag}", BOOLS, choice=True, default=one) for flag, one in flags),
         Field("vocab", "/vocab_size", VOCAB, default=vocab),
-        Field("hidden", "/hidden_size", HIDDEN, default=hidden),
+        Field("hidden", "/hidden_size", hidden_sizes, default=hidden),
         Field("inner", "/intermediate_size", INNER, default=inner),
         Field("layers", "/num_hidden_layers", LAYERS, default=layers),
         Field("heads", "/num_attention_heads", HEADS, default=heads),
@@ -79,12 +81,16 @@ def decoder(  # noqa: PLR0913 - what differs between them
         key,
         tuple(name + one for one in heads_of),
         fields,
+        prefix="model",
         derived=derived,
         fixed={"/pad_token_id": 0, **fixed},
         extra={"components": COMPONENTS, **extra},
         hints=hints,
     )
 
+
+UNEVEN = (26, 38, 50, 58, 74, 86, 106, 122)
+"""Hidden sizes that some numbers of heads do not divide, where the library accepts this."""
 
 SPARSE = "(i not in dense_layers and (i + 1) % sparse_step == 0)"
 EXPERTS = (4, 5, 6)
@@ -129,12 +135,13 @@ RECIPES = (
         head_dim=SPLIT,
         more=(Field("experts", "/num_local_experts", EXPERTS, default=8),),
     ),
-    decoder("phi3", "Phi3", (32064, 3072, 8192, 32, 32, "heads"), head_dim=""),
+    decoder("phi3", "Phi3", (32064, 3072, 8192, 32, 32, "heads"), head_dim="", hidden_sizes=UNEVEN),
     decoder(
         "phi",
         "Phi",
         (51200, 2048, 8192, 24, 32, "heads"),
         head_dim="",
+        hidden_sizes=UNEVEN,
         flags=(("qk_layernorm", False),),
     ),
     decoder(
@@ -142,6 +149,7 @@ RECIPES = (
         "SmolLM3",
         (128256, 2048, 11008, 36, 16, 4),
         head_dim="",
+        hidden_sizes=UNEVEN,
         tied=True,
         flags=(BIAS, ("mlp_bias", False)),
     ),
@@ -177,5 +185,59 @@ RECIPES = (
             Field("shared", "/shared_expert_intermediate_size", (29, 31, 37, 41), default=5632),
         ),
         hints=(SPARSE,),
+    ),
+    recipe(
+        "gpt2",
+        tuple(f"GPT2{one}" for one in ("LMHeadModel", *HEADS_OF[1:])),
+        (
+            TIED,
+            Field("vocab", "/vocab_size", VOCAB, default=50257),
+            Field("hidden", "/n_embd", HIDDEN, default=768),
+            Field("inner", "/n_inner", (None, *INNER), default="4 * hidden"),
+            Field("layers", "/n_layer", LAYERS, default=12),
+            Field("heads", "/n_head", HEADS, default=12),
+            Field("positions", "/n_positions", (15, 25, 35, 55), default=1024),
+            *LABELS,
+        ),
+        prefix="transformer",
+        derived=CLASSES,
+        fixed={"/pad_token_id": 0, "/bos_token_id": 1, "/eos_token_id": 2},
+        extra={
+            "components": components(
+                (
+                    "embeddings",
+                    "embeddings",
+                    ("transformer.wte.", "transformer.wpe.", "wte.", "wpe."),
+                ),
+                ("layers", "decoder layers", ("transformer.h.", "h.")),
+                ("norm", "final norm", ("transformer.ln_f.", "ln_f.")),
+                ("head", "head", ("lm_head.", "score.", "classifier.")),
+            )
+        },
+    ),
+    recipe(
+        "gpt_neox",
+        ("GPTNeoXForCausalLM", "GPTNeoXModel", "GPTNeoXForSequenceClassification"),
+        (
+            TIED._replace(default=False),
+            Field("attention_bias", "/attention_bias", BOOLS, choice=True, default=True),
+            Field("vocab", "/vocab_size", VOCAB, default=50432),
+            Field("hidden", "/hidden_size", HIDDEN, default=6144),
+            Field("inner", "/intermediate_size", INNER, default=24576),
+            Field("layers", "/num_hidden_layers", LAYERS, default=44),
+            Field("heads", "/num_attention_heads", HEADS, default=64),
+            *LABELS,
+        ),
+        prefix="gpt_neox",
+        derived=CLASSES,
+        fixed={"/pad_token_id": 0},
+        extra={
+            "components": components(
+                ("embeddings", "token embeddings", ("gpt_neox.embed_in.", "embed_in.")),
+                ("layers", "decoder layers", ("gpt_neox.layers.", "layers.")),
+                ("norm", "final norm", ("gpt_neox.final_layer_norm.", "final_layer_norm.")),
+                ("head", "head", ("embed_out.", "score.")),
+            )
+        },
     ),
 )

@@ -33,7 +33,9 @@ KV_HEADS = (1, 3, 5, 7)
 BOOLS = (False, True)
 
 LABELS = (
-    Field("id2label", "/id2label", (None, {"0": "a"}, {"0": "a", "1": "b", "2": "c"}), default="null"),
+    Field(
+        "id2label", "/id2label", (None, {"0": "a"}, {"0": "a", "1": "b", "2": "c"}), default="null"
+    ),
     Field("num_labels", "/num_labels", (None,), default=2),
 )
 """The names of classes; a config with two of them has none."""
@@ -48,13 +50,18 @@ def recipe(  # noqa: PLR0913 - what a family consists of
     architectures: Sequence[str],
     fields: Sequence[Field],
     *,
+    prefix: str = "",
     derived: Mapping[str, str] = NOTHING,
     fixed: Mapping[str, object] = NOTHING,
     extra: Mapping[str, object] = NOTHING,
     hints: Sequence[str] = (),
     samples: int = 0,
 ) -> Recipe:
-    """Return the recipe of a `model_type`; `fixed` are values of all its configs, by pointer."""
+    """Return the recipe of a `model_type`.
+
+    `prefix` is what its loader adds to names or removes from them (`base_model_prefix`), `fixed`
+    are values of all its configs, by pointer.
+    """
     choice = Field(ARCHITECTURE, "/architectures/0", tuple(architectures), choice=True)
     pointers = {field.name: field.at for field in fields}
 
@@ -70,7 +77,12 @@ def recipe(  # noqa: PLR0913 - what a family consists of
         fields=(choice, *fields),
         derived=derived,
         build=build,
-        extra={"loader": LOADER, **extra},
+        extra={
+            **({"prefix": prefix} if prefix else {}),
+            **extra,
+            "decisive": list(dict.fromkeys(at.split("/")[1] for at in pointers.values())),
+            "loader": LOADER,
+        },
         hints=tuple(hints),
         samples=samples,
     )
@@ -89,8 +101,8 @@ def built(key: str, architecture: str, values: Mapping[str, object], *, saved: b
 
     With `saved` it is saved and read back, else built on the meta device.
     """
-    import torch  # noqa: PLC0415 - the library is installed for development only
-    import transformers  # noqa: PLC0415 - as above
+    import torch
+    import transformers
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -123,10 +135,10 @@ def header(path: str) -> Tensors:
     return {name: (one["dtype"], tuple(one["shape"])) for name, one in entries.items()}
 
 
-def would_save(model: Any) -> Tensors:  # noqa: ANN401 - a PreTrainedModel
+def would_save(model: Any) -> Tensors:
     """Return what save_pretrained would write of a model on the meta device."""
-    from transformers.core_model_loading import revert_weight_conversion  # noqa: PLC0415 - as above
-    from transformers.modeling_utils import (  # noqa: PLC0415 - as above
+    from transformers.core_model_loading import revert_weight_conversion
+    from transformers.modeling_utils import (
         remove_tied_weights_from_state_dict,
     )
 
@@ -137,9 +149,9 @@ def would_save(model: Any) -> Tensors:  # noqa: ANN401 - a PreTrainedModel
     return {name: (_label(str(one.dtype)), tuple(one.shape)) for name, one in state.items()}
 
 
-def shared(model: Any) -> tuple[tuple[str, ...], ...]:  # noqa: ANN401 - a PreTrainedModel
+def shared(model: Any) -> tuple[tuple[str, ...], ...]:
     """Return the names, as files have them, of each group that is one parameter."""
-    from transformers.core_model_loading import revert_weight_conversion  # noqa: PLC0415 - as above
+    from transformers.core_model_loading import revert_weight_conversion
 
     groups: dict[int, list[str]] = {}
     for name, one in model.named_parameters(remove_duplicate=False):
@@ -166,7 +178,9 @@ def drop(config: dict[str, Any], pointer: str) -> None:
 
 @cache
 def _memory() -> str | None:
-    return "/dev/shm" if os.path.isdir("/dev/shm") else None
+    """Return a folder in memory, None where there is none."""
+    folder = os.path.join(os.sep, "dev", "shm")
+    return folder if os.path.isdir(folder) else None
 
 
 def _label(dtype: str) -> str:

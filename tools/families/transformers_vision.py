@@ -51,9 +51,7 @@ def tower(
     )
 
 
-def text(
-    at: str, before: str, defaults: tuple[int, int, int, int, int, int]
-) -> tuple[Field, ...]:
+def text(at: str, before: str, defaults: tuple[int, int, int, int, int, int]) -> tuple[Field, ...]:
     """Return the fields of a text encoder: vocab, hidden, inner, layers, heads and positions."""
     vocab, hidden, inner, layers, heads, positions = defaults
     return (
@@ -111,6 +109,7 @@ RECIPES = (
             *LABELS,
         ),
         derived={**GRID, **CLASSES},
+        prefix="vit",
         extra={"components": VIT_PARTS},
     ),
     recipe(
@@ -130,6 +129,7 @@ RECIPES = (
             "inner": "int(hidden * ratio)",
             "gated": "(int(inner * 2 / 3) + 7) // 8 * 8",
         },
+        prefix="dinov2",
         extra={"components": VIT_PARTS},
     ),
     recipe(
@@ -149,6 +149,7 @@ RECIPES = (
             "inner": "int(hidden * ratio)",
             "gated": "(int(inner * 2 / 3) + 7) // 8 * 8",
         },
+        prefix="dinov2_with_registers",
         extra={"components": VIT_PARTS},
     ),
     recipe(
@@ -174,18 +175,26 @@ RECIPES = (
         ("SiglipModel", "SiglipForImageClassification"),
         (
             *text("/text_config", "t_", SIGLIP_TEXT),
-            Field("projected", "/text_config/projection_size", (None, *PROJECTIONS), default="t_hidden"),
+            Field(
+                "projected",
+                "/text_config/projection_size",
+                (None, *PROJECTIONS),
+                default="t_hidden",
+            ),
             *tower("/vision_config", "v_", OTHER_HIDDEN, SIGLIP_VISION),
             Field("pools", "/vision_config/vision_use_head", BOOLS, choice=True, default=True),
             *LABELS,
         ),
         derived={**GRID, **CLASSES},
         fixed=TEXT_TOKENS,
+        prefix="siglip",
         extra={
             "components": TWO_TOWERS,
             "tensors": [
                 position_ids("vision_model.embeddings.", "patches"),
-                position_ids("text_model.embeddings.", "positions", "architecture == 'SiglipModel'"),
+                position_ids(
+                    "text_model.embeddings.", "positions", "architecture == 'SiglipModel'"
+                ),
             ],
         },
     ),
@@ -197,6 +206,7 @@ RECIPES = (
             Field("pools", "/vision_use_head", BOOLS, choice=True, default=True),
         ),
         derived=GRID,
+        prefix="siglip",
         extra={
             "components": TWO_TOWERS[:1],
             "tensors": [position_ids("vision_model.embeddings.", "patches")],
@@ -207,7 +217,12 @@ RECIPES = (
         ("Siglip2Model", "Siglip2ForImageClassification"),
         (
             *text("/text_config", "t_", SIGLIP_TEXT),
-            Field("projected", "/text_config/projection_size", (None, *PROJECTIONS), default="t_hidden"),
+            Field(
+                "projected",
+                "/text_config/projection_size",
+                (None, *PROJECTIONS),
+                default="t_hidden",
+            ),
             *(
                 one
                 for one in tower("/vision_config", "v_", OTHER_HIDDEN, SIGLIP_VISION)
@@ -219,6 +234,7 @@ RECIPES = (
         ),
         derived={"pixels": "v_channels * patch * patch", **CLASSES},
         fixed=TEXT_TOKENS,
+        prefix="siglip2",
         extra={"components": TWO_TOWERS},
     ),
     recipe(
@@ -232,6 +248,7 @@ RECIPES = (
         ),
         derived={**GRID, **CLASSES},
         fixed=TEXT_TOKENS,
+        prefix="clip",
         extra={
             "components": TWO_TOWERS,
             "tensors": [
@@ -248,6 +265,7 @@ RECIPES = (
             Field("projected", "/projection_dim", PROJECTIONS, default=512),
         ),
         fixed={f"/{key}": value for key, value in TOKENS.items()},
+        prefix="clip",
         extra={
             "components": TWO_TOWERS[1:3],
             "tensors": [position_ids("text_model.embeddings.", "positions")],
@@ -261,6 +279,7 @@ RECIPES = (
             Field("projected", "/projection_dim", PROJECTIONS, default=512),
         ),
         derived=GRID,
+        prefix="clip",
         extra={
             "components": [TWO_TOWERS[0], TWO_TOWERS[2]],
             "tensors": [position_ids("vision_model.embeddings.", "patches + 1")],
