@@ -9,6 +9,7 @@ from ckpt_tools.api._paths import as_text
 from ckpt_tools.checkpoint import read as reader
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.names import Selection
+from ckpt_tools.diff.change_kind import change_in_structure, change_in_values, sampled
 from ckpt_tools.diff.compare import ALL_ASPECTS, addresses, comparable, compare
 from ckpt_tools.diff.groups import group_differences, shared_family, watched_lines
 from ckpt_tools.diff.model import Aspect, Comparison
@@ -20,12 +21,15 @@ from ckpt_tools.progress import Progress, ignore
 from ckpt_tools.storage.files import remote_not_supported
 from ckpt_tools.storage.session import hub_session, is_remote, transfer_stats
 from ckpt_tools.values.compare import compare_values
+from ckpt_tools.values.difference_rank import difference_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.checkpoint.model import Checkpoint
+    from ckpt_tools.diff.change_kind import Change
+    from ckpt_tools.diff.model import Diff
     from ckpt_tools.values.model import ValueComparison
 
 
@@ -79,6 +83,13 @@ def diff(  # noqa: PLR0913 - options by keyword
     )
     if select:
         _refuse_empty(selection, select, left, right)
+    changes = (
+        _changes(
+            left, right, selection, tolerance, cached=cached, progress=Progress(progress, expect)
+        )
+        if values
+        else None
+    )
     return Comparison(
         diff=found,
         a=summarize(left),
@@ -88,17 +99,29 @@ def diff(  # noqa: PLR0913 - options by keyword
         aspects=tuple(aspect for aspect in Aspect if aspect in aspects),
         select=select,
         ignore=ignore,
-        changes=_changes(
-            left, right, selection, tolerance, cached=cached, progress=Progress(progress, expect)
-        )
-        if values
-        else None,
+        changes=changes,
         transferred=transfer_stats(),
         renaming=patterns(
             (tensor.name for tensor in right.tensors),
             {b.name: a.name for rename in found.renamed for a, b in rename.pairs},
         ),
+        change=_change(found, changes, aspects, selection),
     )
+
+
+_STRUCTURE = frozenset({Aspect.KEYS, Aspect.DTYPE, Aspect.SHAPE})
+
+
+def _change(
+    diff: Diff, changes: ValueComparison | None, aspects: Collection[Aspect], selection: Selection
+) -> Change | None:
+    """Return the kind of change that the values show, or the structure where it decides."""
+    structure = change_in_structure(diff, selection) if set(aspects) >= _STRUCTURE else None
+    if changes is None or (structure and structure.kind.is_another_model):
+        return structure
+    pairs = [(change.a, change.b) for change in sampled(changes)]
+    ranks = difference_ranks(diff.a, diff.b, pairs)
+    return change_in_values(changes, ranks, shared_family(diff.a, diff.b)) or structure
 
 
 def _refuse_empty(selection: Selection, select: tuple[str, ...], *sides: Checkpoint) -> None:

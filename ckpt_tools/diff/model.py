@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint, Tensor
+    from ckpt_tools.diff.change_kind import Change
     from ckpt_tools.storage.hub_name import Transfer
     from ckpt_tools.values.model import ValueComparison, ValueSummary
 
@@ -169,8 +170,9 @@ class Comparison(NamedTuple):
 
     `aspects`, `select` and `ignore` are what was asked for.
 
-    `changes` is what differs in the tensors' values, None where nobody asked. `transferred` is what
-    reading took, where one of them is on the Hub.
+    `changes` is what differs in the tensors' values, None where nobody asked. `change` is the kind
+    of change, None where too little was compared to say. `transferred` is what reading took, where
+    one of them is on the Hub.
     """
 
     diff: Diff
@@ -184,6 +186,7 @@ class Comparison(NamedTuple):
     changes: ValueComparison | None = None
     transferred: Transfer | None = None
     renaming: tuple[tuple[str, str], ...] = ()
+    change: Change | None = None
 
     @property
     def same(self) -> bool:

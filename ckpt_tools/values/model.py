@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from math import inf
+from math import inf, prod
 from typing import TYPE_CHECKING, NamedTuple
+
+from ckpt_tools.checkpoint.dtype import Dtype
 
 if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Tensor
@@ -186,3 +188,42 @@ class ValueComparison(NamedTuple):
     def moved(self) -> tuple[LayerChange, ...]:
         """The frozen components that changed."""
         return tuple(row for row in self.components if row.moved)
+
+
+LEAST_SIDE = 16
+"""Smaller matrices say nothing: an adapter's rank is their own."""
+
+_MATRIX = frozenset({Dtype.F16, Dtype.BF16, Dtype.F32, Dtype.F64})
+
+
+class DifferenceRank(NamedTuple):
+    """The rank of B - A in a sample of `rows` rows and `columns` columns of a tensor.
+
+    `rank` is 0 where the whole difference is of the size of rounding, and the smaller side where
+    nothing stands out.
+    """
+
+    name: str
+    rank: int
+    rows: int
+    columns: int
+
+    @property
+    def low(self) -> bool:
+        """Whether at most half of the sample's rank is there."""
+        return 0 < 2 * self.rank <= min(self.rows, self.columns)
+
+
+def matrix_sides(tensor: Tensor) -> tuple[int, int]:
+    """Return (rows, columns) of a tensor taken as a matrix; of a stack of matrices, of the first.
+
+    Axes after the first are the columns, as in a convolution.
+    """
+    if len(tensor.shape) == 3 and tensor.shape[2] >= LEAST_SIDE:  # noqa: PLR2004 - a stack of experts
+        return tensor.shape[1], tensor.shape[2]
+    return (tensor.shape[0], prod(tensor.shape[1:])) if len(tensor.shape) > 1 else (0, 0)
+
+
+def has_rank(a: Tensor, b: Tensor) -> bool:
+    """Whether the rank of a difference can be found: both are float matrices, and not too small."""
+    return {a.dtype, b.dtype} <= _MATRIX and min(matrix_sides(a)) >= LEAST_SIDE

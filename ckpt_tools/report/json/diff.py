@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ckpt_tools.checkpoint.model import Tensor
+    from ckpt_tools.diff.change_kind import Change
     from ckpt_tools.diff.model import (
         Comparison,
         Diff,
@@ -69,6 +70,7 @@ def diff_document(comparison: Comparison) -> JsonDict:
         "stories": [_story(story) for story in comparison.stories],
         "watched": [_watched(line) for line in comparison.watched],
         "tensors": _tensors(diff),
+        **({"change": _change(comparison.change)} if comparison.change else {}),
         **({"tensor_values": changes_entry(comparison.changes)} if comparison.changes else {}),
         "values": [_value_change(change) for change in diff.values],
         "metadata": [_value_change(change) for change in diff.metadata],
@@ -164,6 +166,21 @@ def _tensors(diff: Diff) -> JsonDict:
             {"name_a": a.name, "name_b": b.name, "a": list(a.shape), "b": list(b.shape)}
             for a, b in diff.reshaped
         ],
+    }
+
+
+def _change(change: Change) -> JsonDict:
+    entry: JsonDict = {"kind": change.kind, "text": change.text}
+    if not change.compared:
+        return entry
+    return entry | {
+        "compared": change.compared,
+        "changed": change.changed,
+        "share": change.share,
+        "rel_l2": change.rel_l2 if isfinite(change.rel_l2) else None,
+        "cosine": change.cosine,
+        "ranks": [rank._asdict() for rank in change.ranks],
+        "parts": [part._asdict() for part in change.parts],
     }
 
 

@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.diff.change_kind import ChangeKind
 from ckpt_tools.diff.compare import differences
 from ckpt_tools.diff.steps import step_changes, step_text
 from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title
@@ -70,6 +71,7 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
         *_files(diff, full=full),
         Heading(text="Verdict", conclusion=True),
         *([Line(text=transferred(comparison.transferred))] if comparison.transferred else []),
+        *_change(comparison),
         _verdict(comparison),
     ]
     return tuple(blocks)
@@ -243,6 +245,14 @@ def _where(found: FileChange) -> str:
         if found.a != found.b
         else f"different content ({size(found.a)})"
     )
+
+
+def _change(comparison: Comparison) -> Iterator[Line]:
+    """Yield the kind of change, where the verdict alone does not say it."""
+    found = comparison.change
+    if found and not comparison.same:
+        alike = found.kind in (ChangeKind.IDENTICAL, ChangeKind.SAME_STRUCTURE)
+        yield Line(text=found.text, mark=Status.GOOD if alike else Status.CHANGE)
 
 
 def _verdict(comparison: Comparison) -> Line:

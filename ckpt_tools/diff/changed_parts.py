@@ -1,0 +1,115 @@
+"""Which parts of a model changed and which did not, in as few words as the names allow."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+from ckpt_tools.checkpoint.names import fold, is_index, ranges
+from ckpt_tools.families.family import GENERIC
+from ckpt_tools.text import printable
+from ckpt_tools.values.model import Sameness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ckpt_tools.families.family import Family
+    from ckpt_tools.values.model import TensorChange
+
+_MOST = 6
+"""Parts of an unknown model that are listed."""
+
+
+UNRELATED_BELOW = 0.2
+"""The cosine of unrelated matrices is within 0.1 of 0, that of long training is above 0.4."""
+
+
+class ChangedPart(NamedTuple):
+    """A part of a model: all of its tensors changed, or some, or none.
+
+    `share` is that of its parameters that are in changed tensors, `cosine` the median over its
+    changed matrices that were not zero, None without any.
+    """
+
+    text: str
+    changed: int
+    tensors: int
+    share: float
+    cosine: float | None
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether what changed has nothing in common with what was there."""
+        return self.cosine is not None and abs(self.cosine) < UNRELATED_BELOW
+
+
+def changed_parts(tensors: Sequence[TensorChange], family: Family) -> tuple[ChangedPart, ...]:
+    """Return the family's components with what changed in them; of no known family, name groups."""
+    if family is GENERIC or len(family.components) == 1:
+        return tuple(_by_name(tensors))
+    members: defaultdict[str, list[TensorChange]] = defaultdict(list)
+    for change in tensors:
+        members[change.component].append(change)
+    return tuple(
+        _part(component.short, members[component.key])
+        for component in family.components
+        if component.key in members
+    )
+
+
+def _part(title: str, tensors: Sequence[TensorChange]) -> ChangedPart:
+    moved = [change for change in tensors if change.sameness is Sameness.CHANGED]
+    whole = sum(change.facts.elements for change in tensors)
+    share = sum(change.facts.elements for change in moved) / whole if whole else 0.0
+    text = title if len(moved) in (0, len(tensors)) else f"{title} ({_which(tensors)})"
+    return ChangedPart(text, len(moved), len(tensors), share, median_cosine(moved))
+
+
+def median_cosine(moved: Sequence[TensorChange]) -> float | None:
+    """Return the median cosine of the matrices among changed tensors, those of zeros left out."""
+    found = [
+        change.facts.cosine for change in moved if len(change.b.shape) > 1 and change.facts.l2_a
+    ]
+    return median(found) if found else None
+
+
+def _which(tensors: Sequence[TensorChange]) -> str:
+    """Return the layers that changed, if each changed as a whole or not at all; else a number."""
+    layers: defaultdict[str, set[bool]] = defaultdict(set)
+    for change in tensors:
+        layers[change.layer].add(change.sameness is Sameness.CHANGED)
+    moved = [layer for layer, states in layers.items() if states == {True}]
+    if all(len(states) == 1 for states in layers.values()) and all(map(is_index, moved)):
+        return f"layer{'s' * (len(moved) > 1)} {ranges(map(int, moved))}"
+    changed = sum(change.sameness is Sameness.CHANGED for change in tensors)
+    return f"{changed:,} of {len(tensors):,} tensors"
+
+
+def _by_name(tensors: Sequence[TensorChange]) -> Iterator[ChangedPart]:
+    """Yield groups by the names up to the first number: those that changed, then the others."""
+    groups: defaultdict[str, list[TensorChange]] = defaultdict(list)
+    for change in tensors:
+        groups[_stem(change.b.name)].append(change)
+    parts = {stem: _part(stem, members) for stem, members in groups.items()}
+    for kind in ("replaced", "changed", ""):
+        alike = {stem: part for stem, part in parts.items() if _kind(part) == kind}
+        whole = [part.text for part in alike.values() if part.changed in (0, part.tensors)]
+        stems = [*fold(whole), *(part.text for part in alike.values() if part.text not in whole)]
+        if stems:
+            more = f" and {len(stems) - _MOST} more" if len(stems) > _MOST else ""
+            text = ", ".join(map(printable, stems[:_MOST])) + more
+            yield _part("", [one for stem in alike for one in groups[stem]])._replace(text=text)
+
+
+def _kind(part: ChangedPart) -> str:
+    return "replaced" if part.is_replaced else "changed" if part.changed else ""
+
+
+def _stem(name: str) -> str:
+    """Return a name up to its first number, that included, or without its last segment."""
+    segments = name.split(".")
+    for place, segment in enumerate(segments):
+        if is_index(segment):
+            return ".".join(segments[: place + 1])
+    return ".".join(segments[:-1]) or name
