@@ -5,6 +5,7 @@ Rows without a tensor are a part too. The fewest conditions win, and plain ones 
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -62,17 +63,21 @@ def _among(name: str, some: Sequence[tuple[str, object]]) -> str:
 
 def explain[T](
     rows: Rows,
-    leaf: Callable[[Rows], T | None],
+    leaf: Callable[..., T | None],
     conditions: Sequence[Condition],
     depth: int,
 ) -> tuple[Leaf[T], ...] | None:
     """Return the fewest leaves that cover `rows`; None where more than `depth` splits are needed.
 
-    `leaf` returns what holds for all of some rows, or None. Each split leaves one side whole.
+    `leaf` returns what holds for all of some rows, or None; what is not plain, which takes long,
+    only if `thorough`. Each split leaves one side whole.
     """
-    search = _Search(leaf, conditions)
-    for limit in range(depth + 1):
-        if (leaves := search.of(rows, limit)) is not None:
+    plain = _Search(partial(leaf, thorough=False), conditions)
+    thorough = _Search(partial(leaf, thorough=True), conditions)
+    for limit in range(depth + 2):
+        if limit <= depth and (leaves := plain.of(rows, limit)) is not None:
+            return leaves
+        if limit and (leaves := thorough.of(rows, limit - 1)) is not None:
             return leaves
     return None
 

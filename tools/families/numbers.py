@@ -6,7 +6,7 @@ first kind with one that holds in every row wins; of several of that kind, the p
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, combinations_with_replacement, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _PROBES = 20
 _LARGEST_FACTOR = 4096
+_PLAIN_LEVELS = 3
 
 
 class Term(NamedTuple):
@@ -71,8 +72,11 @@ class _Fit(NamedTuple):
         return sorted(pairs, key=lambda pair: pair[0] < 0)
 
 
-def formula(target: Sequence[int], symbols: Sequence[Term]) -> str | None:
-    """Return the plainest formula of `symbols` that equals `target` in every row, or None."""
+def formula(target: Sequence[int], symbols: Sequence[Term], *, thorough: bool) -> str | None:
+    """Return the plainest formula of `symbols` that equals `target` in every row, or None.
+
+    With `thorough`, also those of three terms and of products with summands.
+    """
     if all(value == target[0] for value in target):
         return str(target[0])
     varying = [symbol for symbol in symbols if len(set(symbol.values)) > 1]
@@ -80,7 +84,7 @@ def formula(target: Sequence[int], symbols: Sequence[Term]) -> str | None:
     shorter = [Term(term.symbols, tuple(term.values[row] for row in rows)) for term in varying]
     wanted = [target[row] for row in rows]
     whole = {term.symbols[0]: term for term in varying}
-    for level in _levels(shorter):
+    for level in islice(_levels(shorter), None if thorough else _PLAIN_LEVELS):
         fits = [fit for terms, constant in level if (fit := _fit(wanted, terms, constant))]
         for fit in sorted(fits, key=lambda fit: fit.cost):
             if _holds(fit, whole, target):
@@ -101,13 +105,12 @@ def _probes(target: Sequence[int], symbols: Sequence[Term]) -> list[int]:
 def _levels(symbols: Sequence[Term]) -> Iterator[Iterator[tuple[tuple[Term, ...], bool]]]:
     """Yield kinds of formula, simple first: sets of terms, and whether a constant is added."""
     yield (((one,), True) for one in symbols)
-    doubles = [_product(pair) for pair in combinations(symbols, 2)]
-    doubles += [_product((one, one)) for one in symbols]
+    doubles = [_product(pair) for pair in combinations_with_replacement(symbols, 2)]
     yield (((one,), False) for one in doubles)
     yield ((pair, True) for pair in combinations(symbols, 2))
     yield (((one,), True) for one in doubles)
     yield ((pair, True) for double in doubles for one in symbols for pair in ((double, one),))
-    yield (((_product(three),), False) for three in combinations(symbols, 3))
+    yield (((_product(three),), False) for three in combinations_with_replacement(symbols, 3))
     yield ((three, True) for three in combinations(symbols, 3))
     if len(symbols) <= 12:  # noqa: PLR2004 - beyond this, pairs of products are too many
         yield ((pair, True) for pair in combinations(doubles, 2))

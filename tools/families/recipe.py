@@ -39,7 +39,8 @@ class Field(NamedTuple):
     (heads and a multiple into a width). A field without `at` is drawn and not in the file.
 
     With `of`, the field is about the members of the object at `at` that have these values: their
-    number, or, with `first`, what this pointer finds in the first of them.
+    number, or, with `first`, what this pointer finds in the first of them. `null` is an expression
+    for null where that is not the default.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Field(NamedTuple):
     default: object | None = None
     of: Mapping[str, object] = NOTHING
     first: str = ""
+    null: str = ""
 
 
 class Recipe(NamedTuple):
@@ -60,7 +62,7 @@ class Recipe(NamedTuple):
     what can be found by building (components, renames, processors, loader, blocks of `tensors`).
     `hints` are more expressions to try, over fields and the indices i, j, k of a name: sizes,
     numbers of layers, and conditions. `samples` is how many models are built, 0 for as many as
-    the choices ask for.
+    the choices ask for. `optional` are names of tensors that a lawful checkpoint may lack.
     """
 
     library: str
@@ -68,6 +70,7 @@ class Recipe(NamedTuple):
     fields: tuple[Field, ...]
     derived: Mapping[str, str]
     build: Callable[[Mapping[str, object]], Sample]
-    extra: Mapping[str, object] = NOTHING
+    extra: Mapping[str, object] | Callable[[], Mapping[str, object]] = NOTHING
     hints: tuple[str, ...] = ()
     samples: int = 0
+    optional: tuple[str, ...] = ()

@@ -151,7 +151,7 @@ class Solver:
         seen = {table.place[member.model, member.indices]: member.seen for member in members}
         rows = tuple(range(len(table.rows)))
 
-        def shape(some: Rows) -> str | None:
+        def shape(some: Rows, *, thorough: bool) -> str | None:
             there = [row for row in some if row in seen]
             if not there:
                 return _ABSENT
@@ -160,7 +160,7 @@ class Solver:
             if len(there) < len(some) or len({len(seen[row][1]) for row in some}) > 1:
                 return None
             axes = zip(*(seen[row][1] for row in some), strict=True)
-            sizes = [table.number(some, tuple(axis)) for axis in axes]
+            sizes = [table.number(some, tuple(axis), thorough=thorough) for axis in axes]
             return None if None in sizes else ", ".join(map(str, sizes))
 
         leaves = explain(rows, shape, table.conditions, _SPLITS)
@@ -179,7 +179,7 @@ class Solver:
     ) -> str:
         """Return the dtype, an expression where it varies, or "" for F32."""
 
-        def single(some: Rows) -> str | None:
+        def single(some: Rows, **_: bool) -> str | None:
             dtypes = {seen[row] for row in some}
             return dtypes.pop() if len(dtypes) == 1 else None
 

@@ -51,7 +51,7 @@ class Table:
         }
         self._symbols = list(_distinct(columns))
         self.conditions = _without_repeats(self._conditions(columns, counts, choices))
-        self._found: dict[tuple[Rows, tuple[int, ...]], str | None] = {}
+        self._found: dict[tuple[Rows, tuple[int, ...], bool], str | None] = {}
 
     def _column(self, text: str) -> tuple[object, ...]:
         """Return an expression's value in each row, None where it has none."""
@@ -122,16 +122,16 @@ class Table:
     def _condition(self, text: str, opposite: str) -> Condition:
         return Condition(text, opposite, tuple(bool(value) for value in self._column(text)))
 
-    def number(self, rows: Rows, target: tuple[int, ...]) -> str | None:
+    def number(self, rows: Rows, target: tuple[int, ...], *, thorough: bool = True) -> str | None:
         """Return the formula that gives `target` in these rows, or None."""
-        key = rows, target
+        key = rows, target, thorough
         if key not in self._found:
             symbols = [
                 symbol(text, [int(str(column[row])) for row in rows])
                 for text, column in self._symbols
                 if all(_whole(column[row]) for row in rows)
             ]
-            self._found[key] = formula(target, symbols)
+            self._found[key] = formula(target, symbols, thorough=thorough)
         return self._found[key]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ckpt_tools.families.expression import parse, parse_list
 from ckpt_tools.families.template import parse_template
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from tools.families.recipe import Field, Recipe
     from tools.families.solve import Found, Piece
+
+type Fields = dict[str, dict[str, object]]
 
 _SCHEMA = "ckpt-tools/family.schema.json"
 _WIDTH = 100
@@ -26,9 +28,10 @@ def document(
     ties: Sequence[tuple[str, tuple[tuple[Piece, ...], ...]]],
 ) -> dict[str, object]:
     """Return a family's file. Of names that share memory the one that is kept is the first."""
-    extra = dict(recipe.extra)
-    blocks = [*_blocks(_merged(found)), *extra.pop("tensors", ())]  # type: ignore[misc]  # a list, as the format says
+    extra = dict(recipe.extra() if callable(recipe.extra) else recipe.extra)
+    blocks = [*_blocks(_merged(found), recipe.optional), *extra.pop("tensors", ())]  # type: ignore[misc]  # a list, as the format says
     tied = [_tie(when, names, recipe.library) for when, names in ties]
+    fields = _fields(recipe, cast("Fields", extra.pop("fields", {})), blocks, tied)
     return {
         "$schema": _SCHEMA,
         "version": 1,
@@ -36,9 +39,10 @@ def document(
         "library": recipe.library,
         "generated_with": dict(versions),
         "state": "formulas",
-        "fields": _fields(recipe, blocks, tied),
+        "fields": fields,
         "tensors": blocks,
         **({"ties": tied} if tied else {}),
+        "decisive": _decisive(fields),
         **extra,
     }
 
@@ -117,18 +121,22 @@ def _span(numbers: tuple[int, ...]) -> str:
     return f"{{{','.join(map(str, numbers))}}}"
 
 
-def _blocks(merged: Sequence[tuple[Found, str]]) -> list[dict[str, object]]:
-    blocks: dict[tuple[str, str, str], dict[str, str]] = {}
+def _blocks(
+    merged: Sequence[tuple[Found, str]], optional: Sequence[str]
+) -> list[dict[str, object]]:
+    blocks: dict[tuple[str, str, str, bool], dict[str, str]] = {}
     for one, name in merged:
-        blocks.setdefault((one.when, one.each, one.dtype), {})[name] = one.shape
+        kind = one.when, one.each, one.dtype, name in optional
+        blocks.setdefault(kind, {})[name] = one.shape
     return [
         {
             **({"when": when} if when else {}),
             **({"each": each} if each else {}),
             **({"dtype": dtype} if dtype else {}),
+            **({"optional": True} if may_lack else {}),
             "shapes": shapes,
         }
-        for (when, each, dtype), shapes in blocks.items()
+        for (when, each, dtype, may_lack), shapes in blocks.items()
     ]
 
 
@@ -156,31 +164,38 @@ def field_entry(field: Field) -> dict[str, object]:
     if field.default is not None:
         is_word = isinstance(field.default, str) and field.default in field.draw
         entry["default"] = repr(field.default) if is_word else field.default
+    if field.null:
+        entry["null"] = field.null
     if field.choice and not all(isinstance(value, bool) for value in field.draw):
         entry["values"] = list(field.draw)
     return entry
 
 
 def _fields(
-    recipe: Recipe, blocks: Sequence[object], ties: Sequence[object]
-) -> dict[str, dict[str, object]]:
-    """Return the fields that expressions use, and choices, of which others are unknown."""
+    recipe: Recipe, guards: Fields, blocks: Sequence[object], ties: Sequence[object]
+) -> Fields:
+    """Return the fields that expressions use, and those of which some values are unknown."""
     every = {field.name: field_entry(field) for field in recipe.fields if field.at}
     every |= {name: {"is": expression} for name, expression in recipe.derived.items()}
-    used: set[str] = {
-        field.name for field in recipe.fields if "values" in every.get(field.name, {})
-    }
-    waiting = [name for text in _expressions([*blocks, *ties]) for name in text]
-    waiting += list(used)
-    used = set()
+    every |= guards
+    waiting = [name for names in _expressions([*blocks, *ties]) for name in names]
+    waiting += [name for name, entry in every.items() if "values" in entry]
+    used: set[str] = set()
     while waiting:
         name = waiting.pop()
         if name in every and name not in used:
             used.add(name)
-            entry = every[name]
-            texts = [entry.get("is"), entry.get("default")]
+            texts = [every[name].get("is"), every[name].get("default")]
             waiting += [n for text in texts if isinstance(text, str) for n in parse(text).names]
     return {name: entry for name, entry in every.items() if name in used}
+
+
+def _decisive(fields: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """Return the keys at the top of config.json that the fields are read from."""
+    pointers = [
+        entry.get("first", entry.get("count", entry.get("at"))) for entry in fields.values()
+    ]
+    return sorted({str(pointer).split("/")[1] for pointer in pointers if pointer})
 
 
 def _expressions(parts: Sequence[object]) -> Iterator[frozenset[str]]:

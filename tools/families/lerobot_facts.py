@@ -1,0 +1,236 @@
+"""What the files of LeRobot's policies say besides tensors: parts, loaders, processors, renames.
+
+Loaders and renames are read from LeRobot's `from_pretrained` of each policy, and processors from
+what `make_pre_post_processors` makes of its default config.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+type Part = tuple[str, str, str, tuple[str, ...]]
+"""Key, title, short title and prefixes of a component."""
+
+LENIENT = {"missing": "random", "unexpected": "dropped", "misshapen": "rejected"}
+STRICT = {"missing": "rejected", "unexpected": "rejected", "misshapen": "rejected"}
+HIDDEN = {"missing": "hidden", "unexpected": "hidden", "misshapen": "hidden"}
+
+_FIRST = ("rename_observations_processor", "to_batch_processor")
+_PLAIN = ("device_processor", "normalizer_processor")
+_POST = ("unnormalizer_processor", "device_processor")
+_PI_POST = ("unnormalizer_processor", "absolute_actions_processor", "device_processor")
+_TOKENS = ("tokenizer_processor", "device_processor")
+_RELATIVE = ("relative_actions_processor", "normalizer_processor")
+
+_PI = "model.paligemma_with_expert."
+_PI_PARTS: tuple[Part, ...] = (
+    ("vision", "vision encoder (SigLIP)", "vision", (f"{_PI}paligemma.model.vision_tower.",)),
+    (
+        "connector",
+        "connector of vision and language",
+        "connector",
+        (f"{_PI}paligemma.model.multi_modal_projector.",),
+    ),
+    ("language", "language model (Gemma)", "language", (f"{_PI}paligemma.",)),
+)
+_EXPERT: Part = ("expert", "action expert (Gemma)", "expert", (f"{_PI}gemma_expert.",))
+_PROJECTIONS: Part = ("projections", "action and time projections", "projections", ("model.",))
+
+_PI_OLD = [
+    ["paligemma.language_model.lm_head.", "paligemma.lm_head."],
+    ["paligemma.language_model.model.", "paligemma.model.language_model."],
+    ["paligemma.vision_tower.", "paligemma.model.vision_tower."],
+    ["paligemma.multi_modal_projector.", "paligemma.model.multi_modal_projector."],
+]
+_PI_RENAMES = [
+    {
+        "until": "lerobot 0.3",
+        "read_by": "lerobot <0.4",
+        "names": [[_PI + old, _PI + new] for old, new in _PI_OLD],
+    },
+]
+
+_BLOCK = r"(vision_tower\.blocks\.\d+\.\d+\.(?:spatial_block|channel_block)\.)"
+_FLORENCE = [
+    [r"model\.vlm\.(vision_tower\.convs\.\d+\.)proj\.", r"model.vlm.\1conv."],
+    [rf"model\.vlm\.{_BLOCK}conv1\.fn\.dw\.", r"model.vlm.\1conv1."],
+    [rf"model\.vlm\.{_BLOCK}conv2\.fn\.dw\.", r"model.vlm.\1conv2."],
+    [rf"model\.vlm\.{_BLOCK}(?:window|channel)_attn\.norm\.", r"model.vlm.\1norm1."],
+    [rf"model\.vlm\.{_BLOCK}(window|channel)_attn\.fn\.", r"model.vlm.\1\2_attn."],
+    [rf"model\.vlm\.{_BLOCK}ffn\.norm\.", r"model.vlm.\1norm2."],
+    [rf"model\.vlm\.{_BLOCK}ffn\.fn\.net\.", r"model.vlm.\1ffn."],
+    [r"model\.vlm\.image_proj_norm\.", r"model.vlm.multi_modal_projector.image_proj_norm."],
+    [r"model\.vlm\.image_pos_embed\.", r"model.vlm.multi_modal_projector.image_position_embed."],
+    [
+        r"model\.vlm\.visual_temporal_embed\.",
+        r"model.vlm.multi_modal_projector.visual_temporal_embed.",
+    ],
+    [r"model\.vlm\.language_model\.model\.", r"model.vlm.language_model."],
+]
+
+
+def facts(
+    policy: str,
+    parts: tuple[Part, ...],
+    pre: tuple[str, ...],
+    post: tuple[str, ...] = _POST,
+    loader: Mapping[str, str] = LENIENT,
+    **more: object,
+) -> Callable[[], dict[str, object]]:
+    """Return a function to the facts of a policy, which asks LeRobot for its config.
+
+    `policy` is the class of its config; `pre` are the steps of its preprocessor after those of
+    every policy.
+    """
+
+    def found() -> dict[str, object]:
+        name = policy.split(".", maxsplit=1)[0]
+        module: Any = import_module(f"lerobot.policies.{name}.configuration_{name}")
+        config = getattr(module, policy.split(".")[1])
+        modes = config(device="cpu").normalization_mapping
+        keys = sorted({"type", *(field.name for field in dataclasses.fields(config))})
+        return {
+            "components": [
+                {"key": key, "title": title, "short": short, "prefixes": list(prefixes)}
+                for key, title, short, prefixes in parts
+            ],
+            "known": {"0.6.1": keys},
+            "loader": dict(loader),
+            "processors": {"pre": [*_FIRST, *pre], "post": list(post)},
+            "modes": {kind: mode.value for kind, mode in modes.items()},
+            **more,
+        }
+
+    return found
+
+
+ACT = facts(
+    "act.ACTConfig",
+    (
+        ("backbone", "image encoder (ResNet)", "backbone", ("model.backbone.",)),
+        ("vae", "encoder of actions, for training only", "vae", ("model.vae_encoder",)),
+        ("encoder", "transformer encoder", "encoder", ("model.encoder",)),
+        ("decoder", "transformer decoder and action head", "decoder", ("model.",)),
+    ),
+    _PLAIN,
+)
+DIFFUSION = facts(
+    "diffusion.DiffusionConfig",
+    (
+        ("vision", "image encoder", "vision", ("diffusion.rgb_encoder.",)),
+        ("unet", "U-Net over actions", "unet", ("diffusion.",)),
+    ),
+    _PLAIN,
+)
+VQBET = facts(
+    "vqbet.VQBeTConfig",
+    (
+        ("vision", "image encoder", "vision", ("vqbet.rgb_encoder.",)),
+        ("vqvae", "codes of actions (VQ-VAE)", "codes", ("vqbet.action_head.vqvae_model.",)),
+        ("policy", "transformer", "transformer", ("vqbet.policy.",)),
+        ("heads", "heads and projections", "heads", ("vqbet.",)),
+    ),
+    _PLAIN,
+)
+TDMPC = facts(
+    "tdmpc.TDMPCConfig",
+    (
+        ("target", "target model, a moving average", "target", ("model_target.",)),
+        ("encoder", "encoder of observations", "encoder", ("model._encoder.",)),
+        ("model", "world model, policy and values", "model", ("model.",)),
+    ),
+    _PLAIN,
+)
+PI0 = facts(
+    "pi0.PI0Config",
+    (*_PI_PARTS, _EXPERT, _PROJECTIONS),
+    ("pi0_new_line_processor", *_TOKENS, *_RELATIVE),
+    _PI_POST,
+    HIDDEN,
+    renames=_PI_RENAMES,
+)
+PI05 = facts(
+    "pi05.PI05Config",
+    (*_PI_PARTS, _EXPERT, _PROJECTIONS),
+    (*_RELATIVE, "pi05_prepare_state_tokenizer_processor_step", *_TOKENS),
+    _PI_POST,
+    HIDDEN,
+    renames=[
+        {
+            "until": "openpi",
+            "read_by": "lerobot >=0.4",
+            "names": [
+                [f"model.action_time_mlp_{end}.", f"model.time_mlp_{end}."] for end in ("in", "out")
+            ],
+        }
+    ],
+)
+PI0_FAST = facts(
+    "pi0_fast.PI0FastConfig",
+    (*_PI_PARTS, _PROJECTIONS),
+    (
+        *_RELATIVE,
+        "pi0_fast_prepare_state_tokenizer_processor_step",
+        "tokenizer_processor",
+        "action_tokenizer_processor",
+        "device_processor",
+    ),
+    _PI_POST,
+    HIDDEN,
+)
+XVLA = facts(
+    "xvla.XVLAConfig",
+    (
+        ("vision", "vision encoder (DaViT)", "vision", ("model.vlm.vision_tower.",)),
+        ("connector", "connector", "connector", ("model.vlm.multi_modal_projector.",)),
+        ("language", "language encoder (BART)", "language", ("model.vlm.",)),
+        ("transformer", "action transformer with soft prompts", "transformer", ("model.",)),
+    ),
+    (
+        "tokenizer_processor",
+        "xvla_image_to_float",
+        "xvla_imagenet_normalize",
+        "xvla_add_domain_id",
+        *_PLAIN,
+    ),
+    _POST,
+    STRICT,
+    renames=[{"until": "lerobot 0.5", "read_by": "lerobot >=0.6", "patterns": _FLORENCE}],
+)
+MULTI_TASK_DIT = facts(
+    "multi_task_dit.MultiTaskDiTConfig",
+    (
+        ("vision", "image encoder (CLIP)", "vision", ("observation_encoder.vision_encoder",)),
+        ("language", "text encoder (CLIP)", "language", ("observation_encoder.",)),
+        ("transformer", "diffusion transformer", "transformer", ("noise_predictor.",)),
+    ),
+    ("tokenizer_processor", *_PLAIN),
+)
+GAUSSIAN_ACTOR = facts(
+    "gaussian_actor.GaussianActorConfig",
+    (
+        ("encoder", "encoder of observations", "encoder", ("actor.encoder.", "encoder_")),
+        ("actor", "actor", "actor", ("actor.",)),
+        ("critic", "critic of discrete actions", "critic", ("discrete_critic.",)),
+    ),
+    _PLAIN,
+    fields={
+        "other_cameras": {"is": "cameras - seen", "values": [0]},
+        "encoder_name": {"at": "/vision_encoder_name", "default": "null", "values": [None]},
+        "actor_ends": {
+            "at": "/actor_network_kwargs/activate_final",
+            "default": True,
+            "values": [True],
+        },
+        "critic_ends": {
+            "at": "/discrete_critic_network_kwargs/activate_final",
+            "default": True,
+            "values": [True],
+        },
+    },
+)
