@@ -34,9 +34,6 @@ _WHOLE = frozenset((Kind.PIPELINE, Kind.SENTENCE))
 _UNREADABLE_TOO = frozenset(("CK812", "CK818", "CK821"))
 """Rules that say again that a file cannot be read."""
 
-_UNKNOWN = tuple(one for one in unreadable() if one.question is not Question.PROCESSORS)
-"""The coverage of a component that cannot be read."""
-
 
 class Part(NamedTuple):
     """A component and one of its sets of weights, as read."""
@@ -156,12 +153,18 @@ def _coverage(
 ) -> tuple[Coverage, ...]:
     """Return the coverage: of the supply chain that of the whole, else that of the components."""
     read = {name for name, _ in answers}
-    unread = (one.name for one in composed.components if one.needs_weights and one.name not in read)
+    unread = (one for one in composed.components if one.needs_weights and one.name not in read)
     own = (
         (name, tuple(one for one in found if one.question is not Question.SUPPLY_CHAIN))
-        for name, found in (*answers, *((name, _UNKNOWN) for name in unread))
+        for name, found in (*answers, *((one.name, _unknown(one)) for one in unread))
     )
     return (*merged_coverage(own), *(one for one in whole if one.question is Question.SUPPLY_CHAIN))
+
+
+def _unknown(component: Component) -> tuple[Coverage, ...]:
+    """Return the coverage of a component that cannot be read or has no weights."""
+    found = unreadable(without_checkpoint=not (component.weights or component.variants))
+    return tuple(one for one in found if one.question is not Question.PROCESSORS)
 
 
 def _united(

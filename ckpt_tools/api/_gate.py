@@ -56,6 +56,9 @@ if TYPE_CHECKING:
     from ckpt_tools.scan.entry import Entry
 
 _SECRET, _REQUIRED = "CK810", "CK816"
+_LAYOUT = frozenset(("CK804", "CK813", "CK819", "CK821"))
+"""Rules about what belongs beside a checkpoint: of no use in a folder above its own."""
+
 _WITHOUT_WEIGHTS = frozenset((_REQUIRED, path) for path in (WEIGHTS, "*.safetensors"))
 _ANOTHER_FOLDER = Remedy(text="name the folder that has the checkpoint")
 
@@ -188,6 +191,10 @@ def _completed(
     more, checked, *_ = check_rules(
         (rule for rule in rules if rule.supply_chain and rule.code not in local_only), subject
     )
+    if is_inside:
+        more = tuple(
+            one for one in more if one.severity is not Severity.NOTE and one.code not in _LAYOUT
+        )
     if any(one.code == _REQUIRED for one in findings):  # what the folder has instead of weights
         more = tuple(one for one in more if (one.code, one.path) not in _WITHOUT_WEIGHTS)
     reasons = {rule.code: "no readable checkpoint" for rule in rules} | dict(found.skipped)

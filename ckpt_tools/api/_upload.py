@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.api._gate import gate
@@ -11,7 +12,7 @@ from ckpt_tools.api._verify import settings_for
 from ckpt_tools.checkpoint.locate import locate
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.errors import ChangedDuringRead, CkptError, OutputExists, UnknownSelection
-from ckpt_tools.rules.checks.model_card import CARD, is_filled
+from ckpt_tools.rules.coverage import Question
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.storage.durable import there, write_file
 from ckpt_tools.storage.files import remote_not_supported
@@ -48,6 +49,8 @@ def upload(  # noqa: PLR0913 - options by keyword
     *,
     profile: str | None = None,
     settings: AnyPath | Settings | None = None,
+    reference: AnyPath | None = None,
+    spec: AnyPath | None = None,
     arguments: tuple[str, ...] = (),
     card_license: str = "",
     dry_run: bool = False,
@@ -56,12 +59,15 @@ def upload(  # noqa: PLR0913 - options by keyword
     """Send the checkpoint at `where` to `repo` on the Hub if it passes the gate.
 
     `arguments` go to `hf upload`; `say` is called with its output. The gate checks the checkpoint,
-    and again the private copy that is sent. With `card_license`, README.md is written into the
-    folder first, from its configs and with this license. Raises ChangedDuringRead if a file changes
-    in between (it is not sent), WriteFailed if the client fails, WrittenWrong if the Hub has
-    something else afterwards, OutputExists if there is a README.md to be written already.
+    and again the private copy that is sent, both against `reference` and `spec`. With
+    `card_license`, README.md is written into the folder first, from its configs and with this
+    license. Raises ChangedDuringRead if a file changes in between (it is not sent), WriteFailed if
+    the client fails, WrittenWrong if the Hub has something else afterwards, OutputExists if there
+    is a README.md to be written already.
     """
-    where, settings = as_text(where), as_text(settings)
+    where = as_text(where)
+    settings = settings_for(where, as_text(settings), ())
+    judge = partial(gate, reference=reference, spec=spec)
     hf_cli.check_arguments(arguments)
     if is_remote(where):
         raise remote_not_supported(where)
@@ -71,7 +77,7 @@ def upload(  # noqa: PLR0913 - options by keyword
     except CkptError as caught:
         error = caught  # the gate may report more about it
     text = _card(repo, where, card_license) if card_license and not error else ""
-    verdict = gate(where, profile=profile, settings=_without_card(where, settings, text))
+    verdict = judge(where, profile=profile, settings=_without_card(settings) if text else settings)
     if not verdict.passes:
         return Upload(verdict)
     if error:
@@ -84,7 +90,9 @@ def upload(  # noqa: PLR0913 - options by keyword
     with snapshot.staged(root, files) as (folder, sums):
         copy = folder if os.path.isdir(where) else os.path.join(folder, os.path.basename(where))
         # Tensor values were read already, from the same bytes.
-        if not gate(copy, profile=verdict.profile, settings=settings, values=False).passes:
+        required = tuple(one for one in settings.require if one is not Question.VALUES)
+        settings = settings._replace(require=required)
+        if not judge(copy, profile=verdict.profile, settings=settings, values=False).passes:
             what = "the copy to be sent does not pass the gate, although the checkpoint did"
             raise ChangedDuringRead(what, path=where)
         commit = hf_cli.send(repo, folder, arguments, say)
@@ -96,7 +104,7 @@ def _card(repo: str, where: str, license_id: str) -> str:
     """Return the text of a card. Raises OutputExists, or UnknownSelection if none can be made."""
     location = locate(where)
     path = os.path.join(location.root, card.NAME)
-    if not is_filled(license_id):
+    if not card.is_filled(license_id):
         hint = "name one as the Hub does, such as apache-2.0"
         raise UnknownSelection(f"{license_id!r} is not a license", hint=hint)
     if there(path):
@@ -111,12 +119,9 @@ def _card(repo: str, where: str, license_id: str) -> str:
     return card.card(checkpoint, license_id, repo)
 
 
-def _without_card(where: str, settings: str | Settings | None, text: str) -> str | Settings | None:
+def _without_card(settings: Settings) -> Settings:
     """Return settings under which a missing card does not fail: it is about to be written."""
-    if not text:
-        return settings
-    found = settings_for(where, settings, ())
-    return found._replace(severity={**found.severity, CARD: Severity.NOTE})
+    return settings._replace(severity={**settings.severity, card.CODE: Severity.NOTE})
 
 
 def _files(where: str) -> tuple[str, dict[str, FileIdentity]]:

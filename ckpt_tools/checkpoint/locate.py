@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _COMMIT_LIMIT = 1024
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _PROCESSOR_STATE = r"policy_(pre|post)processor.*\.safetensors"
+_ORBAX = frozenset(("_METADATA", "_CHECKPOINT_METADATA", "manifest.ocdbt"))
 _VARIANT = re.compile(
     r"(?:model|diffusion_pytorch_model)"
     r"(?:\.[\w-]+\.safetensors(?:\.index\.json)?|\.safetensors\.index\.[\w-]+\.json)"
@@ -100,7 +101,15 @@ def _in_folder(where: str, path: str, storage: Storage) -> Location:
         location = weights_in(root, names, storage)
         if location is not None:
             return location
-    raise _no_weights(where, storage.names(path))
+    names = storage.names(path)
+    inner = storage.names(os.path.join(path, "params")) if "params/" in names else ()
+    if not _ORBAX.isdisjoint((*names, *inner)):
+        raise NotACheckpoint(
+            "is an Orbax checkpoint of JAX, such as OpenPI writes, which is not read",
+            path=where,
+            hint="convert it first: OpenPI has examples/convert_jax_model_to_pytorch.py",
+        )
+    raise _no_weights(where, names)
 
 
 def refuse_unfinished(root: str, names: tuple[str, ...]) -> None:

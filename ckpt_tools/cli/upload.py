@@ -11,8 +11,8 @@ from ckpt_tools import api
 from ckpt_tools.cli import options
 from ckpt_tools.cli.findings_output import write_judgement
 from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, complain, write, write_error
-from ckpt_tools.rules.checks.model_card import CARD
 from ckpt_tools.text import count, printable
+from ckpt_tools.upload.card import CODE
 
 if TYPE_CHECKING:
     from ckpt_tools.gate.verdict import Verdict
@@ -30,6 +30,8 @@ _MAX_NAMES = 5
 @click.argument("arguments", metavar="[-- HF-UPLOAD-OPTIONS]...", nargs=-1)
 @options.profile
 @options.settings
+@options.reference
+@options.spec
 @click.option(
     "--card", is_flag=True, help="Write the missing README.md of a LeRobot policy from its configs."
 )
@@ -44,6 +46,8 @@ def upload(  # noqa: PLR0913 - one parameter an option
     arguments: tuple[str, ...],
     profile: str | None,
     settings: str | None,
+    reference: str | None,
+    spec: str | None,
     card: bool,
     license_id: str | None,
     dry_run: bool,
@@ -71,6 +75,8 @@ def upload(  # noqa: PLR0913 - one parameter an option
         where,
         profile=profile,
         settings=settings,
+        reference=reference,
+        spec=spec,
         arguments=arguments,
         card_license=license_id or "",
         dry_run=dry_run,
@@ -98,7 +104,7 @@ def upload(  # noqa: PLR0913 - one parameter an option
 
 def _tell_of_missing_card(verdict: Verdict) -> None:
     for finding in verdict.verification.findings:
-        if finding.code == CARD:
+        if finding.code == CODE:
             complain(f"{finding.path}: {finding.what}; {finding.next}")
 
 

@@ -66,6 +66,7 @@ TITLES = {
 """What reports call a question, where that is not its name."""
 
 _COMPARED = ("--reference", "--spec")
+_ABSENT, _UNREADABLE = "there is no checkpoint", "the checkpoint cannot be read"
 
 
 def coverage_of(
@@ -101,7 +102,7 @@ def coverage_of(
 
 def unreadable(*, without_checkpoint: bool = False) -> tuple[Coverage, ...]:
     """Return the coverage of a checkpoint that cannot be read, or of a folder without one."""
-    why = "there is no checkpoint" if without_checkpoint else "the checkpoint cannot be read"
+    why = _ABSENT if without_checkpoint else _UNREADABLE
     first = State.SKIPPED if without_checkpoint else State.PARTLY
     return (
         Coverage(Question.CONTAINER, first, why if without_checkpoint else "up to the first fault"),
@@ -220,8 +221,9 @@ def _merged(question: Question, found: list[tuple[str, Coverage]]) -> Coverage:
         return Coverage(question, State.CHECKED)
     if len(states) == len(details) == 1:
         return Coverage(question, found[0][1].state, found[0][1].detail, options)
-    if states == {State.SKIPPED}:
-        return Coverage(question, State.SKIPPED, "; ".join(sorted(details)), options)
+    if states == {State.SKIPPED}:  # that a component is absent is a finding
+        reasons = details - {_ABSENT, _UNREADABLE} or details
+        return Coverage(question, State.SKIPPED, "; ".join(sorted(reasons)), options)
     said = (
         f"{', '.join(name for name, one in found if one.state is state)} {word}"
         for state, word in ((State.CHECKED, "completely"), (State.PARTLY, "partly"))

@@ -1,6 +1,7 @@
 """The model card of a LeRobot policy, from what config.json and train_config.json say.
 
 Pure. Only policy types, Hub names and numbers are taken over: no path, no name of a user's machine.
+`is_filled` says what counts as a value in any card.
 """
 
 from __future__ import annotations
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
 
 NAME = "README.md"
+CODE = "CK813"
+"""The rule about model cards."""
+
+_PLACEHOLDERS = frozenset(
+    (
+        *("unset", "none", "null", "todo", "tbd", "fixme", "n/a", "na", "placeholder", "example"),
+        *("license", "your-license", "xxx"),
+    )
+)
+_ID = re.compile(r"[A-Za-z0-9][\w .+/@:-]*", re.ASCII)
 
 _BASES = ("pretrained_path", "base_model_path", "pretrained_name_or_path", "vlm_model_name")
 """Keys of a policy's config that may name the model it was trained from, the closest first."""
@@ -50,6 +61,18 @@ def card(checkpoint: Checkpoint, license_id: str, repository: str) -> str:
         about.append(f"The training was configured for {steps:,} steps.")
     name = title if _TITLE.fullmatch(title) else f"{kind} policy"
     return "\n".join(("---", *front, "---", "", f"# {name}", "", *about, ""))
+
+
+def is_filled(value: object) -> bool:
+    """Whether a value is a name, or a list of names, and not a placeholder."""
+    words = value if isinstance(value, list) else [value]
+    return bool(words) and all(
+        isinstance(word, str)
+        and _ID.fullmatch(word) is not None
+        and word.lower() not in _PLACEHOLDERS
+        and "information needed" not in word.lower()
+        for word in words
+    )
 
 
 def _base(checkpoint: Checkpoint) -> str:

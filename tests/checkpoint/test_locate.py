@@ -311,6 +311,14 @@ def test_a_folder_of_pickles_is_rejected_with_the_reason(tmp_path: Path) -> None
     ) in refusal(tmp_path, errors.NotACheckpoint)
 
 
+@pytest.mark.parametrize("name", ["params/_METADATA", "manifest.ocdbt", "_CHECKPOINT_METADATA"])
+def test_a_checkpoint_of_jax_is_rejected_by_its_name(name: str, tmp_path: Path) -> None:
+    write_files((tmp_path / name).parent, Path(name).name)
+    line = refusal(tmp_path, errors.NotACheckpoint)
+    assert "is an Orbax checkpoint of JAX, such as OpenPI writes, which is not read" in line
+    assert line.endswith("convert it first: OpenPI has examples/convert_jax_model_to_pytorch.py")
+
+
 @pytest.mark.parametrize("name", ["model.pt", "model.bin", "last.ckpt", "policy.pkl", "a.pth"])
 def test_a_pickle_is_rejected_by_its_name(name: str, tmp_path: Path) -> None:
     write_files(tmp_path, name)

@@ -413,6 +413,23 @@ def test_a_checkpoint_further_down_does_not_stand_for_the_folder(
         assert any(finding.path == ".env" for finding in verdict.refused)
 
 
+@pytest.mark.parametrize("kind", ["run", "cache"])
+def test_a_run_or_a_cache_around_a_checkpoint_is_one_finding(tmp_path: Path, kind: str) -> None:
+    top = tmp_path / "top"
+    if kind == "run":
+        changed(top / "checkpoints" / "000010" / "pretrained_model", carded)
+        (top / "checkpoints" / "last").symlink_to("000010")
+    else:
+        changed(top / "blobs", carded)
+        (top / "refs").mkdir()
+        (top / "refs" / "main").write_text("abc")
+        (top / "snapshots" / "abc").mkdir(parents=True)
+        for place, path in enumerate(sorted((top / "blobs").iterdir())):
+            blob = path.rename(path.with_name(f"{place:040x}"))
+            (top / "snapshots" / "abc" / path.name).symlink_to(f"../../blobs/{blob.name}")
+    assert [finding.code for finding in findings(top)] == ["CK816"]
+
+
 def test_an_index_is_judged_with_its_shards(tmp_path: Path) -> None:
     folder = tmp_path / "it"
     shutil.copytree(FIXTURES / "sharded", folder)

@@ -151,6 +151,81 @@ def test_a_module_of_sentence_transformers_is_referred_to_and_a_model_below_is_a
     ]
 
 
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        (("consolidated.safetensors", "params.json"), "CK819"),
+        (("original/consolidated.00.safetensors", "original/params.json"), "CK819"),
+        (("onnx/model_quantized.onnx",), "CK804"),
+        (("onnx/model.onnx_data",), "CK804"),
+    ],
+)
+def test_what_makers_publish_beside_their_weights_is_a_note(
+    tmp_path: Path, files: tuple[str, ...], code: str
+) -> None:
+    folder = tmp_path / "it"
+    shutil.copytree(FIXTURES / "language-model", folder)
+    card = front("license: mit", "pipeline_tag: text-generation")
+    contents = {name: "{}" if name.endswith(".json") else weights() for name in files}
+    made(folder, {"README.md": card, **contents})
+    assert [(one.code, one.path, str(one.severity)) for one in findings(folder)] == [
+        (code, files[0], "note")
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["consolidated.safetensors", "old/consolidated.safetensors", "model.onnx", "onnx/a/model.onnx"],
+)
+def test_the_same_names_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "it"
+    shutil.copytree(FIXTURES / "language-model", folder)
+    card = front("license: mit", "pipeline_tag: text-generation")
+    made(folder, {"README.md": card, name: weights()})
+    assert [one.path for one in gate(str(folder), settings=NOTHING).refused] == [name]
+
+
+def test_an_export_is_refused_beside_a_policy(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "it", both(carded, added("onnx/model.onnx", weights())))
+    assert [one.code for one in gate(str(folder), settings=NOTHING).refused] == ["CK804"]
+
+
+def test_many_files_of_other_types_in_a_folder_are_one_finding(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "it", carded)
+    made(folder, {f"logs/{number:02}.log.txt": "text" for number in range(20)})
+    assert len(findings(folder)) == 20
+    made(folder, {"logs/20.log.txt": "text", "a.txt": "text"})
+    assert [(one.code, one.path, one.what) for one in findings(folder)] == [
+        ("CK804", "a.txt", 'file type not allowed by profile "lerobot"'),
+        (
+            "CK804",
+            "logs/",
+            'contains 21 files not allowed by profile "lerobot", such as 00.log.txt',
+        ),
+    ]
+
+
+def test_the_state_of_a_processor_that_cannot_be_read_is_no_finding_of_its_own(
+    tmp_path: Path,
+) -> None:
+    folder = changed(
+        tmp_path / "it", both(carded, added("policy_preprocessor.json", '{"steps": ['))
+    )
+    assert [one.code for one in findings(folder)] == ["CK601"]
+    assert [one.code for one in findings(changed(tmp_path / "b", both(carded, lost)))] == [
+        "CK723",
+        "CK819",
+    ]
+
+
+def lost(folder: Path) -> None:
+    """Take the normalizer, whose state stays, out of the processor."""
+    path = folder / "policy_preprocessor.json"
+    document = json.loads(path.read_text())
+    document["steps"] = [step for step in document["steps"] if not step.get("state_file")]
+    path.write_text(json.dumps(document))
+
+
 def test_of_one_file_alone_stock_lerobot_is_spoken_of_under_its_own_profile_only(
     tmp_path: Path,
 ) -> None:

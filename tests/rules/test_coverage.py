@@ -11,7 +11,7 @@ from ckpt_tools.checkpoint.spec import spec_of, write_spec
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.gate.settings import settings_of
 from ckpt_tools.gate.verdict import Settings
-from ckpt_tools.rules.coverage import Coverage, Question, State, merged, not_checked
+from ckpt_tools.rules.coverage import Coverage, Question, State, merged, not_checked, unreadable
 from tests.support.models import model
 
 if TYPE_CHECKING:
@@ -166,6 +166,10 @@ def test_a_whole_is_checked_where_all_its_components_are() -> None:
         Coverage(Question.COMPLETENESS, PARTLY, "unet completely", ("--reference",)),
     )
     assert merged([("a", (unknown,)), ("b", (unknown,))]) == (unknown,)
+    missing = unreadable(without_checkpoint=True)
+    named = {one.question: one.detail for one in merged([("a", (unknown,)), ("b", missing)])}
+    assert named[Question.COMPLETENESS] == "no expectation"
+    assert named[Question.VALUES] == "there is no checkpoint"
 
 
 def test_of_a_model_that_sees_and_writes_only_the_language_model_has_its_layers_compared(

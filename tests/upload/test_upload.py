@@ -178,6 +178,16 @@ def test_a_dirty_one_is_refused_without_a_request(
     assert leftovers(out) == []
 
 
+def test_what_the_settings_require_can_be_given(hub: HubServer, out: Path, tmp_path: Path) -> None:
+    with_a_question_open(out)
+    (out.parent / "ckpt.toml").write_text('require = ["completeness", "values"]\n')
+    assert "--reference or --spec" in ckpt(hub, out, REPO, "out").stdout
+    shutil.copytree(out, tmp_path / "reference")
+    done = ckpt(hub, out, REPO, "out", "--reference", str(tmp_path / "reference"))
+    assert done.returncode == 0, done.stderr
+    assert "config.json" in hub.files(REPO)
+
+
 def test_without_weights_there_is_nothing_to_send(hub: HubServer, out: Path) -> None:
     (out / "model.safetensors").unlink()
     assert ckpt(hub, out, REPO, "out").returncode in {1, 2}

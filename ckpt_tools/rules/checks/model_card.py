@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.profiles import LEROBOT, profile_of
 from ckpt_tools.rules.rule import Violation, rule
+from ckpt_tools.upload.card import CODE, NAME, is_filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,22 +17,13 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.profiles import Profile
     from ckpt_tools.rules.rule import Subject
 
-CARD = "CK813"
-_PATH = "README.md"
 _MAX_LENGTH = 64 << 10
 _MAX_DEPTH = 50
-_PLACEHOLDERS = frozenset(
-    (
-        *("unset", "none", "null", "todo", "tbd", "fixme", "n/a", "na", "placeholder", "example"),
-        *("license", "your-license", "xxx"),
-    )
-)
-_ID = re.compile(r"[A-Za-z0-9][\w .+/@:-]*", re.ASCII)
 _EXACT = {"lerobot": {"library_name": "lerobot", "pipeline_tag": "robotics"}}
 _UNFILLED_TITLE = re.compile(r"^#+ .*\{\{.*\}\}", re.MULTILINE)
 
 
-@rule(CARD, "model-card", Severity.WARNING, needs=Need.FILES, supply_chain=True)
+@rule(CODE, "model-card", Severity.WARNING, needs=Need.FILES, supply_chain=True)
 def model_card(subject: Subject) -> Iterator[Violation]:
     """The model card is missing, or lacks what the profile requires.
 
@@ -61,24 +53,24 @@ def model_card(subject: Subject) -> Iterator[Violation]:
     profile = profile_of(subject)
     if not profile.card:
         return
-    text = next((entry.text for entry in subject.entries or () if entry.path == _PATH), None)
+    text = next((entry.text for entry in subject.entries or () if entry.path == NAME), None)
     if text is None:
         remedy = (
             f"write one, with {', '.join(profile.card).replace('|', ' or ')} in its front matter"
         )
         if profile.name == LEROBOT.name:
             remedy += ", or let `ckpt upload REPO WHERE --card --license ID` write it"
-        yield Violation("is missing", _PATH, next=remedy, severity=Severity.NOTE)
+        yield Violation("is missing", NAME, next=remedy, severity=Severity.NOTE)
         return
     front, fault = _front_matter(text)
     if fault:
-        yield Violation(fault, _PATH, next="start it with a line ---, YAML, and a line ---")
+        yield Violation(fault, NAME, next="start it with a line ---, YAML, and a line ---")
         return
     yield from _key_faults(front, profile)
     unfilled = _UNFILLED_TITLE.search(text.partition("```")[0])
     if unfilled:
         what = f"has the title of a template: {unfilled[0][:60]!r}"
-        yield Violation(what, _PATH, next="write the model's name")
+        yield Violation(what, NAME, next="write the model's name")
 
 
 def _key_faults(front: dict[str, object], profile: Profile) -> Iterator[Violation]:
@@ -87,30 +79,18 @@ def _key_faults(front: dict[str, object], profile: Profile) -> Iterator[Violatio
         given = [front[key] for key in keys if front.get(key)]
         if not given:
             remedy = f'add it: profile "{profile.name}" requires it'
-            yield Violation(f"has no {name} in its front matter", _PATH, name, remedy)
+            yield Violation(f"has no {name} in its front matter", NAME, name, remedy)
         elif not any(map(is_filled, given)):
             what = f"has a placeholder as {name}: {_shown(given[0])}"
-            yield Violation(what, _PATH, name, "write the real value")
+            yield Violation(what, NAME, name, "write the real value")
     for key, value in _EXACT.get(profile.name, {}).items():
         if is_filled(front.get(key)) and front[key] != value:
             what = f"has {key}: {_shown(front[key])}, but a LeRobot policy has {value}"
-            yield Violation(what, _PATH, key, f"write {key}: {value}")
+            yield Violation(what, NAME, key, f"write {key}: {value}")
 
 
 def _shown(value: object) -> str:
     return repr(value[:60]) if isinstance(value, str) else f"a {type(value).__name__}"
-
-
-def is_filled(value: object) -> bool:
-    """Whether a value is a name, or a list of names, and not a placeholder."""
-    words = value if isinstance(value, list) else [value]
-    return bool(words) and all(
-        isinstance(word, str)
-        and _ID.fullmatch(word) is not None
-        and word.lower() not in _PLACEHOLDERS
-        and "information needed" not in word.lower()
-        for word in words
-    )
 
 
 def _front_matter(text: str) -> tuple[dict[str, object], str]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _supply_chain = partial(rule, needs=Need.FILES, supply_chain=True)
 
 _SUFFIX = ".safetensors"
+_ORIGINAL = re.compile(r"consolidated[\w.-]*\.safetensors")
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -84,9 +85,10 @@ def other_weights(subject: Subject) -> Iterator[Violation]:
     teacher, weights of an earlier run, a copy under another name. LeRobot reads nothing else, so
     under lerobot nothing else counts. Under transformers these count: an adapter beside its config,
     a file that a JSON file beside it names, and the parts of a diffusers pipeline or a
-    sentence-transformers model that its list names; a folder with its own config.json is a separate
-    model, which is a note. Under generic several files are normal, such as LoRAs; there a file
-    beside the weights is a note.
+    sentence-transformers model that its list names. There a folder with its own config.json, a
+    separate model, is a note, and so is consolidated.safetensors beside params.json: Mistral and
+    Meta publish their own format beside that of transformers. Under generic several files are
+    normal, such as LoRAs; there a file beside the weights is a note.
 
     Leave it out, or put it into a repository of its own.
 
@@ -109,21 +111,40 @@ def other_weights(subject: Subject) -> Iterator[Violation]:
     paths = {entry.path for entry in subject.entries or ()}
     known = {WEIGHTS, *_referenced(subject, extra, paths, profile)}
     for entry in extra:
-        if entry.path not in known:
-            folder = entry.path.rpartition("/")[0]
-            is_model = bool(folder) and f"{folder}/config.json" in paths
-            is_note = profile == GENERIC.name or (is_model and profile == TRANSFORMERS.name)
-            lost = is_state(entry.path)
-            yield Violation(
-                "is the state of a step that its processor does not have"
-                if lost
-                else f"is a weight file of {entry.size:,} bytes that nothing refers to",
-                entry.path,
-                next="copy the processor that names it from another checkpoint of the same run"
-                if lost
-                else "leave it out, or put it into a repository of its own",
-                severity=Severity.NOTE if is_note else None,
-            )
+        if entry.path in known:
+            continue
+        folder, _, name = entry.path.rpartition("/")
+        is_original = (
+            bool(_ORIGINAL.fullmatch(name)) and f"{folder}/params.json".lstrip("/") in paths
+        )
+        is_note = profile == GENERIC.name or (
+            profile == TRANSFORMERS.name and (is_original or f"{folder}/config.json" in paths)
+        )
+        if is_state(entry.path):
+            yield from _lost_state(subject, entry, severity=Severity.NOTE if is_note else None)
+            continue
+        yield Violation(
+            f"is a weight file of {entry.size:,} bytes "
+            + ("in its maker's own format" if is_original else "that nothing refers to"),
+            entry.path,
+            next="leave it out, or put it into a repository of its own",
+            severity=Severity.NOTE if is_note else None,
+        )
+
+
+def _lost_state(
+    subject: Subject, entry: Entry, *, severity: Severity | None
+) -> Iterator[Violation]:
+    """Yield that no step has a state, unless its processor cannot be read: that says more."""
+    processor = next(path for path in PROCESSORS if entry.path.startswith(path[: -len(".json")]))
+    text = next((one.text for one in subject.entries or () if one.path == processor), None)
+    if text is None or lax(text) is not None:
+        yield Violation(
+            "is the state of a step that its processor does not have",
+            entry.path,
+            next="copy the processor that names it from another checkpoint of the same run",
+            severity=severity,
+        )
 
 
 @_supply_chain("CK820", "other-weights-teacher", Severity.ERROR)

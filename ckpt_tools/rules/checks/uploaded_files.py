@@ -9,8 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import ADAPTER_WEIGHTS, WEIGHTS
+from ckpt_tools.families.kinds import Kind
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.profiles import GENERIC, allows, is_state, matches, profile_of
+from ckpt_tools.rules.profiles import GENERIC, LEROBOT, allows, is_state, matches, profile_of
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.scan.entry import is_never_uploaded
@@ -29,6 +30,12 @@ _WHY_NOT = {
     ".pdf": ": it can contain scripts and files",
     "requirements.txt": ": it says what to install, which runs code",
 }
+_EXPORT = re.compile(r"(?:.*/)?onnx/[^/]*\.onnx(?:_data(?:_[0-9]+)?)?")
+_OR_ALLOW = "leave it out, or allow its type in ckpt.toml: [allow] files"
+_MANY = 20
+"""Files of one folder that are reported one by one."""
+
+_EXPORTED = frozenset((Kind.TRANSFORMERS, Kind.SENTENCE))
 _SPECIAL = {
     "pipe": "a named pipe, on which a reader blocks forever",
     "socket": "a socket",
@@ -55,7 +62,8 @@ def file_type(subject: Subject) -> Iterator[Violation]:
     optimizer state, binaries. Not all of them can be inspected, so the gate lists what belongs in a
     checkpoint and rejects the rest. SVG and PDF are rejected because they can contain scripts, and
     requirements.txt (except under generic) because it says what to install: both belong in a model
-    card.
+    card. The folder `onnx/` of a transformers or sentence-transformers model, which transformers.js
+    loads, is a note.
 
     Leave the file out, or allow its type in ckpt.toml: `[allow] files = ["*.onnx"]`.
 
@@ -72,15 +80,26 @@ def file_type(subject: Subject) -> Iterator[Violation]:
         LICENSE
     """
     profile = profile_of(subject)
+    exports = profile.name != LEROBOT.name and not subject.kinds.isdisjoint(_EXPORTED)
+    refused: defaultdict[str, list[str]] = defaultdict(list)
     for entry in _files(subject):
-        if not allows(profile, entry.path):
-            path = entry.path.lower()
-            why = next((reason for end, reason in _WHY_NOT.items() if path.endswith(end)), "")
-            yield Violation(
-                f'file type not allowed by profile "{profile.name}"{why}',
-                entry.path,
-                next="leave it out, or allow its type in ckpt.toml: [allow] files",
-            )
+        if allows(profile, entry.path):
+            continue
+        if exports and _EXPORT.fullmatch(entry.path):
+            what = "is the model in another format, which was not compared with the weights"
+            yield Violation(what, entry.path, "", _OR_ALLOW, Severity.NOTE)
+        else:
+            refused[entry.path.rpartition("/")[0]].append(entry.path)
+    for folder, paths in refused.items():
+        if len(paths) > _MANY:
+            what = f'contains {len(paths):,} files not allowed by profile "{profile.name}", such as'
+            name = paths[0].rpartition("/")[2]
+            yield Violation(f"{what} {name}", f"{folder}/" * bool(folder), next=_OR_ALLOW)
+            continue
+        for path in paths:
+            why = next((why for end, why in _WHY_NOT.items() if path.lower().endswith(end)), "")
+            what = f'file type not allowed by profile "{profile.name}"{why}'
+            yield Violation(what, path, next=_OR_ALLOW)
 
 
 @_supply_chain("CK805", "link", Severity.ERROR)
