@@ -9,7 +9,7 @@ from __future__ import annotations
 from tools.families.diffusers_blocks import Shapes, affine, conv, items, linear, resnet
 
 _MOST_BLOCKS = 6
-_OLD_NAMES = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+OLD_NAMES = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 _SIDES = ("encoder", "decoder")
 
 
@@ -19,6 +19,8 @@ def _fields(layers: int, latents: int, channels: list[int]) -> dict[str, object]
         "channels": {"at": "/block_out_channels", "default": channels},
         "blocks": {"is": "len(channels)"},
         "seventh": {"at": f"/block_out_channels/{_MOST_BLOCKS}", "default": 0, "values": [0]},
+        "downs": {"at": "/down_block_types", "default": [down]},
+        "ups": {"at": "/up_block_types", "default": [up]},
         **items("down", "/down_block_types", _MOST_BLOCKS, [down]),
         **items("up", "/up_block_types", _MOST_BLOCKS, [up]),
         "layers": {"at": "/layers_per_block", "default": layers},
@@ -30,7 +32,7 @@ def _fields(layers: int, latents: int, channels: list[int]) -> dict[str, object]
 
 
 def _encoder(doubled: str) -> list[dict[str, object]]:
-    width, at = "channels[i]", "encoder.down_blocks.{i<blocks}"
+    width, at = "channels[i]", "encoder.down_blocks.{i<len(downs)}"
     before = "(channels[max(i - 1, 0)] if j == 0 else channels[i])"
     return [
         {"shapes": conv("encoder.conv_in", "channels[0]", "in_channels")},
@@ -50,7 +52,7 @@ def _encoder(doubled: str) -> list[dict[str, object]]:
 
 
 def _decoder() -> list[dict[str, object]]:
-    width, at = "channels[blocks - 1 - i]", "decoder.up_blocks.{i<blocks}"
+    width, at = "channels[blocks - 1 - i]", "decoder.up_blocks.{i<len(ups)}"
     below = "(channels[min(blocks - i, blocks - 1)] if j == 0 else channels[blocks - 1 - i])"
     one = f"{at}.resnets.{{j<layers + 1}}"
     return [
@@ -75,7 +77,7 @@ def _middles() -> list[dict[str, object]]:
         at = f"{side}.mid_block"
         resnets |= resnet(f"{at}.resnets.{{0..1}}", width, width)
         attentions |= affine(f"{at}.attentions.0.group_norm", width)
-        for names in _OLD_NAMES.items():
+        for names in OLD_NAMES.items():
             for name in names:
                 attentions |= linear(f"{at}.attentions.0.{name}", width, width)
     return [{"shapes": resnets}, {"when": "attends", "shapes": attentions}]
@@ -88,7 +90,7 @@ def _ties() -> list[dict[str, object]]:
             "names": [f"{side}.mid_block.attentions.0.{name}.{leaf}" for name in names],
         }
         for side in _SIDES
-        for names in _OLD_NAMES.items()
+        for names in OLD_NAMES.items()
         for leaf in ("weight", "bias")
     ]
 

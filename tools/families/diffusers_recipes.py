@@ -10,13 +10,13 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
-from tools.families.diffusers_autoencoders import autoencoder_kl, vq_model
+from tools.families.diffusers_autoencoders import OLD_NAMES, autoencoder_kl, vq_model
 from tools.families.diffusers_transformers import flux, sd3
 from tools.families.diffusers_unet import controlnet, unet
 from tools.families.recipe import Field, Recipe, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 type Config = dict[str, Any]
 """Arguments of a model's constructor. Any: each class has its own."""
@@ -170,21 +170,44 @@ def tensors_of(model: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
     }
 
 
-def build(name: str, config: Config) -> Sample:
-    """Return the model of the class `name` with these arguments."""
+def build(name: str, config: Config, absent: random.Random | None = None) -> Sample:
+    """Return the model of the class `name` with these arguments.
+
+    With `absent`, some keys are taken out of its config.json whose default was used.
+    """
     import diffusers
     import torch
 
     with torch.device("meta"):
         model = getattr(diffusers, name)(**config)
-    return Sample(json.loads(model.to_json_string()), tensors_of(model))
+    written = json.loads(model.to_json_string())
+    if absent:
+        written = {k: v for k, v in written.items() if k in config or absent.random() < 1 / 2}
+    tensors = tensors_of(model)
+    return Sample(written | {"_class_name": name}, tensors, tuple(_old_names(tensors)))
+
+
+def _old_names(tensors: Mapping[str, object]) -> Iterator[tuple[str, ...]]:
+    """Yield the pairs of names of which files have one."""
+    for name in tensors:
+        if "mid_block.attentions." in name and name.startswith(("encoder.", "decoder.")):
+            module, leaf = name.rsplit(".", 1)
+            for new, old in OLD_NAMES.items():
+                if module.endswith(f".{new}"):
+                    yield name, f"{module.removesuffix(new)}{old}.{leaf}"
 
 
 def _recipe(
     name: str, written: dict[str, object], draw: Callable[[random.Random], Config]
 ) -> Recipe:
     def built(draws: Mapping[str, object]) -> Sample:
-        return build(name, draw(random.Random(str(draws["seed"]))))  # noqa: S311 - not for security
+        source = random.Random(str(draws["seed"]))  # noqa: S311 - no secret
+        config = draw(source)
+        kept = {key: value for key, value in config.items() if source.random() < 7 / 8}
+        try:
+            return build(name, kept, source)
+        except Exception:  # noqa: BLE001 - blocks and channels, for example, go together
+            return build(name, config, source)
 
     return Recipe(
         "diffusers", name, (Field("seed", "", range(1_000_000)),), {}, built, extra=written
