@@ -6,7 +6,7 @@ one name is enough.
 
 from __future__ import annotations
 
-from tools.families.diffusers_blocks import Shapes, affine, conv, items, linear, resnet
+from tools.families.diffusers_blocks import Shapes, affine, components, conv, items, linear, resnet
 
 _MOST_BLOCKS = 6
 OLD_NAMES = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
@@ -95,6 +95,12 @@ def _ties() -> list[dict[str, object]]:
     ]
 
 
+_PARTS = (
+    ("encoder", "encoder", "encoder. quant_conv."),
+    ("decoder", "decoder", "decoder. post_quant_conv."),
+)
+
+
 def autoencoder_kl() -> dict[str, object]:
     """Return the fields, tensors and ties of AutoencoderKL."""
     fields = {
@@ -109,7 +115,8 @@ def autoencoder_kl() -> dict[str, object]:
         {"when": "before", "shapes": conv("quant_conv", "2 * latents", "2 * latents", "1")},
         {"when": "after", "shapes": conv("post_quant_conv", "latents", "latents", "1")},
     ]
-    return {"fields": fields, "tensors": tensors, "ties": _ties()}
+    parts = components(*_PARTS)
+    return {"fields": fields, "tensors": tensors, "ties": _ties(), "components": parts}
 
 
 def vq_model() -> dict[str, object]:
@@ -126,4 +133,5 @@ def vq_model() -> dict[str, object]:
         "quantize.embedding.weight": "codes, width",
     }
     tensors = [*_encoder("latents"), *_decoder(), *_middles(), {"shapes": quantized}]
-    return {"fields": fields, "tensors": tensors, "ties": _ties()}
+    parts = components(*_PARTS, ("codebook", "codebook", "quantize."))
+    return {"fields": fields, "tensors": tensors, "ties": _ties(), "components": parts}

@@ -106,3 +106,11 @@ def spatial_transformer(
         as_conv |= conv(f"{at}.{name}", width, width, "1")
         as_linear |= linear(f"{at}.{name}", width, width)
     return body, as_conv, as_linear
+
+
+def components(*listed: tuple[str, str, str]) -> list[dict[str, object]]:
+    """Return the parts of a model: a key, a title, and the prefixes of names, with spaces."""
+    return [
+        {"key": key, "title": title, "short": title, "prefixes": prefixes.split()}
+        for key, title, prefixes in listed
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.families.diffusers_blocks import Shapes, feed_forward, linear, two_layers
+from tools.families.diffusers_blocks import Shapes, components, feed_forward, linear, two_layers
 
 _TIME = "256"
 """The width of diffusers' sinusoidal embedding of a time step here."""
@@ -76,9 +76,16 @@ def flux() -> dict[str, object]:
         {"shapes": double},
         {"shapes": single},
     ]
-    return {"fields": fields, "tensors": tensors}
+    parts = components(
+        ("embeddings", "embeddings", _EMBEDDINGS),
+        ("double_blocks", "double blocks", "transformer_blocks."),
+        ("single_blocks", "single blocks", "single_transformer_blocks."),
+        ("output", "output", "norm_out. proj_out."),
+    )
+    return {"fields": fields, "tensors": tensors, "components": parts}
 
 
+_EMBEDDINGS = "pos_embed. time_text_embed. context_embedder. x_embedder."
 _OWN = ("to_q", "to_k", "to_v")
 _ADDED = ("add_q_proj", "add_k_proj", "add_v_proj")
 _NORMS = ("norm_q", "norm_k")
@@ -131,4 +138,9 @@ def sd3() -> dict[str, object]:
             "shapes": {f"{at}.attn2.{name}.weight": "head" for name in _NORMS},
         },
     ]
-    return {"fields": fields, "tensors": tensors}
+    parts = components(
+        ("embeddings", "embeddings", _EMBEDDINGS),
+        ("blocks", "blocks", "transformer_blocks."),
+        ("output", "output", "norm_out. proj_out."),
+    )
+    return {"fields": fields, "tensors": tensors, "components": parts}

@@ -11,6 +11,7 @@ from tools.families.diffusers_blocks import (
     Shapes,
     affine,
     choice,
+    components,
     conv,
     items,
     linear,
@@ -222,6 +223,17 @@ def _embeddings() -> list[dict[str, object]]:
     ]
 
 
+_PARTS = (
+    (
+        "embeddings",
+        "embeddings",
+        "time_embedding. class_embedding. add_embedding. encoder_hid_proj.",
+    ),
+    ("down_blocks", "down blocks", "conv_in. down_blocks."),
+    ("mid_block", "mid block", "mid_block."),
+)
+
+
 def unet() -> dict[str, object]:
     """Return the fields and tensors of UNet2DConditionModel."""
     tensors = [
@@ -244,7 +256,8 @@ def unet() -> dict[str, object]:
             }
         },
     ]
-    return {"fields": _fields(has_up=True), "tensors": tensors}
+    parts = components(*_PARTS, ("up_blocks", "up blocks", "up_blocks. conv_norm_out. conv_out."))
+    return {"fields": _fields(has_up=True), "tensors": tensors, "components": parts}
 
 
 def controlnet() -> dict[str, object]:
@@ -271,4 +284,9 @@ def controlnet() -> dict[str, object]:
         *_down(),
         *_mid(),
     ]
-    return {"fields": _fields(has_up=False), "tensors": tensors}
+    parts = components(
+        ("condition", "embedding of the condition", f"{at}."),
+        *_PARTS,
+        ("outputs", "outputs", "controlnet_down_blocks. controlnet_mid_block."),
+    )
+    return {"fields": _fields(has_up=False), "tensors": tensors, "components": parts}
