@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.families.expression import Wrong, parse
+from ckpt_tools.families.inference import NotInferred
 from ckpt_tools.families.template import with_indices
 from ckpt_tools.strict_json.pointer import ABSENT, segments
 
@@ -94,11 +95,17 @@ class Values(dict[str, "Value"]):
         if field.infers:
             return self._inference.of(field)
         value = self._found(field)
-        default = self._default(field)
+        is_there = value is not ABSENT and value is not None
+        try:
+            default = self._default(field)
+        except NotInferred:
+            if not is_there:
+                raise
+            default = None
         if value is None and field.null is not None:
             value = self.evaluate(field.null)
             return self._checked(field, value, default) if value is None else value
-        if value is ABSENT or value is None:
+        if not is_there:
             if not field.has_default:
                 raise Wrong(f"there is no {self._file.key_of(field.name)} in config.json")
             return default

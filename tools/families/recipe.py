@@ -59,8 +59,9 @@ class Recipe(NamedTuple):
     `derived` are expressions by name: sizes for short formulas, and conditions. `build` makes the
     real model of draws by field name, on the meta device or saved at toy size; a draw may be left
     out if the field has a default, and the library decides. `extra` is what the file says besides
-    what can be found by building (components, renames, processors, loader, blocks of `tensors`);
-    with its `fields` it is the whole file, written by hand and confirmed like any other.
+    what can be found by building (components, renames, processors, loader, blocks of `tensors`,
+    more `fields`). If no field has a place in config.json it is the whole file, written by hand
+    and confirmed like any other.
     `hints` are more expressions to try, over fields and the indices i, j, k of a name: sizes,
     numbers of layers, and conditions. `samples` is how many models are built, 0 for as many as
     the choices ask for. `optional` are names of tensors that a lawful checkpoint may lack.
