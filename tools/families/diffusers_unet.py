@@ -93,7 +93,7 @@ def _fields(*, has_up: bool) -> dict[str, object]:
         "class_type": choice("/class_embed_type", *class_types),
         "classes": {"at": "/num_class_embeds", "default": -1},
         "added_type": choice("/addition_embed_type", "", "text_time"),
-        "added": {"at": "/projection_class_embeddings_input_dim", "default": 0},
+        "added": {"at": "/projection_class_embeddings_input_dim"},
         **(up if has_up else own),
     }
 
