@@ -13,6 +13,7 @@ from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, complain, wr
 from ckpt_tools.report.formats import text
 from ckpt_tools.report.json import diff as diff_json
 from ckpt_tools.report.pages import config as config_page
+from ckpt_tools.text import printable
 
 _POINTERS = """A POINTER is a JSON pointer (/policy/device), or keys and indexes joined with dots
 (policy.device); - is the end of a list."""
@@ -55,7 +56,7 @@ def config(ctx: click.Context, where: str) -> int:
     """Read, change, compare and validate the config.json of the checkpoint at WHERE.
 
     An edit changes only the value itself: key order, the spelling of numbers, indentation and line
-    ends stay.
+    ends stay. No backup is kept: the command that undoes an edit is printed after it.
 
     \b
     ckpt config reflow/ get load_vlm_weights
@@ -95,7 +96,7 @@ def set_(where: str, *, pointer: str, value: str, file: str | None, dry_run: boo
     meant, is_json = _config.value_of(value)
     edit = _config.set_value(where, pointer, meant, file=file, dry_run=dry_run)
     note = "read as JSON" if is_json else "treated as a string: not valid JSON"
-    _print(edit, dry_run=dry_run, note=note)
+    _print(edit, where, file, dry_run=dry_run, note=note)
     return CLEAN
 
 
@@ -109,7 +110,8 @@ def unset(where: str, *, pointers: tuple[str, ...], file: str | None, dry_run: b
 
     Exit status: 0 removed or not set, 2 could not run.
     """
-    _print(_config.unset_values(where, pointers, file=file, dry_run=dry_run), dry_run=dry_run)
+    edit = _config.unset_values(where, pointers, file=file, dry_run=dry_run)
+    _print(edit, where, file, dry_run=dry_run)
     return CLEAN
 
 
@@ -157,8 +159,10 @@ def validate(where: str, *, file: str | None, output_format: str) -> int:
     return FINDINGS if validation.problems else CLEAN
 
 
-def _print(edit: _config.Edit, *, dry_run: bool, note: str = "") -> None:
-    """Print a line for each value; in a dry run to standard error, beside the patch."""
+def _print(
+    edit: _config.Edit, where: str, file: str | None, *, dry_run: bool, note: str = ""
+) -> None:
+    """Print a line for each value, and what undoes it; in a dry run to standard error."""
     if dry_run:
         write(config_page.difference(edit.before, edit.after, edit.path))
     for change in edit.changes:
@@ -167,3 +171,7 @@ def _print(edit: _config.Edit, *, dry_run: bool, note: str = "") -> None:
             complain(line)
         else:
             write(f"{line}\n")
+    for change in edit.changes if not dry_run else ():
+        command = config_page.undo_command(where, file, *change[:3])
+        if command:
+            write(f"undo: {printable(command)}\n")

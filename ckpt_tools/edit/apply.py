@@ -100,10 +100,9 @@ def write_in_place(
     journal.check_inside(root, (*paths, *removed))
     refuse_unfinished(root)
     ensure_space(root, (output.size for output in writes))
-    old = any(there(os.path.join(root, path)) for path in (*paths, *removed))
-    entry = journal.Journal(
-        paths, removed, os.path.basename(backups.free(root)) if backup and old else None
-    )
+    # Also for a change that only adds: its record says what to remove again.
+    kept = os.path.basename(backups.free(root)) if backup else None
+    entry = journal.Journal(paths, removed, kept)
     journal.carry_out(
         plan.before.root, entry, lambda space: _stage(plan, writes, space, progress or ignore)
     )

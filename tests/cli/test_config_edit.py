@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -76,11 +77,26 @@ def test_set_changes_the_value_and_no_other_byte(  # noqa: PLR0913, PLR0917 - on
     others = {name: found for name, found in state(folder).items() if name != "config.json"}
     expected = TEXT.replace(old, new, 1)
     done = config(folder, "set", pointer, value)
-    assert done == (0, said, "")
+    line, _, undo = done.out.partition("undo: ")
+    assert (done.code, line, done.err) == (0, said, "")
     if "{\r\n" not in new:
         assert content(folder).decode() == expected
     assert json.loads(content(folder)) == json.loads(expected)
     assert {name: found for name, found in state(folder).items() if name != "config.json"} == others
+    if pointer.endswith("-"):
+        assert not undo
+    else:
+        assert config(*shlex.split(undo)[2:]).code == 0
+        assert json.loads(content(folder)) == json.loads(TEXT)
+
+
+def test_what_is_unset_can_be_set_again(config: Callable[..., Outcome], folder: Path) -> None:
+    done = config(folder, "unset", "policy.device", "/a.b", "/tags/0", "nothing")
+    undo = [line.partition("undo: ")[2] for line in done.out.splitlines() if "undo: " in line]
+    assert len(undo) == 2
+    for command in undo:
+        config(*shlex.split(command)[2:])
+    assert json.loads(content(folder)) == json.loads(TEXT) | {"tags": [2, 3]}
 
 
 def test_what_is_set_already_is_not_written_again(
@@ -108,7 +124,7 @@ def test_unset_removes_all_that_is_named_as_the_file_is_now(
 ) -> None:
     done = config(folder, "unset", "/tags/0", "tags.1", "policy", "policy.device", "/tags/0")
     assert done.code == 0
-    assert done.out == (
+    assert done.out.partition("undo: ")[0] == (
         '/tags/0: 1 -> absent\n/tags/1: 2 -> absent\n/policy: {"device": "cuda"} ->'
         ' absent\n/policy/device: "cuda" -> absent\n'
     )

@@ -22,6 +22,7 @@ from ckpt_tools.checkpoint.read import read
 from ckpt_tools.edit.apply import hard_linked, write_in_place
 from ckpt_tools.edit.journal import recover
 from ckpt_tools.edit.model import Text
+from ckpt_tools.edit.restore import restore
 from tests.support import plans, write_faults
 from tests.support.file_modes import umask
 from tests.support.write_checks import fail, refusal, unchanged
@@ -100,15 +101,19 @@ def test_a_plan_that_changes_nothing_writes_nothing(old: Path, tmp_path: Path) -
         assert write_in_place(plans.same(old)) is None
 
 
-def test_a_plan_that_only_adds_needs_no_backup(old: Path, tmp_path: Path) -> None:
-    before = read(str(old))
+def test_a_plan_that_only_adds_can_be_undone(old: Path, tmp_path: Path) -> None:
+    before, files = read(str(old)), snapshot(old)
     made = plans.plan(
         before,
         [*plans.kept(before, *before.paths), Text("train_config.json", "{}")],
         tmp_path / "ref",
     )
-    assert write_in_place(made) is None
+    assert write_in_place(made, backup=False) is None
+    (old / "train_config.json").unlink()
+    assert write_in_place(made) == f"{tmp_path}/in.backup"
     assert snapshot(old) == snapshot(tmp_path / "ref")
+    assert restore(str(old)).removed == ("train_config.json",)
+    assert (snapshot(old), names(tmp_path)) == (files, ["in", "ref"])
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o755])

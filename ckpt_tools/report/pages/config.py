@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from difflib import unified_diff
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,19 @@ def change_line(pointer: str, before: object, after: object, like: str = "", not
     if _same(before, after):
         return f"{name}: already {value(before)}{remark}"
     return f"{name}: {value(before)} -> {value(after)}{remark}{meant}"
+
+
+def undo_command(where: str, file: str | None, pointer: str, before: object, after: object) -> str:
+    """Return the command that undoes the edit of one value, "" if nothing changed.
+
+    Also "" for an item that a list gained or lost: setting it would replace another.
+    """
+    key = pointer.rpartition("/")[2]
+    is_item = key == "-" or (key.isdecimal() and after is ABSENT)
+    if is_item or before is after is ABSENT or _same(before, after):
+        return ""
+    verb = ("unset", pointer) if before is ABSENT else ("set", pointer, json.dumps(before))
+    return shlex.join(("ckpt", "config", where, *verb, *(("--file", file) if file else ())))
 
 
 def difference(before: str, after: str, path: str) -> str:
