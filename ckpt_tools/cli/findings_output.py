@@ -11,6 +11,7 @@ from ckpt_tools.cli.output import (
     NOTHING_CHECKED,
     TROUBLE,
     complain,
+    sentence_of,
     write,
     write_report,
 )
@@ -48,8 +49,8 @@ def judge_all(
     for where in wheres:
         try:
             judgements.append(judge(where))
-        except CkptError as error:
-            errors.append(str(error))
+        except (CkptError, OSError) as error:
+            errors.append(sentence_of(error))
     for message in dict.fromkeys(errors):
         complain(message)
     _write_several(judgements, len(errors), output_format)

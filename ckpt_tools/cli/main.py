@@ -13,6 +13,7 @@ from ckpt_tools.cli.output import (
     TROUBLE,
     complain,
     open_what_is_closed,
+    sentence_of,
     silence,
     write_error,
 )
@@ -110,10 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
         # closes standard output.
         silence(sys.stdout)
     except OSError as error:
-        complain(
-            f"{error.filename or 'the system'}: {(error.strerror or str(error)).lower()};"
-            " check the path and the disk"
-        )
+        complain(sentence_of(error))
     except MemoryError:
         complain("not enough memory; close other programs or raise the limit (`ulimit -v`)")
     return TROUBLE

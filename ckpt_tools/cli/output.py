@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ckpt_tools.errors import CkptError
 from ckpt_tools.progress import Progress
 from ckpt_tools.report.formats import html, markdown, text
 from ckpt_tools.report.json.diff import dump
@@ -59,6 +60,14 @@ def _for_encoding(document: str) -> str:
 def complain(message: str) -> None:
     """Write one line to standard error."""
     write_error(f"ckpt: {message}\n")
+
+
+def sentence_of(error: CkptError | OSError) -> str:
+    """Return an error as one line: what is wrong, where, and what to do next."""
+    if isinstance(error, CkptError):
+        return str(error)
+    what = (error.strerror or str(error)).lower()
+    return f"{error.filename or 'the system'}: {what}; check the path and the disk"
 
 
 def write_error(text: str) -> None:

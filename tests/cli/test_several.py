@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from xml.etree.ElementTree import fromstring
 
 import pytest
 
+from ckpt_tools import api
 from ckpt_tools.cli.main import main
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -97,6 +100,25 @@ def test_a_page_has_sections_for_each(
         assert "<h1>ckpt: 2 checkpoints</h1>" in out
         ids = [part.partition('"')[0] for part in out.split(' id="')[1:]]
         assert len(ids) == len(set(ids))
+
+
+def test_a_disk_that_fails_hides_no_other_verdict(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verify = api.verify
+    monkeypatch.setattr(
+        api,
+        "verify",
+        lambda where, **given: fail(where) if where == BAD else verify(where, **given),
+    )
+    assert main(["verify", BAD, GOOD]) == 2
+    shown = capsys.readouterr()
+    assert f"{GOOD}: Verdict\n" in shown.out
+    assert shown.err == f"ckpt: {BAD}: input/output error; check the path and the disk\n"
+
+
+def fail(where: str) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO), where)
 
 
 def test_what_is_wrong_with_the_command_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:

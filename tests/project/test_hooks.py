@@ -162,6 +162,15 @@ def test_the_action_refuses_what_is_dirty_beside_its_files(home: Path) -> None:
     }
 
 
+def test_the_action_takes_several_paths(home: Path) -> None:
+    (home / "normal").rename(home / "a normal one")
+    status, log = act(home, path="a normal one\n\nreflow\n")
+    assert status == 1
+    assert "title=CK301" in log
+    runs = json.loads((home / "ckpt.sarif").read_text())["runs"]
+    assert [len(run["results"]) > 0 for run in runs] == [False, True]
+
+
 def test_the_action_does_what_its_inputs_say(home: Path) -> None:
     status, log = act(home, path="reflow", format="junit", sarif="", package="ckpt-tools==9")
     assert status == 1
