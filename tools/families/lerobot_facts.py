@@ -234,3 +234,22 @@ GAUSSIAN_ACTOR = facts(
         },
     },
 )
+GROOT = facts(
+    "groot.GrootConfig",
+    (
+        (
+            "language",
+            "language model",
+            "language",
+            (
+                "_groot_model.backbone.model.model.language_model.",
+                "_groot_model.backbone.model.lm_head.",
+            ),
+        ),
+        ("vision", "vision encoder", "vision", ("_groot_model.backbone.",)),
+        ("head", "action head (diffusion transformer)", "head", ("_groot_model.action_head.",)),
+    ),
+    ("groot_n1_7_pack_inputs_v1", "groot_n1_7_vlm_encode_v1", "device_processor"),
+    ("groot_n1_7_action_decode_v1", "device_processor"),
+    STRICT,
+)
