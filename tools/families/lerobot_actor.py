@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tools.families import lerobot_facts as facts
 from tools.families.lerobot_model import (
     ACTION,
+    CHANNELS,
     ENVIRONMENT,
     HEIGHT,
     SIZES,
@@ -46,7 +47,7 @@ def _build(drawn: Mapping[str, object]) -> Sample:
     if not chosen:
         seen["state"] = seen.get("state") or SIZES[2]
     found = features(seen, cameras=0)
-    shape = (3, seen.get("height", 96), seen.get("width", 96))
+    shape = (seen.get("channels", 3), seen.get("height", 96), seen.get("width", 96))
     for camera in chosen:
         feature = PolicyFeature(FeatureType.VISUAL, shape)
         found["input_features"][f"observation.{camera}"] = feature
@@ -81,6 +82,7 @@ ACTOR = Recipe(
         Field("critic", "/discrete_critic_network_kwargs/hidden_dims", _LAYERS, default=[256, 256]),
         Field("cameras", "/input_features", (), of={"type": "VISUAL"}),
         *map(_camera, _CAMERAS),
+        CHANNELS,
         HEIGHT,
         WIDTH,
         STATE,

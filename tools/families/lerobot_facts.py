@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -74,6 +75,11 @@ _FLORENCE = [
 ]
 
 
+_PROJECTION = "model.vlm.multi_modal_projector.image_projection.weight"
+_OLD_PROJECTION = "model.vlm.image_projection"
+"""The same with its axes exchanged, which the loader turns round."""
+
+
 def facts(
     policy: str,
     parts: tuple[Part, ...],
@@ -99,7 +105,7 @@ def facts(
                 {"key": key, "title": title, "short": short, "prefixes": list(prefixes)}
                 for key, title, short, prefixes in parts
             ],
-            "known": {"0.6.1": keys},
+            "known": {version("lerobot"): keys},
             "loader": dict(loader),
             "processors": {"pre": [*_FIRST, *pre], "post": list(post)},
             "modes": {kind: mode.value for kind, mode in modes.items()},
@@ -152,6 +158,8 @@ PI0 = facts(
     ("pi0_new_line_processor", *_TOKENS, *_RELATIVE),
     _PI_POST,
     HIDDEN,
+    prefix="model",
+    replaced=[[r"^time_mlp_(in|out)\.", r"model.action_time_mlp_\1."]],
     renames=_PI_RENAMES,
 )
 PI05 = facts(
@@ -160,14 +168,11 @@ PI05 = facts(
     (*_RELATIVE, "pi05_prepare_state_tokenizer_processor_step", *_TOKENS),
     _PI_POST,
     HIDDEN,
-    renames=[
-        {
-            "until": "openpi",
-            "read_by": "lerobot >=0.4",
-            "names": [
-                [f"model.action_time_mlp_{end}.", f"model.time_mlp_{end}."] for end in ("in", "out")
-            ],
-        }
+    prefix="model",
+    replaced=[[r"^action_time_mlp_(in|out)\.", r"model.time_mlp_\1."]],
+    ignored=[
+        r"^state_proj\.",
+        r"^paligemma_with_expert\.gemma_expert\.model\.(?:layers\.\d+\.\w+|norm)\.weight$",
     ],
 )
 PI0_FAST = facts(
@@ -182,6 +187,7 @@ PI0_FAST = facts(
     ),
     _PI_POST,
     HIDDEN,
+    prefix="model",
 )
 XVLA = facts(
     "xvla.XVLAConfig",
@@ -200,7 +206,10 @@ XVLA = facts(
     ),
     _POST,
     STRICT,
-    renames=[{"until": "lerobot 0.5", "read_by": "lerobot >=0.6", "patterns": _FLORENCE}],
+    replaced=_FLORENCE,
+    ignored=[r"^model\.vlm\.language_model\.final_logits_bias$"],
+    tensors=[{"shapes": {_OLD_PROJECTION: "widths[-1], projection"}}],
+    ties=[{"names": [_PROJECTION, _OLD_PROJECTION]}],
 )
 MULTI_TASK_DIT = facts(
     "multi_task_dit.MultiTaskDiTConfig",

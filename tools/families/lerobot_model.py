@@ -39,6 +39,7 @@ ENVIRONMENT = Field(
     first="/shape/0",
 )
 CAMERAS = Field("cameras", "/input_features", (1, 2, 3), of=VISUAL)
+CHANNELS = Field("channels", "/input_features", (1, 3, 4), of=VISUAL, first="/shape/0", default=3)
 HEIGHT = Field(
     "height", "/input_features", (96, 120, 144, 160), of=VISUAL, first="/shape/1", default=0
 )
@@ -52,7 +53,11 @@ def features(drawn: Mapping[str, object], cameras: int = 1) -> dict[str, dict[st
     from lerobot.configs.types import FeatureType, PolicyFeature
 
     inputs: dict[str, object] = {}
-    shape = (3, drawn.get("height", 96), drawn.get("width", drawn.get("height", 96)))
+    shape = (
+        drawn.get("channels", 3),
+        drawn.get("height", 96),
+        drawn.get("width", drawn.get("height", 96)),
+    )
     for number in range(int(str(drawn.get("cameras", cameras)))):
         inputs[f"observation.images.view{number}"] = PolicyFeature(FeatureType.VISUAL, shape)
     if drawn.get("state"):

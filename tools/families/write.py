@@ -31,6 +31,7 @@ def document(
     extra = dict(recipe.extra() if callable(recipe.extra) else recipe.extra)
     blocks = [*_blocks(_merged(found), recipe.optional), *extra.pop("tensors", ())]  # type: ignore[misc]  # a list, as the format says
     tied = [_tie(when, names, recipe.library) for when, names in ties]
+    tied += cast("list[dict[str, object]]", extra.pop("ties", []))
     fields = _fields(recipe, cast("Fields", extra.pop("fields", {})), blocks, tied)
     return {
         "$schema": _SCHEMA,
