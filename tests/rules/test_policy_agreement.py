@@ -41,6 +41,7 @@ OUTPUTS = {ACTION: {"type": "ACTION", "shape": [2]}}
 CONFIG: dict[str, Any] = {
     "type": "act", "input_features": INPUTS, "output_features": OUTPUTS, "chunk_size": 4,
     "n_action_steps": 4,
+    "vision_backbone": "resnet-tiny",  # of no known size: these policies have no tensors of one
     "normalization_mapping": {"VISUAL": "IDENTITY", "STATE": "MEAN_STD", "ACTION": "MEAN_STD"},
 }  # fmt: skip
 REAL = {"mean": 0.3, "std": 1.7, "min": -2.0, "max": 2.5}
