@@ -9,12 +9,14 @@ STAMP := $(VENV)/.installed
 export PYTHONUNBUFFERED := 1
 # Nothing here talks to a model hub.
 export HF_HUB_OFFLINE := 1
+# Without bytecode every start of a command compiles the tool again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The tests that read tensor values run once more without the compiled kernel, which numpy then stands in for.
 READ_VALUES := tests/values/test_compare.py tests/values/test_measure.py tests/cli/test_values.py tests/rules/test_ck4.py tests/gate
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test torture browser check format fixtures bench lock newest clean
+.PHONY: help install demo test pytest torture browser check format fixtures bench lock newest clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -33,8 +35,11 @@ $(VENV)/.dependencies: requirements/development.lock tools/install.sh
 demo: $(STAMP) ## show, compare and repair fixtures, then train a teacher and its student (two minutes)
 	@tools/demo.sh $(VENV)/bin
 
+test: ## run all checks and tests, as .ci/run does
+	@$(MAKE) --no-print-directory --jobs=2 check pytest
+
 # A file's tests stay in one process: they share what is slow to make.
-test: check ## run all checks and tests, as .ci/run does
+pytest: $(STAMP)
 	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 	CKPT_NO_KERNEL=1 $(PY) -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile $(READ_VALUES)
 

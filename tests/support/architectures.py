@@ -50,7 +50,7 @@ def loaded(folder: str) -> str:
 
 
 if __name__ == "__main__":
-    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it has no types
+    transformers.logging.set_verbosity_error()
     what, *folders = sys.argv[1:]
     given = names() if what == "names" else {folder: loaded(folder) for folder in folders}
     sys.stdout.write(json.dumps(given))
