@@ -246,3 +246,34 @@ def test_of_a_family_with_names_only_no_shape_is_judged(given: dict[str, Any]) -
     assert covered(checkpoint(shapes), Question.COMPLETENESS)[0] == "checked"
     assert covered(checkpoint(shapes), Question.AGREEMENT)[0] == "skipped"
     assert "names" in covered(checkpoint(shapes), Question.AGREEMENT)[1]
+
+
+@pytest.mark.parametrize(
+    ("real", "stated", "command"),
+    [
+        ({"vocab_size": 96}, {}, "set /vocab_size 96"),
+        ({"hidden_size": 128}, {}, "set /hidden_size 128"),
+        ({"num_hidden_layers": 3}, {}, "set /num_hidden_layers 3"),
+        ({"num_hidden_layers": 6}, {}, "set /num_hidden_layers 6"),
+        ({"num_experts": 5}, {"num_experts": 3}, "set /num_experts 5"),
+        ({"num_key_value_heads": 2}, {"num_key_value_heads": 4}, "set /num_key_value_heads 2"),
+    ],
+)
+def test_one_wrong_number_of_the_config_is_named_with_the_right_one(
+    real: dict[str, Any], stated: dict[str, Any], command: str
+) -> None:
+    found = findings(checkpoint(whole(real), stated))
+    assert {one.code for one in found} <= {"CK305", "CK306", "CK307"}
+    assert all(command in one.next for one in found)
+
+
+def test_where_no_one_number_explains_it_no_command_is_suggested() -> None:
+    shapes = whole({"vocab_size": 96, "num_hidden_layers": 3})
+    assert not any("ckpt config" in one.next for one in findings(checkpoint(shapes)))
+
+
+def test_the_config_may_be_wrong_about_the_tie() -> None:
+    shapes = whole()
+    del shapes["lm_head.weight"]
+    (found,) = findings(checkpoint(shapes, {"tie_word_embeddings": False}))
+    assert "set /tie_word_embeddings true" in found.next

@@ -14,6 +14,7 @@ from ckpt_tools.families.lerobot import is_buffer
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
+from ckpt_tools.rules.fitting_config import correction
 from ckpt_tools.rules.grouping import (
     about,
     amount,
@@ -94,16 +95,24 @@ def missing_tensors(subject: Subject) -> Iterator[Violation | Covered]:
             f"{count(len(names), 'tensor')} missing ({part}){_bytes(members)}: "
             f"{subject.family.missing}"
         )
-        in_teacher = any(prefix + name in present for prefix in TEACHER_PREFIXES for name in names)
         yield Violation(
             what,
             only_file(subject.checkpoint),
             first(names),
-            Remedy(("ckpt", "sanitize", "WHERE"), "{} restores them from the teacher's names")
-            if in_teacher
-            else "take them from where it was trained: `ckpt plan` with `take` in the recipe",
+            _restored(subject, names, present),
             Severity.NOTE if _is_unused(subject, names) else None,
         )
+
+
+def _restored(subject: Subject, names: list[str], present: set[str]) -> Remedy | str:
+    """Return where missing tensors are, or what in config.json makes the loader miss them."""
+    if any(prefix + name in present for prefix in TEACHER_PREFIXES for name in names):
+        return Remedy(("ckpt", "sanitize", "WHERE"), "{} restores them from the teacher's names")
+    take = "take them from where it was trained: `ckpt plan` with `take` in the recipe"
+    corrected = correction(subject)
+    return (
+        corrected.remedy._replace(text=f"{take}; if none is missing: {{}}") if corrected else take
+    )
 
 
 def _missing(subject: Subject, expectation: Expectation) -> list[tuple[str, Expected]]:
@@ -178,6 +187,7 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
     ]
     in_code = subject.family.cleaning is not None
     missing = [] if in_code or not unexpected else _missing(subject, found)
+    corrected = correction(subject) if unexpected else None
     for key, number, names in _deeper(subject, unexpected):
         members = [tensor for tensor in unexpected if tensor.name in names]
         unexpected = [tensor for tensor in unexpected if tensor.name not in names]
@@ -190,6 +200,7 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
         loader = subject.family.loader
         what = f"{amount(members)} that the loader does not read ({part}): {loader.unexpected}"
         remedy = _renamed(members, missing) if missing else _stripped(members, every)
+        remedy = corrected.remedy if corrected else remedy
         severity = Severity.ERROR if loader.is_strict else None
         is_head = not in_code and not missing and _are_heads(subject, members)
         yield about(members, what, remedy, Severity.NOTE if is_head else severity)
@@ -281,12 +292,13 @@ def unexpected_shapes(subject: Subject) -> Iterator[Violation | Covered]:
     for part, members in by_part(subject.family, wrong):
         tensors = [tensor for tensor, _ in members]
         tensor, shape = members[0]
+        corrected = correction(subject)
         what = (
             f"{amount(tensors)} of another shape than config.json gives them ({part}), the first "
             f"{list(tensor.shape)} instead of {list(shape or ())}: "
             f"{subject.family.loader.misshapen}"
         )
-        yield about(tensors, what)
+        yield about(tensors, what, corrected.remedy if corrected else "")
 
 
 @rule(
