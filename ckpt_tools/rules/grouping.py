@@ -84,3 +84,12 @@ def read_by_loader(subject: Subject) -> list[tuple[Tensor, Expected]]:
 def is_judged(subject: Subject) -> bool:
     """Whether rules about what the family expects judge every tensor, so that none has to guess."""
     return subject.family.cleaning is not None or subject.expectation is not None
+
+
+def missing_from(subject: Subject, expectation: Expectation) -> list[tuple[str, Expected]]:
+    """Return the expected tensors that are not stored: of a tied group, if none of it is."""
+    there = subject.checkpoint
+    held = {name for tensor in there.tensors for name in (tensor.name, unwrapped(tensor.name))}
+    held |= {alias for file in there.weights for alias, _ in file.aliases}
+    held |= {name for group in expectation.ties if not held.isdisjoint(group) for name in group}
+    return [(name, one) for name, one in expectation.tensors.items() if name not in held]

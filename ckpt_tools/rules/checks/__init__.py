@@ -36,6 +36,7 @@ from ckpt_tools.rules.checks import (  # noqa: F401 - the registry reads them fr
     training_state,
     training_tensors,
     transformer_config,
+    unexpected_tensors,
     uploaded_files,
     values,
 )

@@ -1,4 +1,4 @@
-"""Tensors that a loader misses, drops or rejects: presence, names and shapes."""
+"""Tensors that a loader misses or rejects, and those under another name: presence and shapes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG, PROCESSORS
-from ckpt_tools.checkpoint.names import covering, literal, unwrapped
+from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES, Unknown
 from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.lerobot import is_buffer
@@ -21,8 +21,8 @@ from ckpt_tools.rules.grouping import (
     by_part,
     expectation,
     first,
+    missing_from,
     only_file,
-    parts,
     read_by_loader,
 )
 from ckpt_tools.rules.processors import MIGRATE, normalizers
@@ -34,23 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from ckpt_tools.checkpoint.model import Tensor
-    from ckpt_tools.families.family import Expectation, Expected
+    from ckpt_tools.families.family import Expected
     from ckpt_tools.rules.rule import Subject
 
 _EXPECTED = (Need.HEADERS, Need.CONFIG, Need.EXPECTATION)
-_GLOBS = 8
-"""Patterns in a suggested command; what more would match is found by the next run."""
-
-_LAYERS = {
-    "num_vlm_layers": re.compile(r"\.text_model\.layers\.(\d+)\."),
-    "num_expert_layers": re.compile(r"\.lm_expert\.layers\.(\d+)\."),
-}
-"""The tensors of the layers that these keys of config.json count."""
-
 _POOLER = re.compile(r"(?:^|\.)pooler\.")
-_HEAD = re.compile(
-    r"(?:^|\.)(?:cls|pooler|lm_head|score|classifier|qa_outputs|mtp|predictions|head)(?:\.|$)"
-)
 _TIED = {"lm_head.weight", "embed_tokens.weight"}
 
 
@@ -88,7 +76,7 @@ def missing_tensors(subject: Subject) -> Iterator[Violation | Covered]:
         return
     yield Covered(Question.COMPLETENESS)
     present = {unwrapped(tensor.name) for tensor in subject.checkpoint.tensors}
-    missing = _missing(subject, expectation)
+    missing = missing_from(subject, expectation)
     for part, members in by_part(subject.family, ((one[0], one) for one in missing)):
         names = [name for name, _ in members]
         what = (
@@ -115,15 +103,6 @@ def _restored(subject: Subject, names: list[str], present: set[str]) -> Remedy |
     )
 
 
-def _missing(subject: Subject, expectation: Expectation) -> list[tuple[str, Expected]]:
-    """Return the expected tensors that are not stored: of a tied group, if none of it is."""
-    there = subject.checkpoint
-    held = {name for tensor in there.tensors for name in (tensor.name, unwrapped(tensor.name))}
-    held |= {alias for file in there.weights for alias, _ in file.aliases}
-    held |= {name for group in expectation.ties if not held.isdisjoint(group) for name in group}
-    return [(name, one) for name, one in expectation.tensors.items() if name not in held]
-
-
 def _is_unused(subject: Subject, names: Iterable[str]) -> bool:
     """Whether transformers builds these for a base model, of which most uses need none."""
     config = subject.checkpoint.document(CONFIG)
@@ -142,118 +121,6 @@ def _bytes(missing: Iterable[tuple[str, Expected]]) -> str:
     ]
     known = [size for size in sizes if size is not None]
     return f", {count(sum(known), 'byte')}" if len(known) == len(sizes) else ""
-
-
-@rule(
-    "CK306",
-    "unexpected-tensors",
-    Severity.WARNING,
-    needs=_EXPECTED,
-)
-def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
-    """Tensors that the loader does not read.
-
-    Stock LeRobot lists such tensors in one long warning and drops them, and everybody downloads
-    them. They are the state of another model or of an optimizer, an average of the weights, or
-    layers that config.json does not have: then the config may be the wrong one.
-
-    If nothing uses them, `ckpt strip` removes them. Where they are complete layers that follow
-    those of config.json, nothing is stripped: correct `num_vlm_layers` or `num_expert_layers`.
-
-    Bad:
-
-        model.state_proj.weight
-        ema.state_proj.weight
-
-    Good:
-
-        model.state_proj.weight
-    """
-    found = expectation(subject)
-    expected = found.tensors.keys() | found.optional.keys()
-    every = [tensor.name for tensor in subject.checkpoint.tensors]
-    aliases = (pair for file in subject.checkpoint.weights for pair in file.aliases)
-    only_copies = {stored for alias, stored in aliases if alias in expected - set(every)}
-    unexpected = [
-        tensor
-        for tensor in (subject.checkpoint.tensors if expected else ())
-        if tensor.name not in expected
-        and tensor.parameters
-        and unwrapped(tensor.name) == tensor.name
-        and not tensor.name.startswith(TEACHER_PREFIXES)
-        and not is_buffer(tensor.name)
-        and tensor.name not in only_copies
-        and not subject.family.ignores(tensor.name)
-    ]
-    in_code = subject.family.cleaning is not None
-    missing = [] if in_code or not unexpected else _missing(subject, found)
-    corrected = correction(subject) if unexpected else None
-    for key, number, names in _deeper(subject, unexpected):
-        members = [tensor for tensor in unexpected if tensor.name in names]
-        unexpected = [tensor for tensor in unexpected if tensor.name not in names]
-        what = (
-            f"{amount(members)} of layers that config.json does not have: the loader drops them, "
-            f"but all {number} layers are complete, so `{key}` is wrong"
-        )
-        yield about(members, what, Remedy(("ckpt", "config", "WHERE", "set", key, str(number))))
-    for part, members in parts(subject.family, unexpected):
-        loader = subject.family.loader
-        what = f"{amount(members)} that the loader does not read ({part}): {loader.unexpected}"
-        remedy = _renamed(members, missing) if missing else _stripped(members, every)
-        remedy = corrected.remedy if corrected else remedy
-        severity = Severity.ERROR if loader.is_strict else None
-        is_head = not in_code and not missing and _are_heads(subject, members)
-        yield about(members, what, remedy, Severity.NOTE if is_head else severity)
-
-
-def _stripped(members: list[Tensor], every: list[str]) -> Remedy:
-    globs = covering([tensor.name for tensor in members], every)[:_GLOBS]
-    return Remedy(("ckpt", "strip", "WHERE", *globs))
-
-
-def _renamed(members: list[Tensor], missing: list[tuple[str, Expected]]) -> Remedy:
-    """Return how a tensor gets its name back; stripping it would lose what is missing."""
-    if len(members) == len(missing) == 1:
-        (name, wanted), stored = missing[0], members[0]
-        if wanted.shape in (None, stored.shape):
-            command = ("ckpt", "rename", "WHERE", literal(stored.name), name)
-            return Remedy(command, "if it is the missing one: {}")
-    return Remedy(text="find out which of the missing tensors they are: `ckpt rename`")
-
-
-def _are_heads(subject: Subject, members: list[Tensor]) -> bool:
-    """Whether these are a head that transformers leaves out where a task has another."""
-    return Kind.TRANSFORMERS in subject.kinds and all(_HEAD.search(one.name) for one in members)
-
-
-def _deeper(
-    subject: Subject, unexpected: list[Tensor]
-) -> Iterator[tuple[str, int, frozenset[str]]]:
-    """Yield (config key, number of layers, names) of complete layers beyond those of config.json.
-
-    They are complete if the weights have every tensor that config.json would add with that number.
-    """
-    expected = expectation(subject).tensors
-    present = {tensor.name for tensor in subject.checkpoint.tensors}
-    for key, pattern in _LAYERS.items():
-        numbers = [int(at[1]) for tensor in unexpected if (at := pattern.search(tensor.name))]
-        if numbers:
-            number = max(numbers) + 1
-            more = expectation(_with(subject, key, number)).tensors.keys() - expected.keys()
-            if more and more <= present:
-                yield key, number, frozenset(more)
-                return
-
-
-def _with(subject: Subject, key: str, number: int) -> Subject:
-    """Return the subject with another number in its config.json."""
-    documents = tuple(
-        document._replace(value={**document.value, key: number})
-        if document.path == CONFIG
-        else document
-        for document in subject.checkpoint.documents
-    )
-    return subject._replace(checkpoint=subject.checkpoint._replace(documents=documents))
 
 
 @rule(
