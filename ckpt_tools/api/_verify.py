@@ -16,13 +16,14 @@ from ckpt_tools.api._live import live_family
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.api._rules import known_rules
 from ckpt_tools.checkpoint.composition import composition
+from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG
 from ckpt_tools.checkpoint.payload import second_set, zero_tail
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.checkpoint.spec import read_spec
 from ckpt_tools.doctor.probe import probe
 from ckpt_tools.errors import FormatError, HeaderError, UnknownSelection
 from ckpt_tools.families.family import GENERIC
-from ckpt_tools.families.kinds import name_of
+from ckpt_tools.families.kinds import Kind, kinds_of, name_of
 from ckpt_tools.families.registry import FAMILIES, family_of
 from ckpt_tools.gate.baseline import LIMIT, apply_baseline, parse_baseline
 from ckpt_tools.gate.decide import apply_suppressions
@@ -264,12 +265,14 @@ def _check_one(  # noqa: PLR0913 - by keyword; `check` binds what all components
     if live and not composed:
         is_component = checkpoint.where != where
         family = live_family(family, checkpoint, bases, lenient=is_component)
+    base = _base_of(checkpoint, baseline, bases)
     subject = Subject(
         checkpoint,
         family,
         entries=entries,
         facts=_facts(checkpoint, progress) if values and not composed else None,
-        reference=baseline,
+        reference=None if base is baseline else baseline,
+        base=base,
         spec=spec,
         live=probe(family.name, checkpoint.root) if load else None,
         target=target,
@@ -358,6 +361,20 @@ def _disagreement(
     what = "is rejected here, but the installed safetensors library opens it"
     remedy = Remedy(text="do not publish it: nothing in it was checked; report the file")
     return (Finding(about.code, about.severity, what, finding.path, remedy=remedy),)
+
+
+def _base_of(
+    checkpoint: Checkpoint, baseline: Checkpoint | None, bases: Bases
+) -> Checkpoint | None:
+    """Return an adapter's base model: the copy that is named, or a reference that is no adapter."""
+    config = checkpoint.document(ADAPTER_CONFIG)
+    if config is None:
+        return None
+    named = bases.get(str(config.value.get("base_model_name_or_path")))
+    if named is not None:
+        return read(named)
+    is_adapter = baseline is None or Kind.ADAPTER in kinds_of(baseline)
+    return None if is_adapter else baseline
 
 
 def _family_of(checkpoint: Checkpoint) -> Family:

@@ -32,11 +32,12 @@ class Subject(NamedTuple):
     """Everything that a rule is given. What was not read is None; rules that need it are skipped.
 
     `entries` is everything in the folder and below. `facts` are the tensor values' by tensor name.
-    `reference` is a reference checkpoint, `spec` a lockfile, `live` the sentences of a load probe.
-    `target` is the LeRobot release the checkpoint is meant for, "" for the newest known. `schema`
-    returns a shipped JSON Schema by its name, an empty one where there are none. `profile` is the
-    gate's; `profiles.profile_of` derives one from the config where it is None. `composition`
-    lists the components of a model that has several; then `checkpoint` has the weights of all.
+    `reference` is a reference checkpoint, `base` the base model of an adapter, `spec` a lockfile,
+    `live` the sentences of a load probe. `target` is the LeRobot release the checkpoint is meant
+    for, "" for the newest known. `schema` returns a shipped JSON Schema by its name, an empty one
+    where there are none. `profile` is the gate's; `profiles.profile_of` derives one from the config
+    where it is None. `composition` lists the components of a model that has several; then
+    `checkpoint` has the weights of all.
     `library` is why the installed safetensors library rejects a file, "" for one that it opens, and
     `zero_tails` how many bytes at the end of a file are zero; `second` are shards beside a
     file, `unfinished` parts of files from the Hub.
@@ -48,6 +49,7 @@ class Subject(NamedTuple):
     entries: tuple[Entry, ...] | None = None
     facts: Mapping[str, Measurement] | None = None
     reference: Checkpoint | None = None
+    base: Checkpoint | None = None
     spec: Spec | None = None
     live: tuple[str, ...] | None = None
     target: str = ""

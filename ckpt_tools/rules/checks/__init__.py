@@ -6,6 +6,7 @@ A topic's module is imported here; `registry` finds the rules at its top level.
 from __future__ import annotations
 
 from ckpt_tools.rules.checks import (  # noqa: F401 - the registry reads them from here
+    adapter_base,
     adapter_modules,
     adapter_tensors,
     adapters,

@@ -1,0 +1,150 @@
+"""Adapters against their base models: what fits has no finding, and what does not is named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ckpt_tools import api
+from ckpt_tools.rules.coverage import Question, State
+from tests.support.models import model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+type Shapes = dict[str, tuple[int, ...]]
+
+LAYERS = range(3)
+BASE: Shapes = {
+    "model.embed_tokens.weight": (20, 8),
+    "lm_head.weight": (20, 8),
+    **{
+        f"model.layers.{i}.self_attn.{name}.weight": (8, 8)
+        for i in LAYERS
+        for name in ("q_proj", "k_proj")
+    },
+    **{f"model.layers.{i}.mlp.down_proj.weight": (8, 12) for i in LAYERS},
+    **{f"model.layers.{i}.norm.weight": (8,) for i in LAYERS},
+}
+CONFIG = {"model_type": "made_up", "architectures": ["MadeUpForCausalLM"]}
+AT = "base_model.model.model.layers"
+SETTINGS: dict[str, Any] = {
+    "peft_type": "LORA",
+    "r": 4,
+    "target_modules": ["q_proj", "down_proj"],
+    "base_model_name_or_path": "org/base",
+}
+
+
+def pair(module: str, inputs: int, outputs: int, rank: int = 4) -> Shapes:
+    return {f"{module}.lora_A.weight": (rank, inputs), f"{module}.lora_B.weight": (outputs, rank)}
+
+
+def adapter() -> Shapes:
+    found: Shapes = {}
+    for i in LAYERS:
+        found |= pair(f"{AT}.{i}.self_attn.q_proj", 8, 8) | pair(f"{AT}.{i}.mlp.down_proj", 12, 8)
+    return found
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return model(tmp_path / "base", BASE, {"config.json": CONFIG})
+
+
+def found(tmp_path: Path, base: Path, shapes: Shapes, **settings: Any) -> tuple[list[str], State]:
+    config = {"adapter_config.json": SETTINGS | settings}
+    folder = model(tmp_path / "adapter", shapes, config, file="adapter_model.safetensors")
+    result = api.verify(folder, base=[f"org/base={base}"])
+    state = next(one.state for one in result.coverage if one.question is Question.COMPLETENESS)
+    return [
+        f"{one.severity} {one.subject}: {one.what}"
+        for one in result.findings
+        if one.code == "CK913"
+    ], state
+
+
+def test_an_adapter_that_fits_is_checked_completely(tmp_path: Path, base: Path) -> None:
+    findings, state = found(tmp_path, base, adapter())
+    assert findings == []
+    assert state is State.CHECKED
+
+
+def test_a_reference_that_is_a_model_is_taken_for_the_base(tmp_path: Path, base: Path) -> None:
+    config = {"adapter_config.json": SETTINGS}
+    folder = model(tmp_path / "adapter", adapter(), config, file="adapter_model.safetensors")
+    codes = {one.code for one in api.verify(folder, reference=base).findings}
+    assert not codes & {"CK501", "CK913"}
+
+
+def test_tensors_of_a_module_with_another_name_are_named(tmp_path: Path, base: Path) -> None:
+    shapes = {name.replace("q_proj", "query"): shape for name, shape in adapter().items()}
+    findings, _ = found(tmp_path, base, shapes, target_modules=["query", "down_proj"])
+    assert len(findings) == 1
+    assert "error base_model.model.model.layers.{0..2}.self_attn.query.lora_A.weight" in findings[0]
+
+
+def test_a_missing_pair_and_another_shape_are_named(tmp_path: Path, base: Path) -> None:
+    shapes = adapter()
+    for half in "AB":
+        del shapes[f"{AT}.2.mlp.down_proj.lora_{half}.weight"]
+    shapes[f"{AT}.0.self_attn.q_proj.lora_B.weight"] = (9, 4)
+    findings, _ = found(tmp_path, base, shapes)
+    assert any(f"error {AT}.2.mlp.down_proj.lora_A.weight" in one for one in findings)
+    assert any(f"error {AT}.0.self_attn.q_proj.lora_B.weight" in one for one in findings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "shapes"),
+    [
+        ({"layers_to_transform": [0]}, pair(f"{AT}.0.self_attn.q_proj", 8, 8)),
+        ({"target_modules": r".*\.(0|2)\.self_attn\.\w_proj"}, {}),
+        ({"rank_pattern": {r"layers\.1\..*": 2}}, {}),
+        ({"exclude_modules": ["mlp.down_proj"]}, {}),
+        ({"modules_to_save": ["lm_head"]}, {"base_model.model.lm_head.weight": (22, 8)}),
+    ],
+)
+def test_settings_that_choose_modules_are_followed(
+    tmp_path: Path, base: Path, settings: dict[str, Any], shapes: Shapes
+) -> None:
+    pattern = str(settings.get("target_modules", ""))
+    every = adapter() | (shapes if "modules_to_save" in settings else {})
+    if "layers_to_transform" in settings:
+        every = shapes | pair(f"{AT}.0.mlp.down_proj", 12, 8)
+    elif pattern:
+        every = {}
+        for i in (0, 2):
+            for name in ("q_proj", "k_proj"):
+                every |= pair(f"{AT}.{i}.self_attn.{name}", 8, 8)
+    elif "rank_pattern" in settings:
+        every |= pair(f"{AT}.1.self_attn.q_proj", 8, 8, 2) | pair(f"{AT}.1.mlp.down_proj", 12, 8, 2)
+    elif "exclude_modules" in settings:
+        every = {name: shape for name, shape in every.items() if "down_proj" not in name}
+    assert found(tmp_path, base, every, **settings) == ([], State.CHECKED)
+
+
+def test_a_model_inside_the_base_has_other_prefixes(tmp_path: Path, base: Path) -> None:
+    inner = {
+        name.replace("model.model.model.", "model.model."): shape
+        for name, shape in adapter().items()
+    }
+    assert found(tmp_path, base, inner) == ([], State.CHECKED)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"peft_type": "LOHA"},
+        {"layer_replication": [[0, 2], [1, 3]]},
+        {"target_modules": "(?=x)y"},
+        {"target_modules": "all-linear"},
+    ],
+)
+def test_what_is_not_known_is_said_and_not_called_checked(
+    tmp_path: Path, base: Path, settings: dict[str, Any]
+) -> None:
+    findings, state = found(tmp_path, base, adapter(), **settings)
+    assert len(findings) == 1
+    assert findings[0].startswith("note")
+    assert state is not State.CHECKED
