@@ -30,6 +30,13 @@ def by_part[T](family: Family, named: Iterable[tuple[str, T]]) -> Iterator[tuple
             yield component.short, members[component.key]
 
 
+def whole[T](family: Family, named: Iterable[tuple[str, T]]) -> Iterator[tuple[str, list[T]]]:
+    """Yield (titles of all parts of the model with members, all members): one cause for all."""
+    pairs = list(named)
+    if pairs:
+        yield family.parts(name for name, _ in pairs), [item for _, item in pairs]
+
+
 def parts(family: Family, tensors: Iterable[Tensor]) -> Iterator[tuple[str, list[Tensor]]]:
     """Yield (title of a part of the model, its tensors), in the family's order."""
     return by_part(family, ((tensor.name, tensor) for tensor in tensors))
@@ -84,6 +91,13 @@ def read_by_loader(subject: Subject) -> list[tuple[Tensor, Expected]]:
 def is_judged(subject: Subject) -> bool:
     """Whether rules about what the family expects judge every tensor, so that none has to guess."""
     return subject.family.cleaning is not None or subject.expectation is not None
+
+
+def judges_shapes(subject: Subject) -> bool:
+    """Whether every tensor is there and its shape is judged, so that no other rule has to."""
+    found, file = subject.expectation, subject.family.file
+    is_whole = isinstance(found, Expectation) and not missing_from(subject, found)
+    return is_whole and file is not None and not file.names_only
 
 
 def missing_from(subject: Subject, expectation: Expectation) -> list[tuple[str, Expected]]:

@@ -9,7 +9,7 @@ from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.lerobot import is_buffer
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.grouping import about
+from ckpt_tools.rules.grouping import about, judges_shapes
 from ckpt_tools.rules.policy_config import (
     ACTION,
     STATE,
@@ -127,6 +127,8 @@ def config_width(subject: Subject) -> Iterator[Violation]:
 
         {"type": "act", "output_features": {"action": {"type": "ACTION", "shape": [6]}}}
     """
+    if judges_shapes(subject):
+        return
     policy, config = policy_of(subject), value_of(subject, CONFIG)
     does = "hides the error and keeps random weights" if policy and policy.hides else "rejects them"
     for what, size in widths(subject):

@@ -24,6 +24,7 @@ from ckpt_tools.rules.grouping import (
     missing_from,
     only_file,
     read_by_loader,
+    whole,
 )
 from ckpt_tools.rules.processors import MIGRATE, normalizers
 from ckpt_tools.rules.remedy import Remedy
@@ -77,7 +78,8 @@ def missing_tensors(subject: Subject) -> Iterator[Violation | Covered]:
     yield Covered(Question.COMPLETENESS)
     present = {unwrapped(tensor.name) for tensor in subject.checkpoint.tensors}
     missing = missing_from(subject, expectation)
-    for part, members in by_part(subject.family, ((one[0], one) for one in missing)):
+    grouped = whole if missing and correction(subject) else by_part
+    for part, members in grouped(subject.family, ((one[0], one) for one in missing)):
         names = [name for name, _ in members]
         what = (
             f"{count(len(names), 'tensor')} missing ({part}){_bytes(members)}: "
@@ -151,15 +153,15 @@ def unexpected_shapes(subject: Subject) -> Iterator[Violation | Covered]:
     matched = read_by_loader(subject)
     if any(wanted.shape is not None for _, wanted in matched):
         yield Covered(Question.AGREEMENT)
-    wrong = (
+    wrong = [
         (tensor.name, (tensor, wanted.shape))
         for tensor, wanted in matched
         if wanted.shape not in (None, tensor.shape)
-    )
-    for part, members in by_part(subject.family, wrong):
+    ]
+    corrected = correction(subject) if wrong else None
+    for part, members in (whole if corrected else by_part)(subject.family, wrong):
         tensors = [tensor for tensor, _ in members]
         tensor, shape = members[0]
-        corrected = correction(subject)
         what = (
             f"{amount(tensors)} of another shape than config.json gives them ({part}), the first "
             f"{list(tensor.shape)} instead of {list(shape or ())}: "

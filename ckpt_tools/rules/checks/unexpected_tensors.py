@@ -12,7 +12,7 @@ from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.lerobot import is_buffer
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.fitting_config import correction
-from ckpt_tools.rules.grouping import about, amount, expectation, missing_from, parts
+from ckpt_tools.rules.grouping import about, amount, by_part, expectation, missing_from, whole
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
 
@@ -89,7 +89,8 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
             f"but all {number} layers are complete, so `{key}` is wrong"
         )
         yield about(members, what, Remedy(("ckpt", "config", "WHERE", "set", key, str(number))))
-    for part, members in parts(subject.family, unexpected):
+    named = ((tensor.name, tensor) for tensor in unexpected)
+    for part, members in (whole if corrected else by_part)(subject.family, named):
         loader = subject.family.loader
         what = f"{amount(members)} that the loader does not read ({part}): {loader.unexpected}"
         remedy = _renamed(members, missing) if missing else _stripped(members, every)
