@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 type Rows = tuple[int, ...]
 
@@ -61,6 +61,36 @@ def _among(name: str, some: Sequence[tuple[str, object]]) -> str:
     return f"{name} in [{', '.join(text for text, _ in some)}]"
 
 
+def together(
+    there: Rows, others: Rows, conditions: Sequence[Condition], used: Mapping[str, int]
+) -> tuple[str, ...] | None:
+    """Return the fewest conditions that all hold in `there`, and not all in any of `others`.
+
+    Of conditions that leave out equally many, the one that was `used` most. None if there are none.
+    """
+    left = set(others)
+    literals = [
+        (text, {row for row in left if one.holds[row] != wanted})
+        for one in conditions
+        for text, wanted in ((one.text, True), (one.opposite, False))
+        if all(one.holds[row] == wanted for row in there)
+    ]
+    chosen: list[tuple[str, set[int]]] = []
+    while left:
+        most = max((len(out & left) for _, out in literals), default=0)
+        if not most:
+            return None
+        best = [pair for pair in literals if len(pair[1] & left) == most]
+        chosen.append(max(best, key=lambda pair: used.get(pair[0], 0)))
+        left -= chosen[-1][1]
+    for pair in list(chosen):
+        rest = [other for other in chosen if other is not pair]
+        if set(others) <= set().union(*(out for _, out in rest)):
+            chosen = rest
+    order = [text for text, _ in literals]
+    return tuple(sorted((text for text, _ in chosen), key=order.index))
+
+
 def explain[T](
     rows: Rows,
     leaf: Callable[..., T | None],
@@ -74,46 +104,58 @@ def explain[T](
     """
     plain = _Search(partial(leaf, thorough=False), conditions)
     thorough = _Search(partial(leaf, thorough=True), conditions)
-    for limit in range(depth + 2):
-        if limit <= depth and (leaves := plain.of(rows, limit)) is not None:
+    part = sum(1 << row for row in rows)
+    for limit in range(depth + 1):
+        if (leaves := plain.of(part, limit)) is not None:
             return leaves
-        if limit and (leaves := thorough.of(rows, limit - 1)) is not None:
+        # Few conditions and a long formula explain more than many conditions and short ones.
+        if limit % 2 and (leaves := thorough.of(part, limit // 2)) is not None:
             return leaves
     return None
 
 
 class _Search[T]:
-    """A search for leaves, with what was found out about parts of the rows."""
+    """A search for leaves, with what was found out about parts of the rows.
+
+    A part is a number with one bit for each row.
+    """
 
     def __init__(self, leaf: Callable[[Rows], T | None], conditions: Sequence[Condition]) -> None:
-        self._leaf, self._conditions = leaf, conditions
-        self._known: dict[Rows, T | None] = {}
-        self._failed: set[tuple[Rows, int]] = set()
+        self._leaf = leaf
+        self._conditions = [
+            (one.text, one.opposite, sum(1 << row for row, holds in enumerate(one.holds) if holds))
+            for one in conditions
+        ]
+        self._known: dict[int, T | None] = {}
+        self._failed: set[tuple[int, int]] = set()
 
-    def of(self, rows: Rows, limit: int) -> tuple[Leaf[T], ...] | None:
-        """Return leaves that cover `rows`, with at most `limit` splits; None for none."""
-        if (found := self._whole(rows)) is not None:
-            return (Leaf((), rows, found),)
-        if limit == 0 or (rows, limit) in self._failed:
+    def of(self, part: int, limit: int) -> tuple[Leaf[T], ...] | None:
+        """Return leaves that cover a part, with at most `limit` splits; None for none."""
+        if (found := self._whole(part)) is not None:
+            return (Leaf((), _rows(part), found),)
+        if limit == 0 or (part, limit) in self._failed:
             return None
-        for text, side, other, rest in self._splits(rows):
+        for text, side, other, rest in self._splits(part):
             found = self._whole(side)
             if found is not None and (deeper := self.of(rest, limit - 1)) is not None:
                 tail = (leaf._replace(conditions=(other, *leaf.conditions)) for leaf in deeper)
-                return (Leaf((text,), side, found), *tail)
-        self._failed.add((rows, limit))
+                return (Leaf((text,), _rows(side), found), *tail)
+        self._failed.add((part, limit))
         return None
 
-    def _splits(self, rows: Rows) -> Iterator[tuple[str, Rows, str, Rows]]:
-        """Yield (condition, rows with it, opposite, rows with that), both ways round."""
-        for condition in self._conditions:
-            yes = tuple(row for row in rows if condition.holds[row])
-            no = tuple(row for row in rows if not condition.holds[row])
+    def _splits(self, part: int) -> Iterator[tuple[str, int, str, int]]:
+        """Yield (condition, part with it, opposite, part with that), both ways round."""
+        for text, opposite, holds in self._conditions:
+            yes, no = part & holds, part & ~holds
             if yes and no:
-                yield condition.text, yes, condition.opposite, no
-                yield condition.opposite, no, condition.text, yes
+                yield text, yes, opposite, no
+                yield opposite, no, text, yes
 
-    def _whole(self, rows: Rows) -> T | None:
-        if rows not in self._known:
-            self._known[rows] = self._leaf(rows)
-        return self._known[rows]
+    def _whole(self, part: int) -> T | None:
+        if part not in self._known:
+            self._known[part] = self._leaf(_rows(part))
+        return self._known[part]
+
+
+def _rows(part: int) -> Rows:
+    return tuple(row for row in range(part.bit_length()) if part >> row & 1)

@@ -55,7 +55,7 @@ DIFFUSION = Recipe(
         flag("use_group_norm", default=False),
         flag("use_separate_rgb_encoder_per_camera", default=True),
         flag("use_film_scale_modulation", default=True),
-        flag("compile_model", default=False),
+        Field("compile_model", "/compile_model", (False,), choice=True, default=False),
         setting("n_obs_steps", 1, 2, 3, 5, default=2),
         setting("down_dims", *_DOWN, default=[512, 1024, 2048]),
         setting("kernel_size", 3, 5, 7, 9, default=5),

@@ -6,10 +6,13 @@ from fields, and literal otherwise. What then does not fit a formula is a Misfit
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import partial
+from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.families.expression import parse
-from tools.families.conditions import explain
+from tools.families.conditions import explain, together
 from tools.families.table import INDICES, Table
 
 if TYPE_CHECKING:
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 _ABSENT = "absent"
 _SPLITS = 5
+_FEW = 4
+"""Shapes that may follow from conditions alone."""
+
 _TIED = "\0"
 
 
@@ -77,6 +83,7 @@ class Solver:
         self._hints = hints
         self._choices = choices
         self._tables: dict[tuple[str, ...], Table] = {}
+        self._used: Counter[str] = Counter()
 
     def tensors(self) -> tuple[Found, ...]:
         """Return the templates of all tensors, in the order of the models. Raises Misfit."""
@@ -163,14 +170,23 @@ class Solver:
             sizes = [table.number(some, tuple(axis), thorough=thorough) for axis in axes]
             return None if None in sizes else ", ".join(map(str, sizes))
 
-        leaves = explain(rows, shape, table.conditions, _SPLITS)
+        there = tuple(row for row in rows if row in seen)
+        others = tuple(row for row in rows if row not in seen)
+        always = together(there, others, table.conditions, self._used)
+        part = rows if always is None else there
+        leaves = None
+        if len({one for _, one in seen.values()}) <= _FEW:
+            leaves = explain(part, partial(_constant, seen), table.conditions, _SPLITS)
+        leaves = leaves or explain(part, shape, table.conditions, _SPLITS)
         if leaves is None:
             raise Misfit(_unexplained(pieces, table, seen))
         found = []
         for some, value, conditions in _merged(leaves, table):
             if value != _ABSENT:
                 dtype = self._dtype(table, some, {row: seen[row][0] for row in some}, pieces)
-                when, each = _sorted_by_index(conditions)
+                needed = _needed((*(always or ()), *conditions), some, table)
+                self._used.update(needed)
+                when, each = _sorted_by_index(needed)
                 found.append(Found(pieces, when, each, dtype, value))
         return found
 
@@ -190,6 +206,15 @@ class Solver:
         *first, (_, last, _) = merged
         text = "".join(f"{value} if {' and '.join(chosen)} else " for _, value, chosen in first)
         return "" if not first and last in {"F32", ""} else text + last
+
+
+def _constant(seen: Mapping[int, tuple[str, tuple[int, ...]]], rows: Rows, **_: bool) -> str | None:
+    """Return the one shape of these rows, None if there are several."""
+    shapes = {seen[row][1] if row in seen else None for row in rows}
+    if len(shapes) > 1:
+        return None
+    shape = shapes.pop()
+    return _ABSENT if shape is None else ", ".join(map(str, shape))
 
 
 def _merged(leaves: Sequence[Leaf[str]], table: Table) -> list[tuple[Rows, str, tuple[str, ...]]]:
@@ -239,13 +264,40 @@ def _selecting(rows: Rows, whole: set[int], table: Table) -> tuple[str, ...] | N
 
 def _fewest(leaf: Leaf[str], whole: set[int], table: Table) -> tuple[str, ...]:
     """Return the conditions of a leaf without those that the others imply."""
+    return _implied(leaf.conditions, set(leaf.rows), whole, table)
+
+
+def _needed(conditions: Sequence[str], rows: Rows, table: Table) -> tuple[str, ...]:
+    """Return the conditions that select these rows among all, without those that are implied."""
+    whole = set(range(len(table.rows)))
+    chosen = _selecting(rows, whole, table)
+    if chosen is not None and len(chosen) < min(len(conditions), 2):
+        return chosen
+    return _implied(tuple(dict.fromkeys(conditions)), set(rows), whole, table)
+
+
+def _implied(
+    conditions: tuple[str, ...], rows: set[int], whole: set[int], table: Table
+) -> tuple[str, ...]:
     holds = {c.text: c.holds for c in table.conditions}
     holds |= {c.opposite: tuple(not one for one in c.holds) for c in table.conditions}
-    kept = list(leaf.conditions)
-    for condition in leaf.conditions:
+    if any(condition not in holds for condition in conditions):
+        return conditions
+
+    def select(chosen: Sequence[str]) -> bool:
+        return {row for row in whole if all(holds[one][row] for one in chosen)} == rows
+
+    kept = list(conditions)
+    for condition in conditions:
         others = [one for one in kept if one != condition]
-        if {row for row in whole if all(holds[one][row] for one in others)} == set(leaf.rows):
+        if select(others):
             kept = others
+    for pair in combinations(kept, 2):
+        others = [one for one in kept if one not in pair]
+        single = next((one for one in holds if select([*others, one])), None)
+        if single is not None:
+            kept = [*others, single]
+            break
     order = list(holds)
     return tuple(sorted(kept, key=order.index))
 
