@@ -38,6 +38,8 @@ class Dtype(Enum):
         self.label = label
         self.bits = bits
 
+    __hash__ = object.__hash__  # members are unique; Enum's own is slow, and asked of every tensor
+
     def __str__(self) -> str:
         """Return safetensors' name of the type."""
         return self.label

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def _fold_segment(names: dict[tuple[str, ...], int], position: int) -> dict[tupl
     return folded
 
 
+@lru_cache(4096)
 def is_index(segment: str) -> bool:
     """Whether a segment is an integer without leading zeros: 7, but not 07."""
     return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textwrap import dedent
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import ADAPTER_WEIGHTS
@@ -143,13 +142,17 @@ def rule(  # noqa: PLR0913 - the fields of a rule, by keyword
 
     def decorate(check: Check) -> Rule:
         title, _, rest = (check.__doc__ or "").partition("\n")
+        body = rest.lstrip("\n")
+        margin = "\n" + " " * (
+            len(body) - len(body.lstrip(" "))
+        )  # textwrap takes ten times as long
         return Rule(
             code=code,
             name=name,
             severity=severity,
             needs=frozenset((needs,) if isinstance(needs, Need) else needs),
             check=check,
-            page=f"{title.rstrip('.')}\n{dedent(rest)}".strip() + "\n",
+            page=f"{title.rstrip('.')}\n{rest.replace(margin, '\n')}".strip() + "\n",
             fix=fix,
             safe=safe,
             families=frozenset(families),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _EMBEDDING = re.compile(
     r"(^|\.)(embed_tokens|wte|word_embeddings|embed_in|tok_embeddings|token_embedding)\.weight"
 )
+_latest: dict[str, tuple[Subject, LanguageModel | None]] = {}
 _LAYER = re.compile(
     r"((?:(?:\w+\.)*?(?:model|transformer|gpt_neox|backbone|language_model|text_model)\.)?"
     r"(?:layers|h|blocks)|(?:\w+\.)?encoder\.layer|(?:\w+\.)*?model\.decoder\.layers)"
@@ -90,7 +91,7 @@ class LanguageModel(NamedTuple):
         return [
             tensor
             for name, tensor in self.tensors.items()
-            if _EMBEDDING.search(name) and is_matrix(tensor)
+            if name.endswith(".weight") and _EMBEDDING.search(name) and is_matrix(tensor)
         ]
 
     def stored_layers(self) -> tuple[str, dict[int, list[str]]] | None:
@@ -112,8 +113,16 @@ def is_matrix(tensor: Tensor) -> bool:
 def language_model(subject: Subject) -> LanguageModel | None:
     """Return the language model of a transformers checkpoint, None where that is unclear.
 
-    None too where the family's expectation judges every tensor.
+    None too where the family's expectation judges every tensor. The latest is kept: several rules
+    ask for it in turn.
     """
+    latest = _latest.get("")
+    if latest is None or latest[0] is not subject:
+        latest = _latest[""] = (subject, _language_model(subject))
+    return latest[1]
+
+
+def _language_model(subject: Subject) -> LanguageModel | None:
     document = subject.checkpoint.document(CONFIG)
     kinds = subject.kinds
     if (
