@@ -8,6 +8,7 @@ from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.families.file_family import family_of_file
 from ckpt_tools.families.kinds import Kind, kinds_of
+from ckpt_tools.families.sentence import MODULE
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def family_of(checkpoint: Checkpoint) -> Family:
         return SMOLVLA
     named = named_in_config(checkpoint)
     if named is None:
-        return GENERIC
+        return MODULE if MODULE.recognises(checkpoint) else GENERIC
     return family_of_file(*named) or GENERIC
 
 
