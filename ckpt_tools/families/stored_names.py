@@ -9,7 +9,7 @@ from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import Expectation, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from ckpt_tools.families.family_file import FamilyFile
 
@@ -60,10 +60,31 @@ def by_stored_names(
             {names.get(name, name): one for name, one in found.optional.items()},
         )
     held = {unwrapped(name) for name in stored}
+    found = _without_head(file, found, held, names)
     present = sum(name in held for name in found.tensors)
     if file.library == "transformers" and _HALF * present < len(found.tensors):
         return Unknown(f"fewer than half of the tensors have the names of a {file.family}")
     return found
+
+
+def _without_head(
+    file: FamilyFile, found: Expectation, held: Collection[str], names: Mapping[str, str]
+) -> Expectation:
+    """Return the expectation of the base model where it was saved alone: without the prefix.
+
+    Its config may still name the architecture with a head that it was taken from.
+    """
+    prefix = f"{file.facts.get('prefix', '')}."
+    bare = {stored for own, stored in names.items() if own == prefix + stored}
+    if not bare or any(name.startswith(prefix) for name in held):
+        return found
+    body = bare | {stored for own, stored in names.items() if own.startswith(prefix)}
+    rest = [name for name in found.tensors if name not in body and not name.startswith(prefix)]
+    if not held.isdisjoint(rest):
+        return found
+    heads = {name: found.tensors[name] for name in rest}
+    tensors = {name: one for name, one in found.tensors.items() if name not in heads}
+    return found._replace(tensors=tensors, optional={**found.optional, **heads})
 
 
 def _names(file: FamilyFile, found: Expectation, stored: Collection[str]) -> dict[str, str]:

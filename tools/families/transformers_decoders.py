@@ -168,7 +168,11 @@ RECIPES = (
         head_dim=SPLIT,
         flags=(BIAS,),
         heads_of=("ForCausalLM", "Model"),
-        more=QWEN_MOE,
+        more=(
+            Field("experts", "/num_experts", (None,), default="local_experts"),
+            Field("local_experts", "/num_local_experts", EXPERTS, default=128),
+            *QWEN_MOE[1:],
+        ),
         hints=(SPARSE,),
     ),
     decoder(

@@ -56,18 +56,22 @@ def recipe(  # noqa: PLR0913 - what a family consists of
     extra: Mapping[str, object] = NOTHING,
     hints: Sequence[str] = (),
     samples: int = 0,
+    two_classes: Sequence[str] = (),
 ) -> Recipe:
     """Return the recipe of a `model_type`.
 
     `prefix` is what its loader adds to names or removes from them (`base_model_prefix`), `fixed`
-    are values of all its configs, by pointer.
+    are values of all its configs, by pointer. `two_classes` are architectures that refuse another
+    number of classes.
     """
     choice = Field(ARCHITECTURE, "/architectures/0", tuple(architectures), choice=True)
     pointers = {field.name: field.at for field in fields}
 
     def build(drawn: Mapping[str, object]) -> Sample:
-        config = {} if pointers.keys() - drawn.keys() == pointers.keys() else dict(fixed)
+        config = dict(fixed)
         config |= {pointers[name]: value for name, value in drawn.items() if name in pointers}
+        if drawn[ARCHITECTURE] in two_classes:
+            config["/id2label"] = None
         whole = pointers.keys() <= drawn.keys()
         return built(key, str(drawn[ARCHITECTURE]), config, saved=whole)
 

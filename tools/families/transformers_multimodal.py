@@ -104,7 +104,34 @@ PARTS = components(
     ),
     ("head", "head", ("lm_head.", "language_model.lm_head.")),
 )
-OLDER = ["^((?:model\\.)?)language_model\\.(?!model\\.|lm_head\\.)", "\\1language_model.model."]
+LATER = [
+    [r"^((?:model\.)?)language_model\.(?!model\.|lm_head\.)", r"\1language_model.model."],
+    [r"^lm_head\.", "language_model.lm_head."],
+]
+"""From the names that releases 4.52 to 4.57 write to those of earlier and later ones."""
+
+LLAVA_RENAMES = [
+    {
+        "since": "transformers 4.52",
+        "until": "transformers 4.57",
+        "names": [
+            [r"^model\.language_model\.", "model.language_model.model."],
+            [r"^lm_head\.", "language_model.lm_head."],
+        ],
+    },
+    {
+        "until": "transformers 4.51",
+        "names": [[r"^(vision_tower|multi_modal_projector|language_model\.model)\.", r"model.\1."]],
+    },
+]
+QWEN_RENAMES = [
+    {
+        "since": "transformers 4.52",
+        "until": "transformers 4.57",
+        "names": [[r"^model\.language_model\.", "model."]],
+    },
+    {"until": "transformers 4.51", "names": [[r"^visual\.", "model.visual."]]},
+]
 
 SMOL_TEXT = (32000, 4096, 11008, 32, 32, "heads")
 
@@ -158,7 +185,7 @@ RECIPES = (
         prefix="model",
         derived={**WIDTHS, **GRID},
         fixed=tokens(image_token_index=3),
-        extra={"components": PARTS, "replaced": [OLDER]},
+        extra={"components": PARTS, "replaced": LATER, "renames": LLAVA_RENAMES},
     ),
     recipe(
         "gemma3",
@@ -176,7 +203,7 @@ RECIPES = (
         derived={**WIDTHS, **GRID},
         fixed=tokens(boi_token_index=3, eoi_token_index=4, image_token_index=5)
         | {"/mm_tokens_per_image": 4},
-        extra={"components": PARTS, "replaced": [OLDER]},
+        extra={"components": PARTS, "replaced": LATER, "renames": LLAVA_RENAMES},
     ),
     recipe(
         "qwen2_5_vl",
@@ -221,7 +248,8 @@ RECIPES = (
         ),
         extra={
             "components": PARTS,
-            "replaced": [["^model\\.language_model\\.", "model."], ["^language_model\\.", ""]],
+            "replaced": [[r"^model\.language_model\.", "model."], [r"^language_model\.", ""]],
+            "renames": QWEN_RENAMES,
         },
     ),
     smol("smolvlm", "SmolVLM", "smolvlm_vision"),

@@ -179,6 +179,7 @@ RECIPES = (
         derived=CLASSES,
         fixed={"/pad_token_id": 0},
         extra={"components": parts("distilbert")},
+        two_classes=("DistilBertForQuestionAnswering",),
     ),
     recipe(
         "modernbert",
@@ -198,7 +199,7 @@ RECIPES = (
             Field("vocab", "/vocab_size", VOCAB, default=50368),
             Field("hidden", "/hidden_size", HIDDEN, default=768),
             Field("inner", "/intermediate_size", INNER, default=1152),
-            Field("layers", "/num_hidden_layers", LAYERS, default=22),
+            Field("layers", "/num_hidden_layers", (2, 3, 4, 5), default=22),
             Field("heads", "/num_attention_heads", HEADS, default=12),
             *LABELS,
         ),
@@ -269,6 +270,7 @@ RECIPES = (
             Field("projected", "/classifier_proj_size", (46, 58, 62), default=256),
             *LABELS,
         ),
+        samples=96,
         prefix="model",
         derived=CLASSES,
         fixed={
