@@ -5,6 +5,7 @@ One model of each choice that the file lists, at the sizes of its defaults; noth
 
 from __future__ import annotations
 
+import copy
 import random
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
@@ -48,7 +49,7 @@ FEATURES: dict[str, Any] = {
     "output_features": {"action": {"type": "ACTION", "shape": [7]}},
 }
 OF_LIBRARY: dict[str, dict[str, Any]] = {"lerobot": FEATURES, "timm": {"pretrained_cfg": {}}}
-OF_FAMILY = {"smolvla": {"load_vlm_weights": True}}
+OF_FAMILY = {"dinov3_vit": {"num_register_tokens": 4}, "smolvla": {"load_vlm_weights": True}}
 SAMPLES = 5
 type Shapes = dict[str, tuple[Dtype, tuple[int, ...]]]
 
@@ -89,11 +90,9 @@ def configs(file: FamilyFile) -> Iterator[dict[str, Any]]:
     for field in file.fields.values():
         if field.at and not field.first:
             for value in field.values[1:]:
-                copy = {
-                    key: list(one) if isinstance(one, list) else one for key, one in base.items()
-                }
-                put(copy, field.at, value)
-                yield copy
+                other = copy.deepcopy(base)
+                put(other, field.at, value)
+                yield other
 
 
 def shapes_of(expectation: Expectation) -> Shapes:
