@@ -174,9 +174,11 @@ def _shape(
         return None
     except Wrong as wrong:
         raise values.blamed(str(wrong), *sizes) from None
-    for size in found:
-        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST:
-            raise values.blamed(f"a tensor of {sizes[0].text} cannot be built", *sizes)
+    for expression, size in zip(sizes, found, strict=True):
+        is_whole = isinstance(size, int) and not isinstance(size, bool)
+        # No model has a computed size of 0: values of the config do not go together.
+        if not is_whole or not (1 if expression.names else 0) <= size <= _LARGEST:
+            raise values.blamed(f"a tensor of {expression.text} cannot be built", expression)
     return found
 
 

@@ -257,7 +257,7 @@ def test_a_family_with_names_only_has_no_shapes() -> None:
         ({"hidden_size": "wide"}, "hidden_size in config.json must be an integer"),
         ({"hidden_size": True}, "hidden_size in config.json must be an integer"),
         ({"hidden_size": 10**400}, "hidden_size in config.json must be an integer"),
-        ({"hidden_size": -1}, "hidden_size, vocab_size in config.json cannot be used"),
+        ({"hidden_size": -1}, "hidden_size in config.json cannot be used"),
         ({"num_hidden_layers": 2000}, "num_hidden_layers in config.json cannot be used"),
         ({"num_attention_heads": 0}, "hidden_size, num_attention_heads in config.json cannot"),
         ({"moe_every": 0}, "moe_every in config.json must be an integer from 1 to 8"),
