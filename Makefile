@@ -64,6 +64,10 @@ format: $(STAMP) ## format the code and apply safe lint fixes
 fixtures: $(STAMP) ## regenerate the fixtures
 	$(PY) fixtures/make.py
 
+# One family: make families FAMILIES=transformers/llama. A file that its models contradict is not written.
+families: $(STAMP) ## regenerate what is known about model families from the installed libraries (an hour)
+	$(PY) -W ignore -m tools.families $(FAMILIES)
+
 golden: $(STAMP) ## regenerate expected output in tests and documents; review the diff afterwards
 	CKPT_GOLDEN=write $(PY) -m pytest -q tests/report/test_golden.py tests/cli/test_contract.py tests/project/test_documents.py \
 		tests/project/test_rule_pages.py

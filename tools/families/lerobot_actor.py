@@ -106,7 +106,7 @@ ACTOR = Recipe(
         "critic[i // 3 - 1]",
         "seen > 0",
     ),
-    samples=72,
+    samples=160,
 )
 
 RECIPES = (ACTOR,)

@@ -162,7 +162,7 @@ MULTI_TASK_DIT = Recipe(
         flag("use_separate_rgb_encoder_per_camera", default=False),
         setting("vision_encoder_name", *_CLIPS, choice=True, default=_BASE),
         setting("text_encoder_name", *_CLIPS, choice=True, default=_BASE),
-        setting("hidden_dim", 40, 56, 72, 88, default=512),
+        setting("hidden_dim", 48, 80, 112, 144, default=512),
         setting("num_layers", 1, 2, 3, 5, default=6),
         setting("timestep_embed_dim", 34, 46, 58, default=256),
         setting("n_obs_steps", 1, 2, 3, 4, default=2),

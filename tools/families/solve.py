@@ -8,25 +8,23 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
-from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.families.expression import parse
 from tools.families.conditions import explain, together
+from tools.families.merge import merged, needed, sorted_by_index
+from tools.families.shared_names import joined, kept_first, parted, with_other_names
 from tools.families.table import INDICES, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from tools.families.conditions import Leaf, Rows
+    from tools.families.conditions import Rows
     from tools.families.recipe import Sample
 
 _ABSENT = "absent"
 _SPLITS = 5
 _FEW = 4
 """Shapes that may follow from conditions alone."""
-
-_TIED = "\0"
 
 
 class Misfit(Exception):
@@ -90,18 +88,18 @@ class Solver:
         members = [
             _Member(number, (), tuple(name.split(".")), seen)
             for number, sample in enumerate(self._samples)
-            for name, seen in _with_other_names(sample)
+            for name, seen in with_other_names(sample)
         ]
         return tuple(self._walk((), (), members))
 
     def ties(self) -> tuple[tuple[str, tuple[tuple[Piece, ...], ...]], ...]:
         """Return (condition, names) of each group that shares memory, the name kept first."""
         members = [
-            _Member(number, (), _joined(_kept_first(group, sample)), ("", ()))
+            _Member(number, (), joined(kept_first(group, sample)), ("", ()))
             for number, sample in enumerate(self._samples)
             for group in sample.ties
         ]
-        return tuple((one.when, _parted(one.pieces)) for one in self._walk((), (), members))
+        return tuple((one.when, parted(one.pieces)) for one in self._walk((), (), members))
 
     def _table(self, counts: tuple[str, ...]) -> Table:
         if counts not in self._tables:
@@ -181,12 +179,12 @@ class Solver:
         if leaves is None:
             raise Misfit(_unexplained(pieces, table, seen))
         found = []
-        for some, value, conditions in _merged(leaves, table):
+        for some, value, conditions in merged(leaves, table):
             if value != _ABSENT:
                 dtype = self._dtype(table, some, {row: seen[row][0] for row in some}, pieces)
-                needed = _needed((*(always or ()), *conditions), some, table)
-                self._used.update(needed)
-                when, each = _sorted_by_index(needed)
+                chosen = needed((*(always or ()), *conditions), some, table)
+                self._used.update(chosen)
+                when, each = sorted_by_index(chosen)
                 found.append(Found(pieces, when, each, dtype, value))
         return found
 
@@ -202,8 +200,7 @@ class Solver:
         leaves = explain(rows, single, table.conditions, _SPLITS)
         if leaves is None:
             raise Misfit(f"the dtype of {written(pieces)} follows from no condition")
-        merged = _merged(leaves, table)
-        *first, (_, last, _) = merged
+        *first, (_, last, _) = merged(leaves, table)
         text = "".join(f"{value} if {' and '.join(chosen)} else " for _, value, chosen in first)
         return "" if not first and last in {"F32", ""} else text + last
 
@@ -215,106 +212,6 @@ def _constant(seen: Mapping[int, tuple[str, tuple[int, ...]]], rows: Rows, **_: 
         return None
     shape = shapes.pop()
     return _ABSENT if shape is None else ", ".join(map(str, shape))
-
-
-def _merged(leaves: Sequence[Leaf[str]], table: Table) -> list[tuple[Rows, str, tuple[str, ...]]]:
-    """Return (rows, value, fewest conditions) with leaves of one value together, if possible."""
-    whole = {row for leaf in leaves for row in leaf.rows}
-    by_value: dict[str, list[Leaf[str]]] = {}
-    for leaf in leaves:
-        by_value.setdefault(leaf.value, []).append(leaf)
-    merged = []
-    for value, alike in by_value.items():
-        rows = tuple(sorted(row for leaf in alike for row in leaf.rows))
-        together = _selecting(rows, whole, table)
-        if together is None and len(alike) == 1:
-            together = _fewest(alike[0], whole, table)
-        if together is not None:
-            merged.append((rows, value, together))
-        else:
-            merged += [(leaf.rows, value, _fewest(leaf, whole, table)) for leaf in alike]
-    return merged
-
-
-def _selecting(rows: Rows, whole: set[int], table: Table) -> tuple[str, ...] | None:
-    """Return one condition, or two, that hold in exactly these rows of `whole`."""
-    wanted = set(rows)
-    if wanted == whole:
-        return ()
-    literals = [
-        (text, {row for row in whole if condition.holds[row] == positive})
-        for condition in table.conditions
-        for text, positive in ((condition.text, True), (condition.opposite, False))
-    ]
-    for text, chosen in literals:
-        if chosen == wanted:
-            return (text,)
-    holding = [pair for pair in literals if wanted <= pair[1]]
-    for number, (text, chosen) in enumerate(holding):
-        for other, also in holding[number + 1 :]:
-            if chosen & also == wanted:
-                return text, other
-    within = [pair for pair in literals if pair[1] and pair[1] <= wanted]
-    for number, (text, chosen) in enumerate(within):
-        for other, also in within[number + 1 :]:
-            if chosen | also == wanted:
-                return (f"({text} or {other})",)
-    return None
-
-
-def _fewest(leaf: Leaf[str], whole: set[int], table: Table) -> tuple[str, ...]:
-    """Return the conditions of a leaf without those that the others imply."""
-    return _implied(leaf.conditions, set(leaf.rows), whole, table)
-
-
-def _needed(conditions: Sequence[str], rows: Rows, table: Table) -> tuple[str, ...]:
-    """Return the conditions that select these rows among all, without those that are implied."""
-    whole = set(range(len(table.rows)))
-    chosen = _selecting(rows, whole, table)
-    if chosen is not None and len(chosen) < min(len(conditions), 2):
-        return chosen
-    return _implied(tuple(dict.fromkeys(conditions)), set(rows), whole, table)
-
-
-def _implied(
-    conditions: tuple[str, ...], rows: set[int], whole: set[int], table: Table
-) -> tuple[str, ...]:
-    holds = {c.text: c.holds for c in table.conditions}
-    holds |= {c.opposite: tuple(not one for one in c.holds) for c in table.conditions}
-    if any(condition not in holds for condition in conditions):
-        return conditions
-
-    def select(chosen: Sequence[str]) -> bool:
-        return {row for row in whole if all(holds[one][row] for one in chosen)} == rows
-
-    kept = list(conditions)
-    for condition in conditions:
-        others = [one for one in kept if one != condition]
-        if select(others):
-            kept = others
-    for pair in combinations(kept, 2):
-        others = [one for one in kept if one not in pair]
-        single = next((one for one in holds if select([*others, one])), None)
-        if single is not None:
-            kept = [*others, single]
-            break
-    order = list(holds)
-    return tuple(sorted(kept, key=order.index))
-
-
-def _sorted_by_index(conditions: Sequence[str]) -> tuple[str, str]:
-    """Return the conditions over fields, and those over indices too."""
-    when = [text for text in conditions if not set(INDICES) & parse(text).names]
-    each = [text for text in conditions if text not in when]
-    return _all(when), _all(each)
-
-
-def _all(conditions: Sequence[str]) -> str:
-    return (
-        conditions[0].strip("()")
-        if len(conditions) == 1 and " or " in conditions[0]
-        else (" and ".join(conditions))
-    )
 
 
 def written(pieces: Sequence[Piece]) -> str:
@@ -334,54 +231,3 @@ def _unexplained(
         for row in range(min(len(table.rows), 12))
     ]
     return f"no formula for {written(pieces)}; seen were {'; '.join(some)}"
-
-
-def _with_other_names(sample: Sample) -> Iterator[tuple[str, tuple[str, tuple[int, ...]]]]:
-    """Yield every tensor, also under the names that were not kept."""
-    others = {
-        name: [other for other in group if other not in sample.tensors]
-        for group in sample.ties
-        for name in group
-        if name in sample.tensors
-    }
-    for name, seen in sample.tensors.items():
-        yield name, seen
-        yield from ((other, seen) for other in others.get(name, ()))
-
-
-def _kept_first(group: Sequence[str], sample: Sample) -> list[str]:
-    return sorted(group, key=lambda name: (name not in sample.tensors, name))
-
-
-def _joined(group: Sequence[str]) -> tuple[str, ...]:
-    """Return a group's names as one, in which later names refer to the first one's numbers."""
-    first, *others = group
-    segments = first.split(".")
-    numbers = [segment for segment in segments if segment.isdecimal()]
-    rest = []
-    for name in others:
-        open_numbers = list(enumerate(numbers))
-        parts = []
-        for part in name.split("."):
-            match = next((pair for pair in open_numbers if pair[1] == part), None)
-            if match:
-                open_numbers.remove(match)
-            parts.append(f"{_TIED}{match[0]}" if match else part)
-        rest.append(".".join(parts))
-    return (*segments, "|".join(("", *rest)))
-
-
-def _parted(pieces: Sequence[Piece]) -> tuple[tuple[Piece, ...], ...]:
-    """Return the names of a group that `_joined` joined."""
-    *first, others = pieces
-    numbers = [piece for piece in first if not isinstance(piece, str)]
-    names: list[tuple[Piece, ...]] = [tuple(first)]
-    for name in str(others).split("|")[1:]:
-        parts: list[Piece] = []
-        for part in name.split("."):
-            if part.startswith(_TIED):
-                parts.append(numbers[int(part[1:])])
-            else:
-                parts.append(int(part) if part.isdecimal() else part)
-        names.append(tuple(parts))
-    return tuple(names)
