@@ -10,9 +10,11 @@ from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.model import Checkpoint, Document
 from ckpt_tools.checkpoint.read import DOCUMENT_LIMIT, read
 from ckpt_tools.checkpoint.spec import Spec, name_on_every_machine, spec_of
+from ckpt_tools.doctor.probe import probe
 from ckpt_tools.errors import CkptError, NotACheckpoint, NothingAnswered, located
 from ckpt_tools.families.family import Expectation, Unknown
 from ckpt_tools.families.file_family import loader_of
+from ckpt_tools.live.load import is_policy, load_problems
 from ckpt_tools.live.source import Source, source_of
 from ckpt_tools.live.stage import parse_bases
 from ckpt_tools.live.tensors import expectation, tensors_of
@@ -103,3 +105,17 @@ def _merged(found: Answer, family: Family, checkpoint: Checkpoint) -> Expectatio
         for name, one in live.tensors.items()
     }
     return live._replace(tensors=tensors, because=known.because)
+
+
+def loaded(family: Family, checkpoint: Checkpoint, bases: Bases) -> tuple[str, ...]:
+    """Return what prevents a policy from loading and acting; none if it acts.
+
+    LeRobot's policies are loaded here, others by the probe of their family's package. Raises
+    ProbeMissing, LibraryMissing, BaseMissing, NothingAnswered, ProbeFailed and Unreadable.
+    """
+    if not is_policy(checkpoint):
+        return probe(family.name, checkpoint.root)
+    try:
+        return load_problems(checkpoint, bases)
+    except CkptError as error:
+        raise error.at(checkpoint.where) from None

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools.api._composed import check_components
-from ckpt_tools.api._live import live_family
+from ckpt_tools.api._live import live_family, loaded
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.api._rules import known_rules
 from ckpt_tools.checkpoint.composition import composition
@@ -20,7 +20,6 @@ from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG
 from ckpt_tools.checkpoint.payload import second_set, zero_tail
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.checkpoint.spec import read_spec
-from ckpt_tools.doctor.probe import probe
 from ckpt_tools.errors import FormatError, HeaderError, UnknownSelection
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.families.kinds import Kind, kinds_of, name_of
@@ -274,7 +273,7 @@ def _check_one(  # noqa: PLR0913 - by keyword; `check` binds what all components
         reference=None if base is baseline else baseline,
         base=base,
         spec=spec,
-        live=probe(family.name, checkpoint.root) if load else None,
+        live=loaded(family, checkpoint, bases) if load else None,
         target=target,
         schema=schemas.load,
         composition=composed,

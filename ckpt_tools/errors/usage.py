@@ -52,7 +52,10 @@ class UnknownSelection(UsageError):
 class ProbeMissing(UsageError):
     """No installed package can load the policy."""
 
-    hint = "omit --load, or install the training core beside ckpt: lerobot_policy_smolvla_reflow"
+    hint = (
+        "install the training core beside ckpt (lerobot_policy_smolvla_reflow), or omit the option;"
+        " --load is for LeRobot policies"
+    )
 
 
 class LibraryMissing(UsageError):

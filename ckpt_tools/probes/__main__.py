@@ -60,10 +60,7 @@ def _failed(error: Exception) -> dict[str, Any]:
         return {"missing": missing}
     if isinstance(error, ImportError):
         return {"library": one_line(error)}
-    refusal = error.__cause__ or error.__context__
-    if isinstance(refusal, guard.RefusedError):
-        return {"refused": str(refusal)}
-    return {"refused": one_line(error)}
+    return {"refused": guard.refusal_in(error) or one_line(error)}
 
 
 def one_line(error: BaseException) -> str:

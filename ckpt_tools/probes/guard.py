@@ -27,6 +27,8 @@ _NETWORK = frozenset(
 )
 _DOWNLOADS = ("hf_hub_download", "snapshot_download")
 
+_REMOTE_CODE = "its classes are code in the repository (auto_map), which is never run here"
+
 missing: dict[str, BaseException] = {}
 """What was not on this machine: names on the Hub or paths, with the last error about each."""
 
@@ -85,11 +87,7 @@ def _noted(download: Callable[..., Any]) -> Callable[..., Any]:
 
 def missing_in(error: BaseException) -> str:
     """Return the name of the model without which `error` was raised, "" for another reason."""
-    chain: list[BaseException] = []
-    seen: BaseException | None = error
-    while seen is not None and seen not in chain:
-        chain.append(seen)
-        seen = seen.__cause__ or seen.__context__
+    chain = _chain(error)
     found = [name for name, cause in missing.items() if cause in chain]
     if found or not any(isinstance(one, OSError) for one in chain):
         return found[-1] if found else ""
@@ -97,14 +95,31 @@ def missing_in(error: BaseException) -> str:
     return next((name for name in missing if name and name in said), "")
 
 
+def refusal_in(error: BaseException) -> str:
+    """Return the sentence with which this process refused something, "" if it did not."""
+    for one in _chain(error):
+        if isinstance(one, RefusedError):
+            return str(one)
+        if "trust_remote_code" in str(one):
+            return _REMOTE_CODE
+    return ""
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    chain: list[BaseException] = []
+    one: BaseException | None = error
+    while one is not None and one not in chain:
+        chain.append(one)
+        one = one.__cause__ or one.__context__
+    return chain
+
+
 def refuse_remote_code() -> None:
     """Refuse the code that a model's repository brings; called after transformers is there."""
     module = importlib.import_module("transformers.dynamic_module_utils")
 
     def refused(*_: object, **__: object) -> None:
-        raise RefusedError(
-            "its classes are code in the repository (auto_map), which is never run here"
-        )
+        raise RefusedError(_REMOTE_CODE)
 
     for name in ("get_class_in_module", "get_cached_module_file"):
         if hasattr(module, name):

@@ -261,11 +261,11 @@ def normalization_mode(subject: Subject) -> Iterator[Violation]:
 def loads_and_acts(subject: Subject) -> Iterator[Violation | Covered]:
     """The policy does not load or act.
 
-    All other rules read files. This one runs LeRobot: the policy class is built from the config,
-    first without memory, then filled with every tensor and no other, its processors are created,
-    and it acts once on a gray image. It needs `ckpt verify WHERE --load` and an installed
-    `lerobot_policy_smolvla_reflow`; the VLM's config and tokenizer must be available, its weights
-    need not.
+    All other rules read files. This one runs LeRobot: the policy is loaded strictly by its own
+    loader, every loaded tensor is compared with the file, since some loaders hide their errors, its
+    processors are created, and it acts once on a gray image. It needs `ckpt verify WHERE --load`
+    and an installed LeRobot. Nothing is downloaded: what config.json names on the Hub, such as the
+    config and the tokenizer of a VLM, is taken from LeRobot's cache or from `--base NAME=DIR`.
 
     The other findings may show the cause.
 
