@@ -14,9 +14,9 @@ from ckpt_tools.doctor.probe import probe
 from ckpt_tools.errors import CkptError, NotACheckpoint, NothingAnswered, located
 from ckpt_tools.families.family import Expectation, Unknown
 from ckpt_tools.families.file_family import loader_of
+from ckpt_tools.live.bases import parse_bases
 from ckpt_tools.live.load import is_policy, load_problems
 from ckpt_tools.live.source import Source, source_of
-from ckpt_tools.live.stage import parse_bases
 from ckpt_tools.live.tensors import expectation, tensors_of
 from ckpt_tools.storage.session import hub_session, is_folder, is_remote, remote_storage
 from ckpt_tools.storage.storage import LOCAL
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.families.family import Family
-    from ckpt_tools.live.stage import Bases
+    from ckpt_tools.live.bases import Bases
     from ckpt_tools.live.tensors import Answer
     from ckpt_tools.storage.storage import Storage
 

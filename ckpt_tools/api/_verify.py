@@ -29,7 +29,7 @@ from ckpt_tools.gate.decide import apply_suppressions
 from ckpt_tools.gate.masking import masked
 from ckpt_tools.gate.settings import read_settings, requiring
 from ckpt_tools.gate.verdict import Settings
-from ckpt_tools.live.stage import NO_BASES, parse_bases
+from ckpt_tools.live.bases import NO_BASES, parse_bases
 from ckpt_tools.progress import SILENT, Progress, ignore
 from ckpt_tools.rules import plugins
 from ckpt_tools.rules.coverage import coverage_of, unreadable
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.spec import Spec
     from ckpt_tools.families.family import Family
     from ckpt_tools.gate.baseline import Baseline
-    from ckpt_tools.live.stage import Bases
+    from ckpt_tools.live.bases import Bases
     from ckpt_tools.rules.coverage import Coverage
     from ckpt_tools.rules.profiles import Profile
     from ckpt_tools.rules.rule import Rule

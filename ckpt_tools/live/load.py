@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG, CONFIG, PROCESSORS
 from ckpt_tools.errors import NothingAnswered, ProbeFailed
 from ckpt_tools.families.kinds import Kind, kinds_of
+from ckpt_tools.live.bases import ALL, refuse_missing
 from ckpt_tools.live.process import ask
 from ckpt_tools.live.source import LEROBOT, Source
 from ckpt_tools.live.stage import staged
 from ckpt_tools.live.versions import installed
 
 if TYPE_CHECKING:
-    from ckpt_tools.checkpoint.model import Checkpoint
-    from ckpt_tools.live.stage import Bases
+    from ckpt_tools.checkpoint.model import Checkpoint, Document
+    from ckpt_tools.live.bases import Bases
 
 SECONDS = 900
 
@@ -34,6 +35,7 @@ def load_problems(checkpoint: Checkpoint, bases: Bases) -> tuple[str, ...]:
     """
     config = checkpoint.document(CONFIG)
     installed(Source(LEROBOT, str(config.value.get("type")) if config else ""))
+    refuse_missing(_used(checkpoint), bases, ALL)
     with staged(checkpoint.documents, bases, root=checkpoint.root) as stage:
         answer = ask({"do": "load", "folder": stage.folder}, stage, seconds=SECONDS)
         if "refused" in answer:
@@ -42,3 +44,10 @@ def load_problems(checkpoint: Checkpoint, bases: Bases) -> tuple[str, ...]:
         if not isinstance(problems, list):
             raise ProbeFailed("the probe's answer is incomplete")
         return tuple(str(one).replace(stage.folder, checkpoint.root) for one in problems)
+
+
+def _used(checkpoint: Checkpoint) -> tuple[Document, ...]:
+    """Return the files that LeRobot reads to load a policy."""
+    return tuple(
+        one for one in checkpoint.documents if one.path in (CONFIG, ADAPTER_CONFIG, *PROCESSORS)
+    )

@@ -12,7 +12,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import ckpt_tools
-from ckpt_tools.errors import BaseMissing, CkptError, LibraryMissing, ProbeFailed
+from ckpt_tools.errors import CkptError, LibraryMissing, ProbeFailed
+from ckpt_tools.live.bases import missing
 from ckpt_tools.strict_json.parse import parse_object
 
 if TYPE_CHECKING:
@@ -70,11 +71,8 @@ def _checked(output: str, status: int, log: str) -> dict[str, Any]:
         answer = dict(parse_object(lines[-1])) if lines else {}
     except CkptError:
         answer = {}
-    if missing := answer.get("missing"):
-        raise BaseMissing(
-            f"{missing} is not on this machine, and nothing is downloaded",
-            hint=f"give a local copy: --base {missing}=DIR",
-        )
+    if name := answer.get("missing"):
+        raise missing(str(name))
     if library := answer.get("library"):
         raise LibraryMissing(str(library))
     if status or not answer:

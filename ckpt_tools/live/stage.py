@@ -10,21 +10,16 @@ import json
 import os
 import tempfile
 from contextlib import contextmanager, suppress
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.errors import PathNotFound, UnknownSelection
-from ckpt_tools.storage.hub_name import may_be_hub_name
+from ckpt_tools.live.bases import is_on_hub, own_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from ckpt_tools.checkpoint.model import Document
+    from ckpt_tools.live.bases import Bases
 
-type Bases = Mapping[str, str]
-"""Local folders by what a config calls them: a name on the Hub, or a path of another machine."""
-
-NO_BASES: Bases = MappingProxyType({})
 _COMMIT = "0" * 40
 _OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -44,29 +39,13 @@ class Stage(NamedTuple):
     environment: Mapping[str, str]
 
 
-def parse_bases(given: Iterable[str]) -> dict[str, str]:
-    """Return folders by name from `NAME=DIR`. Raises UnknownSelection, PathNotFound."""
-    found: dict[str, str] = {}
-    for text in given:
-        name, _, folder = text.rpartition("=")
-        if not name or not folder:
-            raise UnknownSelection(
-                f"--base {text!r} is not NAME=DIR",
-                hint="NAME is what the config calls it, DIR a local copy of it",
-            )
-        if not os.path.isdir(folder):
-            raise PathNotFound("is not a folder", path=folder, hint=f"download {name} to it first")
-        found[name] = os.path.abspath(folder)
-    return found
-
-
 @contextmanager
 def staged(documents: Iterable[Document], bases: Bases, *, root: str = "") -> Iterator[Stage]:
     """Yield a folder with these JSON files, and links to all else in the folder `root`.
 
     What the files name by a path in `bases` they name by its folder.
     """
-    paths = {name: folder for name, folder in bases.items() if not _is_on_hub(name)}
+    paths = {name: folder for name, folder in bases.items() if not is_on_hub(name)}
     with tempfile.TemporaryDirectory(prefix="ckpt-") as space:
         folder = os.path.join(space, "checkpoint")
         os.mkdir(folder)
@@ -90,7 +69,7 @@ def environment(bases: Bases, space: str) -> dict[str, str]:
 
 def hub_cache(bases: Bases, space: str) -> dict[str, str]:
     """Make a cache of the Hub in `space` that has `bases` too, and return its variables."""
-    named = {name: folder for name, folder in bases.items() if _is_on_hub(name)}
+    named = {name: folder for name, folder in bases.items() if is_on_hub(name)}
     if not named:
         return {}
     cache = os.path.join(space, "hub")
@@ -102,26 +81,11 @@ def hub_cache(bases: Bases, space: str) -> dict[str, str]:
         os.symlink(folder, os.path.join(place, "snapshots", _COMMIT))
         with open(os.path.join(place, "refs", "main"), "w", encoding="ascii") as file:
             file.write(_COMMIT)
-    own = _own_cache()
+    own = own_cache()
     for name in os.listdir(own) if os.path.isdir(own) else ():
         with suppress(FileExistsError):
             os.symlink(os.path.join(own, name), os.path.join(cache, name))
     return {"HF_HUB_CACHE": cache, "HUGGINGFACE_HUB_CACHE": cache}
-
-
-def _own_cache() -> str:
-    """Return the user's cache of the Hub, as huggingface_hub finds it."""
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        if os.environ.get(name):
-            return os.path.abspath(os.path.expanduser(os.environ[name]))
-    caches = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
-    home = os.environ.get("HF_HOME") or os.path.join(caches, "huggingface")
-    return os.path.abspath(os.path.join(os.path.expanduser(home), "hub"))
-
-
-def _is_on_hub(name: str) -> bool:
-    """Whether a name is one on the Hub: owner/name, or the name alone of the oldest models."""
-    return may_be_hub_name(f"owner/{name}" if "/" not in name else name)
 
 
 def _replaced(value: object, paths: Bases) -> object:

@@ -10,9 +10,10 @@ from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.errors import ProbeFailed
 from ckpt_tools.families.family import Expectation, Expected, Unknown
 from ckpt_tools.families.file_family import reason_against
+from ckpt_tools.live.bases import MODELS, refuse_missing
 from ckpt_tools.live.cache import key_of, remember, remembered
 from ckpt_tools.live.process import ask
-from ckpt_tools.live.source import source_of
+from ckpt_tools.live.source import LEROBOT, source_of
 from ckpt_tools.live.stage import staged
 from ckpt_tools.live.versions import installed
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ckpt_tools.checkpoint.model import Checkpoint, Document
+    from ckpt_tools.live.bases import Bases
     from ckpt_tools.live.source import Source
-    from ckpt_tools.live.stage import Bases
     from ckpt_tools.live.versions import Versions
 
 SECONDS = 600
@@ -101,6 +102,8 @@ def _is_enough(found: Answer, held: Mapping[str, object]) -> bool:
 
 
 def _ask(question: _Question) -> Answer | Unknown:
+    if question.source.library == LEROBOT:
+        refuse_missing((question.config,), question.bases, MODELS)
     request = {
         "do": "list",
         "library": question.source.library,
