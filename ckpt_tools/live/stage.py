@@ -29,7 +29,8 @@ _OFFLINE = {
     "TOKENIZERS_PARALLELISM": "false",
     "CUDA_VISIBLE_DEVICES": "",
 }
-_SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+_REMOVED = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "PYTHONWARNINGS")
+"""Secrets, and what would make a library's warnings fatal."""
 
 
 class Stage(NamedTuple):
@@ -63,7 +64,7 @@ def staged(documents: Iterable[Document], bases: Bases, *, root: str = "") -> It
 
 def environment(bases: Bases, space: str) -> dict[str, str]:
     """Return the environment of a probe; with `bases`, a cache of the Hub is made in `space`."""
-    kept = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    kept = {name: value for name, value in os.environ.items() if name not in _REMOVED}
     return {**kept, **_OFFLINE, **hub_cache(bases, space)}
 
 
