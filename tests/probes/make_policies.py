@@ -2,10 +2,11 @@
 
     python make_policies.py WORKSHOP
 
-leaves in WORKSHOP: `bases/clip` and `bases/vlm`; a folder for each of `POLICIES`, whose configs name
-the bases `example/tiny-clip` and `example/tiny-vlm`; `act-lora`, whose base is `example/tiny-act`;
-and in `plugins/` a distribution with two policies of type `hiding` and `forgetful`, whose loaders
-are wrong as pi0's is: one catches every error, one returns random weights.
+leaves in WORKSHOP: `bases/clip` and `bases/vlm`; a folder for each of `POLICIES`, whose configs
+name the bases `example/tiny-clip` and `example/tiny-vlm`; `act-lora`, whose base is
+`example/tiny-act`; and in `plugins/` a distribution with two policies of type `hiding` and
+`forgetful`, whose loaders are wrong as pi0's is: one catches every error, one returns random
+weights.
 """
 
 from __future__ import annotations
@@ -21,7 +22,12 @@ sys.path[:0] = [str(HERE.parent / "real"), str(HERE.parent / "lerobot")]
 
 CLIP, VLM, ACT = "example/tiny-clip", "example/tiny-vlm", "example/tiny-act"
 CAMERA, STATE, DIMS, EDGE = "observation.image", "observation.state", 4, 64
-ENCODER = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+ENCODER = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+}
 
 POLICIES: dict[str, dict[str, Any]] = {
     "act": {
@@ -54,7 +60,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-PLUGIN = '''
+PLUGIN = """
 from dataclasses import dataclass
 from pathlib import Path
 from lerobot.configs.policies import PreTrainedConfig
@@ -67,8 +73,8 @@ class HidingConfig(ACTConfig):
 @dataclass
 class ForgetfulConfig(ACTConfig):
     pass
-'''
-MODELING = '''
+"""
+MODELING = """
 from pathlib import Path
 from safetensors.torch import load_file
 from lerobot.policies.act.modeling_act import ACTPolicy
@@ -88,7 +94,7 @@ class ForgetfulPolicy(ACTPolicy):
     @classmethod
     def from_pretrained(cls, folder, *, config=None, strict=True, **options):
         return cls(config)
-'''
+"""
 
 
 def make_plugin(folder: Path) -> None:
@@ -183,6 +189,7 @@ def make(workshop: Path) -> None:
     """Make everything."""
     bases = workshop / "bases"
     make_plugin(workshop / "plugins")
+    importlib.invalidate_caches()  # the folder is new
     make_bases(bases)
     for kind in POLICIES:
         save(kind, workshop / kind, bases)
