@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.api._paths import as_text
@@ -28,8 +29,17 @@ from ckpt_tools.doctor.probe import diagnose as run_probe
 from ckpt_tools.doctor.repairs import Repairs
 from ckpt_tools.doctor.side_by_side import action_statistics, limits, scale, settings, statistics
 from ckpt_tools.doctor.statistics import summarize
-from ckpt_tools.errors import CkptError, InputsRefused, NotComparable, ProbeFailed, ProbeMissing
+from ckpt_tools.errors import (
+    BaseMissing,
+    CkptError,
+    InputsRefused,
+    NotComparable,
+    ProbeFailed,
+    ProbeMissing,
+)
 from ckpt_tools.families.registry import family_of
+from ckpt_tools.live.bases import HUB_CACHE, MODELS, parse_bases, refuse_missing
+from ckpt_tools.live.stage import staged
 from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Subject
@@ -75,6 +85,7 @@ class ProbeOptions(NamedTuple):
     """What to act on: `batch` is a safetensors file of observations, `dataset` a LeRobot dataset.
 
     `env` is an environment as TYPE or TYPE:TASK, `env_package` the package that registers it.
+    `base` are local copies, as NAME=DIR, of what the configs name on the Hub.
     """
 
     batch: AnyPath = ""
@@ -83,6 +94,7 @@ class ProbeOptions(NamedTuple):
     env_package: str = ""
     repeats: int = REPEATS
     seed: int = 0
+    base: tuple[str, ...] = ()
 
 
 def diagnose(
@@ -223,14 +235,8 @@ def _compare_live(
     ):
         if found := next(iter(sides), None):
             return Skipped(reason, found.where)
-    request = {
-        **{name: as_text(value) for name, value in options._asdict().items()},
-        "normal": normal.root,
-        "reflow": reflow.root,
-        "observations": OBSERVATIONS if options.dataset else DRAWN,
-    }
     try:
-        answer = run_probe(family_of(normal).name, request, progress)
+        answer = _measured(normal, reflow, options, progress)
     except ProbeMissing as error:
         return Skipped(Skip.NO_PROBE, error.what)
     except ProbeFailed as error:
@@ -239,7 +245,46 @@ def _compare_live(
         return answer
     # NORMAL works by definition: if it does not load, this machine lacks something.
     problem = min(answer, key=lambda problem: problem.side is not Side.NORMAL)
-    return Skipped(Skip.NORMAL_FAILED, problem.text) if problem.side is Side.NORMAL else problem
+    is_normal = problem.side is Side.NORMAL
+    reason = problem.text + _lacking(normal, options) * is_normal
+    return Skipped(Skip.NORMAL_FAILED, reason) if is_normal else problem
+
+
+def _lacking(normal: Checkpoint, options: ProbeOptions) -> str:
+    """Return which option gives what NORMAL needs and this machine lacks, "" if it lacks none."""
+    try:
+        refuse_missing(normal.documents, parse_bases(options.base), MODELS)
+    except BaseMissing as error:
+        return f"; {error}"
+    return ""
+
+
+def _measured(
+    normal: Checkpoint,
+    reflow: Checkpoint,
+    options: ProbeOptions,
+    progress: Callable[[int, int], None],
+) -> Measurement | tuple[Problem, ...]:
+    """Return what the probe measured, or why it could not, with the local copies of the options.
+
+    Raises ProbeMissing, ProbeFailed, InputsRefused, and those of `parse_bases`.
+    """
+    bases, sides = parse_bases(options.base), (normal, reflow)
+    with ExitStack() as stack:
+        folders, cache = [side.root for side in sides], dict[str, str]()
+        if bases:
+            places = [staged(side.documents, bases, root=side.root) for side in sides]
+            stages = [stack.enter_context(place) for place in places]
+            folders = [stage.folder for stage in stages]
+            own = stages[0].environment
+            cache = {name: own[name] for name in HUB_CACHE if name in own}
+        request = {
+            **{name: as_text(value) for name, value in options._asdict().items() if name != "base"},
+            "normal": folders[0],
+            "reflow": folders[1],
+            "observations": OBSERVATIONS if options.dataset else DRAWN,
+        }
+        return run_probe(family_of(normal).name, request, progress, {**os.environ, **cache})
 
 
 def _runs_code(checkpoint: Checkpoint) -> bool:

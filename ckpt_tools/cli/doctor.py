@@ -59,6 +59,7 @@ from ckpt_tools.report.pages.diagnosis import page
     default="",
     help="Plot times and actions of both to this file (.png, .svg, .pdf).",
 )
+@options.base
 @click.option(
     "--no-live", is_flag=True, help="Compare files only, even if the training core is installed."
 )
@@ -74,6 +75,7 @@ def doctor(  # noqa: PLR0913 - one parameter an option
     repeats: int,
     seed: int,
     plot: str,
+    bases: tuple[str, ...],
     no_live: bool,
     output_format: str,
 ) -> int:
@@ -93,13 +95,15 @@ def doctor(  # noqa: PLR0913 - one parameter an option
         batch,
         dataset,
         no_live=no_live,
-        live=[name for name, value in (("--env", env), ("--plot", plot)) if value],
+        live=[
+            name for name, value in (("--env", env), ("--plot", plot), ("--base", bases)) if value
+        ],
     )
     if env_package and not env:
         raise click.UsageError("--env-package needs --env TYPE, the environment that it registers")
     if plot:
         plots.check(plot)
-    probe_options = _doctor.ProbeOptions(batch, dataset, env, env_package, repeats, seed)
+    probe_options = _doctor.ProbeOptions(batch, dataset, env, env_package, repeats, seed, bases)
     with progress_bar("loading", "MofNCompleteColumn") as update:
         diagnosis = _doctor.diagnose(
             normal,

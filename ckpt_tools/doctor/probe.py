@@ -74,14 +74,20 @@ def probe(family: str, folder: str) -> tuple[str, ...]:
 
 
 def diagnose(
-    family: str, request: Mapping[str, object], progress: Callable[[int, int], None]
+    family: str,
+    request: Mapping[str, object],
+    progress: Callable[[int, int], None],
+    environment: Mapping[str, str] | None = None,
 ) -> Measurement | tuple[Problem, ...]:
     """Return what the probe measured of two checkpoints, or why it could not.
+
+    `environment` are the variables of the probe's process, by default those of this one.
 
     Raises ProbeMissing, ProbeFailed when it fails, and InputsRefused for a request that it rejects.
     """
     command = [*_command(family), "--diagnose"]
-    answer = _exchange(command, json.dumps({"protocol": PROTOCOL, **request}), progress)
+    asked = json.dumps({"protocol": PROTOCOL, **request})
+    answer = _exchange(command, asked, progress, environment)
     if answer.get("protocol") != PROTOCOL:
         raise ProbeFailed(
             (
@@ -130,12 +136,20 @@ def _command(family: str) -> list[str]:
 
 
 def _exchange(
-    command: list[str], request: str, progress: Callable[[int, int], None]
+    command: list[str],
+    request: str,
+    progress: Callable[[int, int], None],
+    environment: Mapping[str, str] | None,
 ) -> dict[str, Any]:
     """Run the probe and return its last line. Its log goes to a file, so that it never blocks."""
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         with subprocess.Popen(  # noqa: S603 - an installed probe
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=environment,
         ) as process:
             alarm = threading.Timer(LONGEST, process.kill)
             alarm.start()

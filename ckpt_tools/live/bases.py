@@ -20,6 +20,9 @@ type Bases = Mapping[str, str]
 
 NO_BASES: Bases = MappingProxyType({})
 
+HUB_CACHE = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
+"""The variables that name the cache, the newer first."""
+
 MODELS = frozenset(
     ("vlm_model_name", "vision_encoder_name", "text_encoder_name", "qwen_model_name")
 )
@@ -87,7 +90,7 @@ def _is_cached(name: str) -> bool:
 
 def own_cache() -> str:
     """Return the user's cache of the Hub, as huggingface_hub finds it."""
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+    for name in HUB_CACHE:
         if os.environ.get(name):
             return os.path.abspath(os.path.expanduser(os.environ[name]))
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")

@@ -12,7 +12,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.live.bases import is_on_hub, own_cache
+from ckpt_tools.live.bases import HUB_CACHE, is_on_hub, own_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -86,7 +86,7 @@ def hub_cache(bases: Bases, space: str) -> dict[str, str]:
     for name in os.listdir(own) if os.path.isdir(own) else ():
         with suppress(FileExistsError):
             os.symlink(os.path.join(own, name), os.path.join(cache, name))
-    return {"HF_HUB_CACHE": cache, "HUGGINGFACE_HUB_CACHE": cache}
+    return dict.fromkeys(HUB_CACHE, cache)
 
 
 def _replaced(value: object, paths: Bases) -> object:

@@ -153,7 +153,7 @@ def test_observations_are_named_by_path_objects_too(
 ) -> None:
     requests: list[str] = []
 
-    def ask(_family: str, request: Mapping[str, object], _progress: object) -> None:
+    def ask(_family: str, request: Mapping[str, object], *_: object) -> None:
         requests.append(json.dumps(request))
         msg = "no probe"
         raise ProbeMissing(msg)

@@ -290,7 +290,9 @@ def test_a_rollout_that_only_reflow_fails_is_a_cause() -> None:
 def answering(
     monkeypatch: pytest.MonkeyPatch, answer: Measurement | tuple[Problem, ...] | Exception
 ) -> None:
-    def ask(_family: str, _request: object, progress: Any) -> Measurement | tuple[Problem, ...]:
+    def ask(
+        _family: str, _request: object, progress: Any, *_: object
+    ) -> Measurement | tuple[Problem, ...]:
         progress(1, 2)
         if isinstance(answer, Exception):
             raise answer
