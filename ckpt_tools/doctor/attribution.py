@@ -58,8 +58,7 @@ def lacking(reflow: Subject) -> tuple[str, ...] | None:
     expected = reflow.family.expected(reflow.checkpoint)
     if isinstance(expected, Unknown):
         return None
-    names = {tensor.name for tensor in reflow.checkpoint.tensors}
-    return tuple(name for name in expected.tensors if name not in names)
+    return tuple(expected.missing(tensor.name for tensor in reflow.checkpoint.tensors))
 
 
 def narrowed_to_normal(normal: Subject, reflow: Subject) -> bool:

@@ -148,7 +148,7 @@ def _missing(after: Checkpoint, family: Family, reference: Checkpoint | None) ->
         missing = [tensor.name for tensor in reference.tensors if tensor.name not in names]
         why, means = "missing, unlike in the reference", family.missing or _TAKE
     elif not isinstance(expected, Unknown):
-        missing = [name for name in expected.tensors if name not in names]
+        missing = expected.missing(names)
         why, means = "missing", family.missing
     else:
         present = {family.component(name) for name in names}

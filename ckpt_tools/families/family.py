@@ -66,6 +66,12 @@ class Expectation(NamedTuple):
     ties: tuple[tuple[str, ...], ...] = ()
     optional: Mapping[str, Expected] = NOTHING
 
+    def missing(self, stored: Iterable[str]) -> list[str]:
+        """Return the names that are not among those stored: of a tied group, if none of it is."""
+        held = set(stored)
+        held |= {name for group in self.ties if not held.isdisjoint(group) for name in group}
+        return [name for name in self.tensors if name not in held]
+
 
 class Unknown(NamedTuple):
     """The reason why the expected tensors are unknown."""

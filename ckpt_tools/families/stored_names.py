@@ -68,7 +68,7 @@ def by_stored_names(
 
 
 def _without_head(
-    file: FamilyFile, found: Expectation, held: Collection[str], names: Mapping[str, str]
+    file: FamilyFile, found: Expectation, held: set[str], names: Mapping[str, str]
 ) -> Expectation:
     """Return the expectation of the base model where it was saved alone: without the prefix.
 

@@ -89,10 +89,8 @@ def _fits(found: Expectation | Unknown, tensors: Mapping[str, Typed]) -> bool:
     """Whether every tensor is expected, in its shape, and none is missing."""
     if isinstance(found, Unknown):
         return False
-    held = set(tensors)
-    held |= {name for group in found.ties if not held.isdisjoint(group) for name in group}
     every = {**found.tensors, **found.optional}
-    return found.tensors.keys() <= held and all(
+    return not found.missing(tensors) and all(
         name in every and every[name].shape in (None, one.shape) for name, one in tensors.items()
     )
 

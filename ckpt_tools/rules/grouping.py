@@ -105,5 +105,4 @@ def missing_from(subject: Subject, expectation: Expectation) -> list[tuple[str, 
     there = subject.checkpoint
     held = {name for tensor in there.tensors for name in (tensor.name, unwrapped(tensor.name))}
     held |= {alias for file in there.weights for alias, _ in file.aliases}
-    held |= {name for group in expectation.ties if not held.isdisjoint(group) for name in group}
-    return [(name, one) for name, one in expectation.tensors.items() if name not in held]
+    return [(name, expectation.tensors[name]) for name in expectation.missing(held)]
