@@ -80,6 +80,7 @@ COUNTS = (
     (model("mpnet", "MPNetModel"), 199),
     (model("modernbert", "ModernBertModel"), 134),
     (model("t5", "T5EncoderModel"), 52),
+    (model("whisper", "WhisperForConditionalGeneration"), 168),
     (model("vit", "ViTForImageClassification"), 200),
     (model("siglip", "SiglipModel", text_config={}, vision_config={}), 408),
     (model("siglip2", "Siglip2Model"), 408),
