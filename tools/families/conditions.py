@@ -5,7 +5,7 @@ Rows without a tensor are a part too. The fewest conditions win, and plain ones 
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -122,10 +122,7 @@ class _Search[T]:
 
     def __init__(self, leaf: Callable[[Rows], T | None], conditions: Sequence[Condition]) -> None:
         self._leaf = leaf
-        self._conditions = [
-            (one.text, one.opposite, sum(1 << row for row, holds in enumerate(one.holds) if holds))
-            for one in conditions
-        ]
+        self._conditions = [(one.text, one.opposite, _part(one.holds)) for one in conditions]
         self._known: dict[int, T | None] = {}
         self._failed: set[tuple[int, int]] = set()
 
@@ -155,6 +152,11 @@ class _Search[T]:
         if part not in self._known:
             self._known[part] = self._leaf(_rows(part))
         return self._known[part]
+
+
+@lru_cache(maxsize=4096)
+def _part(holds: tuple[bool, ...]) -> int:
+    return sum(1 << row for row, one in enumerate(holds) if one)
 
 
 def _rows(part: int) -> Rows:

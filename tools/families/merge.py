@@ -36,7 +36,13 @@ def merged(leaves: Sequence[Leaf[str]], table: Table) -> list[tuple[Rows, str, t
 
 def _selecting(rows: Rows, whole: set[int], table: Table) -> tuple[str, ...] | None:
     """Return one condition, or two, that hold in exactly these rows of `whole`."""
-    wanted = set(rows)
+    key = rows, tuple(sorted(whole))
+    if key not in table.selections:
+        table.selections[key] = _selected(set(rows), whole, table)
+    return table.selections[key]
+
+
+def _selected(wanted: set[int], whole: set[int], table: Table) -> tuple[str, ...] | None:
     if wanted == whole:
         return ()
     literals = [
@@ -48,15 +54,13 @@ def _selecting(rows: Rows, whole: set[int], table: Table) -> tuple[str, ...] | N
         if chosen == wanted:
             return (text,)
     holding = [pair for pair in literals if wanted <= pair[1]]
-    for number, (text, chosen) in enumerate(holding):
-        for other, also in holding[number + 1 :]:
-            if chosen & also == wanted:
-                return text, other
+    for (text, chosen), (other, also) in combinations(holding, 2):
+        if chosen & also == wanted:
+            return text, other
     within = [pair for pair in literals if pair[1] and pair[1] <= wanted]
-    for number, (text, chosen) in enumerate(within):
-        for other, also in within[number + 1 :]:
-            if chosen | also == wanted:
-                return (f"({text} or {other})",)
+    for (text, chosen), (other, also) in combinations(within, 2):
+        if chosen | also == wanted:
+            return (f"({text} or {other})",)
     return None
 
 
@@ -77,8 +81,16 @@ def needed(conditions: Sequence[str], rows: Rows, table: Table) -> tuple[str, ..
 def _implied(
     conditions: tuple[str, ...], rows: set[int], whole: set[int], table: Table
 ) -> tuple[str, ...]:
-    holds = {c.text: c.holds for c in table.conditions}
-    holds |= {c.opposite: tuple(not one for one in c.holds) for c in table.conditions}
+    key = conditions, tuple(sorted(rows)), tuple(sorted(whole))
+    if key not in table.shortened:
+        table.shortened[key] = _shortened(conditions, rows, whole, table)
+    return table.shortened[key]
+
+
+def _shortened(
+    conditions: tuple[str, ...], rows: set[int], whole: set[int], table: Table
+) -> tuple[str, ...]:
+    holds = table.holds
     if any(condition not in holds for condition in conditions):
         return conditions
 

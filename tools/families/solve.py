@@ -109,26 +109,42 @@ class Solver:
     def _walk(
         self, pieces: tuple[Piece, ...], counts: tuple[str, ...], members: Sequence[_Member]
     ) -> list[Found]:
-        """Return the templates of tensors whose names begin alike."""
+        """Return the templates of tensors whose names begin alike. Raises Misfit."""
         ended = [member for member in members if not member.rest]
         found = self._described(pieces, counts, ended) if ended else []
         numbered = [member for member in members if member.rest and member.rest[0].isdecimal()]
-        if numbered and (count := self._count(counts, numbered)):
-            hole = Hole(INDICES[len(counts)], count)
-            below = [
-                one._replace(indices=(*one.indices, int(one.rest[0])), rest=one.rest[1:])
-                for one in numbered
-            ]
+        named = [member for member in members if member.rest and not member.rest[0].isdecimal()]
+        found += self._numbered(pieces, counts, numbered) if numbered else []
+        return found + self._apart(pieces, counts, named)
+
+    def _numbered(
+        self, pieces: tuple[Piece, ...], counts: tuple[str, ...], members: Sequence[_Member]
+    ) -> list[Found]:
+        """Return the templates of names that go on with a number: an index, or literal ones."""
+        count = self._count(counts, members)
+        if not count:
+            return self._apart(pieces, counts, members)
+        below = [
+            one._replace(indices=(*one.indices, int(one.rest[0])), rest=one.rest[1:])
+            for one in members
+        ]
+        hole = Hole(INDICES[len(counts)], count)
+        try:
+            return self._walk((*pieces, hole), (*counts, count), below)
+        except Misfit as misfit:
             try:
-                found += self._walk((*pieces, hole), (*counts, count), below)
-                members = [member for member in members if member not in numbered]
+                return self._apart(pieces, counts, members)
             except Misfit:
-                if any(int(one.rest[0]) > 64 for one in numbered):  # noqa: PLR2004 - a list, not parts
-                    raise
+                raise misfit from None
+
+    def _apart(
+        self, pieces: tuple[Piece, ...], counts: tuple[str, ...], members: Sequence[_Member]
+    ) -> list[Found]:
+        """Return the templates of names by their next segment."""
         groups: dict[str, list[_Member]] = {}
         for member in members:
-            if member.rest:
-                groups.setdefault(member.rest[0], []).append(member._replace(rest=member.rest[1:]))
+            groups.setdefault(member.rest[0], []).append(member._replace(rest=member.rest[1:]))
+        found = []
         for segment, group in groups.items():
             piece = int(segment) if segment.isdecimal() else segment
             found += self._walk((*pieces, piece), counts, group)
@@ -170,14 +186,16 @@ class Solver:
 
         there = tuple(row for row in rows if row in seen)
         others = tuple(row for row in rows if row not in seen)
-        always = together(there, others, table.conditions, self._used)
+        if there not in table.always:
+            table.always[there] = together(there, others, table.conditions, self._used)
+        always = table.always[there]
         part = rows if always is None else there
         leaves = None
         if len({one for _, one in seen.values()}) <= _FEW:
             leaves = explain(part, partial(_constant, seen), table.conditions, _SPLITS)
         leaves = leaves or explain(part, shape, table.conditions, _SPLITS)
         if leaves is None:
-            raise Misfit(_unexplained(pieces, table, seen))
+            raise Misfit(_unexplained(pieces, seen))
         found = []
         for some, value, conditions in merged(leaves, table):
             if value != _ABSENT:
@@ -222,12 +240,7 @@ def written(pieces: Sequence[Piece]) -> str:
     )
 
 
-def _unexplained(
-    pieces: tuple[Piece, ...], table: Table, seen: Mapping[int, tuple[str, tuple[int, ...]]]
-) -> str:
+def _unexplained(pieces: tuple[Piece, ...], seen: Mapping[int, tuple[str, tuple[int, ...]]]) -> str:
     """Say what was seen of a tensor that nothing explains."""
-    some = [
-        f"{table.rows[row]}: {seen[row][1] if row in seen else 'absent'}"
-        for row in range(min(len(table.rows), 12))
-    ]
-    return f"no formula for {written(pieces)}; seen were {'; '.join(some)}"
+    shapes = list(dict.fromkeys(str(list(shape)) for _, shape in seen.values()))
+    return f"no formula for {written(pieces)}: {', '.join(shapes[:4])}"

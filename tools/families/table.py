@@ -51,6 +51,12 @@ class Table:
         }
         self._symbols = list(_distinct(columns))
         self.conditions = _without_repeats(self._conditions(columns, counts, choices))
+        self.holds = {one.text: one.holds for one in self.conditions}
+        for one in self.conditions:
+            self.holds[one.opposite] = tuple(not holds for holds in one.holds)
+        self.selections: dict[tuple[Rows, Rows], tuple[str, ...] | None] = {}
+        self.shortened: dict[tuple[tuple[str, ...], Rows, Rows], tuple[str, ...]] = {}
+        self.always: dict[Rows, tuple[str, ...] | None] = {}
         self._found: dict[tuple[Rows, tuple[int, ...], bool], str | None] = {}
 
     def _column(self, text: str) -> tuple[object, ...]:
