@@ -26,6 +26,9 @@ _NAMED = (
 )
 """By kind of checkpoint: the library, and the key of config.json that names the family."""
 
+_OF_DIFFUSERS = ("StableDiffusionSafetyChecker",)
+"""Classes of diffusers that are models of transformers; `model_type` names what is inside."""
+
 
 def family_of(checkpoint: Checkpoint) -> Family:
     """Return the family that recognises `checkpoint`: GENERIC where none does."""
@@ -42,6 +45,9 @@ def named_in_config(checkpoint: Checkpoint) -> tuple[str, str] | None:
     kinds, config = kinds_of(checkpoint), checkpoint.document(CONFIG)
     if config is None or Kind.ADAPTER in kinds:
         return None
+    architectures = config.value.get("architectures")
+    if isinstance(architectures, list) and architectures and architectures[0] in _OF_DIFFUSERS:
+        return "diffusers", str(architectures[0])
     for kind, library, key in _NAMED:
         value = config.value.get(key)
         if kind in kinds and isinstance(value, str):

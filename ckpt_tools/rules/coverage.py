@@ -225,7 +225,7 @@ def _merged(question: Question, found: list[tuple[str, Coverage]]) -> Coverage:
         reasons = details - {_ABSENT, _UNREADABLE} or details
         return Coverage(question, State.SKIPPED, "; ".join(sorted(reasons)), options)
     said = (
-        f"{', '.join(name for name, one in found if one.state is state)} {word}"
+        f"{', '.join(dict.fromkeys(name for name, one in found if one.state is state))} {word}"
         for state, word in ((State.CHECKED, "completely"), (State.PARTLY, "partly"))
         if state in states
     )
