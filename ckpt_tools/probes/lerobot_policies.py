@@ -108,7 +108,9 @@ def config_of(folder: str) -> Any:
     except Exception as error:
         if guard.missing_in(error):
             raise
-        raise RefusedError(f"LeRobot {version} rejects config.json: {error}") from error
+        cause = error.__cause__ or error.__context__
+        reason = f"{error} ({cause})" if cause else str(error)
+        raise RefusedError(f"LeRobot {version} rejects config.json: {reason}") from error
 
 
 def policy_class(config: Any) -> Any:

@@ -106,4 +106,4 @@ def test_weights_that_a_loader_forgets_are_found_by_comparing(
 def test_a_base_that_is_not_here_is_no_problem_of_the_policy(
     answers: dict[str, dict[str, Any]],
 ) -> None:
-    assert answers["missing"] == {"a base that is not here": "example/none"}
+    assert answers["missing"] == {"a base that is not here": "example/other-clip"}
