@@ -55,7 +55,8 @@ BAD: dict[str, tuple[str, Change, Change]] = {
     "forgetful": ("act", nothing, retyped("forgetful")),
     "no such type": ("act", nothing, retyped("acme")),
     "a base that is not here": (
-        "multi_task_dit", nothing, lambda config: config.update(vision_encoder_name="example/other-clip")
+        "multi_task_dit", nothing,
+        lambda config: config.update(vision_encoder_name="example/other-clip"),
     ),
 }  # fmt: skip
 
