@@ -28,7 +28,11 @@ def confirm(recipe: Recipe, content: Mapping[str, object], count: int = FRESH) -
     """
     for drawn in draws(recipe, "confirm", count):
         yield from disagreements(content, recipe.build(drawn))
-    fields = [one for one in recipe.fields if one.default is not None and one.at and not one.of]
+    fields = [
+        one
+        for one in recipe.fields
+        if one.draw and one.default is not None and one.at and not one.of
+    ]
     for number, drawn in enumerate(draws(recipe, "defaults", len(fields) + 1 if fields else 0)):
         left_out = fields[number - 1 : number] or fields
         for field in left_out:

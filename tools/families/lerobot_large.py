@@ -44,7 +44,9 @@ def _xvla(drawn: Mapping[str, object]) -> Sample:
         "projection_dim": drawn["projection"],
         "max_position_embeddings": drawn["positions"],
         "max_temporal_embeddings": drawn["moments"],
-        "dim_embed" if drawn["microsoft"] else "embed_dim": drawn["widths"],
+        "dim_embed" if drawn["microsoft"] and "widths" in drawn else "embed_dim": drawn.get(
+            "widths", _DAVIT[0]
+        ),
     }
     text = {
         "vocab_size": drawn["vocabulary"],
@@ -90,7 +92,7 @@ XVLA = Recipe(
         setting("max_state_dim", 26, 27, 33, 35, default=32),
         setting("max_action_dim", 25, 28, 36, default=20),
         Field("microsoft", "", (False, True)),
-        Field("native", f"{_VISION}/embed_dim", (None,), default=[128, 256, 512, 1024]),
+        Field("native", f"{_VISION}/embed_dim", (), default=[128, 256, 512, 1024]),
         Field("widths", f"{_VISION}/dim_embed", _DAVIT, default="native"),
         Field("depths", f"{_VISION}/depths", _DEPTHS),
         Field("projection", f"{_VISION}/projection_dim", (50, 62, 70, 74)),
