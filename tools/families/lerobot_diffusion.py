@@ -84,7 +84,7 @@ DIFFUSION = Recipe(
         "action != down_dims[0]",
         "i > 0",
     ),
-    samples=96,
+    samples=64,
 )
 
 
@@ -126,6 +126,8 @@ VQBET = Recipe(
     {
         "rows": "((crop[0] or height) + 31) // 32",
         "columns": "((crop[1] or width) + 31) // 32",
+        "chunk": "action_chunk_size * action",
+        "tokens": "n_action_pred_token + n_obs_steps - 1",
     },
     _vqbet,
     facts.VQBET,
