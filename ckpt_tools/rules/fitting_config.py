@@ -103,14 +103,21 @@ def _candidates(
 ) -> Iterator[Correction]:
     """Yield values for fields, the likeliest first: sizes as they are, counts, and ratios."""
     axes = list(_axes(found, tensors))
-    counts = set(_counts(found, tensors))
+    missing = found.missing(tensors)
+    more = [one for one in tensors if one not in found.tensors and one not in found.optional]
+    counts = set(_counts(missing, more))
     for field in file.fields.values():
         value = _value(config, field)
         if isinstance(value, bool):
-            yield Correction(field.at, not value)
+            if missing or more:
+                yield Correction(field.at, not value)
         elif isinstance(value, int):
             sizes = [stored for stored, wanted in axes if wanted == value]
-            ratios = [value * stored // wanted for stored, wanted in axes if wanted]
+            ratios = [
+                value * stored // wanted
+                for stored, wanted in axes
+                if wanted and value * stored % wanted == 0
+            ]
             for one in dict.fromkeys((*sizes, *counts, *ratios)):
                 if one > 0 and one != value:
                     yield Correction(field.at, one)
@@ -129,12 +136,15 @@ def _axes(found: Expectation, tensors: Mapping[str, Typed]) -> Iterator[tuple[in
     yield from sorted(seen)
 
 
-def _counts(found: Expectation, tensors: Mapping[str, Typed]) -> Iterator[int]:
-    """Yield numbers of layers: up to the first that is missing, or to the last that is stored."""
-    missing = (name for name in found.tensors if name not in tensors)
-    more = [name for name in tensors if name not in found.tensors and name not in found.optional]
-    first = next(missing, "")
-    yield from (int(part) for part in first.split(".") if is_index(part))
+def _counts(missing: list[str], more: list[str]) -> Iterator[int]:
+    """Yield numbers of layers: up to the first that is missing, or to the last that is stored.
+
+    A layer has several tensors: one alone is no layer.
+    """
+    if len(missing) > 1:
+        yield from (int(part) for part in missing[0].split(".") if is_index(part))
+    if len(more) <= 1:
+        return
     columns = zip(*(name.split(".") for name in more), strict=False)
     yield from (
         max(int(part) for part in column if is_index(part)) + 1
