@@ -13,6 +13,7 @@ import pytest
 
 from ckpt_tools import api
 from ckpt_tools.checkpoint.spec import text, write_spec
+from ckpt_tools.cli.main import main
 from ckpt_tools.errors import BaseMissing, LibraryMissing, NothingAnswered, ProbeFailed
 from ckpt_tools.live import tensors as live
 from ckpt_tools.live import versions
@@ -294,3 +295,50 @@ def test_a_lockfile_of_a_config_alone_has_ties_and_verifies_either_name(tmp_path
         assert codes(api.verify(folder, spec=tmp_path / "spec.json")) == set()
     folder = model(tmp_path / "none", {"norm.weight": (4,)}, {"config.json": CONFIG})
     assert codes(api.verify(folder, spec=tmp_path / "spec.json")) == {"CK511"}
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+
+def test_exit_status_and_json(
+    library: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = str(model(tmp_path / "m", SHAPES, {"config.json": CONFIG}))
+    bad = str(model(tmp_path / "n", {"norm.weight": (4,)}, {"config.json": CONFIG}))
+    assert main(["verify", good, "--live", "--require", "completeness,agreement"]) == 0
+    capsys.readouterr()
+    assert main(["verify", bad, "--live", "--format", "json"]) == 1
+    printed = json.loads(capsys.readouterr().out)
+    jsonschema.validate(printed, load("findings"))
+    assert {"CK305"} == {one["code"] for one in printed["findings"] if one["severity"] == "error"}
+    library.answer = {"refused": "it is a riddle"}
+    assert main(["verify", good, bad, "--live", "--base", f"a/b={tmp_path}"]) == 2
+    assert capsys.readouterr().err.count("it is a riddle") == 2
+
+
+@pytest.mark.usefixtures("library")
+def test_a_lockfile_is_written_without_naming_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(model(tmp_path / "m", SHAPES, {"config.json": CONFIG}))
+    written: list[str] = []
+    for arguments in (
+        ["spec", "write", folder, "--live"],
+        ["spec", folder, "--live"],
+        ["spec", "--live", folder],
+    ):
+        assert main(arguments) == 0
+        written.append(capsys.readouterr().out)
+    assert len(set(written)) == 1
+    out = tmp_path / "spec.json"
+    assert main(["spec", folder, "--live", "--out", str(out)]) == 0
+    assert out.read_text(encoding="utf-8") == written[0]
+
+
+@pytest.mark.parametrize("command", [["spec"], ["verify"]])
+def test_a_local_copy_that_nothing_uses_is_refused(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(model(tmp_path / "m", SHAPES, {"config.json": CONFIG}))
+    assert main([*command, folder, "--base", f"a/b={tmp_path}"]) == 2
+    assert "--base has no effect without --live" in capsys.readouterr().err
