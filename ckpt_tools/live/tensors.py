@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ckpt_tools.live.versions import Versions
 
 SECONDS = 600
-_BUILD = 60
-"""Seconds for all, and for building the model once the library is there."""
+_BUILD = 30
+"""Seconds for all, and of computing for building the model once the library is there."""
 
 _ANY = frozenset(Dtype)
 
