@@ -111,7 +111,7 @@ def _converted(
     "unexpected-dtypes",
     Severity.WARNING,
     needs=(Need.HEADERS, Need.CONFIG, Need.EXPECTATION),
-    fix="take the tensors from where the model was trained: `ckpt plan` with `take` in the recipe",
+    fix="take the tensors from where the model was trained",
 )
 def unexpected_dtypes(subject: Subject) -> Iterator[Violation]:
     """Dtypes that no writer gives these tensors.
