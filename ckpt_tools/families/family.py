@@ -67,9 +67,14 @@ class Expectation(NamedTuple):
     optional: Mapping[str, Expected] = NOTHING
 
     def missing(self, stored: Iterable[str]) -> list[str]:
-        """Return the names that are not among those stored: of a tied group, if none of it is."""
+        """Return the names that are not among those stored.
+
+        Of a tied group the first, if none of it is: the one that most writers keep.
+        """
         held = set(stored)
-        held |= {name for group in self.ties if not held.isdisjoint(group) for name in group}
+        held |= {
+            name for group in self.ties for name in (group[1:] if held.isdisjoint(group) else group)
+        }
         return [name for name in self.tensors if name not in held]
 
 
