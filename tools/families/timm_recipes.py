@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _ARGUMENTS = ("num_classes", "in_chans", "global_pool", "img_size", "drop_rate", "drop_path_rate")
 """Arguments of a model that are described here, or change no tensor."""
 
-_CLASSES = (0, 7, 11)
+_CLASSES = (0, 0, 0, 7, 11, 13, 17, 19, 23)
+"""Often none: then there is no head."""
 _CHANNELS = (1, 2, 3, 4, 5)
 
 
@@ -71,7 +72,7 @@ def _recipe(
         "timm",
         architecture,
         (
-            Field("classes", "/model_args/num_classes", _CLASSES, choice=True),
+            Field("classes", "/model_args/num_classes", _CLASSES),
             Field("channels", "/model_args/in_chans", _CHANNELS),
             *fields,
         ),
@@ -79,7 +80,7 @@ def _recipe(
         partial(_build, architecture),
         {"fields": {**_fields(classes), **more}},
         ("classes > 0", *hints),
-        len(_CLASSES) * 4,
+        16,
     )
 
 
