@@ -14,19 +14,29 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ckpt_tools.api._doctor import diagnose
-    from ckpt_tools.api._edit import load_plan, plan, recover, restore, sanitize, save_plan, write
+    from ckpt_tools.api._edit import (
+        convert_names,
+        load_plan,
+        plan,
+        recover,
+        restore,
+        sanitize,
+        save_plan,
+        write,
+    )
     from ckpt_tools.api._gate import gate
     from ckpt_tools.api._inspect import diff, read
     from ckpt_tools.api._live import spec
     from ckpt_tools.api._manifest import check_manifest, check_remote, manifest
     from ckpt_tools.api._rules import explain, known_rules
-    from ckpt_tools.api._show import show
+    from ckpt_tools.api._show import readable_by, show
     from ckpt_tools.api._upload import upload
     from ckpt_tools.api._verify import coverage, verify
 
 __all__ = [
     "check_manifest",
     "check_remote",
+    "convert_names",
     "coverage",
     "diagnose",
     "diff",
@@ -37,6 +47,7 @@ __all__ = [
     "manifest",
     "plan",
     "read",
+    "readable_by",
     "recover",
     "restore",
     "sanitize",
@@ -51,14 +62,24 @@ __all__ = [
 _MODULES = {
     **dict.fromkeys(("diff", "read"), "_inspect"),
     **dict.fromkeys(
-        ("load_plan", "plan", "recover", "restore", "sanitize", "save_plan", "write"), "_edit"
+        (
+            "convert_names",
+            "load_plan",
+            "plan",
+            "recover",
+            "restore",
+            "sanitize",
+            "save_plan",
+            "write",
+        ),
+        "_edit",
     ),
     **dict.fromkeys(("check_manifest", "check_remote", "manifest"), "_manifest"),
     **dict.fromkeys(("explain", "known_rules"), "_rules"),
     **dict.fromkeys(("coverage", "verify"), "_verify"),
     "diagnose": "_doctor",
     "gate": "_gate",
-    "show": "_show",
+    **dict.fromkeys(("readable_by", "show"), "_show"),
     "spec": "_live",
     "upload": "_upload",
 }

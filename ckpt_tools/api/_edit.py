@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools import __version__
 from ckpt_tools.api._paths import AnyPath, as_text
+from ckpt_tools.checkpoint.names import literal
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.checkpoint.shard_index import shard_family
+from ckpt_tools.diff.rename_patterns import in_free_order, patterns
 from ckpt_tools.edit import apply, journal, plan_file, recipe
 from ckpt_tools.edit import plan as planning
 from ckpt_tools.edit import restore as restoring
 from ckpt_tools.edit import sanitize as sanitizing
 from ckpt_tools.edit.lookup import Lookup
 from ckpt_tools.edit.model import Plan, Receipt, Written
-from ckpt_tools.edit.operations import Operation, SetMetadata, with_local_source
+from ckpt_tools.edit.operations import Operation, RenameTensors, SetMetadata, with_local_source
 from ckpt_tools.errors import EditRefused, RecipeInvalid
+from ckpt_tools.families.family import Unknown
 from ckpt_tools.families.registry import family_of
+from ckpt_tools.families.releases import target_of
+from ckpt_tools.families.spellings import conversion
 from ckpt_tools.report.json import plan as plan_json
 from ckpt_tools.report.json.diff import dump
 from ckpt_tools.storage.digests import sums_of_file
@@ -32,7 +37,10 @@ from ckpt_tools.storage.files import open_regular
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.edit.restore import Restored
+    from ckpt_tools.families.family import Family
+    from ckpt_tools.families.releases import Target
 
 RECORD_KEY = "ckpt_tools"
 
@@ -48,6 +56,46 @@ def plan(where: AnyPath, operations: Iterable[Operation], *, record: bool = Fals
     return planning.plan(lookup.read(as_text(where)), _recorded(listed, record=record), lookup)
 
 
+def convert_names(where: AnyPath, target: str, *, record: bool = False) -> Plan:
+    """Plan new names for the tensors at `where`: those that the release `target` reads.
+
+    `target` is such as transformers==5.24 or transformers<4.52. Nothing is written. The plan is
+    empty where the target reads the names as they are. Raises RecipeInvalid for a target that is
+    none, and EditRefused where names cannot be converted, with the reason.
+    """
+    lookup = Lookup()
+    checkpoint = lookup.read(as_text(where))
+    operations = _conversion(checkpoint, _release(target), as_text(where))
+    return planning.plan(checkpoint, _recorded(operations, record=record), lookup)
+
+
+def _release(target: str) -> Target:
+    found = target_of(target)
+    if found is None:
+        raise RecipeInvalid(
+            f"{target!r} names no release",
+            hint="write a library, a comparison and a version: transformers==5.24, lerobot==0.6,"
+            " transformers<4.52",
+        )
+    return found
+
+
+def _conversion(checkpoint: Checkpoint, target: Target, where: str) -> list[Operation]:
+    """Return the operations that give tensors the names that a release reads."""
+    wanted = conversion(checkpoint, target)
+    if isinstance(wanted, Unknown):
+        raise EditRefused(
+            f"the names cannot be converted for {target}: {wanted.reason}",
+            path=where,
+            hint="`ckpt show WHERE --readable-by` says which releases read them",
+        )
+    names = [tensor.name for tensor in checkpoint.tensors]
+    pairs = patterns(names, wanted) or [
+        (literal(old), literal(new)) for old, new in in_free_order(names, wanted)
+    ]
+    return [RenameTensors(old, new) for old, new in pairs] if wanted else []
+
+
 def sanitize(
     where: AnyPath,
     *,
@@ -58,9 +106,10 @@ def sanitize(
 ) -> Plan:
     """Plan the conversion of the checkpoint at `where` to a standard one; nothing is written.
 
-    `target` is lerobot, an older release of it (lerobot==0.4, lerobot==0.5) or fork. The dtypes and
-    the metadata of the reference checkpoint `reference` are restored. `remains` of the plan
-    describes problems that no operation repairs.
+    `target` is lerobot, an older release of it (lerobot==0.4, lerobot==0.5), fork, or a release
+    whose names the tensors get (see `convert_names`). The dtypes and the metadata of the reference
+    checkpoint `reference` are restored. `remains` of the plan describes problems that no operation
+    repairs.
     """
     lookup = Lookup()
     checkpoint = lookup.read(as_text(where))
@@ -73,13 +122,23 @@ def sanitize(
             path=normal.where,
             hint="give a reference checkpoint of the same model family",
         )
+    release = None if target in sanitizing.targets(family) else _release(target)
+    target = sanitizing.LEROBOT if release else target
     operations = sanitizing.operations(
         checkpoint, family, target=target, reference=normal, lossy=allow_lossy
     )
+    if release and not _is_standard(release, family):
+        plain = planning.plan(checkpoint, operations, lookup).after
+        operations += _conversion(plain, release, checkpoint.where)
     made = planning.plan(checkpoint, _recorded(operations, record=record), lookup)
     return made._replace(
         remains=sanitizing.remaining(made.after, family, target=target, reference=normal)
     )
+
+
+def _is_standard(release: Target, family: Family) -> bool:
+    """Whether a release is the one that a clean checkpoint of the family is for."""
+    return family.cleaning is not None and str(release) in sanitizing.STANDARD
 
 
 def _recorded(operations: list[Operation], *, record: bool) -> list[Operation]:

@@ -12,6 +12,7 @@ from ckpt_tools.diff.summary import summarize
 from ckpt_tools.diff.value_changes import value_summary
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.families.registry import family_of
+from ckpt_tools.families.spellings import readability
 from ckpt_tools.progress import Progress, ignore
 from ckpt_tools.storage.files import remote_not_supported
 from ckpt_tools.storage.session import hub_session, is_remote, transfer_stats
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ckpt_tools.api._paths import AnyPath
+    from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.diff.model import Summary
+    from ckpt_tools.families.family import Unknown
+    from ckpt_tools.families.spellings import Readability
 
 
 @hub_session()
@@ -61,3 +65,8 @@ def show(  # noqa: PLR0913 - options by keyword
         return summary
     measured = measure(checkpoint, cached=cached, progress=Progress(progress, expect))
     return summary._replace(values=value_summary(measured, family_of(checkpoint)))
+
+
+def readable_by(checkpoint: Checkpoint) -> Readability | Unknown:
+    """Return which releases of its library read a checkpoint's tensors, judged by their names."""
+    return readability(checkpoint)

@@ -20,7 +20,8 @@ from ckpt_tools.cli.edit_options import WriteOptions, apply_plan, record, with_w
     show_default=True,
     metavar="TARGET",
     help="Target format: lerobot, lerobot==0.4 or lerobot==0.5 (without keys that these reject), "
-    "fork (keys with neutral values).",
+    "fork (keys with neutral values), or a release whose tensor names to use, such as "
+    "transformers==5.24.",
 )
 @click.option(
     "--reference",

@@ -9,6 +9,7 @@ from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, progress_of, write_report
 from ckpt_tools.report.json.diff import document
 from ckpt_tools.report.json.findings import coverage_entry
+from ckpt_tools.report.json.readable import readable_entry
 from ckpt_tools.report.pages.show import show_page
 
 
@@ -25,10 +26,22 @@ from ckpt_tools.report.pages.show import show_page
     help="Read every tensor value: range, norm, zeros, NaN by component and layer.",
 )
 @click.option("--no-cache", is_flag=True, help="With --values: do not use or write the cache.")
+@click.option(
+    "--readable-by",
+    is_flag=True,
+    help="Say which releases of its library read the file, judged by the tensors' names.",
+)
 @options.output_format("text", "json", "markdown", "html")
 @options.lenient
 def show(  # noqa: PLR0913 - one parameter an option
-    where: str, *, tree: bool, values: bool, no_cache: bool, output_format: str, lenient: bool
+    where: str,
+    *,
+    tree: bool,
+    values: bool,
+    no_cache: bool,
+    readable_by: bool,
+    output_format: str,
+    lenient: bool,
 ) -> int:
     """Summarize the checkpoint at WHERE.
 
@@ -48,6 +61,11 @@ def show(  # noqa: PLR0913 - one parameter an option
             "leave --tree out: the JSON lists every tensor",
         ),
         (values and tree, "--tree and --values exclude each other", "leave one of them out"),
+        (
+            tree and readable_by,
+            "--tree and --readable-by exclude each other",
+            "leave one of them out",
+        ),
         (no_cache and not values, "--no-cache needs --values", "add --values"),
     )
     with progress_of("reading", None, wanted=values) as progress:
@@ -60,10 +78,17 @@ def show(  # noqa: PLR0913 - one parameter an option
             expect=progress.expect,
         )
     coverage = () if tree else api.coverage(summary.checkpoint)
+    readable = api.readable_by(summary.checkpoint) if readable_by else None
     write_report(
         summary,
-        lambda: show_page(summary, tree=tree, full=output_format == "html", coverage=coverage),
+        lambda: show_page(
+            summary,
+            tree=tree,
+            full=output_format == "html",
+            coverage=coverage,
+            readable=readable,
+        ),
         output_format,
-        lambda _: document(summary) | coverage_entry(coverage),
+        lambda _: document(summary) | readable_entry(readable) | coverage_entry(coverage),
     )
     return CLEAN

@@ -36,6 +36,20 @@ def patterns(names: Iterable[str], wanted: Mapping[str, str]) -> tuple[tuple[str
     return ()
 
 
+def in_free_order(names: Iterable[str], wanted: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the renames of `wanted` so that, one after the other, none takes a name in use.
+
+    Names that change places have no such order: they come last.
+    """
+    taken, rest, found = set(names), dict(wanted), []
+    while free := [name for name, new in rest.items() if new not in taken]:
+        for name in free:
+            if rest[name] not in taken:
+                found.append((name, rest.pop(name)))
+                taken = taken - {name} | {found[-1][1]}
+    return [*found, *rest.items()]
+
+
 def _can_be_pasted(name: str) -> bool:
     return name.isprintable() and not name.startswith("-")
 

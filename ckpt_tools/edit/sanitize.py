@@ -34,6 +34,15 @@ POLICIES = ((CONFIG, ""), (TRAIN_CONFIG, "/policy"))
 _TAKE = "`ckpt plan WHERE RECIPE` with the operation `take` adds them from another checkpoint"
 
 
+STANDARD = ("lerobot==0.6", "lerobot==0.6.0", "lerobot==0.6.1")
+"""The releases that LEROBOT stands for."""
+
+
+def targets(family: Family) -> tuple[str, ...]:
+    """Return the targets whose config keys the family knows."""
+    return (LEROBOT, FORK, *(family.cleaning.newer if family.cleaning else ()))
+
+
 def operations(
     checkpoint: Checkpoint,
     family: Family,
@@ -49,7 +58,7 @@ def operations(
     Raises RecipeInvalid for a target that the family does not have.
     """
     cleaning = family.cleaning
-    known = (LEROBOT, FORK, *(cleaning.newer if cleaning else ()))
+    known = targets(family)
     if target not in known:
         raise RecipeInvalid(f"unknown target {target!r}", hint=f"use one of {', '.join(known)}")
     plain = with_plain_names(checkpoint, family)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from ckpt_tools.families.expression import parse, parse_list
 from ckpt_tools.families.template import parse_template
 from tools.families.solve import written
+from tools.families.spellings import spellings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +46,14 @@ def document(
         **({"ties": tied} if tied else {}),
         "decisive": _decisive(fields),
         **extra,
+        **_spellings(recipe),
     }
+
+
+def _spellings(recipe: Recipe) -> dict[str, object]:
+    """Return the member `spellings`, none for a family whose names were not followed."""
+    found = spellings(recipe.library, recipe.key)
+    return {"spellings": found} if found else {}
 
 
 def text(content: Mapping[str, object]) -> str:

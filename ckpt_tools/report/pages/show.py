@@ -10,6 +10,7 @@ from ckpt_tools.checkpoint.names import SEGMENT_LIMIT, is_index, natural_key, ra
 from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title, Verbatim
 from ckpt_tools.report.charts import component_bars
 from ckpt_tools.report.pages.coverage import coverage_blocks
+from ckpt_tools.report.pages.readable import readable_blocks
 from ckpt_tools.report.pages.values import value_blocks
 from ckpt_tools.text import count, printable, size, transferred, value
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from ckpt_tools.checkpoint.model import Tensor
     from ckpt_tools.diff.model import Group, Processor, Setting, Summary
+    from ckpt_tools.families.family import Unknown
+    from ckpt_tools.families.spellings import Readability
     from ckpt_tools.report.blocks import Block, Page
     from ckpt_tools.rules.coverage import Coverage
 
@@ -31,10 +34,12 @@ def show_page(
     tree: bool = False,
     full: bool = False,
     coverage: Sequence[Coverage] = (),
+    readable: Readability | Unknown | None = None,
 ) -> Page:
     """Return the page of `ckpt show`; with `tree`, the tree of keys instead of the tables.
 
-    `full` cuts no list. `coverage` is what `ckpt verify` checks of this checkpoint.
+    `full` cuts no list. `coverage` is what `ckpt verify` checks of this checkpoint,
+    `readable` which releases read it.
     """
     title = Title(text=f"Checkpoint: {printable(summary.checkpoint.where)}")
     if tree:
@@ -56,6 +61,7 @@ def show_page(
         *_processors(summary),
         *_metadata(summary, full=full),
         *_files(summary),
+        *readable_blocks(readable, summary.checkpoint.where),
         *coverage_blocks(coverage, heading="What ckpt verify checks"),
     ]
     return tuple(blocks)
