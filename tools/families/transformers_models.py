@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tools.families.recipe import NOTHING, Field, Recipe, Sample
@@ -19,6 +20,7 @@ from tools.families.recipe import NOTHING, Field, Recipe, Sample
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+NO_EXPRESSIONS: Mapping[str, str] = MappingProxyType({})
 ARCHITECTURE = "architecture"
 LOADER = {"missing": "random", "unexpected": "dropped", "misshapen": "rejected"}
 """What from_pretrained does with tensors that do not fit."""
@@ -51,7 +53,7 @@ def recipe(  # noqa: PLR0913 - what a family consists of
     fields: Sequence[Field],
     *,
     prefix: str = "",
-    derived: Mapping[str, str] = NOTHING,
+    derived: Mapping[str, str] = NO_EXPRESSIONS,
     fixed: Mapping[str, object] = NOTHING,
     extra: Mapping[str, object] = NOTHING,
     hints: Sequence[str] = (),

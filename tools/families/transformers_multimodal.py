@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from tools.families.recipe import Field
+from tools.families.recipe import Field, Recipe
 from tools.families.transformers_decoders import SPLIT
 from tools.families.transformers_models import (
     BOOLS,
@@ -18,18 +16,12 @@ from tools.families.transformers_models import (
     recipe,
 )
 from tools.families.transformers_vision import (
-    CHANNELS,
     GRID,
     OTHER_HIDDEN,
-    OTHER_INNER,
-    PATCHES,
     PROJECTIONS,
     SIGLIP_VISION,
     tower,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 HEAD_DIMS = (10, 14, 22, 26, 34)
 TIED = Field("tied", "/tie_word_embeddings", BOOLS, choice=True, default=True)
@@ -58,7 +50,7 @@ def decoder(
     return (*fields, Field("head_dim", f"{at}/head_dim", (*absent, *HEAD_DIMS), default=head_dim))
 
 
-def tokens(**more: int) -> Mapping[str, object]:
+def tokens(**more: int) -> dict[str, object]:
     """Return token numbers below the smallest vocabulary."""
     return {
         "/text_config/pad_token_id": 0,
@@ -124,19 +116,10 @@ LLAVA_RENAMES = [
         "names": [[r"^(vision_tower|multi_modal_projector|language_model\.model)\.", r"model.\1."]],
     },
 ]
-QWEN_RENAMES = [
-    {
-        "since": "transformers 4.52",
-        "until": "transformers 4.57",
-        "names": [[r"^model\.language_model\.", "model."]],
-    },
-    {"until": "transformers 4.51", "names": [[r"^visual\.", "model.visual."]]},
-]
-
 SMOL_TEXT = (32000, 4096, 11008, 32, 32, "heads")
 
 
-def smol(key: str, name: str, vision: str):  # noqa: ANN201 - a Recipe
+def smol(key: str, name: str, vision: str) -> Recipe:
     """Return the recipe of a model with Idefics 3's layout."""
     return recipe(
         key,
@@ -204,53 +187,6 @@ RECIPES = (
         fixed=tokens(boi_token_index=3, eoi_token_index=4, image_token_index=5)
         | {"/mm_tokens_per_image": 4},
         extra={"components": PARTS, "replaced": LATER, "renames": LLAVA_RENAMES},
-    ),
-    recipe(
-        "qwen2_5_vl",
-        ("Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLModel"),
-        (
-            TIED._replace(default=False),
-            *decoder(
-                (
-                    "flat_vocab",
-                    "flat_hidden",
-                    "flat_inner",
-                    "flat_layers",
-                    "flat_heads",
-                    "flat_kv_heads",
-                )
-            ),
-            *(
-                Field(f"flat_{name}", f"/{key}", (None,), default=default)
-                for name, key, default in (
-                    ("vocab", "vocab_size", 152064),
-                    ("hidden", "hidden_size", 8192),
-                    ("inner", "intermediate_size", 29568),
-                    ("layers", "num_hidden_layers", 80),
-                    ("heads", "num_attention_heads", 64),
-                    ("kv_heads", "num_key_value_heads", 8),
-                )
-            ),
-            Field("depth", "/vision_config/depth", LAYERS, default=32),
-            Field("v_hidden", "/vision_config/hidden_size", OTHER_HIDDEN, default=3584),
-            Field("v_inner", "/vision_config/intermediate_size", OTHER_INNER, default=3420),
-            Field("v_heads", "/vision_config/num_heads", HEADS, default=16),
-            Field("channels", "/vision_config/in_channels", CHANNELS, default=3),
-            Field("patch", "/vision_config/patch_size", PATCHES, default=14),
-            Field("merge", "/vision_config/spatial_merge_size", (2, 3, 4), default=2),
-            Field("frames", "/vision_config/temporal_patch_size", (1, 2, 3), default=2),
-            Field("projected", "/vision_config/out_hidden_size", PROJECTIONS, default=3584),
-        ),
-        prefix="model",
-        derived={"head_dim": SPLIT, **WIDTHS, "merged": "v_hidden * merge * merge"},
-        fixed=tokens(
-            image_token_id=3, video_token_id=4, vision_start_token_id=5, vision_end_token_id=6
-        ),
-        extra={
-            "components": PARTS,
-            "replaced": [[r"^model\.language_model\.", "model."], [r"^language_model\.", ""]],
-            "renames": QWEN_RENAMES,
-        },
     ),
     smol("smolvlm", "SmolVLM", "smolvlm_vision"),
     smol("idefics3", "Idefics3", "idefics3_vision"),

@@ -13,6 +13,7 @@ from tools.families.transformers_models import (
     INNER,
     LABELS,
     LAYERS,
+    NO_EXPRESSIONS,
     VOCAB,
     components,
     recipe,
@@ -69,7 +70,7 @@ def encoder(  # noqa: PLR0913 - what differs between them
     positions: int = 512,
     tasks: tuple[str, ...] = ("Model", "ForMaskedLM", *TASKS),
     more: tuple[Field, ...] = (TYPES,),
-    derived: Mapping[str, str] = NOTHING,
+    derived: Mapping[str, str] = NO_EXPRESSIONS,
     fixed: Mapping[str, object] = NOTHING,
 ) -> Recipe:
     """Return the recipe of an encoder with BERT's config."""
