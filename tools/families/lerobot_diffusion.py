@@ -54,7 +54,7 @@ DIFFUSION = Recipe(
         BACKBONE,
         flag("use_group_norm", default=False),
         flag("use_separate_rgb_encoder_per_camera", default=True),
-        flag("use_film_scale_modulation", default=True),
+        flag("use_film_scale_modulation", default=True)._replace(choice=False),
         Field("compile_model", "/compile_model", (False,), choice=True, default=False),
         setting("n_obs_steps", 1, 2, 3, 5, default=2),
         setting("down_dims", *_DOWN, default=[512, 1024, 2048]),
@@ -66,7 +66,7 @@ DIFFUSION = Recipe(
         HEIGHT,
         WIDTH,
         CAMERAS._replace(draw=(0, 1, 2, 3)),
-        STATE,
+        STATE._replace(draw=SIZES[:6]),
         ENVIRONMENT,
         ACTION,
     ),
@@ -84,7 +84,7 @@ DIFFUSION = Recipe(
         "action != down_dims[0]",
         "i > 0",
     ),
-    samples=64,
+    samples=120,
 )
 
 
