@@ -96,18 +96,25 @@ def explain[T](
     leaf: Callable[..., T | None],
     conditions: Sequence[Condition],
     depth: int,
+    constant: Callable[[Rows], T | None] | None = None,
 ) -> tuple[Leaf[T], ...] | None:
     """Return the fewest leaves that cover `rows`; None where more than `depth` splits are needed.
 
     `leaf` returns what holds for all of some rows, or None; what is not plain, which takes long,
-    only if `thorough`. Each split leaves one side whole.
+    only if `thorough`. `constant` is a quick one for what follows from conditions alone. Each split
+    leaves one side whole.
     """
+    part = sum(1 << row for row in rows)
     plain = _Search(partial(leaf, thorough=False), conditions)
     thorough = _Search(partial(leaf, thorough=True), conditions)
-    part = sum(1 << row for row in rows)
+    quick = _Search(constant, conditions) if constant else None
     for limit in range(depth + 1):
         if (leaves := plain.of(part, limit)) is not None:
             return leaves
+        if limit == 1 and quick is not None:
+            found = (quick.of(part, splits) for splits in range(2, depth + 1))
+            if (leaves := next(filter(None, found), None)) is not None:
+                return leaves
         # Few conditions and a long formula explain more than many conditions and short ones.
         if limit % 2 and (leaves := thorough.of(part, limit // 2)) is not None:
             return leaves

@@ -26,27 +26,28 @@ if TYPE_CHECKING:
 
 _VISION = "/florence_config/vision_config"
 _TEXT = "/florence_config/text_config"
-_DAVIT = ([16, 24, 40], [24, 32, 56], [8, 40, 48], [32, 16, 64])
-_DEPTHS = ([1, 2, 1], [1, 1, 3], [2, 1, 2], [1, 3, 1])
+_DAVIT = ([16, 24, 40, 48], [24, 32], [8, 40, 48], [32, 16, 64, 56], [40, 24, 8, 56])
+"""Widths of the stages, of which there are as many as widths; depths are cut to as many."""
+_DEPTHS = ([1, 2, 1, 3], [2, 1, 3, 1], [3, 1, 2, 2], [1, 3, 2, 1])
 
 
 def _xvla(drawn: Mapping[str, object]) -> Sample:
     from lerobot.policies.xvla.modeling_xvla import XVLAPolicy
 
+    widths = drawn.get("widths", _DAVIT[0])
+    stages = len(widths)  # type: ignore[arg-type]  # a list, as drawn
     vision = {
-        "patch_size": [7, 3, 3],
-        "patch_stride": [4, 2, 2],
-        "patch_padding": [3, 1, 1],
-        "patch_prenorm": [False, True, True],
-        "num_heads": [4, 4, 4],
-        "num_groups": [4, 4, 4],
-        "depths": drawn["depths"],
+        "patch_size": [7, 3, 3, 3][:stages],
+        "patch_stride": [4, 2, 2, 2][:stages],
+        "patch_padding": [3, 1, 1, 1][:stages],
+        "patch_prenorm": [False, True, True, True][:stages],
+        "num_heads": [4] * stages,
+        "num_groups": [4] * stages,
+        "depths": drawn["depths"][:stages],  # type: ignore[index]  # a list, as drawn
         "projection_dim": drawn["projection"],
         "max_position_embeddings": drawn["positions"],
         "max_temporal_embeddings": drawn["moments"],
-        "dim_embed" if drawn["microsoft"] and "widths" in drawn else "embed_dim": drawn.get(
-            "widths", _DAVIT[0]
-        ),
+        "dim_embed" if drawn["microsoft"] and "widths" in drawn else "embed_dim": widths,
     }
     text = {
         "vocab_size": drawn["vocabulary"],

@@ -190,10 +190,9 @@ class Solver:
             table.always[there] = together(there, others, table.conditions, self._used)
         always = table.always[there]
         part = rows if always is None else there
-        leaves = None
-        if len({one for _, one in seen.values()}) <= _FEW:
-            leaves = explain(part, partial(_constant, seen), table.conditions, _SPLITS)
-        leaves = leaves or explain(part, shape, table.conditions, _SPLITS)
+        few = len({one for _, one in seen.values()}) <= _FEW
+        constant = partial(_constant, seen) if few else None
+        leaves = explain(part, shape, table.conditions, _SPLITS, constant)
         if leaves is None:
             raise Misfit(_unexplained(pieces, seen))
         found = []

@@ -101,7 +101,9 @@ class Table:
         for text in texts:
             column = columns[text]
             if all(value is not None for value in column):
-                yield from about(text, column, single=text in choices or "[" in text)
+                # A size in a list is no choice: its values are those that happen to be drawn.
+                of_words = "[" in text and not any(_whole(value) for value in column)
+                yield from about(text, column, single=text in choices or of_words)
         for index, count in zip(self._indices, counts, strict=True):
             yield from self._of_index(index, count, columns)
 
