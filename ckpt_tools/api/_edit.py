@@ -122,7 +122,7 @@ def sanitize(
             path=normal.where,
             hint="give a reference checkpoint of the same model family",
         )
-    release = None if target in sanitizing.targets(family) else _release(target)
+    release = None if target in sanitizing.targets(family) else target_of(target)
     target = sanitizing.LEROBOT if release else target
     operations = sanitizing.operations(
         checkpoint, family, target=target, reference=normal, lossy=allow_lossy

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from ckpt_tools.report.blocks import Block
 
 _FORMS = {
-    "save_pretrained": "save_pretrained, of a loaded model, in",
-    "new": "save_pretrained, of a new model, in",
-    "state_dict": "state_dict in",
+    "save_pretrained": "saved after loading",
+    "new": "saved new",
+    "state_dict": "state_dict",
 }
 
 
@@ -30,8 +30,10 @@ def readable_blocks(found: Readability | Unknown | None, where: str) -> Iterator
         yield Line(text=f"not known: {found.reason}")
         return
     library = found.library
-    for form, releases in found.written.items():
-        yield Line(text=f"written by {_FORMS.get(form, form)} {library} {_listed(releases)}")
+    for releases in dict.fromkeys(found.written.values()):
+        forms = [_FORMS[form] for form, of in found.written.items() if of == releases]
+        how = "" if len(forms) == len(_FORMS) else f" ({', '.join(forms)})"
+        yield Line(text=f"written by {library} {_listed(releases)}{how}")
     if found.read:
         yield Line(text=f"read by {library} {_listed(found.read)}", mark=Status.GOOD)
     if found.unread:
