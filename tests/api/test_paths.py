@@ -44,6 +44,7 @@ VERBS: dict[str, Callable[..., object]] = {name: getattr(api, name) for name in 
 PATHS: Mapping[str, dict[str, str]] = {
     "check_manifest": {"where": "normal", "against": "manifest.json"},
     "check_remote": {"where": "normal"},
+    "convert_names": {"where": "normal"},
     "diagnose": {"normal": "normal", "reflow": "reflow"},
     "diff": {"a": "normal", "b": "reflow"},
     "gate": {
@@ -81,6 +82,7 @@ PATHS: Mapping[str, dict[str, str]] = {
 }
 OTHERS: Mapping[str, Callable[[], Arguments]] = {
     "check_remote": lambda: {"repository": "tester/thing"},
+    "convert_names": lambda: {"target": "lerobot==0.6"},
     "plan": lambda: {"operations": [Drop(("lm_head.*",))]},
     "restore": lambda: {"backup": _changed_in_place("reflow")},
     "save_plan": lambda: {"made": api.sanitize("reflow")},
@@ -89,7 +91,7 @@ OTHERS: Mapping[str, Callable[[], Arguments]] = {
     "config.set_value": lambda: {"words": "n_action_steps", "value": 3},
     "config.unset_values": lambda: {"words": ["n_action_steps"]},
 }
-WITHOUT_PATHS = {"coverage", "explain", "known_rules"}
+WITHOUT_PATHS = {"coverage", "explain", "known_rules", "readable_by"}
 
 
 def _changed_in_place(where: str) -> int:

@@ -43,6 +43,8 @@ def page(measured: Json) -> str:
     lines += ["One spelling, written and read by all examined releases that have the model:", ""]
     lines += [
         f"- {family.partition('/')[2]}: {architecture} ({_span(entries[0]['releases'])})"
+        if architecture
+        else f"- {family} ({_span(entries[0]['releases'])}; read in the source, not run)"
         for (family, architecture), entries in toys.items()
         if len(entries) == 1
     ]

@@ -26,7 +26,7 @@ LeRobot 0.3.3 translates old names in `from_pretrained` of pi0; 0.4 to 0.6 do no
 
 
 def entries(data: str) -> dict[str, list[Json]]:
-    """Return the spellings of pi0; `data` is the folder of the families' files."""
+    """Return the spellings of pi0 and SmolVLA; `data` is the folder of the families' files."""
     with open(os.path.join(data, "lerobot", "pi0.json"), encoding="utf-8") as file:
         blocks = json.load(file)["tensors"]
     now = [_star(name) for block in blocks for name in block["shapes"]]
@@ -34,11 +34,22 @@ def entries(data: str) -> dict[str, list[Json]]:
     shared: Json = {"architecture": None, "releases": _RELEASES, "tensors": 778}
     old = {"since": "0.3.3", "until": "0.3.3", "written": {}, "read": _RELEASES[:1]}
     new = {"since": "0.3.3", "until": "0.6.1", "read": _RELEASES}
+    later = _RELEASES[1:]
+    one: Json = {
+        "architecture": None,
+        "releases": later,
+        "since": later[0],
+        "until": later[-1],
+        "written": {"state_dict": later},
+        "read": later,
+        "tensors": 500,
+    }
     return {
+        "lerobot/smolvla": [one],
         "lerobot/pi0": [
             shared | old | {"names": [[one, one] for one, _ in pairs]},
             shared | new | {"written": {"state_dict": _RELEASES}, "names": pairs},
-        ]
+        ],
     }
 
 
