@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,7 @@ from ckpt_tools.families.spellings import (
     readability,
     spelling_of,
 )
+from tests.support.ckpt_process import ckpt
 from tests.support.models import model
 from tools.families.drift_page import page
 from tools.families.spellings import measurements
@@ -192,3 +194,17 @@ def test_a_target_that_is_none_is_refused(tmp_path: Path, target: str, words: st
 def test_an_unknown_tensor_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"my\.head\.weight"):
         api.convert_names(tower(tmp_path, 1, "my.head.weight"), "transformers<5.5")
+
+
+def test_the_command_line_says_who_reads_a_file_and_converts_it(tmp_path: Path) -> None:
+    before = tower(tmp_path, 1)
+    old = tmp_path / "old"
+
+    shown = ckpt("show", before, "--readable-by")
+    renamed = ckpt("rename", before, "--target", "transformers==5.5.4", "-o", old)
+    after = ckpt("show", old, "--readable-by", "--format", "json")
+
+    assert "read by transformers 5.24.0" in shown.stdout
+    assert "not read by transformers 4.51.3, 4.57.6, 5.0.0, 5.5.4" in shown.stdout
+    assert renamed.code == 0
+    assert json.loads(after.stdout)["readable_by"]["releases"] == list(RELEASES)
