@@ -246,8 +246,8 @@ def _compare_live(
     # NORMAL works by definition: if it does not load, this machine lacks something.
     problem = min(answer, key=lambda problem: problem.side is not Side.NORMAL)
     is_normal = problem.side is Side.NORMAL
-    reason = problem.text + _lacking(normal, options) * is_normal
-    return Skipped(Skip.NORMAL_FAILED, reason) if is_normal else problem
+    why = problem.text + _lacking(normal, options) * is_normal
+    return Skipped(Skip.NORMAL_FAILED, why) if is_normal else problem
 
 
 def _lacking(normal: Checkpoint, options: ProbeOptions) -> str:

@@ -6,6 +6,7 @@ The library is a stand-in here; tests/probes asks the real ones.
 from __future__ import annotations
 
 import json
+from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -72,7 +73,7 @@ def distributions(found: Mapping[str, str], origin: str = "") -> Callable[[str],
 
     def distribution(name: str) -> Distribution:
         if name not in {"torch", *found}:
-            raise versions.PackageNotFoundError(name)
+            raise PackageNotFoundError(name)
         return Distribution(name)
 
     return distribution
@@ -214,7 +215,7 @@ def test_a_library_that_is_not_installed_is_named_with_what_brings_it(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(versions, "distribution", distributions({}))
-    features = {"input_features": {}, "output_features": {}}
+    features: dict[str, object] = {"input_features": {}, "output_features": {}}
     for config, how in (
         (CONFIG, "pip install transformers"),
         ({"type": "pi05", **features}, 'pip install "lerobot[pi]"'),
@@ -236,9 +237,9 @@ def test_a_policy_whose_vlm_is_not_here_is_not_asked_about(
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     config = {"type": "smolvla", "input_features": {}, "vlm_model_name": "example/vlm"}
     folder = model(tmp_path / "m", SHAPES, {"config.json": config})
-    for option in ({"live": True}, {"load": True}):
+    for is_live in (True, False):
         with pytest.raises(BaseMissing, match="--base example/vlm=DIR"):
-            api.verify(folder, **option)
+            api.verify(folder, live=is_live, load=not is_live)
     (tmp_path / "hub" / "models--example--vlm").mkdir(parents=True)
     api.spec(folder, live=True)
     assert len(library.requests) == 1
@@ -254,7 +255,10 @@ def test_a_refusal_is_a_sentence(library: Library, tmp_path: Path) -> None:
 
 def test_an_answer_of_another_form_is_refused(library: Library, tmp_path: Path) -> None:
     folder = model(tmp_path / "m", SHAPES, {"config.json": CONFIG})
-    for tensors in ({"a": ["F32", -1]}, {"a": ["F99", 1]}, {"a": ["F32", True]}, [], None):
+    wrong: tuple[object, ...] = (
+        {"a": ["F32", -1]}, {"a": ["F99", 1]}, {"a": ["F32", True]}, [], None
+    )  # fmt: skip
+    for tensors in wrong:
         library.answer = ANSWER | {"tensors": tensors}
         with pytest.raises(ProbeFailed, match="incomplete"):
             api.spec(folder, live=True)

@@ -115,10 +115,11 @@ print(json.dumps({"found": open(path).read(), "cache": cache, "used": guard.used
 
 
 def test_a_path_of_another_machine_is_replaced_in_the_files(tmp_path: Path) -> None:
-    value = {"vlm_model_name": "/home/alice/vlm", "steps": [{"tokenizer_name": "/home/alice/vlm"}]}
+    name = "/home/alice/vlm"
+    value: dict[str, object] = {"vlm_model_name": name, "steps": [{"tokenizer_name": name}]}
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     document = Document("config.json", json.dumps(value), value)
-    with staged((document,), {"/home/alice/vlm": "/here"}, root=str(tmp_path)) as stage:
+    with staged((document,), {name: "/here"}, root=str(tmp_path)) as stage:
         with open(os.path.join(stage.folder, "config.json"), encoding="utf-8") as file:
             assert json.load(file) == {
                 "vlm_model_name": "/here",

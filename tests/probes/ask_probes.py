@@ -101,7 +101,7 @@ def main(workshop: Path) -> None:
     """Make and answer."""
     guard.isolate(most_memory=None)
     make = importlib.import_module("make_policies")
-    load = importlib.import_module("ckpt_tools.probes.load")
+    load: Any = importlib.import_module("ckpt_tools.probes.load")
     importlib.import_module("torch").set_num_threads(1)
     make.make(workshop)
     answers: dict[str, dict[str, Any]] = {"names": {}, "loads": {}, "missing": {}}
