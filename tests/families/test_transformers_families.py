@@ -85,7 +85,7 @@ COUNTS = (
     (model("siglip", "SiglipModel", text_config={}, vision_config={}), 408),
     (model("siglip2", "Siglip2Model"), 408),
     (model("dinov2", "Dinov2Model"), 223),
-    (model("dinov3_vit", "DINOv3ViTModel"), 211),
+    (model("dinov3_vit", "DINOv3ViTModel", num_register_tokens=4), 211),
     (model("clip", "CLIPModel"), 398),
     (model("clip_text_model", "CLIPTextModel"), 196),
     (model("smolvlm", "SmolVLMForConditionalGeneration"), 489),

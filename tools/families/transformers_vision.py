@@ -161,7 +161,7 @@ RECIPES = (
             Field("heads", "/num_attention_heads", HEADS, default=6),
             *VIT[4:],
             Field("inner", "/intermediate_size", INNER, default=1536),
-            Field("registers", "/num_register_tokens", (0, 2, 4, 5), default=0),
+            Field("registers", "/num_register_tokens", (2, 4, 5, 6)),
             *(
                 Field(name, f"/{name}", BOOLS, choice=True, default=name != "key_bias")
                 for name in ("query_bias", "key_bias", "value_bias", "proj_bias", "mlp_bias")
