@@ -49,7 +49,12 @@ FEATURES: dict[str, Any] = {
     "output_features": {"action": {"type": "ACTION", "shape": [7]}},
 }
 OF_LIBRARY: dict[str, dict[str, Any]] = {"lerobot": FEATURES, "timm": {"pretrained_cfg": {}}}
-OF_FAMILY = {"dinov3_vit": {"num_register_tokens": 4}, "smolvla": {"load_vlm_weights": True}}
+OF_FAMILY: dict[str, dict[str, Any]] = {
+    "smolvla": {"load_vlm_weights": True},
+    **{key: {"num_hidden_layers": 4, "num_experts": 6} for key in ("qwen2_moe", "qwen3_moe")},
+}
+"""What config.json says besides: few layers of experts, of which the default has thousands."""
+
 SAMPLES = 3
 type Shapes = dict[str, tuple[Dtype, tuple[int, ...]]]
 
