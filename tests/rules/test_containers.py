@@ -284,8 +284,12 @@ def test_without_the_library_the_rule_is_skipped(
     )
 
 
-def test_the_real_library_opens_and_refuses(tmp_path: Path) -> None:
+@pytest.mark.parametrize("small", [0, 1 << 20], ids=["by its header", "whole"])
+def test_the_real_library_opens_and_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
     pytest.importorskip("safetensors")
+    monkeypatch.setattr(library, "_SMALL", small)
     model(tmp_path, {"a": (4, 4)})
     (tmp_path / "bad.safetensors").write_bytes(b"x" * 20)
     said = library.refusals(str(tmp_path), ["model.safetensors", "bad.safetensors"])
