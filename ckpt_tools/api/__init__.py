@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ckpt_tools.api._coverage import coverage
     from ckpt_tools.api._doctor import diagnose
     from ckpt_tools.api._edit import (
         convert_names,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from ckpt_tools.api._rules import explain, known_rules
     from ckpt_tools.api._show import readable_by, show
     from ckpt_tools.api._upload import upload
-    from ckpt_tools.api._verify import coverage, verify
+    from ckpt_tools.api._verify import verify
 
 __all__ = [
     "check_manifest",
@@ -76,12 +77,13 @@ _MODULES = {
     ),
     **dict.fromkeys(("check_manifest", "check_remote", "manifest"), "_manifest"),
     **dict.fromkeys(("explain", "known_rules"), "_rules"),
-    **dict.fromkeys(("coverage", "verify"), "_verify"),
+    "coverage": "_coverage",
     "diagnose": "_doctor",
     "gate": "_gate",
     **dict.fromkeys(("readable_by", "show"), "_show"),
     "spec": "_live",
     "upload": "_upload",
+    "verify": "_verify",
 }
 
 

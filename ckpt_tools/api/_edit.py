@@ -29,7 +29,7 @@ from ckpt_tools.families.registry import family_of
 from ckpt_tools.families.releases import target_of
 from ckpt_tools.families.spellings import conversion
 from ckpt_tools.report.json import plan as plan_json
-from ckpt_tools.report.json.diff import dump
+from ckpt_tools.report.json.document import dump
 from ckpt_tools.storage.digests import sums_of_file
 from ckpt_tools.storage.durable import ensure_writable
 from ckpt_tools.storage.files import open_regular

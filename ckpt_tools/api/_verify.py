@@ -1,4 +1,4 @@
-"""The verbs verify and coverage, and what the gate shares with them.
+"""The verb verify, and what the gate shares with it.
 
 `check` is the way of both verbs from a path to a verification: `check_components` or `_check_only`
 reads checkpoints, and `_check_one` checks rules on one that was read. Settings and masking come
@@ -37,7 +37,6 @@ from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.finding import Finding, Need, Skipped, Verification
 from ckpt_tools.rules.parse_rules import finding_of
 from ckpt_tools.rules.profiles import PROFILES, profile_of
-from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.scan.downloads import unfinished
@@ -58,7 +57,6 @@ if TYPE_CHECKING:
     from ckpt_tools.families.family import Family
     from ckpt_tools.gate.baseline import Baseline
     from ckpt_tools.live.bases import Bases
-    from ckpt_tools.rules.coverage import Coverage
     from ckpt_tools.rules.profiles import Profile
     from ckpt_tools.rules.rule import Rule
     from ckpt_tools.scan.entry import Entry
@@ -150,26 +148,6 @@ def settings_for(where: str, given: str | Settings | None, require: Iterable[str
     """
     found = given if isinstance(given, Settings) else read_settings(given, folder_of(where))
     return requiring(found, require)
-
-
-@hub_session()
-def coverage(checkpoint: Checkpoint) -> tuple[Coverage, ...]:
-    """Return what `verify` checks of a checkpoint by its headers and JSON files, and what not."""
-    rules = tuple(rule for rule in all_rules() if not rule.supply_chain)  # plugins are not loaded
-    if composition(checkpoint.where) is not None:
-        return check(
-            checkpoint.where,
-            rules=rules,
-            reference=None,
-            spec=None,
-            values=False,
-            target="",
-            progress=SILENT,
-        ).coverage
-    entries = listing(checkpoint.root, contents=False) if is_folder(checkpoint.where) else None
-    subject = Subject(checkpoint, family_of(checkpoint), entries=entries, schema=schemas.load)
-    outcome = check_rules(rules, subject)
-    return coverage_of(subject, outcome.covered, rules, outcome.checked)
 
 
 def check(  # noqa: PLR0913 - as verify

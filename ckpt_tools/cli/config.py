@@ -12,6 +12,7 @@ from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, complain, write, write_report
 from ckpt_tools.report.formats import text
 from ckpt_tools.report.json import diff as diff_json
+from ckpt_tools.report.json.document import dump
 from ckpt_tools.report.pages import config as config_page
 from ckpt_tools.text import printable
 
@@ -147,7 +148,7 @@ def validate(where: str, *, file: str | None, output_format: str) -> int:
     """
     validation = _config.validate(where, file=file)
     if output_format == "json":
-        write(diff_json.dump(config_page.validation_document(*validation)))
+        write(dump(config_page.validation_document(*validation)))
     elif validation.schema:
         write(text.render(config_page.validation_page(validation.path, validation.problems)))
     if not validation.schema:

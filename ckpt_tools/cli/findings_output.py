@@ -18,7 +18,7 @@ from ckpt_tools.cli.output import (
 from ckpt_tools.errors import CkptError
 from ckpt_tools.report.formats import github, junit, sarif
 from ckpt_tools.report.formats.findings import found_in
-from ckpt_tools.report.json.diff import dump
+from ckpt_tools.report.json.document import dump
 from ckpt_tools.report.json.findings import document
 from ckpt_tools.report.pages import verdict as verdict_page
 

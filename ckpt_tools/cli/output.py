@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.errors import CkptError
 from ckpt_tools.progress import Progress
 from ckpt_tools.report.formats import html, markdown, text
-from ckpt_tools.report.json.diff import dump
+from ckpt_tools.report.json.document import dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -8,7 +8,7 @@ from ckpt_tools import api
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, progress_of, write_report
 from ckpt_tools.report.json.diff import document
-from ckpt_tools.report.json.findings import coverage_entry
+from ckpt_tools.report.json.document import coverage_entry
 from ckpt_tools.report.json.readable import readable_entry
 from ckpt_tools.report.pages.show import show_page
 

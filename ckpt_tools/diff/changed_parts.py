@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.names import fold, is_index, ranges
@@ -71,7 +70,10 @@ def median_cosine(moved: Sequence[TensorChange]) -> float | None:
     found = [
         change.facts.cosine for change in moved if len(change.b.shape) > 1 and change.facts.l2_a
     ]
-    return median(found) if found else None
+    if not found:
+        return None
+    ordered, middle = sorted(found), len(found) // 2  # `statistics` is slow to import
+    return (ordered[middle] + ordered[~middle]) / 2
 
 
 def _which(tensors: Sequence[TensorChange]) -> str:

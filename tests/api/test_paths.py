@@ -15,7 +15,7 @@ from ckpt_tools.api import _config, _doctor
 from ckpt_tools.checkpoint.spec import spec_of, write_spec
 from ckpt_tools.edit.operations import Drop
 from ckpt_tools.errors import ProbeMissing
-from ckpt_tools.report.json.diff import dump
+from ckpt_tools.report.json.document import dump
 from ckpt_tools.report.json.findings import document
 from ckpt_tools.storage import hub_api
 from ckpt_tools.storage.hub_name import RemoteFile, Repository
@@ -64,7 +64,12 @@ PATHS: Mapping[str, dict[str, str]] = {
     "save_plan": {"path": "new.json"},
     "show": {"where": "normal"},
     "spec": {"where": "normal"},
-    "upload": {"where": "normal", "settings": "ckpt.toml"},
+    "upload": {
+        "where": "normal",
+        "settings": "ckpt.toml",
+        "reference": "normal",
+        "spec": "spec.json",
+    },
     "verify": {
         "where": "reflow",
         "reference": "normal",

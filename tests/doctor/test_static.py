@@ -22,7 +22,7 @@ from ckpt_tools.cli.main import main
 from ckpt_tools.doctor.model import CauseCode, NoteKind
 from ckpt_tools.doctor.repairs import commands
 from ckpt_tools.report.json import diagnosis as diagnosis_json
-from ckpt_tools.report.json import diff as diff_json
+from ckpt_tools.report.json.document import dump
 from ckpt_tools.report.pages.diagnosis import note_text
 from ckpt_tools.storage import schemas
 from tests.support.cases import (
@@ -82,7 +82,7 @@ def test_a_fault_has_its_causes_and_no_others_in_json_that_follows_the_schema(
     name: str, tmp_path: Path
 ) -> None:
     found = api.diagnose(str(NORMAL), str(broken(name, tmp_path / "bad")))
-    document = json.loads(diff_json.dump(diagnosis_json.document(found)))
+    document = json.loads(dump(diagnosis_json.document(found)))
     validator().validate(document)
     assert {cause["code"] for cause in document["causes"]} == FAULTS[name].causes
     assert not document["clean"]
@@ -285,7 +285,7 @@ def test_another_family_is_not_compared(capsys: pytest.CaptureFixture[str]) -> N
 def test_the_json_of_the_command_is_that_of_the_library(capsys: pytest.CaptureFixture[str]) -> None:
     pair = (str(NORMAL), str(FIXTURES / "reflow"))
     assert main(["doctor", *pair, "--no-live", "--format", "json"]) == 1
-    assert capsys.readouterr().out == diff_json.dump(diagnosis_json.document(api.diagnose(*pair)))
+    assert capsys.readouterr().out == dump(diagnosis_json.document(api.diagnose(*pair)))
 
 
 def test_the_schema_knows_every_code_and_nothing_else() -> None:

@@ -27,7 +27,8 @@ import pytest
 
 from ckpt_tools import api
 from ckpt_tools.report.formats import markdown, text
-from ckpt_tools.report.json.diff import diff_document, dump, show_document
+from ckpt_tools.report.json.diff import diff_document, show_document
+from ckpt_tools.report.json.document import dump
 from ckpt_tools.report.json.findings import coverage_entry
 from ckpt_tools.report.pages.diff import diff_page
 from ckpt_tools.report.pages.plan import plan_page
@@ -37,7 +38,7 @@ from ckpt_tools.storage import schemas
 if TYPE_CHECKING:
     from ckpt_tools.diff.model import Comparison, Summary
     from ckpt_tools.report.blocks import Page
-    from ckpt_tools.report.json.diff import JsonDict
+    from ckpt_tools.report.json.document import JsonDict
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"

@@ -34,7 +34,8 @@ from ckpt_tools.checkpoint import header
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.model import Tensor
 from ckpt_tools.report.formats import markdown, terminal, text
-from ckpt_tools.report.json.diff import diff_document, dump, show_document
+from ckpt_tools.report.json.diff import diff_document, show_document
+from ckpt_tools.report.json.document import dump
 from ckpt_tools.report.pages.diff import diff_page
 from ckpt_tools.report.pages.show import show_page, tree_lines
 

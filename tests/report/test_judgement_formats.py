@@ -28,7 +28,7 @@ from ckpt_tools.checkpoint.model import Checkpoint
 from ckpt_tools.gate.verdict import Verdict
 from ckpt_tools.report.formats import github, junit, sarif
 from ckpt_tools.report.json import findings as findings_json
-from ckpt_tools.report.json.diff import dump
+from ckpt_tools.report.json.document import dump
 from ckpt_tools.rules.coverage import Coverage, Question, State
 from ckpt_tools.rules.finding import Finding, Severity, Skipped, Suppressed, Verification
 from ckpt_tools.rules.registry import all_rules

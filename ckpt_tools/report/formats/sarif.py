@@ -16,14 +16,13 @@ from ckpt_tools.report.formats.findings import (
     sentence,
     table,
 )
-from ckpt_tools.report.json.diff import dump
-from ckpt_tools.report.json.findings import coverage_entry
+from ckpt_tools.report.json.document import coverage_entry, dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ckpt_tools.report.formats.findings import Judgement
-    from ckpt_tools.report.json.diff import JsonDict
+    from ckpt_tools.report.json.document import JsonDict
     from ckpt_tools.rules.finding import Finding, Skipped, Verification
     from ckpt_tools.rules.rule import Rule
 

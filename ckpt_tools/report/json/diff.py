@@ -10,13 +10,12 @@ from ckpt_tools.diff.compare import differences
 from ckpt_tools.diff.groups import whole_prefixes
 from ckpt_tools.diff.model import Summary
 from ckpt_tools.diff.steps import step_changes
+from ckpt_tools.report.json.document import transfer
 from ckpt_tools.report.json.values import changes_entry, folded_entry, measured_entry
 from ckpt_tools.report.pages.diff import rename_command
 from ckpt_tools.strict_json.pointer import ABSENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ckpt_tools.checkpoint.model import Tensor
     from ckpt_tools.diff.change_kind import Change
     from ckpt_tools.diff.model import (
@@ -32,20 +31,10 @@ if TYPE_CHECKING:
         WatchedLine,
     )
     from ckpt_tools.diff.steps import StepChange
-    from ckpt_tools.storage.hub_name import Transfer
-
-type JsonDict = dict[str, object]
+    from ckpt_tools.report.json.document import JsonDict
 
 DIFF_SCHEMA = "ckpt-tools/diff.schema.json"
 SHOW_SCHEMA = "ckpt-tools/show.schema.json"
-
-
-def dump(document: Mapping[str, object], indent: int | None = 2) -> str:
-    """Return `document` as ASCII JSON, safe in every encoding and on a terminal.
-
-    Without `indent` it is one line.
-    """
-    return json.dumps(document, indent=indent, allow_nan=False).replace("\x7f", "\\u007f") + "\n"
 
 
 def document(record: Comparison | Summary) -> JsonDict:
@@ -123,11 +112,6 @@ def _folded(summary: Summary) -> JsonDict:
             "layers": [folded_entry(row) for row in layers],
         }
     }
-
-
-def transfer(what: Transfer | None) -> JsonDict:
-    """Return the member `transferred`, or none if nothing was read from the Hub."""
-    return {"transferred": what._asdict()} if what else {}
 
 
 def _side(summary: Summary) -> JsonDict:

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 from ckpt_tools.gate.baseline import fingerprints
 from ckpt_tools.gate.verdict import Verdict
 from ckpt_tools.report.formats.findings import table
-from ckpt_tools.report.json.diff import transfer
+from ckpt_tools.report.json.document import coverage_entry, transfer
 from ckpt_tools.rules.finding import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ckpt_tools.report.formats.findings import Judgement
-    from ckpt_tools.report.json.diff import JsonDict
-    from ckpt_tools.rules.coverage import Coverage
+    from ckpt_tools.report.json.document import JsonDict
     from ckpt_tools.rules.finding import Finding, Verification
     from ckpt_tools.rules.rule import Rule
 
@@ -78,21 +77,6 @@ def _body(verification: Verification, rules: Iterable[Rule] | None) -> JsonDict:
         "asked": list(verification.checked),
         "skipped": [{"code": skip.code, "reason": skip.reason} for skip in verification.skipped],
         **coverage_entry(verification.coverage),
-    }
-
-
-def coverage_entry(coverage: Iterable[Coverage]) -> JsonDict:
-    """Return the member `coverage`: the state of each question."""
-    return {
-        "coverage": [
-            {
-                "question": str(one.question),
-                "state": str(one.state),
-                "detail": one.detail,
-                "options": list(one.options),
-            }
-            for one in coverage
-        ]
     }
 
 

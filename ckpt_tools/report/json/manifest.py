@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ckpt_tools.manifest.model import Difference, RemoteCheck
-    from ckpt_tools.report.json.diff import JsonDict
+    from ckpt_tools.report.json.document import JsonDict
 
 CHECK_SCHEMA = "ckpt-tools/manifest-check.schema.json"
 REMOTE_SCHEMA = "ckpt-tools/remote-check.schema.json"

@@ -10,7 +10,7 @@ from ckpt_tools.report.json.diff import tensor_entry
 
 if TYPE_CHECKING:
     from ckpt_tools.edit.model import Plan, Receipt, Written
-    from ckpt_tools.report.json.diff import JsonDict
+    from ckpt_tools.report.json.document import JsonDict
 
 PLAN_SCHEMA = "ckpt-tools/plan.schema.json"
 RECEIPT_SCHEMA = "ckpt-tools/receipt.schema.json"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ckpt_tools.report.blocks import Block, Page
-    from ckpt_tools.report.json.diff import JsonDict
+    from ckpt_tools.report.json.document import JsonDict
     from ckpt_tools.rules.rule import Rule
 
 RULES_SCHEMA = "ckpt-tools/rules.schema.json"
