@@ -28,8 +28,7 @@ import pytest
 from ckpt_tools import api
 from ckpt_tools.report.formats import markdown, text
 from ckpt_tools.report.json.diff import diff_document, show_document
-from ckpt_tools.report.json.document import dump
-from ckpt_tools.report.json.findings import coverage_entry
+from ckpt_tools.report.json.document import coverage_entry, dump
 from ckpt_tools.report.pages.diff import diff_page
 from ckpt_tools.report.pages.plan import plan_page
 from ckpt_tools.report.pages.show import show_page
