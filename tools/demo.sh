@@ -1,5 +1,6 @@
 #!/bin/sh
-# Demonstrate the tool on fixtures that it generates first. $1 is the folder of the commands.
+# Demonstrate the tool on fixtures that it generates first. $1 is the folder of the commands; $STEPS, if set, is the
+# number of steps of each training.
 set -eu
 cd "$(dirname "$0")/.."
 bin=${1:-.venv/bin}
@@ -23,4 +24,4 @@ mkdir -p outputs/demo
 run ckpt sanitize fixtures/reflow --reference fixtures/normal --output outputs/demo/clean
 run ckpt diff fixtures/normal outputs/demo/clean --ignore 'train_config.**'
 printf '\nTrain a reflow student offline, at toy size: a teacher, its student and a baseline, with their differences and their results by number of steps:\n'
-run python examples/quickstart/run.py
+run python examples/quickstart/run.py ${STEPS:+--steps "$STEPS"}

@@ -1,6 +1,6 @@
 """A complete run in two minutes on a CPU, offline: teacher, student, baseline, diff, table.
 
-    python examples/quickstart/run.py [--out DIR]
+    python examples/quickstart/run.py [--out DIR] [--steps N]
 
 All training is stock `lerobot-train`. The student and the baseline start from the teacher and train
 for the same number of steps.
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 HERE = Path(__file__).resolve().parent
-TEACHER_STEPS, STUDENT_STEPS, BATCH = 200, 180, 16
+STEPS, BATCH = 190, 16
 
 ENVIRONMENT = {
     **os.environ,
@@ -77,7 +77,7 @@ def make_inputs(out: Path) -> None:
         )
 
 
-def train_teacher(out: Path) -> Path:
+def train_teacher(out: Path, steps: int) -> Path:
     """Train the teacher from random weights, and return its checkpoint."""
     architecture = (
         "--policy.type=smolvla", f"--policy.vlm_model_name={out / 'vlm'}",
@@ -87,10 +87,10 @@ def train_teacher(out: Path) -> Path:
         "--policy.optimizer_lr=8e-3", "--policy.scheduler_decay_lr=2e-4",
     )  # fmt: skip
     folder = out / "teacher"
-    return finish("teacher", train(folder, out / "data", TEACHER_STEPS, *architecture), folder)
+    return finish("teacher", train(folder, out / "data", steps, *architecture), folder)
 
 
-def train_students(out: Path, teacher: Path) -> tuple[Path, Path]:
+def train_students(out: Path, teacher: Path, steps: int) -> tuple[Path, Path]:
     """Train the student and the baseline, at the same time, and return their checkpoints.
 
     The baseline learns from the dataset's actions, as often at high noise as the student.
@@ -106,8 +106,8 @@ def train_students(out: Path, teacher: Path) -> tuple[Path, Path]:
         "--policy.straightness_freq=0",
     )
     student, baseline = out / "student", out / "baseline"
-    student_run = train(student, out / "data", STUDENT_STEPS, *reflow)
-    baseline_run = train(baseline, out / "data", STUDENT_STEPS, *reflow, *high_noise)
+    student_run = train(student, out / "data", steps, *reflow)
+    baseline_run = train(baseline, out / "data", steps, *reflow, *high_noise)
     return finish("student", student_run, student), finish("baseline", baseline_run, baseline)
 
 
@@ -140,8 +140,8 @@ def gate(student: Path) -> None:
         )
 
 
-def quickstart(out: Path) -> None:
-    """Run everything in the new folder `out`."""
+def quickstart(out: Path, steps: int) -> None:
+    """Run everything in the new folder `out`, with trainings of this many steps."""
     started = time.monotonic()
 
     def report(step: str) -> None:
@@ -150,15 +150,12 @@ def quickstart(out: Path) -> None:
     out.mkdir(parents=True)
     report("making a tiny VLM folder and a dataset of drives to two goals")
     make_inputs(out)
+    report(f"training the teacher: stock lerobot-train --policy.type=smolvla, {steps} steps")
+    teacher = train_teacher(out, steps)
     report(
-        f"training the teacher: stock lerobot-train --policy.type=smolvla, {TEACHER_STEPS} steps"
+        f"training the student and a baseline without a teacher, {steps} steps each, in parallel"
     )
-    teacher = train_teacher(out)
-    report(
-        f"training the student and a baseline without a teacher, {STUDENT_STEPS} steps each, in "
-        "parallel"
-    )
-    student, baseline = train_students(out, teacher)
+    student, baseline = train_students(out, teacher, steps)
     report("comparing the checkpoints: ckpt diff teacher student")
     compare(teacher, student)
     report("evaluating all three on the same observations and noise")
@@ -179,12 +176,19 @@ def main() -> None:
         default=Path("outputs/quickstart"),
         help="output folder; an earlier quickstart in it is replaced (default: outputs/quickstart)",
     )
-    out = parser.parse_args().out.resolve()
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=STEPS,
+        help=f"steps of each training; with fewer, the student has learned less (default: {STEPS})",
+    )
+    arguments = parser.parse_args()
+    out = arguments.out.resolve()
     if (out / "vlm/config.json").exists():
         shutil.rmtree(out)
     elif out.exists():
         sys.exit(f"{out} exists and is not an earlier quickstart; pass another --out")
-    quickstart(out)
+    quickstart(out, arguments.steps)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from tests.support.bad_checkpoints import (
     strange_step,
     weights,
 )
-from tests.support.ckpt_process import all_of, assert_one_line, ckpt, listing
+from tests.support.ckpt_process import assert_one_line, ckpt, listing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -284,7 +284,7 @@ def test_bad_input_is_told_on_one_line_and_changes_nothing(
 ) -> None:
     where = case.build(tmp_path)
     before = listing(tmp_path)
-    shown, compared = all_of(("show", where), ("diff", good, where))
+    shown, compared = ckpt("show", where), ckpt("diff", good, where)
     assert_one_line(shown, *case.words)
     assert compared == shown
     assert len(shown.stderr) < 1000, "a line that fills the screen hides what it says"

@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
@@ -16,6 +15,7 @@ import safetensors
 
 from ckpt_tools.storage.schemas import load
 from ckpt_tools.strict_json.parse import parse_object
+from tests.support import forked
 
 ROOT = Path(__file__).parents[2]
 NORMAL, REFLOW, MODEL = (
@@ -23,16 +23,8 @@ NORMAL, REFLOW, MODEL = (
 )
 
 
-def ckpt(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ckpt_tools", *map(str, arguments)]
-    return subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
+def ckpt(*arguments: object, cwd: Path = ROOT) -> forked.Done:
+    return forked.ckpt(*arguments, folder=cwd)
 
 
 def names(folder: Path) -> set[str]:

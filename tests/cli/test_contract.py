@@ -15,18 +15,16 @@ import click
 import pytest
 
 from ckpt_tools.cli.main import COMMANDS, cli, main
+from tests.support import forked
 
 ROOT = Path(__file__).parents[2]
 HELP = Path(__file__).parent / "help"
 NORMAL, REFLOW = "fixtures/normal", "fixtures/reflow"
 
 
-def ckpt(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def ckpt(*arguments: str, **environment: str) -> forked.Done:
     """Run `ckpt` in a process of its own, at the top of the checkout."""
-    command = [sys.executable, "-m", "ckpt_tools", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=ROOT, env=os.environ | environment
-    )
+    return forked.ckpt(*arguments, folder=ROOT, env=os.environ | environment)
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -115,7 +113,14 @@ def test_without_arguments_the_help_is_shown() -> None:
 
 
 def test_output_survives_an_encoding_without_the_marks() -> None:
-    done = ckpt("diff", NORMAL, REFLOW, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    done = subprocess.run(
+        [sys.executable, "-m", "ckpt_tools", "diff", NORMAL, REFLOW],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+    )
     assert done.returncode == 1
     assert "\\u2717 different: 500 tensors only in B" in done.stdout
 

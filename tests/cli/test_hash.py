@@ -18,6 +18,7 @@ import jsonschema
 import pytest
 
 from ckpt_tools.storage import schemas
+from tests.support import forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,15 +28,9 @@ CONTENT = "08cd3d4af60fbaf3acb98a6ae583f5db79f4ca5fbb858d709c87cc3d9ea06dbb"
 """Of fixtures/normal, its tensors in whatever files."""
 
 
-def ckpt(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def ckpt(*arguments: str | Path) -> forked.Done:
     """Run `ckpt` in a process of its own, at the top of the checkout."""
-    return subprocess.run(
-        [sys.executable, "-m", "ckpt_tools", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
+    return forked.ckpt(*arguments, folder=ROOT)
 
 
 def validated(output: str, name: str) -> dict[str, object]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +13,7 @@ from ckpt_tools.report.formats import markdown, text
 from ckpt_tools.report.pages.rules import explain_page, rule_markdown
 from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.storage import schemas
+from tests.support import forked
 
 if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Rule
@@ -23,15 +21,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 
-def ckpt(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "ckpt_tools", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env=dict(os.environ),
-    )
+def ckpt(*arguments: str) -> forked.Done:
+    return forked.ckpt(*arguments, folder=ROOT)
 
 
 def test_rules_are_listed_by_code() -> None:

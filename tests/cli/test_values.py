@@ -25,6 +25,7 @@ from ckpt_tools.storage import schemas
 from ckpt_tools.values import cache as value_cache
 from ckpt_tools.values import kernels
 from tests.cli.test_startup import heavy_modules_after
+from tests.support import forked
 from tests.support.cases import make
 
 if TYPE_CHECKING:
@@ -42,9 +43,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache/ckpt-tools/values"
 
 
-def ckpt(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ckpt_tools", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+def ckpt(*arguments: str | Path) -> forked.Done:
+    return forked.ckpt(*arguments, folder=ROOT)
 
 
 def changed(folder: Path, *names: str, old: Path = NORMAL) -> Path:

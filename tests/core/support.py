@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -22,6 +21,8 @@ from lerobot.configs.types import FeatureType, PolicyFeature
 from lerobot.policies.factory import make_pre_post_processors
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+
+from tests.support import forked
 
 torch.set_num_threads(1)  # tiny tensors: a second thread only waits
 
@@ -109,28 +110,20 @@ def python(
 ) -> subprocess.CompletedProcess[str]:
     """Run Python and capture its output.
 
-    With `check`, a failure fails the test and shows the output.
+    With `check`, a failure fails the test and shows the output. Environment variables are read by
+    what LeRobot imports: with any, nothing is imported before.
     """
+    if env is None:
+        return forked.python(*arguments, check=check)
     done = subprocess.run(
         [sys.executable, *map(str, arguments)],
-        env={
-            **os.environ,
-            "HF_HUB_OFFLINE": "1",
-            "PYTHONWARNINGS": "ignore",
-            "OMP_NUM_THREADS": "1",
-            **(env or {}),
-        },
+        env=os.environ | forked.OFFLINE | env,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=forked.SECONDS,
         check=False,
     )
-    if check and done.returncode:
-        pytest.fail(
-            f"{arguments} ended with "
-            f"{done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
-        )
-    return done
+    return forked.checked(done) if check else done
 
 
 def python_path(folder: Path) -> dict[str, str]:

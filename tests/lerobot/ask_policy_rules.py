@@ -2,7 +2,7 @@
 
     python ask_policy_rules.py WORKSPACE
 
-leaves in WORKSPACE a folder for each of `VARIANTS`, and `behaviour.json`. By variant:
+leaves in WORKSPACE a folder for each of `VARIANTS`, and `answers.json`. By variant:
 
     stage     where LeRobot fails: config, policy, processors, evaluation, inference, "" for nowhere
     error     the error it raises there
@@ -395,7 +395,7 @@ def main(workspace: Path) -> None:
         name: behaviour(varied(original, workspace / "variants" / name, change))
         for name, change in VARIANTS.items()
     }
-    (workspace / "behaviour.json").write_text(
+    (workspace / "answers.json").write_text(
         json.dumps({"registered": names, "behaviour": answers}), encoding="utf-8"
     )
 

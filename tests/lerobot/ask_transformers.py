@@ -2,7 +2,7 @@
 
     python ask_transformers.py WORKSPACE
 
-leaves in WORKSPACE a folder for each variant, and `behaviour.json`: by variant "same" where the
+leaves in WORKSPACE a folder for each variant, and `answers.json`: by variant "same" where the
 library computes what the right variant does, "other" where it computes something else, "refused"
 where it raises. Adapters are left out where peft is not installed.
 """
@@ -191,7 +191,7 @@ def main(workspace: Path) -> None:
     found = ask_models(workspace)
     if importlib.util.find_spec("peft"):
         found |= ask_adapters(workspace)
-    (workspace / "behaviour.json").write_text(json.dumps(found), encoding="utf-8")
+    (workspace / "answers.json").write_text(json.dumps(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,6 @@ check the same folders.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +15,11 @@ import pytest
 
 from ckpt_tools import api
 from ckpt_tools.rules.processors import REGISTERED
+from tests.support import forked
 
 pytestmark = pytest.mark.lerobot
 
 ASK = Path(__file__).with_name("ask_policy_rules.py")
-SECONDS = 300
 
 # What the rules say, and at which stage LeRobot fails; "other" where it goes on and does something
 # else, "" where it does the same.
@@ -89,21 +86,10 @@ EXPECTED: dict[str, tuple[set[str], str]] = {
 
 
 @pytest.fixture(scope="module")
-def lerobot_results(
-    tmp_path_factory: pytest.TempPathFactory, offline: dict[str, str]
-) -> tuple[Path, dict[str, Any]]:
+def lerobot_results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """Return the folder of the checkpoints and what LeRobot does with them."""
     home = tmp_path_factory.mktemp("policy-rules")
-    done = subprocess.run(
-        [sys.executable, str(ASK), str(home)],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        env=offline,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return home / "variants", json.loads((home / "behaviour.json").read_text(encoding="utf-8"))
+    return home / "variants", forked.answers(ASK, home)
 
 
 def test_lerobot_fails_on_each_checkpoint_as_the_rules_predict(

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +20,7 @@ from ckpt_tools.diff.model import StoryKind
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.families.smolvla.layout import dtype_of
 from ckpt_tools.strict_json.pointer import ABSENT
+from tests.support import forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,15 +47,7 @@ class Run(Protocol):
     def step(self, number: int) -> Path: ...
 
 
-def ckpt(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run `ckpt` in a pipe, as a script does."""
-    return subprocess.run(
-        [sys.executable, "-m", "ckpt_tools", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+ckpt = forked.ckpt
 
 
 @pytest.fixture(scope="session")

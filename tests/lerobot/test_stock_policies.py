@@ -7,8 +7,6 @@ asked of the same folders.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,11 @@ from ckpt_tools import api
 from ckpt_tools.families.lerobot import POLICIES
 from ckpt_tools.families.lerobot_fields import FIELDS
 from ckpt_tools.rules.finding import Severity
+from tests.support import forked
 
 pytestmark = pytest.mark.lerobot
 
 ASK = Path(__file__).with_name("ask_stock_policies.py")
-SECONDS = 300
 
 # What the rules say, and at which stage LeRobot fails; "other" where it goes on and does something
 # else, "" where it does the same.
@@ -49,21 +47,10 @@ EXPECTED: dict[str, tuple[set[str], str]] = {
 
 
 @pytest.fixture(scope="module")
-def told(
-    tmp_path_factory: pytest.TempPathFactory, offline: dict[str, str]
-) -> tuple[Path, dict[str, Any]]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """Return the folder of the checkpoints and what LeRobot says of them."""
     home = tmp_path_factory.mktemp("stock-policies")
-    done = subprocess.run(
-        [sys.executable, str(ASK), str(home)],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        env=offline,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return home, json.loads((home / "answers.json").read_text(encoding="utf-8"))
+    return home, forked.answers(ASK, home)
 
 
 def wrong(folder: Path) -> set[str]:

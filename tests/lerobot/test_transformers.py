@@ -7,20 +7,17 @@ They find something exactly where the library refuses a folder or computes somet
 from __future__ import annotations
 
 import importlib.util
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from ckpt_tools import api
 from ckpt_tools.rules.finding import Severity
+from tests.support import forked
 
 pytestmark = pytest.mark.lerobot
 
 ASK = Path(__file__).with_name("ask_transformers.py")
-SECONDS = 300
 HAS_PEFT = importlib.util.find_spec("peft") is not None
 
 # What the rules say, and what the library does.
@@ -53,22 +50,10 @@ EXPECTED: dict[str, tuple[set[str], str]] = {
 
 
 @pytest.fixture(scope="module")
-def asked(
-    tmp_path_factory: pytest.TempPathFactory, offline: dict[str, str]
-) -> tuple[Path, dict[str, str]]:
+def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """Return the folder of the variants, and what the libraries do with each."""
     workspace = tmp_path_factory.mktemp("transformers")
-    done = subprocess.run(
-        [sys.executable, str(ASK), str(workspace)],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        env=offline,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, str] = json.loads((workspace / "behaviour.json").read_text(encoding="utf-8"))
-    return workspace, found
+    return workspace, forked.answers(ASK, workspace)
 
 
 @pytest.mark.parametrize("variant", EXPECTED)

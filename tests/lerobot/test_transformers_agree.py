@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,13 +13,14 @@ from ckpt_tools.families.registry import family_of
 from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.rule import Subject
+from tests.support import forked
 from tests.support.cases import ROOT, codes
 from tests.support.models import model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytest.importorskip("transformers")
+pytestmark = pytest.mark.lerobot
 
 CONFIG = {
     "model_type": "llama",
@@ -56,11 +54,8 @@ QUERY = "model.layers.1.self_attn.q_proj.weight"
 RULES = [one for one in all_rules() if one.code[:4] in {"CK30", "CK31", "CK32", "CK94"}]
 
 
-def _python(*arguments: str) -> Any:
-    script = [sys.executable, "-P", str(ROOT / "tests/support/architectures.py"), *arguments]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(script, cwd=ROOT, env=environment, capture_output=True, check=True)
-    return json.loads(done.stdout)
+def _python(*arguments: object) -> Any:
+    return json.loads(forked.python(ROOT / "tests/support/architectures.py", *arguments).stdout)
 
 
 def test_what_transformers_builds_has_no_finding() -> None:
@@ -95,7 +90,7 @@ def test_transformers_refuses_or_forgets_what_the_rules_report(tmp_path: Path) -
     for name, (shapes, config, _, expected) in cases.items():
         folder = model(tmp_path / name, shapes, {"config.json": CONFIG | config})
         assert codes(folder) == expected, name
-    said = _python("load", *(str(tmp_path / name) for name in cases))
+    said = _python("load", *(tmp_path / name for name in cases))
     for name, (_, _, expected_text, _) in cases.items():
         text = said[str(tmp_path / name)]
         assert text.startswith(expected_text) if expected_text else text == "", (name, text)

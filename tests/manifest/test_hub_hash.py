@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +17,7 @@ from ckpt_tools.manifest.compare import check_remote
 from ckpt_tools.manifest.model import LocalSums
 from ckpt_tools.storage import schemas
 from ckpt_tools.storage.hub_name import RemoteFile, Repository
+from tests.support import forked
 from tests.support.hub.policies import contents
 
 if TYPE_CHECKING:
@@ -35,13 +34,10 @@ def here(tmp_path: Path) -> Path:
     return shutil.copytree(ROOT / "fixtures" / "sharded", tmp_path / "here")
 
 
-def ckpt(hub: HubServer, here: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def ckpt(hub: HubServer, here: Path, *arguments: str | Path, **more: str) -> forked.Done:
     """Run `ckpt hash` in an environment that knows this hub only."""
-    environment = hub.environment(here.parent / "home") | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "ckpt_tools", "hash", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=here.parent, env=environment
-    )
+    environment = hub.environment(here.parent / "home") | more
+    return forked.ckpt("hash", *arguments, folder=here.parent, env=environment)
 
 
 def compared(hub: HubServer, here: Path, repository: str = REPO) -> dict[str, object]:
@@ -214,10 +210,5 @@ def test_an_error_is_one_line_and_exit_code_2(
 
 
 def test_an_unreachable_hub_is_one_line_and_exit_code_2(hub: HubServer, here: Path) -> None:
-    environment = hub.environment(here.parent / "home") | {
-        "PYTHONPATH": str(ROOT),
-        "HF_ENDPOINT": "http://127.0.0.1:9",
-    }
-    command = [sys.executable, "-m", "ckpt_tools", "hash", str(here), "--remote", REPO]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = ckpt(hub, here, here, "--remote", REPO, HF_ENDPOINT="http://127.0.0.1:9")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,27 +9,18 @@ import pytest
 from ckpt_tools import api
 from ckpt_tools.diff.change_kind import ChangeKind
 from ckpt_tools.diff.changed_parts import UNRELATED_BELOW
+from tests.support import forked
 
 pytestmark = pytest.mark.lerobot
 
 TRAIN = Path(__file__).with_name("train_toys.py")
-SECONDS = 900
 
 
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of all models, trained in one process, since the imports take seconds."""
     folder = tmp_path_factory.mktemp("toys")
-    own = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf"), "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [sys.executable, str(TRAIN), str(folder)],
-        env=os.environ | own,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    forked.python(TRAIN, folder)
     return folder
 
 

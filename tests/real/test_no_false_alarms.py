@@ -5,11 +5,8 @@ And the same models damaged in ways that any model can be: a rule finds it.
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +23,7 @@ from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.finding import Severity, Verification
 from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.rule import Subject
-from tests.support import damage
+from tests.support import damage, forked
 
 if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint, Tensor
@@ -35,7 +32,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lerobot
 
 SAVE = Path(__file__).with_name("save_models.py")
-SECONDS = 900
 
 POLICIES = ("act", "diffusion", "vqbet", "tdmpc")
 
@@ -67,16 +63,7 @@ NOTES = {"CK745"}
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of all models, saved in one process, since the imports take seconds."""
     folder = tmp_path_factory.mktemp("real")
-    own = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf"), "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [sys.executable, str(SAVE), str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        env={**os.environ, **own},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    forked.python(SAVE, folder)
     return folder
 
 

@@ -38,6 +38,7 @@ from ckpt_tools.report.json.diff import diff_document, show_document
 from ckpt_tools.report.json.document import dump
 from ckpt_tools.report.pages.diff import diff_page
 from ckpt_tools.report.pages.show import show_page, tree_lines
+from tests.support import forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -364,13 +365,7 @@ def test_no_name_makes_the_command_fail_or_hang(tmp_path: Path, names: str, comm
         "tree": ["show", hostile, "--tree"],
         "diff": ["diff", plain, hostile],
     }[command]
-    done = subprocess.run(
-        [sys.executable, "-m", "ckpt_tools", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = forked.ckpt(*arguments)
     assert "Traceback" not in done.stderr
     assert done.returncode == (1 if command == "diff" else 0), done.stderr[-500:]
 

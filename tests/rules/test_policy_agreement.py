@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from ckpt_tools import api
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.families.lerobot import POLICIES, is_buffer, registered, type_by_names
 from ckpt_tools.rules.finding import Severity
+from tests.support import forked
 from tests.support.checkpoints import weights
 from tests.support.models import model
 
@@ -109,9 +108,7 @@ def found(folder: Path, code: str = "", **options: Any) -> list[Finding]:
 
 def obey(finding: Finding, *more: str) -> None:
     """Run the command that a finding suggests, with more options."""
-    command = [sys.executable, "-m", "ckpt_tools", *finding.remedy.argv[1:], *more]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
+    forked.checked(forked.ckpt(*finding.remedy.argv[1:], *more))
 
 
 def test_a_stock_act_has_no_finding(tmp_path: Path) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import jsonschema
@@ -22,6 +21,7 @@ from ckpt_tools.report.pages.show import show_page
 from ckpt_tools.storage.hub_api import repository
 from ckpt_tools.storage.session import hub_session, remote_storage
 from ckpt_tools.storage.storage import HEADER_GUESS
+from tests.support import forked
 from tests.support.hub.policies import NAME, NORMAL, OTHER, REFLOW, REPO, ROOT, lead, refusal
 from tests.support.hub.uploads import download, shards
 
@@ -108,17 +108,7 @@ def test_pages_and_json_report_requests_and_bytes(hub: HubServer) -> None:
 def test_the_command_line_reads_from_the_hub(hub: HubServer, tmp_path: Path) -> None:
     hub.add_repo(REPO, NORMAL)
     hub.add_repo(OTHER, REFLOW)
-    environment = hub.environment(tmp_path / "home") | {"PYTHONPATH": str(ROOT)}
-
-    def ckpt(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "ckpt_tools", *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
+    ckpt = partial(forked.ckpt, env=hub.environment(tmp_path / "home"))
     done = ckpt("diff", NAME, OTHER)
     assert (done.returncode, done.stderr) == (1, "")
     assert "different: 500 tensors only in B" in done.stdout

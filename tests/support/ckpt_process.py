@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import stat
-import subprocess
-import sys
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import ckpt_tools
+from tests.support import forked
 
-PACKAGE_ROOT = Path(ckpt_tools.__file__).parents[1]
-TIMEOUT_S = 120
-"""Only a hang takes longer, also on a busy machine."""
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
 
 
 class Outcome(NamedTuple):
@@ -27,41 +23,8 @@ class Outcome(NamedTuple):
 
 def ckpt(*arguments: str | bytes | os.PathLike[str]) -> Outcome:
     """Return what `ckpt` does with `arguments`, in a process with an empty standard input."""
-    return all_of(arguments)[0]
-
-
-def all_of(*commands: tuple[str | bytes | os.PathLike[str], ...]) -> list[Outcome]:
-    """Return what `ckpt` does with each list of arguments, all at once.
-
-    Every start of Python costs more than what is tested.
-    """
-    started = [
-        subprocess.Popen(
-            # -P: the package that these tests imported, not the one in the current folder.
-            [sys.executable, "-P", "-m", "ckpt_tools", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(PACKAGE_ROOT),
-                "PYTHONWARNINGS": "error",
-                "PYTHONUTF8": "1",
-            },
-        )
-        for arguments in commands
-    ]
-    try:
-        return [outcome_of(process) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-
-
-def outcome_of(process: subprocess.Popen[bytes]) -> Outcome:
-    """Return what `process` leaves behind when it ends, within the time it has."""
-    stdout, stderr = process.communicate(timeout=TIMEOUT_S)
-    return Outcome(process.returncode, stdout.decode(), stderr.decode())
+    done = forked.ckpt(*arguments)
+    return Outcome(done.returncode, done.stdout, done.stderr)
 
 
 def listing(folder: Path) -> dict[str, tuple[object, ...]]:

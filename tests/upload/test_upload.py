@@ -18,6 +18,7 @@ from ckpt_tools import api
 from ckpt_tools.api import _upload
 from ckpt_tools.errors import CkptError, WrittenWrong
 from ckpt_tools.upload import hf_cli, snapshot
+from tests.support import forked
 from tests.support.hub.policies import contents
 from tests.support.hub.server import Fault, HubServer
 from tests.support.models import model
@@ -44,17 +45,10 @@ def out(tmp_path: Path) -> Path:
     return folder
 
 
-def ckpt(
-    hub: HubServer, folder: Path, *arguments: str, token: str | None = ""
-) -> subprocess.CompletedProcess[str]:
+def ckpt(hub: HubServer, folder: Path, *arguments: str, token: str | None = "") -> forked.Done:
     """Run `ckpt upload` beside the checkpoint, in an environment that knows this hub only."""
-    environment = hub.environment(
-        folder.parent / "home", token=hub.token if token == "" else token
-    ) | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "ckpt_tools", "upload", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=folder.parent, env=environment
-    )
+    environment = hub.environment(folder.parent / "home", token=hub.token if token == "" else token)
+    return forked.ckpt("upload", *arguments, folder=folder.parent, env=environment)
 
 
 def leftovers(folder: Path) -> list[str]:
