@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 SHAPES = {f"layers.{layer}.{name}": (48, 32) for layer in range(4) for name in ("up", "down")}
 
 
@@ -93,11 +95,11 @@ def values(tmp_path: Path, change: Mapping[str, object]) -> Change:
     return found
 
 
-def dense(seed: int) -> object:
+def dense(seed: int) -> NDArray[np.float64]:
     return np.random.default_rng(seed).normal(0, 1e-3, (48, 32))
 
 
-def thin(rank: int) -> object:
+def thin(rank: int) -> NDArray[np.float64]:
     rng = np.random.default_rng(rank)
     return 1e-2 * rng.normal(size=(48, rank)) @ rng.normal(size=(rank, 32))
 

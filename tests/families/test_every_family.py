@@ -88,7 +88,7 @@ def stated(file: FamilyFile) -> Iterator[Field]:
 def configs(file: FamilyFile) -> Iterator[dict[str, Any]]:
     """Yield a config.json for every value of every choice, one after another."""
     base: dict[str, Any] = {KEYS[file.library]: file.family, **OF_LIBRARY.get(file.library, {})}
-    base |= OF_FAMILY.get(file.family, {})
+    base.update(OF_FAMILY.get(file.family, {}))
     for field in stated(file):
         put(base, field.at, field.values[0] if field.values else 8)
     yield base

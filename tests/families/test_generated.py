@@ -123,7 +123,8 @@ def test_a_broken_condition_is_found_by_fresh_models(part: str) -> None:
 def test_sizes_without_a_formula_leave_the_names() -> None:
     def build(drawn: Mapping[str, Any]) -> Sample:
         made = model(drawn)
-        odd = (pow(7, made.config["width"], 1009) + pow(5, made.config["mlp"], 499),)  # type: ignore[call-overload]  # numbers
+        width, mlp = int(str(made.config["width"])), int(str(made.config["mlp"]))
+        odd = (pow(7, width, 1009) + pow(5, mlp, 499),)
         return made._replace(tensors={**made.tensors, "odd.weight": ("F32", odd)})
 
     made = generate(recipe(build))

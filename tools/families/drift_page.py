@@ -44,7 +44,7 @@ def page(measured: Json) -> str:
     lines += [
         f"- {family.partition('/')[2]}: {architecture} ({_span(entries[0]['releases'])})"
         if architecture
-        else f"- {family} ({_span(entries[0]['releases'])}; read in the source, not run)"
+        else f"- {family} ({_span(entries[0]['releases'])}; not run)"
         for (family, architecture), entries in toys.items()
         if len(entries) == 1
     ]
@@ -56,7 +56,7 @@ def page(measured: Json) -> str:
 
 
 _READ = (
-    "This was read in the source of LeRobot, not run. 0.3.3 translates the first spelling, that of",
+    "This was not run. 0.3.3 translates the first spelling, that of",
     "transformers before 4.52; later releases do not, and act with random weights.",
     "",
 )
