@@ -1,9 +1,8 @@
 """Requests to the Hub: whole bodies and byte ranges, bounded, counted and retried.
 
-The session, headers, cache and offline mode are huggingface_hub's own, which is imported here and
-nowhere else. Its `http_backoff`, `hf_raise_for_status` and `HfFileSystem` are not used: they sleep
-for as long as a server demands, read bodies of any length, and print addresses with their
-signatures.
+The session, headers, cache and offline mode are huggingface_hub's own. Its `http_backoff`,
+`hf_raise_for_status` and `HfFileSystem` are not used: they sleep for as long as a server demands,
+read bodies of any length, and print addresses with their signatures.
 
 Every error is one of this package's, with `path` set to the URL; callers replace it by the name.
 """
@@ -18,7 +17,8 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from ckpt_tools import __version__
-from ckpt_tools.errors import StoreError, UnknownSelection, Unreachable, WrongAnswer
+from ckpt_tools.errors import StoreError, Unreachable, WrongAnswer
+from ckpt_tools.storage.hub_library import hub_library
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -73,28 +73,18 @@ class HubClient:
     """
 
     def __init__(self) -> None:
-        try:
-            from huggingface_hub import (  # noqa: PLC0415 - takes 100 ms, for names on the Hub only
-                constants,
-                errors,
-                get_session,
-                utils,
-            )
-        except ValueError as error:  # a variable that it cannot convert, read at its import
-            raise UnknownSelection(
-                f"huggingface_hub rejects its environment: {error}",
-                hint="check the variables that start with HF_",
-            ) from None
+        library = hub_library()
+        constants = library.constants
         self.endpoint = constants.ENDPOINT.rstrip("/")
         self.offline = bool(constants.HF_HUB_OFFLINE)
         self.requests = 0
         self.received = 0
         self._cache = constants.HF_HUB_CACHE
         self._seconds = float(constants.HF_HUB_DOWNLOAD_TIMEOUT)
-        self._offline_error = errors.OfflineModeIsEnabled
-        self._httpx = utils.httpx
-        self._session = get_session
-        self._headers = utils.build_hf_headers(  # type: ignore[attr-defined]  # in __all__ at run time
+        self._offline_error = library.errors.OfflineModeIsEnabled
+        self._httpx = library.utils.httpx
+        self._session = library.get_session
+        self._headers = library.utils.build_hf_headers(
             library_name="ckpt-tools", library_version=__version__
         )
         self._lock = threading.Lock()

@@ -9,6 +9,7 @@ import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.errors import UnknownSelection, WriteFailed, WrittenWrong
+from ckpt_tools.storage.hub_library import hub_library
 from ckpt_tools.storage.hub_name import HUB_ADDED_FILES
 
 if TYPE_CHECKING:
@@ -107,8 +108,7 @@ def compare(commit: Commit, files: Collection[UploadedFile], token: str | None) 
     Raises WrittenWrong unless the Hub has each of `files` as it was checked, WriteFailed if the Hub
     cannot be asked.
     """
-    import huggingface_hub as hub  # noqa: PLC0415 - slow to import, and only an upload needs it
-
+    hub = hub_library()
     try:
         tree = hub.HfApi(token=token).list_repo_tree(
             commit.repo, recursive=True, revision=commit.commit, repo_type=commit.kind

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.profiles import LEROBOT, profile_of
 from ckpt_tools.rules.rule import Violation, rule
+from ckpt_tools.strict_json.yaml_text import plain_yaml
 from ckpt_tools.upload.card import CODE, NAME, is_filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import ModuleType
 
     from ckpt_tools.rules.profiles import Profile
     from ckpt_tools.rules.rule import Subject
 
 _MAX_LENGTH = 64 << 10
-_MAX_DEPTH = 50
 _EXACT = {"lerobot": {"library_name": "lerobot", "pipeline_tag": "robotics"}}
 _UNFILLED_TITLE = re.compile(r"^#+ .*\{\{.*\}\}", re.MULTILINE)
 
@@ -95,39 +94,13 @@ def _shown(value: object) -> str:
 
 def _front_matter(text: str) -> tuple[dict[str, object], str]:
     """Return the front matter and what is wrong with it, "" for nothing."""
-    import yaml  # noqa: PLC0415 - the only use, and slow to import
-
     first, *lines = (line.rstrip() for line in text.removeprefix("\ufeff").splitlines() or ("",))
     if first != "---" or "---" not in lines:
         return {}, "has no front matter"
     front = "\n".join(lines[: lines.index("---")])
     if len(front) > _MAX_LENGTH:
         return {}, "has a front matter of more than 64 kB"
-    try:
-        fault = _bomb(front, yaml)
-        value = {} if fault else yaml.load(front, Loader=yaml.SafeLoader)
-    except Exception:  # noqa: BLE001 - the library raises a dozen kinds of errors on tags and values that do not fit
-        return {}, "has a front matter that is not valid YAML"
-    if not isinstance(value, dict):
-        return {}, "has a front matter that is not a mapping"
-    return value, fault
-
-
-def _bomb(front: str, yaml: ModuleType) -> str:
-    """Return what would make the front matter expensive to load, "" for nothing.
-
-    Reading it token by token takes time that is linear in its size.
-    """
-    opening = (
-        *(yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken),
-        *(yaml.BlockSequenceStartToken, yaml.BlockMappingStartToken),
-    )
-    closing = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
-    depth = 0
-    for token in yaml.scan(front, Loader=yaml.SafeLoader):
-        if isinstance(token, yaml.AnchorToken | yaml.AliasToken):
-            return "has a front matter with anchors or aliases, which can expand beyond all memory"
-        depth += isinstance(token, opening) - isinstance(token, closing)
-        if depth > _MAX_DEPTH:
-            return f"has a front matter with more than {_MAX_DEPTH} levels of nesting"
-    return ""
+    value, fault = plain_yaml(front)
+    if not fault and not isinstance(value, dict):
+        fault = "that is not a mapping"
+    return (value if isinstance(value, dict) else {}), f"has a front matter {fault}" * bool(fault)
