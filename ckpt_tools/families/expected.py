@@ -16,9 +16,10 @@ from ckpt_tools.families.family import Expectation, Expected, Unknown
 from ckpt_tools.families.inference import Inference, NotInferred
 from ckpt_tools.families.template import MOST_NAMES, expand, with_indices
 from ckpt_tools.families.values import Values
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ckpt_tools.families.expression import Expression, Value
     from ckpt_tools.families.family_file import Block, FamilyFile
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 _LARGEST = 1 << 32
 """The limit of sizes."""
+
+_MANY = 4
+"""Tensors of another size are another model if they are more than one in so many."""
 
 _NAME = "name"
 """In a dtype's expression, the name of the tensor."""
@@ -59,16 +63,51 @@ def expected(
         values.check()
         listed = list(_listed(file, values, usual))
         ties = tuple(_ties(file, values, {name for name, _, _ in listed}))
+        foreign = _foreign(file, values, shapes)
     except NotInferred as missing:
         return Unknown(f"no tensor shows {missing}, which config.json does not have")
     except Wrong as wrong:
         return Unknown(str(wrong))
+    if foreign and _MANY * len(foreign) >= sum(name in shapes for name, _, _ in listed):
+        return Unknown(f"{count(len(foreign), 'tensor')} of other sizes than {file.library} builds")
     return Expectation(
         {name: one for name, one, is_optional in listed if not is_optional},
         "",
         ties,
         {name: one for name, one, is_optional in listed if is_optional},
     )
+
+
+def _foreign(file: FamilyFile, values: Values, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Return the tensors whose shapes differ only in sizes that config.json does not state.
+
+    Where they are many, the model is not damaged but another one: scaled down, or of a fork.
+    """
+    if file.names_only or not shapes:
+        return []
+    found = []
+    for block in file.blocks:
+        if block.when is None or values.evaluate(block.when):
+            for template, sizes in block.shapes:
+                axes = [not values.is_stated(size) for size in sizes]
+                if any(axes):
+                    found += [
+                        name
+                        for name, indices in _names(template, values)
+                        if name in shapes
+                        and _differs_only(shapes[name], _shape(sizes, values, indices), axes)
+                    ]
+    return found
+
+
+def _differs_only(
+    stored: tuple[int, ...], wanted: tuple[int, ...] | None, axes: Sequence[bool]
+) -> bool:
+    """Whether two shapes of one rank differ, and only in these axes."""
+    if wanted is None or len(stored) != len(wanted):
+        return False
+    differing = [axis for axis, (a, b) in enumerate(zip(stored, wanted, strict=True)) if a != b]
+    return bool(differing) and all(axes[axis] for axis in differing)
 
 
 def _usual_float(tensors: Mapping[str, Typed]) -> Dtype:

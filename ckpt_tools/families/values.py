@@ -74,6 +74,23 @@ class Values(dict[str, "Value"]):
         keys = ", ".join(sorted({key for one in names if (key := self._file.key_of(one))}))
         return Wrong(f"{keys} in config.json cannot be used: {what}" if keys else what)
 
+    def is_stated(self, expression: Expression) -> bool:
+        """Whether a number that config.json has, or that tensors show, decides an expression."""
+        return any(self._states(name) for name in expression.names)
+
+    def _states(self, name: str) -> bool:
+        field = self._file.fields.get(name)
+        if field is None:
+            return False  # an index of a name
+        if field.derived is not None:
+            return self.is_stated(field.derived)
+        if field.counts is not None or field.infers:
+            return True
+        value = self._found(field)
+        if value is ABSENT or value is None:
+            return isinstance(field.default, str) and self.is_stated(parse(field.default))
+        return isinstance(value, int | float | list)
+
     def __missing__(self, name: str) -> Value:
         """Compute a field."""
         field = self._file.fields.get(name)
