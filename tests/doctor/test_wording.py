@@ -5,13 +5,12 @@ Codes, paths, subjects, kinds, sides and numbers stay; all words that people rea
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ckpt_tools import api
 from ckpt_tools.api import _doctor
-from ckpt_tools.api._doctor import ProbeOptions
 from ckpt_tools.cli.main import main
 from ckpt_tools.doctor.model import Cause, Measurement, Problem, ProblemKind, Side
 from ckpt_tools.doctor.repairs import commands
@@ -21,6 +20,7 @@ from tests.support.doctor_faults import FAULTS, broken
 from tests.support.measurements import bent, chunks, measurement, rollout, rounds, side
 
 if TYPE_CHECKING:
+    from ckpt_tools.doctor.model import Diagnosis
     from ckpt_tools.rules.finding import Finding, Verification
 
 _STUDENT = str(FIXTURES / "reflow-clean")
@@ -55,9 +55,23 @@ ANSWERS: dict[str, Measurement | tuple[Problem, ...]] = {
 """Answers of a probe."""
 
 
-def outcome(reflow: str, options: ProbeOptions | None) -> tuple[object, ...]:
+DIAGNOSE = _doctor.diagnose
+VERIFY = cache(_doctor.verify)
+"""What rules find in files that do not change; the tests replace its words."""
+
+
+def outcome(reflow: str, *options: str) -> tuple[object, ...]:
     """Everything in a diagnosis that decides something, and the exit code of the command."""
-    found = api.diagnose(str(NORMAL), reflow, options)
+    made = []
+
+    def diagnose(*arguments: Any, **named: Any) -> Diagnosis:
+        made.append(DIAGNOSE(*arguments, **named))
+        return made[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_doctor, "diagnose", diagnose)
+        status = main(["doctor", str(NORMAL), reflow, *options])
+    (found,) = made
     return (
         [(cause.code, cause.effect, cause.repair.argv) for cause in found.causes],
         [[fact.code for fact in cause.because] for cause in found.causes],
@@ -65,7 +79,7 @@ def outcome(reflow: str, options: ProbeOptions | None) -> tuple[object, ...]:
         [(note.kind, note.number) for note in found.notes],
         found.skipped and found.skipped.reason,
         found.failed,
-        main(["doctor", str(NORMAL), reflow, *(["--no-live"] if options is None else [])]),
+        status,
     )
 
 
@@ -87,9 +101,10 @@ def reword_answer(answer: Measurement | tuple[Problem, ...]) -> Measurement | tu
 @pytest.fixture
 def reword(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A function that replaces the sentences of rules, of causes and of repairs."""
+    monkeypatch.setattr(_doctor, "verify", VERIFY)
 
     def other_findings(*arguments: Any, **options: Any) -> Verification:
-        found = api.verify(*arguments, **options)
+        found = VERIFY(*arguments, **options)
         return found._replace(findings=tuple(map(reworded, found.findings)))
 
     def other_cause(*values: Any, **named: Any) -> Cause:
@@ -121,9 +136,9 @@ def test_causes_repairs_and_exit_code_of_a_fault_do_not_depend_on_words(
     name: str, tmp_path: Any, reword: Any
 ) -> None:
     bad = str(broken(name, tmp_path / "bad"))
-    before = outcome(bad, None)
+    before = outcome(bad, "--no-live")
     reword()
-    assert outcome(bad, None) == before
+    assert outcome(bad, "--no-live") == before
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -132,7 +147,7 @@ def test_causes_repairs_and_exit_code_of_a_measurement_do_not_depend_on_words(
     name: str, student: str, monkeypatch: pytest.MonkeyPatch, reword: Any
 ) -> None:
     monkeypatch.setattr(_doctor, "run_probe", lambda *_: ANSWERS[name])
-    before = outcome(student, ProbeOptions())
+    before = outcome(student)
     reword()
     monkeypatch.setattr(_doctor, "run_probe", lambda *_: reword_answer(ANSWERS[name]))
-    assert outcome(student, ProbeOptions()) == before
+    assert outcome(student) == before
