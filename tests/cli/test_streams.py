@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import forked
+
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 NORMAL, REFLOW = FIXTURES / "normal", FIXTURES / "reflow"
 VERDICTS = {
@@ -44,10 +46,19 @@ def run(arguments: tuple[str | Path, ...], redirections: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "redirections", [">&-", "2>&-", ">&- 2>&-", "2>/dev/full", "</dev/null >/dev/null 2>/dev/full"]
-)
-@pytest.mark.parametrize(
-    "arguments", VERDICTS, ids=lambda arguments: " ".join(map(str, arguments[:1]))
+    ("arguments", "redirections"),
+    [
+        *((arguments, ">&- 2>&-") for arguments in VERDICTS),
+        *(
+            (("diff", NORMAL, REFLOW), redirections)
+            for redirections in (
+                ">&-",
+                "2>&-",
+                "2>/dev/full",
+                "</dev/null >/dev/null 2>/dev/full",
+            )
+        ),
+    ],
 )
 def test_who_closes_a_stream_gets_the_verdict_all_the_same(
     arguments: tuple[str | Path, ...], redirections: str
@@ -82,19 +93,12 @@ def test_what_is_written_without_an_ear_for_it_is_written(tmp_path: Path) -> Non
 def test_a_bar_on_the_terminal_takes_nothing_from_the_result(
     command: tuple[str | Path, ...], tmp_path: Path
 ) -> None:
-    arguments = [
-        sys.executable,
-        "-m",
-        "ckpt_tools",
-        *(str(part).format(tmp_path) for part in command),
-        "--format",
-        "json",
-    ]
+    arguments = [*(str(part).format(tmp_path) for part in command), "--format", "json"]
     master, terminal = pty.openpty()
     environment = os.environ | {"COLUMNS": "40", "TERM": "xterm"}
     try:
         seen = subprocess.run(
-            arguments,
+            [sys.executable, "-m", "ckpt_tools", *arguments],
             stdout=subprocess.PIPE,
             stderr=terminal,
             check=False,
@@ -104,6 +108,5 @@ def test_a_bar_on_the_terminal_takes_nothing_from_the_result(
     finally:
         os.close(terminal)
         os.close(master)
-    unseen = subprocess.run(arguments, capture_output=True, check=False, env=environment)
-    assert seen.stdout == unseen.stdout
+    assert seen.stdout.decode() == forked.ckpt(*arguments, env=environment).stdout
     assert json.loads(seen.stdout)

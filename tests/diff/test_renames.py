@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 LAYOUT = layout(Dimensions())
 VLM = "model.vlm_with_expert.vlm."
-HOURS_IF_QUADRATIC = 300
-"""Seconds for what takes two: at 100,000 tensors 10^10 comparisons would not fit."""
+HOURS_IF_QUADRATIC = 120
+"""Seconds for what takes two: 10^9 comparisons would not fit."""
 
 
 @pytest.fixture
@@ -315,7 +315,7 @@ def tensors(*names):
     return [
         Tensor(name.format(number), Dtype.F32, (4,), "m", 0, 16)
         for name in names
-        for number in range(25_000)
+        for number in range(8_000)
     ]
 old = tensors("moved.p{}.w", "wrapped.p{}.w", "alone{}.w", "left.q{}.w")
 new = tensors("teacher.moved.p{}.w", "wrapped.module.p{}.w", "alone{}.v.w", "right.q{}.w")
@@ -324,7 +324,7 @@ for rename in match(old, new):
 """
 
 
-def test_a_hundred_thousand_tensors_are_matched_without_comparing_each_with_each() -> None:
+def test_thirty_thousand_tensors_are_matched_without_comparing_each_with_each() -> None:
     done = subprocess.run(
         [sys.executable, "-c", LARGE],
         capture_output=True,
@@ -332,15 +332,15 @@ def test_a_hundred_thousand_tensors_are_matched_without_comparing_each_with_each
         timeout=HOURS_IF_QUADRATIC,
         check=True,
     )
-    assert {"prefix:25000", "wrapper:25000"} <= set(done.stdout.split())
+    assert {"prefix:8000", "wrapper:8000"} <= set(done.stdout.split())
 
 
-def test_a_stack_of_fifty_thousand_layers_is_shifted_as_one(diff: Compared) -> None:
+def test_a_stack_of_ten_thousand_layers_is_shifted_as_one(diff: Compared) -> None:
     low, high = (
-        [(f"l.{n}.w", (2,)) for n in range(50_000)],
-        [(f"l.{n}.w", (2,)) for n in range(50_000, 100_000)],
+        [(f"l.{n}.w", (2,)) for n in range(10_000)],
+        [(f"l.{n}.w", (2,)) for n in range(10_000, 20_000)],
     )
-    assert kinds(diff(low, high)) == [(RenameKind.LAYER_OFFSET, "l.{n}", "l.{n+50000}", 50_000)]
+    assert kinds(diff(low, high)) == [(RenameKind.LAYER_OFFSET, "l.{n}", "l.{n+10000}", 10_000)]
 
 
 LONG_NAME = """
