@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.dtype import FLOATS
 from ckpt_tools.checkpoint.names import fold, unwrapped
 from ckpt_tools.families.family import Expectation, Unknown
 from ckpt_tools.rules.rule import Violation
@@ -86,6 +87,12 @@ def read_by_loader(subject: Subject) -> list[tuple[Tensor, Expected]]:
         for tensor in subject.checkpoint.tensors
         if (wanted := expected.get(tensor.name) or expected.get(unwrapped(tensor.name)))
     ]
+
+
+def lacks_elements(subject: Subject, tensor: Tensor) -> bool:
+    """Whether a tensor without elements is a fault; other models may keep some on purpose."""
+    is_weight = tensor.dtype in FLOATS and tensor.name.rpartition(".")[2] in {"weight", "bias"}
+    return not tensor.parameters and (subject.family.cleaning is not None or is_weight)
 
 
 def is_judged(subject: Subject) -> bool:

@@ -341,7 +341,7 @@ REFUSED = {
     ),
     "a reference of another kind": (
         ["sanitize", "{m}", "--reference", str(NORMAL)],
-        "the reference is a smolvla model, but the checkpoint is a generic model; give a reference",
+        "the reference is a smolvla model, but the checkpoint is a llama model; give a reference",
     ),
     "an unknown target": (
         ["sanitize", "{m}", "--target", "torch"],

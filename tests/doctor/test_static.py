@@ -276,7 +276,7 @@ def test_one_folder_under_two_names_exits_with_2(
 
 def test_another_family_is_not_compared(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", str(NORMAL), str(FIXTURES / "language-model"), "--no-live"]) == 2
-    assert "REFLOW is a generic checkpoint, NORMAL a smolvla one; " in capsys.readouterr().err
+    assert "REFLOW is a llama checkpoint, NORMAL a smolvla one; " in capsys.readouterr().err
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -74,10 +74,10 @@ def test_what_transformers_builds_has_no_finding() -> None:
 def test_transformers_refuses_or_forgets_what_the_rules_report(tmp_path: Path) -> None:
     cases: dict[str, tuple[dict[str, Any], dict[str, Any], str, set[str]]] = {
         "good": (SHAPES, {}, "", set()),
-        "vocabulary": (SHAPES, {"vocab_size": 55}, "refused", {"CK940"}),
-        "width": (SHAPES, {"hidden_size": 32}, "refused", {"CK941"}),
-        "layers": (SHAPES, {"num_hidden_layers": 3}, "model.layers.2.", {"CK942"}),
-        "head": (_without("lm_head.weight"), {}, "lm_head.weight", {"CK943"}),
+        "vocabulary": (SHAPES, {"vocab_size": 55}, "refused", {"CK307"}),
+        "width": (SHAPES, {"hidden_size": 32}, "refused", {"CK307"}),
+        "layers": (SHAPES, {"num_hidden_layers": 3}, "model.layers.2.", {"CK305"}),
+        "head": (_without("lm_head.weight"), {}, "lm_head.weight", {"CK305"}),
         "tied": (_without("lm_head.weight"), {"tie_word_embeddings": True}, "", set()),
         "empty": (SHAPES | {QUERY: (0,)}, {}, "refused", {"CK312"}),
         "wrapped": (

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.dtype import FLOATS
 from ckpt_tools.families.kinds import Kind
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.grouping import about, only_file, parts
+from ckpt_tools.rules.grouping import about, lacks_elements, only_file, parts
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.checkpoint.model import Tensor
     from ckpt_tools.rules.rule import Subject
 
 _AGAIN = "save it again with the parameters gathered"
@@ -42,19 +40,11 @@ def empty_tensors(subject: Subject) -> Iterator[Violation]:
         model.state_proj.weight    F32 [960, 32]
     """
     is_known = subject.family.cleaning is not None
-    empty = [
-        tensor
-        for tensor in subject.checkpoint.tensors
-        if not tensor.parameters and (is_known or _is_weight(tensor))
-    ]
+    empty = [tensor for tensor in subject.checkpoint.tensors if lacks_elements(subject, tensor)]
     severity = None if is_known else Severity.ERROR
     for part, members in parts(subject.family, empty):
         what = f"{count(len(members), 'tensor')} without elements ({part})"
         yield about(members, what, _AGAIN, severity)
-
-
-def _is_weight(tensor: Tensor) -> bool:
-    return tensor.dtype in FLOATS and tensor.name.rpartition(".")[2] in {"weight", "bias"}
 
 
 @rule("CK326", "no-tensors", Severity.ERROR, needs=Need.HEADERS)

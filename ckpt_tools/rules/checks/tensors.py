@@ -21,6 +21,7 @@ from ckpt_tools.rules.grouping import (
     by_part,
     expectation,
     first,
+    lacks_elements,
     missing_from,
     only_file,
     read_by_loader,
@@ -156,7 +157,7 @@ def unexpected_shapes(subject: Subject) -> Iterator[Violation | Covered]:
     wrong = [
         (tensor.name, (tensor, wanted.shape))
         for tensor, wanted in matched
-        if wanted.shape not in (None, tensor.shape)
+        if wanted.shape not in (None, tensor.shape) and not lacks_elements(subject, tensor)
     ]
     corrected = correction(subject) if wrong else None
     for part, members in (whole if corrected else by_part)(subject.family, wrong):
