@@ -242,6 +242,20 @@ def test_a_teachers_copy_shows_sizes_that_the_model_does_not() -> None:
     assert found.tensors["tower.2.weight"].shape == (9, 10)
 
 
+@pytest.mark.parametrize(("wrong", "is_known"), [(1, True), (2, False)])
+def test_many_sizes_that_no_config_states_are_of_another_model(
+    wrong: int, *, is_known: bool
+) -> None:
+    blocks = [{"shapes": {"conv.{0..5}.weight": "48", "q.{0,1}.weight": "hidden"}}]
+    file = family_file.read(DOCUMENT | {"tensors": blocks, "ties": []})
+    sizes = {f"conv.{number}.weight": 8 if number < wrong else 48 for number in range(6)}
+    # The config states the width of these: they are damaged, whatever their number.
+    sizes |= {"q.0.weight": 1, "q.1.weight": 1}
+    stored = {name: Typed(Dtype.F32, (size,)) for name, size in sizes.items()}
+    found = expected(file, CONFIG | {"hidden_size": 64}, stored)
+    assert isinstance(found, Expectation) is is_known
+
+
 def test_a_family_with_names_only_has_no_shapes() -> None:
     found = expected(family_file.read(DOCUMENT | {"state": "names"}), CONFIG)
     assert isinstance(found, Expectation)
