@@ -66,11 +66,11 @@ def upload(  # noqa: PLR0913 - options by keyword
     is a README.md to be written already.
     """
     where = as_text(where)
+    if is_remote(where):
+        raise remote_not_supported(where)
     settings = settings_for(where, as_text(settings), ())
     judge = partial(gate, reference=reference, spec=spec)
     hf_cli.check_arguments(arguments)
-    if is_remote(where):
-        raise remote_not_supported(where)
     error: CkptError | None = None
     try:
         root, files = _files(where)

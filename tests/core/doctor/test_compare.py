@@ -76,7 +76,10 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """
 
     def run(
-        _family: str, options: dict[str, Any], progress: Callable[[int, int], None]
+        _family: str,
+        options: dict[str, Any],
+        progress: Callable[[int, int], None],
+        _bases: object,
     ) -> Measurement | tuple[Problem, ...]:
         answer = json.loads(
             json.dumps(compare.diagnose({"protocol": 1, **options}, progress), allow_nan=False)
