@@ -97,9 +97,13 @@ def _probes(target: Sequence[int], symbols: Sequence[Term]) -> list[int]:
     distinct: dict[tuple[int, ...], int] = {}
     for row, value in enumerate(target):
         distinct.setdefault((value, *(symbol.values[row] for symbol in symbols)), row)
-    rows = list(distinct.values())
-    step = max(1, len(rows) // _PROBES)
-    return rows[::step]
+    by_value: dict[int, list[int]] = {}
+    for row in distinct.values():
+        by_value.setdefault(target[row], []).append(row)
+    turns = [
+        rows[turn] for turn in range(_PROBES) for rows in by_value.values() if turn < len(rows)
+    ]
+    return turns[:_PROBES]
 
 
 def _levels(symbols: Sequence[Term]) -> Iterator[Iterator[tuple[tuple[Term, ...], bool]]]:
