@@ -41,16 +41,18 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 def _list(request: dict[str, Any]) -> dict[str, Any]:
     library = request["library"]
     module = importlib.import_module(f"ckpt_tools.probes.{_MODULES[library]}")
-    state = importlib.import_module("ckpt_tools.probes.state")
-    importlib.import_module(library)
-    guard.limit_parameters()
+    # These import torch, after the process was isolated.
+    from ckpt_tools.probes import building, state  # noqa: PLC0415
+
+    building.limit_parameters()
     with guard.seconds(request["seconds"]):
         found = module.tensors(request["folder"], request["held"])
     return {**state.answer(found), "used": sorted(guard.used)}
 
 
 def _load(request: dict[str, Any]) -> dict[str, Any]:
-    load = importlib.import_module("ckpt_tools.probes.load")
+    from ckpt_tools.probes import load  # noqa: PLC0415 - as above
+
     return {"problems": load.problems(request["folder"])}
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.modules import module as torch_module
 
-from ckpt_tools.probes.guard import RefusedError
+from ckpt_tools.probes.guard import REMOTE_CODE, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+MOST_PARAMETERS = 200_000
+"""The largest published models have 100,000."""
 
 
 @contextmanager
@@ -37,6 +40,33 @@ def without_memory[M](make: Callable[[], M]) -> M:
     except (RuntimeError, NotImplementedError) as error:
         if isinstance(error.__context__, RefusedError) or "meta" not in str(error).lower():
             raise
-    empty = importlib.import_module("accelerate").init_empty_weights
-    with empty(include_buffers=False):
+    from accelerate import init_empty_weights  # noqa: PLC0415 - timm works without it
+
+    with init_empty_weights(include_buffers=False):
         return make()
+
+
+def refuse_remote_code() -> None:
+    """Refuse the code that a model's repository brings; called after transformers is there."""
+    from transformers import dynamic_module_utils as module  # noqa: PLC0415 - only with transformers
+
+    def refused(*_: object, **__: object) -> None:
+        raise RefusedError(REMOTE_CODE)
+
+    for name in ("get_class_in_module", "get_cached_module_file"):
+        if hasattr(module, name):
+            setattr(module, name, refused)
+
+
+def limit_parameters() -> None:
+    """Refuse a model of more parameters than any has, while it is being built."""
+    counted = 0
+
+    def count(*_: object) -> None:
+        nonlocal counted
+        counted += 1
+        if counted > MOST_PARAMETERS:
+            raise RefusedError(f"it would have more than {MOST_PARAMETERS:,} tensors")
+
+    torch_module.register_module_parameter_registration_hook(count)
+    torch_module.register_module_buffer_registration_hook(count)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import diffusers
 
 from ckpt_tools.probes.building import without_memory
 from ckpt_tools.probes.guard import RefusedError
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
 
 def tensors(folder: str, held: Held) -> Tensors:
     """Return what `save_pretrained` writes for the config in `folder`."""
-    diffusers: Any = importlib.import_module("diffusers")
     values = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
     model: Any = getattr(diffusers, str(values["_class_name"]), None)
-    if not _is_model(model, diffusers):
+    if not _is_model(model):
         raise RefusedError(
             f"diffusers {diffusers.__version__} does not have the model {values['_class_name']}"
         )
@@ -41,5 +41,5 @@ def _older(name: str) -> str:
     return name
 
 
-def _is_model(found: object, diffusers: Any) -> bool:
+def _is_model(found: object) -> bool:
     return isinstance(found, type) and issubclass(found, diffusers.ModelMixin)

@@ -6,12 +6,14 @@ process, so it is called before any library is imported.
 
 from __future__ import annotations
 
-import importlib
 import resource
 import signal
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import huggingface_hub
+from huggingface_hub import file_download
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,15 +21,13 @@ if TYPE_CHECKING:
 MOST_MEMORY = 8 << 30
 """Bytes of data of a process that builds models without weights; the libraries take 2 GB."""
 
-MOST_PARAMETERS = 200_000
-"""The largest published models have 100,000."""
-
 _NETWORK = frozenset(
     ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 )
 _DOWNLOADS = ("hf_hub_download", "snapshot_download")
 
-_REMOTE_CODE = "its classes are code in the repository (auto_map), which is never run here"
+REMOTE_CODE = "its classes are code in the repository (auto_map), which is never run here"
+"""The sentence about a model with code of its own."""
 
 missing: dict[str, BaseException] = {}
 """What was not on this machine: names on the Hub or paths, with the last error about each."""
@@ -59,16 +59,11 @@ def _refuse(event: str, _arguments: object) -> None:
 
 def _note_downloads() -> None:
     """Note what is asked of the Hub, before libraries import the functions by name."""
-    try:
-        hub = importlib.import_module("huggingface_hub")
-    except ImportError:  # timm works without it
-        return
-    module = importlib.import_module("huggingface_hub.file_download")
     for name in _DOWNLOADS:
-        noted = _noted(getattr(hub, name))
-        setattr(hub, name, noted)
-        if hasattr(module, name):
-            setattr(module, name, noted)
+        noted = _noted(getattr(huggingface_hub, name))
+        setattr(huggingface_hub, name, noted)
+        if hasattr(file_download, name):
+            setattr(file_download, name, noted)
 
 
 def _noted(download: Callable[..., Any]) -> Callable[..., Any]:
@@ -101,7 +96,7 @@ def refusal_in(error: BaseException) -> str:
         if isinstance(one, RefusedError):
             return str(one)
         if "trust_remote_code" in str(one):
-            return _REMOTE_CODE
+            return REMOTE_CODE
     return ""
 
 
@@ -112,33 +107,6 @@ def _chain(error: BaseException) -> list[BaseException]:
         chain.append(one)
         one = one.__cause__ or one.__context__
     return chain
-
-
-def refuse_remote_code() -> None:
-    """Refuse the code that a model's repository brings; called after transformers is there."""
-    module = importlib.import_module("transformers.dynamic_module_utils")
-
-    def refused(*_: object, **__: object) -> None:
-        raise RefusedError(_REMOTE_CODE)
-
-    for name in ("get_class_in_module", "get_cached_module_file"):
-        if hasattr(module, name):
-            setattr(module, name, refused)
-
-
-def limit_parameters() -> None:
-    """Refuse a model of more parameters than any has, while it is being built."""
-    module = importlib.import_module("torch.nn.modules.module")
-    counted = 0
-
-    def count(*_: object) -> None:
-        nonlocal counted
-        counted += 1
-        if counted > MOST_PARAMETERS:
-            raise RefusedError(f"it would have more than {MOST_PARAMETERS:,} tensors")
-
-    module.register_module_parameter_registration_hook(count)
-    module.register_module_buffer_registration_hook(count)
 
 
 @contextmanager

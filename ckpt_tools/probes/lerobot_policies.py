@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import lerobot
+import safetensors.torch
 import torch
+from lerobot.policies import factory  # registers LeRobot's own
+from lerobot.policies.pretrained import PreTrainedPolicy
+from lerobot.utils.import_utils import register_third_party_plugins
+from torch.nn.modules.module import _IncompatibleKeys
 
 from ckpt_tools.probes import guard
-from ckpt_tools.probes.building import replaced, without_memory
+from ckpt_tools.probes.building import refuse_remote_code, replaced, without_memory
 from ckpt_tools.probes.guard import RefusedError
 from ckpt_tools.probes.state import saved_once
 
@@ -73,20 +78,18 @@ def _taken(
 
     The loader runs as it is, but for reading the file, and for filling the model.
     """
-    base = importlib.import_module("lerobot.policies.pretrained").PreTrainedPolicy
-    if kind.from_pretrained.__func__ is base.from_pretrained.__func__:
+    if kind.from_pretrained.__func__ is PreTrainedPolicy.from_pretrained.__func__:
         return {}
     taken: dict[str, torch.Tensor] = {}
 
     def fill(_model: object, state: dict[str, torch.Tensor], *_: object, **__: object) -> Any:
         taken.update(state)
-        return importlib.import_module("torch.nn.modules.module")._IncompatibleKeys([], [])
+        return _IncompatibleKeys([], [])
 
-    files = importlib.import_module("safetensors.torch")
     (Path(folder) / "model.safetensors").touch()
     with (
         suppress(Exception),  # a loader that needs more than this tells nothing
-        replaced(files, "load_file", lambda *_, **__: dict(given)),
+        replaced(safetensors.torch, "load_file", lambda *_, **__: dict(given)),
         replaced(torch.nn.Module, "load_state_dict", fill),
     ):
         without_memory(lambda: kind.from_pretrained(folder, config=config))
@@ -95,9 +98,8 @@ def _taken(
 
 def config_of(folder: str) -> Any:
     """Return the config in `folder`. Raises RefusedError where LeRobot does not take it."""
-    factory = importlib.import_module("lerobot.policies.factory")  # registers LeRobot's own
-    importlib.import_module("lerobot.utils.import_utils").register_third_party_plugins()
-    version = importlib.import_module("lerobot").__version__
+    register_third_party_plugins()
+    version = lerobot.__version__
     kind = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8")).get("type")
     if kind not in factory.PreTrainedConfig.get_known_choices():
         raise RefusedError(f"LeRobot {version} and its plugins have no policy of type {kind!r}")
@@ -115,7 +117,7 @@ def config_of(folder: str) -> Any:
 
 def policy_class(config: Any) -> Any:
     """Return the class of the policy with this config."""
-    return importlib.import_module("lerobot.policies.factory").get_policy_class(config.type)
+    return factory.get_policy_class(config.type)
 
 
 def _without_weights(config: Any) -> bool:
@@ -151,12 +153,13 @@ def models_without_weights(*, tokenizers: bool) -> Iterator[None]:
     them.
     """
     try:
-        transformers = importlib.import_module("transformers")
+        import transformers  # noqa: PLC0415 - LeRobot works without it
+        from transformers.models.auto import auto_factory  # noqa: PLC0415 - as above
     except ImportError:
         yield
         return
-    guard.refuse_remote_code()
-    auto = importlib.import_module("transformers.models.auto.auto_factory")._BaseAutoModelClass
+    refuse_remote_code()
+    auto: Any = auto_factory._BaseAutoModelClass
     changed: list[tuple[Any, Callable[[Any], Any]]]
     changed = [(transformers.PreTrainedModel, _built), (auto, _built_by_auto)]
     if not tokenizers:
@@ -184,8 +187,9 @@ def _built_by_auto(_original: Any) -> Any:
         cls: Any, name: Any = None, *_: Any, config: Any = None, **options: Any
     ) -> Any:
         if not hasattr(config, "model_type"):
-            automatic = importlib.import_module("transformers").AutoConfig
-            config = automatic.from_pretrained(name, **_place(options))
+            from transformers import AutoConfig  # noqa: PLC0415 - as above
+
+            config = AutoConfig.from_pretrained(name, **_place(options))
         return _result(cls.from_config(config, **_dtype(options)), options)
 
     return from_pretrained

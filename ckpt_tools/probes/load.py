@@ -6,12 +6,14 @@ every tensor of the policy is compared with the file afterwards.
 
 from __future__ import annotations
 
-import importlib
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import huggingface_hub
 import torch
+from lerobot.policies import factory
+from safetensors import safe_open
 
 from ckpt_tools.probes import guard
 from ckpt_tools.probes.building import replaced, without_memory
@@ -125,7 +127,8 @@ def _check_names(kind: Any, config: Any, folder: str) -> None:
 
 def _with_adapter(config: Any, folder: str) -> Any:
     """Return the base policy with the adapter, as LeRobot's factory loads it."""
-    peft = importlib.import_module("peft")
+    import peft  # noqa: PLC0415 - only for adapters
+
     settings = peft.PeftConfig.from_pretrained(folder)
     base = settings.base_model_name_or_path
     if not base:
@@ -143,8 +146,7 @@ def _local(name: str) -> str:
     """Return the folder of a model that a config names. Raises what says that there is none."""
     if Path(name).is_dir():
         return name
-    hub = importlib.import_module("huggingface_hub")
-    return str(Path(hub.hf_hub_download(repo_id=name, filename=WEIGHTS)).parent)
+    return str(Path(huggingface_hub.hf_hub_download(repo_id=name, filename=WEIGHTS)).parent)
 
 
 def _noting(hidden: list[BaseException]) -> Any:
@@ -162,7 +164,7 @@ def _noting(hidden: list[BaseException]) -> Any:
 
 
 def _open(path: Path) -> Any:
-    return importlib.import_module("safetensors").safe_open(path, framework="pt", device="cpu")
+    return safe_open(path, framework="pt", device="cpu")
 
 
 def _compare(policy: torch.nn.Module, path: Path) -> None:
@@ -225,7 +227,6 @@ def _same(loaded: torch.Tensor, stored: torch.Tensor) -> bool:
 
 def _act(policy: Any, folder: str) -> torch.Tensor:
     """Return one action for gray images and zeros; the same at every call."""
-    factory = importlib.import_module("lerobot.policies.factory")
     torch.manual_seed(0)
     config = policy.config
     config = getattr(policy, "base_model", policy).config if isinstance(config, dict) else config

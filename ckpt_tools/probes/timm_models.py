@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import timm
 
 from ckpt_tools.probes.building import without_memory
 from ckpt_tools.probes.guard import RefusedError
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 def tensors(folder: str, _held: Held) -> Tensors:
     """Return what timm saves for the config in `folder`, as it loads it from the Hub."""
-    timm = importlib.import_module("timm")
     values = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
     name = str(values["architecture"]).split(".", maxsplit=1)[0]
     if not timm.is_model(name):

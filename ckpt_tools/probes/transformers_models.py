@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import tempfile
@@ -10,8 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ckpt_tools.probes import guard
-from ckpt_tools.probes.building import replaced, without_memory
+import transformers
+from transformers import modeling_utils
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from ckpt_tools.probes.building import refuse_remote_code, replaced, without_memory
 from ckpt_tools.probes.guard import RefusedError
 from ckpt_tools.probes.state import Tensors, state_of, tied, with_real_buffers
 
@@ -38,7 +40,7 @@ def tensors(folder: str, held: Held) -> Tensors:
 
     Of the names `held`, those that `from_pretrained` takes too.
     """
-    guard.refuse_remote_code()
+    refuse_remote_code()
     values = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
     model = without_memory(lambda: _model(values))
     found = saved(model)
@@ -47,21 +49,23 @@ def tensors(folder: str, held: Held) -> Tensors:
 
 
 def _model(values: dict[str, Any]) -> Any:
-    transformers: Any = importlib.import_module("transformers")
     named = next(iter(values.get("architectures") or ()), None)
     kind, is_remote = values.get("model_type"), "auto_map" in values
     model: Any = getattr(transformers, named, None) if isinstance(named, str) else None
     if not (isinstance(model, type) and issubclass(model, transformers.PreTrainedModel)):
         model = None
-    known = importlib.import_module("transformers.models.auto.configuration_auto").CONFIG_MAPPING
-    if kind not in known or (named and model is None):
-        what = f"the class {named}" if named and kind in known else f"the model type {kind!r}"
+    if kind not in CONFIG_MAPPING or (named and model is None):
+        what = (
+            f"the class {named}" if named and kind in CONFIG_MAPPING else f"the model type {kind!r}"
+        )
         raise RefusedError(
             "its classes are code in the repository (auto_map), which is never run here"
             if is_remote
             else f"transformers {transformers.__version__} does not have {what}"
         )
-    config = known[kind].from_dict({name: v for name, v in values.items() if name != "auto_map"})
+    config = CONFIG_MAPPING[kind].from_dict(
+        {name: v for name, v in values.items() if name != "auto_map"}
+    )
     if model is None:
         return transformers.AutoModel.from_config(config)
     if not isinstance(config, model.config_class):
@@ -110,9 +114,9 @@ def _targets(model: Any, state: dict[str, torch.Tensor]) -> Callable[[str], str]
     """Return what gives the name of a file's tensor in the model, as `from_pretrained` does."""
     prefix = model.base_model_prefix
     try:
-        loading = importlib.import_module("transformers.core_model_loading")
-        mapping = importlib.import_module("transformers.conversion_mapping")
-        every = mapping.get_model_conversion_mapping(model)
+        from transformers import conversion_mapping, core_model_loading  # noqa: PLC0415 - not in 4
+
+        every = conversion_mapping.get_model_conversion_mapping(model)
     except (ImportError, AttributeError):  # transformers 4
 
         def plain(name: str) -> str:
@@ -120,10 +124,10 @@ def _targets(model: Any, state: dict[str, torch.Tensor]) -> Callable[[str], str]
             return next((one for one in (name, below, f"{prefix}.{name}") if one in state), name)
 
         return plain
-    renamings = [one for one in every if isinstance(one, loading.WeightRenaming)]
-    converters = [one for one in every if isinstance(one, loading.WeightConverter)]
+    renamings = [one for one in every if isinstance(one, core_model_loading.WeightRenaming)]
+    converters = [one for one in every if isinstance(one, core_model_loading.WeightConverter)]
     return lambda name: str(
-        loading.rename_source_key(name, renamings, converters, prefix, state)[0]
+        core_model_loading.rename_source_key(name, renamings, converters, prefix, state)[0]
     )
 
 
@@ -150,7 +154,6 @@ def _one(model: Any, name: str, tensor: torch.Tensor) -> str:
 
 def written(model: Any, state: dict[str, torch.Tensor] | None) -> dict[str, torch.Tensor]:
     """Return what `save_pretrained` hands to the safetensors library."""
-    modeling = importlib.import_module("transformers.modeling_utils")
     found: dict[str, torch.Tensor] = {}
 
     def note(tensors: dict[str, torch.Tensor], *_: object, **__: object) -> None:
@@ -159,6 +162,6 @@ def written(model: Any, state: dict[str, torch.Tensor] | None) -> dict[str, torc
     for part in (model.config, getattr(model, "generation_config", None)):
         if part is not None:
             object.__setattr__(part, "save_pretrained", lambda *_, **__: None)
-    with replaced(modeling, "safe_save_file", note), tempfile.TemporaryDirectory() as folder:
+    with replaced(modeling_utils, "safe_save_file", note), tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder, state_dict=state, max_shard_size=_ENDLESS)
     return found
