@@ -15,6 +15,7 @@ import pytest
 from ckpt_tools.checkpoint import header
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.model import Tensor
+from ckpt_tools.errors import PointerInvalid
 from ckpt_tools.families.expected import FLOATS, expected
 from ckpt_tools.families.family import Expectation
 from ckpt_tools.families.family_file import load
@@ -23,7 +24,7 @@ from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.storage.shipped import families
-from ckpt_tools.strict_json.pointer import segments
+from ckpt_tools.strict_json.pointer import resolve, segments
 from tests.support.policies import checkpoint_of
 
 if TYPE_CHECKING:
@@ -51,9 +52,10 @@ FEATURES: dict[str, Any] = {
 OF_LIBRARY: dict[str, dict[str, Any]] = {"lerobot": FEATURES, "timm": {"pretrained_cfg": {}}}
 OF_FAMILY: dict[str, dict[str, Any]] = {
     "smolvla": {"load_vlm_weights": True},
+    "xvla": {"florence_config": {"vision_config": {"dim_embed": [8, 16], "depths": [1, 2]}}},
     **{key: {"num_hidden_layers": 4, "num_experts": 6} for key in ("qwen2_moe", "qwen3_moe")},
 }
-"""What config.json says besides: few layers of experts, of which the default has thousands."""
+"""What config.json says besides: lists, and few layers of experts instead of thousands."""
 
 SAMPLES = 3
 type Shapes = dict[str, tuple[Dtype, tuple[int, ...]]]
@@ -90,7 +92,10 @@ def configs(file: FamilyFile) -> Iterator[dict[str, Any]]:
     base: dict[str, Any] = {KEYS[file.library]: file.family, **OF_LIBRARY.get(file.library, {})}
     base.update(OF_FAMILY.get(file.family, {}))
     for field in stated(file):
-        put(base, field.at, field.values[0] if field.values else 8)
+        try:
+            resolve(base, field.at)
+        except PointerInvalid:
+            put(base, field.at, field.values[0] if field.values else 8)
     yield base
     for field in file.fields.values():
         if field.at and not field.first:
@@ -137,11 +142,7 @@ def known(library: str, key: str) -> tuple[FamilyFile, list[tuple[dict[str, Any]
     return file, found
 
 
-each_family = pytest.mark.parametrize(
-    ("library", "key"),
-    # The config of an X-VLA must have the lists of its Florence-2: the generator's tests draw them.
-    [one for one in families() if one != ("lerobot", "xvla")],
-)
+each_family = pytest.mark.parametrize(("library", "key"), families())
 
 
 @each_family
