@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.families.adapter_settings import Settings, Wrong, settings_of
-from ckpt_tools.families.expected import FLOATS
+from ckpt_tools.families.expected import FLOATS, expected
 from ckpt_tools.families.family import Expectation, Expected, Unknown
 from ckpt_tools.families.pattern import Unsupported
 from ckpt_tools.families.registry import family_of
@@ -45,14 +45,17 @@ def base_tensors(base: Checkpoint) -> Mapping[str, Shape] | Unknown:
         return Unknown("the base model is quantized")
     own = {tensor.name: tensor.shape for tensor in base.tensors}
     family = family_of(base)
-    found = family.expected(base)
+    if own or family.file is None or config is None:
+        found = family.expected(base)
+    else:
+        found = expected(family.file, config.value)
     if isinstance(found, Unknown):
         return own or found
     fields = family.file.fields.values() if family.file else ()
     guesses = not own and any(field.infers for field in fields)  # of tensors, which are not there
-    expected = {name: None if guesses else one.shape for name, one in found.tensors.items()}
+    shapes = {name: None if guesses else one.shape for name, one in found.tensors.items()}
     tied = {name for group in found.ties for name in group}
-    return {**{n: s for n, s in expected.items() if not own or n in tied}, **own}
+    return {**{n: s for n, s in shapes.items() if not own or n in tied}, **own}
 
 
 def expected_adapter(

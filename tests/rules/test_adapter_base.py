@@ -78,6 +78,27 @@ def test_a_reference_that_is_a_model_is_taken_for_the_base(tmp_path: Path, base:
     assert not codes & {"CK501", "CK913"}
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_policys_adapter_is_compared_with_what_its_config_builds(
+    tmp_path: Path, layers: int
+) -> None:
+    vector = {"type": "STATE", "shape": [6]}
+    config = {
+        "type": "act",
+        "input_features": {"observation.state": vector},
+        "output_features": {"action": vector | {"type": "ACTION"}},
+        "n_encoder_layers": 2,
+        "dim_feedforward": 12,
+    }
+    at = "base_model.model.model.encoder.layers"
+    shapes = {n: s for i in range(layers) for n, s in pair(f"{at}.{i}.linear1", 512, 12).items()}
+    settings = SETTINGS | {"target_modules": r"model\.encoder\.layers\.\d+\.linear1"}
+    documents = {"adapter_config.json": settings, "config.json": config}
+    folder = model(tmp_path / "adapter", shapes, documents, file="adapter_model.safetensors")
+    findings = [one.subject for one in api.verify(folder).findings if one.code == "CK913"]
+    assert findings == [f"{at}.1.linear1.lora_A.weight"] * (2 - layers)
+
+
 def test_tensors_of_a_module_with_another_name_are_named(tmp_path: Path, base: Path) -> None:
     shapes = {name.replace("q_proj", "query"): shape for name, shape in adapter().items()}
     findings, _ = found(tmp_path, base, shapes, target_modules=["query", "down_proj"])

@@ -40,8 +40,9 @@ def adapter_and_base(subject: Subject) -> Iterator[Violation | Covered]:
     shapes (RuntimeError: size mismatch). Modules that a release of the library renamed leave an
     adapter without effect.
 
-    The base model is what `--base NAME=DIR` or `--reference` names. Nothing is said where the file
-    of the base model has other names than its modules.
+    The base model is what `--base NAME=DIR` or `--reference` names; without either, an adapter of a
+    LeRobot policy is compared with what the policy's config.json builds, except for SmolVLA's.
+    Nothing is said where the file of the base model has other names than its modules.
 
     Take the base model and the release of the library that the adapter was trained with, or save
     the adapter again.
