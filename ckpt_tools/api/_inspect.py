@@ -90,19 +90,27 @@ def diff(  # noqa: PLR0913 - options by keyword
         if values
         else None
     )
+    done = _comparison(found, changes, aspects, selection)
+    return done._replace(select=select, ignore=ignore)
+
+
+def _comparison(
+    found: Diff, changes: ValueComparison | None, aspects: Collection[Aspect], selection: Selection
+) -> Comparison:
+    """Return the differences with what they amount to."""
     return Comparison(
         diff=found,
-        a=summarize(left),
-        b=summarize(right),
-        watched=watched_lines(left, right),
+        a=summarize(found.a),
+        b=summarize(found.b),
+        watched=watched_lines(found.a, found.b),
         stories=group_differences(found),
         aspects=tuple(aspect for aspect in Aspect if aspect in aspects),
-        select=select,
-        ignore=ignore,
+        select=(),
+        ignore=(),
         changes=changes,
         transferred=transfer_stats(),
         renaming=patterns(
-            (tensor.name for tensor in right.tensors),
+            (tensor.name for tensor in found.b.tensors),
             {b.name: a.name for rename in found.renamed for a, b in rename.pairs},
         ),
         change=_change(found, changes, aspects, selection),

@@ -15,6 +15,7 @@ from ckpt_tools.text import count, printable
 from ckpt_tools.upload.card import CODE
 
 if TYPE_CHECKING:
+    from ckpt_tools.api._upload import Upload
     from ckpt_tools.gate.verdict import Verdict
     from ckpt_tools.upload.snapshot import UploadedFile
 
@@ -82,6 +83,11 @@ def upload(  # noqa: PLR0913 - one parameter an option
         dry_run=dry_run,
         say=write,
     )
+    return _report(done, where, dry_run=dry_run)
+
+
+def _report(done: Upload, where: str, *, dry_run: bool) -> int:
+    """Print what was uploaded, or why nothing was, and return the exit status."""
     if not done.verdict.passes:
         write_judgement(done.verdict, "text")
         complain(f"{printable(where)}: failed the gate; nothing was uploaded")
