@@ -71,7 +71,7 @@ def adapter_and_base(subject: Subject) -> Iterator[Violation | Covered]:
     yield Covered(Question.COMPLETENESS)
     yield Covered(Question.AGREEMENT, "shapes of the adapter")
     yield from _lost(found, tensors)
-    yield from _missing(found, tensors)
+    yield from _missing(found, tensors, is_whole=subject.base is None)
     yield from _misshapen(found, tensors)
 
 
@@ -98,11 +98,18 @@ def _lost(found: Expectation, tensors: tuple[Tensor, ...]) -> Iterator[Violation
         yield about(lost, what, remedy)
 
 
-def _missing(found: Expectation, tensors: tuple[Tensor, ...]) -> Iterator[Violation]:
+def _missing(
+    found: Expectation, tensors: tuple[Tensor, ...], *, is_whole: bool
+) -> Iterator[Violation]:
+    """Yield the missing tensors, of parts that have none in a finding of its own.
+
+    Such a part may be one that the base model had not when the adapter was trained. A policy's own
+    config.json is what it was trained on: `is_whole`.
+    """
     names = {tensor.name for tensor in tensors}
     stacks = {_STACK.sub("", name) for name in names}
     missing = [name for name in found.tensors if name not in names]
-    alone = [name for name in missing if _STACK.sub("", name) not in stacks]
+    alone = [name for name in missing if not is_whole and _STACK.sub("", name) not in stacks]
     for some, severity in (
         ([name for name in missing if name not in alone], None),
         (alone, Severity.NOTE),
