@@ -132,7 +132,7 @@ def main() -> None:
             ),
             Contender(
                 name="`safetensors.safe_open(...).keys()`",
-                command=[installed("python", "pip"), "-c", KEYS, path],
+                command=[installed("python", "safetensors[numpy]"), "-c", KEYS, path],
             ),
             Contender(
                 name="`json.loads` alone, nothing checked",

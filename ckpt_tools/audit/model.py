@@ -1,0 +1,118 @@
+"""The records of an audit: what discovery finds, and what a check of it gives. No I/O."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ckpt_tools.rules.coverage import Coverage
+    from ckpt_tools.rules.finding import Finding
+
+
+class Status(StrEnum):
+    """What an audit knows about a checkpoint.
+
+    CHECKED: its rules were checked, if only up to the first fault. FAILED: it could not be looked
+    at. VANISHED: it was there in an earlier run.
+    """
+
+    CHECKED = "checked"
+    FAILED = "failed"
+    VANISHED = "vanished"
+
+
+class FileState(NamedTuple):
+    """A file by its path below the checkpoint, with what tells that it changed.
+
+    `modified_ns` is 0, and the others "", where the storage does not say. `sha256` and `xet` are
+    digests of the whole content that the storage has; nothing is read for them.
+    """
+
+    path: str
+    size: int
+    modified_ns: int = 0
+    etag: str = ""
+    sha256: str = ""
+    xet: str = ""
+
+
+class Candidate(NamedTuple):
+    """What discovery found below a source, and what may be a checkpoint.
+
+    `location` is its address without a revision, as `ckpt verify` takes it, and `address` the same
+    with one. `trouble` is why it could not be listed, "" where it could. `base_model` is what the
+    Hub says that it derives from.
+    """
+
+    location: str
+    source: str
+    address: str
+    files: tuple[FileState, ...] = ()
+    revision: str = ""
+    owner: str = ""
+    name: str = ""
+    modified: str = ""
+    base_model: tuple[str, ...] = ()
+    trouble: str = ""
+
+
+class TensorContent(NamedTuple):
+    """A tensor's digest (16 bytes of the BLAKE3 of dtype, shape and payload) and its bytes."""
+
+    digest: bytes
+    nbytes: int
+
+
+class Record(NamedTuple):
+    """What one check of a candidate gave.
+
+    `structure` is the digest of names, dtypes and shapes; `payload` the content digest of the
+    tensors, whatever files they are in, None unless it is known; `tensors` those of each tensor,
+    which only `--values` reads. `evidence` are digests of the texts that the check read.
+    """
+
+    location: str
+    status: Status
+    reason: str = ""
+    kind: str = ""
+    family: str = ""
+    count: int = 0
+    parameters: int = 0
+    nbytes: int = 0
+    dtypes: tuple[tuple[str, int], ...] = ()
+    structure: bytes | None = None
+    payload: bytes | None = None
+    base_model: str = ""
+    findings: tuple[Finding, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
+    tensors: tuple[TensorContent, ...] = ()
+    evidence: tuple[tuple[str, bytes], ...] = ()
+
+
+class RelationKind(StrEnum):
+    """How two checkpoints are related; the first is the one that derives, or the later copy."""
+
+    SAME_PAYLOAD = "same-payload"
+    SAME_STRUCTURE = "same-structure"
+    DECLARED_BASE = "declared-base"
+    ADAPTER_OF = "adapter-of"
+    SHARES_TENSORS = "shares-tensors"
+    FROZEN_PART = "frozen-part"
+
+
+class Relation(NamedTuple):
+    """A relation of the checkpoint `of` to the checkpoint `to`, by their numbers in the file.
+
+    `to` is None for a base that the audit does not contain; `name` is what it is called then.
+    `share` is the part of the bytes of `of` that `to` has too, `nbytes` how many these are, and
+    `detail` what of it, such as a frozen part.
+    """
+
+    of: int
+    to: int | None
+    kind: RelationKind
+    name: str = ""
+    share: float = 0.0
+    nbytes: int = 0
+    detail: str = ""

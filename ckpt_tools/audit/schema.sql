@@ -1,0 +1,107 @@
+-- The tables of an audit, version 1. Times are UTC in ISO 8601, digests are BLAKE3, sizes bytes.
+-- A text that may hold a secret is masked before it is stored.
+
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    started TEXT NOT NULL,
+    finished TEXT,                       -- NULL: interrupted
+    tool TEXT NOT NULL,                  -- the release of ckpt-tools
+    rules TEXT NOT NULL,                 -- digest of the rules: another one judges again
+    sources TEXT NOT NULL,               -- JSON: as given
+    options TEXT NOT NULL,               -- JSON: --values and so on
+    requests INTEGER NOT NULL DEFAULT 0  -- to the Hub
+) STRICT;
+
+CREATE TABLE checkpoints (
+    id INTEGER PRIMARY KEY,
+    location TEXT NOT NULL UNIQUE,       -- what `ckpt verify` takes, without a revision
+    source TEXT NOT NULL,                -- under which it was found
+    owner TEXT NOT NULL,
+    name TEXT NOT NULL,
+    revision TEXT NOT NULL,              -- the commit on the Hub
+    identity BLOB NOT NULL,              -- changes when its files do
+    status TEXT NOT NULL,                -- checked, failed, vanished
+    reason TEXT NOT NULL,                -- why it failed
+    kind TEXT NOT NULL,
+    family TEXT NOT NULL,
+    errors INTEGER NOT NULL,
+    warnings INTEGER NOT NULL,
+    notes INTEGER NOT NULL,
+    tensors INTEGER NOT NULL,
+    parameters INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    dtypes TEXT NOT NULL,                -- JSON: {"BF16": tensors}
+    structure BLOB,                      -- digest of names, dtypes and shapes
+    payload BLOB,                        -- content digest of the tensors, NULL: not known
+    base_model TEXT NOT NULL,            -- as declared
+    modified TEXT NOT NULL,              -- of the newest file, or of the commit
+    with_values INTEGER NOT NULL,        -- whether tensor values were read
+    rules TEXT NOT NULL,                 -- the rules that judged it
+    first_seen INTEGER NOT NULL REFERENCES runs,
+    last_seen INTEGER NOT NULL REFERENCES runs,
+    judged INTEGER NOT NULL REFERENCES runs
+) STRICT;
+
+CREATE TABLE files (
+    checkpoint INTEGER NOT NULL REFERENCES checkpoints ON DELETE CASCADE,
+    path TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    xet TEXT NOT NULL,
+    PRIMARY KEY (checkpoint, path)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE findings (
+    id INTEGER PRIMARY KEY,
+    checkpoint INTEGER NOT NULL REFERENCES checkpoints ON DELETE CASCADE,
+    code TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    path TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    what TEXT NOT NULL,
+    next TEXT NOT NULL                   -- what to do, as a sentence or a command
+) STRICT;
+CREATE INDEX findings_by_checkpoint ON findings (checkpoint);
+CREATE INDEX findings_by_code ON findings (code, severity, checkpoint);
+
+CREATE TABLE coverage (
+    checkpoint INTEGER NOT NULL REFERENCES checkpoints ON DELETE CASCADE,
+    question TEXT NOT NULL,
+    state TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    PRIMARY KEY (checkpoint, question)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tensors (
+    checkpoint INTEGER NOT NULL REFERENCES checkpoints ON DELETE CASCADE,
+    digest BLOB NOT NULL,                -- 16 bytes, of dtype, shape and payload
+    bytes INTEGER NOT NULL,
+    number INTEGER NOT NULL,             -- how many tensors of the checkpoint have it
+    PRIMARY KEY (checkpoint, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE relations (
+    of INTEGER NOT NULL REFERENCES checkpoints ON DELETE CASCADE,
+    "to" INTEGER REFERENCES checkpoints ON DELETE CASCADE,
+    name TEXT NOT NULL,                  -- of a base that is not in this file
+    kind TEXT NOT NULL,
+    share REAL NOT NULL,                 -- of the bytes of `of`
+    bytes INTEGER NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+CREATE INDEX relations_by_of ON relations (of);
+CREATE INDEX relations_by_to ON relations ("to");
+
+CREATE TABLE evidence (
+    checkpoint INTEGER NOT NULL REFERENCES checkpoints ON DELETE CASCADE,
+    path TEXT NOT NULL,                  -- of a header or document, or the name of a fact
+    digest BLOB NOT NULL REFERENCES contents,
+    PRIMARY KEY (checkpoint, path)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE contents (
+    digest BLOB PRIMARY KEY,
+    content BLOB NOT NULL                -- compressed with zlib
+) STRICT, WITHOUT ROWID;
