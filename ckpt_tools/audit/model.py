@@ -26,7 +26,9 @@ class FileState(NamedTuple):
     """A file by its path below the checkpoint, with what tells that it changed.
 
     `modified_ns` is 0, and the others "", where the storage does not say. `sha256` and `xet` are
-    digests of the whole content that the storage has; nothing is read for them.
+    digests of the whole content that the storage has; nothing is read for them. `inode` is the
+    device and the inode of a local file, links followed (`2049:1311`): files with the same one are
+    the same bytes on the disk. It is not part of what tells that the file changed.
     """
 
     path: str
@@ -35,6 +37,7 @@ class FileState(NamedTuple):
     etag: str = ""
     sha256: str = ""
     xet: str = ""
+    inode: str = ""
 
 
 class Candidate(NamedTuple):
@@ -64,12 +67,23 @@ class TensorContent(NamedTuple):
     nbytes: int
 
 
+class PartContent(NamedTuple):
+    """A part of a model of a known family, with the content digest of its tensors alone."""
+
+    title: str
+    tensors: int
+    nbytes: int
+    digest: bytes
+
+
 class Record(NamedTuple):
     """What one check of a candidate gave.
 
-    `structure` is the digest of names, dtypes and shapes; `payload` the content digest of the
-    tensors, whatever files they are in, None unless it is known; `tensors` those of each tensor,
-    which only `--values` reads. `evidence` are digests of the texts that the check read.
+    `weights` are the paths of its weight files. `structure` is the digest of names, dtypes and
+    shapes; `payload` the content digest of the tensors, whatever files they are in, `tensors` those
+    of each tensor and `parts` those of each part: only `--values` gives them. `base_model` are the
+    names that it declares as what it derives from, a line each. `evidence` are digests of the texts
+    that the check read.
     """
 
     location: str
@@ -81,12 +95,14 @@ class Record(NamedTuple):
     parameters: int = 0
     nbytes: int = 0
     dtypes: tuple[tuple[str, int], ...] = ()
+    weights: tuple[str, ...] = ()
     structure: bytes | None = None
     payload: bytes | None = None
     base_model: str = ""
     findings: tuple[Finding, ...] = ()
     coverage: tuple[Coverage, ...] = ()
     tensors: tuple[TensorContent, ...] = ()
+    parts: tuple[PartContent, ...] = ()
     evidence: tuple[tuple[str, bytes], ...] = ()
 
 

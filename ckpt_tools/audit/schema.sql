@@ -33,7 +33,7 @@ CREATE TABLE checkpoints (
     dtypes TEXT NOT NULL,                -- JSON: {"BF16": tensors}
     structure BLOB,                      -- digest of names, dtypes and shapes
     payload BLOB,                        -- content digest of the tensors, NULL: not known
-    base_model TEXT NOT NULL,            -- as declared
+    base_model TEXT NOT NULL,            -- names as declared, a line each
     modified TEXT NOT NULL,              -- of the newest file, or of the commit
     with_values INTEGER NOT NULL,        -- whether tensor values were read
     rules TEXT NOT NULL,                 -- the rules that judged it
@@ -50,6 +50,8 @@ CREATE TABLE files (
     etag TEXT NOT NULL,
     sha256 TEXT NOT NULL,
     xet TEXT NOT NULL,
+    inode TEXT NOT NULL,                 -- device:inode of a local file: the same bytes on the disk
+    weights INTEGER NOT NULL,            -- 1: it holds tensors of the model
     PRIMARY KEY (checkpoint, path)
 ) STRICT, WITHOUT ROWID;
 
@@ -80,6 +82,15 @@ CREATE TABLE tensors (
     bytes INTEGER NOT NULL,
     number INTEGER NOT NULL,             -- how many tensors of the checkpoint have it
     PRIMARY KEY (checkpoint, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE parts (
+    checkpoint INTEGER NOT NULL REFERENCES checkpoints ON DELETE CASCADE,
+    title TEXT NOT NULL,                 -- of a component of its family
+    tensors INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    digest BLOB NOT NULL,                -- content digest of these tensors alone
+    PRIMARY KEY (checkpoint, title)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE relations (
