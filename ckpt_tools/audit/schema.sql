@@ -41,6 +41,9 @@ CREATE TABLE checkpoints (
     last_seen INTEGER NOT NULL REFERENCES runs,
     judged INTEGER NOT NULL REFERENCES runs
 ) STRICT;
+-- Totals by status, family and owner are read from this index alone.
+CREATE INDEX checkpoints_by_status
+    ON checkpoints (status, family, owner, errors, warnings, notes, bytes);
 
 CREATE TABLE files (
     checkpoint INTEGER NOT NULL REFERENCES checkpoints ON DELETE CASCADE,
@@ -75,6 +78,7 @@ CREATE TABLE coverage (
     detail TEXT NOT NULL,
     PRIMARY KEY (checkpoint, question)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX coverage_by_state ON coverage (question, state);
 
 CREATE TABLE tensors (
     checkpoint INTEGER NOT NULL REFERENCES checkpoints ON DELETE CASCADE,

@@ -84,6 +84,7 @@ from ckpt_tools.errors.machine import (
 )
 from ckpt_tools.errors.usage import (
     AccessRefused,
+    AuditInvalid,
     BaselineInvalid,
     BaseMissing,
     CastInfinite,
@@ -101,6 +102,7 @@ from ckpt_tools.errors.usage import (
     NothingLeft,
     OutputExists,
     OutputInside,
+    ParquetMissing,
     PathNotFound,
     PatternTooSlow,
     PlanStale,
@@ -117,6 +119,7 @@ from ckpt_tools.errors.usage import (
 
 __all__ = [
     "AccessRefused",
+    "AuditInvalid",
     "BaseMissing",
     "BaselineInvalid",
     "CastInfinite",
@@ -169,6 +172,7 @@ __all__ = [
     "OffsetsReversed",
     "OutputExists",
     "OutputInside",
+    "ParquetMissing",
     "PathEscapes",
     "PathNotFound",
     "PatternTooSlow",

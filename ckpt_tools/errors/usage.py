@@ -90,6 +90,12 @@ class PlotMissing(UsageError):
     hint = "pip install 'ckpt-tools[plot]', or omit --plot"
 
 
+class ParquetMissing(UsageError):
+    """pyarrow, which writes Parquet files, is not installed."""
+
+    hint = "pip install 'ckpt-tools[parquet]'"
+
+
 class SpecInvalid(UsageError):
     """The file is not a lockfile (`schemas/spec.schema.json`)."""
 
@@ -100,6 +106,12 @@ class ManifestInvalid(UsageError):
     """The file is not a manifest (`schemas/manifest.schema.json`), or was edited."""
 
     hint = "write it again from a checkpoint that you trust: ckpt hash WHERE --write FILE"
+
+
+class AuditInvalid(UsageError):
+    """The file is not one that `ckpt audit run` wrote, or a newer release wrote it."""
+
+    hint = "name a file that `ckpt audit run WHERE --out FILE` wrote"
 
 
 class SettingsInvalid(UsageError):
