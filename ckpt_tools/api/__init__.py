@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ckpt_tools.api._audit import audit, examine_batch
     from ckpt_tools.api._coverage import coverage
     from ckpt_tools.api._doctor import diagnose
     from ckpt_tools.api._edit import (
@@ -35,12 +36,14 @@ if TYPE_CHECKING:
     from ckpt_tools.api._verify import verify
 
 __all__ = [
+    "audit",
     "check_manifest",
     "check_remote",
     "convert_names",
     "coverage",
     "diagnose",
     "diff",
+    "examine_batch",
     "explain",
     "gate",
     "known_rules",
@@ -61,6 +64,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    **dict.fromkeys(("audit", "examine_batch"), "_audit"),
     **dict.fromkeys(("diff", "read"), "_inspect"),
     **dict.fromkeys(
         (

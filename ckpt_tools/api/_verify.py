@@ -132,7 +132,7 @@ def verify(  # noqa: PLR0913 - options by keyword
         target=target,
         progress=Progress(progress, expect),
     )
-    result = masked(apply_suppressions(found, settings), _quoted(found))
+    result = masked(apply_suppressions(found, settings), quoted(found))
     return apply_baseline(result, accepted) if accepted else result
 
 
@@ -362,7 +362,7 @@ def _family_of(checkpoint: Checkpoint) -> Family:
     return next((family for family in others if family.recognises(checkpoint)), known)
 
 
-def _quoted(found: Verification) -> Iterator[str]:
+def quoted(found: Verification) -> Iterator[str]:
     """Yield the texts that findings may quote: the documents, and the files they are about."""
     if found.checkpoint:
         yield from (document.text for document in found.checkpoint.documents)

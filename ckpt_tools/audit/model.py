@@ -91,7 +91,7 @@ class Record(NamedTuple):
     reason: str = ""
     kind: str = ""
     family: str = ""
-    count: int = 0
+    tensor_count: int = 0
     parameters: int = 0
     nbytes: int = 0
     dtypes: tuple[tuple[str, int], ...] = ()
@@ -132,3 +132,33 @@ class Relation(NamedTuple):
     share: float = 0.0
     nbytes: int = 0
     detail: str = ""
+
+
+class Options(NamedTuple):
+    """How an audit checks: whether tensor values are read, and by which settings.
+
+    `settings` is the text of a settings file as JSON, "" for none; `rules` names what judges: the
+    digest of the tool's release, the rules, their plugins and the settings.
+    """
+
+    values: bool = False
+    settings: str = ""
+    rules: str = ""
+
+
+class Tally(NamedTuple):
+    """How far a run is. `unchanged` are those that were only marked as seen.
+
+    `judged_again` are those that newer rules judged from what was read before. `severities` counts
+    checkpoints by their worst finding, of all that the run saw.
+    """
+
+    found: int = 0
+    checked: int = 0
+    unchanged: int = 0
+    judged_again: int = 0
+    failed: int = 0
+    vanished: int = 0
+    errors: int = 0
+    warnings: int = 0
+    notes: int = 0

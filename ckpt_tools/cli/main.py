@@ -20,7 +20,8 @@ from ckpt_tools.cli.output import (
 from ckpt_tools.errors import CkptError
 
 COMMANDS = (
-    *("show", "diff", "hash", "doctor", "verify", "gate", "upload", "rules", "explain", "spec"),
+    *("show", "diff", "hash", "doctor", "verify", "gate", "upload", "audit"),
+    *("rules", "explain", "spec"),
     *(
         "sanitize",
         "config",

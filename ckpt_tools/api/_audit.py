@@ -1,0 +1,206 @@
+"""The verb audit, and what its workers do: check every checkpoint of a batch."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from contextlib import suppress
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from ckpt_tools import __version__
+from ckpt_tools.api._paths import as_text
+from ckpt_tools.api._rules import known_rules
+from ckpt_tools.api._verify import check, quoted
+from ckpt_tools.audit import digests, sources
+from ckpt_tools.audit.batches import Result, parse_batch, result_text
+from ckpt_tools.audit.database import open_to_write
+from ckpt_tools.audit.engines.local import LocalEngine
+from ckpt_tools.audit.model import Options, Record, Status, Tally
+from ckpt_tools.audit.run import Run
+from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG
+from ckpt_tools.errors import CkptError, UnknownSelection
+from ckpt_tools.families.kinds import kinds_of
+from ckpt_tools.gate.decide import apply_suppressions
+from ckpt_tools.gate.masking import masked
+from ckpt_tools.gate.settings import LIMIT, NAME, settings_of
+from ckpt_tools.gate.verdict import Settings
+from ckpt_tools.progress import SILENT
+from ckpt_tools.scan.secrets import mask
+from ckpt_tools.storage.files import read_whole
+from ckpt_tools.storage.session import hub_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ckpt_tools.api._paths import AnyPath
+    from ckpt_tools.audit.batches import Item
+    from ckpt_tools.audit.run import Engine
+    from ckpt_tools.checkpoint.model import Checkpoint
+    from ckpt_tools.rules.finding import Verification
+    from ckpt_tools.rules.rule import Rule
+
+
+def ignore_tally(_: Tally) -> None:
+    """Do nothing with how far a run is."""
+
+
+def audit(  # noqa: PLR0913 - options by keyword
+    wheres: Iterable[AnyPath],
+    *,
+    out: AnyPath,
+    values: bool = False,
+    jobs: int = 0,
+    engine: Engine | None = None,
+    only: Iterable[str] = (),
+    settings: AnyPath | None = None,
+    progress: Callable[[Tally], None] = ignore_tally,
+    notify: Callable[[str], None] = sources.ignore_notice,
+) -> Tally:
+    """Check every checkpoint at and below `wheres`, and write what is found into the file `out`.
+
+    An existing file of an earlier audit is brought up to date: what did not change is not read
+    again, and what vanished is marked. `values` reads every tensor of local checkpoints. `jobs` is
+    the number of processes, by default one for each processor; `engine` runs them instead. `only`
+    are globs of locations. `settings` is a file to read instead of `ckpt.toml` in the current
+    folder. `progress` gets how far the run is, `notify` sentences about it. What cannot be looked
+    at is counted as failed, and its row has the reason.
+    Raises AuditInvalid, LockedByOther, NoSpace or Unwritable for `out`, SettingsInvalid, and
+    UnknownSelection for no sources.
+    """
+    named = tuple(as_text(where) for where in wheres)
+    if not named:
+        raise UnknownSelection("no source is named", hint="name a folder, hf://owner or a bucket")
+    options = options_of(values=values, settings=as_text(settings))
+    with open_to_write(as_text(out)) as database:
+        shown = json.dumps({"values": values, "only": list(only)})
+        number = database.start(__version__, options.rules, map(mask, named), shown)
+        run = Run(database, number, options, progress)
+        found = sources.candidates(named, known=run.is_known, only=tuple(only), notify=notify)
+        result = run.execute(
+            map(digests.with_free_digests, found), named, engine or LocalEngine(jobs)
+        )
+        database.finish(number)
+        return result
+
+
+def options_of(*, values: bool, settings: str | None) -> Options:
+    """Return how a run checks. Raises SettingsInvalid."""
+    text = _settings_text(settings)
+    about = (__version__, *_about_rules(), text)
+    return Options(values, text, blake3("\0".join(about).encode()).hexdigest(length=16))
+
+
+def examine_batch(text: str) -> str:
+    """Check every checkpoint of a batch (`audit.batches`) and return the result as text.
+
+    A checkpoint that cannot be looked at becomes a failed record with the reason; nothing is
+    raised.
+    """
+    batch = parse_batch(text)
+    examine = partial(_examine, options=batch.options, settings=_settings(batch.options.settings))
+    return result_text(Result(batch.number, tuple(map(examine, batch.items))))
+
+
+def _examine(item: Item, *, options: Options, settings: Settings) -> Record:
+    try:
+        return _checked(item, options, settings)
+    except CkptError as error:
+        reason = mask(str(error))
+    except OSError as error:
+        reason = f"{(error.strerror or str(error)).lower()}; check the path and the disk"
+    except MemoryError:
+        reason = "not enough memory to check it"
+    except RecursionError:
+        reason = "is nested too deeply to be checked"
+    return Record(item.location, Status.FAILED, reason)
+
+
+@hub_session()
+def _checked(item: Item, options: Options, settings: Settings) -> Record:
+    found = check(
+        item.address,
+        rules=_rules(),
+        reference=None,
+        spec=None,
+        values=options.values,
+        target="",
+        progress=SILENT,
+    )
+    result = masked(apply_suppressions(found, settings), quoted(found))
+    return _record(item.location, result, values=options.values)
+
+
+def _record(location: str, found: Verification, *, values: bool) -> Record:
+    checkpoint = found.checkpoint
+    record = Record(
+        location,
+        Status.CHECKED,
+        family=found.family,
+        findings=found.findings,
+        coverage=found.coverage,
+    )
+    if checkpoint is None:
+        return record
+    tensors = checkpoint.tensors
+    record = record._replace(
+        kind=", ".join(sorted(kinds_of(checkpoint))),
+        tensor_count=len(tensors),
+        parameters=sum(one.parameters for one in tensors),
+        nbytes=sum(one.nbytes for one in tensors),
+        dtypes=_dtypes(checkpoint),
+        weights=digests.weight_paths(checkpoint, location),
+        structure=digests.structure_of(checkpoint),
+        base_model=_base_model(checkpoint),
+    )
+    if not values:
+        return record
+    read = digests.contents_of(checkpoint)
+    return record._replace(payload=read.payload, tensors=read.tensors, parts=read.parts)
+
+
+def _dtypes(checkpoint: Checkpoint) -> tuple[tuple[str, int], ...]:
+    labels = [one.dtype.label for one in checkpoint.tensors]
+    return tuple((label, labels.count(label)) for label in sorted(set(labels)))
+
+
+def _base_model(checkpoint: Checkpoint) -> str:
+    config = checkpoint.document(ADAPTER_CONFIG)
+    named = config.value.get("base_model_name_or_path") if config else ""
+    return mask(named) if isinstance(named, str) else ""
+
+
+@cache
+def _rules() -> tuple[Rule, ...]:
+    return tuple(rule for rule in known_rules() if not rule.supply_chain)
+
+
+@cache
+def _about_rules() -> tuple[str, ...]:
+    """Return a text for each rule: another one judges a checkpoint again."""
+    return tuple(
+        "\0".join((rule.code, rule.name, rule.severity, *sorted(rule.needs), rule.page))
+        for rule in _rules()
+    )
+
+
+def _settings_text(named: str | None) -> str:
+    """Return the settings and their file as JSON, which any worker reads, "" without settings."""
+    path = os.path.join(os.getcwd(), NAME) if named is None else named
+    if named is None and not os.path.lexists(path):
+        return ""
+    with suppress(ValueError, RecursionError):
+        value = tomllib.loads(read_whole(path, LIMIT, "a ckpt.toml").decode())
+        settings_of(value, path)
+        return json.dumps([value, os.path.abspath(path)], default=str)
+    return ""
+
+
+def _settings(text: str) -> Settings:
+    if not text:
+        return Settings()
+    value, path = json.loads(text)
+    return settings_of(value, path)

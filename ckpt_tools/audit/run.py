@@ -1,0 +1,167 @@
+"""One run of an audit: from candidates to what changed, to batches, to the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from blake3 import blake3
+
+from ckpt_tools.audit.batches import Batch, Item, batch_text, parse_result
+from ckpt_tools.audit.database import Checked
+from ckpt_tools.audit.model import Record, Status, Tally
+from ckpt_tools.audit.relations import relate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from ckpt_tools.audit.database import Database, Known
+    from ckpt_tools.audit.model import Candidate, Options
+
+BATCH = 32
+"""Candidates in a batch: as many are checked again after an interruption, for each worker."""
+
+BATCH_BYTES = 1 << 30
+"""Bytes of files in a batch whose tensor values are read."""
+
+
+class Engine(Protocol):
+    """What runs batches, on this machine or on others."""
+
+    def run(self, batches: Iterator[str]) -> Iterator[str]:
+        """Yield the result of every batch, in any order."""
+
+
+class _InFlight(NamedTuple):
+    """The candidates of a batch, with their identities."""
+
+    candidates: tuple[Candidate, ...]
+    identities: tuple[bytes, ...]
+    again: bool
+
+
+class Run:
+    """One run: what it has seen, and what it gives to the engine."""
+
+    def __init__(
+        self, database: Database, number: int, options: Options, progress: Callable[[Tally], None]
+    ) -> None:
+        self.tally = Tally()
+        self._database = database
+        self._number = number
+        self._options = options
+        self._progress = progress
+        self._batches_made = 0
+        self._in_flight: dict[int, _InFlight] = {}
+        self._seen: list[int] = []
+        self._kept: dict[str, list[str]] = {}
+
+    def execute(
+        self, candidates: Iterable[Candidate], sources: Sequence[str], engine: Engine
+    ) -> Tally:
+        """Check what changed, mark what vanished, relate, and return what was done."""
+        for text in engine.run(self._batches(candidates)):
+            self._write(text)
+        self._write_seen()
+        for source in sources:
+            gone = self._database.vanish(self._number, source, self._kept.get(source, ()))
+            self._count(vanished=gone)
+        if self._database.changes:
+            self._database.replace_relations(relate(self._database.connection))
+        worst = self._database.worst(self._number)
+        self._count(**{f"{severity}s": number for severity, number in worst.items()})
+        return self.tally
+
+    def is_known(self, location: str, revision: str) -> bool:
+        """Whether the file has this location at this revision, judged as this run judges."""
+        known = self._database.known(location)
+        return known is not None and self._is_judged(known) and known.revision == revision != ""
+
+    def _batches(self, candidates: Iterable[Candidate]) -> Iterator[str]:
+        """Yield batches of what has to be checked; what has not is only marked as seen."""
+        new: list[tuple[Candidate, bytes]] = []
+        nbytes = 0
+        for candidate in candidates:
+            self._count(found=1)
+            if candidate.trouble:
+                self._write_trouble(candidate)
+                continue
+            identity = identity_of(candidate)
+            known = self._database.known(candidate.location)
+            if known is not None and self._is_current(known, candidate, identity):
+                self._mark(known)
+                continue
+            new.append((candidate, identity))
+            nbytes += sum(one.size for one in candidate.files) * self._options.values
+            if len(new) >= BATCH or nbytes >= BATCH_BYTES:
+                yield self._batch(new)
+                new, nbytes = [], 0
+        if new:
+            yield self._batch(new)
+
+    def _is_current(self, known: Known, candidate: Candidate, identity: bytes) -> bool:
+        same = known.identity == identity or (
+            not candidate.files and bool(known.revision) and known.revision == candidate.revision
+        )
+        return same and self._is_judged(known)
+
+    def _is_judged(self, known: Known) -> bool:
+        """Whether a row is as this run would write it, if its files did not change."""
+        is_judged = known.rules == self._options.rules and known.status is Status.CHECKED
+        return is_judged and known.with_values >= self._options.values
+
+    def _batch(self, new: list[tuple[Candidate, bytes]]) -> str:
+        candidates, identities = zip(*new, strict=True)
+        self._batches_made += 1
+        number = self._batches_made
+        self._in_flight[number] = _InFlight(candidates, identities, again=False)
+        items = tuple(Item(one.location, one.address, one.files) for one in candidates)
+        return batch_text(Batch(number, self._options, items))
+
+    def _write(self, text: str) -> None:
+        result = parse_result(text)
+        batch = self._in_flight.pop(result.number)
+        checked = [
+            Checked(candidate, identity, record, self._options.values, self._options.rules)
+            for candidate, identity, record in zip(
+                batch.candidates, batch.identities, result.records, strict=True
+            )
+        ]
+        seen, self._seen = self._seen, []
+        self._database.write(self._number, checked, result.contents, seen)
+        failed = sum(one.record.status is Status.FAILED for one in checked)
+        self._count(checked=len(checked) - failed, failed=failed)
+
+    def _write_trouble(self, candidate: Candidate) -> None:
+        """Write a row for what could not be listed, and keep what is known below it."""
+        self._kept.setdefault(candidate.source, []).append(candidate.location)
+        record = Record(candidate.location, Status.FAILED, candidate.trouble)
+        checked = Checked(candidate, identity_of(candidate), record, rules=self._options.rules)
+        self._database.write(self._number, [checked])
+        self._count(failed=1)
+
+    def _mark(self, known: Known) -> None:
+        self._seen.append(known.id)
+        self._count(unchanged=1)
+        if len(self._seen) >= _SEEN_AT_ONCE:
+            self._write_seen()
+
+    def _write_seen(self) -> None:
+        seen, self._seen = self._seen, []
+        if seen:
+            self._database.write(self._number, (), seen=seen)
+
+    def _count(self, **more: int) -> None:
+        now = self.tally._asdict()
+        self.tally = self.tally._replace(**{name: now[name] + by for name, by in more.items()})
+        self._progress(self.tally)
+
+
+_SEEN_AT_ONCE = 5_000
+
+
+def identity_of(candidate: Candidate) -> bytes:
+    """Return what changes when a candidate's files do: the digest of its revision, or of them."""
+    if candidate.revision:
+        return blake3(f"revision\0{candidate.revision}".encode()).digest()
+    lines = sorted("\0".join(map(str, one._replace(inode=""))) for one in candidate.files)
+    return blake3("\n".join((candidate.trouble, *lines)).encode("utf-8", "surrogatepass")).digest()
