@@ -10,6 +10,8 @@ from ckpt_tools.cli.edit_options import WriteOptions, apply_plan, record, with_w
 from ckpt_tools.edit.operations import Drop
 from ckpt_tools.families.family import TEACHER_PREFIXES
 
+_TEACHERS = tuple(f"{prefix}**" for prefix in TEACHER_PREFIXES)
+
 
 @click.command(short_help="Remove tensors (teacher weights by default).", epilog=options.WHERE_HELP)
 @options.where("where")
@@ -28,7 +30,5 @@ def strip(where: str, *, globs: tuple[str, ...], record: bool, write_options: Wr
     ckpt strip reflow/ -o student/
     ckpt strip model.safetensors 'optimizer.**' -o small.safetensors
     """
-    select = globs or tuple(f"{prefix}**" for prefix in TEACHER_PREFIXES)
-    return apply_plan(
-        api.plan(where, [Drop(select)], record=record), write_options, suffix="stripped"
-    )
+    drop = Drop(globs) if globs else Drop(_TEACHERS, if_any=True)
+    return apply_plan(api.plan(where, [drop], record=record), write_options, suffix="stripped")

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import DOCUMENTS, WEIGHTS, WEIGHTS_INDEX, WORK
-from ckpt_tools.checkpoint.names import Selection, natural_key
+from ckpt_tools.checkpoint.names import natural_key
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX, shard_family
+from ckpt_tools.edit.matching import check_matched, selected
 from ckpt_tools.edit.model import PlanStep, Safety
 from ckpt_tools.errors import RecipeInvalid
 from ckpt_tools.storage.paths import leaves_folder
@@ -187,8 +188,10 @@ def renumber(draft: PlanDraft) -> None:
 
 def drop_file(draft: PlanDraft, operation: DropFile, _lookup: Lookup) -> PlanStep | None:
     """Remove other files."""
-    selection = Selection(operation.select)
-    gone = sorted(path for path in (*draft.files, *draft.texts) if path.rstrip("/") in selection)
+    files = {path.rstrip("/"): path for path in (*draft.files, *draft.texts)}
+    if not operation.if_any:
+        check_matched(operation.select, files, "file")
+    gone = sorted(files[path] for path in selected(operation.select, files))
     for path in gone:
         _forget(draft, path)
     text = f"drop {count(len(gone), 'file')}"

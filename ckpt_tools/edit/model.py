@@ -106,7 +106,7 @@ class Plan(NamedTuple):
     not among them is removed. `steps` is empty if nothing changes. `remains` describes problems
     that no operation repairs. `sources` are the files that must not change before the plan has been
     applied. `source_digest` and `result_digest` are BLAKE2b in hexadecimal, over names, sizes,
-    times and headers, and over names, headers and texts. `idle` are the operations that matched
+    times and headers, and over names, headers and texts. `idle` are the operations that changed
     nothing.
     """
 

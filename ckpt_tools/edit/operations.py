@@ -4,7 +4,7 @@ Each operation is a type of its own: two operations of different types are never
 their fields hold. What an operation does is in `tensor_operations` and `file_operations`.
 
 Globs are those of `checkpoint.names`: `*` matches a part of one dotted segment, `**` any number of
-segments.
+segments. A glob that matches nothing is an error, unless the operation says `if_any`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Drop:
     """Remove the tensors that match any of the globs."""
 
     select: Globs
+    if_any: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Keep:
     """Remove every tensor that matches none of the globs."""
 
     select: Globs
+    if_any: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class RenameTensors:
     to: str
     regex: bool = False
     if_free: bool = False
+    if_any: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class Cast:
     lossy: bool = False
     skip: bool = False
     infinite: bool = False
+    if_any: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Take:
 
     source: str
     select: Globs = EVERY
+    if_any: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,7 @@ class DropFile:
     """Remove the files, except weights and index, that match any of the globs."""
 
     select: Globs
+    if_any: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,15 @@
 """Recipes: operations from and to the JSON values that a recipe holds. No I/O.
 
 `schemas/recipe.schema.json` describes the same format to editors. An operation is an object with
-one key, its name; its fields are those of its type in `operations`, with `-` for `_`. Also checked
-here, because a schema cannot express it: regular expressions compile, and values are strict JSON.
+one key, its name; its fields are those of its type in `operations`, with `-` for `_`. One that
+selects may have `if-any` beside its name. Also checked here, because a schema cannot express it:
+regular expressions compile, and values are strict JSON.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ckpt_tools.checkpoint.dtype import DTYPES
@@ -63,7 +64,8 @@ def size(text: str) -> int:
 
 
 def _operation(item: object, place: str) -> Operation:
-    names = _mapping(item, place)
+    names = dict(_mapping(item, place))
+    if_any = names.pop(_IF_ANY, None)
     if len(names) != 1:
         raise RecipeInvalid(
             f"expected one key, the name of an operation, but found {len(names)}",
@@ -76,7 +78,19 @@ def _operation(item: object, place: str) -> Operation:
     if name not in _OPERATIONS:
         raise _unknown(name, _OPERATIONS, place, "operation")
     noun, readers = _OPERATIONS[name]
-    place = f"{place}.{name}"
+    made = _made(noun, readers, value, f"{place}.{name}")
+    if if_any is None:
+        return made
+    if not isinstance(made, _SELECTING):
+        raise RecipeInvalid(
+            f"{name} selects no tensors or files", subject=place, hint=f"omit {_IF_ANY}"
+        )
+    return replace(made, if_any=_flag(if_any, f"{place}.{_IF_ANY}"))
+
+
+def _made(
+    noun: type[Any], readers: Mapping[str, Callable[[Any, str], object]], value: object, place: str
+) -> Operation:
     if noun in _BARE:
         return cast("Operation", noun(_globs(value, place)))
     if not readers:
@@ -97,9 +111,10 @@ def _operation(item: object, place: str) -> Operation:
 
 def _described(item: Operation) -> dict[str, object]:
     name = next(name for name, (noun, _) in _OPERATIONS.items() if noun is type(item))
+    lenient = {_IF_ANY: True} if getattr(item, "if_any", False) else {}
     if isinstance(item, _BARE):
-        return {name: list(item.select)}
-    values = {field: getattr(item, field.name) for field in fields(item)}
+        return {name: list(item.select), **lenient}
+    values = {field: getattr(item, field.name) for field in fields(item) if field.name != "if_any"}
     return {
         name: {
             _key(field.name): _WRITERS[field.name](value) if field.name in _WRITERS else value
@@ -108,7 +123,7 @@ def _described(item: Operation) -> dict[str, object]:
         }
         if values
         else True
-    }
+    } | lenient
 
 
 def _key(attribute: str) -> str:
@@ -299,6 +314,10 @@ _OPERATIONS: Mapping[str, tuple[type[Any], Mapping[str, Callable[[Any, str], obj
 
 _BARE = (nouns.Drop, nouns.Keep, nouns.DropFile)
 """Operations that are written as the list of globs itself."""
+
+_SELECTING = (*_BARE, nouns.RenameTensors, nouns.Cast, nouns.Take)
+_IF_ANY = "if-any"
+"""The key beside an operation that selects: it may match nothing."""
 
 _WRITERS: Mapping[str, Callable[[Any], object]] = {
     "dtype": str,

@@ -115,7 +115,10 @@ def _dtypes(plain: Checkpoint, reference: Checkpoint | None, *, lossy: bool) -> 
         other = expected.get(name)
         if other and other.shape == tensor.shape and other.dtype is not tensor.dtype:
             selected.setdefault(other.dtype, {})[literal(name)] = None
-    return [Cast(dtype, tuple(globs), lossy=lossy, skip=True) for dtype, globs in selected.items()]
+    return [
+        Cast(dtype, tuple(globs), lossy=lossy, skip=True, if_any=True)
+        for dtype, globs in selected.items()
+    ]
 
 
 def _metadata(plain: Checkpoint, reference: Checkpoint | None) -> Iterator[Operation]:

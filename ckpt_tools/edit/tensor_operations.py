@@ -12,6 +12,7 @@ from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
 from ckpt_tools.checkpoint.header import nbytes
 from ckpt_tools.checkpoint.header_entry import named
 from ckpt_tools.checkpoint.names import Selection, unwrapped, wrappers_among
+from ckpt_tools.edit.matching import check_matched, selected
 from ckpt_tools.edit.operations import EVERY, Cast, Drop, Globs, Keep, RenameTensors, Take, Unwrap
 from ckpt_tools.edit.renaming import Renamer, renamer, time_limit
 from ckpt_tools.errors import (
@@ -20,7 +21,9 @@ from ckpt_tools.errors import (
     EditRefused,
     NameTaken,
     NothingLeft,
+    NothingMatched,
     RecipeInvalid,
+    located,
 )
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.text import count
@@ -36,13 +39,13 @@ if TYPE_CHECKING:
 
 def drop(draft: PlanDraft, operation: Drop, _lookup: Lookup) -> PlanStep | None:
     """Remove the tensors that the globs match."""
-    names = _selected(draft, operation.select)
+    names = _selected(draft, operation)
     return _remove(draft, names, operation.select, f"drop {_shown(operation.select)}")
 
 
 def keep(draft: PlanDraft, operation: Keep, _lookup: Lookup) -> PlanStep | None:
     """Remove the tensors that the globs do not match."""
-    kept = set(_selected(draft, operation.select))
+    kept = set(_selected(draft, operation))
     names = [name for name in draft.tensors if name not in kept]
     return _remove(draft, names, (), f"keep only {_shown(operation.select)}")
 
@@ -77,9 +80,10 @@ def rename(draft: PlanDraft, operation: RenameTensors, _lookup: Lookup) -> PlanS
     text = f"rename {operation.match} to {operation.to}"
     with time_limit(operation.match):
         change = renamer(operation)
-        wanted = {
-            name: new for name in draft.tensors if (new := change(name)) is not None and new != name
-        }
+        matched = {name: new for name in draft.tensors if (new := change(name)) is not None}
+    if not (matched or operation.if_any):
+        _refuse_rename(draft, operation)
+    wanted = {name: new for name, new in matched.items() if new != name}
     if "" in wanted.values():
         raise RecipeInvalid(
             "a tensor would have an empty name",
@@ -87,6 +91,17 @@ def rename(draft: PlanDraft, operation: RenameTensors, _lookup: Lookup) -> PlanS
             hint="`to`, with its wildcards filled in, is the new name",
         )
     return _rename(draft, wanted, text, change, if_free=operation.if_free)
+
+
+def _refuse_rename(draft: PlanDraft, operation: RenameTensors) -> None:
+    """Raise NothingMatched unless an alias in the metadata has a name that matches."""
+    if not operation.regex:
+        check_matched([operation.match], _addresses(draft))
+    elif not any(renamer(operation)(alias) is not None for alias in _aliases(draft)):
+        raise NothingMatched(
+            f"no tensor matches the regular expression {operation.match}",
+            hint="it must match the whole name: write .* where anything may stand",
+        )
 
 
 def unwrap(draft: PlanDraft, _operation: Unwrap, _lookup: Lookup) -> PlanStep | None:
@@ -150,7 +165,7 @@ def cast(draft: PlanDraft, operation: Cast, lookup: Lookup) -> PlanStep | None:
     """Change the dtype of tensors: proved lossless, or rounded."""
     names = [
         name
-        for name in _selected(draft, operation.select)
+        for name in _selected(draft, operation)
         if draft.tensors[name].dtype is not operation.dtype
         and (operation.select != EVERY or draft.tensors[name].dtype in FLOATS)
     ]
@@ -223,19 +238,13 @@ def _is_lossless(draft: PlanDraft, name: str, dtype: Dtype, lookup: Lookup) -> b
 def take(draft: PlanDraft, operation: Take, lookup: Lookup) -> PlanStep | None:
     """Take tensors from another checkpoint."""
     other = lookup.read(operation.source)
-    selection = Selection(operation.select)
-    found = {
-        tensor.name: (file, tensor)
-        for file in other.weights
-        for tensor in file.tensors
-        if tensor.name in selection
-    }
+    there = {tensor.name: (file, tensor) for file in other.weights for tensor in file.tensors}
+    if not operation.if_any:
+        with located(operation.source):
+            check_matched(operation.select, there)
+    found = {name: there[name] for name in selected(operation.select, there)}
     if not found:
-        raise RecipeInvalid(
-            f"no tensor matches {_shown(operation.select)}",
-            subject=operation.source,
-            hint="`ckpt show --tree` prints the names",
-        )
+        return None
     first_shard = next(iter(draft.metadata))
     replaced = sum(name in draft.tensors for name in found)
     for name, (file, tensor) in found.items():
@@ -248,9 +257,25 @@ def take(draft: PlanDraft, operation: Take, lookup: Lookup) -> PlanStep | None:
     return draft.step(text, found, unsafe=replaced > 0)
 
 
-def _selected(draft: PlanDraft, select: Globs) -> list[str]:
-    selection = Selection(select)
-    return [name for name in draft.tensors if name in selection]
+def _selected(draft: PlanDraft, operation: Drop | Keep | Cast) -> list[str]:
+    """Return the tensors that an operation selects. Raises NothingMatched for an idle glob."""
+    if not operation.if_any and operation.select != EVERY:
+        check_matched(operation.select, _addresses(draft))
+    return selected(operation.select, draft.tensors)
+
+
+def _addresses(draft: PlanDraft) -> set[str]:
+    """Return the names that a glob may match: of tensors, and of their aliases."""
+    return draft.tensors.keys() | _aliases(draft)
+
+
+def _aliases(draft: PlanDraft) -> set[str]:
+    return {
+        key
+        for metadata in draft.metadata.values()
+        for key, value in metadata or ()
+        if value in draft.tensors
+    }
 
 
 def _shown(select: Globs) -> str:

@@ -144,6 +144,12 @@ class NothingLeft(EditRefused):
     hint = "check the globs: `ckpt show --tree` lists the names; * matches one segment, ** several"
 
 
+class NothingMatched(EditRefused):
+    """A glob or a name selects nothing."""
+
+    hint = "`ckpt show WHERE --tree` lists the names; * matches one segment, ** several"
+
+
 class CastLossy(EditRefused):
     """A cast would change values."""
 

@@ -231,10 +231,41 @@ def test_a_plan_is_applied_from_any_folder_and_keeps_its_unrepaired_problems(
     }
 
 
-def test_a_glob_that_matches_nothing_is_reported(tmp_path: Path) -> None:
-    done = ckpt("strip", MODEL, "typo.**", "-o", tmp_path / "out")
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        (("strip", "layers.**"), "no tensor matches layers.**"),
+        (("strip", "model.layrs.**"), "model.layrs.**; did you mean model.layers.**?"),
+        (("strip", "model.*"), "no tensor matches model.*; did you mean model.**?"),
+        (("extract", "model"), "no tensor matches model; did you mean model.**?"),
+        (("extract", "lm_head.**", "model.norms.*"), "did you mean model.norm.*?"),
+        (("rename", "modle.**", "**"), "no tensor matches modle.**; did you mean model.**?"),
+        (("rename", "--regex", "layers", "x"), "the regular expression layers; it must match the"),
+        (("cast", "BF16", "--select", "LM_HEAD.*"), "did you mean lm_head.*?"),
+    ],
+)
+def test_a_glob_that_matches_nothing_is_an_error_and_nothing_is_written(
+    tmp_path: Path, command: tuple[str, ...], error: str
+) -> None:
+    verb, *rest = command
+    done = ckpt(verb, MODEL, *rest, "-o", tmp_path / "out")
+    assert done.returncode == 2
+    assert error in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_step_of_a_recipe_may_match_nothing_if_it_says_so(tmp_path: Path) -> None:
+    operation = {"drop": ["typo.**"]}
+    document = tmp_path / "recipe.json"
+    document.write_text(json.dumps({"operations": [operation]}))
+    done = ckpt("plan", MODEL, document)
+    assert done.returncode == 2
+    assert "no tensor matches typo.**" in done.stderr
+    document.write_text(json.dumps({"operations": [{**operation, "if-any": True}]}))
+    done = ckpt("plan", MODEL, document)
     assert done.returncode == 0
-    assert 'Operations that matched nothing\n    {"drop": ["typo.**"]}' in done.stdout
+    assert "Operations that changed nothing" in done.stdout
+    assert '{"drop": ["typo.**"], "if-any": true}' in done.stdout
 
 
 def test_the_hub_cache_gets_nothing_beside_its_snapshots(tmp_path: Path) -> None:

@@ -143,6 +143,12 @@ REFUSED: tuple[tuple[Any, str], ...] = (
     ({"reshard": {"max-size": 1.5}}, "expected a size, found"),
     ({"reshard": {"max-size": True}}, "expected a size, found"),
     ({"reshard": {}}, "operations[0].reshard: missing max-size"),
+    (
+        {"merge": True, "if-any": True},
+        "operations[0]: merge selects no tensors or files; omit if-any",
+    ),
+    ({"drop": ["a"], "if-any": 1}, "operations[0].if-any: expected true or false, found a number"),
+    ({"if-any": True}, "expected one key, the name of an operation, but found 0"),
     ({"drop-files": None}, "operations[0].drop-files: expected a list, found null"),
     (
         {"copy-file": {"source": "a", "path": "../a"}},
@@ -200,7 +206,7 @@ def test_every_operation_has_an_accepted_example() -> None:
 
 
 FIELDS: dict[str, Any] = {
-    "select": ("a",), "match": "a", "to": "b", "regex": False, "if_free": False,
+    "select": ("a",), "match": "a", "to": "b", "regex": False, "if_free": False, "if_any": True,
     "dtype": Dtype.BF16, "lossy": False, "skip": False, "infinite": False, "source": "a",
     "file": "a", "pointer": "/a", "value": "a", "key": "a", "max_size": 1, "path": "a",
 }  # fmt: skip
@@ -215,8 +221,7 @@ def same_fields(noun: type[Any]) -> Any:
 def test_an_operation_is_read_back_as_its_own_type_and_equals_no_other(noun: type[Any]) -> None:
     operation = same_fields(noun)
     (item,) = document([operation])["operations"]
-    ((name, _),) = item.items()
-    assert name == NAMES[noun]
+    assert item.keys() - {"if-any"} == {NAMES[noun]}
     (read,) = operations(recipe(item))
     assert type(read) is noun
     assert read == operation

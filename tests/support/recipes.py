@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 VALIDATOR = jsonschema.Draft202012Validator(schemas.load("recipe"))
 ACCEPTED: tuple[tuple[Any, Operation], ...] = (
     ({"drop": ["teacher.**"]}, nouns.Drop(("teacher.**",))),
+    ({"drop": ["teacher.**"], "if-any": True}, nouns.Drop(("teacher.**",), if_any=True)),
     ({"keep": ["model.**", "a?"]}, nouns.Keep(("model.**", "a?"))),
     (
         {"rename": {"match": "teacher.model.**", "to": "model.**"}},

@@ -34,7 +34,7 @@ def _blocks(plan: Plan, written: Written | None, *, full: bool, backup: bool) ->
         loss = "; kept in the backup" if backup else "; removes data"
         yield from (_step(step, loss, full=full) for step in plan.steps)
     if plan.idle:
-        yield Heading(text="Operations that matched nothing")
+        yield Heading(text="Operations that changed nothing")
         operations = recipe.document(plan.idle)["operations"]
         yield from (Line(text=value(item)) for item in operations)
     if plan.remains:
