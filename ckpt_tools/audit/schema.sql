@@ -43,7 +43,7 @@ CREATE TABLE checkpoints (
 ) STRICT;
 -- Totals by status, family and owner are read from this index alone.
 CREATE INDEX checkpoints_by_status
-    ON checkpoints (status, family, owner, errors, warnings, notes, bytes);
+    ON checkpoints (status, family, owner, errors, warnings, notes, with_values, bytes);
 
 CREATE TABLE files (
     checkpoint INTEGER NOT NULL REFERENCES checkpoints ON DELETE CASCADE,
