@@ -86,8 +86,16 @@ def compare(
                 found = (_findings(old, before), _findings(new, after))
                 came += (found[1] - found[0]).elements()
                 went += (found[0] - found[1]).elements()
-    lists = (added, gone, changed, rejudged, came, went)
-    return AuditComparison(*names, common, *map(tuple, lists))
+    return AuditComparison(
+        *names,
+        common,
+        tuple(added),
+        tuple(gone),
+        tuple(changed),
+        tuple(rejudged),
+        tuple(came),
+        tuple(went),
+    )
 
 
 def _entries(connection: sqlite3.Connection) -> Iterator[_Entry]:

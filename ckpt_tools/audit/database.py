@@ -84,7 +84,7 @@ class Database:
 
     def rows(self, sql: str, parameters: tuple[object, ...] = ()) -> Iterator[Any]:
         """Yield the rows of a query, as tuples, as they are needed."""
-        with self._errors():
+        with self.errors():
             yield from self.connection.execute(sql, parameters)
 
     def start(self, tool: str, rules: str, sources: Iterable[str], options: str) -> int:
@@ -211,7 +211,7 @@ class Database:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:
         """Commit what the block does, and take the write lock again at once."""
-        with self._errors():
+        with self.errors():
             cursor = self.connection.cursor()
             try:
                 yield cursor
@@ -222,7 +222,8 @@ class Database:
             self.connection.execute("BEGIN IMMEDIATE")
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def errors(self) -> Iterator[None]:
+        """Raise what SQLite raises in the block as the tool's errors, with the path."""
         try:
             yield
         except sqlite3.Error as error:
@@ -273,6 +274,8 @@ def _prepared(path: str, connection: sqlite3.Connection, *, write: bool) -> Data
     if write:
         connection.execute("BEGIN IMMEDIATE")
     version = _checked_version(path, connection)
+    if version == 0 and not write:
+        raise AuditInvalid("is empty", path=path)
     if version < VERSION and not write:
         connection.close()
         open_to_write(path).close()

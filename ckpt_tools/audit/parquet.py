@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import OutputExists, ParquetMissing
 from ckpt_tools.storage.durable import writing
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
 
 TABLES = (
     *("runs", "checkpoints", "files", "findings", "coverage", "relations"),
     *("tensors", "parts"),
 )
+_TYPES = {"INTEGER": "int64", "REAL": "float64", "TEXT": "string", "BLOB": "binary"}
 _ROWS = 50_000
 """Rows of a table in memory, and in a row group of its file."""
 
@@ -29,7 +31,7 @@ def export(connection: sqlite3.Connection, folder: str) -> dict[str, int]:
     Raises ParquetMissing, OutputExists, NoSpace or Unwritable.
     """
     try:
-        import pyarrow  # noqa: PLC0415 - optional, and slow to import
+        import pyarrow as pa  # noqa: PLC0415 - optional, and slow to import
         from pyarrow import parquet  # noqa: PLC0415 - optional, and slow to import
     except ImportError:
         raise ParquetMissing("Parquet files are written by pyarrow, which is missing") from None
@@ -39,33 +41,28 @@ def export(connection: sqlite3.Connection, folder: str) -> dict[str, int]:
     try:
         with writing(folder):
             os.mkdir(part)
-            rows = {name: _write(connection, name, part, pyarrow, parquet) for name in TABLES}
+            rows = {}
+            for name in TABLES:
+                columns = connection.execute(f"PRAGMA table_info({name})").fetchall()
+                types = (getattr(pa, _TYPES[kind])() for _, _, kind, *_ in columns)
+                names = [column for _, column, *_ in columns]
+                schema = pa.schema(list(zip(names, types, strict=True)))
+                with parquet.ParquetWriter(os.path.join(part, f"{name}.parquet"), schema) as file:
+                    rows[name] = 0
+                    for chunk in _chunks(connection, name, names):
+                        file.write_table(pa.table(chunk, schema=schema))
+                        rows[name] += len(chunk[names[0]])
             os.rename(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return rows
 
 
-def _write(
-    connection: sqlite3.Connection, name: str, folder: str, pyarrow: Any, parquet: Any
-) -> int:
-    types = {
-        "INTEGER": pyarrow.int64(),
-        "REAL": pyarrow.float64(),
-        "TEXT": pyarrow.string(),
-        "BLOB": pyarrow.binary(),
-    }
-    columns = connection.execute(f"PRAGMA table_info({name})").fetchall()
-    schema = pyarrow.schema([(column, types[kind]) for _, column, kind, *_ in columns])
-    selected = ", ".join(f'"{column}"' for _, column, *_ in columns)
-    rows = connection.execute(f"SELECT {selected} FROM {name}")
-    number = 0
-    with parquet.ParquetWriter(os.path.join(folder, f"{name}.parquet"), schema) as writer:
-        while chunk := rows.fetchmany(_ROWS):
-            arrays = [
-                pyarrow.array(values, field.type)
-                for values, field in zip(zip(*chunk, strict=True), schema, strict=True)
-            ]
-            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
-            number += len(chunk)
-    return number
+def _chunks(
+    connection: sqlite3.Connection, table: str, columns: list[str]
+) -> Iterator[dict[str, tuple[object, ...]]]:
+    """Yield a table's columns, some rows at a time."""
+    selected = ", ".join(f'"{column}"' for column in columns)
+    rows = connection.execute(f"SELECT {selected} FROM {table}")
+    while chunk := rows.fetchmany(_ROWS):
+        yield dict(zip(columns, zip(*chunk, strict=True), strict=True))

@@ -7,9 +7,10 @@ some of them are asked for.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from ckpt_tools.audit.model import RelationKind, Status
+from ckpt_tools.audit.model import RelationKind
+from ckpt_tools.audit.selection import COUNTED, among, is_most, of_findings
 from ckpt_tools.audit.summary import (
     Answered,
     By,
@@ -19,27 +20,22 @@ from ckpt_tools.audit.summary import (
     RelationGroup,
     Row,
     RuleGroup,
-    Selection,
     Table,
 )
-from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.rules.coverage import State
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
 
+    from ckpt_tools.audit.selection import Chosen
     from ckpt_tools.audit.summary import TableRow
-
-type Sql = tuple[str, list[object]]
-"""A condition, and what its question marks stand for."""
 
 _AGES = (("under a day", 1), ("under a week", 7), ("under a month", 30), ("under a year", 365))
 _SIZES = (
     *(("under 1 MB", 1e6), ("1 MB to 10 MB", 1e7), ("10 MB to 100 MB", 1e8)),
     *(("100 MB to 1 GB", 1e9), ("1 GB to 10 GB", 1e10), ("10 GB to 100 GB", 1e11)),
 )
-_COUNTED = {"error": "errors", "warning": "warnings", "note": "notes"}
 _OVERVIEW = (
     "sum(status = 'checked'), sum(status = 'failed'), sum(errors > 0),"
     " sum(errors = 0 AND warnings > 0), sum(errors = 0 AND warnings = 0 AND notes > 0),"
@@ -62,30 +58,6 @@ _RULES = (
 )
 _STATES = "SELECT question, state, count(*), 0 FROM coverage WHERE {} GROUP BY question, state"
 _COPIES = "SELECT kind, '', count(*), sum(bytes) FROM relations WHERE {} GROUP BY kind"
-
-
-class Chosen(NamedTuple):
-    """What a selection is in one audit: a condition on `checkpoints`, and how many it holds of."""
-
-    connection: sqlite3.Connection
-    selection: Selection
-    where: str
-    values: list[object]
-    number: int
-    known: int
-
-    def rows(self, columns: str, rest: str = "", *values: object) -> sqlite3.Cursor:
-        """Return columns of the chosen checkpoints."""
-        query = f"SELECT {columns} FROM checkpoints WHERE {self.where} {rest}"
-        return self.connection.execute(query, [*self.values, *values])
-
-
-def choose(connection: sqlite3.Connection, selection: Selection) -> Chosen:
-    """Return what a selection is. Raises UnknownSelection for an unknown status or severity."""
-    where, values = _condition(selection)
-    counts = connection.execute(f"SELECT count(*), sum({where}) FROM checkpoints", values)
-    known, number = counts.fetchone()
-    return Chosen(connection, selection, where, values, number or 0, known)
 
 
 def overview(chosen: Chosen, path: str) -> Overview:
@@ -148,7 +120,7 @@ def checkpoint_rows(chosen: Chosen, limit: int = 0) -> Iterator[Row]:
         found = codes.execute(
             "SELECT DISTINCT code FROM findings WHERE checkpoint = ? ORDER BY code", [number]
         )
-        yield Row(*fields, tuple(code for (code,) in found))
+        yield Row._make([*fields, tuple(code for (code,) in found)])
 
 
 def findings(chosen: Chosen, limit: int = 0) -> tuple[tuple[Found, ...], int]:
@@ -156,8 +128,8 @@ def findings(chosen: Chosen, limit: int = 0) -> tuple[tuple[Found, ...], int]:
 
     The worst come first.
     """
-    own, values = _of_findings(chosen.selection)
-    where, more = _among(chosen, "checkpoint")
+    own, values = of_findings(chosen.selection)
+    where, more = among(chosen, "checkpoint")
     total = sum(number for number, _ in _totals(chosen, _RULES, "checkpoint", own, values).values())
     rows = chosen.connection.execute(
         "SELECT location, code, severity, path, subject, what, next FROM"
@@ -167,57 +139,6 @@ def findings(chosen: Chosen, limit: int = 0) -> tuple[tuple[Found, ...], int]:
         [*values, *more, limit or -1],
     )
     return tuple(Found(*row) for row in rows), total
-
-
-def _condition(selection: Selection) -> Sql:
-    """Return the condition on `checkpoints` that a selection is."""
-    conditions, values = ["status <> 'vanished'"], list[object]()
-    if selection.statuses:
-        _refuse_unknown("status", selection.statuses, tuple(Status))
-        conditions, values = [_any_of("status", selection.statuses)], list(selection.statuses)
-    for column, patterns in (
-        ("family", selection.families),
-        ("owner", selection.owners),
-        ("source", selection.sources),
-    ):
-        if patterns:
-            conditions.append(f"({' OR '.join([f'{column} GLOB ?'] * len(patterns))})")
-            values += [pattern.replace("[", "[[]") for pattern in patterns]
-    _refuse_unknown("severity", selection.severities, tuple(_COUNTED))
-    if selection.codes:
-        own, more = _of_findings(selection)
-        conditions.append(f"id IN (SELECT checkpoint FROM findings WHERE {own})")
-        values += more
-    elif selection.severities:
-        conditions.append(
-            f"({' OR '.join(f'{_COUNTED[one]} > 0' for one in selection.severities)})"
-        )
-    return " AND ".join(conditions), values
-
-
-def _of_findings(selection: Selection) -> Sql:
-    """Return the condition on `findings` that the codes and severities of a selection are."""
-    conditions = [
-        _any_of(column, wanted)
-        for column, wanted in (("code", selection.codes), ("severity", selection.severities))
-        if wanted
-    ]
-    return " AND ".join(conditions) or "1", [*selection.codes, *selection.severities]
-
-
-def _among(chosen: Chosen, column: str) -> Sql:
-    """Return the condition that `column` is one of the chosen checkpoints."""
-    if chosen.number == chosen.known:
-        return "1", []
-    if _is_most(chosen):
-        return f"+{column} NOT IN (SELECT id FROM checkpoints WHERE NOT ({chosen.where}))", (
-            chosen.values
-        )
-    return f"{column} IN (SELECT id FROM checkpoints WHERE {chosen.where})", chosen.values
-
-
-def _is_most(chosen: Chosen) -> bool:
-    return 2 * chosen.number > chosen.known
 
 
 def _totals(
@@ -233,8 +154,8 @@ def _totals(
         rows = chosen.connection.execute(query.format(f"{own} AND {condition}"), [*values, *more])
         return {(one, two): (number, nbytes or 0) for one, two, number, nbytes in rows}
 
-    if not _is_most(chosen):
-        return counted(*_among(chosen, column))
+    if not is_most(chosen):
+        return counted(*among(chosen, column))
     found = counted("1", [])
     if chosen.number < chosen.known:
         others = f"{column} IN (SELECT id FROM checkpoints WHERE NOT ({chosen.where}))"
@@ -254,15 +175,15 @@ def _coverage(chosen: Chosen) -> tuple[Answered, ...]:
 
 
 def _by_rule(chosen: Chosen) -> list[RuleGroup]:
-    own, values = _of_findings(chosen.selection)
+    own, values = of_findings(chosen.selection)
     totals = _totals(chosen, _RULES, "checkpoint", own, values)
     rows = [RuleGroup(*key, *numbers) for key, numbers in totals.items()]
-    order = list(_COUNTED)
+    order = list(COUNTED)
     return sorted(rows, key=lambda row: (order.index(row.severity), -row.checkpoints, row.code))
 
 
 def _by_relation(chosen: Chosen) -> list[RelationGroup]:
-    where, values = _among(chosen, "of")
+    where, values = among(chosen, "of")
     rows = chosen.connection.execute(
         "SELECT relations.kind, coalesce(location, relations.name), count(*) AS number,"
         " sum(relations.bytes) FROM relations LEFT JOIN checkpoints ON checkpoints.id ="
@@ -294,13 +215,3 @@ def _age(connection: sqlite3.Connection) -> str:
 def _cases(value: str, bounds: Sequence[tuple[str, float]], otherwise: str) -> str:
     cases = "".join(f" WHEN {value} < {float(bound)!r} THEN '{name}'" for name, bound in bounds)
     return f"CASE{cases} ELSE '{otherwise}' END"
-
-
-def _any_of(column: str, values: Sequence[str]) -> str:
-    return f"{column} IN ({', '.join('?' * len(values))})"
-
-
-def _refuse_unknown(what: str, wanted: Sequence[str], known: Sequence[str]) -> None:
-    for one in wanted:
-        if one not in known:
-            raise UnknownSelection(f"no such {what}: {one}", hint=f"choose from {', '.join(known)}")
