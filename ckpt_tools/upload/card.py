@@ -1,7 +1,7 @@
 """The model card of a LeRobot policy, from what config.json and train_config.json say.
 
 Pure. Only policy types, Hub names and numbers are taken over: no path, no name of a user's machine.
-`is_filled` says what counts as a value in any card.
+`is_filled` says what counts as a value in any card, `hub_name_in` as a name in any config.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def is_filled(value: object) -> bool:
 def _base(checkpoint: Checkpoint) -> str:
     """Return the model that the policy was trained from, by its Hub name; "" if none is named."""
     config = _value(checkpoint, CONFIG)
-    return next((name for name in map(_hub_name, map(config.get, _BASES)) if name), "")
+    return next((name for name in map(hub_name_in, map(config.get, _BASES)) if name), "")
 
 
 def _dataset(training: Mapping[str, object]) -> str:
@@ -86,10 +86,11 @@ def _dataset(training: Mapping[str, object]) -> str:
     dataset = training.get("dataset")
     if not isinstance(dataset, dict) or dataset.get("root"):
         return ""
-    return _hub_name(dataset.get("repo_id"))
+    return hub_name_in(dataset.get("repo_id"))
 
 
-def _hub_name(value: object) -> str:
+def hub_name_in(value: object) -> str:
+    """Return a value of a config that is a name on the Hub, "" for a path of some machine."""
     is_name = isinstance(value, str) and "@" not in value and may_be_hub_name(value)
     return str(value) if is_name and str(value).partition("/")[0] not in _FOLDERS else ""
 
