@@ -19,9 +19,9 @@ from ckpt_tools.audit import digests, sources
 from ckpt_tools.audit.batches import Result, parse_batch, result_text
 from ckpt_tools.audit.database import open_to_write
 from ckpt_tools.audit.engines.local import LocalEngine
+from ckpt_tools.audit.lineage import declared_bases
 from ckpt_tools.audit.model import Options, Record, Status, Tally
 from ckpt_tools.audit.run import Run
-from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG
 from ckpt_tools.errors import CkptError, UnknownSelection
 from ckpt_tools.families.kinds import kinds_of
 from ckpt_tools.gate.decide import apply_suppressions
@@ -31,7 +31,8 @@ from ckpt_tools.gate.verdict import Settings
 from ckpt_tools.progress import SILENT
 from ckpt_tools.scan.secrets import mask
 from ckpt_tools.storage.files import read_whole
-from ckpt_tools.storage.session import hub_session
+from ckpt_tools.storage.session import hub_session, is_remote
+from ckpt_tools.upload.card import NAME as README
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -168,9 +169,13 @@ def _dtypes(checkpoint: Checkpoint) -> tuple[tuple[str, int], ...]:
 
 
 def _base_model(checkpoint: Checkpoint) -> str:
-    config = checkpoint.document(ADAPTER_CONFIG)
-    named = config.value.get("base_model_name_or_path") if config else ""
-    return mask(named) if isinstance(named, str) else ""
+    """Return the names of its bases, a line each. On the Hub the listing has those of the card."""
+    card = ""
+    if not is_remote(checkpoint.root) and any(one.path == README for one in checkpoint.others):
+        with suppress(CkptError):  # a card that cannot be read names nothing
+            path = os.path.join(checkpoint.root, README)
+            card = read_whole(path, LIMIT, "a model card").decode("utf-8", "replace")
+    return "\n".join(map(mask, declared_bases(checkpoint, card)))
 
 
 @cache

@@ -36,6 +36,11 @@ _TEMPORARY = """
 CREATE TEMP TABLE bases (name TEXT PRIMARY KEY, id INTEGER) WITHOUT ROWID;
 CREATE TEMP TABLE payloads (key BLOB, id INTEGER);
 CREATE TEMP TABLE ranked (id INTEGER PRIMARY KEY, rank INTEGER UNIQUE, bytes INTEGER);
+CREATE TEMP TABLE contained (
+    digest BLOB, rank INTEGER, title TEXT, tensors INTEGER, bytes INTEGER,
+    PRIMARY KEY (digest, rank)
+) WITHOUT ROWID;
+CREATE INDEX temp.contained_by_rank ON contained (rank);
 CREATE TEMP TABLE shared (digest BLOB PRIMARY KEY, rank INTEGER) WITHOUT ROWID;
 """
 
@@ -75,11 +80,27 @@ WHERE structure IS NOT NULL AND ranked.bytes > 0 ORDER BY structure, rank
 
 # A whole checkpoint is a part of those that contain it, such as the VAE of a pipeline.
 _PARTS = """
-SELECT digest, id, MAX(title), part.tensors, part.bytes, ranked.bytes FROM (
+INSERT INTO contained
+SELECT digest, rank, MAX(title), part.tensors, part.bytes FROM (
     SELECT checkpoint, digest, title, tensors, bytes FROM parts UNION ALL
     SELECT id, payload, '', tensors, bytes FROM checkpoints WHERE payload IS NOT NULL
 ) AS part JOIN ranked ON id = checkpoint
 WHERE part.bytes > 0 AND ranked.bytes > 0 GROUP BY digest, rank
+"""
+
+_FROZEN = """
+SELECT DISTINCT one.id, first.id, one.bytes, one.rank, first.rank
+FROM (SELECT digest, MIN(rank) AS rank FROM contained GROUP BY digest HAVING COUNT(*) > 1) AS least
+CROSS JOIN contained AS part ON part.digest = least.digest AND part.rank > least.rank
+CROSS JOIN ranked AS one ON one.rank = part.rank
+CROSS JOIN ranked AS first ON first.rank = least.rank
+ORDER BY one.rank, first.rank
+"""
+
+_EQUAL_PARTS = """
+SELECT MAX(one.title, first.title) AS name, one.tensors, one.bytes
+FROM contained AS one JOIN contained AS first USING (digest)
+WHERE one.rank = ? AND first.rank = ? ORDER BY name
 """
 
 _FIRST = """
@@ -148,7 +169,7 @@ def relate(connection: Connection, least: float = LEAST_SHARE) -> Iterator[Relat
 
 
 def _drop(connection: Connection) -> None:
-    for table in ("bases", "payloads", "ranked", "shared"):
+    for table in ("bases", "payloads", "ranked", "contained", "shared"):
         connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 
@@ -255,18 +276,20 @@ def _same_structure(connection: Connection) -> Iterator[Relation]:
 
 
 def _frozen_parts(connection: Connection, least: float) -> Iterator[Relation]:
-    for _, rows in groupby(connection.execute(_PARTS), itemgetter(0)):
-        (_, first, known, *_), *rest = rows
-        for _, number, title, tensors, nbytes, whole in rest:
-            if nbytes >= least * whole:
-                yield Relation(
-                    number,
-                    first,
-                    RelationKind.FROZEN_PART,
-                    share=nbytes / whole,
-                    nbytes=nbytes,
-                    detail=f"{title or known} ({count(tensors, 'tensor')})",
-                )
+    """Relate each to the first that has some of its parts, with all parts that both have."""
+    connection.execute(_PARTS)
+    for number, first, whole, *ranks in connection.execute(_FROZEN):
+        parts = connection.execute(_EQUAL_PARTS, ranks).fetchall()
+        nbytes = sum(part[2] for part in parts)
+        if nbytes >= least * whole:
+            yield Relation(
+                number,
+                first,
+                RelationKind.FROZEN_PART,
+                share=nbytes / whole,
+                nbytes=nbytes,
+                detail=", ".join(f"{title} ({count(n, 'tensor')})" for title, n, _ in parts),
+            )
 
 
 def _shares(connection: Connection, least: float) -> Iterator[Relation]:
