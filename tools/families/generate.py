@@ -48,7 +48,7 @@ def generate(recipe: Recipe, fresh: int = FRESH) -> Generated:
     if not any(field.at for field in recipe.fields):
         content = document(recipe, versions(recipe.library), (), ())
         return Generated(content, 0, fresh, "", tuple(confirm(recipe, content, fresh)))
-    samples = [recipe.build(drawn) for drawn in draws(recipe, "solve", enough(recipe))]
+    samples = [recipe.build(drawn) for drawn in draws(recipe, "solve", enough(recipe), fresh=False)]
     content, misfit = solved(recipe, samples)
     return Generated(content, len(samples), fresh, misfit, tuple(confirm(recipe, content, fresh)))
 

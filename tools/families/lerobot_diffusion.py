@@ -26,8 +26,19 @@ if TYPE_CHECKING:
 
     from tools.families.recipe import Sample
 
-_CROPS = ([64, 80], [84, 84], [90, 70], [75, 95], None)
-_DOWN = ([16, 32], [24, 48, 72], [40, 40, 56], [16, 24, 40, 64], [56, 56], [32, 64, 64], [88])
+_CROPS = (None, [64, 80], [84, 84], [90, 70], [75, 95])
+_RESIZED = (None, None, [100, 130], [128, 96], [140, 170])
+_DOWN = (
+    *([16, 32], [24, 48, 72], [40, 40, 56], [16, 24, 40, 64], [56, 56], [32, 64, 64], [88]),
+    *([64, 32], [48, 24, 40], [40, 80, 40, 64]),
+)
+"""Some where a block has as many inputs as outputs, on the way down and on the way up."""
+
+
+def _seen(edge: str, axis: int, resized: str = "") -> str:
+    """Return the size of ResNet's last feature map, of images that are resized or cropped."""
+    cropped = f"crop[{axis}] if crop[{axis}] else {edge}"
+    return f"(({f'{resized} else ' if resized else ''}{cropped}) + 31) // 32"
 
 
 def _diffusion(drawn: Mapping[str, object]) -> Sample:
@@ -44,6 +55,8 @@ def _diffusion(drawn: Mapping[str, object]) -> Sample:
         settings["crop_shape"] = seen["crop"]
     if "resize" in seen:
         settings["resize_shape"] = seen["resize"]
+    if "ratio" in seen:
+        settings["crop_ratio"] = seen["ratio"]
     return sample(DiffusionPolicy, settings)
 
 
@@ -62,17 +75,18 @@ DIFFUSION = Recipe(
         setting("diffusion_step_embed_dim", 34, 62, 78, 94, default=128),
         setting("spatial_softmax_num_keypoints", 33, 51, 69, default=32),
         Field("crop", "/crop_shape", _CROPS, default=[0, 0]),
-        Field("resize", "/resize_shape", ([100, 130], [128, 96], None, None), default=[0, 0]),
+        Field("resize", "/resize_shape", _RESIZED, default=[0, 0]),
+        Field("ratio", "/crop_ratio", (0.5, 0.75, 1.0, 0.9), default=1.0),
         HEIGHT,
         WIDTH,
         CAMERAS._replace(draw=(0, 1, 2, 3)),
         STATE._replace(draw=SIZES[:6]),
         ENVIRONMENT,
-        ACTION,
+        ACTION._replace(draw=(*SIZES[3:], 16, 24, 40, 64)),
     ),
     {
-        "rows": "((crop[0] or resize[0] or height) + 31) // 32",
-        "columns": "((crop[1] or resize[1] or width) + 31) // 32",
+        "rows": _seen("height", 0, "int(resize[0] * ratio) if resize[0]"),
+        "columns": _seen("width", 1, "int(resize[1] * ratio) if resize[1]"),
         "image": "2 * spatial_softmax_num_keypoints * cameras",
         "condition": "(image + state + environment) * n_obs_steps + diffusion_step_embed_dim",
         "scale": "2 if use_film_scale_modulation else 1",
@@ -80,11 +94,11 @@ DIFFUSION = Recipe(
     _diffusion,
     facts.DIFFUSION,
     hints=(
-        "down_dims[i] != down_dims[i - 1]",
-        "action != down_dims[0]",
+        "(down_dims[i - 1] if i > 0 else action) != down_dims[i]",
+        "2 * down_dims[-1 - i] != down_dims[-2 - i]",
         "i > 0",
     ),
-    samples=120,
+    samples=96,
 )
 
 
@@ -124,8 +138,8 @@ VQBET = Recipe(
         ACTION,
     ),
     {
-        "rows": "((crop[0] or height) + 31) // 32",
-        "columns": "((crop[1] or width) + 31) // 32",
+        "rows": _seen("height", 0),
+        "columns": _seen("width", 1),
         "chunk": "action_chunk_size * action",
         "tokens": "n_action_pred_token + n_obs_steps - 1",
     },

@@ -39,7 +39,9 @@ ENVIRONMENT = Field(
     first="/shape/0",
 )
 CAMERAS = Field("cameras", "/input_features", (1, 2, 3), of=VISUAL)
-CHANNELS = Field("channels", "/input_features", (1, 3, 4), of=VISUAL, first="/shape/0", default=3)
+CHANNELS = Field(
+    "channels", "/input_features", (1, 3, 4, 5), of=VISUAL, first="/shape/0", default=3
+)
 HEIGHT = Field(
     "height", "/input_features", (96, 120, 144, 160), of=VISUAL, first="/shape/1", default=0
 )
