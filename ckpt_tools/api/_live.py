@@ -44,7 +44,7 @@ def spec(where: AnyPath, *, live: bool = False, base: Iterable[str] = ()) -> Spe
     if not live:
         return spec_of(read(where))
     bases = parse_bases(base)
-    found = tensors_of(_with_config(where)._replace(weights=()), bases)
+    found = tensors_of(with_config(where)._replace(weights=()), bases)
     if isinstance(found, Unknown):
         raise _nothing(found, where)
     tensors = ((name, dtype, shape) for name, (dtype, shape) in found.tensors.items())
@@ -56,7 +56,7 @@ def _nothing(found: Unknown, where: str) -> NothingAnswered:
     return NothingAnswered(f"no library says what it would write: {found.reason}", path=where)
 
 
-def _with_config(where: str) -> Checkpoint:
+def with_config(where: str) -> Checkpoint:
     """Return the checkpoint at `where`, of a folder without weights its config.json."""
     try:
         return read(where)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools.api._composed import check_components
-from ckpt_tools.api._live import live_family, loaded
+from ckpt_tools.api._live import live_family, loaded, with_config
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.api._rules import known_rules
 from ckpt_tools.checkpoint.composition import composition
@@ -45,6 +45,7 @@ from ckpt_tools.scan.library import refusals
 from ckpt_tools.storage import schemas
 from ckpt_tools.storage.files import read_whole, remote_not_supported
 from ckpt_tools.storage.session import hub_session, is_folder, is_remote, root_of, transfer_stats
+from ckpt_tools.text import printable
 from ckpt_tools.values.measure import measure
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ def _check_one(  # noqa: PLR0913 - by keyword; `check` binds what all components
     if live and not composed:
         is_component = checkpoint.where != where
         family = live_family(family, checkpoint, bases, lenient=is_component)
-    base = _base_of(checkpoint, baseline, bases)
+    base = _base_of(checkpoint, baseline, bases, is_all=not (live or load))
     subject = Subject(
         checkpoint,
         family,
@@ -341,17 +342,23 @@ def _disagreement(
 
 
 def _base_of(
-    checkpoint: Checkpoint, baseline: Checkpoint | None, bases: Bases
+    checkpoint: Checkpoint, baseline: Checkpoint | None, bases: Bases, *, is_all: bool
 ) -> Checkpoint | None:
-    """Return an adapter's base model: the copy that is named, or a reference that is no adapter."""
+    """Return an adapter's base model: the copy that is named, or a reference that is no adapter.
+
+    Raises UnknownSelection where `bases` are for nothing else (`is_all`), and name no base of it.
+    """
     config = checkpoint.document(ADAPTER_CONFIG)
-    if config is None:
-        return None
-    named = bases.get(str(config.value.get("base_model_name_or_path")))
-    if named is not None:
-        return read(named)
+    name = str(config.value.get("base_model_name_or_path")) if config else ""
+    if name in bases:
+        return with_config(bases[name])
+    if bases and is_all:
+        hint = f"its base_model_name_or_path is {printable(name)}" if config else "add one"
+        raise UnknownSelection(
+            "--base has no effect without --live or --load, but for an adapter's base", hint=hint
+        )
     is_adapter = baseline is None or Kind.ADAPTER in kinds_of(baseline)
-    return None if is_adapter else baseline
+    return baseline if config and not is_adapter else None
 
 
 def _family_of(checkpoint: Checkpoint) -> Family:

@@ -65,9 +65,6 @@ def verify(  # noqa: PLR0913 - one parameter an option
     ckpt verify outputs/train/reflow
     ckpt verify upload/ --reference normal/ --values
     """
-    options.refuse(
-        (bases and not (live or load), "--base has no effect without --live or --load", "add one")
-    )
 
     def judge(where: str) -> Verification:
         with (

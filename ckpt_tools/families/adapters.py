@@ -2,7 +2,8 @@
 
 Measured on PEFT 0.18.1 and 0.21.2. PEFT gives every module that `target_modules` matches two
 matrices, named after the module as the base model's code names it. Files of some transformers
-models have other names than their modules; then nothing is known.
+models have other names than their modules; where the family's file has no spelling for these,
+nothing is known.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from ckpt_tools.families.expected import FLOATS, expected
 from ckpt_tools.families.family import Expectation, Expected, Unknown
 from ckpt_tools.families.pattern import Unsupported
 from ckpt_tools.families.registry import family_of
+from ckpt_tools.families.smolvla.expected import HUB_VLM, smolvla_file
+from ckpt_tools.families.smolvla.facts import SMOLVLA
+from ckpt_tools.families.spellings import names_of_modules
 from ckpt_tools.families.template import folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from ckpt_tools.checkpoint.model import Checkpoint
+    from ckpt_tools.families.expression import Value
 
 type Shape = tuple[int, ...] | None
 """None where a size is unknown."""
@@ -35,24 +40,43 @@ _ENDINGS = re.compile(
 )
 
 
-def base_tensors(base: Checkpoint) -> Mapping[str, Shape] | Unknown:
-    """Return the shapes of a base model's tensors by name: its own, and those that it ties.
+class Base(NamedTuple):
+    """A base model: the shapes of its tensors by name, and what else its modules may be called.
+
+    `other_names` are names of tensors in a release's code by those in `shapes`.
+    """
+
+    shapes: Mapping[str, Shape]
+    other_names: tuple[Mapping[str, str], ...] = ()
+
+
+def base_of(checkpoint: Checkpoint) -> Base | Unknown:
+    """Return a base model: its own tensors, and those that it ties.
 
     Of a folder with a config.json alone they are what its family expects.
     """
-    config = base.document(CONFIG)
+    config = checkpoint.document(CONFIG)
     if config is not None and config.value.get("quantization_config"):
         return Unknown("the base model is quantized")
+    shapes = _shapes(checkpoint, {} if config is None else config.value)
+    if isinstance(shapes, Unknown):
+        return shapes
+    return Base(shapes, tuple(names_of_modules(checkpoint, shapes)))
+
+
+def _shapes(base: Checkpoint, config: Mapping[str, Value]) -> Mapping[str, Shape] | Unknown:
     own = {tensor.name: tensor.shape for tensor in base.tensors}
     family = family_of(base)
-    if own or family.file is None or config is None:
+    file = smolvla_file() if family is SMOLVLA else family.file
+    if own or file is None:
         found = family.expected(base)
+    elif family is SMOLVLA and config.get("vlm_model_name") not in (None, HUB_VLM):
+        return Unknown("only its weights show the sizes of its VLM")
     else:
-        found = expected(family.file, config.value)
+        found = expected(file, config)
     if isinstance(found, Unknown):
         return own or found
-    fields = family.file.fields.values() if family.file else ()
-    guesses = not own and any(field.infers for field in fields)  # of tensors, which are not there
+    guesses = not own and file and any(field.infers for field in file.fields.values())
     shapes = {name: None if guesses else one.shape for name, one in found.tensors.items()}
     tied = {name for group in found.ties for name in group}
     return {**{n: s for n, s in shapes.items() if not own or n in tied}, **own}
@@ -61,17 +85,17 @@ def base_tensors(base: Checkpoint) -> Mapping[str, Shape] | Unknown:
 def expected_adapter(
     config: Mapping[str, object],
     tensors: Mapping[str, tuple[int, ...]],
-    base: Mapping[str, Shape],
+    base: Base,
 ) -> Expectation | Unknown:
-    """Return what an adapter_config.json over a base model's tensors asks for, or why not.
+    """Return what an adapter_config.json over a base model asks for, or why that is unknown.
 
     `tensors` are the adapter's shapes by name: they show which base class it was trained on, which
     matrices are an embedding's, and how large a vocabulary has become.
     """
     try:
         settings = settings_of(config)
-        modules = _named_by_adapter(_modules(_with_head(base, tensors)), tensors)
-        asked = dict(_expected(settings, modules, base, tensors))
+        modules = _named_by_adapter(base, tensors)
+        asked = dict(_expected(settings, modules, base.shapes, tensors))
     except (Unsupported, Wrong) as wrong:
         return Unknown(str(wrong))
     optional = {
@@ -115,22 +139,15 @@ def _with_head(base: Mapping[str, Shape], tensors: Iterable[str]) -> Mapping[str
     return {**base, "lm_head.weight": base[shared]}
 
 
-def _named_by_adapter(
-    modules: Mapping[str, _Module], tensors: Iterable[str]
-) -> Mapping[str, _Module]:
+def _named_by_adapter(base: Base, tensors: Iterable[str]) -> Mapping[str, _Module]:
     """Return the modules by their names in the adapter.
 
     A model within another has a prefix (`model.`, `bert.`) that it does not have alone. Raises
     Wrong where the adapter's names are those of modules, and the base model's file has others.
     """
+    modules = _modules(_with_head(base.shapes, tensors))
     own = {name for one in tensors if (name := _module_of(one))}
-    firsts = dict.fromkeys(name.partition(".")[0] for name in own | modules.keys())
-    views: list[Mapping[str, _Module]] = [modules]
-    for first in firsts:
-        views += [
-            {name.removeprefix(f"{first}."): one for name, one in modules.items()},
-            {f"{first}.{name}": one for name, one in modules.items()},
-        ]
+    views = [view for names in (None, *base.other_names) for view in _views(modules, names, own)]
     best = max(views, key=lambda view: len(own & view.keys()))
     known = {folded(name) for name in best}
     tails = {_tail(name) for name in known}
@@ -138,6 +155,20 @@ def _named_by_adapter(
     if len([name for name in foreign if _tail(name) in tails]) > 1:
         raise Wrong("the base model's file has other names than its modules")
     return best
+
+
+def _views(
+    modules: Mapping[str, _Module], names: Mapping[str, str] | None, own: Iterable[str]
+) -> Iterator[Mapping[str, _Module]]:
+    """Yield the modules by other names, as they are, and with one prefix less or more."""
+    view = modules
+    if names is not None:
+        weights = {name: names.get(f"{name}.weight", f"{name}.weight") for name in modules}
+        view = {weights[name].removesuffix(".weight"): one for name, one in modules.items()}
+    yield view
+    for first in dict.fromkeys(name.partition(".")[0] for name in (*own, *view)):
+        yield {name.removeprefix(f"{first}."): one for name, one in view.items()}
+        yield {f"{first}.{name}": one for name, one in view.items()}
 
 
 def _module_of(tensor: str) -> str:

@@ -17,7 +17,7 @@ from ckpt_tools.families.releases import meant
 from ckpt_tools.text import count, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.families.releases import Target
@@ -92,16 +92,37 @@ def _spelling(entry: Mapping[str, object]) -> Spelling:
 def spelling_of(names: Iterable[str], known: Spellings) -> Spelling | Unknown:
     """Return the spelling that these names follow; Unknown where some are in none."""
     mine = {starred(name): name for name in names}
-    strange, _, best = min(
-        (
-            (len(mine.keys() - one.own), len(one.own - mine.keys()), place)
-            for place, one in enumerate(known.known)
-        ),
-    )
-    if strange:
-        own = known.known[best].own
-        return _strange([name for short, name in mine.items() if short not in own], known)
-    return known.known[best]
+    best = _closest(mine.keys(), known)
+    strange = [name for short, name in mine.items() if short not in best.own]
+    return _strange(strange, known) if strange else best
+
+
+def _closest(names: Collection[str], known: Spellings) -> Spelling:
+    """Return the spelling with the fewest strange names, and of these with the fewest others."""
+    mine = set(names)
+    return min(known.known, key=lambda one: (len(mine - one.own), len(one.own - mine)))
+
+
+def names_of_modules(checkpoint: Checkpoint, names: Collection[str]) -> Iterator[dict[str, str]]:
+    """Yield what examined releases call these tensors of a file in the model itself, by name.
+
+    Only where that differs from the file's names, and is a matter of names. What no spelling has
+    is left out.
+    """
+    known = spellings_of(checkpoint)
+    if isinstance(known, Unknown):
+        return
+    mine = _closest({starred(name) for name in names}, known)
+    there = {here: first for first, here in mine.names or ()}
+    for one in known.known:
+        if one is not mine and "state_dict" in one.written and one.names:
+            theirs = dict(one.names)
+            onward = {here: theirs[first] for here, first in there.items()}
+            yield {
+                name: _filled(onward[starred(name)], name)
+                for name in names
+                if starred(name) in onward
+            }
 
 
 class Readability(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.checkpoint.documents import CONFIG, PROCESSORS
+from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG, CONFIG, PROCESSORS
 from ckpt_tools.families.family import Unknown, nothing_expected
 from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.registry import named_in_config
@@ -165,8 +165,13 @@ def _plain(question: Question, reason: str, option: str, *, is_checked: bool) ->
 
 
 def _options(subject: Subject, *, in_gate: bool) -> tuple[str, ...]:
-    """Return the options that would compare more: `--live` where config.json names a library's."""
+    """Return the options that would compare more: `--live` where config.json names a library's.
+
+    Of an adapter, `--base`.
+    """
     there, family = subject.checkpoint, subject.family
+    if subject.base is None and there.document(ADAPTER_CONFIG):
+        return ("ckpt verify --base" if in_gate else "--base", *_COMPARED)
     in_code_or_live = family.file is None and family.expected is not nothing_expected
     if subject.entries is None or in_code_or_live or named_in_config(there) is None:
         return _COMPARED

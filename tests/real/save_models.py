@@ -84,12 +84,14 @@ def saver(
     return save
 
 
-def adapter(**options: Any) -> Callable[[Path], None]:
-    """Return a saver of a LoRA over the tiny Llama."""
+def adapter(base_name: str = "llama", **options: Any) -> Callable[[Path], None]:
+    """Return a saver of a LoRA over a tiny model, Llama if no other is named."""
 
     def save(folder: Path) -> None:
         torch.manual_seed(0)
-        base = transformers.LlamaForCausalLM.from_pretrained(folder.parent / "llama")
+        stored = folder.parent / base_name
+        architecture = transformers.AutoConfig.from_pretrained(stored).architectures[0]
+        base = getattr(transformers, architecture).from_pretrained(stored)
         base.name_or_path = BASE
         settings = peft.LoraConfig(task_type="CAUSAL_LM", **({"r": 4, "lora_alpha": 8} | options))
         trained(peft.get_peft_model(base, settings)).save_pretrained(folder)
@@ -235,6 +237,7 @@ MODELS: dict[str, Callable[[Path], None]] = {
     ),
     "lora-layers": adapter(target_modules=["q_proj"], layers_to_transform=[0, 1, 3]),
     "lora-embedding": adapter(target_modules=["embed_tokens", "q_proj"]),
+    "lora-paligemma": adapter("paligemma", target_modules=["q_proj", "v_proj"]),
     "pipeline": pipeline,
     "dit": component,
     "sentences": sentences,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ckpt_tools import api
+from ckpt_tools.families.smolvla.expected import HUB_VLM
 from ckpt_tools.rules.coverage import Question, State
 from tests.support.models import model
 
@@ -29,6 +31,7 @@ BASE: Shapes = {
 }
 CONFIG = {"model_type": "made_up", "architectures": ["MadeUpForCausalLM"]}
 AT = "base_model.model.model.layers"
+EXPERT = "base_model.model.model.vlm_with_expert.lm_expert.layers"
 SETTINGS: dict[str, Any] = {
     "peft_type": "LORA",
     "r": 4,
@@ -97,6 +100,51 @@ def test_a_policys_adapter_is_compared_with_what_its_config_builds(
     folder = model(tmp_path / "adapter", shapes, documents, file="adapter_model.safetensors")
     findings = [one.subject for one in api.verify(folder).findings if one.code == "CK913"]
     assert findings == [f"{at}.1.linear1.lora_A.weight"] * (2 - layers)
+
+
+@pytest.mark.parametrize(
+    ("layers", "vlm", "expected"),
+    [
+        (16, HUB_VLM, []),
+        (15, HUB_VLM, [("error", f"{EXPERT}.15.mlp.up_proj.lora_A.weight")]),
+        (15, "someone/another-vlm", [("note", "")]),
+    ],
+)
+def test_an_adapter_of_smolvla_is_compared_without_its_base(
+    tmp_path: Path, layers: int, vlm: str, expected: list[tuple[str, str]]
+) -> None:
+    config = {"type": "smolvla", "vlm_model_name": vlm, "num_vlm_layers": 16}
+    shapes = {
+        n: s for i in range(layers) for n, s in pair(f"{EXPERT}.{i}.mlp.up_proj", 720, 2048).items()
+    }
+    settings = SETTINGS | {"target_modules": r".*lm_expert\.layers\.\d+\.mlp\.up_proj"}
+    documents = {"adapter_config.json": settings, "config.json": config}
+    folder = model(tmp_path / "adapter", shapes, documents, file="adapter_model.safetensors")
+    result = api.verify(folder)
+    findings = [(str(f.severity), f.subject) for f in result.findings if f.code == "CK913"]
+    assert findings == expected
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_base_whose_modules_have_other_names_than_its_file(tmp_path: Path, layers: int) -> None:
+    vision = {"model_type": "siglip_vision_model", "num_hidden_layers": 1}
+    config = {
+        "model_type": "paligemma",
+        "architectures": ["PaliGemmaForConditionalGeneration"],
+        "text_config": {"model_type": "gemma", "num_hidden_layers": 2, "hidden_size": 8},
+        "vision_config": vision,
+    }
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    at = "base_model.model.model.language_model.layers"
+    shapes = {
+        n: s for i in range(layers) for n, s in pair(f"{at}.{i}.mlp.up_proj", 8, 24576).items()
+    }
+    findings, _ = found(tmp_path, base, shapes, target_modules=r".*language_model.*up_proj")
+    assert [one.split(":")[0] for one in findings] == [
+        f"error {at}.1.mlp.up_proj.lora_A.weight"
+    ] * (2 - layers)
 
 
 def test_tensors_of_a_module_with_another_name_are_named(tmp_path: Path, base: Path) -> None:

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG, ADAPTER_WEIGHTS, CONFIG
-from ckpt_tools.families.adapters import PREFIX, base_tensors, expected_adapter, orphans
+from ckpt_tools.families.adapters import PREFIX, base_of, expected_adapter, orphans
 from ckpt_tools.families.family import Unknown
 from ckpt_tools.families.kinds import Kind
 from ckpt_tools.rules.coverage import Covered, Question
@@ -41,8 +41,8 @@ def adapter_and_base(subject: Subject) -> Iterator[Violation | Covered]:
     adapter without effect.
 
     The base model is what `--base NAME=DIR` or `--reference` names; without either, an adapter of a
-    LeRobot policy is compared with what the policy's config.json builds, except for SmolVLA's.
-    Nothing is said where the file of the base model has other names than its modules.
+    LeRobot policy is compared with what the policy's config.json builds. A note says where that is
+    not possible: where the sizes of the base model are unknown, or the names of its modules.
 
     Take the base model and the release of the library that the adapter was trained with, or save
     the adapter again.
@@ -58,15 +58,14 @@ def adapter_and_base(subject: Subject) -> Iterator[Violation | Covered]:
     tensors, base = tensors_of(subject), _base(subject)
     if not tensors or not config_of(subject) or base is None:
         return
-    known = base_tensors(base)
-    if isinstance(known, Unknown):
-        return
+    known = base_of(base)
     shapes = {tensor.name: tensor.shape for tensor in tensors}
-    found = expected_adapter(config_of(subject), shapes, known)
+    found = (
+        known if isinstance(known, Unknown) else expected_adapter(config_of(subject), shapes, known)
+    )
     if isinstance(found, Unknown):
-        if subject.base is not None:
-            what = f"it was not compared with its base model: {found.reason}"
-            yield Violation(what, ADAPTER_CONFIG, severity=Severity.NOTE)
+        what = f"it was not compared with its base model: {found.reason}"
+        yield Violation(what, ADAPTER_CONFIG, severity=Severity.NOTE)
         return
     yield Covered(Question.COMPLETENESS)
     yield Covered(Question.AGREEMENT, "shapes of the adapter")
