@@ -111,19 +111,16 @@ def _made(
 
 def _described(item: Operation) -> dict[str, object]:
     name = next(name for name, (noun, _) in _OPERATIONS.items() if noun is type(item))
-    lenient = {_IF_ANY: True} if getattr(item, "if_any", False) else {}
+    lenient: dict[str, object] = {_IF_ANY: True} if getattr(item, "if_any", False) else {}
     if isinstance(item, _BARE):
         return {name: list(item.select), **lenient}
     values = {field: getattr(item, field.name) for field in fields(item) if field.name != "if_any"}
-    return {
-        name: {
-            _key(field.name): _WRITERS[field.name](value) if field.name in _WRITERS else value
-            for field, value in values.items()
-            if value != field.default
-        }
-        if values
-        else True
-    } | lenient
+    written: object = {
+        _key(field.name): _WRITERS[field.name](value) if field.name in _WRITERS else value
+        for field, value in values.items()
+        if value != field.default
+    }
+    return {name: written if values else True, **lenient}
 
 
 def _key(attribute: str) -> str:
