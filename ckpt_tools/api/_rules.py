@@ -10,12 +10,41 @@ from ckpt_tools.rules import plugins
 from ckpt_tools.rules.registry import all_rules
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ckpt_tools.rules.rule import Rule
 
 
-def known_rules() -> tuple[Rule, ...]:
-    """Return every rule by code, the tool's own and those of plugins."""
-    return tuple(sorted((*all_rules(), *plugins.load().rules), key=lambda rule: rule.code))
+def known_rules(
+    prefixes: Iterable[str] = (), *, severity: str | None = None, family: str | None = None
+) -> tuple[Rule, ...]:
+    """Return every rule by code, the tool's own and those of plugins.
+
+    Only those whose code begins with one of `prefixes`, of the `severity`, and only for a family or
+    kind of checkpoint with `family` in its name, where these are given. Raises UnknownSelection if
+    none is left.
+    """
+    every = sorted((*all_rules(), *plugins.load().rules), key=lambda rule: rule.code)
+    starts = tuple(prefix.upper() for prefix in prefixes) or ("",)
+    found = tuple(
+        rule
+        for rule in every
+        if rule.code.startswith(starts)
+        and severity in (None, rule.severity)
+        and (family is None or any(family.lower() in one.lower() for one in _about(rule)))
+    )
+    if not found:
+        about = ", ".join(sorted({name for rule in every for name in _about(rule)}))
+        raise UnknownSelection(
+            "no rule is selected",
+            hint=f"codes begin with CK1 to CK9; rules are about all checkpoints, or about: {about}",
+        )
+    return found
+
+
+def _about(rule: Rule) -> tuple[str, ...]:
+    """Return the families and kinds that a rule is only for."""
+    return (*map(str, rule.families), *map(str, rule.kinds))
 
 
 def explain(code: str) -> Rule:

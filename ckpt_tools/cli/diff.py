@@ -6,10 +6,12 @@ import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.output import CLEAN, FINDINGS, progress_of, write_report
+from ckpt_tools.cli.output import CLEAN, FINDINGS, progress_of, write, write_report
 from ckpt_tools.diff.model import Aspect
 from ckpt_tools.report.json.diff import document
 from ckpt_tools.report.pages.diff import diff_page
+from ckpt_tools.report.pages.diff_short import changed_names, stat_page
+from ckpt_tools.text import printable
 
 
 @click.command(
@@ -50,6 +52,8 @@ from ckpt_tools.report.pages.diff import diff_page
     help="With --values: largest relative L2 change that counts as equal (default 0: exact).",
 )
 @click.option("--no-cache", is_flag=True, help="With --values: do not use or write the cache.")
+@click.option("--stat", is_flag=True, help="Print only how much differs in which way, as a table.")
+@click.option("--name-only", is_flag=True, help="Print only the names of what differs, one a line.")
 @click.option("--full", is_flag=True, help="List every name and value instead of a selection.")
 @options.output_format("text", "json", "markdown", "html")
 @options.lenient
@@ -63,6 +67,8 @@ def diff(  # noqa: PLR0913 - one parameter an option
     values: bool,
     tolerance: float | None,
     no_cache: bool,
+    stat: bool,
+    name_only: bool,
     full: bool,
     output_format: str,
     lenient: bool,
@@ -81,6 +87,16 @@ def diff(  # noqa: PLR0913 - one parameter an option
     options.refuse(
         (no_cache and not values, "--no-cache needs --values", "add --values"),
         (tolerance is not None and not values, "--tolerance needs --values", "add --values"),
+        (
+            stat + name_only + full > 1,
+            "--stat, --name-only and --full exclude each other",
+            "leave all but one out",
+        ),
+        (
+            name_only and output_format != "text",
+            f"--name-only does not go with --format {output_format}",
+            "leave one of them out",
+        ),
     )
     with progress_of("comparing", None, wanted=values) as progress:
         comparison = api.diff(
@@ -96,9 +112,16 @@ def diff(  # noqa: PLR0913 - one parameter an option
             progress=progress.advance,
             expect=progress.expect,
         )
+    if name_only:
+        write("".join(f"{printable(name)}\n" for name in changed_names(comparison)))
+        return CLEAN if comparison.same else FINDINGS
     write_report(
         comparison,
-        lambda: diff_page(comparison, full=full or output_format == "html"),
+        lambda: (
+            stat_page(comparison)
+            if stat
+            else diff_page(comparison, full=full or output_format == "html")
+        ),
         output_format,
         document,
     )

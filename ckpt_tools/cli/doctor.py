@@ -20,7 +20,11 @@ from ckpt_tools.report.pages.diagnosis import page
 @options.where("normal")
 @options.where("reflow")
 @click.option(
-    "--batch", metavar="FILE", default="", help="Use the observations in this safetensors file."
+    "--batch",
+    type=options.PATH,
+    metavar="FILE",
+    default="",
+    help="Use the observations in this safetensors file.",
 )
 @click.option(
     "--dataset", metavar="REPO|FOLDER", default="", help="Use frames of this LeRobot dataset."
@@ -55,6 +59,7 @@ from ckpt_tools.report.pages.diagnosis import page
 )
 @click.option(
     "--plot",
+    type=options.PATH,
     metavar="FILE",
     default="",
     help="Plot times and actions of both to this file (.png, .svg, .pdf).",

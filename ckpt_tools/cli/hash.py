@@ -28,11 +28,16 @@ if TYPE_CHECKING:
 @click.option(
     "--write",
     "output",
+    type=options.PATH,
     metavar="FILE",
     help="Write the manifest to FILE, a new file or an older manifest.",
 )
 @click.option(
-    "--check", "against", metavar="FILE", help="Check the checkpoint against the manifest in FILE."
+    "--check",
+    "against",
+    type=options.PATH,
+    metavar="FILE",
+    help="Check the checkpoint against the manifest in FILE.",
 )
 @click.option(
     "--exact-files",

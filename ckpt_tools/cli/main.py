@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 import click
 
 from ckpt_tools import __version__
+from ckpt_tools.cli.group import LazyGroup
 from ckpt_tools.cli.output import (
     INTERRUPTED,
     TROUBLE,
@@ -19,50 +19,30 @@ from ckpt_tools.cli.output import (
 )
 from ckpt_tools.errors import CkptError
 
-COMMANDS = (
-    *("show", "diff", "hash", "doctor", "verify", "gate", "upload", "audit"),
-    *("rules", "explain", "spec"),
-    *(
-        "sanitize",
-        "config",
-        "strip",
-        "rename",
-        "cast",
-        "extract",
-        "reshard",
-        "merge",
-        "plan",
-        "apply",
-        "recover",
-        "restore",
+SECTIONS = {
+    "Look": ("show", "diff", "hash", "doctor"),
+    "Judge": ("verify", "gate", "audit", "rules", "explain", "spec"),
+    "Change": (
+        *("sanitize", "config", "strip", "rename", "cast", "extract", "reshard", "merge"),
+        *("plan", "apply", "recover", "restore"),
     ),
-)
-"""Commands in the order of `ckpt --help`; each is in the module of its name in this package."""
+    "Publish": ("upload",),
+    "About the command line": ("help", "completion"),
+}
+"""Commands by what they are for, in the order of `ckpt --help`."""
 
-
-class LazyGroup(click.Group):
-    """A group that imports a command's module when the command runs, to start up fast."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names of the commands."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """Return the command of that name, None if there is none."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = getattr(
-            importlib.import_module(f"ckpt_tools.cli.{cmd_name}"), cmd_name
-        )
-        return command
+COMMANDS = tuple(name for names in SECTIONS.values() for name in names)
 
 
 @click.group(
     cls=LazyGroup,
+    package="ckpt_tools.cli",
+    sections=SECTIONS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     no_args_is_help=True,
 )
 @click.option(
+    "-V",
     "--version",
     is_flag=True,
     is_eager=True,

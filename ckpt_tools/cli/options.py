@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from ckpt_tools.diff.model import Aspect
 from ckpt_tools.errors import UnknownSelection
@@ -25,14 +26,30 @@ ANYWHERE_HELP = (
 )
 
 
+class PathText(click.ParamType[str]):
+    """A path or an address as it was typed, for which a shell offers files."""
+
+    name = "path"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        param: click.Parameter,  # noqa: ARG002 - click's signature
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Return that the shell is to offer files."""
+        return [CompletionItem(incomplete, type="file")]
+
+
+PATH = PathText()
+
+
 def where(name: str) -> Decorator:
     """Return the argument for a checkpoint; reading it reports whether it exists."""
-    return click.argument(name, metavar=name.upper(), type=click.STRING)
+    return click.argument(name, metavar=name.upper(), type=PATH)
 
 
-wheres: Decorator = click.argument(
-    "wheres", metavar="WHERE...", type=click.STRING, nargs=-1, required=True
-)
+wheres: Decorator = click.argument("wheres", metavar="WHERE...", type=PATH, nargs=-1, required=True)
 """The argument for one checkpoint or several."""
 
 
@@ -66,7 +83,10 @@ lenient: Decorator = click.option(
 
 
 settings: Decorator = click.option(
-    "--settings", metavar="FILE", help="Settings file (default: ckpt.toml in the current folder)."
+    "--settings",
+    type=PATH,
+    metavar="FILE",
+    help="Settings file (default: ckpt.toml in the current folder).",
 )
 
 
@@ -77,11 +97,12 @@ profile: Decorator = click.option(
 )
 
 reference: Decorator = click.option(
-    "--reference", metavar="NORMAL", help="Compare with this reference checkpoint too."
+    "--reference", type=PATH, metavar="NORMAL", help="Compare with this reference checkpoint too."
 )
 
 spec: Decorator = click.option(
     "--spec",
+    type=PATH,
     metavar="FILE",
     help="Compare names, dtypes and shapes with this lockfile (see `ckpt spec`).",
 )
@@ -118,6 +139,7 @@ require: Decorator = click.option(
 
 baseline: Decorator = click.option(
     "--baseline",
+    type=PATH,
     metavar="FILE",
     help="Accept the findings in FILE, which --format json wrote, and fail only for new ones.",
 )

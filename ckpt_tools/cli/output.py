@@ -6,10 +6,13 @@ Color and wrapped tables on a terminal only.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
+
+import click
 
 from ckpt_tools.errors import CkptError
 from ckpt_tools.progress import Progress
@@ -36,16 +39,31 @@ def write_report[R](
         write(markdown.render(page()))
     elif output_format == "html":
         write(_for_encoding(html.render(page())))
-    elif sys.stdout.isatty():
+    elif sys.stdout.isatty() or _shared(COLOR) == "always":
         from ckpt_tools.report.formats import terminal  # noqa: PLC0415 - loads rich, for terminals only
 
-        write(terminal.render(page(), _columns(), color=_wants_color()))
+        size = shutil.get_terminal_size()  # COLUMNS overrides it, as in shells
+        _page_through(terminal.render(page(), size.columns, color=_wants_color()), size.lines)
     else:
         write(text.render(page()))
 
 
+def _page_through(result: str, lines: int) -> None:
+    """Write `result`, which is longer than a screen of so many lines, through the pager."""
+    if result.count("\n") < lines or _shared(QUIET) or os.environ.get("TERM") == "dumb":
+        write(result)
+        return
+    os.environ.setdefault("LESS", "FRX")  # as git does: color, and gone without a trace
+    click.echo_via_pager(result.rstrip("\n"), color=True)
+
+
 def write(result: str) -> None:
-    """Write `result` to standard output, with escapes for characters that its encoding lacks."""
+    """Write `result` to standard output, with escapes for characters that its encoding lacks.
+
+    With --quiet nothing is written.
+    """
+    if _shared(QUIET):
+        return
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(result.encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()
@@ -128,20 +146,22 @@ def progress_bar(
         yield partial(bar.update, bar.add_task(what, total=total))
 
 
-def _columns() -> int:
-    """Return the terminal's width; COLUMNS overrides it, as in shells."""
-    columns = os.environ.get("COLUMNS", "")
-    return (
-        int(columns)
-        if columns.isdecimal() and int(columns)
-        else os.get_terminal_size(sys.stdout.fileno()).columns
-    )
+def _shared(name: str) -> str | None:
+    """Return the value of an option that all commands share, None without it."""
+    ctx = click.get_current_context(silent=True)
+    return ctx.meta.get(f"ckpt.{name}") if ctx else None
 
 
 def _wants_color() -> bool:
-    """Whether to use color, by the conventions of NO_COLOR and TERM."""
+    """Whether to use color: as --color says, else by the conventions of NO_COLOR and TERM."""
+    said = _shared(COLOR)
+    if said in ("always", "never"):
+        return said == "always"
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
+
+QUIET, COLOR = "quiet", "color"
+"""Options that all commands share, by which what is written here is chosen."""
 
 CLEAN = 0
 """Equal, or no findings."""

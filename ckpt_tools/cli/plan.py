@@ -15,7 +15,13 @@ from ckpt_tools.report.pages.plan import plan_page
 @click.command(short_help="Plan the changes a recipe would make.", epilog=options.WHERE_HELP)
 @options.where("where")
 @options.where("recipe")
-@click.option("-o", "--output", metavar="FILE", help="Write the plan to FILE, for `ckpt apply`.")
+@click.option(
+    "-o",
+    "--output",
+    type=options.PATH,
+    metavar="FILE",
+    help="Write the plan to FILE, for `ckpt apply`.",
+)
 @click.option("--full", is_flag=True, help="Show all details.")
 @options.output_format("text", "json", "markdown")
 def plan(where: str, recipe: str, *, output: str | None, full: bool, output_format: str) -> int:

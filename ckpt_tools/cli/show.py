@@ -6,11 +6,11 @@ import click
 
 from ckpt_tools import api
 from ckpt_tools.cli import options
-from ckpt_tools.cli.output import CLEAN, progress_of, write_report
+from ckpt_tools.cli.output import CLEAN, progress_of, write, write_report
 from ckpt_tools.report.json.diff import document
 from ckpt_tools.report.json.document import coverage_entry
 from ckpt_tools.report.json.readable import readable_entry
-from ckpt_tools.report.pages.show import show_page
+from ckpt_tools.report.pages.show import list_lines, show_page
 
 
 @click.command(short_help="Summarize a checkpoint.", epilog=options.ANYWHERE_HELP)
@@ -19,6 +19,9 @@ from ckpt_tools.report.pages.show import show_page
     "--tree",
     is_flag=True,
     help="Print the tree of tensor names, with numbered layers folded, instead of tables.",
+)
+@click.option(
+    "--list", "listed", is_flag=True, help="Print only dtype, shape and name of every tensor."
 )
 @click.option(
     "--values",
@@ -37,6 +40,7 @@ def show(  # noqa: PLR0913 - one parameter an option
     where: str,
     *,
     tree: bool,
+    listed: bool,
     values: bool,
     no_cache: bool,
     readable_by: bool,
@@ -53,6 +57,7 @@ def show(  # noqa: PLR0913 - one parameter an option
     ckpt show outputs/train/run
     ckpt show outputs/train/run --values
     ckpt show model.safetensors --tree
+    ckpt show model.safetensors --list | grep bias
     """
     options.refuse(
         (
@@ -60,11 +65,20 @@ def show(  # noqa: PLR0913 - one parameter an option
             "--tree does not go with --format json",
             "leave --tree out: the JSON lists every tensor",
         ),
-        (values and tree, "--tree and --values exclude each other", "leave one of them out"),
         (
-            tree and readable_by,
-            "--tree and --readable-by exclude each other",
+            tree + listed + values > 1,
+            "--tree, --list and --values exclude each other",
+            "leave all but one out",
+        ),
+        (
+            (tree or listed) and readable_by,
+            "--readable-by does not go with --tree or --list",
             "leave one of them out",
+        ),
+        (
+            listed and output_format != "text",
+            f"--list does not go with --format {output_format}",
+            "leave --list out: the JSON lists every tensor",
         ),
         (no_cache and not values, "--no-cache needs --values", "add --values"),
     )
@@ -77,6 +91,9 @@ def show(  # noqa: PLR0913 - one parameter an option
             progress=progress.advance,
             expect=progress.expect,
         )
+    if listed:
+        write("".join(f"{line}\n" for line in list_lines(summary.checkpoint.tensors)))
+        return CLEAN
     coverage = () if tree else api.coverage(summary.checkpoint)
     readable = api.readable_by(summary.checkpoint) if readable_by else None
     write_report(

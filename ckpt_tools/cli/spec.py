@@ -44,6 +44,7 @@ def spec() -> None:
     "-o",
     "--output",
     "--out",
+    type=options.PATH,
     metavar="FILE",
     help="Write to FILE, a new file or an older lockfile, instead of standard output.",
 )

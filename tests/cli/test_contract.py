@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,7 +68,16 @@ def test_differences_that_are_ignored_are_no_differences() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nonsense"], "No such command 'nonsense'; see `ckpt --help`"),
+        (["nonsense"], "no such command: nonsense; see `ckpt --help`"),
+        (["dif"], "no such command: dif (did you mean diff?); see `ckpt --help`"),
+        (["help", "verfy"], "no such command: verfy (did you mean verify?)"),
+        (["help", "diff", "more"], "ckpt diff has no commands, so no more"),
+        (["rules", "CK0"], "no rule is selected; codes begin with CK1 to CK9"),
+        (["show", NORMAL, "--list", "--tree"], "--tree, --list and --values exclude each other"),
+        (
+            ["diff", NORMAL, REFLOW, "--stat", "--full"],
+            "--stat, --name-only and --full exclude each other; leave all but one out",
+        ),
         (["diff", NORMAL], "Missing argument 'B'; see `ckpt diff --help`"),
         (
             ["diff", NORMAL, REFLOW, "--only", "taste"],
@@ -109,7 +119,91 @@ def test_wrong_use_is_one_line_on_standard_error_and_2(arguments: list[str], wor
 def test_without_arguments_the_help_is_shown() -> None:
     done = ckpt()
     assert done.returncode == 2
-    assert "Commands:" in done.stderr
+    assert "\nLook:\n" in done.stderr
+
+
+@pytest.mark.parametrize("names", [[], ["diff"], ["config", "set"], ["audit", "run"]])
+def test_help_as_a_command_is_the_help_of_the_option(names: list[str]) -> None:
+    asked = ckpt("help", *names)
+    assert asked.returncode == 0
+    usage = asked.stdout.splitlines()[0]
+    assert usage.startswith("Usage: ckpt ") or names == []
+    for name in names:
+        assert name in usage
+    if "config" not in names:  # whose own argument comes first
+        assert asked.stdout == ckpt(*names, "--help").stdout
+
+
+@pytest.mark.parametrize("how", ["-q", "--quiet"])
+def test_quiet_prints_nothing_and_the_status_tells(how: str) -> None:
+    for arguments, status in ((("diff", NORMAL, REFLOW), 1), (("verify", NORMAL), 0)):
+        before, after = ckpt(how, *arguments), ckpt(*arguments, how)
+        assert (before.returncode, before.stdout, before.stderr) == (status, "", "")
+        assert (after.returncode, after.stdout, after.stderr) == (status, "", "")
+    assert "no such file" in ckpt("show", "absent", how).stderr
+
+
+def test_color_is_what_the_option_says_whatever_the_environment() -> None:
+    plain = ckpt("diff", NORMAL, NORMAL).stdout
+    assert "\x1b[" not in plain
+    assert "\x1b[32m" in ckpt("diff", NORMAL, NORMAL, "--color=always", NO_COLOR="1").stdout
+    assert ckpt("diff", NORMAL, NORMAL, "--color", "never", FORCE_COLOR="1").stdout == plain
+
+
+def test_the_short_option_prints_the_version() -> None:
+    assert ckpt("-V").stdout == ckpt("--version").stdout != ""
+
+
+def test_a_list_has_every_tensor_with_dtype_and_shape() -> None:
+    lines = ckpt("show", "fixtures/language-model", "--list").stdout.splitlines()
+    assert lines[0].split("  ") == ["F16", "[32, 8]", "lm_head.weight"]
+    assert len(lines) == 21
+    assert len({line.split()[-1] for line in lines}) == 21
+
+
+def test_the_names_of_what_differs_are_those_of_the_diff() -> None:
+    done = ckpt("diff", NORMAL, REFLOW, "--name-only")
+    names = done.stdout.splitlines()
+    document = json.loads(ckpt("diff", NORMAL, REFLOW, "--format", "json").stdout)
+    assert done.returncode == 1
+    assert len(names) == len(set(names)) == 707
+    assert {one["name"] for one in document["tensors"]["only_b"]} <= set(names)
+    assert "config.use_reflow" in names
+    same = ckpt("diff", NORMAL, NORMAL, "--name-only")
+    assert (same.returncode, same.stdout) == (0, "")
+
+
+def test_the_table_of_a_diff_counts_what_differs() -> None:
+    done = ckpt("diff", NORMAL, REFLOW, "--stat")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert [row[0] for row in rows] == ["number", "500", "199", "3", "5"]
+    assert rows[1][1:3] == ["+87.7", "kB"]
+    assert "no differences" in ckpt("diff", NORMAL, NORMAL, "--stat").stdout
+
+
+def complete(*words: str) -> list[str]:
+    """Return what bash would be offered after these words."""
+    done = ckpt(
+        _CKPT_COMPLETE="bash_complete", COMP_WORDS=" ".join(words), COMP_CWORD=str(len(words) - 1)
+    )
+    return done.stdout.splitlines()
+
+
+def test_a_shell_is_offered_commands_options_files_and_codes() -> None:
+    assert complete("ckpt", "ver") == ["plain,verify"]
+    assert complete("ckpt", "show", "fix") == ["file,fix"]
+    assert complete("ckpt", "diff", "a", "b", "--name") == ["plain,--name-only"]
+    assert complete("ckpt", "explain", "CK30") == [f"plain,CK30{digit}" for digit in range(1, 10)]
+    assert complete("ckpt", "gate", "x", "--settings", "ck") == ["file,ck"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_script_asks_ckpt(shell: str) -> None:
+    script = ckpt("completion", shell).stdout
+    assert f"_CKPT_COMPLETE={shell}_complete" in script
+    if shutil.which(shell):
+        subprocess.run([shell, "-n"], input=script, text=True, check=True)
 
 
 def test_output_survives_an_encoding_without_the_marks() -> None:

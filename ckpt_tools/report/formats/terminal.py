@@ -28,6 +28,7 @@ def render(page: Page, width: int, *, color: bool) -> str:
         width=width,
         force_terminal=True,
         color_system="standard" if color else None,
+        no_color=not color,  # whatever NO_COLOR says: the caller has decided
         highlight=False,
         emoji=False,
     )

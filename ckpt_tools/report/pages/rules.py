@@ -23,11 +23,8 @@ _NEVER_ALONE = re.compile(r"\s|[-*|>] |```")
 
 def rules_page(rules: Sequence[Rule]) -> Page:
     """Return the page of `ckpt rules`."""
-    rows = tuple(
-        (rule.code, printable(rule.name), str(rule.severity), needs(rule), first_sentence(rule))
-        for rule in rules
-    )
-    return (Table(header=("code", "name", "severity", "needs", "finds"), rows=rows),)
+    rows = tuple((rule.code, str(rule.severity), printable(first_sentence(rule))) for rule in rules)
+    return (Table(header=("code", "severity", "finds"), rows=rows),)
 
 
 def explain_page(rule: Rule) -> Page:

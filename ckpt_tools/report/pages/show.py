@@ -67,6 +67,15 @@ def show_page(
     return tuple(blocks)
 
 
+def list_lines(tensors: Sequence[Tensor]) -> Iterator[str]:
+    """Yield dtype, shape and name of each tensor, the name last since it may be long."""
+    shapes = ["[" + ", ".join(map(str, tensor.shape)) + "]" for tensor in tensors]
+    widest = max((len(tensor.dtype.label) for tensor in tensors), default=0)
+    width = max(map(len, shapes), default=0)
+    for tensor, shape in zip(tensors, shapes, strict=True):
+        yield f"{tensor.dtype.label:{widest}}  {shape:{width}}  {printable(tensor.name)}"
+
+
 def _overview(summary: Summary) -> Table:
     checkpoint = summary.checkpoint
     trainable = summary.trainable

@@ -1,0 +1,70 @@
+"""`ckpt diff --stat` and `--name-only`: what differs in one table, and only its names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ckpt_tools.checkpoint.names import value_address
+from ckpt_tools.report.blocks import Line, Status, Table
+from ckpt_tools.text import change, printable
+from ckpt_tools.values.model import Sameness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ckpt_tools.diff.model import Comparison
+    from ckpt_tools.report.blocks import Page
+
+_ALIKE = (Sameness.IDENTICAL, Sameness.EQUAL, Sameness.CLOSE)
+
+
+def stat_page(comparison: Comparison) -> Page:
+    """Return one row for each way in which tensors, values and files differ."""
+    rows = tuple(_rows(comparison))
+    if not rows:
+        return (Line(text="no differences", mark=Status.GOOD),)
+    return (Table(header=("number", "size", "what differs"), rows=rows, right=frozenset({0, 1})),)
+
+
+def _rows(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
+    for group in comparison.stories:
+        nbytes = change(group.nbytes) if group.nbytes else ""
+        yield f"{group.tensors:,}", nbytes, printable(group.text)
+    for row in comparison.changes.components if comparison.changes else ():
+        if row.changed:
+            yield f"{row.changed:,}", "", f"{printable(row.title)}: tensor values"
+    diff = comparison.diff
+    counted = (one.path for one in diff.values if not one.same_because)
+    for path, number in Counter(counted).items():
+        yield f"{number:,}", "", f"{printable(path)}: values"
+    if diff.metadata:
+        yield f"{len(diff.metadata):,}", "", "metadata entries"
+    for file in diff.files:
+        more = (file.b or 0) - (file.a or 0)
+        yield "1", change(more) if more else "", f"file {printable(file.path)}"
+
+
+def changed_names(comparison: Comparison) -> list[str]:
+    """Return the address of everything that differs, each once; of a renamed tensor both names."""
+    diff = comparison.diff
+    pairs = (*diff.retyped, *diff.reshaped, *(pair for one in diff.renamed for pair in one.pairs))
+    values = (
+        one.b
+        for one in (comparison.changes.tensors if comparison.changes else ())
+        if one.sameness not in _ALIKE
+    )
+    tensors = (*diff.only_a, *diff.only_b, *(one for pair in pairs for one in pair), *values)
+    return list(
+        dict.fromkeys(
+            (
+                *(tensor.name for tensor in tensors),
+                *(
+                    value_address(one.path, one.pointer)
+                    for one in (*diff.values, *diff.metadata)
+                    if not one.same_because
+                ),
+                *(file.path for file in diff.files),
+            )
+        )
+    )
