@@ -1,53 +1,290 @@
-"""Finds checkpoints in a tree of folders, by names alone."""
+"""Finding checkpoints below a folder by the names in it, as `ckpt verify` takes them. No I/O.
+
+A `Tree` lists folders; nothing here opens a file. What a source is, and how it is listed, is in
+`sources`.
+"""
 
 from __future__ import annotations
 
-import os
-import stat
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ckpt_tools.audit.model import Candidate, FileState
+from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG, CONFIG, MODEL_INDEX, MODULES, WEIGHTS
+from ckpt_tools.checkpoint.documents import WORK as CKPT_WORK
+from ckpt_tools.checkpoint.locate import (
+    is_orbax,
+    is_processor_state,
+    no_weights,
+    orbax_refused,
+    pickle_in,
+    weights_in,
+)
+from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX, shard_family
+from ckpt_tools.errors import CkptError, NotACheckpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-_LISTS = frozenset(("model_index.json", "modules.json"))
+    from ckpt_tools.audit.model import FileState
+
+SKIPPED = frozenset(
+    {
+        *(".git", ".hg", ".svn", "__pycache__", "node_modules", "site-packages", "dist-packages"),
+        *(CKPT_WORK, "training_state", ".locks", ".no_exist"),
+    }
+)
+"""Folders that are not entered: none of them has a checkpoint that somebody keeps there.
+
+A LeRobot run's training state is the optimizer's.
+"""
+
+_CACHED_REPOSITORY = re.compile(r"models--.+")
+_LEFT_OUT = re.compile(
+    r"(?:datasets|spaces|kernels)--.+"  # in the Hugging Face cache
+    r"|\..+\.ckpt-partial|\.?ckpt-upload-.+"  # copies and uploads that this tool prepares
+)
+_DOWNLOADS = "/.cache/huggingface/download/"
+_SENTENCE_CONFIG = "config_sentence_transformers.json"
+_MODULE = re.compile(r"(?:(?:query|document)_)?\d+_\w+")
+_STEP = re.compile(r"checkpoint-\d+")
+"""A step of transformers' or diffusers' training, inside the folder that it will save to."""
+
+_PICKLED_MODEL = re.compile(
+    r".+\.ckpt|(?:pytorch_model|adapter_model|diffusion_pytorch_model|open_clip_pytorch_model"
+    r"|pytorch_lora_weights|consolidated)\b.*\.(?:bin|pth?)|(?:model|policy|checkpoint)\.pth?"
+)
+_OPENPI = ("params", "train_state")
 
 
-def below(where: str, only: tuple[str, ...] = ()) -> Iterator[Candidate]:
-    """Yield the checkpoints at or below the local path `where`."""
-    if os.path.isfile(where):
-        yield Candidate(where, where, where, (_state(where, os.path.basename(where)),))
-        return
-    for folder, names, trouble in _walk(where):
-        if trouble:
-            yield Candidate(folder, where, folder, trouble=trouble)
-        elif any(name.endswith(".safetensors") or name in _LISTS for name in names) and (
-            not only or any(fnmatchcase(folder, glob) for glob in only)
-        ):
-            files = tuple(_state(os.path.join(folder, name), name) for name in names)
-            yield Candidate(folder, where, folder, files, name=os.path.basename(folder))
+class Listed(NamedTuple):
+    """What is in a folder: the names of files, of folders, and of links to folders, sorted.
+
+    `state` returns the state of a file by its name, with that as its path.
+    """
+
+    files: tuple[str, ...]
+    folders: tuple[str, ...]
+    state: Callable[[str], FileState]
+    links: tuple[str, ...] = ()
 
 
-def _walk(root: str) -> Iterator[tuple[str, list[str], str]]:
-    waiting = [root]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            with os.scandir(folder) as entries:
-                found = sorted((one.name, one.is_dir(follow_symlinks=False)) for one in entries)
-        except OSError as error:
-            yield folder, [], (error.strerror or str(error)).lower()
-            continue
-        waiting += (os.path.join(folder, name) for name, is_dir in reversed(found) if is_dir)
-        yield folder, [name for name, is_dir in found if not is_dir], ""
+class Tree(Protocol):
+    """Folders by their paths below a root, which is ""."""
+
+    def listed(self, path: str) -> Listed:
+        """Return what is in a folder. Raises a CkptError."""
 
 
-def _state(path: str, name: str) -> FileState:
+class Found(NamedTuple):
+    """A checkpoint by its path below the root, with its files; or why it cannot be judged.
+
+    `listed` is false for a folder that could not be listed: what is below it is not known.
+    """
+
+    path: str
+    files: tuple[FileState, ...] = ()
+    trouble: str = ""
+    listed: bool = True
+
+
+class FlatTree:
+    """The folders of files that are all known by their paths, such as those of a repository."""
+
+    def __init__(self, files: tuple[FileState, ...]) -> None:
+        self._files: dict[str, dict[str, FileState]] = {"": {}}
+        self._folders: dict[str, set[str]] = {}
+        for file in files:
+            folder, _, name = file.path.rpartition("/")
+            if folder not in self._files:
+                self._enter(folder)
+            self._files[folder][name] = file._replace(path=name)
+
+    def _enter(self, folder: str) -> None:
+        while folder not in self._files:
+            self._files[folder] = {}
+            above, _, name = folder.rpartition("/")
+            self._folders.setdefault(above, set()).add(name)
+            folder = above
+
+    def listed(self, path: str) -> Listed:
+        """Return what is in a folder."""
+        files = self._files[path]
+        folders = tuple(sorted(self._folders.get(path, ())))
+        return Listed(tuple(sorted(files)), folders, files.__getitem__)
+
+
+class _Unit(NamedTuple):
+    """What a folder's names are: the folder as a whole, some of its files, or a reason."""
+
+    whole: bool = False
+    composed: bool = False
+    parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    trouble: str = ""
+
+
+class _Folder:
+    """A folder that is being walked. `keeps` is the one whose checkpoint has its files."""
+
+    def __init__(self, path: str, unit: _Unit, waiting: list[str], keeps: _Folder | None) -> None:
+        self.path = path
+        self.unit = unit
+        self.waiting = waiting
+        self.keeps = self if unit.whole else keeps
+        self.files: list[FileState] = []
+
+    def take(self, path: str, states: Iterable[FileState]) -> None:
+        """Keep the states of files in the folder `path`, which is this one or below it."""
+        if path == self.path:
+            self.files += states
+        else:
+            below = path[len(self.path) :].lstrip("/")
+            self.files += (one._replace(path=f"{below}/{one.path}") for one in states)
+
+    def is_checkpoint(self) -> bool:
+        """Whether the folder as a whole is a checkpoint: a list of components is not enough."""
+        return self.unit.whole and (
+            not self.unit.composed or any(file.path.endswith(".safetensors") for file in self.files)
+        )
+
+
+def no_link(_: str) -> None:
+    """Do nothing with a link to a folder."""
+
+
+def walk(tree: Tree, linked: Callable[[str], None] = no_link) -> Iterator[Found]:
+    """Yield the checkpoints in a tree, those inside a folder before the folder's own.
+
+    A folder that cannot be listed is one with that trouble. `linked` is called with the path of
+    each link to a folder; links are not followed.
+    """
+    stack: list[_Folder] = []
+    yield from _entered(tree, "", stack, linked)
+    while stack:
+        folder = stack[-1]
+        if folder.waiting:
+            name = folder.waiting.pop()
+            yield from _entered(tree, f"{folder.path}/{name}".lstrip("/"), stack, linked)
+        else:
+            stack.pop()
+            if folder.is_checkpoint():
+                yield Found(folder.path, tuple(folder.files))
+
+
+def _entered(
+    tree: Tree, path: str, stack: list[_Folder], linked: Callable[[str], None]
+) -> Iterator[Found]:
+    """Put a folder on the stack, and yield what is not the folder as a whole."""
+    above = stack[-1] if stack else None
+    keeps = above.keeps if above else None
+    if keeps and keeps.unit.composed and _STEP.fullmatch(path.rpartition("/")[2]):
+        keeps = None
     try:
-        status = os.stat(path)
-    except OSError:
-        return FileState(name, 0)
-    size = status.st_size if stat.S_ISREG(status.st_mode) else 0
-    return FileState(name, size, status.st_mtime_ns)
+        listed = tree.listed(path)
+    except CkptError as error:
+        if keeps is None:  # the check of that checkpoint says so, too
+            yield Found(path, trouble=sentence(error), listed=False)
+        return
+    inside = keeps is not None and keeps.unit.composed
+    unit = _Unit() if inside else unit_of(path, listed)
+    if unit.trouble and keeps is None:
+        openpi = path.rpartition("/")[2] == _OPENPI[0] and is_orbax(listed.files)
+        yield Found(path.rpartition("/")[0] if openpi else path, trouble=unit.trouble)
+    for link in listed.links:
+        linked(f"{path}/{link}".lstrip("/"))
+    orbax = bool(unit.trouble) and is_orbax(listed.files)
+    waiting = [] if orbax else sorted(_entered_folders(path, listed), reverse=True)
+    folder = _Folder(path, unit, waiting, keeps)
+    if folder.keeps:
+        of_parts = {name for _, names in unit.parts for name in names}
+        rest = (name for name in listed.files if name not in of_parts)
+        folder.keeps.take(path, map(listed.state, rest))
+    for name, names in unit.parts:
+        full = f"{path}/{name}".lstrip("/")
+        yield Found(full, tuple(listed.state(one) for one in names))
+    stack.append(folder)
+
+
+def _entered_folders(path: str, listed: Listed) -> Iterator[str]:
+    """Yield the folders that may have checkpoints, or files of one."""
+    if _CACHED_REPOSITORY.fullmatch(path.rpartition("/")[2]) and "snapshots" in listed.folders:
+        yield "snapshots"
+        return
+    for name in listed.folders:
+        is_left_out = (
+            name in SKIPPED
+            or _LEFT_OUT.fullmatch(name)
+            or f"/{path}/{name}/".endswith(_DOWNLOADS)
+            or (name == _OPENPI[1] and _OPENPI[0] in listed.folders)
+        )
+        if not is_left_out:
+            yield name
+
+
+def unit_of(path: str, listed: Listed) -> _Unit:
+    """Return what the names in a folder are, as `checkpoint.locate` and `composition` take them."""
+    names = listed.files
+    if _is_composed(listed):
+        return _Unit(whole=True, composed=True)
+    if is_orbax(names):
+        return _Unit(trouble=sentence(orbax_refused(path)))
+    weights = [
+        name
+        for name in names
+        if name.endswith((".safetensors", INDEX_SUFFIX)) and not is_processor_state(name)
+    ]
+    if not weights:
+        if WEIGHTS in listed.folders:
+            return _Unit(trouble=f"{WEIGHTS} is a folder, not a file")
+        return _Unit(trouble=sentence(no_weights(path, names)) if _is_pickled(names) else "")
+    try:
+        weights_in(path, names)
+    except NotACheckpoint:
+        return _Unit(parts=tuple(_parts(weights)))
+    several = len(weights) > 1 and WEIGHTS in names and _is_collection(names)
+    more = _parts(weights) if several else ()
+    return _Unit(whole=True, parts=tuple(part for part in more if part[0] != WEIGHTS))
+
+
+def _is_composed(listed: Listed) -> bool:
+    if MODEL_INDEX in listed.files:
+        return WEIGHTS not in listed.files
+    return MODULES in listed.files and (
+        _SENTENCE_CONFIG in listed.files or any(map(_MODULE.fullmatch, listed.folders))
+    )
+
+
+def _is_pickled(names: tuple[str, ...]) -> bool:
+    """Whether pickles in a folder are a model: other programs use their endings for other data."""
+    beside = CONFIG in names or ADAPTER_CONFIG in names
+    return bool(beside and pickle_in(names)) or any(map(_PICKLED_MODEL.fullmatch, names))
+
+
+def _is_collection(names: tuple[str, ...]) -> bool:
+    """Whether a folder has weights of several models and nothing that describes one of them."""
+    return not any(name.endswith(".json") for name in names)
+
+
+def _parts(weights: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield (name, files) of each single file, and of each index with its shards."""
+    shards: dict[str, list[str]] = {}
+    single: list[str] = []
+    for name in weights:
+        family = shard_family(name)
+        if family:
+            shards.setdefault(family[0], []).append(name)
+        elif not name.startswith("."):  # what macOS keeps beside a file on another file system
+            single.append(name)
+    for name in single:
+        if name.endswith(INDEX_SUFFIX):
+            yield name, (name, *shards.pop(name.removesuffix(INDEX_SUFFIX), ()))
+    for name in single:
+        if not name.endswith(INDEX_SUFFIX):
+            yield name, (name,)
+    for names in shards.values():
+        for name in names:
+            yield name, (name,)
+
+
+def sentence(error: CkptError) -> str:
+    """Return the fault and the next step of an error, without its path."""
+    return f"{error.what}; {error.next}" if error.next else error.what

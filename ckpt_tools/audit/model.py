@@ -44,8 +44,9 @@ class Candidate(NamedTuple):
     """What discovery found below a source, and what may be a checkpoint.
 
     `location` is its address without a revision, as `ckpt verify` takes it, and `address` the same
-    with one. `trouble` is why it could not be listed, "" where it could. `base_model` is what the
-    Hub says that it derives from.
+    with one. `trouble` is why it cannot be judged, "" where it can; `listed` is false where what is
+    at and below the location could not be listed. `base_model` is what the Hub says that it derives
+    from.
     """
 
     location: str
@@ -58,6 +59,7 @@ class Candidate(NamedTuple):
     modified: str = ""
     base_model: tuple[str, ...] = ()
     trouble: str = ""
+    listed: bool = True
 
 
 class TensorContent(NamedTuple):

@@ -1,18 +1,37 @@
 """Turns what was named (WHERE) into candidates: what may be a checkpoint, and its files.
 
-Nothing is opened: names, sizes and times only.
+A folder or file of this machine, a name on the Hub (an owner, a collection, a bucket, a
+repository), or an address that fsspec knows. Nothing is opened or downloaded: names, sizes, and
+what is listed with them.
 """
 
 from __future__ import annotations
 
+import os
+import time
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from ckpt_tools.audit.discover import below
+from ckpt_tools.audit.discover import Found, sentence
+from ckpt_tools.audit.hub_sources import HubSources
+from ckpt_tools.audit.local_tree import (
+    LocalTrees,
+    cached_repository,
+    file_state,
+    owner_of,
+    printable,
+)
+from ckpt_tools.audit.model import Candidate
+from ckpt_tools.errors import CkptError
+from ckpt_tools.storage.hub_name import RemoteFile
+from ckpt_tools.storage.session import adopt, is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ckpt_tools.audit.model import Candidate
+    from ckpt_tools.audit.model import FileState
+
+_NOT_UTF8 = "the file name is not UTF-8; rename it"
 
 
 def nothing_known(location: str, revision: str) -> bool:  # noqa: ARG001 - the signature of `known`
@@ -36,11 +55,65 @@ def candidates(
     `known(location, revision)` says that the audit has that location at that revision: such a
     candidate is yielded without files, and its repository is not listed. `only` are globs of
     locations, empty for all. `notify` gets sentences for the user, such as the number of requests
-    that a source on the Hub needs, before the first of them.
+    that the sources on the Hub need, before the first of them.
 
     What cannot be listed is a Candidate with `trouble`: what the audit has at or below its location
     is kept as it is, and not marked as vanished. A WHERE that does not exist is one with trouble.
     """
-    del known, notify  # the local file system needs neither
-    for where in wheres:
-        yield from below(where, tuple(only))
+    wanted, globs = tuple(dict.fromkeys(wheres)), tuple(only)
+
+    def is_wanted(location: str) -> bool:
+        return not globs or any(fnmatchcase(location, glob) for glob in globs)
+
+    trees = LocalTrees()
+    hub = HubSources(known, is_wanted, notify)
+    hub.plan(where for where in wanted if is_remote(where))
+    for where in wanted:
+        found = hub.candidates(where) if is_remote(where) else _local(where, trees)
+        yield from (one for one in found if is_wanted(one.location))
+
+
+def remember_listing(address: str, files: tuple[FileState, ...]) -> None:
+    """Let the session read a candidate at its address without listing its files again."""
+    if files and is_remote(address):
+        adopt(address, tuple(RemoteFile(one.path, one.size, one.sha256, one.etag) for one in files))
+
+
+def _local(where: str, trees: LocalTrees) -> Iterator[Candidate]:
+    """Yield the candidates of a local path; their locations are absolute."""
+    path = os.path.abspath(where)
+    if os.path.isdir(path):
+        for found in trees.below(path):
+            yield _candidate(where, path, found)
+        return
+    try:
+        found = Found(path, (file_state(path),))
+    except CkptError as error:
+        found = Found(path, trouble=sentence(error), listed=False)
+    yield _candidate(where, os.path.dirname(path), found)
+
+
+def _candidate(source: str, root: str, found: Found) -> Candidate:
+    """Return the candidate of a local folder or file, found by its full path below `root`."""
+    path = found.path
+    location = printable(path)
+    repository = cached_repository(path)
+    name = repository or printable(path[len(root) :].strip("/") or os.path.basename(path))
+    newest = max((file.modified_ns for file in found.files), default=0)
+    return Candidate(
+        location,
+        source,
+        location,
+        found.files,
+        "",
+        repository.partition("/")[0] if repository else owner_of(path),
+        name,
+        iso_time(newest) if newest else "",
+        trouble=found.trouble or _NOT_UTF8 * (location != path),
+        listed=found.listed,
+    )
+
+
+def iso_time(nanoseconds: int) -> str:
+    """Return a time as ISO 8601 in UTC, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(nanoseconds // 10**9))

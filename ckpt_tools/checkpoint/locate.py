@@ -103,13 +103,28 @@ def _in_folder(where: str, path: str, storage: Storage) -> Location:
             return location
     names = storage.names(path)
     inner = storage.names(os.path.join(path, "params")) if "params/" in names else ()
-    if not _ORBAX.isdisjoint((*names, *inner)):
-        raise NotACheckpoint(
-            "is an Orbax checkpoint of JAX, such as OpenPI writes, which is not read",
-            path=where,
-            hint="convert it first: OpenPI has examples/convert_jax_model_to_pytorch.py",
-        )
-    raise _no_weights(where, names)
+    if is_orbax((*names, *inner)):
+        raise orbax_refused(where)
+    raise no_weights(where, names)
+
+
+def is_orbax(names: tuple[str, ...]) -> bool:
+    """Whether a folder with these names is an Orbax checkpoint."""
+    return not _ORBAX.isdisjoint(names)
+
+
+def is_processor_state(name: str) -> bool:
+    """Whether a .safetensors file is named as the state of a processor, and so has no weights."""
+    return re.fullmatch(_PROCESSOR_STATE, name) is not None
+
+
+def orbax_refused(where: str) -> NotACheckpoint:
+    """Return the error for an Orbax checkpoint."""
+    return NotACheckpoint(
+        "is an Orbax checkpoint of JAX, such as OpenPI writes, which is not read",
+        path=where,
+        hint="convert it first: OpenPI has examples/convert_jax_model_to_pytorch.py",
+    )
 
 
 def refuse_unfinished(root: str, names: tuple[str, ...]) -> None:
@@ -175,9 +190,7 @@ def weights_in(root: str, names: tuple[str, ...], storage: Storage = LOCAL) -> L
     if DIFFUSERS_WEIGHTS in names:
         return Location(root, names, (DIFFUSERS_WEIGHTS,), storage=storage)
     files = tuple(
-        name
-        for name in names
-        if name.endswith(".safetensors") and not re.fullmatch(_PROCESSOR_STATE, name)
+        name for name in names if name.endswith(".safetensors") and not is_processor_state(name)
     )
     families = {shard_family(name) for name in files}
     if len(files) > 1 and (len(families) > 1 or None in families):
@@ -203,7 +216,8 @@ def variants_in(
     )
 
 
-def _no_weights(where: str, names: tuple[str, ...]) -> NotACheckpoint:
+def no_weights(where: str, names: tuple[str, ...]) -> NotACheckpoint:
+    """Return the error for a folder with these names, none of which is read as weights."""
     if MODEL_INDEX in names:
         return NotACheckpoint(
             "is a diffusers pipeline of several models; only show, verify and gate take it whole",

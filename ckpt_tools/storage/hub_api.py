@@ -75,7 +75,7 @@ def _from_hub(where: str, name: HubName, client: HubClient) -> Repository:
     except StoreError as error:
         error.path = where
         raise
-    commit = _matching(listing.get("sha"), _COMMIT)
+    commit = commit_in(listing.get("sha"))
     if not commit:
         raise WrongAnswer("the Hub's answer names no commit", path=where)
     return Repository(name.repository, commit, tuple(sorted(_files(where, listing))), name.path)
@@ -183,6 +183,11 @@ def _files(where: str, listing: JsonObject) -> Iterator[RemoteFile]:
         yield RemoteFile(
             path, size, _matching(sha256, _SHA256), _matching(file.get("blobId"), _COMMIT)
         )
+
+
+def commit_in(value: object) -> str:
+    """Return a commit in an answer of the Hub, "" for anything else."""
+    return _matching(value, _COMMIT)
 
 
 def _matching(value: object, pattern: str) -> str:

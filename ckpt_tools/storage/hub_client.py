@@ -14,6 +14,8 @@ import re
 import threading
 import time
 from contextlib import closing, contextmanager
+from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools import __version__
@@ -30,6 +32,13 @@ CONNECTION_ATTEMPTS = 2
 LONGEST_WAIT = 60.0
 """Seconds. If a server asks for a longer wait, the request fails."""
 
+QUOTA_ATTEMPTS = 20
+LONGEST_QUOTA_WAIT = 3600.0
+"""Seconds. While `waiting_out` quotas, refusals for too many requests are waited out so long.
+
+The Hub's quotas are for five minutes, and other programs use them up, too.
+"""
+
 LONGEST_ANSWER = 300.0
 """Seconds from the first byte of a body to its last, however steadily it arrives."""
 
@@ -37,11 +46,26 @@ MAX_REDIRECTS = 10
 MAX_SKIPPED = 1 << 20
 """Bytes before a range that are read and dropped if a server ignores ranges."""
 
-_OK, _PARTIAL = 200, 206
+_OK, _PARTIAL, _TOO_MANY = 200, 206, 429
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _SMALL_BODY = 1 << 16
 
 pause = time.sleep
+
+_QUOTAS: ContextVar[Callable[[float], None] | None] = ContextVar("_QUOTAS", default=None)
+
+
+@contextmanager
+def waiting_out(notify: Callable[[float], None]) -> Iterator[None]:
+    """Let clients that are made in the block wait until the Hub accepts requests again.
+
+    Elsewhere they give up soon. `notify` is called with the seconds of every wait, by any thread.
+    """
+    token = _QUOTAS.set(notify)
+    try:
+        yield
+    finally:
+        _QUOTAS.reset(token)
 
 
 class Refusal(StoreError):
@@ -55,15 +79,25 @@ class Refusal(StoreError):
 
 
 class _Retry(Exception):
-    """A failed attempt: `error` is raised after `attempts`, `seconds` is the requested wait."""
+    """A failed attempt: `error` is raised after `attempts`, `seconds` is the requested wait.
+
+    It is at most `longest`; `is_quota` says that too many requests were sent.
+    """
 
     def __init__(
-        self, error: StoreError, seconds: float | None = None, attempts: int = ATTEMPTS
+        self,
+        error: StoreError,
+        seconds: float | None = None,
+        attempts: int = ATTEMPTS,
+        *,
+        is_quota: bool = False,
     ) -> None:
         super().__init__()
         self.error = error
         self.seconds = seconds
         self.attempts = attempts
+        self.longest = LONGEST_WAIT
+        self.is_quota = is_quota
 
 
 class HubClient:
@@ -88,6 +122,7 @@ class HubClient:
             library_name="ckpt-tools", library_version=__version__
         )
         self._lock = threading.Lock()
+        self._notify = _QUOTAS.get()
         self._resolved: dict[str, tuple[httpx.URL, Mapping[str, str]]] = {}
 
     @property
@@ -104,7 +139,19 @@ class HubClient:
 
         Raises Refusal, Unreachable, or WrongAnswer, also for more than `limit` bytes.
         """
-        return self._retried(lambda: self._whole(url, limit))
+        return self._retried(lambda: self._whole(url, limit))[0]
+
+    def pages(self, url: str, limit: int) -> Iterator[bytes]:
+        """Yield the bodies of a list that comes in pages, each of which names the next one.
+
+        Raises as `whole` does, and WrongAnswer for a next page that is not on the Hub.
+        """
+        while url:
+            body, following = self._retried(partial(self._whole, url, limit))
+            yield body
+            if following and not following.startswith(f"{self.endpoint}/api/"):
+                raise WrongAnswer("the Hub names a next page that is not its own", path=url)
+            url = following
 
     def range(self, url: str, start: int, end: int, size: int) -> bytes:
         """Return bytes `start` to `end` (exclusive) of the file of `size` bytes at `url`.
@@ -114,7 +161,7 @@ class HubClient:
         """
         return self._retried(lambda: self._range(url, start, end, size)) if start < end else b""
 
-    def _retried(self, attempt: Callable[[], bytes]) -> bytes:
+    def _retried[T](self, attempt: Callable[[], T]) -> T:
         attempts = 0
         while True:
             try:
@@ -123,28 +170,35 @@ class HubClient:
                 failure = retry
             attempts += 1
             seconds = 0.25 * 2**attempts if failure.seconds is None else failure.seconds
-            if attempts >= failure.attempts or seconds > LONGEST_WAIT:
+            if failure.is_quota and self._notify:
+                failure.attempts, failure.longest = QUOTA_ATTEMPTS, LONGEST_QUOTA_WAIT
+                seconds += 1  # servers round the seconds down
+            if attempts >= failure.attempts or seconds > failure.longest:
                 error = failure.error
                 error.what += f", after {attempts} attempts" * (attempts > 1)
-                if seconds > LONGEST_WAIT:
+                if seconds > failure.longest:
                     error.next = f"it asks to wait {seconds:,.0f} seconds: try again after that"
                 raise error
+            if failure.is_quota and self._notify:
+                self._notify(seconds)
             pause(seconds)
 
-    def _whole(self, url: str, limit: int) -> bytes:
+    def _whole(self, url: str, limit: int) -> tuple[bytes, str]:
+        """Return the body at `url`, and the address of the next page, "" if there is none."""
         with self._response(url, {}) as response:
             if response.status_code != _OK:
                 raise WrongAnswer(
                     f"{_host(response.url)} answered {response.status_code} instead of {_OK}",
                     path=url,
                 )
+            following = str(response.links.get("next", {}).get("url", ""))
             body = self._read(response, limit + 1)
         if len(body) > limit:
             raise WrongAnswer(
                 f"{_host(response.url)} sent more than {limit:,} bytes, the limit for this request",
                 path=url,
             )
-        return body
+        return body, following
 
     def _range(self, url: str, start: int, end: int, size: int) -> bytes:
         span = {} if (start, end) == (0, size) else {"Range": f"bytes={start}-{end - 1}"}
@@ -260,6 +314,7 @@ class HubClient:
             raise _Retry(
                 WrongAnswer(f"{answered} ({reason})", path=url, hint="try again later"),
                 _retry_after(response.headers),
+                is_quota=status == _TOO_MANY,
             )
         if self._resolved.pop(url, None):  # signed addresses expire: resolve the URL again
             raise _Retry(WrongAnswer(answered, path=url), seconds=0)

@@ -16,7 +16,7 @@ from ckpt_tools.storage.digests import sums_of
 from ckpt_tools.storage.files import open_regular, read_at, too_large
 from ckpt_tools.storage.hub_api import file_url, refused, repository
 from ckpt_tools.storage.hub_client import HubClient, Refusal
-from ckpt_tools.storage.hub_name import Transfer, parse
+from ckpt_tools.storage.hub_name import Repository, Transfer, parse
 from ckpt_tools.storage.paths import LENGTH_BYTES
 from ckpt_tools.storage.storage import HEADER_GUESS, LocalFile
 from ckpt_tools.storage.threads import WorkerPool
@@ -24,7 +24,7 @@ from ckpt_tools.storage.threads import WorkerPool
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ckpt_tools.storage.hub_name import RemoteFile, Repository
+    from ckpt_tools.storage.hub_name import RemoteFile
     from ckpt_tools.storage.storage import ReadableFile
 
 THREADS = 8
@@ -50,6 +50,19 @@ def open_repository(where: str, others: tuple[HubRepository, ...] = ()) -> HubRe
     listing = next(same, None) or repository(where, client)
     prefixes = others[0].prefixes if others else {}
     return HubRepository(where, listing._replace(path=name.path), client, prefixes)
+
+
+def listed_repository(where: str, files: tuple[RemoteFile, ...]) -> HubRepository:
+    """Return the part of a repository that `where` names at a commit, with its listed files.
+
+    Paths are below the folder that `where` names, or that the file is in that it names.
+    """
+    name = parse(where)
+    is_file = bool(name.path) and f"/{name.path}".endswith(f"/{files[0].path}")
+    folder = name.path.removesuffix(files[0].path) if is_file else f"{name.path}/".lstrip("/")
+    inside = tuple(sorted(one._replace(path=f"{folder}{one.path}") for one in files))
+    listing = Repository(name.repository, name.revision, inside, name.path)
+    return HubRepository(where, listing, HubClient(), {})
 
 
 class _OpenFile(NamedTuple):

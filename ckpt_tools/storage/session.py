@@ -8,10 +8,12 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from ckpt_tools.storage.hub_name import Transfer, is_hub_name, may_be_hub_name
-from ckpt_tools.storage.hub_storage import HubRepository, open_repository
+from ckpt_tools.storage.hub_storage import HubRepository, listed_repository, open_repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ckpt_tools.storage.hub_name import RemoteFile
 
 
 def is_remote(where: str) -> bool:
@@ -65,6 +67,17 @@ def remote_storage(where: str) -> HubRepository:
         found = open_repository(where, tuple(opened.values()))
         opened[where] = opened[found.root] = found
     return opened[where]
+
+
+def adopt(where: str, files: tuple[RemoteFile, ...]) -> None:
+    """Let the session open `where` with these files, listed before, instead of listing them again.
+
+    `where` has a commit. Paths are below the folder that it names, or that its file is in.
+    """
+    opened = _OPENED.get()
+    if opened is not None and files:
+        storage = listed_repository(where, files)
+        opened[where] = opened[storage.root] = storage
 
 
 def transfer_stats() -> Transfer | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
 
 type Task = tuple[Callable[..., object], tuple[object, ...]]
 """A function and its arguments."""
@@ -19,6 +22,25 @@ def cores() -> int:
     with suppress(AttributeError):  # macOS has no process affinity
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def ahead[T, R](function: Callable[[T], R], items: Iterable[T], size: int) -> Iterator[R]:
+    """Yield the results of a function in the order of the items, `size` being done at a time.
+
+    Items are taken as results are, so there may be any number. Raises what the function raises.
+    """
+    with ThreadPoolExecutor(size) as pool:
+        begun: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                begun.append(pool.submit(function, item))
+                if len(begun) >= size:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            for one in begun:
+                one.cancel()
 
 
 class WorkerPool:
