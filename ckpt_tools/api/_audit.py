@@ -122,6 +122,7 @@ def _examine(item: Item, *, options: Options, settings: Settings) -> Record:
 
 @hub_session()
 def _checked(item: Item, options: Options, settings: Settings) -> Record:
+    sources.remember_listing(item.address, item.files)
     found = check(
         item.address,
         rules=_rules(),

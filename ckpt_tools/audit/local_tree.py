@@ -23,52 +23,52 @@ _CACHED = re.compile(r"(?:.*/)?models--(?P<name>[^/]+)/snapshots/[0-9a-f]{40}(?:
 
 
 class LocalTrees:
-    """Folders that are walked one after the other, each real folder once.
-
-    `roots` are the real paths of those that were walked.
-    """
+    """Folders that are walked one after the other, each real folder once."""
 
     def __init__(self) -> None:
-        self.roots: list[str] = []
+        self._roots: list[str] = []
+        """The real paths of the folders that were walked."""
 
     def below(self, start: str) -> Iterator[Found]:
         """Yield what is found in the folder `start` and where its links lead, by full paths."""
+        start_real = os.path.realpath(start)
         waiting = [start]
         while waiting:
             folder = waiting.pop()
             real = os.path.realpath(folder)
             if self._is_walked(real):
                 continue
-            tree = _LocalTree(folder, real, frozenset(self.roots))
-            self.roots.append(real)
+            tree = _LocalTree(folder, real, self._roots)
+            self._roots.append(real)
             links: list[str] = []
             prefix = os.path.join(folder, "")
-            for one in walk(tree, partial(self._follow, folder, links)):
+            for one in walk(tree, partial(self._follow, prefix, start_real, links)):
                 yield one._replace(path=f"{prefix}{one.path}" if one.path else folder)
             waiting += reversed(links)
 
-    def _follow(self, folder: str, links: list[str], link: str) -> None:
-        full = os.path.join(folder, link)
-        if not self._is_walked(os.path.realpath(full)):
+    def _follow(self, prefix: str, start: str, links: list[str], link: str) -> None:
+        """Keep a link to walk later, unless it leads into what is walked or to what contains it."""
+        full = f"{prefix}{link}"
+        real = os.path.realpath(full)
+        if not self._is_walked(real) and not _is_inside(start, real):
             links.append(full)
 
     def _is_walked(self, real: str) -> bool:
-        """Whether a real folder was walked, is in one that was, or has the one that is walked."""
-        inside = os.path.join(real, "")
-        return any(
-            inside.startswith(os.path.join(root, "")) or root.startswith(inside)
-            for root in self.roots
-        )
+        return any(_is_inside(real, root) for root in self._roots)
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    """Whether a real path is the folder or in it."""
+    return path == folder or path.startswith(os.path.join(folder, ""))
 
 
 class _LocalTree:
-    """A `Tree` of the folder `root`, whose real path is `real`; it ends at the folders `left`."""
+    """A `Tree` of the folder `root`, whose real path is `real`; it ends at those walked before."""
 
-    def __init__(self, root: str, real: str, left: frozenset[str]) -> None:
+    def __init__(self, root: str, real: str, walked: list[str]) -> None:
         self._root = root
         self._below = os.path.join(root, "")
-        self._real = real
-        self._left = {os.path.relpath(one, real) for one in left if one.startswith(f"{real}/")}
+        self._walked = {os.path.relpath(one, real) for one in walked if _is_inside(one, real)}
 
     def listed(self, path: str) -> Listed:
         """Return what is in a folder. Raises PathNotFound or Unreadable."""
@@ -79,7 +79,7 @@ class _LocalTree:
         try:
             with os.scandir(full) as entries:
                 for entry in entries:
-                    if entry.is_file() or not _is_folder(entry):
+                    if not _is_folder(entry):
                         files[entry.name] = entry
                     elif entry.is_symlink():
                         links.append(entry.name)
@@ -87,8 +87,8 @@ class _LocalTree:
                         folders.append(entry.name)
         except OSError as error:
             raise read_error(full, error) from None
-        if self._left:
-            folders = [name for name in folders if os.path.join(path, name) not in self._left]
+        if self._walked:
+            folders = [name for name in folders if os.path.join(path, name) not in self._walked]
         return Listed(
             tuple(sorted(files)),
             tuple(sorted(folders)),
@@ -111,24 +111,26 @@ def _state(entry: os.DirEntry[str]) -> FileState:
     """
     name = printable(entry.name)
     try:
-        status = entry.stat()
-        if not entry.is_symlink():
-            return FileState(name, status.st_size, status.st_mtime_ns)
-        target = os.path.basename(os.readlink(entry.path))
+        found = _stated(name, entry.stat())
+        target = os.path.basename(os.readlink(entry.path)) if entry.is_symlink() else ""
     except OSError:
         return FileState(name, 0)
-    sha256 = target if _SHA256.fullmatch(target) else ""
-    etag = target if _GIT_ID.fullmatch(target) else ""
-    return FileState(name, status.st_size, status.st_mtime_ns, etag, sha256)
+    if _SHA256.fullmatch(target):
+        return found._replace(sha256=target)
+    return found._replace(etag=target) if _GIT_ID.fullmatch(target) else found
+
+
+def _stated(name: str, status: os.stat_result) -> FileState:
+    inode = f"{status.st_dev}:{status.st_ino}"
+    return FileState(name, status.st_size, status.st_mtime_ns, inode=inode)
 
 
 def file_state(path: str) -> FileState:
     """Return the state of the file at `path`, under its name. Raises PathNotFound or Unreadable."""
     try:
-        status = os.stat(path)
+        return _stated(printable(os.path.basename(path)), os.stat(path))
     except OSError as error:
         raise read_error(path, error) from None
-    return FileState(printable(os.path.basename(path)), status.st_size, status.st_mtime_ns)
 
 
 def printable(name: str) -> str:

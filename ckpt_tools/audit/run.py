@@ -132,8 +132,9 @@ class Run:
         self._count(checked=len(checked) - failed, failed=failed)
 
     def _write_trouble(self, candidate: Candidate) -> None:
-        """Write a row for what could not be listed, and keep what is known below it."""
-        self._kept.setdefault(candidate.source, []).append(candidate.location)
+        """Write a row for what cannot be judged; keep what is known below what was not listed."""
+        if not candidate.listed:
+            self._kept.setdefault(candidate.source, []).append(candidate.location)
         record = Record(candidate.location, Status.FAILED, candidate.trouble)
         checked = Checked(candidate, identity_of(candidate), record, rules=self._options.rules)
         self._database.write(self._number, [checked])
