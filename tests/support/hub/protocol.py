@@ -62,6 +62,8 @@ class Protocol:
     limits: Limits
     endpoints: list[tuple[str, re.Pattern[str], Endpoint]]
     repositories: dict[str, Repository] = field(default_factory=dict)
+    collections: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    buckets: dict[str, dict[str, bytes]] = field(default_factory=dict)
     uploads: dict[str, Upload] = field(default_factory=dict)
     etags: dict[str, str] = field(default_factory=dict)
     signature: str = field(default_factory=lambda: secrets.token_hex(8))

@@ -115,12 +115,14 @@ class Commit:
 class Repository:
     """One repository with its history.
 
-    `objects` are the LFS contents that it was ever given, by sha256.
+    `bases` are the models that it declares to derive from, `objects` the LFS contents that it was
+    ever given, by sha256.
     """
 
     name: str
     private: bool = False
     gated: bool = False
+    bases: tuple[str, ...] = ()
     history: dict[str, Commit] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)

@@ -25,10 +25,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.support.hub import reading, writing
+from tests.support.hub import lists, reading, writing
 from tests.support.hub.faults import Armed, Fault, Faults
 from tests.support.hub.messages import Answer, Record, Records, Refused, Request, part
 from tests.support.hub.protocol import TOKEN, Limits, Protocol
+from tests.support.hub.quota import Quota
 from tests.support.hub.repository import Blob, Commit, Repository, is_lfs
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ class HubServer:
         self.failures: list[Exception] = []
         self._lock = threading.RLock()
         self._faults = Faults()
+        self.quota = Quota()
         self._listener = Listener(self)
         port = self._listener.server_port
         self.endpoint = f"http://127.0.0.1:{port}"
@@ -145,7 +147,7 @@ class HubServer:
             self.endpoint,
             f"http://localhost:{port}",
             limits,
-            [*reading.ENDPOINTS, *writing.ENDPOINTS],
+            [*lists.ENDPOINTS, *reading.ENDPOINTS, *writing.ENDPOINTS],
         )
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.02,))
 
@@ -163,7 +165,7 @@ class HubServer:
     def answer(self, request: Request) -> Answer:
         """The answer as it goes out, faults and all."""
         try:
-            if instead := self._faults.instead(request):
+            if instead := self.quota.instead(request) or self._faults.instead(request):
                 return instead
             with self._lock:
                 whole = self._protocol.answer(request)
@@ -183,6 +185,7 @@ class HubServer:
         *,
         private: bool = False,
         gated: bool = False,
+        bases: tuple[str, ...] = (),
     ) -> str:
         """The id of the first commit of a new repository.
 
@@ -192,8 +195,28 @@ class HubServer:
             if name in self._protocol.repositories:
                 message = f"{name} exists already"
                 raise ValueError(message)
-            self._protocol.repositories[name] = Repository(name, private=private, gated=gated)
+            self._protocol.repositories[name] = Repository(name, private, gated, bases)
             return self._commit(name, files or {}, "initial commit")
+
+    def remove_repo(self, name: str) -> None:
+        """Let a repository disappear."""
+        with self._lock:
+            del self._protocol.repositories[name]
+
+    def gate_repo(self, name: str) -> None:
+        """Let its owner decide from now on who may read a repository."""
+        with self._lock:
+            self._protocol.repositories[name].gated = True
+
+    def add_collection(self, slug: str, *items: tuple[str, str]) -> None:
+        """Add a collection of (type, name)."""
+        with self._lock:
+            self._protocol.collections[slug] = items
+
+    def add_bucket(self, name: str, files: Mapping[str, bytes]) -> None:
+        """Add a bucket, or replace its files."""
+        with self._lock:
+            self._protocol.buckets[name] = dict(files)
 
     def push(
         self,
