@@ -19,6 +19,7 @@ from ckpt_tools.audit import digests, sources
 from ckpt_tools.audit.batches import Result, parse_batch, result_text
 from ckpt_tools.audit.database import open_to_write
 from ckpt_tools.audit.engines.local import LocalEngine
+from ckpt_tools.audit.hub_sources import quota_notice
 from ckpt_tools.audit.lineage import declared_bases
 from ckpt_tools.audit.model import Options, Record, Status, Tally
 from ckpt_tools.audit.run import Run
@@ -31,6 +32,7 @@ from ckpt_tools.gate.verdict import Settings
 from ckpt_tools.progress import SILENT
 from ckpt_tools.scan.secrets import mask
 from ckpt_tools.storage.files import read_whole
+from ckpt_tools.storage.hub_client import waiting_out
 from ckpt_tools.storage.session import hub_session, is_remote
 from ckpt_tools.upload.card import NAME as README
 
@@ -95,15 +97,16 @@ def options_of(*, values: bool, settings: str | None) -> Options:
     return Options(values, text, blake3("\0".join(about).encode()).hexdigest(length=16))
 
 
-def examine_batch(text: str) -> str:
+def examine_batch(text: str, notify: Callable[[str], None] = sources.ignore_notice) -> str:
     """Check every checkpoint of a batch (`audit.batches`) and return the result as text.
 
     A checkpoint that cannot be looked at becomes a failed record with the reason; nothing is
-    raised.
+    raised. `notify` gets a sentence when the Hub's quota makes it wait.
     """
     batch = parse_batch(text)
     examine = partial(_examine, options=batch.options, settings=_settings(batch.options.settings))
-    return result_text(Result(batch.number, tuple(map(examine, batch.items))))
+    with waiting_out(lambda seconds: notify(quota_notice(seconds))):
+        return result_text(Result(batch.number, tuple(map(examine, batch.items))))
 
 
 def _examine(item: Item, *, options: Options, settings: Settings) -> Record:
@@ -123,17 +126,18 @@ def _examine(item: Item, *, options: Options, settings: Settings) -> Record:
 @hub_session()
 def _checked(item: Item, options: Options, settings: Settings) -> Record:
     sources.remember_listing(item.address, item.files)
+    values = options.values and not is_remote(item.address)
     found = check(
         item.address,
         rules=_rules(),
         reference=None,
         spec=None,
-        values=options.values,
+        values=values,
         target="",
         progress=SILENT,
     )
     result = masked(apply_suppressions(found, settings), quoted(found))
-    return _record(item.location, result, values=options.values)
+    return _record(item.location, result, values=values)
 
 
 def _record(location: str, found: Verification, *, values: bool) -> Record:

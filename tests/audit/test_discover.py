@@ -36,9 +36,9 @@ def make(root: Path, *paths: str) -> Path:
     return root
 
 
-def local(root: Path, **options: Iterable[str]) -> dict[str, Candidate]:
+def local(root: Path, only: Iterable[str] = ()) -> dict[str, Candidate]:
     """The candidates below a folder by their paths in it."""
-    below = candidates([str(root)], **options)
+    below = candidates([str(root)], only=only)
     return {os.path.relpath(one.location, root): one for one in below}
 
 

@@ -9,7 +9,7 @@ import sys
 import click
 
 from ckpt_tools import api
-from ckpt_tools.cli.output import CLEAN
+from ckpt_tools.cli.output import CLEAN, complain
 
 
 @click.command("work", hidden=True)
@@ -21,6 +21,6 @@ def command(folder: str) -> int:
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as results:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a plugin prints is no result
         for line in sys.stdin.buffer:
-            results.write(f"{api.examine_batch(line.decode())}\n".encode())
+            results.write(f"{api.examine_batch(line.decode(), complain)}\n".encode())
             results.flush()
     return CLEAN

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils import parse_ratelimit_headers
+from huggingface_hub.utils._http import parse_ratelimit_headers
 
 from tests.support.hub.asking import ask
 
