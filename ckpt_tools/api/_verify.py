@@ -17,6 +17,7 @@ from ckpt_tools.api._paths import as_text
 from ckpt_tools.api._rules import known_rules
 from ckpt_tools.checkpoint.composition import composition
 from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG
+from ckpt_tools.checkpoint.locate import is_resumable
 from ckpt_tools.checkpoint.payload import second_set, zero_tail
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.checkpoint.spec import read_spec
@@ -260,7 +261,7 @@ def _check_one(  # noqa: PLR0913 - by keyword; `check` binds what all components
         zero_tails=_zero_tails(checkpoint) if values and not composed else None,
         second=None if is_remote(where) else second_set(checkpoint, values=values),
         unfinished=() if entries is None or is_remote(where) else unfinished(checkpoint.root),
-        resumable=_is_resumable(checkpoint.root),
+        resumable=is_resumable(checkpoint.root),
     )
     subject = subject._replace(profile=profile_for(subject, where, profile, allow))
     remote = {skip.code: skip for skip in _skipped_remotely(where, rules)}
@@ -408,8 +409,3 @@ def _check_target(target: str) -> None:
             f"unknown release {target!r}",
             hint=f"use one of {', '.join(known)}, or omit --target for the newest",
         )
-
-
-def _is_resumable(root: str) -> bool:
-    """Whether a LeRobot run resumes from the folder: its training state is beside it."""
-    return os.path.isdir(os.path.join(os.path.dirname(os.path.realpath(root)), "training_state"))

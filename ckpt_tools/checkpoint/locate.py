@@ -237,3 +237,8 @@ def no_weights(where: str, names: tuple[str, ...]) -> NotACheckpoint:
 def pickle_in(names: tuple[str, ...]) -> str:
     """Return the first name of a pickle, "" if there is none."""
     return next((name for name in names if name.endswith(_PICKLES)), "")
+
+
+def is_resumable(root: str) -> bool:
+    """Whether a LeRobot run resumes from the folder `root`: its training state is beside it."""
+    return os.path.isdir(os.path.join(os.path.dirname(os.path.realpath(root)), "training_state"))

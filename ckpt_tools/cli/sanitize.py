@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from ckpt_tools import api
+from ckpt_tools.checkpoint.locate import is_resumable
 from ckpt_tools.cli import options
 from ckpt_tools.cli.edit_options import WriteOptions, apply_plan, record, with_write_options
+from ckpt_tools.errors import EditRefused
+
+if TYPE_CHECKING:
+    from ckpt_tools.edit.model import Plan
 
 
 @click.command(
@@ -25,6 +32,7 @@ from ckpt_tools.cli.edit_options import WriteOptions, apply_plan, record, with_w
 )
 @click.option(
     "--reference",
+    type=options.PATH,
     metavar="NORMAL",
     help="Reference checkpoint: restore its dtypes and report differences from it.",
 )
@@ -32,6 +40,11 @@ from ckpt_tools.cli.edit_options import WriteOptions, apply_plan, record, with_w
     "--allow-lossy",
     is_flag=True,
     help="With --reference, round where a cast loses bits instead of keeping the dtype.",
+)
+@click.option(
+    "--partial",
+    is_flag=True,
+    help="With --in-place, repair what can be repaired although problems remain.",
 )
 @record
 @with_write_options
@@ -41,6 +54,7 @@ def sanitize(  # noqa: PLR0913 - one parameter an option
     target: str,
     reference: str | None,
     allow_lossy: bool,
+    partial: bool,
     record: bool,
     write_options: WriteOptions,
 ) -> int:
@@ -48,8 +62,8 @@ def sanitize(  # noqa: PLR0913 - one parameter an option
 
     Removes teacher weights and wrapper names, restores a VLM that is only stored under the
     teacher's names, and sets the configs to what stock LeRobot expects. Unknown tensors are kept
-    and reported, as are problems that cannot be repaired. Exit status: 0 clean, 1 some problems
-    remain, 2 could not run.
+    and reported, as are problems that cannot be repaired; with --in-place, nothing is written then,
+    unless --partial is given. Exit status: 0 clean, 1 some problems remain, 2 could not run.
 
     \b
     ckpt sanitize outputs/train/reflow --dry-run
@@ -58,4 +72,25 @@ def sanitize(  # noqa: PLR0913 - one parameter an option
     plan = api.sanitize(
         where, target=target, reference=reference, allow_lossy=allow_lossy, record=record
     )
+    options.refuse(
+        (partial and not write_options.in_place, "--partial needs --in-place", "omit it")
+    )
+    if plan.steps and write_options.in_place and not write_options.dry_run:
+        _refuse_harm(plan, partial=partial)
     return apply_plan(plan, write_options, suffix="clean")
+
+
+def _refuse_harm(plan: Plan, *, partial: bool) -> None:
+    """Raise EditRefused for a change in place that is half a repair, or ends a run."""
+    if plan.remains and not partial:
+        raise EditRefused(
+            f"would be repaired only in part: {plan.remains[0]}",
+            path=plan.before.where,
+            hint="or write a copy with --output, or pass --partial",
+        )
+    if is_resumable(plan.before.root):
+        raise EditRefused(
+            "belongs to a LeRobot run, which `--resume` continues from this train_config.json",
+            path=plan.before.where,
+            hint="omit --in-place to write a copy, and publish that",
+        )

@@ -108,6 +108,33 @@ def test_a_single_file_gives_a_single_file(tmp_path: Path) -> None:
     assert names(tmp_path / "b.safetensors") == names(MODEL) - {"lm_head.weight"}
 
 
+def test_half_a_repair_is_not_written_in_place_unless_asked_for(tmp_path: Path) -> None:
+    shutil.copytree(REFLOW, tmp_path / "r")
+    before = snapshot(tmp_path / "r")
+    done = ckpt("sanitize", tmp_path / "r", "--in-place")
+    assert done.returncode == 2
+    assert "would be repaired only in part: dtypes of a model that" in done.stderr
+    assert "or pass --partial" in done.stderr
+    assert snapshot(tmp_path / "r") == before
+    assert ckpt("sanitize", tmp_path / "r", "--in-place", "--dry-run").returncode == 1
+    assert snapshot(tmp_path / "r") == before
+    assert ckpt("sanitize", tmp_path / "r", "--in-place", "--partial").returncode == 1
+    assert snapshot(tmp_path / "r") != before
+
+
+def test_a_run_that_can_be_resumed_is_only_copied(tmp_path: Path) -> None:
+    policy = shutil.copytree(REFLOW, tmp_path / "checkpoints/000100/pretrained_model")
+    (policy.parent / "training_state").mkdir()
+    before = snapshot(policy)
+    done = ckpt("sanitize", policy, "--in-place", "--reference", NORMAL)
+    assert done.returncode == 2
+    assert "belongs to a LeRobot run, which `--resume` continues" in done.stderr
+    assert ckpt("sanitize", tmp_path, "--reference", NORMAL).returncode == 0
+    assert snapshot(policy) == before
+    clean = policy.with_name("pretrained_model-clean")
+    assert snapshot(clean)["config.json"] == (NORMAL / "config.json").read_bytes()
+
+
 def test_in_place_keeps_a_backup_unless_disabled(tmp_path: Path) -> None:
     shutil.copytree(REFLOW, tmp_path / "r")
     before = snapshot(tmp_path / "r")
