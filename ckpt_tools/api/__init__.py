@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ckpt_tools.api._audit import audit, examine_batch
+    from ckpt_tools.api._audit import audit, audit_engine, examine_batch, work_on_task
     from ckpt_tools.api._coverage import coverage
     from ckpt_tools.api._doctor import diagnose
     from ckpt_tools.api._edit import (
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "audit",
+    "audit_engine",
     "check_manifest",
     "check_remote",
     "convert_names",
@@ -60,11 +61,12 @@ __all__ = [
     "spec",
     "upload",
     "verify",
+    "work_on_task",
     "write",
 ]
 
 _MODULES = {
-    **dict.fromkeys(("audit", "examine_batch"), "_audit"),
+    **dict.fromkeys(("audit", "audit_engine", "examine_batch", "work_on_task"), "_audit"),
     **dict.fromkeys(("diff", "read"), "_inspect"),
     **dict.fromkeys(
         (

@@ -18,7 +18,10 @@ from ckpt_tools.api._verify import check, quoted
 from ckpt_tools.audit import digests, sources
 from ckpt_tools.audit.batches import Result, parse_batch, result_text
 from ckpt_tools.audit.database import open_to_write
+from ckpt_tools.audit.engines.folder import WorkFolder, work
 from ckpt_tools.audit.engines.local import LocalEngine
+from ckpt_tools.audit.engines.ray import ray_engine
+from ckpt_tools.audit.engines.slurm import slurm_engine
 from ckpt_tools.audit.hub_sources import quota_notice
 from ckpt_tools.audit.lineage import declared_bases
 from ckpt_tools.audit.model import Options, Record, Status, Tally
@@ -88,6 +91,28 @@ def audit(  # noqa: PLR0913 - options by keyword
         )
         database.finish(number)
         return result
+
+
+def audit_engine(name: str, folder: str, jobs: int = 0) -> Engine:
+    """Return the engine `local`, `slurm` or `ray` with `jobs` workers, which share `folder`.
+
+    Raises UnknownSelection without a folder, EngineMissing, EngineFailed.
+    """
+    if name == "local":
+        return LocalEngine(jobs)
+    if not folder:
+        raise UnknownSelection(
+            f"--engine {name} needs --work DIR",
+            hint="name a folder or bucket that the cluster's machines share",
+        )
+    if name == "slurm":
+        return slurm_engine(WorkFolder(folder), jobs)
+    return ray_engine(WorkFolder(folder), jobs, examine_batch)
+
+
+def work_on_task(folder: str, task: str) -> None:
+    """Check the batches of a task of a work folder. Raises a CkptError about the folder."""
+    work(WorkFolder(folder), task, examine_batch)
 
 
 def options_of(*, values: bool, settings: str | None) -> Options:

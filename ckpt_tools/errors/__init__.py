@@ -69,6 +69,7 @@ from ckpt_tools.errors.format import (
 )
 from ckpt_tools.errors.machine import (
     ChangedDuringRead,
+    EngineFailed,
     LockedByOther,
     NoSpace,
     NotAFile,
@@ -90,6 +91,7 @@ from ckpt_tools.errors.usage import (
     CastInfinite,
     CastLossy,
     EditRefused,
+    EngineMissing,
     HubNameInvalid,
     InputsRefused,
     LibraryMissing,
@@ -130,6 +132,8 @@ __all__ = [
     "DtypeUnknown",
     "DtypeWrapped",
     "EditRefused",
+    "EngineFailed",
+    "EngineMissing",
     "EntryInvalid",
     "EntryPositional",
     "FieldMissing",

@@ -43,6 +43,10 @@ class ProbeFailed(StoreError):
     """The probe's process crashed or sent no answer."""
 
 
+class EngineFailed(StoreError):
+    """A cluster does not run the workers of an audit."""
+
+
 class WriteFailed(StoreError):
     """A write failed; the previous state is unchanged."""
 

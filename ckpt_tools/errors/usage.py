@@ -96,6 +96,12 @@ class ParquetMissing(UsageError):
     hint = "pip install 'ckpt-tools[parquet]'"
 
 
+class EngineMissing(UsageError):
+    """What runs an audit's workers is not installed."""
+
+    hint = "pip install 'ckpt-tools[fleet]'"
+
+
 class SpecInvalid(UsageError):
     """The file is not a lockfile (`schemas/spec.schema.json`)."""
 

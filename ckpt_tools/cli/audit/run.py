@@ -35,7 +35,20 @@ _SECONDS = 0.2
 @options.wheres
 @click.option("--out", metavar="FILE", required=True, help="The SQLite file, new or of before.")
 @click.option("--values", is_flag=True, help="Also read every tensor, and compare their contents.")
-@click.option("--jobs", metavar="N", type=click.IntRange(min=1), help="Number of processes.")
+@click.option("--jobs", metavar="N", type=click.IntRange(min=1), help="Number of workers.")
+@click.option(
+    "--engine",
+    type=click.Choice(("local", "slurm", "ray")),
+    default="local",
+    show_default=True,
+    help="Where the workers run: on this machine or on a cluster.",
+)
+@click.option(
+    "--work",
+    metavar="DIR",
+    default="",
+    help="A folder or bucket that the cluster's machines share.",
+)
 @click.option(
     "--only", metavar="GLOB", multiple=True, help="Only locations that match. Repeatable."
 )
@@ -53,6 +66,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     out: str,
     values: bool,
     jobs: int | None,
+    engine: str,
+    work: str,
     only: tuple[str, ...],
     settings: str | None,
     fail_on: str,
@@ -67,12 +82,17 @@ def command(  # noqa: PLR0913 - one parameter an option
     ckpt audit run outputs/ --out audit.db
     ckpt audit run hf://lerobot s3://lab/checkpoints --out audit.db
     """
+    options.refuse(
+        (work and engine == "local", "--work is for --engine slurm and ray", "omit it"),
+    )
+    chosen = None if engine == "local" else api.audit_engine(engine, work, jobs or 0)
     with _progress_line() as progress:
         tally = api.audit(
             _named(wheres),
             out=out,
             values=values,
             jobs=jobs or 0,
+            engine=chosen,
             only=only,
             settings=settings,
             progress=progress,

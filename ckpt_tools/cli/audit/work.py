@@ -14,9 +14,15 @@ from ckpt_tools.cli.output import CLEAN, complain
 
 @click.command("work", hidden=True)
 @click.argument("folder")
-def command(folder: str) -> int:
-    """Check batches: with -, those on standard input, one a line; results to standard output."""
-    assert folder == "-"  # noqa: S101 - other engines have folders
+@click.argument("task", default="")
+def command(folder: str, task: str) -> int:
+    """Check the batches of a task in a work folder; with -, those on standard input, one a line.
+
+    Then the results go to standard output.
+    """
+    if folder != "-":
+        api.work_on_task(folder, task)
+        return CLEAN
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as results:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a plugin prints is no result
