@@ -6,7 +6,7 @@ import json
 import os
 import tomllib
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -15,7 +15,7 @@ from ckpt_tools import __version__
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.api._rules import known_rules
 from ckpt_tools.api._verify import check, quoted
-from ckpt_tools.audit import digests, sources
+from ckpt_tools.audit import digests, evidence, sources
 from ckpt_tools.audit.batches import Result, parse_batch, result_text
 from ckpt_tools.audit.database import open_to_write
 from ckpt_tools.audit.engines.folder import WorkFolder, work
@@ -33,9 +33,11 @@ from ckpt_tools.gate.masking import masked
 from ckpt_tools.gate.settings import LIMIT, NAME, settings_of
 from ckpt_tools.gate.verdict import Settings
 from ckpt_tools.progress import SILENT
+from ckpt_tools.rules import plugins
 from ckpt_tools.scan.secrets import mask
 from ckpt_tools.storage.files import read_whole
 from ckpt_tools.storage.hub_client import waiting_out
+from ckpt_tools.storage.recording import NotRecorded, Recording, active
 from ckpt_tools.storage.session import hub_session, is_remote
 from ckpt_tools.upload.card import NAME as README
 
@@ -43,11 +45,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ckpt_tools.api._paths import AnyPath
-    from ckpt_tools.audit.batches import Item
+    from ckpt_tools.audit.batches import Batch, Item
+    from ckpt_tools.audit.model import FileState
     from ckpt_tools.audit.run import Engine
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.rules.finding import Verification
     from ckpt_tools.rules.rule import Rule
+
+
+_CHANGED = (
+    "a file changed after it was listed; another program is writing to this checkpoint: wait for it"
+    " to finish and run the audit again"
+)
 
 
 def ignore_tally(_: Tally) -> None:
@@ -129,40 +138,89 @@ def examine_batch(text: str, notify: Callable[[str], None] = sources.ignore_noti
     raised. `notify` gets a sentence when the Hub's quota makes it wait.
     """
     batch = parse_batch(text)
-    examine = partial(_examine, options=batch.options, settings=_settings(batch.options.settings))
+    examiner = _Examiner(batch)
     with waiting_out(lambda seconds: notify(quota_notice(seconds))):
-        return result_text(Result(batch.number, tuple(map(examine, batch.items))))
+        records = tuple(map(examiner.examine, batch.items))
+    return result_text(Result(batch.number, records, examiner.contents))
 
 
-def _examine(item: Item, *, options: Options, settings: Settings) -> Record:
+class _Examiner:
+    """Checks the items of one batch, and collects the contents that their evidence names."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.contents: dict[bytes, bytes] = {}
+        self._batch = batch
+        self._settings = _settings(batch.options.settings)
+
+    def examine(self, item: Item) -> Record:
+        """Return the record of a checkpoint; one that cannot be looked at has failed."""
+        try:
+            return self._judged_again(item) or self._read(item)
+        except CkptError as error:
+            reason = mask(str(error))
+        except OSError as error:
+            reason = f"{(error.strerror or str(error)).lower()}; check the path and the disk"
+        except MemoryError:
+            reason = "not enough memory to check it"
+        except RecursionError:
+            reason = "is nested too deeply to be checked"
+        return Record(item.location, Status.FAILED, reason)
+
+    def _judged_again(self, item: Item) -> Record | None:
+        """Return the record by what an earlier check read, None if that does not suffice."""
+        recording = evidence.replay(item.address, item.evidence, self._batch.contents)
+        if recording is None:
+            return None
+        try:
+            record = self._checked(item, recording)
+        except (NotRecorded, CkptError):
+            return None
+        return record._replace(evidence=item.evidence, is_judged_again=True)
+
+    def _read(self, item: Item) -> Record:
+        recording = Recording(item.address)
+        record = self._checked(item, recording)
+        if _has_changed(item):
+            return Record(item.location, Status.FAILED, _CHANGED)
+        if self._batch.options.values or plugins.load().rules:
+            return record
+        kept, contents = evidence.packed(recording)
+        self.contents |= contents
+        return record._replace(evidence=kept)
+
+    @hub_session()
+    def _checked(self, item: Item, recording: Recording) -> Record:
+        values = self._batch.options.values and not is_remote(item.address)
+        if not recording.is_replay:
+            sources.remember_listing(item.address, item.files)
+        with active(recording):
+            found = check(
+                item.address,
+                rules=_rules(),
+                reference=None,
+                spec=None,
+                values=values,
+                target="",
+                progress=SILENT,
+            )
+            result = masked(apply_suppressions(found, self._settings), quoted(found))
+            return _record(item.location, result, values=values)
+
+
+def _has_changed(item: Item) -> bool:
+    """Whether a local file is not as it was listed; what was read may be of two states."""
+    if "://" in item.address:
+        return False
+    root = item.address if os.path.isdir(item.address) else os.path.dirname(item.address)
+    return any(_is_other(os.path.join(root, file.path), file) for file in item.files)
+
+
+def _is_other(path: str, file: FileState) -> bool:
     try:
-        return _checked(item, options, settings)
-    except CkptError as error:
-        reason = mask(str(error))
-    except OSError as error:
-        reason = f"{(error.strerror or str(error)).lower()}; check the path and the disk"
-    except MemoryError:
-        reason = "not enough memory to check it"
-    except RecursionError:
-        reason = "is nested too deeply to be checked"
-    return Record(item.location, Status.FAILED, reason)
-
-
-@hub_session()
-def _checked(item: Item, options: Options, settings: Settings) -> Record:
-    sources.remember_listing(item.address, item.files)
-    values = options.values and not is_remote(item.address)
-    found = check(
-        item.address,
-        rules=_rules(),
-        reference=None,
-        spec=None,
-        values=values,
-        target="",
-        progress=SILENT,
-    )
-    result = masked(apply_suppressions(found, settings), quoted(found))
-    return _record(item.location, result, values=values)
+        status = os.stat(path)
+    except OSError:
+        return file.modified_ns != 0
+    return (status.st_size, status.st_mtime_ns) != (file.size, file.modified_ns)
 
 
 def _record(location: str, found: Verification, *, values: bool) -> Record:

@@ -18,7 +18,7 @@ from ckpt_tools.api._rules import known_rules
 from ckpt_tools.checkpoint.composition import composition
 from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG
 from ckpt_tools.checkpoint.locate import is_resumable
-from ckpt_tools.checkpoint.payload import second_set, zero_tail
+from ckpt_tools.checkpoint.payload import SecondSet, second_set, zero_tail
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.checkpoint.spec import read_spec
 from ckpt_tools.errors import FormatError, HeaderError, UnknownSelection
@@ -45,6 +45,7 @@ from ckpt_tools.scan.folder import listing, single
 from ckpt_tools.scan.library import refusals
 from ckpt_tools.storage import schemas
 from ckpt_tools.storage.files import read_whole, remote_not_supported
+from ckpt_tools.storage.recording import Codec, current, observed
 from ckpt_tools.storage.session import hub_session, is_folder, is_remote, root_of, transfer_stats
 from ckpt_tools.text import printable
 from ckpt_tools.values.measure import measure
@@ -69,6 +70,10 @@ LOCAL_ONLY_RULES = frozenset(("CK745", "CK805", "CK806", "CK814"))
 """Rules about permissions and links, which files on the Hub do not have."""
 
 _LOCAL_ONLY = "about permissions and links, which files on the Hub do not have"
+_TUPLE: Codec[tuple[str, ...]] = Codec(lambda found, _: found, lambda value, _: tuple(value))
+_SECOND_SET: Codec[SecondSet | None] = Codec(
+    lambda found, _: found, lambda value, _: value and SecondSet(*value)
+)
 _NO_VALUES = "tensor values are not read from the Hub; download the checkpoint"
 
 
@@ -245,6 +250,7 @@ def _check_one(  # noqa: PLR0913 - by keyword; `check` binds what all components
         is_component = checkpoint.where != where
         family = live_family(family, checkpoint, bases, lenient=is_component)
     base = _base_of(checkpoint, baseline, bases, is_all=not (live or load))
+    root = checkpoint.root
     subject = Subject(
         checkpoint,
         family,
@@ -259,9 +265,11 @@ def _check_one(  # noqa: PLR0913 - by keyword; `check` binds what all components
         composition=composed,
         library=None if is_remote(where) else _library(checkpoint, rules),
         zero_tails=_zero_tails(checkpoint) if values and not composed else None,
-        second=None if is_remote(where) else second_set(checkpoint, values=values),
-        unfinished=() if entries is None or is_remote(where) else unfinished(checkpoint.root),
-        resumable=is_resumable(checkpoint.root),
+        second=None if is_remote(where) else _second(checkpoint, values=values),
+        unfinished=()
+        if entries is None or is_remote(where)
+        else observed("unfinished", root, lambda: unfinished(root), _TUPLE),
+        resumable=observed("resumable", root, lambda: is_resumable(root)),
     )
     subject = subject._replace(profile=profile_for(subject, where, profile, allow))
     remote = {skip.code: skip for skip in _skipped_remotely(where, rules)}
@@ -282,8 +290,14 @@ def _library(checkpoint: Checkpoint, rules: Iterable[Rule]) -> dict[str, str] | 
     """Let the installed safetensors library open every weight file, if a rule is about that."""
     if not any(Need.LIBRARY in rule.needs for rule in rules):
         return None
-    return refusals(
-        checkpoint.root, [one.path for one in (*checkpoint.weights, *checkpoint.states)]
+    paths = [one.path for one in (*checkpoint.weights, *checkpoint.states)]
+    return observed("library", checkpoint.root, lambda: refusals(checkpoint.root, paths))
+
+
+def _second(checkpoint: Checkpoint, *, values: bool) -> SecondSet | None:
+    """Compare model.safetensors with the shards of an index beside it."""
+    return observed(
+        "second set", checkpoint.root, lambda: second_set(checkpoint, values=values), _SECOND_SET
     )
 
 
@@ -333,13 +347,19 @@ def _disagreement(
 ) -> tuple[Finding, ...]:
     """Return the finding that the safetensors library opens what is rejected here, if it does."""
     about = next((rule for rule in rules if Need.LIBRARY in rule.needs), None)
-    if about is None or not isinstance(error, HeaderError) or not os.path.isfile(finding.path):
+    if about is None or not isinstance(error, HeaderError):
         return ()
-    if refusals("", [finding.path]) != {finding.path: ""}:
+    path = finding.path
+    if not observed("opens", path, lambda: _opens(path)):
         return ()
     what = "is rejected here, but the installed safetensors library opens it"
     remedy = Remedy(text="do not publish it: nothing in it was checked; report the file")
     return (Finding(about.code, about.severity, what, finding.path, remedy=remedy),)
+
+
+def _opens(path: str) -> bool:
+    """Whether the safetensors library opens a local file."""
+    return os.path.isfile(path) and refusals("", [path]) == {path: ""}
 
 
 def _base_of(
@@ -374,6 +394,9 @@ def quoted(found: Verification) -> Iterator[str]:
     """Yield the texts that findings may quote: the documents, and the files they are about."""
     if found.checkpoint:
         yield from (document.text for document in found.checkpoint.documents)
+    recording = current()
+    if recording and recording.is_replay:
+        return  # what held a secret was not recorded
     root = found.checkpoint.root if found.checkpoint else folder_of(found.where)
     for path in sorted({finding.path for finding in found.findings}):
         full = os.path.join(root, path)

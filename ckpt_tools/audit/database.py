@@ -194,7 +194,9 @@ class Database:
         known = self.known(one.candidate.location)
         number = _write_checkpoint(cursor, run, one)
         if known is not None:
-            for table in ("files", "findings", "coverage", "tensors", "parts", "evidence"):
+            if one.candidate.files:
+                cursor.execute("DELETE FROM files WHERE checkpoint = ?", (number,))
+            for table in ("findings", "coverage", "tensors", "parts", "evidence"):
                 cursor.execute(f"DELETE FROM {table} WHERE checkpoint = ?", (number,))  # noqa: S608 - our own names
         _write_parts(cursor, number, one.candidate.files, one.record)
 

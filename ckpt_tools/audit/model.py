@@ -85,7 +85,7 @@ class Record(NamedTuple):
     shapes; `payload` the content digest of the tensors, whatever files they are in, `tensors` those
     of each tensor and `parts` those of each part: only `--values` gives them. `base_model` are the
     names that it declares as what it derives from, a line each. `evidence` are digests of the texts
-    that the check read.
+    that the check read; `is_judged_again`: newer rules judged by them, and nothing was read.
     """
 
     location: str
@@ -106,6 +106,7 @@ class Record(NamedTuple):
     tensors: tuple[TensorContent, ...] = ()
     parts: tuple[PartContent, ...] = ()
     evidence: tuple[tuple[str, bytes], ...] = ()
+    is_judged_again: bool = False
 
 
 class RelationKind(StrEnum):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ckpt_tools.audit.database import Database, Known
+    from ckpt_tools.audit.evidence import Evidence
     from ckpt_tools.audit.model import Candidate, Options
 
 BATCH = 32
@@ -31,12 +32,12 @@ class Engine(Protocol):
         """Yield the result of every batch, in any order."""
 
 
-class _InFlight(NamedTuple):
-    """The candidates of a batch, with their identities."""
+class _Due(NamedTuple):
+    """A candidate that has to be checked: `evidence` is what an earlier check of it read."""
 
-    candidates: tuple[Candidate, ...]
-    identities: tuple[bytes, ...]
-    again: bool
+    candidate: Candidate
+    identity: bytes
+    evidence: Evidence = ()
 
 
 class Run:
@@ -51,7 +52,7 @@ class Run:
         self._options = options
         self._progress = progress
         self._batches_made = 0
-        self._in_flight: dict[int, _InFlight] = {}
+        self._in_flight: dict[int, list[_Due]] = {}
         self._seen: list[int] = []
         self._kept: dict[str, list[str]] = {}
 
@@ -72,13 +73,15 @@ class Run:
         return self.tally
 
     def is_known(self, location: str, revision: str) -> bool:
-        """Whether the file has this location at this revision, judged as this run judges."""
+        """Whether the file has this location at this revision, judged or to be judged again."""
         known = self._database.known(location)
-        return known is not None and self._is_judged(known) and known.revision == revision != ""
+        if known is None or not revision or known.revision != revision:
+            return False
+        return self._is_judged(known) or bool(self._evidence(known))
 
     def _batches(self, candidates: Iterable[Candidate]) -> Iterator[str]:
         """Yield batches of what has to be checked; what has not is only marked as seen."""
-        new: list[tuple[Candidate, bytes]] = []
+        due: list[_Due] = []
         nbytes = 0
         for candidate in candidates:
             self._count(found=1)
@@ -87,49 +90,55 @@ class Run:
                 continue
             identity = identity_of(candidate)
             known = self._database.known(candidate.location)
-            if known is not None and self._is_current(known, candidate, identity):
+            is_same = known is not None and known.identity == identity
+            if known is not None and is_same and self._is_judged(known):
                 self._mark(known)
                 continue
-            new.append((candidate, identity))
+            kept = self._evidence(known) if known is not None and is_same else ()
+            due.append(_Due(candidate, identity, kept))
             nbytes += sum(one.size for one in candidate.files) * self._options.values
-            if len(new) >= BATCH or nbytes >= BATCH_BYTES:
-                yield self._batch(new)
-                new, nbytes = [], 0
-        if new:
-            yield self._batch(new)
+            if len(due) >= BATCH or nbytes >= BATCH_BYTES:
+                yield self._batch(due)
+                due, nbytes = [], 0
+        if due:
+            yield self._batch(due)
 
-    def _is_current(self, known: Known, candidate: Candidate, identity: bytes) -> bool:
-        same = known.identity == identity or (
-            not candidate.files and bool(known.revision) and known.revision == candidate.revision
-        )
-        return same and self._is_judged(known)
+    def _evidence(self, known: Known) -> Evidence:
+        """Return what the last check of an unchanged checkpoint read, empty to read it again."""
+        is_read = known.status is Status.CHECKED and not self._options.values
+        return self._database.evidence(known.id) if is_read and not known.with_values else ()
 
     def _is_judged(self, known: Known) -> bool:
         """Whether a row is as this run would write it, if its files did not change."""
         is_judged = known.rules == self._options.rules and known.status is Status.CHECKED
         return is_judged and known.with_values >= self._options.values
 
-    def _batch(self, new: list[tuple[Candidate, bytes]]) -> str:
-        candidates, identities = zip(*new, strict=True)
+    def _batch(self, due: list[_Due]) -> str:
         self._batches_made += 1
         number = self._batches_made
-        self._in_flight[number] = _InFlight(candidates, identities, again=False)
-        items = tuple(Item(one.location, one.address, one.files) for one in candidates)
-        return batch_text(Batch(number, self._options, items))
+        self._in_flight[number] = due
+        items = tuple(
+            Item(one.candidate.location, one.candidate.address, one.candidate.files, one.evidence)
+            for one in due
+        )
+        digests = {digest for one in due for _, digest in one.evidence}
+        contents = {digest: self._database.content(digest) for digest in digests}
+        kept = {digest: content for digest, content in contents.items() if content is not None}
+        return batch_text(Batch(number, self._options, items, kept))
 
     def _write(self, text: str) -> None:
         result = parse_result(text)
-        batch = self._in_flight.pop(result.number)
+        due = self._in_flight.pop(result.number)
+        options = self._options
         checked = [
-            Checked(candidate, identity, record, self._options.values, self._options.rules)
-            for candidate, identity, record in zip(
-                batch.candidates, batch.identities, result.records, strict=True
-            )
+            Checked(one.candidate, one.identity, record, options.values, options.rules)
+            for one, record in zip(due, result.records, strict=True)
         ]
         seen, self._seen = self._seen, []
         self._database.write(self._number, checked, result.contents, seen)
         failed = sum(one.record.status is Status.FAILED for one in checked)
-        self._count(checked=len(checked) - failed, failed=failed)
+        again = sum(one.record.is_judged_again for one in checked)
+        self._count(checked=len(checked) - failed - again, failed=failed, judged_again=again)
 
     def _write_trouble(self, candidate: Candidate) -> None:
         """Write a row for what cannot be judged; keep what is known below what was not listed."""

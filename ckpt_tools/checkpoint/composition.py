@@ -22,7 +22,7 @@ from ckpt_tools.checkpoint.model import Checkpoint, Document
 from ckpt_tools.checkpoint.read import other_file
 from ckpt_tools.errors import FormatError, NotACheckpoint, PathEscapes
 from ckpt_tools.storage.paths import leaves_folder
-from ckpt_tools.storage.session import is_folder, is_remote, remote_storage
+from ckpt_tools.storage.session import is_folder, storage_of
 from ckpt_tools.storage.storage import LOCAL
 from ckpt_tools.strict_json.parse import decode_utf8, parse
 
@@ -96,8 +96,7 @@ def composition(where: str) -> Composition | None:
     """
     if not is_folder(where):
         return None
-    storage: Storage = remote_storage(where) if is_remote(where) else LOCAL
-    root = remote_storage(where).root if is_remote(where) else where
+    storage, root = storage_of(where)
     names = storage.names(root)
     path = next((name for name in (MODEL_INDEX, MODULES) if name in names), "")
     if not path or (path == MODEL_INDEX and WEIGHTS in names):

@@ -11,7 +11,8 @@ from ckpt_tools.checkpoint.documents import DIFFUSERS_WEIGHTS, MODEL_INDEX, WEIG
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX, shard_family
 from ckpt_tools.errors import NotACheckpoint, NotAFile, PathNotFound, WriteInterrupted
 from ckpt_tools.storage.files import kind_of, read_error
-from ckpt_tools.storage.session import is_remote, remote_storage
+from ckpt_tools.storage.recording import observed
+from ckpt_tools.storage.session import is_remote, storage_of
 from ckpt_tools.storage.storage import LOCAL
 
 if TYPE_CHECKING:
@@ -56,21 +57,25 @@ def locate(where: str) -> Location:
     PathNotFound, NotAFile, NotACheckpoint or Unreadable, and for the Hub what
     `hub_api.repository` raises.
     """
+    storage, root = storage_of(where)
     if is_remote(where):
-        storage = remote_storage(where)
-        find = _single_file if storage.is_file(storage.root) else _in_folder
-        return find(where, storage.root, storage)
+        find = _single_file if storage.is_file(root) else _in_folder
+        return find(where, root, storage)
+    mode = observed("mode", where, lambda: _mode(where))
+    if stat.S_ISDIR(mode):
+        return _in_folder(where, where, storage)
+    if not stat.S_ISREG(mode):
+        raise NotAFile(f"is {kind_of(mode)}, not a checkpoint", path=where)
+    return _single_file(where, where, storage)
+
+
+def _mode(where: str) -> int:
     try:
-        mode = os.stat(where).st_mode
+        return os.stat(where).st_mode
     except OSError as error:
         raise read_error(where, error) from None
     except ValueError:
         raise PathNotFound("contains a NUL character, which no path can", path=where) from None
-    if stat.S_ISDIR(mode):
-        return _in_folder(where, where, LOCAL)
-    if not stat.S_ISREG(mode):
-        raise NotAFile(f"is {kind_of(mode)}, not a checkpoint", path=where)
-    return _single_file(where, where, LOCAL)
 
 
 def _single_file(where: str, path: str, storage: Storage) -> Location:

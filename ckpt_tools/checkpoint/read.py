@@ -23,6 +23,7 @@ from ckpt_tools.errors import (
 )
 from ckpt_tools.storage.digests import sums_of
 from ckpt_tools.storage.paths import LENGTH_BYTES
+from ckpt_tools.storage.recording import observed
 from ckpt_tools.storage.storage import HEADER_GUESS, LOCAL, LocalFile
 from ckpt_tools.strict_json.parse import decode_utf8, parse_object
 
@@ -218,8 +219,13 @@ def other_file(root: str, name: str, storage: Storage = LOCAL) -> OtherFile:
     path = os.path.join(root, name)
     if name.endswith("/"):
         return OtherFile(name, 0)
+    size, *sums = observed("other", path, lambda: _size_and_sums(path, storage))
+    return OtherFile(name, size, *sums)
+
+
+def _size_and_sums(path: str, storage: Storage) -> tuple[int, str, str]:
     size, sums = storage.size(path), storage.known_sums(path)
     if size <= SMALL_FILE and not any(sums):
         with suppress(CkptError):
             sums = sums_of(storage.read(path, SMALL_FILE))
-    return OtherFile(name, size, *sums)
+    return size, *sums

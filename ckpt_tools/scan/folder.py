@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ckpt_tools.errors import CkptError, Unreadable
 from ckpt_tools.scan import hub_folder
 from ckpt_tools.scan.content import TOTAL_LIMIT, inspect
 from ckpt_tools.scan.entry import Entry, is_never_uploaded
 from ckpt_tools.storage.files import open_regular
+from ckpt_tools.storage.recording import Codec, observed
 from ckpt_tools.storage.session import is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ckpt_tools.storage.recording import Recording
 
 _KINDS = (
     (stat.S_ISREG, "file"),
@@ -35,6 +38,42 @@ def listing(root: str, *, contents: bool = True) -> tuple[Entry, ...]:
     For a folder on the Hub, `contents` says whether files are fetched and inspected. Raises
     Unreadable for a folder that cannot be listed.
     """
+    return observed("entries", root, lambda: _listed(root, contents=contents), _CODEC)
+
+
+def _stored(entries: tuple[Entry, ...], recording: Recording) -> list[dict[str, object]]:
+    """Return entries as JSON values, without `strings`, which only the gate's rules read."""
+    return [
+        one._asdict()
+        | {
+            "head": one.head.hex(),
+            "text": recording.keep_text(one.path, one.text),
+            "header": recording.keep_text(one.path, one.header),
+            "strings": None,
+        }
+        for one in entries
+    ]
+
+
+def _restored(value: list[dict[str, Any]], recording: Recording) -> tuple[Entry, ...]:
+    return tuple(
+        Entry(
+            **one
+            | {
+                "head": bytes.fromhex(one["head"]),
+                "text": recording.kept_text(one["text"]),
+                "header": recording.kept_text(one["header"]),
+                "imports": tuple(one["imports"]),
+            }
+        )
+        for one in value
+    )
+
+
+_CODEC = Codec(_stored, _restored)
+
+
+def _listed(root: str, *, contents: bool) -> tuple[Entry, ...]:
     if is_remote(root):
         return hub_folder.entries(root, contents=contents)
     inner, held = _inner_folders(root), 0

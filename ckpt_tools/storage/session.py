@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.storage.hub_name import Transfer, is_hub_name, may_be_hub_name
 from ckpt_tools.storage.hub_storage import HubRepository, listed_repository, open_repository
+from ckpt_tools.storage.recording import current, recorded
+from ckpt_tools.storage.storage import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ckpt_tools.storage.hub_name import RemoteFile
+    from ckpt_tools.storage.storage import Storage
 
 
 def is_remote(where: str) -> bool:
@@ -27,15 +30,30 @@ def is_remote(where: str) -> bool:
 
 def is_folder(where: str) -> bool:
     """Whether `where` is a folder, local or on the Hub. Raises what `remote_storage` raises."""
-    if not is_remote(where):
-        return os.path.isdir(where)
-    storage = remote_storage(where)
-    return storage.is_folder(storage.root)
+    storage, root = storage_of(where)
+    return storage.is_folder(root)
 
 
 def root_of(where: str) -> str:
     """Return `where` as a path in its storage: unchanged, or on the Hub with its commit."""
-    return remote_storage(where).root if is_remote(where) else where
+    return storage_of(where)[1]
+
+
+def storage_of(where: str) -> tuple[Storage, str]:
+    """Return what holds `where`, and its path there. Raises what `remote_storage` raises.
+
+    In an audit it is recorded, or answers from a recording.
+    """
+    if not is_remote(where):
+        return recorded(LOCAL), where
+    recording = current()
+    if recording is None:
+        found = remote_storage(where)
+        return found, found.root
+    root = recording.answer(f"root of {where}", lambda: remote_storage(where).root)
+    if where == recording.address:
+        recording.root = root
+    return recorded(LOCAL if recording.is_replay else remote_storage(where)), root
 
 
 _OPENED: ContextVar[dict[str, HubRepository] | None] = ContextVar("_OPENED", default=None)
