@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
@@ -30,7 +29,7 @@ from ckpt_tools.errors import CkptError, UnknownSelection
 from ckpt_tools.families.kinds import kinds_of
 from ckpt_tools.gate.decide import apply_suppressions
 from ckpt_tools.gate.masking import masked
-from ckpt_tools.gate.settings import LIMIT, NAME, settings_of
+from ckpt_tools.gate.settings import LIMIT, settings_of, settings_table
 from ckpt_tools.gate.verdict import Settings
 from ckpt_tools.progress import SILENT
 from ckpt_tools.rules import plugins
@@ -282,14 +281,12 @@ def _about_rules() -> tuple[str, ...]:
 
 def _settings_text(named: str | None) -> str:
     """Return the settings and their file as JSON, which any worker reads, "" without settings."""
-    path = os.path.join(os.getcwd(), NAME) if named is None else named
-    if named is None and not os.path.lexists(path):
+    found = settings_table(named)
+    if found is None:
         return ""
-    with suppress(ValueError, RecursionError):
-        value = tomllib.loads(read_whole(path, LIMIT, "a ckpt.toml").decode())
-        settings_of(value, path)
-        return json.dumps([value, os.path.abspath(path)], default=str)
-    return ""
+    table, path = found
+    settings_of(table, path)  # what is wrong with it is said now
+    return json.dumps([table, os.path.abspath(path)], default=str)
 
 
 def _settings(text: str) -> Settings:

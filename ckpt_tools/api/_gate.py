@@ -74,6 +74,8 @@ def gate(  # noqa: PLR0913 - options by keyword
     values: bool = True,
     target: str = "",
     require: Iterable[str] = (),
+    suppress: Iterable[str] = (),
+    reason: str = "",
     baseline: AnyPath | None = None,
     progress: Callable[[int], None] = ignore,
     expect: Callable[[int], None] = ignore,
@@ -81,12 +83,13 @@ def gate(  # noqa: PLR0913 - options by keyword
     """Decide whether what is at `where` may be uploaded under a profile.
 
     `profile` is "lerobot", "transformers" or "generic"; by default the settings' or the config's.
-    `settings` are given, or a file to read instead of `ckpt.toml` in the current folder. All rules
-    are checked, except those about tensor values unless `values`; those of the supply chain also if
-    the checkpoint is missing or cannot be read. A folder is checked as it would be uploaded: a
+    `settings` are given, or a file to read instead of the nearest `ckpt.toml`. All rules are
+    checked, except those about tensor values unless `values`; those of the supply chain also if the
+    checkpoint is missing or cannot be read. A folder is checked as it would be uploaded: a
     checkpoint in a subfolder does not count. `require` are questions that must be checked, besides
-    those of the settings. Findings in the report `baseline` do not fail. The verdict contains no
-    secret that was found. Raises a CkptError if nothing is there, or on I/O errors.
+    those of the settings; the rules `suppress` are suppressed for `reason`. Findings in the report
+    `baseline` do not fail. The verdict contains no secret that was found. Raises a CkptError if
+    nothing is there, or on I/O errors.
     """
     where, settings, reference = as_text(where), as_text(settings), as_text(reference)
     accepted = read_baseline(as_text(baseline))
@@ -94,7 +97,7 @@ def gate(  # noqa: PLR0913 - options by keyword
         read(reference)  # what is wrong with the reference is not a finding
     if is_remote(where):
         refuse_cached(remote_storage(where).listing)
-    settings = settings_for(where, settings, require)
+    settings = settings_for(where, settings, require, suppress, reason)
     name = profile or settings.profile
     if name and name not in PROFILES:
         raise UnknownSelection(

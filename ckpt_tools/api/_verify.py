@@ -28,7 +28,7 @@ from ckpt_tools.families.registry import FAMILIES, family_of
 from ckpt_tools.gate.baseline import LIMIT, apply_baseline, parse_baseline
 from ckpt_tools.gate.decide import apply_suppressions
 from ckpt_tools.gate.masking import masked
-from ckpt_tools.gate.settings import read_settings, requiring
+from ckpt_tools.gate.settings import read_settings, requiring, suppressing
 from ckpt_tools.gate.verdict import Settings
 from ckpt_tools.live.bases import NO_BASES, parse_bases
 from ckpt_tools.progress import SILENT, Progress, ignore
@@ -101,6 +101,8 @@ def verify(  # noqa: PLR0913 - options by keyword
     target: str = "",
     settings: AnyPath | Settings | None = None,
     require: Iterable[str] = (),
+    suppress: Iterable[str] = (),
+    reason: str = "",
     baseline: AnyPath | None = None,
     rules: Iterable[Rule] | None = None,
     progress: Callable[[int], None] = ignore,
@@ -113,8 +115,9 @@ def verify(  # noqa: PLR0913 - options by keyword
     the installed library would write for the config, `load` makes LeRobot load the policy and act
     once; `base` are local copies, as NAME=DIR, of what the config names on the Hub. `lenient`
     accepts files that the safetensors library accepts although they violate its specification.
-    `settings` are given, or a file to read instead of `ckpt.toml` in the current folder. `require`
-    are questions that must be checked, besides those of the settings. Findings in the report
+    `settings` are given, or a file to read instead of the nearest `ckpt.toml`. `require` are
+    questions that must be checked, besides those of the settings; the rules `suppress` are
+    suppressed for `reason`. Findings in the report
     `baseline`, which `--format json` wrote, are suppressed. `rules` are all but those of the supply
     chain by default.
     Raises a CkptError if there is nothing to check, or on I/O errors.
@@ -122,7 +125,7 @@ def verify(  # noqa: PLR0913 - options by keyword
     where = as_text(where)
     if (values or load) and is_remote(where):
         raise remote_not_supported(where)
-    settings = settings_for(where, as_text(settings), require)
+    settings = settings_for(where, as_text(settings), require, suppress, reason)
     accepted = read_baseline(as_text(baseline))
     if rules is None:
         rules = (rule for rule in known_rules() if not rule.supply_chain)
@@ -148,13 +151,19 @@ def read_baseline(path: str | None) -> Baseline | None:
     return parse_baseline(read_whole(path, LIMIT, "a report of ckpt"), path) if path else None
 
 
-def settings_for(where: str, given: str | Settings | None, require: Iterable[str]) -> Settings:
+def settings_for(
+    where: str,
+    given: str | Settings | None,
+    require: Iterable[str],
+    suppress: Iterable[str] = (),
+    reason: str = "",
+) -> Settings:
     """Return the settings as given, else those in the file `given`, else those in `ckpt.toml`.
 
-    They require the questions `require` too.
+    They require the questions `require` too, and suppress the rules `suppress` for `reason`.
     """
     found = given if isinstance(given, Settings) else read_settings(given, folder_of(where))
-    return requiring(found, require)
+    return suppressing(requiring(found, require), suppress, reason)
 
 
 def check(  # noqa: PLR0913 - as verify

@@ -7,7 +7,12 @@ import click
 from ckpt_tools.api import _rules
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, write, write_report
-from ckpt_tools.report.pages.rules import document, explain_page, rule_markdown
+from ckpt_tools.report.pages.rules import (
+    document,
+    explain_page,
+    rule_markdown,
+    suppress_blocks,
+)
 
 
 def _codes(start: str) -> list[str]:
@@ -33,5 +38,7 @@ def explain(code: str, *, output_format: str) -> int:
         # A page is Markdown already.
         write(rule_markdown(rule))
     else:
-        write_report((rule,), lambda: explain_page(rule), output_format, document)
+        write_report(
+            (rule,), lambda: (*explain_page(rule), *suppress_blocks(rule)), output_format, document
+        )
     return CLEAN

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 @options.target
 @options.settings
 @options.require
+@options.suppress
+@options.reason
 @options.baseline
 @options.spec
 @click.option(
@@ -36,6 +38,8 @@ def gate(  # noqa: PLR0913 - one parameter an option
     profile: str | None,
     settings: str | None,
     require: str,
+    suppress: tuple[str, ...],
+    reason: str,
     baseline: str | None,
     reference: str | None,
     target: str,
@@ -64,6 +68,8 @@ def gate(  # noqa: PLR0913 - one parameter an option
                 profile=profile,
                 settings=settings,
                 require=options.listed(require),
+                suppress=suppress,
+                reason=reason,
                 baseline=baseline,
                 reference=reference,
                 spec=spec,

@@ -86,7 +86,10 @@ settings: Decorator = click.option(
     "--settings",
     type=PATH,
     metavar="FILE",
-    help="Settings file (default: ckpt.toml in the current folder).",
+    help=(
+        "Settings file (default: ckpt.toml, or [tool.ckpt] in pyproject.toml, in the current folder"
+        " or above it in its repository)."
+    ),
 )
 
 
@@ -134,6 +137,19 @@ require: Decorator = click.option(
         "Fail unless these were checked, separated by commas: container, values, completeness,"
         " agreement, processors, supply-chain."
     ),
+)
+
+
+suppress: Decorator = click.option(
+    "--suppress",
+    multiple=True,
+    metavar="CODE",
+    help="Accept every finding of this rule, for the reason that --reason gives. Repeatable.",
+)
+
+
+reason: Decorator = click.option(
+    "--reason", metavar="TEXT", default="", help="Why what --suppress names is fine."
 )
 
 

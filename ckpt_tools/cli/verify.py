@@ -33,9 +33,17 @@ if TYPE_CHECKING:
 )
 @click.option("--load", is_flag=True, help="Load the policy with LeRobot and act once.")
 @options.base
+@click.option(
+    "--rules",
+    metavar="CODES",
+    default="",
+    help="Check only the rules whose codes begin so, separated by commas: CK3,CK710.",
+)
 @options.target
 @options.settings
 @options.require
+@options.suppress
+@options.reason
 @options.baseline
 @options.lenient
 @options.output_format(*FORMATS)
@@ -48,9 +56,12 @@ def verify(  # noqa: PLR0913 - one parameter an option
     live: bool,
     load: bool,
     bases: tuple[str, ...],
+    rules: str,
     target: str,
     settings: str | None,
     require: str,
+    suppress: tuple[str, ...],
+    reason: str,
     baseline: str | None,
     lenient: bool,
     output_format: str,
@@ -65,6 +76,7 @@ def verify(  # noqa: PLR0913 - one parameter an option
     ckpt verify outputs/train/reflow
     ckpt verify upload/ --reference normal/ --values
     """
+    selected = api.known_rules(options.listed(rules)) if rules else None
 
     def judge(where: str) -> Verification:
         with (
@@ -83,7 +95,10 @@ def verify(  # noqa: PLR0913 - one parameter an option
                 target=target,
                 settings=settings,
                 require=options.listed(require),
+                suppress=suppress,
+                reason=reason,
                 baseline=baseline,
+                rules=selected,
                 progress=progress.advance,
                 expect=progress.expect,
             )

@@ -58,6 +58,7 @@ def apply_suppressions(verification: Verification, settings: Settings) -> Verifi
     return verification._replace(
         findings=in_order((*standing, *notes)),
         suppressed=(*verification.suppressed, *suppressed),
+        settings=settings.source,
     )
 
 

@@ -1,5 +1,6 @@
-"""Reads the settings of the gate: `ckpt.toml` in the current folder, or a named file.
+"""Reads the settings: `ckpt.toml` or `[tool.ckpt]` in `pyproject.toml`, or a named file.
 
+They are those of the current folder, or of the nearest folder above it in the same repository.
 Settings inside the checkpoint are never read: otherwise its author would decide the verdict, and a
 downloaded checkpoint could bring the suppressions that it needs.
 """
@@ -20,9 +21,9 @@ from ckpt_tools.rules.profiles import PROFILES
 from ckpt_tools.storage.files import read_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-NAME = "ckpt.toml"
+NAME, PYPROJECT = "ckpt.toml", "pyproject.toml"
 LIMIT = 1 << 20
 
 _KEYS = ("profile", "suppress", "severity", "allow", "require")
@@ -31,29 +32,70 @@ _SUPPRESSION_KEYS = ("code", "path", "subject", "reason", "expires")
 
 
 def read_settings(named: str | None, root: str) -> Settings:
-    """Return the settings for checking the folder `root`, from the file `named` or `ckpt.toml`.
+    """Return the settings for checking the folder `root`, from the file `named` or the nearest one.
 
-    Without a name, a missing file and one inside `root` are ignored. Raises SettingsInvalid with
-    the line or key, also for a named file inside `root`.
+    Without a name, there may be none, and files inside `root` are ignored. Raises SettingsInvalid
+    with the line or key, also for a named file inside `root`.
     """
-    path = named if named is not None else os.path.join(os.getcwd(), NAME)
-    is_inside = _is_inside(path, root)
-    if named is None and (is_inside or not os.path.lexists(path)):
-        return Settings(today=_today())
-    if is_inside:
+    if named is not None and is_inside(named, root):
         raise SettingsInvalid(
             "is inside the checkpoint that it would be applied to",
-            path=path,
+            path=named,
             hint="move the settings outside, where the checkpoint's author cannot write them",
         )
+    found = settings_table(named, root)
+    return Settings(today=_today()) if found is None else settings_of(*found)
+
+
+def settings_table(named: str | None, root: str = "") -> tuple[dict[str, Any], str] | None:
+    """Return the table of settings and its file, None without one.
+
+    As `read_settings`; nothing is inside "".
+    """
+    if named is not None:
+        value = _read_toml(named)
+        return (_tool_table(value) or {} if _is_pyproject(named) else value), named
+    for path in (os.path.join(folder, name) for folder in _folders() for name in (NAME, PYPROJECT)):
+        if os.path.lexists(path) and not (root and is_inside(path, root)):
+            value = _read_toml(path)
+            table = _tool_table(value) if _is_pyproject(path) else value
+            if table is not None:
+                return table, path
+    return None
+
+
+def _read_toml(path: str) -> dict[str, Any]:
+    """Return the TOML document at `path`. Raises SettingsInvalid with the line."""
     try:
-        value = tomllib.loads(read_whole(path, LIMIT, "a ckpt.toml").decode())
+        return tomllib.loads(read_whole(path, LIMIT, "a TOML file").decode())
     except ValueError as error:
         what = f"is not valid TOML: {str(error)[:1].lower()}{str(error)[1:]}"
         raise SettingsInvalid(what, path=path) from None
     except RecursionError:
         raise SettingsInvalid("is nested too deeply", path=path) from None
-    return settings_of(value, path)
+
+
+def _folders() -> Iterator[str]:
+    """Yield the current folder, and those above it up to the root of its repository."""
+    here = os.getcwd()
+    above = [here]
+    while not os.path.exists(os.path.join(above[-1], ".git")):
+        parent = os.path.dirname(above[-1])
+        if parent == above[-1]:
+            above = [here]  # in no repository: nothing above is the user's own
+            break
+        above.append(parent)
+    yield from above
+
+
+def _is_pyproject(path: str) -> bool:
+    return os.path.basename(path) == PYPROJECT
+
+
+def _tool_table(value: dict[str, Any]) -> dict[str, Any] | None:
+    tool = value.get("tool")
+    table = tool.get("ckpt") if isinstance(tool, dict) else None
+    return table if isinstance(table, dict) else None
 
 
 def settings_of(value: dict[str, Any], path: str) -> Settings:
@@ -72,11 +114,30 @@ def requiring(settings: Settings, questions: Iterable[str]) -> Settings:
     return settings._replace(require=(*settings.require, *map(Question, names)))
 
 
+def suppressing(settings: Settings, codes: Iterable[str], reason: str) -> Settings:
+    """Return settings that also suppress every finding of the rules `codes`, for `reason`.
+
+    Raises UnknownSelection for an unknown rule, and without a reason.
+    """
+    added = []
+    for code in codes:
+        rule = rule_of(code)
+        if rule is None:
+            raise UnknownSelection(f"no such rule: {code}", hint="`ckpt rules` lists all rules")
+        added.append(Suppression(rule.code, reason, key="--suppress"))
+    if added and not reason.strip():
+        raise UnknownSelection(
+            f"{added[0].code} is suppressed without a reason", hint="add --reason TEXT"
+        )
+    return settings._replace(suppress=(*settings.suppress, *added))
+
+
 def _today() -> str:
     return dt.date.today().isoformat()  # noqa: DTZ011 - the user's day
 
 
-def _is_inside(path: str, root: str) -> bool:
+def is_inside(path: str, root: str) -> bool:
+    """Whether a file is in the folder `root` or below, by its name or behind links."""
     roots = tuple(
         os.path.join(resolve(root), "") for resolve in (os.path.realpath, os.path.abspath)
     )

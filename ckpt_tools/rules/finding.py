@@ -73,6 +73,7 @@ class Verification(NamedTuple):
 
     `checkpoint` is None for one that cannot be read; its error is the finding. `transferred` is
     what was read from the Hub, where something was. `coverage` has an answer to each question.
+    `settings` is the file that the settings are from, "" for none.
     """
 
     where: str
@@ -84,6 +85,7 @@ class Verification(NamedTuple):
     suppressed: tuple[Suppressed, ...] = ()
     transferred: Transfer | None = None
     coverage: tuple[Coverage, ...] = ()
+    settings: str = ""
 
     @property
     def clean(self) -> bool:

@@ -36,6 +36,15 @@ def explain_page(rule: Rule) -> Page:
     )
 
 
+def suppress_blocks(rule: Rule) -> Page:
+    """Return how a finding of the rule is accepted in the settings."""
+    snippet = ("[[suppress]]", f'code = "{rule.code}"', 'reason = "why it is fine here"')
+    return (
+        Line(text="accept it, with your reason, in ckpt.toml (or once: --suppress, --reason):"),
+        Verbatim(lines=tuple(f"    {line}" for line in snippet)),
+    )
+
+
 def document(rules: Sequence[Rule]) -> JsonDict:
     """Return rules by `schemas/rules.schema.json`."""
     return {"$schema": RULES_SCHEMA, "rules": [_entry(rule) for rule in rules]}

@@ -165,6 +165,9 @@ def _conclusion(judgement: Verification | Verdict, verification: Verification) -
     yield Heading(text="Verdict", conclusion=True)
     if verification.transferred:
         yield Line(text=transferred(verification.transferred))
+    if verification.settings:
+        hidden = count(len(verification.suppressed), "finding")
+        yield Line(text=f"settings: {printable(verification.settings)} ({hidden} suppressed)")
     where = printable(verification.where)
     checked = f"{count(len(verification.checked), 'rule')} checked"
     rest = "".join(f"; {text}" for text in (not_checked(verification.coverage),) if text)
