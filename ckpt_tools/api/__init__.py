@@ -14,6 +14,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ckpt_tools.api._audit import audit, audit_engine, examine_batch, work_on_task
+    from ckpt_tools.api._audit_reading import (
+        audit_graph,
+        compare_audits,
+        export_audit,
+        read_audit,
+    )
     from ckpt_tools.api._coverage import coverage
     from ckpt_tools.api._doctor import diagnose
     from ckpt_tools.api._edit import (
@@ -38,20 +44,24 @@ if TYPE_CHECKING:
 __all__ = [
     "audit",
     "audit_engine",
+    "audit_graph",
     "check_manifest",
     "check_remote",
+    "compare_audits",
     "convert_names",
     "coverage",
     "diagnose",
     "diff",
     "examine_batch",
     "explain",
+    "export_audit",
     "gate",
     "known_rules",
     "load_plan",
     "manifest",
     "plan",
     "read",
+    "read_audit",
     "readable_by",
     "recover",
     "restore",
@@ -68,6 +78,9 @@ __all__ = [
 _MODULES = {
     **dict.fromkeys(("audit", "audit_engine", "examine_batch", "work_on_task"), "_audit"),
     **dict.fromkeys(("diff", "read"), "_inspect"),
+    **dict.fromkeys(
+        ("audit_graph", "compare_audits", "export_audit", "read_audit"), "_audit_reading"
+    ),
     **dict.fromkeys(
         (
             "convert_names",

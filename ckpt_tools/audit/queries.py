@@ -50,7 +50,6 @@ _ROW = (
     " parameters, bytes, modified, base_model"
 )
 _ROW_ORDER = "status = 'failed' DESC, errors DESC, warnings DESC, notes DESC, location"
-_SEVERITY = "CASE severity WHEN 'error' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END"
 # What is counted from an index, under a condition: two keys, and two numbers.
 _RULES = (
     "SELECT code, severity, count(*), count(DISTINCT checkpoint) FROM findings WHERE {}"
@@ -128,17 +127,29 @@ def findings(chosen: Chosen, limit: int = 0) -> tuple[tuple[Found, ...], int]:
 
     The worst come first.
     """
-    own, values = of_findings(chosen.selection)
-    where, more = among(chosen, "checkpoint")
-    total = sum(number for number, _ in _totals(chosen, _RULES, "checkpoint", own, values).values())
+    groups = _by_rule(chosen)
+    found: list[Found] = []
+    for group in groups:
+        if not limit or len(found) < limit:
+            found += _of_group(chosen, group, limit - len(found) if limit else 0)
+    return tuple(found), sum(group.findings for group in groups)
+
+
+def examples(chosen: Chosen, limit: int) -> tuple[Found, ...]:
+    """Return up to `limit` findings of each code and severity, with the worst first."""
+    return tuple(found for group in _by_rule(chosen) for found in _of_group(chosen, group, limit))
+
+
+def _of_group(chosen: Chosen, group: RuleGroup, limit: int) -> Iterator[Found]:
+    """Yield the first `limit` findings of one code and severity, all for 0."""
+    where, values = among(chosen, "checkpoint")
     rows = chosen.connection.execute(
-        "SELECT location, code, severity, path, subject, what, next FROM"
-        f" (SELECT * FROM findings WHERE {own} AND {where} ORDER BY {_SEVERITY}, code, checkpoint,"
-        " id LIMIT ?) AS found JOIN checkpoints ON checkpoints.id = checkpoint"
-        f" ORDER BY {_SEVERITY}, code, location, found.id",
-        [*values, *more, limit or -1],
+        "SELECT location, code, severity, path, subject, what, next FROM findings JOIN checkpoints"
+        f" ON checkpoints.id = checkpoint WHERE code = ? AND severity = ? AND {where}"
+        " ORDER BY checkpoint, findings.id LIMIT ?",
+        [group.code, group.severity, *values, limit or -1],
     )
-    return tuple(Found(*row) for row in rows), total
+    return (Found(*row) for row in rows)
 
 
 def _totals(

@@ -175,13 +175,20 @@ class Table(NamedTuple):
 
 
 class AuditSummary(NamedTuple):
-    """What was read of an audit: its overview, tables, and findings of the selected codes.
+    """What was read of an audit: its overview, tables, and findings.
 
-    `found` are the findings that are listed, of `found_total`.
+    `failed` are the first checkpoints that could not be looked at. `found` are findings, with the
+    worst first, of `found_total` that the selection names: those of the selected codes, or some of
+    each code.
     """
 
     overview: Overview
     selection: Selection
-    tables: tuple[Table, ...]
+    tables: tuple[Table, ...] = ()
+    failed: tuple[Row, ...] = ()
     found: tuple[Found, ...] = ()
     found_total: int = 0
+
+    def table(self, by: By) -> Table:
+        """Return the table by `by`, an empty one if it was not read."""
+        return next((table for table in self.tables if table.by is by), Table(by, (), 0))

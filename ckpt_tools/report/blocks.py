@@ -1,13 +1,13 @@
 """Blocks: what a report consists of, whatever it is rendered to.
 
-Headings, lines with a status, tables and verbatim lines, as plain strings; charts for formats that
-draw. Sentences are made in `pages`, markup in `formats`.
+Headings, lines with a status, tables and verbatim lines, as plain strings; charts, trees and
+records for formats that draw. Sentences are made in `pages`, markup in `formats`.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,15 +140,63 @@ class Topic(NamedTuple):
     explanation: tuple[TextBlock, ...] = ()
 
 
+class Column(NamedTuple):
+    """A column of records: cells are text, one of few words, several of them, or a number."""
+
+    title: str
+    kind: Literal["text", "choice", "tags", "count", "size"]
+
+
+class Entry(NamedTuple):
+    """One record: its cells, as its columns say, and lines that are shown on demand."""
+
+    cells: tuple[str | int | tuple[str, ...], ...]
+    details: tuple[str, ...] = ()
+
+
+@nominal
+class Records(NamedTuple):
+    """Any number of records: a browser sorts, filters and pages them.
+
+    `name` is what they are, in the plural.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    entries: tuple[Entry, ...]
+
+
+class Item(NamedTuple):
+    """An item of a tree with those below it; `note` says how it is related to the one above.
+
+    `more` is how many below it are left out.
+    """
+
+    text: str
+    note: str = ""
+    mark: Status = Status.NONE
+    items: tuple[Item, ...] = ()
+    more: int = 0
+
+
+@nominal
+class Tree(NamedTuple):
+    """Items and those below them, drawn with lines between. `more` roots are left out."""
+
+    note: str
+    items: tuple[Item, ...]
+    more: int = 0
+
+
 type TextBlock = Heading | Line | Table | Verbatim
 """A block that every format renders."""
 
-type Block = TextBlock | Title | Bars | HeatMap | Topic
+type Block = TextBlock | Title | Bars | HeatMap | Topic | Records | Tree
 type Page = tuple[Block, ...]
 
 
 def text_blocks(page: Page) -> Iterator[TextBlock]:
-    """Yield the blocks that a text format shows: no titles, no charts, topics as lines."""
+    """Yield the blocks that a text format shows: topics as lines, nothing that is drawn."""
     for block in page:
         if isinstance(block, Topic):
             yield Line(text=f"{block.key} {block.text}", mark=block.mark)

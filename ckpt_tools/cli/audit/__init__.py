@@ -6,7 +6,7 @@ import click
 
 from ckpt_tools.cli.group import LazyGroup
 
-COMMANDS = ("run",)
+COMMANDS = ("run", "show", "diff", "graph", "export")
 """Commands in the order of `ckpt audit --help`."""
 
 

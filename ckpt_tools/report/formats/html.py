@@ -1,6 +1,7 @@
 """Blocks as one self-contained HTML page: the conclusion on top, a section for each heading.
 
-It loads nothing, runs nothing, and works without a mouse.
+It loads nothing and works without a mouse. Only a page with records runs something: the one script
+that sorts and filters them.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools import __version__
-from ckpt_tools.report.blocks import Bars, Heading, HeatMap, Line, Title
+from ckpt_tools.report.blocks import Bars, Heading, HeatMap, Line, Records, Title
 from ckpt_tools.report.formats.html_blocks import Anchors, listed, marked, markup, safe
+from ckpt_tools.report.formats.html_script import SCRIPT
 from ckpt_tools.report.formats.html_style import STYLE
 
 if TYPE_CHECKING:
@@ -37,9 +39,10 @@ def render(page: Page, title: str = "ckpt") -> str:
     named = next((block.text for block in page if isinstance(block, Title)), title)
     anchors = Anchors("content")
     sections = list(_sections(page, anchors))
+    script = SCRIPT if any(isinstance(block, Records) for block in page) else ""
     return "\n".join(
         (
-            *_head(named),
+            *_head(named, script),
             '<body><a class="skip" href="#content">Skip to the content</a>',
             *_top(named, sections),
             '<main id="content" tabindex="-1">',
@@ -51,23 +54,28 @@ def render(page: Page, title: str = "ckpt") -> str:
             ),
             (
                 f"</main><footer>Written by ckpt {__version__}. The page is whole: it loads"
-                " nothing.</footer></body></html>\n"
+                f" nothing.</footer>{f'<script>{script}</script>' if script else ''}</body></html>\n"
             ),
         )
     )
 
 
-def _head(title: str) -> Iterator[str]:
-    # Only the style sheet with this hash takes effect, not one smuggled in by a name, and nothing
-    # is ever fetched.
-    allowed = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+def _head(title: str, script: str) -> Iterator[str]:
+    # Only the style sheet and the script with these hashes take effect, not others smuggled in by a
+    # name, and nothing is ever fetched.
+    scripts = f" script-src 'sha256-{_hash(script)}';" if script else ""
     yield '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
     policy = (
-        f"default-src 'none'; style-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src 'sha256-{_hash(STYLE)}';{scripts} base-uri 'none';"
+        " form-action 'none'"
     )
     yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>{safe(title)}</title><style>{STYLE}</style></head>"
+
+
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _sections(page: Page, anchors: Anchors) -> Iterator[_Section]:

@@ -10,7 +10,18 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ckpt_tools.report.blocks import Bars, HeatMap, Line, Status, Table, Topic, Verbatim
+from ckpt_tools.report.blocks import (
+    Bars,
+    HeatMap,
+    Line,
+    Records,
+    Status,
+    Table,
+    Topic,
+    Tree,
+    Verbatim,
+)
+from ckpt_tools.report.formats.html_records import records_markup, tree_markup
 from ckpt_tools.text import escaped, percent
 
 if TYPE_CHECKING:
@@ -108,6 +119,10 @@ def _element(block: Block, anchors: Anchors) -> Iterator[str]:
         yield from _heat_map(block, anchors)
     elif isinstance(block, Topic):
         yield from _topic(block, anchors)
+    elif isinstance(block, Records):
+        yield from records_markup(block, safe)
+    elif isinstance(block, Tree):
+        yield from tree_markup(block, safe, marked)
 
 
 def _table(table: Table) -> Iterator[str]:

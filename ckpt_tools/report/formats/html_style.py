@@ -87,6 +87,28 @@ td.right { white-space: nowrap; }
 .bars .side, .bars .words { color: var(--muted); font-size: .9rem; }
 .bars svg { display: block; border-radius: 2px; }
 .track { fill: var(--track); } .side0 { fill: var(--side0); } .side1 { fill: var(--side1); }
+.controls { display: flex; flex-wrap: wrap; gap: .5rem 1rem; margin: .5rem 0; }
+.controls label { color: var(--muted); font-size: .9rem; }
+input, select, button { padding: .125rem .375rem; border: 1px solid var(--edge);
+  border-radius: .25rem; background: var(--panel); color: var(--text); font: inherit;
+  max-width: 14rem; }
+button:disabled { color: var(--muted); opacity: .6; }
+thead button { padding: 0; border: 0; background: none; color: var(--link); font-weight: 600;
+  cursor: pointer; }
+th[aria-sort=ascending] button::after { content: " ▲"; }
+th[aria-sort=descending] button::after { content: " ▼"; }
+.records tbody th { min-width: 18rem; overflow-wrap: anywhere; }
+.records summary { color: inherit; }
+ul.tree, .tree ul { margin: 0; padding: 0; list-style: none; }
+.tree li { position: relative; margin: .25rem 0; }
+.tree li li { padding-left: 1.25rem; border-left: 1px solid var(--edge); }
+.tree li li::before { content: ""; position: absolute; left: 0; top: .75rem; width: .875rem;
+  border-top: 1px solid var(--edge); }
+.tree li li:last-child { border-left-color: transparent; }
+.tree li li:last-child::after { content: ""; position: absolute; left: -1px; top: 0;
+  height: .75rem; border-left: 1px solid var(--edge); }
+.tree .line { display: inline-block; }
+.tree .words { color: var(--muted); font-size: .9rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem .875rem; margin: .5rem 0; padding: 0;
   list-style: none; color: var(--muted); font-size: .85rem; }
 .legend span { display: inline-block; width: 1rem; height: 1rem; margin-right: .375rem;
