@@ -37,7 +37,8 @@ def read_audit(
     """Return an overview of the selected checkpoints, and the first `limit` rows of each table.
 
     A `limit` of 0 is none. Codes of the selection may be names of rules; where it has some, their
-    findings are returned too. `examples` is how many findings of each code are returned otherwise.
+    findings are returned too. `examples` is about how many findings are returned otherwise, some of
+    each code.
     Raises PathNotFound, AuditInvalid, LockedByOther, Unwritable, and UnknownSelection for a rule,
     status or severity that does not exist.
     """

@@ -50,6 +50,9 @@ _ROW = (
     " parameters, bytes, modified, base_model"
 )
 _ROW_ORDER = "status = 'failed' DESC, errors DESC, warnings DESC, notes DESC, location"
+_LEAST = 3
+"""Findings of a code, where some of each are returned."""
+
 # What is counted from an index, under a condition: two keys, and two numbers.
 _RULES = (
     "SELECT code, severity, count(*), count(DISTINCT checkpoint) FROM findings WHERE {}"
@@ -135,19 +138,20 @@ def findings(chosen: Chosen, limit: int = 0) -> tuple[tuple[Found, ...], int]:
     return tuple(found), sum(group.findings for group in groups)
 
 
-def examples(chosen: Chosen, limit: int) -> tuple[Found, ...]:
-    """Return up to `limit` findings of each code and severity, with the worst first."""
-    return tuple(found for group in _by_rule(chosen) for found in _of_group(chosen, group, limit))
+def examples(chosen: Chosen, number: int) -> tuple[Found, ...]:
+    """Return about `number` findings, some of each code and severity, with the worst first."""
+    groups = _by_rule(chosen)
+    each = max(_LEAST, number // max(1, len(groups)))
+    return tuple(found for group in groups for found in _of_group(chosen, group, each))
 
 
 def _of_group(chosen: Chosen, group: RuleGroup, limit: int) -> Iterator[Found]:
     """Yield the first `limit` findings of one code and severity, all for 0."""
-    where, values = among(chosen, "checkpoint")
     rows = chosen.connection.execute(
         "SELECT location, code, severity, path, subject, what, next FROM findings JOIN checkpoints"
-        f" ON checkpoints.id = checkpoint WHERE code = ? AND severity = ? AND {where}"
+        f" ON checkpoints.id = checkpoint WHERE code = ? AND severity = ? AND {chosen.where}"
         " ORDER BY checkpoint, findings.id LIMIT ?",
-        [group.code, group.severity, *values, limit or -1],
+        [group.code, group.severity, *chosen.values, limit or -1],
     )
     return (Found(*row) for row in rows)
 

@@ -61,7 +61,7 @@ def _condition(selection: Selection) -> Sql:
     _refuse_unknown("severity", selection.severities, tuple(COUNTED))
     if selection.codes:
         own, more = of_findings(selection)
-        conditions.append(f"id IN (SELECT checkpoint FROM findings WHERE {own})")
+        conditions.append(f"checkpoints.id IN (SELECT checkpoint FROM findings WHERE {own})")
         values += more
     elif selection.severities:
         conditions.append(f"({' OR '.join(f'{COUNTED[one]} > 0' for one in selection.severities)})")

@@ -40,6 +40,7 @@ def render(page: Page, title: str = "ckpt") -> str:
     anchors = Anchors("content")
     sections = list(_sections(page, anchors))
     script = SCRIPT if any(isinstance(block, Records) for block in page) else ""
+    run = f"<script>{script}</script>" if script else ""
     return "\n".join(
         (
             *_head(named, script),
@@ -54,7 +55,7 @@ def render(page: Page, title: str = "ckpt") -> str:
             ),
             (
                 f"</main><footer>Written by ckpt {__version__}. The page is whole: it loads"
-                f" nothing.</footer>{f'<script>{script}</script>' if script else ''}</body></html>\n"
+                f" nothing.</footer>{run}</body></html>\n"
             ),
         )
     )

@@ -110,13 +110,13 @@ function show(holder) {
     return button;
   }
   function filter(column, at) {
-    const select = element("select", {}, element("option", {value: ""}, "all"),
+    const select = element("select", {name: column.title}, element("option", {value: ""}, "all"),
       ...column.names.map((one, value) =>
         element("option", {value: String(value)}, one === "" ? "none" : one)));
     select.addEventListener("change", () => { state.chosen[at] = select.value; update(); });
     return element("label", {}, column.title + " ", select);
   }
-  const search = element("input", {type: "search"});
+  const search = element("input", {type: "search", name: "search"});
   let waiting = 0;
   search.addEventListener("input", () => {
     clearTimeout(waiting);

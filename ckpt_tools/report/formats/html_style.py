@@ -95,8 +95,8 @@ input, select, button { padding: .125rem .375rem; border: 1px solid var(--edge);
 button:disabled { color: var(--muted); opacity: .6; }
 thead button { padding: 0; border: 0; background: none; color: var(--link); font-weight: 600;
   cursor: pointer; }
-th[aria-sort=ascending] button::after { content: " ▲"; }
-th[aria-sort=descending] button::after { content: " ▼"; }
+th[aria-sort=ascending] button::after { content: " \\25b2"; }
+th[aria-sort=descending] button::after { content: " \\25bc"; }
 .records tbody th { min-width: 18rem; overflow-wrap: anywhere; }
 .records summary { color: inherit; }
 ul.tree, .tree ul { margin: 0; padding: 0; list-style: none; }
