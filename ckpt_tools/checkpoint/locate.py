@@ -110,7 +110,30 @@ def _in_folder(where: str, path: str, storage: Storage) -> Location:
     inner = storage.names(os.path.join(path, "params")) if "params/" in names else ()
     if is_orbax((*names, *inner)):
         raise orbax_refused(where)
+    if MODEL_INDEX not in names and (deeper := _deeper(path, storage)):
+        raise NotACheckpoint(
+            "contains no .safetensors file itself", path=where, hint=f"did you mean {deeper}?"
+        )
     raise no_weights(where, names)
+
+
+def _deeper(path: str, storage: Storage) -> str:
+    """Return a folder at most two levels below `path` that has a checkpoint, "" without one."""
+    below = [os.path.join(path, name) for name in _subfolders(path, storage)[:_MOST_FOLDERS]]
+    second = [
+        os.path.join(folder, name)
+        for folder in below
+        for name in _subfolders(folder, storage)[:_MOST_FOLDERS]
+    ]
+    for folder in (*below, *second[:_MOST_FOLDERS]):
+        for root in candidates(folder, storage):
+            if any(name.endswith(".safetensors") for name in storage.names(root)):
+                return folder
+    return ""
+
+
+_MOST_FOLDERS = 100
+"""Folders of a level that are looked into for a checkpoint that could be meant."""
 
 
 def is_orbax(names: tuple[str, ...]) -> bool:

@@ -69,13 +69,15 @@ class TensorFile(NamedTuple):
 class ShardIndex(NamedTuple):
     """A `*.safetensors.index.json`.
 
-    (tensor, shard) in the index's order, and the total size it states (None if absent).
+    (tensor, shard) in the index's order, the total size it states (None if absent), and the other
+    entries of its metadata.
     """
 
     path: str
     size: int
     weight_map: tuple[tuple[str, str], ...]
     total_size: int | None
+    metadata: tuple[tuple[str, object], ...] = ()
 
 
 class Document(NamedTuple):

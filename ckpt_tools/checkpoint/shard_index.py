@@ -41,10 +41,13 @@ def decode(text: str, path: str) -> ShardIndex:
     pairs = tuple((tensor, _shard_path(tensor, shard)) for tensor, shard in weight_map.items())
     _refuse_two_spellings(shard for _, shard in pairs)
     metadata = document.get("metadata")
-    total = metadata.get("total_size") if isinstance(metadata, dict) else None
+    metadata = metadata if isinstance(metadata, dict) else {}
+    total = metadata.pop("total_size", None)
     if isinstance(total, bool) or not isinstance(total, int | float):
         total = None
-    return ShardIndex(path, len(text.encode()), pairs, None if total is None else int(total))
+    return ShardIndex(
+        path, len(text.encode()), pairs, None if total is None else int(total), (*metadata.items(),)
+    )
 
 
 def shards(index: ShardIndex) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ def apply_plan(plan: Plan, write_options: WriteOptions, *, suffix: str) -> int:
     Prints the page and returns the exit code.
     """
     output, in_place, backup, dry_run, receipt, full, output_format = write_options
-    _refuse_contradictions(plan, write_options)
+    refuse_contradictions(plan, write_options)
     written = None
     if not dry_run and (plan.steps or output is not None):
         total = sum(output.size for output in plan.outputs)
@@ -119,7 +119,8 @@ def apply_plan(plan: Plan, write_options: WriteOptions, *, suffix: str) -> int:
     return FINDINGS if plan.remains or (dry_run and plan.steps) else CLEAN
 
 
-def _refuse_contradictions(plan: Plan, options: WriteOptions) -> None:
+def refuse_contradictions(plan: Plan, options: WriteOptions) -> None:
+    """Raise UnknownSelection for options that exclude each other, or do not fit the plan."""
     output, in_place, backup, dry_run = options[:4]
     cached = plan.steps and not dry_run and output is None and _in_hub_cache(plan.before.root)
     refuse(

@@ -9,7 +9,13 @@ import click
 from ckpt_tools import api
 from ckpt_tools.checkpoint.locate import is_resumable
 from ckpt_tools.cli import options
-from ckpt_tools.cli.edit_options import WriteOptions, apply_plan, record, with_write_options
+from ckpt_tools.cli.edit_options import (
+    WriteOptions,
+    apply_plan,
+    record,
+    refuse_contradictions,
+    with_write_options,
+)
 from ckpt_tools.errors import EditRefused
 
 if TYPE_CHECKING:
@@ -75,6 +81,7 @@ def sanitize(  # noqa: PLR0913 - one parameter an option
     options.refuse(
         (partial and not write_options.in_place, "--partial needs --in-place", "omit it")
     )
+    refuse_contradictions(plan, write_options)
     if plan.steps and write_options.in_place and not write_options.dry_run:
         _refuse_harm(plan, partial=partial)
     return apply_plan(plan, write_options, suffix="clean")

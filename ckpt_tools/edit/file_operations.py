@@ -142,9 +142,13 @@ def _split(draft: PlanDraft, max_size: int) -> list[list[str]]:
 def _place(draft: PlanDraft, placed: dict[str, str], index: str | None, text: str) -> PlanStep:
     """Assign tensors to weight files; each gets the metadata of all former files.
 
-    Where these have several values for a key, the first is kept and the step is unsafe.
+    Without an `index`, also the text in the metadata of the former one. Where these have several
+    values for a key, the first is kept and the step is unsafe.
     """
     every = [dict(metadata or ()) for metadata in draft.metadata.values()]
+    former = draft.checkpoint.shard_index
+    if former and index is None:  # one file has no index to keep them
+        every.append({key: text for key, text in former.metadata if isinstance(text, str)})
     union: dict[str, str] = {}
     for metadata in every:
         union = metadata | union

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ckpt_tools.checkpoint import header, shard_index
@@ -131,9 +132,13 @@ def _weights(draft: PlanDraft, shard: str) -> Weights:
 
 
 def _index_text(draft: PlanDraft, weight_map: Mapping[str, str]) -> str:
-    """Write the index as transformers does."""
-    total = sum(tensor.nbytes for tensor in draft.tensors.values())
-    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+    """Write the index as transformers does, with the metadata of the former index."""
+    before = draft.checkpoint.shard_index
+    metadata = dict(before.metadata if before else ())
+    metadata["total_size"] = sum(tensor.nbytes for tensor in draft.tensors.values())
+    if "total_parameters" in metadata:
+        metadata["total_parameters"] = sum(prod(one.shape) for one in draft.tensors.values())
+    index = {"metadata": metadata, "weight_map": weight_map}
     return json.dumps(index, indent=2, sort_keys=True) + "\n"
 
 

@@ -92,6 +92,7 @@ def check_remote(where: str, local: LocalSums, remote: Repository) -> RemoteChec
         only_there=tuple(sorted(there.keys() - here.keys() - {HUB_ADDED_FILES}))
         if local.whole
         else (),
+        folder=remote.path,
     )
 
 

@@ -122,7 +122,8 @@ class LocalSums(NamedTuple):
 class RemoteCheck(NamedTuple):
     """The result of comparing files with a repository on the Hub at one commit.
 
-    Those `different` are on both sides.
+    Those `different` are on both sides. `folder` is the part of the repository that was compared,
+    "" for all of it.
     """
 
     where: str
@@ -133,6 +134,7 @@ class RemoteCheck(NamedTuple):
     different: tuple[Difference, ...]
     only_here: tuple[str, ...]
     only_there: tuple[str, ...]
+    folder: str = ""
 
     @property
     def same(self) -> bool:

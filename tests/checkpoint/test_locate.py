@@ -297,6 +297,30 @@ def test_an_empty_folder_is_rejected(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("below", "meant"),
+    [
+        ("policy/model.safetensors", "policy"),
+        ("runs/act/checkpoints/0010/pretrained_model/model.safetensors", "runs/act"),
+        ("a/b/model-00001-of-00002.safetensors", "a/b"),
+    ],
+)
+def test_a_folder_above_a_checkpoint_says_where_it_is(
+    tmp_path: Path, below: str, meant: str
+) -> None:
+    (tmp_path / below).parent.mkdir(parents=True)
+    (tmp_path / below).touch()
+    said = refusal(tmp_path, errors.NotACheckpoint)
+    assert f"contains no .safetensors file itself; did you mean {tmp_path}/{meant}?" in said
+
+
+def test_a_checkpoint_far_below_is_not_looked_for(tmp_path: Path) -> None:
+    deep = tmp_path / "a/b/c"
+    deep.mkdir(parents=True)
+    (deep / "model.safetensors").touch()
+    assert "did you mean" not in refusal(tmp_path, errors.NotACheckpoint)
+
+
 def test_a_folder_named_like_the_weights_is_rejected(tmp_path: Path) -> None:
     write_files(tmp_path / "model.safetensors")
     line = refusal(tmp_path, errors.NotAFile)

@@ -108,6 +108,23 @@ def test_a_single_file_gives_a_single_file(tmp_path: Path) -> None:
     assert names(tmp_path / "b.safetensors") == names(MODEL) - {"lm_head.weight"}
 
 
+def test_metadata_of_an_index_survives_reshard_and_merge(tmp_path: Path) -> None:
+    sharded, again = tmp_path / "sharded", tmp_path / "again"
+    ckpt("reshard", MODEL, "--max-size", "1kB", "-o", sharded)
+    path = sharded / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    index["metadata"] |= {"total_parameters": 1, "origin": "here"}
+    path.write_text(json.dumps(index))
+    ckpt("reshard", sharded, "--max-size", "2kB", "-o", again)
+    parameters = json.loads(ckpt("show", MODEL, "--format", "json").stdout)["parameters"]
+    found = json.loads((again / path.name).read_text())["metadata"]
+    total = index["metadata"]["total_size"]
+    assert found == {"origin": "here", "total_parameters": parameters, "total_size": total}
+    ckpt("merge", sharded, "-o", tmp_path / "one")
+    with safetensors.safe_open(tmp_path / "one/model.safetensors", "np") as merged:
+        assert merged.metadata()["origin"] == "here"
+
+
 def test_half_a_repair_is_not_written_in_place_unless_asked_for(tmp_path: Path) -> None:
     shutil.copytree(REFLOW, tmp_path / "r")
     before = snapshot(tmp_path / "r")

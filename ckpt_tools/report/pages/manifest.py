@@ -198,7 +198,11 @@ def _places(members: Sequence[Difference]) -> tuple[str, ...]:
 def _remote(check: RemoteCheck, *, full: bool) -> Iterator[Block]:
     yield Table(
         header=("local", printable(check.root)),
-        rows=(("Hub", printable(check.repository)), ("commit", check.commit)),
+        rows=(
+            ("Hub", printable(check.repository)),
+            *([("folder", printable(check.folder))] if check.folder else []),
+            ("commit", check.commit),
+        ),
     )
     if check.different:
         yield Heading(text="Different")
