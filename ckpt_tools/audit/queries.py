@@ -36,14 +36,16 @@ _SIZES = (
     *(("under 1 MB", 1e6), ("1 MB to 10 MB", 1e7), ("10 MB to 100 MB", 1e8)),
     *(("100 MB to 1 GB", 1e9), ("1 GB to 10 GB", 1e10), ("10 GB to 100 GB", 1e11)),
 )
+_CHECKED = "status = 'checked' AND"
 _OVERVIEW = (
-    "sum(status = 'checked'), sum(status = 'failed'), sum(errors > 0),"
-    " sum(errors = 0 AND warnings > 0), sum(errors = 0 AND warnings = 0 AND notes > 0),"
+    f"sum(status = 'checked'), sum(status = 'failed'), sum({_CHECKED} errors > 0),"
+    f" sum({_CHECKED} errors = 0 AND warnings > 0),"
+    f" sum({_CHECKED} errors = 0 AND warnings = 0 AND notes > 0),"
     " sum(errors), sum(warnings), sum(notes), sum(with_values), sum(bytes)"
 )
 _GROUP = (
-    "count(*), sum(errors > 0), sum(errors = 0 AND warnings > 0), sum(status = 'failed'),"
-    " sum(bytes)"
+    f"count(*), sum({_CHECKED} errors > 0), sum({_CHECKED} errors = 0 AND warnings > 0),"
+    " sum(status = 'failed'), sum(bytes)"
 )
 _ROW = (
     "location, status, reason, source, owner, kind, family, errors, warnings, notes, tensors,"

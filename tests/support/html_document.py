@@ -39,11 +39,12 @@ class Document(HTMLParser):
     """A page read to its end.
 
     `problems` are what is wrong with it, `elements` are in order, `words` is what a reader can
-    read.
+    read. It may have data, and run `script`, if that is given.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, script: str = "") -> None:
         super().__init__(convert_charrefs=True)
+        self.script = script
         self.elements: list[Element] = []
         self.problems: list[str] = []
         self._open: list[Element] = []
@@ -53,7 +54,7 @@ class Document(HTMLParser):
         self.problems += [f"<{element.tag}> is not closed" for element in self._open]
         self.problems += [
             problem
-            for check in (_foreign, _linked, _headings, _landmarks, _policy)
+            for check in (_foreign, _linked, _headings, _landmarks, _policy, _scripts)
             for problem in check(self)
         ]
 
@@ -82,7 +83,7 @@ class Document(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._open:
             self._open[-1].text.append(data)
-            if self._open[-1].tag not in ("style", "title"):
+            if self._open[-1].tag not in ("style", "title", "script"):
                 self._words.append(data)
         elif data.strip():
             self.problems.append(f"text outside: {data[:40]!r}")
@@ -114,12 +115,13 @@ def _foreign(document: Document) -> list[str]:
 
     What runs, loads, embeds, styles or submits is not on the lists.
     """
-    tags = [f"<{element.tag}>" for element in document.elements if element.tag not in TAGS]
+    allowed = TAGS | {"script"} if document.script else TAGS
+    tags = [f"<{element.tag}>" for element in document.elements if element.tag not in allowed]
     return tags + [
         f"{element.tag}@{name}"
         for element in document.elements
         for name in element.attributes
-        if name not in ATTRIBUTES
+        if name not in ATTRIBUTES and (element.tag, name) != ("script", "type")
     ]
 
 
@@ -183,12 +185,12 @@ def _named(element: Element) -> bool:
 def _policy(document: Document) -> list[str]:
     """Return what is wrong with the content security policy.
 
-    Nothing is allowed but the one style sheet, and that loads nothing.
+    Nothing is allowed but the one style sheet, which loads nothing, and the script.
     """
     style = "".join(document.all("style")[0].text) if document.all("style") else ""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    script = f" script-src {_hash(document.script)};" if document.script else ""
     expected = (
-        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src {_hash(style)};{script} base-uri 'none'; form-action 'none'"
     )
     policies = [
         element.attributes["content"]
@@ -199,3 +201,17 @@ def _policy(document: Document) -> list[str]:
     return ([] if policies == [expected] else [f"the policy {policies}"]) + [
         f"the style sheet has {found}" for found in loads
     ]
+
+
+def _scripts(document: Document) -> list[str]:
+    """Return the scripts that are neither data nor the one that the page may run."""
+    return [
+        "a script"
+        for element in document.all("script")
+        if element.attributes != {"type": "application/json"}
+        and "".join(element.text) != document.script
+    ]
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 FIRST = 50
 """Records in the page without its script, as many as the script shows at a time."""
 
+_ENDS = "<>&\x7f"
+"""Characters that are escaped in JSON, so that none can end the element that it is in."""
+
 _OPEN = 6
 """Items below one of a tree that are not collapsed."""
 
@@ -108,6 +111,6 @@ def _data(block: Records) -> str:
     details = {number: entry.details for number, entry in enumerate(block.entries) if entry.details}
     document = {"name": block.name, "columns": columns, "cells": cells, "details": details}
     text = json.dumps(document, separators=(",", ":"))
-    for character in "<>&\x7f":
+    for character in _ENDS:
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

@@ -65,7 +65,7 @@ def overview_blocks(overview: Overview) -> Iterator[Block]:
         if number:
             yield Line(text=f"{number:,} {what}", mark=mark)
     yield Line(text=_sizes(overview))
-    yield Line(text=_run(overview))
+    yield from _run(overview)
     yield from _coverage(overview.coverage)
 
 
@@ -154,10 +154,11 @@ def _sizes(overview: Overview) -> str:
     return f"{size(overview.copied_bytes)} of {whole} are copies: {copies}"
 
 
-def _run(overview: Overview) -> str:
+def _run(overview: Overview) -> Iterator[Line]:
     sources = ", ".join(map(printable, overview.sources)) or "nothing"
-    ended = f"finished {overview.finished}" if overview.finished else "interrupted"
-    return f"last run over {sources}: started {overview.started}, {ended}, ckpt {overview.tool}"
+    ended = f"to {overview.finished}" if overview.finished else "and was interrupted"
+    yield Line(f"last run: {overview.started} {ended}, ckpt {overview.tool}")
+    yield Line(f"looked through: {sources}")
 
 
 def _coverage(coverage: Sequence[Answered]) -> Iterator[Block]:
