@@ -15,6 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ckpt_tools.audit.model import Status
+from ckpt_tools.audit.relations import copies
 from ckpt_tools.errors import AuditInvalid, LockedByOther, NoSpace, PathNotFound, Unwritable
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.storage.durable import refused
@@ -98,11 +99,12 @@ class Database:
     def finish(self, run: int, requests: int = 0) -> None:
         """Record that a run is complete, and forget contents that no evidence names any more."""
         with self._transaction() as cursor:
+            added_up = copies(self.connection)
             cursor.execute("DELETE FROM contents WHERE digest NOT IN (SELECT digest FROM evidence)")
             cursor.execute(
-                "UPDATE runs SET finished = strftime('%Y-%m-%dT%H:%M:%SZ', 'now'), requests = ?"
-                " WHERE id = ?",
-                (requests, run),
+                "UPDATE runs SET finished = strftime('%Y-%m-%dT%H:%M:%SZ', 'now'), requests = ?,"
+                " weights = ?, copied = ? WHERE id = ?",
+                (requests, added_up.nbytes, added_up.copied, run),
             )
 
     def known(self, location: str) -> Known | None:

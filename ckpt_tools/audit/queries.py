@@ -20,6 +20,7 @@ from ckpt_tools.audit.summary import (
     RelationGroup,
     Row,
     RuleGroup,
+    Selection,
     Table,
 )
 from ckpt_tools.rules.coverage import State
@@ -66,17 +67,19 @@ _COPIES = "SELECT kind, '', count(*), sum(bytes) FROM relations WHERE {} GROUP B
 
 def overview(chosen: Chosen, path: str) -> Overview:
     """Return the overview of the chosen checkpoints of the audit at `path`."""
-    runs, tool, started, finished, sources = chosen.connection.execute(
-        "SELECT count(*) OVER (), tool, started, finished, sources FROM runs"
+    runs, tool, started, finished, sources, copied, weights = chosen.connection.execute(
+        "SELECT count(*) OVER (), tool, started, finished, sources, copied, weights FROM runs"
         " ORDER BY id DESC LIMIT 1"
-    ).fetchone() or (0, "", "", "", "[]")
+    ).fetchone() or (0, "", "", "", "[]", None, None)
     (vanished,) = chosen.connection.execute(
         "SELECT count(*) FROM checkpoints WHERE status = 'vanished'"
     ).fetchone()
     checked, failed, errors, warnings, notes, *sums = (
         number or 0 for number in chosen.rows(_OVERVIEW).fetchone()
     )
-    copies, copied = _totals(chosen, _COPIES, "of").get((RelationKind.SAME_PAYLOAD, ""), (0, 0))
+    copies, nbytes = _totals(chosen, _COPIES, "of").get((RelationKind.SAME_PAYLOAD, ""), (0, 0))
+    if weights is None or chosen.selection != Selection():
+        copied, weights = nbytes, sums[4]
     return Overview(
         path,
         tool,
@@ -97,6 +100,7 @@ def overview(chosen: Chosen, path: str) -> Overview:
         sums[4],
         copies,
         copied,
+        weights,
         _coverage(chosen),
     )
 

@@ -69,9 +69,11 @@ class Overview(NamedTuple):
 
     `started`, `finished` ("" for an interrupted run), `tool` and `sources` are those of the last of
     `runs` runs. Checkpoints are counted by status, and the checked ones by their worst finding;
-    `findings` are the numbers of errors, warnings and notes. `copies` are those whose tensors
-    another checkpoint has too, and `copied_bytes` what they take. `known` is how many checkpoints
-    the file has, `vanished` and not selected ones included.
+    `findings` are the numbers of errors, warnings and notes. `nbytes` are those of all tensors.
+    `copies` are the checkpoints whose tensors another one has too: they take `copied_bytes` of
+    `weight_bytes`. For the whole audit these are bytes of weight files, in which a file with
+    several names counts once, and for a part of it bytes of tensors. `known` is how many
+    checkpoints the file has, `vanished` and not selected ones included.
     """
 
     path: str
@@ -93,6 +95,7 @@ class Overview(NamedTuple):
     nbytes: int
     copies: int
     copied_bytes: int
+    weight_bytes: int
     coverage: tuple[Answered, ...]
 
     @property

@@ -63,8 +63,21 @@ def test_the_overview_counts_by_status_and_worst_finding(audit: str) -> None:
     assert found.findings == (2, 2, 2)
     assert found.nbytes == 5_000_000 + 1_000_000 + 2_000_000_000 + 1_000_000
     assert (found.copies, found.copied_bytes, found.with_values) == (1, 1_000_000, 1)
+    assert found.weight_bytes == found.nbytes
     assert [tuple(one) for one in found.coverage] == [("container", 3, 1, 0), ("values", 1, 0, 3)]
     assert (found.tool, found.runs, found.sources) == ("0.1.0", 1, ("/data",))
+
+
+def test_copies_are_those_that_a_finished_run_added_up(tmp_path: Path) -> None:
+    audit = write_audit(tmp_path / "a.db", MADE, RELATED)
+    connection = sqlite3.connect(audit)
+    connection.execute("UPDATE runs SET weights = 90, copied = 20")
+    connection.commit()
+    connection.close()
+    found = overview(audit)
+    assert (found.copies, found.copied_bytes, found.weight_bytes) == (1, 20, 90)
+    found = overview(audit, families=("act",))
+    assert (found.copies, found.copied_bytes, found.weight_bytes) == (1, 1_000_000, 1_000_000)
 
 
 @pytest.mark.parametrize(

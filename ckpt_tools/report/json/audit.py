@@ -83,7 +83,11 @@ def _overview(overview: Overview) -> JsonDict:
         },
         "counts": dict(zip(("error", "warning", "note"), overview.findings, strict=True)),
         "bytes": overview.nbytes,
-        "copies": {"checkpoints": overview.copies, "bytes": overview.copied_bytes},
+        "copies": {
+            "checkpoints": overview.copies,
+            "bytes": overview.copied_bytes,
+            "of_bytes": overview.weight_bytes,
+        },
         "coverage": [one._asdict() for one in overview.coverage],
     }
 

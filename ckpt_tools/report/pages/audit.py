@@ -147,11 +147,11 @@ def relation_name(kind: str) -> str:
 
 
 def _sizes(overview: Overview) -> str:
-    whole = size(overview.nbytes)
     if not overview.copies:
-        return f"{whole} of tensors"
+        return f"{size(overview.nbytes)} of tensors"
+    copied, whole = size(overview.copied_bytes), size(overview.weight_bytes)
     copies = f"the tensors of {count(overview.copies, 'checkpoint')}"
-    return f"{size(overview.copied_bytes)} of {whole} are copies: {copies}"
+    return f"{copied} of {whole} are copies: {copies}"
 
 
 def _run(overview: Overview) -> Iterator[Line]:
