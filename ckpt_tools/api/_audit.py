@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
 from ckpt_tools import __version__
 from ckpt_tools.api._paths import as_text
+from ckpt_tools.api._remembered import Memory
 from ckpt_tools.api._rules import known_rules
 from ckpt_tools.api._verify import check, quoted
 from ckpt_tools.audit import digests, evidence, sources
@@ -29,14 +31,14 @@ from ckpt_tools.errors import CkptError, UnknownSelection
 from ckpt_tools.families.kinds import kinds_of
 from ckpt_tools.gate.decide import apply_suppressions
 from ckpt_tools.gate.masking import masked
-from ckpt_tools.gate.settings import LIMIT, settings_of, settings_table
+from ckpt_tools.gate.settings import LIMIT, is_inside, settings_of, settings_table
 from ckpt_tools.gate.verdict import Settings
 from ckpt_tools.progress import SILENT
 from ckpt_tools.rules import plugins
 from ckpt_tools.scan.secrets import mask
 from ckpt_tools.storage.files import read_whole
 from ckpt_tools.storage.hub_client import waiting_out
-from ckpt_tools.storage.recording import NotRecorded, Recording, active
+from ckpt_tools.storage.recording import NotRecorded, Recording, active, observed
 from ckpt_tools.storage.session import hub_session, is_remote
 from ckpt_tools.upload.card import NAME as README
 
@@ -89,13 +91,14 @@ def audit(  # noqa: PLR0913 - options by keyword
     if not named:
         raise UnknownSelection("no source is named", hint="name a folder, hf://owner or a bucket")
     options = options_of(values=values, settings=as_text(settings))
+    globs = tuple(only)
     with open_to_write(as_text(out)) as database:
-        shown = json.dumps({"values": values, "only": list(only)})
+        shown = json.dumps({"values": values, "only": globs})
         number = database.start(__version__, options.rules, map(mask, named), shown)
         run = Run(database, number, options, progress)
-        found = sources.candidates(named, known=run.is_known, only=tuple(only), notify=notify)
+        found = sources.candidates(named, known=run.is_known, only=globs, notify=notify)
         result = run.execute(
-            map(digests.with_free_digests, found), named, engine or LocalEngine(jobs)
+            map(digests.with_free_digests, found), named, engine or LocalEngine(jobs), globs
         )
         database.finish(number)
         return result
@@ -202,8 +205,11 @@ class _Examiner:
                 target="",
                 progress=SILENT,
             )
-            result = masked(apply_suppressions(found, self._settings), quoted(found))
-            return _record(item.location, result, values=values)
+            settings = self._settings
+            if settings.source and is_inside(settings.source, item.address):
+                settings = Settings()  # written by the checkpoint's author
+            result = masked(apply_suppressions(found, settings), quoted(found))
+            return _record(item.location, result, recording, values=values)
 
 
 def _has_changed(item: Item) -> bool:
@@ -222,7 +228,7 @@ def _is_other(path: str, file: FileState) -> bool:
     return (status.st_size, status.st_mtime_ns) != (file.size, file.modified_ns)
 
 
-def _record(location: str, found: Verification, *, values: bool) -> Record:
+def _record(location: str, found: Verification, recording: Recording, *, values: bool) -> Record:
     checkpoint = found.checkpoint
     record = Record(
         location,
@@ -233,16 +239,15 @@ def _record(location: str, found: Verification, *, values: bool) -> Record:
     )
     if checkpoint is None:
         return record
-    tensors = checkpoint.tensors
+    key = (recording.state(), recording.name(checkpoint.root))
+    described = _DESCRIBED.get(key)
+    if described is None:
+        described = _described(checkpoint)
+        _DESCRIBED.put(key, described)
     record = record._replace(
-        kind=", ".join(sorted(kinds_of(checkpoint))),
-        tensor_count=len(tensors),
-        parameters=sum(one.parameters for one in tensors),
-        nbytes=sum(one.nbytes for one in tensors),
-        dtypes=_dtypes(checkpoint),
+        **described,
         weights=digests.weight_paths(checkpoint, location),
-        structure=digests.structure_of(checkpoint),
-        base_model=_base_model(checkpoint),
+        base_model=observed("bases", checkpoint.root, lambda: _base_model(checkpoint)),
     )
     if not values:
         return record
@@ -250,9 +255,18 @@ def _record(location: str, found: Verification, *, values: bool) -> Record:
     return record._replace(payload=read.payload, tensors=read.tensors, parts=read.parts)
 
 
-def _dtypes(checkpoint: Checkpoint) -> tuple[tuple[str, int], ...]:
-    labels = [one.dtype.label for one in checkpoint.tensors]
-    return tuple((label, labels.count(label)) for label in sorted(set(labels)))
+def _described(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what a record has of headers and configs."""
+    tensors = checkpoint.tensors
+    labels = Counter(one.dtype.label for one in tensors)
+    return {
+        "kind": ", ".join(sorted(kinds_of(checkpoint))),
+        "tensor_count": len(tensors),
+        "parameters": sum(one.parameters for one in tensors),
+        "nbytes": sum(one.nbytes for one in tensors),
+        "dtypes": tuple(sorted(labels.items())),
+        "structure": digests.structure_of(checkpoint),
+    }
 
 
 def _base_model(checkpoint: Checkpoint) -> str:
@@ -263,6 +277,10 @@ def _base_model(checkpoint: Checkpoint) -> str:
             path = os.path.join(checkpoint.root, README)
             card = read_whole(path, LIMIT, "a model card").decode("utf-8", "replace")
     return "\n".join(map(mask, declared_bases(checkpoint, card)))
+
+
+_DESCRIBED: Memory[dict[str, Any]] = Memory()
+"""What records have of headers and configs, by all that was read."""
 
 
 @cache
@@ -280,17 +298,21 @@ def _about_rules() -> tuple[str, ...]:
 
 
 def _settings_text(named: str | None) -> str:
-    """Return the settings and their file as JSON, which any worker reads, "" without settings."""
+    """Return the settings and their file as JSON, which any worker reads, "" without settings.
+
+    Where some expire, the day is part of them. Raises SettingsInvalid.
+    """
     found = settings_table(named)
     if found is None:
         return ""
     table, path = found
-    settings_of(table, path)  # what is wrong with it is said now
-    return json.dumps([table, os.path.abspath(path)], default=str)
+    settings = settings_of(table, path)  # what is wrong with it is said now
+    day = settings.today if any(one.expires for one in settings.suppress) else ""
+    return json.dumps([table, os.path.abspath(path), day], default=str)
 
 
 def _settings(text: str) -> Settings:
     if not text:
         return Settings()
-    value, path = json.loads(text)
-    return settings_of(value, path)
+    table, path, _ = json.loads(text)
+    return settings_of(table, path)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.api._composed import check_components
 from ckpt_tools.api._live import live_family, loaded, with_config
 from ckpt_tools.api._paths import as_text
+from ckpt_tools.api._remembered import Judgement, remembered
 from ckpt_tools.api._rules import known_rules
 from ckpt_tools.checkpoint.composition import composition
 from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG
@@ -282,8 +283,14 @@ def _check_one(  # noqa: PLR0913 - by keyword; `check` binds what all components
     )
     subject = subject._replace(profile=profile_for(subject, where, profile, allow))
     remote = {skip.code: skip for skip in _skipped_remotely(where, rules)}
-    local = (rule for rule in rules if rule.code not in remote)
-    outcome = check_rules(local, subject)
+    local = tuple(rule for rule in rules if rule.code not in remote)
+
+    def judge() -> Judgement:
+        outcome = check_rules(local, subject)
+        coverage = coverage_of(subject, outcome.covered, rules, outcome.checked)
+        return Judgement(outcome, coverage)
+
+    outcome, coverage = remembered(None if values else current(), checkpoint, local, judge)
     return Verification(
         where,
         checkpoint,
@@ -291,7 +298,7 @@ def _check_one(  # noqa: PLR0913 - by keyword; `check` binds what all components
         outcome.findings,
         outcome.checked,
         tuple(sorted((*outcome.skipped, *remote.values()))),
-        coverage=coverage_of(subject, outcome.covered, rules, outcome.checked),
+        coverage=coverage,
     )
 
 

@@ -21,7 +21,7 @@ from ckpt_tools.rules.finding import Severity
 from ckpt_tools.storage.durable import refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ckpt_tools.audit.model import Candidate, FileState, Record, Relation
 
@@ -127,14 +127,17 @@ class Database:
         run: int,
         checked: Iterable[Checked],
         contents: Mapping[bytes, bytes] | None = None,
-        seen: Iterable[int] = (),
+        seen: Iterable[tuple[int, str]] = (),
     ) -> None:
-        """Write the records of a batch, and mark the rows `seen`, all or nothing.
+        """Write the records of a batch, and mark the rows `seen` in a source, all or nothing.
 
         `contents` are the compressed texts that the records' evidence names, by digest.
         """
         with self._transaction() as cursor:
-            self._mark_seen(cursor, run, seen)
+            cursor.executemany(
+                "UPDATE checkpoints SET last_seen = ?, source = ? WHERE id = ?",
+                ((run, source, number) for number, source in seen),
+            )
             cursor.executemany(
                 "INSERT OR IGNORE INTO contents VALUES (?, ?)", (contents or {}).items()
             )
@@ -166,21 +169,25 @@ class Database:
         )
         return {Severity(severity): number for severity, number in found}
 
-    def vanish(self, run: int, source: str, kept: Iterable[str] = ()) -> int:
+    def vanish(self, run: int, source: str, is_kept: Callable[[str], bool]) -> int:
         """Mark the checkpoints of a source that a run did not see; return how many are new.
 
-        Those at and below the locations `kept`, which could not be listed, stay as they are.
+        Locations that `is_kept`, since the run did not look there, stay as they are.
         """
-        where = "source = ? AND last_seen <> ? AND status <> 'vanished'"
-        parameters: list[object] = [source, run]
-        for location in kept:
-            below = f"{location.rstrip('/')}/"
-            where += " AND location <> ? AND substr(location, 1, ?) <> ?"
-            parameters += [location, len(below), below]
+        unseen = self.rows(
+            "SELECT id, location FROM checkpoints"
+            " WHERE source = ? AND last_seen <> ? AND status <> 'vanished'",
+            (source, run),
+        )
+        gone = [(number,) for number, location in unseen if not is_kept(location)]
         with self._transaction() as cursor:
-            cursor.execute(f"UPDATE checkpoints SET status = 'vanished' WHERE {where}", parameters)  # noqa: S608 - placeholders
-            self.changes += cursor.rowcount
-            return cursor.rowcount
+            cursor.executemany("UPDATE checkpoints SET status = 'vanished' WHERE id = ?", gone)
+        self.changes += len(gone)
+        return len(gone)
+
+    def is_after_interruption(self, run: int) -> bool:
+        """Whether the run before this one did not end, and left relations of before."""
+        return any(self.rows("SELECT 1 FROM runs WHERE id = ? AND finished IS NULL", (run - 1,)))
 
     def replace_relations(self, relations: Iterable[Relation]) -> None:
         """Replace every relation by these, all or nothing."""
@@ -201,11 +208,6 @@ class Database:
             for table in ("findings", "coverage", "tensors", "parts", "evidence"):
                 cursor.execute(f"DELETE FROM {table} WHERE checkpoint = ?", (number,))  # noqa: S608 - our own names
         _write_parts(cursor, number, one.candidate.files, one.record)
-
-    def _mark_seen(self, cursor: sqlite3.Cursor, run: int, seen: Iterable[int]) -> None:
-        cursor.executemany(
-            "UPDATE checkpoints SET last_seen = ? WHERE id = ?", ((run, one) for one in seen)
-        )
 
     def _insert(self, sql: str, parameters: tuple[object, ...]) -> int:
         with self._transaction() as cursor:

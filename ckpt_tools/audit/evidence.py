@@ -40,10 +40,10 @@ def packed(recording: Recording) -> tuple[Evidence, dict[bytes, bytes]]:
     facts = recording.facts_text().encode()
     if len(facts) + sum(map(len, recording.contents.values())) > LIMIT:
         return (), {}
-    contents = {blake3(facts).digest(): _packed(facts)}
     names = {FACTS: blake3(facts).digest()}
+    contents = {names[FACTS]: _packed(facts)}
     for digest, data in recording.contents.items():
-        contents[digest] = _packed(data) if len(data) > _REMEMBERED else _packed_once(data)
+        contents[digest] = _packed(data)
         names[_unused(recording.names[digest], names)] = digest
     if not all(contents.values()):
         return (), {}
@@ -68,8 +68,12 @@ def replay(address: str, evidence: Evidence, contents: Mapping[bytes, bytes]) ->
 
 def _packed(data: bytes) -> bytes:
     """Return a content compressed, b"" if it holds a secret."""
+    return _compressed(data) if len(data) > _REMEMBERED else _compressed_once(data)
+
+
+def _compressed(data: bytes) -> bytes:
     return b"" if secrets(data.decode("utf-8", "replace")) else zlib.compress(data)
 
 
-_packed_once = lru_cache(maxsize=256)(_packed)
-"""The steps of a run have the same header and the same configs."""
+_compressed_once = lru_cache(maxsize=256)(_compressed)
+"""The steps of a run have the same header, the same configs, and mostly the same facts."""

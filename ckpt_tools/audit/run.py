@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from blake3 import blake3
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 BATCH = 32
 """Candidates in a batch: as many are checked again after an interruption, for each worker."""
+
+MOST_WAITING = 2_000
+"""Rows that wait for being marked as seen, or written without a check."""
 
 BATCH_BYTES = 1 << 30
 """Bytes of files in a batch whose tensor values are read."""
@@ -53,20 +57,33 @@ class Run:
         self._progress = progress
         self._batches_made = 0
         self._in_flight: dict[int, list[_Due]] = {}
-        self._seen: list[int] = []
-        self._kept: dict[str, list[str]] = {}
+        self._seen: list[tuple[int, str]] = []
+        self._troubles: list[Checked] = []
+        self._unlisted: list[str] = []
 
     def execute(
-        self, candidates: Iterable[Candidate], sources: Sequence[str], engine: Engine
+        self,
+        candidates: Iterable[Candidate],
+        sources: Sequence[str],
+        engine: Engine,
+        only: Sequence[str] = (),
     ) -> Tally:
-        """Check what changed, mark what vanished, relate, and return what was done."""
+        """Check what changed, mark what vanished, relate, and return what was done.
+
+        Of the `sources`, only locations that match the globs `only` were looked for, if there are
+        any.
+        """
+
+        def is_kept(location: str) -> bool:
+            is_wanted = not only or any(fnmatchcase(location, glob) for glob in only)
+            return not is_wanted or any(_is_below(location, one) for one in self._unlisted)
+
         for text in engine.run(self._batches(candidates)):
             self._write(text)
-        self._write_seen()
+        self._write_waiting()
         for source in sources:
-            gone = self._database.vanish(self._number, source, self._kept.get(source, ()))
-            self._count(vanished=gone)
-        if self._database.changes:
+            self._count(vanished=self._database.vanish(self._number, source, is_kept))
+        if self._database.changes or self._database.is_after_interruption(self._number):
             self._database.replace_relations(relate(self._database.connection))
         worst = self._database.worst(self._number)
         self._count(**{f"{severity}s": number for severity, number in worst.items()})
@@ -86,13 +103,15 @@ class Run:
         for candidate in candidates:
             self._count(found=1)
             if candidate.trouble:
-                self._write_trouble(candidate)
+                self._keep_trouble(candidate)
                 continue
             identity = identity_of(candidate)
             known = self._database.known(candidate.location)
             is_same = known is not None and known.identity == identity
             if known is not None and is_same and self._is_judged(known):
-                self._mark(known)
+                self._seen.append((known.id, candidate.source))
+                self._count(unchanged=1)
+                self._write_waiting(MOST_WAITING)
                 continue
             kept = self._evidence(known) if known is not None and is_same else ()
             due.append(_Due(candidate, identity, kept))
@@ -134,31 +153,27 @@ class Run:
             Checked(one.candidate, one.identity, record, options.values, options.rules)
             for one, record in zip(due, result.records, strict=True)
         ]
-        seen, self._seen = self._seen, []
-        self._database.write(self._number, checked, result.contents, seen)
+        self._database.write(self._number, checked, result.contents)
         failed = sum(one.record.status is Status.FAILED for one in checked)
         again = sum(one.record.is_judged_again for one in checked)
         self._count(checked=len(checked) - failed - again, failed=failed, judged_again=again)
 
-    def _write_trouble(self, candidate: Candidate) -> None:
-        """Write a row for what cannot be judged; keep what is known below what was not listed."""
+    def _keep_trouble(self, candidate: Candidate) -> None:
+        """Keep a row for what cannot be judged, and what is known below what was not listed."""
         if not candidate.listed:
-            self._kept.setdefault(candidate.source, []).append(candidate.location)
+            self._unlisted.append(candidate.location)
         record = Record(candidate.location, Status.FAILED, candidate.trouble)
-        checked = Checked(candidate, identity_of(candidate), record, rules=self._options.rules)
-        self._database.write(self._number, [checked])
+        rules = self._options.rules
+        self._troubles.append(Checked(candidate, identity_of(candidate), record, rules=rules))
         self._count(failed=1)
+        self._write_waiting(MOST_WAITING)
 
-    def _mark(self, known: Known) -> None:
-        self._seen.append(known.id)
-        self._count(unchanged=1)
-        if len(self._seen) >= _SEEN_AT_ONCE:
-            self._write_seen()
-
-    def _write_seen(self) -> None:
-        seen, self._seen = self._seen, []
-        if seen:
-            self._database.write(self._number, (), seen=seen)
+    def _write_waiting(self, most: int = 0) -> None:
+        """Write the rows that no batch has, once they are more than `most`."""
+        if len(self._seen) + len(self._troubles) > most:
+            seen, self._seen = self._seen, []
+            troubles, self._troubles = self._troubles, []
+            self._database.write(self._number, troubles, seen=seen)
 
     def _count(self, **more: int) -> None:
         now = self.tally._asdict()
@@ -166,7 +181,8 @@ class Run:
         self._progress(self.tally)
 
 
-_SEEN_AT_ONCE = 5_000
+def _is_below(location: str, folder: str) -> bool:
+    return location == folder or location.startswith(f"{folder.rstrip('/')}/")
 
 
 def identity_of(candidate: Candidate) -> bytes:

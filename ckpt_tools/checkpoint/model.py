@@ -132,6 +132,8 @@ class Checkpoint(NamedTuple):
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """Every tensor of the model, shard by shard in payload order."""
+        if len(self.weights) == 1:
+            return self.weights[0].tensors
         return tuple(tensor for file in self.weights for tensor in file.tensors)
 
     @property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint import header, shard_index
@@ -23,7 +24,7 @@ from ckpt_tools.errors import (
 )
 from ckpt_tools.storage.digests import sums_of
 from ckpt_tools.storage.paths import LENGTH_BYTES
-from ckpt_tools.storage.recording import observed
+from ckpt_tools.storage.recording import current, observed
 from ckpt_tools.storage.storage import HEADER_GUESS, LOCAL, LocalFile
 from ckpt_tools.strict_json.parse import decode_utf8, parse_object
 
@@ -147,9 +148,15 @@ def _decoded(
         length = header.header_length(file.read(min(size, LENGTH_BYTES), 0), size)
         text = file.read(length, LENGTH_BYTES)
         start = LENGTH_BYTES + length
-        tensors, metadata = header.decode(text, size - start, shard=name, lenient=lenient)
+        decode = header.decode if current() is None else _decoded_once
+        tensors, metadata = decode(text, size - start, shard=name, lenient=lenient)
     payload = file.read(size - start, start) if keep_payload and size <= SMALL_FILE else None
     return TensorFile(name, size, start, tensors, metadata, payload)
+
+
+_decoded_once = lru_cache(maxsize=64)(header.decode)
+_parsed_once = lru_cache(maxsize=256)(parse_object)
+"""In an audit: the steps of a run have the same headers and configs. Nothing changes a value."""
 
 
 def refuse_other(file: TensorFile, descriptor: int, path: str) -> None:
@@ -191,7 +198,9 @@ def _documents(location: Location) -> Iterator[Document]:
             path = os.path.join(location.root, name.removesuffix("/"))
             with located(path):
                 text = decode_utf8(location.storage.read(path, DOCUMENT_LIMIT))
-                document = Document(name, text, dict(parse_object(text)))
+                is_audit = current() is not None and len(text) <= SMALL_FILE
+                value = _parsed_once(text) if is_audit else parse_object(text)
+                document = Document(name, text, dict(value))
             yield document
 
 

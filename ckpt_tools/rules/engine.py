@@ -14,7 +14,7 @@ from ckpt_tools.rules.finding import Finding, Need, Severity, Skipped
 from ckpt_tools.rules.remedy import Remedy, addressed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ckpt_tools.families.kinds import Kind
     from ckpt_tools.rules.rule import Rule, Subject, Violation
@@ -57,7 +57,8 @@ def check_rules(rules: Iterable[Rule], subject: Subject) -> Outcome:
         yielded = tuple(rule.check(subject))
         covered += [one for one in yielded if isinstance(one, Covered)]
         violations = [one for one in yielded if not isinstance(one, Covered)]
-        findings += _findings(rule, violations, subject)
+        if violations:
+            findings += _findings(rule, violations, subject)
     return Outcome(
         in_order(findings), tuple(sorted(checked)), tuple(sorted(skipped)), tuple(covered)
     )
@@ -108,15 +109,17 @@ def _reason_against(rule: Rule, subject: Subject, kinds: frozenset[Kind]) -> str
 
 
 def _is_absent(need: Need, subject: Subject) -> bool:
-    given = {
-        Need.FILES: subject.entries,
-        Need.VALUES: subject.facts,
-        Need.BASELINE: subject.reference,
-        Need.SPEC: subject.spec,
-        Need.LIVE: subject.live,
-        Need.LIBRARY: subject.library,
-        Need.CONFIG: subject.checkpoint.document(CONFIG),
-        Need.HEADERS: subject.checkpoint,
-        Need.EXPECTATION: subject.expectation,
-    }
-    return given[need] is None
+    return _GIVEN[need](subject) is None
+
+
+_GIVEN: dict[Need, Callable[[Subject], object]] = {
+    Need.FILES: lambda subject: subject.entries,
+    Need.VALUES: lambda subject: subject.facts,
+    Need.BASELINE: lambda subject: subject.reference,
+    Need.SPEC: lambda subject: subject.spec,
+    Need.LIVE: lambda subject: subject.live,
+    Need.LIBRARY: lambda subject: subject.library,
+    Need.CONFIG: lambda subject: subject.checkpoint.document(CONFIG),
+    Need.HEADERS: lambda subject: subject.checkpoint,
+    Need.EXPECTATION: lambda subject: subject.expectation,
+}

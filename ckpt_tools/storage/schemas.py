@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
+@cache
 def load(name: str) -> JsonObject:
-    """Return the schema `name`: "diff", "show", "smolvla-config"."""
+    """Return the schema `name`: "diff", "show", "smolvla-config". Nobody changes it."""
     with open(path_of(name), encoding="utf-8") as file:
         return cast("JsonObject", json.load(file))
 
