@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from math import sqrt
+from math import hypot, sqrt
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.dtype import FLOATS, Dtype
@@ -224,7 +224,7 @@ def _alike(matrices: list[Measurement]) -> bool:
     count_of_all = sum(matrix.finite for matrix in matrices)
     if not count_of_all:
         return False
-    spread = sqrt(sum(matrix.l2**2 for matrix in matrices) / count_of_all)
+    spread = hypot(*(matrix.l2 for matrix in matrices)) / sqrt(count_of_all)
     return all(
         abs(matrix.mean) <= _SURE * spread / sqrt(matrix.finite)
         and abs(matrix.l2 / sqrt(matrix.finite) - spread)
