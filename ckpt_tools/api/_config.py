@@ -6,7 +6,7 @@ Only set and unset write, and only if the file changes.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ckpt_tools.api._paths import AnyPath, as_text
 from ckpt_tools.checkpoint.documents import CONFIG, DOCUMENTS, PROCESSORS, TRAIN_CONFIG, WORK
@@ -17,6 +17,7 @@ from ckpt_tools.diff.groups import shared_family, watched_lines
 from ckpt_tools.diff.model import Aspect, Comparison
 from ckpt_tools.diff.summary import summarize
 from ckpt_tools.errors import (
+    EditRefused,
     JsonInvalid,
     PathNotFound,
     PointerInvalid,
@@ -32,8 +33,16 @@ from ckpt_tools.storage.durable import replace_text
 from ckpt_tools.storage.files import path_not_found, read_whole
 from ckpt_tools.storage.paths import leaves_folder
 from ckpt_tools.strict_json import edit
-from ckpt_tools.strict_json.parse import Json, decode_utf8, escape, parse, parse_object
-from ckpt_tools.strict_json.pointer import ABSENT, from_words, joined, nearest, resolve, segments
+from ckpt_tools.strict_json.parse import Json, decode_utf8, escape, kind, parse, parse_object
+from ckpt_tools.strict_json.pointer import (
+    ABSENT,
+    changes_type,
+    from_words,
+    joined,
+    nearest,
+    resolve,
+    segments,
+)
 from ckpt_tools.text import value as shown
 
 if TYPE_CHECKING:
@@ -100,12 +109,19 @@ def get(where: AnyPath, words: str = "", *, file: AnyPath | None = None) -> Json
         return resolve(document, from_words(document, words))
 
 
-def set_value(
-    where: AnyPath, words: str, value: object, *, file: AnyPath | None = None, dry_run: bool = False
+def set_value(  # noqa: PLR0913 - options by keyword
+    where: AnyPath,
+    words: str,
+    value: Json,
+    *,
+    file: AnyPath | None = None,
+    dry_run: bool = False,
+    change_type: bool = True,
 ) -> Edit:
     """Set a value in the JSON file at `where`; a new key is added at the end of its object.
 
-    `dry_run` writes nothing.
+    `dry_run` writes nothing. Without `change_type`, raises EditRefused for a value of another JSON
+    type than before, unless one of them is null.
     """
     path = find(where, file)
     with located(path):
@@ -119,8 +135,27 @@ def set_value(
             )
         after = edit.set_value(text, pointer, value)
         before = _value_or_absent(document, pointer)
+        if not change_type:
+            _refuse_other_type(pointer, before, value)
         change = Change(pointer, before, value, _like(document, pointer))
     return _written(Edit(path, text, after, (change,)), dry_run=dry_run)
+
+
+_MEANT = {"true": "true", "false": "false", "none": "null", "yes": "true", "no": "false"}
+"""What a word means that is no JSON."""
+
+
+def _refuse_other_type(pointer: str, before: object, value: Json) -> None:
+    """Raise EditRefused for a value of another JSON type than the one before."""
+    if changes_type(before, value):
+        was, is_now = kind(cast("Json", before)), kind(value)
+        meant = _MEANT.get(value.lower(), "") if isinstance(value, str) else ""
+        raise EditRefused(
+            f"{pointer} is {was} ({shown(before)}), and {shown(value)} is {is_now}",
+            hint=f"write {meant}, or pass --change-type"
+            if meant
+            else f"write {was}, or pass --change-type",
+        )
 
 
 def unset_values(

@@ -9,6 +9,7 @@ import click
 
 from ckpt_tools.api import _config
 from ckpt_tools.cli import options
+from ckpt_tools.cli.group import SHARED
 from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, complain, write, write_report
 from ckpt_tools.report.formats import text
 from ckpt_tools.report.json import diff as diff_json
@@ -35,9 +36,7 @@ class NegativeNumbers(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Move negative numbers behind `--`; VALUE is the last argument anyway."""
         if "--" not in args:
-            numbers = [
-                argument for argument in args if re.fullmatch(r"-[0-9][0-9.eE+-]*", argument)
-            ]
+            numbers = [argument for argument in args if _is_number(argument)]
             args = (
                 [argument for argument in args if argument not in numbers]
                 + ["--"] * bool(numbers)
@@ -46,9 +45,51 @@ class NegativeNumbers(click.Command):
         return super().parse_args(ctx, args)
 
 
+class EitherOrder(click.Group):
+    """A group whose argument WHERE stands before the command, or at its end, as for git."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Move WHERE to the front where `args` begin with a command."""
+        if args and args[0] in self.commands:
+            args = self._with_where_first(args)
+        return super().parse_args(ctx, args)
+
+    def _with_where_first(self, args: list[str]) -> list[str]:
+        """Return the arguments of `VERB … WHERE` as those of `WHERE VERB …`."""
+        verb, rest = args[0], args[1:]
+        takes_value = {
+            name
+            for parameter in (*self.commands[verb].params, *SHARED)
+            if isinstance(parameter, click.Option) and not parameter.is_flag
+            for name in parameter.opts
+        }
+        places = [
+            place
+            for place, argument in enumerate(rest)
+            if argument != "--"
+            and (not argument.startswith("-") or _is_number(argument))
+            and not (place and rest[place - 1] in takes_value)
+        ]
+        if not places:
+            wants_help = {"-h", "--help"} & set(rest)
+            if wants_help:
+                return ["WHERE", verb, "--help"]
+            raise click.UsageError(f"ckpt config {verb} needs WHERE, a folder or a JSON file")
+        where = rest.pop(places[0] if verb == "diff" else places[-1])
+        return [where, verb, *rest]
+
+
+def _is_number(argument: str) -> bool:
+    return re.fullmatch(r"-[0-9][0-9.eE+-]*", argument) is not None
+
+
 @click.group(
+    cls=EitherOrder,
     short_help="Read, edit, compare and validate JSON configs.",
-    epilog=f"WHERE is a checkpoint folder or a JSON file. {_POINTERS}",
+    epilog=(
+        "WHERE is a checkpoint folder or a JSON file; write ./set for a folder called set."
+        f" {_POINTERS}"
+    ),
     subcommand_metavar="COMMAND [ARGS]...",
 )
 @options.where("where")
@@ -56,13 +97,14 @@ class NegativeNumbers(click.Command):
 def config(ctx: click.Context, where: str) -> int:
     """Read, change, compare and validate the config.json of the checkpoint at WHERE.
 
-    An edit changes only the value itself: key order, the spelling of numbers, indentation and line
-    ends stay. No backup is kept: the command that undoes an edit is printed after it.
+    WHERE may also stand at the end: `ckpt config get POINTER WHERE`. An edit changes only the value
+    itself: key order, the spelling of numbers, indentation and line ends stay. No backup is kept:
+    the command that undoes an edit is printed after it.
 
     \b
     ckpt config reflow/ get load_vlm_weights
     ckpt config reflow/ set load_vlm_weights true
-    ckpt config reflow/ unset use_reflow teacher_model_path
+    ckpt config unset use_reflow teacher_model_path reflow/
     """
     ctx.obj = where
     return CLEAN
@@ -87,15 +129,25 @@ def get(where: str, *, pointer: str, file: str | None) -> int:
 @click.argument("value")
 @file_option
 @dry_run_option
+@click.option(
+    "--change-type",
+    is_flag=True,
+    help="Replace a value by one of another type, such as a boolean by text.",
+)
 @click.pass_obj
-def set_(where: str, *, pointer: str, value: str, file: str | None, dry_run: bool) -> int:
+def set_(  # noqa: PLR0913 - one parameter an option
+    where: str, *, pointer: str, value: str, file: str | None, dry_run: bool, change_type: bool
+) -> int:
     """Set the value at POINTER to VALUE, in place; a new key is added at the end of its object.
 
     VALUE is JSON (true, 1e-4, null, '"text"', '[1, 2]'); anything that is not valid JSON is treated
-    as a string. Exit status: 0 set or already set, 2 could not run.
+    as a string. A value of another type than before is refused, except for null. Exit status: 0 set
+    or already set, 2 could not run.
     """
     meant, is_json = _config.value_of(value)
-    edit = _config.set_value(where, pointer, meant, file=file, dry_run=dry_run)
+    edit = _config.set_value(
+        where, pointer, meant, file=file, dry_run=dry_run, change_type=change_type
+    )
     note = "read as JSON" if is_json else "treated as a string: not valid JSON"
     _print(edit, where, file, dry_run=dry_run, note=note)
     return CLEAN

@@ -6,7 +6,7 @@ import json
 import re
 from difflib import get_close_matches
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ckpt_tools.errors import PointerInvalid
 from ckpt_tools.strict_json.parse import escape, kind
@@ -84,6 +84,14 @@ def from_words(value: Json, words: str) -> str:
             hint="write one of them",
         )
     return found[0] if found else joined(words.split("."))
+
+
+def changes_type(before: object, after: object) -> bool:
+    """Whether a value is replaced by one of another JSON type; null and ABSENT have none."""
+    values = (before, after)
+    if any(value is None or value is ABSENT for value in values):
+        return False
+    return kind(cast("Json", before)) != kind(cast("Json", after))
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

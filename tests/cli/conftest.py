@@ -27,11 +27,8 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def config(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Outcome]:
+def config(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """A function that runs `ckpt config` in this process."""
-    monkeypatch.setattr("ckpt_tools.cli.main.COMMANDS", ("config",))
 
     def run(*arguments: str | Path) -> Outcome:
         code = main(["config", *map(str, arguments)])

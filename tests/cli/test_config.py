@@ -206,7 +206,7 @@ def test_every_kind_of_problem_has_its_pointer(
         "pad_language_to": "1",
     }
     for pointer, value in wrong.items():
-        assert config(tmp_path, "set", pointer, value).code == 0
+        assert config(tmp_path, "set", pointer, value, "--change-type").code == 0
     lines = [
         line.partition("config.json: ")[2] for line in config(tmp_path, "validate").out.splitlines()
     ]

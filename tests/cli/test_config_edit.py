@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     [
         ("/lr", "1e-5", "1E-4", "1e-05", "/lr: 0.0001 -> 1e-05 (read as JSON)\n"),
         ("lr", "-1", "1E-4", "-1", "/lr: 0.0001 -> -1 (read as JSON)\n"),
-        ("type", "true", '"smolvla"', "true", '/type: "smolvla" -> true (read as JSON)\n'),
         (
             "type",
             "True",
@@ -88,6 +87,63 @@ def test_set_changes_the_value_and_no_other_byte(  # noqa: PLR0913, PLR0917 - on
     else:
         assert config(*shlex.split(undo)[2:]).code == 0
         assert json.loads(content(folder)) == json.loads(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("pointer", "value", "error"),
+    [
+        ("flag", "False", '/flag is a boolean (true), and "False" is a string; write false, or'),
+        ("flag", "yes", '/flag is a boolean (true), and "yes" is a string; write true, or pass'),
+        ("flag", "0", "/flag is a boolean (true), and 0 is a number; write a boolean, or pass"),
+        ("lr", '"1"', '/lr is a number (0.0001), and "1" is a string; write a number, or pass'),
+        ("tags", "1", "/tags is a list ([1, 2, 3]), and 1 is a number; write a list, or pass"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_unless_asked_for(
+    config: Callable[..., Outcome], tmp_path: Path, pointer: str, value: str, error: str
+) -> None:
+    before = TEXT.replace('"tags"', '"flag": true, "tags"').encode()
+    (tmp_path / "config.json").write_bytes(before)
+    done = config(tmp_path, "set", pointer, value)
+    assert (done.code, done.out) == (2, "")
+    assert error in done.err
+    assert content(tmp_path) == before
+    done = config(tmp_path, "set", pointer, value, "--change-type")
+    assert done.code == 0
+    assert content(tmp_path) != before
+    assert config(*shlex.split(done.out.partition("undo: ")[2])[2:]).code == 0
+    assert json.loads(content(tmp_path)) == json.loads(before)
+
+
+def test_null_replaces_any_value_and_is_replaced_by_any(
+    config: Callable[..., Outcome], folder: Path
+) -> None:
+    for value in ("null", "1e-3", "null", "[1]"):
+        assert config(folder, "set", "lr", value).code == 0
+
+
+def test_where_may_stand_at_the_end(config: Callable[..., Outcome], folder: Path) -> None:
+    assert config("get", "lr", folder) == config(folder, "get", "lr")
+    assert config("get", folder) == config(folder, "get")
+    assert config("validate", folder) == config(folder, "validate")
+    assert config("diff", folder, folder).code == 0
+    assert config("set", "lr", "-1", folder).out.startswith("/lr: 0.0001 -> -1 (read as JSON)")
+    assert config("set", "--file", "train_config.json", "steps", "2", folder).code == 0
+    assert (folder / "train_config.json").read_text() == '{"steps": 2}\n'
+    assert config("unset", "lr", "tags", folder, "--dry-run").out.count("\n-") == 2
+    assert config("unset", "lr", "tags", folder).code == 0
+    assert json.loads(content(folder)).keys() == {"type", "name", "policy", "a.b"}
+    assert "ckpt config get needs WHERE, a folder or a JSON file" in config("get").err
+    assert config("set", "--help").out.startswith("Usage: ckpt config WHERE set")
+
+
+def test_a_folder_that_is_called_as_a_command_is_written_with_its_dot(
+    config: Callable[..., Outcome], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder, folder / "get")
+    monkeypatch.chdir(folder)
+    assert config("./get", "get", "lr").out == "0.0001\n"
+    assert config("get", "lr", "get").out == "0.0001\n"
 
 
 def test_what_is_unset_can_be_set_again(config: Callable[..., Outcome], folder: Path) -> None:
@@ -197,7 +253,7 @@ def test_a_patch_contains_no_control_characters(
     config: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     (tmp_path / "config.json").write_text('{"a": "\x9b31m\u2028"}', encoding="utf-8")
-    assert '-{"a": "\\x9b31m\\u2028"}' in config(tmp_path, "set", "a", "1", "--dry-run").out
+    assert '-{"a": "\\x9b31m\\u2028"}' in config(tmp_path, "set", "a", "b", "--dry-run").out
 
 
 # --- what is on the disk --------------------------------------------------------------------------

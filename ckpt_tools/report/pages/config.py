@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.report.blocks import Bars, HeatMap, Line, Status, Table
 from ckpt_tools.report.pages.diff import diff_page
-from ckpt_tools.strict_json.pointer import ABSENT
+from ckpt_tools.strict_json.pointer import ABSENT, changes_type
 from ckpt_tools.text import printable, value
 
 if TYPE_CHECKING:
@@ -45,7 +45,11 @@ def undo_command(where: str, file: str | None, pointer: str, before: object, aft
     if is_item or before is after is ABSENT or _same(before, after):
         return ""
     verb = ("unset", pointer) if before is ABSENT else ("set", pointer, json.dumps(before))
-    return shlex.join(("ckpt", "config", where, *verb, *(("--file", file) if file else ())))
+    options = (
+        *(("--file", file) if file else ()),
+        *(("--change-type",) if changes_type(after, before) else ()),
+    )
+    return shlex.join(("ckpt", "config", where, *verb, *options))
 
 
 def difference(before: str, after: str, path: str) -> str:
