@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 READ_VALUES := tests/values/test_compare.py tests/values/test_measure.py tests/cli/test_values.py tests/rules/test_ck4.py tests/gate
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test pytest torture browser check format fixtures bench lock newest clean
+.PHONY: help install demo test pytest torture browser fleet check format fixtures bench lock newest clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -48,6 +48,13 @@ torture: $(STAMP) ## inject faults at every system call of a write (15 minutes; 
 
 browser: $(STAMP) ## test the HTML pages in a headless Chromium (a minute; needs chromium)
 	CKPT_BROWSER=required $(PY) -m pytest -q tests/report/test_html_browser.py
+
+fleet: $(STAMP) $(VENV)/fleet ## audit on a Ray cluster of two nodes and a Slurm of one (minutes; needs root and Slurm)
+	CKPT_FLEET=1 PYTHONPATH=$(CURDIR)/$(VENV)/fleet $(PY) -m pytest -q --durations 5 tests/audit/test_fleet.py
+
+# Ray as the extra `fleet` has it, apart from what the other tests see.
+$(VENV)/fleet: $(STAMP)
+	$(VENV)/bin/uv pip install --quiet --python $(PY) --compile-bytecode --target $@ --constraint requirements/development.lock 'ray>=2.50,<3'
 
 check: $(STAMP) ## run the quick part of test: format, lint, types, import contracts, dependencies
 	$(VENV)/bin/ruff format --check .

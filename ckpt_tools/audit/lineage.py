@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
 
 _MAX_NAME = 500
-_FRONT_MATTER = re.compile(r"\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
+_FRONT_MATTER = re.compile(r"\ufeff?---[ \t]*\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
 _ENTRY = re.compile(r"^base_model[ \t]*:.*\n(?:[ \t-].*\n)*", re.MULTILINE)
 
 
@@ -39,7 +39,7 @@ def _in_documents(checkpoint: Checkpoint) -> Iterator[object]:
 
 def _in(card: str) -> tuple[object, ...]:
     """Return what the front matter of a model card names as `base_model`; only that is parsed."""
-    front = _FRONT_MATTER.match(card)
+    front = _FRONT_MATTER.match(card.replace("\r\n", "\n"))
     entry = _ENTRY.search(front[1]) if front else None
     if entry is None:
         return ()
