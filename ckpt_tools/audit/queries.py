@@ -62,24 +62,21 @@ _RULES = (
     " GROUP BY code, severity"
 )
 _STATES = "SELECT question, state, count(*), 0 FROM coverage WHERE {} GROUP BY question, state"
+_LAST = "ORDER BY id DESC LIMIT 1"
 _COPIES = "SELECT kind, '', count(*), sum(bytes) FROM relations WHERE {} GROUP BY kind"
 
 
 def overview(chosen: Chosen, path: str) -> Overview:
     """Return the overview of the chosen checkpoints of the audit at `path`."""
-    runs, tool, started, finished, sources, copied, weights = chosen.connection.execute(
-        "SELECT count(*) OVER (), tool, started, finished, sources, copied, weights FROM runs"
-        " ORDER BY id DESC LIMIT 1"
-    ).fetchone() or (0, "", "", "", "[]", None, None)
+    runs, tool, started, finished, sources = chosen.connection.execute(
+        f"SELECT count(*) OVER (), tool, started, finished, sources FROM runs {_LAST}"
+    ).fetchone() or (0, "", "", "", "[]")
     (vanished,) = chosen.connection.execute(
         "SELECT count(*) FROM checkpoints WHERE status = 'vanished'"
     ).fetchone()
     checked, failed, errors, warnings, notes, *sums = (
         number or 0 for number in chosen.rows(_OVERVIEW).fetchone()
     )
-    copies, nbytes = _totals(chosen, _COPIES, "of").get((RelationKind.SAME_PAYLOAD, ""), (0, 0))
-    if weights is None or chosen.selection != Selection():
-        copied, weights = nbytes, sums[4]
     return Overview(
         path,
         tool,
@@ -98,9 +95,7 @@ def overview(chosen: Chosen, path: str) -> Overview:
         (sums[0], sums[1], sums[2]),
         sums[3],
         sums[4],
-        copies,
-        copied,
-        weights,
+        *_copies(chosen, sums[4]),
         _coverage(chosen),
     )
 
@@ -183,6 +178,17 @@ def _totals(
         for key, (number, nbytes) in counted(others, chosen.values).items():
             found[key] = (found[key][0] - number, found[key][1] - nbytes)
     return {key: numbers for key, numbers in found.items() if numbers[0]}
+
+
+def _copies(chosen: Chosen, nbytes: int) -> tuple[int, int, int]:
+    """Return how many are copies, what they take, and what all take: `nbytes` of tensors."""
+    totals = _totals(chosen, _COPIES, "of")
+    number, copied = totals.get((RelationKind.SAME_PAYLOAD, ""), (0, 0))
+    query = f"SELECT copied, weights FROM runs {_LAST}"
+    finished = chosen.connection.execute(query).fetchone() or (None, None)
+    if chosen.selection != Selection() or None in finished:
+        return number, copied, nbytes
+    return number, *finished
 
 
 def _coverage(chosen: Chosen) -> tuple[Answered, ...]:
