@@ -11,7 +11,6 @@ import json
 import os
 import sqlite3
 from contextlib import contextmanager, suppress
-from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ckpt_tools.audit.model import Status
@@ -30,6 +29,8 @@ APPLICATION = 0x636B7074
 
 VERSION = 1
 """SQLite's user_version of these files: the version of `schema.sql`."""
+
+_SCHEMA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "schema.sql")
 
 MIGRATIONS: dict[int, str] = {}
 """The statements that make a file of one version one of the next, by the version before."""
@@ -314,7 +315,8 @@ def _checked_version(path: str, connection: sqlite3.Connection) -> int:
 def _migrate(connection: sqlite3.Connection, version: int) -> None:
     """Make an empty or older file one of this version, in the transaction that is open."""
     if version == 0:
-        steps = [resources.files("ckpt_tools.audit").joinpath("schema.sql").read_text("utf-8")]
+        with open(_SCHEMA, encoding="utf-8") as file:
+            steps = [file.read()]
     else:
         steps = [MIGRATIONS[one] for one in range(version, VERSION)]
     for step in steps:

@@ -6,7 +6,7 @@ What a check read (`evidence`, `contents`) stays in the audit: only `ckpt audit 
 from __future__ import annotations
 
 import os
-import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import OutputExists, ParquetMissing
@@ -54,8 +54,16 @@ def export(connection: sqlite3.Connection, folder: str) -> dict[str, int]:
                         rows[name] += len(chunk[names[0]])
             os.rename(part, folder)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        _remove(part)
     return rows
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder of files, if it is there."""
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            os.unlink(entry.path)
+        os.rmdir(folder)
 
 
 def _chunks(

