@@ -224,6 +224,8 @@ class Database:
                 yield cursor
             except BaseException:
                 self.connection.rollback()
+                with suppress(sqlite3.Error):
+                    self.connection.execute("BEGIN IMMEDIATE")
                 raise
             self.connection.execute("COMMIT")
             self.connection.execute("BEGIN IMMEDIATE")

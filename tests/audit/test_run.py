@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.api import _audit, _remembered
+from ckpt_tools.api import _audit, _remembered, _verify
 from ckpt_tools.audit import evidence
 from ckpt_tools.audit.batches import parse_batch, parse_result
 from ckpt_tools.checkpoint import read
@@ -217,7 +217,7 @@ def test_newer_rules_judge_again_without_opening_a_file(
 def test_rules_that_read_more_read_again(
     first: tuple[Path, Path], again: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = _audit.check
+    original = _verify.check
 
     def check(where: str, **options: Any) -> Any:
         storage, root = storage_of(where)
