@@ -7,30 +7,24 @@ from typing import TYPE_CHECKING
 from ckpt_tools.api._other_files import LIMIT, with_contents
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.checkpoint import read as reader
-from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.names import Selection
-from ckpt_tools.diff.change_kind import change_in_structure, change_in_values, sampled
-from ckpt_tools.diff.compare import ALL_ASPECTS, addresses, comparable, compare
+from ckpt_tools.diff.change_kind import change_in_structure
+from ckpt_tools.diff.compare import ALL_ASPECTS, addresses, compare
 from ckpt_tools.diff.groups import group_differences, shared_family, watched_lines
 from ckpt_tools.diff.model import Aspect, Comparison
 from ckpt_tools.diff.rename_patterns import patterns
 from ckpt_tools.diff.summary import summarize
-from ckpt_tools.diff.value_changes import value_comparison
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.progress import Progress, ignore
 from ckpt_tools.storage.files import remote_not_supported
 from ckpt_tools.storage.session import hub_session, is_remote, transfer_stats
-from ckpt_tools.values.compare import compare_values
-from ckpt_tools.values.difference_rank import difference_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.checkpoint.model import Checkpoint
-    from ckpt_tools.diff.change_kind import Change
     from ckpt_tools.diff.model import Diff
-    from ckpt_tools.values.model import ValueComparison
 
 
 def read(where: AnyPath, *, lenient: bool = False) -> Checkpoint:
@@ -83,21 +77,24 @@ def diff(  # noqa: PLR0913 - options by keyword
     )
     if select:
         _refuse_empty(selection, select, left, right)
-    changes = (
-        _changes(
+    done = _comparison(found, aspects, selection)
+    if values:
+        from ckpt_tools.api import _values  # noqa: PLC0415 - slow to import, for values only
+
+        changes = _values.compared(
             left, right, selection, tolerance, cached=cached, progress=Progress(progress, expect)
         )
-        if values
-        else None
-    )
-    done = _comparison(found, changes, aspects, selection)
+        change = _values.change_of(left, right, changes, done.change)
+        done = done._replace(changes=changes, change=change)
     return done._replace(select=select, ignore=ignore)
 
 
-def _comparison(
-    found: Diff, changes: ValueComparison | None, aspects: Collection[Aspect], selection: Selection
-) -> Comparison:
-    """Return the differences with what they amount to."""
+_STRUCTURE = frozenset({Aspect.KEYS, Aspect.DTYPE, Aspect.SHAPE})
+
+
+def _comparison(found: Diff, aspects: Collection[Aspect], selection: Selection) -> Comparison:
+    """Return the differences with what they amount to, without those of values."""
+    is_whole = set(aspects) >= _STRUCTURE
     return Comparison(
         diff=found,
         a=summarize(found.a),
@@ -107,29 +104,14 @@ def _comparison(
         aspects=tuple(aspect for aspect in Aspect if aspect in aspects),
         select=(),
         ignore=(),
-        changes=changes,
+        changes=None,
         transferred=transfer_stats(),
         renaming=patterns(
             (tensor.name for tensor in found.b.tensors),
             {b.name: a.name for rename in found.renamed for a, b in rename.pairs},
         ),
-        change=_change(found, changes, aspects, selection),
+        change=change_in_structure(found, selection) if is_whole else None,
     )
-
-
-_STRUCTURE = frozenset({Aspect.KEYS, Aspect.DTYPE, Aspect.SHAPE})
-
-
-def _change(
-    diff: Diff, changes: ValueComparison | None, aspects: Collection[Aspect], selection: Selection
-) -> Change | None:
-    """Return the kind of change that the values show, or the structure where it decides."""
-    structure = change_in_structure(diff, selection) if set(aspects) >= _STRUCTURE else None
-    if changes is None or (structure and structure.kind.is_another_model):
-        return structure
-    pairs = [(change.a, change.b) for change in sampled(changes)]
-    ranks = difference_ranks(diff.a, diff.b, pairs)
-    return change_in_values(changes, ranks, shared_family(diff.a, diff.b)) or structure
 
 
 def _refuse_empty(selection: Selection, select: tuple[str, ...], *sides: Checkpoint) -> None:
@@ -139,32 +121,3 @@ def _refuse_empty(selection: Selection, select: tuple[str, ...], *sides: Checkpo
             f"--select {' '.join(select)} names nothing in either",
             hint="`ckpt show --tree` prints the names; * stands for one segment, ** for several",
         )
-
-
-def _changes(  # noqa: PLR0913 - options by keyword
-    a: Checkpoint,
-    b: Checkpoint,
-    selection: Selection,
-    tolerance: float,
-    *,
-    cached: bool,
-    progress: Progress,
-) -> ValueComparison:
-    pairs, uncompared = comparable(a, b, selection)
-    if not 0 <= tolerance < float("inf"):
-        raise UnknownSelection(
-            f"a tolerance of {tolerance} is none",
-            hint="it is a relative L2 norm, 0 or more: 0.01 lets a tensor change by one percent",
-        )
-    facts = compare_values(a, b, pairs, cached=cached, progress=progress)
-    measured = [(left, right, found) for (left, right), found in zip(pairs, facts, strict=True)]
-    # B is what was trained; its config says what was to stay as it was.
-    config = b.document(CONFIG) or a.document(CONFIG)
-    found: ValueComparison = value_comparison(
-        measured,
-        shared_family(a, b),
-        config.value if config else {},
-        tolerance=tolerance,
-        uncompared=uncompared,
-    )
-    return found

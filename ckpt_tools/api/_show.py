@@ -9,14 +9,11 @@ from ckpt_tools.api._paths import as_text
 from ckpt_tools.checkpoint.composition import composition
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.diff.summary import summarize
-from ckpt_tools.diff.value_changes import value_summary
 from ckpt_tools.errors import UnknownSelection
-from ckpt_tools.families.registry import family_of
 from ckpt_tools.families.spellings import readability
 from ckpt_tools.progress import Progress, ignore
 from ckpt_tools.storage.files import remote_not_supported
 from ckpt_tools.storage.session import hub_session, is_remote, transfer_stats
-from ckpt_tools.values.measure import measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +60,10 @@ def show(  # noqa: PLR0913 - options by keyword
     summary = summarize(checkpoint)._replace(transferred=transfer_stats())
     if not values:
         return summary
-    measured = measure(checkpoint, cached=cached, progress=Progress(progress, expect))
-    return summary._replace(values=value_summary(measured, family_of(checkpoint)))
+    from ckpt_tools.api import _values  # noqa: PLC0415 - slow to import, for values only
+
+    measured = _values.measured(checkpoint, cached=cached, progress=Progress(progress, expect))
+    return summary._replace(values=measured)
 
 
 def readable_by(checkpoint: Checkpoint) -> Readability | Unknown:

@@ -24,6 +24,7 @@ from ckpt_tools.audit.local_tree import (
 from ckpt_tools.audit.model import Candidate
 from ckpt_tools.errors import CkptError
 from ckpt_tools.storage.hub_name import RemoteFile
+from ckpt_tools.storage.hub_storage import listed_repository
 from ckpt_tools.storage.session import adopt, is_remote
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def candidates(
 def remember_listing(address: str, files: tuple[FileState, ...]) -> None:
     """Let the session read a candidate at its address without listing its files again."""
     if files and is_remote(address):
-        adopt(address, tuple(RemoteFile(one.path, one.size, one.sha256, one.etag) for one in files))
+        listed = tuple(RemoteFile(one.path, one.size, one.sha256, one.etag) for one in files)
+        adopt(listed_repository(address, listed))
 
 
 def _local(where: str, trees: LocalTrees) -> Iterator[Candidate]:

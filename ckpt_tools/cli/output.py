@@ -16,7 +16,7 @@ import click
 
 from ckpt_tools.errors import CkptError
 from ckpt_tools.progress import Progress
-from ckpt_tools.report.formats import html, markdown, text
+from ckpt_tools.report.formats import markdown, text
 from ckpt_tools.report.json.document import dump
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def write_report[R](
     elif output_format == "markdown":
         write(markdown.render(page()))
     elif output_format == "html":
+        from ckpt_tools.report.formats import html  # noqa: PLC0415 - its entities are slow to load
+
         write(_for_encoding(html.render(page())))
     elif sys.stdout.isatty() or _shared(COLOR) == "always":
         from ckpt_tools.report.formats import terminal  # noqa: PLC0415 - loads rich, for terminals only

@@ -55,7 +55,7 @@ def open_repository(where: str, others: tuple[HubRepository, ...] = ()) -> HubRe
 def listed_repository(where: str, files: tuple[RemoteFile, ...]) -> HubRepository:
     """Return the part of a repository that `where` names at a commit, with its listed files.
 
-    Paths are below the folder that `where` names, or that the file is in that it names.
+    `where` has a commit. Paths are below the folder that it names, or that its file is in.
     """
     name = parse(where)
     is_file = bool(name.path) and f"/{name.path}".endswith(f"/{files[0].path}")

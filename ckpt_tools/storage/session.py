@@ -8,14 +8,13 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from ckpt_tools.storage.hub_name import Transfer, is_hub_name, may_be_hub_name
-from ckpt_tools.storage.hub_storage import HubRepository, listed_repository, open_repository
 from ckpt_tools.storage.recording import current, recorded
 from ckpt_tools.storage.storage import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.storage.hub_name import RemoteFile
+    from ckpt_tools.storage.hub_storage import HubRepository
     from ckpt_tools.storage.storage import Storage
 
 
@@ -82,20 +81,18 @@ def remote_storage(where: str) -> HubRepository:
     if opened is None:
         opened = {}
     if where not in opened:
+        from ckpt_tools.storage.hub_storage import open_repository  # noqa: PLC0415 - for the Hub only
+
         found = open_repository(where, tuple(opened.values()))
         opened[where] = opened[found.root] = found
     return opened[where]
 
 
-def adopt(where: str, files: tuple[RemoteFile, ...]) -> None:
-    """Let the session open `where` with these files, listed before, instead of listing them again.
-
-    `where` has a commit. Paths are below the folder that it names, or that its file is in.
-    """
+def adopt(storage: HubRepository) -> None:
+    """Let the session use a repository, listed before, instead of listing it again."""
     opened = _OPENED.get()
-    if opened is not None and files:
-        storage = listed_repository(where, files)
-        opened[where] = opened[storage.root] = storage
+    if opened is not None:
+        opened[storage.where] = opened[storage.root] = storage
 
 
 def transfer_stats() -> Transfer | None:

@@ -128,6 +128,11 @@ class TensorChange(NamedTuple):
     sameness: Sameness
     facts: PairFacts
 
+    @property
+    def identical(self) -> bool:
+        """Whether the two have the same bytes, of the same dtype."""
+        return self.sameness is Sameness.IDENTICAL
+
 
 class LayerChange(NamedTuple):
     """What changed in one layer of a component, or in a whole component (`layer` "").

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.report.blocks import Heading, Line, Status, Table
 from ckpt_tools.text import count, percent, printable
-from ckpt_tools.values.model import Sameness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,7 +109,7 @@ def _range(row: LayerChange) -> str:
 def _tensors(changes: Sequence[TensorChange]) -> Iterator[Block]:
     """Yield a table of the tensors that are not identical, the most changed first."""
     rest = sorted(
-        (change for change in changes if change.sameness is not Sameness.IDENTICAL),
+        (change for change in changes if not change.identical),
         key=lambda change: (-change.facts.rel_l2, change.b.name),
     )
     rows = [
