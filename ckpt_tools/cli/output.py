@@ -6,7 +6,6 @@ Color and wrapped tables on a terminal only.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from contextlib import contextmanager
 from functools import partial
@@ -42,6 +41,8 @@ def write_report[R](
 
         write(_for_encoding(html.render(page())))
     elif sys.stdout.isatty() or _shared(COLOR) == "always":
+        import shutil  # noqa: PLC0415 - loads the archive formats; rich needs it anyway
+
         from ckpt_tools.report.formats import terminal  # noqa: PLC0415 - loads rich, for terminals only
 
         size = shutil.get_terminal_size()  # COLUMNS overrides it, as in shells

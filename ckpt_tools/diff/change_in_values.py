@@ -9,7 +9,7 @@ from ckpt_tools.diff.change_kind import Change, ChangeKind
 from ckpt_tools.diff.changed_parts import UNRELATED_BELOW, changed_parts, median_cosine
 from ckpt_tools.text import count, percent
 from ckpt_tools.values.dtypes import MANTISSA
-from ckpt_tools.values.model import Sameness, has_rank
+from ckpt_tools.values.model import has_rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ def sampled(changes: ValueComparison) -> list[TensorChange]:
     changed = [
         change
         for change in changes.tensors
-        if change.sameness is Sameness.CHANGED and not change.facts.broken
+        if change.changed and not change.facts.broken
         if has_rank(change.a, change.b)
     ]
     number = min(SAMPLES, len(changed))
@@ -50,7 +50,7 @@ def change_in_values(
     tensors = changes.tensors
     if not tensors:
         return None
-    moved = [change for change in tensors if change.sameness is Sameness.CHANGED]
+    moved = [change for change in tensors if change.changed]
     whole = sum(change.facts.elements for change in tensors)
     found = Change(
         ChangeKind.IDENTICAL,

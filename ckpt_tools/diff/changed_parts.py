@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools.checkpoint.names import fold, is_index, ranges
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.text import printable
-from ckpt_tools.values.model import Sameness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,7 +57,7 @@ def changed_parts(tensors: Sequence[TensorChange], family: Family) -> tuple[Chan
 
 
 def _part(title: str, tensors: Sequence[TensorChange]) -> ChangedPart:
-    moved = [change for change in tensors if change.sameness is Sameness.CHANGED]
+    moved = [change for change in tensors if change.changed]
     whole = sum(change.facts.elements for change in tensors)
     share = sum(change.facts.elements for change in moved) / whole if whole else 0.0
     text = title if len(moved) in (0, len(tensors)) else f"{title} ({_which(tensors)})"
@@ -80,11 +79,11 @@ def _which(tensors: Sequence[TensorChange]) -> str:
     """Return the layers that changed, if each changed as a whole or not at all; else a number."""
     layers: defaultdict[str, set[bool]] = defaultdict(set)
     for change in tensors:
-        layers[change.layer].add(change.sameness is Sameness.CHANGED)
+        layers[change.layer].add(change.changed)
     moved = [layer for layer, states in layers.items() if states == {True}]
     if all(len(states) == 1 for states in layers.values()) and all(map(is_index, moved)):
         return f"layer{'s' * (len(moved) > 1)} {ranges(map(int, moved))}"
-    changed = sum(change.sameness is Sameness.CHANGED for change in tensors)
+    changed = sum(change.changed for change in tensors)
     return f"{changed:,} of {len(tensors):,} tensors"
 
 

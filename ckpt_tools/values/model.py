@@ -133,6 +133,11 @@ class TensorChange(NamedTuple):
         """Whether the two have the same bytes, of the same dtype."""
         return self.sameness is Sameness.IDENTICAL
 
+    @property
+    def changed(self) -> bool:
+        """Whether values differ by more than the tolerance."""
+        return self.sameness is Sameness.CHANGED
+
 
 class LayerChange(NamedTuple):
     """What changed in one layer of a component, or in a whole component (`layer` "").

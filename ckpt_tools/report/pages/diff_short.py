@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.names import value_address
 from ckpt_tools.report.blocks import Line, Status, Table
 from ckpt_tools.text import change, printable
-from ckpt_tools.values.model import Sameness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ckpt_tools.diff.model import Comparison
     from ckpt_tools.report.blocks import Page
-
-_ALIKE = (Sameness.IDENTICAL, Sameness.EQUAL, Sameness.CLOSE)
 
 
 def stat_page(comparison: Comparison) -> Page:
@@ -50,9 +47,7 @@ def changed_names(comparison: Comparison) -> list[str]:
     diff = comparison.diff
     pairs = (*diff.retyped, *diff.reshaped, *(pair for one in diff.renamed for pair in one.pairs))
     values = (
-        one.b
-        for one in (comparison.changes.tensors if comparison.changes else ())
-        if one.sameness not in _ALIKE
+        one.b for one in (comparison.changes.tensors if comparison.changes else ()) if one.changed
     )
     tensors = (*diff.only_a, *diff.only_b, *(one for pair in pairs for one in pair), *values)
     return list(
