@@ -97,7 +97,7 @@ def _renamed(checkpoint: Checkpoint, name: str) -> Checkpoint:
 
 def inner(where: str, folder: str) -> str:
     """Return the name of a folder below `where`."""
-    scheme = SCHEME if is_remote(where) and not where.startswith(SCHEME) else ""
+    scheme = SCHEME if is_remote(where) and "://" not in where else ""
     return f"{scheme}{where.rstrip('/')}/{folder}" if folder else where
 
 

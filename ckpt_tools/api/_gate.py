@@ -34,12 +34,11 @@ from ckpt_tools.rules.profiles import PROFILES, is_collection
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.scan.folder import listing, single
-from ckpt_tools.storage.hub_api import refuse_cached
 from ckpt_tools.storage.session import (
     hub_session,
     is_folder,
     is_remote,
-    remote_storage,
+    require_complete,
     root_of,
     transfer_stats,
 )
@@ -96,7 +95,7 @@ def gate(  # noqa: PLR0913 - options by keyword
     if reference and composition(reference) is None:
         read(reference)  # what is wrong with the reference is not a finding
     if is_remote(where):
-        refuse_cached(remote_storage(where).listing)
+        require_complete(where)
     settings = settings_for(where, settings, require, suppress, reason)
     name = profile or settings.profile
     if name and name not in PROFILES:

@@ -7,9 +7,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import CkptError
-from ckpt_tools.storage.digests import sums_of_file
+from ckpt_tools.storage.digests import sums_of, sums_of_file
 from ckpt_tools.storage.files import open_regular
-from ckpt_tools.storage.session import is_remote
+from ckpt_tools.storage.hub_name import is_hub_name
+from ckpt_tools.storage.session import is_remote, remote_storage
 
 if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint, OtherFile
@@ -23,7 +24,8 @@ def with_contents(
 ) -> tuple[Checkpoint, Checkpoint]:
     """Return both with the sums of files that only their contents tell apart.
 
-    Files on the Hub, which knows their sums, and those above `limit` bytes stay as they are.
+    Files on the Hub, which knows their sums, and those above `limit` bytes stay as they are; those
+    of a bucket are fetched.
     """
     others = {file.path: file for file in b.others}
     wanted = {
@@ -37,7 +39,7 @@ def with_contents(
 
 
 def _summed(checkpoint: Checkpoint, wanted: set[str]) -> Checkpoint:
-    if not wanted or is_remote(checkpoint.root):
+    if not wanted or is_hub_name(checkpoint.root):
         return checkpoint
     others = (
         _with_sums(checkpoint.root, file) if file.path in wanted else file
@@ -48,6 +50,11 @@ def _summed(checkpoint: Checkpoint, wanted: set[str]) -> Checkpoint:
 
 def _with_sums(root: str, file: OtherFile) -> OtherFile:
     path = os.path.join(root, file.path)
+    if is_remote(root):
+        with suppress(CkptError):
+            sha256, git_id = sums_of(remote_storage(root).read(path, LIMIT))
+            return file._replace(sha256=sha256, git_id=git_id)
+        return file
     with suppress(CkptError), open_regular(path) as (descriptor, size):
         sums = sums_of_file(descriptor, size, path)
         return file._replace(size=size, sha256=sums.sha256, git_id=sums.git_id)

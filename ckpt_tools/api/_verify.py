@@ -45,6 +45,7 @@ from ckpt_tools.scan.downloads import unfinished
 from ckpt_tools.scan.folder import listing, single
 from ckpt_tools.scan.library import refusals
 from ckpt_tools.storage import schemas
+from ckpt_tools.storage.address import is_address
 from ckpt_tools.storage.files import read_whole, remote_not_supported
 from ckpt_tools.storage.recording import Codec, current, observed
 from ckpt_tools.storage.session import hub_session, is_folder, is_remote, root_of, transfer_stats
@@ -70,12 +71,12 @@ if TYPE_CHECKING:
 LOCAL_ONLY_RULES = frozenset(("CK745", "CK805", "CK806", "CK814"))
 """Rules about permissions and links, which files on the Hub do not have."""
 
-_LOCAL_ONLY = "about permissions and links, which files on the Hub do not have"
+_LOCAL_ONLY = "about permissions and links, which files {} do not have"
 _TUPLE: Codec[tuple[str, ...]] = Codec(lambda found, _: found, lambda value, _: tuple(value))
 _SECOND_SET: Codec[SecondSet | None] = Codec(
     lambda found, _: found, lambda value, _: value and SecondSet(*value)
 )
-_NO_VALUES = "tensor values are not read from the Hub; download the checkpoint"
+_NO_VALUES = "tensor values are not read from {}; download the checkpoint"
 
 
 def profile_for(subject: Subject, where: str, name: str, allow: tuple[str, ...]) -> Profile:
@@ -433,11 +434,14 @@ def folder_of(where: str) -> str:
 
 
 def _skipped_remotely(where: str, rules: Iterable[Rule]) -> Iterator[Skipped]:
+    elsewhere = is_address(where)
     for rule in rules if is_remote(where) else ():
         if rule.code in LOCAL_ONLY_RULES:
-            yield Skipped(rule.code, _LOCAL_ONLY)
+            there = "of a bucket" if elsewhere else "on the Hub"
+            yield Skipped(rule.code, _LOCAL_ONLY.format(there))
         elif not rule.needs.isdisjoint((Need.VALUES, Need.LIBRARY)):
-            yield Skipped(rule.code, _NO_VALUES)
+            there = "a bucket" if elsewhere else "the Hub"
+            yield Skipped(rule.code, _NO_VALUES.format(there))
 
 
 def _check_target(target: str) -> None:

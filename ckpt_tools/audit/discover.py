@@ -9,11 +9,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG, CONFIG, MODEL_INDEX, MODULES, WEIGHTS
+from ckpt_tools.checkpoint.documents import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    CONFIG,
+    DIFFUSERS_WEIGHTS,
+    MODEL_INDEX,
+    MODULES,
+    WEIGHTS,
+)
 from ckpt_tools.checkpoint.documents import WORK as CKPT_WORK
 from ckpt_tools.checkpoint.locate import (
     is_orbax,
     is_processor_state,
+    is_variant,
     no_weights,
     orbax_refused,
     pickle_in,
@@ -49,10 +58,17 @@ _MODULE = re.compile(r"(?:(?:query|document)_)?\d+_\w+")
 _STEP = re.compile(r"checkpoint-\d+")
 """A step of transformers' or diffusers' training, inside the folder that it will save to."""
 
+_CONVENTIONAL = frozenset((WEIGHTS, ADAPTER_WEIGHTS, DIFFUSERS_WEIGHTS))
 _PICKLED_MODEL = re.compile(
     r".+\.ckpt|(?:pytorch_model|adapter_model|diffusion_pytorch_model|open_clip_pytorch_model"
     r"|pytorch_lora_weights|consolidated)\b.*\.(?:bin|pth?)|(?:model|policy|checkpoint)\.pth?"
 )
+_MOST_FILES = 10_000
+"""Files of one checkpoint, after which those in more of its subfolders are not its own.
+
+Only in a folder that is a checkpoint and the top of much else.
+"""
+
 _OPENPI = ("params", "train_state")
 
 
@@ -136,7 +152,7 @@ class _Folder:
         """Keep the states of files in the folder `path`, which is this one or below it."""
         if path == self.path:
             self.files += states
-        else:
+        elif len(self.files) < _MOST_FILES:
             below = path[len(self.path) :].lstrip("/")
             self.files += (one._replace(path=f"{below}/{one.path}") for one in states)
 
@@ -192,7 +208,7 @@ def _entered(
     for link in listed.links:
         linked(f"{path}/{link}".lstrip("/"))
     orbax = bool(unit.trouble) and is_orbax(listed.files)
-    waiting = [] if orbax else sorted(_entered_folders(path, listed), reverse=True)
+    waiting = [] if orbax else sorted(entered_folders(path, listed), reverse=True)
     folder = _Folder(path, unit, waiting, keeps)
     if folder.keeps:
         of_parts = {name for _, names in unit.parts for name in names}
@@ -204,7 +220,7 @@ def _entered(
     stack.append(folder)
 
 
-def _entered_folders(path: str, listed: Listed) -> Iterator[str]:
+def entered_folders(path: str, listed: Listed) -> Iterator[str]:
     """Yield the folders that may have checkpoints, or files of one."""
     if _CACHED_REPOSITORY.fullmatch(path.rpartition("/")[2]) and "snapshots" in listed.folders:
         yield "snapshots"
@@ -236,13 +252,20 @@ def unit_of(path: str, listed: Listed) -> _Unit:
         if WEIGHTS in listed.folders:
             return _Unit(trouble=f"{WEIGHTS} is a folder, not a file")
         return _Unit(trouble=sentence(no_weights(path, names)) if _is_pickled(names) else "")
+    return _unit_of_weights(path, names, weights)
+
+
+def _unit_of_weights(path: str, names: tuple[str, ...], weights: list[str]) -> _Unit:
+    is_described = any(name.endswith(".json") for name in names)
     try:
         weights_in(path, names)
     except NotACheckpoint:
         return _Unit(parts=tuple(_parts(weights)))
-    several = len(weights) > 1 and WEIGHTS in names and _is_collection(names)
-    more = _parts(weights) if several else ()
-    return _Unit(whole=True, parts=tuple(part for part in more if part[0] != WEIGHTS))
+    if is_described or all(map(_is_conventional, weights)):
+        return _Unit(whole=True)
+    parts = tuple(_parts(weights))
+    others = tuple(part for part in parts if part[0] != WEIGHTS)
+    return _Unit(whole=len(others) < len(parts), parts=others)
 
 
 def _is_composed(listed: Listed) -> bool:
@@ -259,9 +282,9 @@ def _is_pickled(names: tuple[str, ...]) -> bool:
     return bool(beside and pickle_in(names)) or any(map(_PICKLED_MODEL.fullmatch, names))
 
 
-def _is_collection(names: tuple[str, ...]) -> bool:
-    """Whether a folder has weights of several models and nothing that describes one of them."""
-    return not any(name.endswith(".json") for name in names)
+def _is_conventional(name: str) -> bool:
+    """Whether a library looks for weights under this name, so that the folder stands for them."""
+    return name in _CONVENTIONAL or shard_family(name) is not None or is_variant(name)
 
 
 def _parts(weights: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.audit.discover import FlatTree, sentence, walk
+from ckpt_tools.audit.discover import FlatTree, Found, sentence, walk
 from ckpt_tools.audit.model import Candidate, FileState
 from ckpt_tools.checkpoint.documents import DOCUMENTS
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
@@ -26,7 +26,6 @@ from ckpt_tools.text import count
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ckpt_tools.audit.discover import Found
     from ckpt_tools.storage.hub_name import Repository
 
 THREADS = 8
@@ -144,10 +143,13 @@ class HubSources:
                 listed = repository(f"{location}{at}")
             refuse_empty(listed)
         except CkptError as error:
-            found = Candidate(location, "", location, owner=_owner(location), listed=False)
-            return [found._replace(name=parse(location).repository, trouble=sentence(error))]
+            gone = Candidate(location, "", location, owner=_owner(location), listed=False)
+            return [gone._replace(name=parse(location).repository, trouble=sentence(error))]
         model = model._replace(name=listed.name, commit=listed.commit)
-        return [_candidate(location, model, one) for one in walk(FlatTree(_states(listed)))]
+        states = _states(listed)
+        is_file = any(one.path == listed.path for one in listed.files)
+        found = (Found("", states),) if is_file else walk(FlatTree(states))
+        return [_candidate(location, model, one) for one in found]
 
     def _waiting(self, seconds: float) -> None:
         """Say that requests wait, once for all threads."""

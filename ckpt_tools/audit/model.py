@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -165,3 +166,8 @@ class Tally(NamedTuple):
     errors: int = 0
     warnings: int = 0
     notes: int = 0
+
+
+def iso_time(nanoseconds: int) -> str:
+    """Return a time as ISO 8601 in UTC, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(nanoseconds // 10**9))

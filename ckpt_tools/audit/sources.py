@@ -8,10 +8,10 @@ what is listed with them.
 from __future__ import annotations
 
 import os
-import time
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from ckpt_tools.audit.address_sources import at_address
 from ckpt_tools.audit.discover import Found, sentence
 from ckpt_tools.audit.hub_sources import HubSources
 from ckpt_tools.audit.local_tree import (
@@ -21,8 +21,10 @@ from ckpt_tools.audit.local_tree import (
     owner_of,
     printable,
 )
-from ckpt_tools.audit.model import Candidate
+from ckpt_tools.audit.model import Candidate, iso_time
 from ckpt_tools.errors import CkptError
+from ckpt_tools.storage.address import is_address
+from ckpt_tools.storage.fsspec_storage import FsspecStorage, RemoteEntry
 from ckpt_tools.storage.hub_name import RemoteFile
 from ckpt_tools.storage.hub_storage import listed_repository
 from ckpt_tools.storage.session import adopt, is_remote
@@ -68,15 +70,25 @@ def candidates(
 
     trees = LocalTrees()
     hub = HubSources(known, is_wanted, notify)
-    hub.plan(where for where in wanted if is_remote(where))
+    on_hub = {where for where in wanted if is_remote(where) and not is_address(where)}
+    hub.plan(where for where in wanted if where in on_hub)
     for where in wanted:
-        found = hub.candidates(where) if is_remote(where) else _local(where, trees)
+        if is_address(where):
+            found = at_address(where)
+        else:
+            found = hub.candidates(where) if where in on_hub else _local(where, trees)
         yield from (one for one in found if is_wanted(one.location))
 
 
 def remember_listing(address: str, files: tuple[FileState, ...]) -> None:
     """Let the session read a candidate at its address without listing its files again."""
-    if files and is_remote(address):
+    if not files or not is_remote(address):
+        return
+    if is_address(address):
+        storage = FsspecStorage(address)
+        storage.adopt({one.path: RemoteEntry(one.size) for one in files})
+        adopt(storage)
+    else:
         listed = tuple(RemoteFile(one.path, one.size, one.sha256, one.etag) for one in files)
         adopt(listed_repository(address, listed))
 
@@ -114,8 +126,3 @@ def _candidate(source: str, root: str, found: Found) -> Candidate:
         trouble=found.trouble or _NOT_UTF8 * (location != path),
         listed=found.listed,
     )
-
-
-def iso_time(nanoseconds: int) -> str:
-    """Return a time as ISO 8601 in UTC, to the second."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(nanoseconds // 10**9))

@@ -146,6 +146,11 @@ def is_processor_state(name: str) -> bool:
     return re.fullmatch(_PROCESSOR_STATE, name) is not None
 
 
+def is_variant(name: str) -> bool:
+    """Whether weights, or their index, have a variant's name, such as model.fp16.safetensors."""
+    return _VARIANT.fullmatch(name) is not None
+
+
 def orbax_refused(where: str) -> NotACheckpoint:
     """Return the error for an Orbax checkpoint."""
     return NotACheckpoint(
@@ -206,7 +211,7 @@ def weights_in(root: str, names: tuple[str, ...], storage: Storage = LOCAL) -> L
     if WEIGHTS in names:
         return Location(root, names, (WEIGHTS,), storage=storage)
     indexes = [name for name in names if name.endswith(INDEX_SUFFIX)]
-    indexes = [name for name in indexes if not _VARIANT.fullmatch(name)] or indexes
+    indexes = [name for name in indexes if not is_variant(name)] or indexes
     if len(indexes) > 1:
         raise NotACheckpoint(
             f"contains {len(indexes)} shard indexes: {', '.join(indexes)}",
@@ -235,7 +240,7 @@ def variants_in(
     root: str, names: tuple[str, ...], storage: Storage = LOCAL
 ) -> tuple[Location, ...]:
     """Return the weights that are saved under a variant's name, such as model.fp16.safetensors."""
-    found = (name for name in names if _VARIANT.fullmatch(name))
+    found = filter(is_variant, names)
     return tuple(
         Location(root, names, (), name, storage)
         if name.endswith(".json")

@@ -221,9 +221,9 @@ def _states(
 
 
 def other_file(root: str, name: str, storage: Storage = LOCAL) -> OtherFile:
-    """Return the size, and of a small file the hashes, of the file `name` in the folder `root`.
+    """Return the size of the file `name` in the folder `root`, of a small one also the hashes.
 
-    A name ending in `/` is a folder.
+    They are unknown where reading it takes a request of its own. A name ending in `/` is a folder.
     """
     path = os.path.join(root, name)
     if name.endswith("/"):
@@ -234,7 +234,7 @@ def other_file(root: str, name: str, storage: Storage = LOCAL) -> OtherFile:
 
 def _size_and_sums(path: str, storage: Storage) -> tuple[int, str, str]:
     size, sums = storage.size(path), storage.known_sums(path)
-    if size <= SMALL_FILE and not any(sums):
+    if size <= SMALL_FILE and storage.near and not any(sums):
         with suppress(CkptError):
             sums = sums_of(storage.read(path, SMALL_FILE))
     return size, *sums

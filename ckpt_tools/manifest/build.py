@@ -21,6 +21,7 @@ from ckpt_tools.manifest import format as codec
 from ckpt_tools.manifest.digests import DigestRequest, digest_files
 from ckpt_tools.manifest.model import FileDigest, LocalSums, Manifest, TensorDigest
 from ckpt_tools.progress import SILENT, Progress
+from ckpt_tools.storage.address import is_address
 from ckpt_tools.storage.durable import ensure_writable, refuse_overwriting, replace_text
 from ckpt_tools.storage.files import list_folder, read_whole, remote_not_supported
 from ckpt_tools.storage.hub_name import RemoteFile, is_hub_name
@@ -141,7 +142,7 @@ def _identities(where: str, without: str) -> dict[str, FileIdentity]:
 
     All of a folder, or the one that was named.
     """
-    if is_hub_name(where):
+    if is_hub_name(where) or is_address(where):
         raise remote_not_supported(where)
     location = locate(where)
     if is_hub_name(location.root):

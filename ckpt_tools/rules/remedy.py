@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.storage.hub_name import download, is_hub_name, parse
+from ckpt_tools.storage.address import fetch_command
 
 if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
@@ -47,11 +47,11 @@ def set_config(
 def addressed(remedy: Remedy, subject: Subject) -> Remedy:
     """Replace WHERE and NORMAL by the names of the checkpoint and of its reference.
 
-    A command about a checkpoint on the Hub begins with its download, since changing one needs local
-    files.
+    A command about a checkpoint on the Hub or in a bucket begins with its download, since changing
+    one needs local files.
     """
     there, reference = subject.checkpoint, subject.reference
-    fetch, where = download(parse(there.where)) if is_hub_name(there.root) else ("", there.where)
+    fetch, where = fetch_command(there.where, there.root)
     words = list(remedy.argv)
     named = next((at for at, word in enumerate(words) if word.partition("/")[0] == WHERE), None)
     if named is not None:

@@ -1,7 +1,7 @@
-"""Lists a repository on the Hub with its content, as `scan.folder` lists a folder on disk.
+"""Lists what is on the Hub or in a bucket with its content, as `scan.folder` lists a local folder.
 
 What was fetched is put into a temporary file that reads as zeros elsewhere, so that the same code
-inspects it. A repository has neither modes nor links, and folders only by the files in them.
+inspects it. Neither has modes or links, and folders only by the files in them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ckpt_tools.storage.paths import LENGTH_BYTES
 from ckpt_tools.storage.session import remote_storage
 
 if TYPE_CHECKING:
-    from ckpt_tools.storage.hub_storage import HubRepository
+    from ckpt_tools.storage.storage import RemoteStorage
 
 WHOLE = 1 << 20
 """Files up to this size are fetched whole, several at a time; of larger ones first the start."""
@@ -57,7 +57,7 @@ def entries(where: str, *, contents: bool) -> tuple[Entry, ...]:
     return tuple(sorted(found, key=lambda entry: entry.path))
 
 
-def _files_below(storage: HubRepository) -> list[str]:
+def _files_below(storage: RemoteStorage) -> list[str]:
     if storage.is_file(storage.root):
         return [storage.root]
     found: list[str] = []
@@ -69,7 +69,7 @@ def _files_below(storage: HubRepository) -> list[str]:
     return found
 
 
-def _first(storage: HubRepository, path: str) -> int:
+def _first(storage: RemoteStorage, path: str) -> int:
     """Return how much of a file is fetched before its first bytes are known."""
     size = storage.size(path)
     if path.lower().endswith(".safetensors"):
@@ -77,7 +77,7 @@ def _first(storage: HubRepository, path: str) -> int:
     return size if size <= WHOLE or (has_text_name(path) and size <= TEXT_LIMIT) else SNIFF
 
 
-def _needed(storage: HubRepository, path: str) -> int:
+def _needed(storage: RemoteStorage, path: str) -> int:
     """Return how much of a file is inspected, given its first bytes."""
     size = storage.size(path)
     with storage.open(path) as file:
@@ -90,7 +90,7 @@ def _needed(storage: HubRepository, path: str) -> int:
     return min(STRINGS_LIMIT, size)
 
 
-def _inspected(storage: HubRepository, path: str, name: str, budget: int) -> Entry:
+def _inspected(storage: RemoteStorage, path: str, name: str, budget: int) -> Entry:
     size, needed = storage.size(path), _needed(storage, path)
     with storage.open(path) as opened, tempfile.TemporaryFile() as file:
         file.write(opened.read(needed, 0))

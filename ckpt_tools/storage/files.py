@@ -14,7 +14,8 @@ from ckpt_tools.errors import (
     RemoteNotSupported,
     Unreadable,
 )
-from ckpt_tools.storage.hub_name import download, is_hub_name, parse
+from ckpt_tools.storage.address import fetch_command, is_address
+from ckpt_tools.storage.hub_name import SCHEME, is_hub_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,27 +125,29 @@ def kind_of(mode: int) -> str:
 
 
 def remote_not_supported(where: str) -> RemoteNotSupported:
-    """Return the error for a name on the Hub given to a command that needs local files."""
+    """Return the error for what is not on this machine, given to a command that needs that."""
+    command, _ = fetch_command(where, where if is_address(where) else f"{SCHEME}{where}")
+    there = "at a remote address" if is_address(where) else "a Hub repository"
     return RemoteNotSupported(
-        "is a Hub repository, but this command needs local files",
+        f"is {there}, but this command needs local files",
         path=where,
-        hint=f"download it first: {download(parse(where))[0]}",
+        hint=f"download it first{': ' * bool(command)}{command}",
     )
 
 
 def path_not_found(path: str) -> PathNotFound | RemoteNotSupported:
     """Return the error for a local path that does not exist, or is a broken link."""
-    if is_hub_name(path):
+    if is_hub_name(path) or is_address(path):
         return remote_not_supported(path)
     if os.path.islink(path):
         return PathNotFound(
             "is a broken link", path=path, hint="fetch its target again, or link to another file"
         )
-    is_address = path.startswith(("https://", "http://"))
+    is_page = path.startswith(("https://", "http://"))
     return PathNotFound(
         "no such file or directory",
         path=path,
-        hint="write a checkpoint on the Hub as hf://owner/name" if is_address else "",
+        hint="write a checkpoint on the Hub as hf://owner/name" if is_page else "",
     )
 
 

@@ -13,6 +13,9 @@ from ckpt_tools.errors import HubNameInvalid
 from ckpt_tools.storage.paths import leaves_folder
 
 SCHEME = "hf://"
+BUCKETS = f"{SCHEME}buckets/"
+"""How addresses of the Hub's buckets start, which are no repositories."""
+
 HUB_ADDED_FILES = ".gitattributes"
 """The file that the Hub adds to every repository, and that no checkpoint has."""
 
@@ -33,8 +36,8 @@ _FILE_ENDINGS = (".safetensors", ".json", ".bin", ".pt", ".pth", ".ckpt", ".pkl"
 
 
 def is_hub_name(where: str) -> bool:
-    """Whether `where` starts with `hf://`."""
-    return where.startswith(SCHEME)
+    """Whether `where` starts with `hf://`, and is no bucket."""
+    return where.startswith(SCHEME) and not where.startswith(BUCKETS)
 
 
 def may_be_hub_name(where: str) -> bool:

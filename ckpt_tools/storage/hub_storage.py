@@ -14,7 +14,7 @@ from ckpt_tools.errors import PathNotFound, StoreError, WrongAnswer
 from ckpt_tools.progress import ignore
 from ckpt_tools.storage.digests import sums_of
 from ckpt_tools.storage.files import open_regular, read_at, too_large
-from ckpt_tools.storage.hub_api import file_url, refused, repository
+from ckpt_tools.storage.hub_api import file_url, refuse_cached, refused, repository
 from ckpt_tools.storage.hub_client import HubClient, Refusal
 from ckpt_tools.storage.hub_name import Repository, Transfer, parse
 from ckpt_tools.storage.paths import LENGTH_BYTES
@@ -93,6 +93,8 @@ class HubRepository:
     `prefixes` has the bytes fetched so far from the start of files, by content and size.
     """
 
+    near = True
+
     def __init__(
         self,
         where: str,
@@ -130,6 +132,10 @@ class HubRepository:
         """The requests and bytes so far, and the size of what was named."""
         total = sum(file.size for file in self.listing.below)
         return Transfer(self._client.requests, self._client.received, total)
+
+    def require_complete(self) -> None:
+        """Raise Unreachable if the list of files is the cache's."""
+        refuse_cached(self.listing)
 
     def names(self, folder: str) -> tuple[str, ...]:
         """Return the names in `folder`."""

@@ -182,6 +182,10 @@ class _Recorded:
         self._storage = storage
         self._recording = recording
 
+    @property
+    def near(self) -> bool:
+        return bool(self._recording.answer("near", lambda: self._storage.near))
+
     def names(self, folder: str) -> tuple[str, ...]:
         return tuple(self._answer("names", folder, lambda: self._storage.names(folder)))
 

@@ -1,12 +1,13 @@
-"""Which names are on the Hub, and a session in which each repository stays at one commit."""
+"""What is not on this machine, and a session in which each repository stays at one commit."""
 
 from __future__ import annotations
 
 import os
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from ckpt_tools.storage.address import is_address
 from ckpt_tools.storage.hub_name import Transfer, is_hub_name, may_be_hub_name
 from ckpt_tools.storage.recording import current, recorded
 from ckpt_tools.storage.storage import LOCAL
@@ -15,12 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ckpt_tools.storage.hub_storage import HubRepository
-    from ckpt_tools.storage.storage import Storage
+    from ckpt_tools.storage.storage import RemoteStorage, Storage
 
 
 def is_remote(where: str) -> bool:
-    """Whether `where` is on the Hub: by `hf://`, or as `owner/name` if no such path is local."""
-    return is_hub_name(where) or (
+    """Whether `where` is not on this machine.
+
+    By `hf://` or another scheme, or as `owner/name` on the Hub if no such path is local.
+    """
+    return is_hub_name(where) or is_address(where) or _is_bare_hub_name(where)
+
+
+def _is_bare_hub_name(where: str) -> bool:
+    return (
         may_be_hub_name(where)
         and not os.path.lexists(where)
         and not os.path.lexists(where.partition("/")[0])
@@ -55,15 +63,15 @@ def storage_of(where: str) -> tuple[Storage, str]:
     return recorded(LOCAL if recording.is_replay else remote_storage(where)), root
 
 
-_OPENED: ContextVar[dict[str, HubRepository] | None] = ContextVar("_OPENED", default=None)
-"""The repositories of the session, by the names and the roots under which they were requested."""
+_OPENED: ContextVar[dict[str, RemoteStorage] | None] = ContextVar("_OPENED", default=None)
+"""What the session has opened, by the names and the roots under which it was requested."""
 
 
 @contextmanager
 def hub_session() -> Iterator[None]:
     """Keep every name on the Hub at one commit, and fetch nothing twice, until the end.
 
-    An inner session is part of the outer one.
+    What is at other addresses is listed once. An inner session is part of the outer one.
     """
     if _OPENED.get() is not None:
         yield
@@ -75,21 +83,45 @@ def hub_session() -> Iterator[None]:
         _OPENED.reset(token)
 
 
-def remote_storage(where: str) -> HubRepository:
-    """Return the repository that `where` names. Raises what `hub_api.repository` raises."""
+def remote_storage(where: str) -> RemoteStorage:
+    """Return the repository or the address that `where` names.
+
+    Raises what `hub_api.repository` and `fsspec_library.file_system` raise.
+    """
     opened = _OPENED.get()
     if opened is None:
         opened = {}
     if where not in opened:
-        from ckpt_tools.storage.hub_storage import open_repository  # noqa: PLC0415 - for the Hub only
-
-        found = open_repository(where, tuple(opened.values()))
+        found = _opened(where, opened)
         opened[where] = opened[found.root] = found
     return opened[where]
 
 
-def adopt(storage: HubRepository) -> None:
-    """Let the session use a repository, listed before, instead of listing it again."""
+def _opened(where: str, opened: dict[str, RemoteStorage]) -> RemoteStorage:
+    if is_address(where):
+        from ckpt_tools.storage.fsspec_storage import FsspecStorage  # noqa: PLC0415 - for buckets only
+
+        return FsspecStorage(where)
+    from ckpt_tools.storage.hub_storage import open_repository  # noqa: PLC0415 - for the Hub only
+
+    return open_repository(where, tuple(_repositories(opened)))
+
+
+def _repositories(opened: dict[str, RemoteStorage]) -> list[HubRepository]:
+    """Return the repositories on the Hub among what is open, each once."""
+    every = {id(one): one for one in opened.values() if not is_address(one.root)}
+    return cast("list[HubRepository]", list(every.values()))
+
+
+def require_complete(where: str) -> None:
+    """Raise Unreachable for a repository whose list of files is the cache's."""
+    opened = {where: remote_storage(where)}
+    for one in _repositories(opened):
+        one.require_complete()
+
+
+def adopt(storage: RemoteStorage) -> None:
+    """Let the session use what was listed before, instead of listing it again."""
     opened = _OPENED.get()
     if opened is not None:
         opened[storage.where] = opened[storage.root] = storage
@@ -97,7 +129,7 @@ def adopt(storage: HubRepository) -> None:
 
 def transfer_stats() -> Transfer | None:
     """Return what the session has read from the Hub, None if nothing."""
-    opened = {id(storage): storage for storage in (_OPENED.get() or {}).values()}.values()
+    opened = _repositories(_OPENED.get() or {})
     if not opened:
         return None
     parts = [storage.transfer for storage in opened]

@@ -1,7 +1,8 @@
-"""The interface of what holds checkpoints: the local file system, or a repository on the Hub.
+"""The interface of what holds checkpoints: the local file system, the Hub, or another storage.
 
-Both have folders that list names and files that are read at an offset. Paths are strings: local
-ones as the user typed them, those of a repository below its root `hf://owner/name@commit`.
+All have folders that list names and files that are read at an offset. Paths are strings: local
+ones as the user typed them, those of a repository below its root `hf://owner/name@commit`, others
+as their address starts.
 """
 
 from __future__ import annotations
@@ -35,7 +36,14 @@ class ReadableFile(Protocol):
 
 
 class Storage(Protocol):
-    """Folders and files by path. Methods raise PathNotFound for a path that does not exist."""
+    """Folders and files by path. Methods raise PathNotFound for a path that does not exist.
+
+    `near` says that reading a small file costs next to nothing, or that its sums are known.
+    """
+
+    @property
+    def near(self) -> bool:
+        """As the class says."""
 
     def names(self, folder: str) -> tuple[str, ...]:
         """Return the names in `folder`, sorted; folders with a trailing `/`."""
@@ -68,6 +76,16 @@ class Storage(Protocol):
         """
 
 
+class RemoteStorage(Storage, Protocol):
+    """A storage that is not on this machine, opened as `where`."""
+
+    where: str
+
+    @property
+    def root(self) -> str:
+        """The folder or file that was named, with what keeps it at one state if there is such."""
+
+
 class LocalFile(NamedTuple):
     """A file of the local file system, open as `descriptor`."""
 
@@ -83,6 +101,7 @@ class LocalFile(NamedTuple):
 class LocalStorage:
     """The local file system."""
 
+    near = True
     names = staticmethod(list_folder)
     is_folder = staticmethod(os.path.isdir)
     is_file = staticmethod(os.path.isfile)

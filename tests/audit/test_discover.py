@@ -56,7 +56,7 @@ def local(root: Path, only: Iterable[str] = ()) -> dict[str, Candidate]:
         ("model.safetensors", "model.fp16.safetensors", "config.json"),
         ("model.safetensors", "policy_preprocessor_step_0_normalizer.safetensors"),
         ("model.safetensors", "model.safetensors.index.json", "model-00001-of-00001.safetensors"),
-        ("anything.safetensors", "README.md"),
+        ("anything.safetensors", "config.json"),
         ("model.safetensors", "pytorch_model.bin", "original/consolidated.00.pth"),
         ("model.safetensors", "onnx/model.onnx", "assets/a/b.txt"),
     ],
@@ -69,6 +69,7 @@ def test_files_that_no_folder_speaks_for_are_each_its_own() -> None:
     """`ckpt verify` refuses such a folder, and takes each of these."""
     names = ("flux.safetensors", "vae.safetensors", "config.yaml", "._vae.safetensors")
     assert found(*names) == {name: [name] for name in names[:2]}
+    assert found("a/x.safetensors", "a/b/data.bin") == {"a/x.safetensors": ["x.safetensors"]}
     index = "{}.safetensors.index.json".format
     shard = "{}-00001-of-00001.safetensors".format
     assert found(index("a"), shard("a"), index("b"), shard("b"), shard("c"), "d.safetensors") == {
@@ -83,6 +84,12 @@ def test_a_collection_with_a_file_called_model_has_the_others_too() -> None:
     names = ["model.safetensors", "other.safetensors", "third.safetensors"]
     assert found(*names) == {"": [names[0]], names[1]: [names[1]], names[2]: [names[2]]}
     assert found(*names, "config.json") == {"": sorted([*names, "config.json"])}
+
+
+def test_a_checkpoint_at_the_top_of_much_else_has_not_all_of_it() -> None:
+    files = [f"data/{at}/{number}" for at in range(12) for number in range(1000)]
+    (kept,) = found("model.safetensors", *files).values()
+    assert 10_000 <= len(kept) <= 11_001
 
 
 def test_a_pipeline_is_one_checkpoint_and_the_steps_of_its_training_are_others() -> None:

@@ -18,7 +18,7 @@ from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title
 from ckpt_tools.report.charts import change_map, component_bars
 from ckpt_tools.report.pages.values import change_blocks, value_verdict
 from ckpt_tools.rules.remedy import as_path
-from ckpt_tools.storage.hub_name import download, is_hub_name, parse
+from ckpt_tools.storage.address import fetch_command
 from ckpt_tools.strict_json.parse import escape
 from ckpt_tools.text import change, count, printable, signed, size, transferred, value
 
@@ -124,7 +124,7 @@ def _tensors(comparison: Comparison, *, full: bool) -> Iterator[Block]:
 def rename_command(comparison: Comparison) -> str:
     """Return the command, for a shell, that gives B's tensors A's names."""
     there = comparison.b.checkpoint
-    fetch, where = download(parse(there.where)) if is_hub_name(there.root) else ("", there.where)
+    fetch, where = fetch_command(there.where, there.root)
     words = (word for pair in comparison.renaming for word in pair)
     command = shlex.join(("ckpt", "rename", as_path(where), *words))
     return f"{fetch} && {command}" if fetch else command
