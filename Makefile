@@ -47,7 +47,7 @@ torture: $(STAMP) ## inject faults at every system call of a write (15 minutes; 
 	CKPT_TORTURE=1 $(PY) -m pytest --numprocesses auto --maxprocesses 4 -rP tests/edit/test_faults.py
 
 browser: $(STAMP) ## test the HTML pages in a headless Chromium (a minute; needs chromium)
-	CKPT_BROWSER=required $(PY) -m pytest -q tests/report/test_html_browser.py
+	CKPT_BROWSER=required $(PY) -m pytest -q tests/report/test_html_browser.py tests/report/test_audit_browser.py
 
 fleet: $(STAMP) $(VENV)/fleet ## audit on a Ray cluster of two nodes and a Slurm of one (minutes; needs root and Slurm)
 	CKPT_FLEET=1 PYTHONPATH=$(CURDIR)/$(VENV)/fleet $(PY) -m pytest -q --durations 5 tests/audit/test_fleet.py
