@@ -17,9 +17,8 @@ _DESCENT = (
     RelationKind.DECLARED_BASE,
     RelationKind.SAME_PAYLOAD,
     RelationKind.SHARES_TENSORS,
-    RelationKind.SAME_STRUCTURE,
 )
-"""The kinds by what they say of descent: a checkpoint with several hangs below the first."""
+"""The kinds that say something of descent: a checkpoint with several hangs below the first."""
 _OUTSIDE = "not in this audit"
 
 
@@ -94,7 +93,8 @@ def forest(graph: RelationGraph) -> tuple[Branch, ...]:
     """Return the trees of descent, the largest first.
 
     Each node hangs below one other: the one that says most of its descent. A circle, which files
-    that declare each other as base make, is opened at its first node.
+    that declare each other as base make, is opened. What has the same structure as another need not
+    descend from it, and a node without any descent is in no tree.
     """
     parents = _parents(graph)
     children: dict[int, list[Edge]] = {}
@@ -109,7 +109,7 @@ def forest(graph: RelationGraph) -> tuple[Branch, ...]:
         )
         size = 1 + sum(branch.size for branch in branches)
         done[number] = Branch(nodes[number], None, tuple(branches), size)
-    roots = (branch for number, branch in done.items() if number not in parents)
+    roots = (branch for number, branch in done.items() if number not in parents and branch.branches)
     return tuple(sorted(roots, key=lambda branch: (-branch.size, branch.node.location)))
 
 
@@ -118,6 +118,8 @@ def _parents(graph: RelationGraph) -> dict[int, Edge]:
     order = {str(kind): place for place, kind in enumerate(_DESCENT)}
     best: dict[int, Edge] = {}
     for edge in graph.edges:
+        if edge.kind not in order or edge.of == edge.to:
+            continue
         other = best.get(edge.of)
         if other is None or _rank(edge, order) < _rank(other, order):
             best[edge.of] = edge
@@ -136,7 +138,7 @@ def _parents(graph: RelationGraph) -> dict[int, Edge]:
 
 
 def _rank(edge: Edge, order: dict[str, int]) -> tuple[int, float, int]:
-    return order.get(edge.kind, len(order)), -edge.share, edge.to
+    return order[edge.kind], -edge.share, edge.to
 
 
 def _from_the_leaves(

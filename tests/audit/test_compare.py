@@ -111,7 +111,7 @@ def test_the_graph_has_what_is_related_and_bases_that_the_file_lacks(tmp_path: P
 
 def test_a_checkpoint_hangs_below_what_says_most_of_its_descent(tmp_path: Path) -> None:
     trees = forest(api.audit_graph(write_audit(tmp_path / "a.db", OLD, RELATED)))
-    assert list(map(drawn, trees)) == ["x/base(/data/b(/data/c))", "/data/a"]
+    assert list(map(drawn, trees)) == ["x/base(/data/b(/data/c))"]
 
 
 def drawn(branch: Branch) -> str:
@@ -128,12 +128,12 @@ def walked(branches: tuple[Branch, ...]) -> Iterator[Branch]:
 @given(
     st.lists(
         st.tuples(
-            st.integers(0, 7), st.integers(0, 7), st.sampled_from(["adapter-of", "same-structure"])
+            st.integers(0, 7), st.integers(0, 7), st.sampled_from(["adapter-of", "shares-tensors"])
         ),
         max_size=20,
     )
 )
-def test_every_node_is_in_the_forest_once_whatever_circles_there_are(
+def test_what_descends_is_in_the_forest_once_whatever_circles_there_are(
     edges: list[tuple[int, int, str]],
 ) -> None:
     graph = RelationGraph(
@@ -141,7 +141,9 @@ def test_every_node_is_in_the_forest_once_whatever_circles_there_are(
         tuple(Edge(of, to, kind, 0.0, 0, "") for of, to, kind in edges),
     )
     branches = list(walked(forest(graph)))
-    assert sorted(branch.node.number for branch in branches) == list(range(8))
+    numbers = sorted(branch.node.number for branch in branches)
+    assert len(numbers) == len(set(numbers))
+    assert {of for of, to, _ in edges if of != to} <= set(numbers)
     for branch in branches:
         assert branch.size == 1 + sum(below.size for below in branch.branches)
         assert all(below.edge in graph.edges for below in branch.branches)

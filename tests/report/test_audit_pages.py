@@ -261,7 +261,7 @@ def test_a_large_graph_makes_a_tree_of_bounded_size(tmp_path: Path) -> None:
     found = Document(rendered, script=SCRIPT)
     assert found.problems == []
     said = " ".join(found.words)
-    assert "3,000 checkpoints and bases in 1 trees" in said
+    assert "3,000 checkpoints and bases in 1 tree," in said
     assert len([element for element in found.all("li") if "ul" in element.within]) < 2_000
 
 

@@ -100,13 +100,13 @@ th[aria-sort=descending] button::after { content: " \\25bc"; }
 .records tbody th { min-width: 18rem; overflow-wrap: anywhere; }
 .records summary { color: inherit; }
 ul.tree, .tree ul { margin: 0; padding: 0; list-style: none; }
-.tree li { position: relative; margin: .25rem 0; }
+.tree li { position: relative; padding: .125rem 0; }
 .tree li li { padding-left: 1.25rem; border-left: 1px solid var(--edge); }
-.tree li li::before { content: ""; position: absolute; left: 0; top: .75rem; width: .875rem;
+.tree li li::before { content: ""; position: absolute; left: 0; top: .875rem; width: .875rem;
   border-top: 1px solid var(--edge); }
 .tree li li:last-child { border-left-color: transparent; }
 .tree li li:last-child::after { content: ""; position: absolute; left: -1px; top: 0;
-  height: .75rem; border-left: 1px solid var(--edge); }
+  height: .875rem; border-left: 1px solid var(--edge); }
 .tree .line { display: inline-block; }
 .tree .words { color: var(--muted); font-size: .9rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem .875rem; margin: .5rem 0; padding: 0;

@@ -16,7 +16,7 @@ from ckpt_tools.report.pages.audit import (
     title_of,
     topics,
 )
-from ckpt_tools.text import escaped, percent, printable, size
+from ckpt_tools.text import count, escaped, percent, printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -123,8 +123,8 @@ def _descent(graph: RelationGraph) -> Iterator[Block]:
         item, left = _item(tree, left, _DEEP)
         items.append(item)
     note = (
-        f"{len(graph.nodes):,} checkpoints and bases in {len(trees):,} trees, each below the one"
-        " that it descends from by the strongest relation. `ckpt audit graph` has every relation."
+        f"{len(graph.nodes):,} checkpoints and bases in {count(len(trees), 'tree')}, each below the"
+        " one that it descends from by its strongest relation; ckpt audit graph prints all of them."
     )
     yield Tree(note, tuple(items), len(trees) - len(items))
 
