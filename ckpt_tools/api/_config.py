@@ -18,7 +18,6 @@ from ckpt_tools.diff.model import Aspect, Comparison
 from ckpt_tools.diff.summary import summarize
 from ckpt_tools.errors import (
     EditRefused,
-    JsonInvalid,
     PathNotFound,
     PointerInvalid,
     UnknownSelection,
@@ -206,14 +205,6 @@ def validate(where: AnyPath, *, file: AnyPath | None = None) -> Validation:
     schema = by_family if name == CONFIG else _SCHEMAS.get(name, "")
     problems = set(_problems(schema, checkpoint.documents[0].value)) if schema else ()
     return Validation(path, schema, tuple(sorted(problems)))
-
-
-def value_of(text: str) -> tuple[Json, bool]:
-    """Return the value of an argument, and whether it is JSON; anything else is a string."""
-    try:
-        return parse(text), True
-    except JsonInvalid:
-        return text, False
 
 
 def find(where: AnyPath, file: AnyPath | None = None) -> str:

@@ -26,11 +26,11 @@ from ckpt_tools.doctor.model import (
     Skipped,
 )
 from ckpt_tools.doctor.probe import diagnose as run_probe
+from ckpt_tools.doctor.probe import refuse_without_probe
 from ckpt_tools.doctor.repairs import Repairs
 from ckpt_tools.doctor.side_by_side import action_statistics, limits, scale, settings, statistics
 from ckpt_tools.doctor.statistics import summarize
 from ckpt_tools.errors import (
-    BaseMissing,
     CkptError,
     InputsRefused,
     NotComparable,
@@ -38,13 +38,13 @@ from ckpt_tools.errors import (
     ProbeMissing,
 )
 from ckpt_tools.families.registry import family_of
-from ckpt_tools.live.bases import HUB_CACHE, MODELS, parse_bases, refuse_missing
+from ckpt_tools.live.bases import HUB_CACHE, MODELS, first_missing, missing, parse_bases
 from ckpt_tools.live.stage import staged
 from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.storage.hub_name import download, parse
-from ckpt_tools.storage.session import is_remote
+from ckpt_tools.storage.session import is_remote, remote_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -229,34 +229,56 @@ def _compare_live(
     """Return what the probe measured, why REFLOW alone could not be, or why it was not run."""
     if options is None or reflow is None:
         return Skipped(Skip.UNREADABLE if options else Skip.NOT_REQUESTED)
+    if skipped := _not_run(normal, reflow):
+        return skipped
+    lacking = _lacking(normal, options)
+    try:
+        refuse_without_probe(family_of(normal).name)
+        if lacking and not _is_fetchable(lacking):
+            return Skipped(Skip.NORMAL_FAILED, f"cannot be loaded here: {missing(lacking)}")
+        return _outcome(_measured(normal, reflow, options, progress), lacking)
+    except ProbeMissing as error:
+        return Skipped(Skip.NO_PROBE, error.what)
+    except ProbeFailed as error:
+        return Skipped(Skip.PROBE_FAILED, str(error))
+
+
+def _outcome(
+    answer: Measurement | tuple[Problem, ...], lacking: str
+) -> Measurement | Problem | Skipped:
+    """Return what a probe answered; NORMAL works by definition, or this machine lacks something."""
+    if isinstance(answer, Measurement):
+        return answer
+    problem = min(answer, key=lambda problem: problem.side is not Side.NORMAL)
+    if problem.side is not Side.NORMAL:
+        return problem
+    needs = f"; {missing(lacking)}" * bool(lacking)
+    return Skipped(Skip.NORMAL_FAILED, problem.text + needs)
+
+
+def _not_run(normal: Checkpoint, reflow: Checkpoint) -> Skipped | None:
+    """Return which of the two no probe is run for, and why; None where it may."""
     for reason, sides in (
         (Skip.RUNS_CODE, filter(_runs_code, (normal, reflow))),
         (Skip.ON_THE_HUB, (side for side in (normal, reflow) if is_remote(side.root))),
     ):
         if found := next(iter(sides), None):
             return Skipped(reason, found.where)
-    try:
-        answer = _measured(normal, reflow, options, progress)
-    except ProbeMissing as error:
-        return Skipped(Skip.NO_PROBE, error.what)
-    except ProbeFailed as error:
-        return Skipped(Skip.PROBE_FAILED, str(error))
-    if isinstance(answer, Measurement):
-        return answer
-    # NORMAL works by definition: if it does not load, this machine lacks something.
-    problem = min(answer, key=lambda problem: problem.side is not Side.NORMAL)
-    is_normal = problem.side is Side.NORMAL
-    why = problem.text + _lacking(normal, options) * is_normal
-    return Skipped(Skip.NORMAL_FAILED, why) if is_normal else problem
+    return None
 
 
 def _lacking(normal: Checkpoint, options: ProbeOptions) -> str:
-    """Return which option gives what NORMAL needs and this machine lacks, "" if it lacks none."""
+    """Return the name of a model that NORMAL needs and this machine lacks, "" if it lacks none."""
+    return first_missing(normal.documents, parse_bases(options.base), MODELS)
+
+
+def _is_fetchable(name: str) -> bool:
+    """Whether LeRobot could download a model: asking takes seconds, failing to load a minute."""
     try:
-        refuse_missing(normal.documents, parse_bases(options.base), MODELS)
-    except BaseMissing as error:
-        return f"; {error}"
-    return ""
+        remote_storage(f"hf://{name}")
+    except CkptError:
+        return False
+    return True
 
 
 def _measured(

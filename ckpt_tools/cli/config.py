@@ -15,6 +15,7 @@ from ckpt_tools.report.formats import text
 from ckpt_tools.report.json import diff as diff_json
 from ckpt_tools.report.json.document import dump
 from ckpt_tools.report.pages import config as config_page
+from ckpt_tools.strict_json.parse import value_of
 from ckpt_tools.text import printable
 
 _POINTERS = """A POINTER is a JSON pointer (/policy/device), or keys and indexes joined with dots
@@ -144,7 +145,7 @@ def set_(  # noqa: PLR0913 - one parameter an option
     as a string. A value of another type than before is refused, except for null. Exit status: 0 set
     or already set, 2 could not run.
     """
-    meant, is_json = _config.value_of(value)
+    meant, is_json = value_of(value)
     edit = _config.set_value(
         where, pointer, meant, file=file, dry_run=dry_run, change_type=change_type
     )

@@ -125,6 +125,11 @@ def problems(answer: Mapping[str, Any]) -> tuple[Problem, ...]:
     )
 
 
+def refuse_without_probe(family: str) -> None:
+    """Raise ProbeMissing unless a probe is installed for the family."""
+    _command(family)
+
+
 def _command(family: str) -> list[str]:
     """Return the command of the family's probe, without arguments. Raises ProbeMissing."""
     from importlib.metadata import entry_points  # noqa: PLC0415 - slow to import, for probes only

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import CONFIG, PROCESSORS
-from ckpt_tools.rules.remedy import Remedy, as_path
+from ckpt_tools.rules.remedy import Remedy, as_path, with_type
 from ckpt_tools.strict_json.pointer import ABSENT
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class Repairs(NamedTuple):
         """Set a key of REFLOW's config.json; ABSENT removes it."""
         spelled = value if isinstance(value, str) else "" if value is ABSENT else json.dumps(value)
         words = ("unset", key) if value is ABSENT else ("set", key, spelled)
-        return Remedy(("ckpt", "config", as_path(self.where_reflow), *words))
+        command = ["ckpt", "config", as_path(self.where_reflow), *words]
+        return Remedy(tuple(with_type(command, self.reflow)))
 
     def as_normal(self, key: str) -> Remedy:
         """Set a key of REFLOW's config.json to NORMAL's value."""

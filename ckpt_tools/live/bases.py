@@ -59,10 +59,20 @@ def refuse_missing(documents: Iterable[Document], bases: Bases, keys: frozenset[
 
     A library would say so too, once it is imported.
     """
-    for document in documents:
-        for name in _named(document.value, keys):
-            if name not in bases and not os.path.isdir(name) and not _is_cached(name):
-                raise missing(name)
+    name = first_missing(documents, bases, keys)
+    if name:
+        raise missing(name)
+
+
+def first_missing(documents: Iterable[Document], bases: Bases, keys: frozenset[str]) -> str:
+    """Return the first name under one of `keys` of what is not on this machine, "" without one."""
+    named = (name for document in documents for name in _named(document.value, keys))
+    absent = (
+        name
+        for name in named
+        if name not in bases and not os.path.isdir(name) and not _is_cached(name)
+    )
+    return next(absent, "")
 
 
 def missing(name: str) -> BaseMissing:

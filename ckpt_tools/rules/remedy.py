@@ -6,12 +6,19 @@ Names in commands come from the checkpoint's author: they are words of `argv`, q
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple, cast
 
+from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.errors import PointerInvalid
 from ckpt_tools.storage.address import fetch_command
+from ckpt_tools.strict_json.parse import value_of
+from ckpt_tools.strict_json.pointer import changes_type, from_words, resolve
 
 if TYPE_CHECKING:
+    from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.rules.rule import Subject
+    from ckpt_tools.strict_json.parse import Json
 
 WHERE, REFERENCE = "WHERE", "NORMAL"
 """Words of a command for the checkpoint (`WHERE/FILE` is a file in it) and for its reference."""
@@ -60,12 +67,37 @@ def addressed(remedy: Remedy, subject: Subject) -> Remedy:
         words[named] = f"{folder.rstrip('/')}{inside}" if inside else folder
     if reference and REFERENCE in words:
         words[words.index(REFERENCE)] = as_path(reference.where)
+    if words[:2] == ["ckpt", "config"]:
+        words = with_type(words, there)
     text = remedy.text
     if fetch and words != list(remedy.argv):
         text = (text or "{}").replace("{}", f"{fetch} && {{}}", 1)
     return Remedy(tuple(words), text, remedy.safe)
 
 
+def with_type(words: list[str], checkpoint: Checkpoint | None) -> list[str]:
+    """Return a `ckpt config WHERE set`, with --change-type where the value has another type."""
+    verb, *rest = words[3:]
+    file = CONFIG
+    if "--file" in rest:
+        at = rest.index("--file")
+        file = rest[at + 1]
+        del rest[at : at + 2]
+    document = checkpoint.document(file) if checkpoint else None
+    if verb != "set" or document is None:
+        return words
+    key, value = rest
+    with suppress(PointerInvalid):
+        config = cast("Json", document.value)
+        before = resolve(config, from_words(config, key))
+        if changes_type(before, value_of(value)[0]):
+            return [*words, "--change-type"]
+    return words
+
+
+_VERBS = ("get", "set", "unset", "diff", "validate")
+
+
 def as_path(where: str) -> str:
-    """Return a path that no command takes for an option."""
-    return f"./{where}" if where.startswith("-") else where
+    """Return a path that no command takes for an option, or for a verb of `ckpt config`."""
+    return f"./{where}" if where.startswith("-") or where in _VERBS else where

@@ -14,7 +14,14 @@ import re
 from math import isinf
 from typing import TYPE_CHECKING
 
-from ckpt_tools.errors import JsonKeyRepeated, JsonNotObject, JsonNotUtf8, JsonSyntax, JsonTooDeep
+from ckpt_tools.errors import (
+    JsonInvalid,
+    JsonKeyRepeated,
+    JsonNotObject,
+    JsonNotUtf8,
+    JsonSyntax,
+    JsonTooDeep,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -115,6 +122,14 @@ def repeated_key(pairs: list[tuple[str, Json]]) -> str:
 def escape(key: str) -> str:
     """Return `key` as a segment of a JSON pointer (RFC 6901, section 3)."""
     return key.replace("~", "~0").replace("/", "~1")
+
+
+def value_of(text: str) -> tuple[Json, bool]:
+    """Return the value of an argument, and whether it is JSON; anything else is a string."""
+    try:
+        return parse(text), True
+    except JsonInvalid:
+        return text, False
 
 
 def kind(value: Json) -> str:

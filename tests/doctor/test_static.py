@@ -401,3 +401,21 @@ def test_a_missing_checkpoint_exits_with_2(capsys: pytest.CaptureFixture[str]) -
     for pair in ((str(NORMAL), "absent"), ("absent", str(NORMAL))):
         assert main(["doctor", *pair, "--no-live"]) == 2
         assert "absent: no such file or directory" in capsys.readouterr().err
+
+
+def test_what_cannot_be_fetched_is_told_before_any_library_is_imported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ckpt_tools.api._doctor.run_probe", None)  # calling it would fail
+    for name, value in {"HF_HOME": tmp_path / "cache", "HF_HUB_OFFLINE": "1"}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    student = shutil.copytree(FIXTURES / "reflow-clean", tmp_path / "student")
+    code = main(["doctor", str(FIXTURES / "normal"), str(student)])
+    captured = capsys.readouterr()
+    assert code == 2
+    assert (
+        "live comparison failed: NORMAL cannot be loaded here: HuggingFaceTB/"
+        "SmolVLM2-500M-Video-Instruct is not on this machine, and nothing is downloaded;"
+        " give a local copy: --base"
+    ) in captured.out
