@@ -51,6 +51,7 @@ FEATURES: dict[str, Any] = {
 }
 OF_LIBRARY: dict[str, dict[str, Any]] = {"lerobot": FEATURES, "timm": {"pretrained_cfg": {}}}
 OF_FAMILY: dict[str, dict[str, Any]] = {
+    "fastwam": {"video_dit_config": {"patch_size": [1, 2, 2]}},
     "smolvla": {"load_vlm_weights": True},
     "xvla": {"florence_config": {"vision_config": {"dim_embed": [8, 16], "depths": [1, 2]}}},
     **{key: {"num_hidden_layers": 4, "num_experts": 6} for key in ("qwen2_moe", "qwen3_moe")},

@@ -21,37 +21,21 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 asked = importlib.import_module("ask_policy_rules")
+tiny = importlib.import_module("tiny_policies")
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 type Change = Callable[[Path], None]
 
-CAMERA, STATE, DIMS, PIXELS = "observation.image", "observation.state", 6, 64
-SETTINGS: dict[str, dict[str, Any]] = {
-    "act": {
-        "chunk_size": 8, "n_action_steps": 8, "dim_model": 16, "n_heads": 2, "dim_feedforward": 16,
-        "n_encoder_layers": 1, "n_decoder_layers": 1, "n_vae_encoder_layers": 1, "latent_dim": 4,
-        "pretrained_backbone_weights": None,
-    },
-    "diffusion": {
-        "horizon": 8, "n_action_steps": 4, "down_dims": (8, 16), "diffusion_step_embed_dim": 8,
-        "spatial_softmax_num_keypoints": 4, "pretrained_backbone_weights": None,
-        "crop_shape": None, "num_train_timesteps": 2,
-    },
-    "tdmpc": {"latent_dim": 8, "mlp_dim": 8, "state_encoder_hidden_dim": 8},
-    "vqbet": {
-        "crop_shape": (64, 64), "gpt_n_layer": 1, "gpt_n_head": 2, "gpt_hidden_dim": 8,
-        "gpt_output_dim": 8, "gpt_input_dim": 8, "vqvae_enc_hidden_dim": 8,
-        "pretrained_backbone_weights": None,
-    },
-}  # fmt: skip
+CAMERA, STATE, DIMS, PIXELS = tiny.CAMERA, tiny.STATE, tiny.DIMS, tiny.PIXELS
+SETTINGS: dict[str, dict[str, Any]] = dict(tiny.SETTINGS)
 if importlib.util.find_spec("diffusers") is None:  # LeRobot's diffusion policy needs it
     del SETTINGS["diffusion"]
 PRE, POST = "policy_preprocessor.json", "policy_postprocessor.json"
-NAN_FREE = {"mean": 0.5, "std": 2.0, "min": -3.0, "max": 4.0, "q01": -2.0, "q99": 3.0}
 
 
 def shaped(*size: int) -> Change:
@@ -76,7 +60,7 @@ def with_buffers(folder: Path) -> None:
         ("unnormalize_outputs", "action"),
     ):
         for kind in ("mean", "std"):
-            held[f"{owner}.buffer_{feature}.{kind}"] = asked.numbers(*(NAN_FREE[kind],) * DIMS)
+            held[f"{owner}.buffer_{feature}.{kind}"] = asked.numbers(*(tiny.NUMBERS[kind],) * DIMS)
     held["normalize_inputs.buffer_observation_image.mean"] = asked.numbers(0.5, 0.5, 0.5)
     held["normalize_inputs.buffer_observation_image.std"] = asked.numbers(0.2, 0.2, 0.2)
     (folder / "model.safetensors").unlink()
@@ -121,38 +105,18 @@ BAD: dict[str, tuple[str, Change]] = {
 }
 
 
-def features() -> dict[str, Any]:
-    """Return the features of a robot with a camera."""
-    types = importlib.import_module("lerobot.configs.types")
-    feature, kinds = types.PolicyFeature, types.FeatureType
-    return {
-        "input_features": {
-            CAMERA: feature(kinds.VISUAL, (3, PIXELS, PIXELS)),
-            STATE: feature(kinds.STATE, (DIMS,)),
-        },
-        "output_features": {"action": feature(kinds.ACTION, (DIMS,))},
-        "device": "cpu",
-        "push_to_hub": False,
-    }
-
-
 def save(kind: str, folder: Path, settings: dict[str, Any], *, weights: bool) -> None:
     """Save a policy, or its JSON files alone, as stock LeRobot does."""
     torch = importlib.import_module("torch")
     factory = importlib.import_module("lerobot.policies.factory")
-    own = importlib.import_module("lerobot.configs.policies").PreTrainedConfig
-    config = own.get_choice_class(kind)(**features(), **settings)
-    rest = {name: torch.full((DIMS,), number) for name, number in NAN_FREE.items()}
-    image = {name: torch.full((3, 1, 1), number) for name, number in NAN_FREE.items()}
-    stats = {STATE: rest, "action": rest, CAMERA: image}
+    config = tiny.config(kind, **settings)
     if weights:
         factory.get_policy_class(kind)(config).save_pretrained(folder)
     else:
         config.save_pretrained(folder)
         save_file = importlib.import_module("safetensors.torch").save_file
         save_file({"model.some.weight": torch.randn(4, 4)}, folder / "model.safetensors")
-    for processor in factory.make_pre_post_processors(config, dataset_stats=stats):
-        processor.save_pretrained(folder)
+    tiny.save_processors(config, folder)
 
 
 class Tokenizer:

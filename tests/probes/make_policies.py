@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent / "real"), str(HERE.parent / "lerobot")]
+sys.path[:0] = [str(HERE.parent / name) for name in ("real", "lerobot", "support")]
+tiny = importlib.import_module("tiny_policies")
 
 CLIP, VLM, ACT = "example/tiny-clip", "example/tiny-vlm", "example/tiny-act"
-CAMERA, STATE, DIMS, EDGE = "observation.image", "observation.state", 4, 64
 ENCODER = {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -30,22 +30,7 @@ ENCODER = {
 }
 
 POLICIES: dict[str, dict[str, Any]] = {
-    "act": {
-        "chunk_size": 8, "n_action_steps": 8, "dim_model": 16, "n_heads": 2, "dim_feedforward": 16,
-        "n_encoder_layers": 1, "n_decoder_layers": 1, "n_vae_encoder_layers": 1, "latent_dim": 4,
-        "pretrained_backbone_weights": None,
-    },
-    "diffusion": {
-        "horizon": 8, "n_action_steps": 4, "down_dims": (8, 16), "diffusion_step_embed_dim": 8,
-        "spatial_softmax_num_keypoints": 4, "pretrained_backbone_weights": None,
-        "crop_shape": None, "num_train_timesteps": 2,
-    },
-    "tdmpc": {"latent_dim": 8, "mlp_dim": 8, "state_encoder_hidden_dim": 8},
-    "vqbet": {
-        "crop_shape": (64, 64), "gpt_n_layer": 1, "gpt_n_head": 2, "gpt_hidden_dim": 8,
-        "gpt_output_dim": 8, "gpt_input_dim": 8, "vqvae_enc_hidden_dim": 8,
-        "pretrained_backbone_weights": None,
-    },
+    **tiny.SETTINGS,
     "gaussian_actor": {"latent_dim": 8, "image_encoder_hidden_dim": 8},
     "multi_task_dit": {
         "horizon": 8, "n_action_steps": 4, "hidden_dim": 16, "num_layers": 1, "num_heads": 2,
@@ -57,6 +42,23 @@ POLICIES: dict[str, dict[str, Any]] = {
         "vlm_model_name": VLM, "load_vlm_weights": False, "num_vlm_layers": 2, "chunk_size": 4,
         "n_action_steps": 4, "max_action_dim": 8, "max_state_dim": 8,
         "resize_imgs_with_padding": (64, 64), "num_steps": 2,
+    },
+    "xvla": {
+        "florence_config": {
+            "vision_config": {
+                "embed_dim": [8, 16], "depths": [1, 1], "num_heads": [2, 2], "num_groups": [2, 2],
+                "patch_size": [7, 3], "patch_stride": [4, 2], "patch_padding": [3, 1],
+                "patch_prenorm": [False, True], "projection_dim": 16,
+            },
+            "text_config": {
+                "vocab_size": 96, "d_model": 16, "encoder_layers": 1, "encoder_ffn_dim": 16,
+                "encoder_attention_heads": 2, "decoder_layers": 1, "decoder_attention_heads": 2,
+            },
+        },
+        "tokenizer_name": CLIP, "tokenizer_max_length": 16, "hidden_size": 16, "depth": 1,
+        "num_heads": 2, "len_soft_prompts": 2, "num_domains": 2, "dim_time": 8, "chunk_size": 4,
+        "n_action_steps": 4, "num_denoising_steps": 2, "action_mode": "auto", "max_action_dim": 8,
+        "max_state_dim": 8,
     },
 }  # fmt: skip
 
@@ -115,7 +117,7 @@ def make_bases(folder: Path) -> None:
     """Save the configs and tokenizers of a CLIP and a VLM; their weights are not needed."""
     transformers = importlib.import_module("transformers")
     words = [*map(str, range(90)), "<|startoftext|>", "<|endoftext|>"]
-    vision = ENCODER | {"image_size": EDGE, "patch_size": 16}
+    vision = ENCODER | {"image_size": tiny.PIXELS, "patch_size": 16}
     text = ENCODER | {"vocab_size": 96}
     transformers.CLIPConfig(text_config=text, vision_config=vision).save_pretrained(folder / "clip")
     transformers.CLIPTokenizer(
@@ -128,42 +130,21 @@ def policy(kind: str, bases: Path) -> Any:
     """Return a policy with random weights, its bases built without theirs."""
     torch = importlib.import_module("torch")
     factory = importlib.import_module("lerobot.policies.factory")
-    types = importlib.import_module("lerobot.configs.types")
     probe = importlib.import_module("ckpt_tools.probes.lerobot_policies")
-    feature, kinds = types.PolicyFeature, types.FeatureType
     local = {CLIP: str(bases / "clip"), VLM: str(bases / "vlm")}
     settings = {key: local.get(value, value) if isinstance(value, str) else value
                 for key, value in POLICIES[kind].items()}  # fmt: skip
-    config = factory.make_policy_config(
-        kind, device="cpu", push_to_hub=False,
-        input_features={
-            STATE: feature(kinds.STATE, (DIMS,)),
-            CAMERA: feature(kinds.VISUAL, (3, EDGE, EDGE)),
-        },
-        output_features={"action": feature(kinds.ACTION, (DIMS,))},
-        **settings,
-    )  # fmt: skip
+    config = tiny.config(kind, **settings)
     torch.manual_seed(0)
     with probe.models_without_weights(tokenizers=True):
         return factory.get_policy_class(kind)(config)
 
 
-def statistics() -> dict[str, dict[str, Any]]:
-    """Return the statistics of a dataset."""
-    torch = importlib.import_module("torch")
-    numbers = {"mean": 0.5, "std": 2.0, "min": -3.0, "max": 4.0, "q01": -2.0, "q99": 3.0}
-    rest = {name: torch.full((DIMS,), number) for name, number in numbers.items()}
-    image = {name: torch.full((3, 1, 1), number) for name, number in numbers.items()}
-    return {STATE: rest, "action": rest, CAMERA: image}
-
-
 def save(kind: str, folder: Path, bases: Path) -> None:
     """Save a policy with its processors; its files name the bases as on the Hub."""
-    factory = importlib.import_module("lerobot.policies.factory")
     made = policy(kind, bases)
     made.save_pretrained(folder)
-    for processor in factory.make_pre_post_processors(made.config, dataset_stats=statistics()):
-        processor.save_pretrained(folder)
+    tiny.save_processors(made.config, folder)
     for path in folder.glob("*.json"):
         text = path.read_text(encoding="utf-8")
         for name, place in ((CLIP, "clip"), (VLM, "vlm")):

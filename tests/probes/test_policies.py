@@ -21,7 +21,7 @@ pytestmark = pytest.mark.lerobot
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SECONDS = 600
-GOOD = ("act", "diffusion", "tdmpc", "vqbet", "gaussian_actor", "multi_task_dit", "smolvla")
+GOOD = ("act", "diffusion", "tdmpc", "vqbet", "gaussian_actor", "multi_task_dit", "smolvla", "xvla")
 
 
 @pytest.fixture(scope="module")

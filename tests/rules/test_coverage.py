@@ -59,6 +59,18 @@ def test_an_unknown_family_has_no_processors_and_no_expectation(unknown: str) ->
     assert options["values"] == ("--values",)
 
 
+@pytest.mark.parametrize("kind", ["evo1", "molmoact2", "vla_jepa", "wall_x"])
+def test_a_policy_without_a_file_is_named_and_not_called_complete(
+    kind: str, tmp_path: Path
+) -> None:
+    config = {"type": kind, "input_features": {}, "output_features": {}}
+    folder = model(tmp_path / "m", {"a.weight": (2, 3)}, {"config.json": config})
+    found = api.verify(folder, settings=NOTHING)
+    assert found.family == kind
+    (one,) = (one for one in found.coverage if one.question == "completeness")
+    assert (one.state, one.detail) == (SKIPPED, "no expectation for this family")
+
+
 def test_what_an_option_adds_is_checked_with_it(unknown: str) -> None:
     assert states(api.verify(unknown, values=True, settings=NOTHING))["values"] is CHECKED
     with_reference = states(api.verify(unknown, reference=unknown, settings=NOTHING))

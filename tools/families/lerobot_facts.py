@@ -98,17 +98,17 @@ def facts(
         name = policy.split(".", maxsplit=1)[0]
         module: Any = import_module(f"lerobot.policies.{name}.configuration_{name}")
         config = getattr(module, policy.split(".")[1])
-        modes = config(device="cpu").normalization_mapping
-        keys = sorted({"type", *(field.name for field in dataclasses.fields(config))})
+        fields = {field.name: field for field in dataclasses.fields(config)}
+        modes: Any = fields["normalization_mapping"].default_factory
         return {
             "components": [
                 {"key": key, "title": title, "short": short, "prefixes": list(prefixes)}
                 for key, title, short, prefixes in parts
             ],
-            "known": {version("lerobot"): keys},
+            "known": {version("lerobot"): sorted({"type", *fields})},
             "loader": dict(loader),
             "processors": {"pre": [*_FIRST, *pre], "post": list(post)},
-            "modes": {kind: mode.value for kind, mode in modes.items()},
+            "modes": {kind: mode.value for kind, mode in modes().items()},
             **more,
         }
 
@@ -261,4 +261,40 @@ GROOT = facts(
     ("groot_n1_7_pack_inputs_v1", "groot_n1_7_vlm_encode_v1", "device_processor"),
     ("groot_n1_7_action_decode_v1", "device_processor"),
     STRICT,
+)
+EO1 = facts(
+    "eo1.EO1Config",
+    (
+        ("vision", "vision encoder", "vision", ("model.vlm_backbone.model.visual.",)),
+        ("language", "language model (Qwen2.5)", "language", ("model.vlm_backbone.",)),
+        ("projections", "action and time projections", "projections", ("model.",)),
+    ),
+    (
+        "normalizer_processor",
+        "eo1_conversation_template_processor",
+        "eo1_qwen_processor",
+        "device_processor",
+    ),
+)
+LINGBOT_VA = facts(
+    "lingbot_va.LingBotVAConfig",
+    (
+        ("blocks", "transformer of video and actions", "blocks", ("transformer.blocks.",)),
+        ("ends", "embeddings and heads", "embeddings and heads", ("transformer.",)),
+    ),
+    ("normalizer_processor", "device_processor"),
+)
+FASTWAM = facts(
+    "fastwam.FastWAMConfig",
+    (
+        ("video", "video expert (Wan 2.2)", "video", ("model.mot.mixtures.video.",)),
+        ("action", "action expert", "action", ("model.mot.mixtures.action.",)),
+        ("layers", "layers of both experts", "layers", ("model.mot.layers.",)),
+        ("state", "encoder of the state", "state", ("model.proprio_encoder.",)),
+    ),
+    _PLAIN,
+    loader={**LENIENT, "misshapen": "random"},
+    replaced=[
+        [r"^model\.mot\.mixtures\.([^.]+)\.blocks\.(\d+)\.", r"model.mot.layers.\2.blocks.\1."]
+    ],
 )
