@@ -150,9 +150,9 @@ def test_slurm_with_a_killed_and_a_preempted_worker(
             return False
         job = listed.stdout.split()[0]
         subprocess.run(("scontrol", "requeue", job), check=True)
-        # Slurm holds what it requeues back for two minutes.
+        # Slurm holds what it requeues back for two minutes; it accepts this until the task runs.
         sooner = ("scontrol", "update", f"JobId={job}", "StartTime=now")
-        while subprocess.run(sooner, capture_output=True, check=False).returncode:
+        while not subprocess.run(sooner, capture_output=True, check=False).returncode:
             time.sleep(0.5)
         preempted.append(job)
         return True
