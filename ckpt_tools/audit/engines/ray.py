@@ -6,6 +6,7 @@ The cluster is the one that `ray.init()` finds: RAY_ADDRESS, or one of this mach
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -89,5 +90,6 @@ def ray_engine(folder: WorkFolder, jobs: int, examine: Callable[[str], str]) -> 
 
 def _work(task: str, root: str, folder: str, examine: Callable[[str], str]) -> None:
     """Do a task in the folder in which the audit was started, where relative paths begin."""
-    os.chdir(folder)
+    with suppress(OSError):  # a machine without it can still check what has absolute paths
+        os.chdir(folder)
     work(WorkFolder(root), task, examine)
