@@ -82,7 +82,7 @@ def overview(chosen: Chosen, path: str) -> Overview:
         tool,
         started,
         finished or "",
-        tuple(json.loads(sources)),
+        _texts(sources),
         runs,
         chosen.known,
         vanished,
@@ -98,6 +98,12 @@ def overview(chosen: Chosen, path: str) -> Overview:
         *_copies(chosen, sums[4]),
         _coverage(chosen),
     )
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    """Return the texts of a JSON array."""
+    value = json.loads(text)
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def table(chosen: Chosen, by: By, limit: int = 0) -> Table:
@@ -205,8 +211,10 @@ def _by_rule(chosen: Chosen) -> list[RuleGroup]:
     own, values = of_findings(chosen.selection)
     totals = _totals(chosen, _RULES, "checkpoint", own, values)
     rows = [RuleGroup(*key, *numbers) for key, numbers in totals.items()]
-    order = list(COUNTED)
-    return sorted(rows, key=lambda row: (order.index(row.severity), -row.checkpoints, row.code))
+    order = {severity: place for place, severity in enumerate(COUNTED)}
+    return sorted(
+        rows, key=lambda row: (order.get(row.severity, len(order)), -row.checkpoints, row.code)
+    )
 
 
 def _by_relation(chosen: Chosen) -> list[RelationGroup]:

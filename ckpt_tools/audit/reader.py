@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ckpt_tools.audit.database import open_to_read
+from ckpt_tools.errors import AuditInvalid
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,4 +21,7 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
     """
     with open_to_read(path) as database, database.errors():
         database.connection.execute("BEGIN")
-        yield database.connection
+        try:
+            yield database.connection
+        except ValueError as error:
+            raise AuditInvalid(f"has a value that no audit has: {error}", path=path) from None

@@ -22,7 +22,7 @@ class Judged(StrEnum):
 def judged(status: str, errors: int, warnings: int, notes: int) -> Judged:
     """Return what an audit says of a checkpoint of that status, with so many findings."""
     if status != Status.CHECKED:
-        return Judged(status)
+        return Judged.VANISHED if status == Status.VANISHED else Judged.FAILED
     counts = ((errors, Judged.ERRORS), (warnings, Judged.WARNINGS), (notes, Judged.NOTES))
     return next((word for number, word in counts if number), Judged.CLEAN)
 

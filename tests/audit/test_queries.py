@@ -13,6 +13,13 @@ from ckpt_tools.audit import database
 from ckpt_tools.audit.reader import reading
 from ckpt_tools.audit.summary import By, Found, Group, RelationGroup, Row, RuleGroup, Selection
 from ckpt_tools.errors import AuditInvalid, CkptError, LockedByOther, PathNotFound, UnknownSelection
+from ckpt_tools.report.formats import dot, text
+from ckpt_tools.report.json.audit import document
+from ckpt_tools.report.json.document import dump
+from ckpt_tools.report.pages.audit import audit_page
+from ckpt_tools.report.pages.audit_diff import audit_diff_page
+from ckpt_tools.report.pages.audit_report import audit_report
+from ckpt_tools.rules.registry import all_rules
 from tests.support.audits import Made, Related, write_audit
 
 if TYPE_CHECKING:
@@ -277,6 +284,56 @@ def test_a_damaged_audit_is_refused_in_a_sentence(audit: str, tmp_path: Path) ->
     path.write_bytes(content)
     with pytest.raises(AuditInvalid, match="is a damaged SQLite file"):
         overview(str(path))
+
+
+def changed(folder: Path, change: str) -> str:
+    """Return an audit in which a statement changed something."""
+    audit = write_audit(folder / "a.db", MADE, RELATED)
+    connection = sqlite3.connect(audit)
+    connection.execute(change)
+    connection.commit()
+    connection.close()
+    return audit
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE findings SET severity = 'b\x1b[31m', code = ''",
+        "UPDATE checkpoints SET status = 'odd\x1b', modified = 'never', errors = -5",
+        "UPDATE relations SET kind = 'odd\x1b', share = 1e300, bytes = -1",
+        "UPDATE coverage SET question = question || '\x1b', state = 'odd'",
+        "UPDATE runs SET tool = '\x1b', started = 'never', finished = '\x1b'",
+        "UPDATE runs SET sources = '[1]'",
+        "DELETE FROM runs",
+    ],
+)
+def test_values_that_no_audit_has_are_shown_and_steer_no_terminal(
+    tmp_path: Path, change: str
+) -> None:
+    audit = changed(tmp_path, change)
+    summary = api.read_audit(audit, by=By, examples=10)
+    graph, diff = api.audit_graph(audit), api.compare_audits(audit, audit)
+    rules = all_rules()
+    shown = (audit_page(summary, rules), audit_report(summary, graph, rules), audit_diff_page(diff))
+    assert "\x1b" not in "".join(map(text.render, shown)) + dot.render(graph)
+    dump(document(summary))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("UPDATE runs SET sources = '{'", "has a value that no audit has: "),
+        ("UPDATE checkpoints SET bytes = 9223372036854775807", "integer overflow"),
+        ("UPDATE checkpoints SET location = cast(x'ff' AS TEXT) WHERE id = 1", "UTF-8"),
+    ],
+)
+def test_values_that_cannot_be_read_are_refused_in_a_sentence(
+    tmp_path: Path, change: str, words: str
+) -> None:
+    with pytest.raises(CkptError, match=words) as caught:
+        rows(changed(tmp_path, change), By.CHECKPOINT)
+    assert str(caught.value).isprintable()
 
 
 def test_a_locked_audit_is_refused_after_a_while(

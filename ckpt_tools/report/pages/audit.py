@@ -8,7 +8,6 @@ from ckpt_tools.audit.summary import By, Group, RelationGroup, Row, RuleGroup, j
 from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title, Topic, text_blocks
 from ckpt_tools.report.pages.rules import explain_page
 from ckpt_tools.rules.coverage import Question, title
-from ckpt_tools.rules.finding import Severity
 from ckpt_tools.text import count, escaped, printable, size
 
 if TYPE_CHECKING:
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from ckpt_tools.report.blocks import Block, Page
     from ckpt_tools.rules.rule import Rule
 
-MARKS = {Severity.ERROR: Status.BAD, Severity.WARNING: Status.CHANGE, Severity.NOTE: Status.NONE}
-"""How a finding stands out."""
+_MARKS = {"error": Status.BAD, "warning": Status.CHANGE}
 _CODES = 4
 """Codes of a checkpoint in a table."""
 _HEADERS = {
@@ -107,9 +105,9 @@ def topics(
         name = f"{printable(rule.name)}: " if rule else ""
         yield Topic(
             key=printable(group.code),
-            text=f"{name}{count(group.findings, group.severity)} in"
+            text=f"{name}{count(group.findings, printable(group.severity))} in"
             f" {count(group.checkpoints, 'checkpoint')}",
-            mark=MARKS[Severity(group.severity)],
+            mark=mark_of(group.severity),
             lines=(*shown, *rest),
             explanation=tuple(text_blocks(explain_page(rule)[1:])) if rule else (),
         )
@@ -141,9 +139,14 @@ def title_of(overview: Overview) -> Title:
     return Title(f"Audit: {printable(overview.path)}")
 
 
+def mark_of(severity: str) -> Status:
+    """Return how a finding stands out."""
+    return _MARKS.get(severity, Status.NONE)
+
+
 def relation_name(kind: str) -> str:
     """Return what reports call a kind of relation."""
-    return kind.replace("-", " ")
+    return printable(kind).replace("-", " ")
 
 
 def _sizes(overview: Overview) -> str:
@@ -157,7 +160,7 @@ def _sizes(overview: Overview) -> str:
 def _run(overview: Overview) -> Iterator[Line]:
     sources = ", ".join(map(printable, overview.sources)) or "nothing"
     ended = f"to {overview.finished}" if overview.finished else "and was interrupted"
-    yield Line(f"last run: {overview.started} {ended}, ckpt {overview.tool}")
+    yield Line(printable(f"last run: {overview.started} {ended}, ckpt {overview.tool}"))
     yield Line(f"looked through: {sources}")
 
 
@@ -190,7 +193,7 @@ def _cells(row: TableRow, known: Mapping[str, Rule]) -> tuple[str, ...]:
     if isinstance(row, RuleGroup):
         name = known[row.code].name if row.code in known else ""
         found = (f"{row.findings:,}", f"{row.checkpoints:,}")
-        return (printable(row.code), printable(name), row.severity, *found)
+        return (printable(row.code), printable(name), printable(row.severity), *found)
     if isinstance(row, Group):
         numbers = tuple(f"{number:,}" if number else "" for number in row[2:5])
         return (printable(row.name) or "none", f"{row.checkpoints:,}", *numbers, size(row.nbytes))
@@ -203,7 +206,7 @@ def _cells(row: TableRow, known: Mapping[str, Rule]) -> tuple[str, ...]:
 def _checkpoint(row: Row) -> tuple[str, ...]:
     more = f" +{len(row.codes) - _CODES}" if len(row.codes) > _CODES else ""
     return (
-        judged(row.status, row.errors, row.warnings, row.notes),
+        judged(row.status, row.errors, row.warnings, row.notes).value,
         printable(row.family),
         size(row.nbytes),
         " ".join(map(printable, row.codes[:_CODES])) + more,
@@ -227,9 +230,7 @@ def _topics(summary: AuditSummary, known: Mapping[str, Rule]) -> Iterator[Block]
 def _finding(one: Found) -> Line:
     where = ": ".join(printable(part) for part in (one.path, one.subject) if part)
     details = (f"{where}: {escaped(one.what)}" if where else escaped(one.what), escaped(one.next))
-    return Line(
-        printable(one.location), MARKS[Severity(one.severity)], tuple(filter(None, details))
-    )
+    return Line(printable(one.location), mark_of(one.severity), tuple(filter(None, details)))
 
 
 def export_page(folder: str, rows: Mapping[str, int]) -> Page:

@@ -70,7 +70,7 @@ def _findings(
     yield Heading(text=f"{name}: {len(found):,}")
     codes = Counter((one.code, one.severity) for one in found)
     rows = tuple(
-        (printable(code), severity, f"{number:,}")
+        (printable(code), printable(severity), f"{number:,}")
         for (code, severity), number in sorted(codes.items(), key=lambda item: (-item[1], item[0]))
     )
     yield Table(("code", "severity", "findings"), rows, frozenset({2}))

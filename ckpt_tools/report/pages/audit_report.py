@@ -105,7 +105,7 @@ def _details(row: Row, found: Sequence[Found]) -> Iterator[str]:
     for one in found:
         where = ": ".join(printable(part) for part in (one.path, one.subject) if part)
         text = ": ".join(part for part in (where, escaped(one.what)) if part)
-        yield f"{printable(one.code)} {one.severity}: {text}"
+        yield f"{printable(one.code)} {printable(one.severity)}: {text}"
     more = row.errors + row.warnings + row.notes - len(found)
     if found and more > 0:
         yield f"and {more:,} more: `ckpt verify` lists them"
