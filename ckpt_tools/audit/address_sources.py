@@ -11,6 +11,7 @@ from ckpt_tools.audit.model import Candidate, FileState, iso_time
 from ckpt_tools.checkpoint.locate import is_orbax
 from ckpt_tools.errors import CkptError
 from ckpt_tools.storage.fsspec_storage import FsspecStorage, RemoteEntry
+from ckpt_tools.storage.hub_name import BUCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +94,7 @@ def _candidate(source: str, root: str, found: Found) -> Candidate:
         source,
         location,
         found.files,
-        owner=root.partition("://")[2].lstrip("/").partition("/")[0],
+        owner=root.removeprefix(BUCKETS).rpartition("://")[2].lstrip("/").partition("/")[0],
         name=found.path or root.rpartition("/")[2],
         modified=iso_time(newest) if newest else "",
         trouble=found.trouble,

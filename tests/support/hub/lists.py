@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.support.hub.repository import Repository
 
 ENDPOINTS = endpoint = Endpoints()
+WHEN = "2024-01-01T00:00:00.000Z"
 
 
 @endpoint("GET", "/api/models")
@@ -85,20 +86,42 @@ def collection(hub: Protocol, _request: Request, at: At) -> Answer:
 # --- buckets --------------------------------------------------------------------------------------
 
 
+@endpoint("GET", "/api/buckets/(?P<name>[^/]+/[^/]+)")
+def bucket_info(hub: Protocol, _request: Request, at: At) -> Answer:
+    files = bucket_of(hub, at)
+    size = sum(map(len, files.values()))
+    return answer_json({
+        "id": at["name"], "private": False, "createdAt": WHEN, "size": size,
+        "totalFiles": len(files), "region": "us-east-1",
+    })  # fmt: skip
+
+
 @endpoint("GET", "/api/buckets/(?P<name>[^/]+/[^/]+)/tree(/(?P<path>.+))?")
 def bucket_tree(hub: Protocol, request: Request, at: At) -> Answer:
-    """All files whose path starts with the prefix, if `recursive`."""
+    """All files whose path starts with the prefix if `recursive`, else what is in that folder."""
     files = bucket_of(hub, at)
-    found = [
-        {
-            "type": "file", "path": path, "size": len(data),
-            "xetHash": hashlib.sha256(b"xet" + data).hexdigest(),
-            "mtime": "2024-01-01T00:00:00.000Z", "uploadedAt": "2024-01-01T00:00:00.000Z",
-        }
-        for path, data in sorted(files.items())
-        if path.startswith(at["path"])
-    ]  # fmt: skip
-    return paged(hub, request, found)
+    if request.query.get("recursive", "").lower() in {"true", "1"}:
+        return paged(hub, request, [
+            bucket_entry(path, data) for path, data in sorted(files.items())
+            if path.startswith(at["path"])
+        ])  # fmt: skip
+    folder = f"{at['path'].strip('/')}/".lstrip("/")
+    found = {}
+    for path, data in sorted(files.items()):
+        name, slash, _ = path.removeprefix(folder).partition("/")
+        if path.startswith(folder):
+            full = f"{folder}{name}"
+            entry = {"type": "directory", "path": full, "uploadedAt": WHEN}
+            found[full] = entry if slash else bucket_entry(full, data)
+    return paged(hub, request, [*found.values()])
+
+
+def bucket_entry(path: str, data: bytes) -> dict[str, Any]:
+    xet = hashlib.sha256(b"xet" + data).hexdigest()
+    return {
+        "type": "file", "path": path, "size": len(data), "xetHash": xet, "mtime": WHEN,
+        "uploadedAt": WHEN,
+    }  # fmt: skip
 
 
 @endpoint("GET", "/buckets/(?P<name>[^/]+/[^/]+)/resolve/(?P<path>.+)")
