@@ -23,7 +23,7 @@ from ckpt_tools.audit.engines.folder import WorkFolder, work
 from ckpt_tools.audit.engines.local import LocalEngine
 from ckpt_tools.audit.engines.ray import ray_engine
 from ckpt_tools.audit.engines.slurm import slurm_engine
-from ckpt_tools.audit.hub_sources import quota_notice
+from ckpt_tools.audit.hub_sources import quota_wait
 from ckpt_tools.audit.lineage import declared_bases
 from ckpt_tools.audit.model import Options, Record, Status, Tally
 from ckpt_tools.audit.run import Run
@@ -141,7 +141,7 @@ def examine_batch(text: str, notify: Callable[[str], None] = sources.ignore_noti
     """
     batch = parse_batch(text)
     examiner = _Examiner(batch)
-    with waiting_out(lambda seconds: notify(quota_notice(seconds))):
+    with waiting_out(quota_wait(notify)):
         records = tuple(map(examiner.examine, batch.items))
     return result_text(Result(batch.number, records, examiner.contents))
 

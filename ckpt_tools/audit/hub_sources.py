@@ -7,8 +7,6 @@ repository at another commit than before is listed, with one request.
 from __future__ import annotations
 
 import re
-import threading
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.audit.discover import FlatTree, Found, sentence, walk
@@ -17,7 +15,7 @@ from ckpt_tools.checkpoint.documents import DOCUMENTS
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
 from ckpt_tools.errors import CkptError
 from ckpt_tools.storage.hub_api import refuse_empty, repository
-from ckpt_tools.storage.hub_client import HubClient, waiting_out
+from ckpt_tools.storage.hub_client import HubClient, QuotaWait, waiting_out
 from ckpt_tools.storage.hub_lists import ListedModel, collection, models_of
 from ckpt_tools.storage.hub_name import SCHEME, is_hub_name, parse
 from ckpt_tools.storage.threads import ahead
@@ -70,14 +68,13 @@ class HubSources:
         self._notify = notify
         self._planned: dict[str, list[_Planned]] = {}
         self._troubles: dict[str, str] = {}
-        self._lock = threading.Lock()
-        self._waits_until = 0.0
+        self._quota = quota_wait(notify)
 
     def plan(self, wheres: Iterable[str]) -> None:
         """List the models of owners and collections, and say how many requests are needed."""
         for where in wheres:
             try:
-                with waiting_out(self._waiting):
+                with waiting_out(self._quota):
                     self._planned[where] = list(self._of(where))
             except CkptError as error:
                 self._troubles[where] = sentence(error)
@@ -139,7 +136,7 @@ class HubSources:
             return [_candidate(location, model, one) for one in planned.found]
         at = f"@{model.commit}" * bool(model.commit)
         try:
-            with waiting_out(self._waiting):
+            with waiting_out(self._quota):
                 listed = repository(f"{location}{at}")
             refuse_empty(listed)
         except CkptError as error:
@@ -151,18 +148,12 @@ class HubSources:
         found = (Found("", states),) if is_file else walk(FlatTree(states))
         return [_candidate(location, model, one) for one in found]
 
-    def _waiting(self, seconds: float) -> None:
-        """Say that requests wait, once for all threads."""
-        with self._lock:
-            now, before = time.monotonic(), self._waits_until
-            self._waits_until = max(before, now + seconds)
-        if now >= before:
-            self._notify(quota_notice(seconds))
 
-
-def quota_notice(seconds: float) -> str:
-    """Return the sentence about a wait for the Hub."""
-    return f"the Hub's quota is used up: waiting {seconds:,.0f} seconds"
+def quota_wait(notify: Callable[[str], None]) -> QuotaWait:
+    """Return a wait for the Hub that is said in a sentence."""
+    return QuotaWait(
+        lambda seconds: notify(f"the Hub's quota is used up: waiting {seconds:,.0f} seconds")
+    )
 
 
 def _unlisted(location: str) -> _Planned:

@@ -52,20 +52,52 @@ _SMALL_BODY = 1 << 16
 
 pause = time.sleep
 
-_QUOTAS: ContextVar[Callable[[float], None] | None] = ContextVar("_QUOTAS", default=None)
+
+class QuotaWait:
+    """A wait until the Hub accepts requests again, shared by threads and clients.
+
+    `notify` is called with the seconds of each wait, once for all of them.
+    """
+
+    def __init__(self, notify: Callable[[float], None]) -> None:
+        self._notify = notify
+        self._lock = threading.Lock()
+        self._until = 0.0
+
+    def refused(self, seconds: float) -> None:
+        """Let nobody send anything for so long."""
+        with self._lock:
+            until = time.monotonic() + seconds
+            is_new = until > self._until + 1
+            self._until = max(until, self._until)
+        if is_new:
+            self._notify(seconds)
+
+    def pass_(self) -> None:
+        """Wait as long as is said."""
+        until = self._until
+        seconds = until - time.monotonic()
+        if seconds > 0:
+            pause(seconds)
+        with self._lock:
+            if self._until == until:
+                self._until = 0.0
+
+
+_QUOTA: ContextVar[QuotaWait | None] = ContextVar("_QUOTA", default=None)
 
 
 @contextmanager
-def waiting_out(notify: Callable[[float], None]) -> Iterator[None]:
+def waiting_out(quota: QuotaWait) -> Iterator[None]:
     """Let clients that are made in the block wait until the Hub accepts requests again.
 
-    Elsewhere they give up soon. `notify` is called with the seconds of every wait, by any thread.
+    Elsewhere they give up soon.
     """
-    token = _QUOTAS.set(notify)
+    token = _QUOTA.set(quota)
     try:
         yield
     finally:
-        _QUOTAS.reset(token)
+        _QUOTA.reset(token)
 
 
 class Refusal(StoreError):
@@ -81,7 +113,7 @@ class Refusal(StoreError):
 class _Retry(Exception):
     """A failed attempt: `error` is raised after `attempts`, `seconds` is the requested wait.
 
-    It is at most `longest`; `is_quota` says that too many requests were sent.
+    `is_quota` says that too many requests were sent.
     """
 
     def __init__(
@@ -96,7 +128,6 @@ class _Retry(Exception):
         self.error = error
         self.seconds = seconds
         self.attempts = attempts
-        self.longest = LONGEST_WAIT
         self.is_quota = is_quota
 
 
@@ -122,7 +153,7 @@ class HubClient:
             library_name="ckpt-tools", library_version=__version__
         )
         self._lock = threading.Lock()
-        self._notify = _QUOTAS.get()
+        self._quota = _QUOTA.get()
         self._resolved: dict[str, tuple[httpx.URL, Mapping[str, str]]] = {}
 
     @property
@@ -164,24 +195,28 @@ class HubClient:
     def _retried[T](self, attempt: Callable[[], T]) -> T:
         attempts = 0
         while True:
+            if self._quota:
+                self._quota.pass_()
             try:
                 return attempt()
             except _Retry as retry:
                 failure = retry
             attempts += 1
             seconds = 0.25 * 2**attempts if failure.seconds is None else failure.seconds
-            if failure.is_quota and self._notify:
-                failure.attempts, failure.longest = QUOTA_ATTEMPTS, LONGEST_QUOTA_WAIT
-                seconds += 1  # servers round the seconds down
-            if attempts >= failure.attempts or seconds > failure.longest:
+            is_waited_out = failure.is_quota and self._quota is not None
+            most, longest = failure.attempts, LONGEST_WAIT
+            if is_waited_out:
+                most, longest = QUOTA_ATTEMPTS, LONGEST_QUOTA_WAIT
+            if attempts >= most or seconds > longest:
                 error = failure.error
                 error.what += f", after {attempts} attempts" * (attempts > 1)
-                if seconds > failure.longest:
+                if seconds > longest:
                     error.next = f"it asks to wait {seconds:,.0f} seconds: try again after that"
                 raise error
-            if failure.is_quota and self._notify:
-                self._notify(seconds)
-            pause(seconds)
+            if is_waited_out and self._quota:
+                self._quota.refused(seconds + 1)  # servers round the seconds down
+            else:
+                pause(seconds)
 
     def _whole(self, url: str, limit: int) -> tuple[bytes, str]:
         """Return the body at `url`, and the address of the next page, "" if there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,7 +59,7 @@ def test_an_audit_lists_a_bucket_by_folders_and_reads_few_ranges(bucket: HubServ
 def test_what_is_wrong_with_a_bucket_is_said() -> None:
     for where in ("hf://buckets/lab/none", f"{STORE}/none"):
         assert "no such bucket, folder or file" in refusal(
-            errors.PathNotFound, lambda at=where: read(at)
+            errors.PathNotFound, partial(read, where)
         )
         (found,) = candidates([where])
         assert "no such bucket" in found.trouble
