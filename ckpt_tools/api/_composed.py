@@ -17,7 +17,6 @@ from ckpt_tools.rules.coverage import merged as merged_coverage
 from ckpt_tools.rules.engine import in_order
 from ckpt_tools.rules.finding import Finding, Skipped, Verification
 from ckpt_tools.rules.parse_rules import finding_of
-from ckpt_tools.scan.folder import listing
 from ckpt_tools.storage.hub_name import SCHEME
 from ckpt_tools.storage.session import is_remote
 
@@ -108,6 +107,7 @@ def is_about_whole(rule: Rule) -> bool:
 
 def check_components(  # noqa: PLR0913 - by keyword, as `check`
     composed: Composition,
+    entries: tuple[Entry, ...],
     where: str,
     rules: Sequence[Rule],
     check_one: Callable[..., Verification],
@@ -118,10 +118,9 @@ def check_components(  # noqa: PLR0913 - by keyword, as `check`
 ) -> Verification:
     """Check each component, and the rules about the whole once.
 
-    `check_one` checks rules on one checkpoint. Findings have paths from the root; a rule that was
-    checked on one component counts as checked.
+    `entries` is everything in the folder; `check_one` checks rules on one checkpoint. Findings
+    have paths from the root; a rule that was checked on one component counts as checked.
     """
-    entries = listing(composed.root, contents=any(rule.supply_chain for rule in rules))
     parts, faults = read_parts(composed, where, lenient=lenient)
     progress.expect(sum(t.nbytes for part in parts for t in part.checkpoint.tensors))
     inside = Progress(progress.advance)

@@ -13,7 +13,7 @@ from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.finding import Verification
 from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.rule import Subject
-from ckpt_tools.scan.folder import listing
+from ckpt_tools.scan.tree import tree
 from ckpt_tools.storage import schemas
 from ckpt_tools.storage.session import hub_session, is_folder
 
@@ -32,10 +32,11 @@ def coverage(checkpoint: Checkpoint) -> tuple[Coverage, ...]:
     rules = tuple(rule for rule in all_rules() if not rule.supply_chain)  # plugins are not loaded
     composed = composition(where)
     if composed is None:
-        entries = listing(checkpoint.root, contents=False) if is_folder(where) else None
+        entries = tree(checkpoint.root) if is_folder(where) else None
         return _checked(checkpoint, rules=rules, entries=entries).coverage
+    entries = tree(composed.root)
     return check_components(
-        composed, where, rules, _checked, lenient=False, reference="", progress=SILENT
+        composed, entries, where, rules, _checked, lenient=False, reference="", progress=SILENT
     ).coverage
 
 

@@ -208,9 +208,11 @@ def check(  # noqa: PLR0913 - as verify
         composed = composition(where)
     except FormatError as error:
         return _unreadable(where, error, rules)
+    check_weights: Callable[..., Verification] = _check_only
     if composed is not None:
         _refuse_options(composed, spec=bool(spec), load=load)
-    check_weights = partial(check_components, composed) if composed else _check_only
+        entries = listing(composed.root, contents=any(rule.supply_chain for rule in rules))
+        check_weights = partial(check_components, composed, entries)
     found = check_weights(
         where, rules, check_one, lenient=lenient, reference=reference, progress=progress
     )

@@ -19,12 +19,13 @@ from ckpt_tools.scan.content import (
     inspect,
     looks_like_text,
 )
-from ckpt_tools.scan.entry import Entry
 from ckpt_tools.scan.pickles import SNIFF
+from ckpt_tools.scan.tree import tree
 from ckpt_tools.storage.paths import LENGTH_BYTES
 from ckpt_tools.storage.session import remote_storage
 
 if TYPE_CHECKING:
+    from ckpt_tools.scan.entry import Entry
     from ckpt_tools.storage.storage import RemoteStorage
 
 WHOLE = 1 << 20
@@ -33,40 +34,24 @@ WHOLE = 1 << 20
 _TAR = "a tar archive, which is not fetched for inspection"
 
 
-def entries(where: str, *, contents: bool) -> tuple[Entry, ...]:
-    """Return an entry for everything at `where` and below, sorted by path.
-
-    Without `contents`, names and sizes only. Raises a StoreError.
-    """
-    storage = remote_storage(where)
-    paths = _files_below(storage)
-    is_folder = storage.is_folder(storage.root)
-    base = storage.root if is_folder else storage.root.rpartition("/")[0]
-    names = [path.removeprefix(f"{base}/") for path in paths]
-    folders = {name[: at + 1] for name in names for at, sign in enumerate(name) if sign == "/"}
-    if contents:
-        storage.prefetch((path, _first(storage, path)) for path in paths)
-        needed = ((path, _needed(storage, path)) for path in paths)
-        storage.prefetch((path, length) for path, length in needed if length <= WHOLE)
+def entries(where: str) -> tuple[Entry, ...]:
+    """Return an entry for everything at `where` and below, sorted by path. Raises a StoreError."""
+    storage, found = remote_storage(where), tree(where)
+    base = storage.root if storage.is_folder(storage.root) else storage.root.rpartition("/")[0]
+    paths = [f"{base}/{entry.path}" for entry in found if entry.kind == "file"]
+    storage.prefetch((path, _first(storage, path)) for path in paths)
+    needed = ((path, _needed(storage, path)) for path in paths)
+    storage.prefetch((path, length) for path, length in needed if length <= WHOLE)
+    inspected: list[Entry] = []
     held = 0
-    found = [Entry(folder, "folder") for folder in folders]
-    for path, name in zip(paths, names, strict=True):
-        entry = Entry(name, "file", storage.size(path))
-        found.append(_inspected(storage, path, name, TOTAL_LIMIT - held) if contents else entry)
-        held += found[-1].held
-    return tuple(sorted(found, key=lambda entry: entry.path))
-
-
-def _files_below(storage: RemoteStorage) -> list[str]:
-    if storage.is_file(storage.root):
-        return [storage.root]
-    found: list[str] = []
-    waiting = [storage.root]
-    while waiting:
-        folder = waiting.pop()
-        for name in storage.names(folder):
-            (waiting if name.endswith("/") else found).append(f"{folder}/{name.removesuffix('/')}")
-    return found
+    for entry in found:
+        if entry.kind == "file":
+            path, budget = f"{base}/{entry.path}", TOTAL_LIMIT - held
+            inspected.append(_inspected(storage, path, entry.path, budget))
+            held += inspected[-1].held
+        else:
+            inspected.append(entry)
+    return tuple(inspected)
 
 
 def _first(storage: RemoteStorage, path: str) -> int:

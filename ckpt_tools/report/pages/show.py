@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
@@ -230,12 +229,12 @@ def _files(summary: Summary) -> Iterator[Block]:
         )
 
 
-@dataclass(slots=True)
 class _Node:
     """A node of the tree: the tensor of exactly this name, if there is one, and its children."""
 
-    tensor: Tensor | None = None
-    children: dict[str, _Node] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.tensor: Tensor | None = None
+        self.children: dict[str, _Node] = {}
 
     @property
     def build(self) -> object:
