@@ -105,6 +105,7 @@ def test_the_log_says_what_happened_and_no_vlm_is_loaded_twice(
         "✓ Student initialized from teacher",
         f"Total parameters: {total:,}",
         f"Trainable parameters: {trainable:,} ({100 * trainable / total:.2f}%)",
+        "Objective reflow: 10 teacher passes and 1 student pass per step",
         "Student and teacher share one image and language prefix",
     ]
     assert f"num_learnable_params={trainable} " in log

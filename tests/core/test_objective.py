@@ -11,12 +11,14 @@ import torch
 from lerobot.configs.types import FeatureType, PolicyFeature
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from lerobot_policy_smolvla_reflow.modeling_smolvla_reflow import SmolVLAReflowPolicy
-from lerobot_policy_smolvla_reflow.objective import RealRows, batch_loss
+from lerobot_policy_smolvla_reflow.objectives.reduction import batch_loss
+from lerobot_policy_smolvla_reflow.objectives.step import Demonstrations
 from lerobot_policy_smolvla_reflow.observation import observe
 from lerobot_policy_smolvla_reflow.prefix import solve_ode
+from lerobot_policy_smolvla_reflow.sampling import sample_step
 from torch import Tensor
 
-from lerobot_policy_smolvla_reflow import flow
+from lerobot_policy_smolvla_reflow import flow, modeling_smolvla_reflow
 from tests.core.support import ACTION_DIMS, CHUNK, make_batch, save_teacher, smolvla_config
 
 MakeStudent = Callable[..., SmolVLAReflowPolicy]
@@ -61,13 +63,13 @@ def test_the_step_draws_noise_in_every_dimension(
 ) -> None:
     student = make_student(f32=True)
     seen: list[Tensor] = []
-    inner = student.model.squared_error
 
-    def spy(observation: Any, z0: Tensor, z1: Tensor, *rest: Any) -> Tensor:
-        seen.append(z1)
-        return inner(observation, z0, z1, *rest)
+    def spy(*arguments: Any) -> Any:
+        sample = sample_step(*arguments)
+        seen.append(sample.z1_BTA)
+        return sample
 
-    monkeypatch.setattr(student.model, "squared_error", spy)
+    monkeypatch.setattr(modeling_smolvla_reflow, "sample_step", spy)
     student.forward(batch)
     assert seen[0].shape == (3, CHUNK, 8)
     assert (seen[0] != 0).all()
@@ -183,17 +185,18 @@ def test_mean_weights_the_two_kinds_by_their_share_of_rows() -> None:
     squared = torch.rand(4, CHUNK, 8, generator=torch.Generator().manual_seed(0))
     is_pad = torch.zeros(4, CHUNK, dtype=torch.bool)
     is_pad[0, 5:] = True
-    rows = RealRows(torch.tensor([True, True, False, False]), is_pad, ACTION_DIMS)
-    real = squared[:2, :, :ACTION_DIMS]
-    real_mean = (real * ~is_pad[:2, :, None]).sum() / ((CHUNK + 5) * ACTION_DIMS)
+    real = torch.tensor([True, True, False, False])
+    given = Demonstrations(torch.zeros_like(squared), is_pad, ACTION_DIMS)
+    counted = squared[:2, :, :ACTION_DIMS]
+    real_mean = (counted * ~is_pad[:2, :, None]).sum() / ((CHUNK + 5) * ACTION_DIMS)
     expected = 0.5 * real_mean + 0.5 * squared[2:].mean()
-    torch.testing.assert_close(batch_loss("mse", squared, rows, "mean"), expected)
+    torch.testing.assert_close(batch_loss("mse", squared, real, given, "mean"), expected)
 
 
 def test_an_unknown_reduction_is_named() -> None:
-    rows = RealRows(torch.tensor([False]), None, 1)
+    zero, given = torch.zeros(1, 1, 1), Demonstrations(torch.zeros(1, 1, 1), None, 1)
     with pytest.raises(ValueError, match="unknown reduction 'sum'; one of mean, none"):
-        batch_loss("mse", torch.zeros(1, 1, 1), rows, "sum")
+        batch_loss("mse", zero, torch.tensor([False]), given, "sum")
 
 
 def test_an_aloha_state_is_decoded_once_and_the_batch_is_unchanged(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,19 @@ class WeightAverage:
             if name in self.weights:
                 average = self.weights[name].to(weight.device)
                 self.weights[name] = average.lerp_(weight.detach().float(), 1 - self.decay)
+
+    @contextmanager
+    def in_place_of(self, parameters: Iterable[tuple[str, nn.Parameter]]) -> Iterator[None]:
+        """Give `parameters` the average's values, in their own dtypes, for the time of a block."""
+        swapped = [(name, weight) for name, weight in parameters if name in self.weights]
+        live = [weight.data for _, weight in swapped]
+        try:
+            for name, weight in swapped:
+                weight.data = self.weights[name].to(weight.device, weight.dtype)
+            yield
+        finally:
+            for (_, weight), data in zip(swapped, live, strict=True):
+                weight.data = data
 
     def restore(self, weights: Mapping[str, Tensor]) -> None:
         """Continue from saved F32 weights. Raises KeyError when one is missing."""

@@ -13,6 +13,9 @@ from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 
 from lerobot_policy_smolvla_reflow.errors import ReflowError
 from lerobot_policy_smolvla_reflow.flow import LOSSES, SOLVERS, TIME_SAMPLINGS
+from lerobot_policy_smolvla_reflow.objectives import OBJECTIVES
+from lerobot_policy_smolvla_reflow.objectives.samples import POSITIVES
+from lerobot_policy_smolvla_reflow.objectives.step import Objective
 from lerobot_policy_smolvla_reflow.optimizer import MasterAdamWConfig
 from lerobot_policy_smolvla_reflow.teacher_config import read_teacher_config
 
@@ -26,6 +29,8 @@ ADOPTED = (
 )  # fmt: skip
 # Fields that default to the teacher's values: how the student acts, and where the VLM's files are.
 DEFAULTED = ("n_action_steps", "num_steps", "vlm_model_name")
+# The number of training steps where the command line does not say: lerobot-train's default.
+USUAL_STEPS = 100_000
 
 
 @PreTrainedConfig.register_subclass("smolvla_reflow")
@@ -40,6 +45,8 @@ class SmolVLAReflowConfig(SmolVLAConfig):
     # The teacher: a SmolVLA checkpoint folder, or a Hub repository with an optional revision.
     teacher_model_path: str | None = None
     teacher_revision: str | None = None
+    # What the student is trained with.
+    objective: str = "reflow"  # grid, snapflow, consistency, drift, imle, regression, flow
     # How the teacher's ODE is solved to make a target.
     teacher_num_steps: int = 10
     solver: str = "euler"  # euler, heun
@@ -54,6 +61,13 @@ class SmolVLAReflowConfig(SmolVLAConfig):
     real_time_sampling: str = "beta"
     # Decay of an exponential moving average of the trained weights, which is saved. 0: off.
     ema_decay: float = 0.0
+    # grid: the number of sampling steps that the student is made for.
+    grid_steps: int = 1
+    # drift and imle: generated actions per observation, and what they should be like.
+    samples: int = 8
+    positives: str = "demonstrations"  # demonstrations, teacher
+    # consistency: the steps over which the gap between compared times falls. 0: the whole run.
+    anneal_steps: int = 0
     # Keep one VLM in memory for student and teacher. The saved files are the same either way.
     share_vlm: bool = False
     # Run images and language once for all of the teacher's steps and the student.
@@ -70,16 +84,20 @@ class SmolVLAReflowConfig(SmolVLAConfig):
         for field, invalid, message in (*self._invalid_values(), *self._conflicts()):
             if invalid:
                 raise ReflowError(field, message)
+        self._check_objective()
+        self._follow_objective()
         self._adopt(read_teacher_config(str(self.teacher_model_path), self.teacher_revision))
         super().__post_init__()
 
     def _invalid_values(self) -> list[tuple[str, bool, str]]:
         """(field, whether its value is invalid, message) for names and numbers."""
         choices = {
+            "objective": OBJECTIVES,
             "solver": SOLVERS,
             "time_sampling": TIME_SAMPLINGS,
             "real_time_sampling": TIME_SAMPLINGS,
             "loss": LOSSES,
+            "positives": POSITIVES,
         }
         return [
             *(
@@ -94,6 +112,16 @@ class SmolVLAReflowConfig(SmolVLAConfig):
                 "teacher_num_steps",
                 self.teacher_num_steps < 1,
                 f"must be at least 1, not {self.teacher_num_steps}; 10 is usual.",
+            ),
+            (
+                "samples",
+                self.samples < 2,
+                f"must be at least 2, not {self.samples}; 8 is usual.",
+            ),
+            (
+                "anneal_steps",
+                self.anneal_steps < 0,
+                f"must be 0 (the whole run) or positive, not {self.anneal_steps}.",
             ),
             (
                 "straightness_freq",
@@ -157,13 +185,52 @@ class SmolVLAReflowConfig(SmolVLAConfig):
             ),
         ]
 
+    @property
+    def trains_with(self) -> Objective:
+        """The objective, with what is known of it."""
+        return OBJECTIVES[self.objective]
+
+    def _check_objective(self) -> None:
+        """Raise ReflowError for a setting that the objective does not read or cannot use."""
+        objective, name = self.trains_with, self.objective
+        read = objective.fields(self)
+        for field in sorted({field for each in OBJECTIVES.values() for field in each.fields(self)}):
+            if field not in read and self._was_set(field):
+                raise ReflowError(
+                    field, f"has no effect with objective {name}; remove policy.{field}."
+                )
+        if conflict := objective.conflict(self):
+            raise ReflowError(*conflict)
+        steps = objective.steps(self)
+        if steps and self._was_set("num_steps") and self.num_steps != steps:
+            raise ReflowError(
+                "num_steps",
+                f"is {self.num_steps}, but objective {name} trains for sampling in {steps}; "
+                "remove policy.num_steps.",
+            )
+
+    def _follow_objective(self) -> None:
+        """Set what the objective needs: a weight average, the length of the run."""
+        if decay := self.trains_with.average_decay:
+            if not self._was_set("ema_decay"):
+                self.ema_decay = decay
+            if not self.ema_decay:
+                raise ReflowError(
+                    "ema_decay",
+                    f"must not be 0: the weight average is the target of objective "
+                    f"{self.objective}; remove policy.ema_decay.",
+                )
+        if "anneal_steps" in self.trains_with.fields(self) and not self.anneal_steps:
+            self.anneal_steps = int(parser.parse_arg("steps") or USUAL_STEPS)
+
     def _adopt(self, teacher: SmolVLAConfig) -> None:
         """Take the teacher's architecture.
 
         Raises ReflowError for the first field that was set to another value.
         """
+        made_for = self.trains_with.steps(self)
         for name in (*ADOPTED, *DEFAULTED):
-            value = getattr(teacher, name)
+            value = made_for if name == "num_steps" and made_for else getattr(teacher, name)
             if not self._was_set(name):
                 setattr(self, name, value)
             elif name in ADOPTED and _as_list(getattr(self, name)) != _as_list(value):

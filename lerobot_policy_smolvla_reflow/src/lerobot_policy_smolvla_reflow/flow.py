@@ -30,10 +30,11 @@ BETA_SCALE, BETA_OFFSET = 0.999, 0.001
 
 
 class Solution(NamedTuple):
-    """The end point z0_BTA of a solved ODE, and the velocity at the start of each step."""
+    """The end point z0_BTA of a solved ODE; the velocity and the point at each step's start."""
 
     z0_BTA: Tensor
     velocity_KBTA: Tensor
+    x_KBTA: Tensor
 
 
 def interpolate(z0_BTA: Tensor, z1_BTA: Tensor, time_B: Tensor) -> Tensor:
@@ -88,8 +89,9 @@ def solve(velocity: Velocity, z1_BTA: Tensor, steps: int, solver: str = "euler")
     if solver not in SOLVERS:
         raise ValueError(f"unknown solver {solver!r}; one of {', '.join(SOLVERS)}")
     dt = -1.0 / steps
-    x_BTA, velocities = z1_BTA, []
+    x_BTA, velocities, points = z1_BTA, [], []
     for step in range(steps):
+        points.append(x_BTA)
         v_BTA = velocity(x_BTA, _time(1.0 + step * dt, z1_BTA))
         velocities.append(v_BTA)
         if solver == "heun":
@@ -97,7 +99,12 @@ def solve(velocity: Velocity, z1_BTA: Tensor, steps: int, solver: str = "euler")
             end_BTA = velocity(x_BTA + dt * v_BTA, _time(max(1.0 + (step + 1) * dt, 0.0), z1_BTA))
             v_BTA = (v_BTA + end_BTA) / 2
         x_BTA = x_BTA + dt * v_BTA
-    return Solution(x_BTA, torch.stack(velocities))
+    return Solution(x_BTA, torch.stack(velocities), torch.stack(points))
+
+
+def evaluations(steps: int, solver: str) -> int:
+    """How often `solve` evaluates the velocity."""
+    return 2 * steps if solver == "heun" else steps
 
 
 def _time(value: float, like_BTA: Tensor) -> Tensor:

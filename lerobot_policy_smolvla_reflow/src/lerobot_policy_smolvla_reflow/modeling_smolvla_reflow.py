@@ -1,6 +1,6 @@
 """The reflow student: SmolVLA with a different training pass and a different way to save.
 
-Inference is SmolVLA's own, unchanged. The mathematics is in `flow` and `objective`, the prefix in
+Inference is SmolVLA's own, unchanged. The mathematics is in `flow` and `objectives`, the prefix in
 `prefix`, the teacher in `teacher`, files in `saving`; this module connects them.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +24,19 @@ from lerobot_policy_smolvla_reflow.averaging import WeightAverage
 from lerobot_policy_smolvla_reflow.configuration_smolvla_reflow import SmolVLAReflowConfig
 from lerobot_policy_smolvla_reflow.errors import ReflowError
 from lerobot_policy_smolvla_reflow.loading import build_empty
-from lerobot_policy_smolvla_reflow.objective import RealRows, batch_loss
+from lerobot_policy_smolvla_reflow.objectives.step import Demonstrations, Step
 from lerobot_policy_smolvla_reflow.observation import Observation, observe
 from lerobot_policy_smolvla_reflow.pairs import open_pairs
 from lerobot_policy_smolvla_reflow.prefix import (
     Prefix,
     PrefixSharing,
-    append_state,
     encode_prefix,
     solve_ode,
     velocity,
+    whole_velocity,
 )
 from lerobot_policy_smolvla_reflow.run_checks import check_actions, check_environment, under_fsdp
 from lerobot_policy_smolvla_reflow.sampling import (
-    StepSample,
     sample_step,
     step_generator,
     this_rank,
@@ -44,34 +44,12 @@ from lerobot_policy_smolvla_reflow.sampling import (
 from lerobot_policy_smolvla_reflow.teacher import copy_weights, load_teacher
 
 
-class VLAFlowMatchingReflow(VLAFlowMatching):
-    """SmolVLA's flow-matching model with reflow's training pass.
-
-    Its parameters and its inference are the parent's.
-    """
-
-    def squared_error(
-        self,
-        observation: Observation,
-        z0_BTA: Tensor,
-        z1_BTA: Tensor,
-        time_B: Tensor,
-        prefix: Prefix | None,
-    ) -> Tensor:
-        """(z1 - z0 - velocity at x_t)^2 per element, BTA, with gradient. Squared action units.
-
-        With a `prefix`, only the state token and the actions run, with gradient; without one,
-        LeRobot's full training pass does.
-        """
-        if prefix is None:
-            return self.forward(*observation, z0_BTA, noise=z1_BTA, time=time_B)
-        context = append_state(self, prefix, observation.state_BS)
-        predicted_BTA = velocity(self, context, flow.interpolate(z0_BTA, z1_BTA, time_B), time_B)
-        return (flow.straight_velocity(z0_BTA, z1_BTA) - predicted_BTA).square()
+def _no_teacher(x_BTA: Tensor, time_B: Tensor) -> Tensor:  # noqa: ARG001 - a velocity's signature
+    raise AssertionError("this objective's cost says that it needs no teacher")
 
 
 class SmolVLAReflowPolicy(SmolVLAPolicy):
-    """A SmolVLA policy that trains on its teacher's noise-to-action pairs.
+    """A SmolVLA policy that trains with an objective for few sampling steps.
 
     It saves itself as a normal SmolVLA checkpoint.
     """
@@ -93,7 +71,7 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         config.load_vlm_weights = True  # the VLM runs in BF16, as the saved student's will
         logging.info("[Reflow] Creating student model (copying weights from teacher)")
         self.model = build_empty(
-            config, lambda: VLAFlowMatchingReflow(config, rtc_processor=self.rtc_processor)
+            config, lambda: VLAFlowMatching(config, rtc_processor=self.rtc_processor)
         )
         copy_weights(teacher, self, share_vlm=config.share_vlm)
         if under_fsdp():
@@ -104,8 +82,8 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         self._step = 0  # training passes so far in the whole run, including those before a resume
         self._student_straightness = 0.0
         self._pairs = open_pairs(config, kwargs.get("dataset_meta")) if config.pairs_path else None
-        # Stored pairs need no teacher: its memory is released.
-        self._teacher = None if self._pairs else teacher
+        # Stored pairs need no teacher, nor do some objectives: its memory is released.
+        self._teacher = teacher if config.trains_with.cost(config).teacher else None
         self._trained = [
             name for name, parameter in self.named_parameters() if parameter.requires_grad
         ]
@@ -124,6 +102,8 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         logging.info(
             "[Reflow] Trainable parameters: %s (%.2f%%)", f"{trainable:,}", 100 * trainable / total
         )
+        cost = self.config.trains_with.cost(self.config)
+        logging.info("[Reflow] Objective %s: %s per step", self.config.objective, cost)
 
     # --- training ---------------------------------------------------------------------------------
 
@@ -134,7 +114,7 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         time: Tensor | None = None,
         reduction: str = "mean",
     ) -> tuple[Tensor, dict[str, float]]:
-        """The reflow loss of a preprocessed batch, and the values to log.
+        """The objective's loss of a preprocessed batch, and the values to log.
 
         `noise` (B, T, max_action_dim) and `time` (B,) replace this step's random ones.
         `reduction="none"` gives loss_B. `batch` is not changed.
@@ -144,34 +124,44 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
             observation.state_BS.device, step=self._step, rank=this_rank(), training=self.training
         )
         sample = sample_step(self.config, len(observation.state_BS), generator)
-        sample = StepSample(
-            sample.z1_BTA if noise is None else noise,
-            sample.time_B if time is None else time,
-            sample.real_B,
-        )
+        z1_BTA, stored_PBTA = sample.z1_BTA if noise is None else noise, None
+        if self._pairs is not None and self.config.trains_with.stored == "pair":
+            z0_BTA, z1_BTA = self._pairs.lookup(batch, generator)
+            stored_PBTA = z0_BTA[None]
+        elif self._pairs is not None:
+            stored_PBTA = self._pairs.end_points(batch, generator.device)
         prefix = self._own_prefix(observation)
-        z0_BTA, z1_BTA, logged = self._couple(batch, observation, sample, generator, prefix)
-        rows = RealRows(
-            sample.real_B, batch.get("action_is_pad"), self.config.action_feature.shape[0]
+        step = Step(
+            z1_BTA=z1_BTA,
+            time_B=sample.time_B if time is None else time,
+            real_B=sample.real_B,
+            generator=generator,
+            stored_PBTA=stored_PBTA,
+            teacher=self._teacher_velocity(observation, prefix),
+            student=self._velocity(observation, prefix),
+            average=partial(self._average_velocity, observation, prefix),
+            demonstrations=self._demonstrations(batch),
+            progress=min(1.0, self._step / max(1, self.config.anneal_steps)),
+            reduction=reduction,
         )
-        if self.config.mix_real_data:
-            z0_BTA = torch.where(sample.real_B[:, None, None], self._real_actions(batch), z0_BTA)
-        squared_error_BTA = self.model.squared_error(
-            observation, z0_BTA, z1_BTA, sample.time_B, prefix
-        )
-        loss = batch_loss(self.config.loss, squared_error_BTA, rows, reduction)
-        logged |= {
+        loss, logged = self.config.trains_with.loss(step, self.config)
+        logged = {
+            **logged,
             "loss": loss.detach().mean().item(),
             **self._measure_student(observation, z1_BTA, prefix),
         }
         self._step += self.training
         return loss, logged
 
-    def _real_actions(self, batch: dict[str, Tensor]) -> Tensor:
+    def _demonstrations(self, batch: dict[str, Tensor]) -> Demonstrations:
         actions = batch[ACTION]
         if self.config.adapt_to_pi_aloha:
             actions = self._pi_aloha_encode_actions_inv(actions.clone())  # it writes in place
-        return self.prepare_action({ACTION: actions})
+        return Demonstrations(
+            self.prepare_action({ACTION: actions}),
+            batch.get("action_is_pad"),
+            self.config.action_feature.shape[0],
+        )
 
     def _own_prefix(self, observation: Observation) -> Prefix | None:
         """The student's prefix, when its VLM is frozen and prefixes may be shared; else None."""
@@ -181,37 +171,33 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
             encode_prefix(self.model, observation) if frozen and self.config.share_prefix else None
         )
 
-    def _couple(
-        self,
-        batch: dict[str, Tensor],
-        observation: Observation,
-        sample: StepSample,
-        generator: torch.Generator,
-        prefix: Prefix | None,
-    ) -> tuple[Tensor, Tensor, dict[str, float]]:
-        """(z0_BTA, z1_BTA, values to log): the teacher's end points for noise, or stored pairs."""
-        if self._pairs is not None:
-            return *self._pairs.lookup(batch, generator), {}
-        if self.config.mix_real_data == 1:
-            # Every row gets real actions: no teacher pass.
-            return torch.zeros_like(sample.z1_BTA), sample.z1_BTA, {}
-        assert self._teacher is not None  # only stored pairs need none
+    def _velocity(self, observation: Observation, prefix: Prefix | None) -> flow.Velocity:
+        """The student's velocity, with gradient.
+
+        With a `prefix`, only the state token and the actions run; without one, LeRobot's full
+        training pass does.
+        """
+        if prefix is None:
+            return whole_velocity(self.model, observation)
+        return velocity(self.model, observation, prefix)
+
+    @torch.no_grad()
+    def _average_velocity(
+        self, observation: Observation, prefix: Prefix | None, x_BTA: Tensor, time_B: Tensor
+    ) -> Tensor:
+        """The velocity of the student's weight average."""
+        with self._average.in_place_of(self.named_parameters()):
+            return self._velocity(observation, prefix)(x_BTA, time_B)
+
+    @torch.no_grad()
+    def _teacher_velocity(self, observation: Observation, prefix: Prefix | None) -> flow.Velocity:
+        """The teacher's velocity, without gradient. Not to be called where there is no teacher."""
+        if self._teacher is None:
+            return _no_teacher
         teacher = self._teacher.policy.model
         if not self._sharing.allowed(self.model.vlm_with_expert.vlm, teacher.vlm_with_expert.vlm):
             prefix = None
-        solution = self._solve(teacher, observation, sample.z1_BTA, prefix)
-        straightness = flow.straightness(sample.z1_BTA, solution).item()
-        return solution.z0_BTA, sample.z1_BTA, {"straightness_teacher": straightness}
-
-    def _solve(
-        self,
-        model: VLAFlowMatching,
-        observation: Observation,
-        z1_BTA: Tensor,
-        prefix: Prefix | None,
-    ) -> flow.Solution:
-        steps, solver = self.config.teacher_num_steps, self.config.solver
-        return solve_ode(model, observation, z1_BTA, steps, solver, prefix)
+        return torch.no_grad()(velocity(teacher, observation, prefix))
 
     def _measure_student(
         self, observation: Observation, z1_BTA: Tensor, prefix: Prefix | None
@@ -221,10 +207,15 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         It is measured every `straightness_freq` steps. Every rank reports the same keys at every
         step: LeRobot reduces them across ranks in one tensor.
         """
-        if not self.config.straightness_freq:
+        config = self.config
+        if not config.straightness_freq or "straightness_freq" not in config.trains_with.fields(
+            config
+        ):
             return {}
-        if self._step % self.config.straightness_freq == 0:
-            solution = self._solve(self.model, observation, z1_BTA, prefix)
+        if self._step % config.straightness_freq == 0:
+            solution = solve_ode(
+                self.model, observation, z1_BTA, config.teacher_num_steps, config.solver, prefix
+            )
             self._student_straightness = flow.straightness(z1_BTA, solution).item()
         return {"straightness_student": self._student_straightness}
 

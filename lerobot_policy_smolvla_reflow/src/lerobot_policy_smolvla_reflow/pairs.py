@@ -124,13 +124,7 @@ class StoredPairs:
         self, batch: Mapping[str, Tensor], generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """(z0_BTA, z1_BTA) of a batch's frames, one random draw each, on the generator's device."""
-        if INDEX not in batch:
-            raise ReflowError(
-                "pairs_path",
-                f"the batch has no {INDEX!r}, so its pairs are unknown; train on a LeRobotDataset "
-                "or remove pairs_path.",
-            )
-        frames = batch[INDEX].reshape(-1).tolist()
+        frames = self._frames(batch)
         draws = torch.randint(
             self.manifest.draws, (len(frames),), generator=generator, device=generator.device
         ).tolist()
@@ -140,7 +134,27 @@ class StoredPairs:
         )
         return z0_BTA, z1_BTA
 
+    def end_points(self, batch: Mapping[str, Tensor], device: torch.device) -> Tensor:
+        """z0_PBTA of all P draws of a batch's frames."""
+        frames = [self._stored(frame, "z0") for frame in self._frames(batch)]
+        return torch.stack(frames, dim=1).to(device)
+
+    def _frames(self, batch: Mapping[str, Tensor]) -> list[int]:
+        if INDEX not in batch:
+            raise ReflowError(
+                "pairs_path",
+                f"the batch has no {INDEX!r}, so its pairs are unknown; train on a LeRobotDataset "
+                "or remove pairs_path.",
+            )
+        frames: list[int] = batch[INDEX].reshape(-1).tolist()
+        return frames
+
     def _pair(self, frame: int, draw: int) -> tuple[Tensor, Tensor]:
+        z0, z1 = (self._stored(frame, name, draw) for name in ("z0", "z1"))
+        return z0, z1
+
+    def _stored(self, frame: int, name: str, draw: int | None = None) -> Tensor:
+        """A frame's tensor (T, A) of one draw, or (draws, T, A) of all."""
         if not 0 <= frame < self.manifest.dataset_frames:
             raise ReflowError(
                 "pairs_path",
@@ -150,8 +164,8 @@ class StoredPairs:
         shard, row = divmod(frame, self.manifest.shard_frames)
         if shard not in self._open:
             self._open[shard] = safe_open(shard_path(self.folder, shard), framework="pt")
-        z0, z1 = (self._open[shard].get_slice(name)[row][draw] for name in ("z0", "z1"))
-        return z0, z1
+        draws: Tensor = self._open[shard].get_slice(name)[row]
+        return draws if draw is None else draws[draw]
 
 
 def open_pairs(config: SmolVLAReflowConfig, dataset: Any) -> StoredPairs:
@@ -169,6 +183,12 @@ def open_pairs(config: SmolVLAReflowConfig, dataset: Any) -> StoredPairs:
                 f"is {getattr(config, name)!r}, but {folder} was made with {stored!r}; pass "
                 f"--policy.{name}={stored}.",
             )
+    if config.trains_with.stored == "end points" and manifest.draws == 1:
+        raise ReflowError(
+            "pairs_path",
+            f"{folder} has one pair per frame, but objective {config.objective} compares several; "
+            "make them with lerobot-reflow-pairs --draws 8.",
+        )
     if (
         weights_sha256(str(config.teacher_model_path), config.teacher_revision)
         != manifest.teacher_sha256

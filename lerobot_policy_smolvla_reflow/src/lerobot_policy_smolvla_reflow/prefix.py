@@ -12,7 +12,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -80,11 +79,61 @@ def append_state(model: VLAFlowMatching, prefix: Prefix, state_BS: Tensor) -> Co
     return Context(cache, real_BP)
 
 
-def velocity(model: VLAFlowMatching, context: Context, x_BTA: Tensor, time_B: Tensor) -> Tensor:
-    """The velocity of `model` at x_BTA and time_B: LeRobot's denoising step on the cache."""
-    return model.denoise_step(
-        prefix_pad_masks=context.real_BP, past_key_values=context.cache, x_t=x_BTA, timestep=time_B
-    )
+def velocity(
+    model: VLAFlowMatching, observation: Observation, prefix: Prefix | None = None
+) -> flow.Velocity:
+    """The velocity of `model` for an observation: LeRobot's denoising step, after a given prefix.
+
+    Without a prefix, its own. The state token runs once, with gradient. For a whole multiple of the
+    observation's rows, the observation is repeated, not computed again.
+    """
+    context = append_state(model, prefix or encode_prefix(model, observation), observation.state_BS)
+    repeated = {1: context}
+
+    def at(x_BTA: Tensor, time_B: Tensor) -> Tensor:
+        times = len(x_BTA) // len(context.real_BP)
+        if times not in repeated:
+            repeated[times] = _repeat(context, times)
+        return model.denoise_step(
+            prefix_pad_masks=repeated[times].real_BP,
+            past_key_values=repeated[times].cache,
+            x_t=x_BTA,
+            timestep=time_B,
+        )
+
+    return at
+
+
+def whole_velocity(model: VLAFlowMatching, observation: Observation) -> flow.Velocity:
+    """The same in LeRobot's training pass, which runs and trains the VLM at every evaluation."""
+
+    def at(x_BTA: Tensor, time_B: Tensor) -> Tensor:
+        times = len(x_BTA) // len(observation.state_BS)
+        images, image_masks, *rest = observation
+        embedded, real, blocks = model.embed_prefix(
+            [image.repeat(times, 1, 1, 1) for image in images],
+            [mask.repeat(times) for mask in image_masks],
+            *(part.repeat(times, 1) for part in rest),
+        )
+        actions, actions_real, actions_blocks = model.embed_suffix(x_BTA, time_B)
+        real, blocks = torch.cat([real, actions_real], 1), torch.cat([blocks, actions_blocks], 1)
+        (_, output), _ = model.vlm_with_expert.forward(
+            attention_mask=make_att_2d_masks(real, blocks),
+            position_ids=torch.cumsum(real, dim=1) - 1,
+            past_key_values=None,
+            inputs_embeds=[embedded, actions],
+            use_cache=False,
+        )
+        return model.action_out_proj(output[:, -x_BTA.shape[1] :].float())
+
+    return at
+
+
+def _repeat(context: Context, times: int) -> Context:
+    cache = DynamicCache()
+    for number, layer in enumerate(context.cache.layers):
+        cache.update(layer.keys.repeat(times, 1, 1, 1), layer.values.repeat(times, 1, 1, 1), number)
+    return Context(cache, context.real_BP.repeat(times, 1))
 
 
 @torch.no_grad()
@@ -97,8 +146,7 @@ def solve_ode(
     prefix: Prefix | None = None,
 ) -> flow.Solution:
     """Solve `model`'s ODE from noise z1_BTA, without gradient, with a given prefix or its own."""
-    context = append_state(model, prefix or encode_prefix(model, observation), observation.state_BS)
-    return flow.solve(partial(velocity, model, context), z1_BTA, steps, solver)
+    return flow.solve(velocity(model, observation, prefix), z1_BTA, steps, solver)
 
 
 @contextmanager

@@ -30,7 +30,11 @@ def check_environment(config: SmolVLAReflowConfig) -> None:
         raise ReflowError(
             "ema_decay",
             "not supported under FSDP: one process cannot save an average of shards; train with "
-            "DDP or remove ema_decay.",
+            + (
+                f"DDP, or with another objective than {config.objective}, which needs it."
+                if config.trains_with.average_decay
+                else "DDP or remove ema_decay."
+            ),
         )
 
 
