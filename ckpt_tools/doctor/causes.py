@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.doctor.attribution import is_right, key_of, lacking, narrowed_to_normal
 from ckpt_tools.doctor.model import Cause, CauseCode, Effect, Evidence
-from ckpt_tools.doctor.setting_causes import KEYS, of_setting
+from ckpt_tools.doctor.setting_causes import KEYS, of_setting, other_steps
 from ckpt_tools.doctor.side_by_side import modes, setting
 from ckpt_tools.doctor.step_causes import missing_steps
 from ckpt_tools.rules.finding import Severity
@@ -122,6 +122,7 @@ def static_causes(
         if key not in explained:
             expected, actual = (setting(side.checkpoint, key) for side in (normal, reflow))
             causes += of_setting(key, expected, actual, repairs)
+    causes += other_steps(reflow.checkpoint, repairs)
     causes += _other_modes(normal, reflow, repairs)
     causes += _steps(normal, reflow, repairs, {cause.code for cause in causes})
     return in_order(_with_one_repair(_without_echoes(causes), repairs))

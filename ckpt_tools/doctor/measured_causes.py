@@ -36,6 +36,8 @@ OUT = 0.01
 _TIMED = frozenset({CauseCode.VLM_BUILT_IN_F32, CauseCode.MORE_TO_COMPUTE})
 """Causes in the files that make a chunk slower at the same number of steps."""
 
+_WRONG_STEPS = frozenset({CauseCode.TOO_FEW_STEPS, CauseCode.TOO_MANY_STEPS})
+
 _EXPLAINING = frozenset({Effect.BREAKS, Effect.WRONG})
 
 
@@ -63,7 +65,7 @@ def with_measurements(observed: Observed) -> tuple[Cause, ...]:
     for evaluate in (
         _finite,
         _processors,
-        _few_steps,
+        _other_steps,
         _range,
         _many_steps,
         _apart,
@@ -146,46 +148,44 @@ def _range(observed: Observed) -> Iterator[Cause | Measured]:
         f"{share:.0%} of the action values are far outside the dataset's range, and "
         f"{normal_share:.0%} of NORMAL's"
     )
-    if code := _explained(observed) or _too_few(observed):
+    if code := _explained(observed) or _wrong_steps(observed):
         yield Measured(code, text)
     else:
         repair = Remedy(text="train it again: nothing in the files explains this")
         yield Cause(CauseCode.ACTIONS_OUT_OF_RANGE, Effect.WRONG, text, repair)
 
 
-def _too_few(observed: Observed) -> CauseCode | None:
-    """Return TOO_FEW_STEPS if that was found and more steps bring the actions into the range."""
+def _wrong_steps(observed: Observed) -> CauseCode | None:
+    """Return the known cause in the number of steps, if another brings the actions into range."""
     policy = observed.live.measurement.reflow
-    within = any(
-        out_of(actions, observed.limits) <= OUT
-        for steps, actions in policy.actions.items()
-        if steps > policy.num_steps
-    )
-    known = any(cause.code is CauseCode.TOO_FEW_STEPS for cause in observed.causes)
-    return CauseCode.TOO_FEW_STEPS if known and within else None
+    within = any(out_of(actions, observed.limits) <= OUT for actions in policy.actions.values())
+    codes = (cause.code for cause in observed.causes if cause.code in _WRONG_STEPS)
+    return next(codes, None) if within else None
 
 
 def _row(live: Live, steps: int) -> StepsRow:
     return next(row for row in live.sweep if row.steps == steps)
 
 
-def _few_steps(observed: Observed) -> Iterator[Cause]:
-    """Find a student that takes fewer steps than its paths are straight for.
+def _other_steps(observed: Observed) -> Iterator[Cause]:
+    """Find a student whose actions are NORMAL's at another number of steps, and not at its own.
 
-    On synthetic observations, only actions that become NORMAL's show it.
+    Too few: its paths are not straight enough. Too many: it was trained for fewer, and has learned
+    nothing of where later steps start. On synthetic observations, only actions that become NORMAL's
+    show it.
     """
     live, own = observed.live, _row(observed.live, observed.live.steps)
-    more = [row for row in live.sweep if row.steps > own.steps and row.apart < own.apart / 2]
-    best = min((row.apart for row in more), default=own.apart)
-    if not more or own.apart <= 2 * STRAIGHT or (live.measurement.synthetic and best > STRAIGHT):
+    nearer = [row for row in live.sweep if row.apart < own.apart / 2]
+    best = min((row.apart for row in nearer), default=own.apart)
+    if not nearer or own.apart <= 2 * STRAIGHT or (live.measurement.synthetic and best > STRAIGHT):
         return
-    row = next(row for row in more if row.apart <= best + STRAIGHT / 2)
+    row = next(row for row in nearer if row.apart <= best + STRAIGHT / 2)
     what = (
         f"num_steps is {own.steps}: the actions are {own.apart:.3g} from NORMAL's, and "
         f"{row.apart:.3g} at {row.steps}"
     )
-    repair = observed.repairs.set("num_steps", row.steps)
-    yield Cause(CauseCode.TOO_FEW_STEPS, Effect.WRONG, what, repair)
+    code = CauseCode.TOO_FEW_STEPS if row.steps > own.steps else CauseCode.TOO_MANY_STEPS
+    yield Cause(code, Effect.WRONG, what, observed.repairs.set("num_steps", row.steps))
 
 
 def _many_steps(observed: Observed) -> Iterator[Cause]:
@@ -194,7 +194,8 @@ def _many_steps(observed: Observed) -> Iterator[Cause]:
     fewer = next(
         (row for row in live.sweep if row.steps < own.steps and _suffices(observed, row, own)), None
     )
-    if fewer is None or own.reflow.low <= FASTER * fewer.reflow.high:
+    known = any(cause.code is CauseCode.TOO_MANY_STEPS for cause in observed.causes)
+    if known or fewer is None or own.reflow.low <= FASTER * fewer.reflow.high:
         return
     gain = own.reflow.median / fewer.reflow.median
     yield Cause(

@@ -61,6 +61,7 @@ class CauseCode(StrEnum):
     OTHER_MODE = "other-mode"
     CONFIG_DIFFERS = "config-differs"
     TOO_FEW_STEPS = "too-few-steps"
+    TOO_MANY_STEPS = "too-many-steps"
     ACTIONS_OUT_OF_RANGE = "actions-out-of-range"
     ACTIONS_DIFFER = "actions-differ"
     VLM_BUILT_IN_F32 = "vlm-built-in-f32"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.doctor.model import Cause, CauseCode, Effect
+from ckpt_tools.checkpoint.documents import CONFIG, TRAIN_CONFIG
+from ckpt_tools.doctor.model import Cause, CauseCode, Effect, Evidence
 from ckpt_tools.rules.policy_config import is_integer
 from ckpt_tools.strict_json.pointer import ABSENT
 from ckpt_tools.text import value as shown
@@ -12,6 +13,7 @@ from ckpt_tools.text import value as shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.doctor.repairs import Repairs
 
 _COST = """
@@ -76,3 +78,21 @@ def _action_steps(normal: object, reflow: object) -> _Found:
         what = f"it computes a chunk {normal / max(reflow, 1):.3g} times as often"
         return CauseCode.ACTION_STEPS, Effect.SLOW, what
     return CauseCode.ACTION_STEPS, Effect.WRONG, "it reads new observations less often"
+
+
+def other_steps(reflow: Checkpoint, repairs: Repairs) -> Iterator[Cause]:
+    """Yield the cause that another num_steps is than the student was trained for.
+
+    The plugin sets num_steps to what a student's objective trains for; only reflow leaves it open.
+    """
+    documents = (reflow.document(path) for path in (CONFIG, TRAIN_CONFIG))
+    config, training = (document.value if document else {} for document in documents)
+    policy = training.get("policy")
+    if not isinstance(policy, dict) or policy.get("objective", "reflow") == "reflow":
+        return
+    steps, trained = config.get("num_steps"), policy.get("num_steps")
+    if is_integer(steps) and is_integer(trained) and steps != trained:
+        code = CauseCode.TOO_FEW_STEPS if steps < trained else CauseCode.TOO_MANY_STEPS
+        what = f"num_steps is {steps}, but the student was trained for sampling in {trained}"
+        said = Evidence(f"{TRAIN_CONFIG}: objective {shown(policy['objective'])}")
+        yield Cause(code, Effect.WRONG, what, repairs.set("num_steps", trained), (said,))

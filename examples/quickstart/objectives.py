@@ -24,10 +24,11 @@ from evaluate import (  # type: ignore[import-not-found]  # beside this script
 from run import STEPS, finish, python, train  # type: ignore[import-not-found]  # beside this script
 
 DRAWS = 8
-TEACHER_POSITIVES = ("--policy.positives=teacher", "--policy.pairs_path={pairs}")
+PAIRS = "--policy.pairs_path={pairs}"  # in place of teacher passes, where an objective can use them
+TEACHER_POSITIVES = ("--policy.positives=teacher", PAIRS)
 STUDENTS = {
-    "reflow": ("--policy.objective=reflow", "--policy.endpoint_mass=0.75"),
-    "grid": ("--policy.objective=grid",),
+    "reflow": ("--policy.objective=reflow", "--policy.endpoint_mass=0.75", PAIRS),
+    "grid": ("--policy.objective=grid", PAIRS),
     "snapflow": ("--policy.objective=snapflow",),
     "consistency": ("--policy.objective=consistency",),
     "drift, demonstrations": ("--policy.objective=drift",),
@@ -40,7 +41,7 @@ STUDENTS = {
 
 
 def make_pairs(out: Path, teacher: Path) -> Path:
-    """Store the teacher's end points of every frame, for the objectives that compare sets."""
+    """Store the teacher's end points of every frame, once for all objectives that use them."""
     pairs = out / "pairs"
     command = (
         "-m", "lerobot_policy_smolvla_reflow.pairs_command", f"--teacher={teacher}",

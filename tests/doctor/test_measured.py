@@ -171,6 +171,22 @@ def test_one_step_of_a_policy_that_bends_is_the_first_and_only_cause_even_far_ou
     )
 
 
+@pytest.mark.parametrize("synthetic", [False, True])
+def test_a_student_for_one_step_that_takes_ten_takes_too_many_and_nothing_else(
+    *, synthetic: bool
+) -> None:
+    """Nothing that it has learned says what the later steps should do."""
+    astray = {1: chunks(0.05), 2: chunks(1.1), 4: chunks(2.0), 10: chunks(2.8, times=9.0)}
+    found = judged(side(astray), limits=((-3.0, 3.0),) * 2, synthetic=synthetic)
+    assert set(found) == {"too-many-steps"}
+    many = found["too-many-steps"]
+    assert many.effect is Effect.WRONG
+    assert many.what.startswith("num_steps is 10: the actions are ")
+    assert many.what.endswith(" from NORMAL's, and 0.05 at 1")
+    assert many.repair.argv == ("ckpt", "config", "student", "set", "num_steps", "1")
+    assert judged(side(astray, num_steps=1), synthetic=synthetic) == {}
+
+
 def test_actions_that_more_steps_do_not_correct_are_not_too_few_steps() -> None:
     lost = {steps: chunks(2.0 * (10 - steps) / 9 + 1.0, times=20.0) for steps in (1, 2, 4, 10)}
     assert "actions-out-of-range" in judged(side(lost, num_steps=1), limits=((-3.0, 3.0),) * 2)

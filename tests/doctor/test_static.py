@@ -419,3 +419,32 @@ def test_what_cannot_be_fetched_is_told_before_any_library_is_imported(
         "SmolVLM2-500M-Video-Instruct is not on this machine, and nothing is downloaded;"
         " give a local copy: --base"
     ) in captured.out
+
+
+@pytest.mark.parametrize(
+    ("steps", "code", "number"),
+    [(10, "too-many-steps", 1), (1, "too-few-steps", 4), (4, None, 4)],
+)
+def test_another_number_of_steps_than_the_objective_trains_for_is_a_cause(
+    steps: int, code: str | None, number: int, tmp_path: Path
+) -> None:
+    changed(tmp_path / "student", config(num_steps=steps))
+    policy = {"type": "smolvla_reflow", "objective": "grid", "num_steps": number}
+    (tmp_path / "student/train_config.json").write_text(json.dumps({"policy": policy}))
+    found = {
+        str(cause.code): cause
+        for cause in api.diagnose(str(NORMAL), str(tmp_path / "student")).causes
+    }
+    assert set(found) & {"too-many-steps", "too-few-steps"} == ({code} if code else set())
+    if code:
+        assert found[code].what == (
+            f"num_steps is {steps}, but the student was trained for sampling in {number}"
+        )
+        assert found[code].repair.argv[-3:] == ("set", "num_steps", str(number))
+
+
+@pytest.mark.parametrize("policy", [{"objective": "reflow", "num_steps": 1}, {"num_steps": 1}, []])
+def test_a_student_for_any_number_of_steps_may_take_any(policy: object, tmp_path: Path) -> None:
+    changed(tmp_path / "student", config(num_steps=10))
+    (tmp_path / "student/train_config.json").write_text(json.dumps({"policy": policy}))
+    assert not causes(tmp_path / "student") & {"too-many-steps", "too-few-steps"}

@@ -96,6 +96,11 @@ def _cut(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(whole[:-100])
 
 
+def _trained_for_one_step(folder: Path) -> None:
+    policy = {"type": "smolvla_reflow", "objective": "grid", "num_steps": 1}
+    (folder / "train_config.json").write_text(json.dumps({"policy": policy}))
+
+
 _MAPPING = {"VISUAL": "IDENTITY", "STATE": "MIN_MAX", "ACTION": "MIN_MAX"}
 _COPY, _SANITIZE, _CONFIG = "cp ", "ckpt sanitize ", "ckpt config "
 
@@ -119,6 +124,7 @@ FAULTS = {
     "load_vlm_weights a word": _fault(config(load_vlm_weights="maybe"), "config-refused", _CONFIG),
     "use_cache false": _fault(config(use_cache=False), "use-cache", _CONFIG),
     "more Euler steps": _fault(config(num_steps=50), "num-steps", _CONFIG),
+    "a student for one step": _fault(_trained_for_one_step, "too-many-steps", _CONFIG),
     "no Euler step": _fault(config(num_steps=0), "config-refused", _CONFIG),
     "fewer actions of a chunk": _fault(config(n_action_steps=5), "action-steps", _CONFIG),
     "compiled": _fault(config(compile_model=True), "compile-model", _CONFIG),
