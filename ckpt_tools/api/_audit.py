@@ -97,9 +97,7 @@ def audit(  # noqa: PLR0913 - options by keyword
         number = database.start(__version__, options.rules, map(mask, named), shown)
         run = Run(database, number, options, progress)
         found = sources.candidates(named, known=run.is_known, only=globs, notify=notify)
-        result = run.execute(
-            map(digests.with_free_digests, found), named, engine or LocalEngine(jobs), globs
-        )
+        result = run.execute(found, named, engine or LocalEngine(jobs), globs)
         database.finish(number)
         return result
 

@@ -38,7 +38,13 @@ MIGRATIONS: dict[int, str] = {}
 _READER_MS = 60_000
 """How long a batch waits for somebody who is reading the file."""
 
+_KNOWN = (
+    "SELECT id, identity, revision, status, with_values, rules FROM checkpoints WHERE location = ?"
+)
+
 _LOCK_MS = 500
+
+_CACHE_KB = 16_384
 
 
 class Known(NamedTuple):
@@ -110,14 +116,8 @@ class Database:
 
     def known(self, location: str) -> Known | None:
         """Return what the file has about a location, None if nothing."""
-        found = next(
-            self.rows(
-                "SELECT id, identity, revision, status, with_values, rules FROM checkpoints"
-                " WHERE location = ?",
-                (location,),
-            ),
-            None,
-        )
+        with self.errors():
+            found = self.connection.execute(_KNOWN, (location,)).fetchone()
         if found is None:
             return None
         number, identity, revision, status, with_values, rules = found
@@ -292,6 +292,7 @@ def _prepared(path: str, connection: sqlite3.Connection, *, write: bool) -> Data
     if version < VERSION:
         _migrate(connection, version)
     connection.execute(f"PRAGMA busy_timeout = {_READER_MS}")
+    connection.execute(f"PRAGMA cache_size = {-_CACHE_KB}")
     return Database(path, connection)
 
 

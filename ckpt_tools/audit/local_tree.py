@@ -112,7 +112,9 @@ def _state(entry: os.DirEntry[str]) -> FileState:
     name = printable(entry.name)
     try:
         found = _stated(name, entry.stat())
-        target = os.path.basename(os.readlink(entry.path)) if entry.is_symlink() else ""
+        if not entry.is_symlink():
+            return found
+        target = os.path.basename(os.readlink(entry.path))
     except OSError:
         return FileState(name, 0)
     if _SHA256.fullmatch(target):
@@ -122,7 +124,7 @@ def _state(entry: os.DirEntry[str]) -> FileState:
 
 def _stated(name: str, status: os.stat_result) -> FileState:
     inode = f"{status.st_dev}:{status.st_ino}"
-    return FileState(name, status.st_size, status.st_mtime_ns, inode=inode)
+    return FileState(name, status.st_size, status.st_mtime_ns, "", "", "", inode)
 
 
 def file_state(path: str) -> FileState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -9,7 +10,8 @@ from blake3 import blake3
 
 from ckpt_tools.audit.batches import Batch, Item, batch_text, parse_result
 from ckpt_tools.audit.database import Checked
-from ckpt_tools.audit.model import Record, Status, Tally
+from ckpt_tools.audit.digests import with_free_digests
+from ckpt_tools.audit.model import FileState, Record, Status, Tally
 from ckpt_tools.audit.relations import relate
 
 if TYPE_CHECKING:
@@ -19,11 +21,17 @@ if TYPE_CHECKING:
     from ckpt_tools.audit.evidence import Evidence
     from ckpt_tools.audit.model import Candidate, Options
 
+_SHOWN = 100
+"""Candidates between two reports of progress, where no batch is ready."""
+
 BATCH = 32
 """Candidates in a batch: as many are checked again after an interruption, for each worker."""
 
 MOST_WAITING = 2_000
 """Rows that wait for being marked as seen, or written without a check."""
+
+_OF_IDENTITY = FileState._fields.index("inode")
+"""The first fields of a file's state: those that tell that it changed."""
 
 BATCH_BYTES = 1 << 30
 """Bytes of files in a batch whose tensor values are read."""
@@ -50,7 +58,7 @@ class Run:
     def __init__(
         self, database: Database, number: int, options: Options, progress: Callable[[Tally], None]
     ) -> None:
-        self.tally = Tally()
+        self._counts: Counter[str] = Counter()
         self._database = database
         self._number = number
         self._options = options
@@ -82,11 +90,11 @@ class Run:
             self._write(text)
         self._write_waiting()
         for source in sources:
-            self._count(vanished=self._database.vanish(self._number, source, is_kept))
+            self._count("vanished", self._database.vanish(self._number, source, is_kept))
         if self._database.changes or self._database.is_after_interruption(self._number):
             self._database.replace_relations(relate(self._database.connection))
         worst = self._database.worst(self._number)
-        self._count(**{f"{severity}s": number for severity, number in worst.items()})
+        self._counts.update({f"{severity}s": number for severity, number in worst.items()})
         return self.tally
 
     def is_known(self, location: str, revision: str) -> bool:
@@ -101,7 +109,7 @@ class Run:
         due: list[_Due] = []
         nbytes = 0
         for candidate in candidates:
-            self._count(found=1)
+            self._count("found")
             if candidate.trouble:
                 self._keep_trouble(candidate)
                 continue
@@ -110,11 +118,11 @@ class Run:
             is_same = known is not None and known.identity == identity
             if known is not None and is_same and self._is_judged(known):
                 self._seen.append((known.id, candidate.source))
-                self._count(unchanged=1)
+                self._counts["unchanged"] += 1
                 self._write_waiting(MOST_WAITING)
                 continue
             kept = self._evidence(known) if known is not None and is_same else ()
-            due.append(_Due(candidate, identity, kept))
+            due.append(_Due(with_free_digests(candidate), identity, kept))
             nbytes += sum(one.size for one in candidate.files) * self._options.values
             if len(due) >= BATCH or nbytes >= BATCH_BYTES:
                 yield self._batch(due)
@@ -156,7 +164,9 @@ class Run:
         self._database.write(self._number, checked, result.contents)
         failed = sum(one.record.status is Status.FAILED for one in checked)
         again = sum(one.record.is_judged_again for one in checked)
-        self._count(checked=len(checked) - failed - again, failed=failed, judged_again=again)
+        self._counts["checked"] += len(checked) - failed - again
+        self._counts["failed"] += failed
+        self._count("judged_again", again)
 
     def _keep_trouble(self, candidate: Candidate) -> None:
         """Keep a row for what cannot be judged, and what is known below what was not listed."""
@@ -165,7 +175,7 @@ class Run:
         record = Record(candidate.location, Status.FAILED, candidate.trouble)
         rules = self._options.rules
         self._troubles.append(Checked(candidate, identity_of(candidate), record, rules=rules))
-        self._count(failed=1)
+        self._counts["failed"] += 1
         self._write_waiting(MOST_WAITING)
 
     def _write_waiting(self, most: int = 0) -> None:
@@ -175,10 +185,15 @@ class Run:
             troubles, self._troubles = self._troubles, []
             self._database.write(self._number, troubles, seen=seen)
 
-    def _count(self, **more: int) -> None:
-        now = self.tally._asdict()
-        self.tally = self.tally._replace(**{name: now[name] + by for name, by in more.items()})
-        self._progress(self.tally)
+    @property
+    def tally(self) -> Tally:
+        """How far the run is."""
+        return Tally(**self._counts)
+
+    def _count(self, what: str, number: int = 1) -> None:
+        self._counts[what] += number
+        if what != "found" or self._counts[what] % _SHOWN == 0:
+            self._progress(self.tally)
 
 
 def _is_below(location: str, folder: str) -> bool:
@@ -189,5 +204,5 @@ def identity_of(candidate: Candidate) -> bytes:
     """Return what changes when a candidate's files do: the digest of its revision, or of them."""
     if candidate.revision:
         return blake3(f"revision\0{candidate.revision}".encode()).digest()
-    lines = sorted("\0".join(map(str, one._replace(inode=""))) for one in candidate.files)
-    return blake3("\n".join((candidate.trouble, *lines)).encode("utf-8", "surrogatepass")).digest()
+    states = sorted(one[:_OF_IDENTITY] for one in candidate.files)
+    return blake3(f"{candidate.trouble!r} {states}".encode()).digest()
