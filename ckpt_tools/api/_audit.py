@@ -102,26 +102,27 @@ def audit(  # noqa: PLR0913 - options by keyword
         return result
 
 
-def audit_engine(name: str, folder: str, jobs: int = 0) -> Engine:
+def audit_engine(name: str, folder: AnyPath, jobs: int = 0) -> Engine:
     """Return the engine `local`, `slurm` or `ray` with `jobs` workers, which share `folder`.
 
     Raises UnknownSelection without a folder, EngineMissing, EngineFailed.
     """
     if name == "local":
         return LocalEngine(jobs)
-    if not folder:
+    shared = as_text(folder)
+    if not shared:
         raise UnknownSelection(
             f"--engine {name} needs --work DIR",
             hint="name a folder or bucket that the cluster's machines share",
         )
     if name == "slurm":
-        return slurm_engine(WorkFolder(folder), jobs)
-    return ray_engine(WorkFolder(folder), jobs, examine_batch)
+        return slurm_engine(WorkFolder(shared), jobs)
+    return ray_engine(WorkFolder(shared), jobs, examine_batch)
 
 
-def work_on_task(folder: str, task: str) -> None:
+def work_on_task(folder: AnyPath, task: str) -> None:
     """Check the batches of a task of a work folder. Raises a CkptError about the folder."""
-    work(WorkFolder(folder), task, examine_batch)
+    work(WorkFolder(as_text(folder)), task, examine_batch)
 
 
 def options_of(*, values: bool, settings: str | None) -> Options:
