@@ -222,7 +222,7 @@ def _entered(
 
 def entered_folders(path: str, listed: Listed) -> Iterator[str]:
     """Yield the folders that may have checkpoints, or files of one."""
-    if _CACHED_REPOSITORY.fullmatch(path.rpartition("/")[2]) and "snapshots" in listed.folders:
+    if "snapshots" in listed.folders and _CACHED_REPOSITORY.fullmatch(path.rpartition("/")[2]):
         yield "snapshots"
         return
     for name in listed.folders:

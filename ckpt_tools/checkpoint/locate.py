@@ -143,7 +143,7 @@ def is_orbax(names: tuple[str, ...]) -> bool:
 
 def is_processor_state(name: str) -> bool:
     """Whether a .safetensors file is named as the state of a processor, and so has no weights."""
-    return re.fullmatch(_PROCESSOR_STATE, name) is not None
+    return name.startswith("policy_") and re.fullmatch(_PROCESSOR_STATE, name) is not None
 
 
 def is_variant(name: str) -> bool:

@@ -2,7 +2,8 @@
 
 - every task runs once, whatever the number of threads;
 - the first failure is raised after all threads have ended, and no progress is reported after it;
-- an interrupt is raised even while the calling thread only waits for the others.
+- an interrupt is raised even while the calling thread only waits for the others;
+- what is done ahead comes in order, and little more is begun than was wanted.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ import signal
 import threading
 import time
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ckpt_tools.storage.threads import WorkerPool
+from ckpt_tools.storage.threads import WorkerPool, ahead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
@@ -71,3 +76,24 @@ def test_an_interrupt_is_raised_while_the_caller_waits_for_workers() -> None:
     assert ended < 10_000
     time.sleep(0.05)
     assert len(reported) == ended, "nobody is still at work"
+
+
+def test_what_is_done_ahead_comes_in_order_and_no_sooner_than_it_is_wanted() -> None:
+    taken: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    results = ahead(str, numbers(), 4)
+    assert [next(results) for _ in range(3)] == ["0", "1", "2"]
+    assert len(taken) <= 7
+    assert [*results] == [str(number) for number in range(3, 100)]
+
+
+def test_a_failure_ahead_is_raised_in_its_turn() -> None:
+    results = ahead(lambda number: 1 // number, [2, 1, 0, 1], 4)
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)

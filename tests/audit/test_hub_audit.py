@@ -1,0 +1,53 @@
+"""An audit of an owner on the Hub, with workers: what it reads, what disappears, a low quota."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ckpt_tools import api
+from tests.support.hub.policies import NORMAL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ckpt_tools.audit.model import Tally
+    from tests.support.hub.server import HubServer
+
+
+@pytest.mark.usefixtures("led")
+def test_an_audit_of_an_owner_reads_what_changed_and_goes_on_past_what_fails(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is refused for the quota is asked for again; its windows are short, so nobody waits."""
+    for name, text in hub.environment(tmp_path).items():
+        monkeypatch.setenv(name, text)
+    for name in ("here", "gone", "gated"):
+        hub.add_repo(f"lab/{name}", NORMAL)
+    said: list[str] = []
+
+    def note(sentence: str) -> None:
+        said.append(sentence)
+        if "request" in sentence and len(said) == 1:
+            hub.remove_repo("lab/gone")
+            hub.gate_repo("lab/gated")
+
+    def run() -> Tally:
+        return api.audit(["hf://lab"], out=tmp_path / "audit.db", jobs=1, notify=note)
+
+    hub.quota.limits, hub.quota.window = {"resolvers": 9}, 2
+    first = run()
+    assert (first.found, first.checked, first.failed) == (3, 1, 2)
+    with sqlite3.connect(tmp_path / "audit.db") as file:
+        rows = dict(file.execute("SELECT name, reason FROM checkpoints"))
+        assert rows["lab/here"] == ""
+        assert "no such model on the Hub" in rows["lab/gone"]
+        assert "is gated" in rows["lab/gated"]
+    assert hub.quota.refused
+    assert len(hub.requests.of(path_contains="/revision/")) == 3
+    hub.requests.clear()
+    again = run()
+    assert (again.unchanged, again.checked, again.vanished) == (1, 0, 1)
+    assert len(hub.requests.of(path_contains="/revision/")) == 1  # what failed is tried again
