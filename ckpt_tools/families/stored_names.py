@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.families.family import Expectation, Unknown
+from ckpt_tools.families.stacked_experts import with_stacked_experts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -51,6 +52,8 @@ def by_stored_names(
     Unknown where transformers finds less than half: it converts checkpoints of many origins, and
     what it makes of them is not in the file.
     """
+    if file.library == "transformers":
+        found = with_stacked_experts(found, stored)
     names = _names(file, found, [name for name in stored if unwrapped(name) == name])
     if names:
         found = Expectation(

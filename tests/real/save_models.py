@@ -70,6 +70,15 @@ def text(architecture: str, *, dtype: str = "", shard: str = "", **fields: Any) 
     return saver(architecture, dtype=dtype, shard=shard, **(TEXT | fields))
 
 
+def stacked(architecture: str, **fields: Any) -> Callable[[Path], None]:
+    """Return a saver of a language model whose experts are one tensor a layer."""
+
+    def save(folder: Path) -> None:
+        built(architecture, **(TEXT | fields)).save_pretrained(folder, save_original_format=False)
+
+    return save
+
+
 def saver(
     architecture: str, *, dtype: str = "", shard: str = "", **fields: Any
 ) -> Callable[[Path], None]:
@@ -186,6 +195,11 @@ MODELS: dict[str, Callable[[Path], None]] = {
         shard=SHARD,
     ),
     "mixtral": text("MixtralForCausalLM", num_local_experts=4),
+    "mixtral-stacked": stacked("MixtralForCausalLM", num_local_experts=4),
+    "qwen2-moe-stacked": stacked(
+        "Qwen2MoeForCausalLM", num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16,
+        shared_expert_intermediate_size=24,
+    ),
     "gemma3": text("Gemma3ForCausalLM"),
     "phi3": text("Phi3ForCausalLM"),
     "gpt2": saver(
@@ -194,6 +208,10 @@ MODELS: dict[str, Callable[[Path], None]] = {
     "t5": saver(
         "T5ForConditionalGeneration", vocab_size=96, d_model=32, d_ff=48, d_kv=8, num_layers=LAYERS,
         num_heads=4,
+    ),
+    "t5-untied": saver(
+        "T5ForConditionalGeneration", vocab_size=96, d_model=32, d_ff=48, d_kv=8, num_layers=LAYERS,
+        num_heads=4, tie_word_embeddings=False, feed_forward_proj="gated-gelu",
     ),
     "bert": saver("BertForMaskedLM", vocab_size=96, **ENCODER),
     "bert-classifier": saver("BertForSequenceClassification", vocab_size=96, **ENCODER),

@@ -77,6 +77,7 @@ class Solver:
     ) -> None:
         self._names_only = names_only
         self._samples = samples
+        self._mostly_f32 = all(_usual(sample) == "F32" for sample in samples)
         self._values = values
         self._hints = hints
         self._choices = choices
@@ -208,7 +209,7 @@ class Solver:
     def _dtype(
         self, table: Table, rows: Rows, seen: Mapping[int, str], pieces: tuple[Piece, ...]
     ) -> str:
-        """Return the dtype, an expression where it varies, or "" for F32."""
+        """Return the dtype, an expression where it varies, or "" for F32 as what is usual."""
 
         def single(some: Rows, **_: bool) -> str | None:
             dtypes = {seen[row] for row in some}
@@ -219,7 +220,14 @@ class Solver:
             raise Misfit(f"the dtype of {written(pieces)} follows from no condition")
         *first, (_, last, _) = merged(leaves, table)
         text = "".join(f"{value} if {' and '.join(chosen)} else " for _, value, chosen in first)
-        return "" if not first and last in {"F32", ""} else text + last
+        is_usual = last == "F32" and self._mostly_f32
+        return "" if not first and (is_usual or not last) else text + last
+
+
+def _usual(sample: Sample) -> str:
+    """Return the dtype that most tensors of floats have."""
+    floats = Counter(dtype for dtype, _ in sample.tensors.values() if "F" in dtype)
+    return floats.most_common(1)[0][0] if floats else "F32"
 
 
 def _constant(seen: Mapping[int, tuple[str, tuple[int, ...]]], rows: Rows, **_: bool) -> str | None:

@@ -175,7 +175,7 @@ def field_entry(field: Field) -> dict[str, object]:
         entry["default"] = repr(field.default) if is_word else field.default
     if field.null:
         entry["null"] = field.null
-    if field.choice and set(field.draw) != {False, True}:
+    if field.choice and sorted(map(repr, field.draw)) != ["False", "True"]:
         entry["values"] = list(field.draw)
     return entry
 
