@@ -37,7 +37,7 @@ from ckpt_tools.progress import SILENT
 from ckpt_tools.rules import plugins
 from ckpt_tools.scan.secrets import mask
 from ckpt_tools.storage.files import read_whole
-from ckpt_tools.storage.hub_client import waiting_out
+from ckpt_tools.storage.hub_quota import waiting_out
 from ckpt_tools.storage.recording import NotRecorded, Recording, active, observed
 from ckpt_tools.storage.session import hub_session, is_remote
 from ckpt_tools.upload.card import NAME as README

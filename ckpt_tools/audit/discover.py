@@ -25,7 +25,6 @@ from ckpt_tools.checkpoint.locate import (
     is_variant,
     no_weights,
     orbax_refused,
-    pickle_in,
     weights_in,
 )
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX, shard_family
@@ -63,6 +62,10 @@ _PICKLED_MODEL = re.compile(
     r".+\.ckpt|(?:pytorch_model|adapter_model|diffusion_pytorch_model|open_clip_pytorch_model"
     r"|pytorch_lora_weights|consolidated)\b.*\.(?:bin|pth?)|(?:model|policy|checkpoint)\.pth?"
 )
+_PICKLES = (".pt", ".pth", ".ckpt", ".pkl")
+_TRAINING = re.compile(r"optimizer|scheduler|rng_state|random_states|scaler|training_args")
+"""What trainers keep beside a model."""
+
 _MOST_FILES = 10_000
 """Files of one checkpoint, after which those in more of its subfolders are not its own.
 
@@ -278,8 +281,12 @@ def _is_composed(listed: Listed) -> bool:
 
 def _is_pickled(names: tuple[str, ...]) -> bool:
     """Whether pickles in a folder are a model: other programs use their endings for other data."""
-    beside = CONFIG in names or ADAPTER_CONFIG in names
-    return bool(beside and pickle_in(names)) or any(map(_PICKLED_MODEL.fullmatch, names))
+    is_described = CONFIG in names or ADAPTER_CONFIG in names
+    return any(
+        _PICKLED_MODEL.fullmatch(name)
+        or (is_described and name.endswith(_PICKLES) and not _TRAINING.match(name))
+        for name in names
+    )
 
 
 def _is_conventional(name: str) -> bool:

@@ -15,16 +15,18 @@ from ckpt_tools.checkpoint.documents import DOCUMENTS
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
 from ckpt_tools.errors import CkptError
 from ckpt_tools.storage.hub_api import refuse_empty, repository
-from ckpt_tools.storage.hub_client import HubClient, QuotaWait, waiting_out
+from ckpt_tools.storage.hub_client import HubClient
 from ckpt_tools.storage.hub_lists import ListedModel, collection, models_of
 from ckpt_tools.storage.hub_name import SCHEME, is_hub_name, parse
+from ckpt_tools.storage.hub_quota import QuotaWait, waiting_out
 from ckpt_tools.storage.threads import ahead
 from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ckpt_tools.storage.hub_name import Repository
+    from ckpt_tools.storage.hub_quota import QuotaWait, waiting_out
+from ckpt_tools.storage.hub_name import Repository
 
 THREADS = 8
 """Repositories that are listed at a time."""
@@ -72,26 +74,34 @@ class HubSources:
 
     def plan(self, wheres: Iterable[str]) -> None:
         """List the models of owners and collections, and say how many requests are needed."""
+        planned: set[str] = set()
         for where in wheres:
             try:
                 with waiting_out(self._quota):
-                    self._planned[where] = list(self._of(where))
+                    every = [one for one in self._of(where) if one.location not in planned]
+                    planned.update(one.location for one in every)
+                    self._planned[where] = every
             except CkptError as error:
                 self._troubles[where] = sentence(error)
-        every = [one for planned in self._planned.values() for one in planned]
+        every = [one for several in self._planned.values() for one in several]
         if self._planned:
             needed = sum(one.requests for one in every)
             about = f"about {count(needed, 'request')}" if needed else "unchanged"
             self._notify(f"{count(len(every), 'model')} on the Hub: {about}")
 
-    def candidates(self, where: str) -> Iterator[Candidate]:
-        """Yield what is found at one of the planned names, several being listed at a time."""
-        if where in self._troubles:
-            yield Candidate(where, where, where, trouble=self._troubles[where], listed=False)
-            return
-        for found in ahead(self._listed, self._planned.pop(where), THREADS):
+    def candidates(self) -> Iterator[Candidate]:
+        """Yield what is found at the planned names, several repositories being listed at a time."""
+        for where, trouble in self._troubles.items():
+            yield Candidate(where, where, where, trouble=trouble, listed=False)
+        every = (
+            (where, planned) for where in [*self._planned] for planned in self._planned.pop(where)
+        )
+        for where, found in ahead(self._at, every, THREADS):
             for one in found:
                 yield one._replace(source=where)
+
+    def _at(self, planned: tuple[str, _Planned]) -> tuple[str, list[Candidate]]:
+        return planned[0], self._listed(planned[1])
 
     def _of(self, where: str) -> Iterator[_Planned]:
         """Yield the repositories of a name, those without anything that is wanted left out."""

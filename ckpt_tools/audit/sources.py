@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ckpt_tools.audit.address_sources import at_address
@@ -27,7 +28,7 @@ from ckpt_tools.storage.address import is_address
 from ckpt_tools.storage.fsspec_storage import FsspecStorage, RemoteEntry
 from ckpt_tools.storage.hub_name import RemoteFile
 from ckpt_tools.storage.hub_storage import listed_repository
-from ckpt_tools.storage.session import adopt, is_remote
+from ckpt_tools.storage.session import adopt, is_on_hub, is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -70,14 +71,24 @@ def candidates(
 
     trees = LocalTrees()
     hub = HubSources(known, is_wanted, notify)
-    on_hub = {where for where in wanted if is_remote(where) and not is_address(where)}
-    hub.plan(where for where in wanted if where in on_hub)
-    for where in wanted:
-        if is_address(where):
-            found = at_address(where)
-        else:
-            found = hub.candidates(where) if where in on_hub else _local(where, trees)
-        yield from (one for one in found if is_wanted(one.location))
+    hub.plan(where for where in wanted if is_on_hub(where))
+    local = (_local(where, trees) for where in wanted if not is_remote(where))
+    buckets = (at_address(where) for where in wanted if is_address(where))
+    remote: Iterator[Candidate] = chain(chain.from_iterable(buckets), hub.candidates())
+    if sum(map(is_remote, wanted)) > 1:
+        remote = _once(remote)
+    for candidate in chain(chain.from_iterable(local), remote):
+        if is_wanted(candidate.location):
+            yield candidate
+
+
+def _once(candidates: Iterator[Candidate]) -> Iterator[Candidate]:
+    """Yield the candidates without those that another source has, too."""
+    seen: set[str] = set()
+    for candidate in candidates:
+        if candidate.location not in seen:
+            seen.add(candidate.location)
+            yield candidate
 
 
 def remember_listing(address: str, files: tuple[FileState, ...]) -> None:

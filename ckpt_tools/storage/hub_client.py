@@ -14,13 +14,13 @@ import re
 import threading
 import time
 from contextlib import closing, contextmanager
-from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools import __version__
 from ckpt_tools.errors import StoreError, Unreachable, WrongAnswer
 from ckpt_tools.storage.hub_library import hub_library
+from ckpt_tools.storage.hub_quota import LONGEST_QUOTA_WAIT, QUOTA_ATTEMPTS, current_quota
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,13 +31,6 @@ ATTEMPTS = 4
 CONNECTION_ATTEMPTS = 2
 LONGEST_WAIT = 60.0
 """Seconds. If a server asks for a longer wait, the request fails."""
-
-QUOTA_ATTEMPTS = 20
-LONGEST_QUOTA_WAIT = 3600.0
-"""Seconds. While `waiting_out` quotas, refusals for too many requests are waited out so long.
-
-The Hub's quotas are for five minutes, and other programs use them up, too.
-"""
 
 LONGEST_ANSWER = 300.0
 """Seconds from the first byte of a body to its last, however steadily it arrives."""
@@ -51,53 +44,6 @@ _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _SMALL_BODY = 1 << 16
 
 pause = time.sleep
-
-
-class QuotaWait:
-    """A wait until the Hub accepts requests again, shared by threads and clients.
-
-    `notify` is called with the seconds of each wait, once for all of them.
-    """
-
-    def __init__(self, notify: Callable[[float], None]) -> None:
-        self._notify = notify
-        self._lock = threading.Lock()
-        self._until = 0.0
-
-    def refused(self, seconds: float) -> None:
-        """Let nobody send anything for so long."""
-        with self._lock:
-            until = time.monotonic() + seconds
-            is_new = until > self._until + 1
-            self._until = max(until, self._until)
-        if is_new:
-            self._notify(seconds)
-
-    def pass_(self) -> None:
-        """Wait as long as is said."""
-        until = self._until
-        seconds = until - time.monotonic()
-        if seconds > 0:
-            pause(seconds)
-        with self._lock:
-            if self._until == until:
-                self._until = 0.0
-
-
-_QUOTA: ContextVar[QuotaWait | None] = ContextVar("_QUOTA", default=None)
-
-
-@contextmanager
-def waiting_out(quota: QuotaWait) -> Iterator[None]:
-    """Let clients that are made in the block wait until the Hub accepts requests again.
-
-    Elsewhere they give up soon.
-    """
-    token = _QUOTA.set(quota)
-    try:
-        yield
-    finally:
-        _QUOTA.reset(token)
 
 
 class Refusal(StoreError):
@@ -153,7 +99,7 @@ class HubClient:
             library_name="ckpt-tools", library_version=__version__
         )
         self._lock = threading.Lock()
-        self._quota = _QUOTA.get()
+        self._quota = current_quota()
         self._resolved: dict[str, tuple[httpx.URL, Mapping[str, str]]] = {}
 
     @property
@@ -196,7 +142,7 @@ class HubClient:
         attempts = 0
         while True:
             if self._quota:
-                self._quota.pass_()
+                self._quota.pass_(pause)
             try:
                 return attempt()
             except _Retry as retry:

@@ -24,11 +24,12 @@ def is_remote(where: str) -> bool:
 
     By `hf://` or another scheme, or as `owner/name` on the Hub if no such path is local.
     """
-    return is_hub_name(where) or is_address(where) or _is_bare_hub_name(where)
+    return is_address(where) or is_on_hub(where)
 
 
-def _is_bare_hub_name(where: str) -> bool:
-    return (
+def is_on_hub(where: str) -> bool:
+    """Whether `where` is a name on the Hub, and not an address of a bucket there."""
+    return is_hub_name(where) or (
         may_be_hub_name(where)
         and not os.path.lexists(where)
         and not os.path.lexists(where.partition("/")[0])

@@ -137,6 +137,7 @@ def test_a_trainer_s_folder_and_its_steps_do_not_share_files() -> None:
     ("names", "at", "words"),
     [
         (("pytorch_model.bin", "config.json"), "", "only pickles such as pytorch_model.bin"),
+        (("policy_best.pt", "config.json"), "", "only pickles such as policy_best.pt"),
         (("sd-v1.ckpt",), "", "only pickles such as sd-v1.ckpt"),
         (("consolidated.00.pth", "params.json"), "", "only pickles such as consolidated.00.pth"),
         (("_CHECKPOINT_METADATA", "d/0"), "", "Orbax checkpoint of JAX"),
@@ -159,6 +160,9 @@ def test_what_cannot_be_judged_is_found_with_the_reason(
         ("data.bin", "vocab.pkl"),
         ("config.json", "tokenizer.json"),
         ("model.gguf",),
+        ("config.json", "model.bin", "vocabulary.txt"),
+        ("config.json", "ggml-model.bin"),
+        ("config.json", "optimizer.pt", "training_args.bin"),
         (".git/lfs/model.safetensors", "__pycache__/model.safetensors"),
         (".cache/huggingface/download/model.safetensors", "README.md"),
         ("datasets--a--b/snapshots/x/model.safetensors",),

@@ -94,6 +94,16 @@ def test_what_is_inside_a_repository_is_found_by_its_folders(hub: HubServer) -> 
     assert [one.path for one in file.files] == ["x.safetensors"]
 
 
+def test_what_several_sources_have_is_found_once(hub: HubServer) -> None:
+    hub.add_repo("lab/m", {"a/model.safetensors": b"1", "b/model.safetensors": b"1"})
+    found = find("hf://lab/m/a", "hf://lab", "hf://lab/m", "lab/m")
+    assert [(one.location, one.source) for one in found] == [
+        ("hf://lab/m/a", "hf://lab/m/a"),
+        ("hf://lab/m/b", "hf://lab"),
+    ]
+    assert len(hub.requests) == 3
+
+
 def test_a_collection_has_its_models(hub: HubServer) -> None:
     fill(hub, 2)
     hub.add_collection("lab/best-01", ("model", "lab/m1"), ("dataset", "lab/d"), ("model", "x/y"))
