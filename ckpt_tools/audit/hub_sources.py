@@ -25,8 +25,7 @@ from ckpt_tools.text import count
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ckpt_tools.storage.hub_quota import QuotaWait, waiting_out
-from ckpt_tools.storage.hub_name import Repository
+    from ckpt_tools.storage.hub_name import Repository
 
 THREADS = 8
 """Repositories that are listed at a time."""
