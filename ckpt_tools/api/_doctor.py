@@ -43,6 +43,8 @@ from ckpt_tools.live.stage import staged
 from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Subject
+from ckpt_tools.storage.address import is_address
+from ckpt_tools.storage.files import remote_not_supported
 from ckpt_tools.storage.hub_name import download, parse
 from ckpt_tools.storage.session import is_remote, remote_storage
 
@@ -108,9 +110,11 @@ def diagnose(
 
     Without `options`, only files are compared. `progress` is called with the finished and the total
     work of the live comparison. Raises a CkptError if NORMAL, or a file in `options`, cannot be
-    read.
+    read, and RemoteNotSupported for what is in a bucket.
     """
     where = as_text(normal), as_text(reflow)
+    for one in filter(is_address, where):
+        raise remote_not_supported(one)
     if options and options.batch:
         _check_batch(as_text(options.batch))
     reference = read(where[0])

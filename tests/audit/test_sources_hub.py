@@ -170,6 +170,30 @@ def test_a_wait_of_minutes_is_waited_for(hub: HubServer, waits: list[float]) -> 
     assert [round(seconds) for seconds in waits] == [201]
 
 
+def test_a_quota_that_never_comes_back_is_given_up(hub: HubServer, waits: list[float]) -> None:
+    hub.add_repo("lab/m", WEIGHTS)
+    hub.misbehave(Fault.TOO_MANY_REQUESTS, times=999, seconds=30)
+    (found,) = find("hf://lab/m")
+    assert "answered 429 (Too Many Requests), after 20 attempts" in found.trouble
+    assert len(waits) < 20
+    hub.behave()
+    hub.misbehave(Fault.TOO_MANY_REQUESTS, seconds=4000)
+    (found,) = find("hf://lab/m")
+    assert "asks to wait 4,000 seconds" in found.trouble
+
+
+def test_a_next_page_of_another_server_is_not_asked_for(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token goes to the Hub only."""
+    monkeypatch.setattr(
+        hub_client.HubClient, "_whole", lambda *_: (b"[]", "http://elsewhere/api/models?cursor=2")
+    )
+    (found,) = find("hf://lab")
+    assert "names a next page that is not its own" in found.trouble
+    assert not hub.requests
+
+
 def test_a_check_lists_nothing_again_and_takes_two_requests_a_file(hub: HubServer) -> None:
     hub.add_repo("lab/policy", NORMAL)
     hub.add_repo(

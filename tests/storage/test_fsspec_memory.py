@@ -130,6 +130,7 @@ def test_the_command_line_takes_addresses(capsys: pytest.CaptureFixture[str]) ->
         "cast {} bf16 --output y",
         "sanitize {}",
         "recover {}",
+        "doctor {} {}",
         "upload me/policy {}",
     ],
 )
