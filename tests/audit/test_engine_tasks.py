@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING
 
 import pytest
@@ -150,8 +151,9 @@ def test_a_result_that_is_none_is_made_again(folder: WorkFolder, damage: str) ->
     (text,) = batches(1)
     short = result_text(Result(1, ()))
     folder.write("results", key_of(text), short if damage == "{number}" else damage)
-    engine, _ = inline(folder, examined)
+    engine, launcher = inline(folder, examined)
     assert by_number(engine.run(iter((text,)))) == expected(1)
+    assert launcher.submissions == [1]  # the worker does not take it as done
 
 
 def test_a_worker_that_is_started_again_leaves_out_what_is_done(folder: WorkFolder) -> None:
@@ -188,6 +190,11 @@ def test_an_engine_without_its_commands_says_what_to_do(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineMissing, match="sbatch, which is not installed; run it on a machine"):
         api.audit_engine("slurm", str(tmp_path))
+    (tmp_path / "ray").mkdir()  # what a current folder may have; Ray is not a test's dependency
+    monkeypatch.setattr("ckpt_tools.audit.engines.ray.find_spec", PathFinder.find_spec)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    with pytest.raises(EngineMissing, match=r"needs ray, .*; pip install 'ckpt-tools\[fleet\]'"):
+        api.audit_engine("ray", str(tmp_path))
     with pytest.raises(UnknownSelection, match="--engine slurm needs --work DIR"):
         api.audit_engine("slurm", "")
 

@@ -23,7 +23,8 @@ class RayLauncher:
 
     def __init__(self, folder: WorkFolder, examine: Callable[[str], str]) -> None:
         """Connect to the cluster. `examine` is a function that workers import by its name."""
-        if find_spec("ray") is None:
+        found = find_spec("ray")
+        if found is None or found.origin is None:  # a folder of that name is no library
             raise EngineMissing("--engine ray needs ray, which is not installed")
         import ray  # noqa: PLC0415 - optional, and slow to import
 
