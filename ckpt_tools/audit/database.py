@@ -13,6 +13,7 @@ import sqlite3
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from ckpt_tools.audit import totals
 from ckpt_tools.audit.model import Status
 from ckpt_tools.audit.relations import copies
 from ckpt_tools.errors import AuditInvalid, LockedByOther, NoSpace, PathNotFound, Unwritable
@@ -107,6 +108,7 @@ class Database:
         """Record that a run is complete, and forget contents that no evidence names any more."""
         with self._transaction() as cursor:
             added_up = copies(self.connection)
+            totals.store(self.connection, run)
             cursor.execute("DELETE FROM contents WHERE digest NOT IN (SELECT digest FROM evidence)")
             cursor.execute(
                 "UPDATE runs SET finished = strftime('%Y-%m-%dT%H:%M:%SZ', 'now'), requests = ?,"

@@ -1,7 +1,6 @@
 """Questions to an audit: an overview, tables and findings of the checkpoints that are selected.
 
-What a million findings are counted from is an index; tables of single findings are read only where
-some of them are asked for.
+Findings are counted by `totals`; single ones are read only where some are asked for.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from ckpt_tools.audit.model import RelationKind
-from ckpt_tools.audit.selection import COUNTED, among, is_most, of_findings
+from ckpt_tools.audit.selection import COUNTED, among, of_findings
 from ckpt_tools.audit.summary import (
     Answered,
     By,
@@ -23,6 +22,7 @@ from ckpt_tools.audit.summary import (
     Selection,
     Table,
 )
+from ckpt_tools.audit.totals import Counted, totals
 from ckpt_tools.rules.coverage import State
 
 if TYPE_CHECKING:
@@ -56,14 +56,7 @@ _ROW_ORDER = "status = 'failed' DESC, errors DESC, warnings DESC, notes DESC, lo
 _LEAST = 3
 """Findings of a code, where some of each are returned."""
 
-# What is counted from an index, under a condition: two keys, and two numbers.
-_RULES = (
-    "SELECT code, severity, count(*), count(DISTINCT checkpoint) FROM findings WHERE {}"
-    " GROUP BY code, severity"
-)
-_STATES = "SELECT question, state, count(*), 0 FROM coverage WHERE {} GROUP BY question, state"
 _LAST = "ORDER BY id DESC LIMIT 1"
-_COPIES = "SELECT kind, '', count(*), sum(bytes) FROM relations WHERE {} GROUP BY kind"
 
 
 def overview(chosen: Chosen, path: str) -> Overview:
@@ -163,33 +156,10 @@ def _of_group(chosen: Chosen, group: RuleGroup, limit: int) -> Iterator[Found]:
     return (Found(*row) for row in rows)
 
 
-def _totals(
-    chosen: Chosen, query: str, column: str, own: str = "1", values: Sequence[object] = ()
-) -> dict[tuple[str, str], tuple[int, int]]:
-    """Return the two numbers that `query` counts for each pair of keys.
-
-    Of most checkpoints they are those of all less those of the others: all are counted from one
-    index, read from its start to its end, in a third of the time that looking up each takes.
-    """
-
-    def counted(condition: str, more: Sequence[object]) -> dict[tuple[str, str], tuple[int, int]]:
-        rows = chosen.connection.execute(query.format(f"{own} AND {condition}"), [*values, *more])
-        return {(one, two): (number, nbytes or 0) for one, two, number, nbytes in rows}
-
-    if not is_most(chosen):
-        return counted(*among(chosen, column))
-    found = counted("1", [])
-    if chosen.number < chosen.known:
-        others = f"{column} IN (SELECT id FROM checkpoints WHERE NOT ({chosen.where}))"
-        for key, (number, nbytes) in counted(others, chosen.values).items():
-            found[key] = (found[key][0] - number, found[key][1] - nbytes)
-    return {key: numbers for key, numbers in found.items() if numbers[0]}
-
-
 def _copies(chosen: Chosen, nbytes: int) -> tuple[int, int, int]:
     """Return how many are copies, what they take, and what all take: `nbytes` of tensors."""
-    totals = _totals(chosen, _COPIES, "of")
-    number, copied = totals.get((RelationKind.SAME_PAYLOAD, ""), (0, 0))
+    found = totals(chosen, Counted.RELATIONS)
+    number, copied = found.get((RelationKind.SAME_PAYLOAD, ""), (0, 0))
     query = f"SELECT copied, weights FROM runs {_LAST}"
     finished = chosen.connection.execute(query).fetchone() or (None, None)
     if chosen.selection != Selection() or None in finished:
@@ -199,7 +169,7 @@ def _copies(chosen: Chosen, nbytes: int) -> tuple[int, int, int]:
 
 def _coverage(chosen: Chosen) -> tuple[Answered, ...]:
     numbers: dict[str, dict[str, int]] = {}
-    for (question, state), (number, _) in _totals(chosen, _STATES, "checkpoint").items():
+    for (question, state), (number, _) in totals(chosen, Counted.COVERAGE).items():
         numbers.setdefault(question, {})[state] = number
     return tuple(
         Answered(question, *(states.get(state, 0) for state in State))
@@ -209,8 +179,8 @@ def _coverage(chosen: Chosen) -> tuple[Answered, ...]:
 
 def _by_rule(chosen: Chosen) -> list[RuleGroup]:
     own, values = of_findings(chosen.selection)
-    totals = _totals(chosen, _RULES, "checkpoint", own, values)
-    rows = [RuleGroup(*key, *numbers) for key, numbers in totals.items()]
+    found = totals(chosen, Counted.FINDINGS, own, values)
+    rows = [RuleGroup(*key, *numbers) for key, numbers in found.items()]
     order = {severity: place for place, severity in enumerate(COUNTED)}
     return sorted(
         rows, key=lambda row: (order.get(row.severity, len(order)), -row.checkpoints, row.code)

@@ -111,6 +111,16 @@ CREATE TABLE relations (
 CREATE INDEX relations_by_of ON relations (of);
 CREATE INDEX relations_by_to ON relations ("to");
 
+-- Counted over all rows by the last run that finished, see totals.py. A report reads these.
+CREATE TABLE totals (
+    run INTEGER NOT NULL REFERENCES runs,
+    what TEXT NOT NULL,                  -- findings, coverage, relations
+    one TEXT NOT NULL,                   -- a code, a question, a kind
+    two TEXT NOT NULL,                   -- a severity, a state
+    number INTEGER NOT NULL,             -- of rows
+    amount INTEGER NOT NULL              -- of checkpoints, or of bytes
+) STRICT;
+
 CREATE TABLE evidence (
     checkpoint INTEGER NOT NULL REFERENCES checkpoints ON DELETE CASCADE,
     path TEXT NOT NULL,                  -- of a header or document, or the name of a fact

@@ -139,6 +139,23 @@ def test_totals_are_those_of_the_selected_checkpoints_whether_few_or_most(
     }
 
 
+def test_totals_are_stored_by_a_finished_run_and_counted_until_then(tmp_path: Path) -> None:
+    audit = write_audit(tmp_path / "a.db", MADE, RELATED)
+    counted = api.read_audit(audit, by=("rule",))
+    with database.open_to_write(audit) as open_audit:
+        open_audit.finish(1)
+    stored = api.read_audit(audit, by=("rule",))
+    assert stored.tables == counted.tables
+    assert stored.overview.coverage == counted.overview.coverage
+    assert stored.overview.copies == counted.overview.copies
+    changed(audit, "UPDATE totals SET number = 99")
+    assert [row[2] for row in rows(audit, By.RULE)] == [99, 99, 99]
+    assert [row[2] for row in rows(audit, By.RULE, sources=("*",))] == [2, 2, 2]
+    with database.open_to_write(audit) as open_audit:
+        open_audit.start("0.1.0", "r1", ["/data"], "{}")
+    assert [row[2] for row in rows(audit, By.RULE)] == [2, 2, 2]
+
+
 def test_rules_are_listed_from_the_worst_and_by_the_number_of_checkpoints(audit: str) -> None:
     assert rows(audit, By.RULE) == [
         RuleGroup("CK301", "error", 2, 1),
@@ -286,9 +303,8 @@ def test_a_damaged_audit_is_refused_in_a_sentence(audit: str, tmp_path: Path) ->
         overview(str(path))
 
 
-def changed(folder: Path, change: str) -> str:
-    """Return an audit in which a statement changed something."""
-    audit = write_audit(folder / "a.db", MADE, RELATED)
+def changed(audit: str, change: str) -> str:
+    """Change something in an audit, and return it."""
     connection = sqlite3.connect(audit)
     connection.execute(change)
     connection.commit()
@@ -311,7 +327,7 @@ def changed(folder: Path, change: str) -> str:
 def test_values_that_no_audit_has_are_shown_and_steer_no_terminal(
     tmp_path: Path, change: str
 ) -> None:
-    audit = changed(tmp_path, change)
+    audit = changed(write_audit(tmp_path / "a.db", MADE, RELATED), change)
     summary = api.read_audit(audit, by=By, examples=10)
     graph, diff = api.audit_graph(audit), api.compare_audits(audit, audit)
     rules = all_rules()
@@ -332,7 +348,7 @@ def test_values_that_cannot_be_read_are_refused_in_a_sentence(
     tmp_path: Path, change: str, words: str
 ) -> None:
     with pytest.raises(CkptError, match=words) as caught:
-        rows(changed(tmp_path, change), By.CHECKPOINT)
+        rows(changed(write_audit(tmp_path / "a.db", MADE, RELATED), change), By.CHECKPOINT)
     assert str(caught.value).isprintable()
 
 
