@@ -18,7 +18,7 @@ from ckpt_tools.api._verify import (
 )
 from ckpt_tools.checkpoint.composition import composition
 from ckpt_tools.checkpoint.documents import CONFIG, WEIGHTS
-from ckpt_tools.checkpoint.locate import locate
+from ckpt_tools.checkpoint.locate import is_orbax, locate
 from ckpt_tools.checkpoint.model import Checkpoint, Document
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.errors import FormatError, NotACheckpoint, NotAFile, UnknownSelection
@@ -56,7 +56,8 @@ if TYPE_CHECKING:
 
 _SECRET, _REQUIRED = "CK810", "CK816"
 _LAYOUT = frozenset(("CK804", "CK813", "CK819", "CK821"))
-"""Rules about what belongs beside a checkpoint: of no use in a folder above its own."""
+"""Rules about what belongs beside a checkpoint: of no use in a folder above its own, or in one of a
+format that is not read."""
 
 _WITHOUT_WEIGHTS = frozenset((_REQUIRED, path) for path in (WEIGHTS, "*.safetensors"))
 _ANOTHER_FOLDER = Remedy(text="name the folder that has the checkpoint")
@@ -193,7 +194,8 @@ def _completed(
     more, checked, *_ = check_rules(
         (rule for rule in rules if rule.supply_chain and rule.code not in local_only), subject
     )
-    if is_inside:
+    names = tuple(entry.path.rpartition("/")[2] for entry in subject.entries)
+    if is_inside or (found.checkpoint is None and is_orbax(names)):
         more = tuple(
             one for one in more if one.severity is not Severity.NOTE and one.code not in _LAYOUT
         )

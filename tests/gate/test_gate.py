@@ -176,6 +176,17 @@ def test_a_missing_card_is_a_note_unless_the_settings_raise_it_and_a_wrong_one_f
     assert [one.code for one in gate(str(wrong), settings=NOTHING).refused] == ["CK813"]
 
 
+def test_an_orbax_folder_is_one_finding_and_its_secrets_are_others(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "0f").write_bytes(b"\x01\x02\x03" * 99)
+    for name in ("_METADATA", "manifest.ocdbt"):
+        (tmp_path / name).write_text("{}")
+    assert [one.code for one in findings(tmp_path)] == ["CK816"]
+    token = "hf_" + "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3h"
+    (tmp_path / "_METADATA").write_text(f'{{"token": "{token}"}}')
+    assert [one.code for one in findings(tmp_path)] == ["CK810", "CK816"]
+
+
 def test_settings_are_read_from_here_and_never_from_inside_the_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
