@@ -49,11 +49,11 @@ def compared(  # noqa: PLR0913 - options by keyword
     facts = compare_values(a, b, pairs, cached=cached, progress=progress)
     both = [(left, right, found) for (left, right), found in zip(pairs, facts, strict=True)]
     # B is what was trained; its config says what was to stay as it was.
-    config = b.document(CONFIG) or a.document(CONFIG)
+    config = b.value(CONFIG) or a.value(CONFIG)
     return value_comparison(
         both,
         shared_family(a, b),
-        config.value if config else {},
+        config,
         tolerance=tolerance,
         uncompared=uncompared,
     )

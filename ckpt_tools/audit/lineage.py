@@ -31,10 +31,8 @@ def declared_bases(
 
 
 def _in_documents(checkpoint: Checkpoint) -> Iterator[object]:
-    adapter, config = checkpoint.document(ADAPTER_CONFIG), checkpoint.document(CONFIG)
-    if adapter:
-        yield adapter.value.get("base_model_name_or_path")
-    yield hub_name_in(config.value.get("pretrained_path") if config else None)
+    yield checkpoint.value(ADAPTER_CONFIG).get("base_model_name_or_path")
+    yield hub_name_in(checkpoint.value(CONFIG).get("pretrained_path"))
 
 
 def _in(card: str) -> tuple[object, ...]:

@@ -155,6 +155,11 @@ class Checkpoint(NamedTuple):
         """The JSON file of that name, None if there is none."""
         return next((document for document in self.documents if document.path == path), None)
 
+    def value(self, path: str) -> dict[str, object]:
+        """The object in the JSON file of that name, an empty one if there is none."""
+        document = self.document(path)
+        return document.value if document else {}
+
 
 class Source(NamedTuple):
     """The payload of a tensor: bytes `start` to `end` (exclusive) of `file`, read as `dtype`."""

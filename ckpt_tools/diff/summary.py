@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ckpt_tools.checkpoint.dtype import Dtype
-    from ckpt_tools.checkpoint.model import Checkpoint, Document, Tensor
+    from ckpt_tools.checkpoint.model import Checkpoint, Tensor
     from ckpt_tools.families.family import Family
 
 _NORMALIZERS = ("normalizer_processor", "unnormalizer_processor")
@@ -24,8 +24,8 @@ _NORMALIZERS = ("normalizer_processor", "unnormalizer_processor")
 def summarize(checkpoint: Checkpoint) -> Summary:
     """Return the summary of `checkpoint`, from headers and configs alone."""
     family = family_of(checkpoint)
-    config = checkpoint.document(CONFIG)
-    components = tuple(_components(checkpoint, family, config.value if config else {}))
+    config = checkpoint.value(CONFIG)
+    components = tuple(_components(checkpoint, family, config))
     return Summary(
         checkpoint=checkpoint,
         family=name_of(checkpoint, family),
@@ -34,7 +34,7 @@ def summarize(checkpoint: Checkpoint) -> Summary:
         components=components,
         sums=tuple(_sums(components, family)),
         dtypes=tuple(_dtypes(checkpoint)),
-        settings=tuple(_settings(config, family)) if config else (),
+        settings=tuple(_settings(config, family)) if checkpoint.document(CONFIG) else (),
         processors=tuple(_processors(checkpoint)),
     )
 
@@ -101,17 +101,17 @@ def group_of(
     )
 
 
-def _settings(config: Document, family: Family) -> Iterator[Setting]:
+def _settings(config: Mapping[str, object], family: Family) -> Iterator[Setting]:
     for watched in family.watched:
-        value = config.value.get(watched.key, ABSENT)
+        value = config.get(watched.key, ABSENT)
         fine, remark = watched.evaluate(value)
         yield Setting(key=watched.key, value=value, fine=fine, remark=remark)
     for pointer in family.settings:
         key = pointer.removeprefix("/")
-        if key in config.value:
-            yield Setting(key=key, value=config.value[key])
+        if key in config:
+            yield Setting(key=key, value=config[key])
     for features in ("input_features", "output_features"):
-        for name, feature in _objects(config.value.get(features)):
+        for name, feature in _objects(config.get(features)):
             yield Setting(
                 key=name, value=feature.get("shape"), remark=str(feature.get("type", "")).lower()
             )

@@ -257,8 +257,7 @@ def _first_of(findings: list[Finding], normal: Subject, reflow: Subject) -> str:
 
 
 def _stored(checkpoint: Checkpoint, key: str) -> object:
-    config = checkpoint.document(CONFIG)
-    return config.value.get(key, ABSENT) if config else ABSENT
+    return checkpoint.value(CONFIG).get(key, ABSENT)
 
 
 def _repair(kind: _Kind, findings: list[Finding], reflow: Subject, repairs: Repairs) -> Remedy:

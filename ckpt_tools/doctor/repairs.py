@@ -47,8 +47,7 @@ class Repairs(NamedTuple):
 
     def as_normal(self, key: str) -> Remedy:
         """Set a key of REFLOW's config.json to NORMAL's value."""
-        config = self.normal.document(CONFIG)
-        return self.set(key, config.value.get(key, ABSENT) if config else ABSENT)
+        return self.set(key, self.normal.value(CONFIG).get(key, ABSENT))
 
     def copy(self, *names: str) -> Remedy:
         """Copy these files of NORMAL over REFLOW's."""

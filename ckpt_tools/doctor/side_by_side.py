@@ -38,8 +38,7 @@ SHOWN = """
 
 def setting(checkpoint: Checkpoint, key: str) -> object:
     """Return a value of config.json, else LeRobot's default, else ABSENT."""
-    config = checkpoint.document(CONFIG)
-    return (config.value if config else {}).get(key, DEFAULTS.get(key, ABSENT))
+    return checkpoint.value(CONFIG).get(key, DEFAULTS.get(key, ABSENT))
 
 
 def settings(normal: Checkpoint, reflow: Checkpoint) -> Iterator[SettingPair]:

@@ -99,10 +99,9 @@ def is_ours(config: Mapping[str, object], base: str, cleaning: CleanConfig) -> b
 def policies(checkpoint: Checkpoint) -> Iterator[tuple[str, str, Mapping[str, object]]]:
     """Yield (file, JSON pointer, config) for each location of the policy's config."""
     for path, base in POLICIES:
-        document = checkpoint.document(path)
-        value = document.value if document else {}
+        value = checkpoint.value(path)
         config = value.get(base.removeprefix("/")) if base else value
-        if document and isinstance(config, dict):
+        if isinstance(config, dict) and checkpoint.document(path):
             yield path, base, config
 
 

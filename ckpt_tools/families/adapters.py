@@ -55,10 +55,10 @@ def base_of(checkpoint: Checkpoint) -> Base | Unknown:
 
     Of a folder with a config.json alone they are what its family expects.
     """
-    config = checkpoint.document(CONFIG)
-    if config is not None and config.value.get("quantization_config"):
+    config = checkpoint.value(CONFIG)
+    if config.get("quantization_config"):
         return Unknown("the base model is quantized")
-    shapes = _shapes(checkpoint, {} if config is None else config.value)
+    shapes = _shapes(checkpoint, config)
     if isinstance(shapes, Unknown):
         return shapes
     return Base(shapes, tuple(names_of_modules(checkpoint, shapes)))

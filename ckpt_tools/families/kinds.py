@@ -41,8 +41,7 @@ _FEATURES = ("input_features", "output_features")
 
 def kinds_of(checkpoint: Checkpoint) -> frozenset[Kind]:
     """Return every kind that the JSON files show; none where they show none."""
-    document = checkpoint.document(CONFIG)
-    config = document.value if document else {}
+    config = checkpoint.value(CONFIG)
     found = {
         Kind.POLICY: any(key in config for key in _FEATURES)
         or any(checkpoint.document(path) for path in PROCESSORS),
@@ -65,8 +64,7 @@ def name_of(checkpoint: Checkpoint, family: Family) -> str:
     if family.name != GENERIC.name and family.file is None:
         return family.name
     kinds = kinds_of(checkpoint)
-    document = checkpoint.document(CONFIG)
-    config = document.value if document else {}
+    config = checkpoint.value(CONFIG)
     for kind, key, otherwise in (
         (Kind.PIPELINE, "", "diffusers pipeline"),
         (Kind.SENTENCE, "", "sentence-transformers"),

@@ -42,14 +42,14 @@ def family_of(checkpoint: Checkpoint) -> Family:
 
 def named_in_config(checkpoint: Checkpoint) -> tuple[str, str] | None:
     """Return (library, key) of what config.json calls the model, None for an adapter."""
-    kinds, config = kinds_of(checkpoint), checkpoint.document(CONFIG)
-    if config is None or Kind.ADAPTER in kinds:
+    kinds, config = kinds_of(checkpoint), checkpoint.value(CONFIG)
+    if Kind.ADAPTER in kinds:
         return None
-    architectures = config.value.get("architectures")
+    architectures = config.get("architectures")
     if isinstance(architectures, list) and architectures and architectures[0] in _OF_DIFFUSERS:
         return "diffusers", str(architectures[0])
     for kind, library, key in _NAMED:
-        value = config.value.get(key)
+        value = config.get(key)
         if kind in kinds and isinstance(value, str):
             return library, value
     return None

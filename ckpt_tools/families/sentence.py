@@ -25,12 +25,12 @@ _LARGEST = 1 << 32
 
 def _recognises(checkpoint: Checkpoint) -> bool:
     """Whether config.json is a module's, of which no other library's has the keys."""
-    config = _config(checkpoint)
+    config = checkpoint.value(CONFIG)
     return all(key in config for key in _DENSE) or config.keys() == {"dimension"}
 
 
 def _expected(checkpoint: Checkpoint) -> Expectation | Unknown:
-    config = _config(checkpoint)
+    config = checkpoint.value(CONFIG)
     keys = ("dimension",) if "dimension" in config else ("in_features", "out_features")
     sizes = [config.get(key) for key in keys]
     for key, size in zip(keys, sizes, strict=True):
@@ -52,11 +52,6 @@ def _expected(checkpoint: Checkpoint) -> Expectation | Unknown:
 def _of(shapes: Mapping[str, tuple[int, ...]]) -> Expectation:
     floats = {name: Expected(Dtype.F32, Dtype.F32, shape, FLOATS) for name, shape in shapes.items()}
     return Expectation(floats, "")
-
-
-def _config(checkpoint: Checkpoint) -> Mapping[str, object]:
-    document = checkpoint.document(CONFIG)
-    return document.value if document else {}
 
 
 _REJECTS = "sentence-transformers rejects the model"

@@ -61,8 +61,7 @@ def spellings_of(checkpoint: Checkpoint) -> Spellings | Unknown:
         return Unknown("its config.json names no model whose names are followed")
     family = load(*named)
     entries = cast("list[dict[str, object]]", family.facts.get("spellings", ()) if family else ())
-    document = checkpoint.document(CONFIG)
-    architectures = document.value.get("architectures") if document else None
+    architectures = checkpoint.value(CONFIG).get("architectures")
     wanted = architectures[0] if isinstance(architectures, list) and architectures else None
     own = [entry for entry in entries if wanted in (entry["architecture"], None)]
     if not own:

@@ -22,8 +22,7 @@ SECONDS = 900
 
 def is_policy(checkpoint: Checkpoint) -> bool:
     """Whether LeRobot loads such a checkpoint: its config has the type of a policy."""
-    config = checkpoint.document(CONFIG)
-    is_typed = config is not None and isinstance(config.value.get("type"), str)
+    is_typed = isinstance(checkpoint.value(CONFIG).get("type"), str)
     return is_typed and Kind.POLICY in kinds_of(checkpoint)
 
 

@@ -63,9 +63,8 @@ def correction(subject: Subject) -> Correction | None:
 
 
 def _correction(file: FamilyFile, there: Checkpoint) -> Correction | None:
-    document = there.document(CONFIG)
     tensors = {one.name: Typed(one.dtype, one.shape) for one in there.tensors}
-    config = document.value if document else {}
+    config = there.value(CONFIG)
     found = _expected(file, config, tensors)
     if isinstance(found, Unknown):
         return None

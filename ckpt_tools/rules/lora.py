@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG, ADAPTER_WEIGHTS
-from ckpt_tools.rules.policy_config import is_integer, value_of
+from ckpt_tools.rules.policy_config import is_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,7 +59,7 @@ class Lora(NamedTuple):
 
 def config_of(subject: Subject) -> Mapping[str, object]:
     """Return adapter_config.json, an empty object where there is none."""
-    return value_of(subject, ADAPTER_CONFIG)
+    return subject.checkpoint.value(ADAPTER_CONFIG)
 
 
 def peft_type(subject: Subject) -> str:

@@ -45,12 +45,6 @@ class Departure(NamedTuple):
     unknown: bool = False
 
 
-def value_of(subject: Subject, path: str) -> Mapping[str, object]:
-    """Return the object in the JSON file `path`, an empty one without such a file."""
-    document = subject.checkpoint.document(path)
-    return document.value if document else {}
-
-
 def reserved_fields(subject: Subject) -> tuple[str, ...]:
     """Return the fields of reflow training, which stock LeRobot rejects."""
     cleaning = subject.config_family.cleaning
@@ -104,7 +98,7 @@ def modes(value: object) -> dict[str, str]:
 def policy_type(subject: Subject) -> str:
     """Return config.json's `type`, the family's name for SmolVLA's variants, "" for neither."""
     family = subject.family.name
-    named = value_of(subject, CONFIG).get("type")
+    named = subject.checkpoint.value(CONFIG).get("type")
     return family if family in POLICIES else named if isinstance(named, str) else ""
 
 
@@ -130,7 +124,7 @@ def widths(subject: Subject) -> Iterator[tuple[str, int]]:
 
 def config_modes(subject: Subject) -> dict[str, str]:
     """Return the normalization modes of config.json, its type's own where it has none."""
-    config, policy = value_of(subject, CONFIG), policy_of(subject)
+    config, policy = subject.checkpoint.value(CONFIG), policy_of(subject)
     if "normalization_mapping" in config:
         return modes(config["normalization_mapping"])
     return dict(zip(("VISUAL", "STATE", "ACTION"), policy.modes, strict=True)) if policy else {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import CONFIG, PROCESSORS
 from ckpt_tools.checkpoint.dtype import Dtype
-from ckpt_tools.rules.policy_config import ACTION, Feature, features, modes, value_of
+from ckpt_tools.rules.policy_config import ACTION, Feature, features, modes
 from ckpt_tools.rules.remedy import Remedy
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Read(NamedTuple):
 def steps(subject: Subject, *paths: str) -> Iterator[Step]:
     """Yield the steps of these processors, by default of both; other items are left out."""
     for path in paths or PROCESSORS:
-        listed = value_of(subject, path).get("steps")
+        listed = subject.checkpoint.value(path).get("steps")
         for number, value in enumerate(listed if isinstance(listed, list) else ()):
             if isinstance(value, dict):
                 yield Step(path, f"/steps/{number}", _name(value), value)
@@ -165,7 +165,7 @@ def steps(subject: Subject, *paths: str) -> Iterator[Step]:
 
 def has_steps(subject: Subject, path: str) -> bool:
     """Whether a processor is there with a list of steps; CK733 reports anything else under it."""
-    return isinstance(value_of(subject, path).get("steps"), list)
+    return isinstance(subject.checkpoint.value(path).get("steps"), list)
 
 
 def _name(step: dict[str, object]) -> str:
@@ -238,7 +238,7 @@ def _numbers(tensor: Tensor, payload: bytes | None) -> tuple[float, ...] | None:
 
 def read_at_inference(subject: Subject, normalizer: Normalizer) -> Iterator[Read]:
     """Yield the features of an observation, or the action, that the step changes."""
-    config = value_of(subject, CONFIG)
+    config = subject.checkpoint.value(CONFIG)
     if normalizer.step.path == POST:
         own = normalizer.features.get(ACTION)
         padded = any(step.name.startswith(_PADDING) for step in steps(subject, PRE))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.shard_index import shard_family
-from ckpt_tools.rules.policy_config import is_integer, value_of
+from ckpt_tools.rules.policy_config import is_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,7 +30,7 @@ _PARTS = ("absmax", "quant_map")
 
 def settings_of(subject: Subject) -> dict[str, object]:
     """Return the model's quantization_config, its text model's where that has it, or nothing."""
-    config = value_of(subject, CONFIG)
+    config = subject.checkpoint.value(CONFIG)
     inner = [value for value in config.values() if isinstance(value, dict)]
     for place in (config, *inner):
         for key in _KEYS:

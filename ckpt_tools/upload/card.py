@@ -42,13 +42,13 @@ _HUB = "https://huggingface.co"
 
 def policy_type(checkpoint: Checkpoint) -> str:
     """Return the type of a LeRobot policy that config.json names, "" for none."""
-    named = _value(checkpoint, CONFIG).get("type")
+    named = checkpoint.value(CONFIG).get("type")
     return named if isinstance(named, str) and _TYPE.fullmatch(named) else ""
 
 
 def card(checkpoint: Checkpoint, license_id: str, repository: str) -> str:
     """Return the card of a policy that is uploaded to `repository` under this license."""
-    kind, training = policy_type(checkpoint), _value(checkpoint, TRAIN_CONFIG)
+    kind, training = policy_type(checkpoint), checkpoint.value(TRAIN_CONFIG)
     title = repository.rpartition("/")[2]
     base, dataset, steps = _base(checkpoint), _dataset(training), training.get("steps")
     front = [f"license: {license_id}", "library_name: lerobot", "pipeline_tag: robotics"]
@@ -77,7 +77,7 @@ def is_filled(value: object) -> bool:
 
 def _base(checkpoint: Checkpoint) -> str:
     """Return the model that the policy was trained from, by its Hub name; "" if none is named."""
-    config = _value(checkpoint, CONFIG)
+    config = checkpoint.value(CONFIG)
     return next((name for name in map(hub_name_in, map(config.get, _BASES)) if name), "")
 
 
@@ -93,8 +93,3 @@ def hub_name_in(value: object) -> str:
     """Return a value of a config that is a name on the Hub, "" for a path of some machine."""
     is_name = isinstance(value, str) and "@" not in value and may_be_hub_name(value)
     return str(value) if is_name and str(value).partition("/")[0] not in _FOLDERS else ""
-
-
-def _value(checkpoint: Checkpoint, name: str) -> Mapping[str, object]:
-    document = checkpoint.document(name)
-    return document.value if document else {}

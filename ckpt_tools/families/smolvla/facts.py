@@ -131,12 +131,8 @@ def profile(checkpoint: Checkpoint) -> str:
 
 def contradiction(checkpoint: Checkpoint) -> str:
     """Return what config.json has wrong: load_vlm_weights true for a model built with false."""
-    config = checkpoint.document(CONFIG)
-    relabelled = (
-        config is not None
-        and config.value.get("load_vlm_weights") is True
-        and profile(checkpoint) == _PROFILES[Dtype.F32]
-    )
+    is_true = checkpoint.value(CONFIG).get("load_vlm_weights") is True
+    relabelled = is_true and profile(checkpoint) == _PROFILES[Dtype.F32]
     return "config.json has load_vlm_weights true" if relabelled else ""
 
 
@@ -150,8 +146,7 @@ def remarks(checkpoint: Checkpoint) -> tuple[str, ...]:
 def _recognises(checkpoint: Checkpoint) -> bool:
     if [file.path for file in checkpoint.weights] == [ADAPTER_WEIGHTS]:
         return False  # a LoRA of the policy has none of its tensors
-    config = checkpoint.document(CONFIG)
-    if config is not None and config.value.get("type") in ("smolvla", "smolvla_reflow"):
+    if checkpoint.value(CONFIG).get("type") in ("smolvla", "smolvla_reflow"):
         return True
     return any(".vlm_with_expert." in tensor.name for tensor in checkpoint.tensors)
 

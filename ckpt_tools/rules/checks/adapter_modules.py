@@ -13,7 +13,6 @@ from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, amount
 from ckpt_tools.rules.lora import LORA, PREFIX, config_of, is_lora, loras, peft_type, tensors_of
-from ckpt_tools.rules.policy_config import value_of
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.text import count
 
@@ -144,7 +143,7 @@ def unmerged_adapter(subject: Subject) -> Iterator[Violation]:
     """
     tensors = subject.checkpoint.tensors
     suspect = [one for one in tensors if "base_layer" in one.name or is_lora(one.name)]
-    config = value_of(subject, CONFIG)
+    config = subject.checkpoint.value(CONFIG)
     if not suspect or Kind.ADAPTER in subject.kinds or _has_own_lora(config):
         return
     names = {tensor.name for tensor in tensors}

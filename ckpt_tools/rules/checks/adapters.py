@@ -13,7 +13,7 @@ from ckpt_tools.families.kinds import Kind
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import only_file
 from ckpt_tools.rules.lora import config_of, is_lora, tensors_of
-from ckpt_tools.rules.policy_config import is_local_model, value_of
+from ckpt_tools.rules.policy_config import is_local_model
 from ckpt_tools.rules.remedy import set_config
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.strict_json.pointer import ABSENT
@@ -211,7 +211,7 @@ def use_peft(subject: Subject) -> Iterator[Violation]:
         {"type": "smolvla", "use_peft": false}
     """
     checkpoint = subject.checkpoint
-    uses = value_of(subject, CONFIG).get("use_peft") is True
+    uses = subject.checkpoint.value(CONFIG).get("use_peft") is True
     files = [file.path for file in checkpoint.weights]
     names = {*files, *(file.path for file in checkpoint.others)}
     has_adapter = ADAPTER_WEIGHTS in names and checkpoint.document(ADAPTER_CONFIG) is not None

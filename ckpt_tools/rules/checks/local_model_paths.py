@@ -9,7 +9,7 @@ from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.smolvla.expected import HUB_VLM
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.policy_config import is_local_model, policy_type, value_of
+from ckpt_tools.rules.policy_config import is_local_model, policy_type
 from ckpt_tools.rules.processors import steps
 from ckpt_tools.rules.remedy import Remedy, set_config
 from ckpt_tools.rules.rule import Violation, rule
@@ -78,7 +78,7 @@ def local_model_path(subject: Subject) -> Iterator[Violation]:
 
         {"type": "smolvla", "vlm_model_name": "HuggingFaceTB/SmolVLM2-500M-Video-Instruct"}
     """
-    config = value_of(subject, CONFIG)
+    config = subject.checkpoint.value(CONFIG)
     for key in _MODELS:
         if is_local_model(config.get(key)):
             what = f"is the local path {shown(config[key])}: the policy loads nowhere else"

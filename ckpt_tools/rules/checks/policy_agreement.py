@@ -16,7 +16,6 @@ from ckpt_tools.rules.policy_config import (
     features,
     is_integer,
     policy_of,
-    value_of,
     widths,
 )
 from ckpt_tools.rules.processors import NORMALIZER, PRE, steps
@@ -66,7 +65,7 @@ def action_steps(subject: Subject) -> Iterator[Violation]:
 
         {"type": "smolvla", "chunk_size": 50, "n_action_steps": 50}
     """
-    policy, config = policy_of(subject), value_of(subject, CONFIG)
+    policy, config = policy_of(subject), subject.checkpoint.value(CONFIG)
     if policy is None or not policy.chunk:
         return
     chunk, actions = (
@@ -129,7 +128,7 @@ def config_width(subject: Subject) -> Iterator[Violation]:
     """
     if judges_shapes(subject):
         return
-    policy, config = policy_of(subject), value_of(subject, CONFIG)
+    policy, config = policy_of(subject), subject.checkpoint.value(CONFIG)
     does = "hides the error and keeps random weights" if policy and policy.hides else "rejects them"
     for what, size in widths(subject):
         side, name = _SIDES.get(what, ("", ""))
@@ -200,7 +199,7 @@ def camera_names(subject: Subject) -> Iterator[Violation]:
 
         {"rename_map": {"observation.images.front": "observation.images.top"}}
     """
-    read = features(value_of(subject, CONFIG).get("input_features"))
+    read = features(subject.checkpoint.value(CONFIG).get("input_features"))
     cameras = {name for name, feature in read.items() if feature.kind == "VISUAL"}
     if not cameras:
         return

@@ -10,7 +10,7 @@ from ckpt_tools.families.lerobot import NEWEST, POLICIES, registered
 from ckpt_tools.families.lerobot_fields import FIELDS
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.policy_config import reserved_fields, value_of
+from ckpt_tools.rules.policy_config import reserved_fields
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.strict_json.parse import escape
@@ -38,7 +38,7 @@ _CAST = Remedy(("ckpt", "sanitize", "WHERE", "--reference", "NORMAL"))
 
 
 def _refused(subject: Subject, fields: Collection[str]) -> Iterator[Violation]:
-    for key, value in value_of(subject, CONFIG).items():
+    for key, value in subject.checkpoint.value(CONFIG).items():
         if key in fields:
             what = f"is {shown(value)}: stock LeRobot rejects a config.json with this field"
             yield Violation(what, CONFIG, f"/{key}", _by_hand(subject, "unset", key))
@@ -79,7 +79,7 @@ def load_vlm_weights(subject: Subject) -> Iterator[Violation]:
         {"type": "smolvla", "load_vlm_weights": true}
     """
     key = "load_vlm_weights"
-    value = value_of(subject, CONFIG).get(key, ABSENT)
+    value = subject.checkpoint.value(CONFIG).get(key, ABSENT)
     for watched in subject.config_family.watched:
         fine, effect = watched.evaluate(value)
         if watched.key == key and not fine:
@@ -185,7 +185,7 @@ def unknown_field(subject: Subject) -> Iterator[Violation]:
 
         {"type": "smolvla"}
     """
-    cleaning, config = subject.config_family.cleaning, value_of(subject, CONFIG)
+    cleaning, config = subject.config_family.cleaning, subject.checkpoint.value(CONFIG)
     if cleaning is None:
         yield from _unlike_release(subject, config)
         return

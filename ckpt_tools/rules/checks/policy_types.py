@@ -17,7 +17,6 @@ from ckpt_tools.families.lerobot import (
 )
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
-from ckpt_tools.rules.policy_config import value_of
 from ckpt_tools.rules.remedy import Remedy, set_config
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.strict_json.pointer import ABSENT
@@ -60,7 +59,7 @@ def policy_type(subject: Subject) -> Iterator[Violation]:
 
         {"type": "smolvla"}
     """
-    value = value_of(subject, CONFIG).get("type", ABSENT)
+    value = subject.checkpoint.value(CONFIG).get("type", ABSENT)
     release = subject.target or NEWEST
     own = type_by_names(tensor.name for tensor in subject.checkpoint.tensors)
     if subject.family.name == SMOLVLA.name:

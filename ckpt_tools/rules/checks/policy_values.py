@@ -17,7 +17,6 @@ from ckpt_tools.rules.policy_config import (
     departures,
     features,
     is_integer,
-    value_of,
 )
 from ckpt_tools.rules.processors import NORMALIZER, UNNORMALIZER, steps
 from ckpt_tools.rules.remedy import set_config
@@ -64,7 +63,7 @@ def config_value(subject: Subject) -> Iterator[Violation]:
 
         {"type": "smolvla", "n_obs_steps": 1}
     """
-    config, schema = value_of(subject, CONFIG), {**subject.schema("smolvla-config")}
+    config, schema = subject.checkpoint.value(CONFIG), {**subject.schema("smolvla-config")}
     schema.pop("required", None)
     for found in departures(config, schema):
         key = found.pointer.split("/")[1] if found.pointer else ""
@@ -104,7 +103,7 @@ def use_cache(subject: Subject) -> Iterator[Violation]:
 
         {"type": "smolvla", "use_cache": true}
     """
-    value = value_of(subject, CONFIG).get("use_cache", True)
+    value = subject.checkpoint.value(CONFIG).get("use_cache", True)
     if value is not True and value != "true":
         effect = (
             "loads the policy and crashes at the first inference"
@@ -132,7 +131,7 @@ def num_steps(subject: Subject) -> Iterator[Violation]:
 
         {"type": "smolvla", "num_steps": 10}
     """
-    value, severity = value_of(subject, CONFIG).get("num_steps", _STEPS), None
+    value, severity = subject.checkpoint.value(CONFIG).get("num_steps", _STEPS), None
     if not is_integer(value):
         what = f"is {shown(value)}, expected an integer"
     elif value == 0:
@@ -172,7 +171,7 @@ def policy_features(subject: Subject) -> Iterator[Violation]:
 
         {"output_features": {"action": {"type": "ACTION", "shape": [7]}}}
     """
-    config = value_of(subject, CONFIG)
+    config = subject.checkpoint.value(CONFIG)
     yield from _malformed(config)
     if subject.family.name != SMOLVLA.name:
         return
@@ -237,7 +236,7 @@ def normalization_mode(subject: Subject) -> Iterator[Violation]:
 
         {"normalization_mapping": {"STATE": "MEAN_STD", "ACTION": "MEAN_STD"}}
     """
-    mapping = value_of(subject, CONFIG).get("normalization_mapping", {})
+    mapping = subject.checkpoint.value(CONFIG).get("normalization_mapping", {})
     mappings = [(mapping, CONFIG, "/normalization_mapping")]
     mappings += [
         (step.config.get("norm_map", {}), step.path, f"{step.pointer}/config/norm_map")

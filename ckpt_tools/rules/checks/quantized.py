@@ -18,7 +18,7 @@ from ckpt_tools.rules.coverage import Covered, Question
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.grouping import about, amount, first
 from ckpt_tools.rules.lora import is_adapter
-from ckpt_tools.rules.policy_config import is_integer, value_of
+from ckpt_tools.rules.policy_config import is_integer
 from ckpt_tools.rules.quantization import (
     FP8,
     evidence,
@@ -119,7 +119,7 @@ def quantization_config(subject: Subject) -> Iterator[Violation]:
 
         {"model_type": "qwen3", "quantization_config": {"quant_method": "fp8"}}
     """
-    config = value_of(subject, CONFIG)
+    config = subject.checkpoint.value(CONFIG)
     if not is_quantized(subject) or mentions_quantization(config) or is_adapter(subject):
         return
     tensors = subject.checkpoint.tensors

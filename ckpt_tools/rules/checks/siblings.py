@@ -103,8 +103,7 @@ def _lists(weights: tuple[TensorFile, ...]) -> tuple[_Blocks, ...]:
 
 def _is_set_apart(subject: Subject, blocks: _Blocks, number: int) -> bool:
     """Whether a list in config.json with a value for each block has another one for this."""
-    document = subject.checkpoint.document(CONFIG)
-    config = document.value if document else {}
+    config = subject.checkpoint.value(CONFIG)
     inner = [value.items() for value in config.values() if isinstance(value, dict)]
     for key, value in chain(config.items(), *inner):
         if key == "pruned_heads" and value:

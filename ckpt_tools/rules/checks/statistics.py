@@ -15,7 +15,6 @@ from ckpt_tools.rules.policy_config import (
     features,
     modes,
     policy_of,
-    value_of,
 )
 from ckpt_tools.rules.processors import (
     COPY,
@@ -102,7 +101,7 @@ def not_normalised(subject: Subject) -> Iterator[Violation]:
 
 
 def _inputs(subject: Subject) -> object:
-    return value_of(subject, CONFIG).get("input_features")
+    return subject.checkpoint.value(CONFIG).get("input_features")
 
 
 def _has(subject: Subject, path: str, names: tuple[str, ...]) -> bool:

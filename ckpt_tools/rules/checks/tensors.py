@@ -108,8 +108,7 @@ def _restored(subject: Subject, names: list[str], present: set[str]) -> Remedy |
 
 def _is_unused(subject: Subject, names: Iterable[str]) -> bool:
     """Whether transformers builds these for a base model, of which most uses need none."""
-    config = subject.checkpoint.document(CONFIG)
-    architectures = config.value.get("architectures") if config else None
+    architectures = subject.checkpoint.value(CONFIG).get("architectures")
     is_base = isinstance(architectures, list) and all(
         isinstance(one, str) and one.endswith("Model") for one in architectures
     )

@@ -13,7 +13,6 @@ from ckpt_tools.rules.policy_config import (
     departures,
     is_outside,
     reserved_fields,
-    value_of,
 )
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
@@ -75,7 +74,7 @@ def train_config_reflow(subject: Subject) -> Iterator[Violation]:
 
         {"policy": {"type": "smolvla"}}
     """
-    policy = value_of(subject, TRAIN_CONFIG).get("policy")
+    policy = subject.checkpoint.value(TRAIN_CONFIG).get("policy")
     if not isinstance(policy, dict):
         return
     if policy.get("type") == "smolvla_reflow":
@@ -109,7 +108,7 @@ def train_config_paths(subject: Subject) -> Iterator[Violation]:
 
         {"dataset": {"repo_id": "me/pick", "root": null}}
     """
-    for pointer, text in _strings(value_of(subject, TRAIN_CONFIG), ""):
+    for pointer, text in _strings(subject.checkpoint.value(TRAIN_CONFIG), ""):
         if is_outside(text):
             what = f"contains a personal path: {shown(text)}"
             remedy = _RESUMED if subject.resumable else _hidden(pointer)
@@ -252,9 +251,9 @@ def train_config_value(subject: Subject) -> Iterator[Violation]:
     """
     if subject.checkpoint.document(TRAIN_CONFIG):
         schema = subject.schema("train-config")
-        settings = value_of(subject, TRAIN_CONFIG).get("optimizer")
+        settings = subject.checkpoint.value(TRAIN_CONFIG).get("optimizer")
         optimizer = settings.get("type") if isinstance(settings, dict) else None
-        for found in departures(value_of(subject, TRAIN_CONFIG), schema):
+        for found in departures(subject.checkpoint.value(TRAIN_CONFIG), schema):
             what, remedy = found.what, "resume with the LeRobot that wrote it"
             if found.pointer == "/optimizer/type" and optimizer == _PLUGIN_OPTIMIZER:
                 what = f"is {_PLUGIN_OPTIMIZER}, the optimizer of lerobot_policy_smolvla_reflow"

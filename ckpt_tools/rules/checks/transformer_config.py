@@ -41,8 +41,7 @@ _BITS_CUT = {Dtype.BF16: 16}
 
 def _as_sure(subject: Subject) -> Severity | None:
     """Return NOTE for a model that brings its own code, which may read its config otherwise."""
-    document = subject.checkpoint.document(CONFIG)
-    return Severity.NOTE if document and "auto_map" in document.value else None
+    return Severity.NOTE if "auto_map" in subject.checkpoint.value(CONFIG) else None
 
 
 def _correct(stated: Stated, value: int) -> Remedy:
@@ -264,8 +263,7 @@ def wider_than_config(subject: Subject) -> Iterator[Violation]:
 
         model.norm.weight    BF16 [16]
     """
-    document = subject.checkpoint.document(CONFIG)
-    config = document.value if document else {}
+    config = subject.checkpoint.value(CONFIG)
     key = "dtype" if "dtype" in config else "torch_dtype"
     stated = config.get(key)
     narrow = _NARROW.get(stated.removeprefix("torch.")) if isinstance(stated, str) else None
