@@ -106,7 +106,7 @@ PIXART = _recipe(
         _setting("in_channels", *_CHANNELS, default=4),
         _setting("out_channels", 0, *_OTHER_CHANNELS, default=8)._replace(null="0"),
         _setting("num_layers", *_LAYERS, default=28),
-        _setting("patch_size", 1, 2, default=2),
+        _setting("patch_size", 1, 2, 3, 4, default=2),
         _setting("cross_attention_dim", 0, 77, 91, 95, 119, default=1152)._replace(null="0"),
         _setting("caption_channels", 0, *_TEXT, default=0)._replace(null="0"),
     ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.lerobot import NEWEST, POLICIES, registered
-from ckpt_tools.families.lerobot_fields import FIELDS
+from ckpt_tools.families.lerobot_fields import known_fields
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import reserved_fields
@@ -215,8 +215,8 @@ def unknown_field(subject: Subject) -> Iterator[Violation]:
 
 def _unlike_release(subject: Subject, config: Mapping[str, object]) -> Iterator[Violation]:
     """Yield the fields that the newest release's policy of this type lacks."""
-    known = FIELDS.get(str(config.get("type")))
-    if known is None or registered(subject.target) != frozenset(POLICIES):
+    known = known_fields(str(config.get("type")))
+    if not known or registered(subject.target) != frozenset(POLICIES):
         return
     for key in (key for key in config if key not in known):
         named = key if key.isidentifier() else f"/{escape(key)}"
