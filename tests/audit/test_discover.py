@@ -207,6 +207,7 @@ def test_last_is_a_link_and_counted_once(tmp_path: Path) -> None:
 def test_links_are_followed_to_other_folders_and_loops_end(tmp_path: Path) -> None:
     elsewhere = make(tmp_path / "elsewhere", "x/model.safetensors")
     tree = make(tmp_path / "tree", "a/model.safetensors")
+    make(tmp_path, "beside/model.safetensors")  # a link to what contains the tree is no wish for it
     (tree / "loop").symlink_to(tree)
     (tree / "up").symlink_to(tmp_path)
     (tree / "itself").symlink_to("itself")
