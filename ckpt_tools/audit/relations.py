@@ -44,7 +44,8 @@ CREATE INDEX temp.contained_by_rank ON contained (rank);
 CREATE TEMP TABLE shared (digest BLOB PRIMARY KEY, rank INTEGER) WITHOUT ROWID;
 """
 
-# Of several that have the name: the repository itself, else the oldest.
+# Of several that have the name: the repository itself, else the oldest in a cache, else the oldest
+# that `_local_names` gives it.
 _BASES = f"""
 INSERT OR IGNORE INTO bases
     SELECT location, id FROM checkpoints WHERE status = 'checked';
@@ -52,9 +53,8 @@ INSERT OR IGNORE INTO bases
     SELECT substr(location, {len(SCHEME) + 1}), id FROM checkpoints
     WHERE status = 'checked' AND location LIKE '{SCHEME}%';
 INSERT OR IGNORE INTO bases
-    SELECT owner || '/' || name, id FROM checkpoints
-    WHERE status = 'checked' AND owner != '' AND name != ''
-    ORDER BY modified = '', modified, location;
+    SELECT name, id FROM checkpoints
+    WHERE status = 'checked' AND name LIKE '%/%' ORDER BY modified = '', modified, location;
 """  # noqa: S608 - a constant of this tool
 
 _DECLARED = """
@@ -62,9 +62,10 @@ SELECT id, base_model, kind LIKE '%adapter%' FROM checkpoints
 WHERE status = 'checked' AND base_model != '' ORDER BY id
 """
 
-_IN_ORDER = (
-    "SELECT id FROM checkpoints WHERE status = 'checked' ORDER BY modified = '', modified, location"
-)
+_IN_ORDER = """
+SELECT id, location FROM checkpoints WHERE status = 'checked'
+ORDER BY modified = '', modified, location
+"""
 
 _FILES = """
 SELECT checkpoint, sha256, xet,
@@ -159,6 +160,7 @@ def relate(connection: Connection, least: float = LEAST_SHARE) -> Iterator[Relat
     _drop(connection)
     for statement in (*_TEMPORARY.split(";"), *_BASES.split(";")):
         connection.execute(statement)
+    connection.executemany("INSERT OR IGNORE INTO bases VALUES (?, ?)", _local_names(connection))
     targets: set[int] = set()
     yield from _declared(connection, targets)
     yield from _same_payload(connection, targets)
@@ -171,6 +173,13 @@ def relate(connection: Connection, least: float = LEAST_SHARE) -> Iterator[Relat
 def _drop(connection: Connection) -> None:
     for table in ("bases", "payloads", "ranked", "contained", "shared"):
         connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+
+
+def _local_names(connection: Connection) -> Iterator[tuple[str, int]]:
+    """Yield (owner/name, checkpoint) for folders where a download keeps both parts of the name."""
+    for number, location in connection.execute(_IN_ORDER):
+        if "://" not in location:
+            yield "/".join(location.rstrip("/").split("/")[-2:]), number
 
 
 def _declared(connection: Connection, targets: set[int]) -> Iterator[Relation]:
@@ -230,7 +239,7 @@ def _file_keys(connection: Connection) -> Iterator[tuple[bytes, int]]:
 def _ranks(connection: Connection, targets: set[int]) -> array[int]:
     """Return by number which is preferred as the representative: the lowest."""
     ranks = array("q", bytes(8 * _size(connection)))
-    for rank, (number,) in enumerate(connection.execute(_IN_ORDER)):
+    for rank, (number, _) in enumerate(connection.execute(_IN_ORDER)):
         ranks[number] = rank if number in targets else rank + len(ranks)
     return ranks
 

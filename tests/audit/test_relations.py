@@ -330,12 +330,14 @@ def test_the_original_is_what_others_declare_as_their_base_even_if_it_is_newer()
     }
 
 
-def test_a_base_is_found_by_owner_and_name_of_a_cache() -> None:
-    rows = [
-        Row("/hf/models--lerobot--smolvla_base/snapshots/1", owner="lerobot", name="smolvla_base"),
-        Row("/mine", base="lerobot/smolvla_base"),
-    ]
-    assert [(one.of, one.to) for one in related(rows)] == [(2, 1)]
+def test_a_base_is_found_in_a_cache_and_in_a_folder_of_its_name() -> None:
+    cached = Row("/hf/models--lerobot--smolvla_base/snapshots/1", name="lerobot/smolvla_base")
+    folder = Row("/models/lerobot/smolvla_base", owner="root", name="smolvla_base")
+    mine = Row("/mine", base="lerobot/smolvla_base")
+    other = Row("/smolvla_base", owner="lerobot", name="smolvla_base")  # a person's, not the Hub's
+    for rows in ([mine, cached, folder, other], [mine, folder, other]):
+        assert [(one.of, one.to) for one in related(rows)] == [(1, 2)]
+    assert [(one.of, one.to) for one in related([mine, other])] == [(1, None)]
 
 
 def test_files_on_two_disks_with_one_inode_are_not_the_same() -> None:
