@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ckpt_tools.audit import totals
+from ckpt_tools.audit.copies import copies
 from ckpt_tools.audit.model import Status
-from ckpt_tools.audit.relations import copies
 from ckpt_tools.errors import AuditInvalid, LockedByOther, NoSpace, PathNotFound, Unwritable
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.storage.durable import refused

@@ -1,9 +1,9 @@
-"""Relations between the checkpoints of an audit, and how many bytes are copies.
+"""Relations between the checkpoints of an audit.
 
-Both read the tables of an audit through a connection and write only temporary tables, on disk: a
-number or two a checkpoint is kept in memory, and the time is linear in the rows. In every group of
-equals each is related to one representative, never to all others: the one that others declare as
-their base, else the oldest, else the first by location.
+The tables are read through a connection, and only temporary ones are written, on disk: a number or
+two a checkpoint is kept in memory, and the time is linear in the rows. In every group of equals
+each is related to one representative, never to all others: the one that others declare as their
+base, else the oldest, else the first by location.
 
 A copy is related to its original only, and the originals among each other: a relation that follows
 from the same payload is not repeated. What failed or vanished has no relations.
@@ -14,7 +14,7 @@ from __future__ import annotations
 from array import array
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
@@ -121,35 +121,6 @@ _OVERLAP = """
 SELECT SUM(one.bytes * one.number) FROM tensors AS one JOIN tensors AS other USING (digest)
 WHERE one.checkpoint = ? AND other.checkpoint = ?
 """
-
-_COPIES = """
-WITH places AS (
-    SELECT MAX(size) AS size,
-        MIN(checkpoint IN (SELECT of FROM relations WHERE kind = 'same-payload')) AS is_copy
-    FROM files JOIN checkpoints ON id = checkpoint WHERE weights AND status = 'checked'
-    GROUP BY CASE inode WHEN '' THEN location || '/' || path
-        ELSE inode || ' ' || size || ' ' || modified_ns END
-)
-SELECT COALESCE(SUM(size), 0), COALESCE(SUM(size * is_copy), 0),
-    (SELECT COUNT(*) FROM relations WHERE kind = 'same-payload') FROM places
-"""
-
-
-class Copies(NamedTuple):
-    """The bytes of all weight files, and of these what keeping every payload once would free.
-
-    A file with several names, as hard links and caches have, counts once, and is freed only if all
-    its names are copies. `checkpoints` is the number of copies.
-    """
-
-    nbytes: int
-    copied: int
-    checkpoints: int
-
-
-def copies(connection: Connection) -> Copies:
-    """Add up the copies that the table of relations has."""
-    return Copies(*connection.execute(_COPIES).fetchone())
 
 
 def relate(connection: Connection, least: float = LEAST_SHARE) -> Iterator[Relation]:

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ckpt_tools.audit
+from ckpt_tools.audit.copies import copies
 from ckpt_tools.audit.model import Relation, RelationKind
-from ckpt_tools.audit.relations import copies, relate
+from ckpt_tools.audit.relations import relate
 
 with closing(sqlite3.connect(":memory:")) as made:
     made.executescript(Path(ckpt_tools.audit.__file__).with_name("schema.sql").read_text())
