@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import BUILD, ROOT, Contender, compete, installed
-from ckpt_tools.audit.database import open_to_write
+from ckpt_tools.audit.opening import open_to_write
 from ckpt_tools.rules.registry import all_rules
 
 if TYPE_CHECKING:

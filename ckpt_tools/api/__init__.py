@@ -13,7 +13,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ckpt_tools.api._audit import audit, audit_engine, examine_batch, work_on_task
+    from ckpt_tools.api._audit import audit, audit_engine, work_on_task
+    from ckpt_tools.api._audit_check import examine_batch
     from ckpt_tools.api._audit_reading import (
         audit_graph,
         compare_audits,
@@ -76,7 +77,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    **dict.fromkeys(("audit", "audit_engine", "examine_batch", "work_on_task"), "_audit"),
+    **dict.fromkeys(("audit", "audit_engine", "work_on_task"), "_audit"),
+    "examine_batch": "_audit_check",
     **dict.fromkeys(("diff", "read"), "_inspect"),
     **dict.fromkeys(
         ("audit_graph", "compare_audits", "export_audit", "read_audit"), "_audit_reading"

@@ -293,7 +293,8 @@ def _check_one(  # noqa: PLR0913 - by keyword; `check` binds what all components
         coverage = coverage_of(subject, outcome.covered, rules, outcome.checked)
         return Judgement(outcome, coverage)
 
-    outcome, coverage = remembered(None if values else current(), checkpoint, local, judge)
+    recording = None if values or plugins.are_there() else current()
+    outcome, coverage = remembered(recording, checkpoint, local, judge)
     return Verification(
         where,
         checkpoint,

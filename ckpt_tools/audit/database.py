@@ -1,14 +1,14 @@
-"""The file of an audit, which is SQLite: opening, migrating and refusing it, writing and marking.
+"""The file of an audit, which is SQLite: reading it, writing batches, marking what vanished.
 
 A run holds the file's write lock from its start to its end, but for the moment between the
 transaction of one batch and the next: a second run is refused, readers are not. What is killed at
-any moment leaves the last committed batch. Other modules read through `rows`.
+any moment leaves the last committed batch. Other modules read through `rows`, and open the file
+with `opening`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -16,36 +16,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from ckpt_tools.audit import totals
 from ckpt_tools.audit.copies import copies
 from ckpt_tools.audit.model import Status
-from ckpt_tools.errors import AuditInvalid, LockedByOther, NoSpace, PathNotFound, Unwritable
+from ckpt_tools.audit.writing import write_checkpoint, write_parts
+from ckpt_tools.errors import AuditInvalid, CkptError, LockedByOther, NoSpace, Unwritable
 from ckpt_tools.rules.finding import Severity
-from ckpt_tools.storage.durable import refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ckpt_tools.audit.model import Candidate, FileState, Record, Relation
-
-APPLICATION = 0x636B7074
-"""SQLite's application_id of these files: "ckpt"."""
-
-VERSION = 1
-"""SQLite's user_version of these files: the version of `schema.sql`."""
-
-_SCHEMA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "schema.sql")
-
-MIGRATIONS: dict[int, str] = {}
-"""The statements that make a file of one version one of the next, by the version before."""
-
-_READER_MS = 60_000
-"""How long a batch waits for somebody who is reading the file."""
+    from ckpt_tools.audit.model import Relation
+    from ckpt_tools.audit.writing import Checked
 
 _KNOWN = (
     "SELECT id, identity, revision, status, with_values, rules FROM checkpoints WHERE location = ?"
 )
-
-_LOCK_MS = 500
-
-_CACHE_KB = 16_384
 
 
 class Known(NamedTuple):
@@ -57,16 +40,6 @@ class Known(NamedTuple):
     status: Status
     with_values: bool
     rules: str
-
-
-class Checked(NamedTuple):
-    """A candidate, its identity and the record of its check, ready to be written."""
-
-    candidate: Candidate
-    identity: bytes
-    record: Record
-    with_values: bool = False
-    rules: str = ""
 
 
 class Database:
@@ -204,13 +177,13 @@ class Database:
 
     def _write_one(self, cursor: sqlite3.Cursor, run: int, one: Checked) -> None:
         known = self.known(one.candidate.location)
-        number = _write_checkpoint(cursor, run, one)
+        number = write_checkpoint(cursor, run, one)
         if known is not None:
             if one.candidate.files:
                 cursor.execute("DELETE FROM files WHERE checkpoint = ?", (number,))
             for table in ("findings", "coverage", "tensors", "parts", "evidence"):
                 cursor.execute(f"DELETE FROM {table} WHERE checkpoint = ?", (number,))  # noqa: S608 - our own names
-        _write_parts(cursor, number, one.candidate.files, one.record)
+        write_parts(cursor, number, one.candidate.files, one.record)
 
     def _insert(self, sql: str, parameters: tuple[object, ...]) -> int:
         with self._transaction() as cursor:
@@ -238,195 +211,10 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise _sentence(self.path, error) from None
+            raise error_of(self.path, error) from None
 
 
-def open_to_write(path: str) -> Database:
-    """Open the file of an audit, or create it, and take its write lock.
-
-    Raises AuditInvalid for another program's file or one of a newer release, LockedByOther while
-    another run writes to it, NoSpace or Unwritable.
-    """
-    _refuse_what_is_no_file(path)
-    return _opened(path, f"file:{_quoted(path)}?mode=rwc", write=True)
-
-
-def open_to_read(path: str) -> Database:
-    """Open the file of an audit, also while a run writes to it. An older version is migrated.
-
-    Raises PathNotFound, and what `open_to_write` raises.
-    """
-    if not os.path.lexists(path):
-        raise PathNotFound(
-            "no such file or directory", path=path, hint="write it first: ckpt audit run"
-        )
-    _refuse_what_is_no_file(path)
-    try:
-        # What an interrupted run did not commit is undone by whoever opens the file next.
-        return _opened(path, f"file:{_quoted(path)}?mode=rw", write=False)
-    except Unwritable:
-        return _opened(path, f"file:{_quoted(path)}?mode=ro", write=False)
-
-
-def _opened(path: str, address: str, *, write: bool) -> Database:
-    try:
-        connection = sqlite3.connect(address, uri=True, isolation_level=None)
-        try:
-            return _prepared(path, connection, write=write)
-        except BaseException:
-            connection.close()
-            raise
-    except sqlite3.Error as error:
-        raise _sentence(path, error) from None
-
-
-def _prepared(path: str, connection: sqlite3.Connection, *, write: bool) -> Database:
-    connection.execute(f"PRAGMA busy_timeout = {_LOCK_MS if write else _READER_MS}")
-    if write:
-        connection.execute("BEGIN IMMEDIATE")
-    version = _checked_version(path, connection)
-    if version == 0 and not write:
-        raise AuditInvalid("is empty", path=path)
-    if version < VERSION and not write:
-        connection.close()
-        open_to_write(path).close()
-        return open_to_read(path)
-    if version < VERSION:
-        _migrate(connection, version)
-    connection.execute(f"PRAGMA busy_timeout = {_READER_MS}")
-    connection.execute(f"PRAGMA cache_size = {-_CACHE_KB}")
-    return Database(path, connection)
-
-
-def _checked_version(path: str, connection: sqlite3.Connection) -> int:
-    """Return the version of a file, 0 for an empty one. Raises AuditInvalid for another's."""
-    ((application,),) = connection.execute("PRAGMA application_id")
-    ((version,),) = connection.execute("PRAGMA user_version")
-    ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master")
-    if application == 0 and version == 0 and tables == 0:
-        return 0
-    if application != APPLICATION:
-        raise AuditInvalid("is an SQLite file of another program", path=path)
-    if version > VERSION:
-        raise AuditInvalid(
-            f"was written by a newer release of ckpt-tools (version {version} of the file, this"
-            f" release reads up to {VERSION})",
-            path=path,
-            hint="upgrade: pip install -U ckpt-tools",
-        )
-    return int(version)
-
-
-def _migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Make an empty or older file one of this version, in the transaction that is open."""
-    if version == 0:
-        with open(_SCHEMA, encoding="utf-8") as file:
-            steps = [file.read()]
-    else:
-        steps = [MIGRATIONS[one] for one in range(version, VERSION)]
-    for step in steps:
-        for statement in _statements(step):
-            connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION}")
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.execute("COMMIT")
-    connection.execute("BEGIN IMMEDIATE")
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Yield the statements of a script: `executescript` would commit before the first."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-def _write_checkpoint(cursor: sqlite3.Cursor, run: int, one: Checked) -> int:
-    """Insert or replace the row of a checkpoint, and return its number."""
-    candidate, record = one.candidate, one.record
-    values = {
-        "location": candidate.location,
-        "source": candidate.source,
-        "owner": candidate.owner,
-        "name": candidate.name,
-        "revision": candidate.revision,
-        "identity": one.identity,
-        "status": record.status,
-        "reason": record.reason,
-        "kind": record.kind,
-        "family": record.family,
-        **_severities(record),
-        "tensors": record.tensor_count,
-        "parameters": record.parameters,
-        "bytes": record.nbytes,
-        "dtypes": json.dumps(dict(record.dtypes)),
-        "structure": record.structure,
-        "payload": record.payload,
-        "base_model": _bases(candidate, record),
-        "modified": candidate.modified,
-        "with_values": int(one.with_values),
-        "rules": one.rules,
-        "first_seen": run,
-        "last_seen": run,
-        "judged": run,
-    }
-    changed = ", ".join(
-        f"{name} = excluded.{name}" for name in values if name not in ("location", "first_seen")
-    )
-    cursor.execute(
-        f"INSERT INTO checkpoints ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})"  # noqa: S608 - our own names
-        f" ON CONFLICT (location) DO UPDATE SET {changed} RETURNING id",
-        tuple(values.values()),
-    )
-    return int(cursor.fetchone()[0])
-
-
-def _bases(candidate: Candidate, record: Record) -> str:
-    """Return what a checkpoint declares as its base, and the Hub says of it, a line each."""
-    names = (*record.base_model.splitlines(), *candidate.base_model)
-    return "\n".join(dict.fromkeys(filter(None, names)))
-
-
-def _severities(record: Record) -> dict[str, int]:
-    severities = [one.severity for one in record.findings]
-    return {f"{severity}s": severities.count(severity) for severity in Severity}
-
-
-def _write_parts(
-    cursor: sqlite3.Cursor, number: int, files: Iterable[FileState], record: Record
-) -> None:
-    cursor.executemany(
-        "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        ((number, *one, one.path in record.weights) for one in files),
-    )
-    cursor.executemany(
-        "INSERT INTO findings (checkpoint, code, severity, path, subject, what, next)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            (number, one.code, one.severity, one.path, one.subject, one.what, one.next)
-            for one in record.findings
-        ),
-    )
-    cursor.executemany(
-        "INSERT INTO coverage VALUES (?, ?, ?, ?)",
-        ((number, one.question, one.state, one.detail) for one in record.coverage),
-    )
-    cursor.executemany(
-        "INSERT INTO tensors VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET number = number + 1",
-        ((number, one.digest, one.nbytes) for one in record.tensors),
-    )
-    cursor.executemany(
-        "INSERT INTO parts VALUES (?, ?, ?, ?, ?)", ((number, *one) for one in record.parts)
-    )
-    cursor.executemany(
-        "INSERT INTO evidence VALUES (?, ?, ?)",
-        ((number, path, digest) for path, digest in record.evidence),
-    )
-
-
-def _sentence(path: str, error: sqlite3.Error) -> Exception:
+def error_of(path: str, error: sqlite3.Error) -> CkptError:
     """Return the error of SQLite as one of the tool's."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_NOTADB:
@@ -441,18 +229,3 @@ def _sentence(path: str, error: sqlite3.Error) -> Exception:
     return Unwritable(
         f"cannot be read or written: {error}", path=path, hint="check the folder and the disk"
     )
-
-
-def _refuse_what_is_no_file(path: str) -> None:
-    """Raise Unwritable or AuditInvalid for a folder, a pipe, or a path in a missing folder."""
-    if os.path.lexists(path) and not os.path.isfile(path):
-        raise AuditInvalid("is not a file", path=path)
-    folder = os.path.dirname(path) or "."
-    if not os.path.isdir(folder):
-        raise refused(path, FileNotFoundError(2, os.strerror(2)))
-
-
-def _quoted(path: str) -> str:
-    """Return a path, absolute, as it stands in SQLite's URI."""
-    path = f"/{os.path.abspath(path).lstrip('/')}"
-    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")

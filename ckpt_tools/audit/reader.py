@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ckpt_tools.audit.database import open_to_read
+from ckpt_tools.audit.opening import open_to_read
 from ckpt_tools.errors import AuditInvalid
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from blake3 import blake3
 
 from ckpt_tools.audit.batches import Batch, Item, batch_text, parse_result
-from ckpt_tools.audit.database import Checked
 from ckpt_tools.audit.digests import with_free_digests
 from ckpt_tools.audit.model import FileState, Record, Status, Tally
 from ckpt_tools.audit.relations import relate
+from ckpt_tools.audit.writing import Checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

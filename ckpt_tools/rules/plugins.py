@@ -43,6 +43,11 @@ def load() -> Plugins:
     return Plugins(tuple(sorted(_rules(), key=lambda rule: rule.code)), tuple(_families()))
 
 
+def are_there() -> bool:
+    """Whether any other distribution brings rules or families."""
+    return any(load())
+
+
 def _rules() -> Iterator[Rule]:
     taken = list(all_rules())
     for origin, loaded in _loaded(RULES):

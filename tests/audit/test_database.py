@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ckpt_tools.audit import database
-from ckpt_tools.audit.database import Checked, open_to_read, open_to_write
+from ckpt_tools.audit import opening
 from ckpt_tools.audit.model import Candidate, FileState, Record, Status
+from ckpt_tools.audit.opening import open_to_read, open_to_write
+from ckpt_tools.audit.writing import Checked
 from ckpt_tools.errors import AuditInvalid, CkptError, LockedByOther, NoSpace, PathNotFound
 from ckpt_tools.rules.finding import Finding, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from ckpt_tools.audit.database import Database
 
 
 def checked(name: str, findings: int = 1) -> Checked:
@@ -28,7 +31,7 @@ def checked(name: str, findings: int = 1) -> Checked:
     return Checked(candidate, b"identity", record, rules="rules")
 
 
-def start(path: Path) -> database.Database:
+def start(path: Path) -> Database:
     opened = open_to_write(str(path))
     opened.start("1", "rules", ["/data"], "{}")
     return opened
@@ -45,7 +48,7 @@ def test_a_new_file_has_the_tables_and_says_whose_it_is(tmp_path: Path) -> None:
     assert path.exists()
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA application_id").fetchone() == (0x636B7074,)
-        assert connection.execute("PRAGMA user_version").fetchone() == (database.VERSION,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (opening.VERSION,)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
@@ -97,7 +100,7 @@ def other_program(path: Path) -> None:
 def newer(path: Path) -> None:
     start(path).close()
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA user_version = {database.VERSION + 1}")
+        connection.execute(f"PRAGMA user_version = {opening.VERSION + 1}")
 
 
 def damaged(path: Path) -> None:
@@ -150,17 +153,17 @@ def test_a_missing_file_is_not_created_by_reading(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("open_it", [open_to_read, open_to_write])
 def test_an_older_file_is_migrated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_it: Callable[[str], database.Database]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_it: Callable[[str], Database]
 ) -> None:
     path = tmp_path / "audit.db"
     with start(path) as opened:
         opened.write(1, [checked("a")])
-    monkeypatch.setattr(database, "VERSION", 3)
+    monkeypatch.setattr(opening, "VERSION", 3)
     steps = {
         1: "ALTER TABLE checkpoints ADD COLUMN color TEXT NOT NULL DEFAULT 'red';",
         2: "UPDATE checkpoints SET color = 'blue';\nCREATE TABLE more (x INTEGER);\n",
     }
-    monkeypatch.setattr(database, "MIGRATIONS", steps)
+    monkeypatch.setattr(opening, "MIGRATIONS", steps)
     with open_it(str(path)) as opened:
         assert list(opened.rows("SELECT location, color FROM checkpoints")) == [("/data/a", "blue")]
         assert list(opened.rows("PRAGMA user_version")) == [(3,)]
@@ -174,15 +177,15 @@ def test_a_migration_that_fails_changes_nothing(
         opened.write(1, [checked("a")])
     before = path.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(database, "VERSION", 2)
-        patch.setattr(database, "MIGRATIONS", {1: "DROP TABLE evidence;\nSELECT nonsense;"})
+        patch.setattr(opening, "VERSION", 2)
+        patch.setattr(opening, "MIGRATIONS", {1: "DROP TABLE evidence;\nSELECT nonsense;"})
         with pytest.raises(CkptError, match="nonsense"):
             open_to_write(str(path))
     assert path.read_bytes() == before
     assert count(path) == 1
 
 
-def fill(opened: database.Database) -> None:
+def fill(opened: Database) -> None:
     for number in range(100):
         opened.write(1, [checked(f"{number}-{one}", 10) for one in range(10)])
 

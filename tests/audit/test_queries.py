@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.audit import database
+from ckpt_tools.audit import opening
 from ckpt_tools.audit.reader import reading
 from ckpt_tools.audit.summary import By, Found, Group, RelationGroup, Row, RuleGroup, Selection
 from ckpt_tools.errors import AuditInvalid, CkptError, LockedByOther, PathNotFound, UnknownSelection
@@ -142,7 +142,7 @@ def test_totals_are_those_of_the_selected_checkpoints_whether_few_or_most(
 def test_totals_are_stored_by_a_finished_run_and_counted_until_then(tmp_path: Path) -> None:
     audit = write_audit(tmp_path / "a.db", MADE, RELATED)
     counted = api.read_audit(audit, by=("rule",))
-    with database.open_to_write(audit) as open_audit:
+    with opening.open_to_write(audit) as open_audit:
         open_audit.finish(1)
     stored = api.read_audit(audit, by=("rule",))
     assert stored.tables == counted.tables
@@ -151,7 +151,7 @@ def test_totals_are_stored_by_a_finished_run_and_counted_until_then(tmp_path: Pa
     changed(audit, "UPDATE totals SET number = 99")
     assert [row[2] for row in rows(audit, By.RULE)] == [99, 99, 99]
     assert [row[2] for row in rows(audit, By.RULE, sources=("*",))] == [2, 2, 2]
-    with database.open_to_write(audit) as open_audit:
+    with opening.open_to_write(audit) as open_audit:
         open_audit.start("0.1.0", "r1", ["/data"], "{}")
     assert [row[2] for row in rows(audit, By.RULE)] == [2, 2, 2]
 
@@ -259,11 +259,11 @@ def other_file(path: Path, kind: str) -> None:
         connection = sqlite3.connect(path)
         connection.execute("CREATE TABLE a (b)")
         if kind == "newer":
-            connection.execute(f"PRAGMA application_id = {database.APPLICATION}")
-            connection.execute(f"PRAGMA user_version = {database.VERSION + 1}")
+            connection.execute(f"PRAGMA application_id = {opening.APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {opening.VERSION + 1}")
         if kind == "without tables":
-            connection.execute(f"PRAGMA application_id = {database.APPLICATION}")
-            connection.execute(f"PRAGMA user_version = {database.VERSION}")
+            connection.execute(f"PRAGMA application_id = {opening.APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {opening.VERSION}")
         connection.commit()
         connection.close()
 
@@ -356,7 +356,7 @@ def test_a_locked_audit_is_refused_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audit = write_audit(tmp_path / "a.db", MADE)
-    monkeypatch.setattr(database, "_READER_MS", 10)
+    monkeypatch.setattr(opening, "_READER_MS", 10)
     writer = sqlite3.connect(audit, isolation_level=None)
     writer.execute("BEGIN EXCLUSIVE")
     with pytest.raises(LockedByOther, match=r"a\.db: another program is writing to this file; "):

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.api import _audit, _remembered, _verify
+from ckpt_tools.api import _audit, _audit_check, _remembered, _verify
 from ckpt_tools.audit import evidence
 from ckpt_tools.audit.batches import parse_batch, parse_result
 from ckpt_tools.checkpoint import read
+from ckpt_tools.families.family import GENERIC
+from ckpt_tools.rules import plugins
 from ckpt_tools.storage.session import storage_of
 from tests.support.bad_checkpoints import as_file
 from tests.support.fleet import FIXTURES, assert_same, make_tree, rows
@@ -190,7 +192,7 @@ def forgetful() -> None:
 
 def forget() -> None:
     _remembered._JUDGEMENTS._held.clear()
-    _audit._DESCRIBED._held.clear()
+    _audit_check._DESCRIBED._held.clear()
     for cached in (read._decoded_once, read._parsed_once, evidence._compressed_once):
         cached.cache_clear()
 
@@ -224,9 +226,22 @@ def test_rules_that_read_more_read_again(
         storage.read(f"{root}/README.md", 1 << 20)  # what no rule reads as a document
         return original(where, **options)
 
-    monkeypatch.setattr(_audit, "check", check)
+    monkeypatch.setattr(_audit_check, "check", check)
     tally, _ = audit(again, first[0], only=["*/language-model"])  # the only one with a card
     assert (tally.checked, tally.judged_again) == (1, 0)
+
+
+@pytest.mark.usefixtures("newer_rules")
+def test_rules_of_other_distributions_always_read(
+    first: tuple[Path, Path], again: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may look at anything: nothing is kept for them, nor remembered."""
+    monkeypatch.setattr(plugins, "load", lambda: plugins.Plugins((), (GENERIC,)))
+    forget()
+    tally, _ = audit(again, first[0])
+    assert (tally.checked, tally.judged_again) == (8, 0)
+    assert _remembered._JUDGEMENTS._held == {}
+    assert rows(again)["evidence"] == []
 
 
 @pytest.mark.usefixtures("newer_rules")

@@ -7,7 +7,7 @@ import sqlite3
 from importlib import resources
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.audit.database import APPLICATION, VERSION
+from ckpt_tools.audit.opening import APPLICATION, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
