@@ -11,8 +11,10 @@ import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from safetensors.torch import load_file
 
-from tests.core.support import python, train_arguments
+from tests.core.support import train_arguments
+from tests.support import forked
 
+TWO_RANKS = Path(__file__).with_name("two_ranks.py")
 FSDP_ON_CPU = Path(__file__).with_name("fsdp_on_cpu.py")
 WEIGHTS = "000004/pretrained_model/model.safetensors"
 
@@ -49,17 +51,13 @@ report = {"weights": digest.hexdigest(), "noise": seen["noise"], "kind": kind}
 """
 
 
-def two_processes(script: Path, *arguments: str, env: dict[str, str]) -> str:
+def two_processes(script: Path, *arguments: str, **environment: str) -> str:
     """Run a training script in two processes. Returns its log."""
-    # `accelerate launch` starts several processes only on GPUs; torch's launcher does on CPUs.
-    launch = [
-        "-m",
-        "torch.distributed.run",
-        "--nproc_per_node=2",
-        "--master_port=0",
-        "--standalone",
-    ]
-    done = python(*launch, script, *arguments, env={"ACCELERATE_USE_CPU": "true", **env})
+    libraries = forked.libraries()
+    done = libraries.run(
+        TWO_RANKS, script, *arguments, env={**libraries.environment, **environment}
+    )
+    forked.checked(done)
     return done.stdout + done.stderr
 
 
@@ -73,7 +71,7 @@ def test_two_processes_train_one_student(
         f"--policy.teacher_model_path={teacher_folder}", "--policy.mix_real_data=0.3",
         "--policy.ema_decay=0.9",
     )  # fmt: skip
-    two_processes(script, *arguments, env={"REPORT": str(tmp_path)})
+    two_processes(script, *arguments, REPORT=str(tmp_path))
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert first["kind"] == "DistributedDataParallel"
     assert first["weights"] == second["weights"]
@@ -94,7 +92,7 @@ def test_under_fsdp_the_checkpoint_has_the_teachers_dtypes_and_a_resume_is_exact
         "--policy.type=smolvla_reflow",
         f"--policy.teacher_model_path={teacher_folder}",
     )
-    log = two_processes(FSDP_ON_CPU, *arguments, env={})
+    log = two_processes(FSDP_ON_CPU, *arguments)
     assert "Student and teacher run the prefix separately" in log
     SmolVLAPolicy.from_pretrained(run / "checkpoints/last/pretrained_model", strict=True)
     straight, teacher = (
@@ -114,7 +112,6 @@ def test_under_fsdp_the_checkpoint_has_the_teachers_dtypes_and_a_resume_is_exact
         f"--config_path={config}",
         "--resume=true",
         f"--output_dir={tmp_path / 'again'}",
-        env={},
     )
     assert (tmp_path / "again/checkpoints" / WEIGHTS).read_bytes() == (
         run / "checkpoints" / WEIGHTS
