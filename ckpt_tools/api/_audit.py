@@ -69,7 +69,7 @@ def audit(  # noqa: PLR0913 - options by keyword
         run = Run(database, number, options, progress)
         found = sources.candidates(named, known=run.is_known, only=globs, notify=notify)
         result = run.execute(found, named, engine or LocalEngine(jobs), globs)
-        database.finish(number)
+        database.finish(number, run.requests)
         return result
 
 

@@ -151,6 +151,7 @@ def _record(location: str, found: Verification, recording: Recording, *, values:
         family=found.family,
         findings=found.findings,
         coverage=found.coverage,
+        requests=found.transferred.requests if found.transferred else 0,
     )
     if checkpoint is None:
         return record

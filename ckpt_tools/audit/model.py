@@ -87,6 +87,7 @@ class Record(NamedTuple):
     of each tensor and `parts` those of each part: only `--values` gives them. `base_model` are the
     names that it declares as what it derives from, a line each. `evidence` are digests of the texts
     that the check read; `is_judged_again`: newer rules judged by them, and nothing was read.
+    `requests` is how many the check sent to the Hub.
     """
 
     location: str
@@ -108,6 +109,7 @@ class Record(NamedTuple):
     parts: tuple[PartContent, ...] = ()
     evidence: tuple[tuple[str, bytes], ...] = ()
     is_judged_again: bool = False
+    requests: int = 0
 
 
 class RelationKind(StrEnum):

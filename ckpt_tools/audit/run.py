@@ -58,6 +58,8 @@ class Run:
     def __init__(
         self, database: Database, number: int, options: Options, progress: Callable[[Tally], None]
     ) -> None:
+        self.requests = 0
+        """Those that checks sent to the Hub."""
         self._counts: Counter[str] = Counter()
         self._database = database
         self._number = number
@@ -162,6 +164,7 @@ class Run:
             for one, record in zip(due, result.records, strict=True)
         ]
         self._database.write(self._number, checked, result.contents)
+        self.requests += sum(one.record.requests for one in checked)
         failed = sum(one.record.status is Status.FAILED for one in checked)
         again = sum(one.record.is_judged_again for one in checked)
         self._counts["checked"] += len(checked) - failed - again

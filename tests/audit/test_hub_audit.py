@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ckpt_tools import api
+from ckpt_tools.api import _audit
+from tests.support.fleet import rows
 from tests.support.hub.policies import NORMAL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ckpt_tools.audit.model import Tally
@@ -51,3 +54,31 @@ def test_an_audit_of_an_owner_reads_what_changed_and_goes_on_past_what_fails(
     again = run()
     assert (again.unchanged, again.checked, again.vanished) == (1, 0, 1)
     assert len(hub.requests.of(path_contains="/revision/")) == 1  # what failed is tried again
+
+
+@pytest.mark.usefixtures("led")
+def test_newer_rules_judge_a_repository_again_without_a_request_for_it(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add_repo("lab/here", NORMAL)
+    out = tmp_path / "audit.db"
+    first = api.audit(["hf://lab"], out=out, engine=Inline())
+    before = rows(out)
+    with sqlite3.connect(out) as file:
+        assert file.execute("SELECT requests FROM runs").fetchone()[0] > 0
+    hub.requests.clear()
+    monkeypatch.setattr(_audit, "_about_rules", lambda: ("newer",))
+    again = api.audit(["hf://lab"], out=out, engine=Inline())
+    assert (first.checked, again.judged_again) == (1, 1)
+    assert not hub.requests.of(path_contains="lab/here")
+    after = rows(out)
+    assert {name: after[name] for name in after if name != "checkpoints"} == {
+        name: before[name] for name in before if name != "checkpoints"
+    }
+
+
+class Inline:
+    """An engine in this process."""
+
+    def run(self, batches: Iterator[str]) -> Iterator[str]:
+        yield from map(api.examine_batch, batches)
