@@ -44,6 +44,9 @@ Larger files are not parsed: parsing takes twenty times their size in memory.
 SMALL_FILE = 1 << 20
 """Of files up to this size, processor state is read and others are hashed."""
 
+REMEMBERED = 128 << 10
+"""Bytes of a header or config that an audit remembers: those of a full-size SmolVLA have 73 kB."""
+
 _ENTRY = 90
 _HEADER_SPARE = 1024
 """Bytes of a header: a tensor's entry without its name, and metadata and padding."""
@@ -148,7 +151,7 @@ def _decoded(
         length = header.header_length(file.read(min(size, LENGTH_BYTES), 0), size)
         text = file.read(length, LENGTH_BYTES)
         start = LENGTH_BYTES + length
-        decode = header.decode if current() is None else _decoded_once
+        decode = _decoded_once if current() and length <= REMEMBERED else header.decode
         tensors, metadata = decode(text, size - start, shard=name, lenient=lenient)
     payload = file.read(size - start, start) if keep_payload and size <= SMALL_FILE else None
     return TensorFile(name, size, start, tensors, metadata, payload)
@@ -198,8 +201,8 @@ def _documents(location: Location) -> Iterator[Document]:
             path = os.path.join(location.root, name.removesuffix("/"))
             with located(path):
                 text = decode_utf8(location.storage.read(path, DOCUMENT_LIMIT))
-                is_audit = current() is not None and len(text) <= SMALL_FILE
-                value = _parsed_once(text) if is_audit else parse_object(text)
+                parsed = _parsed_once if current() and len(text) <= REMEMBERED else parse_object
+                value = parsed(text)
                 document = Document(name, text, dict(value))
             yield document
 
