@@ -86,6 +86,7 @@ bench: $(STAMP) ## run the benchmarks against other tools (many minutes, 7 GB of
 	$(PY) -m benchmarks.hash
 	$(PY) -m benchmarks.values
 	$(PY) -m benchmarks.remote
+	$(PY) -m benchmarks.audit
 	$(PY) -m benchmarks.audit_hub
 	$(PY) -m benchmarks.audit_reading
 	$(PY) -m benchmarks.training_startup
