@@ -25,7 +25,6 @@ from tests.core.support import (
     CAMERA,
     JOINTS,
     STATE_DIMS,
-    WITHOUT_PLUGIN,
     make_batch,
     save_teacher,
     smolvla_config,
@@ -107,11 +106,3 @@ def make_student(teacher_folder: Path) -> Callable[..., SmolVLAReflowPolicy]:
 def batch() -> dict[str, torch.Tensor]:
     """A preprocessed batch of three rows, with padded instructions and actions."""
     return make_batch()
-
-
-@pytest.fixture(scope="session")
-def without_plugin(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Environment variables under which Python can import neither the plugin nor ckpt_tools."""
-    folder = tmp_path_factory.mktemp("hidden")
-    (folder / "sitecustomize.py").write_text(WITHOUT_PLUGIN)
-    return {"PYTHONPATH": str(folder)}

@@ -95,14 +95,8 @@ def make_batch(
     }
 
 
-WITHOUT_PLUGIN = """
-import sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("lerobot_policy_smolvla_reflow", "ckpt_tools"):
-            raise ModuleNotFoundError(f"{name} is hidden by this test", name=name)
-sys.meta_path.insert(0, Refuse())
-"""
+WITHOUT_PLUGIN = Path(__file__).with_name("without_plugin.py")
+"""The script in front of a program to which the plugin and ckpt_tools are not installed."""
 
 
 def python(

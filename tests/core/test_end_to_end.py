@@ -15,7 +15,13 @@ from safetensors.torch import load_file, save_file
 
 from ckpt_tools import api
 from ckpt_tools.rules.finding import Severity
-from tests.core.support import lerobot_train, make_batch, python, train_arguments
+from tests.core.support import (
+    WITHOUT_PLUGIN,
+    lerobot_train,
+    make_batch,
+    python,
+    train_arguments,
+)
 
 pytestmark = pytest.mark.lerobot
 
@@ -39,14 +45,12 @@ def smolvla_arguments(vlm: Path) -> list[str]:
 def trained_teacher(
     tiny_vlm: Path,
     dataset_root: Path,
-    without_plugin: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A run of standard SmolVLA training in an environment without the plugin."""
     out = tmp_path_factory.mktemp("runs") / "teacher"
-    lerobot_train(
-        *train_arguments(dataset_root, out, *smolvla_arguments(tiny_vlm)), env=without_plugin
-    )
+    arguments = train_arguments(dataset_root, out, *smolvla_arguments(tiny_vlm))
+    python(WITHOUT_PLUGIN, "-m", "lerobot.scripts.lerobot_train", *arguments)
     return out / "checkpoints/000004"
 
 
@@ -154,7 +158,7 @@ save_file({"actions": policy.predict_action_chunk(batch, noise).contiguous()}, s
 
 
 def test_an_environment_without_the_plugin_loads_it_strictly_and_acts_like_the_student_in_memory(
-    make_student: Callable[..., SmolVLAReflowPolicy], without_plugin: dict[str, str], tmp_path: Path
+    make_student: Callable[..., SmolVLAReflowPolicy], tmp_path: Path
 ) -> None:
     student = make_student()
     optimizer = student.config.get_optimizer_preset().build(student.get_optim_params())
@@ -166,12 +170,12 @@ def test_an_environment_without_the_plugin_loads_it_strictly_and_acts_like_the_s
     batch = {**make_batch(), "noise": torch.randn(3, 10, 8)}
     save_file(batch, tmp_path / "batch.safetensors")
     python(
+        WITHOUT_PLUGIN,
         "-c",
         LOAD_AND_ACT,
         tmp_path / "saved",
         tmp_path / "batch.safetensors",
         tmp_path / "actions.safetensors",
-        env=without_plugin,
     )
     noise = batch.pop("noise")
     assert torch.equal(

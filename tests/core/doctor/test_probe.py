@@ -74,14 +74,9 @@ def test_a_broken_checkpoint_gives_one_problem(
 
 @pytest.mark.lerobot
 def test_verify_loads_and_runs_the_policy(teacher_folder: Path, tmp_path: Path) -> None:
-    checked = api.verify(str(teacher_folder), load=True)
-    assert "CK751" in checked.checked
-    assert [finding for finding in checked.findings if finding.code == "CK751"] == []
     shutil.copytree(teacher_folder, tmp_path / "bad")
     statistics(tmp_path / "bad")
-    found = [
-        finding
-        for finding in api.verify(str(tmp_path / "bad"), load=True).findings
-        if finding.code == "CK751"
-    ]
+    checked = api.verify(str(tmp_path / "bad"), load=True)
+    assert "CK751" in checked.checked
+    found = [finding for finding in checked.findings if finding.code == "CK751"]
     assert [finding.what for finding in found] == ["acts with NaN or infinity"]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ckpt_tools import api
 from ckpt_tools.rules.finding import Severity
-from tests.core.support import CHUNK, make_batch, python, train_arguments
+from tests.core.support import CHUNK, WITHOUT_PLUGIN, make_batch, python, train_arguments
 
 pytestmark = pytest.mark.lerobot
 
@@ -73,7 +73,6 @@ class Runs(NamedTuple):
 def runs(
     teacher_folder: Path,
     dataset_root: Path,
-    without_plugin: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Runs:
     """One run per objective, one after the other in one process, and its checkpoint loaded."""
@@ -99,7 +98,7 @@ def runs(
     python(train_all, json.dumps(arguments), batch, trained)
     saved = {name: folder / name / "checkpoints/last/pretrained_model" for name in OBJECTIVES}
     folders = json.dumps({name: str(path) for name, path in saved.items()})
-    python(load_all, folders, batch, loaded, env=without_plugin)
+    python(WITHOUT_PLUGIN, load_all, folders, batch, loaded)
     return Runs(saved, load_file(trained), load_file(loaded))
 
 
