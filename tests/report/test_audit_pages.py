@@ -228,6 +228,16 @@ def test_the_page_has_all_parts(audit: str) -> None:
     assert "✗ " in said.split("Checkpoints")[0]
 
 
+def test_a_page_of_some_checkpoints_has_their_descent_only(audit: str) -> None:
+    selection = Selection(families=("act",))
+    summary = api.read_audit(audit, by=TABLES, selection=selection, examples=EXAMPLES)
+    page = audit_report(summary, api.audit_graph(audit), all_rules())
+    said = " ".join(Document(html.render(page), script=SCRIPT).words)
+    assert "2 checkpoints and bases in 1 tree," in said
+    assert "/data/b same payload, 100 %, 412 GB" in said
+    assert "smolvla_base" not in said
+
+
 def test_a_page_without_records_runs_nothing(audit: str) -> None:
     rendered = html.render(page(audit))
     assert Document(rendered).problems == []

@@ -56,7 +56,7 @@ def audit_report(summary: AuditSummary, graph: RelationGraph, rules: Iterable[Ru
         *_tables(summary, known, By.RULE),
         *_records(summary),
         *_tables(summary, known, By.FAMILY, By.OWNER, By.AGE, By.SIZE),
-        *_descent(graph),
+        *_descent(_below(graph, summary)),
         *_tables(summary, known, By.RELATION),
         *failed_blocks(summary),
         *((Heading(text="Findings"),) if groups else ()),
@@ -111,6 +111,14 @@ def _details(row: Row, found: Sequence[Found]) -> Iterator[str]:
         yield f"and {more:,} more: `ckpt verify` lists them"
 
 
+def _below(graph: RelationGraph, summary: AuditSummary) -> RelationGraph:
+    """Return the graph with the relations of the selected checkpoints only."""
+    rows = summary.table(By.CHECKPOINT).rows
+    selected = {row.location for row in rows if isinstance(row, Row)}
+    numbers = {node.number for node in graph.nodes if node.location in selected}
+    return graph._replace(edges=tuple(edge for edge in graph.edges if edge.of in numbers))
+
+
 def _descent(graph: RelationGraph) -> Iterator[Block]:
     trees = forest(graph)
     if not trees:
@@ -123,7 +131,8 @@ def _descent(graph: RelationGraph) -> Iterator[Block]:
         item, left = _item(tree, left, _DEEP)
         items.append(item)
     note = (
-        f"{len(graph.nodes):,} checkpoints and bases in {count(len(trees), 'tree')}, each below the"
+        f"{sum(tree.size for tree in trees):,} checkpoints and bases in"
+        f" {count(len(trees), 'tree')}, each below the"
         " one that it descends from by its strongest relation; ckpt audit graph prints all of them."
     )
     yield Tree(note, tuple(items), len(trees) - len(items))
