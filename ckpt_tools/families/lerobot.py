@@ -246,10 +246,6 @@ def registered(target: str) -> frozenset[str]:
 
 def type_by_names(names: Iterable[str]) -> str:
     """Return the policy type that tensor names show, "" where they show none or several."""
-    found = {
-        kind
-        for name in names
-        for kind, policy in POLICIES.items()
-        if policy.mark and policy.mark in f".{name}"
-    }
+    text = "\n".join(f".{name}" for name in names)  # no mark has a line break
+    found = {kind for kind, policy in POLICIES.items() if policy.mark and policy.mark in text}
     return found.pop() if len(found) == 1 else ""

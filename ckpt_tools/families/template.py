@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.names import is_index
@@ -123,6 +123,7 @@ def with_indices(
     return _Indexed(indices, values)
 
 
+@lru_cache(maxsize=1 << 13)
 def folded(name: str) -> str:
     """Return a tensor name with `*` for every number between dots."""
     first, *rest = name.split(".")
