@@ -12,7 +12,7 @@ import pytest
 
 from tools.families import __main__ as command
 from tools.families.confirm import disagreements
-from tools.families.draw import draws
+from tools.families.draw import draws, held_back
 from tools.families.generate import generate
 from tools.families.recipe import Field, Recipe, Sample
 from tools.families.solve import Misfit
@@ -108,6 +108,18 @@ def test_a_broken_formula_is_found_by_fresh_models(
         shapes[template] = formula
     fresh = [model(drawn) for drawn in draws(recipe(), "confirm", 20)]
     assert [line for one in fresh for line in disagreements(content, one)]
+
+
+def test_a_formula_that_fits_only_the_values_it_was_made_from_is_refuted() -> None:
+    def build(drawn: Mapping[str, Any]) -> Sample:
+        made = model(drawn)
+        width = made.config["width"]
+        odd = ("F32", (width + (width == held_back(FIELDS[1])[0]),))
+        return made._replace(tensors={**made.tensors, "odd.weight": odd})
+
+    found = generate(recipe(build)).disagreements
+    assert found
+    assert all("odd.weight: F32 (104,) expected, F32 (105,) seen" in one for one in found)
 
 
 @pytest.mark.parametrize("part", ["ties", "each", "when", "dtype"])
