@@ -73,8 +73,6 @@ _FLORENCE = [
     ],
     [r"model\.vlm\.language_model\.model\.", r"model.vlm.language_model."],
 ]
-
-
 _PROJECTION = "model.vlm.multi_modal_projector.image_projection.weight"
 _OLD_PROJECTION = "model.vlm.image_projection"
 """The same with its axes exchanged, which the loader turns round."""
