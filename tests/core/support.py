@@ -95,6 +95,12 @@ def make_batch(
     }
 
 
+TWO_RANKS = Path(__file__).with_name("two_ranks.py")
+"""The script in front of a program that is to run in two processes of one group."""
+
+WITH_TOY_WORLD = Path(__file__).with_name("with_toy_world.py")
+"""The script in front of a module of LeRobot that is to import toy_world."""
+
 WITHOUT_PLUGIN = Path(__file__).with_name("without_plugin.py")
 """The script in front of a program to which the plugin and ckpt_tools are not installed."""
 

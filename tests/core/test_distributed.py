@@ -11,10 +11,9 @@ import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from safetensors.torch import load_file
 
-from tests.core.support import train_arguments
+from tests.core.support import TWO_RANKS, train_arguments
 from tests.support import forked
 
-TWO_RANKS = Path(__file__).with_name("two_ranks.py")
 FSDP_ON_CPU = Path(__file__).with_name("fsdp_on_cpu.py")
 WEIGHTS = "000004/pretrained_model/model.safetensors"
 

@@ -27,7 +27,7 @@ from lerobot_policy_smolvla_reflow.processor_smolvla_reflow import (
 from safetensors.torch import load_file
 
 from lerobot_policy_smolvla_reflow import ReflowError, SmolVLAReflowConfig
-from tests.core.support import lerobot_train, make_batch, python, train_arguments
+from tests.core.support import TWO_RANKS, lerobot_train, make_batch, python, train_arguments
 
 pytestmark = pytest.mark.lerobot
 
@@ -78,12 +78,7 @@ def test_shards_cover_the_dataset_and_hold_the_manifests_noise(pairs: Path) -> N
 def test_two_workers_make_the_same_pairs_as_one(
     pairs: Path, teacher_folder: Path, dataset_root: Path, tmp_path: Path
 ) -> None:
-    launch = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", "-m", COMMAND)
-    python(
-        *launch,
-        *arguments(teacher_folder, dataset_root, tmp_path / "pairs"),
-        env={"ACCELERATE_USE_CPU": "true"},
-    )
+    python(TWO_RANKS, "-m", COMMAND, *arguments(teacher_folder, dataset_root, tmp_path / "pairs"))
     assert shards(tmp_path / "pairs") == shards(pairs)
     assert (tmp_path / "pairs" / MANIFEST_NAME).read_text() == (pairs / MANIFEST_NAME).read_text()
 

@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.support import lerobot_train, python, python_path, train_arguments
+from tests.core.support import (
+    WITH_TOY_WORLD,
+    lerobot_train,
+    python,
+    python_path,
+    train_arguments,
+)
 from tests.support.hub.server import HubServer
 
 pytestmark = pytest.mark.lerobot
 
-HERE = python_path(Path(__file__).parent)  # where toy_world is
 TOY_WORLD = ["--env.discover_packages_path=toy_world", "--env.type=toy_world"]
 EVALUATION = ["--eval.n_episodes=2", "--eval.batch_size=2", "--eval.use_async_envs=false"]
 
@@ -39,7 +44,7 @@ def test_a_run_evaluates_itself_in_an_environment_and_logs_to_wandb(
         for argument in train_arguments(dataset_root, tmp_path / "run", *reflow, *services, steps=2)
         if argument != "--wandb.enable=false"
     ]
-    done = lerobot_train(*arguments, env=HERE)
+    done = python(WITH_TOY_WORLD, "lerobot.scripts.lerobot_train", *arguments)
     assert "Eval policy at step 2" in done.stdout + done.stderr
     logs = list((tmp_path / "run").rglob("run-*.wandb"))
     assert len(logs) == 1
@@ -55,7 +60,6 @@ def test_a_run_evaluates_itself_in_an_environment_and_logs_to_wandb(
     saved = tmp_path / "run/checkpoints/last/pretrained_model"
     out = tmp_path / "eval"
     lerobot_eval = [
-        "-m",
         "lerobot.scripts.lerobot_eval",
         f"--policy.path={saved}",
         "--policy.device=cpu",
@@ -63,7 +67,7 @@ def test_a_run_evaluates_itself_in_an_environment_and_logs_to_wandb(
         *TOY_WORLD,
         *EVALUATION,
     ]
-    python(*lerobot_eval, env=HERE)
+    python(WITH_TOY_WORLD, *lerobot_eval)
     assert json.loads((out / "eval_info.json").read_text())["overall"]["pc_success"] == 100
 
 

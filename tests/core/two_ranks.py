@@ -1,6 +1,6 @@
-"""Run a training script in two processes of one group, as torchrun does on a CPU.
+"""Run a program in two processes of one group, as torchrun does on a CPU.
 
-    python two_ranks.py SCRIPT ARGUMENT...
+    python two_ranks.py (SCRIPT | -m MODULE) ARGUMENT...
 
 The second is a fork, so that what this process has imported is not imported again.
 """
@@ -14,7 +14,7 @@ import sys
 
 
 def main() -> None:
-    """Run the script as both ranks, and exit with the status of the one that failed."""
+    """Run the program as both ranks, and exit with the status of the one that failed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -30,7 +30,11 @@ def main() -> None:
         "LOCAL_RANK": rank,
     }
     del sys.argv[0]
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    if sys.argv[0] == "-m":
+        del sys.argv[0]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(sys.argv[0], run_name="__main__")
     if other:
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(other, 0)[1]))
 
