@@ -11,6 +11,7 @@ of 10 seconds instead of 300.
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -89,6 +90,15 @@ def run(hub: HubServer, home: Path, *command: str) -> Run:
                refused, said)  # fmt: skip
 
 
+def rows(out: str) -> list[tuple[object, ...]]:
+    """What an audit says of each checkpoint."""
+    with sqlite3.connect(out) as file:
+        query = (
+            "SELECT name, status, reason, errors, warnings, notes FROM checkpoints ORDER BY name"
+        )
+        return file.execute(query).fetchall()
+
+
 def main() -> None:
     """Print what each way takes."""
     from tests.support.hub.server import HubServer
@@ -106,9 +116,11 @@ def main() -> None:
         runs.append(("second, nothing changed", run(hub, Path(folder, "a"), *audit)))
         hub.push("bench/m00001", {"config.json": files("normal")["config.json"]})
         runs.append(("third, one commit", run(hub, Path(folder, "a"), *audit)))
+        right = rows(out)
         Path(out).unlink()
         hub.quota.limits, hub.quota.window = {"api": number // 4, "resolvers": number}, 10
         runs.append(("first, with a low quota", run(hub, Path(folder, "a"), *audit)))
+        assert rows(out) == right
         hub.quota.limits = {}
         other = run(hub, Path(folder, "b"), "-c", OTHER_WAY, "bench")
         runs.append(("configs and headers with huggingface_hub", other))
