@@ -13,6 +13,7 @@ from ckpt_tools.rules.checks import (  # noqa: F401 - the registry reads them fr
     containers,
     empty_tensors,
     file_content,
+    file_names,
     local_model_paths,
     metadata,
     model_card,
