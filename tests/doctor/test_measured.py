@@ -31,7 +31,16 @@ from ckpt_tools.report.formats import markdown, text
 from ckpt_tools.report.pages.diagnosis import note_text, page
 from ckpt_tools.rules.remedy import Remedy
 from tests.support.cases import FIXTURES, NORMAL
-from tests.support.measurements import SCALE, bent, chunks, measurement, rollout, rounds, side
+from tests.support.measurements import (
+    SCALE,
+    SWEEP,
+    bent,
+    chunks,
+    measurement,
+    rollout,
+    rounds,
+    side,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -221,14 +230,14 @@ def test_a_difference_that_normals_processors_remove_is_due_to_the_processors() 
 
 
 def test_unexplained_differences_of_actions_count_only_for_recorded_observations() -> None:
-    far = side(bent(0.8) | {10: chunks(2.0)})
+    far = side({steps: chunks(2.0) for steps in SWEEP})
     assert "actions-differ" in judged(far)
     assert "actions-differ" not in judged(far, synthetic=True)
     assert "actions-differ" not in judged(far, a_cause(CauseCode.NOT_NORMALIZED))
 
 
 def test_actions_outside_the_dataset_are_reported_unless_normals_are_too() -> None:
-    wild = side(bent(0.8) | {10: chunks(times=20.0)})
+    wild = side({steps: chunks(times=20.0) for steps in SWEEP})
     assert "actions-out-of-range" in judged(wild, limits=((-3.0, 3.0),) * 2)
     assert "actions-out-of-range" not in judged(wild, limits=((-0.1, 0.1),) * 2)
     assert "actions-out-of-range" not in judged(wild)
