@@ -42,7 +42,7 @@ VERBS: dict[str, Callable[..., object]] = {name: getattr(api, name) for name in 
 
 # Every path of every verb, by parameter, and the other arguments that a call needs.
 PATHS: Mapping[str, dict[str, str]] = {
-    "audit": {"wheres": "normal", "out": "audit.db", "settings": "ckpt.toml"},
+    "audit": {"wheres": "normal", "out": "new.db", "settings": "ckpt.toml"},
     "audit_engine": {"folder": "work"},
     "audit_graph": {"path": "audit.db"},
     "check_manifest": {"where": "normal", "against": "manifest.json"},
