@@ -240,6 +240,31 @@ def test_a_run_of_accelerate_launch_with_average_real_data_and_shared_vlm_resume
     assert json.loads((straight / "pretrained_model/config.json").read_text())["num_steps"] == 1
 
 
+def test_stock_training_of_a_teacher_can_keep_f32_masters(
+    tiny_vlm: Path, dataset_root: Path, tmp_path: Path, trained_teacher: Path
+) -> None:
+    masters = [
+        "--use_policy_training_preset=false", "--optimizer.type=adamw_f32_masters",
+        "--optimizer.lr=1e-4", "--optimizer.betas=[0.9,0.95]", "--optimizer.eps=1e-8",
+        "--optimizer.weight_decay=1e-10", "--optimizer.grad_clip_norm=10",
+        "--scheduler.type=cosine_decay_with_warmup", "--scheduler.num_warmup_steps=1000",
+        "--scheduler.num_decay_steps=30000", "--scheduler.peak_lr=1e-4",
+        "--scheduler.decay_lr=2.5e-6",
+    ]  # fmt: skip
+    arguments = train_arguments(dataset_root, tmp_path / "run", *smolvla_arguments(tiny_vlm))
+    lerobot_train(*arguments, *masters)
+    saved, stock = tmp_path / "run/checkpoints/000004", trained_teacher
+    kept = load_file(saved / OPTIMIZER)
+    assert any(name.endswith("/master") for name in kept)
+    assert all(tensor.dtype == torch.float32 for tensor in kept.values())
+    weights, expected = (load_file(folder / MODEL) for folder in (saved, stock))
+    assert {name: (tensor.dtype, tensor.shape) for name, tensor in weights.items()} == {
+        name: (tensor.dtype, tensor.shape) for name, tensor in expected.items()
+    }
+    config = "pretrained_model/config.json"
+    assert (saved / config).read_bytes() == (stock / config).read_bytes()
+
+
 REFUSED = {
     "no teacher": (
         ["--policy.type=smolvla", "--policy.use_reflow=True"],

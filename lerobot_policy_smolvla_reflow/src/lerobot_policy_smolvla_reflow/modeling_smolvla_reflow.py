@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from lerobot_policy_smolvla_reflow.averaging import WeightAverage
 from lerobot_policy_smolvla_reflow.configuration_smolvla_reflow import SmolVLAReflowConfig
 from lerobot_policy_smolvla_reflow.errors import ReflowError
 from lerobot_policy_smolvla_reflow.loading import build_empty
-from lerobot_policy_smolvla_reflow.objectives.step import Demonstrations, Step
+from lerobot_policy_smolvla_reflow.objectives.step import Demonstrations, Step, no_teacher
 from lerobot_policy_smolvla_reflow.observation import Observation, observe
 from lerobot_policy_smolvla_reflow.pairs import open_pairs
 from lerobot_policy_smolvla_reflow.prefix import (
@@ -42,10 +43,6 @@ from lerobot_policy_smolvla_reflow.sampling import (
     this_rank,
 )
 from lerobot_policy_smolvla_reflow.teacher import copy_weights, load_teacher
-
-
-def _no_teacher(x_BTA: Tensor, time_B: Tensor) -> Tensor:  # noqa: ARG001 - a velocity's signature
-    raise AssertionError("this objective's cost says that it needs no teacher")
 
 
 class SmolVLAReflowPolicy(SmolVLAPolicy):
@@ -120,20 +117,40 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
         `reduction="none"` gives loss_B. `batch` is not changed.
         """
         observation = observe(self, batch)
+        prefix = self._own_prefix(observation)
+        step = self._draw(batch, observation, prefix)
+        step = replace(
+            step,
+            reduction=reduction,
+            z1_BTA=step.z1_BTA if noise is None or self._pairs else noise,
+            time_B=step.time_B if time is None else time,
+        )
+        loss, logged = self.config.trains_with.loss(step, self.config)
+        logged = {
+            **logged,
+            "loss": loss.detach().mean().item(),
+            **self._measure_student(observation, step.z1_BTA, prefix),
+        }
+        self._step += self.training
+        return loss, logged
+
+    def _draw(
+        self, batch: dict[str, Tensor], observation: Observation, prefix: Prefix | None
+    ) -> Step:
+        """What the objective sees of this training step."""
         generator = step_generator(
             observation.state_BS.device, step=self._step, rank=this_rank(), training=self.training
         )
         sample = sample_step(self.config, len(observation.state_BS), generator)
-        z1_BTA, stored_PBTA = sample.z1_BTA if noise is None else noise, None
+        z1_BTA, stored_PBTA = sample.z1_BTA, None
         if self._pairs is not None and self.config.trains_with.stored == "pair":
             z0_BTA, z1_BTA = self._pairs.lookup(batch, generator)
             stored_PBTA = z0_BTA[None]
         elif self._pairs is not None:
             stored_PBTA = self._pairs.end_points(batch, generator.device)
-        prefix = self._own_prefix(observation)
-        step = Step(
+        return Step(
             z1_BTA=z1_BTA,
-            time_B=sample.time_B if time is None else time,
+            time_B=sample.time_B,
             real_B=sample.real_B,
             generator=generator,
             stored_PBTA=stored_PBTA,
@@ -142,16 +159,7 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
             average=partial(self._average_velocity, observation, prefix),
             demonstrations=self._demonstrations(batch),
             progress=min(1.0, self._step / max(1, self.config.anneal_steps)),
-            reduction=reduction,
         )
-        loss, logged = self.config.trains_with.loss(step, self.config)
-        logged = {
-            **logged,
-            "loss": loss.detach().mean().item(),
-            **self._measure_student(observation, z1_BTA, prefix),
-        }
-        self._step += self.training
-        return loss, logged
 
     def _demonstrations(self, batch: dict[str, Tensor]) -> Demonstrations:
         actions = batch[ACTION]
@@ -193,7 +201,7 @@ class SmolVLAReflowPolicy(SmolVLAPolicy):
     def _teacher_velocity(self, observation: Observation, prefix: Prefix | None) -> flow.Velocity:
         """The teacher's velocity, without gradient. Not to be called where there is no teacher."""
         if self._teacher is None:
-            return _no_teacher
+            return no_teacher
         teacher = self._teacher.policy.model
         if not self._sharing.allowed(self.model.vlm_with_expert.vlm, teacher.vlm_with_expert.vlm):
             prefix = None

@@ -114,6 +114,25 @@ def test_grid_of_one_step_is_reflow_at_pure_noise() -> None:
     torch.testing.assert_close(loss("grid", given), loss("reflow", given))
 
 
+def test_grid_counts_padded_dimensions_only_where_another_step_follows() -> None:
+    def wrong_in(dims: slice, k: int, seed: int) -> float:
+        def student(x: Tensor, _: Tensor) -> Tensor:
+            off = torch.zeros_like(x)
+            off[..., dims] = 1
+            return k * (1 - LEFT ** (FINE / k)) * x + off
+
+        given = Demonstrations(torch.zeros_like(noise()), None, DIMS - 1)
+        one = step(
+            teacher=linear, student=student, demonstrations=given, generator=generator(seed)
+        )  # fmt: skip
+        return loss("grid", one, grid_steps=k).item()
+
+    padded, own = slice(DIMS - 1, None), slice(DIMS - 1)
+    assert wrong_in(padded, 1, 0) == pytest.approx(0, abs=1e-12)
+    assert wrong_in(own, 1, 0) == pytest.approx(1)
+    assert 0 < sum(wrong_in(padded, 2, seed) for seed in range(9)) < 9 / DIMS
+
+
 def test_stored_pairs_replace_the_teachers_path() -> None:
     end = flow.solve(linear, noise(), FINE).z0_BTA[None]
     for name in ("reflow", "grid"):

@@ -2,9 +2,9 @@
 
     E |v(x_t, t) - k (x_t - x_{t - 1/k})|^2,  t in {1, 1 - 1/k, ..., 1/k},  x = the teacher's path
 
-Its minimiser takes k Euler steps exactly along the teacher's path, however bent. k = 1 is
-distillation of the end point: reflow with all times at 1. Source: the distillation step of
-Rectified Flow, arXiv 2209.03003, section 2.2, for k sampling steps.
+Its minimiser takes k Euler steps exactly along the teacher's path, however bent. In the last of
+them, only the robot's own dimensions count. k = 1 is distillation of the end point. Source: the
+distillation step of Rectified Flow, arXiv 2209.03003, section 2.2, for k sampling steps.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lerobot_policy_smolvla_reflow import flow
-from lerobot_policy_smolvla_reflow.objectives.reduction import batch_loss
+from lerobot_policy_smolvla_reflow.objectives.reduction import batch_loss, without_padding
 from lerobot_policy_smolvla_reflow.objectives.step import Cost, Loss, Objective, Settings, Step
 
 FIELDS = ("grid_steps", "teacher_num_steps", "solver", "loss", "pairs_path")
@@ -29,6 +29,7 @@ def grid(step: Step, settings: Settings) -> Loss:
     # The times of LeRobot's sampler, to the last bit.
     time_K = torch.tensor([1.0 + number * (-1.0 / k) for number in range(k)], device=x_KBTA.device)
     error_BTA = (k * (start_BTA - end_BTA) - step.student(start_BTA, time_K[drawn_B])).square()
+    error_BTA = without_padding(error_BTA, drawn_B == k - 1, step.demonstrations.dims)
     none_B = torch.zeros_like(step.real_B)
     return Loss(
         batch_loss(settings.loss, error_BTA, none_B, step.demonstrations, step.reduction), {}

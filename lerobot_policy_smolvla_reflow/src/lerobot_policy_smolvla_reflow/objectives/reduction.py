@@ -44,6 +44,17 @@ def demonstration_loss(error_BTA: Tensor, demonstrations: Demonstrations, reduct
     return batch_loss("mse", error_BTA, every_B, demonstrations, reduction)
 
 
+def without_padding(error_BTA: Tensor, rows_B: Tensor, dims: int) -> Tensor:
+    """Errors without the padded dimensions in these rows, and the others scaled to the same mean.
+
+    A sampler's last step is the last use of the padded dimensions: what they end at is dropped.
+    """
+    size = error_BTA.shape[-1]
+    weight_A = torch.zeros(size, device=error_BTA.device, dtype=error_BTA.dtype)
+    weight_A[:dims] = size / dims
+    return torch.where(rows_B[:, None, None], error_BTA * weight_A, error_BTA)
+
+
 def _sums(error_BTA: Tensor, demonstrations: Demonstrations) -> tuple[Tensor, Tensor]:
     """The sum of the errors that LeRobot counts, and their number, per row."""
     real_BTD = error_BTA[:, :, : demonstrations.dims]

@@ -13,7 +13,11 @@ from __future__ import annotations
 import torch
 
 from lerobot_policy_smolvla_reflow import flow
-from lerobot_policy_smolvla_reflow.objectives.reduction import batch_loss, demonstration_loss
+from lerobot_policy_smolvla_reflow.objectives.reduction import (
+    batch_loss,
+    demonstration_loss,
+    without_padding,
+)
 from lerobot_policy_smolvla_reflow.objectives.step import Cost, Loss, Objective, Settings, Step
 
 ALPHA, LAMBDA = 0.5, 0.1
@@ -31,10 +35,11 @@ def snapflow(step: Step, settings: Settings) -> Loss:  # noqa: ARG001 - it has n
         step.reduction,
     )
     two_steps_BTA = flow.solve(step.teacher, z1_BTA, 2).z0_BTA
+    none_B, dims = torch.zeros_like(step.real_B), step.demonstrations.dims
     shortcut = batch_loss(
         "mse",
-        (z1_BTA - two_steps_BTA - at_noise_BTA).square(),
-        torch.zeros_like(step.real_B),
+        without_padding((z1_BTA - two_steps_BTA - at_noise_BTA).square(), ~none_B, dims),
+        none_B,
         step.demonstrations,
         step.reduction,
     )

@@ -62,11 +62,16 @@ class Step:
     average: Velocity
     demonstrations: Demonstrations
     progress: float
-    reduction: str
+    reduction: str = "mean"
 
     def at(self, time: float) -> Tensor:
         """`time` for every row of the batch."""
         return torch.full_like(self.time_B, time)
+
+
+def no_teacher(x_BTA: Tensor, time_B: Tensor) -> Tensor:  # noqa: ARG001 - a velocity's signature
+    """The velocity of the teacher for an objective whose cost says that it needs none."""
+    raise AssertionError("the objective's cost says that it needs no teacher")
 
 
 class Loss(NamedTuple):
