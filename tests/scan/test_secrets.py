@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ckpt_tools.rules.checks import file_content
+from ckpt_tools.rules.checks import private_text
 from ckpt_tools.scan.home_paths import hidden, homes
 from ckpt_tools.scan.redact import Known
 from ckpt_tools.scan.secrets import MOST, mask, redacted, secrets
@@ -156,7 +156,7 @@ def test_personal_paths_are_hidden_in_any_text(text: str) -> None:
 
 def test_secret_kinds_have_their_article() -> None:
     spelled = {
-        kind: file_content._with_article(kind)
+        kind: private_text._with_article(kind)
         for kind in (
             "API key (sk-)",
             "AWS key",

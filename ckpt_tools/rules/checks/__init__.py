@@ -23,6 +23,7 @@ from ckpt_tools.rules.checks import (  # noqa: F401 - the registry reads them fr
     policy_fields,
     policy_types,
     policy_values,
+    private_text,
     processors,
     quantized,
     reference,
