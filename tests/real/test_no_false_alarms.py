@@ -100,13 +100,13 @@ def test_what_a_real_library_saved_is_right(saved: Path, name: str) -> None:
 def test_an_adapter_fits_its_base(saved: Path, tmp_path: Path, name: str) -> None:
     base = saved / ("paligemma" if name == "lora-paligemma" else "llama")
     folder = shutil.copytree(saved / name, tmp_path / name)
-    options = {"base": [f"{BASE}={base}"]}
-    found = api.verify(str(folder), **options)
+    bases = [f"{BASE}={base}"]
+    found = api.verify(str(folder), base=bases)
     assert words(found) == []
     assert {one.code for one in found.findings} <= NOTES
     assert state(found, Question.COMPLETENESS) is State.CHECKED
     assert damage.last_layer_less(folder)
-    assert words(api.verify(str(folder), **options))
+    assert words(api.verify(str(folder), base=bases))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
