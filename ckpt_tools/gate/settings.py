@@ -67,7 +67,7 @@ def settings_table(named: str | None, root: str = "") -> tuple[dict[str, Any], s
 def _read_toml(path: str) -> dict[str, Any]:
     """Return the TOML document at `path`. Raises SettingsInvalid with the line."""
     try:
-        return tomllib.loads(read_whole(path, LIMIT, "a TOML file").decode())
+        return tomllib.loads(read_whole(path, LIMIT, "a ckpt.toml").decode())
     except ValueError as error:
         what = f"is not valid TOML: {str(error)[:1].lower()}{str(error)[1:]}"
         raise SettingsInvalid(what, path=path) from None

@@ -207,7 +207,7 @@ def test_full_lists_the_tensors_that_changed(tmp_path: Path) -> None:
         ),
         (
             ["show", NORMAL, "--values", "--tree"],
-            "--tree and --values exclude each other; leave one of them out",
+            "--tree, --list and --values exclude each other; leave all but one out",
         ),
     ],
 )

@@ -49,6 +49,14 @@ CASES = {
     "verify": (1, "verify reflow --values --reference normal --format sarif"),
     "gate": (1, "gate reflow --profile lerobot"),
     "upload": (0, f"upload {REPO} card --dry-run"),
+    "audit run": (1, "audit run normal reflow --out a.db"),
+    "audit show": (1, "audit run normal reflow --out a.db; audit show a.db"),
+    "audit diff": (
+        1,
+        "audit run normal --out a.db; audit run normal reflow --out b.db; audit diff a.db b.db",
+    ),
+    "audit graph": (0, "audit run normal reflow --out a.db; audit graph a.db --format json"),
+    "audit export": (2, "audit export absent.db tables"),
     "rules": (0, "rules --format json"),
     "explain": (0, "explain CK301"),
     "spec write": (0, "spec write normal -o spec.json"),
@@ -67,6 +75,8 @@ CASES = {
     "plan": (1, "plan reflow recipe.yaml --format json"),
     "apply": (0, "plan reflow recipe.yaml -o plan.json; apply plan.json -o out"),
     "recover": (0, "recover normal"),
+    "help": (0, "help diff"),
+    "completion": (0, "completion zsh"),
     "restore": (0, "sanitize reflow --reference normal --in-place; restore reflow"),
 }
 """Exit code and arguments by command, for a folder with fixtures and a recipe.
@@ -86,8 +96,10 @@ HUB_CASES = {
 """The same for a model on the test Hub."""
 
 
-VOLATILE = r'(?<="mtime_ns": )\d+|(?<="digest": )"\w+"|\d+(?= rules checked)'
-"""What identifies one copy of a checkpoint; and rules, one of which needs the safetensors library.
+VOLATILE = (
+    r'(?<="mtime_ns": )\d+|(?<="digest": )"\w+"|\d+(?= rules checked)|\d{4}-\d\d-\d\dT[\d:]+Z'
+)
+"""What identifies one copy of a checkpoint; times; and rules, one of which needs safetensors.
 
 The tool does not depend on that library, and the development environment has it.
 """
@@ -154,7 +166,7 @@ def outcome(script: str, folder: Path, programs: Path, more: dict[str, str]) -> 
     files = {
         str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "plan.json"
+        if path.is_file() and path.name != "plan.json" and path.suffix != ".db"
     }
     return Outcome(done.returncode, out, errors, files)
 

@@ -388,7 +388,7 @@ def on_a_terminal(*arguments: str, **environment: str) -> str:
         stdout=theirs,
         stdin=theirs,
         cwd=ROOT,
-        env={**inherited, "TERM": "xterm-256color", **environment},
+        env={**inherited, "TERM": "xterm-256color", "PAGER": "cat", **environment},
     ) as process:
         os.close(theirs)
         chunks = []
@@ -419,6 +419,17 @@ def test_a_terminal_of_80_columns_gets_no_wider_line(arguments: tuple[str, ...])
     output = on_a_terminal(*arguments)
     assert [line for line in uncoloured(output).split("\n") if cell_len(line) > WIDTH] == []
     assert obeyed(uncoloured(output)) == []
+
+
+def test_what_is_longer_than_the_terminal_goes_through_the_pager(tmp_path: Path) -> None:
+    pager = tmp_path / "pager"
+    pager.write_text(f"#!/bin/sh\necho paged; echo $LESS; cat > {tmp_path}/seen\n")
+    pager.chmod(0o755)
+    output = on_a_terminal("show", "fixtures/reflow", PAGER=str(pager))
+    assert output.split() == ["paged", "FRX"]
+    assert "fixtures/reflow" in (tmp_path / "seen").read_text()
+    assert "paged" not in on_a_terminal("config", "fixtures/normal", "validate", PAGER=str(pager))
+    assert "paged" not in on_a_terminal("show", "fixtures/reflow", "-q", PAGER=str(pager))
 
 
 def test_a_terminal_gets_colour() -> None:
