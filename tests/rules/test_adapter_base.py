@@ -108,6 +108,7 @@ def test_a_policys_adapter_is_compared_with_what_its_config_builds(
         (16, HUB_VLM, []),
         (15, HUB_VLM, [("error", f"{EXPERT}.15.mlp.up_proj.lora_A.weight")]),
         (15, "someone/another-vlm", [("note", "")]),
+        (2, HUB_VLM, [("note", "")]),  # of a scaled-down model, whose config is the full one's
     ],
 )
 def test_an_adapter_of_smolvla_is_compared_without_its_base(
