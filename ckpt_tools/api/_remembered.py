@@ -52,7 +52,7 @@ class Memory[V]:
         return found
 
     def put(self, key: object, value: V) -> None:
-        """Hold an answer, and forget the one that was not asked for the longest."""
+        """Hold an answer; of more than `most`, forget the least recently used."""
         self._held[key] = value
         if len(self._held) > self._most:
             self._held.popitem(last=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,9 @@ def open_to_read(path: str) -> Database:
     """
     if not os.path.lexists(path):
         raise PathNotFound(
-            "no such file or directory", path=path, hint="write it first: ckpt audit run"
+            "no such file or directory",
+            path=path,
+            hint=f"write it first: ckpt audit run WHERE --out {shlex.quote(path)}",
         )
     _refuse_what_is_no_file(path)
     try:

@@ -86,7 +86,9 @@ def test_what_could_not_be_looked_at_is_status_2(
 ) -> None:
     spoil(model)
     found = audit(model.parent, "nowhere")
-    assert found == (2, "2 checkpoints: 1 could not be looked at\n", "")
+    summary, report = found.stdout.splitlines()
+    assert (found.code, summary) == (2, "2 checkpoints: 1 could not be looked at, 1 with errors")
+    assert report.startswith("report: ckpt audit show ")
 
 
 def test_nothing_found_is_status_3(audit: Callable[..., Outcome], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ from ckpt_tools.cli.output import (
     write,
     write_error,
 )
-from ckpt_tools.text import count
+from ckpt_tools.rules.remedy import as_path
+from ckpt_tools.text import count, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +35,9 @@ _SECONDS = 0.2
 
 @click.command("run", short_help="Check what changed since the last run, and write it to a file.")
 @options.wheres
-@click.option("--out", metavar="FILE", required=True, help="The SQLite file, new or of before.")
+@click.option(
+    "--out", metavar="FILE", required=True, help="The SQLite file to write, or to bring up to date."
+)
 @click.option("--values", is_flag=True, help="Also read every tensor, and compare their contents.")
 @click.option("--jobs", metavar="N", type=click.IntRange(min=1), help="Number of workers.")
 @click.option(
@@ -99,6 +103,8 @@ def command(  # noqa: PLR0913 - one parameter an option
             notify=complain,
         )
     write(f"{_summary(tally)}\n")
+    if tally.errors or tally.warnings or tally.failed:
+        write(f"report: {printable(shlex.join(('ckpt', 'audit', 'show', as_path(out))))}\n")
     return _status(tally, fail_on)
 
 
@@ -117,6 +123,8 @@ def _summary(tally: Tally) -> str:
         (tally.judged_again, "judged again by newer rules without reading"),
         (tally.failed, "could not be looked at"),
         (tally.vanished, "vanished"),
+        (tally.errors, "with errors"),
+        (tally.warnings, "with warnings only"),
     )
     done = ", ".join(f"{number:,} {what}" for number, what in parts if number)
     return f"{count(tally.found, 'checkpoint')}{': ' * bool(done)}{done}"
