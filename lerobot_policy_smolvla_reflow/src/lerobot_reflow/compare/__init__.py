@@ -1,0 +1,3 @@
+"""`lerobot-reflow-compare`: a teacher, its students and baselines at several numbers of steps."""
+
+from __future__ import annotations
