@@ -84,7 +84,7 @@ def diff(  # noqa: PLR0913 - options by keyword
         changes = _values.compared(
             left, right, selection, tolerance, cached=cached, progress=Progress(progress, expect)
         )
-        change = _values.change_of(left, right, changes, done.change)
+        change = _values.change_of(left, right, changes, done.change, cached=cached)
         done = done._replace(changes=changes, change=change)
     return done._replace(select=select, ignore=ignore)
 

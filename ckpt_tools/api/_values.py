@@ -60,11 +60,16 @@ def compared(  # noqa: PLR0913 - options by keyword
 
 
 def change_of(
-    a: Checkpoint, b: Checkpoint, changes: ValueComparison, structure: Change | None
+    a: Checkpoint,
+    b: Checkpoint,
+    changes: ValueComparison,
+    structure: Change | None,
+    *,
+    cached: bool,
 ) -> Change | None:
     """Return the kind of change that compared values show, or `structure` where that decides."""
     if structure and structure.kind.is_another_model:
         return structure
     pairs = [(change.a, change.b) for change in sampled(changes)]
-    ranks = difference_ranks(a, b, pairs)
+    ranks = difference_ranks(a, b, pairs, cached=cached)
     return change_in_values(changes, ranks, shared_family(a, b)) or structure

@@ -22,7 +22,7 @@ from ckpt_tools.errors import CkptError, WriteFailed
 from ckpt_tools.storage.durable import replace_text
 from ckpt_tools.storage.files import read_whole
 from ckpt_tools.storage.identity import check_unchanged, identity_of
-from ckpt_tools.values.model import Measurement, PairFacts
+from ckpt_tools.values.model import DifferenceRank, Measurement, PairFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -192,6 +192,34 @@ class KnownPairs:
             self._known.save([[*names, *facts] for names, facts in self._facts.items()])
 
 
+class KnownRanks:
+    """The remembered ranks of the differences of tensors in two open files: None, left out."""
+
+    def __init__(self, a: Watch, b: Watch, *, use: bool) -> None:
+        self._known = Known("ranks", (a, b), use=use)
+        self._ranks: dict[tuple[str, str], DifferenceRank | None] = {
+            (str(row[0]), str(row[1])): _difference_rank(row)
+            for row in self._known.rows
+            if _fits(row, (str, str, int, int, int)) or _fits(row, (str, str))
+        }
+
+    def __contains__(self, pair: tuple[Tensor, Tensor]) -> bool:
+        """Whether the rank of a pair is known."""
+        return (pair[0].name, pair[1].name) in self._ranks
+
+    def get(self, a: Tensor, b: Tensor) -> DifferenceRank | None:
+        """Return the rank of a known pair."""
+        return self._ranks[a.name, b.name]
+
+    def add(self, found: Mapping[tuple[Tensor, Tensor], DifferenceRank | None]) -> None:
+        """Remember the ranks of more pairs."""
+        if found:
+            self._ranks |= {(a.name, b.name): rank for (a, b), rank in found.items()}
+            self._known.save(
+                [[*names, *(rank[1:] if rank else ())] for names, rank in self._ranks.items()]
+            )
+
+
 def known_measurements(watch: Watch, *, use: bool) -> dict[str, Measurement]:
     """Return the remembered measurements of the tensors of an open file, by name."""
     found = (_measurement(row) for row in Known("tensors", (watch,), use=use).rows)
@@ -212,6 +240,10 @@ def _pair_facts(row: list[object]) -> PairFacts | None:
     """Return a well-formed row as facts."""
     kinds = (int, bool, int, int, float, float, float, float, float, float)
     return PairFacts(*row) if _fits(row, kinds) else None  # type: ignore[arg-type] # checked by _fits
+
+
+def _difference_rank(row: list[object]) -> DifferenceRank | None:
+    return DifferenceRank(*row[1:]) if row[2:] else None  # type: ignore[arg-type] # as above
 
 
 def _measurement(row: list[object]) -> Measurement | None:

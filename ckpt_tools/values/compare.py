@@ -24,12 +24,15 @@ from ckpt_tools.values.model import PairFacts
 from ckpt_tools.values.pair_sums import Sums, added, piece_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ckpt_tools.checkpoint.model import Checkpoint, Tensor, TensorFile
     from ckpt_tools.values.dtypes import Scaled
 
 type Pair = tuple[Tensor, Tensor]
+
+type Sides = tuple[tuple[str, TensorFile], tuple[str, TensorFile]]
+"""The path and the header of a file of each checkpoint."""
 
 
 def compare_values(
@@ -45,50 +48,64 @@ def compare_values(
     `cached` uses and updates the user's cache folder. Raises ChangedDuringRead or Unreadable with
     the path of the file.
     """
+    progress.expect(sum(left.nbytes + right.nbytes for left, right in pairs))
+    found: dict[Pair, PairFacts] = {}
+    for sides, members in by_files(a, b, pairs):
+        found |= _compare_files(sides, members, progress, cached=cached)
+    return tuple(found[pair] for pair in pairs)
+
+
+def by_files(
+    a: Checkpoint, b: Checkpoint, pairs: Sequence[Pair]
+) -> Iterator[tuple[Sides, list[Pair]]]:
+    """Yield the pairs of tensors that lie in the same two files, together."""
     files = [{file.path: file for file in side.weights} for side in (a, b)]
     groups: dict[tuple[str, str], list[Pair]] = {}
     for pair in pairs:
         groups.setdefault((pair[0].shard, pair[1].shard), []).append(pair)
-    progress.expect(sum(left.nbytes + right.nbytes for left, right in pairs))
-    found: dict[Pair, PairFacts] = {}
     for shards, members in groups.items():
         one, two = (
             (os.path.join(side.root, of[shard].path), of[shard])
             for side, of, shard in zip((a, b), files, shards, strict=True)
         )
-        found |= _compare_files((one, two), members, progress, cached=cached)
-    return tuple(found[pair] for pair in pairs)
+        yield (one, two), members
 
 
-type _Sides = tuple[tuple[str, TensorFile], tuple[str, TensorFile]]
-"""The path and the header of a file of each checkpoint."""
+def watched(sides: Sides, stack: ExitStack) -> tuple[Watch, Watch]:
+    """Open the two files until the stack is closed."""
+    one, two = (Watch(path, stack.enter_context(open_regular(path))[0]) for path, _ in sides)
+    return one, two
+
+
+def settle(watches: tuple[Watch, Watch], sides: Sides, *, use: bool) -> None:
+    """Refuse other files than those whose headers were read, and flush them for the cache."""
+    for watch, (path, file) in zip(watches, sides, strict=True):
+        if use:
+            watch.settle()
+        refuse_other(file, watch.descriptor, path)
+
+
+def span_of(watch: Watch, side: tuple[str, TensorFile], tensor: Tensor) -> Span:
+    """Return where a tensor lies in an open file."""
+    return Span(watch.path, watch.descriptor, side[1].payload_start + tensor.start, tensor.dtype)
 
 
 def _compare_files(
-    sides: _Sides, pairs: Sequence[Pair], progress: Progress, *, cached: bool
+    sides: Sides, pairs: Sequence[Pair], progress: Progress, *, cached: bool
 ) -> dict[Pair, PairFacts]:
     """Return the facts of pairs of tensors in these two files, from the cache if possible."""
     with ExitStack() as stack:
-        one, two = (Watch(path, stack.enter_context(open_regular(path))[0]) for path, _ in sides)
+        one, two = watched(sides, stack)
         known = KnownPairs(one, two, use=cached)
         found = {pair: facts for pair in pairs if (facts := known.get(*pair)) is not None}
         rest = sorted(
             (pair for pair in pairs if pair not in found), key=lambda pair: -pair[0].nbytes
         )
-        for watch, (path, file) in zip((one, two), sides, strict=True):
-            if cached and rest:
-                watch.settle()
-            refuse_other(file, watch.descriptor, path)
+        settle((one, two), sides, use=cached and bool(rest))
         for a, b in found:
             progress.advance(a.nbytes + b.nbytes)
         jobs = [
-            _Job(
-                pair,
-                (
-                    _span(one, sides[0][1], pair[0]),
-                    _span(two, sides[1][1], pair[1]),
-                ),
-            )
+            _Job(pair, (span_of(one, sides[0], pair[0]), span_of(two, sides[1], pair[1])))
             for pair in rest
         ]
         new = _measured(jobs, progress)
@@ -96,10 +113,6 @@ def _compare_files(
         two.check_unchanged()
         known.add(new)
     return found | new
-
-
-def _span(watch: Watch, file: TensorFile, tensor: Tensor) -> Span:
-    return Span(watch.path, watch.descriptor, file.payload_start + tensor.start, tensor.dtype)
 
 
 class _Job:

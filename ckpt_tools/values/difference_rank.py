@@ -9,16 +9,14 @@ The same two files always give the same ranks.
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from math import hypot, sqrt
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.dtype import Dtype
-from ckpt_tools.checkpoint.read import refuse_other
-from ckpt_tools.storage.files import open_regular
 from ckpt_tools.values import kernels
-from ckpt_tools.values.blocks import Span
+from ckpt_tools.values.cache import KnownRanks
+from ckpt_tools.values.compare import by_files, settle, span_of, watched
 from ckpt_tools.values.dtypes import MANTISSA, decode
 from ckpt_tools.values.lazy import np
 from ckpt_tools.values.model import DifferenceRank, matrix_sides
@@ -26,7 +24,9 @@ from ckpt_tools.values.model import DifferenceRank, matrix_sides
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ckpt_tools.checkpoint.model import Checkpoint, Tensor, TensorFile
+    from ckpt_tools.checkpoint.model import Checkpoint, Tensor
+    from ckpt_tools.values.blocks import Span
+    from ckpt_tools.values.compare import Pair, Sides
     from ckpt_tools.values.dtypes import Array
 
 MOST_SIDE = 256
@@ -43,55 +43,58 @@ _ADDED = 2.0**-9
 
 
 def difference_ranks(
-    a: Checkpoint, b: Checkpoint, pairs: Sequence[tuple[Tensor, Tensor]]
+    a: Checkpoint, b: Checkpoint, pairs: Sequence[Pair], *, cached: bool = True
 ) -> tuple[DifferenceRank, ...]:
     """Return the rank of the difference of each pair of float matrices of one shape.
 
     A matrix with NaN or infinities in its sample is left out, and one of which most rows are
-    equal: a few rows have a low rank whatever was added. Raises Unreadable or ChangedDuringRead.
+    equal: a few rows have a low rank whatever was added. `cached` uses and updates the user's cache
+    folder. Raises Unreadable or ChangedDuringRead.
     """
+    found: dict[Pair, DifferenceRank | None] = {}
+    for sides, members in by_files(a, b, pairs):
+        found |= _ranks_in_files(sides, members, cached=cached)
+    return tuple(rank for pair in pairs if (rank := found[pair]) is not None)
+
+
+def _ranks_in_files(
+    sides: Sides, pairs: Sequence[Pair], *, cached: bool
+) -> dict[Pair, DifferenceRank | None]:
+    """Return the ranks of pairs of tensors in these two files, from the cache if possible."""
     with ExitStack() as stack:
-        sides = [_Side(side, stack) for side in (a, b)]
-        found = [
-            _rank(right.name, sides[0].sample(left), sides[1].sample(right))
-            for left, right in pairs
-        ]
-    return tuple(rank for rank in found if rank is not None)
+        one, two = watched(sides, stack)
+        known = KnownRanks(one, two, use=cached)
+        found = {pair: known.get(*pair) for pair in pairs if pair in known}
+        rest = [pair for pair in pairs if pair not in found]
+        settle((one, two), sides, use=cached and bool(rest))
+        memory = kernels.Memory(MOST_SIDE * 8)
+        new = {
+            (left, right): _rank(
+                right.name,
+                (_sample(span_of(one, sides[0], left), left, memory), left.dtype),
+                (_sample(span_of(two, sides[1], right), right, memory), right.dtype),
+            )
+            for left, right in rest
+        }
+        one.check_unchanged()
+        two.check_unchanged()
+        known.add(new)
+    return found | new
 
 
-class _Side:
-    """The weight files of a checkpoint, opened as they are needed."""
+def _sample(span: Span, tensor: Tensor, memory: kernels.Memory) -> Array:
+    """Return rows spread over a tensor, of each some columns from its middle, as doubles."""
+    rows, columns = matrix_sides(tensor)
+    width = min(columns, MOST_SIDE)
+    first = (columns - width) // 2
+    height = min(rows, MOST_SIDE)
+    chosen = (index * rows // height * columns + first for index in range(height))
+    return np.stack([_row(span, start, width, memory) for start in chosen])
 
-    def __init__(self, checkpoint: Checkpoint, stack: ExitStack) -> None:
-        self._root, self._stack = checkpoint.root, stack
-        self._files = {file.path: file for file in checkpoint.weights}
-        self._open: dict[str, tuple[str, int, TensorFile]] = {}
-        self._memory = kernels.Memory(MOST_SIDE * 8)
 
-    def sample(self, tensor: Tensor) -> tuple[Array, Dtype]:
-        """Return rows spread over the tensor, of each some columns from its middle, as doubles."""
-        path, descriptor, file = self._file(tensor.shard)
-        span = Span(path, descriptor, file.payload_start + tensor.start, tensor.dtype)
-        rows, columns = matrix_sides(tensor)
-        width = min(columns, MOST_SIDE)
-        first = (columns - width) // 2
-        height = min(rows, MOST_SIDE)
-        chosen = (index * rows // height for index in range(height))
-        sample = [self._row(span, row * columns + first, width) for row in chosen]
-        return np.stack(sample), tensor.dtype
-
-    def _row(self, span: Span, first: int, width: int) -> Array:
-        data = np.frombuffer(span.read(self._memory, range(first, first + width)), "u1")
-        return decode(data, span.dtype).astype("<f8")
-
-    def _file(self, shard: str) -> tuple[str, int, TensorFile]:
-        if shard not in self._open:
-            file = self._files[shard]
-            path = os.path.join(self._root, file.path)
-            descriptor, _ = self._stack.enter_context(open_regular(path))
-            refuse_other(file, descriptor, path)
-            self._open[shard] = path, descriptor, file
-        return self._open[shard]
+def _row(span: Span, first: int, width: int, memory: kernels.Memory) -> Array:
+    data = np.frombuffer(span.read(memory, range(first, first + width)), "u1")
+    return decode(data, span.dtype).astype("<f8")
 
 
 def _rank(name: str, one: tuple[Array, Dtype], two: tuple[Array, Dtype]) -> DifferenceRank | None:

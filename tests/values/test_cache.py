@@ -24,15 +24,18 @@ from ckpt_tools.progress import Progress
 from ckpt_tools.values import blocks
 from ckpt_tools.values import cache as value_cache
 from ckpt_tools.values.compare import compare_values
+from ckpt_tools.values.difference_rank import difference_ranks
 from ckpt_tools.values.measure import measure
 from ckpt_tools.values.model import PairFacts
 from tests.support.blobs import written
+from tests.support.cases import make
 from tests.values.test_compare import floats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ckpt_tools.checkpoint.model import Checkpoint
+    from ckpt_tools.values.dtypes import Array
 
 type Facts = dict[str, PairFacts]
 
@@ -92,6 +95,39 @@ def test_a_second_comparison_reads_nothing_and_is_equal(
     payload_reads.clear()
     assert compared(a, b) == first
     assert payload_reads == []
+
+
+def matrices(folder: Path, values: dict[str, Array]) -> Checkpoint:
+    folder.mkdir()
+    make.write_safetensors(
+        folder / "model.safetensors",
+        {
+            name: make.Blob(Dtype.F32, value.shape, value.astype("<f4").tobytes())
+            for name, value in values.items()
+        },
+    )
+    return api.read(str(folder))
+
+
+def test_ranks_of_differences_are_cached_also_those_left_out(
+    tmp_path: Path, payload_reads: list[str]
+) -> None:
+    random = np.random.default_rng(0)
+    base = {name: random.standard_normal((32, 32)) for name in ("low", "full", "nan")}
+    one = matrices(tmp_path / "one", base)
+    base["low"] = base["low"] + np.outer(base["full"][0], base["full"][1])
+    base["full"] = base["full"] + random.standard_normal((32, 32))
+    base["nan"] = base["nan"] * np.nan
+    two = matrices(tmp_path / "two", base)
+    pairs, _ = comparable(one, two)
+
+    first = difference_ranks(one, two, pairs)
+    assert {found.name: found.rank for found in first} == {"low": 1, "full": 32}
+    payload_reads.clear()
+    assert difference_ranks(one, two, pairs) == first
+    assert payload_reads == []
+    assert difference_ranks(one, two, pairs, cached=False) == first
+    assert payload_reads
 
 
 def test_without_a_cache_all_is_read_and_nothing_is_stored(
