@@ -1,6 +1,8 @@
-"""The public verbs of ckpt-tools.
+"""The public verbs of ckpt-tools: `help(api.verify)` explains one.
 
-Each is also a command of `ckpt`; the command adds parsing and rendering only.
+Each is also a command of `ckpt`; the command adds parsing and rendering only. `api.config` has the
+verbs for one JSON file. `ckpt_tools.api.types` has the types of what verbs take and return,
+`ckpt_tools.errors` those of what they raise. The guide is docs/python.md.
 
 Modules with a leading underscore hold the verbs of one subject and are imported when one of them is
 first used, so that a diff does not wait for what writes. Import verbs from `ckpt_tools.api`, never
@@ -13,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ckpt_tools.api import config, types
     from ckpt_tools.api._audit import audit, audit_engine, work_on_task
     from ckpt_tools.api._audit_check import examine_batch
     from ckpt_tools.api._audit_reading import (
@@ -49,6 +52,7 @@ __all__ = [
     "check_manifest",
     "check_remote",
     "compare_audits",
+    "config",
     "convert_names",
     "coverage",
     "diagnose",
@@ -70,6 +74,7 @@ __all__ = [
     "save_plan",
     "show",
     "spec",
+    "types",
     "upload",
     "verify",
     "work_on_task",
@@ -108,7 +113,14 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"ckpt_tools.api.{_MODULES[name]}"), name)
+if not TYPE_CHECKING:  # with it, a type checker would accept every name
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = importlib.import_module(f"{__name__}.{_MODULES.get(name, name)}")
+        return getattr(module, name) if name in _MODULES else module
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -7,7 +7,7 @@ import re
 
 import click
 
-from ckpt_tools.api import _config
+from ckpt_tools.api import config as _config
 from ckpt_tools.cli import options
 from ckpt_tools.cli.group import SHARED
 from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, complain, write, write_report

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.api import _config, _doctor
+from ckpt_tools.api import _doctor, config
 from ckpt_tools.checkpoint.spec import spec_of, write_spec
 from ckpt_tools.edit.operations import Drop
 from ckpt_tools.errors import ProbeMissing
@@ -28,15 +28,17 @@ ROOT = Path(__file__).parents[2]
 type Kind = type[str | Path]
 type Arguments = dict[str, Any]
 
-VERBS: dict[str, Callable[..., object]] = {name: getattr(api, name) for name in api.__all__} | {
+VERBS: dict[str, Callable[..., object]] = {
+    name: getattr(api, name) for name in set(api.__all__) - {"config", "types"}
+} | {
     f"config.{verb.__name__}": verb
     for verb in (
-        _config.get,
-        _config.set_value,
-        _config.unset_values,
-        _config.diff,
-        _config.validate,
-        _config.find,
+        config.get,
+        config.set_value,
+        config.unset_values,
+        config.diff,
+        config.validate,
+        config.find,
     )
 }
 

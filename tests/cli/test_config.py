@@ -254,8 +254,8 @@ def test_the_other_files_of_a_policy_have_schemas_too(
 
 def test_setting_a_value_loads_nothing_heavy(folder: Path) -> None:
     script = (
-        "import sys; from ckpt_tools.api import _config; import ckpt_tools.cli.config;"
-        " _config.set_value(sys.argv[1], 'lr', 1);"
+        "import sys; from ckpt_tools.api import config; import ckpt_tools.cli.config;"
+        " config.set_value(sys.argv[1], 'lr', 1);"
         "print([name for name in ('numpy', 'jsonschema', 'yaml', 'rich') if name in sys.modules])"
     )
     done = subprocess.run(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ckpt_tools.api import _config
+from ckpt_tools.api import config as _config
 from ckpt_tools.errors import NoSpace, Unwritable
 from ckpt_tools.storage import durable
 from tests.support.cases import FIXTURES

@@ -76,7 +76,9 @@ def test_a_shell_block_runs(document: str, block: str) -> None:
 
 
 @pytest.mark.parametrize(("document", "block"), blocks("python"))
-def test_a_python_block_runs(document: str, block: str, tmp_path: Path) -> None:
+def test_a_python_block_runs_and_prints_what_its_comments_say(
+    document: str, block: str, tmp_path: Path
+) -> None:
     (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
     command = [sys.executable, "-W", "error", "-c", block]
     done = subprocess.run(
@@ -88,6 +90,8 @@ def test_a_python_block_runs(document: str, block: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, f"{document}: {done.stderr}"
+    expected = re.findall(r"print\(.*\)  # (.*)", block)
+    assert [line for line in expected if line not in done.stdout.splitlines()] == [], document
 
 
 def test_the_readme_shows_a_diff_and_the_two_commands() -> None:
