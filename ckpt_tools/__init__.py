@@ -5,4 +5,4 @@ The verbs are in `ckpt_tools.api`; this file holds the version only.
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.project.environments import LOCKS, PYTHONS, Environment, built, create
+from tests.project.hosts import furnished
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,3 +35,9 @@ def without_kernel(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """An environment with the pure Python wheel."""
     wheel = built(tmp_path_factory.mktemp("pure"), CKPT_NO_KERNEL="1")
     return create(tmp_path_factory.mktemp("environment"), PYTHONS[0], LOCKS[0], wheel)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with a good and a bad checkpoint, and commands as an installation leaves them."""
+    return furnished(tmp_path)

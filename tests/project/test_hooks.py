@@ -6,73 +6,18 @@ Each is run as its host would run it.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import shutil
-import subprocess
 import sys
-import tomllib
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
-CARD = (
-    "---\nlicense: apache-2.0\nlibrary_name: lerobot\npipeline_tag: robotics\n---\n\n# A policy\n"
-)
-STUB = '#!/bin/sh\nprintf "%s\\n" "$@" >> "$HOME/python-got"\n'
+from tests.project.hosts import ACTION, ROOT, act, console_script, executable, run
 
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A folder with a good and a bad checkpoint, and commands as an installation leaves them."""
-    for name in ("normal", "reflow"):
-        shutil.copytree(ROOT / "fixtures" / name, tmp_path / name)
-        (tmp_path / name / "README.md").write_text(CARD, encoding="utf-8")
-    (tmp_path / "bin").mkdir()
-    executable(tmp_path / "bin" / "ckpt", console_script())
-    executable(tmp_path / "bin" / "python", STUB)
-    return tmp_path
-
-
-def console_script() -> str:
-    """The script that pip makes of the project's entry point."""
-    module, function = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
-        "project"
-    ]["scripts"]["ckpt"].split(":")
-    return (
-        f"#!{sys.executable}\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
-    )
-
-
-def executable(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content, encoding="utf-8")
-    path.chmod(0o755)
-
-
-def run(command: list[str], home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    base = {
-        key: value for key, value in os.environ.items() if not key.startswith(("HF_", "GITHUB_"))
-    }
-    paths = {
-        "HOME": str(home),
-        "PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-    }
-    return subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=home,
-        env=base | paths | environment,
-        stdin=subprocess.DEVNULL,
-    )
-
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # --- pre-commit -----------------------------------------------------------------------------------
 
@@ -98,43 +43,6 @@ def test_the_hook_runs_as_pre_commit_runs_it(home: Path, checkpoint: str, status
 
 
 # --- the action -----------------------------------------------------------------------------------
-
-ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
-EXPRESSION = re.compile(r"\$\{\{ *(.*?) *\}\}")
-
-
-def act(home: Path, **inputs: str) -> tuple[int, str]:
-    """Run the steps of the action as a runner does, up to the first that fails.
-
-    Return its status and what the log holds.
-    """
-    given = {name: str(spec.get("default", "")) for name, spec in ACTION["inputs"].items()} | inputs
-    log = ""
-    for step in ACTION["runs"]["steps"]:
-        if step.get("if") == "inputs.sarif != ''" and not given["sarif"]:
-            continue
-        environment = {
-            name: EXPRESSION.sub(lambda found: value_of(found[1], given), value)
-            for name, value in step["env"].items()
-        }
-        done = run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
-            home,
-            GITHUB_OUTPUT=str(home / "output"),
-            **environment,
-        )
-        log += done.stdout + done.stderr
-        if done.returncode:
-            return done.returncode, log
-    return 0, log
-
-
-def value_of(expression: str, inputs: dict[str, str]) -> str:
-    """What a runner makes of the expressions that the action has: the first that is not empty."""
-    known = {f"inputs.{name}": value for name, value in inputs.items()} | {
-        "github.action_path": str(ROOT)
-    }
-    return next((known[name] for name in expression.split(" || ") if known[name]), "")
 
 
 def test_the_action_passes_what_passes(home: Path) -> None:

@@ -77,6 +77,7 @@ def test_an_editable_install_finds_the_same_schemas() -> None:
     )
 
 
-def test_the_version_is_said_once() -> None:
+def test_the_version_is_said_once(wheel: Path) -> None:
+    assert wheel.name.startswith(f"ckpt_tools-{__version__}-")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["version"] == __version__
+    assert ("version" in project, project["dynamic"]) == (False, ["version"])
