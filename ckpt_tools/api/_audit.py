@@ -18,8 +18,10 @@ from ckpt_tools.audit.engines.local import LocalEngine
 from ckpt_tools.audit.engines.ray import ray_engine
 from ckpt_tools.audit.engines.slurm import slurm_engine
 from ckpt_tools.audit.model import Options, Tally
+from ckpt_tools.audit.naming import shown
 from ckpt_tools.audit.opening import open_to_write
 from ckpt_tools.audit.run import Run
+from ckpt_tools.audit.scope import Scope
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.gate.settings import settings_of, settings_table
 from ckpt_tools.scan.secrets import mask
@@ -64,11 +66,12 @@ def audit(  # noqa: PLR0913 - options by keyword
     options = options_of(values=values, settings=as_text(settings))
     globs = tuple(only)
     with open_to_write(as_text(out)) as database:
-        shown = json.dumps({"values": values, "only": globs})
-        number = database.start(__version__, options.rules, map(mask, named), shown)
-        run = Run(database, number, options, progress)
+        about = json.dumps({"values": values, "only": globs})
+        sources_text = (mask(shown(one)) for one in named)
+        number = database.start(__version__, options.rules, sources_text, about)
+        run = Run(database, number, options, Scope(named, globs), progress)
         found = sources.candidates(named, known=run.is_known, only=globs, notify=notify)
-        result = run.execute(found, named, engine or LocalEngine(jobs), globs)
+        result = run.execute(found, engine or LocalEngine(jobs))
         database.finish(number, run.requests)
         return result
 

@@ -17,6 +17,7 @@ from ckpt_tools.audit.batches import Result, parse_batch, result_text
 from ckpt_tools.audit.hub_sources import quota_wait
 from ckpt_tools.audit.lineage import declared_bases
 from ckpt_tools.audit.model import Record, Status
+from ckpt_tools.audit.naming import unescaped
 from ckpt_tools.errors import CkptError
 from ckpt_tools.families.kinds import kinds_of
 from ckpt_tools.gate.decide import apply_suppressions
@@ -132,14 +133,15 @@ def _has_changed(item: Item) -> bool:
     if "://" in item.address:
         return False
     root = item.address if os.path.isdir(item.address) else os.path.dirname(item.address)
-    return any(_is_other(os.path.join(root, file.path), file) for file in item.files)
+    return any(_is_other(root, file.path, file) for file in item.files)
 
 
-def _is_other(path: str, file: FileState) -> bool:
+def _is_other(root: str, name: str, file: FileState) -> bool:
     try:
-        status = os.stat(path)
+        status = os.stat(os.path.join(root, name))
     except OSError:
-        return file.modified_ns != 0
+        real = unescaped(name)  # of bytes that are not UTF-8
+        return _is_other(root, real, file) if real != name else file.modified_ns != 0
     return (status.st_size, status.st_mtime_ns) != (file.size, file.modified_ns)
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ckpt_tools.audit.discover import Found, Listed, entered_folders, sentence, walk
-from ckpt_tools.audit.model import Candidate, FileState, iso_time
+from ckpt_tools.audit.model import FileState, candidate_of
 from ckpt_tools.checkpoint.locate import is_orbax
 from ckpt_tools.errors import CkptError
 from ckpt_tools.storage.fsspec_storage import FsspecStorage, RemoteEntry
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
 
+    from ckpt_tools.audit.model import Candidate
     from ckpt_tools.storage.fsspec_storage import Listing
 
 THREADS = 16
@@ -88,15 +89,5 @@ def _state(name: str, entry: RemoteEntry) -> FileState:
 
 def _candidate(source: str, root: str, found: Found) -> Candidate:
     location = f"{root}/{found.path}" if found.path else root
-    newest = max((file.modified_ns for file in found.files), default=0)
-    return Candidate(
-        location,
-        source,
-        location,
-        found.files,
-        owner=root.removeprefix(BUCKETS).rpartition("://")[2].lstrip("/").partition("/")[0],
-        name=found.path or root.rpartition("/")[2],
-        modified=iso_time(newest) if newest else "",
-        trouble=found.trouble,
-        listed=found.listed,
-    )
+    owner = root.removeprefix(BUCKETS).rpartition("://")[2].lstrip("/").partition("/")[0]
+    return candidate_of(found, location, source, owner, found.path or root.rpartition("/")[2])

@@ -21,7 +21,7 @@ from ckpt_tools.errors import AuditInvalid, CkptError, LockedByOther, NoSpace, U
 from ckpt_tools.rules.finding import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ckpt_tools.audit.model import Relation
     from ckpt_tools.audit.writing import Checked
@@ -29,6 +29,24 @@ if TYPE_CHECKING:
 _KNOWN = (
     "SELECT id, identity, revision, status, with_values, rules FROM checkpoints WHERE location = ?"
 )
+
+_UNSEEN = """
+SELECT id, location, source, status = 'failed'
+    AND NOT EXISTS (SELECT 1 FROM files WHERE checkpoint = id) FROM checkpoints
+WHERE last_seen <> ? AND status <> 'vanished'
+"""
+
+_PARTS = ("findings", "coverage", "tensors", "parts", "evidence")
+"""What a check of a checkpoint gives, in tables of their own."""
+
+
+class Unseen(NamedTuple):
+    """A row that a run did not see. `is_unknown`: no run ever knew what is at its location."""
+
+    id: int
+    location: str
+    source: str
+    is_unknown: bool
 
 
 class Known(NamedTuple):
@@ -145,21 +163,19 @@ class Database:
         )
         return {Severity(severity): number for severity, number in found}
 
-    def vanish(self, run: int, source: str, is_kept: Callable[[str], bool]) -> int:
-        """Mark the checkpoints of a source that a run did not see; return how many are new.
+    def unseen(self, run: int) -> Iterator[Unseen]:
+        """Yield the rows that a run did not see, but for those that vanished before."""
+        return map(Unseen._make, self.rows(_UNSEEN, (run,)))
 
-        Locations that `is_kept`, since the run did not look there, stay as they are.
-        """
-        unseen = self.rows(
-            "SELECT id, location FROM checkpoints"
-            " WHERE source = ? AND last_seen <> ? AND status <> 'vanished'",
-            (source, run),
-        )
-        gone = [(number,) for number, location in unseen if not is_kept(location)]
+    def vanish(self, rows: Iterable[int], forgotten: Iterable[int] = ()) -> None:
+        """Mark checkpoints as vanished, and remove the rows that are `forgotten`."""
+        gone, removed = [(one,) for one in rows], [(one,) for one in forgotten]
         with self._transaction() as cursor:
             cursor.executemany("UPDATE checkpoints SET status = 'vanished' WHERE id = ?", gone)
-        self.changes += len(gone)
-        return len(gone)
+            for table in _PARTS:
+                cursor.executemany(f"DELETE FROM {table} WHERE checkpoint = ?", removed)  # noqa: S608 - our own names
+            cursor.executemany("DELETE FROM checkpoints WHERE id = ?", removed)
+        self.changes += len(gone) + len(removed)
 
     def is_after_interruption(self, run: int) -> bool:
         """Whether the run before this one did not end, and left relations of before."""
@@ -181,7 +197,7 @@ class Database:
         if known is not None:
             if one.candidate.files:
                 cursor.execute("DELETE FROM files WHERE checkpoint = ?", (number,))
-            for table in ("findings", "coverage", "tensors", "parts", "evidence"):
+            for table in _PARTS:
                 cursor.execute(f"DELETE FROM {table} WHERE checkpoint = ?", (number,))  # noqa: S608 - our own names
         write_parts(cursor, number, one.candidate.files, one.record)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.audit.discover import FlatTree, Found, sentence, walk
 from ckpt_tools.audit.model import Candidate, FileState
+from ckpt_tools.audit.naming import shown
 from ckpt_tools.checkpoint.documents import DOCUMENTS
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
 from ckpt_tools.errors import CkptError
@@ -91,7 +92,8 @@ class HubSources:
     def candidates(self) -> Iterator[Candidate]:
         """Yield what is found at the planned names, several repositories being listed at a time."""
         for where, trouble in self._troubles.items():
-            yield Candidate(where, where, where, trouble=trouble, listed=False)
+            name = shown(where)
+            yield Candidate(name, name, name, trouble=trouble, listed=False)
         every = (
             (where, planned) for where in [*self._planned] for planned in self._planned.pop(where)
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.audit.discover import Found, Listed, walk
 from ckpt_tools.audit.model import FileState
+from ckpt_tools.audit.naming import printable, unescaped
 from ckpt_tools.storage.files import read_error
 
 if TYPE_CHECKING:
@@ -135,9 +136,9 @@ def file_state(path: str) -> FileState:
         raise read_error(path, error) from None
 
 
-def printable(name: str) -> str:
-    r"""Return a name with the bytes that are not UTF-8 as \udc80, as a database can hold it."""
-    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode()
+def may_exist(location: str) -> bool:
+    """Whether there is anything at a location, as an audit writes it; true if it is remote."""
+    return "://" in location or any(map(os.path.lexists, (location, unescaped(location))))
 
 
 def cached_repository(path: str) -> str:

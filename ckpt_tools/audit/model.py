@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from ckpt_tools.audit.discover import Found
     from ckpt_tools.rules.coverage import Coverage
     from ckpt_tools.rules.finding import Finding
 
@@ -168,6 +169,22 @@ class Tally(NamedTuple):
     errors: int = 0
     warnings: int = 0
     notes: int = 0
+
+
+def candidate_of(found: Found, location: str, source: str, owner: str, name: str) -> Candidate:
+    """Return the candidate of what has no revision: it is as old as the newest of its files."""
+    newest = max((file.modified_ns for file in found.files), default=0)
+    return Candidate(
+        location,
+        source,
+        location,
+        found.files,
+        owner=owner,
+        name=name,
+        modified=iso_time(newest) if newest else "",
+        trouble=found.trouble,
+        listed=found.listed,
+    )
 
 
 def iso_time(nanoseconds: int) -> str:

@@ -8,7 +8,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from ckpt_tools.audit.database import Database, error_of
-from ckpt_tools.errors import AuditInvalid, PathNotFound, Unwritable
+from ckpt_tools.errors import AuditInvalid, PathNotFound, UnknownSelection, Unwritable
 from ckpt_tools.storage.durable import refused
 
 if TYPE_CHECKING:
@@ -137,7 +137,9 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def _refuse_what_is_no_file(path: str) -> None:
-    """Raise Unwritable or AuditInvalid for a folder, a pipe, or a path in a missing folder."""
+    """Raise a CkptError for a folder, a pipe, a path in a missing folder, or no path at all."""
+    if not path:
+        raise UnknownSelection("no file is named", hint="name the file of an audit")
     if os.path.lexists(path) and not os.path.isfile(path):
         raise AuditInvalid("is not a file", path=path)
     folder = os.path.dirname(path) or "."

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from blake3 import blake3
 
 from ckpt_tools.audit.batches import Batch, Item, batch_text, parse_result
 from ckpt_tools.audit.digests import with_free_digests
+from ckpt_tools.audit.local_tree import may_exist
 from ckpt_tools.audit.model import FileState, Record, Status, Tally
 from ckpt_tools.audit.relations import relate
 from ckpt_tools.audit.writing import Checked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from ckpt_tools.audit.database import Database, Known
     from ckpt_tools.audit.evidence import Evidence
     from ckpt_tools.audit.model import Candidate, Options
+    from ckpt_tools.audit.scope import Scope
 
 _SHOWN = 100
 """Candidates between two reports of progress, where no batch is ready."""
@@ -56,7 +57,12 @@ class Run:
     """One run: what it has seen, and what it gives to the engine."""
 
     def __init__(
-        self, database: Database, number: int, options: Options, progress: Callable[[Tally], None]
+        self,
+        database: Database,
+        number: int,
+        options: Options,
+        scope: Scope,
+        progress: Callable[[Tally], None],
     ) -> None:
         self.requests = 0
         """Those that checks sent to the Hub."""
@@ -64,35 +70,19 @@ class Run:
         self._database = database
         self._number = number
         self._options = options
+        self._scope = scope
         self._progress = progress
         self._batches_made = 0
         self._in_flight: dict[int, list[_Due]] = {}
         self._seen: list[tuple[int, str]] = []
         self._troubles: list[Checked] = []
-        self._unlisted: list[str] = []
 
-    def execute(
-        self,
-        candidates: Iterable[Candidate],
-        sources: Sequence[str],
-        engine: Engine,
-        only: Sequence[str] = (),
-    ) -> Tally:
-        """Check what changed, mark what vanished, relate, and return what was done.
-
-        Of the `sources`, only locations that match the globs `only` were looked for, if there are
-        any.
-        """
-
-        def is_kept(location: str) -> bool:
-            is_wanted = not only or any(fnmatchcase(location, glob) for glob in only)
-            return not is_wanted or any(_is_below(location, one) for one in self._unlisted)
-
+    def execute(self, candidates: Iterable[Candidate], engine: Engine) -> Tally:
+        """Check what changed, mark what vanished, relate, and return what was done."""
         for text in engine.run(self._batches(candidates)):
             self._write(text)
         self._write_waiting()
-        for source in sources:
-            self._count("vanished", self._database.vanish(self._number, source, is_kept))
+        self._mark_vanished()
         if self._database.changes or self._database.is_after_interruption(self._number):
             self._database.replace_relations(relate(self._database.connection))
         worst = self._database.worst(self._number)
@@ -174,12 +164,25 @@ class Run:
     def _keep_trouble(self, candidate: Candidate) -> None:
         """Keep a row for what cannot be judged, and what is known below what was not listed."""
         if not candidate.listed:
-            self._unlisted.append(candidate.location)
+            self._scope.leave_out(candidate.location)
         record = Record(candidate.location, Status.FAILED, candidate.trouble)
         rules = self._options.rules
         self._troubles.append(Checked(candidate, identity_of(candidate), record, rules=rules))
         self._counts["failed"] += 1
         self._write_waiting(MOST_WAITING)
+
+    def _mark_vanished(self) -> None:
+        """Mark what is gone; forget rows of which nothing was known but that they failed."""
+        gone: list[int] = []
+        forgotten: list[int] = []
+        for row in self._database.unseen(self._number):
+            is_gone = self._scope.has(row.location, row.source)
+            if row.is_unknown and (is_gone or not may_exist(row.location)):
+                forgotten.append(row.id)
+            elif is_gone:
+                gone.append(row.id)
+        self._database.vanish(gone, forgotten)
+        self._count("vanished", len(gone))
 
     def _write_waiting(self, most: int = 0) -> None:
         """Write the rows that no batch has, once they are more than `most`."""
@@ -197,10 +200,6 @@ class Run:
         self._counts[what] += number
         if what != "found" or self._counts[what] % _SHOWN == 0:
             self._progress(self.tally)
-
-
-def _is_below(location: str, folder: str) -> bool:
-    return location == folder or location.startswith(f"{folder.rstrip('/')}/")
 
 
 def identity_of(candidate: Candidate) -> bytes:

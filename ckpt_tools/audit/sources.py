@@ -20,9 +20,9 @@ from ckpt_tools.audit.local_tree import (
     cached_repository,
     file_state,
     owner_of,
-    printable,
 )
-from ckpt_tools.audit.model import Candidate, iso_time
+from ckpt_tools.audit.model import Candidate, candidate_of
+from ckpt_tools.audit.naming import printable, refusal, shown
 from ckpt_tools.errors import CkptError
 from ckpt_tools.storage.address import is_address
 from ckpt_tools.storage.fsspec_storage import FsspecStorage, RemoteEntry
@@ -64,7 +64,8 @@ def candidates(
     What cannot be listed is a Candidate with `trouble`: what the audit has at or below its location
     is kept as it is, and not marked as vanished. A WHERE that does not exist is one with trouble.
     """
-    wanted, globs = tuple(dict.fromkeys(wheres)), tuple(only)
+    named, globs = tuple(dict.fromkeys(wheres)), tuple(only)
+    wanted = tuple(where for where in named if not refusal(where))
 
     def is_wanted(location: str) -> bool:
         return not globs or any(fnmatchcase(location, glob) for glob in globs)
@@ -77,7 +78,8 @@ def candidates(
     remote: Iterator[Candidate] = chain(chain.from_iterable(buckets), hub.candidates())
     if sum(map(is_remote, wanted)) > 1:
         remote = _once(remote)
-    for candidate in chain(chain.from_iterable(local), remote):
+    refused = (_refused(where) for where in named if refusal(where))
+    for candidate in chain(refused, chain.from_iterable(local), remote):
         if is_wanted(candidate.location):
             yield candidate
 
@@ -104,6 +106,11 @@ def remember_listing(address: str, files: tuple[FileState, ...]) -> None:
         adopt(listed_repository(address, listed))
 
 
+def _refused(where: str) -> Candidate:
+    name = shown(where)
+    return Candidate(name, name, name, trouble=refusal(where), listed=False)
+
+
 def _local(where: str, trees: LocalTrees) -> Iterator[Candidate]:
     """Yield the candidates of a local path; their locations are absolute."""
     path = os.path.abspath(where)
@@ -123,17 +130,7 @@ def _candidate(source: str, root: str, found: Found) -> Candidate:
     path = found.path
     location = printable(path)
     repository = cached_repository(path)
+    owner = repository.partition("/")[0] if repository else owner_of(path)
     name = repository or printable(path[len(root) :].strip("/") or os.path.basename(path))
-    newest = max((file.modified_ns for file in found.files), default=0)
-    return Candidate(
-        location,
-        source,
-        location,
-        found.files,
-        "",
-        repository.partition("/")[0] if repository else owner_of(path),
-        name,
-        iso_time(newest) if newest else "",
-        trouble=found.trouble or _NOT_UTF8 * (location != path),
-        listed=found.listed,
-    )
+    candidate = candidate_of(found, location, shown(source), owner, name)
+    return candidate if location == path else candidate._replace(trouble=found.trouble or _NOT_UTF8)

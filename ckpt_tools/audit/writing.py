@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.audit.naming import printable
 from ckpt_tools.rules.finding import Severity
 
 if TYPE_CHECKING:
@@ -59,9 +60,14 @@ def write_checkpoint(cursor: sqlite3.Cursor, run: int, one: Checked) -> int:
     cursor.execute(
         f"INSERT INTO checkpoints ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})"  # noqa: S608 - our own names
         f" ON CONFLICT (location) DO UPDATE SET {changed} RETURNING id",
-        tuple(values.values()),
+        _storable(values.values()),
     )
     return int(cursor.fetchone()[0])
+
+
+def _storable(values: Iterable[object]) -> tuple[object, ...]:
+    """Return values as SQLite takes them: a text may have bytes of a name that is not UTF-8."""
+    return tuple(printable(one) if type(one) is str else one for one in values)
 
 
 def _bases(candidate: Candidate, record: Record) -> str:
@@ -81,13 +87,13 @@ def write_parts(
     """Insert what a checkpoint has in the other tables, from which its old rows were deleted."""
     cursor.executemany(
         "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        ((number, *one, one.path in record.weights) for one in files),
+        (_storable((number, *one, one.path in record.weights)) for one in files),
     )
     cursor.executemany(
         "INSERT INTO findings (checkpoint, code, severity, path, subject, what, next)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
-            (number, one.code, one.severity, one.path, one.subject, one.what, one.next)
+            _storable((number, one.code, one.severity, one.path, one.subject, one.what, one.next))
             for one in record.findings
         ),
     )
@@ -104,5 +110,5 @@ def write_parts(
     )
     cursor.executemany(
         "INSERT INTO evidence VALUES (?, ?, ?)",
-        ((number, path, digest) for path, digest in record.evidence),
+        (_storable((number, path, digest)) for path, digest in record.evidence),
     )
