@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -15,6 +16,7 @@ from lerobot_reflow.compare.statistics import (
     mcnemar,
     pair,
     paired_difference,
+    sign_flip,
     wilson,
 )
 
@@ -53,10 +55,26 @@ def test_mcnemar_of_five_against_none() -> None:
     assert mcnemar(Pairs(0, 5, 0, 0)) == 2 / 2**5
 
 
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (5, 5), (2, 11), (30, 12)])
+def test_flipping_signs_of_ones_is_mcnemar(first: int, second: int) -> None:
+    differences = [1] * first + [-1] * second + [0] * 7
+    assert sign_flip(differences) == pytest.approx(mcnemar(Pairs(3, first, second, 4)))
+
+
+def test_flipping_signs_is_the_count_over_all_ways() -> None:
+    differences = [3, -1, 2, 2, 0, -1, 3]
+    ways = [
+        abs(sum(sign * size for sign, size in zip(signs, differences, strict=True)))
+        for signs in itertools.product((-1, 1), repeat=len(differences))
+    ]
+    extreme = sum(total >= abs(sum(differences)) for total in ways)
+    assert sign_flip(differences) == pytest.approx(extreme / len(ways))
+
+
 def test_pairs_are_counted_by_episode() -> None:
     found = pair([True, True, False, False, True], [True, False, True, False, False])
     assert found == Pairs(both=1, only_first=2, only_second=1, neither=1)
-    assert found.count == 5
+    assert found.episodes == 5
     with pytest.raises(ValueError, match="zip"):
         pair([True], [True, False])
 

@@ -38,7 +38,7 @@ class Pairs(NamedTuple):
     neither: int
 
     @property
-    def count(self) -> int:
+    def episodes(self) -> int:
         """The number of episodes."""
         return sum(self)
 
@@ -64,8 +64,10 @@ def pair(first: Flags, second: Flags) -> Pairs:
     """Count the outcomes of two policies. Raises ValueError for different numbers of episodes."""
     outcomes = [(bool(a), bool(b)) for a, b in zip(first, second, strict=True)]
     return Pairs(
-        *(outcomes.count(one) for one in ((True, True), (True, False), (False, True))),
-        outcomes.count((False, False)),
+        both=outcomes.count((True, True)),
+        only_first=outcomes.count((True, False)),
+        only_second=outcomes.count((False, True)),
+        neither=outcomes.count((False, False)),
     )
 
 
@@ -77,20 +79,38 @@ def mcnemar(pairs: Pairs) -> float:
     return min(1.0, 2 * tail / 2**discordant)
 
 
+def sign_flip(differences: Sequence[int]) -> float:
+    """The two-sided exact p-value that whole differences are as likely positive as negative.
+
+    The sum is compared with all ways of flipping signs; for differences of one, this is McNemar's
+    test.
+    """
+    totals = {0: 1}  # how many ways of flipping lead to each sum
+    for size in map(abs, differences):
+        if size:
+            previous, totals = totals, {}
+            for total, ways in previous.items():
+                for sum_ in (total - size, total + size):
+                    totals[sum_] = totals.get(sum_, 0) + ways
+    found = abs(sum(differences))
+    extreme = sum(ways for total, ways in totals.items() if abs(total) >= found)
+    return extreme / sum(totals.values())
+
+
 def paired_difference(pairs: Pairs) -> Estimate:
     """The first success rate minus the second, with Bonett and Price's interval.
 
     Raises ValueError without episodes.
     """
-    if not pairs.count:
+    if not pairs.episodes:
         raise ValueError("no episodes")
     first, second = (
-        (only + 1) / (pairs.count + 2) for only in (pairs.only_first, pairs.only_second)
+        (only + 1) / (pairs.episodes + 2) for only in (pairs.only_first, pairs.only_second)
     )
     center = first - second
-    half = Z * sqrt((first + second - center * center) / (pairs.count + 2))
+    half = Z * sqrt((first + second - center * center) / (pairs.episodes + 2))
     return Estimate(
-        (pairs.only_first - pairs.only_second) / pairs.count,
+        (pairs.only_first - pairs.only_second) / pairs.episodes,
         max(-1.0, center - half),
         min(1.0, center + half),
     )
