@@ -17,6 +17,7 @@ from ckpt_tools.audit.engines.folder import WorkFolder, work
 from ckpt_tools.audit.engines.local import LocalEngine
 from ckpt_tools.audit.engines.ray import ray_engine
 from ckpt_tools.audit.engines.slurm import slurm_engine
+from ckpt_tools.audit.hub_sources import quota_wait
 from ckpt_tools.audit.model import Options, Tally
 from ckpt_tools.audit.naming import shown
 from ckpt_tools.audit.opening import open_to_write
@@ -70,8 +71,11 @@ def audit(  # noqa: PLR0913 - options by keyword
         sources_text = (mask(shown(one)) for one in named)
         number = database.start(__version__, options.rules, sources_text, about)
         run = Run(database, number, options, Scope(named, globs), progress)
-        found = sources.candidates(named, known=run.is_known, only=globs, notify=notify)
-        result = run.execute(found, engine or LocalEngine(jobs))
+        found = sources.candidates(
+            named, known=run.is_known, only=globs, notify=notify, sent=run.sent
+        )
+        local = LocalEngine(jobs, waits=quota_wait(notify).refused)
+        result = run.execute(found, engine or local)
         database.finish(number, run.requests)
         return result
 

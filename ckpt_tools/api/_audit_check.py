@@ -14,7 +14,7 @@ from ckpt_tools.api._rules import known_rules
 from ckpt_tools.api._verify import check, quoted
 from ckpt_tools.audit import digests, evidence, sources
 from ckpt_tools.audit.batches import Result, parse_batch, result_text
-from ckpt_tools.audit.hub_sources import quota_wait
+from ckpt_tools.audit.engines.local import ignore_wait
 from ckpt_tools.audit.lineage import declared_bases
 from ckpt_tools.audit.model import Record, Status
 from ckpt_tools.audit.naming import unescaped
@@ -28,7 +28,7 @@ from ckpt_tools.progress import SILENT
 from ckpt_tools.rules import plugins
 from ckpt_tools.scan.secrets import mask
 from ckpt_tools.storage.files import read_whole
-from ckpt_tools.storage.hub_quota import waiting_out
+from ckpt_tools.storage.hub_quota import QuotaWait, waiting_out
 from ckpt_tools.storage.recording import NotRecorded, Recording, active, observed
 from ckpt_tools.storage.session import hub_session, is_remote
 from ckpt_tools.upload.card import NAME as README
@@ -49,15 +49,15 @@ _CHANGED = (
 )
 
 
-def examine_batch(text: str, notify: Callable[[str], None] = sources.ignore_notice) -> str:
+def examine_batch(text: str, waits: Callable[[float], None] = ignore_wait) -> str:
     """Check every checkpoint of a batch (`audit.batches`) and return the result as text.
 
     A checkpoint that cannot be looked at becomes a failed record with the reason; nothing is
-    raised. `notify` gets a sentence when the Hub's quota makes it wait.
+    raised. `waits` gets the seconds whenever the Hub's quota makes it wait.
     """
     batch = parse_batch(text)
     examiner = _Examiner(batch)
-    with waiting_out(quota_wait(notify)):
+    with waiting_out(QuotaWait(waits)):
         records = tuple(map(examiner.examine, batch.items))
     return result_text(Result(batch.number, records, examiner.contents))
 

@@ -25,6 +25,8 @@ from ckpt_tools.rules.remedy import Remedy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+_WAIT = "wait "
+
 
 class Item(NamedTuple):
     """One candidate to check: `evidence` is what an earlier check read, to be judged again."""
@@ -93,6 +95,16 @@ def parse_result(text: str) -> Result:
     value = json.loads(text)
     records = tuple(_record(one) for one in value["records"])
     return Result(value["batch"], records, _contents(value["contents"]))
+
+
+def wait_text(seconds: float) -> str:
+    """Return what a worker writes before a result when the Hub makes it wait."""
+    return f"{_WAIT}{seconds:.0f}"
+
+
+def parse_wait(text: str) -> float | None:
+    """Return the seconds in a text of `wait_text`, None for a result."""
+    return float(text.removeprefix(_WAIT)) if text.startswith(_WAIT) else None
 
 
 def divided(batch: str) -> list[str]:

@@ -71,16 +71,21 @@ class HubSources:
         self._planned: dict[str, list[_Planned]] = {}
         self._troubles: dict[str, str] = {}
         self._quota = quota_wait(notify)
+        self._client: HubClient | None = None
+
+    @property
+    def requests(self) -> int:
+        """How many were sent to the Hub."""
+        return self._client.requests if self._client else 0
 
     def plan(self, wheres: Iterable[str]) -> None:
         """List the models of owners and collections, and say how many requests are needed."""
         planned: set[str] = set()
         for where in wheres:
             try:
-                with waiting_out(self._quota):
-                    every = [one for one in self._of(where) if one.location not in planned]
-                    planned.update(one.location for one in every)
-                    self._planned[where] = every
+                every = [one for one in self._of(where) if one.location not in planned]
+                planned.update(one.location for one in every)
+                self._planned[where] = every
             except CkptError as error:
                 self._troubles[where] = sentence(error)
         every = [one for several in self._planned.values() for one in several]
@@ -107,17 +112,24 @@ class HubSources:
     def _of(self, where: str) -> Iterator[_Planned]:
         """Yield the repositories of a name, those without anything that is wanted left out."""
         if match := _COLLECTION.fullmatch(where):
-            for kind, name in collection(HubClient(), match[1], where):
+            for kind, name in collection(self._hub(), match[1], where):
                 if kind == "model" and "/" in name:
                     yield _unlisted(f"{SCHEME}{name}")
         elif match := _OWNER.fullmatch(where):
-            for model in models_of(HubClient(), match[1], where):
+            for model in models_of(self._hub(), match[1], where):
                 planned = self._planned_model(model)
                 if planned.found is None or planned.found:
                     yield planned
         else:
             parse(where)
             yield _unlisted(where.rstrip("/") if is_hub_name(where) else f"{SCHEME}{where}")
+
+    def _hub(self) -> HubClient:
+        """Return the client of all requests, which waits for the quota."""
+        if self._client is None:
+            with waiting_out(self._quota):
+                self._client = HubClient()
+        return self._client
 
     def _planned_model(self, model: ListedModel) -> _Planned:
         """Return what is to be done about a model, by its commit and the names of its files."""
@@ -147,8 +159,7 @@ class HubSources:
             return [_candidate(location, model, one) for one in planned.found]
         at = f"@{model.commit}" * bool(model.commit)
         try:
-            with waiting_out(self._quota):
-                listed = repository(f"{location}{at}")
+            listed = repository(f"{location}{at}", self._hub())
             refuse_empty(listed)
         except CkptError as error:
             gone = Candidate(location, "", location, owner=_owner(location), listed=False)

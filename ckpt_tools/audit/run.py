@@ -65,7 +65,6 @@ class Run:
         progress: Callable[[Tally], None],
     ) -> None:
         self.requests = 0
-        """Those that checks sent to the Hub."""
         self._counts: Counter[str] = Counter()
         self._database = database
         self._number = number
@@ -88,6 +87,10 @@ class Run:
         worst = self._database.worst(self._number)
         self._counts.update({f"{severity}s": number for severity, number in worst.items()})
         return self.tally
+
+    def sent(self, requests: int) -> None:
+        """Count requests to the Hub."""
+        self.requests += requests
 
     def is_known(self, location: str, revision: str) -> bool:
         """Whether the file has this location at this revision, judged or to be judged again."""
@@ -154,7 +157,7 @@ class Run:
             for one, record in zip(due, result.records, strict=True)
         ]
         self._database.write(self._number, checked, result.contents)
-        self.requests += sum(one.record.requests for one in checked)
+        self.sent(sum(one.record.requests for one in checked))
         failed = sum(one.record.status is Status.FAILED for one in checked)
         again = sum(one.record.is_judged_again for one in checked)
         self._counts["checked"] += len(checked) - failed - again

@@ -9,7 +9,7 @@ CREATE TABLE runs (
     rules TEXT NOT NULL,                 -- digest of the rules: another one judges again
     sources TEXT NOT NULL,               -- JSON: as given
     options TEXT NOT NULL,               -- JSON: --values and so on
-    requests INTEGER NOT NULL DEFAULT 0, -- to the Hub, by checks
+    requests INTEGER NOT NULL DEFAULT 0, -- to the Hub
     weights INTEGER,                     -- bytes of weight files, NULL until it is finished
     copied INTEGER                       -- bytes that keeping every payload once would free
 ) STRICT;

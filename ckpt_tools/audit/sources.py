@@ -47,19 +47,25 @@ def ignore_notice(_: str) -> None:
     """Do nothing with a sentence for the user."""
 
 
+def ignore_requests(_: int) -> None:
+    """Do nothing with a number of requests."""
+
+
 def candidates(
     wheres: Iterable[str],
     *,
     known: Callable[[str, str], bool] = nothing_known,
     only: Iterable[str] = (),
     notify: Callable[[str], None] = ignore_notice,
+    sent: Callable[[int], None] = ignore_requests,
 ) -> Iterator[Candidate]:
     """Yield what may be a checkpoint at or below each of `wheres`, lazily, each location once.
 
     `known(location, revision)` says that the audit has that location at that revision: such a
     candidate is yielded without files, and its repository is not listed. `only` are globs of
     locations, empty for all. `notify` gets sentences for the user, such as the number of requests
-    that the sources on the Hub need, before the first of them.
+    that the sources on the Hub need, before the first of them. `sent` gets how many listing took,
+    at the end.
 
     What cannot be listed is a Candidate with `trouble`: what the audit has at or below its location
     is kept as it is, and not marked as vanished. A WHERE that does not exist is one with trouble.
@@ -82,6 +88,7 @@ def candidates(
     for candidate in chain(refused, chain.from_iterable(local), remote):
         if is_wanted(candidate.location):
             yield candidate
+    sent(hub.requests)
 
 
 def _once(candidates: Iterator[Candidate]) -> Iterator[Candidate]:

@@ -25,7 +25,7 @@ from ckpt_tools.errors import (
 from ckpt_tools.storage.digests import sums_of
 from ckpt_tools.storage.paths import LENGTH_BYTES
 from ckpt_tools.storage.recording import current, observed
-from ckpt_tools.storage.storage import HEADER_GUESS, LOCAL, LocalFile
+from ckpt_tools.storage.storage import LOCAL, LocalFile
 from ckpt_tools.strict_json.parse import decode_utf8, parse_object
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _parts(
     for name, shard in index.weight_map if index else ():
         lengths[shard] = lengths.get(shard, _HEADER_SPARE) + len(name) + _ENTRY
     for name in files:
-        yield os.path.join(location.root, name), lengths.get(name, HEADER_GUESS)
+        yield os.path.join(location.root, name), lengths.get(name, 0)
     for name in location.names:
         if name in DOCUMENTS:
             path = os.path.join(location.root, name)

@@ -16,7 +16,7 @@ from ckpt_tools.progress import ignore
 from ckpt_tools.storage.files import too_large
 from ckpt_tools.storage.fsspec_library import failure, file_system
 from ckpt_tools.storage.paths import LENGTH_BYTES
-from ckpt_tools.storage.storage import HEADER_GUESS
+from ckpt_tools.storage.storage import header_guess
 from ckpt_tools.storage.threads import WorkerPool
 
 if TYPE_CHECKING:
@@ -149,11 +149,12 @@ class FsspecStorage:
     def prefetch(self, parts: Iterable[tuple[str, int]]) -> None:
         """Fetch the first bytes of several files at a time. Raises what reading them raises."""
         found = ((path, self._find(path), length) for path, length in parts)
-        wanted = {
-            path: min(length, one.size)
+        lengths = {
+            path: min(length or header_guess(one.size), one.size)
             for path, one, length in found
-            if isinstance(one, RemoteEntry) and len(self._starts.get(path, b"")) < length
+            if isinstance(one, RemoteEntry)
         }
+        wanted = {path: length for path, length in lengths.items() if self.lacks(path, length)}
         tasks = [(self.part, (path, 0, length)) for path, length in wanted.items()]
         if len(tasks) > 1:
             WorkerPool(THREADS, ignore).do(tasks)
@@ -241,7 +242,7 @@ class _OpenFile(NamedTuple):
         After a header's length the header is read, so both are fetched at once.
         """
         if offset == 0 and length <= LENGTH_BYTES and self.storage.lacks(self.path, length):
-            self.storage.part(self.path, 0, min(HEADER_GUESS, self.size))
+            self.storage.part(self.path, 0, header_guess(self.size))
         return self.storage.part(self.path, offset, offset + length)
 
 

@@ -18,7 +18,7 @@ from ckpt_tools.storage.hub_api import file_url, refuse_cached, refused, reposit
 from ckpt_tools.storage.hub_client import HubClient, Refusal
 from ckpt_tools.storage.hub_name import Repository, Transfer, parse
 from ckpt_tools.storage.paths import LENGTH_BYTES
-from ckpt_tools.storage.storage import HEADER_GUESS, LocalFile
+from ckpt_tools.storage.storage import LocalFile, header_guess
 from ckpt_tools.storage.threads import WorkerPool
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class _OpenFile(NamedTuple):
         After a header's length the header is read, so both are fetched at once.
         """
         if offset == 0 and length <= LENGTH_BYTES and self.repository.lacks(self.file, length):
-            self.repository.part(self.file, self.path, 0, min(HEADER_GUESS, self.file.size))
+            self.repository.part(self.file, self.path, 0, header_guess(self.file.size))
         return self.repository.part(self.file, self.path, offset, offset + length)
 
 
@@ -180,7 +180,8 @@ class HubRepository:
 
     def prefetch(self, parts: Iterable[tuple[str, int]]) -> None:
         """Fetch the first bytes of several files at a time. Raises what reading them raises."""
-        wanted = [(self._file(path), path, length) for path, length in parts if self.is_file(path)]
+        files = ((self._file(path), path, length) for path, length in parts if self.is_file(path))
+        wanted = [(file, path, length or header_guess(file.size)) for file, path, length in files]
         unique = {  # equal content is fetched once
             self._key(file): (file, path, 0, min(length, file.size))
             for file, path, length in wanted

@@ -18,10 +18,20 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 HEADER_GUESS = 80 << 10
-"""Bytes to fetch of a weight file whose header has an unknown length.
+"""Bytes to fetch at least of a weight file whose header has an unknown length.
 
-The header of a full-size SmolVLA has 73 kB; with an embedded teacher it takes a second request.
+The header of a full-size SmolVLA has 73 kB.
 """
+
+_MOST_GUESSED = 256 << 10
+_PAYLOAD_PER_BYTE = 8192
+"""Bytes of payload for each of the header: few large models have less, such as 4-bit ones."""
+
+
+def header_guess(size: int) -> int:
+    """Return how much to fetch of a weight file of `size` bytes to have its whole header."""
+    guess = min(size // _PAYLOAD_PER_BYTE, _MOST_GUESSED)
+    return min(size, max(guess, HEADER_GUESS))
 
 
 class ReadableFile(Protocol):
@@ -72,7 +82,8 @@ class Storage(Protocol):
     def prefetch(self, parts: Iterable[tuple[str, int]]) -> None:
         """Fetch the first bytes, as many as given, of the files that are read next.
 
-        Paths that do not exist are ignored.
+        0 is for a weight file whose header has an unknown length. Paths that do not exist are
+        ignored.
         """
 
 

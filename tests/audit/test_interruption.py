@@ -120,6 +120,17 @@ def test_a_checkpoint_that_kills_its_worker_is_a_row(
     assert_same(out, undisturbed)
 
 
+def test_a_worker_that_waits_for_the_hub_says_so(tree: Path, tmp_path: Path) -> None:
+    worker = WORKER.replace(
+        "print(api.examine_batch(line), flush=True)",
+        "print('wait 31', flush=True); print(api.examine_batch(line), flush=True)",
+    )
+    said: list[float] = []
+    engine = LocalEngine(1, [sys.executable, "-c", worker], said.append)
+    tally = api.audit([tree / "00"], out=tmp_path / "audit.db", engine=engine)
+    assert (tally.checked, tally.failed, said) == (8, 0, [31.0])
+
+
 def test_a_worker_that_is_killed_from_outside_is_replaced(
     tree: Path, undisturbed: Path, tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ import pytest
 
 from ckpt_tools import api
 from ckpt_tools.api import _audit
+from ckpt_tools.audit.model import Tally
+from ckpt_tools.cli.audit import run
 from ckpt_tools.cli.main import main
 from tests.support.ckpt_process import Outcome
 from tests.support.fleet import FIXTURES
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 class Inline:
     """The engine of the command, in this process."""
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int, **_: object) -> None:
         self.jobs = jobs
 
     def run(self, batches: Iterator[str]) -> Iterator[str]:
@@ -131,6 +133,23 @@ def test_newer_rules_are_said(
     monkeypatch.setattr(_audit, "_about_rules", lambda: ("newer",))
     words = "1 checkpoint: 1 judged again by newer rules without reading\n"
     assert audit(model.parent) == (0, words, "")
+
+
+def test_the_progress_line_fits_the_terminal_and_leaves_sentences(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr(run, "_SECONDS", 0)
+    with run._progress_line() as line:
+        line.show(Tally(found=10**6, unchanged=10**6, judged_again=10**6, failed=10**6))
+        line.say("the Hub's quota is used up: waiting 31 seconds")
+    clear = "\r\x1b[K"
+    _, shown, said, rest = stream.getvalue().split(clear)
+    assert shown.startswith("1,000,000 checkpoints: 1,000,000 unchanged, 1,000,000 judged")
+    assert len(shown) == 79
+    assert (said, rest) == ("ckpt: the Hub's quota is used up: waiting 31 seconds\n", "")
 
 
 def test_a_loop_of_links_ends(audit: Callable[..., Outcome], model: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_clean_audit_passes_and_an_empty_one_does_not(tmp_path: Path) -> None:
     empty = write_audit(tmp_path / "empty.db", [], finished="")
     said = text.render(page(empty))
     assert "no checkpoints; this does not count as a pass" in said
-    assert "last run: 2026-05-01T12:00:00Z and was interrupted, ckpt 0.1.0" in said
+    assert "last run: 2026-05-01T12:00:00Z (interrupted), ckpt 0.1.0" in said
 
 
 def test_a_code_is_explained_and_its_findings_are_listed(audit: str) -> None:

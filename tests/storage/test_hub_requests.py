@@ -20,7 +20,7 @@ from ckpt_tools.report.pages.diff import diff_page
 from ckpt_tools.report.pages.show import show_page
 from ckpt_tools.storage.hub_api import repository
 from ckpt_tools.storage.session import hub_session, remote_storage
-from ckpt_tools.storage.storage import HEADER_GUESS
+from ckpt_tools.storage.storage import HEADER_GUESS, header_guess
 from tests.support import forked
 from tests.support.hub.policies import NAME, NORMAL, OTHER, REFLOW, REPO, ROOT, lead, refusal
 from tests.support.hub.uploads import download, shards
@@ -141,6 +141,14 @@ def test_a_header_longer_than_the_guess_takes_one_more_request(hub: HubServer) -
     ]
     assert asked.range == f"bytes=0-{HEADER_GUESS - 1}"
     assert ranges == [f"bytes=0-{HEADER_GUESS - 1}", f"bytes={HEADER_GUESS}-{length - 1}"]
+
+
+@pytest.mark.parametrize(
+    ("size", "guess"),
+    [(0, 0), (5000, 5000), (906_712_520, 110_682), (3_400_000_000, 256 << 10), (10**9, 122_070)],
+)
+def test_more_of_a_larger_file_is_fetched_for_its_header(size: int, guess: int) -> None:
+    assert header_guess(size) == guess
 
 
 def test_the_token_is_sent_to_the_hub_only(hub: HubServer) -> None:

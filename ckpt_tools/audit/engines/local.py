@@ -11,10 +11,10 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ckpt_tools.audit.batches import divided, given_up, joined
+from ckpt_tools.audit.batches import divided, given_up, joined, parse_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 WORKER = (sys.executable, "-m", "ckpt_tools", "audit", "work", "-")
 """A worker reads batches from its standard input, one a line, and writes their results."""
@@ -26,6 +26,10 @@ _LAST_BREATH = 2.0
 """Seconds that a process that closed its output has to end by itself."""
 
 
+def ignore_wait(_: float) -> None:
+    """Do nothing with the seconds that a worker waits."""
+
+
 class LocalEngine:
     """Worker processes, each fed by a thread that waits for it.
 
@@ -33,10 +37,19 @@ class LocalEngine:
     one again is given up.
     """
 
-    def __init__(self, jobs: int = 0, command: Sequence[str] = WORKER) -> None:
-        """Take the number of processes, by default one for each processor that may be used."""
+    def __init__(
+        self,
+        jobs: int = 0,
+        command: Sequence[str] = WORKER,
+        waits: Callable[[float], None] = ignore_wait,
+    ) -> None:
+        """Take the number of processes, by default one for each processor that may be used.
+
+        `waits` gets the seconds whenever the Hub makes a worker wait, in any thread.
+        """
         self.jobs = jobs or len(os.sched_getaffinity(0))
         self._command = command
+        self._waits = waits
 
     def run(self, batches: Iterator[str]) -> Iterator[str]:
         """Yield the result of each batch as it is ready. Few batches are taken ahead."""
@@ -50,7 +63,7 @@ class LocalEngine:
                     waiting.put(batch)
                     in_flight += 1
                     if len(workers) < min(self.jobs, in_flight):
-                        workers.append(_Worker(self._command, waiting, results))
+                        workers.append(_Worker(self._command, waiting, results, self._waits))
                 if not in_flight:
                     return
                 result = results.get()
@@ -73,8 +86,10 @@ class _Worker:
         command: Sequence[str],
         waiting: queue.SimpleQueue[str | None],
         results: queue.SimpleQueue[str | BaseException],
+        waits: Callable[[float], None],
     ) -> None:
         self._command = command
+        self._waits = waits
         self._process: subprocess.Popen[bytes] | None = None
         self._is_stopped = False
         self._thread = threading.Thread(target=self._work, args=(waiting, results), daemon=True)
@@ -119,10 +134,13 @@ class _Worker:
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
         try:
-            line = _answer(self._process, batch)
+            line = _answer(self._process, f"{batch}\n")
+            while (seconds := parse_wait(line)) is not None:
+                self._waits(seconds)
+                line = _answer(self._process)
         except OSError:
-            line = b""
-        return line.decode() if line.endswith(b"\n") else None
+            line = ""
+        return line if line.endswith("\n") else None
 
     def _end(self) -> int:
         """End the process and return its exit status, negative for a signal."""
@@ -136,13 +154,13 @@ class _Worker:
         return process.returncode
 
 
-def _answer(process: subprocess.Popen[bytes], batch: str) -> bytes:
-    """Return the line that a worker answers, incomplete if it died."""
+def _answer(process: subprocess.Popen[bytes], request: str = "") -> str:
+    """Send a request, if there is one, and return the next line, incomplete if the worker died."""
     assert process.stdin is not None  # noqa: S101 - a pipe, as asked for
     assert process.stdout is not None  # noqa: S101 - a pipe, as asked for
-    process.stdin.write(f"{batch}\n".encode())
+    process.stdin.write(request.encode())
     process.stdin.flush()
-    return process.stdout.readline()
+    return process.stdout.readline().decode()
 
 
 def _cause(code: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
@@ -25,12 +26,15 @@ from ckpt_tools.rules.remedy import as_path
 from ckpt_tools.text import count, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from ckpt_tools.audit.model import Tally
 
 _SECONDS = 0.2
 """Between two updates of the progress line."""
+
+_CLEAR = "\r\x1b[K"
+_COLUMNS = 80
 
 
 @click.command("run", short_help="Check what changed since the last run, and write it to a file.")
@@ -90,7 +94,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         (work and engine == "local", "--work is for --engine slurm and ray", "omit it"),
     )
     chosen = None if engine == "local" else api.audit_engine(engine, work, jobs or 0)
-    with _progress_line() as progress:
+    with _progress_line() as line:
         tally = api.audit(
             _named(wheres),
             out=out,
@@ -99,8 +103,8 @@ def command(  # noqa: PLR0913 - one parameter an option
             engine=chosen,
             only=only,
             settings=settings,
-            progress=progress,
-            notify=complain,
+            progress=line.show,
+            notify=line.say,
         )
     write(f"{_summary(tally)}\n")
     if tally.errors or tally.warnings or tally.failed:
@@ -140,22 +144,43 @@ def _status(tally: Tally, fail_on: str) -> int:
     return FINDINGS if any(by_severity[one] for one in counted) else CLEAN
 
 
-@contextmanager
-def _progress_line() -> Iterator[Callable[[Tally], None]]:
-    """Yield what writes one line about a run, on a terminal and from time to time."""
-    shown = time.monotonic()
+class _ProgressLine:
+    """One line about a run, on a terminal and from time to time; sentences go above it."""
 
-    def show(tally: Tally) -> None:
-        nonlocal shown
+    def __init__(self) -> None:
+        self._is_shown = sys.stderr.isatty()
+        self._next = time.monotonic() + _SECONDS
+
+    def show(self, tally: Tally) -> None:
+        """Write how far the run is."""
         now = time.monotonic()
-        if now - shown >= _SECONDS:
-            shown = now
-            write_error(f"\r\x1b[K{_summary(tally)}")
+        if self._is_shown and now >= self._next:
+            self._next = now + _SECONDS
+            write_error(f"{_CLEAR}{_summary(tally)[: _columns() - 1]}")
 
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
+    def say(self, sentence: str) -> None:
+        """Write a sentence, which stays."""
+        self.clear()
+        complain(sentence)
+
+    def clear(self) -> None:
+        """Remove the line."""
+        if self._is_shown:
+            write_error(_CLEAR)
+
+
+@contextmanager
+def _progress_line() -> Iterator[_ProgressLine]:
+    """Yield the progress line, which is gone after the block."""
+    line = _ProgressLine()
     try:
-        yield show
+        yield line
     finally:
-        write_error("\r\x1b[K")
+        line.clear()
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _COLUMNS
+    except (OSError, ValueError):
+        return _COLUMNS

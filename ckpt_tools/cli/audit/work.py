@@ -9,7 +9,8 @@ import sys
 import click
 
 from ckpt_tools import api
-from ckpt_tools.cli.output import CLEAN, complain
+from ckpt_tools.audit.batches import wait_text
+from ckpt_tools.cli.output import CLEAN
 
 
 @click.command("work", hidden=True)
@@ -26,7 +27,11 @@ def command(folder: str, task: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as results:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a plugin prints is no result
-        for line in sys.stdin.buffer:
-            results.write(f"{api.examine_batch(line.decode(), complain)}\n".encode())
+
+        def answer(line: str) -> None:
+            results.write(f"{line}\n".encode())
             results.flush()
+
+        for line in sys.stdin.buffer:
+            answer(api.examine_batch(line.decode(), lambda seconds: answer(wait_text(seconds))))
     return CLEAN

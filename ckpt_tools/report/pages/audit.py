@@ -159,7 +159,7 @@ def _sizes(overview: Overview) -> str:
 
 def _run(overview: Overview) -> Iterator[Line]:
     sources = ", ".join(map(printable, overview.sources)) or "nothing"
-    ended = f"to {overview.finished}" if overview.finished else "and was interrupted"
+    ended = f"to {overview.finished}" if overview.finished else "(interrupted)"
     yield Line(printable(f"last run: {overview.started} {ended}, ckpt {overview.tool}"))
     yield Line(f"looked through: {sources}")
 
