@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 READ_VALUES := tests/values/test_compare.py tests/values/test_measure.py tests/cli/test_values.py tests/rules/test_ck4.py tests/gate
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test pytest torture browser fleet check format fixtures bench lock newest clean
+.PHONY: help install demo test pytest torture browser fleet check format fixtures bench dist lock newest clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -91,6 +91,9 @@ bench: $(STAMP) ## run the benchmarks against other tools (many minutes, 7 GB of
 	$(PY) -m benchmarks.audit_reading
 	$(PY) -m benchmarks.training_startup
 	$(PY) -m benchmarks.training_step
+
+dist: $(STAMP) ## build the files of a release in dist/: source distributions, and wheels for all systems
+	$(PY) -m tools.dist
 
 COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.12 --no-annotate --no-header --quiet
 

@@ -15,6 +15,9 @@ gc.disable()
 
 def main() -> None:
     """Run `ckpt` and leave with its exit code."""
+    if sys.platform == "win32":  # it locks files and reads at offsets as POSIX has it
+        sys.stderr.write("error: ckpt runs on Linux and macOS; on Windows, run it in WSL\n")
+        sys.exit(2)
     try:
         code = importlib.import_module("ckpt_tools.cli.main").main()
     except KeyboardInterrupt:  # while that is imported: it hears the others itself

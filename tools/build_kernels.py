@@ -3,7 +3,7 @@
 Runs when the package is built or installed, or by hand: python tools/build_kernels.py.
 
 The compiler is Zig's, which pip brings for every system: none has to be there, and every system's
-sums come from one compiler. Nothing is kept in caches.
+sums come from one compiler, which compiles for each of them. Nothing is kept in caches.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -40,10 +40,28 @@ NO_KERNEL = "CKPT_NO_KERNEL"
 
 COMPILER = "ziglang>=0.17,<0.18"
 
-_ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
-"""By what `uname -m` says, what Zig calls a processor with what all of its kind have.
+KERNEL_FOR = "CKPT_KERNEL_FOR"
+"""The environment variable that names the machine of `TARGETS` to compile for, if not this one."""
 
-Elsewhere it takes what this machine has.
+
+class Target(NamedTuple):
+    """A kind of machine: what Zig calls it and its oldest system, and the tag of its wheels."""
+
+    zig: str
+    tag: str
+
+
+_LINUX = "manylinux_2_17_{0}.manylinux2014_{0}.musllinux_1_1_{0}"
+
+TARGETS = {
+    "linux-x86_64": Target("x86_64-linux", _LINUX.format("x86_64")),
+    "linux-aarch64": Target("aarch64-linux", _LINUX.format("aarch64")),
+    "macos-x86_64": Target("x86_64-macos.11.0", "macosx_11_0_x86_64"),
+    "macos-arm64": Target("aarch64-macos.11.0", "macosx_11_0_arm64"),
+}
+"""The machines that wheels are made for. The library links nothing, so any C library will do.
+
+Elsewhere the library is for this very machine.
 """
 
 
@@ -85,17 +103,26 @@ def build(library: Path = LIBRARY, *flags: str) -> None:
             aside.unlink(missing_ok=True)
 
 
+def _machine() -> str:
+    """Return the name in `TARGETS` of the machine to compile for, or of this one if it has none."""
+    system = {"darwin": "macos"}.get(sys.platform, sys.platform)
+    here = f"{system}-{platform.machine().lower()}"
+    return os.environ.get(KERNEL_FOR) or {"linux-arm64": "linux-aarch64"}.get(here, here)
+
+
 def _target() -> list[str]:
-    """Return the flags for any processor of this kind and systems as old as the wheel's tag."""
-    architecture = _ARCHITECTURES.get(platform.machine().lower())
-    system = "macos.11.0" if sys.platform == "darwin" else "linux"
-    return ["-target", f"{architecture}-{system}"] if architecture else []
+    """Return the flags for any processor of a kind and systems as old as the wheel's tag."""
+    machine = _machine()
+    if os.environ.get(KERNEL_FOR) and machine not in TARGETS:
+        raise RuntimeError(f"{KERNEL_FOR} is {machine}, none of {', '.join(TARGETS)}")
+    return ["-target", TARGETS[machine].zig] if machine in TARGETS else []
 
 
 def tag() -> str:
     """Return the tag of a wheel for any Python on this kind of machine."""
-    system = "macosx_11_0" if sys.platform == "darwin" else "linux"
-    return f"py3-none-{system}_{platform.machine().lower()}"
+    machine = _machine()
+    here = TARGETS[machine].tag if machine in TARGETS else machine.replace("-", "_")
+    return f"py3-none-{here}"
 
 
 class KernelHook(BuildHookInterface[Any]):
@@ -109,13 +136,7 @@ class KernelHook(BuildHookInterface[Any]):
 
     def dependencies(self) -> list[str]:
         """Return the compiler as a build requirement, on the platforms that have one."""
-        return (
-            [COMPILER]
-            if _wanted()
-            and sys.platform in {"linux", "darwin"}
-            and platform.machine().lower() in _ARCHITECTURES
-            else []
-        )
+        return [COMPILER] if _wanted() and _machine() in TARGETS else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile before files are collected."""

@@ -6,6 +6,7 @@ Python itself repeats a call that a signal interrupts (PEP 475).
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import ChangedDuringRead, Unreadable
@@ -34,7 +35,8 @@ def copy_range(  # noqa: PLR0913, PLR0917 - two files and a range
     shorter, Unreadable if it cannot be read, OSError if the target cannot be written.
     """
     done = start
-    for copy in (os.copy_file_range, _send):
+    # macOS has no such calls between files.
+    for copy in (os.copy_file_range, _send) if sys.platform == "linux" else ():
         while done < end:
             try:
                 count = copy(source, target, min(end - done, STEP), done, offset + done - start)

@@ -40,7 +40,7 @@ def audited(*paths: Path) -> subprocess.CompletedProcess[str]:
     zizmor = shutil.which("zizmor", path=f"{BIN}{os.pathsep}{os.environ['PATH']}") or "zizmor"
     options = ["--offline", "--no-progress", "--persona", "pedantic", "--strict-collection"]
     config = ROOT / ".github" / "zizmor.yml"
-    command = [zizmor, *options, "--config", config, *paths]
+    command: list[str | Path] = [zizmor, *options, "--config", config, *paths]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

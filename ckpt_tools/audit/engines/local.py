@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ckpt_tools.audit.batches import divided, given_up, joined, parse_wait
+from ckpt_tools.storage.threads import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +47,7 @@ class LocalEngine:
 
         `waits` gets the seconds whenever the Hub makes a worker wait, in any thread.
         """
-        self.jobs = jobs or len(os.sched_getaffinity(0))
+        self.jobs = jobs or cores()
         self._command = command
         self._waits = waits
 
