@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,19 @@ def value(item: object, width: int = _VALUE_WIDTH) -> str:
         return "absent"
     text = printable(json.dumps(item, ensure_ascii=False))
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def placed(path: str, subject: str, what: str) -> str:
+    """Return `path: subject: what`, escaped, without a subject that `what` names itself.
+
+    A subject is a tensor or a JSON pointer, which is named by its key. A plain word, such as a
+    tensor `weight`, may be there in another sense.
+    """
+    name = printable(subject.removeprefix("/"))
+    whole = rf"(?<![\w./]){re.escape(name)}(?![\w/]|\.\w)"
+    is_named = name and not name.isalpha() and re.search(whole, what)
+    places = (path, "" if is_named else subject)
+    return "".join(f"{printable(place)}: " for place in places if place) + escaped(what)
 
 
 def printable(text: str) -> str:

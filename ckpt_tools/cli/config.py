@@ -11,9 +11,7 @@ from ckpt_tools.api import config as _config
 from ckpt_tools.cli import options
 from ckpt_tools.cli.group import SHARED
 from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, complain, write, write_report
-from ckpt_tools.report.formats import text
 from ckpt_tools.report.json import diff as diff_json
-from ckpt_tools.report.json.document import dump
 from ckpt_tools.report.pages import config as config_page
 from ckpt_tools.strict_json.parse import value_of
 from ckpt_tools.text import printable
@@ -200,10 +198,13 @@ def validate(where: str, *, file: str | None, output_format: str) -> int:
     Exit status: 0 valid, 1 invalid, 2 could not run, 3 no schema for this file.
     """
     validation = _config.validate(where, file=file)
-    if output_format == "json":
-        write(dump(config_page.validation_document(*validation)))
-    elif validation.schema:
-        write(text.render(config_page.validation_page(validation.path, validation.problems)))
+    if validation.schema or output_format == "json":
+        write_report(
+            validation,
+            lambda: config_page.validation_page(validation.path, validation.problems),
+            output_format,
+            lambda found: config_page.validation_document(*found),
+        )
     if not validation.schema:
         complain(
             f"{validation.path}: no schema for this file, nothing was checked;"

@@ -25,6 +25,7 @@ from tests.report.test_hostile_names import HOSTILE, obeyed, uncoloured
 from tests.report.test_html import MARKUP
 from tests.support.audits import Made, Related, write_audit
 from tests.support.html_document import Document
+from tests.support.terminal_lines import too_wide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,8 +140,7 @@ def test_a_code_is_explained_and_its_findings_are_listed(audit: str) -> None:
 
 @pytest.mark.parametrize("by", By)
 def test_every_table_fits_a_terminal_and_a_pipe_has_a_row_a_line(audit: str, by: By) -> None:
-    lines = uncoloured(terminal.render(page(audit, by), WIDTH, color=True)).split("\n")
-    assert [line for line in lines if len(line) > WIDTH] == []
+    assert too_wide(terminal.render(page(audit, by), WIDTH, color=True), WIDTH) == []
     rows = api.read_audit(audit, by=(by,)).table(by).rows
     shown = text.render(page(audit, by)).split(f"By {by}\n")[1].split("\n\n")[0]
     assert len(shown.splitlines()) == len(rows) + 1

@@ -18,6 +18,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,13 +27,14 @@ import jsonschema
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.report.formats import markdown, text
+from ckpt_tools.report.formats import markdown, terminal, text
 from ckpt_tools.report.json.diff import diff_document, show_document
 from ckpt_tools.report.json.document import coverage_entry, dump
 from ckpt_tools.report.pages.diff import diff_page
 from ckpt_tools.report.pages.plan import plan_page
 from ckpt_tools.report.pages.show import show_page
 from ckpt_tools.storage import schemas
+from tests.support.terminal_lines import too_wide
 
 if TYPE_CHECKING:
     from ckpt_tools.diff.model import Comparison, Summary
@@ -184,6 +186,16 @@ def test_no_golden_text_has_an_escape_sequence_or_a_blank_at_the_end_of_a_line(n
     assert [line for line in golden.split("\n") if line != line.rstrip()] == []
     assert golden.endswith("\n")
     assert not golden.endswith("\n\n")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_80_columns_are_enough_and_break_no_name(name: str) -> None:
+    """Only a name, a path or a command on a line of its own may be wider."""
+    page = pages_once()[name]
+    output = terminal.render(page, 80, color=False)
+    assert too_wide(output, 80) == []
+    assert Counter(output.split()) == Counter(text.render(page).split())
+    assert [line for line in output.split("\n") if line != line.rstrip()] == []
 
 
 # --- the command in a pipe ------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.gate.verdict import Verdict
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.registry import all_rules
-from ckpt_tools.text import escaped, printable
+from ckpt_tools.text import escaped, placed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,9 +47,8 @@ def path_of(verification: Verification, finding: Finding) -> str:
 
 def sentence(finding: Finding) -> str:
     """Return a finding as one escaped line without its path: `subject: what; next`."""
-    subject = f"{printable(finding.subject)}: " if finding.subject else ""
     remedy = f"; {line(finding.next)}" if finding.next else ""
-    return f"{subject}{line(finding.what)}{remedy}"
+    return line(placed("", finding.subject, finding.what)) + remedy
 
 
 def line(text: str) -> str:

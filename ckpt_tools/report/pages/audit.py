@@ -8,7 +8,7 @@ from ckpt_tools.audit.summary import By, Group, RelationGroup, Row, RuleGroup, j
 from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title, Topic, text_blocks
 from ckpt_tools.report.pages.rules import explain_page
 from ckpt_tools.rules.coverage import Question, title
-from ckpt_tools.text import count, escaped, printable, size
+from ckpt_tools.text import count, escaped, placed, printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -228,8 +228,7 @@ def _topics(summary: AuditSummary, known: Mapping[str, Rule]) -> Iterator[Block]
 
 
 def _finding(one: Found) -> Line:
-    where = ": ".join(printable(part) for part in (one.path, one.subject) if part)
-    details = (f"{where}: {escaped(one.what)}" if where else escaped(one.what), escaped(one.next))
+    details = (placed(one.path, one.subject, one.what), escaped(one.next))
     return Line(printable(one.location), mark_of(one.severity), tuple(filter(None, details)))
 
 

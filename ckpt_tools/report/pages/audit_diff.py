@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.audit.summary import Judged
 from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title
-from ckpt_tools.text import count, escaped, printable
+from ckpt_tools.text import count, placed, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,8 +75,7 @@ def _findings(
     )
     yield Table(("code", "severity", "findings"), rows, frozenset({2}))
     for one in found[:limit]:
-        where = ": ".join(printable(part) for part in (one.path, one.subject) if part)
-        what = ": ".join(part for part in (where, escaped(one.what)) if part)
+        what = placed(one.path, one.subject, one.what)
         yield Line(f"{printable(one.code)} {printable(one.location)}", mark, (what,))
     yield from _more(len(found), limit)
 

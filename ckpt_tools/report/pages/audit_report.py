@@ -16,7 +16,7 @@ from ckpt_tools.report.pages.audit import (
     title_of,
     topics,
 )
-from ckpt_tools.text import count, escaped, percent, printable, size
+from ckpt_tools.text import count, escaped, percent, placed, printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -103,8 +103,7 @@ def _details(row: Row, found: Sequence[Found]) -> Iterator[str]:
     if row.base_model:
         yield f"base: {', '.join(map(printable, row.base_model.splitlines()))}"
     for one in found:
-        where = ": ".join(printable(part) for part in (one.path, one.subject) if part)
-        text = ": ".join(part for part in (where, escaped(one.what)) if part)
+        text = placed(one.path, one.subject, one.what)
         yield f"{printable(one.code)} {printable(one.severity)}: {text}"
     more = row.errors + row.warnings + row.notes - len(found)
     if found and more > 0:

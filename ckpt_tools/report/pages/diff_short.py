@@ -27,7 +27,8 @@ def stat_page(comparison: Comparison) -> Page:
 def _rows(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
     for group in comparison.stories:
         nbytes = change(group.nbytes) if group.nbytes else ""
-        yield f"{group.tensors:,}", nbytes, printable(group.text)
+        text = group.text.removeprefix(f"{group.tensors:,} ")  # the first cell has the number
+        yield f"{group.tensors:,}", nbytes, printable(text)
     for row in comparison.changes.components if comparison.changes else ():
         if row.changed:
             yield f"{row.changed:,}", "", f"{printable(row.title)}: tensor values"

@@ -223,9 +223,9 @@ def _files(summary: Summary) -> Iterator[Block]:
     if others:
         yield Heading(text="Other files")
         yield Table(
-            header=("file", "size"),
-            rows=tuple((printable(file.path), size(file.size)) for file in others),
-            right=frozenset({1}),
+            header=("size", "file"),
+            rows=tuple((size(file.size), printable(file.path)) for file in others),
+            right=frozenset({0}),
         )
 
 

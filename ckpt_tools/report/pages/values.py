@@ -114,19 +114,19 @@ def _tensors(changes: Sequence[TensorChange]) -> Iterator[Block]:
     )
     rows = [
         (
-            printable(change.b.name),
             change.sameness.value,
             percent(change.facts.rel_l2),
             f"{change.facts.changed:,}",
             f"{change.facts.max_abs:.3g}",
+            printable(change.b.name),
         )
         for change in rest
     ]
     if rows:
         yield Table(
-            header=("tensor", "values", "rel. L2", "values changed", "largest |B - A|"),
+            header=("values", "rel. L2", "values changed", "largest |B - A|", "tensor"),
             rows=tuple(rows),
-            right=frozenset({2, 3, 4}),
+            right=frozenset({1, 2, 3}),
         )
 
 

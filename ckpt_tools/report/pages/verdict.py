@@ -11,7 +11,7 @@ from ckpt_tools.report.pages.coverage import coverage_blocks
 from ckpt_tools.report.pages.rules import explain_page
 from ckpt_tools.rules.coverage import not_checked
 from ckpt_tools.rules.finding import Severity
-from ckpt_tools.text import count, escaped, printable, transferred
+from ckpt_tools.text import count, escaped, placed, printable, transferred
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -141,9 +141,8 @@ def _lines(found: Sequence[Finding], mark: Status) -> Iterator[Block]:
 
 
 def _line(finding: Finding, mark: Status) -> Line:
-    place = "".join(f"{printable(part)}: " for part in (finding.path, finding.subject) if part)
     return Line(
-        text=f"{place}{escaped(finding.what)}",
+        text=placed(finding.path, finding.subject, finding.what),
         mark=mark,
         details=(escaped(finding.next),) if finding.next else (),
     )
