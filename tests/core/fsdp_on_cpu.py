@@ -1,4 +1,6 @@
-"""`lerobot-train` under FSDP on the CPU: run it with torchrun in place of `lerobot-train`.
+"""Run a program that trains in FSDP on the CPU, in each process of a group.
+
+    python fsdp_on_cpu.py (SCRIPT | -m MODULE) ARGUMENT...
 
 accelerate supports FSDP only on accelerators, and torch's offloading of gathered tensors expects
 one. The patches here work around these two; sharding, training, gathering and saving are
@@ -8,6 +10,8 @@ accelerate's, torch's and LeRobot's own.
 from __future__ import annotations
 
 import os
+import runpy
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -51,11 +55,19 @@ def _without_offload[C](config: Callable[..., C]) -> Callable[..., C]:
     return make
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the program."""
     os.environ.update(SETTINGS)
     AcceleratorState.__init__, Wrapper.__init__ = _choose_fsdp, _wrap_on_the_cpu  # type: ignore[method-assign,assignment]  # see the module's docstring
     fsdp.FullStateDictConfig = _without_offload(fsdp.FullStateDictConfig)  # type: ignore[assignment,misc]  # see there
     fsdp.FullOptimStateDictConfig = _without_offload(fsdp.FullOptimStateDictConfig)  # type: ignore[assignment,misc]  # see there
-    from lerobot.scripts import lerobot_train
+    del sys.argv[0]
+    if sys.argv[0] == "-m":
+        del sys.argv[0]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(sys.argv[0], run_name="__main__")
 
-    lerobot_train.main()
+
+if __name__ == "__main__":
+    main()

@@ -21,6 +21,15 @@ from lerobot.configs.types import FeatureType, PolicyFeature
 from lerobot.policies.factory import make_pre_post_processors
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+from lerobot_policy_smolvla_reflow.pairs import (
+    FORMAT,
+    MANIFEST_NAME,
+    PairsManifest,
+    shard_path,
+    weights_sha256,
+)
+from safetensors.torch import save_file
+from torch import Tensor
 
 from tests.support import forked
 
@@ -98,6 +107,28 @@ def make_batch(
 TWO_RANKS = Path(__file__).with_name("two_ranks.py")
 """The script in front of a program that is to run in two processes of one group."""
 
+
+def store_pairs(folder: Path, teacher: Path, *, frames: int, draws: int) -> Tensor:
+    """Make a folder of pairs with random end points, and return them (frames, draws, T, A)."""
+    manifest = PairsManifest(
+        format=FORMAT, teacher_sha256=weights_sha256(str(teacher), None), dataset_frames=frames,
+        steps=10, solver="euler", seed=0, draws=draws, chunk_size=CHUNK, max_action_dim=8,
+        shard_frames=frames,
+    )  # fmt: skip
+    folder.mkdir()
+    (folder / MANIFEST_NAME).write_text(manifest.to_json())
+    z1 = torch.stack([manifest.noise_of(frame) for frame in range(frames)])
+    z0 = torch.randn(z1.shape, generator=torch.Generator().manual_seed(5))
+    save_file({"z1": z1, "z0": z0}, shard_path(folder, 0))
+    return z0
+
+
+FSDP_ON_CPU = Path(__file__).with_name("fsdp_on_cpu.py")
+"""The script in front of a program that is to train under FSDP in a group of CPU processes."""
+
+TRAIN_SEVERAL = Path(__file__).with_name("train_several.py")
+"""Stock `lerobot-train`, several times in one process, and what is told of each run."""
+
 WITH_TOY_WORLD = Path(__file__).with_name("with_toy_world.py")
 """The script in front of a module of LeRobot that is to import toy_world."""
 
@@ -147,3 +178,9 @@ def lerobot_train(
 ) -> subprocess.CompletedProcess[str]:
     """Run stock `lerobot-train`."""
     return python("-m", "lerobot.scripts.lerobot_train", *arguments, env=env, check=check)
+
+
+def resume_arguments(checkpoint: Path, out: Path) -> list[str]:
+    """The arguments of a run that continues from a training checkpoint in another folder."""
+    config = checkpoint / "pretrained_model/train_config.json"
+    return [f"--config_path={config}", "--resume=true", f"--output_dir={out}"]

@@ -1,117 +1,164 @@
-"""Two CPU processes with DDP and FSDP: clean checkpoints, equal weights, different noise."""
+"""Two CPU processes with DDP and FSDP, for every objective: clean checkpoints, an exact resume.
+
+One group of processes trains all of them, one after the other.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+from lerobot_policy_smolvla_reflow.objectives import OBJECTIVES
 from safetensors.torch import load_file
+from torch import Tensor
 
-from tests.core.support import TWO_RANKS, train_arguments
+from tests.core.support import (
+    FSDP_ON_CPU,
+    TRAIN_SEVERAL,
+    TWO_RANKS,
+    resume_arguments,
+    store_pairs,
+    train_arguments,
+)
 from tests.support import forked
 
-FSDP_ON_CPU = Path(__file__).with_name("fsdp_on_cpu.py")
-WEIGHTS = "000004/pretrained_model/model.safetensors"
+LAST = "checkpoints/last/pretrained_model"
+TEACHER_POSITIVES = ("--policy.positives=teacher", "--policy.samples=2")
+PAIRS = "--policy.pairs_path={pairs}"
+OPTIONS = {
+    "reflow": ("--policy.mix_real_data=0.3",),
+    "grid": (PAIRS,),
+    "drift": (*TEACHER_POSITIVES, PAIRS),
+    "imle": (*TEACHER_POSITIVES, "--policy.teacher_num_steps=2"),
+}
+SHARDED = [name for name in OBJECTIVES if name != "consistency"]
+"""Objectives without a weight average, which FSDP does not allow."""
+
+RESUMED = ("reflow", "drift")
+"""Objectives that are stopped after one of two steps; the others train for one."""
 
 pytestmark = pytest.mark.lerobot
 
-TRAIN_AND_REPORT = """
-import hashlib, json, os, sys
-from pathlib import Path
-from lerobot.scripts import lerobot_train
-from lerobot.utils.import_utils import register_third_party_plugins
-from lerobot_policy_smolvla_reflow import modeling_smolvla_reflow as modeling
 
-folder, seen = Path(os.environ["REPORT"]), {"noise": []}
-inner_update, inner_draw = lerobot_train.update_policy, modeling.sample_step
+class Runs(NamedTuple):
+    """The folders of runs by objective, what each rank told, and the log."""
 
-def update_policy(metrics, policy, *rest, **named):
-    seen["policy"] = policy
-    return inner_update(metrics, policy, *rest, **named)
+    folders: dict[str, Path]
+    told: list[dict[str, dict[str, Any]]]
+    log: str
 
-def draw(*arguments):
-    drawn = inner_draw(*arguments)
-    seen["noise"].append(hashlib.sha256(drawn.z1_BTA.numpy().tobytes()).hexdigest())
-    return drawn
-
-lerobot_train.update_policy, modeling.sample_step = update_policy, draw
-lerobot_train.main()
-rank = int(os.environ["RANK"])
-digest = hashlib.sha256()
-for name, tensor in sorted(seen["policy"].module.state_dict().items()):
-    digest.update(name.encode() + tensor.float().numpy().tobytes())
-kind = type(seen["policy"]).__name__
-report = {"weights": digest.hexdigest(), "noise": seen["noise"], "kind": kind}
-(folder / f"{rank}.json").write_text(json.dumps(report))
-"""
+    def weights(self, name: str) -> dict[str, Tensor]:
+        """The saved weights of a run."""
+        return load_file(self.folders[name] / LAST / "model.safetensors")
 
 
-def two_processes(script: Path, *arguments: str, **environment: str) -> str:
-    """Run a training script in two processes. Returns its log."""
+def train_all(runs: dict[str, list[str]], folder: Path, *launcher: Path) -> Runs:
+    """Train in two processes of one group."""
     libraries = forked.libraries()
-    done = libraries.run(
-        TWO_RANKS, script, *arguments, env={**libraries.environment, **environment}
-    )
+    done = libraries.run(TWO_RANKS, *launcher, TRAIN_SEVERAL, json.dumps(runs), folder)
     forked.checked(done)
-    return done.stdout + done.stderr
+    told = [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
+    return Runs({name: folder / name for name in runs}, told, done.stdout + done.stderr)
 
 
-def test_two_processes_train_one_student(
-    teacher_folder: Path, dataset_root: Path, tmp_path: Path
-) -> None:
-    script = tmp_path / "train.py"
-    script.write_text(TRAIN_AND_REPORT)
-    arguments = train_arguments(
-        dataset_root, tmp_path / "run", "--policy.type=smolvla", "--policy.use_reflow=True",
-        f"--policy.teacher_model_path={teacher_folder}", "--policy.mix_real_data=0.3",
-        "--policy.ema_decay=0.9",
+def arguments(
+    name: str, teacher: Path, dataset: Path, folder: Path, pairs: Path, *more: str
+) -> list[str]:
+    """The arguments of a short run that saves every step."""
+    given = (option.format(pairs=pairs) for option in OPTIONS.get(name, ()))
+    return train_arguments(
+        dataset, folder / name, "--policy.type=smolvla_reflow", "--save_freq=1",
+        f"--policy.teacher_model_path={teacher}", f"--policy.objective={name}", *given, *more,
+        steps=1 + (name in RESUMED),
     )  # fmt: skip
-    two_processes(script, *arguments, REPORT=str(tmp_path))
-    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+
+
+@pytest.fixture(scope="module")
+def pairs(teacher_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stored pairs of the dataset's 40 frames."""
+    folder = tmp_path_factory.mktemp("stored") / "pairs"
+    store_pairs(folder, teacher_folder, frames=40, draws=2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ddp(
+    teacher_folder: Path, dataset_root: Path, pairs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Runs:
+    """A run of every objective under DDP; that of reflow with a weight average."""
+    folder = tmp_path_factory.mktemp("ddp")
+    more = {"reflow": ("--policy.ema_decay=0.9",)}
+    runs = {
+        name: arguments(name, teacher_folder, dataset_root, folder, pairs, *more.get(name, ()))
+        for name in OBJECTIVES
+    }
+    return train_all(runs, folder)
+
+
+@pytest.fixture(scope="module")
+def fsdp(
+    teacher_folder: Path, dataset_root: Path, pairs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Runs:
+    """A run of every objective under FSDP that can; some are stopped after a step and resumed."""
+    folder = tmp_path_factory.mktemp("fsdp")
+    runs = {name: arguments(name, teacher_folder, dataset_root, folder, pairs) for name in SHARDED}
+    for name in RESUMED:
+        again = f"{name} again"
+        runs[again] = resume_arguments(folder / name / "checkpoints/000001", folder / again)
+    return train_all(runs, folder, FSDP_ON_CPU)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_two_processes_train_one_student(objective: str, ddp: Runs) -> None:
+    first, second = (told[objective] for told in ddp.told)
     assert first["kind"] == "DistributedDataParallel"
     assert first["weights"] == second["weights"]
-    assert len(first["noise"]) == 4
+    assert len(first["noise"]) == 1 + (objective in RESUMED)
     assert not set(first["noise"]) & set(second["noise"])
-    saved = tmp_path / "run/checkpoints/last/pretrained_model"
-    SmolVLAPolicy.from_pretrained(saved, strict=True)
-    assert json.loads((saved / "config.json").read_text())["type"] == "smolvla"
 
 
-def test_under_fsdp_the_checkpoint_has_the_teachers_dtypes_and_a_resume_is_exact(
-    teacher_folder: Path, dataset_root: Path, tmp_path: Path
-) -> None:
-    run = tmp_path / "run"
-    arguments = train_arguments(
-        dataset_root,
-        run,
-        "--policy.type=smolvla_reflow",
-        f"--policy.teacher_model_path={teacher_folder}",
-    )
-    log = two_processes(FSDP_ON_CPU, *arguments)
-    assert "Student and teacher run the prefix separately" in log
-    SmolVLAPolicy.from_pretrained(run / "checkpoints/last/pretrained_model", strict=True)
-    straight, teacher = (
-        load_file(run / "checkpoints" / WEIGHTS),
-        load_file(teacher_folder / "model.safetensors"),
-    )
-    assert {name: (tensor.dtype, tensor.shape) for name, tensor in straight.items()} == {
-        name: (tensor.dtype, tensor.shape) for name, tensor in teacher.items()
+def test_what_two_processes_save_is_a_normal_checkpoint(ddp: Runs, teacher_folder: Path) -> None:
+    before = load_file(teacher_folder / "model.safetensors")
+    for objective in OBJECTIVES:
+        moved = moved_tensors(before, ddp.weights(objective))
+        assert moved, objective
+        assert not any(".vlm." in name for name in moved)
+    SmolVLAPolicy.from_pretrained(ddp.folders["drift"] / LAST, strict=True)
+    config = json.loads((ddp.folders["drift"] / LAST / "config.json").read_text())
+    assert config["type"] == "smolvla"
+
+
+def moved_tensors(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
+    """The names of tensors with other values; all have the same names, dtypes and shapes."""
+    assert {name: (tensor.dtype, tensor.shape) for name, tensor in after.items()} == {
+        name: (tensor.dtype, tensor.shape) for name, tensor in before.items()
     }
-    moved = {name for name in straight if not torch.equal(straight[name], teacher[name])}
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+@pytest.mark.parametrize("objective", SHARDED)
+def test_under_fsdp_the_checkpoint_has_the_teachers_dtypes(
+    objective: str, fsdp: Runs, teacher_folder: Path
+) -> None:
+    assert fsdp.told[0][objective]["kind"] == "FullyShardedDataParallel"
+    moved = moved_tensors(load_file(teacher_folder / "model.safetensors"), fsdp.weights(objective))
     assert moved
     assert not any(".vlm." in name for name in moved)
-    shutil.copytree(run / "checkpoints/000002", tmp_path / "again/checkpoints/000002")
-    config = tmp_path / "again/checkpoints/000002/pretrained_model/train_config.json"
-    two_processes(
-        FSDP_ON_CPU,
-        f"--config_path={config}",
-        "--resume=true",
-        f"--output_dir={tmp_path / 'again'}",
+    SmolVLAPolicy.from_pretrained(fsdp.folders[objective] / LAST, strict=True)
+
+
+def test_under_fsdp_prefixes_are_separate(fsdp: Runs) -> None:
+    assert "Student and teacher run the prefix separately" in fsdp.log
+
+
+@pytest.mark.parametrize("objective", RESUMED)
+def test_a_resume_under_fsdp_is_exact(objective: str, fsdp: Runs) -> None:
+    straight, again = (
+        (fsdp.folders[name] / LAST / "model.safetensors").read_bytes()
+        for name in (objective, f"{objective} again")
     )
-    assert (tmp_path / "again/checkpoints" / WEIGHTS).read_bytes() == (
-        run / "checkpoints" / WEIGHTS
-    ).read_bytes()
+    assert again == straight

@@ -46,7 +46,7 @@ class SmolVLAReflowConfig(SmolVLAConfig):
     teacher_model_path: str | None = None
     teacher_revision: str | None = None
     # What the student is trained with.
-    objective: str = "reflow"  # grid, snapflow, consistency, drift, imle, regression, flow
+    objective: str = "reflow"  # a name in objectives.OBJECTIVES
     # How the teacher's ODE is solved to make a target.
     teacher_num_steps: int = 10
     solver: str = "euler"  # euler, heun

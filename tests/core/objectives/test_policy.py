@@ -14,19 +14,11 @@ from lerobot.policies.smolvla.modeling_smolvla import VLAFlowMatching
 from lerobot_policy_smolvla_reflow.modeling_smolvla_reflow import SmolVLAReflowPolicy
 from lerobot_policy_smolvla_reflow.objectives import OBJECTIVES
 from lerobot_policy_smolvla_reflow.observation import observe
-from lerobot_policy_smolvla_reflow.pairs import (
-    FORMAT,
-    MANIFEST_NAME,
-    PairsManifest,
-    shard_path,
-    weights_sha256,
-)
 from lerobot_policy_smolvla_reflow.prefix import encode_prefix, velocity, whole_velocity
-from safetensors.torch import save_file
 from torch import Tensor
 
 from lerobot_policy_smolvla_reflow import ReflowError, flow, modeling_smolvla_reflow
-from tests.core.support import CHUNK
+from tests.core.support import CHUNK, store_pairs
 
 MakeStudent = Callable[..., SmolVLAReflowPolicy]
 FEW = {"samples": 2, "teacher_num_steps": 2}
@@ -137,21 +129,6 @@ def test_an_interrupted_average_gives_the_weights_back(make_student: MakeStudent
 # --- stored pairs ---------------------------------------------------------------------------------
 
 
-def stored(folder: Path, teacher: Path, draws: int) -> tuple[str, Tensor]:
-    """A folder of pairs of four frames, and their end points (frames, draws, T, A)."""
-    manifest = PairsManifest(
-        format=FORMAT, teacher_sha256=weights_sha256(str(teacher), None), dataset_frames=4,
-        steps=10, solver="euler", seed=0, draws=draws, chunk_size=CHUNK, max_action_dim=8,
-        shard_frames=4,
-    )  # fmt: skip
-    folder.mkdir()
-    (folder / MANIFEST_NAME).write_text(manifest.to_json())
-    z1 = torch.stack([manifest.noise_of(frame) for frame in range(4)])
-    z0 = torch.randn(z1.shape, generator=torch.Generator().manual_seed(5))
-    save_file({"z1": z1, "z0": z0}, shard_path(folder, 0))
-    return str(folder), z0
-
-
 @pytest.mark.parametrize("objective", ["drift", "imle"])
 def test_positives_are_all_stored_end_points_of_a_frame(
     objective: str,
@@ -160,9 +137,10 @@ def test_positives_are_all_stored_end_points_of_a_frame(
     batch: dict[str, Tensor],
     tmp_path: Path,
 ) -> None:
-    folder, z0 = stored(tmp_path / "pairs", teacher_folder, draws=3)
+    folder = tmp_path / "pairs"
+    z0 = store_pairs(folder, teacher_folder, frames=4, draws=3)
     fields: dict[str, Any] = {"objective": objective, "positives": "teacher", "samples": 2}
-    student = make_student(pairs_path=folder, **fields)
+    student = make_student(pairs_path=str(folder), **fields)
     assert student._teacher is None
     assert student._pairs is not None
     found = student._pairs.end_points(batch, torch.device("cpu"))
@@ -173,7 +151,8 @@ def test_positives_are_all_stored_end_points_of_a_frame(
 def test_one_stored_pair_per_frame_is_not_enough_for_a_set(
     make_student: MakeStudent, teacher_folder: Path, tmp_path: Path
 ) -> None:
-    folder, _ = stored(tmp_path / "pairs", teacher_folder, draws=1)
+    folder = str(tmp_path / "pairs")
+    store_pairs(tmp_path / "pairs", teacher_folder, frames=4, draws=1)
     make_student(pairs_path=folder, objective="grid")
     with pytest.raises(ReflowError, match=r"one pair per frame, but objective drift .* --draws 8"):
         make_student(pairs_path=folder, objective="drift", positives="teacher")

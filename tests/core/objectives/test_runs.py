@@ -1,4 +1,4 @@
-"""Stock `lerobot-train` with every objective: what it saves is a normal SmolVLA's checkpoint."""
+"""Stock `lerobot-train` with every objective: a normal SmolVLA's checkpoint, an exact resume."""
 
 from __future__ import annotations
 
@@ -15,32 +15,19 @@ from torch import Tensor
 
 from ckpt_tools import api
 from ckpt_tools.rules.finding import Severity
-from tests.core.support import CHUNK, WITHOUT_PLUGIN, make_batch, python, train_arguments
+from tests.core.support import (
+    CHUNK,
+    TRAIN_SEVERAL,
+    WITHOUT_PLUGIN,
+    make_batch,
+    python,
+    resume_arguments,
+    train_arguments,
+)
 
 pytestmark = pytest.mark.lerobot
 
 TRUE_OF_THE_TOY = {"CK710"}  # its VLM is a folder of this machine
-
-TRAIN_ALL = """
-import json, sys, torch
-from lerobot.scripts import lerobot_train
-from safetensors.torch import load_file, save_file
-torch.set_num_threads(1)
-runs, batch, out = json.loads(sys.argv[1]), load_file(sys.argv[2]), sys.argv[3]
-noise, actions, seen, inner = batch.pop("noise"), {}, {}, lerobot_train.update_policy
-
-def update_policy(metrics, policy, *rest, **named):
-    seen["policy"] = policy
-    return inner(metrics, policy, *rest, **named)
-
-lerobot_train.update_policy = update_policy
-for name, sys.argv[1:] in runs.items():
-    lerobot_train.main()
-    policy = seen["policy"].eval()
-    with policy._average.in_place_of(policy.named_parameters()):
-        actions[name] = policy.predict_action_chunk(dict(batch), noise).contiguous()
-save_file(actions, out)
-"""
 
 LOAD_ALL = """
 import json, sys, torch
@@ -61,9 +48,13 @@ save_file(actions, out)
 
 
 class Runs(NamedTuple):
-    """Saved checkpoints by objective, and actions: in memory after training, and as loaded."""
+    """Saved checkpoints by objective, and actions: in memory after training, and as loaded.
+
+    `resumed` are the checkpoints of runs that were stopped after one of two steps.
+    """
 
     saved: dict[str, Path]
+    resumed: dict[str, Path]
     trained: dict[str, Tensor]
     loaded: dict[str, Tensor]
 
@@ -74,31 +65,33 @@ def runs(
     dataset_root: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Runs:
-    """One run per objective, one after the other in one process, and its checkpoint loaded."""
+    """Two runs per objective, one after the other in one process, and the checkpoint loaded."""
     folder = tmp_path_factory.mktemp("objectives")
-    batch, trained, loaded = (folder / f"{name}.safetensors" for name in ("batch", "a", "b"))
-    train_all, load_all = folder / "train_all.py", folder / "load_all.py"
-    train_all.write_text(TRAIN_ALL)
+    batch, loaded, load_all = folder / "batch", folder / "loaded", folder / "load_all.py"
     load_all.write_text(LOAD_ALL)
     noise = torch.randn(3, CHUNK, 8, generator=torch.Generator().manual_seed(0))
     save_file({**make_batch(), "noise": noise}, batch)
-    arguments = {
-        name: train_arguments(
+    arguments = {}
+    for name in OBJECTIVES:
+        arguments[name] = train_arguments(
             dataset_root,
             folder / name,
             "--policy.type=smolvla_reflow",
             f"--policy.teacher_model_path={teacher_folder}",
             f"--policy.objective={name}",
             "--policy.optimizer_lr=1e-3",
-            steps=1,
+            "--save_freq=1",
+            steps=2,
         )
-        for name in OBJECTIVES
-    }
-    python(train_all, json.dumps(arguments), batch, trained)
-    saved = {name: folder / name / "checkpoints/last/pretrained_model" for name in OBJECTIVES}
+        arguments[f"{name} again"] = resume_arguments(
+            folder / name / "checkpoints/000001", folder / f"{name} again"
+        )
+    python(TRAIN_SEVERAL, json.dumps(arguments), folder, batch)
+    saved = {name: folder / name / "checkpoints/000002/pretrained_model" for name in OBJECTIVES}
+    resumed = {name: folder / f"{name} again/checkpoints/000002" for name in OBJECTIVES}
     folders = json.dumps({name: str(path) for name, path in saved.items()})
     python(WITHOUT_PLUGIN, load_all, folders, batch, loaded)
-    return Runs(saved, load_file(trained), load_file(loaded))
+    return Runs(saved, resumed, load_file(folder / "actions.safetensors"), load_file(loaded))
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -106,6 +99,19 @@ def test_stock_lerobot_without_the_plugin_acts_as_the_student_did(
     objective: str, runs: Runs
 ) -> None:
     assert torch.equal(runs.loaded[objective], runs.trained[objective])
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_resumed_run_ends_with_the_bytes_of_the_uninterrupted_one(
+    objective: str, runs: Runs
+) -> None:
+    straight, resumed = runs.saved[objective].parent, runs.resumed[objective]
+    average = ["reflow_student.safetensors"] if objective == "consistency" else []
+    for name in ("optimizer_state.safetensors", *average):
+        path = f"training_state/{name}"
+        assert (resumed / path).read_bytes() == (straight / path).read_bytes(), name
+    weights = "pretrained_model/model.safetensors"
+    assert (resumed / weights).read_bytes() == (straight / weights).read_bytes()
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -137,4 +143,5 @@ def test_only_the_runs_own_config_says_how_it_was_trained(
 
 
 def test_objectives_train_different_students(runs: Runs) -> None:
-    assert len({actions.numpy().tobytes() for actions in runs.trained.values()}) == len(OBJECTIVES)
+    actions = {runs.trained[objective].numpy().tobytes() for objective in OBJECTIVES}
+    assert len(actions) == len(OBJECTIVES)
