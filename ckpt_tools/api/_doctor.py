@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from ckpt_tools.doctor.model import Live, Problem
     from ckpt_tools.rules.finding import Finding, Verification
 
-OBSERVATIONS, DRAWN, REPEATS = 8, 4, 10
+OBSERVATIONS, DRAWN, REPEATS = 32, 4, 10
 """Number of observations from a dataset, of synthetic ones, and of timed rounds."""
 
 _UNLOADABLE = frozenset(
@@ -87,7 +87,8 @@ class ProbeOptions(NamedTuple):
     """What to act on: `batch` is a safetensors file of observations, `dataset` a LeRobot dataset.
 
     `env` is an environment as TYPE or TYPE:TASK, `env_package` the package that registers it.
-    `base` are local copies, as NAME=DIR, of what the configs name on the Hub.
+    `base` are local copies, as NAME=DIR, of what the configs name on the Hub. `observations` is
+    the number of a dataset's frames, spread over all of it.
     """
 
     batch: AnyPath = ""
@@ -97,6 +98,7 @@ class ProbeOptions(NamedTuple):
     repeats: int = REPEATS
     seed: int = 0
     base: tuple[str, ...] = ()
+    observations: int = OBSERVATIONS
 
 
 def diagnose(
@@ -308,7 +310,7 @@ def _measured(
             **{name: as_text(value) for name, value in options._asdict().items() if name != "base"},
             "normal": folders[0],
             "reflow": folders[1],
-            "observations": OBSERVATIONS if options.dataset else DRAWN,
+            "observations": options.observations if options.dataset else DRAWN,
         }
         return run_probe(family_of(normal).name, request, progress, {**os.environ, **cache})
 

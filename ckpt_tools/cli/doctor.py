@@ -30,6 +30,12 @@ from ckpt_tools.report.pages.diagnosis import page
     "--dataset", metavar="REPO|FOLDER", default="", help="Use frames of this LeRobot dataset."
 )
 @click.option(
+    "--frames",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"Number of the dataset's frames to compare (default: {_doctor.OBSERVATIONS}).",
+)
+@click.option(
     "--env",
     metavar="TYPE[:TASK]",
     default="",
@@ -75,6 +81,7 @@ def doctor(  # noqa: PLR0913 - one parameter an option
     *,
     batch: str,
     dataset: str,
+    frames: int | None,
     env: str,
     env_package: str,
     repeats: int,
@@ -104,11 +111,15 @@ def doctor(  # noqa: PLR0913 - one parameter an option
             name for name, value in (("--env", env), ("--plot", plot), ("--base", bases)) if value
         ],
     )
+    if frames and not dataset:
+        raise click.UsageError("--frames needs --dataset, whose frames they are")
     if env_package and not env:
         raise click.UsageError("--env-package needs --env TYPE, the environment that it registers")
     if plot:
         plots.check(plot)
-    probe_options = _doctor.ProbeOptions(batch, dataset, env, env_package, repeats, seed, bases)
+    probe_options = _doctor.ProbeOptions(
+        batch, dataset, env, env_package, repeats, seed, bases, frames or _doctor.OBSERVATIONS
+    )
     with progress_bar("loading", "MofNCompleteColumn") as update:
         diagnosis = _doctor.diagnose(
             normal,

@@ -163,8 +163,9 @@ def _wrong_steps(observed: Observed) -> CauseCode | None:
     return next(codes, None) if within else None
 
 
-def _row(live: Live, steps: int) -> StepsRow:
-    return next(row for row in live.sweep if row.steps == steps)
+def far(row: StepsRow) -> float:
+    """Return the share of observations with other actions than NORMAL's, which a mean hides."""
+    return sum(apart > FAR for apart in row.frames) / len(row.frames) if row.frames else 0.0
 
 
 def _other_steps(observed: Observed) -> Iterator[Cause]:
@@ -174,15 +175,17 @@ def _other_steps(observed: Observed) -> Iterator[Cause]:
     nothing of where later steps start. On synthetic observations, only actions that become NORMAL's
     show it.
     """
-    live, own = observed.live, _row(observed.live, observed.live.steps)
+    live, own = observed.live, observed.live.own_steps
     nearer = [row for row in live.sweep if row.apart < own.apart / 2]
     best = min((row.apart for row in nearer), default=own.apart)
-    if not nearer or own.apart <= 2 * STRAIGHT or (live.measurement.synthetic and best > STRAIGHT):
+    same = own.apart <= 2 * STRAIGHT and not far(own)
+    if not nearer or same or (live.measurement.synthetic and best > STRAIGHT):
         return
     row = next(row for row in nearer if row.apart <= best + STRAIGHT / 2)
     what = (
         f"num_steps is {own.steps}: the actions are {own.apart:.3g} from NORMAL's, and "
-        f"{row.apart:.3g} at {row.steps}"
+        f"{row.apart:.3g} at {row.steps}; on {far(own):.0%} of the frames they are other actions, "
+        f"and on {far(row):.0%} at {row.steps}"
     )
     code = CauseCode.TOO_FEW_STEPS if row.steps > own.steps else CauseCode.TOO_MANY_STEPS
     yield Cause(code, Effect.WRONG, what, observed.repairs.set("num_steps", row.steps))
@@ -190,7 +193,7 @@ def _other_steps(observed: Observed) -> Iterator[Cause]:
 
 def _many_steps(observed: Observed) -> Iterator[Cause]:
     """Find a student that takes more steps than it needs."""
-    live, own = observed.live, _row(observed.live, observed.live.steps)
+    live, own = observed.live, observed.live.own_steps
     fewer = next(
         (row for row in live.sweep if row.steps < own.steps and _suffices(observed, row, own)), None
     )
@@ -214,12 +217,17 @@ def _many_steps(observed: Observed) -> Iterator[Cause]:
 
 
 def _suffices(observed: Observed, row: StepsRow, own: StepsRow) -> bool:
-    """Whether fewer steps lose nothing: the same actions, or actions as near NORMAL's."""
+    """Whether fewer steps lose nothing: the same actions, or actions as near NORMAL's.
+
+    And no observation gets another action than NORMAL's that did not before.
+    """
     measurement = observed.live.measurement
     straight = row.straight_reflow
     if measurement.reflow.num_steps != max(measurement.sweep):
         straight += own.straight_reflow
-    return straight <= STRAIGHT or (own.apart <= FAR and row.apart <= own.apart + STRAIGHT / 2)
+    as_near = own.apart <= FAR and row.apart <= own.apart + STRAIGHT / 2
+    none_lost = measurement.synthetic or far(row) <= far(own)
+    return none_lost and (straight <= STRAIGHT or as_near)
 
 
 def _apart(observed: Observed) -> Iterator[Cause]:
@@ -243,7 +251,7 @@ def _apart(observed: Observed) -> Iterator[Cause]:
 def _speed(observed: Observed) -> Iterator[Cause | Measured]:
     """Compare the times at REFLOW's number of steps. Slower: at every number of steps."""
     live = observed.live
-    row = _row(live, live.steps)
+    row = live.own_steps
     codes = [cause.code for cause in observed.causes if cause.code in _TIMED]
     slower = row.ratio.low > SLOWER and all(one.ratio.median > SLOWER for one in live.sweep)
     worst = max(live.parts, key=lambda part: part.reflow.median - part.normal.median)

@@ -275,7 +275,8 @@ class StepsRow(NamedTuple):
     """Both policies at one number of steps: seconds per chunk, their ratio, distances of actions.
 
     Distances are root mean squares in normalized units. `straight` is that to the policy's own
-    actions at the most steps, `apart` that of REFLOW's to NORMAL's at NORMAL's own steps.
+    actions at the most steps, `apart` that of REFLOW's to NORMAL's at NORMAL's own steps, and
+    `frames` the same by observation.
     """
 
     steps: int
@@ -285,6 +286,7 @@ class StepsRow(NamedTuple):
     straight_normal: float
     straight_reflow: float
     apart: float
+    frames: tuple[float, ...]
 
 
 class PartRow(NamedTuple):
@@ -306,10 +308,7 @@ class DimensionRow(NamedTuple):
 
 
 class Live(NamedTuple):
-    """Statistics of a measurement. `steps` is the number of steps at which `parts` are compared.
-
-    `frames` are the distances of REFLOW's actions to NORMAL's, by observation.
-    """
+    """Statistics of a measurement. `steps` is the number of steps at which `parts` are compared."""
 
     measurement: Measurement
     sweep: tuple[StepsRow, ...]
@@ -320,7 +319,11 @@ class Live(NamedTuple):
     apart: float
     apart_crossed: float | None
     environment: tuple[float, float, Interval] | None
-    frames: tuple[float, ...] = ()
+
+    @property
+    def own_steps(self) -> StepsRow:
+        """Both policies at REFLOW's number of steps."""
+        return next(row for row in self.sweep if row.steps == self.steps)
 
 
 class Diagnosis(NamedTuple):

@@ -41,10 +41,6 @@ def summarize(
         apart=distance(actions, normal_actions, normal_scale),
         apart_crossed=None if crossed is None else distance(crossed, normal_actions, normal_scale),
         environment=_environment(measurement),
-        frames=tuple(
-            distance((one,), (other,), normal_scale)
-            for one, other in zip(actions, normal_actions, strict=False)
-        ),
     )
 
 
@@ -56,6 +52,7 @@ def _steps_row(
 ) -> StepsRow:
     normal, reflow, most = measurement.normal, measurement.reflow, max(measurement.sweep)
     times = _totals(normal.times[steps]), _totals(reflow.times[steps])
+    compared = reflow.actions[steps], normal.actions[normal.num_steps]
     return StepsRow(
         steps=steps,
         normal=interval(times[0]),
@@ -63,7 +60,10 @@ def _steps_row(
         ratio=paired(*times),
         straight_normal=distance(normal.actions[steps], normal.actions[most], normal_scale),
         straight_reflow=distance(reflow.actions[steps], reflow.actions[most], reflow_scale),
-        apart=distance(reflow.actions[steps], normal.actions[normal.num_steps], normal_scale),
+        apart=distance(*compared, normal_scale),
+        frames=tuple(
+            distance((one,), (other,), normal_scale) for one, other in zip(*compared, strict=False)
+        ),
     )
 
 

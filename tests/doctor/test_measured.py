@@ -45,7 +45,7 @@ from tests.support.measurements import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ckpt_tools.doctor.model import Live, MeasuredPolicy, Measurement
+    from ckpt_tools.doctor.model import Chunks, Live, MeasuredPolicy, Measurement
 
 REPAIRS = Repairs("normal", "student", api.read(str(NORMAL)), api.read(str(NORMAL)))
 
@@ -191,9 +191,41 @@ def test_a_student_for_one_step_that_takes_ten_takes_too_many_and_nothing_else(
     many = found["too-many-steps"]
     assert many.effect is Effect.WRONG
     assert many.what.startswith("num_steps is 10: the actions are ")
-    assert many.what.endswith(" from NORMAL's, and 0.05 at 1")
+    assert many.what.endswith(
+        " from NORMAL's, and 0.05 at 1; "
+        "on 100% of the frames they are other actions, and on 0% at 1"
+    )
     assert many.repair.argv == ("ckpt", "config", "student", "set", "num_steps", "1")
     assert judged(side(astray, num_steps=1), synthetic=synthetic) == {}
+
+
+def one_far(off: float) -> Chunks:
+    """NORMAL's actions, but on one of twenty-one frames."""
+    return (chunks() * 7)[:-1] + chunks(off)[-1:]
+
+
+def test_a_frame_that_gets_another_action_is_seen_in_a_small_mean() -> None:
+    """One step misses a decision, ten do not: by the mean, the actions are the same."""
+    ends = {2: one_far(0.1), 4: chunks() * 7, 10: chunks() * 7}
+    reflow = side({1: one_far(0.8), **ends}, num_steps=1)
+    normal = side(dict.fromkeys(SWEEP, chunks() * 7))
+    found = judged(reflow, normal=normal)
+    assert set(found) == {"too-few-steps"}
+    assert found["too-few-steps"].what == (
+        "num_steps is 1: the actions are 0.175 from NORMAL's, and 0.0218 at 2; "
+        "on 5% of the frames they are other actions, and on 0% at 2"
+    )
+    assert judged(side(reflow.actions | {1: one_far(0.3)}, num_steps=1), normal=normal) == {}
+
+
+def test_fewer_steps_are_not_suggested_where_a_frame_gets_another_action() -> None:
+    def student(off: float) -> MeasuredPolicy:
+        ends = {2: one_far(0.45), 4: one_far(0.45), 10: one_far(0.45)}
+        return side({1: one_far(off), **ends})
+
+    normal = side(dict.fromkeys(SWEEP, chunks() * 7))
+    assert judged(student(0.49), normal=normal)["num-steps"].repair.argv[-1] == "1"
+    assert judged(student(0.6), normal=normal)["num-steps"].repair.argv[-1] == "2"
 
 
 def test_actions_that_more_steps_do_not_correct_are_not_too_few_steps() -> None:
@@ -412,7 +444,7 @@ def test_the_worst_frames_are_shown_beside_the_mean(monkeypatch: pytest.MonkeyPa
     answering(monkeypatch, measurement(reflow))
     found = api.diagnose(str(NORMAL), str(FIXTURES / "reflow-clean"), ProbeOptions())
     assert found.live is not None
-    assert found.live.frames[0] == 0
+    assert found.live.own_steps.frames[0] == 0
     shown = text.render(page(found))
     assert f"of {len(near)} further than 0.5, which are other actions" in shown
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from ckpt_tools.doctor.measured_causes import far
 from ckpt_tools.report.pages.diagnosis import note_text, skipped_text
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def _live(live: Live) -> JsonDict:
                     name: _number(getattr(row, name))
                     for name in ("straight_normal", "straight_reflow", "apart")
                 },
+                "far": far(row),
             }
             for row in live.sweep
         ],
@@ -85,7 +87,7 @@ def _live(live: Live) -> JsonDict:
         "apart": _number(live.apart),
         "apart_crossed": None if live.apart_crossed is None else _number(live.apart_crossed),
         "environment": _environment(live),
-        "frames": _numbers(live.frames),
+        "frames": _numbers(live.own_steps.frames),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from ckpt_tools.doctor.measured_causes import FAR
+from ckpt_tools.doctor.measured_causes import FAR, far
 from ckpt_tools.doctor.statistics import run_dtypes
 from ckpt_tools.report.blocks import Heading, Line, Table
 from ckpt_tools.text import count, printable
@@ -50,7 +50,7 @@ def live_blocks(live: Live) -> Iterator[Block]:
         text=(
             "straight: distance of each policy's actions to its own at the most steps; apart: "
             "of REFLOW's to NORMAL's. 1 is a standard deviation; below 0.1 is the same to a "
-            "robot"
+            f"robot. far: the share of frames on which they are more than {FAR} apart"
         )
     )
     yield Heading(text=f"Where the time goes, at REFLOW's {count(live.steps, 'step')}")
@@ -85,13 +85,14 @@ def _sweep(live: Live) -> Table:
             times(row.ratio),
             f"{figure(row.straight_normal)} / {figure(row.straight_reflow)}",
             figure(row.apart),
+            f"{far(row):.0%}",
         )
         for row in live.sweep
     )
     return Table(
-        header=("steps", "NORMAL ms", "REFLOW ms", "ratio (95 %)", "straight", "apart"),
+        header=("steps", "NORMAL ms", "REFLOW ms", "ratio (95 %)", "straight", "apart", "far"),
         rows=rows,
-        right=frozenset({1, 2, 4, 5}),
+        right=frozenset({1, 2, 4, 5, 6}),
     )
 
 
@@ -119,12 +120,12 @@ def _dimensions(live: Live) -> Table:
 
 def _frames(live: Live) -> Iterator[Line]:
     """Yield how far the worst frames are apart, which a mean over all frames hides."""
-    known = sorted((apart for apart in live.frames if isfinite(apart)), reverse=True)
+    known = sorted((apart for apart in live.own_steps.frames if isfinite(apart)), reverse=True)
     if len(known) > 1:
-        far = sum(apart > FAR for apart in known)
+        others = sum(apart > FAR for apart in known)
         yield Line(
             text=f"worst frames: {', '.join(map(figure, known[:_NUMBERS]))} apart;"
-            f" {far} of {len(known)} further than {FAR}, which are other actions"
+            f" {others} of {len(known)} further than {FAR}, which are other actions"
         )
 
 

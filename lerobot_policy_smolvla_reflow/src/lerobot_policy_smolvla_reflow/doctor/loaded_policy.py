@@ -22,6 +22,7 @@ from lerobot_policy_smolvla_reflow.loading import load_policy
 
 Frames = Mapping[str, Any]  # raw observations by feature, (N, ...) each, and `task`: N sentences
 CANNOT_ACT = "cannot-act"
+ROWS = 8  # observations at once, which bounds the memory
 
 
 class InvalidRequest(Exception):
@@ -64,11 +65,15 @@ class LoadedPolicy:
 
         `processors` lends those of another policy.
         """
-        around = processors or self
+        around, chunks = processors or self, []
         with torch.no_grad(), self._num_steps(steps):
-            batch = around.preprocess(_copy(frames))
-            chunk = self.policy.predict_action_chunk(batch, noise=self._noise(noise_NTA))
-            return around.postprocess(chunk).float().cpu()
+            for start in range(0, len(noise_NTA), ROWS):
+                rows = slice(start, start + ROWS)
+                some = {name: value[rows] for name, value in frames.items()}
+                batch, noise = around.preprocess(_copy(some)), self._noise(noise_NTA[rows])
+                chunk = self.policy.predict_action_chunk(batch, noise=noise)
+                chunks.append(around.postprocess(chunk).float().cpu())
+        return torch.cat(chunks)
 
     def time_chunk(self, frames: Frames, noise_NTA: Tensor, steps: int) -> ChunkTimes:
         """Time the parts of one chunk."""
