@@ -142,14 +142,19 @@ class _Unit(NamedTuple):
 
 
 class _Folder:
-    """A folder that is being walked. `keeps` is the one whose checkpoint has its files."""
+    """A folder that is being walked. `above` is the one whose checkpoint it may be a part of."""
 
-    def __init__(self, path: str, unit: _Unit, waiting: list[str], keeps: _Folder | None) -> None:
+    def __init__(self, path: str, unit: _Unit, waiting: list[str], above: _Folder | None) -> None:
         self.path = path
         self.unit = unit
         self.waiting = waiting
-        self.keeps = self if unit.whole else keeps
+        self._above = above
         self.files: list[FileState] = []
+
+    @property
+    def keeps(self) -> _Folder | None:
+        """The folder whose checkpoint has the files in this one."""
+        return self if self.unit.whole else self._above  # kept, it would be a cycle
 
     def take(self, path: str, states: Iterable[FileState]) -> None:
         """Keep the states of files in the folder `path`, which is this one or below it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,18 @@ def local(root: Path, only: Iterable[str] = ()) -> dict[str, Candidate]:
 )
 def test_a_folder_is_one_checkpoint_with_all_of_its_files(names: tuple[str, ...]) -> None:
     assert found(*(f"a/b/{name}" for name in names)) == {"a/b": sorted(names)}
+
+
+def test_a_walk_leaves_nothing_to_the_garbage_collector() -> None:
+    """The command runs without one at first, and a walk can have a hundred thousand folders."""
+    paths = tuple(FileState(f"{at}/model.safetensors", 1) for at in range(100))
+    gc.collect()
+    gc.disable()
+    try:
+        assert sum(1 for _ in walk(FlatTree(paths))) == 100
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_files_that_no_folder_speaks_for_are_each_its_own() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import sys
@@ -93,6 +94,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     options.refuse(
         (work and engine == "local", "--work is for --engine slurm and ray", "omit it"),
     )
+    gc.enable()  # a run can take hours, and libraries of buckets leave cycles
     chosen = None if engine == "local" else api.audit_engine(engine, work, jobs or 0)
     with _progress_line() as line:
         tally = api.audit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -21,6 +22,8 @@ def command(folder: str, task: str) -> int:
 
     Then the results go to standard output.
     """
+    gc.enable()  # a worker can run for hours
+    gc.freeze()
     if folder != "-":
         api.work_on_task(folder, task)
         return CLEAN
