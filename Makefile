@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 READ_VALUES := tests/values/test_compare.py tests/values/test_measure.py tests/cli/test_values.py tests/rules/test_ck4.py tests/gate
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test pytest torture browser fleet check format fixtures bench dist lock newest clean
+.PHONY: help install demo test pytest torture browser fleet check format fixtures bench docs dist lock newest clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -47,7 +47,8 @@ torture: $(STAMP) ## inject faults at every system call of a write (15 minutes; 
 	CKPT_TORTURE=1 $(PY) -m pytest --numprocesses auto --maxprocesses 4 -rP tests/edit/test_faults.py
 
 browser: $(STAMP) ## test the HTML pages in a headless Chromium (a minute; needs chromium)
-	CKPT_BROWSER=required $(PY) -m pytest -q tests/report/test_html_browser.py tests/report/test_audit_browser.py
+	CKPT_BROWSER=required $(PY) -m pytest -q tests/report/test_html_browser.py tests/report/test_audit_browser.py \
+		tests/project/test_site_browser.py
 
 fleet: $(STAMP) $(VENV)/fleet ## audit on a Ray cluster of two nodes and a Slurm of one (minutes; needs root and Slurm)
 	CKPT_FLEET=1 PYTHONPATH=$(CURDIR)/$(VENV)/fleet $(PY) -m pytest -q --durations 5 tests/audit/test_fleet.py
@@ -91,6 +92,9 @@ bench: $(STAMP) ## run the benchmarks against other tools (many minutes, 7 GB of
 	$(PY) -m benchmarks.audit_reading
 	$(PY) -m benchmarks.training_startup
 	$(PY) -m benchmarks.training_step
+
+docs: $(STAMP) ## build the documentation site in site/: open site/index.html
+	$(PY) -m tools.site
 
 dist: $(STAMP) ## build the files of a release in dist/: source distributions, and wheels for all systems
 	$(PY) -m tools.dist

@@ -8,6 +8,7 @@ import pytest
 
 from tests.project.environments import LOCKS, PYTHONS, Environment, built, create
 from tests.project.hosts import furnished
+from tools import site
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,3 +42,11 @@ def without_kernel(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 def home(tmp_path: Path) -> Path:
     """A folder with a good and a bad checkpoint, and commands as an installation leaves them."""
     return furnished(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def built_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation site."""
+    out = tmp_path_factory.mktemp("documentation") / "site"
+    site.build(out)
+    return out
