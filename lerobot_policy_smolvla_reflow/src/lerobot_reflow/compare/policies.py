@@ -12,9 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError
-
 from lerobot_reflow.compare.errors import CompareError
 
 CONFIG_NAME = "config.json"
@@ -97,6 +94,9 @@ def read_checkpoint(where: str) -> Checkpoint:
 
 
 def _download(where: str) -> Path:
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - slow to import
+    from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415 - as above
+
     try:
         return Path(snapshot_download(where))
     except (HfHubHTTPError, OSError, ValueError) as error:

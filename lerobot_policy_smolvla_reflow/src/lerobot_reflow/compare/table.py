@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-NAME = 24  # characters of a policy's name in a terminal
+WIDTH = 80  # columns of a terminal
 NONE = "-"
 
 Document = Mapping[str, Any]
@@ -35,8 +35,9 @@ def tables(document: Document) -> list[Table]:
 def to_text(table: Table) -> str:
     """The table for a terminal: names to the left, numbers to the right."""
     lines = [table.head, *table.rows]
-    names = [_shorten(line[0]) for line in lines]
-    widths = [max(map(len, names)), *(max(map(len, cells)) for cells in _columns(lines))]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    widths[0] = min(widths[0], WIDTH - sum(2 + width for width in widths[1:]))
+    names = [_shorten(line[0], widths[0]) for line in lines]
     body = [
         "  ".join(
             [
@@ -46,7 +47,7 @@ def to_text(table: Table) -> str:
         ).rstrip()
         for name, line in zip(names, lines, strict=True)
     ]
-    return "\n".join([*textwrap.wrap(table.caption, 80), *body])
+    return "\n".join([*textwrap.wrap(table.caption, WIDTH), *body])
 
 
 def to_markdown(table: Table) -> str:
@@ -65,7 +66,6 @@ def _success(document: Document, rows: Sequence[Mapping[str, Any]]) -> Table:
                 *_named(row),
                 f"{success['rate']:.0%}",
                 _range(success["interval"], "{:.0%}"),
-                f"{success['successes']}/{success['episodes']}",
                 f"{paired['difference']:+.0%}" if paired else NONE,
                 _range(paired["interval"], "{:+.0%}") if paired else NONE,
                 _p_value(paired["p_value"]) if paired else NONE,
@@ -80,7 +80,7 @@ def _success(document: Document, rows: Sequence[Mapping[str, Any]]) -> Table:
     )
     return Table(
         caption,
-        ("policy", "steps", "success", "95 %", "count", "diff.", "95 %", "p"),
+        ("policy", "steps", "success", "95 %", "diff.", "95 %", "p"),
         tuple(body),
     )
 
@@ -117,17 +117,13 @@ def _latency(document: Document, rows: Sequence[Mapping[str, Any]]) -> Table:
     body = []
     for row in rows:
         if found := row["latency"]:
-            cells = [
-                f"{found[part]['median']:.1f} ({_range(found[part]['quartiles'], '{:.1f}')})"
-                for part in ("prefix_ms", "denoise_ms", "total_ms")
-            ]
-            body.append((*_named(row), *cells))
+            parts = (found["prefix_ms"], found["denoise_ms"], found["total_ms"])
+            body.append((*_named(row), *map(_milliseconds, parts)))
     measured = document["latency"]
     if compiled := measured["compiled"]:
-        total = compiled["total_ms"]
-        spread = f"{total['median']:.1f} ({_range(total['quartiles'], '{:.1f}')})"
         name = f"{document['reference']['policy']}, compiled"
-        body.append((name, str(document["reference"]["steps"]), NONE, NONE, spread))
+        steps = str(document["reference"]["steps"])
+        body.append((name, steps, NONE, NONE, _milliseconds(compiled["total_ms"])))
     caption = (
         f"Latency of one chunk in ms, batch 1, {measured['device']}, "
         f"{measured['threads']} thread{'' if measured['threads'] == 1 else 's'}, median "
@@ -158,9 +154,14 @@ def _p_value(value: float) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _shorten(name: str) -> str:
-    return name if len(name) <= NAME else f"{name[: NAME - 1]}…"
+def _shorten(name: str, width: int) -> str:
+    return name if len(name) <= width else f"{name[: width - 1]}…"
 
 
-def _columns(lines: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    return zip(*(line[1:] for line in lines), strict=True)
+def _milliseconds(spread: Mapping[str, Any]) -> str:
+    """A median and its quartiles, with a decimal only where it matters."""
+    middle, low, high = (
+        f"{value:.1f}" if value < 100 else f"{value:.0f}"
+        for value in (spread["median"], *spread["quartiles"])
+    )
+    return f"{middle} ({low}-{high})"
