@@ -78,7 +78,7 @@ families: $(STAMP) ## regenerate what is known about model families from the ins
 
 golden: $(STAMP) ## regenerate expected output in tests and documents; review the diff afterwards
 	CKPT_GOLDEN=write $(PY) -m pytest -q tests/report/test_golden.py tests/cli/test_contract.py tests/project/test_documents.py \
-		tests/project/test_rule_pages.py tests/project/test_notebook.py tests/audit/test_document.py
+		tests/project/test_rule_pages.py tests/project/test_man_pages.py tests/project/test_notebook.py tests/audit/test_document.py
 
 bench: $(STAMP) ## run the benchmarks against other tools (many minutes, 7 GB of disk)
 	$(PY) -m benchmarks.diff

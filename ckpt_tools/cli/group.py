@@ -86,6 +86,16 @@ def _remember(ctx: click.Context, parameter: click.Parameter, value: object) -> 
         ctx.meta[f"ckpt.{parameter.name}"] = value
 
 
+def _trace(ctx: click.Context, parameter: click.Parameter, value: object) -> None:
+    """Print what is read, from now to the end, if the option is given, once."""
+    root = ctx.find_root()
+    if value and parameter.name not in root.meta:
+        from ckpt_tools.cli.verbose import Trace  # noqa: PLC0415 - logging is of no use without it
+
+        root.meta[str(parameter.name)] = True
+        root.call_on_close(Trace().end)
+
+
 SHARED = (
     click.Option(
         ["-q", "--quiet", QUIET],
@@ -93,6 +103,13 @@ SHARED = (
         expose_value=False,
         callback=_remember,
         help="Print nothing; the exit status tells. Errors are printed.",
+    ),
+    click.Option(
+        ["-v", "--verbose"],
+        is_flag=True,
+        expose_value=False,
+        callback=_trace,
+        help="Print to standard error which files are read, and when.",
     ),
     click.Option(
         ["--color", COLOR],

@@ -33,7 +33,8 @@ def test_the_wheel_has_the_formats_of_secrets(wheel: Path) -> None:
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
-    assert tops == {"ckpt_tools", f"ckpt_tools-{__version__}.dist-info"}
+    parts = {f"ckpt_tools-{__version__}.{part}" for part in ("dist-info", "data")}
+    assert tops == {"ckpt_tools", *parts}
 
 
 def test_building_a_wheel_leaves_the_checkout_alone_and_takes_no_remains_along(

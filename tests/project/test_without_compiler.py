@@ -22,7 +22,7 @@ NO_KERNEL = {build_kernels.NO_KERNEL: "1"}
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of the files that a wheel is built from."""
-    for name in ("ckpt_tools", "schemas", "tools"):
+    for name in ("ckpt_tools", "man", "schemas", "tools"):
         shutil.copytree(
             ROOT / name, tmp_path / "checkout" / name, ignore=shutil.ignore_patterns("__pycache__")
         )

@@ -26,7 +26,7 @@ REPOSITORY = "https://github.com/OWNER/ckpt-tools"
 EXAMPLES = sorted((ROOT / "examples" / "ci").iterdir())
 WORKFLOWS = sorted([ROOT / "examples" / "ci" / "gate.yml", *ROOT.glob(".github/workflows/*.yml")])
 BIN = Path(sys.executable).parent
-SOURCES = ("ckpt_tools", "schemas", "tools/build_kernels.py", "pyproject.toml", "README.md",
+SOURCES = ("ckpt_tools", "man", "schemas", "tools/build_kernels.py", "pyproject.toml", "README.md",
            "LICENSE", "CHANGELOG.md", ".pre-commit-hooks.yaml")  # fmt: skip
 
 
