@@ -53,6 +53,10 @@ def signed(number: int) -> str:
     return f"{number:+,}" if number else ""
 
 
+_NEARLY_ALL = 0.995
+"""From here on, two digits would say 100."""
+
+
 def percent(ratio: float) -> str:
     """Return a ratio in percent with two significant digits, a multiple beyond a million percent.
 
@@ -62,7 +66,9 @@ def percent(ratio: float) -> str:
         return "from zero"
     if ratio > _MOST_IN_PERCENT:
         return f"{ratio:.2g} times".replace("e+0", "e").replace("e+", "e")
-    return f"{100 * ratio:.2g} %" if ratio < 1 else f"{100 * ratio:,.0f} %"
+    if ratio < 1:
+        return f"{100 * ratio:.2g} %" if ratio < _NEARLY_ALL else f"{min(100 * ratio, 99.9):.1f} %"
+    return f"{100 * ratio:,.0f} %"
 
 
 def value(item: object, width: int = _VALUE_WIDTH) -> str:

@@ -147,6 +147,11 @@ class Checkpoint(NamedTuple):
         )
 
     @property
+    def is_single_file(self) -> bool:
+        """Whether `where` names a weight file, not a folder."""
+        return len(self.paths) == 1 == len(self.weights) and self.where.endswith(self.paths[0])
+
+    @property
     def size(self) -> int:
         """Bytes of the model's tensor files, headers included."""
         return sum(file.size for file in self.weights)

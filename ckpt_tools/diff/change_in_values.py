@@ -57,6 +57,7 @@ def change_in_values(
         "",
         compared=len(tensors),
         changed=len(moved),
+        broken=sum(change.facts.broken for change in moved),
         share=sum(change.facts.elements for change in moved) / whole if whole else 0.0,
         rel_l2=_relative(moved),
         cosine=median_cosine(moved),
@@ -64,7 +65,10 @@ def change_in_values(
         parts=changed_parts(tensors, family),
     )
     kind = _kind(found, moved)
-    return found._replace(kind=kind, text=_TEXTS[kind](found, changes))
+    text = _TEXTS[kind](found, changes)
+    if found.broken:
+        text += f"; {count(found.broken, 'value')} NaN or infinite on one side only"
+    return found._replace(kind=kind, text=text)
 
 
 def _relative(moved: Sequence[TensorChange]) -> float:
@@ -75,10 +79,8 @@ def _relative(moved: Sequence[TensorChange]) -> float:
 
 
 def _kind(found: Change, moved: Sequence[TensorChange]) -> ChangeKind:
-    if not moved:
-        return ChangeKind.IDENTICAL
-    if all(map(_is_rounding, moved)):
-        return ChangeKind.ROUNDED
+    if same := _kind_of_same_weights(moved):
+        return same
     if found.ranks and sum(rank.low for rank in found.ranks) >= LOW_RANKS * len(found.ranks):
         return ChangeKind.LOW_RANK
     if found.share <= 1 - FROZEN_ABOVE:
@@ -86,6 +88,14 @@ def _kind(found: Change, moved: Sequence[TensorChange]) -> ChangeKind:
     if found.cosine is not None and abs(found.cosine) < UNRELATED_BELOW:
         return ChangeKind.UNRELATED
     return ChangeKind.CONTINUED
+
+
+def _kind_of_same_weights(moved: Sequence[TensorChange]) -> ChangeKind | None:
+    if not moved:
+        return ChangeKind.IDENTICAL
+    if all(change.facts.changed == change.facts.broken for change in moved):
+        return ChangeKind.BROKEN
+    return ChangeKind.ROUNDED if all(map(_is_rounding, moved)) else None
 
 
 def _is_rounding(change: TensorChange) -> bool:
@@ -103,6 +113,10 @@ def _identical(found: Change, changes: ValueComparison) -> str:
     within = f" within {percent(changes.tolerance)}" if changes.tolerance else ""
     rest = f"; {changes.uncompared:,} have no counterpart" if changes.uncompared else ""
     return f"identical weights{within}: the values of {count(found.compared, 'tensor')}{rest}"
+
+
+def _broken(_found: Change, _changes: ValueComparison) -> str:
+    return "the same weights, except for broken values"
 
 
 def _rounded(found: Change, changes: ValueComparison) -> str:
@@ -156,6 +170,7 @@ def _share(found: Change) -> str:
 
 _TEXTS = {
     ChangeKind.IDENTICAL: _identical,
+    ChangeKind.BROKEN: _broken,
     ChangeKind.ROUNDED: _rounded,
     ChangeKind.LOW_RANK: _low_rank,
     ChangeKind.PARTS: _parts,

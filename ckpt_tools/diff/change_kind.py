@@ -22,6 +22,7 @@ class ChangeKind(StrEnum):
     """A kind of change; the last six are all that names, dtypes and shapes can show."""
 
     IDENTICAL = "identical"
+    BROKEN = "broken values"
     ROUNDED = "rounded"
     LOW_RANK = "low rank"
     PARTS = "parts trained"
@@ -52,6 +53,7 @@ class Change(NamedTuple):
     text: str
     compared: int = 0
     changed: int = 0
+    broken: int = 0
     share: float = 0.0
     rel_l2: float = 0.0
     cosine: float | None = None

@@ -99,6 +99,9 @@ def comparable(
     return tuple(sorted(pairs, key=lambda pair: place[pair[1].name])), chosen - 2 * len(pairs)
 
 
+_LEAST_SHARED = 0.25
+"""The share of the smaller model below which renamed tensors are chance: two architectures."""
+
 type _Pairs = list[tuple[Tensor, Tensor]]
 
 
@@ -112,6 +115,9 @@ def _tensors(
     only_a = [tensor for name, tensor in in_a.items() if name not in in_b]
     only_b = [tensor for name, tensor in in_b.items() if name not in in_a]
     renamed = match(only_a, only_b)
+    found = len(pairs) + sum(len(rename.pairs) for rename in renamed)
+    if found < _LEAST_SHARED * min(len(in_a), len(in_b)):
+        renamed = ()
     moved = [pair for rename in renamed for pair in rename.pairs]
     moved_a, moved_b = {a.name for a, _ in moved}, {b.name for _, b in moved}
     pairs = sorted((*pairs, *moved), key=either_way)
@@ -181,9 +187,13 @@ def _all_metadata(checkpoint: Checkpoint) -> Mapping[str, object]:
 def _files(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[FileChange]:
     """Yield files that only one side has, and differing files of unknown formats.
 
-    The contents of known formats are compared as tensors, config values and metadata.
+    The contents of known formats are compared as tensors, config values and metadata. The name of
+    a weight file that was named itself is the user's, and no difference.
     """
     (in_a, others_a), (in_b, others_b) = _listing(a), _listing(b)
+    if a.is_single_file or b.is_single_file:
+        for side, sizes in ((a, in_a), (b, in_b)):
+            sizes.pop(side.weights[0].path if len(side.weights) == 1 else "", None)
     of_the_hub = {HUB_ADDED_FILES} if is_hub_name(a.root) != is_hub_name(b.root) else set()
     for path in sorted((in_a.keys() | in_b.keys()) - of_the_hub):
         other_a, other_b = others_a.get(path), others_b.get(path)

@@ -82,7 +82,7 @@ def group_differences(diff: Diff) -> tuple[DifferenceGroup, ...]:
     copies_a, rest_a = _split_copies(diff.a, diff.only_a)
     copies_b, rest_b = _split_copies(diff.b, diff.only_b)
     return (
-        *_missing(rest_a, family, diff.b),
+        *_missing(rest_a, family, wanted=_wanted(diff, family)),
         *(_renamed(rename, family) for rename in diff.renamed),
         *(_copy(prefix, tensors, diff, family, side="B") for prefix, tensors in copies_b.items()),
         *(_copy(prefix, tensors, diff, family, side="A") for prefix, tensors in copies_a.items()),
@@ -164,9 +164,15 @@ def _copy(
     )
 
 
-def _missing(tensors: Sequence[Tensor], family: Family, b: Checkpoint) -> Iterator[DifferenceGroup]:
+def _wanted(diff: Diff, family: Family) -> bool:
+    """Whether B's loader misses what only A has: not where A is of another family."""
+    return family_of(diff.b) is family and family_of(diff.a) in (family, GENERIC)
+
+
+def _missing(
+    tensors: Sequence[Tensor], family: Family, *, wanted: bool
+) -> Iterator[DifferenceGroup]:
     """Yield what B's loader needs apart from what it never loads."""
-    wanted = family_of(b) is family
     for needed in (True, False):
         members = [tensor for tensor in tensors if family.needs(tensor.name) is needed]
         if members:

@@ -6,11 +6,13 @@ The same facts always give the same rows in the same order.
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import takewhile
 from math import hypot, sqrt
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.names import is_index
+from ckpt_tools.checkpoint.names import is_index, natural_key
 from ckpt_tools.values.model import (
+    OTHER,
     LayerChange,
     LayerValues,
     Measurement,
@@ -27,13 +29,28 @@ if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Tensor
     from ckpt_tools.families.family import Component, Family
 
-OTHER = "other"
-"""The layer of tensors outside numbered layers."""
+
+def layers_of(names: Sequence[str]) -> list[str]:
+    """Return the layer of each tensor of a component: the first whole number in its name.
+
+    Where the numbers of several lists would be the same, what tells the lists apart precedes them:
+    `layer1.0` and `layer2.0`, of one ResNet.
+    """
+    stems = [_stem(name) for name in names]
+    numbered = [stem for stem in stems if stem]
+    common = sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, zip(*numbered)))  # noqa: B905 - up to the shortest
+    several = len({tuple(stem[:-1]) for stem in numbered}) > 1
+    return [
+        ".".join(stem[min(common, len(stem) - 1) if several else -1 :]) if stem else OTHER
+        for stem in stems
+    ]
 
 
-def layer_of(name: str) -> str:
-    """Return a tensor's layer: the first whole number among the segments of its name."""
-    return next((segment for segment in name.split(".") if is_index(segment)), OTHER)
+def _stem(name: str) -> list[str]:
+    """Return the segments of a name up to the first whole number, that included; none without."""
+    segments = name.split(".")
+    place = next((place for place, part in enumerate(segments) if is_index(part)), -1)
+    return segments[: place + 1]
 
 
 def value_comparison(
@@ -48,12 +65,18 @@ def value_comparison(
 
     `config` is B's, the trained side's. `tolerance` is a relative L2 norm.
     """
-    members: defaultdict[str, list[TensorChange]] = defaultdict(list)
+    found: defaultdict[str, list[tuple[Tensor, Tensor, PairFacts]]] = defaultdict(list)
     for a, b, facts in measured:
-        part = family.component(b.name)
-        members[part].append(
-            TensorChange(a, b, part, layer_of(b.name), sameness(a, b, facts, tolerance), facts)
-        )
+        found[family.component(b.name)].append((a, b, facts))
+    members = {
+        part: [
+            TensorChange(a, b, part, layer, sameness(a, b, facts, tolerance), facts)
+            for (a, b, facts), layer in zip(
+                rows, layers_of([b.name for _, b, _ in rows]), strict=True
+            )
+        ]
+        for part, rows in found.items()
+    }
     parts = [component for component in family.components if component.key in members]
     return ValueComparison(
         tolerance=tolerance,
@@ -100,8 +123,8 @@ def _layers(
         yield _row(component, layer, layers[layer], trains)
 
 
-def _in_order(layer: str) -> tuple[bool, int]:
-    return (layer == OTHER, 0 if layer == OTHER else int(layer))
+def _in_order(layer: str) -> tuple[bool, object]:
+    return (layer == OTHER, natural_key(layer))
 
 
 def _row(
@@ -134,11 +157,14 @@ def _row(
 
 def value_summary(measured: Sequence[Measurement], family: Family) -> ValueSummary:
     """Return measurements by tensor, layer and component."""
-    members: defaultdict[str, defaultdict[str, list[Measurement]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
+    found: defaultdict[str, list[Measurement]] = defaultdict(list)
     for tensor in measured:
-        members[family.component(tensor.name)][layer_of(tensor.name)].append(tensor)
+        found[family.component(tensor.name)].append(tensor)
+    members: dict[str, defaultdict[str, list[Measurement]]] = {}
+    for part, rows in found.items():
+        members[part] = defaultdict(list)
+        for tensor, layer in zip(rows, layers_of([row.name for row in rows]), strict=True):
+            members[part][layer].append(tensor)
     parts = [component for component in family.components if component.key in members]
     return ValueSummary(
         tensors=tuple(measured),
@@ -147,10 +173,7 @@ def value_summary(measured: Sequence[Measurement], family: Family) -> ValueSumma
             for part in parts
             for layer in sorted(members[part.key], key=_in_order)
         ),
-        components=tuple(
-            _values(part, "", [tensor for layer in members[part.key].values() for tensor in layer])
-            for part in parts
-        ),
+        components=tuple(_values(part, "", found[part.key]) for part in parts),
     )
 
 

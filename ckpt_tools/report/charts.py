@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.checkpoint.names import natural_key
 from ckpt_tools.report.blocks import Bar, Bars, Cell, HeatMap, Status
 from ckpt_tools.text import count, percent, size
+from ckpt_tools.values.model import OTHER, layer_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 STEPS = (0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Upper bounds of the colors, the same in every report so that two can be compared."""
-_OTHER = "other"
 _COLUMNS = 256
 """More layers than any model has; beyond it there is no heat map."""
 
@@ -54,8 +54,8 @@ def change_map(changes: ValueComparison | None) -> Iterator[Block]:
     Nothing where nobody looked, or where there are no layers.
     """
     layers = {row.layer: None for row in changes.layers} if changes else {}
-    columns = sorted((layer for layer in layers if layer != _OTHER), key=natural_key) + [_OTHER] * (
-        _OTHER in layers
+    columns = sorted((layer for layer in layers if layer != OTHER), key=natural_key) + [OTHER] * (
+        OTHER in layers
     )
     if changes and 1 < len(columns) <= _COLUMNS:
         titles = {
@@ -81,7 +81,6 @@ def change_map(changes: ValueComparison | None) -> Iterator[Block]:
 
 
 def _cell(row: LayerChange) -> Cell:
-    layer = "outside numbered layers" if row.layer == _OTHER else f"layer {row.layer}"
     counted = f"{row.changed:,} of {count(row.tensors, 'tensor')} changed"
     close = f", {row.close:,} within the tolerance" if row.close else ""
     frozen = " although frozen" if row.moved else ""
@@ -94,7 +93,7 @@ def _cell(row: LayerChange) -> Cell:
     bad = row.moved or row.broken
     return Cell(
         value=row.high,
-        words=f"{row.title}, {layer}: {counted}{frozen}{close}{spread}{broken}",
+        words=f"{row.title}, {layer_title(row.layer)}: {counted}{frozen}{close}{spread}{broken}",
         mark=Status.BAD if bad else Status.NONE,
     )
 

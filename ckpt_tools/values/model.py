@@ -7,6 +7,8 @@ from math import inf, prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.checkpoint.names import is_index
+from ckpt_tools.text import printable
 
 if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Tensor
@@ -139,10 +141,22 @@ class TensorChange(NamedTuple):
         return self.sameness is Sameness.CHANGED
 
 
+OTHER = "other"
+"""The layer of tensors outside numbered layers."""
+
+
+def layer_title(layer: str) -> str:
+    """Return what reports call a layer: `layer 3`, `layer1.0`, `outside numbered layers`."""
+    if layer == OTHER:
+        return "outside numbered layers"
+    return f"layer {layer}" if is_index(layer) else printable(layer)
+
+
 class LayerChange(NamedTuple):
     """What changed in one layer of a component, or in a whole component (`layer` "").
 
-    `layer` is a number, or "other" for tensors outside numbered layers. `tensors` were compared: of
+    `layer` is a number, with the name of its list where a component has several
+    (`layer1.0`), or "other" for tensors outside numbered layers. `tensors` were compared: of
     these `identical` have the same bytes, `equal` the same values in different bit patterns,
     `close` values within the tolerance; the rest changed. `low` and `high` are the smallest and the
     largest relative L2 norm of the change, ||b - a|| / ||a||, and `max_abs` the largest |b - a|, of

@@ -108,6 +108,54 @@ def test_equal_values_are_identical(tmp_path: Path) -> None:
     assert values(tmp_path, {}).kind is ChangeKind.IDENTICAL
 
 
+def one_nan() -> NDArray[np.float64]:
+    change = np.zeros((48, 32))
+    change[3, 4] = np.nan
+    return change
+
+
+def test_a_new_nan_among_equal_values_is_no_training(tmp_path: Path) -> None:
+    found = values(tmp_path, {"layers.2.up": one_nan()})
+
+    assert (found.kind, found.broken) == (ChangeKind.BROKEN, 1)
+    assert found.text == (
+        "the same weights, except for broken values; 1 value NaN or infinite on one side only"
+    )
+
+
+def test_a_new_nan_is_told_whatever_else_changed(tmp_path: Path) -> None:
+    found = values(tmp_path, {name: dense(1) for name in SHAPES} | {"layers.2.up": one_nan()})
+
+    assert (found.kind, found.broken) == (ChangeKind.CONTINUED, 1)
+    assert found.text.endswith("; 1 value NaN or infinite on one side only")
+
+
+def test_the_name_of_a_single_file_is_no_difference(tmp_path: Path) -> None:
+    values(tmp_path, {})
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/model.safetensors").write_bytes((tmp_path / "a.safetensors").read_bytes())
+
+    assert api.diff(tmp_path / "a.safetensors", tmp_path / "b.safetensors").same
+    assert api.diff(tmp_path / "a.safetensors", tmp_path / "folder").same
+    (tmp_path / "folder/model.safetensors").rename(tmp_path / "folder/other.safetensors")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/model.safetensors").write_bytes((tmp_path / "a.safetensors").read_bytes())
+    assert not api.diff(tmp_path / "other", tmp_path / "folder").same
+
+
+def test_one_tensor_of_the_same_shape_in_another_architecture_is_no_rename(tmp_path: Path) -> None:
+    others = {f"blocks.{number}.weight": (7, number + 1) for number in range(9)}
+    sides = [
+        model(tmp_path / name, shapes | {f"{name}.bias": (5,)})  # type: ignore[arg-type] # as above
+        for name, shapes in (("head", SHAPES), ("tail", others))
+    ]
+    found = api.diff(*sides)
+
+    assert found.change is not None
+    assert found.change.kind is ChangeKind.OTHER
+    assert (found.diff.renamed, found.renaming) == ((), ())
+
+
 def test_small_dense_changes_are_training(tmp_path: Path) -> None:
     found = values(tmp_path, {name: dense(seed) for seed, name in enumerate(SHAPES)})
 

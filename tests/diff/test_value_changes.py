@@ -11,7 +11,7 @@ import pytest
 
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.model import Tensor
-from ckpt_tools.diff.value_changes import layer_of, sameness, value_comparison
+from ckpt_tools.diff.value_changes import layers_of, sameness, value_comparison
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.values.model import PairFacts, Sameness
@@ -53,7 +53,21 @@ SAME = PairFacts(4, same_bytes=True)
     ],
 )
 def test_the_layer_is_the_first_number_among_the_segments(name: str, layer: str) -> None:
-    assert layer_of(name) == layer
+    assert layers_of([name]) == [layer]
+
+
+def test_layers_of_several_lists_are_told_apart() -> None:
+    names = [
+        "net.stage1.0.conv",
+        "net.stage1.1.conv",
+        "net.stage2.0.conv",
+        "net.stem",
+        "net.norm.0",
+    ]
+    assert layers_of(names) == ["stage1.0", "stage1.1", "stage2.0", "other", "norm.0"]
+    assert layers_of(["layers.0.up", "layers.0.deep.1.down", "head"]) == ["0", "0", "other"]
+    assert layers_of(["layers.0.up", "layers.adapter.0.up"]) == ["0", "adapter.0"]
+    assert layers_of([]) == []
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,7 @@ def _change(change: Change) -> JsonDict:
     return entry | {
         "compared": change.compared,
         "changed": change.changed,
+        "broken": change.broken,
         "share": change.share,
         "rel_l2": change.rel_l2 if isfinite(change.rel_l2) else None,
         "cosine": change.cosine,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.report.blocks import Heading, Line, Status, Table
 from ckpt_tools.text import count, percent, printable
+from ckpt_tools.values.model import layer_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,16 +90,13 @@ def _details(row: LayerChange, layers: Sequence[LayerChange], *, full: bool) -> 
     if len(layers) > 1:
         shown = moved if full else moved[:_SHOWN]
         yield from (
-            f"{_layer(layer)}: {layer.changed:,} of {layer.tensors:,}, rel. L2 {_range(layer)}"
+            f"{layer_title(layer.layer)}: {layer.changed:,} of {layer.tensors:,},"
+            f" rel. L2 {_range(layer)}"
             for layer in shown
         )
         if len(moved) > len(shown):
             rest = len(moved) - len(shown)
             yield f"… and {count(rest, 'more layer')} with smaller changes (--full lists them)"
-
-
-def _layer(row: LayerChange | LayerValues) -> str:
-    return f"layer {row.layer}" if row.layer.isdecimal() else "outside numbered layers"
 
 
 def _range(row: LayerChange) -> str:
@@ -156,7 +154,9 @@ def value_blocks(values: ValueSummary) -> Iterator[Block]:
         layers = [layer for layer in values.layers if layer.component == component.component]
         rows += [_values(component.title, component)]
         rows += (
-            [_values(f"  {_layer(layer)}", layer) for layer in layers] if len(layers) > 1 else []
+            [_values(f"  {layer_title(layer.layer)}", layer) for layer in layers]
+            if len(layers) > 1
+            else []
         )
     header: tuple[str, ...] = (
         "component",
