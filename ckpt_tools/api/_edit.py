@@ -30,9 +30,8 @@ from ckpt_tools.families.releases import target_of
 from ckpt_tools.families.spellings import conversion
 from ckpt_tools.report.json import plan as plan_json
 from ckpt_tools.report.json.document import dump
-from ckpt_tools.storage.digests import sums_of_file
+from ckpt_tools.storage.digests import sha256_at
 from ckpt_tools.storage.durable import ensure_writable
-from ckpt_tools.storage.files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,15 +44,25 @@ if TYPE_CHECKING:
 RECORD_KEY = "ckpt_tools"
 
 
-def plan(where: AnyPath, operations: Iterable[Operation], *, record: bool = False) -> Plan:
+def plan(
+    where: AnyPath,
+    operations: Iterable[Operation],
+    *,
+    record: bool = False,
+    digest: bool = False,
+) -> Plan:
     """Plan `operations` on the checkpoint at `where`; nothing is written.
 
-    `record` adds them to its metadata.
+    `record` adds them to its metadata. `digest` reads all files and binds the plan to their SHA-256
+    instead of their times.
     """
     lookup = Lookup()
     # Absolute sources: a plan may be applied from another folder.
     listed = [with_local_source(operation, os.path.abspath) for operation in operations]
-    return planning.plan(lookup.read(as_text(where)), _recorded(listed, record=record), lookup)
+    made = planning.plan(lookup.read(as_text(where)), _recorded(listed, record=record), lookup)
+    if not digest:
+        return made
+    return planning.bound_to(made, {file.path: sha256_at(file.path) for file in made.sources})
 
 
 def convert_names(where: AnyPath, target: str, *, record: bool = False) -> Plan:
@@ -233,13 +242,8 @@ def _digests(root: str, paths: Iterable[str]) -> tuple[tuple[str, int, str], ...
         if not path.endswith("/")
     }
     return tuple(
-        (path, os.stat(file).st_size, _sha256(file)) for path, file in sorted(files.items())
+        (path, os.stat(file).st_size, sha256_at(file)) for path, file in sorted(files.items())
     )
-
-
-def _sha256(path: str) -> str:
-    with open_regular(path) as (descriptor, size):
-        return sums_of_file(descriptor, size, path, git=False).sha256
 
 
 def recover(where: AnyPath) -> str:

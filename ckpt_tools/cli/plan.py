@@ -22,9 +22,25 @@ from ckpt_tools.report.pages.plan import plan_page
     metavar="FILE",
     help="Write the plan to FILE, for `ckpt apply`.",
 )
+@click.option(
+    "--digest",
+    is_flag=True,
+    help=(
+        "Bind the plan to the SHA-256 of every file it reads: `ckpt apply` accepts the same content"
+        " at another time, and no other."
+    ),
+)
 @click.option("--full", is_flag=True, help="Show all details.")
 @options.output_format("text", "json", "markdown")
-def plan(where: str, recipe: str, *, output: str | None, full: bool, output_format: str) -> int:
+def plan(  # noqa: PLR0913 - one parameter an option
+    where: str,
+    recipe: str,
+    *,
+    output: str | None,
+    digest: bool,
+    full: bool,
+    output_format: str,
+) -> int:
     """Preview a recipe on the checkpoint at WHERE; write nothing but the plan.
 
     RECIPE is a YAML or JSON file with a list of operations. Exit status: 0 no changes, 1 changes
@@ -34,7 +50,7 @@ def plan(where: str, recipe: str, *, output: str | None, full: bool, output_form
     ckpt plan reflow/ recipe.yaml -o plan.json
     ckpt apply plan.json -o out/
     """
-    made = api.plan(where, read_recipe(recipe))
+    made = api.plan(where, read_recipe(recipe), digest=digest)
     if output:
         api.save_plan(made, output)
     write_report(made, lambda: plan_page(made, full=full), output_format, document)

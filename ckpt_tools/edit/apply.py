@@ -28,6 +28,7 @@ from ckpt_tools.errors import (
     WriteFailed,
 )
 from ckpt_tools.progress import ignore
+from ckpt_tools.storage.digests import sha256_at
 from ckpt_tools.storage.durable import (
     ensure_space,
     make_folder,
@@ -128,12 +129,14 @@ def check_sources(
     sources: Iterable[SourceFile], error: type[PlanStale | ChangedDuringRead]
 ) -> None:
     """Raise `error` for a file that has changed since the plan was made."""
-    for path, size, mtime_ns in sources:
+    for path, size, mtime_ns, sha256 in sources:
         try:
             found = os.stat(path)
         except OSError:
             raise error("no longer exists", path=path) from None
-        if (found.st_size, found.st_mtime_ns) != (size, mtime_ns):
+        if (found.st_size, found.st_mtime_ns) == (size, mtime_ns):
+            continue
+        if not sha256 or found.st_size != size or sha256_at(path) != sha256:
             raise error("has changed since the plan was made", path=path)
 
 

@@ -92,11 +92,15 @@ type Output = Weights | Text | Copy
 
 
 class SourceFile(NamedTuple):
-    """A file that a plan reads, with the size and time that show a change. `path` is absolute."""
+    """A file that a plan reads, with the size and time that show a change. `path` is absolute.
+
+    With the `sha256` of its content, in hexadecimal, another time is no change.
+    """
 
     path: str
     size: int
     mtime_ns: int
+    sha256: str = ""
 
 
 class Plan(NamedTuple):
@@ -105,9 +109,9 @@ class Plan(NamedTuple):
     `outputs` are all files of the result, by path relative to its root; a file of `before` that is
     not among them is removed. `steps` is empty if nothing changes. `remains` describes problems
     that no operation repairs. `sources` are the files that must not change before the plan has been
-    applied. `source_digest` and `result_digest` are BLAKE2b in hexadecimal, over names, sizes,
-    times and headers, and over names, headers and texts. `idle` are the operations that changed
-    nothing.
+    applied. `source_digest` and `result_digest` are BLAKE2b in hexadecimal: over names, sizes,
+    times (or contents) and headers, and over names, headers and texts. `idle` are the operations
+    that changed nothing.
     """
 
     before: Checkpoint

@@ -82,7 +82,7 @@ def plan(
         steps=tuple(step for _, step in done if step is not None),
         outputs=outputs,
         sources=sources,
-        source_digest=_source_digest(checkpoint, sources),
+        source_digest=source_digest(checkpoint, sources),
         result_digest=_digest(map(_identifying, outputs)),
         remains=remains,
         idle=tuple(operation for operation, step in done if step is None),
@@ -217,8 +217,16 @@ def _copied[File: (TensorFile, OtherFile)](
     return known or read(source)._replace(path=path)
 
 
-def _source_digest(checkpoint: Checkpoint, sources: Iterable[SourceFile]) -> str:
-    """Return the digest of sizes and times of the files, of headers and of texts."""
+def bound_to(plan: Plan, contents: Mapping[str, str]) -> Plan:
+    """Return a plan that is for files of these contents, SHA-256 by path, whatever their times."""
+    sources = tuple(
+        source._replace(sha256=contents.get(source.path, "")) for source in plan.sources
+    )
+    return plan._replace(sources=sources, source_digest=source_digest(plan.before, sources))
+
+
+def source_digest(checkpoint: Checkpoint, sources: Iterable[SourceFile]) -> str:
+    """Return the digest of sizes and times (or contents) of the files, of headers and of texts."""
     tensors = (
         repr(
             (tensor.name, tensor.dtype.label, tensor.shape, tensor.shard, tensor.start, tensor.end)
@@ -226,7 +234,11 @@ def _source_digest(checkpoint: Checkpoint, sources: Iterable[SourceFile]) -> str
         for tensor in checkpoint.tensors
     )
     texts = (document.text.encode() for document in checkpoint.documents)
-    return _digest((*(repr(tuple(source)).encode() for source in sources), *tensors, *texts))
+    files = (
+        repr((source.path, source.size, source.sha256 or source.mtime_ns)).encode()
+        for source in sources
+    )
+    return _digest((*files, *tensors, *texts))
 
 
 def _identifying(output: Output) -> bytes:

@@ -12,9 +12,10 @@ from ckpt_tools.edit import recipe
 from ckpt_tools.edit.apply import check_sources
 from ckpt_tools.edit.lookup import Lookup
 from ckpt_tools.edit.model import Plan, SourceFile
-from ckpt_tools.edit.plan import plan
+from ckpt_tools.edit.plan import bound_to, plan
 from ckpt_tools.errors import JsonInvalid, OutputExists, PathNotFound, PlanStale, RecipeInvalid
 from ckpt_tools.storage import durable
+from ckpt_tools.storage.digests import sha256_at
 from ckpt_tools.storage.files import read_whole
 from ckpt_tools.strict_json.parse import decode_utf8, parse_object
 
@@ -36,7 +37,12 @@ def load(path: str) -> Plan:
         remains = tuple(_of(str, item) for item in _of(list, document["remains"]))
         promised = (source["digest"], result["digest"])
         files = [
-            SourceFile(_of(str, file["path"]), file["size"], file["mtime_ns"])
+            SourceFile(
+                _of(str, file["path"]),
+                file["size"],
+                file["mtime_ns"],
+                _of(str, file.get("sha256", "")),
+            )
             for file in _of(list, source["files"])
         ]
     except PathNotFound as error:
@@ -48,14 +54,29 @@ def load(path: str) -> Plan:
             f"not a plan: {error} is missing or invalid", path=path, hint=_MAKE_ONE
         ) from None
     check_sources(files, PlanStale)
+    contents = {file.path: file.sha256 for file in files if file.sha256}
+    _check_contents(contents)
     lookup = Lookup()
     made = plan(lookup.read(where), operations, lookup, remains=remains)
+    if contents:
+        made = bound_to(made, contents)
     if (made.source_digest, made.result_digest) != promised:
         raise PlanStale(
             "the plan was edited or made by another version of ckpt: its result would be different",
             path=path,
         )
     return made
+
+
+def _check_contents(contents: dict[str, str]) -> None:
+    """Raise PlanStale for a file of another content, though of the size and time of the plan's."""
+    for path, sha256 in contents.items():
+        if (found := sha256_at(path)) != sha256:
+            raise PlanStale(
+                f"has other content than the plan is for: SHA-256 {found[:12]}…,"
+                f" not {sha256[:12]}…",
+                path=path,
+            )
 
 
 def _of[Kind](kind: type[Kind], value: object) -> Kind:

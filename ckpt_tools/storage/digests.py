@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
-from ckpt_tools.storage.files import read_at
+from ckpt_tools.storage.files import open_regular, read_at
 
 _STEP = 1 << 20
 
@@ -45,6 +45,12 @@ def sums_of(data: bytes) -> ContentSums:
     hasher = ContentHasher(len(data))
     hasher.update(data)
     return hasher.sums()
+
+
+def sha256_at(path: str) -> str:
+    """Return the SHA-256 of the file at `path`. Raises PathNotFound, NotAFile or Unreadable."""
+    with open_regular(path) as (descriptor, size):
+        return sums_of_file(descriptor, size, path, git=False).sha256
 
 
 def sums_of_file(descriptor: int, size: int, path: str, *, git: bool = True) -> ContentSums:

@@ -33,7 +33,10 @@ def document(plan: Plan) -> JsonDict:
         },
         "source": {
             "digest": plan.source_digest,
-            "files": [file._asdict() for file in plan.sources],
+            "files": [
+                {name: value for name, value in file._asdict().items() if value != ""}
+                for file in plan.sources
+            ],
         },
         "result": {
             "digest": plan.result_digest,
