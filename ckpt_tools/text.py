@@ -92,14 +92,14 @@ def placed(path: str, subject: str, what: str) -> str:
     return "".join(f"{printable(place)}: " for place in places if place) + escaped(what)
 
 
-def printable(text: str) -> str:
+def printable(text: str, longest: int = _NAME_WIDTH) -> str:
     """Return a name from a file with control characters escaped and a very long middle left out.
 
     A terminal obeys what it is sent, and nobody reads ten thousand characters; JSON output has
     names in full.
     """
-    if len(text) > _NAME_WIDTH:
-        text = f"{text[: _NAME_WIDTH // 2]}…{text[-_NAME_WIDTH // 2 :]}"
+    if len(text) > longest:
+        text = f"{text[: longest // 2]}…{text[-longest // 2 :]}"
     return escaped(text)
 
 

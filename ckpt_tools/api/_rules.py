@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import UnknownSelection
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ckpt_tools.rules.rule import Rule
+
+_CODE = re.compile(r"CK[0-9]{3}")
 
 
 def known_rules(
@@ -48,8 +51,16 @@ def _about(rule: Rule) -> tuple[str, ...]:
 
 
 def explain(code: str) -> Rule:
-    """Return the rule with this code or name. Raises UnknownSelection with the closest one."""
+    """Return the rule with this code or name. Raises UnknownSelection with the closest one.
+
+    A code that no rule has resembles others by chance: for it, the rules of its group are named.
+    """
     rule = plugins.rule_of(code)
+    if rule is None and _CODE.fullmatch(code.upper()):
+        group = code[:3].upper()
+        is_known = any(one.code.startswith(group) for one in known_rules())
+        command = f"ckpt rules {group}" if is_known else "ckpt rules"
+        raise UnknownSelection(f"no such rule: {code}", hint=f"`{command}` lists those there are")
     if rule is None:
         names = {name.lower(): name for rule in known_rules() for name in (rule.code, rule.name)}
         close = difflib.get_close_matches(code.lower(), names, n=1)

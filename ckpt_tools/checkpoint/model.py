@@ -152,6 +152,12 @@ class Checkpoint(NamedTuple):
         return len(self.paths) == 1 == len(self.weights) and self.where.endswith(self.paths[0])
 
     @property
+    def step_or_where(self) -> str:
+        """`where`, but for a LeRobot run the folder of the step that was found in it."""
+        is_run = self.root.startswith(f"{self.where.rstrip('/')}/")
+        return self.root if is_run and self.root.endswith("/pretrained_model") else self.where
+
+    @property
     def size(self) -> int:
         """Bytes of the model's tensor files, headers included."""
         return sum(file.size for file in self.weights)

@@ -11,8 +11,10 @@ import click
 from ckpt_tools import api
 from ckpt_tools.cli.options import output_format, refuse
 from ckpt_tools.cli.output import CLEAN, FINDINGS, progress_of, write_report
+from ckpt_tools.edit import sanitize
 from ckpt_tools.report.json.plan import document
 from ckpt_tools.report.pages.plan import plan_page
+from ckpt_tools.rules.remedy import as_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,9 +116,15 @@ def apply_plan(plan: Plan, write_options: WriteOptions, *, suffix: str) -> int:
                 receipt=receipt,
                 progress=progress.advance,
             )
+    plan = located(plan, written.path if written else plan.before.where)
     page = functools.partial(plan_page, plan, written, full=full, backup=in_place and backup)
     write_report(plan, page, output_format, document)
     return FINDINGS if plan.remains or (dry_run and plan.steps) else CLEAN
+
+
+def located(plan: Plan, where: str) -> Plan:
+    """Return a plan whose problems that remain name `where`, the folder they are in."""
+    return plan._replace(remains=sanitize.located(plan.remains, as_path(where)))
 
 
 def refuse_contradictions(plan: Plan, options: WriteOptions) -> None:

@@ -12,6 +12,7 @@ from ckpt_tools.cli import options
 from ckpt_tools.cli.edit_options import (
     WriteOptions,
     apply_plan,
+    located,
     record,
     refuse_contradictions,
     with_write_options,
@@ -90,10 +91,12 @@ def sanitize(  # noqa: PLR0913 - one parameter an option
 def _refuse_harm(plan: Plan, *, partial: bool) -> None:
     """Raise EditRefused for a change in place that is half a repair, or ends a run."""
     if plan.remains and not partial:
+        problem, _, repair = located(plan, plan.before.where).remains[0].partition("; ")
+        ways = (repair, "or write a copy with --output", "or pass --partial")
         raise EditRefused(
-            f"would be repaired only in part: {plan.remains[0]}",
+            f"would be repaired only in part: {problem}",
             path=plan.before.where,
-            hint="or write a copy with --output, or pass --partial",
+            hint="; ".join(filter(None, ways)),
         )
     if is_resumable(plan.before.root):
         raise EditRefused(

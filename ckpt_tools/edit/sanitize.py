@@ -6,6 +6,7 @@ Only what is known to be wrong is removed. An unknown tensor is kept and reporte
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from ckpt_tools.strict_json.pointer import joined, named_few
 from ckpt_tools.text import count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ckpt_tools.checkpoint.dtype import Dtype
     from ckpt_tools.checkpoint.model import Checkpoint
@@ -33,6 +34,12 @@ POLICIES = ((CONFIG, ""), (TRAIN_CONFIG, "/policy"))
 
 _TAKE = "`ckpt plan WHERE RECIPE` with the operation `take` adds them from another checkpoint"
 
+
+REFERENCE_HINT = (
+    "NORMAL is a checkpoint of the same base without the fault: the teacher, or"
+    " hf://lerobot/smolvla_base"
+)
+"""What to write for NORMAL in the command that repairs a checkpoint."""
 
 STANDARD = ("lerobot==0.6", "lerobot==0.6.0", "lerobot==0.6.1")
 """The releases that LEROBOT stands for."""
@@ -152,6 +159,14 @@ def remaining(
     )
 
 
+def located(sentences: Iterable[str], where: str) -> tuple[str, ...]:
+    """Return what remains with the commands about the checkpoint at `where` instead of WHERE."""
+    command = re.compile(r"(ckpt [a-z]+) WHERE(?=[ `])")
+    return tuple(
+        command.sub(lambda found: f"{found[1]} {shlex.quote(where)}", one) for one in sentences
+    )
+
+
 def _missing(after: Checkpoint, family: Family, reference: Checkpoint | None) -> Iterator[str]:
     names = {tensor.name for tensor in after.tensors}
     expected = family.expected(after)
@@ -181,7 +196,7 @@ def _contradictory_dtypes(after: Checkpoint, family: Family) -> Iterator[str]:
     if contradiction:
         yield (
             f"dtypes of a model that was {family.profile(after)}, and {contradiction};"
-            " `ckpt sanitize WHERE --reference NORMAL` restores them"
+            f" `ckpt sanitize WHERE --reference NORMAL` restores them; {REFERENCE_HINT}"
         )
 
 

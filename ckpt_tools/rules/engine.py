@@ -6,12 +6,13 @@ The order of the rules does not matter, and neither does that of what they yield
 from __future__ import annotations
 
 import shlex
+from itertools import batched
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.rules.coverage import Covered
 from ckpt_tools.rules.finding import Finding, Need, Severity, Skipped
-from ckpt_tools.rules.remedy import Remedy, addressed
+from ckpt_tools.rules.remedy import SANITIZE, Remedy, addressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -60,7 +61,10 @@ def check_rules(rules: Iterable[Rule], subject: Subject) -> Outcome:
         if violations:
             findings += _findings(rule, violations, subject)
     return Outcome(
-        in_order(findings), tuple(sorted(checked)), tuple(sorted(skipped)), tuple(covered)
+        in_order(_with_one_repair(findings)),
+        tuple(sorted(checked)),
+        tuple(sorted(skipped)),
+        tuple(covered),
     )
 
 
@@ -96,6 +100,23 @@ def _findings(rule: Rule, violations: Iterable[Violation], subject: Subject) -> 
             found.subject,
             addressed(after if found.next else fix, subject),
         )
+
+
+def _with_one_repair(findings: list[Finding]) -> Iterator[Finding]:
+    """Give all findings that `ckpt sanitize` repairs one command, with the options that any needs.
+
+    A command with fewer would leave some of them, or be refused in place.
+    """
+    argv = (finding.remedy.argv for finding in findings)
+    wanted = [words for words in argv if words[: len(SANITIZE)] == SANITIZE]
+    first = len(SANITIZE) + 1
+    pairs = (pair for words in wanted for pair in batched(words[first:], 2))
+    options = {pair[0]: pair for pair in sorted(pairs)}
+    for finding in findings:
+        words = finding.remedy.argv
+        if words in wanted:
+            words = (*words[:first], *(word for pair in options.values() for word in pair))
+        yield finding._replace(remedy=finding.remedy._replace(argv=words))
 
 
 def _reason_against(rule: Rule, subject: Subject, kinds: frozenset[Kind]) -> str:

@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 WHERE, REFERENCE = "WHERE", "NORMAL"
 """Words of a command for the checkpoint (`WHERE/FILE` is a file in it) and for its reference."""
 
+SANITIZE = ("ckpt", "sanitize")
+"""How the command begins that repairs what training leaves in a checkpoint."""
+
 
 class Remedy(NamedTuple):
     """The next step: `argv` is a command, `text` the sentence around it, with `{}` for the command.
 
     Without `text` the command is all; without `argv` the sentence is. `safe`: the command loses
-    nothing.
+    nothing that the model uses; it may remove a teacher.
     """
 
     argv: tuple[str, ...] = ()
@@ -62,7 +65,8 @@ def addressed(remedy: Remedy, subject: Subject) -> Remedy:
     words = list(remedy.argv)
     named = next((at for at, word in enumerate(words) if word.partition("/")[0] == WHERE), None)
     if named is not None:
-        folder = as_path(where if fetch or words[named] == WHERE else there.root or ".")
+        given = where if fetch else there.step_or_where
+        folder = as_path(given if fetch or words[named] == WHERE else there.root or ".")
         inside = words[named].removeprefix(WHERE)
         words[named] = f"{folder.rstrip('/')}{inside}" if inside else folder
     if reference and REFERENCE in words:

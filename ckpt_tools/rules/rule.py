@@ -108,7 +108,8 @@ class Rule(NamedTuple):
 
     `page` explains it: the first line is the fault as a title; then why it matters, what to do, and
     a bad and a good example. `fix` is the command that repairs what the rule finds, "" for none, in
-    which WHERE and NORMAL stand for the checkpoint and its reference; `safe`: it loses nothing.
+    which WHERE and NORMAL stand for the checkpoint and its reference; `safe`: nothing
+    that the model uses is lost.
     `families` limits the rule to families by name and `kinds` to kinds, both empty for all; a
     checkpoint of one of either is enough. `supply_chain`: only the gate checks it.
     """

@@ -131,6 +131,8 @@ def test_half_a_repair_is_not_written_in_place_unless_asked_for(tmp_path: Path) 
     done = ckpt("sanitize", tmp_path / "r", "--in-place")
     assert done.returncode == 2
     assert "would be repaired only in part: dtypes of a model that" in done.stderr
+    command = f"`ckpt sanitize {tmp_path / 'r'} --reference NORMAL` restores them; NORMAL is a"
+    assert command in done.stderr
     assert "or pass --partial" in done.stderr
     assert snapshot(tmp_path / "r") == before
     assert ckpt("sanitize", tmp_path / "r", "--in-place", "--dry-run").returncode == 1
@@ -334,7 +336,10 @@ def test_the_hub_cache_gets_nothing_beside_its_snapshots(tmp_path: Path) -> None
 def test_a_vlm_that_stays_in_f32_is_not_called_clean(tmp_path: Path) -> None:
     done = ckpt("sanitize", REFLOW, "-o", tmp_path / "out")
     assert done.returncode == 1
-    assert "`ckpt sanitize WHERE --reference NORMAL` restores them" in done.stdout
+    command = f"ckpt sanitize {tmp_path / 'out'} --reference NORMAL"
+    assert f"`{command}` restores them; NORMAL is a checkpoint of the same base" in done.stdout
+    words = [str(NORMAL) if word == "NORMAL" else word for word in command.split()[1:]]
+    assert ckpt(*words, "--in-place").returncode == 0
 
 
 def test_a_dry_run_in_json_can_be_applied(tmp_path: Path) -> None:

@@ -72,7 +72,9 @@ def test_a_page_is_found_by_code_and_name(named: str) -> None:
     assert done.stdout.startswith(
         "CK301 teacher-weights\n    Teacher weights inside the checkpoint\n"
     )
-    assert "repair: `ckpt sanitize WHERE` (safe: no data is lost)" in done.stdout
+    assert (
+        "repair: `ckpt sanitize WHERE` (safe: nothing that the model uses is lost)" in done.stdout
+    )
     assert "\x1b" not in done.stdout
 
 
@@ -90,6 +92,8 @@ def test_the_markdown_is_the_page_of_the_documents() -> None:
 @pytest.mark.parametrize(
     ("named", "words"),
     [
+        ("CK999", "no such rule: CK999; `ckpt rules CK9` lists those there are"),
+        ("ck099", "no such rule: ck099; `ckpt rules` lists those there are"),
         ("CK30A1", "no such rule: CK30A1 (did you mean CK3"),
         ("teacher-weight", "no such rule: teacher-weight (did you mean teacher-weights?)"),
         ("§", "no such rule: §; `ckpt rules` lists all rules"),

@@ -174,7 +174,21 @@ def test_a_truncated_file_whose_length_looks_like_a_pickle_is_truncated(tmp_path
 
 @pytest.mark.parametrize("name", ["model.layers.0.mlp.weight", "transformer.h.0.ln_1.weight"])
 def test_weights_of_a_whole_model_need_a_config(tmp_path: Path, name: str) -> None:
-    assert set(found(model(tmp_path / "m", {name: (4, 4)}))) == {"CK214"}
+    (finding,) = api.verify(model(tmp_path / "m", {name: (4, 4)}), settings=Settings()).findings
+    assert (finding.code, finding.severity) == ("CK214", "error")
+
+
+@pytest.mark.parametrize("name", ["layers.0.weight", "blocks.2.attn.weight", "model.layers.0.bias"])
+def test_weights_that_may_be_a_program_of_ones_own_are_a_note_without_a_config(
+    tmp_path: Path, name: str
+) -> None:
+    (finding,) = api.verify(model(tmp_path / "m", {name: (4, 4)}), settings=Settings()).findings
+    assert (finding.code, finding.severity) == ("CK214", "note")
+    assert "unless a program of yours knows it; ckpt verify " in finding.next
+    (tmp_path / "m" / "tokenizer_config.json").write_text("{}")
+    (finding,) = api.verify(tmp_path / "m", settings=Settings()).findings
+    assert (finding.code, finding.severity) == ("CK214", "error")
+    assert api.verify(finding.remedy.argv[2], settings=Settings()).clean
 
 
 def test_other_weights_need_none(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from ckpt_tools import api
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.model import Checkpoint
 from ckpt_tools.families.family import GENERIC
+from ckpt_tools.report.formats.text import render
+from ckpt_tools.report.pages.verdict import page
 from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.remedy import Remedy, addressed
@@ -195,3 +197,23 @@ def test_the_commands_for_a_reflow_checkpoint_are_known_commands(tmp_path: Path)
     }
     assert any(shlex.split(command) == ["ckpt", "sanitize", str(folder)] for command in commands)
     assert not any(re.search(r"\bWHERE\b", command) for command in commands)
+
+
+def test_what_sanitize_repairs_is_repaired_by_one_command(tmp_path: Path) -> None:
+    run = tmp_path / "run" / "checkpoints" / "000200"
+    shutil.copytree(FIXTURES / "reflow", run / "pretrained_model")
+    where = f"{tmp_path}/run"
+    found = api.verify(where)
+    (command,) = {
+        one.remedy.argv for one in found.findings if one.remedy.argv[1:2] == ("sanitize",)
+    }
+    assert command == ("ckpt", "sanitize", f"{run}/pretrained_model", "--reference", "NORMAL")
+    text = render(page(found))
+    assert f"{run}/pretrained_model: 4 errors, " in text
+    assert "in these commands, NORMAL is a checkpoint of the same base" in text
+    known = api.verify(where, reference=FIXTURES / "normal")
+    (command,) = {
+        one.remedy.argv for one in known.findings if one.remedy.argv[1:2] == ("sanitize",)
+    }
+    assert command[3:] == ("--reference", str(FIXTURES / "normal"))
+    assert "in these commands" not in render(page(known))

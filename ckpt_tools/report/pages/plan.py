@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ckpt_tools.report.blocks import Block, Page
 
 _DETAILS = 3
+_SENTENCE = 1000
+"""Characters of a problem that remains, with the command that repairs it."""
 
 
 def plan_page(
@@ -39,7 +41,8 @@ def _blocks(plan: Plan, written: Written | None, *, full: bool, backup: bool) ->
         yield from (Line(text=value(item)) for item in operations)
     if plan.remains:
         yield Heading(text="Not repaired")
-        yield from (Line(text=printable(sentence), mark=Status.BAD) for sentence in plan.remains)
+        remains = (printable(sentence, _SENTENCE) for sentence in plan.remains)
+        yield from (Line(text=sentence, mark=Status.BAD) for sentence in remains)
     yield Heading(text="Verdict", conclusion=True)
     yield from _verdict(plan, written)
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.report.blocks import Heading, Line, Table, Verbatim
+from ckpt_tools.rules.finding import Need
 from ckpt_tools.text import printable
 
 if TYPE_CHECKING:
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Rule
 
 RULES_SCHEMA = "ckpt-tools/rules.schema.json"
+
+_NEEDS = {
+    Need.BASELINE: "reference checkpoint",
+    Need.EXPECTATION: "known list of tensors",
+    Need.LIBRARY: "safetensors library",
+    Need.LIVE: "loaded policy",
+    Need.SPEC: "lockfile",
+    Need.VALUES: "tensor values",
+}
+"""What rules read, in words where the name of the need is none that users know."""
+
+_SAFE = " (safe: nothing that the model uses is lost)"
 
 _NEVER_ALONE = re.compile(r"\s|[-*|>] |```")
 """The start of a line that is not wrapped: code, a list, a table, a quote."""
@@ -78,7 +91,7 @@ def first_sentence(rule: Rule) -> str:
 
 def needs(rule: Rule) -> str:
     """Return what a rule reads, as a list of words."""
-    return ", ".join(sorted(rule.needs))
+    return ", ".join(sorted(_NEEDS.get(need, need) for need in rule.needs))
 
 
 def _facts(rule: Rule) -> Iterator[str]:
@@ -89,7 +102,7 @@ def _facts(rule: Rule) -> Iterator[str]:
     if rule.supply_chain:
         yield "checked by: `ckpt gate` only"
     if rule.fix:
-        yield f"repair: `{rule.fix}`{' (safe: no data is lost)' if rule.safe else ''}"
+        yield f"repair: `{rule.fix}`{_SAFE if rule.safe else ''}"
 
 
 def _paragraphs(page: str) -> Iterator[Block]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from ckpt_tools.edit.sanitize import REFERENCE_HINT
 from ckpt_tools.gate.verdict import Verdict
 from ckpt_tools.report.blocks import Heading, Line, Status, Title, Topic, text_blocks
 from ckpt_tools.report.pages.coverage import coverage_blocks
 from ckpt_tools.report.pages.rules import explain_page
 from ckpt_tools.rules.coverage import not_checked
 from ckpt_tools.rules.finding import Severity
+from ckpt_tools.rules.remedy import REFERENCE
 from ckpt_tools.text import count, escaped, placed, printable, transferred
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def explained_page(judgement: Verification | Verdict, rules: Iterable[Rule]) -> 
     known = {rule.code: rule for rule in rules}
     blocks = (
         *_topics(verification, known),
+        *_reference_hint(verification),
         *_suppressed(verification, many=None),
         *coverage_blocks(verification.coverage),
         *_skipped(verification),
@@ -126,6 +129,13 @@ def _findings(verification: Verification) -> Iterator[Block]:
         if found:
             yield Heading(text=f"{_TITLES[severity]}: {len(found):,}")
             yield from _lines(found, _MARKS[severity])
+    yield from _reference_hint(verification)
+
+
+def _reference_hint(verification: Verification) -> Iterator[Block]:
+    """Yield what to write for NORMAL, if a suggested command has it."""
+    if any(REFERENCE in finding.remedy.argv for finding in verification.findings):
+        yield Line(text=f"in these commands, {REFERENCE_HINT}")
 
 
 def _lines(found: Sequence[Finding], mark: Status) -> Iterator[Block]:
@@ -167,7 +177,7 @@ def _conclusion(judgement: Verification | Verdict, verification: Verification) -
     if verification.settings:
         hidden = count(len(verification.suppressed), "finding")
         yield Line(text=f"settings: {printable(verification.settings)} ({hidden} suppressed)")
-    where = printable(verification.where)
+    where = printable(_checked_path(verification))
     checked = f"{count(len(verification.checked), 'rule')} checked"
     rest = "".join(f"; {text}" for text in (not_checked(verification.coverage),) if text)
     if not verification.checked:
@@ -180,6 +190,14 @@ def _conclusion(judgement: Verification | Verdict, verification: Verification) -
         yield Line(text=f"{where}: clean{rest} ({checked})", mark=Status.GOOD)
     else:
         yield Line(text=f"{where}: {_severities(verification)} ({checked})", mark=Status.BAD)
+
+
+def _checked_path(verification: Verification) -> str:
+    """Return the path that was given; for a LeRobot run, that of the step that was checked."""
+    found = verification.checkpoint
+    return (
+        found.step_or_where if found and found.where == verification.where else verification.where
+    )
 
 
 def _verdict(verdict: Verdict, where: str, rest: str, circumstances: str) -> Line:

@@ -10,18 +10,32 @@ from ckpt_tools.checkpoint.names import unwrapped
 from ckpt_tools.checkpoint.shard_index import shard_family
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.profiles import LEROBOT, profile_of
+from ckpt_tools.rules.remedy import WHERE, Remedy
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.checkpoint.model import Tensor, TensorFile
+    from ckpt_tools.checkpoint.model import Checkpoint, Tensor, TensorFile
     from ckpt_tools.rules.rule import Subject
 
 _WHOLE_MODEL = re.compile(
     r"(?:.*\.)?(?:lm_head|embed_tokens|word_embeddings|wte|(?:layers|layer|h|blocks)\.\d+)\..+"
 )
+_LIBRARYS_NAME = re.compile(
+    r"(?:.*\.)?(?:lm_head|embed_tokens|word_embeddings|wte|(?:layer|h)\.\d+|"
+    r"model\.layers\.\d+\.\w+)\..+"
+)
+"""How transformers names a part of a model, where a program of one's own rarely does."""
+
+_LIBRARYS_FILE = re.compile(
+    r"(?:tokenizer|special_tokens_map|added_tokens|vocab|merges|chat_template|generation_config|"
+    r"(?:pre)?processor_config|video_preprocessor|feature_extractor|trainer_state|training_args|"
+    r"policy_|train_config)"
+)
+"""Files that transformers or LeRobot write beside the weights."""
+
 _IDENTIFIES = (CONFIG, ADAPTER_CONFIG, MODEL_INDEX, MODULES)
 _MATRIX = 2
 _PAGE = 4096
@@ -141,7 +155,9 @@ def weights_without_config(subject: Subject) -> Iterator[Violation]:
     alone when the config is not saved beside them.
 
     Copy config.json from the model that was trained, and the tokenizer. A file that another program
-    loads by itself, such as a LoRA, needs none, and is not called model.safetensors.
+    loads by itself, such as a LoRA, needs none, and is not called model.safetensors. Weights whose
+    names are no library's, with no library's files beside them, may be those of a program of your
+    own: then it is only a note.
 
     Bad:
 
@@ -162,8 +178,27 @@ def weights_without_config(subject: Subject) -> Iterator[Violation]:
         family is not None and family[0] == "model"
     )
     if is_model and any(_WHOLE_MODEL.fullmatch(unwrapped(one.name)) for one in checkpoint.tensors):
+        is_note = not _is_a_librarys(checkpoint)
         yield Violation(
             f"there is no {CONFIG}: no library can tell what model the weights are of",
             CONFIG,
-            next=f"copy {CONFIG} from the model that was trained",
+            next=_copied(checkpoint, " unless a program of yours knows it" * is_note),
+            severity=Severity.NOTE if is_note else None,
         )
+
+
+def _copied(checkpoint: Checkpoint, unless: str) -> Remedy:
+    """Return where config.json is from, and how one file of weights is checked alone."""
+    text = f"copy {CONFIG} from the model that was trained,{unless}".rstrip(",")
+    if len(checkpoint.weights) > 1:
+        return Remedy(text=text)
+    alone = ("ckpt", "verify", f"{WHERE}/{checkpoint.weights[0].path}")
+    return Remedy(alone, f"{text}; {{}} checks the weights alone")
+
+
+def _is_a_librarys(checkpoint: Checkpoint) -> bool:
+    """Whether names of tensors or of files are those of a library that reads config.json."""
+    names = (unwrapped(tensor.name) for tensor in checkpoint.tensors)
+    return any(map(_LIBRARYS_NAME.fullmatch, names)) or any(
+        map(_LIBRARYS_FILE.match, checkpoint.paths)
+    )
