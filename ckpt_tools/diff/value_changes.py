@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import takewhile
-from math import hypot, sqrt
+from math import hypot, inf, sqrt
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.names import is_index, natural_key
@@ -177,6 +177,14 @@ def value_summary(measured: Sequence[Measurement], family: Family) -> ValueSumma
     )
 
 
+def _rms(tensors: Sequence[Measurement], finite: int) -> float:
+    """Return the root of the mean of `finite` squares; it is a double where their sum is not."""
+    norm = hypot(*(tensor.l2 for tensor in tensors))
+    if norm < inf:
+        return norm / sqrt(finite)
+    return hypot(*(tensor.rms * sqrt(tensor.finite / finite) for tensor in tensors))
+
+
 def _values(component: Component, layer: str, tensors: Sequence[Measurement]) -> LayerValues:
     finite = sum(tensor.finite for tensor in tensors)
     return LayerValues(
@@ -189,7 +197,7 @@ def _values(component: Component, layer: str, tensors: Sequence[Measurement]) ->
         infinite=sum(tensor.infinite for tensor in tensors),
         low=min((tensor.low for tensor in tensors if tensor.finite), default=0.0),
         high=max((tensor.high for tensor in tensors if tensor.finite), default=0.0),
-        rms=hypot(*(tensor.l2 for tensor in tensors)) / sqrt(finite) if finite else 0.0,
+        rms=_rms(tensors, finite) if finite else 0.0,
         zeros=sum(tensor.zeros for tensor in tensors),
         zero_low_bits=min(
             (tensor.zero_low_bits for tensor in tensors if tensor.zero_low_bits >= 0), default=-1

@@ -247,7 +247,7 @@ def _difference_rank(row: list[object]) -> DifferenceRank | None:
 
 
 def _measurement(row: list[object]) -> Measurement | None:
-    kinds = (str, str, int, int, int, float, float, float, float, int, int)
+    kinds = (str, str, int, int, int, float, float, float, float, int, int, float)
     return Measurement(*row) if _fits(row, kinds) else None  # type: ignore[arg-type] # as above
 
 

@@ -174,6 +174,7 @@ class _Running:
         elements = numbers_in(tensor)
         finite = elements - self.nan - self.infinite
         mean, exponent = total(self.sums)
+        square, double = total(self.squares)
         return Measurement(
             tensor.name,
             digest,
@@ -183,9 +184,10 @@ class _Running:
             self.low + 0.0 if finite else 0.0,  # -0.0 becomes 0.0
             self.high + 0.0 if finite else 0.0,
             mean / finite * 2.0**exponent if finite else 0.0,
-            root(total(self.squares)),
+            root((square, double)),
             self.zeros,
             _zero_low_bits(self.bits, self.dtype),
+            root((square / finite, double)) if finite else 0.0,
         )
 
 

@@ -18,7 +18,8 @@ class Measurement(NamedTuple):
     """The values of one tensor. A complex number counts as two.
 
     `digest` is the BLAKE3 of its bytes, in hexadecimal, "" where it was not computed. `low`,
-    `high`, `mean` and `l2`, the Euclidean norm, are those of the finite values, 0 without any.
+    `high`, `mean`, `l2`, the Euclidean norm, and `rms`, the root of the mean square, are those of
+    the finite values, 0 without any; `l2` is infinite where it exceeds the largest double.
     `zeros` counts zeros of either sign. `zero_low_bits` is how many of the last bits of the
     mantissa are zero in every value: as many can be cut off without a change, 16 of F32 that fits
     BF16. It is -1 for dtypes that are not floats.
@@ -35,6 +36,7 @@ class Measurement(NamedTuple):
     l2: float
     zeros: int
     zero_low_bits: int
+    rms: float
 
     @property
     def finite(self) -> int:

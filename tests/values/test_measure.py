@@ -6,7 +6,7 @@ Blocks, threads, shards.
 from __future__ import annotations
 
 import tracemalloc
-from math import fsum, isclose, sqrt
+from math import fsum, inf, isclose, sqrt
 from typing import TYPE_CHECKING, Any
 
 import blake3
@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ckpt_tools import api
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.errors import ChangedDuringRead
 from ckpt_tools.values import blocks as values_blocks
@@ -70,6 +71,8 @@ def assert_measured(found: Measurement, dtype: Dtype, data: bytes) -> None:
     scale = max(map(abs, finite), default=0.0) or 1.0
     scaled = [value / scale for value in finite]
     assert isclose(found.l2 / scale, sqrt(fsum(value * value for value in scaled)), rel_tol=1e-12)
+    mean_square = fsum(value * value for value in scaled) / max(len(scaled), 1)
+    assert isclose(found.rms / scale, sqrt(mean_square), rel_tol=1e-12)
     assert isclose(
         found.mean / scale, fsum(scaled) / max(len(scaled), 1), rel_tol=1e-12, abs_tol=1e-12
     )
@@ -153,6 +156,16 @@ def test_empty_and_all_nan_tensors_are_measured(tmp_path: Path) -> None:
     assert found["empty"][2:10] == (0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0)
     assert found["nan"][2:10] == (2, 2, 0, 0.0, 0.0, 0.0, 0.0, 0)
     assert found["nan"].finite == 0
+
+
+@pytest.mark.parametrize("value", [1e155, 1e307, 1.7e308])
+def test_the_root_mean_square_is_finite_where_the_norm_is_not(value: float, tmp_path: Path) -> None:
+    data = np.full(1000, value).tobytes()
+    written(tmp_path, {"a": (Dtype.F64, data), "b": (Dtype.F64, data), "c": (Dtype.F64, b"")})
+    values = api.show(tmp_path, values=True, cached=False).values
+    assert values is not None
+    assert [isclose(one.rms, value, rel_tol=1e-12) for one in values.components] == [True]
+    assert (values.tensors[0].l2 < inf) == (value < 1e306)
 
 
 def test_negative_zeros_are_reported_as_zero(tmp_path: Path) -> None:
