@@ -41,7 +41,7 @@ def write_report[R](
 
         write(_for_encoding(html.render(page())))
     elif sys.stdout.isatty() or _shared(COLOR) == "always":
-        import shutil  # noqa: PLC0415 - loads the archive formats; rich needs it anyway
+        import shutil  # noqa: PLC0415 - loads the archive formats, for terminals only
 
         from ckpt_tools.report.formats import terminal  # noqa: PLC0415 - loads rich, for terminals only
 

@@ -68,12 +68,13 @@ def test_a_long_path_stands_above_its_table(tmp_path: Path) -> None:
 
 def test_a_name_that_does_not_fit_follows_its_row() -> None:
     name, row = "model." + "deep." * 14 + "weight", ("changed", "1.2 kB")
-    table = Table(("values", "size", "tensor"), ((*row, name), (*row, "short")), frozenset({1}))
+    rows = ((*row, "[3, 4]", name), (*row, "[3]", "short"))
+    table = Table(("values", "size", "shape", "tensor"), rows, frozenset({1}))
     assert terminal.render((table,), 80, color=False).splitlines() == [
-        "  values     size  tensor",
-        "  changed  1.2 kB",
+        "  values     size  shape   tensor",
+        "  changed  1.2 kB  [3, 4]",
         f"    {name}",
-        "  changed  1.2 kB  short",
+        "  changed  1.2 kB  [3]     short",
     ]
 
 

@@ -38,8 +38,8 @@ def table_lines(table: Table, width: int, wrap: Wrap, measure: Measure) -> Itera
 def _widths(table: Table, room: int, measure: Measure) -> list[int]:
     """Return the widths of the columns: those of their cells, less where there is no room.
 
-    The widest column gives way first, down to its longest word; then those of long words do.
-    Numbers and their units stay together.
+    The widest column gives way first, down to its longest word. Where that is not enough, the
+    column with the longest word gives way alone, if it can. Numbers and their units stay together.
     """
     columns = list(zip(table.header, *table.rows, strict=True))
     widths = [max(map(measure, column)) for column in columns]
@@ -50,13 +50,21 @@ def _widths(table: Table, room: int, measure: Measure) -> list[int]:
     short = [
         word if place in table.right else min(_LEAST, word) for place, word in enumerate(words)
     ]
-    for least in (words, short):
-        while sum(widths) > room:
-            able = [place for place, taken in enumerate(widths) if taken > least[place]]
-            if not able:
-                break
-            widest = max(able, key=lambda place: widths[place])
-            widths[widest] = max(least[widest], widths[widest] - (sum(widths) - room))
+    longest = words.index(max(words))
+    alone = [*widths[:longest], short[longest], *widths[longest + 1 :]]
+    for least in [words] if sum(words) <= room else [alone, short]:
+        widths = _narrowed(widths, least, room)
+    return widths
+
+
+def _narrowed(widths: list[int], least: Sequence[int], room: int) -> list[int]:
+    """Take from the widest column first, from none more than down to its `least` width."""
+    while sum(widths) > room:
+        able = [place for place, taken in enumerate(widths) if taken > least[place]]
+        if not able:
+            break
+        widest = max(able, key=lambda place: widths[place])
+        widths[widest] = max(least[widest], widths[widest] - (sum(widths) - room))
     return widths
 
 
