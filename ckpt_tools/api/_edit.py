@@ -46,19 +46,21 @@ RECORD_KEY = "ckpt_tools"
 
 def plan(
     where: AnyPath,
-    operations: Iterable[Operation],
+    operations: Iterable[Operation | dict[str, object]],
     *,
     record: bool = False,
     digest: bool = False,
 ) -> Plan:
     """Plan `operations` on the checkpoint at `where`; nothing is written.
 
-    `record` adds them to its metadata. `digest` reads all files and binds the plan to their SHA-256
-    instead of their times.
+    They are records of `ckpt_tools.api.types`, such as `Drop(("teacher.**",))`, or objects as in a
+    recipe, such as `{"drop": ["teacher.**"]}`. `record` adds them to its metadata. `digest` reads
+    all files and binds the plan to their SHA-256 instead of their times. Raises RecipeInvalid for
+    what is no operation.
     """
     lookup = Lookup()
     # Absolute sources: a plan may be applied from another folder.
-    listed = [with_local_source(operation, os.path.abspath) for operation in operations]
+    listed = [with_local_source(one, os.path.abspath) for one in recipe.read_all(operations)]
     made = planning.plan(lookup.read(as_text(where)), _recorded(listed, record=record), lookup)
     if not digest:
         return made

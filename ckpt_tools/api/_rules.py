@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.rules import plugins
 from ckpt_tools.rules.registry import all_rules
+from ckpt_tools.rules.rule import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from ckpt_tools.rules.rule import Rule
 
 _CODE = re.compile(r"CK[0-9]{3}")
 
@@ -43,6 +42,32 @@ def known_rules(
             hint=f"codes begin with CK1 to CK9; rules are about all checkpoints, or about: {about}",
         )
     return found
+
+
+def selected(rules: Iterable[Rule | str] | None) -> tuple[Rule, ...]:
+    """Return the rules that are given as records, or as codes or how they begin ("CK3").
+
+    None are all but those of the supply chain. Raises UnknownSelection for what is no rule.
+    """
+    if rules is None:
+        return tuple(rule for rule in known_rules() if not rule.supply_chain)
+    found: dict[str, Rule] = {}
+    for one in words(rules) if isinstance(rules, str) else rules:
+        if not isinstance(one, Rule | str):
+            raise UnknownSelection(
+                f"{one!r} is no rule",
+                hint="give codes such as CK301, or what known_rules() returns",
+            )
+        for rule in known_rules((one,)) if isinstance(one, str) else (one,):
+            found[rule.code] = rule
+    return tuple(found.values())
+
+
+def words(given: Iterable[str]) -> tuple[str, ...]:
+    """Return a list of words, which may be one text with commas, as in options."""
+    if isinstance(given, str):
+        return tuple(word.strip() for word in given.split(",") if word.strip())
+    return tuple(given)
 
 
 def _about(rule: Rule) -> tuple[str, ...]:

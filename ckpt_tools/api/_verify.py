@@ -15,7 +15,7 @@ from ckpt_tools.api._composed import check_components
 from ckpt_tools.api._live import live_family, loaded, with_config
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.api._remembered import Judgement, remembered
-from ckpt_tools.api._rules import known_rules
+from ckpt_tools.api._rules import selected, words
 from ckpt_tools.checkpoint.composition import composition
 from ckpt_tools.checkpoint.documents import ADAPTER_CONFIG
 from ckpt_tools.checkpoint.locate import is_resumable
@@ -106,7 +106,7 @@ def verify(  # noqa: PLR0913 - options by keyword
     suppress: Iterable[str] = (),
     reason: str = "",
     baseline: AnyPath | None = None,
-    rules: Iterable[Rule] | None = None,
+    rules: Iterable[Rule | str] | None = None,
     progress: Callable[[int], None] = ignore,
     expect: Callable[[int], None] = ignore,
 ) -> Verification:
@@ -120,8 +120,9 @@ def verify(  # noqa: PLR0913 - options by keyword
     `settings` are given, or a file to read instead of the nearest `ckpt.toml`. `require` are
     questions that must be checked, besides those of the settings; the rules `suppress` are
     suppressed for `reason`. Findings in the report
-    `baseline`, which `--format json` wrote, are suppressed. `rules` are all but those of the supply
-    chain by default.
+    `baseline`, which `--format json` wrote, are suppressed. `rules` are rules or codes, or how they
+    begin ("CK3"); by default all but those of the supply chain. Lists of words may also be one
+    text, with commas.
     Raises a CkptError if there is nothing to check, or on I/O errors.
     """
     where = as_text(where)
@@ -129,17 +130,15 @@ def verify(  # noqa: PLR0913 - options by keyword
         raise remote_not_supported(where)
     settings = settings_for(where, as_text(settings), require, suppress, reason)
     accepted = read_baseline(as_text(baseline))
-    if rules is None:
-        rules = (rule for rule in known_rules() if not rule.supply_chain)
     found = check(
         where,
-        rules=tuple(rules),
+        rules=selected(rules),
         reference=reference,
         spec=spec,
         values=values,
         live=live,
         load=load,
-        bases=parse_bases(base),
+        bases=parse_bases(words(base)),
         lenient=lenient,
         target=target,
         progress=Progress(progress, expect),
@@ -165,7 +164,7 @@ def settings_for(
     They require the questions `require` too, and suppress the rules `suppress` for `reason`.
     """
     found = given if isinstance(given, Settings) else read_settings(given, folder_of(where))
-    return suppressing(requiring(found, require), suppress, reason)
+    return suppressing(requiring(found, words(require)), words(suppress), reason)
 
 
 def check(  # noqa: PLR0913 - as verify

@@ -9,6 +9,8 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.text import count
+
 if TYPE_CHECKING:
     from ckpt_tools.checkpoint.dtype import Dtype
 
@@ -128,6 +130,11 @@ class Checkpoint(NamedTuple):
     states: tuple[TensorFile, ...] = ()
     documents: tuple[Document, ...] = ()
     others: tuple[OtherFile, ...] = ()
+
+    def __repr__(self) -> str:
+        """Summarize in one line: its records may be hundreds of thousands."""
+        files, tensors = count(len(self.paths), "file"), count(len(self.tensors), "tensor")
+        return f"<Checkpoint {self.where!r}: {tensors}, {count(self.size, 'byte')}, {files}>"
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:

@@ -47,7 +47,7 @@ from ckpt_tools.text import printable
 )
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0),
+    type=options.Number(min=0),
     metavar="REL",
     help="With --values: largest relative L2 change that counts as equal (default 0: exact).",
 )

@@ -31,7 +31,7 @@ from ckpt_tools.report.pages.diagnosis import page
 )
 @click.option(
     "--frames",
-    type=click.IntRange(min=1),
+    type=options.WholeNumber(min=1),
     metavar="N",
     help=f"Number of the dataset's frames to compare (default: {_doctor.OBSERVATIONS}).",
 )
@@ -49,7 +49,7 @@ from ckpt_tools.report.pages.diagnosis import page
 )
 @click.option(
     "--repeats",
-    type=click.IntRange(min=LEAST),
+    type=options.WholeNumber(min=LEAST),
     default=_doctor.REPEATS,
     show_default=True,
     metavar="N",
@@ -57,7 +57,7 @@ from ckpt_tools.report.pages.diagnosis import page
 )
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=options.WholeNumber(min=0),
     default=0,
     show_default=True,
     metavar="N",

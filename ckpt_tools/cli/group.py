@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ckpt_tools.cli.output import COLOR, QUIET
+from ckpt_tools.cli.output import COLOR, NO_PAGER, QUIET
 from ckpt_tools.strict_json.pointer import nearest
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ class LazyGroup(click.Group):
     """A group that imports a command's module when the command runs, to start up fast.
 
     `sections` are the names of commands by title, in the order of the help; each is in the module
-    of its name in `package`, as `command` or under its name. Those in `unlisted` work too.
+    of its name in `package`, as `command` or under its name. Those in `unlisted` work too. `meant`
+    are commands that there are, by names that there are not.
     """
 
     def __init__(
@@ -30,11 +31,13 @@ class LazyGroup(click.Group):
         package: str,
         sections: Mapping[str, tuple[str, ...]],
         unlisted: tuple[str, ...] = (),
+        meant: Mapping[str, str] | None = None,
         **settings: Any,  # noqa: ANN401 - click's
     ) -> None:
         super().__init__(**settings)
         self.params = [*self.params, *SHARED]
         self._package, self._sections, self._unlisted = package, sections, unlisted
+        self._meant = meant or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of the commands."""
@@ -55,7 +58,7 @@ class LazyGroup(click.Group):
         """Return the command that `args` begin with. Raises UsageError with the most similar."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
-            like = nearest(name, self.list_commands(ctx))
+            like = self._meant.get(name) or nearest(name, self.list_commands(ctx))
             guess = f" (did you mean {like}?)" if like else ""
             ctx.fail(f"no such command: {name}{guess}")
         return super().resolve_command(ctx, args)
@@ -117,6 +120,13 @@ SHARED = (
         expose_value=False,
         callback=_remember,
         help="Color and width of a terminal (default: auto, on a terminal unless NO_COLOR is set).",
+    ),
+    click.Option(
+        ["--no-pager", NO_PAGER],
+        is_flag=True,
+        expose_value=False,
+        callback=_remember,
+        help="Print what is longer than the terminal without $CKPT_PAGER (default: $PAGER).",
     ),
 )
 """Options of every command."""

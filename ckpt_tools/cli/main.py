@@ -31,6 +31,16 @@ SECTIONS = {
 }
 """Commands by what they are for, in the order of `ckpt --help`."""
 
+MEANT = {
+    **dict.fromkeys(("check", "validate", "lint", "test"), "verify"),
+    **dict.fromkeys(("compare", "cmp"), "diff"),
+    **dict.fromkeys(("info", "ls", "list", "inspect", "view"), "show"),
+    **dict.fromkeys(("repair", "fix", "clean", "convert"), "sanitize"),
+    **dict.fromkeys(("undo", "revert", "rollback"), "restore"),
+    **dict.fromkeys(("push", "publish"), "upload"),
+}
+"""Verbs that other tools have, and the command that does the same here."""
+
 COMMANDS = tuple(name for names in SECTIONS.values() for name in names)
 
 
@@ -38,6 +48,7 @@ COMMANDS = tuple(name for names in SECTIONS.values() for name in names)
     cls=LazyGroup,
     package="ckpt_tools.cli",
     sections=SECTIONS,
+    meant=MEANT,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     no_args_is_help=True,
 )
@@ -68,8 +79,23 @@ def _print_version(ctx: click.Context) -> None:
 
 def _one_clause(message: str) -> str:
     """Return click's message without the end of its last sentence: a guess becomes a bracket."""
+    message = message.partition(". Choose from:")[0]  # the argument's name has the choices
     what, guess, name = message.rstrip(".?").partition(" Did you mean ")
     return f"{what.rstrip('.')} (did you mean {name}?)" if guess else what
+
+
+def _complain(error: click.ClickException) -> None:
+    """Write click's complaint in one line; `ckpt` alone writes its help."""
+    ctx: click.Context | None = getattr(error, "ctx", None)
+    is_help = isinstance(error, click.exceptions.NoArgsIsHelpError)
+    if is_help and (ctx is None or ctx.parent is None):
+        write_error(f"{error.format_message()}\n")
+        return
+    message = "Missing command." if is_help else error.format_message()
+    what = _one_clause(message)
+    if message == "Missing command." and ctx and isinstance(ctx.command, click.Group):
+        what += f", one of {', '.join(ctx.command.list_commands(ctx))}"
+    complain(f"{what}; see `{ctx.command_path if ctx else 'ckpt'} --help`")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,11 +105,8 @@ def main(arguments: list[str] | None = None) -> int:
         return int(cli.main(args=arguments, prog_name="ckpt", standalone_mode=False) or 0)
     except CkptError as error:
         complain(str(error))
-    except click.exceptions.NoArgsIsHelpError as error:
-        write_error(f"{error.format_message()}\n")
     except click.ClickException as error:
-        command = getattr(getattr(error, "ctx", None), "command_path", "ckpt")
-        complain(f"{_one_clause(error.format_message())}; see `{command} --help`")
+        _complain(error)
     except (click.Abort, KeyboardInterrupt):
         complain("interrupted; no partial output was left behind")
         return INTERRUPTED

@@ -166,6 +166,18 @@ def listed(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
+class Number(click.FloatRange):
+    """A number in a range, called so in messages."""
+
+    name = "number"
+
+
+class WholeNumber(click.IntRange):
+    """A whole number in a range, called so in messages."""
+
+    name = "whole number"
+
+
 class AspectList(click.ParamType[frozenset[Aspect]]):
     """A comma-separated list of aspects."""
 
@@ -179,6 +191,8 @@ class AspectList(click.ParamType[frozenset[Aspect]]):
             return value
         names = [name.strip() for name in str(value).split(",")]
         unknown = [name for name in names if name not in list(Aspect)]
+        if "values" in unknown:
+            self.fail("tensor values are not an aspect; use --values to compare them", param, ctx)
         if unknown:
             self.fail(
                 f"{', '.join(unknown)} is not an aspect; choose from {', '.join(Aspect)}",

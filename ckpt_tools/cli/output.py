@@ -52,10 +52,23 @@ def write_report[R](
 
 
 def _page_through(result: str, lines: int) -> None:
-    """Write `result`, which is longer than a screen of so many lines, through the pager."""
-    if result.count("\n") < lines or _shared(QUIET) or os.environ.get("TERM") == "dumb":
+    """Write `result` through the pager if it is longer than a screen of so many lines.
+
+    The pager is CKPT_PAGER, or else PAGER; without a terminal to read keys from there is none.
+    """
+    pager = os.environ.get("CKPT_PAGER")
+    is_unwanted = _shared(QUIET) or _shared(NO_PAGER) or pager in ("", "cat")
+    is_terminal = sys.stdin is not None and sys.stdin.isatty()
+    if (
+        result.count("\n") < lines
+        or is_unwanted
+        or not is_terminal
+        or os.environ.get("TERM") == "dumb"
+    ):
         write(result)
         return
+    if pager:
+        os.environ["PAGER"] = pager
     os.environ.setdefault("LESS", "FRX")  # as git does: color, and gone without a trace
     click.echo_via_pager(result.rstrip("\n"), color=True)
 
@@ -163,7 +176,7 @@ def _wants_color() -> bool:
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-QUIET, COLOR = "quiet", "color"
+QUIET, COLOR, NO_PAGER = "quiet", "color", "no_pager"
 """Options that all commands share, by which what is written here is chosen."""
 
 CLEAN = 0

@@ -14,7 +14,7 @@ from ckpt_tools.text import count, printable
 @options.where("where")
 @click.option(
     "--backup",
-    type=click.IntRange(min=1),
+    type=options.WholeNumber(min=1),
     metavar="N",
     help="Put back WHERE.backup (1) or WHERE.backup-N instead of the latest one.",
 )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.text import count
+
 if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint, Tensor
     from ckpt_tools.diff.change_kind import Change
@@ -95,6 +97,11 @@ class Diff(NamedTuple):
     metadata: tuple[ValueChange, ...] = ()
     files: tuple[FileChange, ...] = ()
     unread: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Summarize in one line."""
+        outcome = "same" if self.same else "different"
+        return f"<Diff of {self.a.where!r} and {self.b.where!r}: {outcome}>"
 
     @property
     def same(self) -> bool:
@@ -188,6 +195,12 @@ class Comparison(NamedTuple):
     renaming: tuple[tuple[str, str], ...] = ()
     change: Change | None = None
 
+    def __repr__(self) -> str:
+        """Summarize in one line."""
+        groups = f"different, {count(len(self.stories), 'group')} of tensors"
+        where = f"{self.diff.a.where!r} and {self.diff.b.where!r}"
+        return f"<Comparison of {where}: {'same' if self.same else groups}>"
+
     @property
     def same(self) -> bool:
         """Whether nothing differs in what was compared, values included where they were."""
@@ -260,6 +273,11 @@ class Summary(NamedTuple):
     sums: tuple[Group, ...] = ()
     values: ValueSummary | None = None
     transferred: Transfer | None = None
+
+    def __repr__(self) -> str:
+        """Summarize in one line."""
+        counts = f"{count(self.tensors, 'tensor')}, {count(self.parameters, 'parameter')}"
+        return f"<Summary of {self.checkpoint.where!r}: {self.family}, {counts}>"
 
     @property
     def tensors(self) -> int:

@@ -339,6 +339,12 @@ class Diagnosis(NamedTuple):
     live: Live | None
     skipped: Skipped | None
 
+    def __repr__(self) -> str:
+        """Summarize in one line."""
+        normal, reflow = self.where
+        causes = ", ".join(str(cause.code) for cause in self.causes) or "no cause found"
+        return f"<Diagnosis of {reflow!r} beside {normal!r}: {causes}>"
+
     @property
     def failed(self) -> bool:
         """Whether a live comparison was attempted and failed."""

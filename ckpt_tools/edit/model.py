@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.text import count
+
 if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint, Source, Tensor
     from ckpt_tools.edit.operations import Operation
@@ -124,6 +126,12 @@ class Plan(NamedTuple):
     result_digest: str
     remains: tuple[str, ...] = ()
     idle: tuple[Operation, ...] = ()
+
+    def __repr__(self) -> str:
+        """Summarize in one line."""
+        steps, remains = count(len(self.steps), "step"), count(len(self.remains), "problem")
+        left = f", {remains} not repaired" * bool(self.remains)
+        return f"<Plan for {self.before.where!r}: {steps}{left}>"
 
     @property
     def removed(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ regular expressions compile, and values are strict JSON.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import MISSING, fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -43,6 +44,21 @@ def operations(document: object) -> tuple[Operation, ...]:
     return tuple(
         _operation(item, f"operations[{index}]")
         for index, item in enumerate(_list(recipe["operations"], "operations"))
+    )
+
+
+def read_all(listed: object) -> tuple[Operation, ...]:
+    """Return operations that are given as records, as the objects of a recipe, or both.
+
+    A whole recipe is a list of them, too. Raises RecipeInvalid with the location.
+    """
+    if isinstance(listed, dict):
+        return operations(listed)
+    if isinstance(listed, str) or not isinstance(listed, Iterable):
+        raise _wrong("operations", listed, "a list")
+    return tuple(
+        item if type(item) in _RECORDS else _operation(item, f"operations[{index}]")
+        for index, item in enumerate(listed)
     )
 
 
@@ -308,6 +324,8 @@ _OPERATIONS: Mapping[str, tuple[type[Any], Mapping[str, Callable[[Any, str], obj
     "copy-file": (nouns.CopyFile, {"source": _some_text, "path": _inside}),
 }
 """By name: the operation's type, and how each field is read."""
+
+_RECORDS = frozenset(noun for noun, _ in _OPERATIONS.values())
 
 _BARE = (nouns.Drop, nouns.Keep, nouns.DropFile)
 """Operations that are written as the list of globs itself."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.text import count
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -52,3 +54,8 @@ class Verdict(NamedTuple):
     verification: Verification
     refused: tuple[Finding, ...]
     passes: bool
+
+    def __repr__(self) -> str:
+        """Summarize in one line."""
+        outcome = "passes" if self.passes else f"failed, {count(len(self.refused), 'finding')}"
+        return f"<Verdict {self.verification.where!r}: {outcome} (profile {self.profile})>"

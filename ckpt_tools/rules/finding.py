@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.rules.remedy import Remedy
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from ckpt_tools.checkpoint.model import Checkpoint
@@ -86,6 +88,14 @@ class Verification(NamedTuple):
     transferred: Transfer | None = None
     coverage: tuple[Coverage, ...] = ()
     settings: str = ""
+
+    def __repr__(self) -> str:
+        """Summarize in one line."""
+        counts = Counter(finding.severity for finding in self.findings)
+        found = [count(counts[severity], severity) for severity in Severity if counts[severity]]
+        outcome = ", ".join(["clean"] * self.clean + found)
+        checked = count(len(self.checked), "rule")
+        return f"<Verification {self.where!r}: {outcome} ({checked} checked)>"
 
     @property
     def clean(self) -> bool:

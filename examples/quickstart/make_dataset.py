@@ -13,7 +13,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 GOALS = np.array([(1.0, 1.0), (-1.0, -1.0)])
 CHUNK = 4
@@ -29,6 +28,10 @@ FEATURES = {
 
 def make_dataset(root: Path) -> None:
     """Write the dataset: each episode has one start, one goal and a steady drive between them."""
+    from lerobot.datasets.lerobot_dataset import (
+        LeRobotDataset,
+    )  # loads torch, which --help does not need
+
     dataset = LeRobotDataset.create(
         "local/two-goals", fps=10, features=FEATURES, root=root, use_videos=False
     )

@@ -78,7 +78,8 @@ def test_the_exit_status_is_about_what_is_selected(
 
 
 def test_text_is_limited_and_json_is_not(audit: str, ckpt: Callable[..., Outcome]) -> None:
-    assert "By checkpoint (20 of 34)" in ckpt("show", audit, "--by", "checkpoint").out
+    limited = ckpt("show", audit, "--by", "checkpoint").out
+    assert "By checkpoint (20 of 34; --limit 0 for all)" in limited
     assert "By checkpoint\n" in ckpt("show", audit, "--by", "checkpoint", "--limit", "0").out
     whole = json.loads(ckpt("show", audit, "--by", "checkpoint", "--format", "json").out)
     assert len(whole["tables"][0]["rows"]) == whole["tables"][0]["total"] == 34

@@ -98,6 +98,14 @@ def test_differences_that_are_ignored_are_no_differences() -> None:
                 " every tensor"
             ),
         ),
+        (["repair", NORMAL], "no such command: repair (did you mean sanitize?); see `ckpt --help`"),
+        (["undo"], "no such command: undo (did you mean restore?)"),
+        (["diff", NORMAL, REFLOW, "--only", "values"], "use --values to compare them; see"),
+        (["diff", NORMAL, REFLOW, "--tolerance", "abc"], "'abc' is not a valid number; see"),
+        (["completion"], "Missing argument '{bash|zsh|fish}'; see `ckpt completion --help`"),
+        (["audit"], "Missing command, one of run, show, diff, graph, export; see `ckpt audit"),
+        (["config", NORMAL], "Missing command, one of diff, get, set, unset, validate; see"),
+        (["config"], "Missing command, one of diff, get, set, unset, validate; see"),
         (["show", "fixtures/absent"], "fixtures/absent: no such file or directory; expected"),
         (
             ["show", "fixtures/normal/config.json"],

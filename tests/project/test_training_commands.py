@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,15 @@ def test_the_example_script_ends_where_a_step_could_not_run(tmp_path: Path, step
     assert status == 2
     assert tried[-1].replace("-", "_").startswith((step, f"ckpt {step}"))
     assert "ckpt upload" not in printed
+
+
+def test_the_help_of_the_datasets_script_does_not_load_lerobot(tmp_path: Path) -> None:
+    (tmp_path / "lerobot.py").write_text("raise SystemExit('loaded')")
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples/quickstart/make_dataset.py", "--help"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("usage: make_dataset.py")

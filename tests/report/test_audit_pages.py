@@ -148,7 +148,9 @@ def test_every_table_fits_a_terminal_and_a_pipe_has_a_row_a_line(audit: str, by:
 
 def test_a_limit_says_what_it_leaves_out(audit: str) -> None:
     summary = api.read_audit(audit, by=("checkpoint",), limit=1)
-    assert "By checkpoint (1 of 4)" in text.render(audit_page(summary, all_rules()))
+    assert "By checkpoint (1 of 4; --limit 0 for all)" in text.render(
+        audit_page(summary, all_rules())
+    )
 
 
 # --- hostile --------------------------------------------------------------------------------------

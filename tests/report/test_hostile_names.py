@@ -432,6 +432,11 @@ def test_what_is_longer_than_the_terminal_goes_through_the_pager(tmp_path: Path)
     output = on_a_terminal("show", "fixtures/reflow", PAGER=str(pager))
     assert output.split() == ["paged", "FRX"]
     assert "fixtures/reflow" in (tmp_path / "seen").read_text()
+    assert on_a_terminal("show", "fixtures/reflow", CKPT_PAGER=str(pager)).split()[0] == "paged"
+    for option, environment in ((["--no-pager"], {}), ([], {"CKPT_PAGER": ""})):
+        output = on_a_terminal("show", "fixtures/reflow", *option, PAGER=str(pager), **environment)
+        assert "paged" not in output
+        assert "fixtures/reflow" in uncoloured(output)
     assert "paged" not in on_a_terminal("config", "fixtures/normal", "validate", PAGER=str(pager))
     assert "paged" not in on_a_terminal("show", "fixtures/reflow", "-q", PAGER=str(pager))
 

@@ -44,7 +44,7 @@ _COLUMNS = 80
     "--out", metavar="FILE", required=True, help="The SQLite file to write, or to bring up to date."
 )
 @click.option("--values", is_flag=True, help="Also read every tensor, and compare their contents.")
-@click.option("--jobs", metavar="N", type=click.IntRange(min=1), help="Number of workers.")
+@click.option("--jobs", metavar="N", type=options.WholeNumber(min=1), help="Number of workers.")
 @click.option(
     "--engine",
     type=click.Choice(("local", "slurm", "ray")),

@@ -53,7 +53,7 @@ def _filter(name: str, what: str, choices: tuple[str, ...] = ()) -> options.Deco
 @click.option(
     "--limit",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=options.WholeNumber(min=0),
     help=f"Rows of a table; 0 for all (default: {_LIMIT} as text and Markdown, otherwise all).",
 )
 @click.option(

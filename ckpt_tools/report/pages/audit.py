@@ -69,7 +69,8 @@ def overview_blocks(overview: Overview) -> Iterator[Block]:
 
 def table_blocks(table: AuditTable, known: Mapping[str, Rule]) -> Iterator[Block]:
     """Yield a table with its heading; rules are called by the names that `known` has."""
-    shown = f" ({len(table.rows):,} of {table.total:,})" if len(table.rows) < table.total else ""
+    some = f" ({len(table.rows):,} of {table.total:,}; --limit 0 for all)"
+    shown = some if len(table.rows) < table.total else ""
     yield Heading(text=f"By {table.by}{shown}")
     if not table.rows:
         yield Line(text="none")
