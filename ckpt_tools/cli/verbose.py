@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 
 from ckpt_tools.cli.output import write_error
 from ckpt_tools.text import count, printable
@@ -69,9 +70,10 @@ class Trace:
                 self._hear_file(os.fsdecode(path), flags)
 
     def _hear_file(self, path: str, flags: int) -> None:
-        if flags & os.O_DIRECTORY or os.path.abspath(path).startswith(_NOT_DATA):
-            return
-        self._once("write" if flags & (os.O_WRONLY | os.O_RDWR) else "read", path)
+        # What is raised here would be raised by who opens the file.
+        with suppress(OSError):
+            if not flags & os.O_DIRECTORY and not os.path.abspath(path).startswith(_NOT_DATA):
+                self._once("write" if flags & (os.O_WRONLY | os.O_RDWR) else "read", path)
 
     def _once(self, kind: str, what: str) -> None:
         key = kind, what if kind == "run" else os.path.abspath(what)
