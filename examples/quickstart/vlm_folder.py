@@ -1,9 +1,9 @@
 """Make a SmolVLM folder for `--policy.vlm_model_name`, offline, with random weights.
 
-    python vlm_folder.py OUT [--size tiny|real] [--no-weights]
+    python vlm_folder.py OUT [--size tiny|small|real] [--no-weights]
 
-`tiny` has all parts of a SmolVLM, very small; `real` has the architecture of
-SmolVLM2-500M-Video-Instruct. The tokenizer works on bytes.
+`tiny` has all parts of a SmolVLM, very small, and `small` is twice as wide; `real` has the
+architecture of SmolVLM2-500M-Video-Instruct. The tokenizer works on bytes.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ TEXT: dict[str, dict[str, Any]] = {
         "num_attention_heads": 3,
         "num_key_value_heads": 1, "head_dim": 16, "max_position_embeddings": 512,
     },
+    "small": {
+        "vocab_size": 320, "hidden_size": 96, "intermediate_size": 192, "num_hidden_layers": 4,
+        "num_attention_heads": 3,
+        "num_key_value_heads": 1, "head_dim": 32, "max_position_embeddings": 512,
+    },
     "real": {
         "vocab_size": 49280, "hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32,
         "num_attention_heads": 15,
@@ -45,10 +50,14 @@ VISION: dict[str, dict[str, Any]] = {
         "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
         "num_attention_heads": 2, "image_size": 64, "patch_size": 8,
     },
+    "small": {
+        "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "image_size": 64, "patch_size": 8,
+    },
     "real": {"hidden_size": 768, "num_attention_heads": 12, "image_size": 512, "patch_size": 16},
 }  # fmt: skip
-IMAGE_TOKEN_ID = {"tiny": 5, "real": 49190}
-IMAGE_TOKENS = {"tiny": 4, "real": 64}
+IMAGE_TOKEN_ID = {"tiny": 5, "small": 5, "real": 49190}
+IMAGE_TOKENS = {"tiny": 4, "small": 4, "real": 64}
 
 
 def make_vlm_folder(out: Path, size: str = "tiny", *, weights: bool = True) -> Path:

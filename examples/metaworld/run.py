@@ -1,0 +1,76 @@
+"""Compare all objectives on a Meta-World task, offline: demonstrations, teacher, students, success.
+
+    python examples/metaworld/run.py [--task two-ways|three-ways] [--quick] [--out DIR]
+
+The demonstrations come from a scripted expert that chooses its way by chance. A teacher is trained
+with stock `lerobot-train`; from it, a one-step student with every objective, for as many steps of
+as many rows; all are evaluated with stock `lerobot-eval`.
+
+Interrupt it at any time and run it again: what is done is not done again, and a training continues
+from its last checkpoint. Run it twice at the same time to use two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import stock  # type: ignore[import-not-found]  # beside this script
+from plan import FULL, QUICK, STUDENTS, Plan  # type: ignore[import-not-found]  # beside this script
+from steps import complete  # type: ignore[import-not-found]  # beside this script
+from tasks import TASKS  # type: ignore[import-not-found]  # beside this script
+
+VLM_FOLDER = Path(__file__).resolve().parents[1] / "quickstart/vlm_folder.py"
+
+
+def parse() -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--task", choices=TASKS, default="two-ways", help="(default: two-ways)")
+    parser.add_argument("--out", type=Path, help="(default: outputs/metaworld/TASK)")
+    parser.add_argument("--quick", action="store_true", help="little of everything: minutes")
+    parser.add_argument("--only", nargs="+", choices=STUDENTS, default=list(STUDENTS))
+    parser.add_argument("--seeds", nargs="+", type=int, help="training seeds of the students")
+    for name in ("demonstrations", "teacher-steps", "student-steps", "episodes"):
+        parser.add_argument(f"--{name}", type=int, help="instead of the budget's")
+    parser.add_argument("--no-images", action="store_true", help="render nothing: black images")
+    parser.add_argument("--device", default="cpu", help="(default: cpu)")
+    return parser.parse_args()
+
+
+def make_plan(options: argparse.Namespace) -> Plan:
+    """What to make, with the options in place of the budget's numbers."""
+    names = ("seeds", "demonstrations", "teacher_steps", "student_steps", "episodes")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    out = options.out or Path("outputs/metaworld") / options.task
+    return Plan(
+        out=out.resolve(),
+        task_name=options.task,
+        budget=replace(QUICK if options.quick else FULL, **given),
+        images=not options.no_images,
+        device=options.device,
+        vlm_folder=VLM_FOLDER,
+    )
+
+
+def main() -> None:
+    """Run the command."""
+    options = parse()
+    plan = make_plan(options)
+    stock.prepare()
+    try:
+        complete(plan.out, plan.preparation())
+        for seed in plan.budget.seeds:
+            complete(plan.out, [plan.train(objective, seed) for objective in options.only])
+        if plan.images:
+            complete(plan.out, plan.blind())
+    except stock.Failed as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
