@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 WALL_Y = 0.6
 BUTTON_Z = 0.115
 CLOSED_GRIPPER = 1.0
+NEAR, VERY_NEAR = 0.03, 0.012  # meters
 
 
 class Way(NamedTuple):
@@ -41,7 +42,9 @@ class Expert:
         self.gain = random.uniform(8, 12)
         self.stage = 0
 
-    def act(self, observation: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def act(
+        self, observation: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The action to execute and the one to record."""
         hand, button = observation[:3], observation[4:7]
         target = self._target(hand, button)
@@ -50,7 +53,9 @@ class Expert:
         executed[:3] += self.noise * self.random.standard_normal(3)
         return np.clip(executed, -1, 1).astype(np.float32), recorded.astype(np.float32)
 
-    def _target(self, hand: NDArray[np.float64], button: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _target(
+        self, hand: NDArray[np.float64], button: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """The end of the current stage; stages that are done are left."""
         behind = min(WALL_Y + 0.035, button[1] - 0.02)
         x = button[0] if self.x is None else self.x
@@ -61,9 +66,9 @@ class Expert:
             (button[0], button[1] + 0.12, BUTTON_Z),  # pressed
         )
         done = (
-            abs(hand[0] - x) < 0.03 and hand[2] > self.z - 0.03,
-            hand[1] > behind - 0.012,
-            abs(hand[0] - button[0]) < 0.012 and abs(hand[2] - BUTTON_Z) < 0.03,
+            abs(hand[0] - x) < NEAR and hand[2] > self.z - NEAR,
+            hand[1] > behind - VERY_NEAR,
+            abs(hand[0] - button[0]) < VERY_NEAR and abs(hand[2] - BUTTON_Z) < NEAR,
             False,
         )
         self.stage += done[self.stage]

@@ -60,6 +60,7 @@ class FramesInMemory:
         self.columns |= {name: ImageColumn(stored, name) for name in images}
 
     def __len__(self) -> int:
+        """The number of rows."""
         return len(self.stored)
 
     def __getitem__(self, wanted: Any) -> Any:
@@ -69,6 +70,7 @@ class FramesInMemory:
         return {name: column.row(wanted) for name, column in self.columns.items()}
 
     def __getattr__(self, name: str) -> Any:
+        """What the dataset on disk has beside its rows."""
         return getattr(self.stored, name)
 
 

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 from expert import Expert, Way  # type: ignore[import-not-found]  # beside this script
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
-from lerobot_env_metaworld_light.simulation import LightEnv
+from lerobot_env_metaworld_light.simulation import (  # type: ignore[import-not-found]  # in environment/
+    LightEnv,
+)
 from tasks import REPO_ID, TASKS, Task  # type: ignore[import-not-found]  # beside this script
 
 EDGE = 64
@@ -56,9 +58,7 @@ def demonstrate(env: LightEnv, way: Way, seed: int) -> list[dict[str, Any]] | No
 
 def make_demos(root: Path, task: Task, episodes: int, *, blank: bool) -> None:
     """Write the dataset. An episode in which the expert fails is not recorded."""
-    dataset = LeRobotDataset.create(
-        REPO_ID, fps=80, features=FEATURES, root=root, use_videos=False
-    )
+    dataset = LeRobotDataset.create(REPO_ID, fps=80, features=FEATURES, root=root, use_videos=False)
     env = LightEnv(task.env_task, edge=EDGE, blank=blank)
     seeds = itertools.count()
     for episode in range(episodes):

@@ -11,8 +11,8 @@ from steps import Step  # type: ignore[import-not-found]  # beside this script
 from stock import HERE, run  # type: ignore[import-not-found]  # beside this script
 from tasks import REPO_ID, TASKS  # type: ignore[import-not-found]  # beside this script
 
+BLIND, BLIND_TEACHER = "blind", "blind-teacher"
 BATCH = 32
-SAVE_EVERY = 200  # steps: what an interruption loses at most
 CHECKPOINT, LOG = "pretrained_model", "log.txt"
 PAIRS = "--policy.pairs_path={out}/pairs"  # in place of teacher passes
 TEACHER_POSITIVES = ("--policy.positives=teacher", PAIRS)
@@ -28,6 +28,7 @@ STUDENTS = {
 }
 TEACHER = (
     "--policy.type=smolvla", "--policy.load_vlm_weights=true", "--policy.num_vlm_layers=4",
+    "--policy.tokenizer_max_length=8",  # the instruction is always the same
     "--policy.max_action_dim=4", "--policy.max_state_dim=4",
     "--policy.resize_imgs_with_padding=[64,64]", "--policy.train_expert_only=false",
     "--policy.freeze_vision_encoder=false", "--policy.optimizer_lr=2e-3",
@@ -41,7 +42,7 @@ STUDENT = (
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How much of everything."""
+    """How much of everything. An interruption loses at most `save_every` steps of a training."""
 
     demonstrations: int
     teacher_steps: int
@@ -50,10 +51,11 @@ class Budget:
     chosen_on: int
     episodes: int
     seeds: tuple[int, ...]
+    save_every: int = 200
 
 
 FULL = Budget(
-    demonstrations=100, teacher_steps=3000, student_steps=3000, draws=8, chosen_on=50,
+    demonstrations=100, teacher_steps=2000, student_steps=3000, draws=8, chosen_on=50,
     episodes=100, seeds=(0, 1, 2),
 )  # fmt: skip
 QUICK = Budget(
@@ -66,12 +68,15 @@ QUICK = Budget(
 class Plan:
     """What is made for one task. Results are in the folder `out`, by these names.
 
-    Without `images`, nothing is rendered and every image is black.
+    With `blind`, a teacher is trained on black images, too. Without `images`, nothing is rendered
+    and every image is black.
     """
 
     out: Path
     task_name: str
     budget: Budget
+    objectives: tuple[str, ...]
+    blind: bool
     images: bool
     device: str
     vlm_folder: Path
@@ -89,16 +94,18 @@ class Plan:
         return [
             Step("vlm", self._make_vlm),
             Step("demonstrations", partial(self._make_demonstrations, blank=not self.images)),
-            Step("teacher", partial(self._train_teacher, "demonstrations"), ("vlm", "demonstrations")),
+            Step(
+                "teacher", partial(self._train_teacher, "demonstrations"), ("vlm", "demonstrations")
+            ),
             Step("pairs", self._make_pairs, ("teacher",)),
         ]
 
-    def blind(self) -> list[Step]:
+    def blind_preparation(self) -> list[Step]:
         """A teacher that learns from the same demonstrations with black images."""
         name = "blank-demonstrations"
         return [
             Step(name, partial(self._make_demonstrations, blank=True)),
-            Step("blind-teacher", partial(self._train_teacher, name), ("vlm", name)),
+            Step(BLIND_TEACHER, partial(self._train_teacher, name), ("vlm", name)),
         ]
 
     def train(self, objective: str, seed: int) -> Step:
@@ -153,24 +160,30 @@ class Plan:
         """Train, from the last checkpoint of an interrupted run, and keep the checkpoint."""
         folder, result = work / "run", work / "result"
         last = folder / "checkpoints/last/pretrained_model"
+        arguments: tuple[str, ...]
         if last.exists():
             _remove_unfinished_checkpoints(last.parent.resolve())
-            arguments: tuple[str, ...] = ("--resume=true", f"--config_path={last}/train_config.json")
+            arguments = ("--resume=true", f"--config_path={last}/train_config.json")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-            arguments = (
-                f"--dataset.repo_id={REPO_ID}", f"--dataset.root={self.out / dataset}",
-                f"--output_dir={folder}", f"--steps={steps}", f"--batch_size={BATCH}",
-                f"--seed={seed}", f"--save_freq={SAVE_EVERY}", "--log_freq=50", "--num_workers=0",
-                "--wandb.enable=false", "--policy.push_to_hub=false",
-                f"--policy.device={self.device}", f"--policy.scheduler_decay_steps={steps}", *options,
-            )  # fmt: skip
+            arguments = (*self._of_every_training(folder, dataset, steps, seed), *options)
         run("lerobot.scripts.lerobot_train", arguments, work / LOG)
         shutil.rmtree(result, ignore_errors=True)
         result.mkdir()
         shutil.copytree(last, result / CHECKPOINT)
         shutil.copy(work / LOG, result / LOG)
         return result
+
+    def _of_every_training(
+        self, folder: Path, dataset: str, steps: int, seed: int
+    ) -> tuple[str, ...]:
+        return (
+            f"--dataset.repo_id={REPO_ID}", f"--dataset.root={self.out / dataset}",
+            f"--output_dir={folder}", f"--steps={steps}", f"--batch_size={BATCH}",
+            f"--seed={seed}", f"--save_freq={self.budget.save_every}", "--log_freq=50",
+            "--num_workers=0", "--wandb.enable=false", "--policy.push_to_hub=false",
+            f"--policy.device={self.device}", f"--policy.scheduler_decay_steps={steps}",
+        )  # fmt: skip
 
 
 def _remove_unfinished_checkpoints(last: Path) -> None:

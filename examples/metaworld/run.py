@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import stock  # type: ignore[import-not-found]  # beside this script
-from plan import FULL, QUICK, STUDENTS, Plan  # type: ignore[import-not-found]  # beside this script
+from plan import BLIND, FULL, QUICK, STUDENTS, Budget, Plan  # type: ignore[import-not-found]  # beside this script
 from steps import complete  # type: ignore[import-not-found]  # beside this script
 from tasks import TASKS  # type: ignore[import-not-found]  # beside this script
 
@@ -33,10 +33,18 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--task", choices=TASKS, default="two-ways", help="(default: two-ways)")
     parser.add_argument("--out", type=Path, help="(default: outputs/metaworld/TASK)")
     parser.add_argument("--quick", action="store_true", help="little of everything: minutes")
-    parser.add_argument("--only", nargs="+", choices=STUDENTS, default=list(STUDENTS))
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=(*STUDENTS, BLIND),
+        default=(*STUDENTS, BLIND),
+        help="the objectives to train with, and whether a teacher without images is trained",
+    )
     parser.add_argument("--seeds", nargs="+", type=int, help="training seeds of the students")
-    for name in ("demonstrations", "teacher-steps", "student-steps", "episodes"):
-        parser.add_argument(f"--{name}", type=int, help="instead of the budget's")
+    for field in fields(Budget):
+        if field.name != "seeds":
+            name = f"--{field.name.replace('_', '-')}"
+            parser.add_argument(name, type=int, help="instead of the budget's")
     parser.add_argument("--no-images", action="store_true", help="render nothing: black images")
     parser.add_argument("--device", default="cpu", help="(default: cpu)")
     return parser.parse_args()
@@ -44,13 +52,15 @@ def parse() -> argparse.Namespace:
 
 def make_plan(options: argparse.Namespace) -> Plan:
     """What to make, with the options in place of the budget's numbers."""
-    names = ("seeds", "demonstrations", "teacher_steps", "student_steps", "episodes")
-    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    names = [field.name for field in fields(Budget)]
+    given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     out = options.out or Path("outputs/metaworld") / options.task
     return Plan(
         out=out.resolve(),
         task_name=options.task,
         budget=replace(QUICK if options.quick else FULL, **given),
+        objectives=tuple(name for name in STUDENTS if name in options.only),
+        blind=BLIND in options.only and not options.no_images,
         images=not options.no_images,
         device=options.device,
         vlm_folder=VLM_FOLDER,
@@ -62,14 +72,17 @@ def main() -> None:
     options = parse()
     plan = make_plan(options)
     stock.prepare()
+    # What it imports takes long, and reads the environment.
+    import evaluation  # type: ignore[import-not-found]  # beside this script
+
     try:
-        complete(plan.out, plan.preparation())
-        for seed in plan.budget.seeds:
-            complete(plan.out, [plan.train(objective, seed) for objective in options.only])
-        if plan.images:
-            complete(plan.out, plan.blind())
+        for step in complete(plan.out, evaluation.everything(plan)):
+            if step.name.startswith("episodes"):
+                evaluation.report(plan)
     except stock.Failed as error:
         sys.exit(str(error))
+    print(evaluation.report(plan))
+    print(f"\nwritten: {plan.out / 'summary.json'}")
 
 
 if __name__ == "__main__":

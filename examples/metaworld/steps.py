@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,16 +30,19 @@ class Step:
     after: tuple[str, ...] = ()
 
 
-def complete(out: Path, steps: Sequence[Step]) -> None:
-    """Make all results that are missing in `out`, in order where nothing else decides.
+def complete(out: Path, steps: Sequence[Step]) -> Iterator[Step]:
+    """Make the first result that is missing in `out`, yield its step, and go on until none is.
 
     A step that another process works on is left to it, and waited for only when nothing else
     remains to be done.
     """
     while missing := [step for step in steps if not (out / step.name).exists()]:
         ready = [step for step in missing if all((out / name).exists() for name in step.after)]
-        if not any(_attempt(out, step, wait=False) for step in ready):
-            _attempt(out, ready[0], wait=True)
+        done = next((step for step in ready if _attempt(out, step, wait=False)), None)
+        if done is None:
+            done = ready[0]
+            _attempt(out, done, wait=True)
+        yield done
 
 
 def _attempt(out: Path, step: Step, *, wait: bool) -> bool:

@@ -29,7 +29,7 @@ NEEDED_BY_ALL = (
 DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
-class Failed(Exception):  # noqa: N818 - a command has failed
+class Failed(Exception):
     """A command that ended with an error; the message ends with its last output."""
 
 
@@ -65,6 +65,7 @@ def _become(module: str, arguments: tuple[str, ...], log: Path) -> None:
         os.dup2(stream, 1)
         os.dup2(stream, 2)
         sys.argv = [module, *arguments]
+        import_module("bf16_in_f32").install()
         if module == "lerobot.scripts.lerobot_train":
             import_module("frames_in_memory").install()
         if module.endswith(".py"):

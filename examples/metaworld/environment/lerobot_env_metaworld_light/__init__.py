@@ -44,8 +44,12 @@ class MetaworldLightEnv(MetaworldEnv):
         names = ("episode_length", "edge", "image_every", "blank")
         return {name: getattr(self, name) for name in names}
 
-    def create_envs(self, n_envs: int, use_async_envs: bool = False) -> dict[str, dict[int, Any]]:
+    def create_envs(
+        self,
+        n_envs: int,
+        use_async_envs: bool = False,  # noqa: FBT001, FBT002 - LeRobot's signature
+    ) -> dict[str, dict[int, Any]]:
         """`n_envs` environments of the task, which run one after the other or in processes."""
-        from lerobot_env_metaworld_light.simulation import create
+        from .simulation import create
 
         return create(self.task, n_envs, self.gym_kwargs, in_processes=use_async_envs)

@@ -35,6 +35,7 @@ class LightEnv(MetaworldEnv):
         )
         self._max_episode_steps = episode_length
         self._image_every, self._blank = image_every, blank
+        self._env: Any  # Meta-World's, which LeRobot builds in _ensure_env
         self._steps = 0
         self._image: NDArray[np.uint8] = np.zeros((edge, edge, 3), np.uint8)
 
@@ -64,8 +65,8 @@ class LightEnv(MetaworldEnv):
 
     @property
     def raw_observation(self) -> NDArray[np.float64]:
-        """Meta-World's own observation: positions of hand and objects, which a policy never sees."""
-        observation: NDArray[np.float64] = self._env._get_obs()
+        """Meta-World's own observation: hand and objects, which a policy never sees."""
+        observation: NDArray[np.float64] = self._env._get_obs()  # noqa: SLF001 - there is no other way
         return observation
 
     def _format_raw_obs(self, raw_obs: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
@@ -90,8 +91,8 @@ class LightEnv(MetaworldEnv):
         env.model.vis.quality.offsamples = 0
         env.model.light_castshadow[:] = 0
         env.reset()
-        env._freeze_rand_vec = False  # a new initial state in every episode …
-        env.seeded_rand_vec = True  # … from its seed
+        env._freeze_rand_vec = False  # noqa: SLF001 - as in LeRobot: a new start in every episode,
+        env.seeded_rand_vec = True  # from its seed
         self._env = env
 
 
@@ -102,4 +103,6 @@ def create(
     makers = [partial(LightEnv, task, **arguments) for _ in range(n_envs)]
     if in_processes and n_envs > 1:
         return {task: {0: _LazyAsyncVectorEnv(makers)}}
-    return {task: {0: gymnasium.vector.SyncVectorEnv([freeze_after_episode_end(m) for m in makers])}}
+    return {
+        task: {0: gymnasium.vector.SyncVectorEnv([freeze_after_episode_end(m) for m in makers])}
+    }
