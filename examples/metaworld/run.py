@@ -13,12 +13,20 @@ from its last checkpoint. Run it twice at the same time to use two cores.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
 import stock  # type: ignore[import-not-found]  # beside this script
-from plan import BLIND, FULL, QUICK, STUDENTS, Budget, Plan  # type: ignore[import-not-found]  # beside this script
+from plan import (  # type: ignore[import-not-found]  # beside this script
+    BLIND,
+    FULL,
+    QUICK,
+    STUDENTS,
+    Budget,
+    Plan,
+)
 from steps import complete  # type: ignore[import-not-found]  # beside this script
 from tasks import TASKS  # type: ignore[import-not-found]  # beside this script
 
@@ -31,7 +39,7 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--task", choices=TASKS, default="two-ways", help="(default: two-ways)")
-    parser.add_argument("--out", type=Path, help="(default: outputs/metaworld/TASK)")
+    parser.add_argument("--out", type=Path, help="(default: in outputs/metaworld)")
     parser.add_argument("--quick", action="store_true", help="little of everything: minutes")
     parser.add_argument(
         "--only",
@@ -54,7 +62,8 @@ def make_plan(options: argparse.Namespace) -> Plan:
     """What to make, with the options in place of the budget's numbers."""
     names = [field.name for field in fields(Budget)]
     given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
-    out = options.out or Path("outputs/metaworld") / options.task
+    name = f"{options.task}-quick" if options.quick else options.task
+    out = options.out or Path("outputs/metaworld") / name
     return Plan(
         out=out.resolve(),
         task_name=options.task,
@@ -67,10 +76,24 @@ def make_plan(options: argparse.Namespace) -> Plan:
     )
 
 
+def check_folder(plan: Plan) -> None:
+    """Exit when the folder has results of another budget; more seeds are no other budget."""
+    budget = {name: value for name, value in vars(plan.budget).items() if name != "seeds"}
+    settings = {"task": plan.task_name, "images": plan.images, **budget}
+    file = plan.out / "settings.json"
+    if not file.exists():
+        plan.out.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(settings, indent=1) + "\n")
+    elif (found := json.loads(file.read_text())) != settings:
+        other = [name for name, value in settings.items() if found.get(name) != value]
+        sys.exit(f"{plan.out} was made with another {', '.join(other)}; pass another --out")
+
+
 def main() -> None:
     """Run the command."""
     options = parse()
     plan = make_plan(options)
+    check_folder(plan)
     stock.prepare()
     # What it imports takes long, and reads the environment.
     import evaluation  # type: ignore[import-not-found]  # beside this script

@@ -15,7 +15,7 @@ from tests.core.metaworld.test_parts import renders
 SECONDS = 600
 
 
-def start(out: Path) -> subprocess.Popen[str]:
+def start(out: Path, *more: str) -> subprocess.Popen[str]:
     """Start the script. Without a driver for images, they are black."""
     budget = (
         "--quick", "--demonstrations=2", "--teacher-steps=10", "--student-steps=10",
@@ -24,7 +24,7 @@ def start(out: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [
             sys.executable, str(EXAMPLE / "run.py"), "--out", str(out), *budget,
-            "--only", "grid", "drift", *([] if renders() else ["--no-images"]),
+            "--only", "grid", "drift", *([] if renders() else ["--no-images"]), *more,
         ],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ,
     )  # fmt: skip
@@ -36,7 +36,7 @@ def test_runs_and_continues_after_sigkill(tmp_path: Path) -> None:
     first = start(out)
     deadline = time.monotonic() + SECONDS
     while not last.exists() and first.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(0.1)
     first.kill()
     told, _ = first.communicate()
     assert last.exists(), told
@@ -56,3 +56,6 @@ def test_runs_and_continues_after_sigkill(tmp_path: Path) -> None:
         config = json.loads((folder / "config.json").read_text())
         assert (config["type"], config["num_steps"]) == ("smolvla", 1)
         assert "objective" not in config
+
+    told, _ = start(out, "--episodes=3").communicate(timeout=SECONDS)
+    assert told == f"{out} was made with another episodes; pass another --out\n"
