@@ -94,7 +94,7 @@ def main() -> None:
     options = parse()
     plan = make_plan(options)
     check_folder(plan)
-    stock.prepare()
+    stock.prepare(images=plan.images)
     # What it imports takes long, and reads the environment.
     import evaluation  # type: ignore[import-not-found]  # beside this script
 

@@ -21,10 +21,11 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # the model is tiny: more threads would only wait for each other
     "PYTHONWARNINGS": "ignore",
 }
-NEEDED_BY_ALL = (
-    "lerobot.datasets.lerobot_dataset",
+USED_OFTEN = (
+    "lerobot.envs.metaworld",
     "lerobot.policies.smolvla.modeling_smolvla",
-    "lerobot.policies.factory",
+    "lerobot.scripts.lerobot_eval",
+    "lerobot.scripts.lerobot_train",
 )
 DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
@@ -33,15 +34,15 @@ class Failed(Exception):
     """A command that ended with an error; the message ends with its last output."""
 
 
-def prepare() -> None:
-    """Set the environment of this process and of its children, and import what all need."""
+def prepare(*, images: bool) -> None:
+    """Set the environment of this process and of its children, and import what they use."""
     for name, value in ENVIRONMENT.items():
         os.environ[name] = value
-    os.environ.setdefault("MUJOCO_GL", "egl")
+    os.environ.setdefault("MUJOCO_GL", "egl" if images else "disabled")
     # LeRobot finds the environment in this folder as if it were installed.
     sys.path.insert(0, str(HERE / "environment"))
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
-    for module in NEEDED_BY_ALL:
+    for module in USED_OFTEN:
         import_module(module)
 
 

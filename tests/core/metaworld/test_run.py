@@ -9,8 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.core.metaworld.conftest import EXAMPLE
-from tests.core.metaworld.test_parts import renders
+from tests.core.metaworld.conftest import EXAMPLE, renders
 
 SECONDS = 600
 
