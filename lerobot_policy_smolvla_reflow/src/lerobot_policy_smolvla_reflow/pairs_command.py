@@ -1,9 +1,6 @@
-"""Compute every frame's (noise, teacher action) pairs once, before training.
+"""What `lerobot-reflow-pairs` does once its arguments are read, in `lerobot_reflow.pairs`.
 
-An interrupted run continues when it is started again.
-
-    lerobot-reflow-pairs --teacher TEACHER --dataset-repo-id user/set --out PAIRS
-    accelerate launch -m lerobot_policy_smolvla_reflow.pairs_command …    (several processes)
+accelerate launch -m lerobot_policy_smolvla_reflow.pairs_command …
 """
 
 from __future__ import annotations
@@ -21,12 +18,12 @@ import torch
 from accelerate import PartialState
 from lerobot.datasets import LeRobotDataset
 from lerobot.policies.factory import make_pre_post_processors
+from lerobot_reflow.pairs import parse
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from lerobot_policy_smolvla_reflow.errors import ReflowError
-from lerobot_policy_smolvla_reflow.flow import SOLVERS
 from lerobot_policy_smolvla_reflow.observation import observe
 from lerobot_policy_smolvla_reflow.pairs import (
     FORMAT,
@@ -44,54 +41,19 @@ from lerobot_policy_smolvla_reflow.teacher import Teacher, load_teacher
 
 def main() -> int:
     """Run the command: 0 when this process stored all of its pairs, 2 after an error."""
-    options = _parser().parse_args()
+    return store(parse(sys.argv[1:]))
+
+
+def store(options: argparse.Namespace) -> int:
+    """Store this process's share of the pairs. The same exit status as `main`."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    options.device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         run(options, PartialState(cpu=options.device == "cpu"))
     except ReflowError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lerobot-reflow-pairs",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--teacher", required=True, help="folder or Hub repository of a SmolVLA checkpoint"
-    )
-    parser.add_argument("--revision", help="revision of the Hub repository")
-    parser.add_argument("--dataset-repo-id", required=True, help="the LeRobot dataset")
-    parser.add_argument("--dataset-root", type=Path, help="local folder of the dataset")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        help="folder of the pairs; an unfinished one is continued",
-    )
-    parser.add_argument("--steps", type=int, default=10, help="solver steps (default: 10)")
-    parser.add_argument(
-        "--solver", choices=SOLVERS, default="euler", help="ODE solver (default: euler)"
-    )
-    parser.add_argument(
-        "--draws", type=int, default=1, help="pairs per frame, each with its own noise (default: 1)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default: 0)")
-    parser.add_argument(
-        "--batch-size", type=int, default=16, help="frames per teacher pass (default: 16)"
-    )
-    parser.add_argument(
-        "--shard-frames", type=int, default=1024, help="frames per file (default: 1024)"
-    )
-    parser.add_argument(
-        "--device",
-        default="cuda" if torch.cuda.is_available() else "cpu",
-        help="device of the teacher (default: cuda if available)",
-    )
-    return parser
 
 
 def run(options: argparse.Namespace, state: PartialState) -> None:

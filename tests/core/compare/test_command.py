@@ -8,14 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from lerobot_reflow import pairs
 from lerobot_reflow.compare.command import main
+
+from lerobot_policy_smolvla_reflow import flow
 
 SLOW = ("torch", "lerobot", "transformers", "matplotlib")
 PROGRAM = f"""
-import sys
-from lerobot_reflow.compare.command import main
+import importlib, sys
+main = importlib.import_module(sys.argv.pop(1)).main
 try:
-    status = main(sys.argv[1:])
+    status = main()
 except SystemExit as error:
     status = error.code
 assert not sys.modules.keys() & set({SLOW!r})
@@ -26,14 +29,20 @@ sys.exit(status)
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
-        (["--help"], 0),
-        (["--out=o"], 2),
-        (["--teacher=nothing", "--out=o", "--env.type=pusht"], 2),
+        (["lerobot_reflow.compare.command", "--help"], 0),
+        (["lerobot_reflow.compare.command", "--out=o"], 2),
+        (["lerobot_reflow.compare.command", "--teacher=no", "--out=o", "--env.type=pusht"], 2),
+        (["lerobot_reflow.pairs", "--help"], 0),
+        (["lerobot_reflow.pairs", "--solver=midpoint"], 2),
     ],
 )
 def test_arguments_are_read_before_torch_is_imported(arguments: list[str], status: int) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], check=False)
     assert done.returncode == status
+
+
+def test_the_pairs_command_knows_the_solvers() -> None:
+    assert pairs.SOLVERS == flow.SOLVERS
 
 
 @pytest.fixture
