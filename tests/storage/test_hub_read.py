@@ -151,7 +151,7 @@ def test_a_repair_of_a_hub_checkpoint_starts_with_its_download(
     assert found["CK301"].startswith(f"{fetch} && ckpt sanitize ")
     download, command = (shlex.split(part) for part in found["CK301"].split(" && "))
     assert download == shlex.split(fetch)
-    assert command == ["ckpt", "sanitize", folder]
+    assert command == ["ckpt", "sanitize", folder, "--reference", "NORMAL"]
     assert "hf download" not in found["CK742"], "what is no command stays as it is"
 
 
