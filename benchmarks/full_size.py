@@ -1,6 +1,7 @@
 """Make a full-size SmolVLA checkpoint and VLM folder with random weights, without a download.
 
-For benchmarks and slow tests; it takes seconds.
+For benchmarks and slow tests; it takes seconds. With a VLM of the size `tiny`, the rest is tiny
+too: to see that a benchmark runs.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ ROOT = Path(__file__).resolve().parents[1]
 CAMERAS = ("observation.images.camera1", "observation.images.camera2", "observation.images.camera3")
 ACTION_DIMS = 6
 TILE = 2**22
+TINY = 100  # no real model is this narrow
 
 
-def make_vlm(folder: Path, *, weights: bool) -> Path:
-    """A folder with SmolVLM2-500M's architecture.
+def make_vlm(folder: Path, *, weights: bool, size: str = "real") -> Path:
+    """A folder with SmolVLM2-500M's architecture, or a tiny one's.
 
     With `weights`, also random ones in BF16 (1 GB).
     """
@@ -35,7 +37,7 @@ def make_vlm(folder: Path, *, weights: bool) -> Path:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.make_vlm_folder(folder, "real", weights=False)
+    module.make_vlm_folder(folder, size, weights=False)
     if weights:
         with torch.device("meta"):
             vlm = SmolVLMForConditionalGeneration(AutoConfig.from_pretrained(folder)).to(
@@ -71,11 +73,14 @@ def config(vlm: Path, cameras: int = 1) -> SmolVLAConfig:
         name: PolicyFeature(type=FeatureType.VISUAL, shape=(3, 480, 640))
         for name in CAMERAS[:cameras]
     }
+    tiny = AutoConfig.from_pretrained(vlm).text_config.hidden_size < TINY
+    edges = {"resize_imgs_with_padding": (64, 64), "num_vlm_layers": 4} if tiny else {}
     features["observation.state"] = PolicyFeature(type=FeatureType.STATE, shape=(ACTION_DIMS,))
     return SmolVLAConfig(
         vlm_model_name=str(vlm), load_vlm_weights=True, device="cpu", push_to_hub=False,
         input_features=features,
         output_features={"action": PolicyFeature(type=FeatureType.ACTION, shape=(ACTION_DIMS,))},
+        **edges,
     )  # fmt: skip
 
 
