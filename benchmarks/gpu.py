@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -150,9 +151,9 @@ def _plain(teacher: Path, _rows: int, device: str) -> SmolVLAPolicy:
     return policy
 
 
-def _student(*, share: bool, pairs: bool = False, **fields: str) -> Way:
+def _student(*, share: bool, pairs: bool = False, **fields: Any) -> Way:
     def make(teacher: Path, rows: int, device: str) -> SmolVLAReflowPolicy:
-        settings = {} if fields else {"straightness_freq": 0}
+        settings: dict[str, Any] = {} if fields else {"straightness_freq": 0}
         policy = SmolVLAReflowPolicy(
             SmolVLAReflowConfig(
                 teacher_model_path=str(teacher), device=device, share_vlm=share,

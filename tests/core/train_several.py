@@ -27,9 +27,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lerobot_policy_smolvla_reflow import modeling_smolvla_reflow as modeling
+from lerobot_policy_smolvla_reflow import sampling
 
 seen: dict[str, Any] = {}
-_update_policy, _sample_step = lerobot_train.update_policy, modeling.sample_step
+_update_policy = lerobot_train.update_policy
 
 
 def update_policy(metrics: Any, policy: nn.Module, *rest: Any, **named: Any) -> Any:
@@ -40,7 +41,7 @@ def update_policy(metrics: Any, policy: nn.Module, *rest: Any, **named: Any) -> 
 
 def sample_step(*arguments: Any) -> Any:
     """Keep a digest of the noise."""
-    sample = _sample_step(*arguments)
+    sample = sampling.sample_step(*arguments)
     seen["noise"].append(hashlib.sha256(sample.z1_BTA.numpy().tobytes()).hexdigest())
     return sample
 
@@ -75,10 +76,11 @@ def main() -> None:
     runs, folder, *batch = sys.argv[1:]
     told, acted = {}, {}
     torch.set_num_threads(1)
-    lerobot_train.update_policy, modeling.sample_step = update_policy, sample_step
+    lerobot_train.update_policy = update_policy
+    modeling.sample_step = sample_step  # type: ignore[attr-defined,assignment]  # used there, not exported
     Accelerator.end_training = lambda _: None  # type: ignore[method-assign]  # it ends the group
     # Half of a short run is the search for the fields' help, which never changes.
-    docstring.get_attribute_docstring = functools.cache(docstring.get_attribute_docstring)
+    docstring.get_attribute_docstring = functools.cache(docstring.get_attribute_docstring)  # type: ignore[assignment]  # its arguments are hashable
     for name, arguments in json.loads(runs).items():
         sys.argv[1:], seen["noise"] = arguments, []
         lerobot_train.main()
