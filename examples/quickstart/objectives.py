@@ -29,6 +29,7 @@ TEACHER_POSITIVES = ("--policy.positives=teacher", PAIRS)
 STUDENTS = {
     "reflow": ("--policy.objective=reflow", "--policy.endpoint_mass=0.75", PAIRS),
     "grid": ("--policy.objective=grid", PAIRS),
+    "grid, pseudo-huber": ("--policy.objective=grid", "--policy.loss=pseudo_huber", PAIRS),
     "snapflow": ("--policy.objective=snapflow",),
     "consistency": ("--policy.objective=consistency",),
     "drift, demonstrations": ("--policy.objective=drift",),
