@@ -111,7 +111,8 @@ class Plan:
     def train(self, objective: str, seed: int) -> Step:
         """A student."""
         make = partial(self._train_student, objective, seed)
-        return Step(self.student(objective, seed), make, ("pairs",))
+        reads = "pairs" if PAIRS in STUDENTS[objective] else "teacher"
+        return Step(self.student(objective, seed), make, ("demonstrations", reads))
 
     def _make_vlm(self, work: Path) -> Path:
         result = work / "vlm"

@@ -17,7 +17,7 @@ SECONDS = 600
 def start(out: Path, *more: str) -> subprocess.Popen[str]:
     """Start the script. Without a driver for images, they are black."""
     budget = (
-        "--quick", "--demonstrations=2", "--teacher-steps=10", "--student-steps=10",
+        "--quick", "--demonstrations=1", "--teacher-steps=10", "--student-steps=10",
         "--episodes=2", "--chosen-on=0", "--save-every=5", "--seeds=0",
     )  # fmt: skip
     return subprocess.Popen(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import gymnasium
@@ -79,7 +79,7 @@ class LightEnv(MetaworldEnv):
         """Build the simulation on first use, in the process that runs it."""
         if self._env is not None:
             return
-        tasks = metaworld.MT1(self._env_name, seed=42)
+        tasks = _tasks(self._env_name)
         env = tasks.train_classes[self._env_name](
             render_mode="rgb_array",
             camera_name=self.camera_name,
@@ -94,6 +94,12 @@ class LightEnv(MetaworldEnv):
         env._freeze_rand_vec = False  # noqa: SLF001 - as in LeRobot: a new start in every episode,
         env.seeded_rand_vec = True  # from its seed
         self._env = env
+
+
+@cache
+def _tasks(name: str) -> Any:
+    """Meta-World's description of a task, which takes as long to make as an environment."""
+    return metaworld.MT1(name, seed=42)  # LeRobot's seed
 
 
 def create(
