@@ -99,7 +99,7 @@ def _environment(
 def _dataset(rows: Sequence[Row], options: argparse.Namespace) -> tuple[Measure, dict[str, Any]]:
     configs = [run.config for row in rows for run in row.policy.runs if row.steps is not None]
     shape = tuple(
-        max(config[key] for config in configs) for key in ("chunk_size", "max_action_dim")
+        max(config.get(key, 0) for config in configs) for key in ("chunk_size", "max_action_dim")
     )
     observations = offline.open_observations(
         options.dataset_repo_id, options.dataset_root, options.observations, shape, options.seed
