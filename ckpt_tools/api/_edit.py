@@ -32,6 +32,7 @@ from ckpt_tools.report.json import plan as plan_json
 from ckpt_tools.report.json.document import dump
 from ckpt_tools.storage.digests import sha256_at
 from ckpt_tools.storage.durable import ensure_writable
+from ckpt_tools.storage.session import hub_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -107,6 +108,7 @@ def _conversion(checkpoint: Checkpoint, target: Target, where: str) -> list[Oper
     return [RenameTensors(old, new) for old, new in pairs] if wanted else []
 
 
+@hub_session()
 def sanitize(
     where: AnyPath,
     *,
@@ -119,8 +121,8 @@ def sanitize(
 
     `target` is lerobot, an older release of it (lerobot==0.4, lerobot==0.5), fork, or a release
     whose names the tensors get (see `convert_names`). The dtypes and the metadata of the reference
-    checkpoint `reference` are restored. `remains` of the plan describes problems that no operation
-    repairs.
+    checkpoint `reference`, which may be on the Hub, are restored. `remains` of the plan
+    describes problems that no operation repairs.
     """
     lookup = Lookup()
     checkpoint = lookup.read(as_text(where))

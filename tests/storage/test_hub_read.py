@@ -155,6 +155,14 @@ def test_a_repair_of_a_hub_checkpoint_starts_with_its_download(
     assert "hf download" not in found["CK742"], "what is no command stays as it is"
 
 
+def test_the_reference_of_a_repair_may_be_on_the_hub(hub: HubServer) -> None:
+    hub.add_repo(REPO, NORMAL)
+    where = ROOT / "fixtures/reflow"
+    made = api.sanitize(where, reference=NAME)
+    assert made.remains == ()
+    assert made.operations == api.sanitize(where, reference=ROOT / "fixtures/normal").operations
+
+
 def test_a_diagnosis_of_hub_checkpoints_is_static_and_prints_the_download(
     hub: HubServer,
 ) -> None:
