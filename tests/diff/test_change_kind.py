@@ -146,7 +146,7 @@ def test_the_name_of_a_single_file_is_no_difference(tmp_path: Path) -> None:
 def test_one_tensor_of_the_same_shape_in_another_architecture_is_no_rename(tmp_path: Path) -> None:
     others = {f"blocks.{number}.weight": (7, number + 1) for number in range(9)}
     sides = [
-        model(tmp_path / name, shapes | {f"{name}.bias": (5,)})  # type: ignore[arg-type] # as above
+        model(tmp_path / name, shapes | {f"{name}.bias": (5,)})
         for name, shapes in (("head", SHAPES), ("tail", others))
     ]
     found = api.diff(*sides)
