@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def pages() -> dict[str, str]:
     """Return every page by its name, such as ckpt-config-set.1."""
-    return dict(_pages(click.Context(cli, info_name="ckpt")))
+    return dict(_pages(click.Context(cli, info_name="ckpt", **cli.context_settings)))
 
 
 def _pages(ctx: click.Context) -> Iterator[tuple[str, str]]:

@@ -215,7 +215,7 @@ def test_a_frame_that_gets_another_action_is_seen_in_a_small_mean() -> None:
         "num_steps is 1: the actions are 0.175 from NORMAL's, and 0.0218 at 2; "
         "on 5% of the frames they are other actions, and on 0% at 2"
     )
-    assert judged(side(reflow.actions | {1: one_far(0.3)}, num_steps=1), normal=normal) == {}
+    assert judged(side({1: one_far(0.3), **ends}, num_steps=1), normal=normal) == {}
 
 
 def test_fewer_steps_are_not_suggested_where_a_frame_gets_another_action() -> None:

@@ -195,7 +195,8 @@ def test_the_commands_for_a_reflow_checkpoint_are_known_commands(tmp_path: Path)
         for finding in api.verify(str(folder)).findings
         if finding.next.startswith("ckpt ")
     }
-    assert any(shlex.split(command) == ["ckpt", "sanitize", str(folder)] for command in commands)
+    repair = ["ckpt", "sanitize", str(folder), "--reference", "NORMAL"]
+    assert any(shlex.split(command) == repair for command in commands)
     assert not any(re.search(r"\bWHERE\b", command) for command in commands)
 
 
