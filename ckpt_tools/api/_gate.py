@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING
 from ckpt_tools.api._composed import without_repeats
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.api._rules import known_rules
-from ckpt_tools.api._verify import (
-    LOCAL_ONLY_RULES,
-    check,
-    folder_of,
-    profile_for,
-    read_baseline,
-    settings_for,
-)
+from ckpt_tools.api._verify import check, folder_of, read_baseline, settings_for
+from ckpt_tools.api._verify_one import LOCAL_ONLY_RULES, profile_for
 from ckpt_tools.checkpoint.composition import composition
 from ckpt_tools.checkpoint.documents import CONFIG, WEIGHTS
 from ckpt_tools.checkpoint.locate import is_orbax, locate

@@ -86,7 +86,7 @@ def check_folder(plan: Plan) -> None:
         file.write_text(json.dumps(settings, indent=1) + "\n")
     elif (found := json.loads(file.read_text())) != settings:
         other = [name for name, value in settings.items() if found.get(name) != value]
-        sys.exit(f"{plan.out} was made with another {', '.join(other)}; pass another --out")
+        sys.exit(f"{plan.out} has other settings ({', '.join(other)}); pass another --out")
 
 
 def main() -> None:

@@ -266,7 +266,7 @@ def test_the_gate_says_what_the_library_refuses(
     folder = model(tmp_path / "m", {NAMES[0]: (4, 4)}, CONFIG)
     assert "CK139" not in refused(folder)
     said = {"model.safetensors": "unknown dtype"}
-    monkeypatch.setattr("ckpt_tools.api._verify.refusals", lambda _root, _paths: said)
+    monkeypatch.setattr("ckpt_tools.api._verify_one.refusals", lambda _root, _paths: said)
     (finding,) = (
         one for one in api.gate(folder, settings=Settings()).refused if one.code == "CK139"
     )

@@ -85,6 +85,15 @@ def test_what_cannot_be_compared_is_one_sentence(
     assert sentence in error([f"--teacher={teacher}", "--out=o", *arguments], capsys)
 
 
+def test_a_folder_that_cannot_be_written_to_is_one_sentence(
+    teacher: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = teacher / "config.json/out"
+    assert error([f"--teacher={teacher}", f"--out={out}", "--env.type=e"], capsys) == (
+        f"{out}: Not a directory; pass a folder that can be written to as --out\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

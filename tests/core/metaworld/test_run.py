@@ -56,4 +56,4 @@ def test_runs_and_continues_after_sigkill(tmp_path: Path) -> None:
     assert "objective" not in config
 
     told, _ = start(out, "--episodes=3").communicate(timeout=SECONDS)
-    assert told == f"{out} was made with another episodes; pass another --out\n"
+    assert told == f"{out} has other settings (episodes); pass another --out\n"

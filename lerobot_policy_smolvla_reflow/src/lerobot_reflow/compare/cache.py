@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from ckpt_tools.errors import CkptError
+from ckpt_tools.storage.durable import replace_text
+from lerobot_reflow.compare.errors import CompareError
 
 NAMED = 16  # digits of an identity in a file's name
 
@@ -29,11 +32,22 @@ def remembered(folder: Path, identity: Mapping[str, Any], compute: Callable[[], 
 
 
 def write(file: Path, text: str) -> None:
-    """Put a complete file in place, flushed to disk, and its folder if it is missing."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    staged = file.with_name(f".{file.name}.{os.getpid()}")
-    with staged.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    staged.replace(file)
+    """Put a complete file in place, flushed to disk, and its folder if it is missing.
+
+    Raises CompareError.
+    """
+    make_folder(file.parent)
+    try:
+        replace_text(str(file), text)
+    except CkptError as error:
+        raise CompareError(str(error)) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that is missing. Raises CompareError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CompareError(
+            f"{folder}: {error.strerror or error}; pass a folder that can be written to as --out"
+        ) from error

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lerobot_reflow.compare import cache
 from lerobot_reflow.compare.errors import CompareError
 from lerobot_reflow.compare.policies import OWN, make_rows
 
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
         rows = make_rows(options)
+        cache.make_folder(options.out)
         # torch and LeRobot take seconds to import, so the arguments are checked before.
         from lerobot_reflow.compare.run import run  # noqa: PLC0415 - see above
 
@@ -119,6 +121,10 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _rounds(text: str) -> int:
+    return 0 if text == "0" else _count(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lerobot-reflow-compare",
@@ -181,7 +187,7 @@ def _add_modes(parser: argparse.ArgumentParser) -> None:
 def _add_latency(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("latency").add_argument
     add(
-        "--latency-rounds", type=int, default=20, metavar="N",
+        "--latency-rounds", type=_rounds, default=20, metavar="N",
         help="timed chunks per row; 0 turns it off (default: 20)",
     )  # fmt: skip
     add(

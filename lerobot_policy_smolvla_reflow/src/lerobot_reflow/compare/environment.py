@@ -62,7 +62,7 @@ def evaluate(
     identity = _identity(row, run, evaluation)
     folder = out / "runs" / cache.key(identity)
     partial, lock_file = folder.with_suffix(".partial"), folder.with_suffix(".lock")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    cache.make_folder(folder.parent)
     with _locked(lock_file, say) as lock:
         found = _read(folder, evaluation.episodes)
         if found is None and _read(partial, evaluation.episodes) is None:
