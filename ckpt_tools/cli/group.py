@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+HELP_OPTIONS = ["-h", "--help"]
+
+
 class LazyGroup(click.Group):
     """A group that imports a command's module when the command runs, to start up fast.
 
@@ -50,6 +53,8 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"{self._package}.{cmd_name}")
         command: click.Command = getattr(module, "command", None) or getattr(module, cmd_name)
         _add_shared_options(command)
+        # click remembers the first names it is asked for, which would be those of the context.
+        command.context_settings.setdefault("help_option_names", HELP_OPTIONS)
         return command
 
     def resolve_command(
