@@ -76,7 +76,10 @@ def value(item: object, width: int = _VALUE_WIDTH) -> str:
     if item is ABSENT:
         return "absent"
     text = printable(json.dumps(item, ensure_ascii=False))
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+    if len(text) <= width:
+        return text
+    end = text[-1] if text[-1] in '"]}' else ""  # what opens is closed
+    return f"{text[: width - 1 - len(end)]}…{end}"
 
 
 def placed(path: str, subject: str, what: str) -> str:

@@ -122,7 +122,7 @@ def sanitize(
     `target` is lerobot, an older release of it (lerobot==0.4, lerobot==0.5), fork, or a release
     whose names the tensors get (see `convert_names`). The dtypes and the metadata of the reference
     checkpoint `reference`, which may be on the Hub, are restored. `remains` of the plan
-    describes problems that no operation repairs.
+    describes problems that no operation repairs; WHERE in a command stands for the result.
     """
     lookup = Lookup()
     checkpoint = lookup.read(as_text(where))

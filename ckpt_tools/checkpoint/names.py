@@ -166,7 +166,7 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Return integers in braces, three or more in a row as a range: {0..3,7}, {0..14 by 2}.
+    """Return integers in braces, three or more in a row as a range: {0..3,7}, {0..14..2}.
 
     A single number has no braces.
     """
@@ -175,7 +175,7 @@ def ranges(numbers: Iterable[int]) -> str:
         return str(ordered[0])
     step = ordered[1] - ordered[0]
     if step > 1 and len(ordered) > 2 and ordered == list(range(ordered[0], ordered[-1] + 1, step)):  # noqa: PLR2004 - two numbers are no row
-        return f"{{{ordered[0]}..{ordered[-1]} by {step}}}"
+        return f"{{{ordered[0]}..{ordered[-1]}..{step}}}"
     runs: list[list[int]] = []
     for number in ordered:
         if runs and number == runs[-1][-1] + 1:

@@ -177,6 +177,14 @@ def test_markdown_has_the_values_too(tmp_path: Path) -> None:
     assert "- ✗ VLM lm\\_head: frozen but changed (1 of 1)" in done.stdout
 
 
+def test_the_table_has_no_column_of_sizes_where_no_size_changed(tmp_path: Path) -> None:
+    other = changed(tmp_path / "other", "model.state_proj.weight")
+    done = ckpt("diff", NORMAL, other, "--values", "--stat")
+    head, row = done.stdout.splitlines()
+    assert (done.returncode, head.split()) == (1, ["number", "what", "differs"])
+    assert row.split()[0] == "1"
+
+
 def test_full_lists_the_tensors_that_changed(tmp_path: Path) -> None:
     done = ckpt("diff", NORMAL, changed(tmp_path / "b", HEAD), "--values", "--full")
     rows = [line.split() for line in done.stdout.splitlines()]

@@ -1,4 +1,4 @@
-"""Numbers in words."""
+"""Numbers and values in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from ckpt_tools.text import percent
+from ckpt_tools.text import percent, value
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,17 @@ from ckpt_tools.text import percent
 )
 def test_a_ratio_is_told_in_percent_while_anybody_can_read_it(ratio: float, words: str) -> None:
     assert percent(ratio) == words
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        ("abcdef", '"abcdef"'),
+        ("abcdefghij", '"abcde…"'),
+        ([1, 2, 3, 4], "[1, 2,…]"),
+        ({"a": 123}, '{"a": …}'),
+        (12345678901, "1234567…"),
+    ],
+)
+def test_a_value_that_is_cut_closes_what_it_opens(item: object, words: str) -> None:
+    assert value(item, 8) == words

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 def stat_page(comparison: Comparison) -> Page:
     """Return one row for each way in which tensors, values and files differ."""
-    rows = tuple(_rows(comparison))
+    rows: tuple[tuple[str, ...], ...] = tuple(_rows(comparison))
     if not rows:
         return (Line(text="no differences", mark=Status.GOOD),)
-    return (Table(header=("number", "size", "what differs"), rows=rows, right=frozenset({0, 1})),)
+    header: tuple[str, ...] = ("number", "size", "what differs")
+    if not any(row[1] for row in rows):
+        header, rows = ("number", "what differs"), tuple((row[0], row[-1]) for row in rows)
+    return (Table(header=header, rows=rows, right=frozenset(range(len(header) - 1))),)
 
 
 def _rows(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
