@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt_tools import api
+from ckpt_tools.families.registry import family_of
+from ckpt_tools.families.smolvla.layout import Dimensions
+from ckpt_tools.rules.engine import check_rules
+from ckpt_tools.rules.registry import all_rules
+from ckpt_tools.rules.rule import Subject
 from tests.support.cases import (
     FIXTURES,
     GOOD,
@@ -22,6 +27,7 @@ from tests.support.cases import (
     removed,
     untouched,
 )
+from tests.support.policies import policy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -266,6 +272,44 @@ def test_the_tokenizer_repeats_the_name_of_the_vlm(tmp_path: Path) -> None:
     assert [(severity, place) for severity, _, place, _ in found] == [
         ("warning", "/steps/3/config/tokenizer_name")
     ]
+
+
+HUB_VLM = "HuggingFaceTB/SmolVLM2-500M-Video-Instruct"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "next_step"),
+    [
+        (
+            Dimensions(),
+            f"if it is that model's copy: ckpt config x set /vlm_model_name {HUB_VLM}",
+        ),
+        *(
+            (
+                sizes,
+                (
+                    "write that model's name on the Hub; upload it if it has none "
+                    f"(it is not {HUB_VLM}, which has other sizes)"
+                ),
+            )
+            for sizes in (
+                Dimensions(text_width=576),
+                Dimensions(text_hidden=1536),
+                Dimensions(vocabulary=49_281),
+                Dimensions(vision_width=1152),
+                Dimensions(patches=256),
+                Dimensions(connector_width=6912),
+            )
+        ),
+    ],
+)
+def test_a_vlm_is_named_only_where_the_tensors_have_its_sizes(
+    sizes: Dimensions, next_step: str
+) -> None:
+    built = policy(sizes, {"vlm_model_name": "/data/vlm"})
+    rules = [rule for rule in all_rules() if rule.code == "CK710"]
+    (finding,), *_ = check_rules(rules, Subject(built, family_of(built)))
+    assert finding.next == next_step
 
 
 def test_what_sanitize_fixes_is_fixed_by_the_values_it_writes(tmp_path: Path) -> None:

@@ -20,6 +20,25 @@ if TYPE_CHECKING:
 
 HUB_VLM = "HuggingFaceTB/SmolVLM2-500M-Video-Instruct"
 
+_SHAPES_OF_HUB_VLM = {
+    "vlm.model.text_model.embed_tokens.weight": (49_280, 960),
+    "vlm.model.text_model.layers.0.mlp.up_proj.weight": (2560, 960),
+    "vlm.model.vision_model.embeddings.patch_embedding.weight": (768, 3, 16, 16),
+    "vlm.model.vision_model.embeddings.position_embedding.weight": (1024, 768),
+    "vlm.model.connector.modality_projection.proj.weight": (960, 12_288),
+}
+"""By the end of a tensor's name."""
+
+
+def may_be_hub_vlm(checkpoint: Checkpoint) -> bool:
+    """Whether no stored tensor shows that the policy is built on another VLM than HUB_VLM."""
+    return not any(
+        tensor.shape != shape
+        for tensor in checkpoint.tensors
+        for end, shape in _SHAPES_OF_HUB_VLM.items()
+        if tensor.name.endswith(end)
+    )
+
 
 def smolvla_file() -> FamilyFile:
     """Return SmolVLA's file."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.families.kinds import Kind
-from ckpt_tools.families.smolvla.expected import HUB_VLM
+from ckpt_tools.families.smolvla.expected import HUB_VLM, may_be_hub_vlm
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.policy_config import is_local_model, policy_type
@@ -65,10 +65,13 @@ def local_model_path(subject: Subject) -> Iterator[Violation]:
     every load: with a path of the machine that trained, the policy loads nowhere else.
     `pretrained_path` is not read, but a path in it reveals whose machine it was.
 
-    Set them to the names on the Hub of the models that were copied there: `ckpt config WHERE set
-    vlm_model_name HuggingFaceTB/SmolVLM2-500M-Video-Instruct`, and for step 3 of the preprocessor
-    `ckpt config WHERE set --file policy_preprocessor.json steps.3.config.tokenizer_name
-    HuggingFaceTB/SmolVLM2-500M-Video-Instruct`. `pretrained_path` may be null.
+    Set them to the names on the Hub of the models that were copied there. For a copy of
+    SmolVLM2-500M: `ckpt config WHERE set vlm_model_name
+    HuggingFaceTB/SmolVLM2-500M-Video-Instruct`, and for step 3 of the preprocessor `ckpt config
+    WHERE set --file policy_preprocessor.json steps.3.config.tokenizer_name
+    HuggingFaceTB/SmolVLM2-500M-Video-Instruct`. The finding suggests that name only if the stored
+    tensors have that model's sizes. Upload another model first if it is not on the Hub.
+    `pretrained_path` may be null.
 
     Bad:
 
@@ -101,5 +104,10 @@ def _on_hub(subject: Subject, path: str, pointer: str) -> Remedy | str:
     name = _HUB_NAMES.get((policy_type(subject), pointer.rpartition("/")[2]))
     if name is None:
         return "write the model's name on the Hub"
+    if name == HUB_VLM and not may_be_hub_vlm(subject.checkpoint):
+        return (
+            f"write that model's name on the Hub; upload it if it has none (it is not {HUB_VLM}, "
+            "which has other sizes)"
+        )
     file = "" if path == CONFIG else path
     return set_config(pointer, name, "if it is that model's copy: {}", file=file)
