@@ -6,8 +6,10 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from ckpt_tools.audit.discover import Found, Listed, entered_folders, sentence, walk
+from ckpt_tools.audit.discover import Found, entered_folders, walk
 from ckpt_tools.audit.model import FileState, candidate_of
+from ckpt_tools.audit.naming import sentence
+from ckpt_tools.audit.units import Listed
 from ckpt_tools.checkpoint.locate import is_orbax
 from ckpt_tools.errors import CkptError
 from ckpt_tools.storage.fsspec_storage import FsspecStorage, RemoteEntry

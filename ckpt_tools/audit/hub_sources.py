@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.audit.discover import FlatTree, Found, sentence, walk
+from ckpt_tools.audit.discover import FlatTree, Found, walk
 from ckpt_tools.audit.model import Candidate, FileState
-from ckpt_tools.audit.naming import shown
+from ckpt_tools.audit.naming import sentence, shown
 from ckpt_tools.checkpoint.documents import DOCUMENTS
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
 from ckpt_tools.errors import CkptError

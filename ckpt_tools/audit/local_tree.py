@@ -11,9 +11,10 @@ import re
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from ckpt_tools.audit.discover import Found, Listed, walk
+from ckpt_tools.audit.discover import Found, walk
 from ckpt_tools.audit.model import FileState
 from ckpt_tools.audit.naming import printable, unescaped
+from ckpt_tools.audit.units import Listed
 from ckpt_tools.storage.files import read_error
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""How an audit writes the names of sources and locations, and what is refused as a name.
+"""How an audit writes the names of sources and locations, refusals of names, and errors.
 
 Bytes that are not UTF-8 are escaped, and secrets are masked. No I/O.
 """
@@ -6,8 +6,12 @@ Bytes that are not UTF-8 are escaped, and secrets are masked. No I/O.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from ckpt_tools.scan.secrets import mask
+
+if TYPE_CHECKING:
+    from ckpt_tools.errors import CkptError
 
 _PAGES = ("http://", "https://")
 _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
@@ -42,3 +46,8 @@ def refusal(where: str) -> str:
             " set it where the storage's own programs read it"
         )
     return ""
+
+
+def sentence(error: CkptError) -> str:
+    """Return the fault and the next step of an error, without its path."""
+    return f"{error.what}; {error.next}" if error.next else error.what

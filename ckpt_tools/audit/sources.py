@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from ckpt_tools.audit.address_sources import at_address
-from ckpt_tools.audit.discover import Found, sentence
+from ckpt_tools.audit.discover import Found
 from ckpt_tools.audit.hub_sources import HubSources
 from ckpt_tools.audit.local_tree import (
     LocalTrees,
@@ -22,7 +22,7 @@ from ckpt_tools.audit.local_tree import (
     owner_of,
 )
 from ckpt_tools.audit.model import Candidate, candidate_of
-from ckpt_tools.audit.naming import printable, refusal, shown
+from ckpt_tools.audit.naming import printable, refusal, sentence, shown
 from ckpt_tools.errors import CkptError
 from ckpt_tools.storage.address import is_address
 from ckpt_tools.storage.fsspec_storage import FsspecStorage, RemoteEntry
