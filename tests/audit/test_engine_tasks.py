@@ -230,11 +230,28 @@ def test_slurm_is_asked_for_an_array_and_for_what_is_left_of_it(slurm: Path) -> 
     assert asked[0].startswith("sbatch --job-name=ckpt-audit-a-0 --array=0-2%7 --requeue ")
     assert asked[0].endswith(f"--output={slurm}/100%% work/logs/a-0.%a.log")
     assert asked[-1] == "scancel --name=ckpt-audit-a-0"
+    assert launcher.why("a-0.1") == f"see {slurm}/100% work/logs/a-0.1.log"
     script = (slurm / "script").read_text()
     assert script == (
         f"#!/bin/sh\nexec {sys.executable} -m ckpt_tools audit work '{slurm}/100% work'"
         ' a-0."$SLURM_ARRAY_TASK_ID"\n'
     )
+
+
+def test_the_output_of_tasks_is_where_sbatch_variables_say(
+    slurm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher = SlurmLauncher(WorkFolder("memory://work"), 1)
+    launcher.start("a-0", 1)
+    assert launcher.why("a-0.0") == (
+        "its output is not kept; set SBATCH_OUTPUT to a file on the cluster"
+    )
+    monkeypatch.setenv("SBATCH_OUTPUT", "/logs/%A.%a")
+    launcher.start("a-1", 1)
+    assert launcher.why("a-1.0") == "its output is in the file of SBATCH_OUTPUT, /logs/%A.%a"
+    dropped, named = (slurm / "asked").read_text().splitlines()
+    assert dropped.endswith(" --output=/dev/null")
+    assert "--output" not in named
 
 
 def test_a_job_that_slurm_does_not_accept_is_one_sentence(slurm: Path) -> None:

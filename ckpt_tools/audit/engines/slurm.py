@@ -2,6 +2,9 @@
 
 Slurm starts a preempted or lost task again by itself (`--requeue`). Partition, account, time and
 memory come from sbatch's own variables, such as SBATCH_PARTITION and SBATCH_TIMELIMIT.
+
+The output of tasks is in `logs/` of the work folder. Where that is a bucket, or SBATCH_OUTPUT is
+set, it is where that says.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ BATCHES = 8
 """Batches in a task: starting one takes as long as checking a batch."""
 
 _JOB = "ckpt-audit-"
+_OUTPUT = "SBATCH_OUTPUT"
 
 _QUICKEST, _SLOWEST = 0.5, 10.0
 """Seconds between two questions to the scheduler, which grow while nothing ends."""
@@ -58,7 +62,7 @@ class SlurmLauncher:
             f"--job-name={_JOB}{prefix}",
             f"--array=0-{number - 1}%{self._workers}",
             *("--requeue", "--open-mode=append", "--ntasks=1"),
-            f"--output={self._log(f'{prefix}.%a')}",
+            *self._output(prefix),
             script=self._script(prefix),
         )
         if answer.returncode:
@@ -86,8 +90,12 @@ class SlurmLauncher:
             pause = min(2 * pause, _SLOWEST)
 
     def why(self, task: str) -> str:
-        """Name the log of the task."""
-        return f"see {self._log(task)}" if self._folder.is_local else "its output is not kept"
+        """Say where the output of the task is."""
+        if named := os.environ.get(_OUTPUT):
+            return f"its output is in the file of {_OUTPUT}, {named}"
+        if not self._folder.is_local:
+            return f"its output is not kept; set {_OUTPUT} to a file on the cluster"
+        return f"see {self._logs}/{task}.log"
 
     def stop(self) -> None:
         """Cancel what still waits or runs."""
@@ -99,13 +107,18 @@ class SlurmLauncher:
         command = (sys.executable, "-m", "ckpt_tools", "audit", "work", self._folder.root)
         return f'#!/bin/sh\nexec {shlex.join(command)} {prefix}."$SLURM_ARRAY_TASK_ID"\n'
 
-    def _log(self, task: str) -> str:
-        """Return where the output of a task goes; sbatch needs a folder, not a bucket."""
-        if not self._folder.is_local:
-            return os.devnull
-        folder = os.path.join(self._folder.root, "logs")
-        os.makedirs(folder, exist_ok=True)
-        return os.path.join(folder.replace("%", "%%"), f"{task}.log")
+    def _output(self, prefix: str) -> tuple[str, ...]:
+        """Return the option for where output goes, none if sbatch's variable names it."""
+        if os.environ.get(_OUTPUT):
+            return ()
+        if not self._folder.is_local:  # sbatch writes into files only
+            return (f"--output={os.devnull}",)
+        os.makedirs(self._logs, exist_ok=True)
+        return (f"--output={self._logs.replace('%', '%%')}/{prefix}.%a.log",)
+
+    @property
+    def _logs(self) -> str:
+        return os.path.join(self._folder.root, "logs")
 
 
 def slurm_engine(folder: WorkFolder, jobs: int) -> TaskEngine:
