@@ -168,6 +168,7 @@ def test_slurm_with_a_killed_and_a_preempted_worker(
     assert_same(tmp_path / "audit.db", local)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # files of Ray 2.50
 def test_ray_with_a_killed_worker(
     cluster: Any, tree: Path, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
