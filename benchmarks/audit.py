@@ -98,12 +98,15 @@ def main() -> None:
     folder, out = fleet(BUILD / f"fleet-{count}", count), BUILD / "audit.db"
     out.unlink(missing_ok=True)
     run(python, "-c", HEADERS, str(folder))
+    page = ("--format", "html")
     audit = (ckpt, "audit", "run", str(folder), "--out", str(out))
     print(f"\n### Audit {count:,} checkpoints\n")
     table(
         [
             ("`ckpt audit run`, the first", run(*audit)),
             ("`ckpt audit run` again, nothing changed", run(*audit)),
+            ("`ckpt audit show`", run(ckpt, "audit", "show", str(out))),
+            ("`ckpt audit show --format html`", run(ckpt, "audit", "show", str(out), *page)),
             (
                 "parse every safetensors header, one process",
                 run(python, "-c", HEADERS, str(folder)),

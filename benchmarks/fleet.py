@@ -14,6 +14,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import BUILD, ROOT
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 STEPS = 10
 """Checkpoints of a run."""
+
+WEIGHTS = "model.safetensors"
 
 FILLED = 1 << 12
 """Bytes of payload that are not a hole."""
@@ -55,7 +58,7 @@ def fleet(folder: Path, count: int) -> Path:
 def act() -> Path:
     """Return a tiny ACT with its processors, as stock LeRobot saves it."""
     folder = BUILD / "act"
-    if not (folder / "model.safetensors").exists():
+    if not (folder / WEIGHTS).exists():
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run([sys.executable, "-c", _ACT, folder], check=True, cwd=ROOT)
     return folder
@@ -63,18 +66,26 @@ def act() -> Path:
 
 def _write(template: Path, target: Path, run: int, source: random.Random) -> None:
     target.mkdir(parents=True)
-    for file in template.iterdir():
-        if file.name == "model.safetensors":
-            _weights(file, target / file.name, source)
-            continue
-        data = file.read_bytes()
-        if file.name == "config.json":
-            data = _config(json.loads(data), run)
-        elif file.name == "train_config.json":
-            data = data.replace(b'"seed": 1000', b'"seed": %d' % run)
-        elif file.suffix == ".safetensors":
-            data = _reweighted(data, random.Random(run))  # noqa: S311 - statistics, not secrets
-        (target / file.name).write_bytes(data)
+    for name, data in _shared(template, run):
+        (target / name).write_bytes(data)
+    _weights(template / WEIGHTS, target / WEIGHTS, source)
+
+
+@lru_cache(maxsize=8)
+def _shared(template: Path, run: int) -> list[tuple[str, bytes]]:
+    """Return the name and the content of each file that all steps of a run have."""
+    return [(file.name, _changed(file, run)) for file in template.iterdir() if file.name != WEIGHTS]
+
+
+def _changed(file: Path, run: int) -> bytes:
+    data = file.read_bytes()
+    if file.name == "config.json":
+        return _config(json.loads(data), run)
+    if file.name == "train_config.json":
+        return data.replace(b'"seed": 1000', b'"seed": %d' % run)
+    if file.suffix == ".safetensors":
+        return _reweighted(data, random.Random(run))  # noqa: S311 - statistics, not secrets
+    return data
 
 
 def _config(config: dict[str, Any], run: int) -> bytes:

@@ -23,7 +23,7 @@ HEADER_GUESS = 80 << 10
 The header of a full-size SmolVLA has 73 kB.
 """
 
-_MOST_GUESSED = 256 << 10
+_MOST_GUESSED = 1 << 20
 _PAYLOAD_PER_BYTE = 8192
 """Bytes of payload for each of the header: few large models have less, such as 4-bit ones."""
 
