@@ -6,6 +6,7 @@ The cluster is the one that `ray.init()` finds: RAY_ADDRESS, or one of this mach
 from __future__ import annotations
 
 import os
+import warnings
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,8 @@ class RayLauncher:
         self._is_ours = not ray.is_initialized()
         if self._is_ours:
             try:
-                ray.init(log_to_driver=False, logging_level="error")
+                with warnings.catch_warnings(category=FutureWarning, action="ignore"):
+                    ray.init(log_to_driver=False, logging_level="error")  # warns of GPUs, unused
             except (ConnectionError, RuntimeError, ValueError) as error:
                 raise EngineFailed(
                     f"no Ray cluster answers: {str(error).splitlines()[0]}",
