@@ -50,12 +50,13 @@ browser: $(STAMP) ## test the HTML pages in a headless Chromium (a minute; needs
 	CKPT_BROWSER=required $(PY) -m pytest -q tests/report/test_html_browser.py tests/report/test_audit_browser.py \
 		tests/project/test_site_browser.py
 
-fleet: $(STAMP) $(VENV)/fleet ## audit on a Ray cluster of two nodes and a Slurm of one (minutes; needs root and Slurm)
-	CKPT_FLEET=1 PYTHONPATH=$(CURDIR)/$(VENV)/fleet $(PY) -m pytest -q --durations 5 tests/audit/test_fleet.py
+fleet: $(STAMP) $(VENV)/fleet ## audit on a Ray cluster of two nodes, a Slurm of one, and a Google bucket (minutes; needs root and Slurm)
+	CKPT_FLEET=1 PYTHONPATH=$(CURDIR)/$(VENV)/fleet $(PY) -m pytest -q --durations 5 tests/audit/test_fleet.py tests/audit/test_google_bucket.py
 
-# Ray as the extra `fleet` has it, apart from what the other tests see.
-$(VENV)/fleet: $(STAMP)
-	$(VENV)/bin/uv pip install --quiet --python $(PY) --compile-bytecode --target $@ --constraint requirements/development.lock 'ray>=2.50,<3'
+# Ray and gcsfs as the extras `fleet` and `gcs` have them, apart from what the other tests see.
+$(VENV)/fleet: $(STAMP) Makefile
+	$(VENV)/bin/uv pip install --quiet --python $(PY) --compile-bytecode --target $@ --constraint requirements/development.lock 'ray>=2.50,<3' 'gcsfs>=2024.6,<2027' 'gcp-storage-emulator>=2026.7'
+	@touch $@
 
 check: $(STAMP) ## run the quick part of test: format, lint, types, import contracts, dependencies
 	$(VENV)/bin/ruff format --check .
