@@ -77,6 +77,13 @@ def test_the_exit_status_is_about_what_is_selected(
     assert ckpt("show", audit, *options).code == status
 
 
+def test_the_exit_status_is_not_about_what_vanished(
+    tmp_path: Path, ckpt: Callable[..., Outcome]
+) -> None:
+    audit = write_audit(tmp_path / "a.db", [Made("/data/e", status="vanished", findings=(ERROR,))])
+    assert ckpt("show", audit, "--status", "vanished").code == 0
+
+
 def test_text_is_limited_and_json_is_not(audit: str, ckpt: Callable[..., Outcome]) -> None:
     limited = ckpt("show", audit, "--by", "checkpoint").out
     assert "By checkpoint (20 of 34; --limit 0 for all)" in limited

@@ -39,7 +39,7 @@ MADE = (
     Made("/data/b", family="act", findings=(WARNING, NOTE), nbytes=412_000_000_000),
     Made("/data/c", coverage=(("container", "partly"), ("values", "skipped"))),
     Made("/data/d", status="failed", family="", reason="permission denied; ask for it", nbytes=0),
-    Made("/data/e", status="vanished"),
+    Made("/data/e", status="vanished", findings=(ERROR,)),
 )
 RELATED = (
     Related("/data/b", "/data/a", "same-payload", share=1.0, nbytes=412_000_000_000),
@@ -129,6 +129,12 @@ def test_a_clean_audit_passes_and_an_empty_one_does_not(tmp_path: Path) -> None:
     said = text.render(page(empty))
     assert "no checkpoints; this does not count as a pass" in said
     assert "last run: 2026-05-01T12:00:00Z (interrupted), ckpt 0.1.0" in said
+
+
+def test_what_vanished_is_not_judged(audit: str) -> None:
+    said = text.render(page(audit, statuses=("vanished",))).splitlines()[-1]
+    assert said.startswith("  ✓ ")
+    assert said.endswith("audit.db: 1 checkpoint, no errors or warnings; 1 vanished")
 
 
 def test_a_code_is_explained_and_its_findings_are_listed(audit: str) -> None:

@@ -114,5 +114,5 @@ def _status(overview: Overview, fail_on: Severity) -> int:
         return NOTHING_CHECKED
     if overview.failed:
         return TROUBLE
-    counted = overview.findings[: list(Severity).index(fail_on) + 1]
-    return FINDINGS if any(counted) else CLEAN
+    with_findings = (overview.with_errors, overview.with_warnings, overview.with_notes)
+    return FINDINGS if any(with_findings[: list(Severity).index(fail_on) + 1]) else CLEAN

@@ -122,6 +122,8 @@ def conclusion(overview: Overview) -> Iterator[Block]:
         yield Line(f"{name}: no checkpoints; this does not count as a pass", Status.BAD)
         return
     failed = f"; {overview.failed:,} could not be looked at" if overview.failed else ""
+    vanished = overview.selected - overview.checked - overview.failed
+    gone = f"; {vanished:,} vanished" if vanished else ""
     bad = [
         f"{number:,} with {what}"
         for number, what in (
@@ -132,7 +134,7 @@ def conclusion(overview: Overview) -> Iterator[Block]:
     ]
     said = ", ".join(bad) or "no errors or warnings"
     mark = Status.BAD if bad or failed else Status.GOOD
-    yield Line(f"{name}: {count(overview.selected, 'checkpoint')}, {said}{failed}", mark)
+    yield Line(f"{name}: {count(overview.selected, 'checkpoint')}, {said}{failed}{gone}", mark)
 
 
 def title_of(overview: Overview) -> Title:
