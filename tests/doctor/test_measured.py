@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from math import comb, nan
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,10 @@ from ckpt_tools.doctor.statistics import (
     summarize,
 )
 from ckpt_tools.errors import ProbeFailed
+from ckpt_tools.report.blocks import Table
 from ckpt_tools.report.formats import markdown, text
 from ckpt_tools.report.pages.diagnosis import note_text, page
+from ckpt_tools.report.pages.measurements import live_blocks
 from ckpt_tools.rules.remedy import Remedy
 from tests.support.cases import FIXTURES, NORMAL
 from tests.support.measurements import (
@@ -533,3 +536,10 @@ def test_an_answer_with_modified_observations_is_rejected() -> None:
         parsed({"inputs": {"unchanged": False}})
     with pytest.raises(ProbeFailed, match="the probe's answer is incomplete"):
         parsed({"inputs": {"unchanged": True}})
+
+
+def test_the_documented_example_has_the_columns_of_the_report() -> None:
+    documented = (FIXTURES.parent / "docs/doctor.md").read_text(encoding="utf-8").splitlines()
+    head = next(line for line in documented if line.startswith("  steps "))
+    table = next(block for block in live_blocks(live(side())) if isinstance(block, Table))
+    assert re.split(r"\s{2,}", head.strip()) == list(table.header)
