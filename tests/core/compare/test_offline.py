@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -174,7 +175,7 @@ def test_a_teacher_that_does_not_compile_is_no_error(
 def test_the_compiled_teacher_has_a_line(
     compare: Compare, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A compiler that changes nothing: the real one takes minutes."""
+    """A compiler that changes nothing."""
     seen: list[str] = []
 
     def keep(function: Any, *, mode: str) -> Any:
@@ -189,6 +190,33 @@ def test_the_compiled_teacher_has_a_line(
     compiled = json.loads((out / "comparison.json").read_text())["latency"]["compiled"]
     assert compiled["mode"] == "reduce-overhead"
     assert compiled["steps"] == 4
+
+
+@pytest.mark.skipif(
+    "CKPT_COMPILE" not in os.environ, reason="compiling takes minutes: set CKPT_COMPILE=1"
+)
+def test_the_real_compiler_computes_the_same_actions(
+    compare: Compare, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = torch.compile, []
+
+    def checked(function: Any, *, mode: str) -> Any:
+        compiled = real(function, mode=mode)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            found = compiled(*arguments, **named)
+            torch.testing.assert_close(found, function(*arguments, **named), rtol=0.05, atol=0.05)
+            calls.append(found)
+            return found
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", checked)
+    assert compare(out, "--compile=default") == 0
+    found = json.loads((out / "comparison.json").read_text())["latency"]
+    assert found["not_compiled"] is None
+    assert found["compiled"]["first_call_s"] > 1
+    assert len(calls) == latency.WARM_UP + 2
 
 
 def test_a_student_that_does_not_load_does_not_stop_the_others(

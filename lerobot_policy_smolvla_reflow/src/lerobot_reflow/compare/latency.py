@@ -77,7 +77,8 @@ class Latency:
         }
 
         def compute() -> Any:
-            self.say(f"timing {run.folder}{', compiled' if 'compiled' in part else ''}")
+            compiled = ", compiled: this takes minutes" if "compiled" in part else ""
+            self.say(f"timing {run.folder}{compiled}")
             return measure(load_or_fail(run, self.device))
 
         return cache.remembered(self.out / "latency", identity, compute)

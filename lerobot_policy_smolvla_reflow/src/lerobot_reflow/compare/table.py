@@ -129,6 +129,8 @@ def _latency(document: Document, rows: Sequence[Mapping[str, Any]]) -> Table:
         f"{measured['threads']} thread{'' if measured['threads'] == 1 else 's'}, median "
         f"(quartiles) of {measured['rounds']} rounds."
     )
+    if compiled:
+        caption += f" The first call of the compiled model took {compiled['first_call_s']:.0f} s."
     if measured["not_compiled"]:
         caption += f" No compiled teacher: {measured['not_compiled']}."
     return Table(caption, ("policy", "steps", "prefix", "denoising", "total"), tuple(body))
