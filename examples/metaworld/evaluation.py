@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from lerobot_reflow.compare.document import Measured, make_document
 from lerobot_reflow.compare.environment import Episodes
 from lerobot_reflow.compare.policies import Policy, Row, read_checkpoint
-from lerobot_reflow.compare.table import tables, to_markdown
+from lerobot_reflow.compare.table import tables, to_text
 from plan import BLIND_TEACHER, LOG, Plan  # type: ignore[import-not-found]  # beside this script
 from steps import Step  # type: ignore[import-not-found]  # beside this script
 from stock import run  # type: ignore[import-not-found]  # beside this script
@@ -104,7 +104,7 @@ def report(plan: Plan) -> str:
         **{name: [_summarize(row) for row in one["rows"]] for name, one in found.items() if one},
     }
     (plan.out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
-    return "\n\n".join(to_markdown(tables(one)[0]) for one in found.values() if one)
+    return "\n\n".join(to_text(tables(one)[0]) for one in found.values() if one)
 
 
 def _document(plan: Plan, wanted: list[Line], first_seed: int) -> dict[str, Any] | None:

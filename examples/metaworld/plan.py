@@ -59,7 +59,7 @@ FULL = Budget(
     episodes=100, seeds=(0, 1, 2),
 )  # fmt: skip
 QUICK = Budget(
-    demonstrations=12, teacher_steps=400, student_steps=200, draws=4, chosen_on=10, episodes=20,
+    demonstrations=12, teacher_steps=400, student_steps=200, draws=4, chosen_on=0, episodes=10,
     seeds=(0,),
 )  # fmt: skip
 

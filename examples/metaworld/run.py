@@ -19,6 +19,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import stock  # type: ignore[import-not-found]  # beside this script
+from lerobot_reflow.compare import cache
+from lerobot_reflow.compare.errors import CompareError
 from plan import (  # type: ignore[import-not-found]  # beside this script
     BLIND,
     FULL,
@@ -40,7 +42,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--task", choices=TASKS, default="two-ways", help="(default: two-ways)")
     parser.add_argument("--out", type=Path, help="(default: in outputs/metaworld)")
-    parser.add_argument("--quick", action="store_true", help="little of everything: minutes")
+    parser.add_argument("--quick", action="store_true", help="little of everything: half an hour")
     parser.add_argument(
         "--only",
         nargs="+",
@@ -82,8 +84,7 @@ def check_folder(plan: Plan) -> None:
     settings = {"task": plan.task_name, "images": plan.images, **budget}
     file = plan.out / "settings.json"
     if not file.exists():
-        plan.out.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(settings, indent=1) + "\n")
+        cache.write(file, json.dumps(settings, indent=1) + "\n")
     elif (found := json.loads(file.read_text())) != settings:
         other = [name for name, value in settings.items() if found.get(name) != value]
         sys.exit(f"{plan.out} has other settings ({', '.join(other)}); pass another --out")
@@ -91,21 +92,27 @@ def check_folder(plan: Plan) -> None:
 
 def main() -> None:
     """Run the command."""
-    options = parse()
-    plan = make_plan(options)
-    check_folder(plan)
+    plan = make_plan(parse())
+    try:
+        check_folder(plan)
+        print(f"results: {plan.out}", flush=True)
+        make(plan)
+    except (stock.Failed, CompareError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command continues")
+
+
+def make(plan: Plan) -> None:
+    """Make what is missing, and print the tables."""
     stock.prepare(images=plan.images)
     # What it imports takes long, and reads the environment.
     import evaluation  # type: ignore[import-not-found]  # beside this script
 
-    try:
-        for step in complete(plan.out, evaluation.everything(plan)):
-            if step.name.startswith("episodes"):
-                evaluation.report(plan)
-    except stock.Failed as error:
-        sys.exit(str(error))
-    print(evaluation.report(plan))
-    print(f"\nwritten: {plan.out / 'summary.json'}")
+    for step in complete(plan.out, evaluation.everything(plan)):
+        if step.name.startswith("episodes"):
+            evaluation.report(plan)
+    print(f"\n{evaluation.report(plan)}\n\nwritten: {plan.out / 'summary.json'}")
 
 
 if __name__ == "__main__":

@@ -38,14 +38,16 @@ def complete(out: Path, steps: Sequence[Step]) -> Iterator[Step]:
     """
     while missing := [step for step in steps if not (out / step.name).exists()]:
         ready = [step for step in missing if all((out / name).exists() for name in step.after)]
-        done = next((step for step in ready if _attempt(out, step, wait=False)), None)
+        number = f"{len(steps) - len(missing) + 1} of {len(steps)}"
+        done = next((step for step in ready if _attempt(out, step, number, wait=False)), None)
         if done is None:
             done = ready[0]
-            _attempt(out, done, wait=True)
+            _say(f"waiting for another process: {done.name}")
+            _attempt(out, done, number, wait=True)
         yield done
 
 
-def _attempt(out: Path, step: Step, *, wait: bool) -> bool:
+def _attempt(out: Path, step: Step, number: str, *, wait: bool) -> bool:
     """Make a result. False when another process works on it."""
     work = out / UNFINISHED / step.name
     work.parent.mkdir(parents=True, exist_ok=True)
@@ -55,16 +57,20 @@ def _attempt(out: Path, step: Step, *, wait: bool) -> bool:
         except BlockingIOError:
             return False
         if not (out / step.name).exists():  # another process may just have made it
-            _make(out, step, work)
+            _make(out, step, number, work)
     return True
 
 
-def _make(out: Path, step: Step, work: Path) -> None:
+def _make(out: Path, step: Step, number: str, work: Path) -> None:
     started = time.monotonic()
-    print(f"[{time.strftime('%H:%M:%S')}] {step.name}", flush=True)
+    _say(f"{number}: {step.name}{' (continued)' if work.exists() else ''}")
     work.mkdir(exist_ok=True)
     result = step.make(work)
     (out / step.name).parent.mkdir(parents=True, exist_ok=True)
     os.replace(result, out / step.name)
     shutil.rmtree(work)
-    print(f"           done in {time.monotonic() - started:.0f} s", flush=True)
+    print(f"         done in {time.monotonic() - started:.0f} s", flush=True)
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
