@@ -11,17 +11,17 @@ from ckpt_tools.api._verify import verify
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.doctor.attribution import swapped
 from ckpt_tools.doctor.causes import in_order, static_causes
-from ckpt_tools.doctor.measured_causes import Observed, shared_environment, with_measurements
+from ckpt_tools.doctor.measured_causes import with_measurements
+from ckpt_tools.doctor.measurement import Measurement, Side
 from ckpt_tools.doctor.model import (
     Cause,
     CauseCode,
     Diagnosis,
     Effect,
-    Measurement,
     Note,
     NoteKind,
+    Observed,
     ProblemKind,
-    Side,
     Skip,
     Skipped,
 )
@@ -30,6 +30,7 @@ from ckpt_tools.doctor.probe import refuse_without_probe
 from ckpt_tools.doctor.repairs import Repairs
 from ckpt_tools.doctor.side_by_side import action_statistics, limits, scale, settings, statistics
 from ckpt_tools.doctor.statistics import summarize
+from ckpt_tools.doctor.time_causes import shared_environment
 from ckpt_tools.errors import (
     CkptError,
     InputsRefused,
@@ -53,7 +54,8 @@ if TYPE_CHECKING:
 
     from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.checkpoint.model import Checkpoint
-    from ckpt_tools.doctor.model import Live, Problem
+    from ckpt_tools.doctor.measurement import Live
+    from ckpt_tools.doctor.model import Problem
     from ckpt_tools.rules.finding import Finding, Verification
 
 OBSERVATIONS, DRAWN, REPEATS = 32, 4, 10

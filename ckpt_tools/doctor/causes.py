@@ -6,16 +6,15 @@ affect neither speed nor actions are left to `ckpt verify`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
-from ckpt_tools.doctor.attribution import is_right, key_of, lacking, narrowed_to_normal
+from ckpt_tools.doctor.attribution import key_of, lacking, narrowed_to_normal
+from ckpt_tools.doctor.cause_kinds import NONE, PROCESSORS, SANITIZE, SET, CauseKind, kind_of
 from ckpt_tools.doctor.model import Cause, CauseCode, Effect, Evidence
 from ckpt_tools.doctor.setting_causes import KEYS, of_setting, other_steps
 from ckpt_tools.doctor.side_by_side import modes, setting
 from ckpt_tools.doctor.step_causes import missing_steps
-from ckpt_tools.rules.finding import Severity
-from ckpt_tools.rules.parse_rules import PARSE_RULES
 from ckpt_tools.rules.processors import POST, PRE
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.strict_json.pointer import ABSENT
@@ -32,57 +31,8 @@ if TYPE_CHECKING:
 
 EFFECTS = list(Effect)
 
-
-class _Kind(NamedTuple):
-    """The cause that findings of a rule are. `keyed`: one cause for each key of config.json."""
-
-    code: CauseCode
-    effect: Effect
-    repair: str
-    keyed: bool = False
-
-
-_SANITIZE, _PROCESSORS, _SET, _NONE = "sanitize", "processors", "set", "none"
-_MISSING = _Kind(CauseCode.WEIGHTS_MISSING, Effect.WRONG, _SANITIZE)
-_VALUE = _Kind(CauseCode.CONFIG_REFUSED, Effect.BREAKS, _SET, keyed=True)
-_FIELDS = _Kind(CauseCode.REFLOW_FIELDS, Effect.BREAKS, _SANITIZE)
-_KINDS = {
-    "CK208": _Kind(CauseCode.WEIGHTS_NOT_FOUND, Effect.BREAKS, _SANITIZE),
-    "CK301": _Kind(CauseCode.TEACHER_INSIDE, Effect.HEAVY, _SANITIZE),
-    **dict.fromkeys(("CK302", "CK305", "CK309", "CK501"), _MISSING),
-    **dict.fromkeys(("CK307", "CK503"), _Kind(CauseCode.OTHER_MODEL, Effect.BREAKS, "compare")),
-    **dict.fromkeys(
-        ("CK308", "CK311", "CK502"), _Kind(CauseCode.STORED_DTYPES, Effect.HEAVY, _SANITIZE)
-    ),
-    "CK306": _Kind(CauseCode.UNEXPECTED_TENSORS, Effect.HEAVY, "strip"),
-    "CK701": _Kind(CauseCode.VLM_BUILT_IN_F32, Effect.SLOW, "load_vlm_weights"),
-    "CK702": _FIELDS,
-    "CK703": _FIELDS,
-    "CK704": _VALUE._replace(repair="unset"),
-    "CK705": _VALUE._replace(repair=_SANITIZE),
-    "CK711": _VALUE._replace(repair="config"),
-    **dict.fromkeys(("CK706", "CK707", "CK709", "CK712"), _VALUE),
-    "CK708": _Kind(CauseCode.USE_CACHE, Effect.BREAKS, "use_cache"),
-    **dict.fromkeys(
-        ("CK713", "CK721", "CK722", "CK732", "CK733"),
-        _Kind(CauseCode.PROCESSORS_BROKEN, Effect.BREAKS, _PROCESSORS),
-    ),
-    **dict.fromkeys(("CK723", "CK724"), _Kind(CauseCode.NOT_NORMALIZED, Effect.WRONG, _PROCESSORS)),
-    **dict.fromkeys(
-        ("CK725", "CK726", "CK727"), _Kind(CauseCode.STATISTICS_BROKEN, Effect.WRONG, _PROCESSORS)
-    ),
-    "CK728": _Kind(CauseCode.NOT_DENORMALIZED, Effect.WRONG, _PROCESSORS),
-    "CK729": _Kind(CauseCode.STATISTICS_DISAGREE, Effect.WRONG, _PROCESSORS),
-    "CK730": _Kind(CauseCode.OTHER_STATISTICS, Effect.WRONG, _PROCESSORS),
-}
-_UNREADABLE = frozenset(rule.code for rule in PARSE_RULES)
-"""Rules that are checked while reading: of weights, an index, JSON."""
-
 _FIRST = ("CK701", "CK502", "CK305")
 """Of several findings of one cause, those that describe it best."""
-
-_NOTED = frozenset({"CK311", "CK730"})
-"""Rules that only note what is a cause where a student differs from its normal checkpoint."""
 
 _PROCESSOR_CAUSES = (
     CauseCode.PROCESSORS_BROKEN,
@@ -112,7 +62,7 @@ def static_causes(
         ignored = (narrowed and finding.code == "CK502") or (
             relabelled and finding.path in (PRE, POST) and "norm_map" in finding.subject.split("/")
         )
-        kind = None if ignored else _kind_of(finding, reflow)
+        kind = None if ignored else kind_of(finding, reflow)
         if kind:
             key = key_of(finding) if kind.keyed else ""
             groups.setdefault((kind.code, key), []).append(finding)
@@ -145,52 +95,8 @@ def in_order(causes: Iterable[Cause]) -> tuple[Cause, ...]:
     return tuple(sorted(causes, key=lambda cause: EFFECTS.index(cause.effect)))
 
 
-def _kind_of(finding: Finding, reflow: Subject) -> _Kind | None:
-    """Return the cause that a finding is, None for one that affects neither speed nor actions."""
-    if finding.severity is Severity.NOTE and finding.code not in _NOTED:
-        return None
-    if finding.code in ("CK501", "CK504"):
-        return _of_reference(finding, reflow)
-    if finding.code == "CK701":
-        return _of_vlm(reflow)
-    kind = _KINDS.get(finding.code)
-    if kind and kind.effect is Effect.BREAKS and finding.severity is Severity.WARNING:
-        return kind._replace(effect=Effect.SLOW if finding.code == "CK709" else Effect.WRONG)
-    return kind or (
-        _Kind(CauseCode.UNREADABLE, Effect.BREAKS, _NONE) if finding.code in _UNREADABLE else None
-    )
-
-
-def _of_vlm(reflow: Subject) -> _Kind:
-    """Return the cause for a load_vlm_weights that LeRobot reads as false, or rejects."""
-    value = setting(reflow.checkpoint, "load_vlm_weights")
-    return _KINDS["CK701"] if value is ABSENT or value in (False, None, "false") else _VALUE
-
-
-def _of_reference(finding: Finding, reflow: Subject) -> _Kind | None:
-    """Return the cause for a difference from NORMAL that no other rule and no setting covers."""
-    key, cleaning = key_of(finding), reflow.family.cleaning
-    if finding.severity is not Severity.ERROR or key in KEYS:
-        return None
-    if finding.code == "CK501":
-        # REFLOW lacks nothing if NORMAL only has tensors under other names, or more of them.
-        return None if lacking(reflow) == () else _MISSING
-    if is_right(key, reflow):
-        return None
-    if cleaning and key in cleaning.reserved:
-        return _FIELDS
-    if key == "load_vlm_weights":
-        return _of_vlm(reflow)
-    known = {"use_cache": "CK708", "type": "CK705"}
-    return (
-        _KINDS[known[key]]
-        if key in known
-        else _Kind(CauseCode.CONFIG_DIFFERS, Effect.WRONG, _SET, keyed=True)
-    )
-
-
 def _cause(findings: list[Finding], normal: Subject, reflow: Subject, repairs: Repairs) -> Cause:
-    kinds = [kind for finding in findings if (kind := _kind_of(finding, reflow))]
+    kinds = [kind for finding in findings if (kind := kind_of(finding, reflow))]
     # A rule about a value explains more than the difference from NORMAL.
     ordered = sorted(
         findings, key=lambda finding: (finding.code not in _FIRST, finding.code == "CK504")
@@ -260,7 +166,7 @@ def _stored(checkpoint: Checkpoint, key: str) -> object:
     return checkpoint.value(CONFIG).get(key, ABSENT)
 
 
-def _repair(kind: _Kind, findings: list[Finding], reflow: Subject, repairs: Repairs) -> Remedy:
+def _repair(kind: CauseKind, findings: list[Finding], reflow: Subject, repairs: Repairs) -> Remedy:
     key, cleaning = key_of(findings[0]), reflow.family.cleaning
     if kind.code is CauseCode.WEIGHTS_MISSING:
         suggested = {finding.remedy.argv[:2] for finding in findings}
@@ -278,9 +184,9 @@ def _repair(kind: _Kind, findings: list[Finding], reflow: Subject, repairs: Repa
         # sanitize does not relabel another policy's config.
         return repairs.set(key, dict(cleaning.values)[key])
     makers: dict[str, Callable[[], Remedy]] = {
-        _SANITIZE: repairs.sanitize,
-        _PROCESSORS: repairs.processors,
-        _SET: lambda: repairs.as_normal(key),
+        SANITIZE: repairs.sanitize,
+        PROCESSORS: repairs.processors,
+        SET: lambda: repairs.as_normal(key),
         "unset": lambda: repairs.set(key, ABSENT),
         "config": lambda: repairs.copy(CONFIG),
         # The two with one correct value, whatever NORMAL's is.
@@ -288,7 +194,7 @@ def _repair(kind: _Kind, findings: list[Finding], reflow: Subject, repairs: Repa
         "use_cache": lambda: repairs.set("use_cache", value=True),
         "compare": repairs.compare_configs,
         "strip": lambda: Remedy(text=_STRIP),
-        _NONE: lambda: Remedy(text=findings[0].next),
+        NONE: lambda: Remedy(text=findings[0].next),
     }
     return makers[kind.repair]()
 

@@ -1,25 +1,24 @@
 """Causes that the live comparison shows, and what it adds to those that the files show.
 
 Distances are in normalized units: under MEAN_STD, 1 is a standard deviation of the dataset's
-actions. A time counts as longer when the whole interval of its ratio is above a limit, not when a
-median is.
+actions. Causes in the times are in `time_causes`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ckpt_tools.doctor.causes import PROCESSOR_CAUSES, in_order
-from ckpt_tools.doctor.model import Cause, CauseCode, Effect, Side
+from ckpt_tools.doctor.model import Cause, CauseCode, Effect, Measured, Observed
 from ckpt_tools.doctor.statistics import not_finite, out_of
+from ckpt_tools.doctor.time_causes import environment, speed
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.doctor.model import Interval, Live, StepsRow
-    from ckpt_tools.doctor.repairs import Repairs
+    from ckpt_tools.doctor.measurement import StepsRow
 
 STRAIGHT = 0.1
 """Actions no further apart are the same to a robot: a tenth of a standard deviation."""
@@ -27,37 +26,10 @@ STRAIGHT = 0.1
 FAR = 0.5
 """Actions further apart are other actions."""
 
-SLOWER = 1.1
 FASTER = 1.1
-STEP_SLOWER = 1.5
-SHARE = 0.5
 OUT = 0.01
 
-_TIMED = frozenset({CauseCode.VLM_BUILT_IN_F32, CauseCode.MORE_TO_COMPUTE})
-"""Causes in the files that make a chunk slower at the same number of steps."""
-
 _WRONG_STEPS = frozenset({CauseCode.TOO_FEW_STEPS, CauseCode.TOO_MANY_STEPS})
-
-_EXPLAINING = frozenset({Effect.BREAKS, Effect.WRONG})
-
-
-class Observed(NamedTuple):
-    """What the functions of this module evaluate.
-
-    `limits` is the range of expected actions by dimension, `causes` what is known so far.
-    """
-
-    live: Live
-    limits: tuple[tuple[float, float], ...]
-    causes: tuple[Cause, ...]
-    repairs: Repairs
-
-
-class Measured(NamedTuple):
-    """What was measured of a cause that is known already."""
-
-    code: CauseCode
-    text: str
 
 
 def with_measurements(observed: Observed) -> tuple[Cause, ...]:
@@ -69,8 +41,8 @@ def with_measurements(observed: Observed) -> tuple[Cause, ...]:
         _range,
         _many_steps,
         _apart,
-        _speed,
-        _environment,
+        speed,
+        environment,
     ):
         for found in tuple(evaluate(observed)):
             observed = observed._replace(causes=_merged(observed.causes, found))
@@ -168,7 +140,7 @@ def far(row: StepsRow) -> float:
     return sum(apart > FAR for apart in row.frames) / len(row.frames) if row.frames else 0.0
 
 
-def _other_steps(observed: Observed) -> Iterator[Cause]:
+def _other_steps(observed: Observed) -> Iterator[Cause | Measured]:
     """Find a student whose actions are NORMAL's at another number of steps, and not at its own.
 
     Too few: its paths are not straight enough. Too many: it was trained for fewer, and has learned
@@ -182,13 +154,16 @@ def _other_steps(observed: Observed) -> Iterator[Cause]:
     if not nearer or same or (live.measurement.synthetic and best > STRAIGHT):
         return
     row = next(row for row in nearer if row.apart <= best + STRAIGHT / 2)
-    what = (
-        f"num_steps is {own.steps}: the actions are {own.apart:.3g} from NORMAL's, and "
-        f"{row.apart:.3g} at {row.steps}; on {far(own):.0%} of the frames they are other actions, "
-        f"and on {far(row):.0%} at {row.steps}"
+    text = (
+        f"the actions are {own.apart:.3g} from NORMAL's, and {row.apart:.3g} at {row.steps}; on "
+        f"{far(own):.0%} of the frames they are other actions, and on {far(row):.0%} at {row.steps}"
     )
     code = CauseCode.TOO_FEW_STEPS if row.steps > own.steps else CauseCode.TOO_MANY_STEPS
-    yield Cause(code, Effect.WRONG, what, observed.repairs.set("num_steps", row.steps))
+    if any(cause.code is code for cause in observed.causes):
+        yield Measured(code, text)
+    else:
+        repair = observed.repairs.set("num_steps", row.steps)
+        yield Cause(code, Effect.WRONG, f"num_steps is {own.steps}: {text}", repair)
 
 
 def _many_steps(observed: Observed) -> Iterator[Cause]:
@@ -236,8 +211,7 @@ def _apart(observed: Observed) -> Iterator[Cause]:
     Synthetic observations show nothing here: neither policy was trained for them.
     """
     live = observed.live
-    explained = any(cause.effect in _EXPLAINING for cause in observed.causes)
-    if live.apart > FAR and not explained and not live.measurement.synthetic:
+    if live.apart > FAR and not observed.explained and not live.measurement.synthetic:
         what = (
             f"the actions are {live.apart:.3g} from NORMAL's for the same observations and "
             "noise, and nothing in the files explains it"
@@ -246,75 +220,3 @@ def _apart(observed: Observed) -> Iterator[Cause]:
             text="if NORMAL is its teacher, train it longer; otherwise compare it with its teacher"
         )
         yield Cause(CauseCode.ACTIONS_DIFFER, Effect.WRONG, what, repair)
-
-
-def _speed(observed: Observed) -> Iterator[Cause | Measured]:
-    """Compare the times at REFLOW's number of steps. Slower: at every number of steps."""
-    live = observed.live
-    row = live.own_steps
-    codes = [cause.code for cause in observed.causes if cause.code in _TIMED]
-    slower = row.ratio.low > SLOWER and all(one.ratio.median > SLOWER for one in live.sweep)
-    worst = max(live.parts, key=lambda part: part.reflow.median - part.normal.median)
-    text = (
-        f"a chunk of {count(row.steps, 'step')} takes {times(row.ratio)} as long as NORMAL's, "
-        f"most of it in its {worst.part} ({times(worst.ratio)})"
-    )
-    if codes:
-        measured = (
-            text
-            if slower
-            else f"no slower here: a chunk takes {times(row.ratio)} as long as NORMAL's"
-        )
-        yield from (Measured(code, measured) for code in codes)
-    elif slower:
-        repair = Remedy(text="compare the dtypes at run time, and the other load on the machine")
-        what = f"{text}, and nothing in the files explains it"
-        yield Cause(CauseCode.SLOWER, Effect.SLOW, what, repair)
-
-
-def times(ratio: Interval) -> str:
-    """Return a ratio with its interval in words."""
-    return f"{ratio.median:.3g} times ({ratio.low:.3g} to {ratio.high:.3g})"
-
-
-def _environment(observed: Observed) -> Iterator[Cause]:
-    rollout, figures = observed.live.measurement.environment, observed.live.environment
-    explained = any(cause.effect in _EXPLAINING for cause in observed.causes)
-    if rollout and rollout.failed is Side.REFLOW and not explained:
-        repair = Remedy(text="plot its actions (--plot): the environment accepted NORMAL's")
-        yield Cause(CauseCode.CANNOT_ACT, Effect.WRONG, rollout.problem, repair)
-    if figures is None:
-        return
-    normal_share, share, ratio = figures
-    if ratio.low > STEP_SLOWER:
-        what = (
-            f"step() takes {times(ratio)} as long with REFLOW's actions: they are hard to simulate"
-        )
-        repair = Remedy(
-            text=(
-                "plot the actions first (--plot); a simulation is slow where bodies collide or jump"
-            )
-        )
-        yield Cause(CauseCode.ENVIRONMENT_SLOWED, Effect.SLOW, what, repair)
-    if share >= SHARE and ratio.low > 1:
-        what = (
-            f"the environment's step() takes {share:.0%} of the time, and {normal_share:.0%} "
-            "with NORMAL"
-        )
-        repair = Remedy(
-            text=(
-                "make the simulation faster: fewer cameras, smaller images, no rendering, or "
-                "several environments at once"
-            )
-        )
-        yield Cause(CauseCode.ENVIRONMENT_SLOW, Effect.SLOW, what, repair)
-
-
-def shared_environment(live: Live) -> bool:
-    """Whether both wait for the environment most of the time, and REFLOW no longer than NORMAL.
-
-    A simulation that is slow for both makes neither of them the slow one.
-    """
-    return live.environment is not None and (
-        live.environment[1] >= SHARE and live.environment[2].low <= 1
-    )

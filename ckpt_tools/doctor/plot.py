@@ -16,7 +16,7 @@ from ckpt_tools.text import count
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ckpt_tools.doctor.model import Live
+    from ckpt_tools.doctor.measurement import Live
 
 KINDS = (".png", ".svg", ".pdf")
 _COLORS = {"NORMAL": "#4d4d4d", "REFLOW": "#1f77b4"}

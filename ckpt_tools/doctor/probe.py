@@ -13,22 +13,21 @@ import threading
 from math import nan
 from typing import IO, TYPE_CHECKING, Any
 
-from ckpt_tools.doctor.model import (
+from ckpt_tools.doctor.measurement import (
     EnvironmentTimes,
     MeasuredPolicy,
     Measurement,
-    Problem,
-    ProblemKind,
     Seconds,
     Side,
 )
+from ckpt_tools.doctor.model import Problem, ProblemKind
 from ckpt_tools.errors import CkptError, InputsRefused, ProbeFailed, ProbeMissing, Unreadable
 from ckpt_tools.strict_json.parse import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ckpt_tools.doctor.model import Chunks
+    from ckpt_tools.doctor.measurement import Chunks
 
 GROUP = "ckpt_tools.probes"
 """Entry points by family; each names a module that is run in one of two ways.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from math import comb, isfinite, nan, sqrt
 from typing import TYPE_CHECKING
 
-from ckpt_tools.doctor.model import DimensionRow, Interval, Live, PartRow, Seconds, StepsRow
+from ckpt_tools.doctor.measurement import DimensionRow, Interval, Live, PartRow, Seconds, StepsRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ckpt_tools.doctor.model import Chunks, MeasuredPolicy, Measurement
+    from ckpt_tools.doctor.measurement import Chunks, MeasuredPolicy, Measurement
 
 PARTS = ("preprocess", "prefix", "denoise", "postprocess")
 

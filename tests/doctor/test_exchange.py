@@ -12,7 +12,8 @@ import pytest
 
 from ckpt_tools.cli.main import main
 from ckpt_tools.doctor import probe as doctor_probe
-from ckpt_tools.doctor.model import Problem, ProblemKind, Side
+from ckpt_tools.doctor.measurement import Side
+from ckpt_tools.doctor.model import Problem, ProblemKind
 from ckpt_tools.errors import InputsRefused, ProbeFailed, ProbeMissing
 from tests.support.cases import FIXTURES, NORMAL
 

@@ -13,8 +13,9 @@ import pytest
 from ckpt_tools import api
 from ckpt_tools.api._doctor import ProbeOptions
 from ckpt_tools.cli.main import main
-from ckpt_tools.doctor.measured_causes import Observed, with_measurements
-from ckpt_tools.doctor.model import Cause, CauseCode, Effect, Problem, ProblemKind, Side
+from ckpt_tools.doctor.measured_causes import with_measurements
+from ckpt_tools.doctor.measurement import Side
+from ckpt_tools.doctor.model import Cause, CauseCode, Effect, Observed, Problem, ProblemKind
 from ckpt_tools.doctor.probe import measurement as parsed
 from ckpt_tools.doctor.repairs import Repairs
 from ckpt_tools.doctor.statistics import (
@@ -48,7 +49,7 @@ from tests.support.measurements import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ckpt_tools.doctor.model import Chunks, Live, MeasuredPolicy, Measurement
+    from ckpt_tools.doctor.measurement import Chunks, Live, MeasuredPolicy, Measurement
 
 REPAIRS = Repairs("normal", "student", api.read(str(NORMAL)), api.read(str(NORMAL)))
 
@@ -199,6 +200,12 @@ def test_a_student_for_one_step_that_takes_ten_takes_too_many_and_nothing_else(
         "on 100% of the frames they are other actions, and on 0% at 1"
     )
     assert many.repair.argv == ("ckpt", "config", "student", "set", "num_steps", "1")
+
+    known = a_cause(CauseCode.TOO_MANY_STEPS)
+    merged = judged(side(astray), known, synthetic=synthetic)["too-many-steps"]
+    assert merged.what == known.what
+    assert merged.measured.startswith("the actions are ")
+    assert merged.repair == known.repair
     assert judged(side(astray, num_steps=1), synthetic=synthetic) == {}
 
 

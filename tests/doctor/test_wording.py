@@ -12,7 +12,8 @@ import pytest
 
 from ckpt_tools.api import _doctor, verify
 from ckpt_tools.cli.main import main
-from ckpt_tools.doctor.model import Cause, Measurement, Problem, ProblemKind, Side
+from ckpt_tools.doctor.measurement import Measurement, Side
+from ckpt_tools.doctor.model import Cause, Problem, ProblemKind
 from ckpt_tools.doctor.repairs import commands
 from ckpt_tools.rules.remedy import Remedy
 from tests.support.cases import FIXTURES, NORMAL
@@ -121,9 +122,9 @@ def reword(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def install() -> None:
         monkeypatch.setattr(_doctor, "verify", other_findings)
-        for module in ("causes", "measured_causes", "setting_causes"):
+        for module in ("causes", "measured_causes", "setting_causes", "time_causes"):
             monkeypatch.setattr(f"ckpt_tools.doctor.{module}.Cause", other_cause)
-        for module in ("causes", "measured_causes", "repairs"):
+        for module in ("causes", "measured_causes", "repairs", "time_causes"):
             monkeypatch.setattr(f"ckpt_tools.doctor.{module}.Remedy", other_remedy)
         for name in ("Cause", "Remedy"):
             monkeypatch.setattr(_doctor, name, {"Cause": other_cause, "Remedy": other_remedy}[name])

@@ -5,12 +5,18 @@ from __future__ import annotations
 from math import sin
 from typing import TYPE_CHECKING, Any
 
-from ckpt_tools.doctor.model import EnvironmentTimes, MeasuredPolicy, Measurement, Seconds, Side
+from ckpt_tools.doctor.measurement import (
+    EnvironmentTimes,
+    MeasuredPolicy,
+    Measurement,
+    Seconds,
+    Side,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ckpt_tools.doctor.model import Chunks
+    from ckpt_tools.doctor.measurement import Chunks
 
 SWEEP = (1, 2, 4, 10)
 ROUNDS = 10

@@ -12,7 +12,8 @@ from ckpt_tools.doctor.measured_causes import far
 from ckpt_tools.report.pages.diagnosis import note_text, skipped_text
 
 if TYPE_CHECKING:
-    from ckpt_tools.doctor.model import Diagnosis, Interval, Live, MeasuredPolicy
+    from ckpt_tools.doctor.measurement import Interval, Live, MeasuredPolicy
+    from ckpt_tools.doctor.model import Diagnosis
     from ckpt_tools.report.json.document import JsonDict
 
 DIAGNOSIS_SCHEMA = "ckpt-tools/diagnosis.schema.json"

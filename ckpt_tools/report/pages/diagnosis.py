@@ -13,13 +13,7 @@ from ckpt_tools.text import count, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.doctor.model import (
-        Cause,
-        Diagnosis,
-        Note,
-        Skipped,
-        StatisticPair,
-    )
+    from ckpt_tools.doctor.model import Cause, Diagnosis, Note, Skipped, StatisticPair
     from ckpt_tools.report.blocks import Block, Page
 
 _MARKS = {

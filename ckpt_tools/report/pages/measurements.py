@@ -13,7 +13,7 @@ from ckpt_tools.text import count, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt_tools.doctor.model import Interval, Live
+    from ckpt_tools.doctor.measurement import Interval, Live
     from ckpt_tools.report.blocks import Block
 
 _SOME = 4

@@ -24,8 +24,9 @@ from safetensors.torch import load_file, save_file
 
 from ckpt_tools import api
 from ckpt_tools.api._doctor import ProbeOptions
-from ckpt_tools.doctor.measured_causes import Observed, with_measurements
-from ckpt_tools.doctor.model import Cause, Measurement, Problem
+from ckpt_tools.doctor.measured_causes import with_measurements
+from ckpt_tools.doctor.measurement import Measurement
+from ckpt_tools.doctor.model import Cause, Observed, Problem
 from ckpt_tools.doctor.probe import measurement, problems
 from ckpt_tools.doctor.repairs import Repairs
 from ckpt_tools.doctor.statistics import distance, summarize
