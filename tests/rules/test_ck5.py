@@ -196,7 +196,7 @@ def test_another_vlm_name_is_a_warning(tmp_path: Path) -> None:
     assert finding.subject == "/vlm_model_name"
     assert finding.what.startswith('is "/models/xxx')
     assert finding.what.endswith(
-        '…, but "HuggingFaceTB/SmolVLM2-500M-Video-Instruct" in the reference'
+        '…", but "HuggingFaceTB/SmolVLM2-500M-Video-Instruct" in the reference'
     )
 
 
