@@ -38,10 +38,11 @@ demo: $(STAMP) ## show, compare and repair fixtures, then train a teacher and it
 test: ## run all checks and tests, as .ci/run does
 	@$(MAKE) --no-print-directory --jobs=2 check pytest
 
-# A file's tests stay in one process: they share what is slow to make.
+# A file's tests stay in one process: they share what is slow to make. Files are taken in order: sorted by
+# their number of tests, as is usual, one long test would come last while other processes wait.
 pytest: $(STAMP)
-	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
-	CKPT_NO_KERNEL=1 $(PY) -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile $(READ_VALUES)
+	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	CKPT_NO_KERNEL=1 $(PY) -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(READ_VALUES)
 
 torture: $(STAMP) ## inject faults at every system call of a write (15 minutes; needs strace)
 	CKPT_TORTURE=1 $(PY) -m pytest --numprocesses auto --maxprocesses 4 -rP tests/edit/test_faults.py

@@ -58,6 +58,7 @@ def diff(  # noqa: PLR0913 - options by keyword
     the relative L2 norm up to which a tensor's values count as equal. `cached`, `progress` and
     `expect` are as for `show`. Raises a CkptError that names the file, or UnknownSelection.
     """
+    _refuse_unknown(aspects)
     a, b = as_text(a), as_text(b)
     afar = next((where for where in (a, b) if values and is_remote(where)), "")
     if afar:
@@ -112,6 +113,14 @@ def _comparison(found: Diff, aspects: Collection[Aspect], selection: Selection) 
         ),
         change=change_in_structure(found, selection) if is_whole else None,
     )
+
+
+def _refuse_unknown(aspects: Collection[str]) -> None:
+    """Raise UnknownSelection for an aspect that does not exist: nothing would be compared."""
+    if unknown := [one for one in aspects if one not in ALL_ASPECTS]:
+        raise UnknownSelection(
+            f"no such aspect: {', '.join(unknown)}", hint=f"choose from {', '.join(Aspect)}"
+        )
 
 
 def _refuse_empty(selection: Selection, select: tuple[str, ...], *sides: Checkpoint) -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 _FIELDS, _TEACHER = frozenset({"CK702", "CK703"}), frozenset({"CK301"})
-"""Rules about what only the training of a student leaves in a checkpoint."""
+_TRAINED = "CK741"
+"""Rules about what only the training of a student leaves in a checkpoint, also in a correct one."""
 
 
 def swapped(normal: Iterable[Finding], reflow: Iterable[Finding]) -> Iterator[Note]:
@@ -33,7 +34,10 @@ def swapped(normal: Iterable[Finding], reflow: Iterable[Finding]) -> Iterator[No
     traces = [f"reflow-training fields ({fields})"] * bool(fields) + ["teacher weights"] * bool(
         codes & _TEACHER
     )
-    if traces and not any(finding.code in _FIELDS | _TEACHER for finding in reflow):
+    if not traces and _TRAINED in codes:
+        traces = ["a train_config.json of reflow training"]
+    own = _FIELDS | _TEACHER | {_TRAINED}
+    if traces and not any(finding.code in own for finding in reflow):
         yield Note(NoteKind.SWAPPED, " and ".join(traces))
 
 

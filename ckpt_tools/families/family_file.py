@@ -108,6 +108,11 @@ class FamilyFile(NamedTuple):
         """What the stock loader does with a missing, unexpected or misshapen tensor."""
         return cast("Mapping[str, str]", self.facts.get("loader") or {})
 
+    @property
+    def folded_names(self) -> frozenset[str]:
+        """The folded names of the tensors that the family has with any config.json."""
+        return frozenset(template.folded for block in self.blocks for template, _ in block.shapes)
+
     def depends(self, names: Collection[str], wanted: Collection[str]) -> bool:
         """Whether one of the fields `names` is one of `wanted`, or derived from it."""
         fields = (self.fields.get(name) for name in names if name not in wanted)

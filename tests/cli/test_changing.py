@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
 import safetensors
 
 from ckpt_tools.storage.schemas import load
-from ckpt_tools.strict_json.parse import parse_object
-from tests.support import forked
+from tests.support.changing import MODEL, NORMAL, REFLOW, ROOT, ckpt, names, snapshot
 
-ROOT = Path(__file__).parents[2]
-NORMAL, REFLOW, MODEL = (
-    ROOT / "fixtures" / name for name in ("normal", "reflow", "language-model")
-)
-
-
-def ckpt(*arguments: object, cwd: Path = ROOT) -> forked.Done:
-    return forked.ckpt(*arguments, folder=cwd)
-
-
-def names(folder: Path) -> set[str]:
-    with safetensors.safe_open(
-        folder if folder.suffix else folder / "model.safetensors", framework="np"
-    ) as file:
-        return set(file.keys())
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -197,86 +174,6 @@ def test_what_is_not_repaired_makes_the_exit_code_1(tmp_path: Path) -> None:
     assert "written to" in done.stdout
 
 
-def test_a_plan_is_reviewed_applied_and_refused_when_stale(tmp_path: Path) -> None:
-    shutil.copytree(MODEL, tmp_path / "m")
-    (tmp_path / "recipe.yaml").write_text(
-        "operations:\n  - drop: [lm_head.*]\n  - set: {file: config.json, pointer:"
-        " /vocab_size, value: 64}\n"
-    )
-    done = ckpt("plan", tmp_path / "m", tmp_path / "recipe.yaml", "-o", tmp_path / "plan.json")
-    assert done.returncode == 1
-    assert "2 steps planned, nothing written" in done.stdout
-    document = json.loads((tmp_path / "plan.json").read_text())
-    jsonschema.validate(document, load("plan"))
-    assert document["result"]["removed"] == []
-    assert ckpt("apply", tmp_path / "plan.json", "-o", tmp_path / "out").returncode == 0
-    assert names(tmp_path / "out") == names(MODEL) - {"lm_head.weight"}
-    assert json.loads((tmp_path / "out/config.json").read_text())["vocab_size"] == 64
-    os.utime(tmp_path / "m/model.safetensors")
-    stale = ckpt("apply", tmp_path / "plan.json", "-o", tmp_path / "again")
-    assert (stale.returncode, stale.stdout) == (2, "")
-    assert (
-        "m/model.safetensors: has changed since the plan was made; make the plan again: ckpt plan"
-        in stale.stderr
-    )
-    assert not (tmp_path / "again").exists()
-
-
-def test_a_plan_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "recipe.json").write_text('{"operations": [{"drop": ["lm_head.*"]}]}')
-    ckpt("plan", MODEL, tmp_path / "recipe.json", "-o", tmp_path / "plan.json")
-    document = json.loads((tmp_path / "plan.json").read_text())
-    document["operations"] = [{"drop": ["model.**"]}]
-    (tmp_path / "plan.json").write_text(json.dumps(document))
-    done = ckpt("apply", tmp_path / "plan.json", "-o", tmp_path / "out")
-    assert done.returncode == 2
-    assert (
-        "the plan was edited or made by another version of ckpt: its result would be different"
-        in done.stderr
-    )
-
-
-def test_a_plan_is_applied_from_any_folder_and_keeps_its_unrepaired_problems(
-    tmp_path: Path,
-) -> None:
-    shutil.copytree(ROOT / "fixtures/lerobot-0.3", tmp_path / "old")
-    shutil.copytree(NORMAL, tmp_path / "normal")
-    done = ckpt(
-        "sanitize",
-        "old",
-        "--reference",
-        "normal",
-        "--target",
-        "lerobot==0.4",
-        "--dry-run",
-        "--format",
-        "json",
-        cwd=tmp_path,
-    )
-    (tmp_path / "plan.json").write_text(done.stdout)
-    assert ckpt("apply", tmp_path / "plan.json", "-o", tmp_path / "out", cwd=ROOT).returncode == 1
-    single = ckpt(
-        "strip",
-        "normal/model.safetensors",
-        "model.state_proj.*",
-        "--dry-run",
-        "--format",
-        "json",
-        cwd=tmp_path,
-    )
-    (tmp_path / "single.json").write_text(single.stdout)
-    assert (
-        ckpt(
-            "apply", tmp_path / "single.json", "-o", tmp_path / "one.safetensors", cwd=ROOT
-        ).returncode
-        == 0
-    )
-    assert names(tmp_path / "one.safetensors") == names(NORMAL) - {
-        "model.state_proj.weight",
-        "model.state_proj.bias",
-    }
-
-
 @pytest.mark.parametrize(
     ("command", "error"),
     [
@@ -340,16 +237,6 @@ def test_a_vlm_that_stays_in_f32_is_not_called_clean(tmp_path: Path) -> None:
     assert f"`{command}` restores them; NORMAL is a checkpoint of the same base" in done.stdout
     words = [str(NORMAL) if word == "NORMAL" else word for word in command.split()[1:]]
     assert ckpt(*words, "--in-place").returncode == 0
-
-
-def test_a_dry_run_in_json_can_be_applied(tmp_path: Path) -> None:
-    done = ckpt("sanitize", REFLOW, "--reference", NORMAL, "--dry-run", "--format", "json")
-    document = parse_object(done.stdout)
-    jsonschema.validate(document, load("plan"))
-    (tmp_path / "plan.json").write_text(done.stdout)
-    assert ckpt("apply", tmp_path / "plan.json", "-o", tmp_path / "a").returncode == 0
-    assert ckpt("sanitize", REFLOW, "--reference", NORMAL, "-o", tmp_path / "b").returncode == 0
-    assert snapshot(tmp_path / "a") == snapshot(tmp_path / "b")
 
 
 def test_a_receipt_has_the_sha256_of_everything(tmp_path: Path) -> None:

@@ -255,6 +255,19 @@ def test_a_setting_that_is_wrong_in_normal_only_is_no_cause(
     assert api.diagnose(str(wrong), str(NORMAL)).causes == ()
 
 
+def test_a_clean_student_in_the_place_of_its_teacher_is_noted(tmp_path: Path) -> None:
+    student = shutil.copytree(NORMAL, tmp_path / "student")
+    saved = json.loads((student / "train_config.json").read_text())
+    saved["policy"]["teacher_model_path"] = "outputs/train/teacher"
+    (student / "train_config.json").write_text(json.dumps(saved))
+    for sides, texts in (
+        ((student, NORMAL), ["a train_config.json of reflow training"]),
+        ((NORMAL, student), []),
+    ):
+        found = api.diagnose(*map(str, sides)).notes
+        assert [note.text for note in found if note.kind is NoteKind.SWAPPED] == texts
+
+
 def test_two_reflow_checkpoints_are_not_taken_for_a_swapped_pair(tmp_path: Path) -> None:
     copy = shutil.copytree(FIXTURES / "reflow", tmp_path / "copy")
     assert not any(

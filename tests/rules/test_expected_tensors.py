@@ -272,6 +272,27 @@ def test_where_no_one_number_explains_it_no_command_is_suggested() -> None:
     assert not any("ckpt config" in one.next for one in findings(checkpoint(shapes)))
 
 
+ROBOT = {
+    "observation.state": {"type": "STATE", "shape": [3]},
+    "observation.image": {"type": "VISUAL", "shape": [3, 8, 8]},
+}
+
+
+@pytest.mark.parametrize(
+    "real", [{"input_features": ROBOT}, {"vocab_size": 96, "num_hidden_layers": 6}]
+)
+def test_weights_that_another_config_has_are_never_stripped(real: dict[str, Any]) -> None:
+    found = [one for one in findings(checkpoint(whole(real))) if one.code == "CK306"]
+    assert {one.next for one in found} == {
+        "correct config.json: with another one, the loader reads them"
+    }
+
+
+def test_weights_that_no_config_has_are_stripped() -> None:
+    (found,) = findings(checkpoint(whole() | {"ema.weight": (Dtype.F32, (2,))}))
+    assert (found.code, found.remedy.argv) == ("CK306", ("ckpt", "strip", "x", "ema.**"))
+
+
 def test_the_config_may_be_wrong_about_the_tie() -> None:
     shapes = whole()
     del shapes["lm_head.weight"]

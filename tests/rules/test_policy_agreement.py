@@ -382,6 +382,22 @@ def test_cameras_that_the_preprocessor_calls_differently(tmp_path: Path) -> None
     assert cameras(tmp_path, "more", {}, CAMERA, other) == []
 
 
+def test_an_input_that_config_json_misspells_is_told_from_one_without_statistics(
+    tmp_path: Path,
+) -> None:
+    inputs = {CAMERA: INPUTS[CAMERA], "observation.sate": INPUTS[STATE]}
+    steps = processors(CONFIG)
+    (wrong,) = found(
+        policy(tmp_path / "x", config={"input_features": inputs}, steps=steps), "CK723"
+    )
+    assert wrong.what.endswith("the step has observation.state, which config.json lacks")
+    assert wrong.next == "correct the name in config.json or in the processor"
+    steps[PRE][3]["config"]["features"] = {CAMERA: INPUTS[CAMERA], **OUTPUTS}
+    (lost,) = found(policy(tmp_path / "y", steps=steps), "CK723")
+    assert lost.what == "observation.state is left out: it is not normalized"
+    assert lost.next.startswith("copy the processor")
+
+
 # --- statistics -----------------------------------------------------------------------------------
 
 

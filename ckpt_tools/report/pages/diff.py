@@ -72,7 +72,7 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
         Heading(text="Verdict", conclusion=True),
         *([Line(text=transferred(comparison.transferred))] if comparison.transferred else []),
         *_change(comparison),
-        _verdict(comparison),
+        verdict(comparison),
     ]
     return tuple(blocks)
 
@@ -255,7 +255,8 @@ def _change(comparison: Comparison) -> Iterator[Line]:
         yield Line(text=found.text, mark=Status.GOOD if alike else Status.CHANGE)
 
 
-def _verdict(comparison: Comparison) -> Line:
+def verdict(comparison: Comparison) -> Line:
+    """Return whether the checkpoints differ, in what, and what was not compared."""
     diff = comparison.diff
     values = (
         value_verdict(comparison.changes)

@@ -6,7 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.names import value_address
-from ckpt_tools.report.blocks import Line, Status, Table
+from ckpt_tools.report.blocks import Table
+from ckpt_tools.report.pages.diff import verdict
 from ckpt_tools.text import change, printable
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def stat_page(comparison: Comparison) -> Page:
     """Return one row for each way in which tensors, values and files differ."""
     rows: tuple[tuple[str, ...], ...] = tuple(_rows(comparison))
     if not rows:
-        return (Line(text="no differences", mark=Status.GOOD),)
+        return (verdict(comparison),)
     header: tuple[str, ...] = ("number", "size", "what differs")
     if not any(row[1] for row in rows):
         header, rows = ("number", "what differs"), tuple((row[0], row[-1]) for row in rows)

@@ -38,6 +38,7 @@ from ckpt_tools.rules.rule import Violation, rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ckpt_tools.rules.policy_config import Feature
     from ckpt_tools.rules.processors import Normalizer
     from ckpt_tools.rules.rule import Subject
 
@@ -63,9 +64,9 @@ def not_normalised(subject: Subject) -> Iterator[Violation]:
     numbers of another size than in training. Where one of two statistics is missing the first
     inference fails.
 
-    Copy the processor and its state file from another checkpoint of the same run. Quantiles, which
-    a pi0.5 needs, are missing where the dataset had none: LeRobot's
-    `augment_dataset_quantile_stats.py` computes them.
+    Copy the processor and its state file from another checkpoint of the same run, or correct the
+    name if config.json and the processor spell it differently. Quantiles, which a pi0.5 needs, are
+    missing where the dataset had none: LeRobot's `augment_dataset_quantile_stats.py` computes them.
 
     Bad (config.json has MEAN_STD for STATE):
 
@@ -122,13 +123,25 @@ def _passed_over(subject: Subject, normalizer: Normalizer) -> Iterator[Violation
             isinstance(chosen, list) and name not in chosen
         )
         if left_out and wanted.get(feature.kind, "IDENTITY") != "IDENTITY":
+            instead = _listed_instead(normalizer, feature, inputs)
             what = f"{name} is left out: it is not normalized"
-            yield Violation(what, step.path, f"{step.pointer}/config", COPY)
+            if instead:
+                what += f"; the step has {', '.join(instead)}, which config.json lacks"
+            remedy = "correct the name in config.json or in the processor" if instead else COPY
+            yield Violation(what, step.path, f"{step.pointer}/config", remedy)
     for kind in sorted({feature.kind for feature in inputs.values()} or {ACTION.upper()}):
         mine, other = normalizer.modes.get(kind, "IDENTITY"), wanted.get(kind, "IDENTITY")
         if mine != other and (step.path == PRE or mine != "IDENTITY"):
             what = f"is {mine}, but {other} in config.json: LeRobot follows the processor"
             yield Violation(what, step.path, f"{step.pointer}/config/norm_map/{kind}", COPY)
+
+
+def _listed_instead(
+    normalizer: Normalizer, feature: Feature, inputs: dict[str, Feature]
+) -> list[str]:
+    """Return the names under which a normalizer may have a feature that config.json misspells."""
+    listed = normalizer.features.items()
+    return sorted(name for name, one in listed if one == feature and name not in inputs)
 
 
 @rule("CK724", "statistics-keys", Severity.ERROR, needs=Need.HEADERS)

@@ -45,6 +45,9 @@ _OPTIONAL = ("/dataset/root", "/output_dir", "/policy/pretrained_path", "/checkp
 _RESUMED = "keep it here, where `--resume` reads it; change it in the copy that you publish"
 """The advice for a run's own train_config.json."""
 
+_NAMED = 4
+"""Fields in one sentence."""
+
 _PLUGIN_OPTIMIZER = "adamw_f32_masters"
 
 
@@ -83,7 +86,8 @@ def train_config_reflow(subject: Subject) -> Iterator[Violation]:
     reserved = reserved_fields(subject)
     fields = [key for key in policy if key in reserved]
     if fields:
-        names = ", ".join(f"{key} {shown(policy[key])}" for key in fields)
+        names = ", ".join(f"{key} {shown(policy[key])}" for key in fields[:_NAMED])
+        names += f", and {len(fields) - _NAMED} more" * (len(fields) > _NAMED)
         what = f"fields of reflow training ({names}): stock LeRobot refuses to resume from it"
         yield Violation(what, TRAIN_CONFIG, f"/policy/{fields[0]}", _RESUMED * subject.resumable)
 
@@ -215,7 +219,9 @@ def unreadable_by_others(subject: Subject) -> Iterator[Violation]:
     files = (*subject.checkpoint.weights, *subject.checkpoint.states)
     closed = [file.path for file in files if normal & ~modes.get(file.path, _READ)]
     if closed:
-        more = f" (as do {count(len(closed) - 1, 'other file')})" if len(closed) > 1 else ""
+        others = len(closed) - 1
+        do = "does" if others == 1 else "do"
+        more = f" (as {do} {count(others, 'other file')})" if others else ""
         what = (
             f"has mode {modes[closed[0]]:04o}{more} but config.json {modes[CONFIG]:04o}: other "
             "users can read the config but not the weights"

@@ -10,6 +10,7 @@ from ckpt_tools.checkpoint.names import covering, literal, unwrapped
 from ckpt_tools.families.family import TEACHER_PREFIXES
 from ckpt_tools.families.kinds import Kind
 from ckpt_tools.families.lerobot import is_buffer
+from ckpt_tools.families.template import folded
 from ckpt_tools.rules.finding import Need, Severity
 from ckpt_tools.rules.fitting_config import correction
 from ckpt_tools.rules.grouping import about, amount, by_part, expectation, missing_from, whole
@@ -32,6 +33,8 @@ _LAYERS = {
 }
 """The tensors of the layers that these keys of config.json count."""
 
+_CORRECT = "correct config.json: with another one, the loader reads them"
+
 _HEAD = re.compile(
     r"(?:^|\.)(?:cls|pooler|lm_head|score|classifier|qa_outputs|mtp|predictions|head)(?:\.|$)"
 )
@@ -50,8 +53,8 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
     them. They are the state of another model or of an optimizer, an average of the weights, or
     layers that config.json does not have: then the config may be the wrong one.
 
-    If nothing uses them, `ckpt strip` removes them. Where they are complete layers that follow
-    those of config.json, nothing is stripped: correct `num_vlm_layers` or `num_expert_layers`.
+    If nothing uses them, `ckpt strip` removes them. Nothing is stripped that a model of this family
+    has with another config.json: correct that, such as `num_vlm_layers` or the name of a feature.
 
     Bad:
 
@@ -93,11 +96,24 @@ def unexpected_tensors(subject: Subject) -> Iterator[Violation]:
     for part, members in (whole if corrected else by_part)(subject.family, named):
         loader = subject.family.loader
         what = f"{amount(members)} that the loader does not read ({part}): {loader.unexpected}"
-        remedy = _renamed(members, missing) if missing else _stripped(members, every)
-        remedy = corrected.remedy if corrected else remedy
-        severity = Severity.ERROR if loader.is_strict else None
         is_head = not in_code and not missing and _are_heads(subject, members)
+        if corrected:
+            remedy = corrected.remedy
+        elif missing:
+            remedy = _renamed(members, missing)
+        elif not is_head and _are_of_another_config(subject, members):
+            remedy = Remedy(text=_CORRECT)
+        else:
+            remedy = _stripped(members, every)
+        severity = Severity.ERROR if loader.is_strict else None
         yield about(members, what, remedy, Severity.NOTE if is_head else severity)
+
+
+def _are_of_another_config(subject: Subject, members: list[Tensor]) -> bool:
+    """Whether a model of the family has one of these tensors, but not with this config.json."""
+    file = subject.family.file
+    names = file.folded_names if file else frozenset()
+    return any(folded(one.name) in names for one in members)
 
 
 def _stripped(members: list[Tensor], every: list[str]) -> Remedy:
