@@ -260,11 +260,11 @@ def test_a_clean_student_in_the_place_of_its_teacher_is_noted(tmp_path: Path) ->
     saved = json.loads((student / "train_config.json").read_text())
     saved["policy"]["teacher_model_path"] = "outputs/train/teacher"
     (student / "train_config.json").write_text(json.dumps(saved))
-    for sides, texts in (
-        ((student, NORMAL), ["a train_config.json of reflow training"]),
-        ((NORMAL, student), []),
+    for damaged, healthy, texts in (
+        (student, NORMAL, ["a train_config.json of reflow training"]),
+        (NORMAL, student, []),
     ):
-        found = api.diagnose(*map(str, sides)).notes
+        found = api.diagnose(str(damaged), str(healthy)).notes
         assert [note.text for note in found if note.kind is NoteKind.SWAPPED] == texts
 
 
