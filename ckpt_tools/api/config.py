@@ -29,8 +29,9 @@ from ckpt_tools.families.registry import family_of
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.storage import schemas
 from ckpt_tools.storage.durable import replace_text
-from ckpt_tools.storage.files import path_not_found, read_whole
+from ckpt_tools.storage.files import path_not_found, read_whole, remote_not_supported
 from ckpt_tools.storage.paths import leaves_folder
+from ckpt_tools.storage.session import is_remote
 from ckpt_tools.strict_json import edit
 from ckpt_tools.strict_json.parse import Json, decode_utf8, escape, kind, parse, parse_object
 from ckpt_tools.strict_json.pointer import (
@@ -239,7 +240,9 @@ def _refuse_unfinished(root: str) -> None:
 def _single(where: str, file: str | None) -> str:
     _refuse_unfinished(os.path.dirname(where) or ".")
     if not os.path.lexists(where):
-        raise path_not_found(where)
+        if is_remote(where):
+            raise remote_not_supported(where)
+        raise path_not_found(where, "expected a checkpoint folder or a .json file")
     if file is not None:
         raise UnknownSelection(
             "is a file, but --file needs a folder",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 
 import click
 
@@ -11,8 +13,11 @@ from ckpt_tools.api import config as _config
 from ckpt_tools.cli import options
 from ckpt_tools.cli.group import SHARED
 from ckpt_tools.cli.output import CLEAN, FINDINGS, NOTHING_CHECKED, complain, write, write_report
+from ckpt_tools.errors import PathNotFound, UnknownSelection
 from ckpt_tools.report.json import diff as diff_json
 from ckpt_tools.report.pages import config as config_page
+from ckpt_tools.rules.remedy import as_path
+from ckpt_tools.storage.session import is_remote
 from ckpt_tools.strict_json.parse import value_of
 from ckpt_tools.text import printable
 
@@ -45,7 +50,7 @@ class NegativeNumbers(click.Command):
 
 
 class EitherOrder(click.Group):
-    """A group whose argument WHERE stands before the command, or at its end, as for git."""
+    """A group whose argument WHERE stands before the command or after it, first or last."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Move WHERE to the front where `args` begin with a command."""
@@ -54,28 +59,71 @@ class EitherOrder(click.Group):
         return super().parse_args(ctx, args)
 
     def _with_where_first(self, args: list[str]) -> list[str]:
-        """Return the arguments of `VERB … WHERE` as those of `WHERE VERB …`."""
+        """Return the arguments of `VERB … WHERE` or `VERB WHERE …` as those of `WHERE VERB …`."""
         verb, rest = args[0], args[1:]
+        places = self._places(verb, rest)
+        if not places:
+            wants_help = {"-h", "--help"} & set(rest)
+            if wants_help:
+                return ["WHERE", verb, "--help"]
+            raise click.UsageError(f"ckpt config {verb} needs WHERE, a folder or a JSON file")
+        where = rest.pop(places[0] if verb == "diff" else self._place_of_where(args, places))
+        return [where, verb, *rest]
+
+    def _places(self, verb: str, rest: list[str]) -> list[int]:
+        """Return where in `rest` arguments stand, rather than options and their values."""
         takes_value = {
             name
             for parameter in (*self.commands[verb].params, *SHARED)
             if isinstance(parameter, click.Option) and not parameter.is_flag
             for name in parameter.opts
         }
-        places = [
+        return [
             place
             for place, argument in enumerate(rest)
             if argument != "--"
             and (not argument.startswith("-") or _is_number(argument))
             and not (place and rest[place - 1] in takes_value)
         ]
-        if not places:
-            wants_help = {"-h", "--help"} & set(rest)
-            if wants_help:
-                return ["WHERE", verb, "--help"]
-            raise click.UsageError(f"ckpt config {verb} needs WHERE, a folder or a JSON file")
-        where = rest.pop(places[0] if verb == "diff" else places[-1])
-        return [where, verb, *rest]
+
+    def _place_of_where(self, args: list[str], places: list[int]) -> int:
+        """Return which of the `places` after the verb is WHERE: the last, or else the first.
+
+        Raises UnknownSelection where both may be, PathNotFound where neither is there.
+        """
+        verb, *rest = args
+        first, last = places[0], places[-1]
+        found = [place for place in sorted({first, last}) if _is_where(rest[place])]
+        if len(found) > 1:
+            either = (_command_with_first(verb, rest, place) for place in found)
+            raise UnknownSelection(
+                f"both {rest[first]} and {rest[last]} may be WHERE",
+                hint=f"write it before the command: {' or '.join(either)}",
+            )
+        found += [place for place in (last, first) if is_remote(rest[place])]
+        if found or os.path.lexists(rest[last]) or verb == "validate":
+            return found[0] if found else last
+        names = (one for one in self.commands[verb].params if isinstance(one, click.Argument))
+        usage = " ".join((verb, *(one.human_readable_name for one in names)))
+        raise PathNotFound(
+            "no such file or directory",
+            path=rest[last],
+            hint=f"write `ckpt config {usage} WHERE`, WHERE being a folder or a JSON file",
+        )
+
+
+def _is_where(argument: str) -> bool:
+    """Whether an argument is plainly no pointer and no value, but a folder, a file or an address.
+
+    One such as owner/name may be a mistaken pointer.
+    """
+    is_file = argument.endswith(".json") and os.path.lexists(argument)
+    return is_file or os.path.isdir(argument) or "://" in argument
+
+
+def _command_with_first(verb: str, rest: list[str], place: int) -> str:
+    words = ["ckpt", "config", as_path(rest[place]), verb, *rest[:place], *rest[place + 1 :]]
+    return f"`{shlex.join(words)}`"
 
 
 def _is_number(argument: str) -> bool:

@@ -135,8 +135,11 @@ def remote_not_supported(where: str) -> RemoteNotSupported:
     )
 
 
-def path_not_found(path: str) -> PathNotFound | RemoteNotSupported:
-    """Return the error for a local path that does not exist, or is a broken link."""
+def path_not_found(path: str, hint: str = "") -> PathNotFound | RemoteNotSupported:
+    """Return the error for a local path that does not exist, or is a broken link.
+
+    `hint` is what to do, by default what a path of a checkpoint can be.
+    """
     if is_hub_name(path) or is_address(path):
         return remote_not_supported(path)
     if os.path.islink(path):
@@ -147,7 +150,7 @@ def path_not_found(path: str) -> PathNotFound | RemoteNotSupported:
     return PathNotFound(
         "no such file or directory",
         path=path,
-        hint="write a checkpoint on the Hub as hf://owner/name" if is_page else "",
+        hint="write a checkpoint on the Hub as hf://owner/name" if is_page else hint,
     )
 
 

@@ -137,6 +137,68 @@ def test_where_may_stand_at_the_end(config: Callable[..., Outcome], folder: Path
     assert config("set", "--help").out.startswith("Usage: ckpt config WHERE set")
 
 
+def test_where_may_stand_between_the_command_and_its_arguments(
+    config: Callable[..., Outcome], folder: Path
+) -> None:
+    assert config("get", folder, "lr") == config(folder, "get", "lr")
+    assert config("get", folder / "train_config.json", "steps").out == "1\n"
+    assert config("set", folder, "lr", "-1").out.startswith("/lr: 0.0001 -> -1 (read as JSON)")
+    assert config("set", folder, "--file", "train_config.json", "steps", "2").code == 0
+    assert config("unset", folder, "lr", "tags").code == 0
+    assert json.loads(content(folder)).keys() == {"type", "name", "policy", "a.b"}
+
+
+def test_two_arguments_that_may_be_where_are_refused_with_both_commands(
+    config: Callable[..., Outcome], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder, folder / "teacher")
+    shutil.copytree(folder, folder / "get")
+    monkeypatch.chdir(folder)
+    before = state(folder / "teacher"), state(folder / "get")
+    done = config("set", "get", "name", "teacher")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "ckpt: both get and teacher may be WHERE; write it before the command:"
+        " `ckpt config ./get set name teacher` or `ckpt config teacher set get name`\n"
+    )
+    assert (state(folder / "teacher"), state(folder / "get")) == before
+    assert config("./get", "set", "name", "teacher").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("get", "none", "lr"), "lr: no such file or directory; write `ckpt config get POINTER W"),
+        (("get", "lr"), "lr: no such file or directory; write `ckpt config get POINTER WHERE`"),
+        (("set", "lr", "1"), "1: no such file or directory; write `ckpt config set POINTER VALUE"),
+        (("unset", "lr", "none"), "none: no such file or directory; write `ckpt config unset POI"),
+        (
+            ("validate", "none"),
+            "none: no such file or directory; expected a checkpoint folder or a",
+        ),
+        (
+            ("none", "get", "lr"),
+            "none: no such file or directory; expected a checkpoint folder or a",
+        ),
+        (("get", "lr", "me/policy"), "me/policy: is a Hub repository"),
+        (("get", "me/policy", "lr"), "me/policy: is a Hub repository"),
+        (("get", "hf://me/policy", "lr"), "hf://me/policy: is a Hub repository"),
+        (("me/policy", "get", "lr"), "me/policy: is a Hub repository"),
+    ],
+)
+def test_a_command_without_a_checkpoint_is_answered_with_how_to_write_it(
+    config: Callable[..., Outcome],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    monkeypatch.chdir(folder)
+    done = config(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"ckpt: {words}")
+
+
 def test_a_folder_that_is_called_as_a_command_is_written_with_its_dot(
     config: Callable[..., Outcome], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
