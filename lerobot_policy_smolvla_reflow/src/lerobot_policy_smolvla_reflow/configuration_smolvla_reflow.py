@@ -5,6 +5,7 @@ No field may be called `dtype`: LeRobot would take it for the run's mixed precis
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 
 from lerobot.configs import PreTrainedConfig, parser
@@ -31,6 +32,29 @@ ADOPTED = (
 DEFAULTED = ("n_action_steps", "num_steps", "vlm_model_name")
 # The number of training steps where the command line does not say: lerobot-train's default.
 USUAL_STEPS = 100_000
+# The names that a field may have.
+CHOICES = {
+    "objective": OBJECTIVES,
+    "solver": SOLVERS,
+    "time_sampling": TIME_SAMPLINGS,
+    "real_time_sampling": TIME_SAMPLINGS,
+    "loss": LOSSES,
+    "positives": POSITIVES,
+}
+# The numbers that a field may have, and what to say of another.
+LIMITS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
+    ("teacher_num_steps", lambda value: value >= 1, "must be at least 1, not {}; 10 is usual."),
+    ("samples", lambda value: value >= 2, "must be at least 2, not {}; 8 is usual."),
+    ("anneal_steps", lambda value: value >= 0, "must be 0 (the whole run) or positive, not {}."),
+    ("straightness_freq", lambda value: value >= 0, "must be 0 (off) or positive, not {}."),
+    ("endpoint_mass", lambda value: 0 <= value <= 1, "must be between 0 and 1, not {}."),
+    ("mix_real_data", lambda value: 0 <= value <= 1, "must be between 0 and 1, not {}."),
+    (
+        "ema_decay",
+        lambda value: 0 <= value < 1,
+        "must be 0 (off) or a number below 1 such as 0.999, not {}.",
+    ),
+)
 
 
 @PreTrainedConfig.register_subclass("smolvla_reflow")
@@ -91,59 +115,17 @@ class SmolVLAReflowConfig(SmolVLAConfig):
 
     def _invalid_values(self) -> list[tuple[str, bool, str]]:
         """(field, whether its value is invalid, message) for names and numbers."""
-        choices = {
-            "objective": OBJECTIVES,
-            "solver": SOLVERS,
-            "time_sampling": TIME_SAMPLINGS,
-            "real_time_sampling": TIME_SAMPLINGS,
-            "loss": LOSSES,
-            "positives": POSITIVES,
-        }
-        return [
-            *(
-                (
-                    field,
-                    getattr(self, field) not in known,
-                    f"unknown value {getattr(self, field)!r}; use one of {', '.join(known)}.",
-                )
-                for field, known in choices.items()
-            ),
-            (
-                "teacher_num_steps",
-                self.teacher_num_steps < 1,
-                f"must be at least 1, not {self.teacher_num_steps}; 10 is usual.",
-            ),
-            (
-                "samples",
-                self.samples < 2,
-                f"must be at least 2, not {self.samples}; 8 is usual.",
-            ),
-            (
-                "anneal_steps",
-                self.anneal_steps < 0,
-                f"must be 0 (the whole run) or positive, not {self.anneal_steps}.",
-            ),
-            (
-                "straightness_freq",
-                self.straightness_freq < 0,
-                f"must be 0 (off) or positive, not {self.straightness_freq}.",
-            ),
-            (
-                "endpoint_mass",
-                not 0 <= self.endpoint_mass <= 1,
-                f"must be between 0 and 1, not {self.endpoint_mass}.",
-            ),
-            (
-                "mix_real_data",
-                not 0 <= self.mix_real_data <= 1,
-                f"must be between 0 and 1, not {self.mix_real_data}.",
-            ),
-            (
-                "ema_decay",
-                not 0 <= self.ema_decay < 1,
-                f"must be 0 (off) or a number below 1 such as 0.999, not {self.ema_decay}.",
-            ),
+        unknown = [
+            (name, value not in known, f"unknown value {value!r}; use one of {', '.join(known)}.")
+            for name, known in CHOICES.items()
+            for value in (getattr(self, name),)
         ]
+        outside = [
+            (name, not allowed(value), message.format(value))
+            for name, allowed, message in LIMITS
+            for value in (getattr(self, name),)
+        ]
+        return unknown + outside
 
     def _conflicts(self) -> list[tuple[str, bool, str]]:
         """The same for settings that reflow cannot train with."""
