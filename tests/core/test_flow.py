@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +17,7 @@ from torch import Tensor
 from lerobot_policy_smolvla_reflow import flow
 
 POINT, MODES = 0.7, 2.0
+FEW_STEPS = Path(__file__).parents[2] / "docs/few-steps.md"
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -29,10 +33,10 @@ def gaussian_to_point(x: Tensor, time: Tensor) -> Tensor:
     return (x - POINT) / time[:, None, None]
 
 
-def gaussian_to_two_modes(x: Tensor, time: Tensor) -> Tensor:
-    """E[z1 - z0 | x_t = x] when z0 is MODES or -MODES with equal chance: the paths bend."""
+def gaussian_to_two_modes(x: Tensor, time: Tensor, modes: float = MODES) -> Tensor:
+    """E[z1 - z0 | x_t = x] when z0 is `modes` or -`modes` with equal chance: the paths bend."""
     t = time[:, None, None].clamp_min(1e-4)
-    expected_z0 = MODES * torch.tanh((1 - t) * MODES * x / t**2)
+    expected_z0 = modes * torch.tanh((1 - t) * modes * x / t**2)
     return (x - expected_z0) / t
 
 
@@ -69,6 +73,21 @@ def test_two_modes_need_many_steps_and_one_step_lands_between_them() -> None:
     torch.testing.assert_close(one, torch.zeros_like(one), atol=1e-5, rtol=0)
     assert (many.abs() - MODES).abs().mean() < 0.05
     assert torch.equal(many.sign(), noise().sign())
+
+
+def test_the_documented_shares_between_two_modes_are_those_of_the_solver() -> None:
+    head, *_ = re.findall(r"^\| d \|(.+)\|$", FEW_STEPS.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \|((?: [\d.]+ % \|)+)$", FEW_STEPS.read_text(), re.MULTILINE)
+    columns = [int(number) for number in re.findall(r"\d+", head)]
+    quantiles = (torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000
+    every_noise = torch.special.ndtri(quantiles)[:, None, None]
+    assert len(rows) == 4
+    for distance, shares in ((float(name), text.split("|")[:-1]) for name, text in rows):
+        velocity = partial(gaussian_to_two_modes, modes=distance / 2)
+        for steps, share in zip(columns, shares, strict=True):
+            ends = flow.solve(velocity, every_noise, steps).z0_BTA.abs()
+            between = (distance / 2 - ends > distance / 10).double().mean()
+            assert f" {100 * between:.1f} % " == share, (distance, steps)
 
 
 def test_reflow_of_two_modes_is_right_in_one_step() -> None:
