@@ -16,6 +16,8 @@ from ckpt_tools.cli.output import (
     write_report,
 )
 from ckpt_tools.errors import CkptError
+from ckpt_tools.gate.decide import settings_notes, without_settings_notes
+from ckpt_tools.gate.verdict import Verdict
 from ckpt_tools.report.formats import github, junit, sarif
 from ckpt_tools.report.formats.findings import found_in
 from ckpt_tools.report.json.document import dump
@@ -25,8 +27,7 @@ from ckpt_tools.report.pages import verdict as verdict_page
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ckpt_tools.gate.verdict import Verdict
-    from ckpt_tools.rules.finding import Verification
+    from ckpt_tools.rules.finding import Finding, Verification
 
 FORMATS = ("text", "json", "markdown", "html", "junit", "sarif", "github")
 _FOR_MACHINES = {"junit": junit.render, "sarif": sarif.render, "github": github.render}
@@ -76,14 +77,35 @@ def _write_several(
 ) -> None:
     if not judgements:
         return
-    if output_format in _FOR_MACHINES:
-        write(_FOR_MACHINES[output_format](judgements, rules=api.known_rules()))
-    elif output_format == "json":
+    if output_format == "json":
         write("".join(dump(document(one), indent=None) for one in judgements))
+        return
+    others, notes = _with_notes_apart(judgements)
+    if output_format in _FOR_MACHINES:
+        first = _verified(others[0], lambda one: one._replace(findings=(*one.findings, *notes)))
+        every = (first, *others[1:])
+        write(_FOR_MACHINES[output_format](every, rules=api.known_rules()))
     else:
         rules = api.known_rules() if output_format == "html" else None
-        page = verdict_page.several(judgements, unread, rules)
-        write_report(judgements, lambda: page, output_format, lambda _: {})
+        page = verdict_page.several(others, unread, notes, rules)
+        write_report(others, lambda: page, output_format, lambda _: {})
+
+
+def _with_notes_apart(
+    judgements: Sequence[Verification | Verdict],
+) -> tuple[list[Verification | Verdict], tuple[Finding, ...]]:
+    """Return judgements without the notes on the settings that they share, and these, once."""
+    notes = settings_notes([found_in(one) for one in judgements])
+    return [_verified(one, without_settings_notes) for one in judgements], notes
+
+
+def _verified(
+    judgement: Verification | Verdict, change: Callable[[Verification], Verification]
+) -> Verification | Verdict:
+    """Return a judgement with another verification."""
+    if isinstance(judgement, Verdict):
+        return judgement._replace(verification=change(judgement.verification))
+    return change(judgement)
 
 
 def _status(judgement: Verification | Verdict) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.gate.verdict import Verdict
+from ckpt_tools.gate.verdict import OPTION, Verdict
 from ckpt_tools.rules.coverage import State, title
 from ckpt_tools.rules.engine import in_order
 from ckpt_tools.rules.finding import Finding, Severity, Suppressed
@@ -94,11 +94,34 @@ def _stale(
     for one in settings.suppress:
         is_used = any(_matches(one, finding) for finding in findings)
         if _has_expired(one, settings):
-            after = "what it hid is reported again" if is_used else "it matches nothing any more"
-            what = f"the suppression of {one.code} expired on {one.expires}: {after}"
+            what = f"the suppression of {one.code} expired on {one.expires}, and hides nothing now"
         elif not is_used and one.code in checked:
             what = f"the suppression of {one.code} matches nothing"
         else:
             continue
-        remedy = Remedy(text="remove it from the settings, or review the finding again")
-        yield Finding(STALE, Severity.NOTE, what, settings.source, one.key, remedy)
+        given = one.key == OPTION
+        text = "omit it" if given else "remove it from the settings, or review the finding again"
+        path = "" if given else settings.source
+        yield Finding(STALE, Severity.NOTE, what, path, one.key, Remedy(text=text))
+
+
+def settings_notes(verifications: Sequence[Verification]) -> tuple[Finding, ...]:
+    """Return the notes on suppressions without effect in any of several checkpoints, each once.
+
+    One that another checkpoint needs, or whose rule was not checked there, is none.
+    """
+    every = dict.fromkeys(one for found in verifications for one in found.findings)
+    return tuple(
+        note
+        for note in every
+        if note.code == STALE
+        and all(
+            note in found.findings for found in verifications if note.path in ("", found.settings)
+        )
+    )
+
+
+def without_settings_notes(verification: Verification) -> Verification:
+    """Return a verification without the notes on the settings."""
+    others = tuple(one for one in verification.findings if one.code != STALE)
+    return verification._replace(findings=others)

@@ -13,7 +13,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ckpt_tools.errors import SettingsInvalid, UnknownSelection
-from ckpt_tools.gate.verdict import Settings, Suppression
+from ckpt_tools.gate.verdict import OPTION, Settings, Suppression
 from ckpt_tools.rules.coverage import Question
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.plugins import rule_of
@@ -124,7 +124,7 @@ def suppressing(settings: Settings, codes: Iterable[str], reason: str) -> Settin
         rule = rule_of(code)
         if rule is None:
             raise UnknownSelection(f"no such rule: {code}", hint="`ckpt rules` lists all rules")
-        added.append(Suppression(rule.code, reason, key="--suppress"))
+        added.append(Suppression(rule.code, reason, key=OPTION))
     if added and not reason.strip():
         raise UnknownSelection(
             f"{added[0].code} is suppressed without a reason", hint="add --reason TEXT"

@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.finding import Finding, Severity, Verification
 
 
+OPTION = "--suppress"
+"""The `key` of a suppression that is given on the command line."""
+
+
 class Suppression(NamedTuple):
     """Accepts the findings of a rule on matching files and subjects, for a reason.
 
     `path` and `subject` are globs. `expires` is the last day, as 2027-01-31, "" for none. `key` is
-    where the settings have it: `suppress[0]`.
+    where the settings have it: `suppress[0]`, or OPTION.
     """
 
     code: str

@@ -102,6 +102,48 @@ def test_a_page_has_sections_for_each(
         assert len(ids) == len(set(ids))
 
 
+STALE = """
+[[suppress]]
+code = "CK201"
+reason = "matches in none"
+[[suppress]]
+code = "CK301"
+reason = "matches in one"
+"""
+
+
+@pytest.mark.parametrize("command", ["verify", "gate"])
+@pytest.mark.parametrize("output_format", ["text", "markdown", "html", "junit", "sarif", "github"])
+def test_a_suppression_without_effect_is_noted_once(
+    command: str,
+    output_format: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ckpt.toml").write_text(STALE)
+    assert main([command, OTHER, BAD, GOOD, "--format", output_format]) == 1
+    out = capsys.readouterr().out
+    assert out.count("the suppression of CK201 matches nothing") == 1
+    assert "the suppression of CK301" not in out, "a checkpoint needs it"
+    if output_format == "text":
+        assert f"\nSettings: 1 note\n    CK817 {tmp_path}/ckpt.toml: suppress[0]: the supp" in out
+    if output_format == "github":
+        assert f"::notice file={tmp_path}/ckpt.toml,title=CK817" in out
+
+
+def test_a_suppression_on_the_command_line_is_not_said_to_be_in_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ckpt.toml").write_text("")
+    assert main(["verify", GOOD, OTHER, "--suppress", "CK201", "--reason", "x"]) == 0
+    out = capsys.readouterr().out
+    note = "    CK817 --suppress: the suppression of CK201 matches nothing\n      omit it\n"
+    assert out.count(note) == out.count("CK817") == 1
+
+
 def test_a_disk_that_fails_hides_no_other_verdict(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

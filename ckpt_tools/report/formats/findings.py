@@ -37,8 +37,13 @@ def fails(judgement: Judgement, finding: Finding) -> bool:
 
 
 def path_of(verification: Verification, finding: Finding) -> str:
-    """Return the path of a finding's file, as it can be opened, or the checkpoint's."""
+    """Return the path of a finding's file, as it can be opened, or the checkpoint's.
+
+    The settings are a file outside of it.
+    """
     where, path = verification.where.rstrip("/"), finding.path
+    if path and path == verification.settings:
+        return path
     if verification.checkpoint is not None:
         return f"{verification.checkpoint.root.rstrip('/')}/{path}" if path else verification.where
     is_where = not path or path == where.rpartition("/")[2]

@@ -59,11 +59,14 @@ def explained_page(judgement: Verification | Verdict, rules: Iterable[Rule]) -> 
 
 
 def several(
-    judgements: Sequence[Verification | Verdict], unread: int, rules: Iterable[Rule] | None = None
+    judgements: Sequence[Verification | Verdict],
+    unread: int,
+    notes: Sequence[Finding] = (),
+    rules: Iterable[Rule] | None = None,
 ) -> Page:
     """Return one page of several judgements, with the pages of their `rules` where given.
 
-    `unread` is the number of checkpoints that could not be checked.
+    `unread` is the number of checkpoints that could not be checked, `notes` are on the settings.
     """
     blocks: list[Block] = [Title(text=f"ckpt: {count(len(judgements), 'checkpoint')}")]
     for judgement in judgements:
@@ -74,6 +77,11 @@ def several(
                 blocks.append(block._replace(text=f"{name}: {block.text}"))
             else:
                 blocks.append(block)
+    if notes:
+        blocks += (
+            Heading(text=f"Settings: {count(len(notes), 'note')}"),
+            *_lines(notes, Status.NONE),
+        )
     return (*blocks, Heading(text="All checkpoints", conclusion=True), _total(judgements, unread))
 
 
