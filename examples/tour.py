@@ -20,7 +20,7 @@ def most_changed(a: Path, b: Path) -> LayerChange | None:
     """Return the layer whose tensors changed most, relative to their norms."""
     changes = api.diff(a, b, values=True).changes
     layers = changes.layers if changes else ()
-    return max(layers, key=lambda layer: layer.high, default=None)
+    return max(layers, key=lambda layer: layer.rel_l2, default=None)
 
 
 def repaired(where: Path, reference: Path, output: Path) -> Plan:
@@ -41,7 +41,7 @@ def main(normal: Path, reflow: Path) -> None:
 
     layer = most_changed(normal, Path("repaired"))
     if layer:
-        print(layer.title, layer.layer, f"{layer.high:.0%}")  # action expert 15 232%
+        print(layer.title, f"{layer.rel_l2:.0%}")  # state and action projections 144%
 
     try:
         api.show("missing")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from math import hypot, inf
 from typing import TYPE_CHECKING
 
 from ckpt_tools.diff.change_kind import Change, ChangeKind
 from ckpt_tools.diff.changed_parts import UNRELATED_BELOW, changed_parts, median_cosine
 from ckpt_tools.text import count, percent
 from ckpt_tools.values.dtypes import MANTISSA
-from ckpt_tools.values.model import has_rank
+from ckpt_tools.values.model import has_rank, layer_title, rel_l2_together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +58,7 @@ def change_in_values(
         changed=len(moved),
         broken=sum(change.facts.broken for change in moved),
         share=sum(change.facts.elements for change in moved) / whole if whole else 0.0,
-        rel_l2=_relative(moved),
+        rel_l2=rel_l2_together([change.facts for change in moved]),
         cosine=median_cosine(moved),
         ranks=tuple(ranks),
         parts=changed_parts(tensors, family),
@@ -69,13 +68,6 @@ def change_in_values(
     if found.broken:
         text += f"; {count(found.broken, 'value')} NaN or infinite on one side only"
     return found._replace(kind=kind, text=text)
-
-
-def _relative(moved: Sequence[TensorChange]) -> float:
-    """Return the norm of all changes relative to what changed; infinite for a change of zeros."""
-    change = hypot(*(one.facts.l2_change for one in moved))
-    before = hypot(*(one.facts.l2_a for one in moved))
-    return change / before if before else inf if change else 0.0
 
 
 def _kind(found: Change, moved: Sequence[TensorChange]) -> ChangeKind:
@@ -131,26 +123,29 @@ def _rounded(found: Change, changes: ValueComparison) -> str:
     )
 
 
-def _low_rank(found: Change, _changes: ValueComparison) -> str:
+def _low_rank(found: Change, changes: ValueComparison) -> str:
     low = [rank for rank in found.ranks if rank.low]
     least, most = min(rank.rank for rank in low), max(rank.rank for rank in low)
     sides = min(min(rank.rows, rank.columns) for rank in low)
     ranks = f"{least}" if least == most else f"{least} to {most}"
     return (
         f"adapter-like: the difference of {len(low):,} of {len(found.ranks):,} sampled matrices has"
-        f" a low rank ({ranks}, of {sides} or more); {_share(found)}"
+        f" a low rank ({ranks}, of {sides} or more); {_share(found, changes)}"
     )
 
 
-def _parts(found: Change, _changes: ValueComparison) -> str:
+def _parts(found: Change, changes: ValueComparison) -> str:
     trained = ", ".join(part.text for part in found.parts if part.changed)
     frozen = ", ".join(part.text for part in found.parts if not part.changed)
     rest = f"; identical: {frozen}" if frozen else ""
-    return f"parts trained, the rest frozen: {_share(found)}, in {trained}{rest}{_replaced(found)}"
+    return (
+        f"parts trained, the rest frozen: {_share(found, changes)}; changed: {trained}{rest}"
+        f"{_replaced(found)}"
+    )
 
 
-def _continued(found: Change, _changes: ValueComparison) -> str:
-    return f"continued training: {_share(found)}{_replaced(found)}"
+def _continued(found: Change, changes: ValueComparison) -> str:
+    return f"continued training: {_share(found, changes)}{_replaced(found)}"
 
 
 def _replaced(found: Change) -> str:
@@ -158,14 +153,26 @@ def _replaced(found: Change) -> str:
     return f"; initialized anew: {parts}" if parts else ""
 
 
-def _unrelated(found: Change, _changes: ValueComparison) -> str:
-    return f"unrelated weights of the same structure: {_share(found)}"
+def _unrelated(found: Change, changes: ValueComparison) -> str:
+    return f"unrelated weights of the same structure: {_share(found, changes)}"
 
 
-def _share(found: Change) -> str:
+def _share(found: Change, changes: ValueComparison) -> str:
     cosine = "" if found.cosine is None else f", median cosine {found.cosine:.3g}"
     share = "all" if found.share == 1 else percent(found.share)
-    return f"{share} of the parameters changed, relative norm {percent(found.rel_l2)}{cosine}"
+    norm = f"relative norm {percent(found.rel_l2)}{cosine}"
+    return f"{share} of the parameters changed, {norm}{_most(changes)}"
+
+
+def _most(changes: ValueComparison) -> str:
+    """Return where the change is largest; "" where there is only one place."""
+    if len(changes.layers) < 2:  # noqa: PLR2004 - one is no choice
+        return ""
+    most = max(changes.layers, key=lambda row: row.rel_l2 if row.changed else -1.0)
+    layers = sum(row.component == most.component for row in changes.layers)
+    title = most.title if len(changes.components) > 1 else ""
+    layer = layer_title(most.layer) if layers > 1 or not title else ""
+    return f"; most in {' '.join(filter(None, (title, layer)))} ({percent(most.rel_l2)})"
 
 
 _TEXTS = {

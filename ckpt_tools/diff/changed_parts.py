@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from ckpt_tools.checkpoint.names import fold, is_index, ranges
+from ckpt_tools.checkpoint.names import fold, is_index, natural_key, ranges
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ckpt_tools.families.family import Family
     from ckpt_tools.values.model import TensorChange
@@ -95,12 +95,22 @@ def _by_name(tensors: Sequence[TensorChange]) -> Iterator[ChangedPart]:
     parts = {stem: _part(stem, members) for stem, members in groups.items()}
     for kind in ("replaced", "changed", ""):
         alike = {stem: part for stem, part in parts.items() if _kind(part) == kind}
-        whole = [part.text for part in alike.values() if part.changed in (0, part.tensors)]
-        stems = [*fold(whole), *(part.text for part in alike.values() if part.text not in whole)]
+        stems = list(_folded(alike))
         if stems:
             more = f" and {len(stems) - _MOST} more" if len(stems) > _MOST else ""
             text = ", ".join(map(printable, stems[:_MOST])) + more
             yield _part("", [one for stem in alike for one in groups[stem]])._replace(text=text)
+
+
+def _folded(parts: Mapping[str, ChangedPart]) -> Iterator[str]:
+    """Yield parts by their names in short: first those that changed as a whole, or not at all."""
+    alike: defaultdict[str, list[str]] = defaultdict(list)
+    for stem, part in parts.items():
+        alike[part.text.removeprefix(stem)].append(stem)
+    for which, stems in sorted(alike.items()):
+        for folded, number in fold(sorted(stems, key=natural_key)).items():
+            each = " each" if which and number > 1 else ""
+            yield f"{folded}{which[:-1]}{each})" if which else folded
 
 
 def _kind(part: ChangedPart) -> str:

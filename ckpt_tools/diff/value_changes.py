@@ -21,6 +21,7 @@ from ckpt_tools.values.model import (
     TensorChange,
     ValueComparison,
     ValueSummary,
+    rel_l2_together,
 )
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ def _row(
         high=max((facts.rel_l2 for facts in different), default=0.0),
         max_abs=max((facts.max_abs for facts in different), default=0.0),
         broken=sum(facts.broken for facts in different),
+        rel_l2=rel_l2_together(different),
     )
 
 

@@ -72,8 +72,8 @@ def change_map(changes: ValueComparison | None) -> Iterator[Block]:
             else ""
         )
         note = (
-            "The largest change of a tensor in each layer: its L2 norm relative to the tensor's"
-            f" own in A.{framed}"
+            "The change of each layer: the L2 norm of B - A relative to that of A, over the tensors"
+            f" that changed.{framed}"
         )
         yield HeatMap(
             title="Change by layer", note=note, columns=tuple(columns), rows=rows, steps=STEPS
@@ -85,19 +85,20 @@ def _cell(row: LayerChange) -> Cell:
     close = f", {row.close:,} within the tolerance" if row.close else ""
     frozen = " although frozen" if row.moved else ""
     spread = (
-        f": rel. L2 {_spread(row)}, largest |B - A| {row.max_abs:.3g}"
+        f": rel. L2 {change_size(row)}, max |B - A| {row.max_abs:.3g}"
         if row.changed or row.close
         else ""
     )
     broken = f", {row.broken:,} values not finite on one side" if row.broken else ""
     bad = row.moved or row.broken
     return Cell(
-        value=row.high,
+        value=row.rel_l2,
         words=f"{row.title}, {layer_title(row.layer)}: {counted}{frozen}{close}{spread}{broken}",
         mark=Status.BAD if bad else Status.NONE,
     )
 
 
-def _spread(row: LayerChange) -> str:
-    low, high = percent(row.low), percent(row.high)
-    return high if low == high else f"{low} … {high}"
+def change_size(row: LayerChange) -> str:
+    """Return the relative norm of a layer's change, with its range over single tensors."""
+    together, low, high = map(percent, (row.rel_l2, row.low, row.high))
+    return f"{together} (tensors {low} … {high})" if low != high else together

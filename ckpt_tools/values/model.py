@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from math import inf, prod
+from math import hypot, inf, prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.dtype import Dtype
@@ -11,6 +11,8 @@ from ckpt_tools.checkpoint.names import is_index
 from ckpt_tools.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ckpt_tools.checkpoint.model import Tensor
 
 
@@ -122,6 +124,17 @@ class PairFacts(NamedTuple):
         return self.l2_change / self.l2_a if self.l2_a else inf
 
 
+def rel_l2_together(facts: Sequence[PairFacts]) -> float:
+    """Return ||b - a|| / ||a|| over several tensors; infinite where all of a is zeros and b is not.
+
+    Where a norm exceeds the largest double, it is that of the most changed tensor.
+    """
+    change, before = hypot(*(one.l2_change for one in facts)), hypot(*(one.l2_a for one in facts))
+    if inf in (change, before):
+        return max(one.rel_l2 for one in facts)
+    return change / before if before else inf if change else 0.0
+
+
 class TensorChange(NamedTuple):
     """A tensor in A and its counterpart in B, of the same shape, and how they differ."""
 
@@ -160,12 +173,13 @@ class LayerChange(NamedTuple):
     `layer` is a number, with the name of its list where a component has several
     (`layer1.0`), or "other" for tensors outside numbered layers. `tensors` were compared: of
     these `identical` have the same bytes, `equal` the same values in different bit patterns,
-    `close` values within the tolerance; the rest changed. `low` and `high` are the smallest and the
-    largest relative L2 norm of the change, ||b - a|| / ||a||, and `max_abs` the largest |b - a|, of
-    the tensors that changed (if none did, of those that are close), 0 without any. `high` is
-    infinite where a tensor of zeros has changed. `broken` counts values that are NaN or infinite on
-    one side and something else on the other. `trains` is whether the config lets the component
-    train, None if unknown.
+    `close` values within the tolerance; the rest changed. `rel_l2` is the relative L2 norm of the
+    change, ||b - a|| / ||a||, over the tensors that changed (if none did, those that are close)
+    taken together: rank layers by it. `low` and `high` are the smallest and the largest such norm
+    of a single tensor among them, and `max_abs` the largest |b - a|, 0 without any. `high` is
+    infinite where a tensor of zeros has changed, `rel_l2` where all were zeros. `broken` counts
+    values that are NaN or infinite on one side and something else on the other. `trains` is whether
+    the config lets the component train, None if unknown.
     """
 
     component: str
@@ -180,6 +194,7 @@ class LayerChange(NamedTuple):
     high: float
     max_abs: float
     broken: int
+    rel_l2: float = 0.0
 
     @property
     def changed(self) -> int:

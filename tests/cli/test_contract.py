@@ -191,7 +191,7 @@ def test_the_table_of_a_diff_counts_what_differs() -> None:
     done = ckpt("diff", NORMAL, REFLOW, "--stat")
     rows = [line.split() for line in done.stdout.splitlines()]
     assert done.returncode == 1
-    assert [row[0] for row in rows] == ["number", "500", "199", "3", "5"]
+    assert [row[0] for row in rows] == ["number", "500", "199", "3", "5", "tensor"]
     assert rows[1][1:3] == ["+87.7", "kB"]
     same = ckpt("diff", NORMAL, NORMAL, "--stat")
     assert same.stdout == "  ✓ same structure; tensor values were not compared\n"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TOKENS: dict[str, Any] = {"registry_name": "tokenizer_processor", "config": {"max_length": 48}}
 DEVICE: dict[str, Any] = {"registry_name": "device_processor", "config": {"device": "cuda"}}
-IMAGES: dict[str, Any] = {"registry_name": "imagenet_normalize", "config": {}}
+IMAGES: dict[str, Any] = {"registry_name": "imagenet_resize", "config": {}}
 OWN: dict[str, Any] = {"class": "package.module.PadState", "config": {}}
 
 
@@ -38,7 +38,7 @@ def written(folder: Path, steps: list[Any]) -> Path:
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
     [
-        ([TOKENS, IMAGES, DEVICE], [TOKENS, DEVICE], ["B lacks `imagenet_normalize`"]),
+        ([TOKENS, IMAGES, DEVICE], [TOKENS, DEVICE], ["B lacks `imagenet_resize`"]),
         ([TOKENS], [TOKENS, OWN], ["A lacks `PadState`"]),
         (
             [TOKENS, IMAGES, DEVICE],
@@ -48,9 +48,9 @@ def written(folder: Path, steps: list[Any]) -> Path:
         (
             [IMAGES, DEVICE],
             [DEVICE | {"config": {"device": "cpu"}}],
-            ["B lacks `imagenet_normalize`", 'device_processor/config/device: "cuda" -> "cpu"'],
+            ["B lacks `imagenet_resize`", 'device_processor/config/device: "cuda" -> "cpu"'],
         ),
-        ([IMAGES, IMAGES], [IMAGES], ["B lacks `imagenet_normalize#2`"]),
+        ([IMAGES, IMAGES], [IMAGES], ["B lacks `imagenet_resize#2`"]),
     ],
     ids=["missing", "added", "moved", "changed", "twice"],
 )
@@ -68,4 +68,4 @@ def test_json_keeps_both_lists_and_adds_the_steps(tmp_path: Path) -> None:
     sides = (written(tmp_path / "a", [IMAGES, DEVICE]), written(tmp_path / "b", [DEVICE]))
     (change,) = json.loads(json.dumps(diff_document(api.diff(*sides))))["values"]
     assert change["a"]["value"] == [IMAGES, DEVICE]
-    assert change["steps"] == [{"step": "imagenet_normalize", "index_a": 0, "index_b": None}]
+    assert change["steps"] == [{"step": "imagenet_resize", "index_a": 0, "index_b": None}]

@@ -90,11 +90,11 @@ def test_a_cell_has_the_colour_of_its_number_and_says_it() -> None:
     ]
     assert (
         cells(block)[3][1]
-        == "a, layer 3: 5 of 9 tensors changed: rel. L2 0.0037 % … 0.011 %, largest |B - A| 2.2e-06"
+        == "a, layer 3: 5 of 9 tensors changed: rel. L2 0.011 % (tensors 0.0037 % … 0.011 %), max |B - A| 2.2e-06"
     )
     assert cells(block)[0][1] == "a, layer 0: 0 of 9 tensors changed"
     assert (
-        "rel. L2 from zero, largest |B - A| inf, 3 values not finite on one side"
+        "rel. L2 from zero, max |B - A| inf, 3 values not finite on one side"
         in cells(block)[6][1]
     )
 
@@ -137,7 +137,7 @@ def test_values_that_became_nan_are_framed_however_little_the_rest_changed() -> 
     assert isinstance(block, HeatMap)
     assert [kind for kind, _ in cells(block)] == ["h0 bad", "h0"]
     assert cells(block)[0][1] == (
-        "a, layer 0: 1 of 9 tensors changed: rel. L2 0 %, largest |B - A| 0, 2 values not"
+        "a, layer 0: 1 of 9 tensors changed: rel. L2 0 %, max |B - A| 0, 2 values not"
         " finite on one side"
     )
 
@@ -147,8 +147,8 @@ def test_what_is_within_the_tolerance_is_said_to_be() -> None:
     (block,) = change_map(values(close, layer("a", "1", 0)))
     assert isinstance(block, HeatMap)
     assert cells(block)[0][1] == (
-        "a, layer 0: 0 of 9 tensors changed, 5 within the tolerance: rel. L2 0.67 % … 2 %,"
-        " largest |B - A| 0.0004"
+        "a, layer 0: 0 of 9 tensors changed, 5 within the tolerance: rel. L2 2 % (tensors 0.67 % … 2 %),"
+        " max |B - A| 0.0004"
     )
 
 

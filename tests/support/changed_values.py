@@ -33,6 +33,7 @@ def layer(
         high,
         high / 50,
         3 * isinf(high),
+        high,
     )
 
 

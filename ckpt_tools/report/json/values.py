@@ -44,6 +44,7 @@ def _row(row: LayerChange) -> JsonDict:
         "equal": row.equal,
         "close": row.close,
         "changed": row.changed,
+        "rel_l2": _number(row.rel_l2),
         "rel_l2_low": _number(row.low),
         "rel_l2_high": _number(row.high),
         "max_abs": _number(row.max_abs),

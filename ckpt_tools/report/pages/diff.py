@@ -7,37 +7,36 @@ values, metadata, files, and the verdict.
 from __future__ import annotations
 
 import shlex
-from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ckpt_tools.checkpoint.documents import CONFIG
-from ckpt_tools.diff.change_kind import ChangeKind
-from ckpt_tools.diff.compare import differences
-from ckpt_tools.diff.steps import step_changes, step_text
+from ckpt_tools.diff.normalization import normalization_of
 from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title
 from ckpt_tools.report.charts import change_map, component_bars
-from ckpt_tools.report.pages.values import change_blocks, value_verdict
+from ckpt_tools.report.pages.diff_config import (
+    SHOWN,
+    config_blocks,
+    file_text,
+    metadata_blocks,
+    normalization_blocks,
+)
+from ckpt_tools.report.pages.diff_verdict import kind_of_change, verdict
+from ckpt_tools.report.pages.values import change_blocks
 from ckpt_tools.rules.remedy import as_path
 from ckpt_tools.storage.address import fetch_command
-from ckpt_tools.strict_json.parse import escape
 from ckpt_tools.text import change, count, printable, signed, size, transferred, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.diff.model import (
         Comparison,
-        Diff,
         DifferenceGroup,
         FileChange,
         Summary,
-        ValueChange,
         WatchedLine,
     )
     from ckpt_tools.report.blocks import Block, Page
-
-_SHOWN = 6
-"""Names or values of one kind that are listed without --full."""
 
 
 def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
@@ -46,6 +45,7 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
     `full` lists every name and value; without it each kind is cut to a few.
     """
     diff = comparison.diff
+    normalization = normalization_of(diff)
     blocks = [
         Title(text=f"Diff: {_name(comparison.a)} and {_name(comparison.b)}"),
         Line(text=f"A  {_name(comparison.a)}"),
@@ -61,17 +61,13 @@ def diff_page(comparison: Comparison, *, full: bool = False) -> Page:
         *change_map(comparison.changes),
         *(change_blocks(comparison.changes, full=full) if comparison.changes else ()),
         *_watched(comparison),
-        *_config_values(
-            "Other config values",
-            diff.values,
-            {f"/{line.key}" for line in comparison.watched},
-            full=full,
-        ),
-        *_metadata(comparison, full=full),
-        *_files(diff, full=full),
+        *normalization_blocks(normalization, full=full),
+        *config_blocks(comparison, normalization, full=full),
+        *metadata_blocks(comparison, full=full),
+        *_files(normalization.other_files, diff.unread, full=full),
         Heading(text="Verdict", conclusion=True),
         *([Line(text=transferred(comparison.transferred))] if comparison.transferred else []),
-        *_change(comparison),
+        *kind_of_change(comparison),
         verdict(comparison),
     ]
     return tuple(blocks)
@@ -94,9 +90,20 @@ def _sides(comparison: Comparison) -> Table:
             size(b.checkpoint.size),
             change(b.checkpoint.size - a.checkpoint.size),
         ),
+        *_header_row(a.checkpoint, b.checkpoint),
         *_file_rows(a, b),
     ]
     return Table(header=("", "A", "B", "B - A"), rows=tuple(rows), right=frozenset({1, 2, 3}))
+
+
+def _header_row(a: Checkpoint, b: Checkpoint) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the bytes of weight files that are no tensors', where they differ.
+
+    With them, the sizes of groups of tensors add up to the difference of the weights.
+    """
+    left, right = (side.size - sum(tensor.nbytes for tensor in side.tensors) for side in (a, b))
+    if left != right:
+        yield "of which headers", size(left), size(right), change(right - left)
 
 
 def _name(summary: Summary) -> str:
@@ -133,7 +140,7 @@ def rename_command(comparison: Comparison) -> str:
 def _group(group: DifferenceGroup, *, full: bool) -> Line:
     nbytes = f" ({change(group.nbytes)})" if group.nbytes else ""
     details = [group.remark] if group.remark else []
-    if full or len(group.names) <= _SHOWN:
+    if full or len(group.names) <= SHOWN:
         details += map(printable, group.names)
     return Line(
         text=printable(group.text) + nbytes,
@@ -164,124 +171,19 @@ def _watched_line(line: WatchedLine) -> Line:
     return Line(text=f"{line.key}: {both}{note}", mark=mark, details=tuple(remarks))
 
 
-def _config_values(
-    title: str, changes: tuple[ValueChange, ...], listed: set[str], *, full: bool
+def _files(
+    files: tuple[FileChange, ...], unread: tuple[str, ...], *, full: bool
 ) -> Iterator[Block]:
-    rest = [
-        change for change in changes if not (change.path == CONFIG and change.pointer in listed)
-    ]
-    if rest:
-        yield Heading(text=title)
-    for path, group in groupby(rest, key=lambda change: change.path):
-        members = list(group)
-        lines = [line for change in members for line in _changed(change)]
-        details = lines if full else lines[:_SHOWN]
-        if len(lines) > len(details):
-            details.append(f"… and {len(lines) - len(details):,} more (--full lists them)")
-        has_steps = any(step_changes(change, differences) is not None for change in members)
-        yield Line(
-            text=f"{printable(path)}: {count(len(lines), 'difference' if has_steps else 'value')}",
-            mark=Status.CHANGE,
-            details=tuple(details),
-        )
-
-
-def _metadata(comparison: Comparison, *, full: bool) -> Iterator[Block]:
-    """Yield the metadata entries that differ; the names of tied tensors as one line."""
-    diff = comparison.diff
-    tied = {
-        f"/{escape(alias)}"
-        for side in (diff.a, diff.b)
-        for file in side.weights
-        for alias, _ in file.aliases
-    }
-    changes = (
-        diff.metadata
-        if full
-        else tuple(change for change in diff.metadata if change.pointer not in tied)
-    )
-    yield from _config_values("Metadata", changes, set(), full=full)
-    if len(changes) < len(diff.metadata):
-        text = (
-            f"{len(diff.metadata) - len(changes):,} names of tied tensors: safetensors"
-            " keeps one name"
-            " of two that share storage"
-        )
-        yield from () if changes else (Heading(text="Metadata"),)
-        yield Line(text=text, mark=Status.CHANGE)
-
-
-def _changed(found: ValueChange) -> list[str]:
-    steps = step_changes(found, differences)
-    if steps is not None:
-        return [printable(step_text(step, lambda one: value(one, 40))) for step in steps]
-    note = f"  ({found.same_because})" if found.same_because else ""
-    return [f"{printable(found.pointer)}: {value(found.a, 40)} -> {value(found.b, 40)}{note}"]
-
-
-def _files(diff: Diff, *, full: bool) -> Iterator[Block]:
-    if diff.files or diff.unread:
+    if files or unread:
         yield Heading(text="Files")
-    shown = diff.files if full else diff.files[: 2 * _SHOWN]
+    shown = files if full else files[: 2 * SHOWN]
     for found in shown:
-        yield Line(text=f"{printable(found.path)}: {_where(found)}", mark=Status.CHANGE)
-    if len(diff.files) > len(shown):
-        yield Line(text=f"… and {len(diff.files) - len(shown):,} more (--full lists them)")
-    if diff.unread:
+        yield Line(text=f"{printable(found.path)}: {file_text(found)}", mark=Status.CHANGE)
+    if len(files) > len(shown):
+        yield Line(text=f"… and {len(files) - len(shown):,} more (--full lists them)")
+    if unread:
         yield Line(
-            text=f"{count(len(diff.unread), 'large file')} of one size in both not compared"
+            text=f"{count(len(unread), 'large file')} of one size in both not compared"
             " (--values reads them)",
-            details=tuple(map(printable, diff.unread if full else diff.unread[:_SHOWN])),
+            details=tuple(map(printable, unread if full else unread[:SHOWN])),
         )
-
-
-def _where(found: FileChange) -> str:
-    if found.b is None:
-        return f"only in A ({size(found.a or 0)})"
-    if found.a is None:
-        return f"only in B ({size(found.b)})"
-    return (
-        f"{size(found.a)} -> {size(found.b)}"
-        if found.a != found.b
-        else f"different content ({size(found.a)})"
-    )
-
-
-def _change(comparison: Comparison) -> Iterator[Line]:
-    """Yield the kind of change, where the verdict alone does not say it."""
-    found = comparison.change
-    if found and not comparison.same:
-        alike = found.kind in (ChangeKind.IDENTICAL, ChangeKind.SAME_STRUCTURE)
-        yield Line(text=found.text, mark=Status.GOOD if alike else Status.CHANGE)
-
-
-def verdict(comparison: Comparison) -> Line:
-    """Return whether the checkpoints differ, in what, and what was not compared."""
-    diff = comparison.diff
-    values = (
-        value_verdict(comparison.changes)
-        if comparison.changes
-        else "tensor values were not compared"
-    )
-    if comparison.same:
-        what = (
-            "no differences in the selected aspects; others were not compared"
-            if comparison.partial
-            else "same structure"
-        )
-        unread = f"; {count(len(diff.unread), 'file')} not compared" if diff.unread else ""
-        return Line(text=f"{what}; {values}{unread}", mark=Status.GOOD)
-    counts = (
-        (len(diff.only_a), "tensor only in A", "tensors only in A"),
-        (len(diff.only_b), "tensor only in B", "tensors only in B"),
-        (sum(len(rename.pairs) for rename in diff.renamed), "tensor renamed", "tensors renamed"),
-        (len(diff.retyped), "tensor of another dtype", "tensors of another dtype"),
-        (len(diff.reshaped), "tensor of another shape", "tensors of another shape"),
-        (sum(not change.same_because for change in diff.values), "config value", "config values"),
-        (len(diff.metadata), "metadata entry", "metadata entries"),
-        (len(diff.files), "file", "files"),
-    )
-    parts = [f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count]
-    if comparison.changes:
-        parts.append(values)
-    return Line(text=f"different: {', '.join(parts)}", mark=Status.BAD)

@@ -6,8 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.names import value_address
-from ckpt_tools.report.blocks import Table
-from ckpt_tools.report.pages.diff import verdict
+from ckpt_tools.diff.normalization import normalization_of
+from ckpt_tools.report.blocks import Line, Table
+from ckpt_tools.report.pages.diff_verdict import values_not_compared, verdict
 from ckpt_tools.text import change, printable
 
 if TYPE_CHECKING:
@@ -18,14 +19,19 @@ if TYPE_CHECKING:
 
 
 def stat_page(comparison: Comparison) -> Page:
-    """Return one row for each way in which tensors, values and files differ."""
+    """Return one row for each way in which tensors, values and files differ.
+
+    Without a difference it is the verdict.
+    """
     rows: tuple[tuple[str, ...], ...] = tuple(_rows(comparison))
     if not rows:
         return (verdict(comparison),)
     header: tuple[str, ...] = ("number", "size", "what differs")
     if not any(row[1] for row in rows):
         header, rows = ("number", "what differs"), tuple((row[0], row[-1]) for row in rows)
-    return (Table(header=header, rows=rows, right=frozenset(range(len(header) - 1))),)
+    table = Table(header=header, rows=rows, right=frozenset(range(len(header) - 1)))
+    unread = values_not_compared(comparison)
+    return (table, Line(text=unread)) if unread else (table,)
 
 
 def _rows(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
@@ -37,12 +43,15 @@ def _rows(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
         if row.changed:
             yield f"{row.changed:,}", "", f"{printable(row.title)}: tensor values"
     diff = comparison.diff
-    counted = (one.path for one in diff.values if not one.same_because)
+    normalization = normalization_of(diff)
+    if normalization.number:
+        yield f"{normalization.number:,}", "", "normalization: steps, statistics, files"
+    counted = (one.path for one in normalization.other_values if not one.same_because)
     for path, number in Counter(counted).items():
         yield f"{number:,}", "", f"{printable(path)}: values"
     if diff.metadata:
         yield f"{len(diff.metadata):,}", "", "metadata entries"
-    for file in diff.files:
+    for file in normalization.other_files:
         more = (file.b or 0) - (file.a or 0)
         yield "1", change(more) if more else "", f"file {printable(file.path)}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.report.blocks import Heading, Line, Status, Table
+from ckpt_tools.report.charts import change_size
 from ckpt_tools.text import count, percent, printable
 from ckpt_tools.values.model import layer_title
 
@@ -33,7 +34,7 @@ def change_blocks(changes: ValueComparison, *, full: bool) -> Iterator[Block]:
         return
     yield Heading(text="Tensor values")
     for row in sorted(
-        changes.components, key=lambda row: (not row.moved, not row.changed, -row.high)
+        changes.components, key=lambda row: (not row.moved, not row.changed, -row.rel_l2)
     ):
         layers = [layer for layer in changes.layers if layer.component == row.component]
         yield Line(
@@ -60,8 +61,8 @@ def _component(row: LayerChange) -> str:
         return f"{row.title}: unchanged ({', '.join(_counts(row))})"
     changed = "frozen but changed" if row.moved else "changed"
     return (
-        f"{row.title}: {changed} ({row.changed:,} of {row.tensors:,}), rel. L2 {_range(row)},"
-        f" largest |B - A| {row.max_abs:.3g}"
+        f"{row.title}: {changed} ({row.changed:,} of {row.tensors:,}), rel. L2 {change_size(row)},"
+        f" max |B - A| {row.max_abs:.3g}"
     )
 
 
@@ -73,7 +74,7 @@ def _counts(row: LayerChange) -> Iterator[str]:
             row.close,
             "within the tolerance"
             if row.changed
-            else f"within the tolerance, rel. L2 {_range(row)}",
+            else f"within the tolerance, rel. L2 {change_size(row)}",
         ),
     )
     yield from (f"{number:,} of {row.tensors:,} {words}" for number, words in kinds if number)
@@ -86,22 +87,17 @@ def _details(row: LayerChange, layers: Sequence[LayerChange], *, full: bool) -> 
         yield f"{count(row.broken, 'value')} NaN or infinite on one side only"
     if row.changed and row.changed < row.tensors and (row.identical or row.equal or row.close):
         yield f"unchanged: {', '.join(_counts(row))}"
-    moved = sorted((layer for layer in layers if layer.changed), key=lambda layer: -layer.high)
+    moved = sorted((layer for layer in layers if layer.changed), key=lambda layer: -layer.rel_l2)
     if len(layers) > 1:
         shown = moved if full else moved[:_SHOWN]
         yield from (
             f"{layer_title(layer.layer)}: {layer.changed:,} of {layer.tensors:,},"
-            f" rel. L2 {_range(layer)}"
+            f" rel. L2 {change_size(layer)}"
             for layer in shown
         )
         if len(moved) > len(shown):
             rest = len(moved) - len(shown)
             yield f"… and {count(rest, 'more layer')} with smaller changes (--full lists them)"
-
-
-def _range(row: LayerChange) -> str:
-    low, high = percent(row.low), percent(row.high)
-    return low if low == high else f"{low} … {high}"
 
 
 def _tensors(changes: Sequence[TensorChange]) -> Iterator[Block]:
@@ -122,7 +118,7 @@ def _tensors(changes: Sequence[TensorChange]) -> Iterator[Block]:
     ]
     if rows:
         yield Table(
-            header=("values", "rel. L2", "values changed", "largest |B - A|", "tensor"),
+            header=("status", "rel. L2", "changed", "max |B - A|", "tensor"),
             rows=tuple(rows),
             right=frozenset({1, 2, 3}),
         )
