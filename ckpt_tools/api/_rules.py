@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.rules import plugins
-from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.rule import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-_CODE = re.compile(r"CK[0-9]{3}")
 
 
 def known_rules(
@@ -22,16 +17,19 @@ def known_rules(
 ) -> tuple[Rule, ...]:
     """Return every rule by code, the tool's own and those of plugins.
 
-    Only those whose code begins with one of `prefixes`, of the `severity`, and only for a family or
-    kind of checkpoint with `family` in its name, where these are given. Raises UnknownSelection if
-    none is left.
+    Only those whose code begins with one of `prefixes`, or whose name is one, of the `severity`,
+    and only for a family or kind of checkpoint with `family` in its name, where these are given.
+    Raises UnknownSelection for a prefix of no rule, and if none is left.
     """
-    every = sorted((*all_rules(), *plugins.load().rules), key=lambda rule: rule.code)
-    starts = tuple(prefix.upper() for prefix in prefixes) or ("",)
+    every = plugins.every_rule()
+    starts = tuple(prefixes) or ("",)
+    for start in starts:
+        if not any(_begins(rule, start) for rule in every):
+            raise plugins.no_such_rule(start)
     found = tuple(
         rule
         for rule in every
-        if rule.code.startswith(starts)
+        if any(_begins(rule, start) for start in starts)
         and severity in (None, rule.severity)
         and (family is None or any(family.lower() in one.lower() for one in _about(rule)))
     )
@@ -39,9 +37,14 @@ def known_rules(
         about = ", ".join(sorted({name for rule in every for name in _about(rule)}))
         raise UnknownSelection(
             "no rule is selected",
-            hint=f"codes begin with CK1 to CK9; rules are about all checkpoints, or about: {about}",
+            hint=f"omit --severity or --family; rules are about all checkpoints, or about: {about}",
         )
     return found
+
+
+def _begins(rule: Rule, start: str) -> bool:
+    """Whether a rule has the name `start`, or a code that begins so."""
+    return rule.code.startswith(start.upper()) or rule.name == start.lower()
 
 
 def selected(rules: Iterable[Rule | str] | None) -> tuple[Rule, ...]:
@@ -76,19 +79,8 @@ def _about(rule: Rule) -> tuple[str, ...]:
 
 
 def explain(code: str) -> Rule:
-    """Return the rule with this code or name. Raises UnknownSelection with the closest one.
-
-    A code that no rule has resembles others by chance: for it, the rules of its group are named.
-    """
+    """Return the rule with this code or name. Raises UnknownSelection with the closest one."""
     rule = plugins.rule_of(code)
-    if rule is None and _CODE.fullmatch(code.upper()):
-        group = code[:3].upper()
-        is_known = any(one.code.startswith(group) for one in known_rules())
-        command = f"ckpt rules {group}" if is_known else "ckpt rules"
-        raise UnknownSelection(f"no such rule: {code}", hint=f"`{command}` lists those there are")
     if rule is None:
-        names = {name.lower(): name for rule in known_rules() for name in (rule.code, rule.name)}
-        close = difflib.get_close_matches(code.lower(), names, n=1)
-        guess = f" (did you mean {names[close[0]]}?)" if close else ""
-        raise UnknownSelection(f"no such rule: {code}{guess}", hint="`ckpt rules` lists all rules")
+        raise plugins.no_such_rule(code)
     return rule

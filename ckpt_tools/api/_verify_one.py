@@ -19,6 +19,7 @@ from ckpt_tools.rules.coverage import coverage_of
 from ckpt_tools.rules.engine import check_rules
 from ckpt_tools.rules.finding import Need, Skipped, Verification
 from ckpt_tools.rules.profiles import PROFILES, profile_of
+from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.scan.downloads import unfinished
 from ckpt_tools.scan.library import refusals
@@ -138,7 +139,9 @@ def _judged(given: Given, subject: Subject, rules: tuple[Rule, ...]) -> Verifica
 
     def judge() -> Judgement:
         outcome = check_rules(local, subject)
-        coverage = coverage_of(subject, outcome.covered, rules, outcome.checked)
+        coverage = coverage_of(
+            subject, outcome.covered, rules, outcome.checked, are_all=_are_all(rules)
+        )
         return Judgement(outcome, coverage)
 
     recording = None if given.values or plugins.are_there() else current()
@@ -152,6 +155,12 @@ def _judged(given: Given, subject: Subject, rules: tuple[Rule, ...]) -> Verifica
         tuple(sorted((*outcome.skipped, *remote.values()))),
         coverage=coverage,
     )
+
+
+def _are_all(rules: Iterable[Rule]) -> bool:
+    """Whether `rules` are at least the tool's own that `ckpt verify` checks by default."""
+    codes = {rule.code for rule in rules}
+    return all(rule.code in codes for rule in all_rules() if not rule.supply_chain)
 
 
 def _library(checkpoint: Checkpoint, rules: Iterable[Rule]) -> dict[str, str] | None:

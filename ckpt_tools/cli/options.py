@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -49,7 +51,22 @@ def where(name: str) -> Decorator:
     return click.argument(name, metavar=name.upper(), type=PATH)
 
 
-wheres: Decorator = click.argument("wheres", metavar="WHERE...", type=PATH, nargs=-1, required=True)
+def _refuse_codes(
+    _ctx: click.Context, _param: click.Parameter, wheres: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Refuse a rule's code where a checkpoint is expected: `--suppress CK301 CK302`."""
+    for one in wheres:
+        if re.fullmatch("CK[0-9]+", one, re.IGNORECASE) and not os.path.lexists(one):
+            raise UnknownSelection(
+                f"{one} is the code of a rule, and no checkpoint is called so",
+                hint=f"separate codes by commas, without spaces: CK301,{one}",
+            )
+    return wheres
+
+
+wheres: Decorator = click.argument(
+    "wheres", metavar="WHERE...", type=PATH, nargs=-1, required=True, callback=_refuse_codes
+)
 """The argument for one checkpoint or several."""
 
 
@@ -143,8 +160,12 @@ require: Decorator = click.option(
 suppress: Decorator = click.option(
     "--suppress",
     multiple=True,
-    metavar="CODE",
-    help="Accept every finding of this rule, for the reason that --reason gives. Repeatable.",
+    metavar="CODES",
+    callback=lambda _ctx, _param, given: tuple(code for one in given for code in listed(one)),
+    help=(
+        "Accept every finding of these rules, separated by commas, for the reason that --reason"
+        " gives. Repeatable."
+    ),
 )
 
 

@@ -16,7 +16,7 @@ from ckpt_tools.errors import SettingsInvalid, UnknownSelection
 from ckpt_tools.gate.verdict import OPTION, Settings, Suppression
 from ckpt_tools.rules.coverage import Question
 from ckpt_tools.rules.finding import Severity
-from ckpt_tools.rules.plugins import rule_of
+from ckpt_tools.rules.plugins import no_such_rule, rule_of
 from ckpt_tools.rules.profiles import PROFILES
 from ckpt_tools.storage.files import read_whole
 
@@ -123,7 +123,7 @@ def suppressing(settings: Settings, codes: Iterable[str], reason: str) -> Settin
     for code in codes:
         rule = rule_of(code)
         if rule is None:
-            raise UnknownSelection(f"no such rule: {code}", hint="`ckpt rules` lists all rules")
+            raise no_such_rule(code)
         added.append(Suppression(rule.code, reason, key=OPTION))
     if added and not reason.strip():
         raise UnknownSelection(

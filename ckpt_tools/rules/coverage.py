@@ -66,20 +66,28 @@ TITLES = {
 """What reports call a question, where that is not its name."""
 
 _COMPARED = ("--reference", "--spec")
+_NOT_SELECTED = "none of the selected rules checked it"
 _ABSENT, _UNREADABLE = "there is no checkpoint", "the checkpoint cannot be read"
 
 
 def coverage_of(
-    subject: Subject, covered: Iterable[Covered], rules: Iterable[Rule], checked: Collection[str]
+    subject: Subject,
+    covered: Iterable[Covered],
+    rules: Collection[Rule],
+    checked: Collection[str],
+    *,
+    are_all: bool = True,
 ) -> tuple[Coverage, ...]:
     """Return the answer to every question that a checkpoint of this kind poses.
 
-    `covered` is what `rules` compared, of which those with the codes `checked` were checked.
+    `covered` is what `rules` compared, of which those with the codes `checked` were checked. Unless
+    they `are_all`, what they did not check has no other reason: others may have checked it.
     """
     ran = [rule for rule in rules if rule.code in checked]
     values = any(Need.VALUES in rule.needs for rule in ran)
+    reads = are_all or any(Need.VALUES in rule.needs for rule in rules)
     supply_chain = any(rule.supply_chain for rule in ran)
-    options = _options(subject, in_gate=supply_chain)
+    options = _options(subject, in_gate=supply_chain) if are_all else ()
     parts: dict[Question, dict[str, None]] = {}
     for one in covered:
         parts.setdefault(one.question, {})[one.part] = None
@@ -87,13 +95,23 @@ def coverage_of(
         _container(subject),
         _plain(
             Question.VALUES,
-            "tensor values not read",
-            "" if supply_chain else "--values",  # the gate reads them unless told not to
+            "tensor values not read" if reads else _NOT_SELECTED,
+            "--values" if reads and not supply_chain else "",  # the gate reads them by default
             is_checked=values,
         ),
-        _compared(Question.COMPLETENESS, parts, _no_expectation(subject), options),
-        _compared(Question.AGREEMENT, parts, _no_agreement(subject), options),
-        *_processors(subject, parts),
+        _compared(
+            Question.COMPLETENESS,
+            parts,
+            _no_expectation(subject) if are_all else _NOT_SELECTED,
+            options,
+        ),
+        _compared(
+            Question.AGREEMENT,
+            parts,
+            _no_agreement(subject) if are_all else _NOT_SELECTED,
+            options,
+        ),
+        *_processors(subject, parts, are_all=are_all),
         _plain(
             Question.SUPPLY_CHAIN, "only the gate checks it", "ckpt gate", is_checked=supply_chain
         ),
@@ -208,14 +226,16 @@ def _no_agreement(subject: Subject) -> str:
     return "nothing in this config is compared"
 
 
-def _processors(subject: Subject, parts: dict[Question, dict[str, None]]) -> Iterator[Coverage]:
+def _processors(
+    subject: Subject, parts: dict[Question, dict[str, None]], *, are_all: bool
+) -> Iterator[Coverage]:
     """Yield the answer for a LeRobot policy, and for a file that may be one's."""
     if subject.entries is None:
         yield Coverage(Question.PROCESSORS, State.SKIPPED, "a single file")
     elif Kind.POLICY in subject.kinds:
         there = any(subject.checkpoint.document(path) for path in PROCESSORS)
         why = "no step of its processors is known" if there else "there are none"
-        yield _compared(Question.PROCESSORS, parts, why)
+        yield _compared(Question.PROCESSORS, parts, why if are_all or not there else _NOT_SELECTED)
 
 
 def _merged(question: Question, found: list[tuple[str, Coverage]]) -> Coverage:

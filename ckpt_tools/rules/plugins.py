@@ -13,10 +13,13 @@ because it did not pass.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.families.family import GENERIC, Family
 from ckpt_tools.rules import registry
 from ckpt_tools.rules.registry import all_rules, guarded, objection
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 
 RULES = "ckpt_tools.rules"
 FAMILIES = "ckpt_tools.families"
+
+_CODE = re.compile(r"CK[0-9]*")
+_LONGEST = 80
+"""Characters of a code or a name that may be a misspelled one."""
 
 
 class Plugins(NamedTuple):
@@ -119,6 +126,32 @@ def _origin(entry: EntryPoint) -> str:
 def rule_of(code: str) -> Rule | None:
     """Return the rule of that code or name, the tool's own or a plugin's, None if there is none."""
     return registry.rule_of(code) or registry.rule_of(code, load().rules)
+
+
+def every_rule() -> tuple[Rule, ...]:
+    """Return every rule by code, the tool's own and those of plugins."""
+    return tuple(sorted((*registry.all_rules(), *load().rules), key=lambda rule: rule.code))
+
+
+def no_such_rule(code: str) -> UnknownSelection:
+    """Return the error for what is neither the code nor the name of a rule.
+
+    A code that no rule has resembles others by chance: for it, the rules that begin so are named.
+    """
+    every, code = every_rule(), code[:_LONGEST]
+    beginnings = (code.upper()[:length] for length in range(len(code), 2, -1))
+    begin = next((one for one in beginnings if any(_starts(rule, one) for rule in every)), "")
+    if _CODE.fullmatch(code.upper()) and not registry.rule_of(begin, every):
+        command = f"`ckpt rules {begin}`" if begin else "`ckpt rules`"
+        return UnknownSelection(f"no such rule: {code}", hint=f"{command} lists those there are")
+    names = {name.lower(): name for rule in every for name in (rule.name, rule.code)}
+    close = [begin] if begin.lower() in names else get_close_matches(code.lower(), names, n=1)
+    guess = f" (did you mean {names[close[0].lower()]}?)" if close else ""
+    return UnknownSelection(f"no such rule: {code}{guess}", hint="`ckpt rules` lists all rules")
+
+
+def _starts(rule: Rule, start: str) -> bool:
+    return rule.code.startswith(start)
 
 
 def warn(message: str) -> None:

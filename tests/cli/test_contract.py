@@ -73,7 +73,18 @@ def test_differences_that_are_ignored_are_no_differences() -> None:
         (["dif"], "no such command: dif (did you mean diff?); see `ckpt --help`"),
         (["help", "verfy"], "no such command: verfy (did you mean verify?)"),
         (["help", "diff", "more"], "ckpt diff has no commands, so no more"),
-        (["rules", "CK0"], "no rule is selected; codes begin with CK1 to CK9"),
+        (["rules", "CK0"], "no such rule: CK0; `ckpt rules` lists those there are"),
+        (
+            ["rules", "CK813", "--severity", "error"],
+            "no rule is selected; omit --severity or --family; rules are about all checkpoints",
+        ),
+        (
+            ["verify", NORMAL, "--suppress", "CK301", "CK702", "--reason", "x"],
+            (
+                "CK702 is the code of a rule, and no checkpoint is called so; separate codes by"
+                " commas, without spaces: CK301,CK702"
+            ),
+        ),
         (["show", NORMAL, "--list", "--tree"], "--tree, --list and --values exclude each other"),
         (
             ["diff", NORMAL, REFLOW, "--stat", "--full"],

@@ -39,6 +39,7 @@ def test_rules_are_listed_by_code() -> None:
     ("arguments", "wanted"),
     [
         (("CK7",), lambda rule: rule.code.startswith("CK7")),
+        (("teacher-weights", "CK9"), lambda rule: rule.code.startswith(("CK301", "CK9"))),
         (("ck3", "CK901"), lambda rule: rule.code.startswith(("CK3", "CK901"))),
         (("--severity", "note"), lambda rule: rule.severity == "note"),
         (("--family", "adapter"), lambda rule: "PEFT adapter" in rule.kinds),
@@ -94,6 +95,11 @@ def test_the_markdown_is_the_page_of_the_documents() -> None:
     [
         ("CK999", "no such rule: CK999; `ckpt rules CK9` lists those there are"),
         ("ck099", "no such rule: ck099; `ckpt rules` lists those there are"),
+        ("CK3", "no such rule: CK3; `ckpt rules CK3` lists those there are"),
+        ("ck30", "no such rule: ck30; `ckpt rules CK30` lists those there are"),
+        ("CK", "no such rule: CK; `ckpt rules` lists those there are"),
+        ("CK9999", "no such rule: CK9999; `ckpt rules CK9` lists those there are"),
+        ("CK3011", "no such rule: CK3011 (did you mean CK301?)"),
         ("CK30A1", "no such rule: CK30A1 (did you mean CK3"),
         ("teacher-weight", "no such rule: teacher-weight (did you mean teacher-weights?)"),
         ("§", "no such rule: §; `ckpt rules` lists all rules"),

@@ -93,7 +93,45 @@ def test_a_rule_is_suppressed_on_the_command_line_with_a_reason(project: Path) -
     assert done.returncode == 2
     assert done.stderr == "ckpt: CK301 is suppressed without a reason; add --reason TEXT\n"
     done = forked.ckpt("gate", "../../reflow", "--suppress", "CK3", "--reason", "x", folder=here)
-    assert done.stderr == "ckpt: no such rule: CK3; `ckpt rules` lists all rules\n"
+    assert done.stderr == "ckpt: no such rule: CK3; `ckpt rules CK3` lists those there are\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--suppress", "CK301,CK702", "--suppress", "CK703"),
+        ("--suppress", "CK301", "--suppress", "CK702", "--suppress", "CK703"),
+    ],
+)
+def test_rules_to_suppress_are_separated_by_commas_or_given_one_by_one(
+    project: Path, options: tuple[str, ...]
+) -> None:
+    output = verify(project / "work/deep", *options, "--reason", "a test")
+    assert "Suppressed: 3" in output
+
+
+def test_an_unknown_rule_among_known_ones_is_refused_with_the_list_of_its_neighbors(
+    project: Path,
+) -> None:
+    for option in ("--rules", "--suppress"):
+        done = forked.ckpt(
+            *("verify", "reflow", option, "CK301,CK9999", "--reason", "x"), folder=project
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            "ckpt: no such rule: CK9999; `ckpt rules CK9` lists those there are\n"
+        )
+
+
+def test_what_no_selected_rule_checks_is_not_said_to_have_another_reason(project: Path) -> None:
+    here = project / "work/deep"
+    output = verify(here, "--rules", "teacher-weights", "--values")
+    for question in ("values", "completeness", "agreement of config and weights", "processors"):
+        assert f"{question} not checked: none of the selected rules checked it\n" in output
+    done = forked.ckpt("verify", "reflow", "--rules", "CK4", folder=project)
+    assert done.returncode == 3
+    assert "values not checked: tensor values not read (--values)\n" in done.stdout
+    assert "completeness not checked: none of the selected rules checked it\n" in done.stdout
 
 
 def test_only_the_named_rules_are_checked(project: Path) -> None:
