@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from ckpt_tools.checkpoint.dtype import DTYPES
 from ckpt_tools.families.expression import FLOAT, parse, parse_list
 from ckpt_tools.families.family import Component
 from ckpt_tools.families.template import parse_template
@@ -18,6 +19,7 @@ from ckpt_tools.storage.shipped import family_data
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from ckpt_tools.checkpoint.dtype import Dtype
     from ckpt_tools.families.expression import Expression, Value
     from ckpt_tools.families.template import Template
 
@@ -87,13 +89,16 @@ class Impossible(NamedTuple):
 class FamilyFile(NamedTuple):
     """A family as its file has it.
 
-    `names_only`: no shape is known. `clean` are values of fields in a clean checkpoint. `facts` is
-    the whole document, for those parts that others read: loader, processors, modes, renames.
+    `names_only`: no shape is known. `fixed_float` is the dtype in which the library builds, saves
+    and loads all weights, None where it may be another. `clean` are values of fields in a clean
+    checkpoint. `facts` is the whole document, for those parts that others read: loader, processors,
+    modes, renames.
     """
 
     family: str
     library: str
     names_only: bool
+    fixed_float: Dtype | None
     fields: Mapping[str, Field]
     blocks: tuple[Block, ...]
     ties: tuple[Tie, ...]
@@ -159,6 +164,7 @@ def read(document: JsonObject) -> FamilyFile:
         family=str(document["family"]),
         library=str(document["library"]),
         names_only=document.get("state") == "names",
+        fixed_float=DTYPES[str(document["float"])] if "float" in document else None,
         fields={name: _field(name, one) for name, one in given.items()},
         blocks=tuple(map(_block, _objects(document, "tensors"))),
         ties=tuple(map(_tie, _objects(document, "ties"))),

@@ -122,6 +122,7 @@ ACT = facts(
         ("decoder", "transformer decoder and action head", "decoder", ("model.",)),
     ),
     _PLAIN,
+    float="F32",
 )
 DIFFUSION = facts(
     "diffusion.DiffusionConfig",
@@ -130,6 +131,7 @@ DIFFUSION = facts(
         ("unet", "U-Net over actions", "unet", ("diffusion.",)),
     ),
     _PLAIN,
+    float="F32",
 )
 VQBET = facts(
     "vqbet.VQBeTConfig",
@@ -140,6 +142,7 @@ VQBET = facts(
         ("heads", "heads and projections", "heads", ("vqbet.",)),
     ),
     _PLAIN,
+    float="F32",
 )
 TDMPC = facts(
     "tdmpc.TDMPCConfig",
@@ -149,6 +152,7 @@ TDMPC = facts(
         ("model", "world model, policy and values", "model", ("model.",)),
     ),
     _PLAIN,
+    float="F32",
 )
 PI0 = facts(
     "pi0.PI0Config",

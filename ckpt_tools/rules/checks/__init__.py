@@ -16,6 +16,7 @@ from ckpt_tools.rules.checks import (  # noqa: F401 - the registry reads them fr
     file_names,
     local_model_paths,
     metadata,
+    mixed_dtypes,
     model_card,
     other_weights,
     pipelines,
