@@ -88,14 +88,13 @@ def test_a_cell_has_the_colour_of_its_number_and_says_it() -> None:
         "h9 bad",
         "h9",
     ]
-    assert (
-        cells(block)[3][1]
-        == "a, layer 3: 5 of 9 tensors changed: rel. L2 0.011 % (tensors 0.0037 % … 0.011 %), max |B - A| 2.2e-06"
+    assert cells(block)[3][1] == (
+        "a, layer 3: 5 of 9 tensors changed: rel. L2 0.011 % (tensors 0.0037 % … 0.011 %),"
+        " max |B - A| 2.2e-06"
     )
     assert cells(block)[0][1] == "a, layer 0: 0 of 9 tensors changed"
     assert (
-        "rel. L2 from zero, max |B - A| inf, 3 values not finite on one side"
-        in cells(block)[6][1]
+        "rel. L2 from zero, max |B - A| inf, 3 values not finite on one side" in cells(block)[6][1]
     )
 
 
@@ -147,8 +146,8 @@ def test_what_is_within_the_tolerance_is_said_to_be() -> None:
     (block,) = change_map(values(close, layer("a", "1", 0)))
     assert isinstance(block, HeatMap)
     assert cells(block)[0][1] == (
-        "a, layer 0: 0 of 9 tensors changed, 5 within the tolerance: rel. L2 2 % (tensors 0.67 % … 2 %),"
-        " max |B - A| 0.0004"
+        "a, layer 0: 0 of 9 tensors changed, 5 within the tolerance: rel. L2 2 %"
+        " (tensors 0.67 % … 2 %), max |B - A| 0.0004"
     )
 
 
