@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ckpt_tools.api._paths import AnyPath, as_text
 from ckpt_tools.checkpoint.documents import CONFIG, DOCUMENTS, PROCESSORS, TRAIN_CONFIG, WORK
-from ckpt_tools.checkpoint.locate import candidates
+from ckpt_tools.checkpoint.folders import candidates
 from ckpt_tools.checkpoint.model import Checkpoint, Document
 from ckpt_tools.diff.compare import compare
 from ckpt_tools.diff.groups import shared_family, watched_lines

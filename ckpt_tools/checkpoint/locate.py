@@ -8,6 +8,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import DIFFUSERS_WEIGHTS, MODEL_INDEX, WEIGHTS, WORK
+from ckpt_tools.checkpoint.folders import MOST_FOLDERS, candidates, checkpoints_below
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX, shard_family
 from ckpt_tools.errors import NotACheckpoint, NotAFile, PathNotFound, WriteInterrupted
 from ckpt_tools.storage.files import kind_of, read_error
@@ -16,11 +17,8 @@ from ckpt_tools.storage.session import is_remote, storage_of
 from ckpt_tools.storage.storage import LOCAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ckpt_tools.storage.storage import Storage
 
-_COMMIT_LIMIT = 1024
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _PROCESSOR_STATE = r"policy_(pre|post)processor.*\.safetensors"
 _ORBAX = frozenset(("_METADATA", "_CHECKPOINT_METADATA", "manifest.ocdbt"))
@@ -110,30 +108,23 @@ def _in_folder(where: str, path: str, storage: Storage) -> Location:
     inner = storage.names(os.path.join(path, "params")) if "params/" in names else ()
     if is_orbax((*names, *inner)):
         raise orbax_refused(where)
-    if MODEL_INDEX not in names and (deeper := _deeper(path, storage)):
-        raise NotACheckpoint(
-            "contains no .safetensors file itself", path=where, hint=f"did you mean {deeper}?"
-        )
-    raise no_weights(where, names)
+    below = () if MODEL_INDEX in names else checkpoints_below(path, storage)
+    raise _below_only(where, below) if below else no_weights(where, names)
 
 
-def _deeper(path: str, storage: Storage) -> str:
-    """Return a folder at most two levels below `path` that has a checkpoint, "" without one."""
-    below = [os.path.join(path, name) for name in _subfolders(path, storage)[:_MOST_FOLDERS]]
-    second = [
-        os.path.join(folder, name)
-        for folder in below
-        for name in _subfolders(folder, storage)[:_MOST_FOLDERS]
-    ]
-    for folder in (*below, *second[:_MOST_FOLDERS]):
-        for root in candidates(folder, storage):
-            if any(name.endswith(".safetensors") for name in storage.names(root)):
-                return folder
-    return ""
-
-
-_MOST_FOLDERS = 100
-"""Folders of a level that are looked into for a checkpoint that could be meant."""
+def _below_only(where: str, below: tuple[str, ...]) -> NotACheckpoint:
+    """Return the error for a folder above checkpoints."""
+    what = "contains no .safetensors file itself"
+    if len(below) == 1:
+        return NotACheckpoint(what, path=where, hint=f"did you mean {below[0]}?")
+    number = f"{len(below)}{' or more' * (len(below) >= MOST_FOLDERS)}"
+    error = NotACheckpoint(
+        f"{what}, but {number} folders below it do",
+        path=where,
+        hint=f"name one, such as {below[0]}",
+    )
+    error.below = below
+    return error
 
 
 def is_orbax(names: tuple[str, ...]) -> bool:
@@ -164,39 +155,6 @@ def refuse_unfinished(root: str, names: tuple[str, ...]) -> None:
     """Raise WriteInterrupted if a write in place of `root`, with these names, is not finished."""
     if f"{WORK}/" in names:
         raise WriteInterrupted("a write to this folder is in progress or interrupted", path=root)
-
-
-def candidates(where: str, storage: Storage = LOCAL) -> Iterator[str]:
-    """Yield the folders that may contain the weights, best first.
-
-    The folder itself, a LeRobot step, the steps of a LeRobot run, a Hugging Face cache.
-    """
-    yield where
-    checkpoints = os.path.join(where, "checkpoints")
-    steps = [step for step in _subfolders(checkpoints, storage) if step.isdecimal()]
-    latest = ("last", *sorted(steps, key=int, reverse=True))
-    for step in (where, *(os.path.join(checkpoints, step) for step in latest)):
-        folder = os.path.join(step, "pretrained_model")
-        if storage.is_folder(folder):
-            yield folder
-    yield from _cached_snapshots(where, storage)
-
-
-def _cached_snapshots(where: str, storage: Storage) -> Iterator[str]:
-    """Yield the snapshot of `refs/main`, or the only one, in a cache folder models--owner--name."""
-    snapshots = os.path.join(where, "snapshots")
-    names = _subfolders(snapshots, storage)
-    main = os.path.join(where, "refs", "main")
-    if storage.is_file(main):
-        commit = storage.read(main, _COMMIT_LIMIT).decode("ascii", "replace").strip()
-        names = (commit,) if commit in names else ()
-    if len(names) == 1:
-        yield os.path.join(snapshots, names[0])
-
-
-def _subfolders(path: str, storage: Storage) -> tuple[str, ...]:
-    names = storage.names(path) if storage.is_folder(path) else ()
-    return tuple(name.removesuffix("/") for name in names if name.endswith("/"))
 
 
 def weights_in(root: str, names: tuple[str, ...], storage: Storage = LOCAL) -> Location | None:

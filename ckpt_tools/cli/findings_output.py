@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import click
 
 from ckpt_tools import api
 from ckpt_tools.cli.output import (
@@ -15,7 +19,7 @@ from ckpt_tools.cli.output import (
     write,
     write_report,
 )
-from ckpt_tools.errors import CkptError
+from ckpt_tools.errors import CkptError, NotACheckpoint
 from ckpt_tools.gate.decide import settings_notes, without_settings_notes
 from ckpt_tools.gate.verdict import Verdict
 from ckpt_tools.report.formats import github, junit, sarif
@@ -23,9 +27,10 @@ from ckpt_tools.report.formats.findings import found_in
 from ckpt_tools.report.json.document import dump
 from ckpt_tools.report.json.findings import document
 from ckpt_tools.report.pages import verdict as verdict_page
+from ckpt_tools.rules.remedy import as_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ckpt_tools.rules.finding import Finding, Verification
 
@@ -42,7 +47,8 @@ def judge_all(
     reported.
     """
     if len(wheres) == 1:
-        judgement = judge(wheres[0])
+        with _all_below():
+            judgement = judge(wheres[0])
         write_judgement(judgement, output_format)
         return _status(judgement)
     judgements: list[Verification | Verdict] = []
@@ -59,6 +65,26 @@ def judge_all(
     if errors:
         return TROUBLE
     return statuses.pop() if len(statuses) == 1 else FINDINGS
+
+
+@contextmanager
+def _all_below() -> Iterator[None]:
+    """Add to the error of a folder above several checkpoints the command that checks them all."""
+    try:
+        yield
+    except NotACheckpoint as error:
+        if error.below:
+            few = len(error.below) <= _FEW
+            verb = click.get_current_context().command_path.split()
+            words = [*verb, *map(as_path, error.below)] if few else [*_AUDIT, as_path(error.path)]
+            error.next += f", or check all of them: {shlex.join(words)}"
+        raise
+
+
+_FEW = 10
+"""Checkpoints that a suggested command names one by one."""
+
+_AUDIT = ("ckpt", "audit", "run", "--out", "audit.db")
 
 
 def write_judgement(judgement: Verification | Verdict, output_format: str) -> None:

@@ -24,7 +24,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.checkpoint.documents import WORK
-from ckpt_tools.checkpoint.locate import candidates
+from ckpt_tools.checkpoint.folders import candidates
 from ckpt_tools.edit import backup
 from ckpt_tools.edit.workspace import Workspace, discard, locked, partial
 from ckpt_tools.errors import CkptError, PathEscapes, WriteFailed, WriteInterrupted

@@ -9,7 +9,7 @@ import shutil
 import stat
 from typing import NamedTuple
 
-from ckpt_tools.checkpoint.locate import candidates
+from ckpt_tools.checkpoint.folders import candidates
 from ckpt_tools.edit import backup, journal
 from ckpt_tools.edit.workspace import Workspace, refuse_unfinished
 from ckpt_tools.errors import EditRefused

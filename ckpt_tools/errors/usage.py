@@ -16,7 +16,12 @@ class PathNotFound(UsageError):
 
 
 class NotACheckpoint(UsageError):
-    """The path exists but contains no safetensors weights."""
+    """The path exists but contains no safetensors weights.
+
+    `below` are the folders below it that do, where there are several.
+    """
+
+    below: tuple[str, ...] = ()
 
     hint = (
         "expected a folder with .safetensors weights, a .safetensors file or a LeRobot run folder"

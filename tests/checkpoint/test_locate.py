@@ -5,6 +5,7 @@ Files, folders, LeRobot runs, Hugging Face caches. Folders are listed, no file i
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -312,6 +313,37 @@ def test_a_folder_above_a_checkpoint_says_where_it_is(
     (tmp_path / below).touch()
     said = refusal(tmp_path, errors.NotACheckpoint)
     assert f"contains no .safetensors file itself; did you mean {tmp_path}/{meant}?" in said
+
+
+def test_a_folder_above_several_checkpoints_says_how_many(tmp_path: Path) -> None:
+    for name in ("a", "b", "other/c", "other/d"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "model.safetensors").touch()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("a")
+    assert refusal(tmp_path, errors.NotACheckpoint).endswith(
+        f": contains no .safetensors file itself, but 4 folders below it do;"
+        f" name one, such as {tmp_path}/a"
+    )
+
+
+def test_a_folder_below_that_cannot_be_read_hides_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").touch()
+    listed = os.scandir
+
+    def scandir(path: str) -> object:
+        if path.endswith("/a"):
+            raise PermissionError(errno.EACCES, "")
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert f"2 folders below it do; name one, such as {tmp_path}/b" in refusal(
+        tmp_path, errors.NotACheckpoint
+    )
 
 
 def test_a_checkpoint_far_below_is_not_looked_for(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
+import shutil
 from pathlib import Path
 from xml.etree.ElementTree import fromstring
 
@@ -142,6 +144,30 @@ def test_a_suppression_on_the_command_line_is_not_said_to_be_in_the_settings(
     out = capsys.readouterr().out
     note = "    CK817 --suppress: the suppression of CK201 matches nothing\n      omit it\n"
     assert out.count(note) == out.count("CK817") == 1
+
+
+def test_a_folder_above_several_is_answered_with_the_command_that_checks_them_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/a b", "runs/c"):
+        shutil.copytree(GOOD, tmp_path / name)
+    assert main(["verify", "runs"]) == 2
+    what, _, command = capsys.readouterr().err.strip().partition(", or check all of them: ckpt ")
+    assert what == (
+        "ckpt: runs: contains no .safetensors file itself, but 2 folders below it do;"
+        " name one, such as runs/a b"
+    )
+    assert main(shlex.split(command)) == 0
+    assert "2 of 2 checkpoints clean" in capsys.readouterr().out
+    for number in range(9):
+        (tmp_path / f"runs/{number}").mkdir()
+        (tmp_path / f"runs/{number}/model.safetensors").touch()
+    assert main(["verify", "runs"]) == 2
+    what, _, command = capsys.readouterr().err.strip().partition(", or check all of them: ckpt ")
+    assert "11 folders below it do" in what
+    assert main(shlex.split(command)) == 1
+    assert (tmp_path / "audit.db").exists()
 
 
 def test_a_disk_that_fails_hides_no_other_verdict(
