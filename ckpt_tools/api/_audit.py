@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from ckpt_tools import __version__
 from ckpt_tools.api._audit_check import audit_rules, examine_batch
-from ckpt_tools.api._paths import as_text
+from ckpt_tools.api._paths import as_text, several
 from ckpt_tools.audit import sources
 from ckpt_tools.audit.engines.folder import WorkFolder, work
 from ckpt_tools.audit.engines.local import LocalEngine
@@ -39,7 +39,7 @@ def ignore_tally(_: Tally) -> None:
 
 
 def audit(  # noqa: PLR0913 - options by keyword
-    wheres: Iterable[AnyPath],
+    wheres: Iterable[AnyPath] | AnyPath,
     *,
     out: AnyPath,
     values: bool = False,
@@ -61,11 +61,11 @@ def audit(  # noqa: PLR0913 - options by keyword
     Raises AuditInvalid, LockedByOther, NoSpace or Unwritable for `out`, SettingsInvalid, and
     UnknownSelection for no sources.
     """
-    named = tuple(as_text(where) for where in wheres)
+    named = tuple(as_text(where) for where in several(wheres))
     if not named:
         raise UnknownSelection("no source is named", hint="name a folder, hf://owner or a bucket")
     options = options_of(values=values, settings=as_text(settings))
-    globs = tuple(only)
+    globs = several(only)
     with open_to_write(as_text(out)) as database:
         about = json.dumps({"values": values, "only": globs})
         sources_text = (mask(shown(one)) for one in named)

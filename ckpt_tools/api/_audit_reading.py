@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.api._paths import as_text
+from ckpt_tools.api._paths import as_text, words
 from ckpt_tools.api._rules import explain
 from ckpt_tools.audit import compare, graph, parquet, queries
 from ckpt_tools.audit.model import Status
@@ -43,13 +43,12 @@ def read_audit(
     status or severity that does not exist.
     """
     name = as_text(path)
+    wanted = Selection(*map(words, selection))
     with reading(name) as connection:
-        wanted = selection._replace(
-            codes=tuple(_code(connection, code) for code in selection.codes)
-        )
+        wanted = wanted._replace(codes=tuple(_code(connection, code) for code in wanted.codes))
         chosen = choose(connection, wanted)
         overview = queries.overview(chosen, name)
-        tables = tuple(queries.table(chosen, By(one), limit) for one in by)
+        tables = tuple(queries.table(chosen, By(one), limit) for one in words(by))
         failed = choose(connection, wanted._replace(statuses=(Status.FAILED,)))
         summary = AuditSummary(overview, wanted, tables)
         if overview.failed:
@@ -77,7 +76,7 @@ def audit_graph(path: AnyPath, *, kinds: Collection[str] = ()) -> RelationGraph:
     Raises what `read_audit` raises.
     """
     with reading(as_text(path)) as connection:
-        return graph.graph(connection, kinds)
+        return graph.graph(connection, words(kinds))
 
 
 def export_audit(path: AnyPath, folder: AnyPath) -> dict[str, int]:

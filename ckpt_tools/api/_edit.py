@@ -35,7 +35,7 @@ from ckpt_tools.storage.durable import ensure_writable
 from ckpt_tools.storage.session import hub_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.edit.restore import Restored
@@ -47,7 +47,7 @@ RECORD_KEY = "ckpt_tools"
 
 def plan(
     where: AnyPath,
-    operations: Iterable[Operation | dict[str, object]],
+    operations: Iterable[Operation | Mapping[str, object]],
     *,
     record: bool = False,
     digest: bool = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.api._other_files import LIMIT, with_contents
-from ckpt_tools.api._paths import as_text
+from ckpt_tools.api._paths import as_text, several, words
 from ckpt_tools.checkpoint import read as reader
 from ckpt_tools.checkpoint.names import Selection
 from ckpt_tools.diff.change_kind import change_in_structure
@@ -40,9 +40,9 @@ def diff(  # noqa: PLR0913 - options by keyword
     a: AnyPath,
     b: AnyPath,
     *,
-    aspects: Collection[Aspect] = ALL_ASPECTS,
-    select: tuple[str, ...] = (),
-    ignore: tuple[str, ...] = (),
+    aspects: Collection[Aspect | str] = ALL_ASPECTS,
+    select: Collection[str] = (),
+    ignore: Collection[str] = (),
     lenient: bool = False,
     values: bool = False,
     tolerance: float = 0.0,
@@ -58,7 +58,8 @@ def diff(  # noqa: PLR0913 - options by keyword
     the relative L2 norm up to which a tensor's values count as equal. `cached`, `progress` and
     `expect` are as for `show`. Raises a CkptError that names the file, or UnknownSelection.
     """
-    _refuse_unknown(aspects)
+    wanted = _known(words(aspects))
+    select, ignore = several(select), several(ignore)
     a, b = as_text(a), as_text(b)
     afar = next((where for where in (a, b) if values and is_remote(where)), "")
     if afar:
@@ -72,13 +73,13 @@ def diff(  # noqa: PLR0913 - options by keyword
     found = compare(
         left,
         right,
-        aspects=aspects,
+        aspects=wanted,
         selection=selection,
         neutral=shared_family(left, right).neutral,
     )
     if select:
         _refuse_empty(selection, select, left, right)
-    done = _comparison(found, aspects, selection)
+    done = _comparison(found, wanted, selection)
     if values:
         from ckpt_tools.api import _values  # noqa: PLC0415 - slow to import, for values only
 
@@ -115,18 +116,19 @@ def _comparison(found: Diff, aspects: Collection[Aspect], selection: Selection) 
     )
 
 
-def _refuse_unknown(aspects: Collection[str]) -> None:
-    """Raise UnknownSelection for an aspect that does not exist: nothing would be compared."""
+def _known(aspects: Collection[str]) -> tuple[Aspect, ...]:
+    """Return aspects by name; UnknownSelection for one that does not exist."""
     if unknown := [one for one in aspects if one not in ALL_ASPECTS]:
         raise UnknownSelection(
             f"no such aspect: {', '.join(unknown)}", hint=f"choose from {', '.join(Aspect)}"
         )
+    return tuple(map(Aspect, aspects))
 
 
 def _refuse_empty(selection: Selection, select: tuple[str, ...], *sides: Checkpoint) -> None:
     """Raise UnknownSelection if nothing in either checkpoint is selected."""
     if not any(address in selection for side in sides for address in addresses(side)):
         raise UnknownSelection(
-            f"--select {' '.join(select)} names nothing in either",
+            f"nothing in either matches {', '.join(select)}",
             hint="`ckpt show --tree` prints the names; * stands for one segment, ** for several",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ckpt_tools.api._paths import words
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.rules import plugins
 from ckpt_tools.rules.rule import Rule
@@ -22,7 +23,7 @@ def known_rules(
     Raises UnknownSelection for a prefix of no rule, and if none is left.
     """
     every = plugins.every_rule()
-    starts = tuple(prefixes) or ("",)
+    starts = words(prefixes) or ("",)
     for start in starts:
         if not any(_begins(rule, start) for rule in every):
             raise plugins.no_such_rule(start)
@@ -64,13 +65,6 @@ def selected(rules: Iterable[Rule | str] | None) -> tuple[Rule, ...]:
         for rule in known_rules((one,)) if isinstance(one, str) else (one,):
             found[rule.code] = rule
     return tuple(found.values())
-
-
-def words(given: Iterable[str]) -> tuple[str, ...]:
-    """Return a list of words, which may be one text with commas, as in options."""
-    if isinstance(given, str):
-        return tuple(word.strip() for word in given.split(",") if word.strip())
-    return tuple(given)
 
 
 def _about(rule: Rule) -> tuple[str, ...]:

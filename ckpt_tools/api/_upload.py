@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt_tools.api._gate import gate
-from ckpt_tools.api._paths import as_text
+from ckpt_tools.api._paths import as_text, several
 from ckpt_tools.api._verify import settings_for
 from ckpt_tools.checkpoint.locate import locate
 from ckpt_tools.checkpoint.read import read
@@ -70,6 +70,7 @@ def upload(  # noqa: PLR0913 - options by keyword
         raise remote_not_supported(where)
     settings = settings_for(where, as_text(settings), ())
     judge = partial(gate, reference=reference, spec=spec)
+    arguments = several(arguments)
     hf_cli.check_arguments(arguments)
     error: CkptError | None = None
     try:

@@ -12,8 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools.api._composed import check_components
-from ckpt_tools.api._paths import as_text
-from ckpt_tools.api._rules import selected, words
+from ckpt_tools.api._paths import as_text, words
+from ckpt_tools.api._rules import selected
 from ckpt_tools.api._verify_one import Given, check_one
 from ckpt_tools.checkpoint.composition import composition
 from ckpt_tools.checkpoint.read import read

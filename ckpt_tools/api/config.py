@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from ckpt_tools.api._paths import AnyPath, as_text
+from ckpt_tools.api._paths import AnyPath, as_text, several
 from ckpt_tools.checkpoint.documents import CONFIG, DOCUMENTS, PROCESSORS, TRAIN_CONFIG, WORK
 from ckpt_tools.checkpoint.folders import candidates
 from ckpt_tools.checkpoint.model import Checkpoint, Document
@@ -116,12 +116,12 @@ def set_value(  # noqa: PLR0913 - options by keyword
     *,
     file: AnyPath | None = None,
     dry_run: bool = False,
-    change_type: bool = True,
+    change_type: bool = False,
 ) -> Edit:
     """Set a value in the JSON file at `where`; a new key is added at the end of its object.
 
-    `dry_run` writes nothing. Without `change_type`, raises EditRefused for a value of another JSON
-    type than before, unless one of them is null.
+    `words` is as for `get`. `dry_run` writes nothing. Raises EditRefused for a value of another
+    JSON type than before, unless one of them is null or `change_type` is true.
     """
     path = find(where, file)
     with located(path):
@@ -171,7 +171,7 @@ def unset_values(
         document = parse(text)
         changes = tuple(
             Change(pointer, _removable(document, pointer), ABSENT, _like(document, pointer))
-            for pointer in dict.fromkeys(from_words(document, one) for one in words)
+            for pointer in dict.fromkeys(from_words(document, one) for one in several(words))
         )
         # The last item of a list first, and inner values before outer ones: so every pointer still
         # refers to the same value.

@@ -133,10 +133,23 @@ class Plan(NamedTuple):
         left = f", {remains} not repaired" * bool(self.remains)
         return f"<Plan for {self.before.where!r}: {steps}{left}>"
 
+    def __eq__(self, other: object) -> bool:
+        """Whether two plans do the same to the same files, however their paths were given."""
+        return isinstance(other, Plan) and tuple(_unplaced(self)) == tuple(_unplaced(other))
+
+    def __hash__(self) -> int:
+        """Hash by the digests, which agree for equal plans."""
+        return hash((self.source_digest, self.result_digest))
+
     @property
     def removed(self) -> tuple[str, ...]:
         """Paths of the removed files, relative to the root."""
         return tuple(sorted(set(self.before.paths) - {output.path for output in self.outputs}))
+
+
+def _unplaced(plan: Plan) -> Plan:
+    """Return a plan without the path that its checkpoint was given by."""
+    return plan._replace(before=plan.before._replace(where=""))
 
 
 class Receipt(NamedTuple):

@@ -50,14 +50,18 @@ def operations(document: object) -> tuple[Operation, ...]:
 def read_all(listed: object) -> tuple[Operation, ...]:
     """Return operations that are given as records, as the objects of a recipe, or both.
 
-    A whole recipe is a list of them, too. Raises RecipeInvalid with the location.
+    A whole recipe is a list of them, too. Fields of a record may be as in a recipe, such as "BF16"
+    for a dtype, and globs may be one text. Raises RecipeInvalid with the location.
     """
     if isinstance(listed, dict):
         return operations(listed)
     if isinstance(listed, str) or not isinstance(listed, Iterable):
         raise _wrong("operations", listed, "a list")
     return tuple(
-        item if type(item) in _RECORDS else _operation(item, f"operations[{index}]")
+        _operation(
+            _described(cast("Operation", item)) if type(item) in _RECORDS else item,
+            f"operations[{index}]",
+        )
         for index, item in enumerate(listed)
     )
 
@@ -129,7 +133,7 @@ def _described(item: Operation) -> dict[str, object]:
     name = next(name for name, (noun, _) in _OPERATIONS.items() if noun is type(item))
     lenient: dict[str, object] = {_IF_ANY: True} if getattr(item, "if_any", False) else {}
     if isinstance(item, _BARE):
-        return {name: list(item.select), **lenient}
+        return {name: _listed(item.select), **lenient}
     values = {field: getattr(item, field.name) for field in fields(item) if field.name != "if_any"}
     written: object = {
         _key(field.name): _WRITERS[field.name](value) if field.name in _WRITERS else value
@@ -137,6 +141,13 @@ def _described(item: Operation) -> dict[str, object]:
         if value != field.default
     }
     return {name: written if values else True, **lenient}
+
+
+def _listed(globs: object) -> object:
+    """Return globs as a list; one text is one glob, and what is no globs is for a reader to say."""
+    if isinstance(globs, str):
+        return [globs]
+    return list(globs) if isinstance(globs, Iterable) else globs
 
 
 def _key(attribute: str) -> str:
@@ -336,7 +347,8 @@ _IF_ANY = "if-any"
 
 _WRITERS: Mapping[str, Callable[[Any], object]] = {
     "dtype": str,
-    "select": list,
-    "max_size": _spelled_bytes,
+    "select": _listed,
+    "source": lambda path: path.__fspath__() if hasattr(path, "__fspath__") else path,
+    "max_size": lambda size: _spelled_bytes(size) if isinstance(size, int) else size,
 }
 """By attribute: how a value is written that is not JSON, or not as a person would write it."""

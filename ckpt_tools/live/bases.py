@@ -41,7 +41,7 @@ ALL = MODELS | {
 def parse_bases(given: Iterable[str]) -> dict[str, str]:
     """Return folders by name from `NAME=DIR`. Raises UnknownSelection, PathNotFound."""
     found: dict[str, str] = {}
-    for text in given:
+    for text in (given,) if isinstance(given, str) else given:
         name, _, folder = text.rpartition("=")
         if not name or not folder:
             raise UnknownSelection(

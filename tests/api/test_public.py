@@ -20,7 +20,7 @@ VERBS = {
     name: found for name in api.__all__ if not isinstance(found := getattr(api, name), ModuleType)
 }
 # Names in annotations that are Python's own, or of a type that needs no name.
-PLAIN = {"Callable", "Collection", "Iterable", "Json", "None", *dir(builtins)}
+PLAIN = {"Callable", "Collection", "Iterable", "Json", "Mapping", "None", *dir(builtins)}
 
 
 def documented() -> dict[str, set[str]]:
