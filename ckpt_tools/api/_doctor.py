@@ -1,18 +1,18 @@
-"""The verb `diagnose`: compares files, then, through a probe, running policies."""
+"""The verb `diagnose`: from the files, and what running policies show, to causes and notes."""
 
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from ckpt_tools.api._doctor_live import check_batch, compare_live
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.api._verify import verify
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.doctor.attribution import swapped
 from ckpt_tools.doctor.causes import in_order, static_causes
 from ckpt_tools.doctor.measured_causes import with_measurements
-from ckpt_tools.doctor.measurement import Measurement, Side
+from ckpt_tools.doctor.measurement import Measurement
 from ckpt_tools.doctor.model import (
     Cause,
     CauseCode,
@@ -22,44 +22,30 @@ from ckpt_tools.doctor.model import (
     NoteKind,
     Observed,
     ProblemKind,
-    Skip,
     Skipped,
 )
-from ckpt_tools.doctor.probe import diagnose as run_probe
-from ckpt_tools.doctor.probe import refuse_without_probe
 from ckpt_tools.doctor.repairs import Repairs
 from ckpt_tools.doctor.side_by_side import action_statistics, limits, scale, settings, statistics
 from ckpt_tools.doctor.statistics import summarize
 from ckpt_tools.doctor.time_causes import shared_environment
-from ckpt_tools.errors import (
-    CkptError,
-    InputsRefused,
-    NotComparable,
-    ProbeFailed,
-    ProbeMissing,
-)
+from ckpt_tools.errors import NotComparable
 from ckpt_tools.families.registry import family_of
-from ckpt_tools.live.bases import HUB_CACHE, MODELS, first_missing, missing, parse_bases
-from ckpt_tools.live.stage import staged
-from ckpt_tools.rules.registry import all_rules
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Subject
 from ckpt_tools.storage.address import is_address
 from ckpt_tools.storage.files import remote_not_supported
 from ckpt_tools.storage.hub_name import download, parse
-from ckpt_tools.storage.session import is_remote, remote_storage
+from ckpt_tools.storage.session import is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ckpt_tools.api._doctor_live import ProbeOptions
     from ckpt_tools.api._paths import AnyPath
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.doctor.measurement import Live
     from ckpt_tools.doctor.model import Problem
     from ckpt_tools.rules.finding import Finding, Verification
-
-OBSERVATIONS, DRAWN, REPEATS = 32, 4, 10
-"""Number of observations from a dataset, of synthetic ones, and of timed rounds."""
 
 _UNLOADABLE = frozenset(
     {
@@ -85,24 +71,6 @@ _PROBLEMS = {
 }
 
 
-class ProbeOptions(NamedTuple):
-    """What to act on: `batch` is a safetensors file of observations, `dataset` a LeRobot dataset.
-
-    `env` is an environment as TYPE or TYPE:TASK, `env_package` the package that registers it.
-    `base` are local copies, as NAME=DIR, of what the configs name on the Hub. `observations` is
-    the number of a dataset's frames, spread over all of it.
-    """
-
-    batch: AnyPath = ""
-    dataset: AnyPath = ""
-    env: str = ""
-    env_package: str = ""
-    repeats: int = REPEATS
-    seed: int = 0
-    base: tuple[str, ...] = ()
-    observations: int = OBSERVATIONS
-
-
 def diagnose(
     normal: AnyPath,
     reflow: AnyPath,
@@ -120,7 +88,7 @@ def diagnose(
     for one in filter(is_address, where):
         raise remote_not_supported(one)
     if options and options.batch:
-        _check_batch(as_text(options.batch))
+        check_batch(as_text(options.batch))
     reference = read(where[0])
     verification = verify(where[1], reference=where[0])
     candidate = verification.checkpoint
@@ -132,7 +100,7 @@ def diagnose(
     causes = static_causes(new, a, b, repairs)
     if candidate is None:
         causes = causes or (_UNREADABLE,)
-    outcome = _compare_live(reference, candidate, options, progress)
+    outcome = compare_live(reference, candidate, options, progress)
     causes, live, explained = _with_outcome(outcome, causes, a, b, repairs)
     return Diagnosis(
         normal=reference,
@@ -202,19 +170,6 @@ def _location(checkpoint: Checkpoint) -> tuple[str, ...]:
     return (root, *(file.path for file in checkpoint.weights))
 
 
-def _check_batch(path: str) -> None:
-    """Raise InputsRefused for observations that are not a safetensors file."""
-    if not os.path.isfile(path):
-        raise InputsRefused(
-            "is a folder; expected a safetensors file" if os.path.isdir(path) else "no such file",
-            path=path,
-        )
-    try:
-        read(path)
-    except CkptError as error:
-        raise InputsRefused(f"cannot be read as safetensors: {error.what}", path=path) from None
-
-
 def _split(
     reflow: Verification, normal: Verification
 ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
@@ -226,100 +181,6 @@ def _split(
         if (finding.code, finding.path, finding.subject) in known
     )
     return tuple(finding for finding in reflow.findings if finding not in shared), shared
-
-
-def _compare_live(
-    normal: Checkpoint,
-    reflow: Checkpoint | None,
-    options: ProbeOptions | None,
-    progress: Callable[[int, int], None],
-) -> Measurement | Problem | Skipped:
-    """Return what the probe measured, why REFLOW alone could not be, or why it was not run."""
-    if options is None or reflow is None:
-        return Skipped(Skip.UNREADABLE if options else Skip.NOT_REQUESTED)
-    if skipped := _not_run(normal, reflow):
-        return skipped
-    lacking = _lacking(normal, options)
-    try:
-        refuse_without_probe(family_of(normal).name)
-        if lacking and not _is_fetchable(lacking):
-            return Skipped(Skip.NORMAL_FAILED, f"cannot be loaded here: {missing(lacking)}")
-        return _outcome(_measured(normal, reflow, options, progress), lacking)
-    except ProbeMissing as error:
-        return Skipped(Skip.NO_PROBE, error.what)
-    except ProbeFailed as error:
-        return Skipped(Skip.PROBE_FAILED, str(error))
-
-
-def _outcome(
-    answer: Measurement | tuple[Problem, ...], lacking: str
-) -> Measurement | Problem | Skipped:
-    """Return what a probe answered; NORMAL works by definition, or this machine lacks something."""
-    if isinstance(answer, Measurement):
-        return answer
-    problem = min(answer, key=lambda problem: problem.side is not Side.NORMAL)
-    if problem.side is not Side.NORMAL:
-        return problem
-    needs = f"; {missing(lacking)}" * bool(lacking)
-    return Skipped(Skip.NORMAL_FAILED, problem.text + needs)
-
-
-def _not_run(normal: Checkpoint, reflow: Checkpoint) -> Skipped | None:
-    """Return which of the two no probe is run for, and why; None where it may."""
-    for reason, sides in (
-        (Skip.RUNS_CODE, filter(_runs_code, (normal, reflow))),
-        (Skip.ON_THE_HUB, (side for side in (normal, reflow) if is_remote(side.root))),
-    ):
-        if found := next(iter(sides), None):
-            return Skipped(reason, found.where)
-    return None
-
-
-def _lacking(normal: Checkpoint, options: ProbeOptions) -> str:
-    """Return the name of a model that NORMAL needs and this machine lacks, "" if it lacks none."""
-    return first_missing(normal.documents, parse_bases(options.base), MODELS)
-
-
-def _is_fetchable(name: str) -> bool:
-    """Whether LeRobot could download a model: asking takes seconds, failing to load a minute."""
-    try:
-        remote_storage(f"hf://{name}")
-    except CkptError:
-        return False
-    return True
-
-
-def _measured(
-    normal: Checkpoint,
-    reflow: Checkpoint,
-    options: ProbeOptions,
-    progress: Callable[[int, int], None],
-) -> Measurement | tuple[Problem, ...]:
-    """Return what the probe measured, or why it could not, with the local copies of the options.
-
-    Raises ProbeMissing, ProbeFailed, InputsRefused, and those of `parse_bases`.
-    """
-    bases, sides = parse_bases(options.base), (normal, reflow)
-    with ExitStack() as stack:
-        folders, cache = [side.root for side in sides], dict[str, str]()
-        if bases:
-            places = [staged(side.documents, bases, root=side.root) for side in sides]
-            stages = [stack.enter_context(place) for place in places]
-            folders = [stage.folder for stage in stages]
-            own = stages[0].environment
-            cache = {name: own[name] for name in HUB_CACHE if name in own}
-        request = {
-            **{name: as_text(value) for name, value in options._asdict().items() if name != "base"},
-            "normal": folders[0],
-            "reflow": folders[1],
-            "observations": options.observations if options.dataset else DRAWN,
-        }
-        return run_probe(family_of(normal).name, request, progress, {**os.environ, **cache})
-
-
-def _runs_code(checkpoint: Checkpoint) -> bool:
-    rule = next(rule for rule in all_rules() if rule.code == "CK731")
-    return any(True for _ in rule.check(_subject(checkpoint)))
 
 
 def _of_problem(problem: Problem, repairs: Repairs) -> Cause:

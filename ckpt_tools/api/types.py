@@ -5,7 +5,7 @@ Records are immutable. Import them from here: the modules that define them may c
 
 from __future__ import annotations
 
-from ckpt_tools.api._doctor import ProbeOptions
+from ckpt_tools.api._doctor_live import ProbeOptions
 from ckpt_tools.api._paths import AnyPath
 from ckpt_tools.api._upload import Upload
 from ckpt_tools.audit.compare import AuditComparison

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ckpt_tools.api import _doctor
+from ckpt_tools.api._doctor_live import OBSERVATIONS, REPEATS, ProbeOptions
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import CLEAN, FINDINGS, TROUBLE, complain, progress_bar, write_report
 from ckpt_tools.doctor import plot as plots
@@ -33,7 +34,7 @@ from ckpt_tools.report.pages.diagnosis import page
     "--frames",
     type=options.WholeNumber(min=1),
     metavar="N",
-    help=f"Number of the dataset's frames to compare (default: {_doctor.OBSERVATIONS}).",
+    help=f"Number of the dataset's frames to compare (default: {OBSERVATIONS}).",
 )
 @click.option(
     "--env",
@@ -50,7 +51,7 @@ from ckpt_tools.report.pages.diagnosis import page
 @click.option(
     "--repeats",
     type=options.WholeNumber(min=LEAST),
-    default=_doctor.REPEATS,
+    default=REPEATS,
     show_default=True,
     metavar="N",
     help="Number of timed runs per chunk.",
@@ -117,8 +118,8 @@ def doctor(  # noqa: PLR0913 - one parameter an option
         raise click.UsageError("--env-package needs --env TYPE, the environment that it registers")
     if plot:
         plots.check(plot)
-    probe_options = _doctor.ProbeOptions(
-        batch, dataset, env, env_package, repeats, seed, bases, frames or _doctor.OBSERVATIONS
+    probe_options = ProbeOptions(
+        batch, dataset, env, env_package, repeats, seed, bases, frames or OBSERVATIONS
     )
     with progress_bar("loading", "MofNCompleteColumn") as update:
         diagnosis = _doctor.diagnose(

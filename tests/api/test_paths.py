@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.api import _doctor, config
+from ckpt_tools.api import _doctor_live, config
 from ckpt_tools.checkpoint.spec import spec_of, write_spec
 from ckpt_tools.edit.operations import Drop
 from ckpt_tools.errors import ProbeMissing
@@ -181,10 +181,10 @@ def test_observations_are_named_by_path_objects_too(
         msg = "no probe"
         raise ProbeMissing(msg)
 
-    monkeypatch.setattr(_doctor, "_lacking", lambda *_: "")  # of what the Hub has
-    monkeypatch.setattr(_doctor, "run_probe", ask)
+    monkeypatch.setattr(_doctor_live, "_lacking", lambda *_: "")  # of what the Hub has
+    monkeypatch.setattr(_doctor_live, "run_probe", ask)
     for kind in (Path, str):
         fields: Arguments = {field: kind("normal/model.safetensors")}
-        api.diagnose("normal", "reflow", _doctor.ProbeOptions(**fields))
+        api.diagnose("normal", "reflow", _doctor_live.ProbeOptions(**fields))
     assert json.loads(requests[0])[field] == "normal/model.safetensors"
     assert requests[0] == requests[1]

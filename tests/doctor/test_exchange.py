@@ -34,7 +34,7 @@ print(json.dumps({"protocol": 1, "refused": "", "problems": {"reflow": request["
 @pytest.fixture
 def speak(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Make this script the probe, which needs nothing from the Hub."""
-    monkeypatch.setattr("ckpt_tools.api._doctor._lacking", lambda *_: "")
+    monkeypatch.setattr("ckpt_tools.api._doctor_live._lacking", lambda *_: "")
 
     def install(script: str) -> None:
         monkeypatch.setattr(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt_tools import api
-from ckpt_tools.api._doctor import ProbeOptions
+from ckpt_tools.api._doctor_live import ProbeOptions
 from ckpt_tools.cli.main import main
 from ckpt_tools.doctor.measurement import Side
 from ckpt_tools.doctor.model import Problem, ProblemKind
@@ -47,8 +47,8 @@ def answering(
             raise answer
         return answer
 
-    monkeypatch.setattr("ckpt_tools.api._doctor._lacking", lambda *_: "")  # of what the Hub has
-    monkeypatch.setattr("ckpt_tools.api._doctor.run_probe", ask)
+    monkeypatch.setattr("ckpt_tools.api._doctor_live._lacking", lambda *_: "")  # what the Hub has
+    monkeypatch.setattr("ckpt_tools.api._doctor_live.run_probe", ask)
 
 
 @pytest.mark.parametrize(

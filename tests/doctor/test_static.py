@@ -349,7 +349,7 @@ def test_a_processor_that_runs_code_is_not_loaded(
     def never(*_: object) -> None:
         pytest.fail("the probe was asked")
 
-    monkeypatch.setattr("ckpt_tools.api._doctor.run_probe", never)
+    monkeypatch.setattr("ckpt_tools.api._doctor_live.run_probe", never)
     bad = changed(tmp_path / "bad", config())
     document = json.loads((bad / "policy_preprocessor.json").read_text())
     document["steps"].append({"class": "package.Step", "config": {}})
@@ -401,7 +401,7 @@ def test_wrong_usage_is_one_line_and_exits_with_2_before_anything_is_loaded(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(
-        "ckpt_tools.api._doctor.run_probe", lambda *_: pytest.fail("the probe was asked")
+        "ckpt_tools.api._doctor_live.run_probe", lambda *_: pytest.fail("the probe was asked")
     )
     assert main(["doctor", str(NORMAL), str(FIXTURES / "reflow-clean"), *arguments]) == 2
     printed = capsys.readouterr()
@@ -419,7 +419,7 @@ def test_a_missing_checkpoint_exits_with_2(capsys: pytest.CaptureFixture[str]) -
 def test_what_cannot_be_fetched_is_told_before_any_library_is_imported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ckpt_tools.api._doctor.run_probe", None)  # calling it would fail
+    monkeypatch.setattr("ckpt_tools.api._doctor_live.run_probe", None)  # calling it would fail
     for name, value in {"HF_HOME": tmp_path / "cache", "HF_HUB_OFFLINE": "1"}.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ckpt_tools.api import _doctor, verify
+from ckpt_tools.api import _doctor, _doctor_live, verify
 from ckpt_tools.cli.main import main
 from ckpt_tools.doctor.measurement import Measurement, Side
 from ckpt_tools.doctor.model import Cause, Problem, ProblemKind
@@ -147,8 +147,8 @@ def test_causes_repairs_and_exit_code_of_a_fault_do_not_depend_on_words(
 def test_causes_repairs_and_exit_code_of_a_measurement_do_not_depend_on_words(
     name: str, student: str, monkeypatch: pytest.MonkeyPatch, reword: Any
 ) -> None:
-    monkeypatch.setattr(_doctor, "run_probe", lambda *_: ANSWERS[name])
+    monkeypatch.setattr(_doctor_live, "run_probe", lambda *_: ANSWERS[name])
     before = outcome(student)
     reword()
-    monkeypatch.setattr(_doctor, "run_probe", lambda *_: reword_answer(ANSWERS[name]))
+    monkeypatch.setattr(_doctor_live, "run_probe", lambda *_: reword_answer(ANSWERS[name]))
     assert outcome(student) == before

@@ -10,7 +10,7 @@ from huggingface_hub import HfApi
 
 from ckpt_tools import api, errors
 from ckpt_tools.api import _gate
-from ckpt_tools.api._doctor import ProbeOptions
+from ckpt_tools.api._doctor_live import ProbeOptions
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.doctor.model import Note, NoteKind, Skip, Skipped
 from ckpt_tools.rules.finding import Need

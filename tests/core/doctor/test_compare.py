@@ -23,7 +23,7 @@ from lerobot_policy_smolvla_reflow.doctor import compare, inputs, loaded_policy,
 from safetensors.torch import load_file, save_file
 
 from ckpt_tools import api
-from ckpt_tools.api._doctor import ProbeOptions
+from ckpt_tools.api._doctor_live import ProbeOptions
 from ckpt_tools.doctor.measured_causes import with_measurements
 from ckpt_tools.doctor.measurement import Measurement
 from ckpt_tools.doctor.model import Cause, Observed, Problem
@@ -89,8 +89,8 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
             answer, synthetic=not (options["batch"] or options["dataset"])
         )
 
-    monkeypatch.setattr("ckpt_tools.api._doctor._lacking", lambda *_: "")  # of what the Hub has
-    monkeypatch.setattr("ckpt_tools.api._doctor.run_probe", run)
+    monkeypatch.setattr("ckpt_tools.api._doctor_live._lacking", lambda *_: "")  # what the Hub has
+    monkeypatch.setattr("ckpt_tools.api._doctor_live.run_probe", run)
 
 
 def measured(normal: Path, reflow: Path, **changes: Any) -> Measurement:
