@@ -8,8 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
-from ckpt_tools.diff.compare import compare
-from ckpt_tools.diff.model import Aspect
 from ckpt_tools.doctor.model import Note, NoteKind
 from ckpt_tools.doctor.side_by_side import setting
 from ckpt_tools.families.family import Unknown
@@ -63,19 +61,6 @@ def lacking(reflow: Subject) -> tuple[str, ...] | None:
     if isinstance(expected, Unknown):
         return None
     return tuple(expected.missing(tensor.name for tensor in reflow.checkpoint.tensors))
-
-
-def narrowed_to_normal(normal: Subject, reflow: Subject) -> bool:
-    """Whether every dtype in which REFLOW differs from NORMAL is that of a clean checkpoint.
-
-    Then NORMAL is the one whose file is large.
-    """
-    expected = reflow.family.expected(reflow.checkpoint)
-    if isinstance(expected, Unknown):
-        return False
-    retyped = compare(normal.checkpoint, reflow.checkpoint, aspects={Aspect.DTYPE}).retyped
-    clean = {name: tensor.normal for name, tensor in expected.tensors.items()}
-    return all(tensor.dtype is clean.get(tensor.name) for _, tensor in retyped)
 
 
 def key_of(finding: Finding) -> str:

@@ -35,9 +35,6 @@ _KINDS = {
     "CK301": CauseKind(CauseCode.TEACHER_INSIDE, Effect.HEAVY, SANITIZE),
     **dict.fromkeys(("CK302", "CK305", "CK309", "CK501"), _MISSING),
     **dict.fromkeys(("CK307", "CK503"), CauseKind(CauseCode.OTHER_MODEL, Effect.BREAKS, "compare")),
-    **dict.fromkeys(
-        ("CK308", "CK311", "CK502"), CauseKind(CauseCode.STORED_DTYPES, Effect.HEAVY, SANITIZE)
-    ),
     "CK306": CauseKind(CauseCode.UNEXPECTED_TENSORS, Effect.HEAVY, "strip"),
     "CK701": CauseKind(CauseCode.VLM_BUILT_IN_F32, Effect.SLOW, "load_vlm_weights"),
     "CK702": _FIELDS,
@@ -65,7 +62,7 @@ _KINDS = {
 _UNREADABLE = frozenset(rule.code for rule in PARSE_RULES)
 """Rules that are checked while reading: of weights, an index, JSON."""
 
-_NOTED = frozenset({"CK311", "CK730"})
+_NOTED = frozenset({"CK730"})
 """Rules that only note what is a cause where a student differs from its normal checkpoint."""
 
 

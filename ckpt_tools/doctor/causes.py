@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
-from ckpt_tools.doctor.attribution import key_of, lacking, narrowed_to_normal
+from ckpt_tools.doctor.attribution import key_of, lacking
 from ckpt_tools.doctor.cause_kinds import NONE, PROCESSORS, SANITIZE, SET, CauseKind, kind_of
+from ckpt_tools.doctor.dtype_causes import of_dtypes
 from ckpt_tools.doctor.model import Cause, CauseCode, Effect, Evidence
 from ckpt_tools.doctor.setting_causes import KEYS, of_setting, other_steps
 from ckpt_tools.doctor.side_by_side import modes, setting
@@ -22,7 +23,7 @@ from ckpt_tools.text import count
 from ckpt_tools.text import value as shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.doctor.repairs import Repairs
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 EFFECTS = list(Effect)
 
-_FIRST = ("CK701", "CK502", "CK305")
+_FIRST = ("CK701", "CK305")
 """Of several findings of one cause, those that describe it best."""
 
 _PROCESSOR_CAUSES = (
@@ -49,7 +50,7 @@ PROCESSOR_CAUSES = frozenset(_PROCESSOR_CAUSES)
 
 
 def static_causes(
-    findings: Iterable[Finding], normal: Subject, reflow: Subject, repairs: Repairs
+    findings: Sequence[Finding], normal: Subject, reflow: Subject, repairs: Repairs
 ) -> tuple[Cause, ...]:
     """Return the causes that the files show, the worst first.
 
@@ -57,9 +58,8 @@ def static_causes(
     """
     groups: dict[tuple[CauseCode, str], list[Finding]] = {}
     relabelled = _mode_of_config_only(normal, reflow)
-    narrowed = narrowed_to_normal(normal, reflow)
     for finding in findings:
-        ignored = (narrowed and finding.code == "CK502") or (
+        ignored = (
             relabelled and finding.path in (PRE, POST) and "norm_map" in finding.subject.split("/")
         )
         kind = None if ignored else kind_of(finding, reflow)
@@ -67,6 +67,7 @@ def static_causes(
             key = key_of(finding) if kind.keyed else ""
             groups.setdefault((kind.code, key), []).append(finding)
     causes = [_cause(members, normal, reflow, repairs) for members in groups.values()]
+    causes += of_dtypes(findings, normal, reflow, repairs)
     explained = {key_of(finding) for members in groups.values() for finding in members}
     for key in KEYS:
         if key not in explained:
@@ -129,10 +130,6 @@ def _what(code: CauseCode, findings: list[Finding], normal: Subject, reflow: Sub
         ),
         CauseCode.UNEXPECTED_TENSORS: (
             f"{first}; the file is larger and loads more slowly, inference is unaffected"
-        ),
-        CauseCode.STORED_DTYPES: (
-            f"{first}; load_vlm_weights decides the dtypes at run time, so the file is larger "
-            "and loads more slowly, but inference is unaffected"
         ),
         CauseCode.TEACHER_INSIDE: f"the file still contains the teacher: {first}",
         CauseCode.STATISTICS_DISAGREE: f"the two processors disagree: {first}",

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 class Effect(StrEnum):
     """What a cause leads to, the worst first.
 
-    HEAVY: a larger file, slower to load, no slower to run.
+    ROUNDED: values of fewer bits. HEAVY: a larger file, slower to load, no slower to run.
     """
 
     BREAKS = "breaks"
     WRONG = "wrong"
     SLOW = "slow"
+    ROUNDED = "rounded"
     HEAVY = "heavy"
 
 
@@ -42,6 +43,7 @@ class CauseCode(StrEnum):
     CANNOT_ACT = "cannot-act"
     WEIGHTS_MISSING = "weights-missing"
     WEIGHTS_NOT_FINITE = "weights-not-finite"
+    WEIGHTS_MISREAD = "weights-misread"
     ACTIONS_NOT_FINITE = "actions-not-finite"
     NOT_NORMALIZED = "not-normalised"
     NOT_DENORMALIZED = "not-denormalised"
@@ -63,6 +65,7 @@ class CauseCode(StrEnum):
     SLOWER = "slower"
     ENVIRONMENT_SLOW = "environment-slow"
     ENVIRONMENT_SLOWED = "environment-slowed"
+    WEIGHTS_ROUNDED = "weights-rounded"
     TEACHER_INSIDE = "teacher-inside"
     UNEXPECTED_TENSORS = "unexpected-tensors"
     STORED_DTYPES = "stored-dtypes"

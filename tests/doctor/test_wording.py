@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _STUDENT = str(FIXTURES / "reflow-clean")
 _STEPS = (1, 2, 4, 10)
+CAUSES = ("causes", "dtype_causes", "measured_causes", "setting_causes", "time_causes")
+"""Modules that make causes."""
 
 ANSWERS: dict[str, Measurement | tuple[Problem, ...]] = {
     "straight at ten steps": measurement(side(bent(0.05))),
@@ -122,9 +124,9 @@ def reword(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def install() -> None:
         monkeypatch.setattr(_doctor, "verify", other_findings)
-        for module in ("causes", "measured_causes", "setting_causes", "time_causes"):
+        for module in CAUSES:
             monkeypatch.setattr(f"ckpt_tools.doctor.{module}.Cause", other_cause)
-        for module in ("causes", "measured_causes", "repairs", "time_causes"):
+        for module in ("causes", "dtype_causes", "measured_causes", "repairs", "time_causes"):
             monkeypatch.setattr(f"ckpt_tools.doctor.{module}.Remedy", other_remedy)
         for name in ("Cause", "Remedy"):
             monkeypatch.setattr(_doctor, name, {"Cause": other_cause, "Remedy": other_remedy}[name])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ckpt_tools.checkpoint.dtype import Dtype
 from tests.support.cases import FIXTURES, NORMAL, both, config, edited, make, removed, tensors
 
 if TYPE_CHECKING:
@@ -91,6 +93,21 @@ def _flat(name: str, numbers: list[float]) -> list[float]:
     return [0.0, *numbers[1:]] if name == "observation.state.std" else numbers
 
 
+def _stored(dtype: Dtype) -> Change:
+    """The head's weights in another dtype."""
+    name = "model.action_out_proj.weight"
+
+    def update(held: dict[str, Any]) -> dict[str, Any]:
+        blob = held[name]
+        return held | {
+            name: blob._replace(
+                dtype=dtype, data=bytes(range(1, 1 + prod(blob.shape))) * (dtype.bits // 8)
+            )
+        }
+
+    return tensors(update)
+
+
 def _cut(folder: Path) -> None:
     whole = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(whole[:-100])
@@ -166,6 +183,8 @@ FAULTS = {
     "a tensor missing": _fault(
         tensors(lambda held: {name: held[name] for name in list(held)[1:]}), "weights-missing", ""
     ),
+    "a head of fewer bits": _fault(_stored(Dtype.BF16), "weights-rounded", ""),
+    "a head of integers": _fault(_stored(Dtype.I8), "weights-misread", ""),
     "a teacher inside": _fault(
         tensors(lambda held: held | make.under("teacher.", held)), "teacher-inside", _SANITIZE
     ),

@@ -20,12 +20,14 @@ _MARKS = {
     Effect.BREAKS: Status.BAD,
     Effect.WRONG: Status.BAD,
     Effect.SLOW: Status.BAD,
+    Effect.ROUNDED: Status.CHANGE,
     Effect.HEAVY: Status.CHANGE,
 }
 _EFFECTS = {
     Effect.BREAKS: "does not run",
     Effect.WRONG: "acts wrongly",
     Effect.SLOW: "slow",
+    Effect.ROUNDED: "less exact",
     Effect.HEAVY: "larger than necessary",
 }
 _NOTES = {
