@@ -90,8 +90,8 @@ def audit_engine(name: str, folder: AnyPath, jobs: int = 0) -> Engine:
     shared = as_text(folder)
     if not shared:
         raise UnknownSelection(
-            f"--engine {name} needs --work DIR",
-            hint="name a folder or bucket that the cluster's machines share",
+            f"the engine {name} needs a folder for its work",
+            hint="name one that the cluster's machines share, or a bucket, with --work",
         )
     if name == "slurm":
         return slurm_engine(WorkFolder(shared), jobs)

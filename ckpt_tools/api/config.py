@@ -216,9 +216,9 @@ def find(where: AnyPath, file: AnyPath | None = None) -> str:
     where, file = as_text(where), as_text(file)
     if file is not None and leaves_folder(file):
         raise UnknownSelection(
-            f"--file {file} leads out of the folder",
+            f"{file!r} leads out of the folder",
             path=where,
-            hint="give the path of the file instead of the folder",
+            hint="omit --file, and give the path of the file instead of the folder",
         )
     if not os.path.isdir(where):
         return _single(where, file)

@@ -17,7 +17,7 @@ from ckpt_tools.cli.output import (
     silence,
     write_error,
 )
-from ckpt_tools.errors import CkptError
+from ckpt_tools.errors import CkptError, naming_options
 
 SECTIONS = {
     "Look": ("show", "diff", "hash", "doctor"),
@@ -101,6 +101,12 @@ def _complain(error: click.ClickException) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     open_what_is_closed()
+    with naming_options():
+        return _run(arguments)
+
+
+def _run(arguments: list[str] | None) -> int:
+    """Run the command line; complain of what it raises."""
     try:
         return int(cli.main(args=arguments, prog_name="ckpt", standalone_mode=False) or 0)
     except CkptError as error:

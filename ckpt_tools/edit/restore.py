@@ -99,7 +99,7 @@ def _chosen(where: str, number: int | None) -> tuple[str, int]:
         raise EditRefused(
             f"has no backup {number}",
             path=where,
-            hint=f"give one of these to --backup: {', '.join(map(str, numbers))}",
+            hint=f"choose {' or '.join(map(str, numbers))} with --backup",
         )
     return root, last if number is None else number
 

@@ -17,7 +17,7 @@ other packages.
 
 from __future__ import annotations
 
-from ckpt_tools.errors.error import CkptError, located
+from ckpt_tools.errors.error import CkptError, located, naming_options
 from ckpt_tools.errors.format import (
     DtypeUnknown,
     DtypeWrapped,
@@ -218,4 +218,5 @@ __all__ = [
     "WrittenWrong",
     "WrongAnswer",
     "located",
+    "naming_options",
 ]

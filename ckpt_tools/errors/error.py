@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from ckpt_tools.errors.keywords import as_keywords
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -15,17 +17,22 @@ class CkptError(Exception):
     """An error whose message can be shown to the user.
 
     `what` is the fault, `path` the file, `subject` its part (a tensor, a key), `next` the next
-    step: `hint`, by default that of the class.
+    step: `hint`, by default that of the class. Both are written with options of commands, such as
+    --output, which become keywords, output=, unless a command runs (`naming_options`).
     """
 
     hint: ClassVar[str] = ""
+    names_options: ClassVar[bool] = False
 
     def __init__(self, what: str, *, subject: str = "", path: str = "", hint: str = "") -> None:
         super().__init__(what)
-        self.what = what
+        self.what = self._spelled(what)
         self.subject = subject
         self.path = path
-        self.next = hint or self.hint
+        self.next = self._spelled(hint or self.hint)
+
+    def _spelled(self, text: str) -> str:
+        return text if self.names_options else as_keywords(text)
 
     def at(self, path: str) -> Self:
         """Set the path unless it is set, and return this error."""
@@ -43,6 +50,16 @@ class CkptError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by fields, so that an error survives a process boundary."""
         return _rebuild, (type(self), self.what, self.subject, self.path, self.next)
+
+
+@contextmanager
+def naming_options() -> Iterator[None]:
+    """Let errors name options, as a command has them, instead of keywords."""
+    before, CkptError.names_options = CkptError.names_options, True
+    try:
+        yield
+    finally:
+        CkptError.names_options = before
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def test_workers_that_share_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert_same(tmp_path / "bucket.db", tmp_path / "local.db")
         assert system.find("lab") == []
         with pytest.raises(
-            CkptError, match=r"s3://gone/work/batches/a: cannot be written: .*--work"
+            CkptError, match=r"s3://gone/work/batches/a: cannot be written: .*folder="
         ):
             WorkFolder("s3://gone/work").write("batches", "a", "b")
         s3fs.S3FileSystem.clear_instance_cache()

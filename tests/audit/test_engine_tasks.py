@@ -195,7 +195,9 @@ def test_an_engine_without_its_commands_says_what_to_do(
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     with pytest.raises(EngineMissing, match=r"needs ray, .*; pip install 'ckpt-tools\[fleet\]'"):
         api.audit_engine("ray", str(tmp_path))
-    with pytest.raises(UnknownSelection, match="--engine slurm needs --work DIR"):
+    with pytest.raises(
+        UnknownSelection, match=r"^the engine slurm needs a folder for its work; .* with folder=$"
+    ):
         api.audit_engine("slurm", "")
 
 

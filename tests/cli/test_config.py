@@ -79,7 +79,7 @@ def test_a_run_folder_leads_to_its_last_step(
         ),
         (
             ["get", "/a", "--file", "../config.json"],
-            "--file ../config.json leads out of the folder",
+            "'../config.json' leads out of the folder; omit --file, and give",
         ),
         (["set", "/policy/device/x", "1"], "/policy/device is a string and has no keys"),
         (["set", "/none/x", "1"], 'no key "none" at the top'),

@@ -213,7 +213,7 @@ def test_a_backup_on_another_disk_is_refused_before_anything_changes(
         line = refusal(errors.Unwritable, lambda: write_in_place(plan))
     assert line == (
         f"{tmp_path}/in.backup: cannot be written: invalid cross-device link; it is on"
-        " another disk: write to a new folder with --output"
+        " another disk: write to a new folder with output="
     )
     assert write_in_place(plan, backup=False) is None
 
@@ -254,7 +254,7 @@ def test_a_file_behind_a_linked_folder_is_not_written(old: Path, tmp_path: Path)
         line = refusal(errors.PathEscapes, lambda: write_in_place(made))
     assert line == (
         f"{old}/assets: leads out of the folder or to another disk, to {tmp_path}/assets;"
-        " write to a new folder with --output"
+        " write to a new folder with output="
     )
 
 

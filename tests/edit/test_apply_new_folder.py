@@ -80,7 +80,7 @@ def test_an_existing_output_is_not_overwritten(
     make(tmp_path / "out")
     with unchanged(tmp_path):
         line = refusal(errors.OutputExists, lambda: write_new(merge, str(tmp_path / "out")))
-    assert line == f"{tmp_path}/out: already exists; choose another --output, or remove it first"
+    assert line == f"{tmp_path}/out: already exists; choose another output=, or remove it first"
 
 
 @pytest.mark.parametrize("name", ["out", "out.safetensors"])
@@ -107,7 +107,7 @@ def test_a_place_inside_or_around_the_checkpoint_is_refused(
         line = refusal(errors.OutputInside, lambda: write_new(merge, f"{tmp_path}/{where}"))
     assert line == (
         f"{tmp_path}/{where}: overlaps with the checkpoint that is read, {tmp_path}/in; choose"
-        " an --output outside"
+        " an output= somewhere else"
     )
 
 
@@ -122,8 +122,8 @@ def test_a_place_whose_name_only_begins_like_the_checkpoint_is_not_inside_it(
     ("where", "words"),
     [
         ("a/b/out", "its folder does not exist; create it first: mkdir -p {}/a/b"),
-        ("a\0b", "; give another path with --output"),
-        ("notes/out", "{}/notes is not a folder; give another path with --output"),
+        ("a\0b", "; give another path with output="),
+        ("notes/out", "{}/notes is not a folder; give another path with output="),
     ],
 )
 def test_a_place_that_cannot_be_is_refused(

@@ -174,7 +174,7 @@ def test_a_disk_without_room_is_noticed_before_anything_is_written(
     monkeypatch.setattr(os, "mkdir", lambda *_: fail(errno.EIO))
     line = refusal(errors.NoSpace, writers(plan, tmp_path)[way])
     assert "has 0 bytes free, but " in line
-    assert line.endswith("; free some space, or write to another disk with --output")
+    assert line.endswith("; free some space, or write to another disk with output=")
 
 
 def test_a_file_system_that_cannot_tell_its_room_is_written_to(
@@ -234,7 +234,7 @@ def test_a_folder_without_write_permission_is_reported(
         line = refusal(errors.Unwritable, lambda: write_new(plan, str(place / "out")))
     assert line == (
         f"{place}: cannot be written: permission denied; ask for write access, or write"
-        " elsewhere with --output"
+        " elsewhere with output="
     )
     with as_nobody(old), unchanged(old):
         assert refusal(errors.Unwritable, lambda: write_in_place(plan)).startswith(

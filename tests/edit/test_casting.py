@@ -48,8 +48,8 @@ def test_values_that_would_become_infinite_are_counted_and_refused(
         api.plan(checkpoint("small", "large", "larger"), [Cast(Dtype.F16, lossy=True)])
     assert str(raised.value) == (
         '3 values of 2 tensors become infinite in F16, the largest 1e+06, in tensor "large";'
-        " leave these tensors out with --select, choose a dtype of larger range (BF16, F32), or"
-        " pass --allow-infinite"
+        " leave these tensors out with select=, choose a dtype of larger range (BF16, F32), or"
+        " pass infinite=True"
     )
 
 

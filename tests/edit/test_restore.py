@@ -150,7 +150,7 @@ def test_a_backup_that_is_not_there_is_refused(old: Path, tmp_path: Path) -> Non
     write_in_place(plans.dropping_again(old))
     with unchanged(tmp_path):
         line = refusal(errors.EditRefused, lambda: api.restore(old, backup=3))
-    assert line == f"{old}: has no backup 3; give one of these to --backup: 1"
+    assert line == f"{old}: has no backup 3; choose 1 with backup="
 
 
 @pytest.mark.parametrize("name", ["config.json", "notes.txt", plans.SINGLE])

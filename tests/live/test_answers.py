@@ -238,7 +238,7 @@ def test_a_policy_whose_vlm_is_not_here_is_not_asked_about(
     config = {"type": "smolvla", "input_features": {}, "vlm_model_name": "example/vlm"}
     folder = model(tmp_path / "m", SHAPES, {"config.json": config})
     for is_live in (True, False):
-        with pytest.raises(BaseMissing, match="--base example/vlm=DIR"):
+        with pytest.raises(BaseMissing, match="base=example/vlm=DIR"):
             api.verify(folder, live=is_live, load=not is_live)
     (tmp_path / "hub" / "models--example--vlm").mkdir(parents=True)
     api.spec(folder, live=True)

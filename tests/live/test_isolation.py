@@ -87,7 +87,7 @@ def test_a_probe_that_answers_nothing_ends_in_a_sentence(
 
 
 def test_what_is_missing_is_named_with_the_option(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BaseMissing, match="--base example/vlm=DIR"):
+    with pytest.raises(BaseMissing, match="base=example/vlm=DIR"):
         run("print(json.dumps({'missing': 'example/vlm'}))", monkeypatch)
 
 

@@ -138,7 +138,7 @@ def test_nothing_is_written_if_the_gate_fails(out: Path) -> None:
 
 def test_a_card_that_is_there_stays_as_it_is(out: Path) -> None:
     (out / "README.md").write_text("mine")
-    with pytest.raises(OutputExists, match=r"README\.md: already exists; omit --card"):
+    with pytest.raises(OutputExists, match=r"README\.md: already exists; omit card_license="):
         api.upload("me/p", out, card_license="mit")
     assert (out / "README.md").read_text() == "mine"
 

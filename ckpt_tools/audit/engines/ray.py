@@ -26,7 +26,7 @@ class RayLauncher:
         """Connect to the cluster. `examine` is a function that workers import by its name."""
         found = find_spec("ray")
         if found is None or found.origin is None:  # a folder of that name is no library
-            raise EngineMissing("--engine ray needs ray, which is not installed")
+            raise EngineMissing("the engine ray needs ray, which is not installed")
         import ray  # noqa: PLC0415 - optional, and slow to import
 
         self._ray: Any = ray

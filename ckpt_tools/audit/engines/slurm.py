@@ -48,7 +48,7 @@ class SlurmLauncher:
         for command in ("sbatch", "squeue", "scancel"):
             if which(command) is None:
                 raise EngineMissing(
-                    f"--engine slurm needs {command}, which is not installed",
+                    f"the engine slurm needs {command}, which is not installed",
                     hint="run it on a machine from which jobs are submitted",
                 )
         self._folder = folder
