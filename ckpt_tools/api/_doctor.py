@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ckpt_tools.api._doctor_live import check_batch, compare_live
+from ckpt_tools.api._doctor_live import check_inputs, compare_live
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.api._verify import verify
 from ckpt_tools.checkpoint.read import read
@@ -57,10 +57,13 @@ _UNLOADABLE = frozenset(
 )
 """Causes with which the probe, which is strict, does not load; besides all that break."""
 
+_EXCHANGE = Remedy(text="first run the doctor with the two exchanged: see the verdict")
+"""What to do about a cause in what may be the healthy one of the two."""
+
 _UNREADABLE = Cause(
     CauseCode.UNREADABLE,
     Effect.BREAKS,
-    "REFLOW cannot be read, whatever its severity in the settings",
+    "REFLOW cannot be read",
     Remedy(text="`ckpt show` on it reports why"),
 )
 
@@ -87,8 +90,8 @@ def diagnose(
     where = as_text(normal), as_text(reflow)
     for one in filter(is_address, where):
         raise remote_not_supported(one)
-    if options and options.batch:
-        check_batch(as_text(options.batch))
+    if options:
+        check_inputs(options)
     reference = read(where[0])
     verification = verify(where[1], reference=where[0])
     candidate = verification.checkpoint
@@ -102,6 +105,10 @@ def diagnose(
         causes = causes or (_UNREADABLE,)
     outcome = compare_live(reference, candidate, options, progress)
     causes, live, explained = _with_outcome(outcome, causes, a, b, repairs)
+    exchanged = repairs.exchanged(options.words() if options else ())
+    in_wrong_order = tuple(swapped(of_normal.findings, verification.findings, str(exchanged)))
+    if in_wrong_order:
+        causes = tuple(cause._replace(repair=_EXCHANGE) for cause in causes)
     return Diagnosis(
         normal=reference,
         reflow=candidate,
@@ -110,7 +117,7 @@ def diagnose(
         statistics=tuple(statistics(a, b)) if candidate else (),
         causes=causes,
         notes=(
-            *swapped(of_normal.findings, verification.findings),
+            *in_wrong_order,
             *explained,
             *_notes(causes, new, shared, live),
             *_on_the_hub(reference, candidate),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,10 +15,14 @@ from ckpt_tools.doctor.probe import diagnose as run_probe
 from ckpt_tools.doctor.probe import refuse_without_probe
 from ckpt_tools.errors import CkptError, InputsRefused, ProbeFailed, ProbeMissing
 from ckpt_tools.families.registry import family_of
+from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.live.bases import HUB_CACHE, MODELS, first_missing, missing, parse_bases
+from ckpt_tools.live.load import is_policy
 from ckpt_tools.live.stage import staged
 from ckpt_tools.rules.registry import all_rules
+from ckpt_tools.rules.remedy import as_path
 from ckpt_tools.rules.rule import Subject
+from ckpt_tools.storage.hub_name import may_be_hub_name
 from ckpt_tools.storage.session import is_remote, remote_storage
 
 if TYPE_CHECKING:
@@ -29,6 +34,16 @@ if TYPE_CHECKING:
 
 OBSERVATIONS, DRAWN, REPEATS = 32, 4, 10
 """Number of observations from a dataset, of synthetic ones, and of timed rounds."""
+
+PACKAGE = "lerobot_policy_smolvla_reflow"
+"""The package whose probe runs SmolVLA policies."""
+
+
+_INFO = ("meta", "info.json")
+"""The file that every LeRobot dataset has."""
+
+_SPELLED = {"env_package": "env-package", "observations": "frames"}
+"""Options of the command line whose names are not those of the fields."""
 
 
 class ProbeOptions(NamedTuple):
@@ -48,8 +63,43 @@ class ProbeOptions(NamedTuple):
     base: tuple[str, ...] = ()
     observations: int = OBSERVATIONS
 
+    def words(self) -> tuple[str, ...]:
+        """Return these options as `ckpt doctor` takes them, without those that are the default."""
+        usual = ProbeOptions()
+        given = [
+            (name, as_text(value))
+            for name, value, default in zip(self._fields, self, usual, strict=True)
+            if name != "base" and value != default
+        ]
+        spelled = [(_SPELLED.get(name, name), str(value)) for name, value in given]
+        spelled += [("base", base) for base in self.base]
+        return tuple(word for name, value in spelled for word in (f"--{name}", value))
 
-def check_batch(path: str) -> None:
+
+def check_inputs(options: ProbeOptions) -> None:
+    """Raise InputsRefused for observations that cannot be read: it takes no model to see that."""
+    if options.batch:
+        _check_batch(as_text(options.batch))
+    if options.dataset:
+        _check_dataset(as_text(options.dataset))
+
+
+def _check_dataset(where: str) -> None:
+    """Raise InputsRefused for a dataset that is neither a LeRobot folder nor a name on the Hub."""
+    folder = os.path.expanduser(where)
+    what = ""
+    if os.path.isdir(folder):
+        if not os.path.isfile(os.path.join(folder, *_INFO)):
+            what = f"is no LeRobot dataset: it has no {'/'.join(_INFO)}"
+    elif os.path.exists(folder):
+        what = "is a file; expected the folder of a LeRobot dataset"
+    elif not may_be_hub_name(where):
+        what = "no such folder; expected a LeRobot dataset: a folder, or USER/NAME on the Hub"
+    if what:
+        raise InputsRefused(what, path=where)
+
+
+def _check_batch(path: str) -> None:
     """Raise InputsRefused for observations that are not a safetensors file."""
     if not os.path.isfile(path):
         raise InputsRefused(
@@ -80,9 +130,17 @@ def compare_live(
             return Skipped(Skip.NORMAL_FAILED, f"cannot be loaded here: {missing(lacking)}")
         return _outcome(_measured(normal, reflow, options, progress), lacking)
     except ProbeMissing as error:
-        return Skipped(Skip.NO_PROBE, error.what)
+        return Skipped(Skip.NO_PROBE, error.what + _instead(reflow))
     except ProbeFailed as error:
         return Skipped(Skip.PROBE_FAILED, str(error))
+
+
+def _instead(reflow: Checkpoint) -> str:
+    """Return what runs a policy of which no probe is installed."""
+    if family_of(reflow).name == SMOLVLA.name:
+        return f"; install {PACKAGE} next to ckpt-tools"
+    command = shlex.join(("ckpt", "verify", as_path(reflow.where), "--load"))
+    return f"; `{command}` loads REFLOW in LeRobot and acts once" * is_policy(reflow)
 
 
 def _outcome(
@@ -148,7 +206,12 @@ def _measured(
             "reflow": folders[1],
             "observations": options.observations if options.dataset else DRAWN,
         }
-        return run_probe(family_of(normal).name, request, progress, {**os.environ, **cache})
+        answer = run_probe(family_of(normal).name, request, progress, {**os.environ, **cache})
+    if isinstance(answer, Measurement):
+        return answer
+    # A sentence of the probe names the folder that it was given, which is gone by now.
+    named = {Side.NORMAL: (folders[0], normal.root), Side.REFLOW: (folders[1], reflow.root)}
+    return tuple(one._replace(text=one.text.replace(*named[one.side])) for one in answer)
 
 
 def _runs_code(checkpoint: Checkpoint) -> bool:

@@ -24,8 +24,11 @@ _TRAINED = "CK741"
 """Rules about what only the training of a student leaves in a checkpoint, also in a correct one."""
 
 
-def swapped(normal: Iterable[Finding], reflow: Iterable[Finding]) -> Iterator[Note]:
-    """Yield a note if NORMAL has traces of reflow training and REFLOW has none."""
+def swapped(normal: Iterable[Finding], reflow: Iterable[Finding], exchanged: str) -> Iterator[Note]:
+    """Yield a note if NORMAL has traces of reflow training and REFLOW has none.
+
+    `exchanged` is the command that diagnoses them the other way round.
+    """
     codes = {finding.code for finding in normal}
     keys = {key_of(finding) for finding in normal if finding.code in _FIELDS}
     fields = ", ".join(sorted(keys - {""}))
@@ -36,7 +39,7 @@ def swapped(normal: Iterable[Finding], reflow: Iterable[Finding]) -> Iterator[No
         traces = ["a train_config.json of reflow training"]
     own = _FIELDS | _TEACHER | {_TRAINED}
     if traces and not any(finding.code in own for finding in reflow):
-        yield Note(NoteKind.SWAPPED, " and ".join(traces))
+        yield Note(NoteKind.SWAPPED, " and ".join(traces), command=exchanged)
 
 
 def is_right(key: str, reflow: Subject) -> bool:

@@ -6,6 +6,7 @@ affect neither speed nor actions are left to `ckpt verify`.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
@@ -44,6 +45,11 @@ _PROCESSOR_CAUSES = (
     CauseCode.OTHER_MODE,
     CauseCode.OTHER_STATISTICS,
 )
+_PREDICATE = re.compile(
+    r"(?:is|was|has|names|contains|holds|differs|needs|lists|takes|leads|says|starts|lacks|does)\b"
+)
+"""How a finding starts whose subject stands before it: the path, the tensor or the pointer."""
+
 _ABOUT_STEPS = frozenset(_PROCESSOR_CAUSES[:3])
 PROCESSOR_CAUSES = frozenset(_PROCESSOR_CAUSES)
 """Causes in the processors. The first of them explains the later ones; one repair ends them all."""
@@ -122,7 +128,7 @@ def _what(code: CauseCode, findings: list[Finding], normal: Subject, reflow: Sub
     fields = ", ".join(sorted({key_of(finding) for finding in findings}))
     return {
         CauseCode.OTHER_STATISTICS: (
-            f"{count(len(findings), 'statistic')} not NORMAL's but another dataset's, the first "
+            f"{count(len(findings), 'statistic')} of another dataset than NORMAL's, the first "
             f"{findings[0].subject}"
         ),
         CauseCode.REFLOW_FIELDS: (
@@ -133,7 +139,10 @@ def _what(code: CauseCode, findings: list[Finding], normal: Subject, reflow: Sub
         ),
         CauseCode.TEACHER_INSIDE: f"the file still contains the teacher: {first}",
         CauseCode.STATISTICS_DISAGREE: f"the two processors disagree: {first}",
-        CauseCode.UNREADABLE: f"{findings[0].path or 'it'} cannot be read: {first}",
+        CauseCode.UNREADABLE: (
+            f"{findings[0].path or 'REFLOW'} cannot be read: "
+            f"{'it ' * bool(_PREDICATE.match(findings[0].what))}{findings[0].what}"
+        ),
     }.get(code, first)
 
 
@@ -152,11 +161,22 @@ def _first_of(findings: list[Finding], normal: Subject, reflow: Subject) -> str:
             f"{reflow.family.missing}"
         )
     others = f" (and {count(alike - 1, 'more finding')} of this rule)" if alike > 1 else ""
-    key = key_of(first) or (first.subject.rpartition("/")[2] if first.what[:3] == "is " else "")
+    key = key_of(first)
     if first.code == "CK504":
         values = (shown(_stored(side.checkpoint, key)) for side in (reflow, normal))
         return f"{key} is {', and '.join(values)} in NORMAL{others}"
-    return f"{key} {first.what}{others}".lstrip()
+    said = f"{key} {first.what}" if key else _sentence(first)
+    return f"{said}{others}"
+
+
+def _sentence(finding: Finding) -> str:
+    """Return what a finding says, with its subject where the words are only a predicate."""
+    if not _PREDICATE.match(finding.what):
+        return finding.what
+    name = finding.subject.rpartition("/")[2]
+    is_named = name and not name.isdecimal()
+    about = name if is_named else " ".join(filter(None, (finding.path, finding.subject)))
+    return f"{about or 'REFLOW'} {finding.what}"
 
 
 def _stored(checkpoint: Checkpoint, key: str) -> object:

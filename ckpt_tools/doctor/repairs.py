@@ -77,6 +77,11 @@ class Repairs(NamedTuple):
         usual = all(fnmatchcase(name, _PROCESSOR_FILES) for name in states) and "{}" not in short
         return command._replace(text=short) if usual else command
 
+    def exchanged(self, options: Iterable[str]) -> Remedy:
+        """Diagnose the two the other way round."""
+        names = as_path(self.where_reflow), as_path(self.where_normal)
+        return Remedy(("ckpt", "doctor", *names, *options), safe=True)
+
     def earlier_checkpoint(self) -> Remedy:
         """Advise what to do about NaN or infinity in the weights, which no command repairs."""
         verify = shlex.join(("ckpt", "verify", as_path(self.where_reflow), "--values"))

@@ -169,11 +169,15 @@ def test_a_verb_takes_path_objects(verb: str, home: Path, monkeypatch: pytest.Mo
     assert called(verb, str) == result
 
 
-@pytest.mark.parametrize("field", ["batch", "dataset"])
+@pytest.mark.parametrize(
+    ("field", "where"), [("batch", "normal/model.safetensors"), ("dataset", "data/cubes")]
+)
 @pytest.mark.usefixtures("home")
 def test_observations_are_named_by_path_objects_too(
-    field: str, monkeypatch: pytest.MonkeyPatch
+    field: str, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    Path("data/cubes/meta").mkdir(parents=True)
+    Path("data/cubes/meta/info.json").write_text("{}", encoding="utf-8")
     requests: list[str] = []
 
     def ask(_family: str, request: Mapping[str, object], *_: object) -> None:
@@ -184,7 +188,7 @@ def test_observations_are_named_by_path_objects_too(
     monkeypatch.setattr(_doctor_live, "_lacking", lambda *_: "")  # of what the Hub has
     monkeypatch.setattr(_doctor_live, "run_probe", ask)
     for kind in (Path, str):
-        fields: Arguments = {field: kind("normal/model.safetensors")}
+        fields: Arguments = {field: kind(where)}
         api.diagnose("normal", "reflow", _doctor_live.ProbeOptions(**fields))
-    assert json.loads(requests[0])[field] == "normal/model.safetensors"
+    assert json.loads(requests[0])[field] == where
     assert requests[0] == requests[1]

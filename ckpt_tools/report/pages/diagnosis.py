@@ -8,7 +8,7 @@ from ckpt_tools.doctor.model import Effect, NoteKind, Skip
 from ckpt_tools.doctor.repairs import commands
 from ckpt_tools.report.blocks import Heading, Line, Status, Table
 from ckpt_tools.report.pages.measurements import figure, live_blocks, times
-from ckpt_tools.text import count, printable
+from ckpt_tools.text import count, escaped, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,10 @@ _EFFECTS = {
     Effect.HEAVY: "larger than necessary",
 }
 _NOTES = {
-    NoteKind.SWAPPED: "NORMAL contains {text}, REFLOW does not: they may be in the wrong order",
+    NoteKind.SWAPPED: (
+        "NORMAL contains {text}, REFLOW does not: they may be in the wrong order, so no command"
+        " that changes REFLOW is suggested; first run"
+    ),
     NoteKind.NOT_MEASURED: (
         "nothing could be measured: REFLOW {text}; apply the repairs and run the doctor again"
     ),
@@ -50,7 +53,7 @@ _NOTES = {
         "both wait for the environment's step() most of the time (REFLOW {text}): a faster"
         " simulation helps both, and is not why one is slower"
     ),
-    NoteKind.ON_THE_HUB: "{text} is on the Hub; download it to run or repair it: {command}",
+    NoteKind.ON_THE_HUB: "{text} is on the Hub; download it to run or repair it",
 }
 _SKIPPED = {
     Skip.NOT_REQUESTED: "not requested",
@@ -60,7 +63,7 @@ _SKIPPED = {
         "(ckpt explain CK731)"
     ),
     Skip.ON_THE_HUB: "{text} is on the Hub, and policies run only from local files",
-    Skip.NO_PROBE: "{text}; install lerobot_policy_smolvla_reflow next to ckpt-tools",
+    Skip.NO_PROBE: "{text}",
     Skip.PROBE_FAILED: "{text}",
     Skip.NORMAL_FAILED: "NORMAL {text}",
 }
@@ -86,11 +89,13 @@ def page(diagnosis: Diagnosis) -> Page:
 
 
 def note_text(note: Note) -> str:
-    """Return a note as a sentence."""
+    """Return a note as a sentence, with its command."""
+    return ": ".join(filter(None, (_sentence(note), note.command)))
+
+
+def _sentence(note: Note) -> str:
     adjective = "other finding" if note.kind is NoteKind.OTHER_FINDINGS else "finding"
-    return _NOTES[note.kind].format(
-        text=note.text, command=note.command, findings=count(note.number, adjective)
-    )
+    return _NOTES[note.kind].format(text=note.text, findings=count(note.number, adjective))
 
 
 def skipped_text(skipped: Skipped) -> str:
@@ -187,7 +192,10 @@ def _details(cause: Cause) -> Iterator[str]:
 
 def _verdict(diagnosis: Diagnosis) -> Iterator[Block]:
     yield Heading(text="Verdict")
-    yield from (Line(text=printable(note_text(note))) for note in diagnosis.notes)
+    for note in diagnosis.notes:
+        # A command is never cut.
+        command = f": {escaped(note.command)}" if note.command else ""
+        yield Line(text=f"{printable(_sentence(note))}{command}")
     if diagnosis.skipped:
         requested = diagnosis.skipped.reason is not Skip.NOT_REQUESTED
         reason = f": {printable(skipped_text(diagnosis.skipped))}" if requested else ""
