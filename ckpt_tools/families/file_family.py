@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.names import unwrapped
-from ckpt_tools.families.expected import Typed, expected
+from ckpt_tools.families.expected import FLOATS, Typed, expected
 from ckpt_tools.families.family import (
     GENERIC,
     Component,
@@ -79,6 +79,7 @@ def family_of_file(library: str, key: str) -> Family | None:
         recognises=lambda _: False,
         components=(*parts, _OTHER) if parts else GENERIC.components,
         component=_component(file) if parts else GENERIC.component,
+        profile=partial(_profile, file),
         expected=latest(partial(_expected, file)),
         decisive=GENERIC.decisive | file.decisive,
         missing=loader_of(library, file.loader).missing,
@@ -97,6 +98,16 @@ def _component(file: FamilyFile) -> Callable[[str], str]:
         return next((key for prefix, key in prefixes if plain.startswith(prefix)), _OTHER.key)
 
     return component
+
+
+def _profile(file: FamilyFile, checkpoint: Checkpoint) -> str:
+    """Return what happened to weights that are narrower than their library saves them."""
+    if file.fixed_float is None:
+        return ""
+    dtypes = {one.dtype for one in checkpoint.tensors if one.dtype in FLOATS}
+    narrow = sorted(str(dtype) for dtype in dtypes - {file.fixed_float})
+    part = " in part" if file.fixed_float in dtypes else ""
+    return f"rounded{part} to {' and '.join(narrow)} after training" if narrow else ""
 
 
 def loader_of(library: str, said: Mapping[str, str]) -> Loader:

@@ -10,6 +10,7 @@ import pytest
 
 from ckpt_tools import api
 from ckpt_tools.checkpoint.dtype import Dtype
+from ckpt_tools.cli.main import main
 from ckpt_tools.doctor.model import CauseCode, Effect
 from tests.support.cases import NORMAL, changed
 from tests.support.checkpoints import weights
@@ -99,6 +100,25 @@ def test_wider_weights_than_the_library_saves_are_larger(tmp_path: Path) -> None
     (cause,) = causes(tmp_path, ACT, (F32,), (F64,))
     assert cause.code is CauseCode.STORED_DTYPES
     assert "load_vlm_weights" not in cause.what
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "said"),
+    [
+        ((F32,), ""),
+        ((BF16,), "rounded to BF16 after training"),
+        ((F32, F16), "rounded in part to F16 after training"),
+    ],
+)
+def test_show_and_diff_say_that_weights_were_rounded(
+    dtypes: tuple[Dtype, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained, stored = tmp_path / "trained", tmp_path / "stored"
+    checkpoint(trained, ACT, F32)
+    assert api.show(checkpoint(stored, ACT, *dtypes)).profile == said
+    main(["diff", str(trained), str(stored)])
+    assert ("B was rounded" in capsys.readouterr().out) == bool(said)
+    assert api.show(checkpoint(tmp_path / "other", OTHER, *dtypes)).profile == ""
 
 
 def smolvla(tmp_path: Path, dtype: Callable[[str, Dtype], Dtype]) -> Cause:
