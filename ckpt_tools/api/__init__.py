@@ -113,11 +113,23 @@ _MODULES = {
 }
 
 
+_OF_COMMANDS = {
+    **dict.fromkeys(("strip", "rename", "cast", "extract", "reshard", "merge"), "plan"),
+    "apply": "write",
+    "doctor": "diagnose",
+    "hash": "manifest",
+    "rules": "known_rules",
+}
+"""Commands whose function has another name."""
+
+
 if not TYPE_CHECKING:  # with it, a type checker would accept every name
 
     def __getattr__(name: str) -> object:
         if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            verb = _OF_COMMANDS.get(name)
+            hint = f"; `ckpt {name}` is api.{verb} in Python" if verb else ""
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
         module = importlib.import_module(f"{__name__}.{_MODULES.get(name, name)}")
         return getattr(module, name) if name in _MODULES else module
 

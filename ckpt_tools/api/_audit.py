@@ -81,8 +81,9 @@ def audit(  # noqa: PLR0913 - options by keyword
 
 
 def audit_engine(name: str, folder: AnyPath, jobs: int = 0) -> Engine:
-    """Return the engine `local`, `slurm` or `ray` with `jobs` workers, which share `folder`.
+    """Return an engine with `jobs` workers, which share `folder`.
 
+    `name` is local, slurm or ray.
     Raises UnknownSelection without a folder, EngineMissing, EngineFailed.
     """
     if name == "local":
@@ -99,7 +100,10 @@ def audit_engine(name: str, folder: AnyPath, jobs: int = 0) -> Engine:
 
 
 def work_on_task(folder: AnyPath, task: str) -> None:
-    """Check the batches of a task of a work folder. Raises a CkptError about the folder."""
+    """Check the batches of the task `task` of the work folder `folder`.
+
+    Raises a CkptError about the folder.
+    """
     work(WorkFolder(as_text(folder)), task, examine_batch)
 
 

@@ -50,7 +50,7 @@ _CHANGED = (
 
 
 def examine_batch(text: str, waits: Callable[[float], None] = ignore_wait) -> str:
-    """Check every checkpoint of a batch (`audit.batches`) and return the result as text.
+    """Check every checkpoint of the batch `text` of an engine, and return the result as text.
 
     A checkpoint that cannot be looked at becomes a failed record with the reason; nothing is
     raised. `waits` gets the seconds whenever the Hub's quota makes it wait.

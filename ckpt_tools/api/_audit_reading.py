@@ -34,13 +34,14 @@ def read_audit(
     limit: int = 0,
     examples: int = 0,
 ) -> AuditSummary:
-    """Return an overview of the selected checkpoints, and the first `limit` rows of each table.
+    """Return an overview of an audit, and the first `limit` rows of each table.
 
-    A `limit` of 0 is none. Codes of the selection may be names of rules; where it has some, their
-    findings are returned too. `examples` is about how many findings are returned otherwise, some of
-    each code.
-    Raises PathNotFound, AuditInvalid, LockedByOther, Unwritable, and UnknownSelection for a rule,
-    status or severity that does not exist.
+    `path` is the file that `audit` wrote, `selection` says which of its checkpoints count, and `by`
+    what the rows of each table stand for. A `limit` of 0 is none. Codes of the selection may be
+    names of rules; where it has some, their findings are returned too. `examples` is about how many
+    findings are returned otherwise, some of each code. Raises PathNotFound, AuditInvalid,
+    LockedByOther, Unwritable, and UnknownSelection for a rule, status or severity that does not
+    exist.
     """
     name = as_text(path)
     wanted = Selection(*map(words, selection))
@@ -71,16 +72,19 @@ def compare_audits(old: AnyPath, new: AnyPath) -> AuditComparison:
 
 
 def audit_graph(path: AnyPath, *, kinds: Collection[str] = ()) -> RelationGraph:
-    """Return the relations of these kinds, of all without any, and the checkpoints that have them.
+    """Return how the checkpoints in the audit at `path` are related.
 
-    Raises what `read_audit` raises.
+    `kinds` are the relations to return, with the checkpoints that have them; by default all. Raises
+    what `read_audit` raises.
     """
     with reading(as_text(path)) as connection:
         return graph.graph(connection, words(kinds))
 
 
 def export_audit(path: AnyPath, folder: AnyPath) -> dict[str, int]:
-    """Write the tables of an audit to Parquet files in a new `folder`; return their rows by name.
+    """Write the tables of the audit at `path` to Parquet files in a new `folder`.
+
+    Return their numbers of rows by name.
 
     Raises ParquetMissing, OutputExists, NoSpace, Unwritable, and what `read_audit` raises.
     """

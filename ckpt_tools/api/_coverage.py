@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @hub_session()
 def coverage(checkpoint: Checkpoint) -> tuple[Coverage, ...]:
-    """Return what `verify` checks of a checkpoint by its headers and JSON files, and what not."""
+    """Return what `verify` checks of `checkpoint` by its headers and JSON files, and what not."""
     where = checkpoint.where
     rules = tuple(rule for rule in all_rules() if not rule.supply_chain)  # plugins are not loaded
     composed = composition(where)

@@ -81,7 +81,7 @@ def diagnose(
     *,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Diagnosis:
-    """Diagnose why REFLOW is slow or acts wrongly where NORMAL does not.
+    """Diagnose why the checkpoint `reflow` is slow or acts wrongly where `normal` does not.
 
     Without `options`, only files are compared. `progress` is called with the finished and the total
     work of the live comparison. Raises a CkptError if NORMAL, or a file in `options`, cannot be

@@ -71,9 +71,10 @@ def plan(
 def convert_names(where: AnyPath, target: str, *, record: bool = False) -> Plan:
     """Plan new names for the tensors at `where`: those that the release `target` reads.
 
-    `target` is such as transformers==5.24 or transformers<4.52. Nothing is written. The plan is
-    empty where the target reads the names as they are. Raises RecipeInvalid for a target that is
-    none, and EditRefused where names cannot be converted, with the reason.
+    `target` is such as transformers==5.24 or transformers<4.52. Nothing is written. `record` adds
+    the operations to the checkpoint's metadata. The plan is empty where the target reads the names
+    as they are. Raises RecipeInvalid for a target that is none, and EditRefused where names cannot
+    be converted, with the reason.
     """
     lookup = Lookup()
     checkpoint = lookup.read(as_text(where))
@@ -121,8 +122,9 @@ def sanitize(
 
     `target` is lerobot, an older release of it (lerobot==0.4, lerobot==0.5), fork, or a release
     whose names the tensors get (see `convert_names`). The dtypes and the metadata of the reference
-    checkpoint `reference`, which may be on the Hub, are restored. `remains` of the plan
-    describes problems that no operation repairs; WHERE in a command stands for the result.
+    checkpoint `reference`, which may be on the Hub, are restored, the dtypes if the casts are
+    lossless or with `allow_lossy`. `record` adds the operations to the metadata. `remains` of the
+    plan describes problems that no operation repairs; WHERE in a command stands for the result.
     """
     lookup = Lookup()
     checkpoint = lookup.read(as_text(where))
@@ -172,7 +174,7 @@ def load_plan(path: AnyPath) -> Plan:
 
 
 def save_plan(made: Plan, path: AnyPath) -> None:
-    """Write a plan to the new file `path`, for `load_plan`. Raises OutputExists."""
+    """Write the plan `made` to the new file `path`, for `load_plan`. Raises OutputExists."""
     plan_file.write_new(as_text(path), dump(plan_json.document(made)))
 
 
@@ -185,9 +187,10 @@ def write(  # noqa: PLR0913 - options by keyword
     receipt: AnyPath | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Written:
-    """Apply a plan to the new folder (or file) `output`, or `in_place` with a backup beside it.
+    """Apply the plan `made`: write the new folder (or file) `output`, or change it `in_place`.
 
-    Exactly one of the two is required.
+    Exactly one of the two is required. In place, the files that change are kept in a `backup`
+    beside the checkpoint, which `restore` puts back.
 
     `receipt` is a new file for the SHA-256 of every file before and after; all files are read once
     more for it. `progress` is called with the bytes written since the last call. Raises a

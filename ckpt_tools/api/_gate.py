@@ -77,12 +77,15 @@ def gate(  # noqa: PLR0913 - options by keyword
     """Decide whether what is at `where` may be uploaded under a profile.
 
     `profile` is "lerobot", "transformers" or "generic"; by default the settings' or the config's.
-    `settings` are given, or a file to read instead of the nearest `ckpt.toml`. All rules are
+    `settings` are given, or a file to read instead of the nearest `ckpt.toml`. `reference` is a
+    reference checkpoint, `spec` a lockfile, `target` the release of LeRobot that has to read the
+    checkpoint, by default the newest. All rules are
     checked, except those about tensor values unless `values`; those of the supply chain also if the
     checkpoint is missing or cannot be read. A folder is checked as it would be uploaded: a
     checkpoint in a subfolder does not count. `require` are questions that must be checked, besides
     those of the settings; the rules `suppress` are suppressed for `reason`. Findings in the report
-    `baseline` do not fail. The verdict contains no secret that was found. Raises a CkptError if
+    `baseline` do not fail. `expect` is called with the number of bytes, then `progress` with those
+    read. The verdict contains no secret that was found. Raises a CkptError if
     nothing is there, or on I/O errors.
     """
     where, settings, reference = as_text(where), as_text(settings), as_text(reference)

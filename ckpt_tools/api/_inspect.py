@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 def read(where: AnyPath, *, lenient: bool = False) -> Checkpoint:
     """Read the checkpoint at `where`: headers, index and small text files only.
 
-    Arguments and errors are those of `checkpoint.read.read`.
+    `where` is a folder, a weight file, a LeRobot run or a repository on the Hub. `lenient` accepts
+    files that the safetensors library accepts although they violate its specification, and an index
+    that disagrees with its shards. Raises a CkptError that names the file.
     """
     return reader.read(as_text(where), lenient=lenient)
 
@@ -52,11 +54,19 @@ def diff(  # noqa: PLR0913 - options by keyword
 ) -> Comparison:
     """Return what differs between the checkpoints at `a` and `b`, and what that amounts to.
 
-    Reads headers, configs and other small files only, unless `values` are wanted.
+    Reads headers, configs and other small files only, unless `values` compares tensor values too;
+    both have to be local then. `aspects` are what to compare, by default everything: keys, dtype,
+    shape, config, train-config, processors, metadata, files. `select` and `ignore` are globs of
+    what to compare and what not: a tensor's name, a file's path, or a JSON file and its keys, such
+    as `config.num_steps` or `train_config.**`; `*` matches within one dotted segment, `**` any
+    number of segments. `lenient` accepts files that the safetensors library accepts although they
+    violate its specification.
 
-    `select` and `ignore` are globs over dotted addresses (see `compare.selection`). `tolerance` is
-    the relative L2 norm up to which a tensor's values count as equal. `cached`, `progress` and
-    `expect` are as for `show`. Raises a CkptError that names the file, or UnknownSelection.
+    With `values`, `tolerance` is the relative L2 norm of the change up to which a tensor counts as
+    equal (0.01 is one percent), and `cached` uses and keeps results in the user's cache folder.
+    `expect` is called with the number of bytes to read, then `progress` with those read since its
+    last call. Raises a CkptError that names the file, or UnknownSelection for an aspect that does
+    not exist and a `select` that matches nothing.
     """
     wanted = _known(words(aspects))
     select, ignore = several(select), several(ignore)

@@ -32,11 +32,11 @@ def manifest(  # noqa: PLR0913 - options by keyword
 ) -> Hashed:
     """Return the checkpoint at `where` with its manifest: digests of every tensor and every file.
 
-    Reads every byte once. `progress` is called with the bytes done since the last call, `expect`
-    before with the total. With `sha256`, the SHA-256 of every file too, which is its id on the Hub.
-    The manifest is written to `write`, a new file or an older manifest, which is not part of the
-    checkpoint even if it is inside. Raises a CkptError that names the file; then nothing was
-    written.
+    Reads every byte once; `threads` read, by default one for each core. `progress` is called with
+    the bytes done since the last call, `expect` before with the total. With `sha256`, the SHA-256
+    of every file too, which is its id on the Hub. The manifest is written to `write`, a new file or
+    an older manifest, which is not part of the checkpoint even if it is inside. Raises a CkptError
+    that names the file; then nothing was written.
     """
     where, write = as_text(where), as_text(write)
     if write is not None:
@@ -65,8 +65,10 @@ def check_manifest(  # noqa: PLR0913 - options by keyword
 ) -> Check:
     """Check the checkpoint at `where` against the manifest in the file `against`.
 
-    Tensors may be in other files; with `exact_files` the weight files have to be identical. Raises
-    ManifestInvalid, or a CkptError that names the file.
+    Tensors may be in other files; with `exact_files` the weight files have to be identical, and
+    with `sha256` their SHA-256 is compared too. `threads` read, by default one for each core.
+    `progress` is called with the bytes done since the last call, `expect` before with the total.
+    Raises ManifestInvalid, or a CkptError that names the file.
     """
     where, against = as_text(where), as_text(against)
     expected = build.read_manifest(against)
@@ -87,8 +89,9 @@ def check_remote(
     """Compare the files at `where` with those of `repository` on the Hub, by checksum.
 
     `repository` is owner/name or owner/name@revision. Nothing is downloaded: the Hub lists the
-    SHA-256 of files stored with LFS, and git's id of others. Raises a CkptError that names the file
-    or the repository.
+    SHA-256 of files stored with LFS, and git's id of others. `threads` read, by default one for
+    each core. `progress` is called with the bytes done since the last call, `expect` before with
+    the total. Raises a CkptError that names the file or the repository.
     """
     where = as_text(where)
     remote = hub_api.repository(repository if is_hub_name(repository) else f"{SCHEME}{repository}")

@@ -73,7 +73,10 @@ def _about(rule: Rule) -> tuple[str, ...]:
 
 
 def explain(code: str) -> Rule:
-    """Return the rule with this code or name. Raises UnknownSelection with the closest one."""
+    """Return the rule with the code or name `code`.
+
+    Raises UnknownSelection with the closest one.
+    """
     rule = plugins.rule_of(code)
     if rule is None:
         raise plugins.no_such_rule(code)

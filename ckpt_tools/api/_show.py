@@ -37,12 +37,11 @@ def show(  # noqa: PLR0913 - options by keyword
 ) -> Summary:
     """Return what the checkpoint at `where` is.
 
-    Reads headers and configs only, unless `values` are wanted. Raises a CkptError that names the
-    file. A pipeline is summarized by its components.
-
-    `cached` uses what an earlier look at the same files left in the user's cache folder; `progress`
-    is called with the bytes read since the last call, `expect` before with how many there are in
-    all.
+    Reads headers and configs only, unless `values` measures tensor values too. A pipeline is
+    summarized by its components. `lenient` accepts files that the safetensors library accepts
+    although they violate its specification. With `values`, `cached` uses and keeps results in the
+    user's cache folder; `expect` is called with the number of bytes to read, then `progress` with
+    those read since its last call. Raises a CkptError that names the file.
     """
     where = as_text(where)
     if values and is_remote(where):
@@ -67,5 +66,5 @@ def show(  # noqa: PLR0913 - options by keyword
 
 
 def readable_by(checkpoint: Checkpoint) -> Readability | Unknown:
-    """Return which releases of its library read a checkpoint's tensors, judged by their names."""
+    """Return which releases of its library read the tensors of `checkpoint`, by their names."""
     return readability(checkpoint)

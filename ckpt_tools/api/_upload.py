@@ -59,7 +59,8 @@ def upload(  # noqa: PLR0913 - options by keyword
     """Send the checkpoint at `where` to `repo` on the Hub if it passes the gate.
 
     `arguments` go to `hf upload`; `say` is called with its output. The gate checks the checkpoint,
-    and again the private copy that is sent, both against `reference` and `spec`. With
+    and again the private copy that is sent, both under `profile` and `settings`, and against
+    `reference` and `spec`, as `gate` does. `dry_run` sends nothing. With
     `card_license`, README.md is written into the folder first, from its configs and with this
     license. Raises ChangedDuringRead if a file changes in between (it is not sent), WriteFailed if
     the client fails, WrittenWrong if the Hub has something else afterwards, OutputExists if there

@@ -76,6 +76,7 @@ def verify(  # noqa: PLR0913 - options by keyword
     the installed library would write for the config, `load` makes LeRobot load the policy and act
     once; `base` are local copies, as NAME=DIR, of what the config names on the Hub. `lenient`
     accepts files that the safetensors library accepts although they violate its specification.
+    `target` is the release of LeRobot that has to read the checkpoint, by default the newest.
     `settings` are given, or a file to read instead of the nearest `ckpt.toml`. `require` are
     questions that must be checked, besides those of the settings; the rules `suppress` are
     suppressed for `reason`. Findings in the report

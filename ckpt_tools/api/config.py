@@ -101,7 +101,8 @@ class Validation(NamedTuple):
 def get(where: AnyPath, words: str = "", *, file: AnyPath | None = None) -> Json:
     """Return the value at `words` in the JSON file at `where`.
 
-    `words` is a JSON pointer, or keys with dots between them.
+    `words` is a JSON pointer, or keys with dots between them. `file` is the file in the folder
+    `where`, by default config.json.
     """
     path = find(where, file)
     with located(path):
@@ -118,10 +119,11 @@ def set_value(  # noqa: PLR0913 - options by keyword
     dry_run: bool = False,
     change_type: bool = False,
 ) -> Edit:
-    """Set a value in the JSON file at `where`; a new key is added at the end of its object.
+    """Set `value` in the JSON file at `where`; a new key is added at the end of its object.
 
-    `words` is as for `get`. `dry_run` writes nothing. Raises EditRefused for a value of another
-    JSON type than before, unless one of them is null or `change_type` is true.
+    `words` is a JSON pointer, or keys with dots between them. `file` is the file in the folder
+    `where`, by default config.json. `dry_run` writes nothing. Raises EditRefused for a value of
+    another JSON type than before, unless one of them is null or `change_type` is true.
     """
     path = find(where, file)
     with located(path):
@@ -161,9 +163,11 @@ def _refuse_other_type(pointer: str, before: object, value: Json) -> None:
 def unset_values(
     where: AnyPath, words: Sequence[str], *, file: AnyPath | None = None, dry_run: bool = False
 ) -> Edit:
-    """Remove values from the JSON file at `where`; all pointers refer to the file before.
+    """Remove values from the JSON file at `where`.
 
-    A missing key of an existing object is not an error.
+    `words` are JSON pointers, or keys with dots between them; all refer to the file before. `file`
+    is the file in the folder `where`, by default config.json. `dry_run` writes nothing. A missing
+    key of an existing object is not an error.
     """
     path = find(where, file)
     with located(path):
@@ -182,7 +186,10 @@ def unset_values(
 
 
 def diff(a: AnyPath, b: AnyPath, *, file: AnyPath | None = None) -> Comparison:
-    """Compare two JSON files as `ckpt diff` compares those of two checkpoints."""
+    """Compare the JSON files at `a` and `b` as `ckpt diff` compares those of two checkpoints.
+
+    `file` is the file in both, by default config.json, where they are folders.
+    """
     path_a, path_b = find(a, file), find(b, file)
     name = _name(path_a)
     left, right = _alone(path_a, name), _alone(path_b, name)
@@ -198,7 +205,10 @@ def diff(a: AnyPath, b: AnyPath, *, file: AnyPath | None = None) -> Comparison:
 
 
 def validate(where: AnyPath, *, file: AnyPath | None = None) -> Validation:
-    """Check a JSON file against the schema of its name, config.json against its family's."""
+    """Check the JSON file at `where` against the schema of its name, config.json its family's.
+
+    `file` is the file in the folder `where`, by default config.json.
+    """
     path = find(where, file)
     name = _name(path)
     checkpoint = _alone(path, name)
