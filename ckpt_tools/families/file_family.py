@@ -107,7 +107,7 @@ def _profile(file: FamilyFile, checkpoint: Checkpoint) -> str:
     dtypes = {one.dtype for one in checkpoint.tensors if one.dtype in FLOATS}
     narrow = sorted(str(dtype) for dtype in dtypes - {file.fixed_float})
     part = " in part" if file.fixed_float in dtypes else ""
-    return f"rounded{part} to {' and '.join(narrow)} after training" if narrow else ""
+    return f"rounded{part} to {' and '.join(narrow)}" if narrow else ""
 
 
 def loader_of(library: str, said: Mapping[str, str]) -> Loader:

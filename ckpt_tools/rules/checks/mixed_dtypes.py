@@ -49,7 +49,7 @@ def mixed_dtypes(subject: Subject) -> Iterator[Violation]:
     files. A loader that converts everything to one dtype hides it, but not what was rounded.
 
     LeRobot builds, saves and loads some policies in F32 alone, whatever config.json says: ACT,
-    diffusion, VQ-BeT and TD-MPC. Weights in BF16 or F16 were rounded after training, and loading
+    diffusion, VQ-BeT and TD-MPC. Weights in BF16 or F16 were rounded, and loading
     does not bring back what they lost. Where all of them are, somebody may have wanted a file of
     half the size: a note.
 
@@ -102,15 +102,16 @@ def _rounded(subject: Subject, floats: list[Tensor], fixed: Dtype) -> Iterator[V
     if len(rounded) == len(floats) and len({tensor.dtype for tensor in rounded}) == 1:
         what = (
             f"all weights are {dtypes}: {library} builds, saves and loads this model in {fixed}, "
-            "so they were rounded after training"
+            "so they were rounded"
         )
         yield about(rounded, what, _INTENDED, Severity.NOTE)._replace(subject="")
     else:
         part = subject.family.parts(tensor.name for tensor in rounded)
+        nbytes = sum(tensor.nbytes for tensor in rounded)
         what = (
-            f"{amount(rounded)} of {count(len(floats), 'tensor')} in {dtypes} instead of {fixed} "
-            f"({part}): {library} builds, saves and loads this model in {fixed}, so these were "
-            "rounded after training"
+            f"{len(rounded):,} of {count(len(floats), 'tensor')}, {count(nbytes, 'byte')}, are "
+            f"{dtypes} instead of {fixed} ({part}): {library} builds, saves and loads this model "
+            f"in {fixed}, so these were rounded"
         )
         yield about(rounded, what)
 
