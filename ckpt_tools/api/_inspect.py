@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from ckpt_tools.api._other_files import LIMIT, with_contents
 from ckpt_tools.api._paths import as_text, several, words
 from ckpt_tools.checkpoint import read as reader
-from ckpt_tools.checkpoint.names import Selection
+from ckpt_tools.checkpoint.documents import CONFIG
+from ckpt_tools.checkpoint.names import Selection, value_address
 from ckpt_tools.diff.change_kind import change_in_structure
 from ckpt_tools.diff.compare import ALL_ASPECTS, addresses, compare
 from ckpt_tools.diff.groups import group_differences, shared_family, watched_lines
@@ -111,7 +112,11 @@ def _comparison(found: Diff, aspects: Collection[Aspect], selection: Selection) 
         diff=found,
         a=summarize(found.a),
         b=summarize(found.b),
-        watched=watched_lines(found.a, found.b),
+        watched=tuple(
+            line
+            for line in watched_lines(found.a, found.b)
+            if Aspect.CONFIG in aspects and value_address(CONFIG, f"/{line.key}") in selection
+        ),
         stories=group_differences(found),
         aspects=tuple(aspect for aspect in Aspect if aspect in aspects),
         select=(),

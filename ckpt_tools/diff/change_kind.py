@@ -65,11 +65,16 @@ _SHARED = 0.5
 """The share of the smaller checkpoint's tensors without which it is another architecture."""
 
 
-def change_in_structure(diff: Diff, selection: Selection = EVERYTHING) -> Change:
-    """Return the kind of change that names, dtypes and shapes show; all three were compared."""
+def change_in_structure(diff: Diff, selection: Selection = EVERYTHING) -> Change | None:
+    """Return the kind of change that names, dtypes and shapes show; all three were compared.
+
+    None where no tensors were.
+    """
     in_a, in_b = (
         sum(tensor.name in selection for tensor in side.tensors) for side in (diff.a, diff.b)
     )
+    if not (in_a or in_b):
+        return None
     common = in_a - len(diff.only_a)
     renamed = sum(len(rename.pairs) for rename in diff.renamed)
     adapter = _adapter(diff)

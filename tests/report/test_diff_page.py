@@ -54,6 +54,28 @@ def test_the_verdict_is_silent_on_values_that_were_compared_or_not_wanted() -> N
         assert NOT_COMPARED not in text.render((*diff_page(comparison), *stat_page(comparison)))
 
 
+def test_a_difference_in_a_selection_says_that_it_is_one_in_the_selection() -> None:
+    shown = text.render(diff_page(api.diff(NORMAL, FIXTURES / "reflow", aspects="keys")))
+
+    assert "different in the selected aspects: 500 tensors only in B" in shown
+
+
+def test_a_selection_without_tensors_says_nothing_of_tensors() -> None:
+    comparison = api.diff(NORMAL, FIXTURES / "reflow", select="config.**")
+
+    assert comparison.change is None
+    shown = text.render(diff_page(comparison)).partition("Verdict\n")[2]
+    assert shown == "  ✗ different in the selected aspects: 3 config values\n"
+
+
+def test_config_keys_are_listed_only_where_they_are_compared() -> None:
+    reflow = FIXTURES / "reflow"
+
+    assert api.diff(NORMAL, reflow, aspects="keys", ignore="teacher.**").watched == ()
+    (line,) = api.diff(NORMAL, reflow, select="config.use_reflow").watched
+    assert line.key == "use_reflow"
+
+
 # --- sizes ----------------------------------------------------------------------------------------
 
 

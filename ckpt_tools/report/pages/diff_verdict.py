@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ckpt_tools.checkpoint.names import Selection
 from ckpt_tools.diff.change_kind import ChangeKind
 from ckpt_tools.diff.model import Aspect
 from ckpt_tools.diff.normalization import normalization_of
@@ -30,12 +31,11 @@ def verdict(comparison: Comparison) -> Line:
     diff = comparison.diff
     values = value_verdict(comparison.changes) if comparison.changes else ""
     rest = f"; {unread}" if (unread := values_not_compared(comparison)) else ""
+    has_weights = bool(diff.a.weights or diff.b.weights)  # two JSON files have none
     if comparison.same:
-        what = (
-            "no differences in the selected aspects; others were not compared"
-            if comparison.partial
-            else "same structure"
-        )
+        what = "same structure" if has_weights else "no differences"
+        if comparison.partial and has_weights:
+            what = "no differences in the selected aspects; others were not compared"
         rest += f"; {values}" * bool(values)
         rest += f"; {count(len(diff.unread), 'file')} not compared" * bool(diff.unread)
         return Line(text=what + rest, mark=Status.GOOD)
@@ -54,7 +54,8 @@ def verdict(comparison: Comparison) -> Line:
     )
     parts = [f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count]
     parts += [values] * bool(values)
-    return Line(text=f"different: {', '.join(parts)}{rest}", mark=Status.BAD)
+    where = " in the selected aspects" * (comparison.partial and has_weights)
+    return Line(text=f"different{where}: {', '.join(parts)}{rest}", mark=Status.BAD)
 
 
 _OF_TENSORS = frozenset({Aspect.KEYS, Aspect.DTYPE, Aspect.SHAPE})
@@ -62,6 +63,9 @@ _OF_TENSORS = frozenset({Aspect.KEYS, Aspect.DTYPE, Aspect.SHAPE})
 
 def values_not_compared(comparison: Comparison) -> str:
     """Return that tensor values were not compared, "" where they were or no tensors were."""
-    has_tensors = comparison.diff.a.tensors or comparison.diff.b.tensors
-    skipped = comparison.changes is None and has_tensors and _OF_TENSORS & {*comparison.aspects}
-    return "tensor values were not compared" if skipped else ""
+    if comparison.changes is not None or _OF_TENSORS.isdisjoint(comparison.aspects):
+        return ""
+    selection = Selection(tuple(comparison.select), tuple(comparison.ignore))
+    sides = (comparison.diff.a.tensors, comparison.diff.b.tensors)
+    has_tensors = any(tensor.name in selection for side in sides for tensor in side)
+    return "tensor values were not compared" if has_tensors else ""
