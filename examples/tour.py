@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ckpt_tools import api
 from ckpt_tools.api.types import Finding, LayerChange, Plan, Severity
@@ -30,16 +31,16 @@ def repaired(where: Path, reference: Path, output: Path) -> Plan:
     return plan
 
 
-def main(normal: Path, reflow: Path) -> None:
-    """Take the tour with a standard checkpoint and a broken one."""
+def main(normal: Path, reflow: Path, output: Path) -> None:
+    """Take the tour with a standard checkpoint and a broken one, repaired in `output`."""
     for finding in errors(reflow):
         print(finding.code, finding.path, finding.subject)  # CK702 config.json /use_reflow
 
-    plan = repaired(reflow, normal, Path("repaired"))
+    plan = repaired(reflow, normal, output)
     print(len(plan.steps), "steps")  # 8 steps
-    print(api.gate("repaired").passes)  # True
+    print(api.gate(output).passes)  # True
 
-    layer = most_changed(normal, Path("repaired"))
+    layer = most_changed(normal, output)
     if layer:
         print(layer.title, f"{layer.rel_l2:.0%}")  # state and action projections 144%
 
@@ -50,4 +51,6 @@ def main(normal: Path, reflow: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:] or ("fixtures/normal", "fixtures/reflow")))
+    with TemporaryDirectory() as folder:
+        normal, reflow = map(Path, sys.argv[1:] or ("fixtures/normal", "fixtures/reflow"))
+        main(normal, reflow, Path(folder) / "repaired")
