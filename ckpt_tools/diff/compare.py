@@ -66,7 +66,11 @@ def compare(
             if value_address(change.path, change.pointer) in selection
         ),
         metadata=tuple(_metadata(a, b, selection)) if Aspect.METADATA in aspects else (),
-        files=tuple(_files(a, b, selection)) if Aspect.FILES in aspects else (),
+        files=tuple(
+            change
+            for change in _files(a, b, selection)
+            if Aspect.FILES in aspects or _aspect_of_one_sided(change, a, b) in aspects
+        ),
         unread=tuple(_unread(a, b, selection)) if Aspect.FILES in aspects else (),
     )
 
@@ -203,6 +207,18 @@ def _files(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[FileC
         )
         if not alike and path in selection:
             yield FileChange(path=path, a=in_a.get(path), b=in_b.get(path))
+
+
+def _aspect_of_one_sided(change: FileChange, a: Checkpoint, b: Checkpoint) -> Aspect | None:
+    """Return the aspect whose values a side lacks with a whole file; None for any other file."""
+    if change.a is not None and change.b is not None:
+        return None
+    for side in (a, b):
+        if any(document.path == change.path for document in side.documents):
+            return _DOCUMENT_ASPECTS.get(change.path, Aspect.CONFIG)
+        if any(file.path == change.path for file in side.states):
+            return Aspect.PROCESSORS
+    return None
 
 
 def _unread(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[str]:

@@ -34,7 +34,8 @@ class NormalizationDiff(NamedTuple):
 
     `steps` are (file, difference) of processors. `values` are statistics and settings. `files` are
     those that one side lacks, with the normalizing steps that they are of or contain. `buffers` is
-    whether B has its statistics among the weights, as policies before LeRobot 0.4 do.
+    whether B has its statistics among the weights, as policies before LeRobot 0.4 do, and
+    `lost_buffers` is the number of A's such tensors where B has neither them nor a step.
     """
 
     steps: tuple[tuple[str, StepChange], ...]
@@ -43,6 +44,7 @@ class NormalizationDiff(NamedTuple):
     other_values: tuple[ValueChange, ...]
     other_files: tuple[FileChange, ...]
     buffers: bool
+    lost_buffers: int
 
     @property
     def number(self) -> int:
@@ -74,6 +76,7 @@ def normalization_of(diff: Diff) -> NormalizationDiff:
             values.append(change)
         elif not found or len(found) < len(several):
             others.append(change)
+    buffers = [tensor for tensor in diff.only_a if is_buffer(tensor.name)]
     return NormalizationDiff(
         steps=tuple(steps),
         values=tuple(values),
@@ -81,6 +84,7 @@ def normalization_of(diff: Diff) -> NormalizationDiff:
         other_values=tuple(others),
         other_files=tuple(file for file in diff.files if file.path not in files),
         buffers=any(is_buffer(tensor.name) for tensor in diff.b.tensors),
+        lost_buffers=0 if _by_file(diff.b) else len(buffers),
     )
 
 

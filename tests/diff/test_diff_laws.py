@@ -29,7 +29,7 @@ from ckpt_tools.checkpoint.model import (
 )
 from ckpt_tools.checkpoint.names import Selection, value_address
 from ckpt_tools.diff.compare import ALL_ASPECTS, compare
-from ckpt_tools.diff.model import Aspect, Diff, ValueChange
+from ckpt_tools.diff.model import Aspect, Diff, FileChange, ValueChange
 from ckpt_tools.strict_json.pointer import ABSENT
 from tests.support.diff_strategies import (
     NEUTRAL,
@@ -195,10 +195,9 @@ FIELDS = {
     Aspect.DTYPE: ("retyped",),
     Aspect.SHAPE: ("reshaped",),
     Aspect.METADATA: ("metadata",),
-    Aspect.FILES: ("files",),
 }
-"""The fields of a Diff that an aspect alone fills. The other aspects share `values`."""
-VALUE_ASPECTS = frozenset(Aspect) - FIELDS.keys()
+"""The fields of a Diff that an aspect alone fills. The other aspects share `values` and `files`."""
+VALUE_ASPECTS = frozenset(Aspect) - FIELDS.keys() - {Aspect.FILES}
 
 
 @given(checkpoints(), checkpoints(), aspects)
@@ -214,9 +213,18 @@ def test_an_aspect_that_is_left_out_takes_its_own_changes_along_and_no_other(
             )
     kept = [change for change in everything.values if _aspect(change) in chosen]
     assert repr(found.values) == repr(tuple(kept))
+    read = {one.path for side in (a, b) for one in side.documents}
+    read |= {one.path for side in (a, b) for one in side.states}
+    files = [
+        file
+        for file in everything.files
+        if Aspect.FILES in chosen
+        or (file.path in read and None in (file.a, file.b) and _aspect(file) in chosen)
+    ]
+    assert found.files == tuple(files)
 
 
-def _aspect(change: ValueChange) -> Aspect:
+def _aspect(change: ValueChange | FileChange) -> Aspect:
     """Return the aspect that a value belongs to, by what the README promises.
 
     Config, train config, and processors with their state.

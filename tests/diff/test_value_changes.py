@@ -8,13 +8,15 @@ from __future__ import annotations
 from math import inf
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.model import Tensor
 from ckpt_tools.diff.value_changes import layers_of, sameness, value_comparison
 from ckpt_tools.families.family import GENERIC
 from ckpt_tools.families.smolvla.facts import SMOLVLA
-from ckpt_tools.values.model import PairFacts, Sameness
+from ckpt_tools.values.model import PairFacts, Sameness, rel_l2_together
 
 EXPERT = "model.vlm_with_expert.lm_expert."
 VISION = "model.vlm_with_expert.vlm.model.vision_model."
@@ -151,3 +153,25 @@ def test_nothing_compared_is_no_change() -> None:
     found = value_comparison([], GENERIC, {}, uncompared=7)
     assert found.same
     assert (found.components, found.uncompared) == ((), 7)
+
+
+NORM = st.just(0.0) | st.floats(1e-100, 1e150)
+
+
+@given(st.lists(st.tuples(NORM, NORM), min_size=1))
+def test_the_norm_of_tensors_together_is_between_their_own(
+    norms: list[tuple[float, float]],
+) -> None:
+    facts = [
+        PairFacts(4, same_bytes=False, changed=1, l2_a=before, l2_change=change)
+        for before, change in norms
+    ]
+    low, high = (choose(one.rel_l2 for one in facts) for choose in (min, max))
+
+    assert low * (1 - 1e-9) <= rel_l2_together(facts) <= high * (1 + 1e-9)
+
+
+def test_norms_beyond_the_largest_double_count_by_the_most_changed_tensor() -> None:
+    huge = PairFacts(4, same_bytes=False, changed=1, l2_a=inf, l2_change=1.0, rel_l2_of_huge=0.5)
+
+    assert rel_l2_together([huge, moved(0.25)]) == 0.5

@@ -76,6 +76,26 @@ def test_config_keys_are_listed_only_where_they_are_compared() -> None:
     assert line.key == "use_reflow"
 
 
+@pytest.mark.parametrize(
+    ("aspect", "name"),
+    [
+        ("processors", "policy_preprocessor.json"),
+        ("processors", STATE),
+        ("config", "config.json"),
+        ("train-config", "train_config.json"),
+    ],
+)
+def test_a_selected_aspect_differs_where_a_side_lacks_its_file(
+    aspect: str, name: str, tmp_path: Path
+) -> None:
+    other = shutil.copytree(NORMAL, tmp_path / "other")
+    (other / name).unlink()
+
+    assert [one.path for one in api.diff(NORMAL, other, aspects=aspect).diff.files] == [name]
+    assert [one.path for one in api.diff(other, NORMAL, aspects=aspect).diff.files] == [name]
+    assert api.diff(NORMAL, other, aspects="keys, metadata").same
+
+
 # --- sizes ----------------------------------------------------------------------------------------
 
 
@@ -254,3 +274,15 @@ def test_statistics_among_the_weights_of_an_old_policy_are_no_loss() -> None:
 
     assert "  ~ policy_preprocessor.json: only in A (1.5 kB), with `normalizer_processor`" in shown
     assert "B has statistics among its tensors" in shown
+
+
+def test_statistics_among_the_weights_that_are_gone_are_a_loss(tmp_path: Path) -> None:
+    old = FIXTURES / "lerobot-0.3"
+    buffers = ["normalize_*.**", "unnormalize_*.**"]
+    api.write(api.plan(old, [{"drop": buffers}]), tmp_path / "new")
+
+    shown = text.render(diff_page(api.diff(old, tmp_path / "new")))
+
+    line = "  ✗ 6 tensors of statistics missing in B, and no processor of B normalizes"
+    assert f"\nNormalization\n{line}\n" in shown
+    assert "no processor of B" not in text.render(diff_page(api.diff(old, NORMAL)))

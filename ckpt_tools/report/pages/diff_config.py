@@ -28,8 +28,12 @@ SHOWN = 6
 
 def normalization_blocks(found: NormalizationDiff, *, full: bool) -> Iterator[Block]:
     """Yield what differs in normalization; marked as bad is what B has lost."""
-    if found.number:
+    if found.number or found.lost_buffers:
         yield Heading(text="Normalization")
+    if found.lost_buffers:
+        tensors = count(found.lost_buffers, "tensor")
+        text = f"{tensors} of statistics missing in B, and no processor of B normalizes"
+        yield Line(text=text, mark=Status.BAD, details=(_LOST,))
     for path, step in found.steps:
         lost = step.at_b is None and not found.buffers
         yield Line(
@@ -50,7 +54,7 @@ def normalization_blocks(found: NormalizationDiff, *, full: bool) -> Iterator[Bl
         yield Line(text="B has statistics among its tensors, as policies before LeRobot 0.4 do")
 
 
-_LOST = "B may load and run without this step, and then acts on numbers in other units"
+_LOST = "B may load and run without it, and then acts on numbers in other units"
 
 
 def _statistics(path: str, changes: Sequence[ValueChange], *, full: bool) -> Line:
