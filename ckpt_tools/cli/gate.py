@@ -53,8 +53,8 @@ def gate(  # noqa: PLR0913 - one parameter an option
     code, secrets, links, leftovers and the model card.
 
     Errors and warnings fail, notes do not. Suppressions and their reasons are read from ckpt.toml.
-    Exit status: 0 passed, 1 failed, 2 could not run, 3 nothing was checked; of several checkpoints
-    the worst.
+    Of several checkpoints, JSON is one document a line. Exit status: 0 passed, 1 failed, 2 could
+    not run, 3 nothing was checked; of several checkpoints the worst.
 
     \b
     ckpt gate upload/

@@ -69,8 +69,9 @@ def verify(  # noqa: PLR0913 - one parameter an option
     """Check the checkpoint at WHERE: files, names, dtypes, shapes, configs, processors.
 
     Headers and configs are read, and with --values every tensor. Each finding has a code: `ckpt
-    explain CK301` explains it. Suppressions and their reasons are read from ckpt.toml. Exit status:
-    0 clean, 1 findings, 2 could not run, 3 nothing was checked; of several checkpoints the worst.
+    explain CK301` explains it. Suppressions and their reasons are read from ckpt.toml. Of several
+    checkpoints, JSON is one document a line. Exit status: 0 clean, 1 findings, 2 could not run, 3
+    nothing was checked; of several checkpoints the worst.
 
     \b
     ckpt verify outputs/train/reflow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -207,8 +208,60 @@ def test_a_step_of_a_recipe_may_match_nothing_if_it_says_so(tmp_path: Path) -> N
     document.write_text(json.dumps({"operations": [{**operation, "if-any": True}]}))
     done = ckpt("plan", MODEL, document)
     assert done.returncode == 0
-    assert "Operations that changed nothing" in done.stdout
-    assert '{"drop": ["typo.**"], "if-any": true}' in done.stdout
+    assert "Operations that changed nothing\n    drop typo.**: no such tensors\n" in done.stdout
+
+
+def test_a_checkpoint_without_a_teacher_is_answered_in_words() -> None:
+    done = ckpt("strip", NORMAL)
+    assert done.returncode == 0
+    section = done.stdout.partition("\nOperations that changed nothing\n")[2].partition("\n\n")[0]
+    assert re.fullmatch(
+        r" {4}drop teacher\.\*\*, model\.teacher\.\*\*, policy\.teacher\.\*\* and \d+ more:"
+        r" no such tensors",
+        section,
+    )
+
+
+IDLE: dict[str, tuple[object, bool, str]] = {
+    "drop": (["x.**"], True, "drop x.**: no such tensors"),
+    "keep": (["**"], False, "keep only **: there are no other tensors"),
+    "rename": ({"match": "x.**", "to": "y.**"}, True, "rename x.** to y.**: no name changes"),
+    "unwrap": (True, False, "remove wrapper segments (module, _orig_mod): no name has any"),
+    "cast": ({"dtype": "F32", "select": ["x"]}, True, "cast x to F32: no dtype changes"),
+    "take": (
+        {"source": str(REFLOW), "select": ["x"]},
+        True,
+        f"take x from {REFLOW}: no such tensors there",
+    ),
+    "set": (
+        {"file": "config.json", "pointer": "/chunk_size", "value": 50},
+        False,
+        "config.json: set /chunk_size to 50: it is set so",
+    ),
+    "rename-key": (
+        {"file": "config.json", "pointer": "/type", "to": "type"},
+        False,
+        "config.json: rename /type to type: it is called so",
+    ),
+    "metadata": ({"key": "x", "value": None}, False, "remove metadata x: it is not set"),
+    "reshard": (
+        {"max-size": "1GB"},
+        False,
+        "split the weights into files of at most 1,000,000,000 bytes: they are split so",
+    ),
+    "merge": (True, False, "merge the weights into one file: they are in one"),
+    "drop-files": (["x"], True, "drop the files x: no such files"),
+}
+
+
+@pytest.mark.parametrize("name", IDLE)
+def test_an_operation_that_changes_nothing_is_described_in_words(name: str, tmp_path: Path) -> None:
+    operation, if_any, line = IDLE[name]
+    recipe = {"operations": [{name: operation, **({"if-any": True} if if_any else {})}]}
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+    done = ckpt("plan", REFLOW, tmp_path / "recipe.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"\nOperations that changed nothing\n    {line}\n" in done.stdout
 
 
 def test_the_hub_cache_gets_nothing_beside_its_snapshots(tmp_path: Path) -> None:

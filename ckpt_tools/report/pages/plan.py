@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.edit import recipe
 from ckpt_tools.edit.model import Copy, Plan, PlanStep, Safety, Written
 from ckpt_tools.report.blocks import Heading, Line, Status, Table
-from ckpt_tools.text import change, count, printable, signed, size, value
+from ckpt_tools.report.pages.idle import idle_line
+from ckpt_tools.text import change, count, printable, signed, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +37,7 @@ def _blocks(plan: Plan, written: Written | None, *, full: bool, backup: bool) ->
         yield from (_step(step, loss, full=full) for step in plan.steps)
     if plan.idle:
         yield Heading(text="Operations that changed nothing")
-        operations = recipe.document(plan.idle)["operations"]
-        yield from (Line(text=value(item)) for item in operations)
+        yield from (Line(text=idle_line(operation)) for operation in plan.idle)
     if plan.remains:
         yield Heading(text="Not repaired")
         remains = (printable(sentence, _SENTENCE) for sentence in plan.remains)
