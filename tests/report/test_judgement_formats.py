@@ -266,6 +266,17 @@ def test_sarif_says_where_and_which_and_what_is_lived_with() -> None:
     )
 
 
+@pytest.mark.parametrize("render", [github.render, junit.render, sarif.render])
+def test_a_command_with_a_reference_says_what_the_reference_is(
+    render: Callable[[Any], str],
+) -> None:
+    explained = "--reference NORMAL (NORMAL is a checkpoint of the same base without the fault: "
+    command = ("ckpt", "sanitize", "out", "--reference", "NORMAL")
+    with_reference = TEACHER._replace(remedy=Remedy(command))
+    assert explained in render([verification(with_reference, WORDS)])
+    assert explained not in render([verification(TEACHER, WORDS)])
+
+
 def test_github_commands_are_escaped() -> None:
     odd = Finding("CK301", Severity.ERROR, "100% of\r\nit::error::", "a,b:c%.json", "x")
     assert github.render([verification(odd)]).split("\n")[0] == (
@@ -360,7 +371,7 @@ findings = st.builds(
     names,
     names,
     names,
-    names,
+    st.builds(Remedy, st.lists(names, max_size=2).map(tuple), names),
 )
 
 

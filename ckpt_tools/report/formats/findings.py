@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ckpt_tools.edit.sanitize import REFERENCE_HINT
 from ckpt_tools.gate.verdict import Verdict
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.registry import all_rules
+from ckpt_tools.rules.remedy import REFERENCE
 from ckpt_tools.text import escaped, placed
 
 if TYPE_CHECKING:
@@ -51,8 +53,13 @@ def path_of(verification: Verification, finding: Finding) -> str:
 
 
 def sentence(finding: Finding) -> str:
-    """Return a finding as one escaped line without its path: `subject: what; next`."""
+    """Return a finding as one escaped line without its path: `subject: what; next`.
+
+    Each is shown by itself, so it says what NORMAL is in its command.
+    """
     remedy = f"; {line(finding.next)}" if finding.next else ""
+    if REFERENCE in finding.remedy.argv:
+        remedy += f" ({REFERENCE_HINT})"
     return line(placed("", finding.subject, finding.what)) + remedy
 
 
