@@ -94,13 +94,16 @@ def changes_type(before: object, after: object) -> bool:
     return kind(cast("Json", before)) != kind(cast("Json", after))
 
 
-def nearest(word: str, known: Sequence[str]) -> str:
-    """Return the most similar name in `known` to a misspelled one, "" if none is similar."""
+def nearest(word: str, known: Sequence[str], *, cutoff: float = 0.6) -> str:
+    """Return the most similar name in `known` to a misspelled one, "" if none is similar.
+
+    `cutoff` is the least similarity, from 0 to 1.
+    """
     if len(word) > _LONGEST:
         return ""
     names = [name for name in known[:_MOST] if len(name) <= _LONGEST]
     same = (name for name in names if name.casefold() == word.casefold())
-    return next(iter((*get_close_matches(word, names, 1), *same)), "")
+    return next(iter((*get_close_matches(word, names, 1, cutoff), *same)), "")
 
 
 def named_few(names: Sequence[str]) -> str:

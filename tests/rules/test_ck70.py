@@ -249,6 +249,40 @@ def test_negative_steps_are_reported_to_send_noise(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("key", "like"),
+    [
+        ("num_step", "num_steps"),
+        ("chunk_sise", "chunk_size"),
+        ("n_actions_steps", "n_action_steps"),
+        ("Num_Steps", "num_steps"),
+        ("one_step", ""),
+        ("flavour", ""),
+    ],
+)
+def test_a_misspelled_field_is_answered_with_the_field_that_is_meant(
+    key: str, like: str, tmp_path: Path
+) -> None:
+    folder = changed(tmp_path / "copy", config(**{key: 4}))
+    ((_, what, subject, after),) = said(folder, "CK704")
+    command = f"ckpt config {folder} unset {key}"
+    assert subject == f"/{key}"
+    assert what == "is an unknown field: stock LeRobot rejects the file" + (
+        f" (did you mean {like}?)" if like else ""
+    )
+    assert after == (
+        f"if {like} is meant, give it this value, then: {command}" if like else command
+    )
+
+
+def test_a_misspelled_field_of_rtc_is_recognized_too(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "copy", config(rtc_config={"enable": True}))
+    ((_, what, subject, after),) = said(folder, "CK704")
+    assert subject == "/rtc_config/enable"
+    assert what.endswith("(did you mean enabled?)")
+    assert after.endswith(f"then: ckpt config {folder} unset /rtc_config/enable")
+
+
 def test_sanitize_is_not_suggested_for_a_newer_field_whose_value_matters(tmp_path: Path) -> None:
     folder = changed(tmp_path / "copy", config(pretrained_revision="main"))
     what = 'is "main": lerobot==0.5 does not have this field and rejects the file'

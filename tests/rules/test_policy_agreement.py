@@ -165,6 +165,8 @@ def test_a_field_that_the_newest_release_lacks(tmp_path: Path) -> None:
     assert not found(policy(tmp_path / "y", config={"type": "acme", "magic": 1}), "CK704")
     obey(finding)
     assert found(folder) == []
+    (finding,) = found(policy(tmp_path / "z", config={"kl_weigth": 10.0}), "CK704")
+    assert finding.what.endswith("which rejects the file (did you mean kl_weight?)")
 
 
 def test_groot_n1_5_needs_an_older_lerobot(tmp_path: Path) -> None:

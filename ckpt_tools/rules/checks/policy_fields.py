@@ -14,11 +14,11 @@ from ckpt_tools.rules.policy_config import reserved_fields
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.strict_json.parse import escape
-from ckpt_tools.strict_json.pointer import ABSENT
+from ckpt_tools.strict_json.pointer import ABSENT, nearest
 from ckpt_tools.text import value as shown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from ckpt_tools.rules.rule import Subject
 
@@ -205,12 +205,10 @@ def unknown_field(subject: Subject) -> Iterator[Violation]:
                 else "publish for a newer LeRobot: its value matters",
             )
         elif key not in cleaning.known and key not in cleaning.reserved:
-            named = key if key.isidentifier() else pointer
-            remedy = Remedy(("ckpt", "config", "WHERE", "unset", named))
-            yield Violation(_UNKNOWN, CONFIG, pointer, remedy)
+            yield _unknown(_UNKNOWN, pointer, key, sorted(cleaning.known))
     chunking = config.get("rtc_config")
     for key in sorted(chunking.keys() - _RTC) if isinstance(chunking, dict) else ():
-        yield Violation(_UNKNOWN, CONFIG, f"/rtc_config/{escape(key)}")
+        yield _unknown(_UNKNOWN, f"/rtc_config/{escape(key)}", key, sorted(_RTC))
 
 
 def _unlike_release(subject: Subject, config: Mapping[str, object]) -> Iterator[Violation]:
@@ -219,13 +217,25 @@ def _unlike_release(subject: Subject, config: Mapping[str, object]) -> Iterator[
     if not known or registered(subject.target) != frozenset(POLICIES):
         return
     for key in (key for key in config if key not in known):
-        named = key if key.isidentifier() else f"/{escape(key)}"
         what = f"is an unknown field of {config['type']} in {NEWEST}, which rejects the file"
-        remedy = Remedy(
-            ("ckpt", "config", "WHERE", "unset", named),
-            "publish it for the release that has it (--target), or, if nothing needs it: {}",
-        )
-        yield Violation(what, CONFIG, f"/{escape(key)}", remedy)
+        release = "publish it for the release that has it (--target), or, if nothing needs it: {}"
+        yield _unknown(what, f"/{escape(key)}", key, sorted(known), release)
 
+
+def _unknown(
+    what: str, pointer: str, key: str, known: Sequence[str], otherwise: str = ""
+) -> Violation:
+    """Return the violation by an unknown field, with the field that it may be a misspelling of."""
+    like = nearest(key, known, cutoff=_MISSPELLED)
+    named = key if pointer == f"/{key}" and key.isidentifier() else pointer
+    unset = ("ckpt", "config", "WHERE", "unset", named)
+    if not like:
+        return Violation(what, CONFIG, pointer, Remedy(unset, otherwise))
+    text = f"if {like} is meant, give it this value, then: {{}}"
+    return Violation(f"{what} (did you mean {like}?)", CONFIG, pointer, Remedy(unset, text))
+
+
+_MISSPELLED = 0.8
+"""How similar a misspelled field is: `one_step` is no misspelled `num_steps`."""
 
 _UNKNOWN = "is an unknown field: stock LeRobot rejects the file"
