@@ -28,6 +28,7 @@ from ckpt_tools.storage.hub_name import (
     HubName,
     RemoteFile,
     Repository,
+    download,
     is_hub_name,
     is_strange,
     parse,
@@ -81,13 +82,20 @@ def _from_hub(where: str, name: HubName, client: HubClient) -> Repository:
     return Repository(name.repository, commit, tuple(sorted(_files(where, listing))), name.path)
 
 
-def refuse_cached(found: Repository) -> None:
-    """Raise Unreachable if the list of files is the cache's, which may be incomplete."""
-    if found.cached:
+def refuse_offline(where: str, *, local: bool) -> None:
+    """Raise Unreachable in offline mode, where the list of files is the cache's.
+
+    It may be incomplete, whatever was downloaded. `local`: a local copy can be named instead.
+    """
+    if HubClient().offline:
+        command, folder = download(parse(where))
+        instead = f", or run this while online and name the folder {folder} instead: {command}"
+        is_path = local and not is_hub_name(where)
         raise Unreachable(
-            "offline mode is enabled (HF_HUB_OFFLINE is set), and the cache may be incomplete",
-            path=found.root,
-            hint="unset HF_HUB_OFFLINE",
+            f"{'no such file or directory, and ' * is_path}offline mode is enabled"
+            " (HF_HUB_OFFLINE is set), and the cache may be incomplete",
+            path=where,
+            hint=f"unset HF_HUB_OFFLINE{instead * local}",
         )
 
 

@@ -14,7 +14,7 @@ from ckpt_tools.errors import PathNotFound, StoreError, WrongAnswer
 from ckpt_tools.progress import ignore
 from ckpt_tools.storage.digests import sums_of
 from ckpt_tools.storage.files import open_regular, read_at, too_large
-from ckpt_tools.storage.hub_api import file_url, refuse_cached, refused, repository
+from ckpt_tools.storage.hub_api import file_url, refused, repository
 from ckpt_tools.storage.hub_client import HubClient, Refusal
 from ckpt_tools.storage.hub_name import Repository, Transfer, parse
 from ckpt_tools.storage.paths import LENGTH_BYTES
@@ -133,10 +133,6 @@ class HubRepository:
         total = sum(file.size for file in self.listing.below)
         return Transfer(self._client.requests, self._client.received, total)
 
-    def require_complete(self) -> None:
-        """Raise Unreachable if the list of files is the cache's."""
-        refuse_cached(self.listing)
-
     def names(self, folder: str) -> tuple[str, ...]:
         """Return the names in `folder`."""
         names = self._folders.get(self._relative(folder))
@@ -242,10 +238,11 @@ class HubRepository:
     def _not_found(self, path: str) -> PathNotFound:
         name, commit = self.listing.name, self.listing.commit
         if self.listing.cached:
+            command = f"hf download {name} --revision {commit}"
             return PathNotFound(
                 "is not in the cache, and offline mode is enabled (HF_HUB_OFFLINE is set)",
                 path=path,
-                hint=f"unset HF_HUB_OFFLINE, or run this while online: hf download {name}",
+                hint=f"unset HF_HUB_OFFLINE, or run this while online: {command}",
             )
         return PathNotFound(
             "the repository has no such file or folder at this commit",

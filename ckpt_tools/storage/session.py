@@ -115,10 +115,11 @@ def _repositories(opened: dict[str, RemoteStorage]) -> list[HubRepository]:
 
 
 def require_complete(where: str) -> None:
-    """Raise Unreachable for a repository whose list of files is the cache's."""
-    opened = {where: remote_storage(where)}
-    for one in _repositories(opened):
-        one.require_complete()
+    """Raise Unreachable for a repository whose list of files would be the cache's."""
+    if not is_address(where):
+        from ckpt_tools.storage.hub_api import refuse_offline  # noqa: PLC0415 - for the Hub only
+
+        refuse_offline(where, local=True)
 
 
 def adopt(storage: RemoteStorage) -> None:

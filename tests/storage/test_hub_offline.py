@@ -64,6 +64,36 @@ def test_a_partial_cache_is_not_enough_to_pass(
     )
 
 
+def test_the_suggestions_for_offline_mode_lead_to_a_verdict(hub: HubServer, tmp_path: Path) -> None:
+    hub.add_repo(REPO, NORMAL)
+    done = run(hub, tmp_path, "ckpt_tools", "gate", f"hf://{REPO}", HF_HUB_OFFLINE="1")
+    assert done.returncode == 2
+    what, _, command = done.stderr.strip().partition(" instead: hf ")
+    assert what.endswith(
+        "unset HF_HUB_OFFLINE, or run this while online and name the folder policy"
+    )
+    assert run(hub, tmp_path, "huggingface_hub.cli.hf", *command.split()).returncode == 0
+    done = run(hub, tmp_path, "ckpt_tools", "gate", "policy", HF_HUB_OFFLINE="1")
+    assert done.returncode == 0, done.stdout
+    done = run(hub, tmp_path, "ckpt_tools", "hash", "policy", "--remote", REPO, HF_HUB_OFFLINE="1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "hf download" not in done.stderr, "the cache is never enough"
+    assert run(hub, tmp_path, "ckpt_tools", "hash", "policy", "--remote", REPO).returncode == 0
+
+
+def test_what_the_cache_lacks_of_a_branch_is_fetched_by_the_suggested_command(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    partly_cached(hub, tmp_path)
+    where = f"hf://{REPO}/evil.bin"
+    done = run(hub, tmp_path, "ckpt_tools", "show", where, HF_HUB_OFFLINE="1")
+    command = done.stderr.strip().partition("while online: hf ")[2]
+    assert "--revision" in command, done.stderr
+    assert run(hub, tmp_path, "huggingface_hub.cli.hf", *command.split()).returncode == 0
+    done = run(hub, tmp_path, "ckpt_tools", "show", where, HF_HUB_OFFLINE="1")
+    assert "pickles can run code and are never opened" in done.stderr
+
+
 def test_a_modified_cache_file_is_not_taken_for_the_commit(hub: HubServer, tmp_path: Path) -> None:
     here = partly_cached(hub, tmp_path)
     (cached,) = (tmp_path / "home").rglob("snapshots/*/config.json")
