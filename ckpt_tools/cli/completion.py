@@ -16,7 +16,7 @@ def command(ctx: click.Context, *, shell: str) -> int:
 
     \b
     ckpt completion bash > ~/.local/share/bash-completion/completions/ckpt
-    ckpt completion zsh > ~/.zfunc/_ckpt        (with fpath+=~/.zfunc before compinit)
+    ckpt completion zsh > ~/.zfunc/_ckpt      (fpath+=~/.zfunc before compinit)
     ckpt completion fish > ~/.config/fish/completions/ckpt.fish
     """
     root = ctx.find_root()

@@ -81,7 +81,7 @@ def diff(  # noqa: PLR0913 - one parameter an option
 
     \b
     ckpt diff normal/ reflow/
-    ckpt diff old/ new/ --only keys,dtype --select 'model.vlm_with_expert.lm_expert.**'
+    ckpt diff old/ new/ --only keys,dtype --select '**.lm_expert.**'
     ckpt diff pretrained/ finetuned/ --values
     """
     options.refuse(

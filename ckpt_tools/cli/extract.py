@@ -31,8 +31,8 @@ def extract(
     In a GLOB, * matches a part of one dotted segment and ** any number of segments.
 
     \b
-    ckpt extract policy/ 'model.vlm_with_expert.vlm.**' --strip-prefix model.vlm_with_expert.vlm. -o
-    vlm/
+    ckpt extract policy/ 'model.vlm_with_expert.vlm.**' -o vlm/ \\
+        --strip-prefix model.vlm_with_expert.vlm.
     """
     operations: list[Operation] = [Keep(globs)]
     if strip_prefix:

@@ -64,7 +64,7 @@ def upload(  # noqa: PLR0913 - one parameter an option
     \b
     ckpt upload me/policy out/
     ckpt upload me/policy out/ --card --license apache-2.0 --dry-run
-    ckpt upload me/policy out/ --profile lerobot -- --revision v1 --commit-message "First release"
+    ckpt upload me/policy out/ --profile lerobot -- --revision v1
     """
     options.refuse(
         (card and not license_id, "--card needs a license", "add --license ID, such as apache-2.0"),

@@ -10,7 +10,9 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import pytest
@@ -18,6 +20,9 @@ import pytest
 from ckpt_tools import api, errors
 from ckpt_tools.cli.main import COMMANDS, cli, main
 from tests.support import forked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 HELP = Path(__file__).parent / "help"
@@ -27,6 +32,24 @@ NORMAL, REFLOW = "fixtures/normal", "fixtures/reflow"
 def ckpt(*arguments: str, **environment: str) -> forked.Done:
     """Run `ckpt` in a process of its own, at the top of the checkout."""
     return forked.ckpt(*arguments, folder=ROOT, env=os.environ | environment)
+
+
+def commands(command: click.Command, name: str = "ckpt") -> Iterator[tuple[str, click.Command]]:
+    """Yield every command and those of groups, with their names."""
+    yield name, command
+    if isinstance(command, click.Group):
+        ctx = click.Context(command)
+        for inner in command.list_commands(ctx):
+            yield from commands(command.get_command(ctx, inner) or command, f"{name} {inner}")
+
+
+def test_no_example_is_wider_than_80_columns_or_broken() -> None:
+    for name, command in commands(cli):
+        for paragraph in (command.help or "").split("\n\n"):
+            title, *lines = [line.rstrip() for line in paragraph.strip(" \n").split("\n")]
+            for before, line in pairwise(("", *lines) if title == "\b" else ()):
+                assert len(line.strip()) <= 76, (name, line)
+                assert line.strip().startswith("ckpt ") or before.endswith("\\"), (name, line)
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
