@@ -15,6 +15,7 @@ from ckpt_tools.cli.output import (
     open_what_is_closed,
     sentence_of,
     silence,
+    write,
     write_error,
 )
 from ckpt_tools.errors import CkptError, naming_options
@@ -73,7 +74,7 @@ def _print_version(ctx: click.Context) -> None:
     from ckpt_tools.values import kernels  # noqa: PLC0415 - ctypes would slow every other start
 
     slow = "; without the compiled kernel: tensor values are read more slowly"
-    click.echo(f"ckpt {__version__} (safetensors format 0.8{slow * (not kernels.reads())})")
+    write(f"ckpt {__version__} (safetensors format 0.8{slow * (not kernels.reads())})\n")
     ctx.exit()
 
 

@@ -69,7 +69,9 @@ def _page_through(result: str, lines: int) -> None:
         return
     if pager:
         os.environ["PAGER"] = pager
-    os.environ.setdefault("LESS", "FRX")  # as git does: color, and gone without a trace
+    # As git does: color, and gone without a trace. What is sent has colors in any case.
+    own = os.environ.get("LESS")
+    os.environ["LESS"] = f"-R {own}" if own else "FRX"
     click.echo_via_pager(result.rstrip("\n"), color=True)
 
 
@@ -81,8 +83,12 @@ def write(result: str) -> None:
     if _shared(QUIET):
         return
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(result.encode(encoding, "backslashreplace").decode(encoding))
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(result.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except OSError as error:
+        error.filename = _STANDARD_OUTPUT
+        raise
 
 
 def _for_encoding(document: str) -> str:
@@ -101,7 +107,9 @@ def sentence_of(error: CkptError | OSError) -> str:
     if isinstance(error, CkptError):
         return str(error)
     what = (error.strerror or str(error)).lower()
-    return f"{error.filename or 'the system'}: {what}; check the path and the disk"
+    where = error.filename or "the system"
+    place = "where it is written to" if where == _STANDARD_OUTPUT else "the path and the disk"
+    return f"{where}: {what}; check {place}"
 
 
 def write_error(text: str) -> None:
@@ -175,6 +183,9 @@ def _wants_color() -> bool:
         return said == "always"
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
+
+_STANDARD_OUTPUT = "standard output"
+"""The name of the file whose writing failed."""
 
 QUIET, COLOR, NO_PAGER = "quiet", "color", "no_pager"
 """Options that all commands share, by which what is written here is chosen."""

@@ -13,7 +13,14 @@ from ckpt_tools.edit.apply import check_sources
 from ckpt_tools.edit.lookup import Lookup
 from ckpt_tools.edit.model import Plan, SourceFile
 from ckpt_tools.edit.plan import bound_to, plan
-from ckpt_tools.errors import JsonInvalid, OutputExists, PathNotFound, PlanStale, RecipeInvalid
+from ckpt_tools.errors import (
+    JsonInvalid,
+    NotAFile,
+    OutputExists,
+    PathNotFound,
+    PlanStale,
+    RecipeInvalid,
+)
 from ckpt_tools.storage import durable
 from ckpt_tools.storage.digests import sha256_at
 from ckpt_tools.storage.files import read_whole
@@ -45,8 +52,8 @@ def load(path: str) -> Plan:
             )
             for file in _of(list, source["files"])
         ]
-    except PathNotFound as error:
-        raise PathNotFound(error.what, path=path, hint=_MAKE_ONE) from None
+    except (PathNotFound, NotAFile) as error:
+        raise type(error)(error.what, path=path, hint=_MAKE_ONE) from None
     except JsonInvalid as error:
         raise RecipeInvalid(f"not a plan: {error.what}", path=path, hint=_MAKE_ONE) from None
     except (KeyError, TypeError) as error:

@@ -39,7 +39,7 @@ def read_recipe(path: str) -> tuple[Operation, ...]:
     (PathNotFound, NotAFile, Unreadable).
     """
     extension = os.path.splitext(path)[1].lower()
-    if extension not in (".json", ".yaml", ".yml"):
+    if extension not in (".json", ".yaml", ".yml") and not os.path.isdir(path):
         raise RecipeInvalid(
             "not a recipe: its name does not end in .json, .yaml or .yml",
             path=path,

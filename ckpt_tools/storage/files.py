@@ -71,11 +71,13 @@ def read_at(descriptor: int, length: int, offset: int, path: str) -> bytes:
 def read_whole(path: str, limit: int, expected: str = "") -> bytes:
     """Return the bytes of the file at `path`.
 
-    Raises Unreadable for more than `limit` bytes, before reading it. The error for a missing file
-    names the kind of file that is `expected`.
+    Raises Unreadable for more than `limit` bytes, before reading it. The error for a missing file,
+    or for a folder in its place, names the kind of file that is `expected`.
     """
     if expected and not os.path.lexists(path):
         raise PathNotFound("no such file or directory", path=path, hint=f"expected {expected}")
+    if expected and os.path.isdir(path):
+        raise NotAFile("is a folder, not a file", path=path, hint=f"expected {expected}")
     with open_regular(path) as (descriptor, size):
         if size > limit:
             raise too_large(path, size, limit)

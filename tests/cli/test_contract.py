@@ -113,6 +113,15 @@ def test_differences_that_are_ignored_are_no_differences() -> None:
             ["diff", NORMAL, REFLOW, "--stat", "--full"],
             "--stat, --name-only and --full exclude each other; leave all but one out",
         ),
+        (
+            ["apply", NORMAL],
+            f"{NORMAL}: is a folder, not a file; make one with `ckpt plan WHERE RECIPE --output",
+        ),
+        (["plan", NORMAL, NORMAL], f"{NORMAL}: is a folder, not a file; expected a recipe file"),
+        (
+            ["verify", NORMAL, "--baseline", REFLOW],
+            f"{REFLOW}: is a folder, not a file; expected a report of ckpt",
+        ),
         (["diff", NORMAL], "Missing argument 'B'; see `ckpt diff --help`"),
         (
             ["diff", NORMAL, REFLOW, "--only", "taste"],

@@ -180,7 +180,10 @@ def test_changed_checkpoints_hold_what_they_should(
             ["fixtures/normal", "--check", "fixtures/none.json"],
             "fixtures/none.json: no such file or directory; ",
         ),
-        (["fixtures/normal", "--check", "fixtures"], "fixtures: is a folder, not a file; "),
+        (
+            ["fixtures/normal", "--check", "fixtures"],
+            "fixtures: is a folder, not a file; expected a manifest",
+        ),
         (["fixtures/normal", "--check", "/dev/zero"], "/dev/zero: is a device, not a file; "),
         (
             ["fixtures/normal", "--check", "fixtures/normal/config.json"],

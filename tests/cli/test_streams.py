@@ -73,6 +73,21 @@ def test_a_result_that_could_not_be_written_is_trouble(arguments: tuple[str | Pa
     assert run(arguments, ">/dev/full") == 2
 
 
+@pytest.mark.parametrize("arguments", ["rules", "--version", f"config {NORMAL} get"])
+def test_a_result_that_could_not_be_written_is_said_to_be_on_standard_output(
+    arguments: str,
+) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m ckpt_tools {arguments} >/dev/full"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == (
+        "ckpt: standard output: no space left on device; check where it is written to\n"
+    )
+
+
 def test_what_is_written_without_an_ear_for_it_is_written(tmp_path: Path) -> None:
     assert run(("hash", NORMAL, "--write", tmp_path / "a.json"), ">&- 2>&-") == 0
     assert run(("hash", NORMAL, "--check", tmp_path / "a.json"), "2>/dev/full") == 0

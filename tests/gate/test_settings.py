@@ -134,6 +134,13 @@ def test_what_no_selected_rule_checks_is_not_said_to_have_another_reason(project
     assert "completeness not checked: none of the selected rules checked it\n" in done.stdout
 
 
+def test_a_suppressed_finding_names_its_subject(project: Path) -> None:
+    output = verify(project / "work/deep", "--suppress", "CK301,CK702", "--reason", "a test")
+    section = output.partition("Suppressed: 2\n")[2]
+    assert "    CK301 model.safetensors: teacher.model.action_in_proj.bias: 500 tensors" in section
+    assert "    CK702 config.json: /use_reflow: is true" in section
+
+
 def test_only_the_named_rules_are_checked(project: Path) -> None:
     output = verify(project / "work/deep", "--rules", "CK301,CK70")
     codes = {word for word in output.split() if word.startswith("CK")}

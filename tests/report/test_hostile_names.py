@@ -433,6 +433,8 @@ def test_what_is_longer_than_the_terminal_goes_through_the_pager(tmp_path: Path)
     assert output.split() == ["paged", "FRX"]
     assert "fixtures/reflow" in (tmp_path / "seen").read_text()
     assert on_a_terminal("show", "fixtures/reflow", CKPT_PAGER=str(pager)).split()[0] == "paged"
+    output = on_a_terminal("show", "fixtures/reflow", PAGER=str(pager), LESS="FX --chop-long-lines")
+    assert output.split() == ["paged", "-R", "FX", "--chop-long-lines"], "what is sent has colors"
     for option, environment in ((["--no-pager"], {}), ([], {"CKPT_PAGER": ""})):
         output = on_a_terminal("show", "fixtures/reflow", *option, PAGER=str(pager), **environment)
         assert "paged" not in output

@@ -26,9 +26,10 @@ from hypothesis import strategies as st
 from ckpt_tools import api
 from ckpt_tools.checkpoint.model import Checkpoint
 from ckpt_tools.gate.verdict import Verdict
-from ckpt_tools.report.formats import github, junit, sarif
+from ckpt_tools.report.formats import github, junit, sarif, text
 from ckpt_tools.report.json import findings as findings_json
 from ckpt_tools.report.json.document import dump
+from ckpt_tools.report.pages.verdict import page
 from ckpt_tools.rules.coverage import Coverage, Question, State
 from ckpt_tools.rules.finding import Finding, Severity, Skipped, Suppressed, Verification
 from ckpt_tools.rules.registry import all_rules
@@ -264,6 +265,16 @@ def test_sarif_says_where_and_which_and_what_is_lived_with() -> None:
         "CK401",
         "skipped: values are read with --values",
     )
+
+
+def test_a_policy_that_was_loaded_is_said_to_be() -> None:
+    line = "  ✓ the policy loads, and acted once (--load)\n"
+    checked = verification()._replace(checked=("CK301", "CK751"))
+    assert line in text.render(page(checked))
+    assert line not in text.render(page(verification()))
+    broken = Finding("CK751", Severity.ERROR, "does not load")
+    assert line not in text.render(page(checked._replace(findings=(broken,))))
+    assert line not in text.render(page(checked._replace(suppressed=(Suppressed(broken, "x"),))))
 
 
 @pytest.mark.parametrize("render", [github.render, junit.render, sarif.render])

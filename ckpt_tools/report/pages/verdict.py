@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _MARKS = {Severity.ERROR: Status.BAD, Severity.WARNING: Status.CHANGE, Severity.NOTE: Status.NONE}
 _TITLES = {Severity.ERROR: "Errors", Severity.WARNING: "Warnings", Severity.NOTE: "Notes"}
+_LOADS = "CK751"
+"""The rule that loads a policy."""
+
 MANY = 20
 """Findings of one rule that are listed; JSON lists all."""
 
@@ -35,6 +38,7 @@ def page(judgement: Verification | Verdict) -> Page:
         *_findings(verification),
         *_suppressed(verification),
         *coverage_blocks(verification.coverage),
+        *_loaded(verification),
         *_conclusion(judgement, verification),
     )
 
@@ -52,6 +56,7 @@ def explained_page(judgement: Verification | Verdict, rules: Iterable[Rule]) -> 
         *_reference_hint(verification),
         *_suppressed(verification, many=None),
         *coverage_blocks(verification.coverage),
+        *_loaded(verification),
         *_skipped(verification),
         *_conclusion(judgement, verification),
     )
@@ -121,6 +126,13 @@ def _topic(code: str, rule: Rule | None, mark: Status, lines: tuple[Line, ...]) 
     )
 
 
+def _loaded(verification: Verification) -> Iterator[Block]:
+    """Yield that the policy was loaded, where it was and nothing prevented it."""
+    findings = (*verification.findings, *(one.finding for one in verification.suppressed))
+    if _LOADS in verification.checked and all(one.code != _LOADS for one in findings):
+        yield Line(text="the policy loads, and acted once (--load)", mark=Status.GOOD)
+
+
 def _skipped(verification: Verification) -> Iterator[Block]:
     if verification.skipped:
         yield Heading(text="Skipped rules")
@@ -171,7 +183,7 @@ def _suppressed(verification: Verification, *, many: int | None = MANY) -> Itera
         yield Heading(text=f"Suppressed: {len(verification.suppressed):,}")
     for finding, reason in verification.suppressed[:many]:
         yield Line(
-            text=f"{finding.code} {printable(finding.path)}: {escaped(finding.what)}",
+            text=f"{finding.code} {placed(finding.path, finding.subject, finding.what)}",
             details=(printable(reason),),
         )
     if many and len(verification.suppressed) > many:
