@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.diff.model import Group, Processor, Setting, Summary
-from ckpt_tools.families.kinds import name_of
+from ckpt_tools.families.family import GENERIC
+from ckpt_tools.families.kinds import Kind, kinds_of, name_of
+from ckpt_tools.families.lerobot import SETTINGS
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.strict_json.pointer import ABSENT
 
@@ -34,7 +36,11 @@ def summarize(checkpoint: Checkpoint) -> Summary:
         components=components,
         sums=tuple(_sums(components, family)),
         dtypes=tuple(_dtypes(checkpoint)),
-        settings=tuple(_settings(config, family)) if checkpoint.document(CONFIG) else (),
+        settings=(
+            tuple(_settings(config, family, _pointers(checkpoint, family)))
+            if checkpoint.document(CONFIG)
+            else ()
+        ),
         processors=tuple(_processors(checkpoint)),
     )
 
@@ -101,12 +107,20 @@ def group_of(
     )
 
 
-def _settings(config: Mapping[str, object], family: Family) -> Iterator[Setting]:
+def _pointers(checkpoint: Checkpoint, family: Family) -> tuple[str, ...]:
+    """Return the config values to show: the family's own, or those of any policy."""
+    is_policy = Kind.POLICY in kinds_of(checkpoint)
+    return SETTINGS if is_policy and family.settings == GENERIC.settings else family.settings
+
+
+def _settings(
+    config: Mapping[str, object], family: Family, pointers: Sequence[str]
+) -> Iterator[Setting]:
     for watched in family.watched:
         value = config.get(watched.key, ABSENT)
         fine, remark = watched.evaluate(value)
         yield Setting(key=watched.key, value=value, fine=fine, remark=remark)
-    for pointer in family.settings:
+    for pointer in pointers:
         key = pointer.removeprefix("/")
         if key in config:
             yield Setting(key=key, value=config[key])

@@ -130,6 +130,21 @@ POLICIES = {
 }
 """The policies of LeRobot 0.6.1, by type."""
 
+SETTINGS = (
+    "/type",
+    "/vision_backbone",
+    "/chunk_size",
+    "/horizon",
+    "/action_horizon",
+    "/n_obs_steps",
+    "/n_action_steps",
+    "/num_inference_steps",
+    "/max_state_dim",
+    "/max_action_dim",
+    "/pretrained_path",
+)
+"""Config values of any policy that a summary shows, where config.json has them."""
+
 REWARD_MODELS = frozenset({"sarm", "reward_classifier", "robometer", "topreward"})
 """Types of models that score and do not act; their files look like a policy's."""
 
