@@ -94,8 +94,8 @@ def check_remote(
     the total. Raises a CkptError that names the file or the repository.
     """
     where = as_text(where)
-    hub_api.refuse_offline(repository, local=False)
-    remote = hub_api.repository(repository if is_hub_name(repository) else f"{SCHEME}{repository}")
+    name = repository if is_hub_name(repository) else f"{SCHEME}{repository}"
+    remote = hub_api.repository(name, complete=True)
     hub_api.refuse_empty(remote)
     local = build.sums_like(
         where, remote.below, threads=threads, progress=Progress(progress, expect)

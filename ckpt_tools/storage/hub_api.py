@@ -47,15 +47,20 @@ _COMMIT = "[0-9a-f]{40}"
 _SHA256 = "[0-9a-f]{64}"
 
 
-def repository(where: str, client: HubClient | None = None) -> Repository:
+def repository(
+    where: str, client: HubClient | None = None, *, complete: bool = False
+) -> Repository:
     """Return the repository that `where` names, at the commit its revision stands for now.
 
+    With `complete`, the list of files is never the cache's.
     Raises HubNameInvalid, PathNotFound (no such repository or revision), AccessRefused,
     Unreachable, WrongAnswer, or PathEscapes for a file path that leads outside the repository.
     """
     name, client = parse(where), client or HubClient()
     try:
         if client.offline:
+            if complete:
+                refuse_offline(where, local=False)
             return _from_cache(where, name, client.cache_of(name.repository))
         return _from_hub(where, name, client)
     except (NoRepository, Unreachable) as error:

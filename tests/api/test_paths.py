@@ -159,7 +159,7 @@ def test_a_verb_takes_path_objects(verb: str, home: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         hub_api,
         "repository",
-        lambda _: Repository("tester/thing", "0" * 40, (RemoteFile("config.json", 1),)),
+        lambda _, **_given: Repository("tester/thing", "0" * 40, (RemoteFile("config.json", 1),)),
     )
     result = called(verb, Path)
     assert "PosixPath(" not in repr(result)
