@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ckpt_tools import api
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.checkpoint.spec import Spec, parse, read_spec, spec_of, text, write_spec
-from ckpt_tools.cli.spec import spec as command
+from ckpt_tools.cli.main import cli
 from ckpt_tools.errors import CkptError, PathNotFound, SpecInvalid, WriteFailed
 from ckpt_tools.storage import schemas
 from tests.support.cases import FIXTURES, NORMAL
@@ -196,10 +196,10 @@ def test_only_an_older_lockfile_is_overwritten(tmp_path: Path) -> None:
 
 
 def test_the_command_writes_to_standard_output_or_to_a_file(tmp_path: Path) -> None:
-    printed = CliRunner().invoke(command, ["write", str(NORMAL)])
+    printed = CliRunner().invoke(cli, ["spec", "write", str(NORMAL)])
     assert printed.exit_code == 0
     path = tmp_path / "normal.spec.json"
-    done = CliRunner().invoke(command, ["write", str(NORMAL), "-o", str(path)])
+    done = CliRunner().invoke(cli, ["spec", "write", str(NORMAL), "-o", str(path)])
     assert (done.exit_code, done.stdout) == (0, "")
     assert done.stderr == f"ckpt: {path}: written (500 tensors)\n"
     assert path.read_text(encoding="utf-8") == printed.stdout

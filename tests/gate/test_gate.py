@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ckpt_tools import api, errors
 from ckpt_tools.api._gate import gate
-from ckpt_tools.cli import gate as gate_command
 from ckpt_tools.cli.main import main
 from ckpt_tools.gate.decide import STALE, decide
 from ckpt_tools.gate.settings import read_settings, settings_of
@@ -263,20 +261,16 @@ def test_good_settings_are_good_by_the_schema_too() -> None:
     jsonschema.validate(value, schemas.load("settings"))
 
 
-def exit_code(*arguments: str) -> Any:
-    return CliRunner().invoke(gate_command.gate, arguments, standalone_mode=False).return_value
-
-
 def test_the_exit_code_says_passed_refused_or_nothing_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     changed(tmp_path / "good", carded)
     (tmp_path / "empty").mkdir()
-    assert exit_code("good") == 0
-    assert exit_code(str(NORMAL)) == 0
-    assert exit_code(str(FIXTURES / "reflow")) == 1
-    assert exit_code("empty") == 3
+    assert main(["gate", "good"]) == 0
+    assert main(["gate", str(NORMAL)]) == 0
+    assert main(["gate", str(FIXTURES / "reflow")]) == 1
+    assert main(["gate", "empty"]) == 3
     assert [one.what for one in gate("empty").refused] == ["the folder is empty"]
     with pytest.raises(errors.PathNotFound):
         gate("nowhere")
@@ -302,11 +296,11 @@ def test_verify_reads_leniently_what_the_safetensors_library_accepts_and_the_gat
 
 
 @pytest.mark.parametrize("output_format", ["text", "json", "markdown", "junit", "sarif", "github"])
-def test_every_format_tells_the_verdict(output_format: str) -> None:
-    done = CliRunner().invoke(
-        gate_command.gate, [str(NORMAL), "--format", output_format], standalone_mode=False
-    )
-    assert "CK813" in done.stdout
+def test_every_format_tells_the_verdict(
+    output_format: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gate", str(NORMAL), "--format", output_format]) == 0
+    assert "CK813" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
