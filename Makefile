@@ -14,9 +14,12 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # The tests that read tensor values run once more without the compiled kernel, which numpy then stands in for.
 READ_VALUES := tests/values/test_compare.py tests/values/test_measure.py tests/cli/test_values.py tests/rules/test_ck4.py tests/gate
+# The folders whose tests run in processes that import LeRobot.
+WITH_LEROBOT := tests/core tests/lerobot tests/real
+IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test pytest torture browser fleet check format fixtures bench docs dist lock newest clean
+.PHONY: help install demo test pytest pytest-lerobot pytest-others torture browser fleet check format fixtures bench docs dist lock newest clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -36,13 +39,20 @@ demo: $(STAMP) ## show, compare and repair fixtures, then train a teacher and it
 	@tools/demo.sh $(VENV)/bin
 
 test: ## run all checks and tests, as .ci/run does
-	@$(MAKE) --no-print-directory --jobs=2 check pytest
+	@$(MAKE) --no-print-directory --jobs=3 check pytest-lerobot pytest-others
 
-# A file's tests stay in one process: they share what is slow to make. Files are taken in order: sorted by
-# their number of tests, as is usual, one long test would come last while other processes wait.
-pytest: $(STAMP)
-	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-	CKPT_NO_KERNEL=1 $(PY) -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(READ_VALUES)
+# Three processes on two cores: one alone imports LeRobot, which takes longest and slows down all that a process
+# does afterwards. The others share the rest by files, whose tests share what is slow to make. They take the files in
+# order: sorted by their number of tests, as is usual, one long test would come last while the other waits.
+pytest:
+	@$(MAKE) --no-print-directory --jobs=2 pytest-lerobot pytest-others
+
+pytest-lerobot: $(STAMP)
+	$(PY) -m pytest $(WITH_LEROBOT)
+
+pytest-others: $(STAMP)
+	$(PY) -m pytest $(IN_PARALLEL) $(addprefix --ignore ,$(WITH_LEROBOT))
+	CKPT_NO_KERNEL=1 $(PY) -m pytest -q $(IN_PARALLEL) $(READ_VALUES)
 
 torture: $(STAMP) ## inject faults at every system call of a write (15 minutes; needs strace)
 	CKPT_TORTURE=1 $(PY) -m pytest --numprocesses auto --maxprocesses 4 -rP tests/edit/test_faults.py
