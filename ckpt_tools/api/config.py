@@ -25,6 +25,7 @@ from ckpt_tools.errors import (
     WriteInterrupted,
     located,
 )
+from ckpt_tools.families.lerobot_fields import known_fields
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.families.smolvla.facts import SMOLVLA
 from ckpt_tools.storage import schemas
@@ -122,8 +123,9 @@ def set_value(  # noqa: PLR0913 - options by keyword
     """Set `value` in the JSON file at `where`; a new key is added at the end of its object.
 
     `words` is a JSON pointer, or keys with dots between them. `file` is the file in the folder
-    `where`, by default config.json. `dry_run` writes nothing. Raises EditRefused for a value of
-    another JSON type than before, unless one of them is null or `change_type` is true.
+    `where`, by default config.json. `dry_run` writes nothing. Raises EditRefused for a misspelled
+    field of a LeRobot policy, and for a value of another JSON type than before, unless one of them
+    is null or `change_type` is true.
     """
     path = find(where, file)
     with located(path):
@@ -137,6 +139,7 @@ def set_value(  # noqa: PLR0913 - options by keyword
             )
         after = edit.set_value(text, pointer, value)
         before = _value_or_absent(document, pointer)
+        _refuse_misspelled_field(document, pointer)
         if not change_type:
             _refuse_other_type(pointer, before, value)
         change = Change(pointer, before, value, _like(document, pointer))
@@ -157,6 +160,25 @@ def _refuse_other_type(pointer: str, before: object, value: Json) -> None:
             hint=f"write {meant}, or pass --change-type"
             if meant
             else f"write {was}, or pass --change-type",
+        )
+
+
+_MISSPELLED = 0.8
+"""How similar a misspelled field is to the one that is meant."""
+
+
+def _refuse_misspelled_field(document: Json, pointer: str) -> None:
+    """Raise EditRefused for a field that the policy lacks, and that resembles one it has."""
+    *path, name = segments(pointer)
+    holder = _value_or_absent(document, joined(path))
+    policy = str(holder.get("type")) if isinstance(holder, dict) else ""
+    cleaning = SMOLVLA.cleaning if policy == SMOLVLA.name else None
+    known = cleaning.known if cleaning else known_fields(policy)
+    like = "" if not known or name in known else nearest(name, sorted(known), cutoff=_MISSPELLED)
+    if like:
+        raise EditRefused(
+            f"{pointer} is no field of {policy}: LeRobot rejects a file with it",
+            hint=f"did you mean {like}?",
         )
 
 

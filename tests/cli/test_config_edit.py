@@ -115,6 +115,39 @@ def test_a_value_of_another_type_is_refused_unless_asked_for(
     assert json.loads(content(tmp_path)) == json.loads(before)
 
 
+@pytest.mark.parametrize(
+    ("policy", "misspelled", "meant"),
+    [("act", "n_action_stepz", "n_action_steps"), ("smolvla", "num_stepz", "num_steps")],
+)
+@pytest.mark.parametrize("inner", [False, True])
+def test_a_misspelled_field_of_a_policy_is_refused(  # noqa: PLR0913 - one parameter a column
+    config: Callable[..., Outcome],
+    tmp_path: Path,
+    *,
+    policy: str,
+    misspelled: str,
+    meant: str,
+    inner: bool,
+) -> None:
+    document = {"policy": {"type": policy}} if inner else {"type": policy}
+    before = json.dumps(document).encode()
+    (tmp_path / "config.json").write_bytes(before)
+    prefix = "policy." if inner else ""
+    done = config(tmp_path, "set", f"{prefix}{misspelled}", "10")
+    assert (done.code, done.out) == (2, "")
+    assert f"{misspelled} is no field of {policy}: LeRobot rejects a file with it" in done.err
+    assert f"did you mean {meant}?" in done.err
+    assert content(tmp_path) == before
+    assert config(tmp_path, "set", f"{prefix}{meant}", "10").code == 0
+
+
+def test_a_field_that_no_release_has_may_be_set_if_it_resembles_none(
+    config: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text('{"type": "smolvla"}')
+    assert config(tmp_path, "set", "use_reflow", "true").code == 0
+
+
 def test_null_replaces_any_value_and_is_replaced_by_any(
     config: Callable[..., Outcome], folder: Path
 ) -> None:

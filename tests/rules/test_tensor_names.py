@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -46,10 +46,14 @@ def test_a_wrapper_in_one_name_is_found_and_sanitize_removes_it(
     assert {tensor.name for tensor in held} == set(NAMES)
 
 
-def test_module_before_every_name_is_a_warning_and_sanitize_removes_it(tmp_path: Path) -> None:
-    folder = _wrapped(tmp_path / "ddp", *(f"module.{name}" for name in NAMES))
-    (finding,) = api.verify(str(folder)).findings
-    assert (finding.code, finding.severity) == ("CK302", "warning")
+@pytest.mark.parametrize(("others", "severity"), [(LLAMA, "error"), ({}, "warning")])
+def test_module_before_every_name_is_an_error_in_a_known_family(
+    others: dict[str, Any], severity: str, tmp_path: Path
+) -> None:
+    shapes = {f"module.{name}": (4, 4) for name in NAMES}
+    folder = model(tmp_path / "ddp", shapes, others)
+    found = {one.code: one.severity for one in api.verify(str(folder)).findings}
+    assert found["CK302"] == severity
     assert {tensor.name for tensor in api.sanitize(str(folder)).after.tensors} == set(NAMES)
 
 

@@ -98,7 +98,8 @@ def wrapped_names(subject: Subject) -> Iterator[Violation]:
             f"{amount(tensors)} with {names} in their names, from a wrapped model: a loader does "
             "not find them"
         )
-        severity = Severity.WARNING if found == ("module",) and not is_known else None
+        is_unsure = found == ("module",) and not is_known and not subject.family.file
+        severity = Severity.WARNING if is_unsure else None
         yield about(tensors, what, severity=severity)
 
 
