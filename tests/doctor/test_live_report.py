@@ -11,14 +11,14 @@ import pytest
 from ckpt_tools import api
 from ckpt_tools.api._doctor_live import ProbeOptions
 from ckpt_tools.cli.main import main
-from ckpt_tools.doctor.measurement import Side
+from ckpt_tools.doctor.measurement import Interval, Side
 from ckpt_tools.doctor.model import Problem, ProblemKind
 from ckpt_tools.doctor.probe import measurement as parsed
 from ckpt_tools.doctor.statistics import summarize
 from ckpt_tools.errors import ProbeFailed
 from ckpt_tools.report.blocks import Table
 from ckpt_tools.report.formats import markdown, text
-from ckpt_tools.report.pages.diagnosis import note_text, page
+from ckpt_tools.report.pages.diagnosis import duration, note_text, page
 from ckpt_tools.report.pages.measurements import live_blocks
 from tests.support.cases import FIXTURES, NORMAL
 from tests.support.measurements import (
@@ -186,6 +186,19 @@ def test_a_plot_is_written_without_a_display(
         )
         assert (tmp_path / name).read_bytes().startswith(start)
     assert "nothing wrong found: a chunk takes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (0.7, 1.4, "a chunk takes as long as NORMAL's (0.7 to 1.4 times)"),
+        (0.3, 0.9, "a chunk takes 0.5 times (0.3 to 0.9) as long as NORMAL's"),
+    ],
+)
+def test_a_ratio_whose_interval_has_1_in_it_is_no_difference(
+    low: float, high: float, words: str
+) -> None:
+    assert duration(Interval(0.5, low, high, 9)) == words
 
 
 def test_without_matplotlib_nothing_is_measured_first(

@@ -13,6 +13,7 @@ from ckpt_tools.text import count, escaped, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ckpt_tools.doctor.measurement import Interval
     from ckpt_tools.doctor.model import Cause, Diagnosis, Note, Skipped, StatisticPair
     from ckpt_tools.report.blocks import Block, Page
 
@@ -233,9 +234,16 @@ def _nothing(diagnosis: Diagnosis) -> Line:
     few, most = live.sweep[0], live.sweep[-1]
     return Line(
         text=(
-            f"{found}{but}: a chunk takes {times(live.own)} as long as NORMAL's; "
+            f"{found}{but}: {duration(live.own)}; "
             f"REFLOW's actions at {count(few.steps, 'step')} differ from those at {most.steps} "
             f"by {figure(few.straight_reflow)}, and from NORMAL's by {figure(few.apart)}"
         ),
         mark=mark,
     )
+
+
+def duration(ratio: Interval) -> str:
+    """Return how long REFLOW's chunks take beside NORMAL's."""
+    if ratio.low <= 1 <= ratio.high:
+        return f"a chunk takes as long as NORMAL's ({ratio.low:.3g} to {ratio.high:.3g} times)"
+    return f"a chunk takes {times(ratio)} as long as NORMAL's"

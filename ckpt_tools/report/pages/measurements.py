@@ -48,9 +48,11 @@ def live_blocks(live: Live) -> Iterator[Block]:
     yield _sweep(live)
     yield Line(
         text=(
-            "straight: distance of each policy's actions to its own at the most steps; apart: "
-            "of REFLOW's to NORMAL's. 1 is a standard deviation; below 0.1 is the same to a "
-            f"robot. far: the share of frames on which they are more than {FAR} apart"
+            "ratio: of two times measured one after the other, which other load affects alike, "
+            "so not the ratio of the columns; straight: distance of each policy's actions to its "
+            "own at the most steps; apart: of REFLOW's to NORMAL's. 1 is a standard deviation; "
+            "below 0.1 is the same to a robot. "
+            f"far: the share of frames on which they are more than {FAR} apart"
         )
     )
     yield Heading(text=f"Where the time goes, at REFLOW's {count(live.steps, 'step')}")
