@@ -192,7 +192,7 @@ def test_a_plot_is_written_without_a_display(
     ("low", "high", "words"),
     [
         (0.7, 1.4, "a chunk takes as long as NORMAL's (0.7 to 1.4 times)"),
-        (0.3, 0.9, "a chunk takes 0.5 times (0.3 to 0.9) as long as NORMAL's"),
+        (0.3, 0.9, "a chunk takes 0.5 times as long as NORMAL's (0.3 to 0.9 times)"),
     ],
 )
 def test_a_ratio_whose_interval_has_1_in_it_is_no_difference(
