@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -104,14 +105,12 @@ def _write_several(
     if not judgements:
         return
     if output_format == "json":
-        write("".join(dump(document(one), indent=None) for one in judgements))
-        return
-    others, notes = _with_notes_apart(judgements)
-    if output_format in _FOR_MACHINES:
-        first = _verified(others[0], lambda one: one._replace(findings=(*one.findings, *notes)))
-        every = (first, *others[1:])
+        write("".join(dump(document(one), indent=None) for one in _with_notes_once(judgements)))
+    elif output_format in _FOR_MACHINES:
+        every = _with_notes_once(judgements)
         write(_FOR_MACHINES[output_format](every, rules=api.known_rules()))
     else:
+        others, notes = _with_notes_apart(judgements)
         rules = api.known_rules() if output_format == "html" else None
         page = verdict_page.several(others, unread, notes, rules)
         write_report(others, lambda: page, output_format, lambda _: {})
@@ -123,6 +122,21 @@ def _with_notes_apart(
     """Return judgements without the notes on the settings that they share, and these, once."""
     notes = settings_notes([found_in(one) for one in judgements])
     return [_verified(one, without_settings_notes) for one in judgements], notes
+
+
+def _with_notes_once(
+    judgements: Sequence[Verification | Verdict],
+) -> list[Verification | Verdict]:
+    """Return judgements with each note on the settings in the last that has it, if all have it."""
+    others, notes = _with_notes_apart(judgements)
+    for note in notes:
+        last = max(at for at, one in enumerate(judgements) if note in found_in(one).findings)
+        others[last] = _verified(others[last], partial(_with_note, note))
+    return others
+
+
+def _with_note(note: Finding, verification: Verification) -> Verification:
+    return verification._replace(findings=(*verification.findings, note))
 
 
 def _verified(

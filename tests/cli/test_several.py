@@ -115,7 +115,9 @@ reason = "matches in one"
 
 
 @pytest.mark.parametrize("command", ["verify", "gate"])
-@pytest.mark.parametrize("output_format", ["text", "markdown", "html", "junit", "sarif", "github"])
+@pytest.mark.parametrize(
+    "output_format", ["text", "json", "markdown", "html", "junit", "sarif", "github"]
+)
 def test_a_suppression_without_effect_is_noted_once(
     command: str,
     output_format: str,
@@ -133,6 +135,8 @@ def test_a_suppression_without_effect_is_noted_once(
         assert f"\nSettings: 1 note\n    CK817 {tmp_path}/ckpt.toml: suppress[0]: the supp" in out
     if output_format == "github":
         assert f"::notice file={tmp_path}/ckpt.toml,title=CK817" in out
+    if output_format == "json":
+        assert "CK817" in out.splitlines()[-1]
 
 
 def test_a_suppression_on_the_command_line_is_not_said_to_be_in_the_settings(
