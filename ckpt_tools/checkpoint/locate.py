@@ -11,10 +11,11 @@ from ckpt_tools.checkpoint.documents import DIFFUSERS_WEIGHTS, MODEL_INDEX, WEIG
 from ckpt_tools.checkpoint.folders import MOST_FOLDERS, candidates, checkpoints_below
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX, shard_family
 from ckpt_tools.errors import NotACheckpoint, NotAFile, PathNotFound, WriteInterrupted
-from ckpt_tools.storage.files import kind_of, read_error
+from ckpt_tools.storage.files import kind_of, read_error, similar_path
 from ckpt_tools.storage.recording import observed
 from ckpt_tools.storage.session import is_remote, storage_of
 from ckpt_tools.storage.storage import LOCAL
+from ckpt_tools.text import printable
 
 if TYPE_CHECKING:
     from ckpt_tools.storage.storage import Storage
@@ -71,7 +72,8 @@ def _mode(where: str) -> int:
     try:
         return os.stat(where).st_mode
     except OSError as error:
-        raise read_error(where, error) from None
+        like = similar_path(where)
+        raise read_error(where, error, f"did you mean {printable(like)}?" if like else "") from None
     except ValueError:
         raise PathNotFound("contains a NUL character, which no path can", path=where) from None
 

@@ -16,6 +16,7 @@ from ckpt_tools.errors import (
 )
 from ckpt_tools.storage.address import fetch_command, is_address
 from ckpt_tools.storage.hub_name import SCHEME, is_hub_name
+from ckpt_tools.strict_json.pointer import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,10 +157,26 @@ def path_not_found(path: str, hint: str = "") -> PathNotFound | RemoteNotSupport
     )
 
 
-def read_error(path: str, error: OSError) -> PathNotFound | RemoteNotSupported | Unreadable:
-    """Return the error for a path that the system failed to open, list or read."""
+def similar_path(path: str) -> str:
+    """Return the path beside a missing one whose name is most like its own, "" if none is."""
+    folder, name = os.path.split(path.rstrip("/"))
+    try:
+        beside = sorted(os.listdir(folder or "."))
+    except OSError:
+        return ""
+    like = nearest(name, [one for one in beside if not one.startswith(".")])
+    return os.path.join(folder, like) if like else ""
+
+
+def read_error(
+    path: str, error: OSError, hint: str = ""
+) -> PathNotFound | RemoteNotSupported | Unreadable:
+    """Return the error for a path that the system failed to open, list or read.
+
+    `hint` is what to do if nothing is there.
+    """
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return path_not_found(path)
+        return path_not_found(path, hint)
     if isinstance(error, PermissionError):
         return Unreadable(
             "permission denied",

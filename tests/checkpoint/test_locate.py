@@ -428,3 +428,23 @@ def test_a_cache_whose_main_has_no_snapshot_resolves_to_no_other(main: str, tmp_
     (folder / "refs" / "main").write_text(main)
     with pytest.raises((errors.NotACheckpoint, errors.PathEscapes)):
         locate(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("norml", "normal"), ("normal/model.safetensor", "normal/model.safetensors")],
+)
+def test_a_misspelled_path_is_answered_with_the_one_beside_it(
+    tmp_path: Path, name: str, meant: str
+) -> None:
+    write_files(tmp_path / "normal", "model.safetensors", "config.json")
+    with pytest.raises(errors.PathNotFound) as caught:
+        locate(str(tmp_path / name))
+    assert str(caught.value).endswith(f"; did you mean {tmp_path / meant}?")
+
+
+def test_a_path_like_no_other_is_answered_with_what_is_expected(tmp_path: Path) -> None:
+    write_files(tmp_path, ".zzz-hidden", "normal")
+    with pytest.raises(errors.PathNotFound) as caught:
+        locate(str(tmp_path / "zzz-hidden"))
+    assert "; expected a checkpoint folder" in str(caught.value)
