@@ -105,7 +105,7 @@ def diagnose(
         causes = causes or (_UNREADABLE,)
     outcome = compare_live(reference, candidate, options, progress)
     causes, live, explained = _with_outcome(outcome, causes, a, b, repairs)
-    exchanged = repairs.exchanged(options.words() if options else ())
+    exchanged = repairs.exchanged(options.words() if options else ("--no-live",))
     in_wrong_order = tuple(swapped(of_normal.findings, verification.findings, str(exchanged)))
     if in_wrong_order:
         causes = tuple(cause._replace(repair=_EXCHANGE) for cause in causes)

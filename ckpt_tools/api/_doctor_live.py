@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shlex
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools import shell
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.checkpoint.read import read
 from ckpt_tools.doctor.measurement import Measurement, Side
@@ -139,7 +139,7 @@ def _instead(reflow: Checkpoint) -> str:
     """Return what runs a policy of which no probe is installed."""
     if family_of(reflow).name == SMOLVLA.name:
         return f"; install {PACKAGE} next to ckpt-tools"
-    command = shlex.join(("ckpt", "verify", as_path(reflow.where), "--load"))
+    command = shell.join(("ckpt", "verify", as_path(reflow.where), "--load"))
     return f"; `{command}` loads REFLOW in LeRobot and acts once" * is_policy(reflow)
 
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from typing import TYPE_CHECKING
 
-from ckpt_tools import __version__
+from ckpt_tools import __version__, shell
 from ckpt_tools.api._paths import AnyPath, as_text
 from ckpt_tools.checkpoint.names import literal
 from ckpt_tools.checkpoint.read import read
@@ -207,7 +206,7 @@ def write(  # noqa: PLR0913 - options by keyword
     if output is None:
         detached = apply.hard_linked(made)
         kept = apply.write_in_place(made, backup=backup, progress=progress)
-        undo = f"ckpt restore {shlex.quote(made.before.where)}" if kept else ""
+        undo = f"ckpt restore {shell.quote(made.before.where)}" if kept else ""
         written = Written(made.before.root, kept, detached, undo)
     else:
         apply.write_new(made, output, progress=progress)
@@ -274,4 +273,4 @@ def restore(where: AnyPath, *, backup: int | None = None) -> Restored:
 def undo_command(where: AnyPath) -> str:
     """Return the command that undoes the latest change in place, empty without a backup."""
     found = restoring.latest(as_text(where))
-    return f"ckpt restore {shlex.quote(as_text(where))}" if found else ""
+    return f"ckpt restore {shell.quote(as_text(where))}" if found else ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sqlite3
 from typing import TYPE_CHECKING
 
+from ckpt_tools import shell
 from ckpt_tools.audit.database import Database, error_of
 from ckpt_tools.errors import AuditInvalid, PathNotFound, UnknownSelection, Unwritable
 from ckpt_tools.storage.durable import refused
@@ -51,7 +51,7 @@ def open_to_read(path: str) -> Database:
         raise PathNotFound(
             "no such file or directory",
             path=path,
-            hint=f"write it first: ckpt audit run WHERE --out {shlex.quote(path)}",
+            hint=f"write it first: ckpt audit run WHERE --out {shell.quote(path)}",
         )
     _refuse_what_is_no_file(path)
     try:

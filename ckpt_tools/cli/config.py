@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 
 import click
 
+from ckpt_tools import shell
 from ckpt_tools.api import config as _config
 from ckpt_tools.cli import options
 from ckpt_tools.cli.group import SHARED
@@ -19,7 +19,7 @@ from ckpt_tools.report.pages import config as config_page
 from ckpt_tools.rules.remedy import as_path
 from ckpt_tools.storage.session import is_remote
 from ckpt_tools.strict_json.parse import value_of
-from ckpt_tools.text import printable
+from ckpt_tools.text import escaped
 
 _POINTERS = """A POINTER is a JSON pointer (/policy/device), or keys and indexes joined with dots
 (policy.device); - is the end of a list."""
@@ -94,10 +94,13 @@ class EitherOrder(click.Group):
         verb, *rest = args
         first, last = places[0], places[-1]
         found = [place for place in sorted({first, last}) if _is_where(rest[place])]
-        if len(found) > 1:
+        is_same = rest[first] == rest[last]
+        if len(found) > 1 and not (is_same and places == found):
             either = (_command_with_first(verb, rest, place) for place in found)
             raise UnknownSelection(
-                f"both {rest[first]} and {rest[last]} may be WHERE",
+                f"{rest[first]} may be WHERE in two places"
+                if is_same
+                else f"both {rest[first]} and {rest[last]} may be WHERE",
                 hint=f"write it before the command: {' or '.join(either)}",
             )
         found += [place for place in (last, first) if is_remote(rest[place])]
@@ -123,7 +126,7 @@ def _is_where(argument: str) -> bool:
 
 def _command_with_first(verb: str, rest: list[str], place: int) -> str:
     words = ["ckpt", "config", as_path(rest[place]), verb, *rest[:place], *rest[place + 1 :]]
-    return f"`{shlex.join(words)}`"
+    return f"`{shell.join(words)}`"
 
 
 def _is_number(argument: str) -> bool:
@@ -277,4 +280,4 @@ def _print(
     for change in edit.changes if not dry_run else ():
         command = config_page.undo_command(where, file, *change[:3])
         if command:
-            write(f"undo: {printable(command)}\n")
+            write(f"undo: {escaped(command)}\n")

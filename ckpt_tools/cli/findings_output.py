@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from ckpt_tools import api
+from ckpt_tools import api, shell
+from ckpt_tools.cli.options import given_options
 from ckpt_tools.cli.output import (
     CLEAN,
     FINDINGS,
@@ -75,10 +75,12 @@ def _all_below() -> Iterator[None]:
         yield
     except NotACheckpoint as error:
         if error.below:
-            few = len(error.below) <= _FEW
-            verb = click.get_current_context().command_path.split()
-            words = [*verb, *map(as_path, error.below)] if few else [*_AUDIT, as_path(error.path)]
-            error.next += f", or check all of them: {shlex.join(words)}"
+            ctx = click.get_current_context()
+            given, few = given_options(ctx), len(error.below) <= _FEW
+            each = (*ctx.command_path.split(), *map(as_path, error.below), *given)
+            words = each if few else (*_AUDIT, as_path(error.path))
+            if few or not given:  # an audit has other options
+                error.next += f", or check all of them: {shell.join(words)}"
         raise
 
 

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from ckpt_tools.diff.model import Aspect
@@ -180,6 +181,18 @@ baseline: Decorator = click.option(
     metavar="FILE",
     help="Accept the findings in FILE, which --format json wrote, and fail only for new ones.",
 )
+
+
+def given_options(ctx: click.Context) -> tuple[str, ...]:
+    """Return the options that a command was given, as words of the same command."""
+    return tuple(
+        word
+        for one in ctx.command.params
+        if isinstance(one, click.Option) and one.name in ctx.params
+        if ctx.get_parameter_source(one.name) is ParameterSource.COMMANDLINE
+        for value in (ctx.params[one.name] if one.multiple else (ctx.params[one.name],))
+        for word in ((one.opts[0],) if one.is_flag else (one.opts[0], str(value)))
+    )
 
 
 def listed(text: str) -> tuple[str, ...]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import shlex
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools import shell
 from ckpt_tools.checkpoint.documents import CONFIG, PROCESSORS
 from ckpt_tools.rules.remedy import Remedy, as_path, with_type
 from ckpt_tools.strict_json.pointer import ABSENT
@@ -69,7 +69,7 @@ class Repairs(NamedTuple):
                 )
             )
         states = [state.path for state in self.normal.states]
-        source, target = map(shlex.quote, self._folders())
+        source, target = map(shell.quote, self._folders())
         command, short = (
             self.copy(*names, *states),
             f"cp {source}/{_PROCESSOR_FILES} {target}/",
@@ -84,7 +84,7 @@ class Repairs(NamedTuple):
 
     def earlier_checkpoint(self) -> Remedy:
         """Advise what to do about NaN or infinity in the weights, which no command repairs."""
-        verify = shlex.join(("ckpt", "verify", as_path(self.where_reflow), "--values"))
+        verify = shell.join(("ckpt", "verify", as_path(self.where_reflow), "--values"))
         return Remedy(
             text=(
                 f"use an earlier checkpoint of its run; `{verify}` lists every tensor with NaN "
@@ -98,7 +98,7 @@ class Repairs(NamedTuple):
         return Remedy(
             text=(
                 "config.json and the weights belong to different models; "
-                f"`{shlex.join(('ckpt', 'config', *names))}` shows the differences"
+                f"`{shell.join(('ckpt', 'config', *names))}` shows the differences"
             )
         )
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ckpt_tools import shell
 from ckpt_tools.edit import backup as backups
 from ckpt_tools.edit import journal
 from ckpt_tools.edit.model import Copy, Output, Plan, SourceFile, Weights
@@ -244,7 +244,7 @@ def _free_target(plan: Plan, destination: str) -> str:
         raise Unwritable(
             "its folder does not exist",
             path=destination,
-            hint=f"create it first: mkdir -p {shlex.quote(folder)}",
+            hint=f"create it first: mkdir -p {shell.quote(folder)}",
         )
     return target
 

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt_tools import shell
 from ckpt_tools.checkpoint.documents import WORK
 from ckpt_tools.checkpoint.folders import candidates
 from ckpt_tools.edit import backup
@@ -94,7 +94,7 @@ def _commit_and_finish(root: str, space: Workspace, journal: Journal) -> None:
         raise WriteInterrupted(
             f"the change is committed but could not be completed: {error.path}: {error.what}",
             path=root,
-            hint=f"correct that, then run: ckpt recover {shlex.quote(root)}",
+            hint=f"correct that, then run: ckpt recover {shell.quote(root)}",
         ) from None
 
 

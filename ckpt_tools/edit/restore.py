@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import shutil
 import stat
 from typing import NamedTuple
 
+from ckpt_tools import shell
 from ckpt_tools.checkpoint.folders import candidates
 from ckpt_tools.edit import backup, journal
 from ckpt_tools.edit.workspace import Workspace, refuse_unfinished
@@ -112,7 +112,7 @@ def _refuse_later(where: str, root: str, number: int, record: backup.Record) -> 
             raise EditRefused(
                 f"a later change, of backup {later}, concerns the same file",
                 path=os.path.join(root, both[0]),
-                hint=f"undo that one first: ckpt restore {shlex.quote(where)} --backup {later}",
+                hint=f"undo that one first: ckpt restore {shell.quote(where)} --backup {later}",
             )
 
 

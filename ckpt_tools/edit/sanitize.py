@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from typing import TYPE_CHECKING
 
+from ckpt_tools import shell
 from ckpt_tools.checkpoint.documents import CONFIG, TRAIN_CONFIG, WEIGHTS
 from ckpt_tools.checkpoint.names import fold, literal, unwrapped, wrappers_among
 from ckpt_tools.checkpoint.shard_index import INDEX_SUFFIX
@@ -163,7 +163,7 @@ def located(sentences: Iterable[str], where: str) -> tuple[str, ...]:
     """Return what remains with the commands about the checkpoint at `where` instead of WHERE."""
     command = re.compile(r"(ckpt [a-z]+) WHERE(?=[ `])")
     return tuple(
-        command.sub(lambda found: f"{found[1]} {shlex.quote(where)}", one) for one in sentences
+        command.sub(lambda found: f"{found[1]} {shell.quote(where)}", one) for one in sentences
     )
 
 
@@ -272,7 +272,7 @@ def _fields(after: Checkpoint, family: Family, target: str) -> Iterator[str]:
             continue
         rejected = [key for key in config if key not in allowed]
         if rejected:
-            pointers = " ".join(shlex.quote(f"{base}{joined([key])}") for key in rejected)
+            pointers = " ".join(shell.quote(f"{base}{joined([key])}") for key in rejected)
             file = f" --file {path}" if base else ""
             yield (
                 f"{place} has fields that stock LeRobot rejects: {', '.join(rejected)}; if the"

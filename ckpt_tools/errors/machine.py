@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-
+from ckpt_tools import shell
 from ckpt_tools.errors.error import CkptError
 
 
@@ -71,7 +70,7 @@ class WriteInterrupted(WriteFailed):
     """A write to this folder was interrupted, and neither completed nor rolled back."""
 
     def __init__(self, what: str, *, subject: str = "", path: str = "", hint: str = "") -> None:
-        hint = hint or f"complete it or roll it back: ckpt recover {shlex.quote(path)}"
+        hint = hint or f"complete it or roll it back: ckpt recover {shell.quote(path)}"
         super().__init__(what, subject=subject, path=path, hint=hint)
 
 

@@ -5,10 +5,10 @@ Names in commands come from the checkpoint's author: they are words of `argv`, q
 
 from __future__ import annotations
 
-import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from ckpt_tools import shell
 from ckpt_tools.checkpoint.documents import CONFIG
 from ckpt_tools.errors import PointerInvalid
 from ckpt_tools.storage.address import fetch_command
@@ -40,7 +40,7 @@ class Remedy(NamedTuple):
 
     def __str__(self) -> str:
         """Return the sentence with the command quoted for a shell."""
-        command = shlex.join(self.argv)
+        command = shell.join(self.argv)
         return (
             self.text.replace("{}", command, 1) if command and self.text else self.text or command
         )

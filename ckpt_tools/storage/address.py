@@ -6,8 +6,8 @@ A bucket on the Hub is one, too; the Hub's repositories have their names in `hub
 from __future__ import annotations
 
 import re
-import shlex
 
+from ckpt_tools import shell
 from ckpt_tools.storage.hub_name import download, is_hub_name, parse
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://")
@@ -51,4 +51,4 @@ def fetch_command(where: str, root: str) -> tuple[str, str]:
         return "", where
     name = where.rstrip("/").rpartition("/")[2]
     command = _COPY.get(scheme_of(where), "")
-    return command.format(shlex.quote(where), shlex.quote(name)), name
+    return command.format(shell.quote(where), shell.quote(name)), name

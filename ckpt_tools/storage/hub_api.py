@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from ckpt_tools import shell
 from ckpt_tools.errors import (
     AccessRefused,
     FormatError,
@@ -219,7 +219,7 @@ def _from_cache(where: str, name: HubName, folder: str) -> Repository:
             commit = file.read(1024).strip()
     snapshot = os.path.join(folder, "snapshots", commit)
     if not re.fullmatch(_COMMIT, commit) or not os.path.isdir(snapshot):
-        at = f" --revision {shlex.quote(name.revision)}" * bool(name.revision)
+        at = f" --revision {shell.quote(name.revision)}" * bool(name.revision)
         command = f"hf download {name.repository}{at}"
         raise Unreachable(
             "offline mode is enabled (HF_HUB_OFFLINE is set), and the cache has no such revision",

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import re
-from shlex import quote
 from typing import NamedTuple
 
+from ckpt_tools import shell
 from ckpt_tools.errors import HubNameInvalid
 from ckpt_tools.storage.paths import leaves_folder
 
@@ -79,8 +79,8 @@ def parse(where: str) -> HubName:
 
 def download(name: HubName) -> tuple[str, str]:
     """Return the command that downloads what `name` names, and the resulting local path."""
-    at = f" --revision {quote(name.revision)}" * bool(name.revision)
-    inside = f" --include {quote(f'{name.path}*')}" * bool(name.path)
+    at = f" --revision {shell.quote(name.revision)}" * bool(name.revision)
+    inside = f" --include {shell.quote(f'{name.path}*')}" * bool(name.path)
     folder = name.repository.partition("/")[2]
     return (
         f"hf download {name.repository}{at}{inside} --local-dir {folder}",

@@ -198,6 +198,20 @@ def test_two_arguments_that_may_be_where_are_refused_with_both_commands(
     assert config("./get", "set", "name", "teacher").code == 0
 
 
+def test_where_and_a_key_of_the_same_name_need_no_order(
+    config: Callable[..., Outcome], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder, folder / "name")
+    monkeypatch.chdir(folder)
+    assert config("get", "name", "name") == config("name", "get", "name")
+    done = config("set", "name", "3", "name")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "ckpt: name may be WHERE in two places; write it before the command:"
+        " `ckpt config name set 3 name` or `ckpt config name set name 3`\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

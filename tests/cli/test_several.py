@@ -14,6 +14,7 @@ import pytest
 
 from ckpt_tools import api
 from ckpt_tools.cli.main import main
+from tests.support.shells import split
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 GOOD, BAD, OTHER = (str(FIXTURES / name) for name in ("normal", "reflow", "reflow-clean"))
@@ -172,6 +173,27 @@ def test_a_folder_above_several_is_answered_with_the_command_that_checks_them_al
     assert "11 folders below it do" in what
     assert main(shlex.split(command)) == 1
     assert (tmp_path / "audit.db").exists()
+
+
+def test_the_command_that_checks_them_all_keeps_the_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/a", "runs/b\n\udcff"):
+        shutil.copytree(BAD, tmp_path / name)
+    options = ["--reference", GOOD, "--values", "--suppress", "CK301,CK302", "--reason", "a b"]
+    assert main(["verify", *options[:2], "runs", *options[2:]]) == 2
+    command = capsys.readouterr().err.strip().partition(", or check all of them: ckpt ")[2]
+    assert split(command) == [
+        *("verify", "runs/a", "runs/b\n\udcff", "--reference", GOOD, "--values"),
+        *("--suppress", "CK301", "--suppress", "CK302", "--reason", "a b"),
+    ]
+    assert main(split(command)) == 1
+    for number in range(9):
+        (tmp_path / f"runs/{number}").mkdir()
+        (tmp_path / f"runs/{number}/model.safetensors").touch()
+    assert main(["verify", "runs", *options]) == 2
+    assert "audit" not in capsys.readouterr().err, "it has no such options"
 
 
 def test_a_disk_that_fails_hides_no_other_verdict(

@@ -74,7 +74,7 @@ def test_of_a_swapped_pair_no_command_changes_the_healthy_one(
     printed = capsys.readouterr().out
     assert "to repair it" not in printed
     assert "ckpt config" not in printed
-    exchanged = shlex.join(["ckpt", "doctor", str(healthy), str(tmp_path / "student")])
+    exchanged = shlex.join(["ckpt", "doctor", str(healthy), str(tmp_path / "student"), "--no-live"])
     assert f"first run: {exchanged}\n" in printed
 
 

@@ -26,6 +26,7 @@ from ckpt_tools.rules.remedy import Remedy, addressed
 from ckpt_tools.rules.rule import Rule, Subject, Violation
 from tests.support.cases import FIXTURES, added, both, changed, config, make, tensors
 from tests.support.gated import findings
+from tests.support.shells import split
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +51,7 @@ SANITIZE = Remedy(("ckpt", "sanitize", "WHERE", "--reference", "NORMAL"))
 def test_a_checkpoint_of_any_name_is_one_word_of_the_command(word: str) -> None:
     done = addressed(SANITIZE, on_disk(word, reference="a b"))
     assert done.argv == ("ckpt", "sanitize", as_path(word), "--reference", "a b")
-    assert tuple(shlex.split(str(done))) == done.argv
+    assert tuple(split(str(done))) == done.argv
 
 
 @given(
@@ -59,7 +60,7 @@ def test_a_checkpoint_of_any_name_is_one_word_of_the_command(word: str) -> None:
 )
 def test_a_file_in_the_checkpoint_is_one_word_of_the_command(folder: str, name: str) -> None:
     remedy = Remedy(("ckpt", "config", f"WHERE/{name}", "unset", "/WHERE x"))
-    assert shlex.split(str(addressed(remedy, on_disk("x", folder)))) == [
+    assert split(str(addressed(remedy, on_disk("x", folder)))) == [
         "ckpt",
         "config",
         f"{as_path(folder).rstrip('/')}/{name}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shlex
 import sys
 import time
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ckpt_tools import api
+from ckpt_tools import api, shell
 from ckpt_tools.cli import options
 from ckpt_tools.cli.output import (
     CLEAN,
@@ -24,7 +23,7 @@ from ckpt_tools.cli.output import (
     write_error,
 )
 from ckpt_tools.rules.remedy import as_path
-from ckpt_tools.text import count, printable
+from ckpt_tools.text import count, escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +109,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         )
     write(f"{_summary(tally)}\n")
     if tally.errors or tally.warnings or tally.failed:
-        write(f"report: {printable(shlex.join(('ckpt', 'audit', 'show', as_path(out))))}\n")
+        write(f"report: {escaped(shell.join(('ckpt', 'audit', 'show', as_path(out))))}\n")
     return _status(tally, fail_on)
 
 

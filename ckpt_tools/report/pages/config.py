@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import shlex
 from difflib import unified_diff
 from typing import TYPE_CHECKING
 
+from ckpt_tools import shell
 from ckpt_tools.report.blocks import Bars, HeatMap, Line, Status, Table
 from ckpt_tools.report.pages.diff import diff_page
 from ckpt_tools.strict_json.pointer import ABSENT, changes_type
@@ -49,7 +49,7 @@ def undo_command(where: str, file: str | None, pointer: str, before: object, aft
         *(("--file", file) if file else ()),
         *(("--change-type",) if changes_type(after, before) else ()),
     )
-    return shlex.join(("ckpt", "config", where, *verb, *options))
+    return shell.join(("ckpt", "config", where, *verb, *options))
 
 
 def difference(before: str, after: str, path: str) -> str:

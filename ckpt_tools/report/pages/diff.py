@@ -6,9 +6,9 @@ values, metadata, files, and the verdict.
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
+from ckpt_tools import shell
 from ckpt_tools.diff.normalization import normalization_of
 from ckpt_tools.report.blocks import Heading, Line, Status, Table, Title
 from ckpt_tools.report.charts import change_map, component_bars
@@ -23,7 +23,7 @@ from ckpt_tools.report.pages.diff_verdict import kind_of_change, verdict
 from ckpt_tools.report.pages.values import change_blocks
 from ckpt_tools.rules.remedy import as_path
 from ckpt_tools.storage.address import fetch_command
-from ckpt_tools.text import change, count, printable, signed, size, transferred, value
+from ckpt_tools.text import change, count, escaped, printable, signed, size, transferred, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +124,7 @@ def _tensors(comparison: Comparison, *, full: bool) -> Iterator[Block]:
     if comparison.renaming:
         yield Line(
             text="to give B's tensors A's names, run",
-            details=(printable(rename_command(comparison)),),
+            details=(escaped(rename_command(comparison)),),
         )
 
 
@@ -133,7 +133,7 @@ def rename_command(comparison: Comparison) -> str:
     there = comparison.b.checkpoint
     fetch, where = fetch_command(there.where, there.root)
     words = (word for pair in comparison.renaming for word in pair)
-    command = shlex.join(("ckpt", "rename", as_path(where), *words))
+    command = shell.join(("ckpt", "rename", as_path(where), *words))
     return f"{fetch} && {command}" if fetch else command
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ckpt_tools.edit.model import Copy, Plan, PlanStep, Safety, Written
 from ckpt_tools.report.blocks import Heading, Line, Status, Table
 from ckpt_tools.report.pages.idle import idle_line
-from ckpt_tools.text import change, count, printable, signed, size
+from ckpt_tools.text import change, count, escaped, printable, signed, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,6 +96,6 @@ def _verdict(plan: Plan, written: Written | None) -> Iterator[Line]:
     yield Line(text=outcome, mark=Status.BAD if plan.remains else Status.GOOD)
     if written and written.backup:
         yield Line(text=f"backup of the replaced files: {printable(written.backup)}")
-        yield Line(text=f"undo: {printable(written.undo)}")
+        yield Line(text=f"undo: {escaped(written.undo)}")
     for path in written.detached if written else ():
         yield Line(text=f"{printable(path)} was a hard link; its other names keep the old content")

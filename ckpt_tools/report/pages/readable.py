@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ckpt_tools import shell
 from ckpt_tools.families.family import Unknown
 from ckpt_tools.report.blocks import Heading, Line, Status
 from ckpt_tools.rules.remedy import as_path
@@ -40,7 +41,7 @@ def readable_blocks(found: Readability | Unknown | None, where: str) -> Iterator
         details = []
         if found.read:
             target = f"'{library}=={found.unread[-1]}'"
-            details = [f"ckpt rename {as_path(where)} --target {target}"]
+            details = [f"ckpt rename {shell.quote(as_path(where))} --target {target}"]
         yield Line(
             text=f"not read by {library} {_listed(found.unread)}: it finds other names",
             mark=Status.BAD,
