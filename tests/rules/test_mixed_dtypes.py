@@ -131,9 +131,27 @@ def test_weight_and_bias_of_one_module_in_two_dtypes_are_a_warning() -> None:
     assert finding.severity is Severity.WARNING
     assert finding.subject == "blocks.{0..5}.attn.q.bias"
     assert finding.what == (
-        "weight and bias of 24 modules in two dtypes, the first F32 and BF16: no training writes "
-        "that; the 24 tensors, 480 bytes in BF16 were probably rounded"
+        "weight and bias of 24 modules in two dtypes, the first F32 and BF16: cast in part, from "
+        "two sources, or only one of the two was trained; probably rounded: 24 tensors, 480 bytes "
+        "in BF16"
     )
+
+
+def test_of_two_dtypes_of_equal_size_both_are_named() -> None:
+    shapes: Shapes = {"fc.weight": (8, 8), "fc.bias": (8,)}
+    (finding,) = found(shapes, lambda name: F16 if name.endswith("bias") else BF16)
+    assert finding.what.endswith("probably rounded: 2 tensors, 144 bytes in BF16, F16")
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias"),
+    [((8, 8), (9, 4)), ((8, 8), (3,)), ((8, 8), ())],
+)
+def test_a_bias_that_is_not_of_the_outputs_of_its_weight_may_have_another_dtype(
+    weight: tuple[int, ...], bias: tuple[int, ...]
+) -> None:
+    shapes = {"attn.position_weight": weight, "attn.position_bias": bias}
+    assert found(shapes, lambda name: F32 if name.endswith("bias") else BF16) == []
 
 
 @pytest.mark.parametrize(
@@ -155,15 +173,52 @@ def test_modules_of_every_spelling_have_one_dtype(
     assert found(shapes, lambda _: F16) == []
 
 
-def test_equal_blocks_in_two_dtypes_are_a_note() -> None:
-    (finding,) = found(blocks(), lambda name: F32 if name[7] in "345" else BF16)
+@pytest.mark.parametrize(
+    ("number", "f32", "tensors"),
+    [
+        (4, "1", "16 tensors, 1,488 bytes in BF16, F32 have"),
+        (6, "345", "32 tensors, 2,976 bytes in BF16, F32 have"),
+        (5, "34", "8 tensors, 992 bytes in F32 have"),
+        (5, "0134", "8 tensors, 496 bytes in BF16 have"),
+    ],
+)
+def test_equal_blocks_in_two_dtypes_are_a_note(number: int, f32: str, tensors: str) -> None:
+    (finding,) = found(blocks(number), lambda name: F32 if name[7] in f32 else BF16)
     assert finding.severity is Severity.NOTE
-    assert finding.what.startswith("24 tensors")
-    assert "which equal blocks have in another dtype" in finding.what
+    assert finding.what.startswith(f"{tensors} another dtype in equal blocks: ")
 
 
-def test_first_and_last_blocks_in_a_wider_dtype_are_clean() -> None:
-    assert found(blocks(), lambda name: F32 if name[7] in "05" else BF16) == []
+@pytest.mark.parametrize("number", [2, 3, 4, 5, 10])
+@pytest.mark.parametrize("ends", [(0,), (-1,), (0, -1)])
+def test_first_and_last_blocks_in_another_dtype_are_clean(
+    number: int, ends: tuple[int, ...]
+) -> None:
+    wide = {str(range(number)[at]) for at in ends}
+    assert found(blocks(number), lambda name: F32 if name[7] in wide else BF16) == []
+    assert found(blocks(number), lambda name: BF16 if name[7] in wide else F32) == []
+
+
+def test_the_last_block_is_the_one_of_the_highest_number() -> None:
+    shapes = dict(sorted(blocks(12).items()))
+    ends = ("blocks.0.", "blocks.11.")
+    assert found(shapes, lambda name: F32 if name.startswith(ends) else BF16) == []
+
+
+@pytest.mark.parametrize(
+    "odd", [{"conditioner.2.logit_scale": ()}, {"conditioner.2.fc.bias": (8,)}]
+)
+def test_numbered_modules_of_other_tensors_are_no_equal_blocks(odd: Shapes) -> None:
+    alike: Shapes = {f"conditioner.{at}.fc.weight": (8, 8) for at in range(4)}
+    assert found(alike, lambda name: F32 if ".2." in name else BF16)
+    assert found(alike | odd, lambda name: F32 if ".2." in name else BF16) == []
+    other = alike | {"conditioner.2.fc.weight": (8, 9)}
+    assert found(other, lambda name: F32 if ".2." in name else BF16) == []
+
+
+def test_numbered_modules_within_a_block_are_compared_too() -> None:
+    shapes: Shapes = {f"0.net.{at}.weight": (8, 8) for at in range(5)}
+    (finding,) = found(shapes, lambda name: F32 if name == "0.net.2.weight" else BF16)
+    assert (finding.severity, finding.subject) == (Severity.NOTE, "0.net.2.weight")
 
 
 @pytest.mark.parametrize(
@@ -188,11 +243,15 @@ def test_whole_modules_in_f32_are_clean(kept: tuple[str, ...]) -> None:
         "layers.3.mlp.gate.e_score_correction_bias",  # DeepSeek V3, of transformers
         "layers.3.ffn.gate.bias",  # DeepSeek V3, as published
         "layers.3.mlp.router.classifier.weight",  # LongCat
-        "layers.3.mixer.dt_bias",  # Mamba
+        "layers.3.moe.gating.bias",
+        "layers.3.moe.router_proj.bias",
+        "layers.3.mixer.dt_proj.bias",  # Mamba
+        "layers.3.mixer.dt_bias",  # Mamba 2
         "layers.3.mixer.A_log",
         "encoder.block.0.layer.1.DenseReluDense.wo.weight",  # T5
         "blocks.0.scale_shift_table",  # Wan, PixArt
         "h.0.attn.masked_bias",  # GPT-Neo
+        "fc.bias_mask",  # pruned by PyTorch
     ],
 )
 def test_what_libraries_keep_in_f32_is_clean(f32: str) -> None:
@@ -203,13 +262,20 @@ def test_what_libraries_keep_in_f32_is_clean(f32: str) -> None:
         "layers.3.ffn.gate.bias": (8,),
         "layers.3.mlp.router.classifier.weight": (8, 16),
         "layers.3.mlp.router.classifier.bias": (8,),
+        "layers.3.moe.gating.weight": (8, 16),
+        "layers.3.moe.gating.bias": (8,),
+        "layers.3.moe.router_proj.weight": (8, 16),
+        "layers.3.moe.router_proj.bias": (8,),
         "layers.3.mixer.dt_proj.weight": (8, 16),
+        "layers.3.mixer.dt_proj.bias": (8,),
         "layers.3.mixer.dt_bias": (8,),
         "layers.3.mixer.A_log": (8,),
         "encoder.block.0.layer.0.SelfAttention.o.weight": (8, 8),
         "encoder.block.0.layer.1.DenseReluDense.wo.weight": (8, 8),
         "blocks.0.scale_shift_table": (6, 8),
         "h.0.attn.masked_bias": (),
+        "fc.weight_mask": (8, 8),
+        "fc.bias_mask": (8,),
     }
     assert f32 in shapes
     assert found(shapes, lambda name: F32 if name == f32 else BF16) == []

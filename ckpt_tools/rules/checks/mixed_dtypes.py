@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from ckpt_tools.rules.rule import Subject
 
 _FLOATS = (Dtype.BF16, Dtype.F16, Dtype.F32)
-_ROUTERS = frozenset({"gate", "router", "wg"})
-"""Modules that choose experts; their bias may be a correction that is F32 beside a BF16 weight."""
+_WIDE_BIAS = frozenset({"gate", "wg", "dt_proj"})
+"""Modules that keep their bias in F32 beside a BF16 weight: routers of experts, Mamba's steps."""
 
-_MANY = 4
-"""From so many blocks on, the first and the last are often kept in a wider dtype on purpose."""
+_ROUTERS = ("router", "gating")
+"""What the names of other routers contain."""
 
 _INTENDED = (
     "nothing, if the file was to be half as large; otherwise take the tensors from where the model "
@@ -43,10 +43,11 @@ _INTENDED = (
 def mixed_dtypes(subject: Subject) -> Iterator[Violation]:
     """Weights in two float dtypes where a model has one.
 
-    Models in mixed precision keep whole modules in F32: every norm, every router, a head. None has
-    the weight of a module in one dtype and its bias in another: PyTorch refuses to compute a linear
-    layer or a convolution of two dtypes. A script cast a part of the tensors, or they come from two
-    files. A loader that converts everything to one dtype hides it, but not what was rounded.
+    Models in mixed precision keep whole modules in F32: every norm, every router, a head. The
+    weight of a module and its bias have one dtype: PyTorch refuses to compute a linear layer or a
+    convolution of two. Otherwise a script cast a part of the tensors, they come from two files, or
+    only the biases were trained. A loader that converts everything to one dtype hides it, but not
+    what was rounded. The biases of routers and of Mamba's steps may be wider.
 
     LeRobot builds, saves and loads some policies in F32 alone, whatever config.json says: ACT,
     diffusion, VQ-BeT and TD-MPC. Weights in BF16 or F16 were rounded, and loading
@@ -54,8 +55,9 @@ def mixed_dtypes(subject: Subject) -> Iterator[Violation]:
     half the size: a note.
 
     The same tensor in two dtypes from block to block is a note too: some trainings freeze the lower
-    blocks in BF16 and keep the trained ones in F32. First and last blocks do not count. Quantized
-    models are not checked.
+    blocks in BF16 and keep the trained ones in F32. Blocks are equal if their tensors have the same
+    names and shapes. The first and the last of them do not count: they are often kept wider.
+    Quantized models are not checked.
 
     Take the tensors from where the model was trained.
 
@@ -80,8 +82,8 @@ def mixed_dtypes(subject: Subject) -> Iterator[Violation]:
     elif len({tensor.dtype for tensor in floats}) > 1:
         if pairs := _pairs(floats):
             yield _in_modules(pairs)
-        elif blocks := list(_blocks(floats)):
-            yield _in_blocks(blocks)
+        elif fewer := _in_equal_blocks(floats):
+            yield _in_blocks(fewer)
 
 
 def _is_mixed_by_design(subject: Subject) -> bool:
@@ -122,7 +124,7 @@ def _pairs(tensors: Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
     found = []
     for name, bias in named.items():
         last = name.rpartition(".")[2]
-        if "bias" not in last:
+        if "bias" not in last or "mask" in last or _has_wide_bias(name):
             continue
         weight = named.get(name.removesuffix(last) + last.replace("bias", "weight"))
         if (
@@ -130,51 +132,71 @@ def _pairs(tensors: Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
             and bias.dtype is not weight.dtype
             # GPT-2's weights are transposed.
             and bias.shape in (weight.shape[:1], weight.shape[-1:])
-            and _ROUTERS.isdisjoint(name.split(".", SEGMENT_LIMIT))
         ):
             found.append((weight, bias))
     return found
 
 
+def _has_wide_bias(name: str) -> bool:
+    return any(word in name for word in _ROUTERS) or not _WIDE_BIAS.isdisjoint(
+        name.split(".", SEGMENT_LIMIT)
+    )
+
+
 def _in_modules(pairs: list[tuple[Tensor, Tensor]]) -> Violation:
     weight, bias = pairs[0]
-    narrow = [min(pair, key=lambda one: one.dtype.bits) for pair in pairs]
+    narrow = [
+        one
+        for pair in pairs
+        for one in pair
+        if one.dtype.bits == min(other.dtype.bits for other in pair)
+    ]
     what = (
         f"weight and bias of {count(len(pairs), 'module')} in two dtypes, the first {weight.dtype} "
-        f"and {bias.dtype}: no training writes that; the {amount(narrow)} in {_dtypes(narrow)} "
-        "were probably rounded"
+        f"and {bias.dtype}: cast in part, from two sources, or only one of the two was trained; "
+        f"probably rounded: {amount(narrow)} in {_dtypes(narrow)}"
     )
     return about(narrow, what)
 
 
-def _blocks(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
-    """Yield the fewer ones of the tensors that equal blocks have in two dtypes."""
-    alike: defaultdict[tuple[str, tuple[int, ...]], list[tuple[int, Tensor]]] = defaultdict(list)
+def _in_equal_blocks(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Return the tensors that most of the equal blocks have in another dtype.
+
+    Where as many have one dtype as the other, the tensors of both.
+    """
+    found: dict[str, Tensor] = {}
+    for blocks in _equal_blocks(tensors):
+        for alike in zip(*blocks, strict=True):
+            usual = Counter(tensor.dtype for tensor in alike).most_common(2)
+            if len(usual) > 1:
+                is_tie = usual[0][1] == usual[1][1]
+                fewer = (one for one in alike if is_tie or one.dtype is not usual[0][0])
+                found.update((one.name, one) for one in fewer)
+    return list(found.values())
+
+
+def _equal_blocks(tensors: Iterable[Tensor]) -> Iterator[list[list[Tensor]]]:
+    """Yield blocks of the same names and shapes without the first and the last, in one order."""
+    blocks: defaultdict[tuple[str, ...], dict[str, Tensor]] = defaultdict(dict)
     for tensor in tensors:
-        parts = tensor.name.split(".", SEGMENT_LIMIT)
-        # A number right before the last part counts the modules of a Sequential, of any kinds.
-        numbers = [at for at, part in enumerate(parts[:-2]) if is_index(part)]
-        if numbers:
-            first = int(parts[numbers[0]])
-            for at in numbers:
-                parts[at] = "*"
-            alike[".".join(parts), tensor.shape].append((first, tensor))
-    for held in alike.values():
-        usual, times = Counter(tensor.dtype for _, tensor in held).most_common(1)[0]
-        if times == len(held):
-            continue
-        places = {place for place, _ in held}
-        fewer = [(place, one) for place, one in held if one.dtype is not usual]
-        ends = {min(places), max(places)}
-        if len(places) < _MANY or not ends.issuperset(place for place, _ in fewer):
-            yield [one for _, one in fewer]
+        parts = tuple(tensor.name.split(".", SEGMENT_LIMIT))
+        for at, part in enumerate(parts[:-1]):
+            if is_index(part):
+                blocks[parts[: at + 1]][".".join(parts[at + 1 :])] = tensor
+    equal: defaultdict[tuple[object, ...], list[tuple[int, list[Tensor]]]] = defaultdict(list)
+    for path, block in blocks.items():
+        held = sorted(block.items())
+        shapes = tuple((inner, tensor.shape) for inner, tensor in held)
+        equal[path[:-1], shapes].append((int(path[-1]), [tensor for _, tensor in held]))
+    for numbered in equal.values():
+        numbered.sort(key=lambda one: one[0])
+        yield [block for _, block in numbered[1:-1]]
 
 
-def _in_blocks(blocks: list[list[Tensor]]) -> Violation:
-    fewer = [tensor for held in blocks for tensor in held]
+def _in_blocks(fewer: list[Tensor]) -> Violation:
     what = (
-        f"{amount(fewer)} in {_dtypes(fewer)}, which equal blocks have in another dtype: cast in "
-        "part, from two sources, or trained while the others were frozen"
+        f"{amount(fewer)} in {_dtypes(fewer)} have another dtype in equal blocks: cast in part, "
+        "from two sources, or trained while the others were frozen"
     )
     remedy = "nothing, if it was intended; otherwise take the tensors from one source"
     return about(fewer, what, remedy, Severity.NOTE)
