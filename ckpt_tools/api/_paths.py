@@ -29,7 +29,17 @@ def several[Item](given: Iterable[Item] | AnyPath) -> tuple[Item | str, ...]:
 
 
 def words(given: Iterable[str]) -> tuple[str, ...]:
-    """Return a list of words, which may be one text with commas, as in options."""
+    """Return a list of words, which may be one text with commas, as in options.
+
+    Raises TypeError for what is no text.
+    """
     if isinstance(given, str):
         return tuple(word.strip() for word in given.split(",") if word.strip())
-    return tuple(given)
+    return tuple(map(word, given))
+
+
+def word(given: str) -> str:
+    """Return a text. Raises TypeError for anything else."""
+    if not isinstance(given, str):
+        raise TypeError(f"expected a string, not {given!r}")
+    return given

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ckpt_tools.api._paths import words
+from ckpt_tools.api._paths import word, words
 from ckpt_tools.errors import UnknownSelection
 from ckpt_tools.rules import plugins
 from ckpt_tools.rules.rule import Rule
@@ -23,6 +23,7 @@ def known_rules(
     Raises UnknownSelection for a prefix of no rule, and if none is left.
     """
     every = plugins.every_rule()
+    family = None if family is None else word(family)
     starts = words(prefixes) or ("",)
     for start in starts:
         if not any(_begins(rule, start) for rule in every):
@@ -51,7 +52,8 @@ def _begins(rule: Rule, start: str) -> bool:
 def selected(rules: Iterable[Rule | str] | None) -> tuple[Rule, ...]:
     """Return the rules that are given as records, or as codes or how they begin ("CK3").
 
-    None are all but those of the supply chain. Raises UnknownSelection for what is no rule.
+    None are all but those of the supply chain. Raises UnknownSelection for what is no rule, and
+    for a list without any.
     """
     if rules is None:
         return tuple(rule for rule in known_rules() if not rule.supply_chain)
@@ -64,6 +66,8 @@ def selected(rules: Iterable[Rule | str] | None) -> tuple[Rule, ...]:
             )
         for rule in known_rules((one,)) if isinstance(one, str) else (one,):
             found[rule.code] = rule
+    if not found:
+        raise UnknownSelection("no rule is selected", hint="omit --rules to check all rules")
     return tuple(found.values())
 
 
@@ -77,7 +81,7 @@ def explain(code: str) -> Rule:
 
     Raises UnknownSelection with the closest one.
     """
-    rule = plugins.rule_of(code)
+    rule = plugins.rule_of(word(code))
     if rule is None:
         raise plugins.no_such_rule(code)
     return rule

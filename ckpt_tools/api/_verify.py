@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools.api._composed import check_components
-from ckpt_tools.api._paths import as_text, words
+from ckpt_tools.api._paths import as_text, word, words
 from ckpt_tools.api._rules import selected
 from ckpt_tools.api._verify_one import Given, check_one
 from ckpt_tools.checkpoint.composition import composition
@@ -124,7 +124,7 @@ def settings_for(
     They require the questions `require` too, and suppress the rules `suppress` for `reason`.
     """
     found = given if isinstance(given, Settings) else read_settings(given, folder_of(where))
-    return suppressing(requiring(found, words(require)), words(suppress), reason)
+    return suppressing(requiring(found, words(require)), words(suppress), word(reason))
 
 
 def check(  # noqa: PLR0913 - as verify

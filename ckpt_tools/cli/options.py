@@ -53,14 +53,17 @@ def where(name: str) -> Decorator:
 
 
 def _refuse_codes(
-    _ctx: click.Context, _param: click.Parameter, wheres: tuple[str, ...]
+    ctx: click.Context, _param: click.Parameter, wheres: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Refuse a rule's code where a checkpoint is expected: `--suppress CK301 CK302`."""
     for one in wheres:
         if re.fullmatch("CK[0-9]+", one, re.IGNORECASE) and not os.path.lexists(one):
+            before = ctx.params.get("suppress") or ctx.params.get("rules")
             raise UnknownSelection(
                 f"{one} is the code of a rule, and no checkpoint is called so",
-                hint=f"separate codes by commas, without spaces: CK301,{one}",
+                hint=f"separate codes by commas, without spaces: {','.join((*before, one))}"
+                if before
+                else f"name a checkpoint; `ckpt explain {one}` explains the rule",
             )
     return wheres
 
@@ -147,10 +150,34 @@ target: Decorator = click.option(
 )
 
 
+def _listed(
+    _ctx: click.Context, param: click.Parameter, given: str | tuple[str, ...] | None
+) -> tuple[str, ...] | None:
+    """Return the words of an option, None without it. Raises UnknownSelection if it has none."""
+    if given is None or given == ():
+        return None
+    found = tuple(
+        item for one in ((given,) if isinstance(given, str) else given) for item in listed(one)
+    )
+    if not found:
+        raise UnknownSelection(
+            f"{param.opts[0]} is empty", hint=f"write {param.opts[0]} {param.metavar}, or omit it"
+        )
+    return found
+
+
+rules: Decorator = click.option(
+    "--rules",
+    metavar="CODES",
+    callback=_listed,
+    help="Check only the rules whose codes begin so, separated by commas: CK3,CK710.",
+)
+
+
 require: Decorator = click.option(
     "--require",
     metavar="QUESTIONS",
-    default="",
+    callback=_listed,
     help=(
         "Fail unless these were checked, separated by commas: container, values, completeness,"
         " agreement, processors, supply-chain."
@@ -162,7 +189,7 @@ suppress: Decorator = click.option(
     "--suppress",
     multiple=True,
     metavar="CODES",
-    callback=lambda _ctx, _param, given: tuple(code for one in given for code in listed(one)),
+    callback=_listed,
     help=(
         "Accept every finding of these rules, separated by commas, for the reason that --reason"
         " gives. Repeatable."
@@ -185,14 +212,17 @@ baseline: Decorator = click.option(
 
 def given_options(ctx: click.Context) -> tuple[str, ...]:
     """Return the options that a command was given, as words of the same command."""
-    return tuple(
-        word
-        for one in ctx.command.params
-        if isinstance(one, click.Option) and one.name in ctx.params
-        if ctx.get_parameter_source(one.name) is ParameterSource.COMMANDLINE
-        for value in (ctx.params[one.name] if one.multiple else (ctx.params[one.name],))
-        for word in ((one.opts[0],) if one.is_flag else (one.opts[0], str(value)))
-    )
+    words: list[str] = []
+    for one in ctx.command.params:
+        name = str(one.name)
+        if not isinstance(one, click.Option) or name not in ctx.params:
+            continue
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            given = ctx.params[name]
+            value = ",".join(given) if isinstance(given, tuple) else str(given)
+            values = given if one.multiple else (value,)
+            words += [word for each in values for word in (one.opts[0], each)[: 2 - one.is_flag]]
+    return tuple(words)
 
 
 def listed(text: str) -> tuple[str, ...]:

@@ -33,12 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option("--load", is_flag=True, help="Load the policy with LeRobot and act once.")
 @options.base
-@click.option(
-    "--rules",
-    metavar="CODES",
-    default="",
-    help="Check only the rules whose codes begin so, separated by commas: CK3,CK710.",
-)
+@options.rules
 @options.target
 @options.settings
 @options.require
@@ -56,11 +51,11 @@ def verify(  # noqa: PLR0913 - one parameter an option
     live: bool,
     load: bool,
     bases: tuple[str, ...],
-    rules: str,
+    rules: tuple[str, ...] | None,
     target: str,
     settings: str | None,
-    require: str,
-    suppress: tuple[str, ...],
+    require: tuple[str, ...] | None,
+    suppress: tuple[str, ...] | None,
     reason: str,
     baseline: str | None,
     lenient: bool,
@@ -77,7 +72,7 @@ def verify(  # noqa: PLR0913 - one parameter an option
     ckpt verify outputs/train/reflow
     ckpt verify upload/ --reference normal/ --values
     """
-    selected = api.known_rules(options.listed(rules)) if rules else None
+    selected = api.known_rules(rules) if rules else None
 
     def judge(where: str) -> Verification:
         with (
@@ -95,8 +90,8 @@ def verify(  # noqa: PLR0913 - one parameter an option
                 lenient=lenient,
                 target=target,
                 settings=settings,
-                require=options.listed(require),
-                suppress=suppress,
+                require=require or (),
+                suppress=suppress or (),
                 reason=reason,
                 baseline=baseline,
                 rules=selected,

@@ -28,9 +28,11 @@ KEYWORDS = {
     "no-live": "options=None",
     "output": "output=",
     "reason": "reason=",
+    "rules": "rules=",
     "select": "select=",
     "severity": "severity=",
     "spec": "spec=",
+    "suppress": "suppress=",
     "target": "target=",
     "values": "values=True",
     "work": "folder=",
@@ -40,7 +42,7 @@ KEYWORDS = {
 _OPTION = re.compile(
     r"`[^`]*`|\b(?:ckpt|hf|pip) .*"  # a command to run, which stays one
     r"|(?<![\w/.-])--([a-z][a-z0-9-]*)(?![\w.-])"
-    r"( (?=[A-Z'\"]|[\w./-]+=))?"  # before what is its value
+    r"( (?=[A-Z0-9'\"]|[\w./-]+=))?"  # before what is its value
 )
 
 

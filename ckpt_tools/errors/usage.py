@@ -195,7 +195,7 @@ class OutputExists(EditRefused):
 class OutputInside(EditRefused):
     """The output is inside the input, or the input inside the output."""
 
-    hint = "choose an --output somewhere else"
+    hint = "choose another --output"
 
 
 class PlanStale(EditRefused):

@@ -117,7 +117,7 @@ def requiring(settings: Settings, questions: Iterable[str]) -> Settings:
 def suppressing(settings: Settings, codes: Iterable[str], reason: str) -> Settings:
     """Return settings that also suppress every finding of the rules `codes`, for `reason`.
 
-    Raises UnknownSelection for an unknown rule, and without a reason.
+    Raises UnknownSelection for an unknown rule, and for rules or a reason without the other.
     """
     added = []
     for code in codes:
@@ -128,6 +128,11 @@ def suppressing(settings: Settings, codes: Iterable[str], reason: str) -> Settin
     if added and not reason.strip():
         raise UnknownSelection(
             f"{added[0].code} is suppressed without a reason", hint="add --reason TEXT"
+        )
+    if reason and not added:
+        raise UnknownSelection(
+            "a reason, but no rule that is suppressed for it",
+            hint="name rules with --suppress CODES, or omit --reason",
         )
     return settings._replace(suppress=(*settings.suppress, *added))
 

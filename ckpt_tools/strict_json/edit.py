@@ -42,9 +42,10 @@ def set_value(text: str, pointer: str, value: object) -> str:
     """Set the value at `pointer`; a text that has that value already, in any spelling, stays.
 
     A new key is added at the end of its object, `-` at the end of its list. Raises PointerInvalid
-    if the parent does not exist, EditRefused for a value that is not strict JSON, JsonInvalid for
-    text that is not.
+    if the parent does not exist, EditRefused for a key or value that is not strict JSON, and
+    JsonInvalid for text that is not.
     """
+    _refuse_other_than_utf8(pointer)
     document, new = parse(text), strict(value, pointer)
     path = segments(pointer)
     holder = resolve(document, joined(path[:-1]))
@@ -59,6 +60,15 @@ def set_value(text: str, pointer: str, value: object) -> str:
         done = _replaced(text, joined(path), new)
     _check_depth(done, pointer)
     return done
+
+
+def _refuse_other_than_utf8(pointer: str) -> None:
+    try:
+        pointer.encode()
+    except UnicodeEncodeError:
+        raise EditRefused(
+            "is not UTF-8, as keys of JSON are", subject=pointer, hint="name another key"
+        ) from None
 
 
 def unset_value(text: str, pointer: str) -> str:
@@ -99,7 +109,7 @@ def rename_key(text: str, pointer: str, to: str) -> str:
             subject=pointer,
             hint="remove that first, or choose another name",
         )
-    strict(to, pointer)
+    _refuse_other_than_utf8(to)
     first, last = spans(text)[joined(path)].key
     return text[:first] + json.dumps(to, ensure_ascii=only_ascii(text)) + text[last:]
 

@@ -108,6 +108,25 @@ def test_differences_that_are_ignored_are_no_differences() -> None:
                 " commas, without spaces: CK301,CK702"
             ),
         ),
+        (
+            ["verify", "CK301"],
+            (
+                "CK301 is the code of a rule, and no checkpoint is called so; name a checkpoint;"
+                " `ckpt explain CK301` explains the rule"
+            ),
+        ),
+        (
+            ["verify", NORMAL, "--suppress", "", "--reason", "x"],
+            "--suppress is empty; write --supp",
+        ),
+        (["gate", NORMAL, "--suppress", ",", "--reason", "x"], "--suppress is empty; write --supp"),
+        (["verify", NORMAL, "--rules", " , "], "--rules is empty; write --rules CODES, or omit it"),
+        (["gate", NORMAL, "--require", ""], "--require is empty; write --require QUESTIONS, or"),
+        (
+            ["verify", NORMAL, "--reason", "x"],
+            "a reason, but no rule that is suppressed for it; name rules with --suppress CODES",
+        ),
+        (["config", "set", "num\udcff", "3", NORMAL], "/num\\udcff: is not UTF-8, as keys of JSON"),
         (["show", NORMAL, "--list", "--tree"], "--tree, --list and --values exclude each other"),
         (
             ["diff", NORMAL, REFLOW, "--stat", "--full"],

@@ -182,10 +182,12 @@ def test_the_command_that_checks_them_all_keeps_the_options(
     for name in ("runs/a", "runs/b\n\udcff"):
         shutil.copytree(BAD, tmp_path / name)
     options = ["--reference", GOOD, "--values", "--suppress", "CK301,CK302", "--reason", "a b"]
+    options += ["--rules", "CK3,CK7"]
     assert main(["verify", *options[:2], "runs", *options[2:]]) == 2
     command = capsys.readouterr().err.strip().partition(", or check all of them: ckpt ")[2]
     assert split(command) == [
         *("verify", "runs/a", "runs/b\n\udcff", "--reference", GOOD, "--values"),
+        *("--rules", "CK3,CK7"),
         *("--suppress", "CK301", "--suppress", "CK302", "--reason", "a b"),
     ]
     assert main(split(command)) == 1

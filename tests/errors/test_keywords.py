@@ -82,6 +82,30 @@ def test_commands_and_what_only_resembles_an_option_stay(text: str) -> None:
     assert as_keywords(text) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("choose --backup 3", "choose backup=3"),
+        ("write --target lerobot==0.5", "write target=lerobot==0.5"),
+        ("pass --output FILE, or --values here", "pass output=FILE, or values=True here"),
+    ],
+)
+def test_a_value_stands_next_to_its_keyword(text: str, words: str) -> None:
+    assert as_keywords(text) == words
+
+
+def test_no_option_in_an_error_has_an_article() -> None:
+    """An option reads well as `another --output`, and so does its keyword, not as `an --output`."""
+    articles = [
+        f"{path}:{line}: {text}"
+        for package in PACKAGES
+        for path in sorted((ROOT / "ckpt_tools" / package).rglob("*.py"))
+        for line, text in texts(path)
+        if re.search(r"\ban? --[a-z]", text)
+    ]
+    assert not articles
+
+
 def test_an_option_in_an_error_has_a_keyword() -> None:
     """One that has none would be named to a caller who cannot pass it."""
     unknown = {

@@ -242,9 +242,9 @@ def test_a_value_that_json_cannot_say_is_refused(value: object) -> None:
 
 
 def test_a_key_that_json_cannot_say_is_refused() -> None:
-    with pytest.raises(EditRefused, match="half of a surrogate pair"):
+    with pytest.raises(EditRefused, match="is not UTF-8, as keys of JSON are"):
         set_value(DOCUMENT, "/\ud800", 1)
-    with pytest.raises(EditRefused, match="half of a surrogate pair"):
+    with pytest.raises(EditRefused, match="is not UTF-8, as keys of JSON are"):
         rename_key(DOCUMENT, "/policy", "\ud800")
 
 
