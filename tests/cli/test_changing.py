@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import struct
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,10 @@ import jsonschema
 import pytest
 import safetensors
 
+from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.storage.schemas import load
 from tests.support.changing import MODEL, NORMAL, REFLOW, ROOT, ckpt, names, snapshot
+from tests.support.checkpoints import weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -262,6 +265,26 @@ def test_an_operation_that_changes_nothing_is_described_in_words(name: str, tmp_
     done = ckpt("plan", REFLOW, tmp_path / "recipe.json")
     assert (done.returncode, done.stderr) == (0, "")
     assert f"\nOperations that changed nothing\n    {line}\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("dtype", "more", "why"),
+    [
+        ("BF16", {}, "a cast would lose bits (1 tensor)"),
+        ("F16", {"lossy": True}, "a cast would make values infinite (1 tensor)"),
+        ("F32", {}, "no dtype changes"),
+    ],
+)
+def test_a_cast_that_was_left_out_says_what_it_would_lose(
+    dtype: str, more: dict[str, bool], why: str, tmp_path: Path
+) -> None:
+    where = tmp_path / "model.safetensors"
+    where.write_bytes(weights({"x": (Dtype.F32, (1,), struct.pack("<f", 100_000.1))}))
+    cast = {"dtype": dtype, "select": ["x"], "skip": True, **more}
+    (tmp_path / "recipe.json").write_text(json.dumps({"operations": [{"cast": cast}]}))
+    done = ckpt("plan", where, tmp_path / "recipe.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"\nOperations that changed nothing\n    cast x to {dtype}: {why}\n" in done.stdout
 
 
 def test_the_hub_cache_gets_nothing_beside_its_snapshots(tmp_path: Path) -> None:

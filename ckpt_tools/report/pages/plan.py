@@ -37,7 +37,7 @@ def _blocks(plan: Plan, written: Written | None, *, full: bool, backup: bool) ->
         yield from (_step(step, loss, full=full) for step in plan.steps)
     if plan.idle:
         yield Heading(text="Operations that changed nothing")
-        yield from (Line(text=idle_line(operation)) for operation in plan.idle)
+        yield from (Line(text=idle_line(operation, plan.after)) for operation in plan.idle)
     if plan.remains:
         yield Heading(text="Not repaired")
         remains = (printable(sentence, _SENTENCE) for sentence in plan.remains)
