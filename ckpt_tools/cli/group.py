@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ckpt_tools.cli.output import COLOR, NO_PAGER, QUIET
+from ckpt_tools.cli.output import COLOR, NO_PAGER, QUIET, write_always
 from ckpt_tools.strict_json.pointer import nearest
 
 if TYPE_CHECKING:
@@ -104,6 +104,22 @@ def _trace(ctx: click.Context, parameter: click.Parameter, value: object) -> Non
         root.call_on_close(Trace().end)
 
 
+def _show_help(ctx: click.Context, _parameter: click.Parameter, given: bool) -> None:
+    """Print the help as click does, but with errors that name standard output."""
+    if given and not ctx.resilient_parsing:
+        write_always(f"{ctx.get_help()}\n")
+        ctx.exit()
+
+
+_HELP = click.Option(
+    HELP_OPTIONS,
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_help,
+    help="Show this message and exit.",
+)
+
 SHARED = (
     click.Option(
         ["-q", "--quiet", QUIET],
@@ -133,12 +149,15 @@ SHARED = (
         callback=_remember,
         help="Print what is longer than the terminal without $CKPT_PAGER (default: $PAGER).",
     ),
+    _HELP,
 )
 """Options of every command."""
 
 
 def _add_shared_options(command: click.Command) -> None:
     if isinstance(command, click.Group) and not isinstance(command, LazyGroup):
+        if _HELP not in command.params:
+            command.params = [*command.params, _HELP]
         for inner in command.commands.values():
             _add_shared_options(inner)
     elif SHARED[0] not in command.params:

@@ -80,8 +80,12 @@ def write(result: str) -> None:
 
     With --quiet nothing is written.
     """
-    if _shared(QUIET):
-        return
+    if not _shared(QUIET):
+        write_always(result)
+
+
+def write_always(result: str) -> None:
+    """Write `result` to standard output, with --quiet too."""
     encoding = sys.stdout.encoding or "utf-8"
     try:
         sys.stdout.write(result.encode(encoding, "backslashreplace").decode(encoding))

@@ -73,7 +73,14 @@ def test_a_result_that_could_not_be_written_is_trouble(arguments: tuple[str | Pa
     assert run(arguments, ">/dev/full") == 2
 
 
-@pytest.mark.parametrize("arguments", ["rules", "--version", f"config {NORMAL} get"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *("rules", "--version", f"config {NORMAL} get"),
+        *("--help", "-h", "verify -h", "config --help", "config get -h", "audit show --help"),
+        *("spec -h", "spec write --help", "help diff", "completion bash"),
+    ],
+)
 def test_a_result_that_could_not_be_written_is_said_to_be_on_standard_output(
     arguments: str,
 ) -> None:
