@@ -73,7 +73,7 @@ from ckpt_tools.report.pages.diagnosis import page
 )
 @options.base
 @click.option(
-    "--no-live", is_flag=True, help="Compare files only, even if the training core is installed."
+    "--no-live", is_flag=True, help="Compare files only, also where both policies could run."
 )
 @options.output_format("text", "json", "markdown")
 def doctor(  # noqa: PLR0913 - one parameter an option
@@ -95,10 +95,10 @@ def doctor(  # noqa: PLR0913 - one parameter an option
     """Diagnose why the policy REFLOW is slow or acts wrongly where NORMAL, which works, does not.
 
     The files are compared first: dtypes, settings, normalization. If the training core is
-    installed, both policies then run in turn on the same observations and noise, with 1 to 10 Euler
-    steps, and their times and actions are compared. The report ends with the commands that repair
-    REFLOW. Exit status: 0 nothing wrong, 1 causes found, 2
-    could not run.
+    installed, two SmolVLA policies then run in turn on the same observations and noise, with 1 to
+    10 Euler steps, and their times and actions are compared; of other policies only the files are.
+    The report ends with the commands that repair REFLOW. Exit status: 0 nothing wrong, 1 causes
+    found, 2 could not run.
 
     \b
     ckpt doctor teacher/ student/ --dataset user/cubes

@@ -6,6 +6,7 @@ twin of the checkpoint has.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -34,7 +35,7 @@ from tests.rules import (
     test_transformer_config,
 )
 from tests.support.advice import Fault, complaints
-from tests.support.cases import NORMAL, Case, added, both, changed, config, edited
+from tests.support.cases import NORMAL, ROOT, Case, added, both, changed, config, edited
 from tests.support.gated import carded
 from tests.support.models import model
 
@@ -221,3 +222,15 @@ def test_layers_that_config_json_does_not_count_are_not_stripped(tmp_path: Path)
     folder = changed(tmp_path / "m", config(num_vlm_layers=8))
     (argv,) = [one.remedy.argv for one in api.verify(str(folder)).findings if one.code == "CK306"]
     assert argv == ("ckpt", "config", str(folder), "set", "num_vlm_layers", "16")
+
+
+def test_no_advice_ends_with_a_command_that_lacks_its_arguments() -> None:
+    """A command is complete, or only named, in backticks."""
+    bare = [
+        (path.name, node.value)
+        for path in sorted((ROOT / "ckpt_tools/rules/checks").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if re.search(r"(?<!`)\bckpt [a-z]+$", node.value)
+    ]
+    assert not bare

@@ -177,7 +177,7 @@ def other_weights_teacher(subject: Subject) -> Iterator[Violation]:
                     f"contains {count(len(found), 'tensor')} under `{prefix}`, {nbytes:,} bytes",
                     entry.path,
                     found[0].name,
-                    "leave it out, or remove the teacher from it: ckpt strip",
+                    "leave it out, or publish a copy of it without these tensors",
                 )
 
 
