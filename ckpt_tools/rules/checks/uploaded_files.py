@@ -206,7 +206,7 @@ def files_too_large(subject: Subject) -> Iterator[Violation]:
             yield Violation(
                 f"has {entry.size:,} bytes; the Hub accepts {profile.largest:,} at most",
                 entry.path,
-                next="split it: ckpt reshard",
+                next="split it into smaller files; `ckpt reshard` splits weights",
             )
     for folder, count in counts.items():
         if count > profile.many:
