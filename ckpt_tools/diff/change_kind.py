@@ -79,8 +79,7 @@ def change_in_structure(diff: Diff, selection: Selection = EVERYTHING) -> Change
     renamed = sum(len(rename.pairs) for rename in diff.renamed)
     adapter = _adapter(diff)
     if adapter or common <= _SHARED * min(in_a, in_b):
-        few = f"another architecture: only {common:,} of A's {count(in_a, 'tensor')} are in B"
-        return Change(ChangeKind.OTHER, adapter or few)
+        return Change(ChangeKind.OTHER, adapter or _few_in_common(common, in_a))
     return Change(
         *next(
             (kind, text)
@@ -114,6 +113,14 @@ def change_in_structure(diff: Diff, selection: Selection = EVERYTHING) -> Change
             if holds
         )
     )
+
+
+def _few_in_common(common: int, in_a: int) -> str:
+    tensors = f"A's {count(in_a, 'tensor')}"
+    if not common:
+        return f"another architecture: none of {tensors} is in B"
+    verb = "is" if common == 1 else "are"
+    return f"another architecture: only {common:,} of {tensors} {verb} in B"
 
 
 def _adapter(diff: Diff) -> str:

@@ -137,6 +137,10 @@ class Plan(NamedTuple):
         """Whether two plans do the same to the same files, however their paths were given."""
         return isinstance(other, Plan) and tuple(_unplaced(self)) == tuple(_unplaced(other))
 
+    def __ne__(self, other: object) -> bool:
+        """Whether two plans are not equal: a tuple's own would compare the paths as given, too."""
+        return not self == other
+
     def __hash__(self) -> int:
         """Hash by the digests, which agree for equal plans."""
         return hash((self.source_digest, self.result_digest))

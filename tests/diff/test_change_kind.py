@@ -42,7 +42,12 @@ def structure(tmp_path: Path, a: Mapping[str, object], b: Mapping[str, object]) 
         ),
         (SHAPES | {"head": (9, 9)}, ChangeKind.OVERLAP, "1 only in B (head)"),
         (dict.fromkeys(SHAPES, (64, 32)), ChangeKind.RESIZED, "8 of 8 tensors have other shapes"),
-        ({"stem.weight": (3, 3)}, ChangeKind.OTHER, "only 0 of A's 8 tensors are in B"),
+        ({"stem.weight": (3, 3)}, ChangeKind.OTHER, "none of A's 8 tensors is in B"),
+        (
+            {"layers.0.up": (48, 32), "stem.weight": (3, 3), "stem.bias": (3,)},
+            ChangeKind.OTHER,
+            "only 1 of A's 8 tensors is in B",
+        ),
     ],
 )
 def test_names_dtypes_and_shapes_show_a_kind(

@@ -69,3 +69,14 @@ def test_json_keeps_both_lists_and_adds_the_steps(tmp_path: Path) -> None:
     (change,) = json.loads(json.dumps(diff_document(api.diff(*sides))))["values"]
     assert change["a"]["value"] == [IMAGES, DEVICE]
     assert change["steps"] == [{"step": "imagenet_resize", "index_a": 0, "index_b": None}]
+
+
+def test_a_lost_normalizer_does_not_hide_another_step_that_differs(tmp_path: Path) -> None:
+    normalizer = {"registry_name": "normalizer_processor", "config": {}}
+    a = written(tmp_path / "a", [TOKENS, normalizer])
+    b = written(tmp_path / "b", [TOKENS | {"config": {"max_length": 64}}])
+
+    shown = render(diff_page(api.diff(a, b), full=True))
+
+    assert "policy_preprocessor.json: B lacks `normalizer_processor`" in shown
+    assert "tokenizer_processor/config/max_length: 48 -> 64" in shown

@@ -99,3 +99,14 @@ def test_a_plan_in_memory_goes_by_content_too(tmp_path: Path) -> None:
     with pytest.raises(PlanStale, match="has changed since the plan was made"):
         api.write(plans[False], tmp_path / "a")
     assert api.write(plans[True], tmp_path / "b").path == str(tmp_path / "b")
+
+
+def test_plans_are_equal_or_unequal_and_never_both(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "fixtures" / "reflow", tmp_path / "m")
+    plan = api.plan(tmp_path / "m", [Drop(("teacher.**",))])
+    elsewhere = plan._replace(before=plan.before._replace(where="another spelling of the path"))
+    other = plan._replace(result_digest="0" * 64)
+
+    assert (plan == elsewhere, plan != elsewhere) == (True, False)
+    assert (plan == other, plan != other) == (False, True)
+    assert (plan == tuple(plan), plan != tuple(plan)) == (False, True)
