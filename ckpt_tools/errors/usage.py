@@ -195,7 +195,7 @@ class OutputExists(EditRefused):
 class OutputInside(EditRefused):
     """The output is inside the input, or the input inside the output."""
 
-    hint = "choose another --output"
+    hint = "choose another --output, outside of it"
 
 
 class PlanStale(EditRefused):

@@ -107,7 +107,7 @@ def test_a_place_inside_or_around_the_checkpoint_is_refused(
         line = refusal(errors.OutputInside, lambda: write_new(merge, f"{tmp_path}/{where}"))
     assert line == (
         f"{tmp_path}/{where}: overlaps with the checkpoint that is read, {tmp_path}/in; choose"
-        " an output= somewhere else"
+        " another output=, outside of it"
     )
 
 
