@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt_tools.api._doctor_live import check_inputs, compare_live
+from ckpt_tools.api._edit import sanitize
 from ckpt_tools.api._paths import as_text
 from ckpt_tools.api._verify import verify
 from ckpt_tools.checkpoint.read import read
@@ -28,7 +30,7 @@ from ckpt_tools.doctor.repairs import Repairs
 from ckpt_tools.doctor.side_by_side import action_statistics, limits, scale, settings, statistics
 from ckpt_tools.doctor.statistics import summarize
 from ckpt_tools.doctor.time_causes import shared_environment
-from ckpt_tools.errors import NotComparable
+from ckpt_tools.errors import CkptError, NotComparable
 from ckpt_tools.families.registry import family_of
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Subject
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
     from ckpt_tools.api._doctor_live import ProbeOptions
     from ckpt_tools.api._paths import AnyPath
+    from ckpt_tools.checkpoint.dtype import Dtype
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.doctor.measurement import Live
     from ckpt_tools.doctor.model import Problem
@@ -96,7 +99,7 @@ def diagnose(
     verification = verify(where[1], reference=where[0])
     candidate = verification.checkpoint
     _check_comparable(reference, candidate, where[1])
-    repairs = Repairs(*where, reference, candidate)
+    repairs = Repairs(*where, reference, candidate, partial(_sanitized, *where))
     a, b = _subject(reference), _subject(candidate or reference)
     of_normal = verify(where[0])
     new, shared = _split(verification, of_normal)
@@ -147,6 +150,15 @@ def _with_outcome(
     if any(cause.effect is Effect.BREAKS or cause.code in _UNLOADABLE for cause in causes):
         return causes, None, (Note(NoteKind.NOT_MEASURED, outcome.text),)
     return in_order((*causes, _of_problem(outcome, repairs))), None, ()
+
+
+def _sanitized(normal: str, reflow: str) -> dict[str, Dtype] | None:
+    """Return the dtypes that sanitizing REFLOW like NORMAL leads to, None if that is not known."""
+    try:
+        after = sanitize(reflow, reference=normal).after
+    except CkptError:  # such as for a checkpoint on the Hub, whose values are not here
+        return None
+    return {tensor.name: tensor.dtype for tensor in after.tensors}
 
 
 def _subject(checkpoint: Checkpoint) -> Subject:

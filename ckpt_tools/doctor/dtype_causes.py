@@ -11,6 +11,7 @@ from ckpt_tools.doctor.model import Cause, CauseCode, Effect, Evidence
 from ckpt_tools.rules.finding import Severity
 from ckpt_tools.rules.grouping import amount, read_by_loader
 from ckpt_tools.rules.remedy import Remedy
+from ckpt_tools.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +31,8 @@ _RUN_TIME = (
     "load_vlm_weights decides the dtypes at run time, so the file is larger and loads more slowly, "
     "but inference is unaffected"
 )
+
+_NORMAL = "NORMAL"
 
 type _Pair = tuple[Dtype, Tensor]
 """The dtype that a tensor has elsewhere, and REFLOW's tensor."""
@@ -56,7 +59,33 @@ def of_dtypes(
     if wide:
         effect = _RUN_TIME if reflow.family.cleaning else "the file is larger and loads more slowly"
         what = f"{_listed(wide, where, reflow)}; {effect}"
-        yield Cause(CauseCode.STORED_DTYPES, Effect.HEAVY, what, repairs.sanitize(), because)
+        repair = _narrowing(wide, where, reflow, repairs)
+        yield Cause(CauseCode.STORED_DTYPES, Effect.HEAVY, what, repair, because)
+
+
+def _narrowing(wide: Sequence[_Pair], where: str, reflow: Subject, repairs: Repairs) -> Remedy:
+    """Return the command that casts wide tensors, or advice where it would not do so."""
+    right = _right(reflow)
+    usual = [right.get(tensor.name, dtype) for dtype, tensor in wide]
+    loader = reflow.family.loader.name
+    cast = f"cast these tensors to {_named(usual)}, as {loader} saves and loads them"
+    if any(one is not dtype for one, (dtype, _) in zip(usual, wide, strict=True)):
+        return Remedy(text=f"{cast}, and not to NORMAL's dtypes")
+    if where != _NORMAL:
+        return Remedy(
+            text="NORMAL has the same dtypes: use `ckpt sanitize` with another reference, a "
+            "checkpoint of the same base in standard dtypes"
+        )
+    after = repairs.sanitized() or {}
+    kept = [dtype for dtype, tensor in wide if after.get(tensor.name, dtype) is not dtype]
+    if not kept:
+        return repairs.sanitize()
+    if right and not reflow.family.cleaning:
+        return Remedy(text=cast)
+    return Remedy(
+        text=f"nothing, if REFLOW was trained in these dtypes: {_named(kept)} would round the "
+        f"values of {count(len(kept), 'tensor')}"
+    )
 
 
 def _of_rounded(listed: str, rounded: Sequence[_Pair], because: tuple[Evidence, ...]) -> Cause:
@@ -81,7 +110,7 @@ def _compared(normal: Subject, reflow: Subject) -> tuple[str, list[_Pair]]:
     retyped = compare(normal.checkpoint, reflow.checkpoint, aspects={Aspect.DTYPE}).retyped
     right = _right(reflow)
     pairs = [(a.dtype, b) for a, b in retyped if right.get(b.name) is not b.dtype]
-    where = "NORMAL"
+    where = _NORMAL
     if not retyped and reflow.family.cleaning:
         where = "a standard checkpoint"
         matched = read_by_loader(reflow)
@@ -102,8 +131,12 @@ def _right(reflow: Subject) -> dict[str, Dtype]:
 def _listed(pairs: Sequence[_Pair], where: str, reflow: Subject) -> str:
     tensors = [tensor for _, tensor in pairs]
     mine, other = (
-        " and ".join(sorted(set(map(str, dtypes))))
+        _named(dtypes)
         for dtypes in ([tensor.dtype for tensor in tensors], [dtype for dtype, _ in pairs])
     )
     part = reflow.family.parts(tensor.name for tensor in tensors)
     return f"{amount(tensors)} in {mine}, but {other} in {where} ({part})"
+
+
+def _named(dtypes: Iterable[Dtype]) -> str:
+    return " and ".join(sorted(set(map(str, dtypes))))

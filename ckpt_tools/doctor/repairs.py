@@ -12,8 +12,9 @@ from ckpt_tools.rules.remedy import Remedy, as_path, with_type
 from ckpt_tools.strict_json.pointer import ABSENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from ckpt_tools.checkpoint.dtype import Dtype
     from ckpt_tools.checkpoint.model import Checkpoint
     from ckpt_tools.doctor.model import Cause
 
@@ -25,13 +26,15 @@ _PROCESSOR_FILES = "policy_*processor*"
 class Repairs(NamedTuple):
     """Makes commands about the two checkpoints: their names on the command line, and their files.
 
-    `reflow` is None where REFLOW cannot be read.
+    `reflow` is None where REFLOW cannot be read. `sanitized` plans the command of `sanitize` and
+    returns the dtypes of the result by name, None where it cannot be planned.
     """
 
     where_normal: str
     where_reflow: str
     normal: Checkpoint
     reflow: Checkpoint | None
+    sanitized: Callable[[], dict[str, Dtype] | None] = lambda: None
 
     def sanitize(self) -> Remedy:
         """Write a clean REFLOW into a new folder."""

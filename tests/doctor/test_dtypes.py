@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from math import prod
+from struct import pack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from ckpt_tools import api
 from ckpt_tools.checkpoint.dtype import Dtype
 from ckpt_tools.cli.main import main
 from ckpt_tools.doctor.model import CauseCode, Effect
+from ckpt_tools.edit.operations import Reshard
 from tests.support.cases import NORMAL, changed
 from tests.support.checkpoints import weights
 from tests.support.models import model, payload
@@ -100,6 +102,48 @@ def test_wider_weights_than_the_library_saves_are_larger(tmp_path: Path) -> None
     (cause,) = causes(tmp_path, ACT, (F32,), (F64,))
     assert cause.code is CauseCode.STORED_DTYPES
     assert "load_vlm_weights" not in cause.what
+
+
+def test_a_cast_to_normal_is_suggested_where_it_loses_nothing(tmp_path: Path) -> None:
+    held = {name: (F32, shape, bytes(4 * prod(shape))) for name, shape in SHAPES.items()}
+    reflow = checkpoint(tmp_path / "reflow", OTHER, F32)
+    (tmp_path / "reflow/model.safetensors").write_bytes(weights(held))
+    normal = checkpoint(tmp_path / "normal", OTHER, BF16)
+    (cause,) = api.diagnose(normal, reflow).causes
+    assert cause.repair.argv == ("ckpt", "sanitize", reflow, "--reference", normal)
+    assert {one.dtype for one in api.sanitize(reflow, reference=normal).after.tensors} == {BF16}
+
+
+def test_no_cast_that_would_round_is_suggested(tmp_path: Path) -> None:
+    (cause,) = causes(tmp_path, OTHER, (BF16,), (F32,))
+    assert cause.repair.argv == ()
+    assert str(cause.repair) == (
+        "nothing, if REFLOW was trained in these dtypes: BF16 would round the values of 4 tensors"
+    )
+
+
+@pytest.mark.parametrize(("normal", "more"), [(BF16, ", and not to NORMAL's dtypes"), (F32, "")])
+def test_weights_wider_than_the_library_saves_are_to_be_cast_to_what_it_saves(
+    normal: Dtype, more: str, tmp_path: Path
+) -> None:
+    reflow = checkpoint(tmp_path / "reflow", ACT, F64)
+    held = {name: (F64, shape, pack("<d", 0.1) * prod(shape)) for name, shape in SHAPES.items()}
+    (tmp_path / "reflow/model.safetensors").write_bytes(weights(held))
+    (cause,) = api.diagnose(checkpoint(tmp_path / "normal", ACT, normal), reflow).causes
+    assert cause.code is CauseCode.STORED_DTYPES
+    assert cause.repair.argv == ()
+    assert str(cause.repair) == (
+        f"cast these tensors to F32, as stock LeRobot saves and loads them{more}"
+    )
+
+
+def test_sanitize_is_not_suggested_with_a_normal_that_is_as_wide(tmp_path: Path) -> None:
+    wide = NORMAL.parent / "f32-vlm"
+    api.write(api.plan(str(wide), [Reshard(20_000)]), tmp_path / "sharded")
+    found = api.diagnose(str(wide), str(tmp_path / "sharded")).causes
+    (cause,) = [one for one in found if one.code is CauseCode.STORED_DTYPES]
+    assert cause.repair.argv == ()
+    assert str(cause.repair).startswith("NORMAL has the same dtypes: ")
 
 
 @pytest.mark.parametrize(
