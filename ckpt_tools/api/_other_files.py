@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ckpt_tools.diff.compare import compared_by_content
 from ckpt_tools.errors import CkptError
 from ckpt_tools.storage.digests import sums_of, sums_of_file
 from ckpt_tools.storage.files import open_regular
@@ -13,7 +14,9 @@ from ckpt_tools.storage.hub_name import is_hub_name
 from ckpt_tools.storage.session import is_remote, remote_storage
 
 if TYPE_CHECKING:
-    from ckpt_tools.checkpoint.model import Checkpoint, OtherFile
+    from collections.abc import Sequence
+
+    from ckpt_tools.checkpoint.model import Checkpoint, OtherFile, TensorFile
 
 LIMIT = 1 << 26
 """Bytes up to which a file is read: a tokenizer, and not the state of an optimizer."""
@@ -27,13 +30,10 @@ def with_contents(
     Files on the Hub, which knows their sums, and those above `limit` bytes stay as they are; those
     of a bucket are fetched.
     """
-    others = {file.path: file for file in b.others}
     wanted = {
-        file.path
-        for file in a.others
-        if (other := others.get(file.path))
-        and file.undecided(other)
-        and (limit is None or file.size <= limit)
+        path
+        for path, file, other in compared_by_content(a, b)
+        if file.undecided(other) and (limit is None or file.size <= limit)
     }
     return _summed(a, wanted), _summed(b, wanted)
 
@@ -41,14 +41,20 @@ def with_contents(
 def _summed(checkpoint: Checkpoint, wanted: set[str]) -> Checkpoint:
     if not wanted or is_hub_name(checkpoint.root):
         return checkpoint
-    others = (
-        _with_sums(checkpoint.root, file) if file.path in wanted else file
-        for file in checkpoint.others
+
+    def summed[File: (OtherFile, TensorFile)](files: Sequence[File]) -> tuple[File, ...]:
+        return tuple(
+            _with_sums(checkpoint.root, file) if file.path in wanted else file for file in files
+        )
+
+    return checkpoint._replace(
+        weights=summed(checkpoint.weights),
+        states=summed(checkpoint.states),
+        others=summed(checkpoint.others),
     )
-    return checkpoint._replace(others=tuple(others))
 
 
-def _with_sums(root: str, file: OtherFile) -> OtherFile:
+def _with_sums[File: (OtherFile, TensorFile)](root: str, file: File) -> File:
     path = os.path.join(root, file.path)
     if is_remote(root):
         with suppress(CkptError):

@@ -44,7 +44,8 @@ class TensorFile(NamedTuple):
 
     Tensors are in payload order, `__metadata__` in file order (None if absent). `payload_start` is
     the file offset of the first payload byte. `payload` has the bytes of a small file of processor
-    state, and is None otherwise.
+    state, and is None otherwise. The hashes are those of an `OtherFile`, "" until a comparison with
+    one needs them.
     """
 
     path: str
@@ -53,6 +54,8 @@ class TensorFile(NamedTuple):
     tensors: tuple[Tensor, ...]
     metadata: tuple[tuple[str, str], ...] | None
     payload: bytes | None = None
+    sha256: str = ""
+    git_id: str = ""
 
     @property
     def aliases(self) -> tuple[tuple[str, str], ...]:
@@ -105,12 +108,12 @@ class OtherFile(NamedTuple):
     sha256: str = ""
     git_id: str = ""
 
-    def may_equal(self, other: OtherFile) -> bool:
+    def may_equal(self, other: OtherFile | TensorFile) -> bool:
         """Whether the sizes are equal, and the sums that both have."""
         sums = ((self.sha256, other.sha256), (self.git_id, other.git_id))
         return self.size == other.size and all(a == b for a, b in sums if a and b)
 
-    def undecided(self, other: OtherFile) -> bool:
+    def undecided(self, other: OtherFile | TensorFile) -> bool:
         """Whether only the contents, of which no sum is known on both sides, tell them apart."""
         sums = ((self.sha256, other.sha256), (self.git_id, other.git_id))
         return 0 < self.size == other.size and not any(a and b for a, b in sums)
@@ -135,6 +138,11 @@ class Checkpoint(NamedTuple):
         """Summarize in one line: its records may be hundreds of thousands."""
         files, tensors = count(len(self.paths), "file"), count(len(self.tensors), "tensor")
         return f"<Checkpoint {self.where!r}: {tensors}, {count(self.size, 'byte')}, {files}>"
+
+    @property
+    def tensor_files(self) -> dict[str, TensorFile]:
+        """The files of weights and of processor state, by path."""
+        return {file.path: file for file in (*self.weights, *self.states)}
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:

@@ -174,7 +174,8 @@ def refuse_other(file: TensorFile, descriptor: int, path: str) -> None:
         now = _decoded(LocalFile(descriptor, size, path), path, file.path, lenient=True)
     except FormatError:
         now = None
-    if now is None or now._replace(metadata=None) != file._replace(metadata=None, payload=None):
+    before = file._replace(metadata=None, payload=None, sha256="", git_id="")
+    if now is None or now._replace(metadata=None) != before:
         raise ChangedDuringRead("has another header than when it was first read", path=path)
 
 

@@ -78,7 +78,7 @@ def compare(
 def addresses(checkpoint: Checkpoint) -> Iterator[str]:
     """Yield the address of every tensor, metadata entry, config value and file in `checkpoint`."""
     yield from (tensor.name for tensor in checkpoint.tensors)
-    yield from _listing(checkpoint)[0]
+    yield from _listing(checkpoint)
     trees = {
         "__metadata__": _all_metadata(checkpoint),
         **_documents(checkpoint),
@@ -194,17 +194,16 @@ def _files(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[FileC
     The contents of known formats are compared as tensors, config values and metadata. The name of
     a weight file that was named itself is the user's, and no difference.
     """
-    (in_a, others_a), (in_b, others_b) = _listing(a), _listing(b)
+    in_a, in_b = _listing(a), _listing(b)
     if a.is_single_file or b.is_single_file:
         for side, sizes in ((a, in_a), (b, in_b)):
             sizes.pop(side.weights[0].path if len(side.weights) == 1 else "", None)
+    others = {file.path for side in (a, b) for file in side.others}
+    by_content = {path: one.may_equal(two) for path, one, two in compared_by_content(a, b)}
     of_the_hub = {HUB_ADDED_FILES} if is_hub_name(a.root) != is_hub_name(b.root) else set()
     for path in sorted((in_a.keys() | in_b.keys()) - of_the_hub):
-        other_a, other_b = others_a.get(path), others_b.get(path)
         both = path in in_a and path in in_b
-        alike = (
-            other_a.may_equal(other_b) if other_a and other_b else both and not (other_a or other_b)
-        )
+        alike = both and by_content.get(path, path not in others)
         if not alike and path in selection:
             yield FileChange(path=path, a=in_a.get(path), b=in_b.get(path))
 
@@ -223,21 +222,35 @@ def _aspect_of_one_sided(change: FileChange, a: Checkpoint, b: Checkpoint) -> As
 
 def _unread(a: Checkpoint, b: Checkpoint, selection: Selection) -> Iterator[str]:
     """Yield files of one size on both sides whose contents nobody has read."""
-    others = {file.path: file for file in b.others} if a.root != b.root else {}
-    for file in a.others:
-        other = others.get(file.path)
-        if other and file.undecided(other) and file.path in selection:
-            yield file.path
+    for path, file, other in compared_by_content(a, b) if a.root != b.root else ():
+        if file.undecided(other) and path in selection:
+            yield path
 
 
-def _listing(checkpoint: Checkpoint) -> tuple[dict[str, int], dict[str, OtherFile]]:
-    """Return every file's size in bytes by path, and the files of unknown formats."""
+def compared_by_content(
+    a: Checkpoint, b: Checkpoint
+) -> Iterator[tuple[str, OtherFile, OtherFile | TensorFile]]:
+    """Yield (path, file, the same of the other side) where a side does not know the format.
+
+    A file of processor state is one that no processor of the other side may name.
+    """
+    tensors_a, tensors_b = a.tensor_files, b.tensor_files
+    others_a, others_b = ({file.path: file for file in side.others} for side in (a, b))
+    for path, file in others_a.items():
+        if other := others_b.get(path) or tensors_b.get(path):
+            yield path, file, other
+    for path, file in others_b.items():
+        if other_a := None if path in others_a else tensors_a.get(path):
+            yield path, file, other_a
+
+
+def _listing(checkpoint: Checkpoint) -> dict[str, int]:
+    """Return every file's size in bytes by path."""
     sizes = {file.path: file.size for file in (*checkpoint.weights, *checkpoint.states)}
     sizes |= {document.path: len(document.text.encode()) for document in checkpoint.documents}
     if checkpoint.shard_index is not None:
         sizes[checkpoint.shard_index.path] = checkpoint.shard_index.size
-    others = {file.path: file for file in checkpoint.others}
-    return sizes | {path: file.size for path, file in others.items()}, others
+    return sizes | {file.path: file.size for file in checkpoint.others}
 
 
 def differences(a: object, b: object, pointer: str = "") -> Iterator[tuple[str, object, object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from ckpt_tools.api import _inspect
 from ckpt_tools.report.formats.text import render
 from ckpt_tools.report.json.diff import diff_document
 from ckpt_tools.report.pages.diff import diff_page
+from tests.support.hub.policies import ROOT
 from tests.support.models import model
 
 if TYPE_CHECKING:
@@ -55,3 +57,22 @@ def test_larger_files_of_one_size_are_called_not_compared(
     assert [change.path for change in api.diff(*sides, values=True, cached=False).diff.files] == [
         "optimizer.bin"
     ]
+
+
+def test_statistics_are_the_same_though_only_one_side_has_a_processor_for_them(
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(ROOT / "fixtures" / "normal", tmp_path / "b")
+    (tmp_path / "b" / "policy_preprocessor.json").unlink()
+    statistics = tmp_path / "b" / "policy_preprocessor_step_5_normalizer_processor.safetensors"
+    sides = (ROOT / "fixtures" / "normal", tmp_path / "b")
+
+    for one, two in (sides, sides[::-1]):
+        found = api.diff(one, two).diff
+        assert [change.path for change in found.files] == ["policy_preprocessor.json"]
+        assert found.unread == ()
+
+    content = statistics.read_bytes()
+    statistics.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    for one, two in (sides, sides[::-1]):
+        assert statistics.name in [change.path for change in api.diff(one, two).diff.files]
