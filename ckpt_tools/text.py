@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import takewhile, zip_longest
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -71,15 +72,34 @@ def percent(ratio: float) -> str:
     return f"{100 * ratio:,.0f} %"
 
 
-def value(item: object, width: int = _VALUE_WIDTH) -> str:
+def value(item: object, width: float = _VALUE_WIDTH) -> str:
     """Return a JSON value on one line of at most `width` characters; ABSENT as the word."""
     if item is ABSENT:
         return "absent"
-    text = printable(json.dumps(item, ensure_ascii=False))
+    whole = json.dumps(item, ensure_ascii=False)
+    if width == inf:
+        return whole
+    text = printable(whole)
     if len(text) <= width:
         return text
     end = text[-1] if text[-1] in '"]}' else ""  # what opens is closed
-    return f"{text[: width - 1 - len(end)]}…{end}"
+    return f"{text[: int(width) - 1 - len(end)]}…{end}"
+
+
+def changed_value(a: object, b: object, width: int = _VALUE_WIDTH) -> str:
+    """Return `A -> B` of two JSON values; the first difference where both are cut before it."""
+    left, right = value(a, width), value(b, width)
+    if left == right and isinstance(a, list) and isinstance(b, list):
+        pairs = list(zip_longest(a, b, fillvalue=ABSENT))
+        differ = [at for at, (one, two) in enumerate(pairs) if value(one, inf) != value(two, inf)]
+        if differ:
+            first = changed_value(*pairs[differ[0]], width)
+            return f"[{differ[0]}]: {first} ({len(differ):,} of {count(len(pairs), 'element')})"
+    if left == right and isinstance(a, str) and isinstance(b, str):
+        common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
+        start = max(0, common - width // 4)
+        left, right = (f"…{value(text[start:], width)}" for text in (a, b))
+    return f"{left} -> {right}"
 
 
 def placed(path: str, subject: str, what: str) -> str:

@@ -92,12 +92,12 @@ def _in_both_orders(places: Sequence[int]) -> set[int]:
     return found
 
 
-def step_text(found: StepChange, shown: Callable[[object], str]) -> str:
-    """Return a difference as a line; `shown` writes a value."""
+def step_text(found: StepChange, shown: Callable[[object, object], str]) -> str:
+    """Return a difference as a line; `shown` writes two values."""
     if found.at_b is None:
         return f"B lacks `{found.step}`"
     if found.at_a is None:
         return f"A lacks `{found.step}`"
     if found.pointer:
-        return f"{found.step}{found.pointer}: {shown(found.a)} -> {shown(found.b)}"
+        return f"{found.step}{found.pointer}: {shown(found.a, found.b)}"
     return f"`{found.step}` moved: step {found.at_a + 1} in A, step {found.at_b + 1} in B"

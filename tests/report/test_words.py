@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from ckpt_tools.text import percent, value
+from ckpt_tools.text import changed_value, percent, value
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,12 @@ def test_a_ratio_is_told_in_percent_while_anybody_can_read_it(ratio: float, word
 )
 def test_a_value_that_is_cut_closes_what_it_opens(item: object, words: str) -> None:
     assert value(item, 8) == words
+
+
+def test_two_values_that_are_cut_alike_show_where_they_differ() -> None:
+    numbers = [0.7661212086677551] * 7
+    other = [*numbers[:3], 0.5, *numbers[4:]]
+    assert changed_value(numbers, other, 40) == "[3]: 0.7661212086677551 -> 0.5 (1 of 7 elements)"
+    assert changed_value(numbers, numbers[:6], 40).startswith("[6]: 0.7661212086677551 -> absent")
+    assert changed_value("x" * 99 + "a", "x" * 99 + "b", 40) == ('…"xxxxxxxxxxa" -> …"xxxxxxxxxxb"')
+    assert changed_value(1, 1.0) == "1 -> 1.0"

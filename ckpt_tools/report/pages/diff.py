@@ -23,7 +23,17 @@ from ckpt_tools.report.pages.diff_verdict import kind_of_change, verdict
 from ckpt_tools.report.pages.values import change_blocks
 from ckpt_tools.rules.remedy import as_path
 from ckpt_tools.storage.address import fetch_command
-from ckpt_tools.text import change, count, escaped, printable, signed, size, transferred, value
+from ckpt_tools.text import (
+    change,
+    changed_value,
+    count,
+    escaped,
+    printable,
+    signed,
+    size,
+    transferred,
+    value,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,11 +167,7 @@ def _watched(comparison: Comparison) -> Iterator[Block]:
 
 
 def _watched_line(line: WatchedLine) -> Line:
-    both = (
-        f"{value(line.a)} in both"
-        if line.verdict == "same"
-        else f"{value(line.a)} -> {value(line.b)}"
-    )
+    both = f"{value(line.a)} in both" if line.verdict == "same" else changed_value(line.a, line.b)
     note = "  (absent, false and null are equivalent)" if line.verdict == "equivalent" else ""
     sides = ((line.fine_a, "A", line.remark_a), (line.fine_b, "B", line.remark_b))
     remarks = [f"{side}: stock LeRobot {remark}" for fine, side, remark in sides if not fine]

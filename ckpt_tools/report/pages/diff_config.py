@@ -12,7 +12,7 @@ from ckpt_tools.diff.steps import step_changes, step_text
 from ckpt_tools.report.blocks import Heading, Line, Status
 from ckpt_tools.strict_json.parse import escape
 from ckpt_tools.strict_json.pointer import ABSENT
-from ckpt_tools.text import count, printable, size, value
+from ckpt_tools.text import changed_value, count, printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,7 +75,7 @@ def _numbers(change: ValueChange) -> str:
     a, b = change.a, change.b
     if isinstance(a, list) and isinstance(b, list) and a[:2] == b[:2] and len(a) == len(b) == 3:  # noqa: PLR2004 - dtype, shape, elements
         a, b = a[2], b[2]
-    return f"{_short(a)} -> {_short(b)}"
+    return _pair(a, b)
 
 
 def config_blocks(
@@ -141,15 +141,15 @@ def _changed(found: ValueChange) -> list[str]:
     if steps is not None:
         return [_step(step) for step in steps if not is_normalizing(step.step)]
     note = f"  ({found.same_because})" if found.same_because else ""
-    return [f"{printable(found.pointer)}: {_short(found.a)} -> {_short(found.b)}{note}"]
+    return [f"{printable(found.pointer)}: {_pair(found.a, found.b)}{note}"]
 
 
 def _step(step: StepChange) -> str:
-    return printable(step_text(step, _short))
+    return printable(step_text(step, _pair))
 
 
-def _short(one: object) -> str:
-    return value(one, 40)
+def _pair(a: object, b: object) -> str:
+    return changed_value(a, b, 40)
 
 
 def file_text(found: FileChange) -> str:
