@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from ckpt_tools.diff.change_kind import Change, ChangeKind
@@ -165,10 +166,19 @@ def _share(found: Change, changes: ValueComparison) -> str:
 
 
 def _most(changes: ValueComparison) -> str:
-    """Return where the change is largest; "" where there is only one place."""
+    """Return where the change is largest; "" where there is only one place, or no largest one.
+
+    A layer of which only tensors changed that were zero does not count: they have no norm to
+    compare with, and are mostly a bias beside large weights.
+    """
     if len(changes.layers) < 2:  # noqa: PLR2004 - one is no choice
         return ""
-    most = max(changes.layers, key=lambda row: row.rel_l2 if row.changed else -1.0)
+    changed = [row for row in changes.layers if row.changed and isfinite(row.rel_l2)]
+    if not changed:
+        return ""
+    most, *others = sorted(changed, key=lambda row: -row.rel_l2)
+    if any(percent(row.rel_l2) == percent(most.rel_l2) for row in others):
+        return ""
     layers = sum(row.component == most.component for row in changes.layers)
     title = most.title if len(changes.components) > 1 else ""
     layer = layer_title(most.layer) if layers > 1 or not title else ""

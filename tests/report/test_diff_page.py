@@ -153,6 +153,23 @@ def test_the_verdict_names_the_most_changed_layer_and_counts_in_order(tmp_path: 
     assert "; changed: model.layers.{1,2,10,11} (1 of 2 tensors each); identical: " in found.text
 
 
+def test_the_verdict_names_no_layer_of_which_only_a_zero_bias_changed(tmp_path: Path) -> None:
+    def changed(name: str, value: Any) -> Any:
+        factor = 1.1 if name == "model.layers.2.up.weight" else 1
+        return value * factor + (name == "model.layers.1.up.bias")
+
+    sides = (layered(tmp_path / "a", lambda _, one: one), layered(tmp_path / "b", changed))
+    found = api.diff(*sides, values=True, cached=False).change
+    assert found is not None
+    assert "; most in layer 2 (10 %)" in found.text
+
+
+def test_the_verdict_names_no_layer_where_all_changed_alike(tmp_path: Path) -> None:
+    found = compared(tmp_path, dict.fromkeys(range(12), 0.5)).change
+    assert found is not None
+    assert "most in" not in found.text
+
+
 def test_a_bias_that_was_zero_does_not_outweigh_the_matrices(tmp_path: Path) -> None:
     sizes = dict.fromkeys(range(12), 0.01) | {2: 0.02, 10: 0.5}
     comparison = compared(tmp_path, sizes, bias=1e-6)
