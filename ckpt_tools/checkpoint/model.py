@@ -140,11 +140,6 @@ class Checkpoint(NamedTuple):
         return f"<Checkpoint {self.where!r}: {tensors}, {count(self.size, 'byte')}, {files}>"
 
     @property
-    def tensor_files(self) -> dict[str, TensorFile]:
-        """The files of weights and of processor state, by path."""
-        return {file.path: file for file in (*self.weights, *self.states)}
-
-    @property
     def tensors(self) -> tuple[Tensor, ...]:
         """Every tensor of the model, shard by shard in payload order."""
         if len(self.weights) == 1:

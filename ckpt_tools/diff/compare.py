@@ -234,7 +234,9 @@ def compared_by_content(
 
     A file of processor state is one that no processor of the other side may name.
     """
-    tensors_a, tensors_b = a.tensor_files, b.tensor_files
+    tensors_a, tensors_b = (
+        {file.path: file for file in (*one.weights, *one.states)} for one in (a, b)
+    )
     others_a, others_b = ({file.path: file for file in side.others} for side in (a, b))
     for path, file in others_a.items():
         if other := others_b.get(path) or tensors_b.get(path):
