@@ -37,6 +37,7 @@ from ckpt_tools.strict_json import edit
 from ckpt_tools.strict_json.parse import Json, decode_utf8, escape, kind, parse, parse_object
 from ckpt_tools.strict_json.pointer import (
     ABSENT,
+    MISSPELLED,
     changes_type,
     from_words,
     joined,
@@ -163,18 +164,13 @@ def _refuse_other_type(pointer: str, before: object, value: Json) -> None:
         )
 
 
-_MISSPELLED = 0.8
-"""How similar a misspelled field is to the one that is meant."""
-
-
 def _refuse_misspelled_field(document: Json, pointer: str) -> None:
     """Raise EditRefused for a field that the policy lacks, and that resembles one it has."""
     *path, name = segments(pointer)
     holder = _value_or_absent(document, joined(path))
     policy = str(holder.get("type")) if isinstance(holder, dict) else ""
-    cleaning = SMOLVLA.cleaning if policy == SMOLVLA.name else None
-    known = cleaning.known if cleaning else known_fields(policy)
-    like = "" if not known or name in known else nearest(name, sorted(known), cutoff=_MISSPELLED)
+    known = known_fields(policy)
+    like = "" if not known or name in known else nearest(name, sorted(known), cutoff=MISSPELLED)
     if like:
         raise EditRefused(
             f"{pointer} is no field of {policy}: LeRobot rejects a file with it",

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-HELP_OPTIONS = ["-h", "--help"]
-
-
 class LazyGroup(click.Group):
     """A group that imports a command's module when the command runs, to start up fast.
 
@@ -53,8 +50,6 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"{self._package}.{cmd_name}")
         command: click.Command = getattr(module, "command", None) or getattr(module, cmd_name)
         _add_shared_options(command)
-        # click remembers the first names it is asked for, which would be those of the context.
-        command.context_settings.setdefault("help_option_names", HELP_OPTIONS)
         return command
 
     def resolve_command(
@@ -112,7 +107,7 @@ def _show_help(ctx: click.Context, _parameter: click.Parameter, given: bool) -> 
 
 
 _HELP = click.Option(
-    HELP_OPTIONS,
+    ["-h", "--help"],
     is_flag=True,
     is_eager=True,
     expose_value=False,

@@ -7,7 +7,7 @@ import sys
 import click
 
 from ckpt_tools import __version__
-from ckpt_tools.cli.group import HELP_OPTIONS, LazyGroup
+from ckpt_tools.cli.group import LazyGroup
 from ckpt_tools.cli.output import (
     INTERRUPTED,
     TROUBLE,
@@ -50,7 +50,7 @@ COMMANDS = tuple(name for names in SECTIONS.values() for name in names)
     package="ckpt_tools.cli",
     sections=SECTIONS,
     meant=MEANT,
-    context_settings={"help_option_names": HELP_OPTIONS, "max_content_width": 100},
+    context_settings={"max_content_width": 100},
     no_args_is_help=True,
 )
 @click.option(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from ckpt_tools.families.family_file import load
+from ckpt_tools.families.smolvla.facts import SMOLVLA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +77,8 @@ _WITHOUT_FILE = {
 
 def known_fields(kind: str) -> frozenset[str]:
     """Return the fields that a policy type has, none where that is unknown."""
+    if kind == SMOLVLA.name and SMOLVLA.cleaning:
+        return SMOLVLA.cleaning.known
     words = _WITHOUT_FILE.get(kind)
     if words:
         return frozenset(f"{_EVERY} {words}".split())

@@ -94,6 +94,10 @@ def changes_type(before: object, after: object) -> bool:
     return kind(cast("Json", before)) != kind(cast("Json", after))
 
 
+MISSPELLED = 0.8
+"""How similar a misspelled field is to the one that is meant: `one_step` is no `num_steps`."""
+
+
 def nearest(word: str, known: Sequence[str], *, cutoff: float = 0.6) -> str:
     """Return the most similar name in `known` to a misspelled one, "" if none is similar.
 

@@ -14,7 +14,7 @@ from ckpt_tools.rules.policy_config import reserved_fields
 from ckpt_tools.rules.remedy import Remedy
 from ckpt_tools.rules.rule import Violation, rule
 from ckpt_tools.strict_json.parse import escape
-from ckpt_tools.strict_json.pointer import ABSENT, nearest
+from ckpt_tools.strict_json.pointer import ABSENT, MISSPELLED, nearest
 from ckpt_tools.text import value as shown
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def _unknown(
     what: str, pointer: str, key: str, known: Sequence[str], otherwise: str = ""
 ) -> Violation:
     """Return the violation by an unknown field, with the field that it may be a misspelling of."""
-    like = nearest(key, known, cutoff=_MISSPELLED)
+    like = nearest(key, known, cutoff=MISSPELLED)
     named = key if pointer == f"/{key}" and key.isidentifier() else pointer
     unset = ("ckpt", "config", "WHERE", "unset", named)
     if not like:
@@ -234,8 +234,5 @@ def _unknown(
     text = f"if {like} is meant, give it this value, then: {{}}"
     return Violation(f"{what} (did you mean {like}?)", CONFIG, pointer, Remedy(unset, text))
 
-
-_MISSPELLED = 0.8
-"""How similar a misspelled field is: `one_step` is no misspelled `num_steps`."""
 
 _UNKNOWN = "is an unknown field: stock LeRobot rejects the file"
