@@ -60,7 +60,7 @@ def _refuse_codes(
         if re.fullmatch("CK[0-9]+", one, re.IGNORECASE) and not os.path.lexists(one):
             before = ctx.params.get("suppress") or ctx.params.get("rules")
             raise UnknownSelection(
-                f"{one} is the code of a rule, and no checkpoint is called so",
+                f"{one} is the code of a rule, and no checkpoint has this name",
                 hint=f"separate codes by commas, without spaces: {','.join((*before, one))}"
                 if before
                 else f"name a checkpoint; `ckpt explain {one}` explains the rule",

@@ -239,20 +239,20 @@ IDLE: dict[str, tuple[object, bool, str]] = {
     "set": (
         {"file": "config.json", "pointer": "/chunk_size", "value": 50},
         False,
-        "config.json: set /chunk_size to 50: it is set so",
+        "config.json: set /chunk_size to 50: it already has this value",
     ),
     "rename-key": (
         {"file": "config.json", "pointer": "/type", "to": "type"},
         False,
-        "config.json: rename /type to type: it is called so",
+        "config.json: rename /type to type: it already has this name",
     ),
     "metadata": ({"key": "x", "value": None}, False, "remove metadata x: it is not set"),
     "reshard": (
         {"max-size": "1GB"},
         False,
-        "split the weights into files of at most 1,000,000,000 bytes: they are split so",
+        "split the weights into files of at most 1,000,000,000 bytes: they already are",
     ),
-    "merge": (True, False, "merge the weights into one file: they are in one"),
+    "merge": (True, False, "merge the weights into one file: they already are one"),
     "drop-files": (["x"], True, "drop the files x: no such files"),
 }
 

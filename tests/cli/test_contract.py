@@ -104,14 +104,14 @@ def test_differences_that_are_ignored_are_no_differences() -> None:
         (
             ["verify", NORMAL, "--suppress", "CK301", "CK702", "--reason", "x"],
             (
-                "CK702 is the code of a rule, and no checkpoint is called so; separate codes by"
+                "CK702 is the code of a rule, and no checkpoint has this name; separate codes by"
                 " commas, without spaces: CK301,CK702"
             ),
         ),
         (
             ["verify", "CK301"],
             (
-                "CK301 is the code of a rule, and no checkpoint is called so; name a checkpoint;"
+                "CK301 is the code of a rule, and no checkpoint has this name; name a checkpoint;"
                 " `ckpt explain CK301` explains the rule"
             ),
         ),

@@ -35,7 +35,7 @@ _GLOBS = 3
 def _set_metadata(one: nouns.SetMetadata) -> str:
     if one.value is None:
         return f"remove metadata {one.key}: it is not set"
-    return f"set metadata {one.key} to {value(one.value)}: it is set so"
+    return f"set metadata {one.key} to {value(one.value)}: it already has this value"
 
 
 def _cast(one: nouns.Cast, after: Checkpoint) -> str:
@@ -59,15 +59,17 @@ _WORDS: dict[type[Operation], Callable[[Any], str]] = {
     nouns.Unwrap: lambda _: "remove wrapper segments (module, _orig_mod): no name has any",
     nouns.Take: lambda one: f"take {_globs(one.select)} from {one.source}: no such tensors there",
     nouns.SetValue: lambda one: (
-        f"{one.file}: set {one.pointer} to {value(one.value)}: it is set so"
+        f"{one.file}: set {one.pointer} to {value(one.value)}: it already has this value"
     ),
     nouns.UnsetValue: lambda one: f"{one.file}: remove {one.pointer}: it is not set",
-    nouns.RenameKey: lambda one: f"{one.file}: rename {one.pointer} to {one.to}: it is called so",
+    nouns.RenameKey: lambda one: (
+        f"{one.file}: rename {one.pointer} to {one.to}: it already has this name"
+    ),
     nouns.SetMetadata: _set_metadata,
     nouns.Reshard: lambda one: (
-        f"split the weights into files of at most {count(one.max_size, 'byte')}: they are split so"
+        f"split the weights into files of at most {count(one.max_size, 'byte')}: they already are"
     ),
-    nouns.Merge: lambda _: "merge the weights into one file: they are in one",
+    nouns.Merge: lambda _: "merge the weights into one file: they already are one",
     nouns.DropFile: lambda one: f"drop the files {_globs(one.select)}: no such files",
-    nouns.CopyFile: lambda one: f"add {one.path} from {one.source}: it is there",
+    nouns.CopyFile: lambda one: f"add {one.path} from {one.source}: it is already there",
 }
